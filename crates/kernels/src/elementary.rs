@@ -1,0 +1,153 @@
+//! `exp`, `ln`, `tanh` and their family for `f32`, as straight-line code.
+//!
+//! Only `+ − × ÷`, comparisons that select, and bit operations: no branch, no table, no fused multiply-add. So a loop
+//! around them vectorises, and every processor returns the same bits.
+
+const LOG2_E: f32 = std::f32::consts::LOG2_E;
+/// ln 2 in two parts (Cody and Waite). The high one has 9 trailing zero bits, so that `n × LN_2_HIGH` is exact for the
+/// exponents `n` of this file, which need at most 8.
+const LN_2_HIGH: f32 = 355.0 / 512.0;
+const LN_2_LOW: f32 = -2.121_944_4e-4;
+/// 1.5 · 2²³: adding and subtracting it rounds a small number to the nearest integer.
+const ROUND: f32 = 12_582_912.0;
+
+/// 2ⁿ for an integral `n` in −126..=127.
+#[inline(always)]
+fn power_of_two(n: f32) -> f32 {
+    // `ROUND + n + 127` holds n + 127 in its low mantissa bits; shifted into the exponent field they are 2ⁿ.
+    f32::from_bits((n + (ROUND + 127.0)).to_bits() << 23)
+}
+
+/// Splits `x = n·ln 2 + r` with |r| ≤ ½ ln 2 and returns `(n, eʳ − 1)`.
+///
+/// The polynomial is that of `expf` in S. Moshier's Cephes library: eʳ ≈ 1 + r + r²·p(r).
+#[inline(always)]
+fn reduced_exp_m1(x: f32) -> (f32, f32) {
+    let n = (x * LOG2_E + ROUND) - ROUND;
+    let r = (x - n * LN_2_HIGH) - n * LN_2_LOW;
+    let p = 1.987_569_1e-4;
+    let p = p * r + 1.398_199_9e-3;
+    let p = p * r + 8.333_452e-3;
+    let p = p * r + 4.166_579_6e-2;
+    let p = p * r + 1.666_666_5e-1;
+    let p = p * r + 0.5;
+    (n, p * (r * r) + r)
+}
+
+/// Clamps into `low..=high` and lets NaN through.
+#[inline(always)]
+fn clamp(x: f32, low: f32, high: f32) -> f32 {
+    let x = if x > high { high } else { x };
+    if x < low { low } else { x }
+}
+
+#[inline(always)]
+pub(crate) fn exp(x: f32) -> f32 {
+    // e⁸⁹ overflows to +∞ and e⁻¹⁰⁵ rounds to 0: nothing beyond changes the result.
+    let (n, m1) = reduced_exp_m1(clamp(x, -105.0, 89.0));
+    // 2ⁿ in two factors: n reaches 128 and −151, which one exponent field cannot hold. Only the last product rounds.
+    let half = (n * 0.5 + ROUND) - ROUND;
+    (m1 + 1.0) * power_of_two(half) * power_of_two(n - half)
+}
+
+#[inline(always)]
+pub(crate) fn exp_m1(x: f32) -> f32 {
+    // At −18 the result has been −1 for a while.
+    let (n, m1) = reduced_exp_m1(clamp(x, -18.0, 89.0));
+    // (2ⁿ·(eʳ − 1) + (2ⁿ − 1)), computed at half its size: 2¹²⁸ is not a number, 2¹²⁷ is.
+    let half_scale = power_of_two(n - 1.0);
+    let y = (half_scale * m1 + (half_scale - 0.5)) * 2.0;
+    // Keeps −0 and the subnormals, where the doubling above would round.
+    if x.abs() < 1e-10 { x } else { y }
+}
+
+/// `(k, m)` with `x = 2ᵏ·m` and m in [√½, √2), for a positive normal `x`.
+#[inline(always)]
+fn split_exponent(x: f32) -> (f32, f32) {
+    const SQRT_HALF: u32 = 0x3f35_04f3;
+    let bits = x.to_bits().wrapping_sub(SQRT_HALF);
+    let k = (bits as i32) >> 23;
+    (k as f32, f32::from_bits((bits & 0x007f_ffff).wrapping_add(SQRT_HALF)))
+}
+
+/// `k·ln 2 + ln(1 + f) + c` for f in [√½ − 1, √2 − 1].
+///
+/// ln(1 + f) = 2·atanh(s) with s = f / (2 + f); the polynomial in s² is that of FreeBSD's `k_logf.h`.
+#[inline(always)]
+fn ln_near_one(k: f32, f: f32, c: f32) -> f32 {
+    let s = f / (2.0 + f);
+    let z = s * s;
+    let w = z * z;
+    let even = w * (0.400_009_72 + w * 0.242_790_79);
+    let odd = z * (0.666_666_6 + w * 0.284_987_87);
+    let half_square = 0.5 * f * f;
+    s * (half_square + (even + odd)) + (k * LN_2_LOW + c) - half_square + f + k * LN_2_HIGH
+}
+
+#[inline(always)]
+pub(crate) fn ln(x: f32) -> f32 {
+    // Subnormal numbers have no exponent of their own: scale them by 2²⁵ first.
+    let tiny = x < f32::MIN_POSITIVE;
+    let (k, m) = split_exponent(if tiny { x * 33_554_432.0 } else { x });
+    let y = ln_near_one(if tiny { k - 25.0 } else { k }, m - 1.0, 0.0);
+    let y = if x < f32::INFINITY { y } else { x }; // +∞ and NaN are their own logarithms
+    let y = if x == 0.0 { f32::NEG_INFINITY } else { y };
+    if x < 0.0 { f32::NAN } else { y }
+}
+
+#[inline(always)]
+pub(crate) fn ln_1p(x: f32) -> f32 {
+    let u = 1.0 + x;
+    let (k, m) = split_exponent(u);
+    // What rounding 1 + x to u lost, relative to u. Both differences are exact where they are used.
+    let lost = if x > 1.0 { 1.0 - (u - x) } else { x - (u - 1.0) } / u;
+    let unscaled = k == 0.0;
+    let y = ln_near_one(k, if unscaled { x } else { m - 1.0 }, if unscaled { 0.0 } else { lost });
+    let y = if x < f32::INFINITY { y } else { x };
+    let y = if x == -1.0 { f32::NEG_INFINITY } else { y };
+    let y = if x.abs() < 1e-10 { x } else { y };
+    if x < -1.0 { f32::NAN } else { y }
+}
+
+#[inline(always)]
+pub(crate) fn tanh(x: f32) -> f32 {
+    // tanh |x| = t / (t + 2) with t = e^{2|x|} − 1; from 10 on it is 1.
+    let (n, m1) = reduced_exp_m1(clamp(2.0 * x.abs(), 0.0, 20.0));
+    let scale = power_of_two(n);
+    let t = scale * m1 + (scale - 1.0);
+    (t / (t + 2.0)).copysign(x)
+}
+
+#[inline(always)]
+pub(crate) fn sigmoid(x: f32) -> f32 {
+    // e^{−|x|} is at most 1, so neither side overflows; the left tail e/(1 + e) keeps its relative accuracy.
+    let e = exp(-x.abs());
+    (if x < 0.0 { e } else { 1.0 }) / (1.0 + e)
+}
+
+#[inline(always)]
+pub(crate) fn softplus(x: f32) -> f32 {
+    let positive = if x < 0.0 { 0.0 } else { x };
+    positive + ln_1p(exp(-x.abs()))
+}
+
+/// Two minimax polynomials, by N. Juffa: near 0 in x², and of ln(1 − erf x) beyond.
+#[inline(always)]
+pub(crate) fn erf(x: f32) -> f32 {
+    let square = x * x;
+    let near = -5.967_617e-4;
+    let near = near * square + 4.991_194e-3;
+    let near = near * square + -2.676_813_5e-2;
+    let near = near * square + 1.128_199_2e-1;
+    let near = near * square + -3.761_253_4e-1;
+    let near = near * square + 1.283_791_7e-1;
+    let near = near * x + x;
+
+    let t = clamp(x.abs(), 0.0, 4.0); // erf 4 rounds to 1
+    let far = (-1.728_534_7e-5 * t + 3.831_971_3e-4) * (t * t) + (-3.883_964_4e-3 * t + 2.425_462_2e-2);
+    let far = far * t + -1.067_778_8e-1;
+    let far = far * t + -6.348_467e-1;
+    let far = far * t + -1.287_175_1e-1;
+    let far = 1.0 - exp(far * t - t);
+    if x.abs() > 0.927_734_4 { far.copysign(x) } else { near }
+}

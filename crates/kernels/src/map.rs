@@ -1,0 +1,266 @@
+//! One function applied to every element of contiguous slices.
+//!
+//! Large slices are cut into fixed pieces that run in parallel; each piece is one loop, compiled for the widest registers
+//! the processor has ([`isa`](crate::isa)). The function must be plain arithmetic to vectorise: anything marked
+//! `#[inline(always)]` in [`Float`] is.
+
+use crate::Float;
+use crate::isa::{Work, dispatch};
+use crate::parallel::{self, GRAIN, Parts, for_ranges};
+use crate::reduce::fold::{BLOCK, Fold};
+
+/// An element of any kind: copied freely between threads.
+pub trait Element: Copy + Send + Sync {}
+impl<T: Copy + Send + Sync> Element for T {}
+
+pub(crate) struct Map<'a, A, B, F>(pub(crate) &'a [A], pub(crate) &'a mut [B], pub(crate) F);
+
+impl<A: Copy, B, F: Fn(A) -> B> Work for Map<'_, A, B, F> {
+    type Output = ();
+    #[inline(always)]
+    fn run(self) {
+        let Map(x, out, f) = self;
+        for (out, &x) in out.iter_mut().zip(x) {
+            *out = f(x);
+        }
+    }
+}
+
+pub(crate) struct Zip<'a, A, B, C, F>(
+    pub(crate) &'a [A],
+    pub(crate) &'a [B],
+    pub(crate) &'a mut [C],
+    pub(crate) F,
+);
+
+impl<A: Copy, B: Copy, C, F: Fn(A, B) -> C> Work for Zip<'_, A, B, C, F> {
+    type Output = ();
+    #[inline(always)]
+    fn run(self) {
+        let Zip(x, y, out, f) = self;
+        for ((out, &x), &y) in out.iter_mut().zip(x).zip(y) {
+            *out = f(x, y);
+        }
+    }
+}
+
+pub(crate) struct Zip3<'a, A, B, C, D, F>(
+    pub(crate) &'a [A],
+    pub(crate) &'a [B],
+    pub(crate) &'a [C],
+    pub(crate) &'a mut [D],
+    pub(crate) F,
+);
+
+impl<A: Copy, B: Copy, C: Copy, D, F: Fn(A, B, C) -> D> Work for Zip3<'_, A, B, C, D, F> {
+    type Output = ();
+    #[inline(always)]
+    fn run(self) {
+        let Zip3(x, y, z, out, f) = self;
+        for (((out, &x), &y), &z) in out.iter_mut().zip(x).zip(y).zip(z) {
+            *out = f(x, y, z);
+        }
+    }
+}
+
+struct MapInPlace<'a, A, F>(&'a mut [A], F);
+
+impl<A: Copy, F: Fn(A) -> A> Work for MapInPlace<'_, A, F> {
+    type Output = ();
+    #[inline(always)]
+    fn run(self) {
+        let MapInPlace(x, f) = self;
+        for x in x {
+            *x = f(*x);
+        }
+    }
+}
+
+struct ZipInPlace<'a, A, B, F>(&'a mut [A], &'a [B], F);
+
+impl<A: Copy, B: Copy, F: Fn(A, B) -> A> Work for ZipInPlace<'_, A, B, F> {
+    type Output = ();
+    #[inline(always)]
+    fn run(self) {
+        let ZipInPlace(x, y, f) = self;
+        for (x, &y) in x.iter_mut().zip(y) {
+            *x = f(*x, y);
+        }
+    }
+}
+
+#[track_caller]
+#[inline]
+fn check(name: &str, wanted: usize, got: usize) {
+    assert!(wanted == got, "{name}: slices of {wanted} and {got} elements");
+}
+
+/// `out[i] = f(x[i])`.
+///
+/// ```
+/// let mut y = [0.0; 3];
+/// backflow_kernels::map::map(&[1.0, 2.0, 3.0], &mut y, |x: f64| x * x);
+/// assert_eq!(y, [1.0, 4.0, 9.0]);
+/// ```
+///
+/// # Panics
+/// If the lengths differ.
+#[track_caller]
+pub fn map<A: Element, B: Element>(x: &[A], out: &mut [B], f: impl Fn(A) -> B + Copy + Send + Sync) {
+    check("map", out.len(), x.len());
+    let parts = Parts::new(out);
+    for_ranges(x.len(), GRAIN, &|range| {
+        // SAFETY: ranges do not overlap.
+        let out = unsafe { parts.part(range.clone()) };
+        dispatch(Map(&x[range], out, f));
+    });
+}
+
+/// `out[i] = f(x[i], y[i])`.
+///
+/// # Panics
+/// If the lengths differ.
+#[track_caller]
+pub fn zip<A: Element, B: Element, C: Element>(
+    x: &[A],
+    y: &[B],
+    out: &mut [C],
+    f: impl Fn(A, B) -> C + Copy + Send + Sync,
+) {
+    check("zip", out.len(), x.len());
+    check("zip", out.len(), y.len());
+    let parts = Parts::new(out);
+    for_ranges(x.len(), GRAIN, &|range| {
+        // SAFETY: ranges do not overlap.
+        let out = unsafe { parts.part(range.clone()) };
+        dispatch(Zip(&x[range.clone()], &y[range], out, f));
+    });
+}
+
+/// `out[i] = f(x[i], y[i], z[i])`.
+///
+/// # Panics
+/// If the lengths differ.
+#[track_caller]
+pub fn zip3<A: Element, B: Element, C: Element, D: Element>(
+    x: &[A],
+    y: &[B],
+    z: &[C],
+    out: &mut [D],
+    f: impl Fn(A, B, C) -> D + Copy + Send + Sync,
+) {
+    check("zip3", out.len(), x.len());
+    check("zip3", out.len(), y.len());
+    check("zip3", out.len(), z.len());
+    let parts = Parts::new(out);
+    for_ranges(x.len(), GRAIN, &|range| {
+        // SAFETY: ranges do not overlap.
+        let out = unsafe { parts.part(range.clone()) };
+        dispatch(Zip3(&x[range.clone()], &y[range.clone()], &z[range], out, f));
+    });
+}
+
+/// `x[i] = f(x[i])`.
+pub fn map_inplace<A: Element>(x: &mut [A], f: impl Fn(A) -> A + Copy + Send + Sync) {
+    let (len, parts) = (x.len(), Parts::new(x));
+    for_ranges(len, GRAIN, &|range| {
+        // SAFETY: ranges do not overlap.
+        let x = unsafe { parts.part(range) };
+        dispatch(MapInPlace(x, f));
+    });
+}
+
+/// `x[i] = f(x[i], y[i])`.
+///
+/// # Panics
+/// If the lengths differ.
+#[track_caller]
+pub fn zip_inplace<A: Element, B: Element>(x: &mut [A], y: &[B], f: impl Fn(A, B) -> A + Copy + Send + Sync) {
+    check("zip_inplace", x.len(), y.len());
+    let parts = Parts::new(x);
+    for_ranges(y.len(), GRAIN, &|range| {
+        // SAFETY: ranges do not overlap.
+        let x = unsafe { parts.part(range.clone()) };
+        dispatch(ZipInPlace(x, &y[range], f));
+    });
+}
+
+struct Update<'a, T, const B: usize, F> {
+    w: &'a mut [T],
+    g: &'a [T],
+    buffers: [&'a mut [T]; B],
+    step: F,
+}
+
+impl<T: Float, A: Float, const B: usize, const S: usize, F> Work for Update<'_, T, B, F>
+where
+    F: Fn(T, T, [T; B]) -> (T, [T; B], [A; S]),
+{
+    type Output = [f64; S];
+    #[inline(always)]
+    fn run(self) -> [f64; S] {
+        let Update { w, g, mut buffers, step } = self;
+        let add = Fold { identity: A::ZERO, join: |a: A, b: A| a + b };
+        let mut totals = [0.0; S];
+        let mut terms = [[A::ZERO; BLOCK]; S];
+        let mut start = 0;
+        while start < w.len() {
+            let n = BLOCK.min(w.len() - start);
+            let w = &mut w[start..start + n];
+            let g = &g[start..start + n];
+            let block = buffers.each_mut().map(|buffer| &mut buffer[start..start + n]);
+            for i in 0..n {
+                let (new, state, statistics) = step(w[i], g[i], std::array::from_fn(|b| block[b][i]));
+                w[i] = new;
+                for b in 0..B {
+                    block[b][i] = state[b];
+                }
+                for s in 0..S {
+                    terms[s][i] = statistics[s];
+                }
+            }
+            for s in 0..S {
+                totals[s] += add.block(&terms[s][..n], &terms[s][..n], |x, _| x).to_f64();
+            }
+            start += n;
+        }
+        totals
+    }
+}
+
+/// One pass over the parameters `w`, their gradients `g` and `B` state buffers: an optimizer's update rule, fused.
+///
+/// `step(w, g, state)` returns the new parameter, the new state, and `S` terms (squares, say) that are summed over all
+/// elements, in an order that depends on the length alone. The sums come back as `f64`; terms that could leave the range of
+/// `T`, such as squares of `f32` gradients, can themselves be `f64`.
+///
+/// ```
+/// // Momentum, and the squared norm of the gradient on the way.
+/// let (mut w, g, mut v) = ([1.0_f64, 2.0], [3.0, 4.0], [0.0, 0.0]);
+/// let [norm] = backflow_kernels::map::update(&mut w, &g, [&mut v], |w, g, [v]| {
+///     let v = 0.9 * v + g;
+///     (w - 0.1 * v, [v], [g * g])
+/// });
+/// assert_eq!((v, norm), ([3.0, 4.0], 25.0));
+/// ```
+///
+/// # Panics
+/// If the lengths differ.
+#[track_caller]
+pub fn update<T: Float, A: Float, const B: usize, const S: usize>(
+    w: &mut [T],
+    g: &[T],
+    buffers: [&mut [T]; B],
+    step: impl Fn(T, T, [T; B]) -> (T, [T; B], [A; S]) + Copy + Send + Sync,
+) -> [f64; S] {
+    check("update", w.len(), g.len());
+    for buffer in &buffers {
+        check("update", w.len(), buffer.len());
+    }
+    parallel::fork(
+        (w, g, buffers),
+        GRAIN,
+        |(w, g, buffers)| dispatch(Update { w, g, buffers, step }),
+        |left, right| std::array::from_fn(|s| left[s] + right[s]),
+    )
+}

@@ -1,0 +1,92 @@
+//! The left operand, packed once for all threads or used where it lies.
+
+use super::level::Level;
+use super::operand::Operand;
+use crate::Float;
+use crate::parallel::{self, GRAIN, Split};
+
+/// An operand spread over no more than this many elements is not packed: 256 KiB of `f32`.
+const DIRECT: usize = 1 << 16;
+/// Packing pays when each packed element is used for this many columns of the result.
+const FEW_COLUMNS: usize = 64;
+
+/// The left operand, packed or not.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Left<T> {
+    /// Its first tile's rows: neighbours in one column if packed.
+    tile: Operand<T>,
+    /// Elements from the first row of one tile to that of the next, for each row between.
+    step: usize,
+}
+
+impl<T: Copy> Left<T> {
+    /// The operand as it was given.
+    pub(super) fn direct(a: Operand<T>) -> Self {
+        Self { tile: a, step: a.row_stride }
+    }
+
+    /// The rows from `row` on, which is a multiple of a tile's.
+    pub(super) fn at_row(self, row: usize) -> Self {
+        Self { tile: Operand { first: self.tile.first.wrapping_add(row * self.step), ..self.tile }, ..self }
+    }
+
+    /// The rows of the tile that begins at `row`.
+    pub(super) fn tile(self, row: usize) -> Operand<T> {
+        self.at_row(row).tile
+    }
+}
+
+/// Whether packing the left operand pays.
+pub(super) fn packing_pays<T: Copy>(m: usize, n: usize, k: usize, a: Operand<T>) -> bool {
+    n >= FEW_COLUMNS && a.extent(m, k) > DIRECT
+}
+
+/// Packs `a` into `out`, in parallel where it is large.
+///
+/// # Safety
+/// `a` is readable for `m` rows of `k`.
+pub(super) unsafe fn pack<T: Float>(
+    m: usize,
+    k: usize,
+    a: Operand<T>,
+    level: &Level<T>,
+    out: &mut [T],
+) -> Left<T> {
+    let tile_rows = level.tiles.len();
+    let panels = m.div_ceil(tile_rows);
+    let out = &mut out[..panels * tile_rows * k];
+    let tile = Operand { first: out.as_ptr(), row_stride: 1, col_stride: tile_rows };
+    let work = Panelled { a, m, k, tile_rows, panels, out };
+    // SAFETY: passed on; the pieces are parts of `a`.
+    parallel::for_each(work, (GRAIN / k).div_ceil(tile_rows), |x| unsafe {
+        (level.pack)(&x.a.panels_of_rows(x.m, x.k, x.tile_rows), x.out);
+    });
+    Left { tile, step: k }
+}
+
+/// The left operand being packed; it can be cut between panels.
+struct Panelled<'a, T> {
+    a: Operand<T>,
+    m: usize,
+    k: usize,
+    tile_rows: usize,
+    panels: usize,
+    out: &'a mut [T],
+}
+
+// SAFETY: the operand is only read and outlives the call.
+unsafe impl<T: Send + Sync> Send for Panelled<'_, T> {}
+
+impl<T: Float> Split for Panelled<'_, T> {
+    fn length(&self) -> usize {
+        self.panels
+    }
+    fn split(self, mid: usize) -> (Self, Self) {
+        let rows = mid * self.tile_rows;
+        let (left, right) = self.out.split_at_mut(rows * self.k);
+        (
+            Self { m: rows, panels: mid, out: left, ..self },
+            Self { a: self.a.at(rows, 0), m: self.m - rows, panels: self.panels - mid, out: right, ..self },
+        )
+    }
+}

@@ -1,0 +1,225 @@
+//! Work cut by shape, never by thread count.
+//!
+//! [`fork`] halves its work until a piece is no longer than a given grain, runs the pieces wherever rayon finds a free
+//! thread, and merges their results along the same tree. Where the cuts fall depends on the length and the grain alone, so
+//! the result is the same to the bit on one thread and on sixty-four. Work of one grain never leaves the calling thread.
+
+use std::marker::PhantomData;
+use std::ops::Range;
+use std::sync::{Mutex, PoisonError};
+
+/// Elements a thread takes at a time in a cheap elementwise loop.
+///
+/// Waking a rayon worker costs some 5 µs; an `f32` loop over this many elements in cache takes about as long.
+pub const GRAIN: usize = 1 << 15;
+
+/// Something that can be cut in two at an index: slices, ranges, and tuples of equally long ones.
+pub trait Split: Sized + Send {
+    /// The number of items.
+    fn length(&self) -> usize;
+    /// Items before `mid`, and the others.
+    fn split(self, mid: usize) -> (Self, Self);
+}
+
+impl<T: Sync> Split for &[T] {
+    fn length(&self) -> usize {
+        self.len()
+    }
+    fn split(self, mid: usize) -> (Self, Self) {
+        self.split_at(mid)
+    }
+}
+
+impl<T: Send> Split for &mut [T] {
+    fn length(&self) -> usize {
+        self.len()
+    }
+    fn split(self, mid: usize) -> (Self, Self) {
+        self.split_at_mut(mid)
+    }
+}
+
+impl Split for Range<usize> {
+    fn length(&self) -> usize {
+        self.len()
+    }
+    fn split(self, mid: usize) -> (Self, Self) {
+        (self.start..self.start + mid, self.start + mid..self.end)
+    }
+}
+
+impl<S: Split, const N: usize> Split for [S; N] {
+    fn length(&self) -> usize {
+        self.first().map_or(0, S::length)
+    }
+    fn split(self, mid: usize) -> (Self, Self) {
+        let mut halves = self.map(|part| {
+            let (left, right) = part.split(mid);
+            (Some(left), Some(right))
+        });
+        let left = std::array::from_fn(|i| halves[i].0.take());
+        let right = std::array::from_fn(|i| halves[i].1.take());
+        let present = "each half is taken once";
+        (left.map(|half| half.expect(present)), right.map(|half| half.expect(present)))
+    }
+}
+
+/// Rows of a row-major result, which is cut between two of them and nowhere else.
+#[derive(Debug)]
+pub struct Rows<'a, T> {
+    /// The index of the first row here.
+    pub first: usize,
+    /// Elements in a row; at least one.
+    pub width: usize,
+    /// The rows.
+    pub data: &'a mut [T],
+}
+
+impl<'a, T> Rows<'a, T> {
+    /// All rows of `data`, `width` elements each.
+    #[must_use]
+    pub fn new(data: &'a mut [T], width: usize) -> Self {
+        Self { first: 0, width, data }
+    }
+}
+
+impl<T: Send> Split for Rows<'_, T> {
+    fn length(&self) -> usize {
+        self.data.len() / self.width
+    }
+    fn split(self, mid: usize) -> (Self, Self) {
+        let (left, right) = self.data.split_at_mut(mid * self.width);
+        (Self { data: left, ..self }, Self { first: self.first + mid, data: right, ..self })
+    }
+}
+
+macro_rules! split_tuple {
+    ($($part:ident $i:tt),+) => {
+        impl<$($part: Split),+> Split for ($($part,)+) {
+            fn length(&self) -> usize {
+                self.0.length()
+            }
+            fn split(self, mid: usize) -> (Self, Self) {
+                let halves = ($(self.$i.split(mid),)+);
+                (($(halves.$i.0,)+), ($(halves.$i.1,)+))
+            }
+        }
+    };
+}
+split_tuple!(A 0, B 1);
+split_tuple!(A 0, B 1, C 2);
+split_tuple!(A 0, B 1, C 2, D 3);
+
+/// Runs `leaf` over pieces of `work` of at most `grain` items, and merges the results from left to right in a tree.
+///
+/// Every piece but the last is a multiple of `grain` long.
+///
+/// # Panics
+/// If `grain` is 0.
+pub fn fork<W, R, F, M>(work: W, grain: usize, leaf: F, merge: M) -> R
+where
+    W: Split,
+    R: Send,
+    F: Fn(W) -> R + Sync,
+    M: Fn(R, R) -> R,
+{
+    assert!(grain > 0, "parallel::fork: the grain must be positive");
+    if work.length() <= grain {
+        return leaf(work);
+    }
+    let mut pieces = Vec::with_capacity(work.length().div_ceil(grain));
+    let mut rest = work;
+    while rest.length() > grain {
+        let (piece, after) = rest.split(grain);
+        pieces.push(Mutex::new(Piece::Work(piece)));
+        rest = after;
+    }
+    pieces.push(Mutex::new(Piece::Work(rest)));
+    run_all(0..pieces.len(), &|idx| {
+        // Nobody else touches this piece, so the lock is always free and never poisoned.
+        let mut place = pieces[idx].lock().unwrap_or_else(PoisonError::into_inner);
+        if let Piece::Work(work) = std::mem::replace(&mut *place, Piece::Running) {
+            *place = Piece::Done(leaf(work));
+        }
+    });
+    let mut results =
+        pieces.into_iter().map(|place| match place.into_inner().unwrap_or_else(PoisonError::into_inner) {
+            Piece::Done(result) => result,
+            _ => unreachable!("every piece was run"),
+        });
+    let count = results.len();
+    merge_tree(&mut results, count, &merge)
+}
+
+enum Piece<W, R> {
+    Work(W),
+    Running,
+    Done(R),
+}
+
+/// Runs `task` on every index, wherever rayon finds a free thread. Compiled once for all kernels: rayon's machinery,
+/// repeated for each of them, was most of the build time.
+fn run_all(range: Range<usize>, task: &(dyn Fn(usize) + Sync)) {
+    if range.len() <= 1 {
+        return range.for_each(task);
+    }
+    let mid = range.start + range.len() / 2;
+    rayon::join(|| run_all(range.start..mid, task), || run_all(mid..range.end, task));
+}
+
+/// Merges the next `count` results, left half with right half.
+fn merge_tree<R>(results: &mut impl Iterator<Item = R>, count: usize, merge: &impl Fn(R, R) -> R) -> R {
+    if count == 1 {
+        return results.next().expect("as many results as pieces");
+    }
+    let left = merge_tree(results, count / 2, merge);
+    merge(left, merge_tree(results, count - count / 2, merge))
+}
+
+/// [`fork`] for work that returns nothing.
+///
+/// # Panics
+/// If `grain` is 0.
+pub fn for_each<W: Split>(work: W, grain: usize, leaf: impl Fn(W) + Sync) {
+    fork(work, grain, leaf, |(), ()| ());
+}
+
+/// Runs `task` on the ranges that cut `0..len` into pieces of `grain` items. Like [`run_all`] compiled once.
+pub(crate) fn for_ranges(len: usize, grain: usize, task: &(dyn Fn(Range<usize>) + Sync)) {
+    if len <= grain {
+        return task(0..len);
+    }
+    run_all(0..len.div_ceil(grain), &|piece| task(piece * grain..len.min((piece + 1) * grain)));
+}
+
+/// A slice of which disjoint parts are written by different threads.
+#[derive(Debug)]
+pub(crate) struct Parts<'a, T> {
+    start: *mut T,
+    len: usize,
+    slice: PhantomData<&'a mut [T]>,
+}
+
+// SAFETY: the only use of a shared `Parts` is `part`, whose callers promise that no two parts overlap, so that every element
+// is reached by one thread at most, as if the slice had been cut and each piece sent to its thread.
+unsafe impl<T: Send> Sync for Parts<'_, T> {}
+
+impl<'a, T> Parts<'a, T> {
+    pub(crate) fn new(slice: &'a mut [T]) -> Self {
+        Self { start: slice.as_mut_ptr(), len: slice.len(), slice: PhantomData }
+    }
+
+    /// The elements of `range`.
+    ///
+    /// # Safety
+    /// While the part is in use, no other part that overlaps it may be.
+    #[allow(
+        clippy::mut_from_ref,
+        reason = "each part is handed out to one user at a time, which the caller promises"
+    )]
+    pub(crate) unsafe fn part(&self, range: Range<usize>) -> &mut [T] {
+        assert!(range.start <= range.end && range.end <= self.len, "a part outside the slice");
+        // SAFETY: the range lies within the slice, which `self` borrows mutably; the caller promises that nobody else has it.
+        unsafe { std::slice::from_raw_parts_mut(self.start.add(range.start), range.len()) }
+    }
+}

@@ -1,0 +1,164 @@
+//! Folding a slice into one value, in lanes and then in a tree.
+//!
+//! The order is fixed here, not taken from the register width. A block of 512 elements is folded in 64 lanes (eight
+//! registers of the narrowest kind in use, four of the widest, enough to keep an adder busy), what is left of it in 16, and
+//! what is left of that one by one. Lanes are joined pairwise, and so are the results of blocks: a sum of n numbers has
+//! rounding errors that grow like log n.
+
+use crate::isa::{Work, dispatch};
+use crate::map::Element;
+use crate::parallel::{self, GRAIN};
+
+/// Elements folded lane by lane before the tree begins.
+pub(crate) const BLOCK: usize = 512;
+/// Results of blocks held at once.
+const BLOCKS: usize = GRAIN / BLOCK;
+
+/// A way to join two values, and the value that changes nothing.
+#[derive(Clone, Copy)]
+pub(crate) struct Fold<A, F> {
+    pub(crate) identity: A,
+    pub(crate) join: F,
+}
+
+impl<A: Copy, F: Fn(A, A) -> A + Copy> Fold<A, F> {
+    /// Joins neighbours until one value is left. `values` is a power of two long.
+    #[inline(always)]
+    fn tree(self, values: &mut [A]) -> A {
+        let mut width = values.len() / 2;
+        while width > 0 {
+            let (left, right) = values.split_at_mut(width);
+            for (left, &right) in left.iter_mut().zip(&*right) {
+                *left = (self.join)(*left, right);
+            }
+            width /= 2;
+        }
+        values[0]
+    }
+
+    /// Joins `N` lanes, a power of two up to 64: `tree` with widths the compiler knows.
+    #[inline(always)]
+    fn across<const N: usize>(self, mut lanes: [A; N]) -> A {
+        for width in [32, 16, 8, 4, 2, 1] {
+            if width < N {
+                for l in 0..width {
+                    lanes[l] = (self.join)(lanes[l], lanes[l + width]);
+                }
+            }
+        }
+        lanes[0]
+    }
+
+    /// Folds whole rows of `N` lanes, at least one and at most eight: fewer in turn, eight in a tree.
+    #[inline(always)]
+    fn lanes<U: Copy, V: Copy, const N: usize>(
+        self,
+        x: &[[U; N]],
+        y: &[[V; N]],
+        value: impl Fn(U, V) -> A,
+    ) -> A {
+        let join = self.join;
+        let mut lanes = [self.identity; N];
+        if let (Ok(x), Ok(y)) = (<&[_; 8]>::try_from(x), <&[_; 8]>::try_from(y)) {
+            for l in 0..N {
+                let at = |row: usize| value(x[row][l], y[row][l]);
+                let (low, high) = (
+                    join(join(at(0), at(1)), join(at(2), at(3))),
+                    join(join(at(4), at(5)), join(at(6), at(7))),
+                );
+                lanes[l] = join(low, high);
+            }
+        } else {
+            for (x, y) in x.iter().zip(y) {
+                for l in 0..N {
+                    lanes[l] = join(lanes[l], value(x[l], y[l]));
+                }
+            }
+        }
+        self.across(lanes)
+    }
+
+    /// Folds `value(x[i], y[i])` over at most `BLOCK` elements. For values of one slice, pass it twice.
+    #[inline(always)]
+    pub(crate) fn block<U: Copy, V: Copy>(self, x: &[U], y: &[V], value: impl Fn(U, V) -> A + Copy) -> A {
+        let (x_wide, x) = x.as_chunks::<64>();
+        let (y_wide, y) = y.as_chunks::<64>();
+        let (x_narrow, x) = x.as_chunks::<16>();
+        let (y_narrow, y) = y.as_chunks::<16>();
+        let mut result = self.identity;
+        for (&x, &y) in x.iter().zip(y) {
+            result = (self.join)(result, value(x, y));
+        }
+        if !x_narrow.is_empty() {
+            result = (self.join)(self.lanes(x_narrow, y_narrow, value), result);
+        }
+        if !x_wide.is_empty() {
+            result = (self.join)(self.lanes(x_wide, y_wide, value), result);
+        }
+        result
+    }
+
+    /// Folds at most `GRAIN` elements.
+    #[inline(always)]
+    pub(crate) fn piece<U: Copy, V: Copy>(self, x: &[U], y: &[V], value: impl Fn(U, V) -> A + Copy) -> A {
+        if x.len() <= BLOCK {
+            return self.block(x, y, value);
+        }
+        let mut results = [self.identity; BLOCKS];
+        let count = x.len().div_ceil(BLOCK);
+        for ((x, y), result) in x.chunks(BLOCK).zip(y.chunks(BLOCK)).zip(&mut results) {
+            *result = self.block(x, y, value);
+        }
+        self.tree(&mut results[..count.next_power_of_two()])
+    }
+}
+
+struct Piece<'a, A, F> {
+    x: &'a [A],
+    fold: Fold<A, F>,
+}
+
+impl<A: Copy, F: Fn(A, A) -> A + Copy> Work for Piece<'_, A, F> {
+    type Output = A;
+    #[inline(always)]
+    fn run(self) -> A {
+        self.fold.piece(self.x, self.x, |x, _| x)
+    }
+}
+
+struct Rows<'a, A, F> {
+    x: &'a [A],
+    len: usize,
+    out: &'a mut [A],
+    fold: Fold<A, F>,
+}
+
+impl<A: Copy, F: Fn(A, A) -> A + Copy> Work for Rows<'_, A, F> {
+    type Output = ();
+    #[inline(always)]
+    fn run(self) {
+        for (out, row) in self.out.iter_mut().zip(self.x.chunks_exact(self.len)) {
+            *out = self.fold.piece(row, row, |x, _| x);
+        }
+    }
+}
+
+/// Folds each row of `[out.len(), len]`.
+pub(super) fn rows<A: Element>(
+    x: &[A],
+    len: usize,
+    out: &mut [A],
+    fold: Fold<A, impl Fn(A, A) -> A + Copy + Send + Sync>,
+) {
+    if x.is_empty() {
+        out.fill(fold.identity);
+    } else if len <= GRAIN {
+        parallel::for_each((0..out.len(), out), (GRAIN / len).max(1), |(range, out)| {
+            dispatch(Rows { x: &x[range.start * len..range.end * len], len, out, fold });
+        });
+    } else {
+        for (out, row) in out.iter_mut().zip(x.chunks_exact(len)) {
+            *out = parallel::fork(row, GRAIN, |x| dispatch(Piece { x, fold }), fold.join);
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! Sums, extremes and statistics in an order that is a function of the shape alone.
+//!
+//! A contiguous array is seen as `[outer, len, inner]` and its middle axis is folded away: with `inner = 1` the rows of a
+//! matrix, with `outer = 1` its columns, with both all elements. Sums are pairwise, so that their errors grow like
+//! log n; the tree they follow is written in `fold` and `columns` and knows nothing of threads or registers.
+
+mod columns;
+pub(crate) mod fold;
+mod statistics;
+
+use crate::Float;
+use crate::map::Element;
+use crate::parallel::{self, GRAIN};
+use fold::Fold;
+pub use statistics::{Moments, dot, moments, sum_squares};
+
+#[track_caller]
+fn check(name: &str, x: usize, outer: usize, len: usize, inner: usize, out: usize) {
+    assert!(
+        x == outer * len * inner,
+        "{name}: [{outer}, {len}, {inner}] does not describe a slice of {x} elements"
+    );
+    assert!(out == outer * inner, "{name}: the result is [{outer}, {inner}], its slice has {out} elements");
+}
+
+fn reduce<A: Element>(
+    x: &[A],
+    len: usize,
+    inner: usize,
+    out: &mut [A],
+    identity: A,
+    join: impl Fn(A, A) -> A + Copy + Send + Sync,
+) {
+    let fold = Fold { identity, join };
+    match inner {
+        0 => {}
+        1 => fold::rows(x, len, out, fold),
+        _ => columns::middle(x, len, inner, out, fold),
+    }
+}
+
+/// Sum over the middle axis of `[outer, len, inner]`; 0 where `len` is.
+///
+/// ```
+/// let mut columns = [0.0; 2];
+/// backflow_kernels::reduce::sum(&[1.0, 2.0, 3.0, 4.0], 1, 2, 2, &mut columns);
+/// assert_eq!(columns, [4.0, 6.0]);
+/// ```
+///
+/// # Panics
+/// If a slice does not have the length its shape says.
+#[track_caller]
+pub fn sum<T: Float>(x: &[T], outer: usize, len: usize, inner: usize, out: &mut [T]) {
+    check("sum", x.len(), outer, len, inner, out.len());
+    reduce(x, len, inner, out, T::ZERO, |a, b| a + b);
+}
+
+/// Sum of integers over the middle axis of `[outer, len, inner]`, wrapping around on overflow.
+///
+/// # Panics
+/// If a slice does not have the length its shape says.
+#[track_caller]
+pub fn sum_i64(x: &[i64], outer: usize, len: usize, inner: usize, out: &mut [i64]) {
+    check("sum_i64", x.len(), outer, len, inner, out.len());
+    reduce(x, len, inner, out, 0, i64::wrapping_add);
+}
+
+/// Largest element over the middle axis of `[outer, len, inner]`; NaN if there is one.
+///
+/// # Panics
+/// If a slice does not have the length its shape says, or `len` is 0.
+#[track_caller]
+pub fn max<T: Float>(x: &[T], outer: usize, len: usize, inner: usize, out: &mut [T]) {
+    check("max", x.len(), outer, len, inner, out.len());
+    assert!(len > 0, "max: an empty axis has no largest element");
+    reduce(x, len, inner, out, T::NEG_INFINITY, T::maximum);
+}
+
+/// Smallest element over the middle axis of `[outer, len, inner]`; NaN if there is one.
+///
+/// # Panics
+/// If a slice does not have the length its shape says, or `len` is 0.
+#[track_caller]
+pub fn min<T: Float>(x: &[T], outer: usize, len: usize, inner: usize, out: &mut [T]) {
+    check("min", x.len(), outer, len, inner, out.len());
+    assert!(len > 0, "min: an empty axis has no smallest element");
+    reduce(x, len, inner, out, T::INFINITY, T::minimum);
+}
+
+/// Index of the first largest element over the middle axis of `[outer, len, inner]`; a NaN is larger than all.
+///
+/// # Panics
+/// If a slice does not have the length its shape says, or `len` is 0.
+#[track_caller]
+pub fn argmax<T: Float>(x: &[T], outer: usize, len: usize, inner: usize, out: &mut [i64]) {
+    check("argmax", x.len(), outer, len, inner, out.len());
+    assert!(len > 0, "argmax: an empty axis has no largest element");
+    locate(x, len, inner, out, |x, best| x > best);
+}
+
+/// Index of the first smallest element over the middle axis of `[outer, len, inner]`; a NaN is smaller than all.
+///
+/// # Panics
+/// If a slice does not have the length its shape says, or `len` is 0.
+#[track_caller]
+pub fn argmin<T: Float>(x: &[T], outer: usize, len: usize, inner: usize, out: &mut [i64]) {
+    check("argmin", x.len(), outer, len, inner, out.len());
+    assert!(len > 0, "argmin: an empty axis has no smallest element");
+    locate(x, len, inner, out, |x, best| x < best);
+}
+
+/// Where the first NaN is, or else the first element that `beats` all before it.
+fn locate<T: Float>(
+    x: &[T],
+    len: usize,
+    inner: usize,
+    out: &mut [i64],
+    beats: impl Fn(T, T) -> bool + Copy + Send + Sync,
+) {
+    let grain = (GRAIN / len).max(1);
+    parallel::for_each((0..out.len(), out), grain, |(range, out)| {
+        for (at, out) in range.zip(out) {
+            let column = x[at / inner * len * inner + at % inner..].iter().step_by(inner).take(len);
+            let mut best = (0, x[at / inner * len * inner + at % inner]);
+            for (i, &x) in column.enumerate() {
+                if !best.1.is_nan() && (beats(x, best.1) || x.is_nan()) {
+                    best = (i, x);
+                }
+            }
+            *out = i64::try_from(best.0).unwrap_or(i64::MAX);
+        }
+    });
+}

@@ -1,0 +1,240 @@
+//! Softmax, its logarithm and cross entropy over the rows of a contiguous matrix.
+//!
+//! The largest element of a row is subtracted first, so that no exponential overflows. Several short rows are taken at a
+//! time, because the exponentials of ten classes do not fill a register and those of a thousand numbers do. As in PyTorch,
+//! a row with a NaN or a +∞, or of −∞ alone, has NaN probabilities.
+
+use crate::Float;
+use crate::isa::{Work, dispatch};
+use crate::parallel::{self, GRAIN, Rows};
+use crate::reduce::fold::Fold;
+
+/// Elements of short rows taken at a time.
+const GROUP: usize = 1024;
+
+#[track_caller]
+fn check(name: &str, rows: usize, n: usize, got: usize) {
+    assert!(rows * n == got, "{name}: [{rows}, {n}] does not describe a slice of {got} elements");
+}
+
+/// Rows for one thread at a time. An exponential costs some four times as much as copying its result.
+fn grain(n: usize) -> usize {
+    (GRAIN / 4 / n.max(1)).max(1)
+}
+
+/// Σ term(x[i], y[i]). Rows longer than a piece are rare enough to add their pieces in order.
+#[inline(always)]
+fn row_sum<T: Float>(x: &[T], y: &[T], term: impl Fn(T, T) -> T + Copy) -> T {
+    let add = Fold { identity: T::ZERO, join: |a: T, b: T| a + b };
+    x.chunks(GRAIN).zip(y.chunks(GRAIN)).fold(T::ZERO, |sum, (x, y)| sum + add.piece(x, y, term))
+}
+
+#[inline(always)]
+fn row_max<T: Float>(x: &[T]) -> T {
+    let max = Fold { identity: T::NEG_INFINITY, join: T::maximum };
+    x.chunks(GRAIN).fold(T::NEG_INFINITY, |so_far, x| so_far.maximum(max.piece(x, x, |x, _| x)))
+}
+
+/// Softmax of rows, or its logarithm, and perhaps the loss of each row.
+struct Normalize<'a, T, const LOG: bool> {
+    x: &'a [T],
+    n: usize,
+    y: &'a mut [T],
+    losses: Option<(&'a [i64], &'a mut [T])>,
+}
+
+impl<T: Float, const LOG: bool> Work for Normalize<'_, T, LOG> {
+    type Output = ();
+    #[inline(always)]
+    fn run(mut self) {
+        let n = self.n;
+        let group = (GROUP / n).max(1) * n;
+        let mut max = [T::ZERO; GROUP];
+        for (group_idx, (x, y)) in self.x.chunks(group).zip(self.y.chunks_mut(group)).enumerate() {
+            for ((x, y), max) in x.chunks_exact(n).zip(y.chunks_exact_mut(n)).zip(&mut max) {
+                *max = row_max(x);
+                for (y, &x) in y.iter_mut().zip(x) {
+                    *y = x - *max;
+                }
+            }
+            // One long loop over all rows: registers are full whatever `n` is.
+            for y in &mut *y {
+                *y = y.exp();
+            }
+            for (i, (x, y)) in x.chunks_exact(n).zip(y.chunks_exact_mut(n)).enumerate() {
+                let (max, sum) = (max[i], row_sum(y, y, |e, _| e));
+                if LOG {
+                    let ln = sum.ln();
+                    for (y, &x) in y.iter_mut().zip(x) {
+                        *y = (x - max) - ln;
+                    }
+                } else {
+                    for y in y {
+                        *y = *y / sum;
+                    }
+                }
+                if let Some((targets, losses)) = &mut self.losses {
+                    let row = group_idx * (group / n) + i;
+                    // The caller checked that targets lie in 0..n.
+                    losses[row] = sum.ln() - (x[targets[row] as usize] - max);
+                }
+            }
+        }
+    }
+}
+
+/// `yᵢ = exp xᵢ / Σ exp xⱼ` in each row of `[rows, n]`.
+///
+/// ```
+/// let mut y = [0.0_f64; 2];
+/// backflow_kernels::softmax::softmax(&[1000.0, 1000.0], 1, 2, &mut y);
+/// assert_eq!(y, [0.5, 0.5]);
+/// ```
+///
+/// # Panics
+/// If a slice does not have the length its shape says.
+#[track_caller]
+pub fn softmax<T: Float>(x: &[T], rows: usize, n: usize, out: &mut [T]) {
+    check("softmax", rows, n, x.len());
+    check("softmax", rows, n, out.len());
+    normalize::<T, false>(x, n, out);
+}
+
+/// `yᵢ = xᵢ − ln Σ exp xⱼ` in each row of `[rows, n]`.
+///
+/// # Panics
+/// If a slice does not have the length its shape says.
+#[track_caller]
+pub fn log_softmax<T: Float>(x: &[T], rows: usize, n: usize, out: &mut [T]) {
+    check("log_softmax", rows, n, x.len());
+    check("log_softmax", rows, n, out.len());
+    normalize::<T, true>(x, n, out);
+}
+
+fn normalize<T: Float, const LOG: bool>(x: &[T], n: usize, y: &mut [T]) {
+    if y.is_empty() {
+        return;
+    }
+    parallel::for_each(Rows::new(y, n), grain(n), |Rows { first, data: y, .. }| {
+        dispatch(Normalize::<T, LOG> { x: &x[first * n..][..y.len()], n, y, losses: None });
+    });
+}
+
+/// `−ln softmax(logits)[target]` of each row into `losses`, and the softmax itself into `probabilities`: the gradient
+/// with respect to the logits is `probabilities − one_hot(target)`.
+///
+/// # Panics
+/// If a slice does not have the length its shape says, or a target is outside `0..n`.
+#[track_caller]
+pub fn cross_entropy<T: Float>(
+    logits: &[T],
+    rows: usize,
+    n: usize,
+    targets: &[i64],
+    losses: &mut [T],
+    probabilities: &mut [T],
+) {
+    check("cross_entropy", rows, n, logits.len());
+    check("cross_entropy", rows, n, probabilities.len());
+    check("cross_entropy", rows, 1, targets.len());
+    check("cross_entropy", rows, 1, losses.len());
+    if let Some(row) = targets.iter().position(|&t| !usize::try_from(t).is_ok_and(|t| t < n)) {
+        panic!("cross_entropy: target {} of row {row} is not one of {n} classes", targets[row]);
+    }
+    if losses.is_empty() {
+        return;
+    }
+    let work = (Rows::new(probabilities, n), targets, losses);
+    parallel::for_each(work, grain(n), |(Rows { first, data: y, .. }, targets, losses)| {
+        let x = &logits[first * n..][..y.len()];
+        dispatch(Normalize::<T, false> { x, n, y, losses: Some((targets, losses)) });
+    });
+}
+
+/// `ln Σ exp xⱼ` of each row of `[rows, n]`; −∞ for an empty row.
+///
+/// # Panics
+/// If a slice does not have the length its shape says.
+#[track_caller]
+pub fn logsumexp<T: Float>(x: &[T], rows: usize, n: usize, out: &mut [T]) {
+    check("logsumexp", rows, n, x.len());
+    check("logsumexp", rows, 1, out.len());
+    parallel::for_each((0..rows, out), grain(n), |(range, out)| {
+        dispatch(LogSumExp { x: &x[range.start * n..range.end * n], n, out });
+    });
+}
+
+struct LogSumExp<'a, T> {
+    x: &'a [T],
+    n: usize,
+    out: &'a mut [T],
+}
+
+impl<T: Float> Work for LogSumExp<'_, T> {
+    type Output = ();
+    #[inline(always)]
+    fn run(self) {
+        for (i, out) in self.out.iter_mut().enumerate() {
+            let x = &self.x[i * self.n..][..self.n];
+            let max = row_max(x);
+            // ∞ − ∞ would make the certain answers NaN.
+            let infinite = max.abs() == T::INFINITY;
+            *out = if infinite { max } else { max + row_sum(x, x, |x, _| (x - max).exp()).ln() };
+        }
+    }
+}
+
+/// `dxᵢ = yᵢ (dyᵢ − Σ dyⱼ yⱼ)` in each row, for `y` a softmax.
+///
+/// # Panics
+/// If a slice does not have the length its shape says.
+#[track_caller]
+pub fn softmax_backward<T: Float>(dy: &[T], y: &[T], rows: usize, n: usize, dx: &mut [T]) {
+    backward::<T, false>("softmax_backward", dy, y, rows, n, dx);
+}
+
+/// `dxᵢ = dyᵢ − exp(yᵢ) Σ dyⱼ` in each row, for `y` a log-softmax.
+///
+/// # Panics
+/// If a slice does not have the length its shape says.
+#[track_caller]
+pub fn log_softmax_backward<T: Float>(dy: &[T], y: &[T], rows: usize, n: usize, dx: &mut [T]) {
+    backward::<T, true>("log_softmax_backward", dy, y, rows, n, dx);
+}
+
+#[track_caller]
+fn backward<T: Float, const LOG: bool>(name: &str, dy: &[T], y: &[T], rows: usize, n: usize, dx: &mut [T]) {
+    check(name, rows, n, dy.len());
+    check(name, rows, n, y.len());
+    check(name, rows, n, dx.len());
+    if dx.is_empty() {
+        return;
+    }
+    parallel::for_each(Rows::new(dx, n), grain(n), |Rows { first, data: dx, .. }| {
+        let range = first * n..first * n + dx.len();
+        dispatch(Backward::<T, LOG> { dy: &dy[range.clone()], y: &y[range], n, dx });
+    });
+}
+
+struct Backward<'a, T, const LOG: bool> {
+    dy: &'a [T],
+    y: &'a [T],
+    n: usize,
+    dx: &'a mut [T],
+}
+
+impl<T: Float, const LOG: bool> Work for Backward<'_, T, LOG> {
+    type Output = ();
+    #[inline(always)]
+    fn run(self) {
+        let n = self.n;
+        for ((dy, y), dx) in
+            self.dy.chunks_exact(n).zip(self.y.chunks_exact(n)).zip(self.dx.chunks_exact_mut(n))
+        {
+            let sum = row_sum(dy, y, |dy, y| if LOG { dy } else { dy * y });
+            for ((dx, &dy), &y) in dx.iter_mut().zip(dy).zip(y) {
+                *dx = if LOG { dy - y.exp() * sum } else { y * (dy - sum) };
+            }
+        }
+    }
+}

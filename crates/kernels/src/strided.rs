@@ -1,0 +1,434 @@
+//! Views with strides: gathering them, applying functions to them, writing into them.
+//!
+//! The one idea: a strided operand is gathered into a small contiguous block that stays in the first-level cache, and the
+//! contiguous loop runs on the block. So a function is compiled once per instruction set and not once per layout, and
+//! only [`gather`](self) knows about strides. An operand that is contiguous along the innermost axis is used where it
+//! lies. Before anything else, axes that can be walked as one are merged.
+
+use std::ops::Range;
+
+use crate::isa::dispatch;
+use crate::map::{self, Element};
+use crate::parallel::{self, GRAIN, Parts, Rows, for_ranges};
+
+/// The most axes a view may have.
+pub const MAX_RANK: usize = 32;
+
+/// Elements gathered at a time: 4 KiB of `f32` per operand.
+const BLOCK: usize = 1024;
+
+/// Side of the squares in which a transposed view is copied: one cache line of `f32`.
+const SQUARE: usize = 16;
+
+/// A view of `data` from `offset` on: element `(i, j, …)` is `data[offset + i·strides[0] + j·strides[1] + …]`.
+///
+/// Strides count elements; 0 repeats one along an axis (broadcasting).
+#[derive(Clone, Copy, Debug)]
+pub struct Strided<'a, T> {
+    /// What is viewed.
+    pub data: &'a [T],
+    /// The index of the first element.
+    pub offset: usize,
+    /// Elements between neighbours along each axis.
+    pub strides: &'a [usize],
+}
+
+/// `K` views of one shape, with axes of length 1 dropped and axes merged where every view allows it.
+#[derive(Clone, Copy)]
+struct Layout<const K: usize> {
+    rank: usize,
+    shape: [usize; MAX_RANK],
+    strides: [[usize; MAX_RANK]; K],
+}
+
+impl<const K: usize> Layout<K> {
+    #[track_caller]
+    fn new(shape: &[usize], strides: [&[usize]; K]) -> Self {
+        assert!(shape.len() <= MAX_RANK, "strided: rank {} is above {MAX_RANK}", shape.len());
+        for s in strides {
+            assert!(s.len() == shape.len(), "strided: {} strides for shape {shape:?}", s.len());
+        }
+        let mut layout = Self { rank: 0, shape: [1; MAX_RANK], strides: [[0; MAX_RANK]; K] };
+        for (axis, &length) in shape.iter().enumerate() {
+            if length == 1 {
+                continue;
+            }
+            let last = layout.rank.wrapping_sub(1);
+            let merges =
+                layout.rank > 0 && (0..K).all(|k| layout.strides[k][last] == strides[k][axis] * length);
+            let at = if merges { last } else { layout.rank };
+            layout.shape[at] = if merges { layout.shape[at] * length } else { length };
+            for k in 0..K {
+                layout.strides[k][at] = strides[k][axis];
+            }
+            layout.rank = at + 1;
+        }
+        layout
+    }
+
+    /// The shape without its innermost axis, and the length of that.
+    fn inner(&self) -> usize {
+        if self.rank == 0 { 1 } else { self.shape[self.rank - 1] }
+    }
+
+    /// View `k` alone.
+    fn walk<'a, T>(&self, k: usize, data: &'a [T], offset: usize) -> Walk<'a, T> {
+        Walk { data, offset, rank: self.rank, shape: self.shape, strides: self.strides[k] }
+    }
+}
+
+/// One view, merged: where its elements lie, in row-major order.
+#[derive(Clone, Copy)]
+struct Walk<'a, T> {
+    data: &'a [T],
+    offset: usize,
+    rank: usize,
+    shape: [usize; MAX_RANK],
+    strides: [usize; MAX_RANK],
+}
+
+impl<'a, T: Copy> Walk<'a, T> {
+    /// Panics unless every element lies inside the data.
+    #[track_caller]
+    fn check(self) -> Self {
+        let axes = 0..self.rank;
+        if !axes.clone().any(|axis| self.shape[axis] == 0) {
+            let last: usize =
+                self.offset + axes.map(|a| (self.shape[a] - 1) * self.strides[a]).sum::<usize>();
+            assert!(
+                last < self.data.len(),
+                "strided: the view ends at {last} of {} elements",
+                self.data.len()
+            );
+        }
+        self
+    }
+
+    /// The index in `data` of the `linear`-th element, and its coordinates.
+    fn locate(&self, linear: usize) -> (usize, [usize; MAX_RANK]) {
+        let (mut rest, mut position, mut index) = (linear, self.offset, [0; MAX_RANK]);
+        for axis in (0..self.rank).rev() {
+            index[axis] = rest % self.shape[axis];
+            rest /= self.shape[axis];
+            position += index[axis] * self.strides[axis];
+        }
+        (position, index)
+    }
+
+    /// Copies elements `start..start + out.len()` of the view.
+    fn gather(&self, start: usize, out: &mut [T]) {
+        if self.rank == 0 {
+            out.fill(self.data[self.offset]);
+            return;
+        }
+        let inner = self.rank - 1;
+        let (n, stride) = (self.shape[inner], self.strides[inner]);
+        let (mut position, mut index) = self.locate(start);
+        let mut out = out;
+        while !out.is_empty() {
+            let run = (n - index[inner]).min(out.len());
+            let (row, rest) = out.split_at_mut(run);
+            match stride {
+                0 => row.fill(self.data[position]),
+                1 => row.copy_from_slice(&self.data[position..position + run]),
+                _ => {
+                    for (out, &x) in row.iter_mut().zip(self.data[position..].iter().step_by(stride)) {
+                        *out = x;
+                    }
+                }
+            }
+            out = rest;
+            position += run * stride;
+            index[inner] += run;
+            let mut axis = inner;
+            while index[axis] == self.shape[axis] && axis > 0 {
+                position -= index[axis] * self.strides[axis];
+                index[axis] = 0;
+                axis -= 1;
+                index[axis] += 1;
+                position += self.strides[axis];
+            }
+        }
+    }
+
+    /// Copies rows of `n` from the `first` on, where the view runs down contiguous columns: square by square, so that
+    /// the lines that are read are still in cache when the next row wants them.
+    fn transpose(&self, first: usize, n: usize, out: &mut [T]) {
+        let (column, stride) = (self.shape[self.rank - 2], self.strides[self.rank - 1]);
+        let rows = out.len() / n;
+        let mut row = 0;
+        while row < rows {
+            let count = SQUARE.min(rows - row).min(column - (first + row) % column);
+            let (position, _) = self.locate((first + row) * n);
+            let out = &mut out[row * n..(row + count) * n];
+            for start in (0..n).step_by(SQUARE) {
+                let end = n.min(start + SQUARE);
+                for (i, out) in out.chunks_exact_mut(n).enumerate() {
+                    let x = self.data[position + i + start * stride..].iter().step_by(stride);
+                    for (out, &x) in out[start..end].iter_mut().zip(x) {
+                        *out = x;
+                    }
+                }
+            }
+            row += count;
+        }
+    }
+
+    /// Elements `range` as a slice: in place if they are contiguous, else gathered into `buffer`.
+    #[inline]
+    fn block<'b>(&self, range: Range<usize>, in_one_row: bool, buffer: &'b mut [T; BLOCK]) -> &'b [T]
+    where
+        'a: 'b,
+    {
+        let contiguous = self.rank == 1 && self.strides[0] == 1;
+        if contiguous {
+            return &self.data[self.offset + range.start..self.offset + range.end];
+        }
+        if in_one_row && self.strides[self.rank - 1] == 1 {
+            let (position, _) = self.locate(range.start);
+            return &self.data[position..position + range.len()];
+        }
+        let buffer = &mut buffer[..range.len()];
+        self.gather(range.start, buffer);
+        buffer
+    }
+}
+
+/// Cuts `range` into blocks; inside one innermost row each when rows are long enough to be worth it.
+fn blocks(range: Range<usize>, inner: usize, mut each: impl FnMut(Range<usize>, bool)) {
+    let by_row = inner >= BLOCK / 4;
+    let mut start = range.start;
+    while start < range.end {
+        let limit = if by_row { start - start % inner + inner } else { range.end };
+        let end = limit.min(start + BLOCK).min(range.end);
+        each(start..end, by_row);
+        start = end;
+    }
+}
+
+#[track_caller]
+fn check_length(name: &str, shape: &[usize], got: usize) {
+    let wanted: usize = shape.iter().product();
+    assert!(wanted == got, "strided::{name}: shape {shape:?} has {wanted} elements, the slice {got}");
+}
+
+/// Copies the view into `out`, row-major.
+///
+/// ```
+/// use backflow_kernels::strided::{Strided, copy};
+/// let mut transposed = [0; 6];
+/// copy(&[3, 2], Strided { data: &[1, 2, 3, 4, 5, 6], offset: 0, strides: &[1, 3] }, &mut transposed);
+/// assert_eq!(transposed, [1, 4, 2, 5, 3, 6]);
+/// ```
+///
+/// # Panics
+/// If `out` has not as many elements as `shape`, or the view leaves its data.
+#[track_caller]
+pub fn copy<T: Element>(shape: &[usize], x: Strided<'_, T>, out: &mut [T]) {
+    check_length("copy", shape, out.len());
+    if out.is_empty() {
+        return;
+    }
+    let x = Layout::new(shape, [x.strides]).walk(0, x.data, x.offset).check();
+    match x.rank.checked_sub(2) {
+        Some(axis) if x.strides[axis] == 1 && x.strides[axis + 1] > 1 => {
+            let n = x.shape[axis + 1];
+            let grain = (GRAIN / n).max(1).next_multiple_of(SQUARE);
+            parallel::for_each(Rows::new(out, n), grain, |rows| x.transpose(rows.first, n, rows.data));
+        }
+        _ => parallel::for_each((0..out.len(), out), GRAIN, |(range, out)| x.gather(range.start, out)),
+    }
+}
+
+/// `out[i…] = f(x[i…])`.
+///
+/// # Panics
+/// If `out` has not as many elements as `shape`, or the view leaves its data.
+#[track_caller]
+pub fn map<A: Element, B: Element>(
+    shape: &[usize],
+    x: Strided<'_, A>,
+    out: &mut [B],
+    f: impl Fn(A) -> B + Copy + Send + Sync,
+) {
+    check_length("map", shape, out.len());
+    if out.is_empty() {
+        return;
+    }
+    let layout = Layout::new(shape, [x.strides]);
+    let x = layout.walk(0, x.data, x.offset).check();
+    let (len, parts) = (out.len(), Parts::new(out));
+    for_ranges(len, GRAIN, &|range| {
+        // SAFETY: ranges do not overlap.
+        let out = unsafe { parts.part(range.clone()) };
+        Map { x, inner: layout.inner(), range, out, f }.run();
+    });
+}
+
+struct Map<'a, A, B, F> {
+    x: Walk<'a, A>,
+    inner: usize,
+    range: Range<usize>,
+    out: &'a mut [B],
+    f: F,
+}
+
+impl<A: Copy, B, F: Fn(A) -> B + Copy> Map<'_, A, B, F> {
+    fn run(self) {
+        let Map { x, inner, range, out, f } = self;
+        let first = range.start;
+        let mut buffer = [x.data[x.offset]; BLOCK];
+        blocks(range, inner, |range, in_one_row| {
+            let out = &mut out[range.start - first..range.end - first];
+            dispatch(map::Map(x.block(range, in_one_row, &mut buffer), out, f));
+        });
+    }
+}
+
+/// `out[i…] = f(x[i…], y[i…])`.
+///
+/// ```
+/// use backflow_kernels::strided::{Strided, zip};
+/// // A bias row added to each row of a matrix.
+/// let x = Strided { data: &[1, 2, 3, 4], offset: 0, strides: &[2, 1] };
+/// let bias = Strided { data: &[10, 20], offset: 0, strides: &[0, 1] };
+/// let mut y = [0; 4];
+/// zip(&[2, 2], x, bias, &mut y, |x, b| x + b);
+/// assert_eq!(y, [11, 22, 13, 24]);
+/// ```
+///
+/// # Panics
+/// If `out` has not as many elements as `shape`, or a view leaves its data.
+#[track_caller]
+pub fn zip<A: Element, B: Element, C: Element>(
+    shape: &[usize],
+    x: Strided<'_, A>,
+    y: Strided<'_, B>,
+    out: &mut [C],
+    f: impl Fn(A, B) -> C + Copy + Send + Sync,
+) {
+    check_length("zip", shape, out.len());
+    if out.is_empty() {
+        return;
+    }
+    let layout = Layout::new(shape, [x.strides, y.strides]);
+    let x = layout.walk(0, x.data, x.offset).check();
+    let y = layout.walk(1, y.data, y.offset).check();
+    let (len, parts) = (out.len(), Parts::new(out));
+    for_ranges(len, GRAIN, &|range| {
+        // SAFETY: ranges do not overlap.
+        let out = unsafe { parts.part(range.clone()) };
+        Zip { x, y, inner: layout.inner(), range, out, f }.run();
+    });
+}
+
+struct Zip<'a, A, B, C, F> {
+    x: Walk<'a, A>,
+    y: Walk<'a, B>,
+    inner: usize,
+    range: Range<usize>,
+    out: &'a mut [C],
+    f: F,
+}
+
+impl<A: Copy, B: Copy, C, F: Fn(A, B) -> C + Copy> Zip<'_, A, B, C, F> {
+    fn run(self) {
+        let Zip { x, y, inner, range, out, f } = self;
+        let first = range.start;
+        let mut buffers = ([x.data[x.offset]; BLOCK], [y.data[y.offset]; BLOCK]);
+        blocks(range, inner, |range, in_one_row| {
+            let out = &mut out[range.start - first..range.end - first];
+            let x = x.block(range.clone(), in_one_row, &mut buffers.0);
+            let y = y.block(range, in_one_row, &mut buffers.1);
+            dispatch(map::Zip(x, y, out, f));
+        });
+    }
+}
+
+/// `out[i…] = f(x[i…], y[i…], z[i…])`.
+///
+/// # Panics
+/// If `out` has not as many elements as `shape`, or a view leaves its data.
+#[track_caller]
+pub fn zip3<A: Element, B: Element, C: Element, D: Element>(
+    shape: &[usize],
+    x: Strided<'_, A>,
+    y: Strided<'_, B>,
+    z: Strided<'_, C>,
+    out: &mut [D],
+    f: impl Fn(A, B, C) -> D + Copy + Send + Sync,
+) {
+    check_length("zip3", shape, out.len());
+    if out.is_empty() {
+        return;
+    }
+    let layout = Layout::new(shape, [x.strides, y.strides, z.strides]);
+    let x = layout.walk(0, x.data, x.offset).check();
+    let y = layout.walk(1, y.data, y.offset).check();
+    let z = layout.walk(2, z.data, z.offset).check();
+    let (len, parts) = (out.len(), Parts::new(out));
+    for_ranges(len, GRAIN, &|range| {
+        // SAFETY: ranges do not overlap.
+        let out = unsafe { parts.part(range.clone()) };
+        Zip3 { x, y, z, inner: layout.inner(), range, out, f }.run();
+    });
+}
+
+struct Zip3<'a, A, B, C, D, F> {
+    x: Walk<'a, A>,
+    y: Walk<'a, B>,
+    z: Walk<'a, C>,
+    inner: usize,
+    range: Range<usize>,
+    out: &'a mut [D],
+    f: F,
+}
+
+impl<A: Copy, B: Copy, C: Copy, D, F: Fn(A, B, C) -> D + Copy> Zip3<'_, A, B, C, D, F> {
+    fn run(self) {
+        let Zip3 { x, y, z, inner, range, out, f } = self;
+        let first = range.start;
+        let mut buffers = ([x.data[x.offset]; BLOCK], [y.data[y.offset]; BLOCK], [z.data[z.offset]; BLOCK]);
+        blocks(range, inner, |range, in_one_row| {
+            let out = &mut out[range.start - first..range.end - first];
+            let x = x.block(range.clone(), in_one_row, &mut buffers.0);
+            let y = y.block(range.clone(), in_one_row, &mut buffers.1);
+            let z = z.block(range, in_one_row, &mut buffers.2);
+            dispatch(map::Zip3(x, y, z, out, f));
+        });
+    }
+}
+
+/// Writes the contiguous block `x` of `shape` into the region of `out` that `offset` and `strides` describe.
+///
+/// The other elements of `out` keep their values. With a stride of 0 the last value written stays.
+///
+/// # Panics
+/// If `x` has not as many elements as `shape`, or the region leaves `out`.
+#[track_caller]
+pub fn scatter<T: Element>(
+    shape: &[usize],
+    x: &[T],
+    out: &mut [T],
+    out_offset: usize,
+    out_strides: &[usize],
+) {
+    check_length("scatter", shape, x.len());
+    if x.is_empty() {
+        return;
+    }
+    let layout = Layout::new(shape, [out_strides]);
+    let _ = layout.walk(0, &*out, out_offset).check();
+    let inner = layout.inner();
+    let stride = if layout.rank == 0 { 1 } else { layout.strides[0][layout.rank - 1] };
+    for (row, x) in x.chunks_exact(inner).enumerate() {
+        let (position, _) = layout.walk(0, &*out, out_offset).locate(row * inner);
+        if stride == 1 {
+            out[position..position + inner].copy_from_slice(x);
+        } else {
+            for (i, &x) in x.iter().enumerate() {
+                out[position + i * stride] = x;
+            }
+        }
+    }
+}

@@ -1,0 +1,346 @@
+//! The backward sweep: from a result to the leaves, iteratively, in the reverse order of computation.
+//!
+//! Waiting gradients sit in an ordered map by node number. Every consumer of a node has a higher number, so when
+//! a node is the highest one waiting, its gradient is complete. The first contribution is moved in, later ones are
+//! added in place, in the fixed order of the sweep. Nothing is computed for operands that need no gradient.
+//!
+//! Each op's backward is written in tensor operations. Untracked, they cost no graph; under
+//! [`create_graph`](Differentiation::create_graph) they are recorded, and gradients can be differentiated again.
+
+use crate::error::misuse;
+use crate::gradients::Gradients;
+use crate::graph::{Kept, Live, Node, Rule};
+use crate::mode::recording;
+use crate::observe;
+use crate::tensor::Tensor;
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, PoisonError};
+
+impl Tensor {
+    /// The gradients of this scalar with respect to every tracked leaf it was computed from.
+    ///
+    /// What the graph kept is released on the way, so that an optimizer finds the parameters unshared; a second
+    /// `backward` needs [`retain_graph`](Differentiation::retain_graph).
+    ///
+    /// # Panics
+    /// If this is not a tracked scalar, or if its graph was released by an earlier `backward`.
+    #[track_caller]
+    pub fn backward(&self) -> Gradients {
+        self.differentiate().run()
+    }
+
+    /// A backward pass with options: a seed, a kept graph, gradients of intermediate results.
+    ///
+    /// ```
+    /// # use backflow_tensor::Tensor;
+    /// let x = Tensor::from([1.0, 2.0]).requires_grad();
+    /// let h = &x * 3.0;
+    /// let y = (&h * &h).sum(..);
+    /// let grads = y.differentiate().wrt(&[&h]).run();       // the gradient of something in the middle
+    /// assert_eq!(grads.of(&h).to_vec::<f64>(), [6.0, 12.0]);
+    /// ```
+    #[must_use = "call run()"]
+    pub fn differentiate(&self) -> Differentiation<'_> {
+        Differentiation { output: self, seed: None, targets: None, create_graph: false, retain_graph: false }
+    }
+}
+
+/// The gradients of the scalar `y` with respect to each of `xs`, recorded so that they can be differentiated again.
+///
+/// An `x` that `y` does not depend on gets zeros.
+///
+/// ```
+/// # use backflow_tensor::{grad, Tensor};
+/// let x = Tensor::from(2.0).requires_grad();
+/// let y = x.powf(3.0);
+/// let dy = grad(&y, &[&x]).remove(0);             // 3x² = 12
+/// let ddy = grad(&dy, &[&x]).remove(0);           // 6x  = 12
+/// assert_eq!((dy.item(), ddy.item()), (12.0, 12.0));
+/// ```
+///
+/// # Panics
+/// If `y` is not a tracked scalar or some `x` is not tracked.
+#[must_use]
+#[track_caller]
+pub fn grad(y: &Tensor, xs: &[&Tensor]) -> Vec<Tensor> {
+    let grads = y.differentiate().wrt(xs).create_graph().run();
+    xs.iter().map(|x| grads.get(x).cloned().unwrap_or_else(|| x.zeros_like())).collect()
+}
+
+/// The product of the Hessian of `f` at `x` with the direction `v`, by differentiating ⟨∇f, v⟩.
+///
+/// Shapes: `x` and `v` alike, `f(x)` a scalar. Cost: about two backward passes.
+/// Source: Pearlmutter, "Fast exact multiplication by the Hessian", 1994, in reverse-over-reverse form.
+///
+/// ```
+/// # use backflow_tensor::{hvp, Tensor};
+/// let x = Tensor::from([1.0, 2.0]);
+/// let hv = hvp(|x| x.powf(3.0).sum(..), &x, &Tensor::from([1.0, 1.0]));
+/// assert_eq!(hv.to_vec::<f64>(), [6.0, 12.0]);
+/// ```
+///
+/// # Panics
+/// If `f(x)` is not a scalar, or the shapes of `x` and `v` differ.
+#[must_use]
+#[track_caller]
+pub fn hvp(f: impl Fn(&Tensor) -> Tensor, x: &Tensor, v: &Tensor) -> Tensor {
+    if x.shape() != v.shape() {
+        misuse("hvp", "the direction has another shape", &[("x", x.shape().to_string()), ("v", v.shape().to_string())], "");
+    }
+    let x = x.detach().requires_grad();
+    let y = f(&x);
+    if !y.is_tracked() {
+        return x.zeros_like();
+    }
+    let gradient = grad(&y, &[&x]).remove(0);
+    if !gradient.is_tracked() {
+        return x.zeros_like();
+    }
+    let along = (&gradient * &v.detach()).sum(..);
+    let mut second = along.differentiate().wrt(&[&x]).run();
+    second.take(&x).unwrap_or_else(|| x.zeros_like())
+}
+
+/// A backward pass being described. [`run`](Self::run) performs it.
+#[derive(Debug)]
+pub struct Differentiation<'a> {
+    output: &'a Tensor,
+    seed: Option<Tensor>,
+    targets: Option<Vec<&'a Tensor>>,
+    create_graph: bool,
+    retain_graph: bool,
+}
+
+impl<'a> Differentiation<'a> {
+    /// The gradient to start from, of the output's shape: ∂L/∂output. Without it the output must be a scalar.
+    #[must_use]
+    pub fn seed(mut self, seed: &Tensor) -> Self {
+        self.seed = Some(seed.clone());
+        self
+    }
+
+    /// Only these gradients, of leaves or of intermediate results, and no work for any other.
+    #[must_use]
+    pub fn wrt(mut self, targets: &[&'a Tensor]) -> Self {
+        self.targets = Some(targets.to_vec());
+        self
+    }
+
+    /// Records the pass itself, so that its gradients can be differentiated. Implies `retain_graph`.
+    #[must_use]
+    pub fn create_graph(mut self) -> Self {
+        self.create_graph = true;
+        self.retain_graph = true;
+        self
+    }
+
+    /// Keeps what the graph kept, for another pass.
+    #[must_use]
+    pub fn retain_graph(mut self) -> Self {
+        self.retain_graph = true;
+        self
+    }
+
+    /// Performs the pass.
+    ///
+    /// # Panics
+    /// If the output is not tracked; if it is not a scalar and there is no seed, or the seed has another shape or
+    /// element type; if a target is not tracked; if the graph was released by an earlier pass.
+    #[track_caller]
+    pub fn run(self) -> Gradients {
+        let output = self.output;
+        let Some(root) = output.node.as_ref() else {
+            let hint = "nothing it was computed from requires_grad(), or it was computed under no_grad";
+            misuse("backward", "the result is not tracked", &[("shape", output.shape().to_string())], hint);
+        };
+        let seed = match self.seed {
+            None if output.elements() == 1 => output.ones_like(),
+            None => {
+                let hint = "reduce it to a scalar, e.g. with mean(..), or give a seed";
+                misuse("backward", "the result is not a scalar", &[("shape", output.shape().to_string())], hint);
+            }
+            // Ops that hand their gradient on as it is would carry the seed's own graph into the gradients.
+            Some(seed) if seed.shape() == output.shape() && seed.dtype() == output.dtype() => {
+                if self.create_graph { seed } else { seed.detach() }
+            }
+            Some(seed) => {
+                let rows = [
+                    ("output", format!("{} {}", output.shape(), output.dtype())),
+                    ("seed", format!("{} {}", seed.shape(), seed.dtype())),
+                ];
+                misuse("backward", "the seed does not match the output", &rows, "");
+            }
+        };
+        let plan = Plan::new(root, self.targets.as_deref());
+        // Not a closure: an error in the sweep names the caller of this function.
+        let _recording = recording(self.create_graph);
+        sweep(root, seed, &plan, self.retain_graph)
+    }
+}
+
+/// Which nodes a pass visits and which gradients it reports.
+struct Plan {
+    /// `None`: every leaf is a target.
+    targets: Option<BTreeSet<u64>>,
+    /// With targets: the nodes that lead to one.
+    useful: BTreeSet<u64>,
+}
+
+impl Plan {
+    #[track_caller]
+    fn new(root: &Arc<Node>, targets: Option<&[&Tensor]>) -> Self {
+        let Some(targets) = targets else {
+            return Self { targets: None, useful: BTreeSet::new() };
+        };
+        if let Some(idx) = targets.iter().position(|target| !target.is_tracked()) {
+            let rows = [("target", format!("number {idx} of the list")), ("shape", targets[idx].shape().to_string())];
+            misuse("backward", "a target is not tracked", &rows, "call requires_grad() before using it");
+        }
+        let targets: BTreeSet<u64> = targets.iter().filter_map(|target| target.node.as_ref()).map(|node| node.number).collect();
+        let lowest = targets.first().copied().unwrap_or(u64::MAX);
+
+        // Everything above the lowest target that can be reached, then, upwards, what leads to a target.
+        let mut reached: BTreeMap<u64, &Arc<Node>> = BTreeMap::new();
+        let mut pending = vec![root];
+        while let Some(node) = pending.pop() {
+            if node.number >= lowest && reached.insert(node.number, node).is_none() {
+                pending.extend(node.operands.iter().flatten());
+            }
+        }
+        let mut useful = BTreeSet::new();
+        for (&number, node) in &reached {
+            let leads_on = node.operands.iter().flatten().any(|operand| useful.contains(&operand.number));
+            if leads_on || targets.contains(&number) {
+                useful.insert(number);
+            }
+        }
+        Self { targets: Some(targets), useful }
+    }
+
+    fn visits(&self, node: &Node) -> bool {
+        self.targets.is_none() || self.useful.contains(&node.number)
+    }
+
+    fn reports(&self, node: &Node) -> bool {
+        self.targets.as_ref().map_or_else(|| node.is_leaf(), |targets| targets.contains(&node.number))
+    }
+}
+
+#[track_caller]
+fn sweep(root: &Arc<Node>, seed: Tensor, plan: &Plan, retain: bool) -> Gradients {
+    let mut found = Gradients::new();
+    let mut waiting: BTreeMap<u64, (Arc<Node>, Tensor)> = BTreeMap::new();
+    if plan.visits(root) {
+        waiting.insert(root.number, (Arc::clone(root), seed));
+    }
+    while let Some((_, (node, dy))) = waiting.pop_last() {
+        observe::gradient(&node, &dy);
+        if plan.reports(&node) {
+            found.put(node.number, dy.clone());
+        }
+        if node.is_leaf() {
+            continue;
+        }
+        let mut cotangent = Cotangent { node: &node, kept: None, dy, plan, waiting: &mut waiting };
+        let mut rule = node.rule.lock().unwrap_or_else(PoisonError::into_inner);
+        if retain {
+            if let Rule::Live(live) = &*rule {
+                cotangent.kept = Some(&live.kept);
+                (live.backward)(&mut cotangent);
+                continue;
+            }
+        } else if let Rule::Live(live) = std::mem::replace(&mut *rule, Rule::Released) {
+            drop(rule);
+            let Live { backward, kept } = live;
+            cotangent.kept = Some(&kept);
+            backward(&mut cotangent);
+            continue;
+        }
+        let rows = [("op", node.op.to_owned()), ("recorded", node.location.to_string())];
+        let hint = "compute the result again, or use differentiate().retain_graph() for the first pass";
+        misuse("backward", "this graph was already used and released", &rows, hint);
+    }
+    found
+}
+
+/// What an op's backward works with: the gradient of its output, what was kept, and the operands to give to.
+pub(crate) struct Cotangent<'a> {
+    node: &'a Arc<Node>,
+    kept: Option<&'a Kept>,
+    dy: Tensor,
+    plan: &'a Plan,
+    waiting: &'a mut BTreeMap<u64, (Arc<Node>, Tensor)>,
+}
+
+impl Cotangent<'_> {
+    /// The gradient of the output.
+    pub(crate) fn dy(&self) -> &Tensor {
+        &self.dy
+    }
+
+    /// Operand `idx`, for ops that keep their inputs.
+    pub(crate) fn x(&self, idx: usize) -> &Tensor {
+        match self.kept {
+            Some(Kept::Inputs(inputs)) => &inputs[idx],
+            _ => unreachable!("{} reads an input that it does not keep", self.node.op),
+        }
+    }
+
+    /// The output, for ops that keep it.
+    pub(crate) fn y(&self) -> Tensor {
+        match self.kept {
+            Some(Kept::Output(storage, layout)) => {
+                Tensor { storage: Arc::clone(storage), layout: *layout, node: Some(Arc::clone(self.node)) }
+            }
+            _ => unreachable!("{} reads an output that it does not keep", self.node.op),
+        }
+    }
+
+    /// Whether operand `idx` needs its gradient.
+    pub(crate) fn wants(&self, idx: usize) -> bool {
+        self.node.operands[idx].as_ref().is_some_and(|operand| self.plan.visits(operand))
+    }
+
+    /// Gives operand `idx` the gradient that `dx` computes, if it is needed.
+    /// Axes along which the operand was broadcast are summed here, once for all ops.
+    pub(crate) fn give(&mut self, idx: usize, dx: impl FnOnce(&Self) -> Tensor) {
+        if self.wants(idx) {
+            let dx = dx(self);
+            self.deliver(idx, dx);
+        }
+    }
+
+    // Apart from `give` so that it is compiled once and not for every op.
+    fn deliver(&mut self, idx: usize, dx: Tensor) {
+        let Some(operand) = &self.node.operands[idx] else { return };
+        let dx = dx.sum_to(operand.shape);
+        match self.waiting.entry(operand.number) {
+            Entry::Vacant(place) => {
+                place.insert((Arc::clone(operand), dx));
+            }
+            Entry::Occupied(mut place) => place.get_mut().1.accumulate(dx),
+        }
+    }
+
+    /// Whether this pass is itself recorded, so that fused first-order kernels must not be used.
+    pub(crate) fn is_recorded(&self) -> bool {
+        crate::mode::is_recording()
+    }
+}
+
+impl Tensor {
+    /// Adds `more` to this gradient: in place where nobody else sees it, recorded where the pass is recorded.
+    fn accumulate(&mut self, more: Self) {
+        let tracked = self.is_tracked() || more.is_tracked();
+        if tracked || self.layout.offset != 0 || !self.layout.is_contiguous() || Arc::get_mut(&mut self.storage).is_none() {
+            *self = &*self + &more;
+            return;
+        }
+        crate::dtype::with_float!("backward", self.dtype(), T => {
+            let more = more.contiguous();
+            let addend = more.as_slice::<T>().expect("made contiguous above");
+            backflow_kernels::map::zip_inplace(self.as_mut_slice::<T>(), addend, |a, b| a + b);
+        });
+    }
+}

@@ -1,0 +1,96 @@
+//! [`Gradients`]: what a backward pass found, as a value.
+
+use crate::error::misuse;
+use crate::tensor::Tensor;
+use std::collections::BTreeMap;
+
+/// The gradients that a backward pass found, by the tensor they belong to.
+///
+/// A value, not a side effect: there is nothing to zero between steps, and gradients of several passes can be
+/// held, compared and [added](Self::accumulate).
+#[derive(Clone, Debug, Default)]
+pub struct Gradients {
+    by_node: BTreeMap<u64, Tensor>,
+}
+
+impl Gradients {
+    /// No gradients.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The gradient of `x`, if the pass reached it.
+    #[must_use]
+    pub fn get(&self, x: &Tensor) -> Option<&Tensor> {
+        self.by_node.get(&x.node.as_ref()?.number)
+    }
+
+    /// The gradient of `x`.
+    ///
+    /// # Panics
+    /// If the pass did not reach `x`.
+    #[must_use]
+    #[track_caller]
+    pub fn of(&self, x: &Tensor) -> &Tensor {
+        let Some(gradient) = self.get(x) else {
+            let hint = if x.is_tracked() {
+                "the result does not depend on it, or the pass was told to report others"
+            } else {
+                "it is not tracked; call requires_grad() before using it"
+            };
+            misuse("gradients", "no gradient for this tensor", &[("shape", x.shape().to_string())], hint);
+        };
+        gradient
+    }
+
+    /// Takes the gradient of `x` out.
+    pub fn take(&mut self, x: &Tensor) -> Option<Tensor> {
+        self.by_node.remove(&x.node.as_ref()?.number)
+    }
+
+    /// Sets the gradient of `x`, for gradients that were computed or changed by hand.
+    ///
+    /// # Panics
+    /// If `x` is not tracked, or the gradient has another shape or element type.
+    #[track_caller]
+    pub fn insert(&mut self, x: &Tensor, gradient: Tensor) {
+        let Some(node) = &x.node else {
+            misuse("gradients", "an untracked tensor has no gradient", &[("shape", x.shape().to_string())], "");
+        };
+        if x.shape() != gradient.shape() || x.dtype() != gradient.dtype() {
+            let rows = [
+                ("tensor", format!("{} {}", x.shape(), x.dtype())),
+                ("gradient", format!("{} {}", gradient.shape(), gradient.dtype())),
+            ];
+            misuse("gradients", "the gradient does not match its tensor", &rows, "");
+        }
+        self.put(node.number, gradient);
+    }
+
+    /// Adds the gradients of another pass, e.g. of another part of a batch.
+    pub fn accumulate(&mut self, other: Self) {
+        for (number, gradient) in other.by_node {
+            match self.by_node.remove(&number) {
+                None => self.put(number, gradient),
+                Some(sum) => self.put(number, &sum + &gradient),
+            }
+        }
+    }
+
+    /// How many tensors have a gradient here.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.by_node.len()
+    }
+
+    /// Whether the pass found no gradient at all.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.by_node.is_empty()
+    }
+
+    pub(crate) fn put(&mut self, number: u64, gradient: Tensor) {
+        self.by_node.insert(number, gradient);
+    }
+}

@@ -1,0 +1,160 @@
+//! The graph: one node per recorded result, pointing at the nodes of its operands.
+//!
+//! The graph lives in the tensors. There is no tape and no registry: a node lives as long as a result that
+//! needs it. A node keeps only what its op declares ([`Keep`]) and never the tensor that owns it, so there are
+//! no cycles. Dropping is iterative: a chain of a million nodes drops on a small stack.
+
+use crate::shape::Shape;
+use crate::storage::{COUNTS, Storage};
+use crate::tensor::{Layout, Tensor};
+use smallvec::SmallVec;
+use std::fmt;
+use std::panic::Location;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// What an op's backward needs to see again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Keep {
+    /// Only the gradient of its output.
+    Nothing,
+    /// Its operands.
+    Inputs,
+    /// Its output.
+    Output,
+}
+
+impl fmt::Display for Keep {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Nothing => "nothing",
+            Self::Inputs => "inputs",
+            Self::Output => "output",
+        })
+    }
+}
+
+/// A recorded result, or a leaf.
+pub(crate) struct Node {
+    /// Above the number of every operand, so that descending numbers are a backward order.
+    pub(crate) number: u64,
+    pub(crate) op: &'static str,
+    pub(crate) shape: Shape,
+    /// The line of the caller's program that computed this result.
+    pub(crate) location: &'static Location<'static>,
+    /// The operands' nodes; `None` for operands that need no gradient.
+    pub(crate) operands: SmallVec<[Option<Arc<Node>>; 3]>,
+    pub(crate) rule: Mutex<Rule>,
+}
+
+/// How to go back through a node.
+pub(crate) enum Rule {
+    Leaf,
+    Live(Live),
+    /// A backward pass was here and let go of what was kept.
+    Released,
+}
+
+pub(crate) struct Live {
+    pub(crate) backward: Box<Backward>,
+    pub(crate) kept: Kept,
+}
+
+/// An op's backward: reads the gradient of the output and gives gradients to the operands.
+pub(crate) type Backward = dyn Fn(&mut crate::backward::Cotangent<'_>) + Send + Sync;
+
+pub(crate) enum Kept {
+    Nothing,
+    Inputs(Box<[Tensor]>),
+    // Without its node, which is this very node: a node that owned its own tensor would never be freed.
+    Output(Arc<Storage>, Layout),
+}
+
+impl Node {
+    #[track_caller]
+    pub(crate) fn leaf(shape: Shape) -> Arc<Self> {
+        Arc::new(Self {
+            number: COUNTS.node_made(),
+            op: "leaf",
+            shape,
+            location: Location::caller(),
+            operands: SmallVec::new(),
+            rule: Mutex::new(Rule::Leaf),
+        })
+    }
+
+    pub(crate) fn is_leaf(&self) -> bool {
+        self.operands.is_empty()
+    }
+}
+
+impl Tensor {
+    /// Records this untracked result of `op`, if recording is on and one of `inputs` is tracked.
+    ///
+    /// `backward` must not hold tracked tensors: what it needs of the operands is declared by `keep`.
+    #[track_caller]
+    pub(crate) fn record(
+        self,
+        op: &'static str,
+        inputs: &[&Self],
+        keep: Keep,
+        backward: impl Fn(&mut crate::backward::Cotangent<'_>) + Send + Sync + 'static,
+    ) -> Self {
+        if is_wanted(inputs) { self.with_node(op, inputs, keep, Box::new(backward)) } else { self }
+    }
+
+    // Apart from `record` so that it is compiled once and not for every op.
+    #[track_caller]
+    fn with_node(mut self, op: &'static str, inputs: &[&Self], keep: Keep, backward: Box<Backward>) -> Self {
+        debug_assert!(self.node.is_none(), "{op} recorded twice");
+        let kept = match keep {
+            Keep::Nothing => Kept::Nothing,
+            Keep::Inputs => Kept::Inputs(inputs.iter().map(|&input| input.clone()).collect()),
+            Keep::Output => Kept::Output(Arc::clone(&self.storage), self.layout),
+        };
+        self.node = Some(Arc::new(Node {
+            number: COUNTS.node_made(),
+            op,
+            shape: self.layout.shape,
+            location: Location::caller(),
+            operands: inputs.iter().map(|input| input.node.clone()).collect(),
+            rule: Mutex::new(Rule::Live(Live { backward, kept })),
+        }));
+        self
+    }
+}
+
+fn is_wanted(inputs: &[&Tensor]) -> bool {
+    crate::mode::is_recording() && inputs.iter().any(|input| input.node.is_some())
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        COUNTS.node_freed();
+        // Nodes that only this one held are taken apart in a loop: the default, recursive drop would need a
+        // stack as deep as the graph.
+        let mut orphans: SmallVec<[Arc<Self>; 8]> = SmallVec::new();
+        self.unlink(&mut orphans);
+        while let Some(orphan) = orphans.pop() {
+            if let Some(mut node) = Arc::into_inner(orphan) {
+                node.unlink(&mut orphans);
+            }
+        }
+    }
+}
+
+impl Node {
+    /// Moves every link to another node into `links`.
+    fn unlink(&mut self, links: &mut SmallVec<[Arc<Self>; 8]>) {
+        links.extend(self.operands.drain(..).flatten());
+        let rule = self.rule.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if let Rule::Live(Live { kept: Kept::Inputs(inputs), .. }) = rule {
+            links.extend(inputs.iter_mut().filter_map(|input| input.node.take()));
+        }
+    }
+}
+
+impl fmt::Debug for Node {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} #{} {} at {}", self.op, self.number, self.shape, self.location)
+    }
+}

@@ -1,0 +1,41 @@
+//! Tensors with reverse-mode automatic differentiation of any order.
+//!
+//! One [`Tensor`] type, with shape and element type known at run time. The graph of what was computed lives in the
+//! tensors themselves; [`Tensor::backward`] walks it and returns the gradients as a value. A backward is made of the same
+//! ops as a forward, so gradients can be differentiated again ([`grad`], [`hvp`]).
+//!
+//! This crate refuses to know about layers, optimizers or data. It offers them two small interfaces: [`Module`], through
+//! which everything that holds tensors is walked by path, and [`observe`](mod@observe), through which a model is watched without being edited.
+#![forbid(unsafe_code)]
+
+mod backward;
+pub mod catalogue;
+pub mod check;
+mod dtype;
+mod error;
+mod fmt;
+mod gradients;
+mod graph;
+mod mode;
+mod module;
+pub mod observe;
+mod ops;
+mod rng;
+mod shape;
+mod storage;
+mod tensor;
+
+pub use backflow_kernels::Float;
+pub use backward::{Differentiation, grad, hvp};
+pub use dtype::{DType, Element, FloatElement};
+pub use error::misuse;
+pub use gradients::Gradients;
+pub use graph::Keep;
+pub use mode::{is_recording, no_grad};
+pub use module::{Module, Path, Visitor};
+pub use observe::LayerId;
+pub use ops::Comparand;
+pub use rng::Rng;
+pub use shape::{Axes, MAX_RANK, Shape, keep};
+pub use storage::{Census, census};
+pub use tensor::Tensor;

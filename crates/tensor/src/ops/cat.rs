@@ -1,0 +1,124 @@
+//! Tensors joined along an axis.
+//!
+//! ```text
+//! y   = x₁, x₂, … one after the other
+//! dxₖ = its part of dy               keeps nothing
+//! ```
+
+use super::slice::Places;
+use crate::catalogue::{OpInfo, Samples};
+use crate::dtype::{dtype_rows, with_element};
+use crate::error::misuse;
+use crate::graph::Keep;
+use crate::tensor::{Layout, Tensor};
+use backflow_kernels::strided;
+
+pub(super) const INFO: OpInfo = OpInfo {
+    name: "cat",
+    formula: "y = x₁, x₂, … along an axis",
+    gradient: "dxₖ = its part of dy",
+    keep: Keep::Nothing,
+    orders: 2,
+    samples,
+};
+
+impl Tensor {
+    /// Tensors joined along `axis`, which is the only one along which their sizes may differ.
+    ///
+    /// ```
+    /// # use backflow_tensor::Tensor;
+    /// let joined = Tensor::cat(&[&Tensor::from([1.0]), &Tensor::from([2.0, 3.0])], 0);
+    /// assert_eq!(joined.to_vec::<f64>(), [1.0, 2.0, 3.0]);
+    /// ```
+    ///
+    /// # Panics
+    /// If there are no tensors, no such axis, or shapes or element types do not fit.
+    #[must_use]
+    #[track_caller]
+    pub fn cat(tensors: &[&Self], axis: isize) -> Self {
+        let Some(first) = tensors.first() else { misuse("cat", "nothing to join", &[], "") };
+        let axis_idx = first.shape().axis("cat", axis);
+        let mut ends = Vec::with_capacity(tensors.len());
+        let mut end = 0;
+        for (nth, x) in tensors.iter().enumerate() {
+            if x.dtype() != first.dtype() {
+                misuse(
+                    "cat",
+                    "element types differ",
+                    &dtype_rows(first, x),
+                    "convert one of them with to_dtype",
+                );
+            }
+            if x.rank() != first.rank()
+                || x.shape().with_size(axis_idx, first.shape()[axis_idx]) != first.shape()
+            {
+                let number = format!("number {nth}");
+                let rows = [
+                    ("first", first.shape().to_string()),
+                    (&*number, x.shape().to_string()),
+                    ("axis", axis.to_string()),
+                ];
+                misuse("cat", "shapes do not fit", &rows, "sizes may differ along the axis only");
+            }
+            end += x.shape()[axis_idx];
+            ends.push(end);
+        }
+        let part = |nth: usize| {
+            let start = if nth == 0 { 0 } else { ends[nth - 1] };
+            Places { axis: axis_idx, start, step: 1, count: ends[nth] - start }
+        };
+        let shape = first.shape().with_size(axis_idx, end);
+        let y = with_element!(first.dtype(), T => Self::build::<T>(shape, |out| {
+            for (nth, x) in tensors.iter().enumerate() {
+                let region = part(nth).of(&Layout::contiguous(shape));
+                let x = x.contiguous();
+                let slice = x.as_slice::<T>().expect("made contiguous above");
+                strided::scatter(&x.shape(), slice, out, region.offset, region.strides());
+            }
+        }));
+        let parts: Vec<Places> = (0..tensors.len()).map(part).collect();
+        y.record("cat", tensors, Keep::Nothing, move |g| {
+            for (nth, &part) in parts.iter().enumerate() {
+                g.give(nth, |g| g.dy().places(part));
+            }
+        })
+    }
+
+    /// Tensors of one shape put side by side along a new `axis`; negative axes count from the end of the result.
+    ///
+    /// # Panics
+    /// If there are no tensors, no such place for an axis, or shapes or element types differ.
+    #[must_use]
+    #[track_caller]
+    pub fn stack(tensors: &[&Self], axis: isize) -> Self {
+        if let Some(other) = tensors.iter().find(|x| x.shape() != tensors[0].shape()) {
+            let rows = [("first", tensors[0].shape().to_string()), ("other", other.shape().to_string())];
+            misuse("stack", "shapes differ", &rows, "");
+        }
+        let slices: Vec<Self> = tensors.iter().map(|x| x.unsqueeze(axis)).collect();
+        Self::cat(&slices.iter().collect::<Vec<_>>(), axis)
+    }
+}
+
+fn samples(s: &mut Samples) {
+    for (axis, sizes) in
+        [(0, [[2, 3], [1, 3], [4, 3]]), (1, [[3, 2], [3, 0], [3, 1]]), (-1, [[2, 2], [2, 3], [2, 1]])]
+    {
+        let inputs = sizes.map(|size| s.draw(&size, -3.0..3.0));
+        s.case("", &inputs, &format!("torch.cat([a, b, c], {axis})"), move |x| {
+            Tensor::cat(&[&x[0], &x[1], &x[2]], axis)
+        });
+    }
+    let inputs = [s.draw(&[4, 3], -3.0..3.0).t(), s.draw(&[3, 8], -3.0..3.0).step_by(1, 2)];
+    s.case("strided", &inputs, "torch.cat([a, b], 0)", |x| Tensor::cat(&[&x[0], &x[1]], 0));
+    let x = s.draw(&[2, 2], -3.0..3.0);
+    s.case("with itself", &[x], "torch.cat([a, a], 1)", |x| Tensor::cat(&[&x[0], &x[0]], 1));
+    for axis in [0, 1, -1] {
+        let inputs = [s.draw(&[2, 3], -3.0..3.0), s.draw(&[2, 3], -3.0..3.0)];
+        s.case("stack", &inputs, &format!("torch.stack([a, b], {axis})"), move |x| {
+            Tensor::stack(&[&x[0], &x[1]], axis)
+        });
+    }
+    let inputs = [s.draw(&[], -3.0..3.0), s.draw(&[], -3.0..3.0)];
+    s.case("stack of scalars", &inputs, "torch.stack([a, b], 0)", |x| Tensor::stack(&[&x[0], &x[1]], 0));
+}

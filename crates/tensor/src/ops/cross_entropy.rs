@@ -1,0 +1,107 @@
+//! Cross entropy of class scores against labels, in one op.
+//!
+//! ```text
+//! y  = −(1/n) Σ ln pᵢ,ₜᵢ,  p = softmax x          rows i, labels tᵢ
+//! dx = dy · (p − onehot t) / n                    keeps its input, and p
+//! ```
+//!
+//! Softmax, logarithm and choice are one pass over the scores each way; a recorded backward recomputes p as a tensor
+//! formula. A label whose score is −∞ costs +∞. Of no rows the mean is NaN.
+
+use crate::catalogue::{OpInfo, Samples};
+use crate::dtype::{DType, FloatElement, with_float};
+use crate::error::misuse;
+use crate::graph::Keep;
+use crate::tensor::Tensor;
+use backflow_kernels::{map, softmax};
+
+pub(super) const INFO: OpInfo = OpInfo {
+    name: "cross_entropy",
+    formula: "y = −mean ln softmax(x)[label]",
+    gradient: "dx = dy · (softmax x − onehot) / n",
+    keep: Keep::Inputs,
+    orders: 2,
+    samples,
+};
+
+impl Tensor {
+    /// The mean negative log-likelihood of the labels under the softmax of these scores ("logits").
+    /// Shapes: self `[n, classes]`, targets `[n]` of integers below `classes`; the result is a scalar, in nats.
+    ///
+    /// ```
+    /// # use backflow_tensor::Tensor;
+    /// let (logits, labels) = (Tensor::from([[0.0, 0.0], [0.0, 0.0]]), Tensor::from([0_i64, 1]));
+    /// assert_eq!(logits.cross_entropy(&labels).item(), std::f64::consts::LN_2);
+    /// ```
+    ///
+    /// # Panics
+    /// If the shapes or element types are not these, or a label is not a class.
+    #[must_use]
+    #[track_caller]
+    pub fn cross_entropy(&self, targets: &Self) -> Self {
+        let shape = self.shape();
+        if shape.rank() != 2 || targets.shape() != shape[..1] || targets.dtype() != DType::I64 {
+            let row = |x: &Self| format!("{} {}", x.shape(), x.dtype());
+            let hint = "logits [n, classes] of floating point, targets [n] of i64";
+            misuse(
+                "cross_entropy",
+                "operands do not fit",
+                &[("logits", row(self)), ("targets", row(targets))],
+                hint,
+            );
+        }
+        let (n, classes) = (shape[0], shape[1]);
+        let labels = targets.to_vec::<i64>();
+        if let Some(row) = labels.iter().position(|&label| label < 0 || label >= classes as i64) {
+            let rows = [
+                ("row", row.to_string()),
+                ("label", labels[row].to_string()),
+                ("classes", classes.to_string()),
+            ];
+            misuse("cross_entropy", "a label is not a class", &rows, "labels run from 0 to classes − 1");
+        }
+        with_float!("cross_entropy", self.dtype(), T => self.fused_cross_entropy::<T>(n, classes, labels))
+    }
+
+    #[track_caller]
+    fn fused_cross_entropy<T: FloatElement>(&self, n: usize, classes: usize, labels: Vec<i64>) -> Self {
+        let x = self.contiguous();
+        let x = x.as_slice::<T>().expect("made contiguous above");
+        let mut losses = vec![T::ZERO; n];
+        let p = Self::build::<T>(self.shape(), |p| {
+            softmax::cross_entropy(x, n, classes, &labels, &mut losses, p);
+        });
+        let y = Self::from_vec(losses, [n]).mean(..);
+        y.record("cross_entropy", &[self], Keep::Inputs, move |g| {
+            g.give(0, |g| {
+                let places = labels.iter().enumerate().map(|(row, &label)| row * classes + label as usize);
+                if g.is_recorded() {
+                    let mut onehot = p.zeros_like();
+                    let elements = onehot.as_mut_slice::<T>();
+                    places.for_each(|place| elements[place] = T::ONE);
+                    return g.dy() * (g.x(0).softmax(-1) - onehot) / n as f64;
+                }
+                let scale = T::from_f64(g.dy().item()) / T::from_f64(n as f64);
+                let p = p.as_slice::<T>().expect("built above");
+                Self::build::<T>(g.x(0).shape(), |dx| {
+                    map::map(p, dx, |p| p * scale);
+                    places.for_each(|place| dx[place] = (p[place] - T::ONE) * scale);
+                })
+            });
+        })
+    }
+}
+
+fn samples(s: &mut Samples) {
+    let cases: [(&str, Tensor, &[i64]); 4] = [
+        ("", s.draw(&[3, 4], -3.0..3.0), &[2, 0, 3]),
+        ("one row", s.draw(&[1, 2], -3.0..3.0), &[1]),
+        ("one class", s.draw(&[2, 1], -3.0..3.0), &[0, 0]),
+        ("transposed", s.draw(&[5, 3], -3.0..3.0).t(), &[4, 4, 0]),
+    ];
+    for (label, x, targets) in cases {
+        let torch = format!("torch.nn.functional.cross_entropy(a, torch.tensor({targets:?}))");
+        let targets = Tensor::from_vec(targets.to_vec(), [targets.len()]);
+        s.case(label, &[x], &torch, move |x| x[0].cross_entropy(&targets));
+    }
+}

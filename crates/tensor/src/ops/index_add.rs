@@ -1,0 +1,92 @@
+//! Whole rows added at given places along an axis: what undoes `index_select`.
+//!
+//! ```text
+//! y  = x, then y[index[i], …] += src[i, …]          for axis 0, and so on for the others
+//! dx = dy,  dsrc[i, …] = dy[index[i], …]            keeps the index
+//! ```
+//!
+//! Additions to one row happen in the order of the index, on one thread: the same bits every time.
+
+use super::index_select::places;
+use crate::catalogue::{OpInfo, Samples};
+use crate::dtype::{dtype_rows, with_float};
+use crate::error::misuse;
+use crate::graph::Keep;
+use crate::tensor::Tensor;
+
+pub(super) const INFO: OpInfo = OpInfo {
+    name: "index_add",
+    formula: "y = x; y[index[i], …] += src[i, …]",
+    gradient: "dx = dy, dsrc[i, …] = dy[index[i], …]",
+    keep: Keep::Nothing,
+    orders: 2,
+    samples,
+};
+
+impl Tensor {
+    /// This tensor with the rows of `src` added at the places `index` (a vector of `i64`) along `axis`. PyTorch's
+    /// `index_add`.
+    ///
+    /// # Panics
+    /// If there is no such axis, the shapes or element types do not fit, or a place is outside the axis.
+    #[must_use]
+    #[track_caller]
+    pub fn index_add(&self, axis: isize, index: &Self, src: &Self) -> Self {
+        if self.dtype() != src.dtype() {
+            misuse(
+                "index_add",
+                "element types differ",
+                &dtype_rows(self, src),
+                "convert one of them with to_dtype",
+            );
+        }
+        let shape = self.shape();
+        let axis_idx = shape.axis("index_add", axis);
+        let places = places("index_add", &shape, axis_idx, index);
+        if src.shape() != shape.with_size(axis_idx, places.len()) {
+            let rows = [
+                ("shape", shape.to_string()),
+                ("index", index.shape().to_string()),
+                ("src", src.shape().to_string()),
+            ];
+            misuse(
+                "index_add",
+                "shapes do not fit",
+                &rows,
+                "src has this tensor's shape, with one row for each place",
+            );
+        }
+        let (len, inner) = (shape[axis_idx], shape[axis_idx + 1..].iter().product::<usize>());
+        let mut y = self.copied();
+        with_float!("index_add", self.dtype(), T => {
+            let (src, out) = (src.contiguous(), y.as_mut_slice::<T>());
+            let src = src.as_slice::<T>().expect("made contiguous above");
+            for (nth, row) in src.chunks_exact(inner.max(1)).enumerate() {
+                let (outer, place) = (nth / places.len(), places[nth % places.len()]);
+                for (out, &addend) in out[(outer * len + place) * inner..][..inner].iter_mut().zip(row) {
+                    *out += addend;
+                }
+            }
+        });
+        let index = index.untracked();
+        y.record("index_add", &[self, src], Keep::Nothing, move |g| {
+            g.give(0, |g| g.dy().clone());
+            g.give(1, |g| g.dy().index_select(axis, &index));
+        })
+    }
+}
+
+fn samples(s: &mut Samples) {
+    for (axis, places) in [(0, vec![1_i64, 1, 0]), (1, vec![2, 0, 2, 1]), (2, vec![3]), (1, vec![])] {
+        let mut rows = [2, 3, 4];
+        rows[axis] = places.len();
+        let inputs = [s.draw(&[2, 3, 4], -3.0..3.0), s.draw(&rows, -3.0..3.0)];
+        let torch = format!("a.index_add({axis}, torch.tensor({places:?}, dtype=torch.long), b)");
+        let index = Tensor::from_vec(places.clone(), [places.len()]);
+        s.case("", &inputs, &torch, move |x| x[0].index_add(axis as isize, &index, &x[1]));
+    }
+    let inputs = [s.draw(&[4, 3], -3.0..3.0).t(), s.draw(&[4, 2], -3.0..3.0).t()];
+    s.case("transposed", &inputs, "a.index_add(0, torch.tensor([2, 2]), b)", |x| {
+        x[0].index_add(0, &Tensor::from([2_i64, 2]), &x[1])
+    });
+}

@@ -1,0 +1,103 @@
+//! Whole rows picked along an axis, as an embedding does.
+//!
+//! ```text
+//! y[i, …] = x[index[i], …]           for axis 0, and so on for the others
+//! dx      = zeros with dy added at those rows          keeps the index
+//! ```
+
+use crate::catalogue::{OpInfo, Samples};
+use crate::dtype::{DType, with_element};
+use crate::error::misuse;
+use crate::graph::Keep;
+use crate::shape::Shape;
+use crate::tensor::Tensor;
+
+pub(super) const INFO: OpInfo = OpInfo {
+    name: "index_select",
+    formula: "y[i, …] = x[index[i], …]",
+    gradient: "dx = Σ dy[i, …] at row index[i]",
+    keep: Keep::Nothing,
+    orders: 2,
+    samples,
+};
+
+impl Tensor {
+    /// The rows at the places `index` (a vector of `i64`) along `axis`. PyTorch's `index_select`.
+    ///
+    /// ```
+    /// # use backflow_tensor::Tensor;
+    /// let vectors = Tensor::from([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]]);
+    /// assert_eq!(vectors.index_select(0, &Tensor::from([2_i64, 0])).to_vec::<f64>(), [5.0, 6.0, 1.0, 2.0]);
+    /// ```
+    ///
+    /// # Panics
+    /// If there is no such axis, `index` is not a vector of `i64`, or a place is outside the axis.
+    #[must_use]
+    #[track_caller]
+    pub fn index_select(&self, axis: isize, index: &Self) -> Self {
+        let shape = self.shape();
+        let axis_idx = shape.axis("index_select", axis);
+        let places = places("index_select", &shape, axis_idx, index);
+        let (len, inner) = (shape[axis_idx], shape[axis_idx + 1..].iter().product::<usize>());
+        let result = shape.with_size(axis_idx, places.len());
+        let y = with_element!(self.dtype(), T => Self::build::<T>(result, |out| {
+            let x = self.contiguous();
+            let x = x.as_slice::<T>().expect("made contiguous above");
+            if !out.is_empty() {
+                for (nth, row) in out.chunks_exact_mut(inner).enumerate() {
+                    let (outer, place) = (nth / places.len(), places[nth % places.len()]);
+                    row.copy_from_slice(&x[(outer * len + place) * inner..][..inner]);
+                }
+            }
+        }));
+        let index = index.untracked();
+        y.record("index_select", &[self], Keep::Nothing, move |g| {
+            g.give(0, |g| Self::zeros(shape, g.dy().dtype()).index_add(axis, &index, g.dy()));
+        })
+    }
+}
+
+/// The elements of `index`, each within the axis.
+#[track_caller]
+pub(super) fn places(op: &'static str, shape: &Shape, axis: usize, index: &Tensor) -> Vec<usize> {
+    if index.dtype() != DType::I64 || index.rank() != 1 {
+        let rows = [("index", format!("{} {}", index.shape(), index.dtype()))];
+        misuse(op, "the index is not a vector of i64", &rows, "flatten it first, e.g. with reshape");
+    }
+    within(op, shape, axis, index)
+}
+
+/// The elements of an `index` of any shape in row-major order, each a place within the axis.
+#[track_caller]
+pub(super) fn within(op: &'static str, shape: &Shape, axis: usize, index: &Tensor) -> Vec<usize> {
+    let places = index.to_vec::<i64>();
+    if let Some(nth) = places.iter().position(|&place| place < 0 || place >= shape[axis] as i64) {
+        let (shown, element) = (shape.to_string(), nth.to_string());
+        let rows = [
+            ("shape", shown),
+            ("axis", axis.to_string()),
+            ("element", element),
+            ("place", places[nth].to_string()),
+        ];
+        misuse(
+            op,
+            "a place is outside the axis",
+            &rows,
+            &format!("places run from 0 to {} − 1", shape[axis]),
+        );
+    }
+    places.into_iter().map(|place| place as usize).collect()
+}
+
+fn samples(s: &mut Samples) {
+    for (axis, places) in [(0, vec![1_i64, 1, 0]), (1, vec![2, 0, 2, 1]), (2, vec![3]), (1, vec![])] {
+        let x = s.draw(&[2, 3, 4], -3.0..3.0);
+        let torch = format!("a.index_select({axis}, torch.tensor({places:?}, dtype=torch.long))");
+        let index = Tensor::from_vec(places.clone(), [places.len()]);
+        s.case("", &[x], &torch, move |x| x[0].index_select(axis, &index));
+    }
+    let x = s.draw(&[4, 3], -3.0..3.0).t();
+    s.case("transposed", &[x], "a.index_select(0, torch.tensor([2, 0]))", |x| {
+        x[0].index_select(0, &Tensor::from([2_i64, 0]))
+    });
+}

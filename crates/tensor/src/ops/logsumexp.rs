@@ -1,0 +1,72 @@
+//! The logarithm of a sum of exponentials.
+//!
+//! ```text
+//! y  = ln Σ eˣ = m + ln Σ eˣ⁻ᵐ,  m = max x          over the given axes
+//! dx = dy · eˣ⁻ʸ, the softmax                       keeps its input, and y
+//! ```
+//!
+//! With m taken out nothing overflows. Of nothing, and of −∞ alone, it is −∞; the gradient of the latter is NaN, as in
+//! PyTorch, for no direction is better than another.
+
+use crate::catalogue::{OpInfo, Samples};
+use crate::dtype::with_float;
+use crate::graph::Keep;
+use crate::shape::{Axes, keep};
+use crate::tensor::Tensor;
+use backflow_kernels::softmax;
+
+pub(super) const INFO: OpInfo = OpInfo {
+    name: "logsumexp",
+    formula: "y = ln Σ eˣ over axes",
+    gradient: "dx = dy · eˣ⁻ʸ",
+    keep: Keep::Inputs,
+    orders: 2,
+    samples,
+};
+
+impl Tensor {
+    /// ln Σ eˣ over `axes`, without overflow.
+    ///
+    /// ```
+    /// # use backflow_tensor::Tensor;
+    /// let x = Tensor::from([1000.0, 1000.0]);
+    /// assert_eq!(x.logsumexp(0).item(), 1000.0 + std::f64::consts::LN_2);
+    /// ```
+    ///
+    /// # Panics
+    /// If an axis does not exist or is named twice, or the elements are not floating point.
+    #[must_use]
+    #[track_caller]
+    pub fn logsumexp(&self, axes: impl Into<Axes>) -> Self {
+        let axes = axes.into();
+        let reduction = axes.resolve("logsumexp", &self.shape());
+        // The kernel works on rows: what is reduced goes to the end.
+        let (last, first): (Vec<isize>, Vec<isize>) =
+            (0..self.rank() as isize).partition(|&axis| reduction.reduced[axis as usize]);
+        let rows = self.untracked().permute(&[first, last].concat()).contiguous();
+        let y = with_float!("logsumexp", self.dtype(), T => {
+            let x = rows.as_slice::<T>().expect("made contiguous above");
+            Self::build::<T>(reduction.result, |out| softmax::logsumexp(x, out.len(), reduction.count, out))
+        });
+        let y_kept = y.clone().viewed(reduction.kept);
+        y.record("logsumexp", &[self], Keep::Inputs, move |g| {
+            g.give(0, |g| {
+                let x = g.x(0);
+                let y = if g.is_recorded() { x.logsumexp(keep(axes.clone())) } else { y_kept.clone() };
+                g.dy().reshape(y.shape()) * (x - y).exp()
+            });
+        })
+    }
+}
+
+fn samples(s: &mut Samples) {
+    s.unary(-3.0..3.0, "torch.logsumexp(a, tuple(range(a.ndim))) if a.ndim else a", |a| a.logsumexp(..));
+    for axis in [0, 1, 2] {
+        let x = s.draw(&[2, 3, 4], -3.0..3.0);
+        s.case("", &[x], &format!("torch.logsumexp(a, {axis})"), move |x| x[0].logsumexp(axis));
+    }
+    let x = s.draw(&[2, 3, 4], -3.0..3.0);
+    s.case("outer axes, kept", &[x], "torch.logsumexp(a, (0, 2), keepdim=True)", |x| {
+        x[0].logsumexp(keep([0, -1]))
+    });
+}

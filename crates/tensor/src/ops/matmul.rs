@@ -1,0 +1,147 @@
+//! The matrix product, of single matrices and of stacks of them.
+//!
+//! ```text
+//! y  = a b
+//! da = dy bᵀ,  db = aᵀ dy            keeps its inputs
+//! ```
+//!
+//! Transposed operands are read where they lie. Each element of the result is summed in one fixed order, so the bits
+//! do not depend on the number of threads.
+
+use crate::catalogue::{OpInfo, Samples};
+use crate::dtype::{FloatElement, dtype_rows, with_float};
+use crate::error::misuse;
+use crate::graph::Keep;
+use crate::shape::{MAX_RANK, Shape};
+use crate::tensor::{Layout, Tensor};
+use backflow_kernels::matmul::{Matrix, Output, matmul};
+
+pub(super) const INFO: OpInfo = OpInfo {
+    name: "matmul",
+    formula: "y = a b",
+    gradient: "da = dy bᵀ, db = aᵀ dy",
+    keep: Keep::Inputs,
+    orders: 2,
+    samples,
+};
+
+impl Tensor {
+    /// The matrix product. Shapes: `[…, m, k]` by `[…, k, n]` gives `[…, m, n]`, leading axes broadcast; a vector
+    /// stands for one row on the left and one column on the right, and its axis is gone from the result.
+    ///
+    /// # Panics
+    /// If an operand is a scalar, the inner sizes or the element types differ, or leading axes do not broadcast.
+    #[must_use]
+    #[track_caller]
+    pub fn matmul(&self, other: &Self) -> Self {
+        let (a, b) = (self, other);
+        if a.dtype() != b.dtype() {
+            misuse("matmul", "element types differ", &dtype_rows(a, b), "convert one of them with to_dtype");
+        }
+        match (a.rank(), b.rank()) {
+            (0, _) | (_, 0) => shapes_misfit("a scalar has no rows or columns", a, b, "multiply it with *"),
+            (1, 1) => a.unsqueeze(0).matmul(&b.unsqueeze(1)).reshape(Shape::SCALAR),
+            (1, _) => a.unsqueeze(0).matmul(b).squeeze(-2),
+            (_, 1) => a.matmul(&b.unsqueeze(1)).squeeze(-1),
+            // Stacked rows against one matrix are one tall product, and so is the gradient of the matrix.
+            (rank, 2) if rank > 2 => {
+                let (rows, sizes) = (a.shape(), b.shape());
+                let k = rows[rank - 1];
+                if k != sizes[0] {
+                    inner_sizes_differ(a, b);
+                }
+                let rows_count = rows[..rank - 1].iter().product::<usize>();
+                a.reshape([rows_count, k]).matmul(b).reshape([&rows[..rank - 1], &[sizes[1]]].concat())
+            }
+            _ => a.matmul_stacks(b),
+        }
+    }
+
+    #[track_caller]
+    fn matmul_stacks(&self, other: &Self) -> Self {
+        let (a, b) = (self, other);
+        let (left, right) = (a.shape(), b.shape());
+        let (left_stack, left_matrix) = left.split_at(left.rank() - 2);
+        let (right_stack, right_matrix) = right.split_at(right.rank() - 2);
+        let (m, k, n) = (left_matrix[0], left_matrix[1], right_matrix[1]);
+        if k != right_matrix[0] {
+            inner_sizes_differ(a, b);
+        }
+        let Some(stack) = Shape::new(left_stack).broadcast(&Shape::new(right_stack)) else {
+            shapes_misfit("leading axes do not broadcast", a, b, "");
+        };
+        let shape = Shape::new(&[&*stack, &[m, n]].concat());
+        let y = with_float!("matmul", a.dtype(), T => Self::build::<T>(shape, |out| {
+            let a_layout = a.layout.broadcast_to(&Shape::new(&[&*stack, &[m, k]].concat()));
+            let b_layout = b.layout.broadcast_to(&Shape::new(&[&*stack, &[k, n]].concat()));
+            if m * n == 0 {
+                return;
+            }
+            for (idx, c) in out.chunks_exact_mut(m * n).enumerate() {
+                let a = matrix_at::<T>(a, &a_layout, idx);
+                let b = matrix_at::<T>(b, &b_layout, idx);
+                matmul(m, n, k, a, b, c, Output::Overwrite);
+            }
+        }));
+        y.record("matmul", &[a, b], Keep::Inputs, |g| {
+            g.give(0, |g| g.dy().matmul_stacks(&g.x(1).t()));
+            g.give(1, |g| g.x(0).t().matmul_stacks(g.dy()));
+        })
+    }
+}
+
+/// The `idx`-th matrix of a stack.
+fn matrix_at<'a, T: FloatElement>(x: &'a Tensor, layout: &Layout, mut idx: usize) -> Matrix<'a, T> {
+    let rank = layout.shape.rank();
+    let strides: &[usize; MAX_RANK] = &layout.strides;
+    let mut offset = layout.offset;
+    for axis in (0..rank - 2).rev() {
+        offset += idx % layout.shape[axis] * strides[axis];
+        idx /= layout.shape[axis];
+    }
+    Matrix { data: x.storage_slice(), offset, row_stride: strides[rank - 2], col_stride: strides[rank - 1] }
+}
+
+#[track_caller]
+fn inner_sizes_differ(a: &Tensor, b: &Tensor) -> ! {
+    let k = a.size(-1);
+    let turned = b.t().shape();
+    let hint = if turned[turned.rank() - 2] == k { format!("right.t() is {turned}") } else { String::new() };
+    shapes_misfit("inner sizes differ", a, b, &hint)
+}
+
+#[track_caller]
+fn shapes_misfit(what: &str, a: &Tensor, b: &Tensor, hint: &str) -> ! {
+    misuse("matmul", what, &[("left", a.shape().to_string()), ("right", b.shape().to_string())], hint)
+}
+
+fn samples(s: &mut Samples) {
+    let shapes: [(&[usize], &[usize]); 12] = [
+        (&[3, 4], &[4, 5]),
+        (&[1, 1], &[1, 1]),
+        (&[3, 0], &[0, 2]),
+        (&[0, 3], &[3, 2]),
+        (&[4], &[4]),
+        (&[4], &[4, 3]),
+        (&[3, 4], &[4]),
+        (&[2, 3, 4], &[4, 5]),
+        (&[2, 3, 4], &[2, 4, 3]),
+        (&[2, 1, 3, 4], &[5, 4, 2]),
+        (&[4, 5], &[2, 5, 3]),
+        (&[17, 33], &[33, 9]),
+    ];
+    for (left, right) in shapes {
+        let inputs = [s.draw(left, -2.0..2.0), s.draw(right, -2.0..2.0)];
+        s.case("", &inputs, "a @ b", |x| x[0].matmul(&x[1]));
+    }
+    let strided = [
+        ("left transposed", s.draw(&[4, 3], -2.0..2.0).t(), s.draw(&[4, 5], -2.0..2.0)),
+        ("right transposed", s.draw(&[3, 4], -2.0..2.0), s.draw(&[5, 4], -2.0..2.0).t()),
+        ("both transposed", s.draw(&[4, 3], -2.0..2.0).t(), s.draw(&[5, 4], -2.0..2.0).t()),
+        ("sliced", s.draw(&[3, 8], -2.0..2.0).step_by(1, 2), s.draw(&[6, 5], -2.0..2.0).slice(0, 1..5)),
+        ("broadcast", s.draw(&[1, 4], -2.0..2.0).broadcast_to([3, 4]), s.draw(&[4, 5], -2.0..2.0)),
+    ];
+    for (label, a, b) in strided {
+        s.case(label, &[a, b], "a @ b", |x| x[0].matmul(&x[1]));
+    }
+}

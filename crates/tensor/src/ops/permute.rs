@@ -1,0 +1,81 @@
+//! The order of the axes, changed without a copy.
+//!
+//! ```text
+//! y  = x with its axes reordered
+//! dx = dy with the order undone      keeps nothing
+//! ```
+
+use crate::catalogue::{OpInfo, Samples};
+use crate::error::misuse;
+use crate::graph::Keep;
+use crate::tensor::{Layout, Tensor};
+
+pub(super) const INFO: OpInfo = OpInfo {
+    name: "permute",
+    formula: "y[i_p(0), …] = x[i_0, …]",
+    gradient: "dx = dy, permuted back",
+    keep: Keep::Nothing,
+    orders: 2,
+    samples,
+};
+
+impl Tensor {
+    /// A view whose axis `k` is this tensor's axis `axes[k]`. PyTorch's and NumPy's `permute`/`transpose(axes)`.
+    ///
+    /// # Panics
+    /// If `axes` is not a permutation of this tensor's axes.
+    #[must_use]
+    #[track_caller]
+    pub fn permute(&self, axes: &[isize]) -> Self {
+        let order: Vec<usize> = axes.iter().map(|&axis| self.shape().axis("permute", axis)).collect();
+        let mut inverse = vec![usize::MAX; self.rank()];
+        for (to, &from) in order.iter().enumerate() {
+            inverse[from] = to;
+        }
+        if order.len() != self.rank() || inverse.contains(&usize::MAX) {
+            let rows = [("shape", self.shape().to_string()), ("axes", format!("{axes:?}"))];
+            misuse("permute", "needs every axis exactly once", &rows, "");
+        }
+        let mut layout = Layout { shape: self.shape(), ..self.layout };
+        for (to, &from) in order.iter().enumerate() {
+            layout.shape = layout.shape.with_size(to, self.layout.shape[from]);
+            layout.strides[to] = self.layout.strides[from];
+        }
+        let y = Self { storage: self.storage.clone(), layout, node: None };
+        let back: Vec<isize> = inverse.into_iter().map(|axis| axis as isize).collect();
+        y.record("permute", &[self], Keep::Nothing, move |g| g.give(0, |g| g.dy().permute(&back)))
+    }
+
+    /// A view with two axes exchanged.
+    ///
+    /// # Panics
+    /// If one of them does not exist.
+    #[must_use]
+    #[track_caller]
+    pub fn transpose(&self, first: isize, second: isize) -> Self {
+        let mut axes: Vec<isize> = (0..self.rank() as isize).collect();
+        axes.swap(self.shape().axis("transpose", first), self.shape().axis("transpose", second));
+        self.permute(&axes)
+    }
+
+    /// A matrix, or each matrix of a stack, transposed: the last two axes exchanged.
+    ///
+    /// # Panics
+    /// If there are fewer than two axes.
+    #[must_use]
+    #[track_caller]
+    pub fn t(&self) -> Self {
+        self.transpose(-2, -1)
+    }
+}
+
+fn samples(s: &mut Samples) {
+    let x = s.draw(&[2, 3, 4], -3.0..3.0);
+    s.case("", &[x], "a.permute(2, 0, 1)", |x| x[0].permute(&[2, 0, -2]));
+    let x = s.draw(&[], -3.0..3.0);
+    s.case("scalar", &[x], "a", |x| x[0].permute(&[]));
+    let x = s.draw(&[3, 0], -3.0..3.0);
+    s.case("empty", &[x], "a.T", |x| x[0].t());
+    let x = s.draw(&[2, 3, 4], -3.0..3.0).step_by(2, 2);
+    s.case("strided", &[x], "a.transpose(0, 2)", |x| x[0].transpose(0, 2));
+}

@@ -1,0 +1,66 @@
+//! A power of two tensors, element by element.
+//!
+//! ```text
+//! y  = aᵇ
+//! da = dy · b·aᵇ⁻¹,  db = dy · y ln a          keeps its inputs
+//! ```
+//!
+//! As in PyTorch: 0⁰ is 1; da is 0 where b is 0, and db is 0 where a is 0 and b ≥ 0. A negative a has no real power with a
+//! fractional b, and no gradient by b: NaN.
+
+use super::binary::Pairwise;
+use crate::catalogue::{OpInfo, Samples};
+use crate::graph::Keep;
+use crate::tensor::Tensor;
+use backflow_kernels::Float;
+
+pub(super) const INFO: OpInfo = OpInfo {
+    name: "pow",
+    formula: "y = aᵇ",
+    gradient: "da = dy · b·aᵇ⁻¹, db = dy · y ln a",
+    keep: Keep::Inputs,
+    orders: 2,
+    samples,
+};
+
+#[derive(Clone, Copy)]
+struct Pow;
+
+impl Pairwise for Pow {
+    const NAME: &'static str = "pow";
+
+    fn value<T: Float>(self, a: T, b: T) -> T {
+        a.powf(b)
+    }
+}
+
+impl Tensor {
+    /// Each element to the power of the element of `exponent`; the two broadcast. Fixed exponents have
+    /// [`powf`](Self::powf) and [`powi`](Self::powi).
+    ///
+    /// # Panics
+    /// If the shapes do not broadcast or the element types differ.
+    #[must_use]
+    #[track_caller]
+    pub fn pow(&self, exponent: &Self) -> Self {
+        Self::pairwise(self, exponent, Pow).record("pow", &[self, exponent], Keep::Inputs, |g| {
+            // Exponents and bases that the rules above except are replaced before they can make a NaN.
+            g.give(0, |g| {
+                let (a, b) = (g.x(0), g.x(1));
+                let constant = b.eq(0.0);
+                let b = b.masked_fill(&constant, 1.0);
+                (g.dy() * (a.pow(&(&b - 1.0)) * &b)).masked_fill(&constant, 0.0)
+            });
+            g.give(1, |g| {
+                let (a, b) = (g.x(0), g.x(1));
+                let zero = b.ge(0.0).masked_fill(&a.ne(0.0), 0.0);
+                let a = a.masked_fill(&zero, 1.0);
+                g.dy() * (a.pow(b) * a.ln())
+            });
+        })
+    }
+}
+
+fn samples(s: &mut Samples) {
+    s.binary(0.3..3.0, -2.0..2.0, "a ** b", Tensor::pow);
+}

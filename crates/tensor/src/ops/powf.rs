@@ -1,0 +1,78 @@
+//! A power with a fixed real exponent.
+//!
+//! ```text
+//! y  = xᵉ
+//! dx = dy · e·xᵉ⁻¹                   keeps its input
+//! ```
+//!
+//! As in PyTorch: x⁰ is 1 with derivative 0 everywhere, also at 0 and NaN. At x = 0 the derivative of x¹ is 1, that of
+//! xᵉ is ∞ for 0 < e < 1 and 0 for e > 1. A negative x has no real power with a fractional exponent: NaN.
+
+use super::elementwise::Elementwise;
+use crate::catalogue::{OpInfo, Samples};
+use crate::graph::Keep;
+use crate::tensor::Tensor;
+use backflow_kernels::Float;
+
+pub(super) const INFO: OpInfo = OpInfo {
+    name: "powf",
+    formula: "y = xᵉ",
+    gradient: "dx = dy · e·xᵉ⁻¹",
+    keep: Keep::Inputs,
+    orders: 2,
+    samples,
+};
+
+/// The squares that most losses are made of are worth more than a call of `pow`, and rounded correctly.
+fn power<T: Float>(x: T, exponent: f64) -> T {
+    if exponent == 2.0 { x * x } else { x.powf(T::from_f64(exponent)) }
+}
+
+#[derive(Clone, Copy)]
+struct Powf(f64);
+
+impl Elementwise for Powf {
+    const NAME: &'static str = "powf";
+    const KEEP: Keep = Keep::Inputs;
+
+    fn value<T: Float>(self, x: T) -> T {
+        power(x, self.0)
+    }
+
+    fn pull<T: Float>(self, dy: T, x: T) -> T {
+        if self.0 == 0.0 {
+            return T::ZERO;
+        }
+        dy * (power(x, self.0 - 1.0) * T::from_f64(self.0))
+    }
+
+    fn pull_tensor(self, dy: &Tensor, x: &Tensor) -> Tensor {
+        if self.0 == 0.0 {
+            return dy.zeros_like();
+        }
+        dy * (x.powf(self.0 - 1.0) * self.0)
+    }
+}
+
+impl Tensor {
+    /// Each element to the power of `exponent`.
+    ///
+    /// ```
+    /// # use backflow_tensor::Tensor;
+    /// assert_eq!(Tensor::from([0.0, 4.0]).powf(0.5).to_vec::<f64>(), [0.0, 2.0]);
+    /// ```
+    #[must_use]
+    #[track_caller]
+    pub fn powf(&self, exponent: f64) -> Self {
+        self.elementwise(Powf(exponent))
+    }
+}
+
+fn samples(s: &mut Samples) {
+    s.unary(0.3..3.0, "a ** 2.5", |a| a.powf(2.5));
+    s.unary(0.3..3.0, "a ** -1.5", |a| a.powf(-1.5));
+    s.avoid(&[0.0]);
+    s.unary(-3.0..3.0, "a ** 2.0", |a| a.powf(2.0));
+    s.unary(-3.0..3.0, "a ** 0.0", |a| a.powf(0.0));
+    s.unary(-3.0..3.0, "a ** 1.0", |a| a.powf(1.0));
+}

@@ -1,0 +1,83 @@
+//! Elements added along an axis at given places: what undoes a gather.
+//!
+//! ```text
+//! y = x, then y[index[i, j], j] += src[i, j]         for axis 0, and so on for the others
+//! dx = dy,  dsrc[i, j] = dy[index[i, j], j]          keeps the index
+//! ```
+//!
+//! Additions to one place happen in the row-major order of the index, on one thread: the same bits every time.
+
+use super::gather::positions;
+use crate::catalogue::{OpInfo, Samples};
+use crate::dtype::{dtype_rows, with_float};
+use crate::error::misuse;
+use crate::graph::Keep;
+use crate::tensor::{Layout, Tensor};
+
+pub(super) const INFO: OpInfo = OpInfo {
+    name: "scatter_add",
+    formula: "y = x; y[index[i, j], j] += src[i, j]",
+    gradient: "dx = dy, dsrc[i, j] = dy[index[i, j], j]",
+    keep: Keep::Nothing,
+    orders: 2,
+    samples,
+};
+
+impl Tensor {
+    /// This tensor with the elements of `src` added at the places `index` along `axis`; `src` and `index` are alike in
+    /// shape, which fits this tensor's as in [`gather`](Self::gather). PyTorch's `scatter_add`.
+    ///
+    /// ```
+    /// # use backflow_tensor::{DType, Tensor};
+    /// let counts = Tensor::zeros([3], DType::F64).scatter_add(0, &Tensor::from([2_i64, 0, 2]), &Tensor::from([1.0; 3]));
+    /// assert_eq!(counts.to_vec::<f64>(), [1.0, 0.0, 2.0]);
+    /// ```
+    ///
+    /// # Panics
+    /// If there is no such axis, the shapes or element types do not fit, or a place is outside the axis.
+    #[must_use]
+    #[track_caller]
+    pub fn scatter_add(&self, axis: isize, index: &Self, src: &Self) -> Self {
+        if self.dtype() != src.dtype() {
+            misuse(
+                "scatter_add",
+                "element types differ",
+                &dtype_rows(self, src),
+                "convert one of them with to_dtype",
+            );
+        }
+        if index.shape() != src.shape() {
+            let rows = [("index", index.shape().to_string()), ("src", src.shape().to_string())];
+            misuse("scatter_add", "every element needs one place", &rows, "");
+        }
+        let axis_idx = self.shape().axis("scatter_add", axis);
+        let positions = positions("scatter_add", &Layout::contiguous(self.shape()), axis_idx, index);
+        let mut y = self.copied();
+        with_float!("scatter_add", self.dtype(), T => {
+            let (src, out) = (src.contiguous(), y.as_mut_slice::<T>());
+            for (&position, &addend) in positions.iter().zip(src.as_slice::<T>().expect("made contiguous above")) {
+                out[position] += addend;
+            }
+        });
+        let index = index.untracked();
+        y.record("scatter_add", &[self, src], Keep::Nothing, move |g| {
+            g.give(0, |g| g.dy().clone());
+            g.give(1, |g| g.dy().gather(axis, &index));
+        })
+    }
+}
+
+fn samples(s: &mut Samples) {
+    let inputs = [s.draw(&[3, 4], -3.0..3.0), s.draw(&[3, 2], -3.0..3.0)];
+    s.case("along rows", &inputs, "a.scatter_add(1, torch.tensor([[0, 3], [3, 3], [1, 2]]), b)", |x| {
+        x[0].scatter_add(1, &Tensor::from([[0_i64, 3], [3, 3], [1, 2]]), &x[1])
+    });
+    let inputs = [s.draw(&[4, 3], -3.0..3.0).t(), s.draw(&[2, 2], -3.0..3.0).t()];
+    s.case("transposed", &inputs, "a.scatter_add(0, torch.tensor([[2, 0], [2, 1]]), b)", |x| {
+        x[0].scatter_add(0, &Tensor::from([[2_i64, 0], [2, 1]]), &x[1])
+    });
+    let inputs = [s.draw(&[2], -3.0..3.0), s.draw(&[5], -3.0..3.0)];
+    s.case("vector", &inputs, "a.scatter_add(0, torch.tensor([1, 1, 0, 1, 1]), b)", |x| {
+        x[0].scatter_add(0, &Tensor::from([1_i64, 1, 0, 1, 1]), &x[1])
+    });
+}

@@ -1,0 +1,111 @@
+//! One of two tensors, element by element, by a mask.
+//!
+//! ```text
+//! y  = a where m, else b
+//! da = dy where m, else 0;  db = 0 where m, else dy          keeps the mask
+//! ```
+//!
+//! What is not chosen does not count: a NaN or an infinity there reaches neither the result nor a gradient.
+
+use super::binary::joint_shape;
+use crate::catalogue::{OpInfo, Samples};
+use crate::dtype::{DType, Element, with_element};
+use crate::error::misuse;
+use crate::graph::Keep;
+use crate::shape::Shape;
+use crate::tensor::Tensor;
+use backflow_kernels::strided::{self, Strided};
+
+pub(super) const INFO: OpInfo = OpInfo {
+    name: "select_where",
+    formula: "y = a where m, else b",
+    gradient: "da = dy where m, db = dy where not m",
+    keep: Keep::Nothing,
+    orders: 2,
+    samples,
+};
+
+impl Tensor {
+    /// The elements of `a` where `mask` is true, those of `b` elsewhere; all three broadcast. PyTorch's `where`.
+    ///
+    /// ```
+    /// # use backflow_tensor::Tensor;
+    /// let x = Tensor::from([-4.0, 9.0]);
+    /// let y = Tensor::select_where(&x.gt(0.0), &x.sqrt(), &x);
+    /// assert_eq!(y.to_vec::<f64>(), [-4.0, 3.0]);
+    /// ```
+    ///
+    /// # Panics
+    /// If `mask` is not boolean, the element types of `a` and `b` differ, or the shapes do not broadcast.
+    #[must_use]
+    #[track_caller]
+    pub fn select_where(mask: &Self, a: &Self, b: &Self) -> Self {
+        if mask.dtype() != DType::Bool {
+            misuse(
+                "select_where",
+                "the mask is not boolean",
+                &[("mask", mask.dtype().to_string())],
+                "compare first, e.g. x.gt(0.0)",
+            );
+        }
+        let both = joint_shape("select_where", a, b);
+        let Some(shape) = mask.shape().broadcast(&both) else {
+            let rows = [("mask", mask.shape().to_string()), ("a and b", both.to_string())];
+            misuse(
+                "select_where",
+                "shapes do not broadcast",
+                &rows,
+                "aligned from the right, sizes must agree or be 1",
+            );
+        };
+        let mask = mask.untracked();
+        let y = with_element!(a.dtype(), T => choose::<T>(&mask, a, b, shape));
+        y.record("select_where", &[a, b], Keep::Nothing, move |g| {
+            let zero = Self::zeros(Shape::SCALAR, g.dy().dtype());
+            g.give(0, |g| Self::select_where(&mask, g.dy(), &zero));
+            g.give(1, |g| Self::select_where(&mask, &zero, g.dy()));
+        })
+    }
+
+    /// This tensor with `value` where `mask` is true. PyTorch's `masked_fill`.
+    ///
+    /// # Panics
+    /// As [`select_where`](Self::select_where).
+    #[must_use]
+    #[track_caller]
+    pub fn masked_fill(&self, mask: &Self, value: f64) -> Self {
+        Self::select_where(mask, &Self::full(Shape::SCALAR, value, self.dtype()), self)
+    }
+}
+
+fn choose<T: Element>(mask: &Tensor, a: &Tensor, b: &Tensor, shape: Shape) -> Tensor {
+    let layouts = [mask, a, b].map(|x| x.layout.broadcast_to(&shape));
+    Tensor::build::<T>(shape, |out| {
+        let mask =
+            Strided { data: mask.storage_slice(), offset: layouts[0].offset, strides: layouts[0].strides() };
+        let a = Strided {
+            data: a.storage_slice::<T>(),
+            offset: layouts[1].offset,
+            strides: layouts[1].strides(),
+        };
+        let b = Strided {
+            data: b.storage_slice::<T>(),
+            offset: layouts[2].offset,
+            strides: layouts[2].strides(),
+        };
+        strided::zip3(&shape, mask, a, b, out, |mask: bool, a, b| if mask { a } else { b });
+    })
+}
+
+fn samples(s: &mut Samples) {
+    // The mask is a function of the operands; numerical derivatives must not cross the border.
+    s.avoid(&[0.5]);
+    s.binary(-3.0..3.0, -3.0..3.0, "torch.where(a > 0.5, a, b)", |a, b| {
+        Tensor::select_where(&a.gt(0.5), a, b)
+    });
+    let inputs = [s.draw(&[2, 3], -3.0..3.0), s.draw(&[3], -3.0..3.0)];
+    s.case("mask broadcast", &inputs, "torch.where(torch.tensor([[True], [False]]), a, b)", |x| {
+        Tensor::select_where(&Tensor::from([[true], [false]]), &x[0], &x[1])
+    });
+    s.unary(-3.0..3.0, "a.masked_fill(a < 0.5, 2.0)", |a| a.masked_fill(&a.lt(0.5), 2.0));
+}

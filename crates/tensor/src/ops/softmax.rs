@@ -1,0 +1,85 @@
+//! Softmax.
+//!
+//! ```text
+//! yᵢ  = exp xᵢ / Σ exp xⱼ                     along one axis
+//! dxᵢ = yᵢ (dyᵢ − Σ dyⱼ yⱼ)                   keeps its output
+//! ```
+//!
+//! The largest x is subtracted first, so that nothing overflows. A row of −∞ alone, or one with +∞ or NaN in it, has no
+//! softmax: it is NaN. Along the last axis both directions are one kernel each; other axes are turned there.
+
+use crate::catalogue::{OpInfo, Samples};
+use crate::dtype::with_float;
+use crate::graph::Keep;
+use crate::shape::{Shape, keep};
+use crate::tensor::Tensor;
+use backflow_kernels::softmax;
+
+pub(super) const INFO: OpInfo = OpInfo {
+    name: "softmax",
+    formula: "yᵢ = exp xᵢ / Σ exp xⱼ along an axis",
+    gradient: "dxᵢ = yᵢ (dyᵢ − Σ dyⱼ yⱼ)",
+    keep: Keep::Output,
+    orders: 2,
+    samples,
+};
+
+impl Tensor {
+    /// exp xᵢ / Σ exp xⱼ along `axis`: positive numbers that add up to 1.
+    ///
+    /// ```
+    /// # use backflow_tensor::Tensor;
+    /// assert_eq!(Tensor::from([1000.0, 1000.0]).softmax(-1).to_vec::<f64>(), [0.5, 0.5]);
+    /// ```
+    ///
+    /// # Panics
+    /// If there is no such axis, or the elements are not floating point.
+    #[must_use]
+    #[track_caller]
+    pub fn softmax(&self, axis: isize) -> Self {
+        if self.shape().axis("softmax", axis) + 1 != self.rank() {
+            return self.transpose(axis, -1).softmax(-1).transpose(axis, -1);
+        }
+        let (rows, n) = rows(self.shape());
+        let y = with_float!("softmax", self.dtype(), T => {
+            let x = self.contiguous();
+            let x = x.as_slice::<T>().expect("made contiguous above");
+            Self::build::<T>(self.shape(), |out| softmax::softmax(x, rows, n, out))
+        });
+        y.record("softmax", &[self], Keep::Output, move |g| {
+            g.give(0, |g| {
+                let (dy, y) = (g.dy(), g.y());
+                if g.is_recorded() {
+                    let weighted = dy * &y;
+                    return &weighted - &y * weighted.sum(keep(-1));
+                }
+                with_float!("softmax", y.dtype(), T => Self::build::<T>(y.shape(), |out| {
+                    let (dy, y) = (dy.contiguous(), y.contiguous());
+                    let contiguous = "made contiguous above";
+                    let (dy, y) = (dy.as_slice().expect(contiguous), y.as_slice().expect(contiguous));
+                    softmax::softmax_backward(dy, y, rows, n, out);
+                }))
+            });
+        })
+    }
+}
+
+/// The number and the length of the rows along the last axis.
+pub(super) fn rows(shape: Shape) -> (usize, usize) {
+    let (n, outer) = shape.split_last().expect("the axis was found");
+    (outer.iter().product(), *n)
+}
+
+/// Every layout that has an axis, and every axis.
+pub(super) fn along_axes(s: &mut Samples, torch: &str, run: fn(&Tensor, isize) -> Tensor) {
+    for (label, x) in s.layouts(-3.0..3.0) {
+        for axis in 0..x.rank() as isize {
+            let torch = format!("torch.{torch}(a, {axis})");
+            s.case(label, std::slice::from_ref(&x), &torch, move |x| run(&x[0], axis));
+        }
+    }
+}
+
+fn samples(s: &mut Samples) {
+    along_axes(s, "softmax", Tensor::softmax);
+}

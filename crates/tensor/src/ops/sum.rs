@@ -1,0 +1,91 @@
+//! The sum over axes, and its use by every op that broadcasts.
+//!
+//! ```text
+//! y  = Σ x                           over the given axes
+//! dx = dy, broadcast back            keeps nothing
+//! ```
+//!
+//! Sums run in a fixed tree that depends on the shape alone, so that results do not depend on threads and the
+//! rounding error grows like the logarithm of the count.
+
+use crate::catalogue::{OpInfo, Samples};
+use crate::dtype::{DType, with_float};
+use crate::error::misuse;
+use crate::graph::Keep;
+use crate::shape::{Axes, Shape, keep};
+use crate::tensor::Tensor;
+use backflow_kernels::reduce;
+
+pub(super) const INFO: OpInfo = OpInfo {
+    name: "sum",
+    formula: "y = Σ x over axes",
+    gradient: "dx = dy, broadcast",
+    keep: Keep::Nothing,
+    orders: 2,
+    samples,
+};
+
+impl Tensor {
+    /// The sum over `axes`; over no element it is 0. Integers are summed as integers.
+    ///
+    /// # Panics
+    /// If an axis does not exist or is named twice, or if the elements are booleans.
+    #[must_use]
+    #[track_caller]
+    pub fn sum(&self, axes: impl Into<Axes>) -> Self {
+        let reduction = axes.into().resolve("sum", &self.shape());
+        if self.dtype() == DType::I64 {
+            return self.reduce::<i64>(&reduction, reduce::sum_i64);
+        }
+        let y = with_float!("sum", self.dtype(), T => self.reduce::<T>(&reduction, reduce::sum));
+        let (shape, kept) = (self.shape(), reduction.kept);
+        y.record("sum", &[self], Keep::Nothing, move |g| {
+            g.give(0, |g| g.dy().reshape(kept).broadcast_to(shape));
+        })
+    }
+
+    /// The mean over `axes`: the sum divided by the count. Over no element it is NaN.
+    ///
+    /// # Panics
+    /// As [`sum`](Self::sum), and if the elements are integers.
+    #[must_use]
+    #[track_caller]
+    pub fn mean(&self, axes: impl Into<Axes>) -> Self {
+        let axes = axes.into();
+        let count = axes.resolve("mean", &self.shape()).count;
+        if !self.dtype().is_float() {
+            let rows = [("dtype", self.dtype().to_string())];
+            misuse("mean", "needs floating-point elements", &rows, "convert with to_dtype(DType::F32)");
+        }
+        self.sum(axes) / count as f64
+    }
+
+    /// Sums away the axes along which `shape` was broadcast to become this tensor's shape.
+    #[track_caller]
+    pub(crate) fn sum_to(self, shape: Shape) -> Self {
+        if self.shape() == shape {
+            return self;
+        }
+        let new_axes = self.rank() - shape.rank();
+        let expanded =
+            |axis: usize| axis < new_axes || (shape[axis - new_axes] == 1 && self.shape()[axis] != 1);
+        let axes: Vec<usize> = (0..self.rank()).filter(|&axis| expanded(axis)).collect();
+        self.sum(keep(&axes[..])).reshape(shape)
+    }
+}
+
+fn samples(s: &mut Samples) {
+    s.unary(-3.0..3.0, "a.sum()", |a| a.sum(..));
+    for axis in [0, 1, 2] {
+        let x = s.draw(&[2, 3, 4], -3.0..3.0);
+        s.case(&format!("axis {axis}"), &[x], &format!("a.sum({axis})"), move |x| x[0].sum(axis));
+    }
+    let x = s.draw(&[2, 3, 4], -3.0..3.0);
+    s.case("outer axes, kept", &[x], "a.sum((0, 2), keepdim=True)", |x| x[0].sum(keep([0, -1])));
+    let x = s.draw(&[3, 2, 4], -3.0..3.0).permute(&[1, 2, 0]);
+    s.case("permuted", &[x], "a.sum((0, 1))", |x| x[0].sum([0, 1]));
+    let x = s.draw(&[3, 0], -3.0..3.0);
+    s.case("of nothing", &[x], "a.sum(1)", |x| x[0].sum(1));
+    let x = s.draw(&[17, 33], -3.0..3.0);
+    s.case("mean", &[x], "a.mean(0)", |x| x[0].mean(0));
+}

@@ -1,0 +1,51 @@
+//! Conversion between element types.
+//!
+//! ```text
+//! y  = x, rounded to the other type
+//! dx = dy, converted back            keeps nothing
+//! ```
+//!
+//! Floating point to integer drops the fraction and saturates, NaN becomes 0; anything but zero becomes `true`.
+
+use crate::catalogue::{OpInfo, Samples};
+use crate::dtype::{DType, Element, with_element};
+use crate::graph::Keep;
+use crate::tensor::Tensor;
+
+pub(super) const INFO: OpInfo = OpInfo {
+    name: "to_dtype",
+    formula: "y = x in another type",
+    gradient: "dx = dy in x's type",
+    keep: Keep::Nothing,
+    orders: 2,
+    samples,
+};
+
+impl Tensor {
+    /// The same values as elements of another type; the same tensor where the type is the same already.
+    /// Gradients flow between floating-point types.
+    #[must_use]
+    #[track_caller]
+    pub fn to_dtype(&self, dtype: DType) -> Self {
+        let from = self.dtype();
+        if from == dtype {
+            return self.clone();
+        }
+        let y = with_element!(from, T => match dtype {
+            DType::F32 => self.map_to::<T, f32>(|x| x.as_f64() as f32),
+            DType::F64 => self.map_to::<T, f64>(|x| x.as_f64()),
+            DType::I64 => self.map_to::<T, i64>(|x| x.as_f64() as i64),
+            DType::Bool => self.map_to::<T, bool>(|x| x.as_f64() != 0.0),
+        });
+        if !dtype.is_float() {
+            return y;
+        }
+        y.record("to_dtype", &[self], Keep::Nothing, move |g| g.give(0, |g| g.dy().to_dtype(from)))
+    }
+}
+
+fn samples(s: &mut Samples) {
+    // There and back: the values are chosen to survive the narrower type, so that derivatives can be checked.
+    let x = Tensor::from([[1.5, -2.25, 0.0], [3.0, 0.125, -8.0]]);
+    s.case("f32 and back", &[x], "a", |x| x[0].to_dtype(DType::F64));
+}

@@ -1,0 +1,60 @@
+//! A tensor put back among zeros: what undoes a slice.
+//!
+//! ```text
+//! y  = zeros, with x at start, start + step, …
+//! dx = those places of dy            keeps nothing
+//! ```
+
+use super::slice::Places;
+use crate::catalogue::{OpInfo, Samples};
+use crate::dtype::with_element;
+use crate::graph::Keep;
+use crate::tensor::{Layout, Tensor};
+use backflow_kernels::strided;
+
+pub(super) const INFO: OpInfo = OpInfo {
+    name: "unslice",
+    formula: "y = x among zeros",
+    gradient: "dx = dy, sliced",
+    keep: Keep::Nothing,
+    orders: 2,
+    samples,
+};
+
+impl Tensor {
+    /// Zeros of `size` along the axis, with this tensor at `places`.
+    #[track_caller]
+    pub(super) fn unslice(&self, places: Places, size: usize) -> Self {
+        let whole = self.shape().with_size(places.axis, size);
+        let y = with_element!(self.dtype(), T => Self::build::<T>(whole, |out| {
+            out.fill(T::default());
+            let part = places.of(&Layout::contiguous(whole));
+            let x = self.contiguous();
+            let x = x.as_slice::<T>().expect("made contiguous above");
+            strided::scatter(&self.shape(), x, out, part.offset, part.strides());
+        }));
+        y.record("unslice", &[self], Keep::Nothing, move |g| g.give(0, |g| g.dy().places(places)))
+    }
+
+    /// This tensor with zeros before and after it along `axis`.
+    ///
+    /// # Panics
+    /// If there is no such axis.
+    #[must_use]
+    #[track_caller]
+    pub fn pad(&self, axis: isize, before: usize, after: usize) -> Self {
+        let axis_idx = self.shape().axis("pad", axis);
+        let count = self.shape()[axis_idx];
+        self.unslice(Places { axis: axis_idx, start: before, step: 1, count }, before + count + after)
+    }
+}
+
+fn samples(s: &mut Samples) {
+    let pad = "torch.nn.functional.pad";
+    let x = s.draw(&[3, 4], -3.0..3.0);
+    s.case("last axis", &[x], &format!("{pad}(a, (2, 1))"), |x| x[0].pad(1, 2, 1));
+    let x = s.draw(&[4, 3], -3.0..3.0).t();
+    s.case("first axis, transposed", &[x], &format!("{pad}(a, (0, 0, 1, 0))"), |x| x[0].pad(0, 1, 0));
+    let x = s.draw(&[0, 3], -3.0..3.0);
+    s.case("empty", &[x], &format!("{pad}(a, (0, 0, 1, 1))"), |x| x[0].pad(0, 1, 1));
+}

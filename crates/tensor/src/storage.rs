@@ -1,0 +1,214 @@
+//! Buffers of elements: shared between views, reused when freed, counted while alive.
+//!
+//! A freed buffer goes to a small store of its thread and serves the next request of about its size, so
+//! that a training step in steady state asks the operating system for nothing, and a fresh output costs
+//! no page faults. Contents of a reused buffer are stale: whoever asks for one writes every element.
+
+use crate::dtype::DType;
+use std::cell::RefCell;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+/// Elements of one type.
+#[derive(Debug)]
+pub enum Storage {
+    #[allow(missing_docs, reason = "named by DType")]
+    F32(Buffer<f32>),
+    #[allow(missing_docs, reason = "named by DType")]
+    F64(Buffer<f64>),
+    #[allow(missing_docs, reason = "named by DType")]
+    I64(Buffer<i64>),
+    #[allow(missing_docs, reason = "named by DType")]
+    Bool(Buffer<bool>),
+}
+
+impl Storage {
+    pub(crate) fn dtype(&self) -> DType {
+        match self {
+            Self::F32(_) => DType::F32,
+            Self::F64(_) => DType::F64,
+            Self::I64(_) => DType::I64,
+            Self::Bool(_) => DType::Bool,
+        }
+    }
+}
+
+/// A block of elements that returns to its thread's store when dropped.
+#[derive(Debug)]
+pub struct Buffer<T: Pooled> {
+    // At least `len` elements, all initialised; what lies beyond `len` belongs to the size class.
+    elements: Vec<T>,
+    len: usize,
+}
+
+impl<T: Pooled> Buffer<T> {
+    /// A buffer of `len` elements with unspecified contents.
+    pub(crate) fn stale(len: usize) -> Self {
+        COUNTS.allocated(len * size_of::<T>());
+        let elements = if len < SMALLEST_POOLED {
+            vec![T::default(); len]
+        } else {
+            let class = size_class(len);
+            T::with_store(|store| store.take(class)).unwrap_or_else(|| vec![T::default(); class])
+        };
+        Self { elements, len }
+    }
+
+    pub(crate) fn from_vec(elements: Vec<T>) -> Self {
+        COUNTS.allocated(elements.len() * size_of::<T>());
+        let len = elements.len();
+        Self { elements, len }
+    }
+
+    pub(crate) fn as_slice(&self) -> &[T] {
+        &self.elements[..self.len]
+    }
+
+    pub(crate) fn as_mut_slice(&mut self) -> &mut [T] {
+        &mut self.elements[..self.len]
+    }
+}
+
+impl<T: Pooled> Drop for Buffer<T> {
+    fn drop(&mut self) {
+        COUNTS.freed(self.len * size_of::<T>());
+        let elements = std::mem::take(&mut self.elements);
+        if elements.len() >= SMALLEST_POOLED && elements.len() == size_class(elements.len()) {
+            T::with_store(|store| store.put(elements));
+        }
+    }
+}
+
+/// Below this many elements the system's allocator is as fast as the store.
+const SMALLEST_POOLED: usize = 1024;
+
+/// What one thread's store of one element type may hold on to, in elements.
+const STORE_LIMIT: usize = 1 << 27;
+
+/// The lengths that buffers come in: four steps per doubling, so that at most a quarter is wasted.
+fn size_class(len: usize) -> usize {
+    let step = (len.next_power_of_two() / 8).max(1);
+    len.div_ceil(step) * step
+}
+
+/// Freed buffers of one element type, most recently used last.
+#[derive(Debug)]
+pub struct Store<T> {
+    free: Vec<Vec<T>>,
+    held: usize,
+}
+
+impl<T> Store<T> {
+    const fn new() -> Self {
+        Self { free: Vec::new(), held: 0 }
+    }
+
+    fn take(&mut self, class: usize) -> Option<Vec<T>> {
+        let found = self.free.iter().rposition(|elements| elements.len() == class)?;
+        self.held -= class;
+        Some(self.free.remove(found))
+    }
+
+    fn put(&mut self, elements: Vec<T>) {
+        self.held += elements.len();
+        self.free.push(elements);
+        while self.held > STORE_LIMIT || self.free.len() > 64 {
+            self.held -= self.free.remove(0).len();
+        }
+    }
+}
+
+/// An element type with a store per thread.
+pub trait Pooled: Copy + Default + std::fmt::Debug + 'static {
+    /// Runs `f` on this thread's store; at thread exit, when the store is gone, answers the default.
+    fn with_store<R: Default>(f: impl FnOnce(&mut Store<Self>) -> R) -> R;
+}
+
+macro_rules! pooled {
+    ($($type:ty)*) => {$(
+        impl Pooled for $type {
+            fn with_store<R: Default>(f: impl FnOnce(&mut Store<Self>) -> R) -> R {
+                thread_local! {
+                    static STORE: RefCell<Store<$type>> = const { RefCell::new(Store::new()) };
+                }
+                STORE.try_with(|store| f(&mut store.borrow_mut())).unwrap_or_default()
+            }
+        }
+    )*};
+}
+pooled!(f32 f64 i64 bool);
+
+/// How many buffers and graph nodes the program has made and still holds, for tests of leaks and of wasted work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Census {
+    /// Buffers of elements alive now.
+    pub live_buffers: u64,
+    /// Bytes in them.
+    pub live_bytes: u64,
+    /// Graph nodes alive now (leaves included).
+    pub live_nodes: u64,
+    /// Buffers made since the program began.
+    pub buffers_made: u64,
+    /// Graph nodes made since the program began.
+    pub nodes_made: u64,
+}
+
+/// Counts what the whole process holds at this moment.
+///
+/// ```
+/// # use backflow_tensor::{census, DType, Tensor};
+/// let before = census();
+/// let x = Tensor::zeros([2, 3], DType::F32);
+/// assert_eq!(census().live_bytes - before.live_bytes, 24);
+/// # drop(x);
+/// ```
+#[must_use]
+pub fn census() -> Census {
+    let (made, freed) = (COUNTS.buffers_made.load(Relaxed), COUNTS.buffers_freed.load(Relaxed));
+    let (nodes, nodes_freed) = (COUNTS.nodes_made.load(Relaxed), COUNTS.nodes_freed.load(Relaxed));
+    Census {
+        live_buffers: made.saturating_sub(freed),
+        live_bytes: COUNTS.bytes_made.load(Relaxed).saturating_sub(COUNTS.bytes_freed.load(Relaxed)),
+        live_nodes: nodes.saturating_sub(nodes_freed),
+        buffers_made: made,
+        nodes_made: nodes,
+    }
+}
+
+pub(crate) static COUNTS: Counts = Counts {
+    buffers_made: AtomicU64::new(0),
+    buffers_freed: AtomicU64::new(0),
+    bytes_made: AtomicU64::new(0),
+    bytes_freed: AtomicU64::new(0),
+    nodes_made: AtomicU64::new(0),
+    nodes_freed: AtomicU64::new(0),
+};
+
+pub(crate) struct Counts {
+    buffers_made: AtomicU64,
+    buffers_freed: AtomicU64,
+    bytes_made: AtomicU64,
+    bytes_freed: AtomicU64,
+    nodes_made: AtomicU64,
+    nodes_freed: AtomicU64,
+}
+
+impl Counts {
+    fn allocated(&self, bytes: usize) {
+        self.buffers_made.fetch_add(1, Relaxed);
+        self.bytes_made.fetch_add(bytes as u64, Relaxed);
+    }
+
+    fn freed(&self, bytes: usize) {
+        self.buffers_freed.fetch_add(1, Relaxed);
+        self.bytes_freed.fetch_add(bytes as u64, Relaxed);
+    }
+
+    /// Counts a new node and answers its number. Numbers grow, so a node's number is above its operands'.
+    pub(crate) fn node_made(&self) -> u64 {
+        self.nodes_made.fetch_add(1, Relaxed)
+    }
+
+    pub(crate) fn node_freed(&self) {
+        self.nodes_freed.fetch_add(1, Relaxed);
+    }
+}

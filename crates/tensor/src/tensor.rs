@@ -1,0 +1,398 @@
+//! [`Tensor`]: a view of shared elements, and the place in the graph that it came from.
+
+use crate::dtype::{DType, Element, Stored, with_element, with_float};
+use crate::error::misuse;
+use crate::graph::Node;
+use crate::rng::Rng;
+use crate::shape::{MAX_RANK, Shape};
+use crate::storage::{Buffer, Storage};
+use backflow_kernels::Float;
+use backflow_kernels::strided::{self, Strided};
+use rand_distr::{Distribution, StandardNormal, Uniform};
+use std::sync::Arc;
+
+/// An n-dimensional array that remembers how it was computed.
+///
+/// Cloning copies a handle, not the elements. Views (transpose, slice, broadcast) share their elements, which are
+/// copied on the first write while shared. Arithmetic works on references and values alike, broadcasts by NumPy's
+/// rule, and panics with both shapes where they do not fit.
+///
+/// A result is recorded in the graph when one of its operands is tracked and recording is on
+/// (see [`no_grad`](crate::no_grad)); [`requires_grad`](Self::requires_grad) makes a tracked leaf.
+///
+/// ```
+/// use backflow_tensor::Tensor;
+/// let w = Tensor::from([1.0, -2.0]).requires_grad();
+/// let loss = (&w * &w).sum(..);
+/// let grads = loss.backward();
+/// assert_eq!(grads.of(&w).to_vec::<f64>(), [2.0, -4.0]);
+/// ```
+#[derive(Clone)]
+pub struct Tensor {
+    pub(crate) storage: Arc<Storage>,
+    pub(crate) layout: Layout,
+    pub(crate) node: Option<Arc<Node>>,
+}
+
+/// Which elements of a storage a tensor shows, and in which order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Layout {
+    pub(crate) shape: Shape,
+    pub(crate) strides: [usize; MAX_RANK],
+    pub(crate) offset: usize,
+}
+
+impl Layout {
+    pub(crate) fn contiguous(shape: Shape) -> Self {
+        Self { shape, strides: shape.contiguous_strides(), offset: 0 }
+    }
+
+    pub(crate) fn strides(&self) -> &[usize] {
+        &self.strides[..self.shape.rank()]
+    }
+
+    /// Whether the elements lie one after the other in row-major order (from `offset` on).
+    pub(crate) fn is_contiguous(&self) -> bool {
+        let mut expected = 1;
+        for (&size, &stride) in self.shape.iter().zip(&self.strides).rev() {
+            if size != 1 && stride != expected {
+                return self.shape.contains(&0);
+            }
+            expected *= size;
+        }
+        true
+    }
+
+    /// This layout repeated along new or size-1 axes.
+    pub(crate) fn broadcast_to(&self, shape: &Shape) -> Self {
+        let mut strides = [0; MAX_RANK];
+        let new_axes = shape.rank() - self.shape.rank();
+        for axis in 0..self.shape.rank() {
+            if self.shape[axis] == shape[new_axes + axis] {
+                strides[new_axes + axis] = self.strides[axis];
+            }
+        }
+        Self { shape: *shape, strides, offset: self.offset }
+    }
+}
+
+/// Making tensors.
+impl Tensor {
+    /// A tensor of `shape` with the elements of `data` in row-major order.
+    ///
+    /// # Panics
+    /// If `data` does not have as many elements as the shape.
+    #[must_use]
+    #[track_caller]
+    pub fn from_vec<T: Element>(data: Vec<T>, shape: impl Into<Shape>) -> Self {
+        let shape = shape.into();
+        if data.len() != shape.elements() {
+            let rows = [("data", format!("{} elements", data.len())), ("shape", format!("{shape}, {} elements", shape.elements()))];
+            misuse("from_vec", "data does not fill the shape", &rows, "");
+        }
+        Self::from_buffer(Buffer::from_vec(data), shape)
+    }
+
+    /// A scalar.
+    #[must_use]
+    pub fn scalar<T: Element>(value: T) -> Self {
+        Self::from_buffer(Buffer::from_vec(vec![value]), Shape::SCALAR)
+    }
+
+    /// A tensor filled with `value`, converted to `dtype`.
+    #[must_use]
+    #[track_caller]
+    pub fn full(shape: impl Into<Shape>, value: f64, dtype: DType) -> Self {
+        let shape = shape.into();
+        let one = Self::scalar(value).to_dtype(dtype);
+        with_element!(dtype, T => {
+            let mut buffer = Buffer::<T>::stale(shape.elements());
+            buffer.as_mut_slice().fill(one.as_slice::<T>().expect("a scalar is contiguous")[0]);
+            Self::from_buffer(buffer, shape)
+        })
+    }
+
+    /// A tensor of zeros.
+    #[must_use]
+    #[track_caller]
+    pub fn zeros(shape: impl Into<Shape>, dtype: DType) -> Self {
+        Self::full(shape, 0.0, dtype)
+    }
+
+    /// A tensor of ones.
+    #[must_use]
+    #[track_caller]
+    pub fn ones(shape: impl Into<Shape>, dtype: DType) -> Self {
+        Self::full(shape, 1.0, dtype)
+    }
+
+    /// Zeros with the shape and element type of this tensor.
+    #[must_use]
+    pub fn zeros_like(&self) -> Self {
+        Self::zeros(self.layout.shape, self.dtype())
+    }
+
+    /// Ones with the shape and element type of this tensor.
+    #[must_use]
+    pub fn ones_like(&self) -> Self {
+        Self::ones(self.layout.shape, self.dtype())
+    }
+
+    /// `[0, 1, …, n − 1]`.
+    #[must_use]
+    pub fn arange(n: usize, dtype: DType) -> Self {
+        Self::from_vec((0..n as i64).collect(), [n]).to_dtype(dtype)
+    }
+
+    /// The identity matrix of size n × n.
+    #[must_use]
+    pub fn eye(n: usize, dtype: DType) -> Self {
+        Self::from_vec((0..n * n).map(|i| i % (n + 1) == 0).collect(), [n, n]).to_dtype(dtype)
+    }
+
+    /// Independent samples of the uniform distribution on [low, high).
+    ///
+    /// # Panics
+    /// If `low < high` does not hold, or the bounds are not finite.
+    #[must_use]
+    #[track_caller]
+    pub fn uniform(shape: impl Into<Shape>, low: f64, high: f64, dtype: DType, rng: &mut Rng) -> Self {
+        let Ok(distribution) = Uniform::new(low, high) else {
+            misuse("uniform", "needs low < high, both finite", &[("bounds", format!("[{low}, {high})"))], "");
+        };
+        Self::sampled(shape.into(), dtype, || distribution.sample(rng))
+    }
+
+    /// Independent samples of the standard normal distribution.
+    #[must_use]
+    #[track_caller]
+    pub fn randn(shape: impl Into<Shape>, dtype: DType, rng: &mut Rng) -> Self {
+        Self::sampled(shape.into(), dtype, || StandardNormal.sample(rng))
+    }
+
+    // Samples are drawn in f64 and rounded: both element types see the same random numbers.
+    #[track_caller]
+    fn sampled(shape: Shape, dtype: DType, mut draw: impl FnMut() -> f64) -> Self {
+        with_float!("random tensor", dtype, T => {
+            let mut buffer = Buffer::<T>::stale(shape.elements());
+            buffer.as_mut_slice().fill_with(|| T::from_f64(draw()));
+            Self::from_buffer(buffer, shape)
+        })
+    }
+
+    pub(crate) fn from_buffer<T: Element>(buffer: Buffer<T>, shape: Shape) -> Self {
+        Self { storage: Arc::new(Stored::wrap(buffer)), layout: Layout::contiguous(shape), node: None }
+    }
+
+    /// Allocates the result of an op and lets `fill` write every element of it.
+    pub(crate) fn build<T: Element>(shape: Shape, fill: impl FnOnce(&mut [T])) -> Self {
+        let mut buffer = Buffer::<T>::stale(shape.elements());
+        fill(buffer.as_mut_slice());
+        Self::from_buffer(buffer, shape)
+    }
+}
+
+/// Looking at tensors.
+impl Tensor {
+    /// The length along each axis.
+    #[must_use]
+    pub fn shape(&self) -> Shape {
+        self.layout.shape
+    }
+
+    /// The number of axes.
+    #[must_use]
+    pub fn rank(&self) -> usize {
+        self.layout.shape.rank()
+    }
+
+    /// The length along one axis; negative axes count from the end.
+    ///
+    /// # Panics
+    /// If there is no such axis.
+    #[must_use]
+    #[track_caller]
+    pub fn size(&self, axis: isize) -> usize {
+        self.layout.shape[self.layout.shape.axis("size", axis)]
+    }
+
+    /// The number of elements.
+    #[must_use]
+    pub fn elements(&self) -> usize {
+        self.layout.shape.elements()
+    }
+
+    /// The type of the elements.
+    #[must_use]
+    pub fn dtype(&self) -> DType {
+        self.storage.dtype()
+    }
+
+    /// The value of a tensor with one element.
+    ///
+    /// # Panics
+    /// If there is not exactly one element.
+    #[must_use]
+    #[track_caller]
+    pub fn item(&self) -> f64 {
+        if self.elements() != 1 {
+            misuse("item", "needs exactly one element", &[("shape", self.shape().to_string())], "reduce it first, e.g. with mean(..)");
+        }
+        with_element!(self.dtype(), T => self.storage_slice::<T>()[self.layout.offset].as_f64())
+    }
+
+    /// The elements in row-major order.
+    ///
+    /// # Panics
+    /// If `T` is not the type of the elements.
+    #[must_use]
+    #[track_caller]
+    pub fn to_vec<T: Element>(&self) -> Vec<T> {
+        if T::DTYPE != self.dtype() {
+            dtype_mismatch("to_vec", T::DTYPE, self.dtype());
+        }
+        self.contiguous().as_slice::<T>().expect("made contiguous above").to_vec()
+    }
+
+    /// The elements in row-major order, converted to `f64`.
+    #[must_use]
+    pub fn to_f64_vec(&self) -> Vec<f64> {
+        with_element!(self.dtype(), T => self.to_vec::<T>().into_iter().map(Element::as_f64).collect())
+    }
+
+    /// The elements without a copy, where they are of type `T` and lie contiguously in row-major order.
+    #[must_use]
+    pub fn as_slice<T: Element>(&self) -> Option<&[T]> {
+        let all = T::slice(&self.storage)?;
+        self.layout.is_contiguous().then(|| &all[self.layout.offset..][..self.elements()])
+    }
+
+    /// The elements for writing, made contiguous and unshared first (a copy only if they are shared or strided).
+    ///
+    /// This is how optimizers update parameters. A tracked leaf stays the same leaf.
+    ///
+    /// # Panics
+    /// If `T` is not the type of the elements, or if this is the tracked result of an op, whose elements
+    /// the graph may need.
+    #[must_use]
+    #[track_caller]
+    pub fn as_mut_slice<T: Element>(&mut self) -> &mut [T] {
+        if T::DTYPE != self.dtype() {
+            dtype_mismatch("as_mut_slice", T::DTYPE, self.dtype());
+        }
+        if self.node.as_ref().is_some_and(|node| !node.is_leaf()) {
+            misuse("as_mut_slice", "the tracked result of an op cannot be overwritten", &[], "detach() it first");
+        }
+        let whole = self.layout.offset == 0 && self.layout.is_contiguous();
+        if !whole || Arc::get_mut(&mut self.storage).is_none() {
+            let copy = self.copied();
+            self.storage = copy.storage;
+            self.layout = copy.layout;
+        }
+        let elements = self.elements();
+        let storage = Arc::get_mut(&mut self.storage).expect("unshared above");
+        &mut T::slice_mut(storage).expect("the type was checked above")[..elements]
+    }
+
+    /// Whether both tensors show the same elements in memory, so that neither was copied.
+    #[must_use]
+    pub fn shares_elements_with(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.storage, &other.storage)
+    }
+
+    #[track_caller]
+    pub(crate) fn storage_slice<T: Element>(&self) -> &[T] {
+        match T::slice(&self.storage) {
+            Some(elements) => elements,
+            None => dtype_mismatch("elements", T::DTYPE, self.dtype()),
+        }
+    }
+
+    /// The elements as the kernels take them.
+    pub(crate) fn strided<T: Element>(&self) -> Strided<'_, T> {
+        Strided { data: self.storage_slice(), offset: self.layout.offset, strides: self.layout.strides() }
+    }
+
+    /// This tensor with its elements in row-major order and nothing shared with the graph; no copy where they already are.
+    pub(crate) fn contiguous(&self) -> Self {
+        if self.layout.is_contiguous() { self.untracked() } else { self.copied() }
+    }
+
+    /// A contiguous copy, untracked.
+    pub(crate) fn copied(&self) -> Self {
+        with_element!(self.dtype(), T => Self::build::<T>(self.shape(), |out| {
+            strided::copy(&self.shape(), self.strided::<T>(), out);
+        }))
+    }
+}
+
+#[track_caller]
+pub(crate) fn dtype_mismatch(op: &str, asked: DType, found: DType) -> ! {
+    misuse(op, "element types differ", &[("asked", asked.to_string()), ("found", found.to_string())], "convert with to_dtype");
+}
+
+/// Tracking.
+impl Tensor {
+    /// Makes this tensor a tracked leaf: results computed from it are recorded, and [`backward`](Self::backward)
+    /// reports its gradient.
+    ///
+    /// # Panics
+    /// If the elements are not floating point.
+    #[must_use]
+    #[track_caller]
+    pub fn requires_grad(mut self) -> Self {
+        if !self.dtype().is_float() {
+            misuse("requires_grad", "only floating-point tensors have gradients", &[("dtype", self.dtype().to_string())], "");
+        }
+        self.node = Some(Node::leaf(self.shape()));
+        self
+    }
+
+    /// The same elements, cut off from the graph.
+    #[must_use]
+    pub fn detach(&self) -> Self {
+        self.untracked()
+    }
+
+    /// Whether gradients flow through this tensor: it is a tracked leaf or was computed from one.
+    #[must_use]
+    pub fn is_tracked(&self) -> bool {
+        self.node.is_some()
+    }
+
+    /// Whether this is a tracked leaf, such as a trainable parameter.
+    #[must_use]
+    pub fn is_leaf(&self) -> bool {
+        self.node.as_ref().is_some_and(|node| node.is_leaf())
+    }
+
+    pub(crate) fn untracked(&self) -> Self {
+        Self { storage: Arc::clone(&self.storage), layout: self.layout, node: None }
+    }
+}
+
+macro_rules! from_arrays {
+    ($($type:ty)*) => {$(
+        impl From<$type> for Tensor {
+            fn from(value: $type) -> Self {
+                Self::scalar(value)
+            }
+        }
+        impl<const A: usize> From<[$type; A]> for Tensor {
+            fn from(values: [$type; A]) -> Self {
+                Self::from_vec(values.to_vec(), [A])
+            }
+        }
+        impl<const A: usize, const B: usize> From<[[$type; B]; A]> for Tensor {
+            fn from(values: [[$type; B]; A]) -> Self {
+                Self::from_vec(values.as_flattened().to_vec(), [A, B])
+            }
+        }
+        impl<const A: usize, const B: usize, const C: usize> From<[[[$type; C]; B]; A]> for Tensor {
+            fn from(values: [[[$type; C]; B]; A]) -> Self {
+                Self::from_vec(values.as_flattened().as_flattened().to_vec(), [A, B, C])
+            }
+        }
+    )*};
+}
+from_arrays!(f32 f64 i64 bool);

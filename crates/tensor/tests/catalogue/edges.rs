@@ -1,0 +1,72 @@
+//! Zeros of both signs, subnormal numbers, infinities, NaN and huge numbers: no op panics on them, and none hides a NaN.
+
+use crate::{contiguous, cotangent, differentiate, every_sample};
+use backflow_tensor::catalogue::Sample;
+use backflow_tensor::{DType, Tensor};
+
+/// Ops of which an operand reaches only a part of the result: some NaN must be there, the rest is others'.
+const NAN_IN_PART: [(&str, &str); 4] = [
+    ("cat", "each operand fills a part"),
+    ("index_add", "what is added goes to some places"),
+    ("scatter_add", "what is added goes to some places"),
+    ("unslice", "the zeros around the operand are constants"),
+];
+
+/// Ops whose result need not be NaN anywhere.
+const NAN_MAY_VANISH: [(&str, &str); 3] = [
+    ("select_where", "what is not chosen does not count"),
+    ("powf", "x⁰ is 1 for every x, as in IEEE 754 and PyTorch"),
+    ("powi", "as for powf"),
+];
+
+fn filled(like: &Tensor, first: usize, values: &[f64], dtype: DType) -> Tensor {
+    let elements = values.iter().copied().cycle().skip(first).take(like.elements());
+    Tensor::from_vec(elements.collect(), like.shape()).to_dtype(dtype)
+}
+
+/// The result, after going forward and back both ways without a panic.
+fn survives(sample: &Sample, inputs: &[Tensor]) -> Tensor {
+    let u = cotangent(&(sample.run)(inputs));
+    let (y, _) = differentiate(sample, inputs, &u, false);
+    let _ = differentiate(sample, inputs, &u, true);
+    y
+}
+
+#[test]
+fn no_op_panics_on_special_values() {
+    let (inf, nan) = (f64::INFINITY, f64::NAN);
+    let of_f64 = [0.0, -0.0, 5e-324, -5e-324, f64::MIN_POSITIVE, inf, -inf, nan, 1e308, -1e308, 1.0];
+    let of_f32 = [0.0, -0.0, 1e-45, -1e-45, f64::from(f32::MIN_POSITIVE), inf, -inf, nan, 3e38, -3e38, 1.0];
+    every_sample(|_, sample| {
+        for (dtype, values) in [(DType::F64, of_f64), (DType::F32, of_f32)] {
+            // Each value meets each other one: the operands run through them from different places.
+            for shift in 0..values.len() {
+                let inputs: Vec<Tensor> =
+                    sample.inputs.iter().enumerate().map(|(k, x)| filled(x, k * shift, &values, dtype)).collect();
+                let _ = survives(sample, &inputs);
+            }
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn a_nan_in_an_operand_is_a_nan_in_the_result() {
+    let is_in = |list: &[(&str, &str)], op: &str| list.iter().any(|(name, _)| *name == op);
+    every_sample(|op, sample| {
+        if is_in(&NAN_MAY_VANISH, op.name) {
+            return Ok(());
+        }
+        for (operand, x) in sample.inputs.iter().enumerate().filter(|(_, x)| x.elements() > 0) {
+            let mut inputs: Vec<Tensor> = sample.inputs.iter().map(contiguous).collect();
+            inputs[operand] = filled(x, 0, &[f64::NAN], DType::F64);
+            let y = survives(sample, &inputs);
+            let nan: Vec<bool> = y.to_f64_vec().into_iter().map(f64::is_nan).collect();
+            let enough = if is_in(&NAN_IN_PART, op.name) { nan.contains(&true) } else { !nan.contains(&false) };
+            if y.dtype().is_float() && !enough {
+                return Err(format!("operand {operand} is NaN and the result is {y}"));
+            }
+        }
+        Ok(())
+    });
+}

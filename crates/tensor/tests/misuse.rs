@@ -1,0 +1,348 @@
+//! What a mistake is answered with, word for word: what is wrong, both shapes, a hint, and the caller's own line.
+
+use backflow_tensor::observe::{Observer, Site, observe};
+use backflow_tensor::{DType, Gradients, Rng, Shape, Tensor, grad, hvp, keep};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+const THIS_FILE: &str = include_str!("misuse.rs");
+
+/// Asserts that `mistake` panics with `expected`, followed by a place in this file where `culprit` stands.
+#[track_caller]
+fn says<R>(expected: &str, culprit: &str, mistake: impl FnOnce() -> R) {
+    let Err(panic) = catch_unwind(AssertUnwindSafe(mistake)) else { panic!("{culprit} is accepted") };
+    let message = panic.downcast::<String>().expect("a formatted message");
+    let (text, place) = message.rsplit_once("\n    at ").expect("a place");
+    assert_eq!(text, expected);
+    let mut place = place.split(':');
+    assert_eq!(place.next(), Some(file!()), "the place is the caller's");
+    let [line, column] = [(); 2].map(|()| place.next().and_then(|n| n.parse::<usize>().ok()).expect("a number"));
+    let found = &THIS_FILE.lines().nth(line - 1).expect("a line of this file")[column - 1..];
+    assert!(found.starts_with(culprit), "the place shows {found:?}, not {culprit:?}");
+}
+
+fn f32s(shape: impl Into<Shape>) -> Tensor {
+    Tensor::ones(shape, DType::F32)
+}
+
+fn i64s(shape: impl Into<Shape>) -> Tensor {
+    Tensor::ones(shape, DType::I64)
+}
+
+#[test]
+fn products_that_do_not_fit() {
+    let expected = "\
+matmul: inner sizes differ
+    left   [32, 784]
+    right  [10, 784]
+    hint   right.t() is [784, 10]";
+    says(expected, "matmul", || f32s([32, 784]).matmul(&f32s([10, 784])));
+    says(expected, "matmul", || {
+        let batch = f32s([32, 784]).requires_grad();
+        batch.matmul(&f32s([10, 784]))
+    });
+    let expected = "matmul: inner sizes differ\n    left   [2, 3, 4]\n    right  [5, 6]";
+    says(expected, "matmul", || f32s([2, 3, 4]).matmul(&f32s([5, 6])));
+    let expected = "matmul: leading axes do not broadcast\n    left   [2, 3, 4]\n    right  [5, 4, 6]";
+    says(expected, "matmul", || f32s([2, 3, 4]).matmul(&f32s([5, 4, 6])));
+    let expected = "\
+matmul: a scalar has no rows or columns
+    left   []
+    right  [4]
+    hint   multiply it with *";
+    says(expected, "matmul", || f32s([]).matmul(&f32s([4])));
+    let expected = "\
+matmul: element types differ
+    left   [2, 2] f32
+    right  [2, 2] f64
+    hint   convert one of them with to_dtype";
+    says(expected, "matmul", || f32s([2, 2]).matmul(&Tensor::ones([2, 2], DType::F64)));
+    let expected = "\
+matmul: needs floating-point elements
+    dtype  i64
+    hint   convert with to_dtype(DType::F32)";
+    says(expected, "matmul", || i64s([2, 2]).matmul(&i64s([2, 2])));
+    let expected = "\
+linear: operands do not fit
+    x       [8, 784] f32
+    weight  [784, 10] f32
+    bias    [10] f32
+    hint    x […, inputs], weight [outputs, inputs], bias [outputs], all of one type";
+    says(expected, "linear", || f32s([8, 784]).linear(&f32s([784, 10]), &f32s([10])));
+}
+
+#[test]
+fn elementwise_operands_that_do_not_fit() {
+    let (a, b) = (f32s([3, 4]), f32s([3]));
+    let expected = "\
+add: shapes do not broadcast
+    left   [3, 4]
+    right  [3]
+    hint   aligned from the right, sizes must agree or be 1";
+    says(expected, "&a + &b", || &a + &b);
+    let expected = "\
+mul: element types differ
+    left   [3, 4] f32
+    right  [] f64
+    hint   convert one of them with to_dtype";
+    says(expected, "&a * Tensor", || &a * Tensor::from(2.0));
+    let expected = "\
+tanh: needs floating-point elements
+    dtype  i64
+    hint   convert with to_dtype(DType::F32)";
+    says(expected, "tanh", || i64s([3]).tanh());
+    let expected = "\
+maximum: shapes do not broadcast
+    left   [3, 4]
+    right  [3]
+    hint   aligned from the right, sizes must agree or be 1";
+    says(expected, "maximum", || a.maximum(&b));
+    let expected = "\
+select_where: the mask is not boolean
+    mask  f32
+    hint  compare first, e.g. x.gt(0.0)";
+    says(expected, "Tensor::select_where", || Tensor::select_where(&b, &b, &b));
+    let expected = "clamp: needs low ≤ high\n    bounds  1 and 0";
+    says(expected, "clamp", || a.clamp(1.0, 0.0));
+}
+
+#[test]
+fn axes_that_do_not_exist() {
+    let x = f32s([3, 4]);
+    let expected = "\
+sum: no such axis
+    shape  [3, 4]
+    axis   2
+    hint   axes of this tensor run from -2 to 1";
+    says(expected, "sum", || x.sum(2));
+    says(&expected.replace("axis   2", "axis   -3"), "sum", || x.sum(keep([0, -3])));
+    let expected = "sum: no such axis\n    shape  []\n    axis   0\n    hint   a scalar has no axes";
+    says(expected, "sum", || f32s([]).sum(0));
+    let expected = "mean: an axis is named twice\n    shape  [3, 4]\n    axes   [1, -1]";
+    says(expected, "mean", || x.mean([1, -1]));
+    let expected = "\
+size: no such axis
+    shape  [3, 4]
+    axis   5
+    hint   axes of this tensor run from -2 to 1";
+    says(expected, "size", || x.size(5));
+    let expected = "permute: needs every axis exactly once\n    shape  [3, 4]\n    axes   [0, 0]";
+    says(expected, "permute", || x.permute(&[0, 0]));
+    let expected = "permute: needs every axis exactly once\n    shape  [3, 4]\n    axes   [0]";
+    says(expected, "permute", || x.permute(&[0]));
+    let expected = "\
+transpose: no such axis
+    shape  [3]
+    axis   -2
+    hint   axes of this tensor run from -1 to 0";
+    says(expected, "t()", || f32s([3]).t());
+    let expected = "unsqueeze: no such place for an axis\n    shape  [3, 4]\n    axis   3";
+    says(expected, "unsqueeze", || x.unsqueeze(3));
+    let expected = "squeeze: only an axis of size 1 can go\n    shape  [3, 4]\n    axis   0";
+    says(expected, "squeeze", || x.squeeze(0));
+    let expected = "\
+softmax: no such axis
+    shape  [3, 4]
+    axis   2
+    hint   axes of this tensor run from -2 to 1";
+    says(expected, "softmax", || x.softmax(2));
+    let expected = "max: nothing to choose from\n    shape  [0, 3]\n    hint   an axis of size 0 is reduced";
+    says(expected, "max", || f32s([0, 3]).max(0));
+}
+
+#[test]
+fn sums_of_what_cannot_be_summed() {
+    let expected = "\
+mean: needs floating-point elements
+    dtype  i64
+    hint   convert with to_dtype(DType::F32)";
+    says(expected, "mean", || i64s([3]).mean(..));
+    let expected = expected.replace("mean", "sum").replace("i64", "bool");
+    says(&expected, "sum", || Tensor::from([true, false]).sum(..));
+}
+
+#[test]
+fn views_of_what_is_not_there() {
+    let x = f32s([3, 4]);
+    let expected = "reshape: numbers of elements differ\n    from  [3, 4], 12 elements\n    to    [5, 2], 10 elements";
+    says(expected, "reshape", || x.reshape([5, 2]));
+    let expected = "slice: the range does not lie within the axis\n    shape  [3, 4]\n    axis   -1\n    range  2..5";
+    says(expected, "slice", || x.slice(-1, 2..5));
+    let expected = expected.replace("axis   -1", "axis   0").replace("2..5", "2..1");
+    #[allow(clippy::reversed_empty_ranges, reason = "that is the mistake")]
+    says(&expected, "slice", || x.slice(0, 2..1));
+    let most = usize::MAX;
+    says(&expected.replace("2..1", &format!("0..{most}")), "slice", || x.slice(0, ..=most));
+    says(&expected.replace("2..1", &format!("{most}..{most}")), "select", || x.select(0, most));
+    let expected = "step_by: the step is 0\n    shape  [3, 4]";
+    says(expected, "step_by", || x.step_by(0, 0));
+    let expected = "\
+broadcast_to: the shape does not broadcast
+    from  [3, 4]
+    to    [3, 8]
+    hint  only axes of size 1 can be repeated";
+    says(expected, "broadcast_to", || x.broadcast_to([3, 8]));
+    let expected = "cat: shapes do not fit\n    first     [3, 4]\n    number 1  [4, 3]\n    axis      0\n    hint      sizes may differ along the axis only";
+    says(expected, "Tensor::cat", || Tensor::cat(&[&x, &x.t()], 0));
+}
+
+#[test]
+fn places_outside_an_axis() {
+    let (x, places) = (f32s([3, 4]), Tensor::from([0_i64, 7]));
+    let expected = "\
+index_select: a place is outside the axis
+    shape    [3, 4]
+    axis     1
+    element  1
+    place    7
+    hint     places run from 0 to 4 − 1";
+    says(expected, "index_select", || x.index_select(1, &places));
+    let expected = "\
+gather: the index does not fit
+    shape  [3, 4]
+    index  [2] i64
+    axis   0
+    hint   i64, as many axes, and nowhere longer except along the axis";
+    says(expected, "gather", || x.gather(0, &places));
+    let expected = "\
+gather: a place is outside the axis
+    shape    [3, 4]
+    axis     0
+    element  1
+    place    7
+    hint     places run from 0 to 3 − 1";
+    says(expected, "gather", || x.gather(0, &places.reshape([1, 2])));
+}
+
+#[test]
+fn labels_that_are_no_classes() {
+    let logits = f32s([2, 10]);
+    let expected = "\
+cross_entropy: a label is not a class
+    row      1
+    label    10
+    classes  10
+    hint     labels run from 0 to classes − 1";
+    says(expected, "cross_entropy", || logits.cross_entropy(&Tensor::from([9_i64, 10])));
+    says(&expected.replace("label    10", "label    -1"), "cross_entropy", || {
+        let labels = Tensor::from([9_i64, -1]);
+        logits.cross_entropy(&labels)
+    });
+    let expected = "\
+cross_entropy: operands do not fit
+    logits   [2, 10] f32
+    targets  [2] f32
+    hint     logits [n, classes] of floating point, targets [n] of i64";
+    says(expected, "cross_entropy", || logits.cross_entropy(&f32s([2])));
+}
+
+#[test]
+fn making_and_reading_tensors() {
+    let expected = "from_vec: data does not fill the shape\n    data   5 elements\n    shape  [2, 3], 6 elements";
+    says(expected, "Tensor::from_vec", || Tensor::from_vec(vec![0.0; 5], [2, 3]));
+    let expected = "uniform: needs low < high, both finite\n    bounds  [1, 1)";
+    let mut rng = Rng::seed_from_u64(0);
+    says(expected, "Tensor::uniform", || Tensor::uniform([2], 1.0, 1.0, DType::F32, &mut rng));
+    let expected = "\
+random tensor: needs floating-point elements
+    dtype  bool
+    hint   convert with to_dtype(DType::F32)";
+    says(expected, "Tensor::randn", || Tensor::randn([2], DType::Bool, &mut rng));
+    let expected = "shape: too many axes\n    shape  [1, 1, 1, 1, 1, 1, 1, 1, 1]\n    hint   at most 8 axes";
+    says(expected, "Shape::new", || Shape::new(&[1; 9]));
+    says(expected, "Tensor::zeros", || Tensor::zeros([1; 9], DType::F32));
+    let expected = "shape: more elements than memory can hold\n    shape  [0, 4294967296, 4294967296]";
+    says(expected, "Shape::new", || Shape::new(&[0, 1 << 32, 1 << 32]));
+    let expected = "item: needs exactly one element\n    shape  [2]\n    hint   reduce it first, e.g. with mean(..)";
+    says(expected, "item", || f32s([2]).item());
+    let expected = "to_vec: element types differ\n    asked  f64\n    found  f32\n    hint   convert with to_dtype";
+    says(expected, "to_vec", || f32s([2]).to_vec::<f64>());
+    says(&expected.replace("to_vec", "as_mut_slice"), "as_mut_slice", || f32s([2]).as_mut_slice::<f64>().len());
+}
+
+#[test]
+fn tracking_what_cannot_be_tracked() {
+    let expected = "requires_grad: only floating-point tensors have gradients\n    dtype  i64";
+    says(expected, "requires_grad", || i64s([2]).requires_grad());
+    let expected = "as_mut_slice: the tracked result of an op cannot be overwritten\n    hint  detach() it first";
+    let mut y = f32s([2]).requires_grad() * 2.0;
+    says(expected, "as_mut_slice", || y.as_mut_slice::<f32>().len());
+}
+
+#[test]
+fn backward_passes_that_cannot_start() {
+    let x = f32s([2, 2]).requires_grad();
+    let y = &x * 2.0;
+    let expected = "\
+backward: the result is not tracked
+    shape  []
+    hint   nothing it was computed from requires_grad(), or it was computed under no_grad";
+    says(expected, "backward", || f32s([]).backward());
+    let expected = "\
+backward: the result is not a scalar
+    shape  [2, 2]
+    hint   reduce it to a scalar, e.g. with mean(..), or give a seed";
+    says(expected, "backward", || y.backward());
+    says(expected, "grad(", || grad(&y, &[&x]));
+    let expected = "backward: the seed does not match the output\n    output  [2, 2] f32\n    seed    [2] f32";
+    says(expected, "run", || y.differentiate().seed(&f32s([2])).run());
+    let expected = "\
+backward: a target is not tracked
+    target  number 1 of the list
+    shape   [2, 2]
+    hint    call requires_grad() before using it";
+    let constant = x.detach();
+    says(expected, "run", || y.sum(..).differentiate().wrt(&[&x, &constant]).run());
+    let expected = "hvp: the direction has another shape\n    x     [2, 2]\n    v     [2]";
+    says(expected, "hvp", || hvp(|x| x.sum(..), &x, &f32s([2])));
+}
+
+#[test]
+fn a_released_graph_names_the_line_that_recorded_it() {
+    let x = f32s([2]).requires_grad();
+    let (y, line) = ((&x * &x).sum(..), line!());
+    let _ = y.backward();
+    let column = THIS_FILE.lines().nth(line as usize - 1).expect("this file").find("sum").expect("the op") + 1;
+    let expected = format!(
+        "\
+backward: this graph was already used and released
+    op        sum
+    recorded  {}:{line}:{column}
+    hint      compute the result again, or use differentiate().retain_graph() for the first pass",
+        file!()
+    );
+    says(&expected, "backward", || y.backward());
+}
+
+#[test]
+fn gradients_of_the_wrong_tensor() {
+    let (x, other) = (f32s([2]).requires_grad(), f32s([3]).requires_grad());
+    let mut grads = x.sum(..).backward();
+    let expected = "\
+gradients: no gradient for this tensor
+    shape  [3]
+    hint   the result does not depend on it, or the pass was told to report others";
+    says(expected, "of(", || grads.of(&other).item());
+    let expected = "\
+gradients: no gradient for this tensor
+    shape  [2]
+    hint   it is not tracked; call requires_grad() before using it";
+    says(expected, "of(", || grads.of(&x.detach()).item());
+    let expected = "gradients: an untracked tensor has no gradient\n    shape  [3]";
+    says(expected, "insert", || Gradients::new().insert(&f32s([3]), f32s([3])));
+    let expected = "gradients: the gradient does not match its tensor\n    tensor    [2] f32\n    gradient  [3] f32";
+    says(expected, "insert", || grads.insert(&x, f32s([3])));
+}
+
+#[test]
+fn a_thread_observed_twice() {
+    #[derive(Debug)]
+    struct Blind;
+    impl Observer for Blind {
+        fn output(&mut self, _: &Site, _: &Tensor) {}
+        fn gradient(&mut self, _: &Site, _: &Tensor) {}
+    }
+    let expected = "observe: this thread is being observed already\n    hint  one observer can feed several";
+    says(expected, "observe(Blind, || ())", || observe(Blind, || observe(Blind, || ())));
+    // The mistake ends the outer watch as well; a new one starts.
+    let _ = observe(Blind, || ());
+}

@@ -1,0 +1,21 @@
+//! PyTorch as an oracle: the questions, the answers on file, and how to hold one's own answers against them.
+//!
+//! ```text
+//! export_samples  ──JSON──▶  scripts/golden_ops.py  ──▶  tests/golden/ops.safetensors  ──▶  cargo test
+//!    questions                    PyTorch                      its answers                  ours
+//! ```
+//!
+//! A [`Question`] is an op on given operands, with the cotangents that its first and second derivatives are asked
+//! for. PyTorch is needed only to make the [`Golden`] file; the tests read it. Each answer carries a
+//! fingerprint of its question, so a sample that changed cannot be compared with an old answer.
+//!
+//! For tests only: nothing here is part of the framework.
+#![forbid(unsafe_code)]
+
+mod golden;
+mod kinks;
+mod question;
+
+pub use golden::{Difference, Golden, compare};
+pub use kinks::kinks;
+pub use question::{Question, catalogue};

@@ -1,0 +1,85 @@
+//! What can go wrong with data from outside: one error type, which names the file.
+
+use crate::formats::FormatError;
+use std::io;
+use std::path::PathBuf;
+
+/// Why a data set could not be loaded. Nothing is left half loaded: there is a data set, or there is this.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DataError {
+    /// None of the names that a file may have exists.
+    #[error(
+        "{}: no file with the {what}; looked for {}; put one of them there, or train on the embedded digits",
+        directory.display(), names.join(", ")
+    )]
+    Missing {
+        /// What the file holds.
+        what: &'static str,
+        /// Where it was looked for.
+        directory: PathBuf,
+        /// Under which names.
+        names: Vec<String>,
+    },
+    /// The operating system could not read a file.
+    #[error("{}: cannot be read: {source}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// A file is longer than any data set of this kind.
+    #[error("{}: longer than {limit} bytes, which is more than this reader takes; is it the right file?", path.display())]
+    FileTooLong {
+        /// The file.
+        path: PathBuf,
+        /// The most bytes a file may have.
+        limit: u64,
+    },
+    /// A file is damaged, or of another format.
+    #[error("{}: {source}", path.display())]
+    Format {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with its bytes.
+        source: FormatError,
+    },
+    /// A file is valid but holds some other array than the one needed.
+    #[error("{}: holds {found}, expected {expected}; is it the right file?", path.display())]
+    Contents {
+        /// The file.
+        path: PathBuf,
+        /// What it should hold.
+        expected: String,
+        /// What it holds.
+        found: String,
+    },
+    /// There are not as many labels as images.
+    #[error(
+        "{}: {labels} labels, but {} holds {images} images; the two files do not belong together",
+        labels_path.display(), images_path.display()
+    )]
+    CountMismatch {
+        /// The file of images.
+        images_path: PathBuf,
+        /// How many images it holds.
+        images: usize,
+        /// The file of labels.
+        labels_path: PathBuf,
+        /// How many labels it holds.
+        labels: usize,
+    },
+    /// A label names no class.
+    #[error("{}: label {index} is {value}, expected 0 to {}; the file is damaged or no label file", path.display(), classes - 1)]
+    Label {
+        /// The file.
+        path: PathBuf,
+        /// Which label, counted from 0.
+        index: usize,
+        /// Its value.
+        value: u8,
+        /// The number of classes.
+        classes: usize,
+    },
+}

@@ -1,0 +1,59 @@
+//! From bytes to arrays: one parser per file format, each a function of a byte slice.
+//!
+//! The one idea: **a parser believes no number that the file states about itself.** A header may claim
+//! terabytes; nothing is allocated that the bytes at hand cannot fill. A file is accepted only if every
+//! byte of it is accounted for, so that writing what was read gives the same bytes back. Parsers depend on
+//! the standard library and a decompressor alone, so that they can be fuzzed on bytes, and open no files.
+//!
+//! The lints below turn "a parser cannot panic or overflow" into something the compiler checks: no
+//! indexing, no unchecked arithmetic, no lossy cast, no `unwrap`.
+
+#![deny(
+    clippy::arithmetic_side_effects,
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::string_slice,
+    clippy::as_conversions,
+    clippy::unreachable
+)]
+
+pub mod gzip;
+pub mod idx;
+
+use std::borrow::Cow;
+
+/// Why the bytes of a data file could not be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum FormatError {
+    /// The (decompressed) bytes are no valid IDX file.
+    #[error(transparent)]
+    Idx(#[from] idx::IdxError),
+    /// The compressed bytes are no valid gzip file.
+    #[error(transparent)]
+    Gzip(#[from] gzip::GzipError),
+}
+
+/// The bytes of an IDX file that may or may not be compressed, decompressed if they are.
+///
+/// Compression is recognised by content; the name of the file does not matter. The IDX header is
+/// decompressed first, and then no more than the length it declares: a gzip bomb is cut off one byte
+/// after the end of the array it pretends to be, and one that declares more than
+/// [`gzip::MAX_OUTPUT_LEN`] is not decompressed at all. Hand the result to [`idx::Idx::parse`].
+///
+/// # Errors
+/// [`FormatError::Gzip`] if the compressed data are damaged, cut short, followed by something else, or
+/// longer than the header inside declares; [`FormatError::Idx`] if that header is wrong.
+pub fn unpack_idx(bytes: &[u8]) -> Result<Cow<'_, [u8]>, FormatError> {
+    if !gzip::is_gzip(bytes) {
+        return Ok(Cow::Borrowed(bytes));
+    }
+    let header = gzip::prefix(bytes, idx::MAX_HEADER_LEN)?;
+    let len = idx::declared_len(&header)?;
+    if len > gzip::MAX_OUTPUT_LEN {
+        return Err(gzip::GzipError::TooLong { limit: gzip::MAX_OUTPUT_LEN }.into());
+    }
+    Ok(Cow::Owned(gzip::decompress(bytes, len)?))
+}

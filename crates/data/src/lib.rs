@@ -1,0 +1,47 @@
+//! File formats, data sets, preprocessing and loaders.
+//!
+//! The road of the data, one module per station:
+//!
+//! 1. [`formats`]: bytes to arrays. Parsers that a hostile file cannot crash, stall or bloat.
+//! 2. [`Mnist`]: four files to a training and a test set, checked against each other. 5,000 real digits come
+//!    with the library ([`Mnist::embedded`]), so that every example runs without a download.
+//! 3. [`Dataset`]: labelled examples in memory, cheap to clone.
+//! 4. [`Standardize`], [`MinMax`], [`one_hot`]: fitted on the training set, applied to any.
+//! 5. [`train_validation_split`], [`KFold`]: which examples train and which validate.
+//! 6. [`Loader`]: batches of tensors, in an order that is a function of seed and epoch alone.
+//!
+//! ```
+//! use backflow_data::{Loader, Mnist, Standardize};
+//!
+//! let Mnist { train, test, .. } = Mnist::embedded();
+//! let scale = Standardize::fit_global(&train);
+//! let (train, test) = (scale.transform(train), scale.transform(test));
+//!
+//! let loader = Loader::new(&train, 64).shuffle(7);
+//! let first = loader.epoch(0).next().unwrap();
+//! assert_eq!(first.inputs.shape(), [64, 784]);
+//! assert_eq!(first.targets.shape(), [64]);
+//! # assert_eq!(test.len(), 1000);
+//! ```
+//!
+//! What the crate refuses to do: download anything, read anything lazily from disk, hide randomness. Data
+//! must fit in memory; errors in files are values of [`DataError`], errors in the calling program panic.
+
+#![forbid(unsafe_code)]
+
+mod dataset;
+mod digits;
+mod error;
+pub mod formats;
+mod loader;
+mod mnist;
+mod preprocess;
+mod shuffle;
+mod split;
+
+pub use dataset::Dataset;
+pub use error::DataError;
+pub use loader::{Batch, Epoch, Loader};
+pub use mnist::Mnist;
+pub use preprocess::{MinMax, Standardize, one_hot};
+pub use split::{KFold, Split, stratified_train_validation_split, train_validation_split};

@@ -1,0 +1,208 @@
+//! [`Activation`]: the nonlinear functions between layers, by name.
+//!
+//! The one idea: an activation is a value, so that a configuration can name it, an initialiser can ask for its gain, and a
+//! study can run over all of them. The functions themselves, and their gradients, are ops of `Tensor`.
+
+use crate::names::{NameError, parse};
+use crate::sequential::Layer;
+use backflow_nn_derive::Module;
+use backflow_tensor::{LayerId, Tensor};
+use std::fmt;
+use std::str::FromStr;
+
+/// A function that a network applies to every element of a layer's output.
+///
+/// ```
+/// use backflow_nn::Activation;
+/// # use backflow_tensor::Tensor;
+/// let activation: Activation = "leaky-relu:0.2".parse()?;
+/// assert_eq!(activation, Activation::LeakyRelu(0.2));
+/// assert_eq!(activation.apply(&Tensor::from([-1.0, 1.0])).to_vec::<f64>(), [-0.2, 1.0]);
+/// # Ok::<(), backflow_nn::NameError>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Activation {
+    /// `x`: a linear network.
+    Identity,
+    /// `max(x, 0)`.
+    Relu,
+    /// `x` where x > 0, else `slope · x`. PyTorch's slope is 0.01.
+    LeakyRelu(f64),
+    /// `x` where x > 0, else `eˣ − 1`.
+    Elu,
+    /// `λ x` where x > 0, else `λ α (eˣ − 1)`, with λ ≈ 1.0507 and α ≈ 1.6733, such that mean 0 and variance 1 are an
+    /// attracting fixed point (Klambauer et al. 2017). Needs weights of variance `1/fan_in`: see [`gain`](Self::gain).
+    Selu,
+    /// `x Φ(x)` with the normal distribution function Φ, exact (Hendrycks and Gimpel 2016).
+    Gelu,
+    /// `x σ(x)`, also called swish.
+    Silu,
+    /// `ln(1 + eˣ)`.
+    Softplus,
+    /// `σ(x) = 1 / (1 + e⁻ˣ)`. Its slope is at most 1/4, which is why gradients vanish through stacks of it.
+    Sigmoid,
+    /// `tanh x`.
+    Tanh,
+    /// `x` held between −1 and 1.
+    Hardtanh,
+}
+
+impl Activation {
+    /// Every activation, with PyTorch's default parameters.
+    pub const ALL: [Self; 11] = [
+        Self::Identity,
+        Self::Relu,
+        Self::LeakyRelu(0.01),
+        Self::Elu,
+        Self::Selu,
+        Self::Gelu,
+        Self::Silu,
+        Self::Softplus,
+        Self::Sigmoid,
+        Self::Tanh,
+        Self::Hardtanh,
+    ];
+
+    /// The name, without parameters: `relu`, `leaky-relu`, …
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Identity => "identity",
+            Self::Relu => "relu",
+            Self::LeakyRelu(_) => "leaky-relu",
+            Self::Elu => "elu",
+            Self::Selu => "selu",
+            Self::Gelu => "gelu",
+            Self::Silu => "silu",
+            Self::Softplus => "softplus",
+            Self::Sigmoid => "sigmoid",
+            Self::Tanh => "tanh",
+            Self::Hardtanh => "hardtanh",
+        }
+    }
+
+    /// Applies the function to each element.
+    ///
+    /// # Panics
+    /// If the elements are not floating point.
+    #[must_use]
+    #[track_caller]
+    pub fn apply(self, x: &Tensor) -> Tensor {
+        match self {
+            Self::Identity => x.clone(),
+            Self::Relu => x.relu(),
+            Self::LeakyRelu(slope) => x.leaky_relu(slope),
+            Self::Elu => x.elu(1.0),
+            Self::Selu => x.selu(),
+            Self::Gelu => x.gelu(),
+            Self::Silu => x.silu(),
+            Self::Softplus => x.softplus(),
+            Self::Sigmoid => x.sigmoid(),
+            Self::Tanh => x.tanh(),
+            Self::Hardtanh => x.hardtanh(-1.0, 1.0),
+        }
+    }
+
+    /// By how much the standard deviation of the weights should exceed `1/√fan_in` to make up for this activation.
+    ///
+    /// | activation | gain | why |
+    /// |---|---|---|
+    /// | identity, sigmoid | 1 | `torch.nn.init.calculate_gain` |
+    /// | tanh | 5/3 | the same; a tradition, not a fixed point (about 1.59 would keep E z² = 1) |
+    /// | selu | 3/4 | the same; see below |
+    /// | relu | √2 | 1/√(E f(z)²) for z ~ N(0, 1), the criterion of He et al. 2015; PyTorch has the same |
+    /// | leaky relu | √(2 / (1 + slope²)) | as relu |
+    /// | elu, gelu, silu, softplus, hardtanh | 1.245, 1.534, 1.677, 1.042, 1.392 | as relu; PyTorch has no value |
+    ///
+    /// **The trap of SELU.** Self-normalisation needs a gain of 1: SELU keeps the second moment of a standard normal
+    /// by design, and 3/4 shrinks it layer by layer. PyTorch gives the normalisation up for steadier gradients where
+    /// layers are not square. For a self-normalising network take
+    /// [`Init::LecunNormal`](crate::Init::LecunNormal), which asks no activation for its gain.
+    #[must_use]
+    pub fn gain(self) -> f64 {
+        match self {
+            Self::Identity | Self::Sigmoid => 1.0,
+            Self::Tanh => 5.0 / 3.0,
+            Self::Selu => 0.75,
+            Self::Relu => std::f64::consts::SQRT_2,
+            Self::LeakyRelu(slope) => (2.0 / (1.0 + slope * slope)).sqrt(),
+            // 1/√(E f(z)²) by quadrature; the tests integrate again.
+            Self::Elu => 1.245_198_300_700_706_6,
+            Self::Gelu => 1.533_530_441_195_535_2,
+            Self::Silu => 1.676_532_470_331_091,
+            Self::Softplus => 1.041_866_835_535_301_7,
+            Self::Hardtanh => 1.392_036_140_448_309_8,
+        }
+    }
+
+    /// The limits of a function that saturates on both sides, at which its slope vanishes.
+    #[must_use]
+    pub fn bounds(self) -> Option<(f64, f64)> {
+        match self {
+            Self::Sigmoid => Some((0.0, 1.0)),
+            Self::Tanh | Self::Hardtanh => Some((-1.0, 1.0)),
+            _ => None,
+        }
+    }
+
+    /// The activation as a layer, whose output observers see.
+    #[must_use]
+    pub fn layer(self) -> ActivationLayer {
+        ActivationLayer { activation: self, layer: LayerId::new() }
+    }
+}
+
+impl fmt::Display for Activation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())?;
+        if let Self::LeakyRelu(slope) = self { write!(f, ":{slope}") } else { Ok(()) }
+    }
+}
+
+impl FromStr for Activation {
+    type Err = NameError;
+
+    /// Reads what `Display` writes: a [`name`](Self::name), and `leaky-relu` also with its slope, `leaky-relu:0.2`.
+    fn from_str(text: &str) -> Result<Self, NameError> {
+        parse("activation", text, &Self::ALL, |name, numbers| match (name, numbers) {
+            ("leaky-relu", [slope]) => Some(Self::LeakyRelu(*slope)),
+            (_, []) => Self::ALL.into_iter().find(|activation| activation.name() == name),
+            _ => None,
+        })
+    }
+}
+
+/// An [`Activation`] as a layer of a model: the same function, and its output is announced to observers.
+#[derive(Clone, Module)]
+pub struct ActivationLayer {
+    /// The function.
+    #[module(skip)]
+    pub activation: Activation,
+    layer: LayerId,
+}
+
+impl ActivationLayer {
+    /// Applies the function to each element.
+    ///
+    /// # Panics
+    /// If the elements are not floating point.
+    #[must_use]
+    #[track_caller]
+    pub fn forward(&self, x: &Tensor) -> Tensor {
+        let y = self.activation.apply(x);
+        self.layer.announce(&y);
+        y
+    }
+}
+
+impl Layer for ActivationLayer {
+    fn forward(&self, x: &Tensor) -> Tensor {
+        self.forward(x)
+    }
+}
+
+impl fmt::Debug for ActivationLayer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.activation, f)
+    }
+}

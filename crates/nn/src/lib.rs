@@ -1,0 +1,79 @@
+//! Layers, initialisers and losses.
+//!
+//! The one idea: a model is an ordinary struct that owns its tensors. `#[derive(Module)]` names them by the path of their
+//! fields; `forward` is an ordinary method. There is no training mode, no registry and no hidden state here. What is not
+//! here either: optimizers, which reach a model through [`Module`] alone and know nothing of layers.
+//!
+//! ```
+//! # extern crate backflow_tensor as backflow;
+//! use backflow_nn::{Linear, Module};
+//! use backflow_tensor::{DType, Rng, Tensor};
+//!
+//! #[derive(Module)]
+//! struct Classifier {
+//!     hidden: Vec<Linear>,
+//!     out: Linear,
+//! }
+//!
+//! impl Classifier {
+//!     fn forward(&self, x: &Tensor) -> Tensor {
+//!         let h = self.hidden.iter().fold(x.clone(), |h, layer| layer.forward(&h).sigmoid());
+//!         self.out.forward(&h)
+//!     }
+//! }
+//!
+//! let mut rng = Rng::seed_from_u64(7);
+//! let model = Classifier {
+//!     hidden: vec![Linear::new(4, 8, &mut rng), Linear::new(8, 8, &mut rng)],
+//!     out: Linear::new(8, 3, &mut rng),
+//! };
+//! let loss = model.forward(&Tensor::ones([2, 4], DType::F32)).cross_entropy(&Tensor::from([0_i64, 2]));
+//! let grads = loss.backward();
+//! for (path, parameter) in model.parameters() {
+//!     println!("{path}: |g| = {:.1e}", grads.of(&parameter).square().sum(..).sqrt().item());
+//! }
+//! ```
+//!
+//! # From PyTorch
+//!
+//! | PyTorch | here |
+//! |---|---|
+//! | `class M(nn.Module)` | `#[derive(Module)] struct M` |
+//! | `nn.Linear(i, o)` | [`Linear::new(i, o, &mut rng)`](Linear::new) |
+//! | `nn.Linear(i, o, bias=False)` | [`Linear::without_bias(i, o, &mut rng)`](Linear::without_bias) |
+//! | `nn.Linear(i, o, dtype=torch.float64)` | [`Linear::with_init(i, o, Init::TorchLinear, 1.0, DType::F64, &mut rng)`](Linear::with_init) |
+//! | `nn.Sequential(nn.Linear(i, o), nn.ReLU())` | [`Sequential::new().add(Linear::new(i, o, &mut rng)).add(Activation::Relu)`](Sequential) |
+//! | `nn.ReLU()`, `nn.LeakyReLU(0.2)` | [`Activation::Relu.layer()`](Activation::layer), `Activation::LeakyRelu(0.2).layer()` |
+//! | `F.relu(x)` | [`x.relu()`](backflow_tensor::Tensor::relu) |
+//! | `nn.init.kaiming_normal_(w, nonlinearity="relu")` | [`Init::HeNormal.sample(shape, Activation::Relu.gain(), dtype, &mut rng)`](Init::sample) |
+//! | `nn.init.calculate_gain("relu")` | [`Activation::Relu.gain()`](Activation::gain) |
+//! | `model.named_parameters()` | [`model.parameters()`](Module::parameters) |
+//! | `model.state_dict()` | [`model.state()`](Module::state) |
+//! | `model.requires_grad_(False)` | [`model.freeze()`](Module::freeze) |
+//! | `sum(p.numel() for p in model.parameters())` | [`model.parameter_count()`](Module::parameter_count) |
+//! | `module.register_forward_hook(…)` | [`observe(observer, \|\| …)`](backflow_tensor::observe::observe) |
+//! | `F.cross_entropy(x, t)` | [`x.cross_entropy(&t)`](backflow_tensor::Tensor::cross_entropy) |
+//! | `F.mse_loss(x, t)` | [`mse_loss(&x, &t)`](loss::mse_loss) |
+//! | `F.binary_cross_entropy_with_logits(x, t)` | [`binary_cross_entropy_with_logits(&x, &t)`](loss::binary_cross_entropy_with_logits) |
+#![forbid(unsafe_code)]
+
+// The derive names the facade; inside this crate the tensors stand in for it.
+extern crate backflow_tensor as backflow;
+
+mod activation;
+mod init;
+mod linear;
+pub mod loss;
+mod mlp;
+mod names;
+mod orthogonal;
+mod sequential;
+
+pub use activation::{Activation, ActivationLayer};
+pub use backflow_nn_derive::Module;
+pub use backflow_tensor::Module;
+pub use init::Init;
+pub use linear::Linear;
+pub use mlp::Mlp;
+pub use names::NameError;
+pub use sequential::{Layer, Sequential};

@@ -1,0 +1,52 @@
+//! How activations and initialisers are written in configurations: `name`, or `name:number` where there is something
+//! to choose, as in `leaky-relu:0.2` or `normal:0:0.02`.
+//!
+//! The table of all values serves three ends: it parses, it fills error messages, and it documents itself.
+
+use std::fmt::Display;
+
+/// A name from a configuration that cannot be understood. The message lists what can.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NameError {
+    /// There is no such name.
+    #[error("there is no {kind} `{name}`; there are: {known}")]
+    Unknown {
+        /// What was looked for, e.g. `activation`.
+        kind: &'static str,
+        /// What was found.
+        name: String,
+        /// Everything that could have been there.
+        known: String,
+    },
+    /// The name exists, but not with these numbers.
+    #[error("`{text}` is no {kind}: write it like `{example}`")]
+    Numbers {
+        /// What was looked for, e.g. `initialiser`.
+        kind: &'static str,
+        /// What was found.
+        text: String,
+        /// The name with numbers that suit it.
+        example: String,
+    },
+}
+
+/// Reads `text` as one of the values that `make` makes of a name and its numbers; `all` has one value of each name.
+pub(crate) fn parse<T: Display>(
+    kind: &'static str,
+    text: &str,
+    all: &[T],
+    make: impl FnOnce(&str, &[f64]) -> Option<T>,
+) -> Result<T, NameError> {
+    let mut fields = text.trim().split(':');
+    let name = fields.next().unwrap_or_default();
+    let numbers: Option<Vec<f64>> =
+        fields.map(|field| field.trim().parse().ok().filter(|x: &f64| x.is_finite())).collect();
+    if let Some(value) = numbers.and_then(|numbers| make(name, &numbers)) {
+        return Ok(value);
+    }
+    let known: Vec<String> = all.iter().map(ToString::to_string).collect();
+    match known.iter().find(|known| known.split(':').next() == Some(name)) {
+        Some(example) => Err(NameError::Numbers { kind, text: text.to_owned(), example: example.clone() }),
+        None => Err(NameError::Unknown { kind, name: name.to_owned(), known: known.join(", ") }),
+    }
+}

@@ -1,0 +1,294 @@
+//! Laws that every layer and model obeys, over a table of them, and a few pinned facts.
+
+extern crate backflow_tensor as backflow;
+
+use backflow_nn::{Activation, Init, Layer, Linear, Mlp, Module, Sequential};
+use backflow_tensor::check::gradcheck;
+use backflow_tensor::observe::{Observer, Site, observe};
+use backflow_tensor::{DType, LayerId, Path, Rng, Tensor};
+use std::collections::BTreeSet;
+
+/// y = x + f(x), a user's own layer.
+#[derive(Debug, Module)]
+struct Residual {
+    inner: Mlp,
+    scale: Option<Tensor>,
+}
+
+impl Layer for Residual {
+    fn forward(&self, x: &Tensor) -> Tensor {
+        let y = self.inner.forward(x);
+        x + self.scale.as_ref().map_or_else(|| y.clone(), |scale| &y * scale)
+    }
+}
+
+fn linear(inputs: usize, outputs: usize, dtype: DType, rng: &mut Rng) -> Linear {
+    Linear::with_init(inputs, outputs, Init::TorchLinear, 1.0, dtype, rng)
+}
+
+fn mlp(sizes: &[usize], activation: Activation, dtype: DType, rng: &mut Rng) -> Mlp {
+    Mlp::new(sizes, activation, Init::default_for(activation), dtype, rng)
+}
+
+type Make = fn(DType, &mut Rng) -> Box<dyn Layer>;
+
+/// Every kind of layer, from 3 inputs.
+const LAYERS: [(&str, Make); 9] = [
+    ("linear", |dtype, rng| linear(3, 4, dtype, rng).into()),
+    ("linear without bias", |dtype, rng| {
+        let mut layer = linear(3, 4, dtype, rng);
+        layer.bias = None;
+        layer.into()
+    }),
+    ("activation", |_, _| Activation::Tanh.into()),
+    ("empty sequential", |_, _| Sequential::new().into()),
+    ("sequential", |dtype, rng| {
+        let layers = Sequential::new().add(linear(3, 4, dtype, rng)).add(Activation::Gelu);
+        layers.add(linear(4, 2, dtype, rng)).into()
+    }),
+    ("nested sequential", |dtype, rng| {
+        let inner = Sequential::new().add(linear(3, 3, dtype, rng)).add(Activation::Identity);
+        Sequential::new().add(inner).add(linear(3, 1, dtype, rng)).into()
+    }),
+    ("mlp", |dtype, rng| mlp(&[3, 4, 3, 2], Activation::Sigmoid, dtype, rng).into()),
+    ("mlp of one layer", |dtype, rng| mlp(&[3, 2], Activation::Relu, dtype, rng).into()),
+    ("user's own", |dtype, rng| {
+        let scale = Tensor::full([3], 0.5, dtype).requires_grad();
+        Residual { inner: mlp(&[3, 5, 3], Activation::Silu, dtype, rng), scale: Some(scale) }.into()
+    }),
+];
+
+fn subjects(dtype: DType) -> impl Iterator<Item = (&'static str, Box<dyn Layer>, Tensor)> {
+    LAYERS.into_iter().map(move |(name, make)| {
+        let mut rng = Rng::seed_from_u64(7);
+        let layer = make(dtype, &mut rng);
+        (name, layer, Tensor::randn([5, 3], dtype, &mut rng))
+    })
+}
+
+fn paths(module: &dyn Layer) -> Vec<String> {
+    module.state().into_iter().map(|(path, _)| path).collect()
+}
+
+/// Puts `values` in the place of the tensors of `module`, in order.
+fn set_state(module: &mut dyn Layer, values: &[Tensor]) {
+    let mut values = values.iter();
+    module.visit_mut(&mut Path::root(), &mut |_, tensor| {
+        *tensor = values.next().expect("one value each").clone();
+    });
+    assert!(values.next().is_none(), "a value is left over");
+}
+
+#[test]
+fn gradients_of_inputs_and_all_parameters_are_the_derivatives() {
+    for (name, layer, x) in subjects(DType::F64) {
+        let parameters = layer.parameters().into_iter().map(|(_, tensor)| tensor.detach());
+        let inputs: Vec<Tensor> = std::iter::once(x).chain(parameters).collect();
+        let layer = std::cell::RefCell::new(layer);
+        let f = |inputs: &[Tensor]| {
+            set_state(&mut **layer.borrow_mut(), &inputs[1..]);
+            layer.borrow().forward(&inputs[0])
+        };
+        gradcheck(f, &inputs).unwrap_or_else(|error| panic!("{name}: {error}"));
+    }
+}
+
+#[test]
+fn every_parameter_gets_a_gradient_of_its_shape_and_type() {
+    for dtype in [DType::F32, DType::F64] {
+        for (name, layer, x) in subjects(dtype) {
+            let parameters = layer.parameters();
+            let y = layer.forward(&x);
+            assert_eq!((y.dtype(), y.is_tracked()), (dtype, !parameters.is_empty()), "{name}");
+            if parameters.is_empty() {
+                continue;
+            }
+            let grads = y.square().sum(..).backward();
+            assert_eq!(grads.len(), parameters.len(), "{name}");
+            for (path, parameter) in parameters {
+                let gradient = grads.of(&parameter);
+                assert_eq!((gradient.shape(), gradient.dtype()), (parameter.shape(), dtype), "{name} {path}");
+                assert!(gradient.to_f64_vec().iter().any(|&g| g != 0.0), "{name} {path}");
+            }
+        }
+    }
+}
+
+#[test]
+fn paths_are_unique_and_the_same_for_reading_and_writing() {
+    for (name, mut layer, _) in subjects(DType::F32) {
+        let read = paths(&*layer);
+        let mut written = Vec::new();
+        layer.visit_mut(&mut Path::root(), &mut |path, _| written.push(path.to_string()));
+        assert_eq!(read, written, "{name}");
+        assert_eq!(read.iter().collect::<BTreeSet<_>>().len(), read.len(), "{name}: {read:?}");
+        let layers = layer.layers();
+        assert_eq!(
+            layers.iter().map(|(path, _)| path).collect::<BTreeSet<_>>().len(),
+            layers.len(),
+            "{name}"
+        );
+        assert_eq!(
+            layers.iter().map(|(_, layer)| layer).collect::<BTreeSet<_>>().len(),
+            layers.len(),
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn the_state_is_the_whole_model() {
+    for (idx, (name, layer, x)) in subjects(DType::F32).enumerate() {
+        let mut other = LAYERS[idx].1(DType::F32, &mut Rng::seed_from_u64(8));
+        let y = layer.forward(&x).to_vec::<f32>();
+        let state: Vec<Tensor> = layer.state().into_iter().map(|(_, tensor)| tensor).collect();
+        assert_eq!(
+            other.forward(&x).to_vec::<f32>() == y,
+            state.is_empty(),
+            "{name}: seeds make no difference"
+        );
+        set_state(&mut *other, &state);
+        assert_eq!(other.forward(&x).to_vec::<f32>(), y, "{name}");
+    }
+}
+
+#[test]
+fn frozen_layers_compute_the_same_and_train_nothing() {
+    for (name, mut layer, x) in subjects(DType::F32) {
+        let (before, y) = (paths(&*layer), layer.forward(&x).to_vec::<f32>());
+        layer.freeze();
+        let frozen = layer.forward(&x);
+        assert_eq!((frozen.to_vec::<f32>(), frozen.is_tracked()), (y, false), "{name}");
+        assert_eq!((layer.parameter_count(), paths(&*layer)), (0, before), "{name}");
+        // Gradients still pass through to the input.
+        let x = x.requires_grad();
+        assert_eq!(layer.forward(&x).sum(..).backward().len(), 1, "{name}");
+    }
+}
+
+/// Which layers announced an output, and which got a gradient, in order.
+#[derive(Default)]
+struct Log {
+    outputs: Vec<(LayerId, Tensor)>,
+    gradients: Vec<(LayerId, Tensor)>,
+}
+
+impl Observer for Log {
+    fn output(&mut self, site: &Site, y: &Tensor) {
+        if let Site::Layer(layer) = site {
+            self.outputs.push((*layer, y.clone()));
+        }
+    }
+
+    fn gradient(&mut self, site: &Site, dy: &Tensor) {
+        if let Site::Layer(layer) = site {
+            self.gradients.push((*layer, dy.clone()));
+        }
+    }
+}
+
+#[test]
+fn each_layer_announces_its_output_and_meets_its_gradient_once() {
+    for (name, layer, x) in subjects(DType::F32) {
+        let x = x.requires_grad();
+        let step = || {
+            let y = layer.forward(&x);
+            let grads = y.square().sum(..).backward();
+            let of = |(_, parameter): (String, Tensor)| grads.of(&parameter).to_vec::<f32>();
+            (y.to_vec::<f32>(), layer.parameters().into_iter().map(of).collect::<Vec<_>>())
+        };
+        let (log, observed) = observe(Log::default(), step);
+        assert_eq!(observed, step(), "{name}: observing changed the result");
+        let sorted = |list: &[(LayerId, Tensor)]| {
+            let mut layers: Vec<LayerId> = list.iter().map(|(layer, _)| *layer).collect();
+            layers.sort();
+            layers
+        };
+        let mut layers: Vec<LayerId> = layer.layers().into_iter().map(|(_, layer)| layer).collect();
+        layers.sort();
+        assert_eq!(sorted(&log.outputs), layers, "{name}");
+        assert_eq!(sorted(&log.gradients), layers, "{name}");
+    }
+}
+
+#[test]
+fn linear_is_x_w_transposed_plus_b() {
+    let weight = Tensor::from([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]]);
+    let x = Tensor::from([[1.0, -1.0]]);
+    let layer = Linear::from_tensors(weight.clone(), Some(Tensor::from([10.0, 20.0, 30.0])));
+    assert_eq!(layer.forward(&x).to_vec::<f64>(), [9.0, 19.0, 29.0]);
+    assert_eq!(Linear::from_tensors(weight, None).forward(&x).to_vec::<f64>(), [-1.0, -1.0, -1.0]);
+    assert_eq!((layer.inputs(), layer.outputs()), (2, 3));
+}
+
+#[test]
+fn mlp_names_its_parameters_as_files_and_reports_do() {
+    let model = mlp(&[784, 256, 128, 10], Activation::Relu, DType::F32, &mut Rng::seed_from_u64(7));
+    let expected: [(&str, &[usize]); 6] = [
+        ("layers.0.weight", &[256, 784]),
+        ("layers.0.bias", &[256]),
+        ("layers.1.weight", &[128, 256]),
+        ("layers.1.bias", &[128]),
+        ("layers.2.weight", &[10, 128]),
+        ("layers.2.bias", &[10]),
+    ];
+    for ((path, tensor), (expected, shape)) in model.state().into_iter().zip(expected) {
+        assert_eq!((path.as_str(), &*tensor.shape()), (expected, shape));
+    }
+    assert_eq!((model.state().len(), model.parameter_count()), (6, 235_146));
+}
+
+#[test]
+fn mlp_draws_its_weights_for_the_gain_of_its_activation() {
+    let activation = Activation::LeakyRelu(0.3);
+    let stream = || Rng::seed_from_u64(7);
+    let model = Mlp::new(&[3, 4], activation, Init::Orthogonal, DType::F64, &mut stream());
+    let weight = Init::Orthogonal.sample([4, 3], activation.gain(), DType::F64, &mut stream());
+    assert_eq!(model.layers[0].weight.to_vec::<f64>(), weight.to_vec::<f64>());
+}
+
+#[test]
+fn mlp_announces_each_activation_right_after_its_layer() {
+    let model = mlp(&[3, 4, 5, 2], Activation::Tanh, DType::F64, &mut Rng::seed_from_u64(7));
+    let x = Tensor::randn([6, 3], DType::F64, &mut Rng::seed_from_u64(8));
+    let (log, y) = observe(Log::default(), || model.forward(&x));
+    let layers = model.layers();
+    let path = |id: LayerId| layers.iter().find(|(_, layer)| *layer == id).map_or("?", |(path, _)| path);
+    let order: Vec<&str> = log.outputs.iter().map(|(layer, _)| path(*layer)).collect();
+    assert_eq!(order, ["layers.0", "activations.0", "layers.1", "activations.1", "layers.2"]);
+    for pair in log.outputs.chunks_exact(2) {
+        assert_eq!(pair[0].1.tanh().to_vec::<f64>(), pair[1].1.to_vec::<f64>());
+    }
+    assert_eq!(log.outputs[4].1.to_vec::<f64>(), y.to_vec::<f64>());
+}
+
+#[test]
+fn sequential_numbers_its_layers_as_pytorch_does() {
+    let rng = &mut Rng::seed_from_u64(7);
+    let first = Sequential::new().add(Linear::new(2, 2, rng)).add(Activation::Relu);
+    let model = first.add(Sequential::new().add(Linear::without_bias(2, 1, rng)));
+    assert_eq!(paths(&model), ["0.weight", "0.bias", "2.0.weight"]);
+    let layers: Vec<String> = model.layers().into_iter().map(|(path, _)| path).collect();
+    assert_eq!(layers, ["0", "1", "2.0"]);
+    assert_eq!(format!("{model:?}"), "Sequential[Linear(2 → 2), relu, Sequential[Linear(2 → 1, no bias)]]");
+}
+
+#[test]
+#[should_panic(
+    expected = "Mlp: needs at least two sizes\n    sizes  [784]\n    hint   inputs first, outputs last\n    at crates/nn/tests/layers.rs"
+)]
+fn an_mlp_without_layers_is_refused() {
+    let _ = Mlp::new(&[784], Activation::Relu, Init::HeNormal, DType::F32, &mut Rng::seed_from_u64(7));
+}
+
+#[test]
+#[should_panic(expected = "Linear: parameters do not fit\n    weight  [3, 2]\n    bias    [2]")]
+fn a_bias_of_the_wrong_length_is_refused() {
+    let _ = Linear::from_tensors(Tensor::zeros([3, 2], DType::F32), Some(Tensor::zeros([2], DType::F32)));
+}
+
+#[test]
+#[should_panic(expected = "linear: operands do not fit\n    x       [5, 4] f32\n    weight  [2, 3] f32")]
+fn inputs_of_the_wrong_length_are_refused() {
+    let _ = Linear::new(3, 2, &mut Rng::seed_from_u64(7)).forward(&Tensor::zeros([5, 4], DType::F32));
+}

@@ -1,0 +1,126 @@
+//! [`Hyperparameter`]: a setting with its name and the values it may take.
+//!
+//! A rule or schedule lists its settings once. From the list come the keys of specs, their defaults and error messages, and
+//! the checks that constructors and specs share.
+
+use std::fmt;
+
+/// The numbers that a setting may take. None of the ranges holds NaN or an infinity.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Range {
+    /// Above 0.
+    Positive,
+    /// 0 or above: a learning rate, a weight decay.
+    NonNegative,
+    /// 0 or above and below 1: a factor that old averages shrink by.
+    BelowOne,
+    /// From 0 to 1, both included.
+    UpToOne,
+}
+
+impl Range {
+    /// Whether `x` may be taken.
+    #[must_use]
+    pub fn contains(self, x: f64) -> bool {
+        x.is_finite()
+            && match self {
+                Self::Positive => x > 0.0,
+                Self::NonNegative => x >= 0.0,
+                Self::BelowOne => (0.0..1.0).contains(&x),
+                Self::UpToOne => (0.0..=1.0).contains(&x),
+            }
+    }
+}
+
+impl fmt::Display for Range {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Positive => "a number above 0",
+            Self::NonNegative => "a number of at least 0",
+            Self::BelowOne => "a number in [0, 1)",
+            Self::UpToOne => "a number in [0, 1]",
+        })
+    }
+}
+
+/// One setting of a rule or schedule, to be read, checked or set by name.
+#[derive(Debug)]
+pub struct Hyperparameter<'a> {
+    name: &'static str,
+    value: Value<'a>,
+}
+
+#[derive(Debug)]
+enum Value<'a> {
+    Number(&'a mut f64, Range),
+    Count(&'a mut u64, u64),
+    Flag(&'a mut bool),
+}
+
+impl<'a> Hyperparameter<'a> {
+    /// A number in a range.
+    pub fn number(name: &'static str, value: &'a mut f64, range: Range) -> Self {
+        Self { name, value: Value::Number(value, range) }
+    }
+
+    /// An integer of at least `least`. A default below that makes the setting one that must be given.
+    pub fn count(name: &'static str, value: &'a mut u64, least: u64) -> Self {
+        Self { name, value: Value::Count(value, least) }
+    }
+
+    /// A switch.
+    pub fn flag(name: &'static str, value: &'a mut bool) -> Self {
+        Self { name, value: Value::Flag(value) }
+    }
+
+    /// The key in specs: PyTorch's name for it.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// The present value as text, as specs take it.
+    #[must_use]
+    pub fn value(&self) -> String {
+        match &self.value {
+            // `{:?}` writes 1e-10 where `{}` would write ten zeros.
+            Value::Number(value, _) if value.fract() != 0.0 => format!("{value:?}"),
+            Value::Number(value, _) => value.to_string(),
+            Value::Count(value, _) => value.to_string(),
+            Value::Flag(value) => value.to_string(),
+        }
+    }
+
+    /// The allowed values in words, e.g. `a number in [0, 1)`.
+    #[must_use]
+    pub fn expected(&self) -> String {
+        match &self.value {
+            Value::Number(_, range) => range.to_string(),
+            Value::Count(_, least) => format!("an integer of at least {least}"),
+            Value::Flag(_) => "true or false".to_owned(),
+        }
+    }
+
+    /// Whether the present value is allowed.
+    #[must_use]
+    pub fn is_valid(&self) -> bool {
+        match &self.value {
+            Value::Number(value, range) => range.contains(**value),
+            Value::Count(value, least) => **value >= *least,
+            Value::Flag(_) => true,
+        }
+    }
+
+    /// Takes the value that `text` says; answers whether it is one, and allowed.
+    pub(crate) fn set(&mut self, text: &str) -> bool {
+        fn parse<T: std::str::FromStr>(text: &str, value: &mut T) -> bool {
+            text.parse().map(|parsed| *value = parsed).is_ok()
+        }
+        let understood = match &mut self.value {
+            Value::Number(value, _) => parse(text, *value),
+            Value::Count(value, _) => parse(text, *value),
+            Value::Flag(value) => parse(text, *value),
+        };
+        understood && self.is_valid()
+    }
+}

@@ -1,0 +1,48 @@
+//! Optimizers, schedules and clipping.
+//!
+//! One pipeline ([`Optimizer`]) around a small update rule ([`Rule`]): the order of clipping, weight decay and update is
+//! written once, and a rule is the paper's equation for one element. All of it happens in one pass over memory, which also
+//! measures what it does ([`StepReport`]). State belongs to parameters by their path, so that it can be read, saved and
+//! compared by name. Names, defaults and arithmetic are PyTorch's; each rule's header lists where it differs.
+//!
+//! ```
+//! use backflow_optim::{Adam, Cosine, Optimizer, Schedule};
+//! use backflow_tensor::Tensor;
+//!
+//! let mut w = Tensor::from([1.0, -2.0]).requires_grad();
+//! let mut optimizer = Optimizer::new(Adam::new(0.1)).clip_norm(1.0).schedule(Cosine::new(100).warmup(10));
+//! for _ in 0..100 {
+//!     let loss = (&w * &w).sum(..);
+//!     let report = optimizer.step(&mut w, &loss.backward());
+//!     assert!(report.clip_coefficient <= 1.0);
+//! }
+//! assert!((&w * &w).sum(..).item() < 1e-2);
+//! ```
+//!
+//! [`RULES`] and [`SCHEDULES`] list what there is, for programs that choose by name ([`Optimizer::from_spec`],
+//! [`schedule_from_spec`]) and for tests that hold every rule to the same laws.
+//!
+//! This crate refuses to compute gradients, to know layers, and to skip a parameter silently: a trainable parameter without
+//! a gradient is an error.
+#![forbid(unsafe_code)]
+
+mod clip;
+mod hyperparameter;
+mod optimizer;
+mod report;
+mod rule;
+mod rules;
+mod schedule;
+mod schedules;
+mod spec;
+mod state;
+
+pub use hyperparameter::{Hyperparameter, Range};
+pub use optimizer::Optimizer;
+pub use report::{ParameterReport, StepReport};
+pub use rule::{Buffer, Elements, Rule, Step, Totals, WeightDecay};
+pub use rules::{Adagrad, Adam, AdamW, RULES, Rmsprop, RuleInfo, Sgd};
+pub use schedule::{Schedule, Warmup};
+pub use schedules::{Constant, Cosine, SCHEDULES, ScheduleInfo, StepDecay};
+pub use spec::{SpecError, schedule_from_spec};
+pub use state::{ParameterState, State};

@@ -1,0 +1,114 @@
+//! Adam: a running mean of the gradient, divided by its running root mean square, both corrected for their start at 0.
+//!
+//! ```text
+//! m ← m + (1 − β₁)·(g − m)
+//! v ← β₂·v + (1 − β₂)·g²
+//! u = lr/(1 − β₁ᵗ) · m / (√v / √(1 − β₂ᵗ) + ε)
+//! ```
+//!
+//! Kingma and Ba, "Adam: a method for stochastic optimization", 2015. AMSGrad (Reddi, Kale and Kumar 2018) divides by the
+//! largest `v` so far; as in PyTorch the maximum is taken of `v` before its correction.
+
+use super::RuleInfo;
+use crate::hyperparameter::{Hyperparameter, Range};
+use crate::rule::{Buffer, Elements, Rule, Step, Totals, WeightDecay};
+use backflow_tensor::FloatElement;
+
+pub(super) const INFO: RuleInfo = RuleInfo {
+    name: "adam",
+    formula: "m, v = means of g, g²;  w −= lr·m̂/(√v̂ + eps)",
+    reference: "Kingma and Ba 2015; torch.optim.Adam",
+    make: || Box::new(Adam::new(1e-3)),
+};
+
+/// Adam: each element's step is about the learning rate, whatever the size of its gradients.
+#[derive(Clone, Debug)]
+pub struct Adam {
+    learning_rate: f64,
+    beta1: f64,
+    beta2: f64,
+    eps: f64,
+    weight_decay: f64,
+    amsgrad: bool,
+}
+
+impl Adam {
+    /// Adam with this learning rate and PyTorch's other defaults.
+    #[must_use]
+    pub fn new(learning_rate: f64) -> Self {
+        Self { learning_rate, beta1: 0.9, beta2: 0.999, eps: 1e-8, weight_decay: 0.0, amsgrad: false }
+    }
+
+    /// How slowly the means of the gradient and of its square forget, each in [0, 1): 0.9 and 0.999 at first.
+    #[must_use]
+    pub fn betas(self, beta1: f64, beta2: f64) -> Self {
+        Self { beta1, beta2, ..self }
+    }
+
+    /// What is added to the root so that nothing is divided by 0: 1e-8 at first.
+    #[must_use]
+    pub fn eps(self, eps: f64) -> Self {
+        Self { eps, ..self }
+    }
+
+    /// L2 weight decay: 0 at first. For decay beside the update there is [`AdamW`](crate::AdamW).
+    #[must_use]
+    pub fn weight_decay(self, weight_decay: f64) -> Self {
+        Self { weight_decay, ..self }
+    }
+
+    /// Whether to divide by the largest mean square so far, so that steps never grow again.
+    #[must_use]
+    pub fn amsgrad(self, amsgrad: bool) -> Self {
+        Self { amsgrad, ..self }
+    }
+}
+
+impl Rule for Adam {
+    fn name(&self) -> &'static str {
+        INFO.name
+    }
+
+    fn hyperparameters(&mut self) -> Vec<Hyperparameter<'_>> {
+        vec![
+            Hyperparameter::number("lr", &mut self.learning_rate, Range::NonNegative),
+            Hyperparameter::number("beta1", &mut self.beta1, Range::BelowOne),
+            Hyperparameter::number("beta2", &mut self.beta2, Range::BelowOne),
+            Hyperparameter::number("eps", &mut self.eps, Range::NonNegative),
+            Hyperparameter::number("weight_decay", &mut self.weight_decay, Range::NonNegative),
+            Hyperparameter::flag("amsgrad", &mut self.amsgrad),
+        ]
+    }
+
+    fn learning_rate(&self) -> f64 {
+        self.learning_rate
+    }
+
+    fn weight_decay(&self) -> WeightDecay {
+        WeightDecay::L2(self.weight_decay)
+    }
+
+    fn buffers(&self) -> Vec<Buffer> {
+        let names: &[_] = if self.amsgrad { &["exp_avg", "exp_avg_sq", "max_exp_avg_sq"] } else { &["exp_avg", "exp_avg_sq"] };
+        names.iter().copied().map(Buffer::zeros).collect()
+    }
+
+    fn update<T: FloatElement>(&self, step: Step, elements: Elements<'_, T>) -> Totals {
+        let lr = step.lr / step.bias_correction(self.beta1);
+        let scale = 1.0 / step.bias_correction(self.beta2).sqrt();
+        let scalars = [lr, scale, 1.0 - self.beta1, self.beta2, 1.0 - self.beta2, self.eps];
+        let [lr, scale, fresh1, beta2, fresh2, eps] = scalars.map(T::from_f64);
+        let means = move |m: T, v: T, g: T| (m + fresh1 * (g - m), beta2 * v + fresh2 * g * g);
+        if self.amsgrad {
+            return elements.each(move |_, g, [m, v, largest]| {
+                let (m, v) = means(m, v, g);
+                let largest = largest.maximum(v);
+                (lr * m / (largest.sqrt() * scale + eps), [m, v, largest])
+            });
+        }
+        elements.each(move |_, g, [m, v]| {
+            let (m, v) = means(m, v, g);
+            (lr * m / (v.sqrt() * scale + eps), [m, v])
+        })
+    }
+}

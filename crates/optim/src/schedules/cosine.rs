@@ -1,0 +1,61 @@
+//! A learning rate that falls along half a cosine.
+//!
+//! ```text
+//! lr(s) = min + (base − min) · (1 + cos(π·s/steps)) / 2
+//! ```
+//!
+//! Loshchilov and Hutter, "SGDR", 2017, without restarts; `torch.optim.lr_scheduler.CosineAnnealingLR`, where `steps` is
+//! called `T_max` and `min` is called `eta_min`. As there, the learning rate rises again after `steps` steps.
+
+use super::ScheduleInfo;
+use crate::hyperparameter::{Hyperparameter, Range};
+use crate::schedule::Schedule;
+use backflow_tensor::Float;
+use std::f64::consts::PI;
+
+pub(super) const INFO: ScheduleInfo = ScheduleInfo {
+    name: "cosine",
+    formula: "min + (base − min)·(1 + cos(π·s/steps))/2",
+    reference: "Loshchilov and Hutter 2017; torch.optim.lr_scheduler.CosineAnnealingLR",
+    make: || Box::new(Cosine::new(0)),
+};
+
+/// Cosine annealing: from the base learning rate to `min`, slowly at both ends.
+#[derive(Clone, Copy, Debug)]
+#[doc(alias = "CosineAnnealingLR")]
+pub struct Cosine {
+    steps: u64,
+    min: f64,
+}
+
+impl Cosine {
+    /// To 0 in `steps` steps.
+    #[must_use]
+    pub fn new(steps: u64) -> Self {
+        Self { steps, min: 0.0 }
+    }
+
+    /// The learning rate at the end: 0 at first.
+    #[must_use]
+    pub fn min(self, min: f64) -> Self {
+        Self { min, ..self }
+    }
+}
+
+impl Schedule for Cosine {
+    fn name(&self) -> &'static str {
+        INFO.name
+    }
+
+    fn hyperparameters(&mut self) -> Vec<Hyperparameter<'_>> {
+        vec![
+            Hyperparameter::count("steps", &mut self.steps, 1),
+            Hyperparameter::number("min", &mut self.min, Range::NonNegative),
+        ]
+    }
+
+    fn learning_rate(&self, base: f64, steps: u64) -> f64 {
+        let angle = PI * (steps as f64 / self.steps as f64);
+        self.min + (base - self.min) * (1.0 + Float::cos(angle)) / 2.0
+    }
+}

@@ -1,0 +1,175 @@
+//! Rules and schedules by name: `sgd:momentum=0.9,nesterov=true`, `cosine:steps=1000,warmup=50`.
+//!
+//! A spec comes from outside the program, so whatever is wrong with it is an error that says what would be right. The same
+//! checks guard the builders, where a value out of range is a mistake in the program and panics.
+
+use crate::hyperparameter::Hyperparameter;
+use crate::rule::AnyRule;
+use crate::rules::RULES;
+use crate::schedule::{Schedule, Warmup};
+use crate::schedules::SCHEDULES;
+use backflow_tensor::misuse;
+
+/// What is wrong with a spec, and what would be right.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SpecError {
+    /// There is nothing of that name.
+    #[error("there is no {kind} {name:?}; there are {}", known.join(", "))]
+    UnknownName {
+        /// `optimizer` or `schedule`.
+        kind: &'static str,
+        /// The name.
+        name: String,
+        /// All names.
+        known: Vec<&'static str>,
+    },
+    /// An option is not of the form `key=value`.
+    #[error("{name}: {option:?} is not of the form key=value; write {name}:key=value,key=value")]
+    Malformed {
+        /// The optimizer or schedule.
+        name: &'static str,
+        /// The text in question.
+        option: String,
+    },
+    /// There is no such option.
+    #[error("{name} has no option {key:?}; {}", if known.is_empty() { "it has none".to_owned() } else { format!("it has {}", known.join(", ")) })]
+    UnknownOption {
+        /// The optimizer or schedule.
+        name: &'static str,
+        /// The key.
+        key: String,
+        /// All options, each with what it may be.
+        known: Vec<String>,
+    },
+    /// An option is given twice.
+    #[error("{name}: {key} is given twice")]
+    Repeated {
+        /// The optimizer or schedule.
+        name: &'static str,
+        /// The key.
+        key: &'static str,
+    },
+    /// A value is not a number, or not an allowed one.
+    #[error("{name}: {key}={value} is not possible; expected {expected}")]
+    Value {
+        /// The optimizer or schedule.
+        name: &'static str,
+        /// The option.
+        key: &'static str,
+        /// The value.
+        value: String,
+        /// What it may be.
+        expected: String,
+    },
+    /// An option without a default is not given.
+    #[error("{name} needs {key}, {expected}: {name}:{key}=…")]
+    Missing {
+        /// The optimizer or schedule.
+        name: &'static str,
+        /// The option.
+        key: &'static str,
+        /// What it may be.
+        expected: String,
+    },
+    /// Two options exclude each other.
+    #[error("{name}: {reason}")]
+    Conflict {
+        /// The optimizer.
+        name: &'static str,
+        /// Which, and why.
+        reason: &'static str,
+    },
+}
+
+/// The schedule that a text such as `cosine:steps=1000,warmup=50` names; [`SCHEDULES`] lists names and options.
+///
+/// ```
+/// use backflow_optim::{Schedule, schedule_from_spec};
+/// let schedule = schedule_from_spec("step:every=10,gamma=0.5").unwrap();
+/// assert_eq!(schedule.learning_rate(1.0, 25), 0.25);
+/// let error = schedule_from_spec("cosine").unwrap_err();
+/// assert_eq!(error.to_string(), "cosine needs steps, an integer of at least 1: cosine:steps=…");
+/// ```
+///
+/// # Errors
+/// If the text names no schedule, or gives it options that it does not have, twice, or outside their range, or if an option
+/// without a default is missing.
+pub fn schedule_from_spec(spec: &str) -> Result<Warmup<Box<dyn Schedule>>, SpecError> {
+    let (name, options) = split(spec);
+    let info = SCHEDULES.iter().find(|info| info.name.eq_ignore_ascii_case(name));
+    let known = || SCHEDULES.iter().map(|info| info.name).collect();
+    let info = info.ok_or_else(|| SpecError::UnknownName { kind: "schedule", name: name.to_owned(), known: known() })?;
+    let mut schedule = (info.make)().warmup(0);
+    assign(info.name, &options, schedule.hyperparameters())?;
+    Ok(schedule)
+}
+
+/// The rule that `spec` names.
+pub(crate) fn rule(spec: &str, learning_rate: Option<f64>) -> Result<Box<dyn AnyRule>, SpecError> {
+    let (name, mut options) = split(spec);
+    let info = RULES.iter().find(|info| info.name.eq_ignore_ascii_case(name));
+    let known = || RULES.iter().map(|info| info.name).collect();
+    let info = info.ok_or_else(|| SpecError::UnknownName { kind: "optimizer", name: name.to_owned(), known: known() })?;
+    let separate = learning_rate.map(|lr| format!("lr={lr:?}"));
+    options.extend(separate.as_deref());
+    let mut rule = (info.make)();
+    assign(info.name, &options, rule.hyperparameters())?;
+    match rule.conflict() {
+        Some(reason) => Err(SpecError::Conflict { name: info.name, reason }),
+        None => Ok(rule),
+    }
+}
+
+/// The name, and the options that follow it.
+fn split(spec: &str) -> (&str, Vec<&str>) {
+    match spec.split_once(':') {
+        None => (spec.trim(), vec![]),
+        Some((name, options)) => (name.trim(), options.split(',').map(str::trim).collect()),
+    }
+}
+
+fn assign(name: &'static str, options: &[&str], mut settings: Vec<Hyperparameter<'_>>) -> Result<(), SpecError> {
+    let mut given = Vec::new();
+    for &option in options {
+        let Some((key, value)) = option.split_once('=') else {
+            return Err(SpecError::Malformed { name, option: option.to_owned() });
+        };
+        let (key, value) = (key.trim(), value.trim());
+        let Some(idx) = settings.iter().position(|setting| setting.name() == key) else {
+            let known = settings.iter().map(|setting| format!("{} ({})", setting.name(), setting.expected())).collect();
+            return Err(SpecError::UnknownOption { name, key: key.to_owned(), known });
+        };
+        let key = settings[idx].name();
+        if given.contains(&idx) {
+            return Err(SpecError::Repeated { name, key });
+        }
+        given.push(idx);
+        if !settings[idx].set(value) {
+            let expected = settings[idx].expected();
+            return Err(SpecError::Value { name, key, value: value.to_owned(), expected });
+        }
+    }
+    match settings.iter().find(|setting| !setting.is_valid()) {
+        Some(setting) => Err(SpecError::Missing { name, key: setting.name(), expected: setting.expected() }),
+        None => Ok(()),
+    }
+}
+
+/// Panics if a setting of what a program built is out of range.
+#[track_caller]
+pub(crate) fn require(name: &str, settings: Vec<Hyperparameter<'_>>) {
+    if let Some(setting) = settings.iter().find(|setting| !setting.is_valid()) {
+        let rows = [(setting.name(), setting.value()), ("expected", setting.expected())];
+        misuse(name, &format!("{} is out of range", setting.name()), &rows, "");
+    }
+}
+
+/// Options with their values, as a spec writes them.
+pub(crate) fn defaults(settings: &[Hyperparameter<'_>]) -> String {
+    let one = |setting: &Hyperparameter<'_>| {
+        let value = if setting.is_valid() { setting.value() } else { "…".to_owned() };
+        format!("{}={value}", setting.name())
+    };
+    settings.iter().map(one).collect::<Vec<_>>().join(", ")
+}

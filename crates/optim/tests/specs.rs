@@ -1,0 +1,120 @@
+//! Optimizers and schedules by name: what is right is taken, what is wrong is explained.
+
+use backflow_optim::{
+    Adagrad, Adam, AdamW, Optimizer, RULES, Rmsprop, SCHEDULES, Schedule, Sgd, SpecError, schedule_from_spec,
+};
+use backflow_tensor::{Gradients, Tensor};
+
+/// The weights after three steps, and the names of the buffers: enough to tell any two settings apart.
+fn fingerprint(mut optimizer: Optimizer) -> (Vec<u64>, Vec<&'static str>) {
+    let mut w = Tensor::from([1.0, -2.0, 0.5]).requires_grad();
+    for t in 1..=3 {
+        let mut gradients = Gradients::new();
+        gradients.insert(&w, Tensor::from([f64::from(t), 0.5, -3.0 / f64::from(t)]));
+        let _ = optimizer.step(&mut w, &gradients);
+    }
+    let names = optimizer.state().parameters[""].buffers.iter().map(|(name, _)| *name).collect();
+    (w.to_vec::<f64>().into_iter().map(f64::to_bits).collect(), names)
+}
+
+#[test]
+fn builders_and_specs_make_the_same_optimizers() {
+    let pairs = [
+        ("sgd", Optimizer::new(Sgd::new(1e-3))),
+        (" SGD : lr = 0.1 , momentum = 0.5 ", Optimizer::new(Sgd::new(0.1).momentum(0.5))),
+        ("sgd:lr=0.1,momentum=0.5,nesterov=true", Optimizer::new(Sgd::new(0.1).momentum(0.5).nesterov(true))),
+        ("sgd:lr=0.1,momentum=0.5,dampening=0.2", Optimizer::new(Sgd::new(0.1).momentum(0.5).dampening(0.2))),
+        ("sgd:lr=0.1,weight_decay=0.2", Optimizer::new(Sgd::new(0.1).weight_decay(0.2))),
+        ("adagrad", Optimizer::new(Adagrad::new(1e-2))),
+        ("adagrad:lr=1,lr_decay=0.5", Optimizer::new(Adagrad::new(1.0).lr_decay(0.5))),
+        ("adagrad:lr=1,initial_accumulator_value=2", Optimizer::new(Adagrad::new(1.0).initial_accumulator_value(2.0))),
+        ("adagrad:lr=1,eps=0.1,weight_decay=0.1", Optimizer::new(Adagrad::new(1.0).eps(0.1).weight_decay(0.1))),
+        ("rmsprop", Optimizer::new(Rmsprop::new(1e-2))),
+        ("rmsprop:lr=0.1,alpha=0.5,eps=0.1", Optimizer::new(Rmsprop::new(0.1).alpha(0.5).eps(0.1))),
+        ("rmsprop:centered=true", Optimizer::new(Rmsprop::new(1e-2).centered(true))),
+        ("rmsprop:momentum=0.5", Optimizer::new(Rmsprop::new(1e-2).momentum(0.5))),
+        ("rmsprop:weight_decay=0.5", Optimizer::new(Rmsprop::new(1e-2).weight_decay(0.5))),
+        ("adam", Optimizer::new(Adam::new(1e-3))),
+        ("adam:lr=0.1,beta1=0.5,beta2=0.6", Optimizer::new(Adam::new(0.1).betas(0.5, 0.6))),
+        ("adam:eps=0.1,amsgrad=true", Optimizer::new(Adam::new(1e-3).eps(0.1).amsgrad(true))),
+        ("adam:weight_decay=0.1", Optimizer::new(Adam::new(1e-3).weight_decay(0.1))),
+        ("adamw", Optimizer::new(AdamW::new(1e-3))),
+        ("adamw:weight_decay=0.5", Optimizer::new(AdamW::new(1e-3).weight_decay(0.5))),
+        ("adamw:beta1=0.5,beta2=0.6", Optimizer::new(AdamW::new(1e-3).betas(0.5, 0.6))),
+        ("adamw:eps=0.1,amsgrad=true", Optimizer::new(AdamW::new(1e-3).eps(0.1).amsgrad(true))),
+    ];
+    let mut seen = Vec::new();
+    for (spec, built) in pairs {
+        let parsed = fingerprint(Optimizer::from_spec(spec, None).unwrap());
+        assert_eq!(parsed, fingerprint(built), "{spec}");
+        // Each option changed something.
+        assert!(!seen.contains(&parsed), "{spec} does the same as an optimizer above it");
+        seen.push(parsed);
+    }
+}
+
+#[test]
+fn the_learning_rate_can_be_given_beside_the_spec() {
+    let with = |lr| Optimizer::from_spec("adam:beta1=0.5", Some(lr));
+    assert_eq!(with(0.25).unwrap().learning_rate(), 0.25);
+    assert_eq!(with(-1.0).unwrap_err().to_string(), "adam: lr=-1.0 is not possible; expected a number of at least 0");
+    assert_eq!(with(f64::NAN).unwrap_err().to_string(), "adam: lr=NaN is not possible; expected a number of at least 0");
+    let twice = Optimizer::from_spec("sgd:lr=0.1", Some(0.1)).unwrap_err();
+    assert_eq!(twice, SpecError::Repeated { name: "sgd", key: "lr" });
+}
+
+#[test]
+fn wrong_specs_are_explained() {
+    let sgd = "lr (a number of at least 0), momentum (a number in [0, 1)), dampening (a number in [0, 1]), \
+               nesterov (true or false), weight_decay (a number of at least 0)";
+    let cases = [
+        ("sdg", "there is no optimizer \"sdg\"; there are sgd, adagrad, rmsprop, adam, adamw".to_owned()),
+        ("", "there is no optimizer \"\"; there are sgd, adagrad, rmsprop, adam, adamw".to_owned()),
+        ("sgd:momentun=0.9", format!("sgd has no option \"momentun\"; it has {sgd}")),
+        ("sgd:nesterov", "sgd: \"nesterov\" is not of the form key=value; write sgd:key=value,key=value".to_owned()),
+        ("sgd:", "sgd: \"\" is not of the form key=value; write sgd:key=value,key=value".to_owned()),
+        ("sgd:momentum=0.9,", "sgd: \"\" is not of the form key=value; write sgd:key=value,key=value".to_owned()),
+        ("sgd:momentum=0.9,momentum=0.9", "sgd: momentum is given twice".to_owned()),
+        ("sgd:momentum=-0.1", "sgd: momentum=-0.1 is not possible; expected a number in [0, 1)".to_owned()),
+        ("sgd:momentum=NaN", "sgd: momentum=NaN is not possible; expected a number in [0, 1)".to_owned()),
+        ("sgd:lr=inf", "sgd: lr=inf is not possible; expected a number of at least 0".to_owned()),
+        ("sgd:lr=fast", "sgd: lr=fast is not possible; expected a number of at least 0".to_owned()),
+        ("sgd:nesterov=yes", "sgd: nesterov=yes is not possible; expected true or false".to_owned()),
+        ("sgd:nesterov=true", "sgd: nesterov needs momentum above 0, and dampening 0".to_owned()),
+        ("adam:beta2=1", "adam: beta2=1 is not possible; expected a number in [0, 1)".to_owned()),
+    ];
+    for (spec, expected) in cases {
+        assert_eq!(Optimizer::from_spec(spec, None).unwrap_err().to_string(), expected);
+    }
+    let cases = [
+        ("cosin:steps=3", "there is no schedule \"cosin\"; there are constant, step, cosine"),
+        ("cosine", "cosine needs steps, an integer of at least 1: cosine:steps=…"),
+        ("step:gamma=0.5", "step needs every, an integer of at least 1: step:every=…"),
+        ("step:every=0", "step: every=0 is not possible; expected an integer of at least 1"),
+        ("step:every=1.5", "step: every=1.5 is not possible; expected an integer of at least 1"),
+        ("cosine:steps=10,min=-1", "cosine: min=-1 is not possible; expected a number of at least 0"),
+        ("constant:steps=10", "constant has no option \"steps\"; it has warmup (an integer of at least 0)"),
+    ];
+    for (spec, expected) in cases {
+        assert_eq!(schedule_from_spec(spec).unwrap_err().to_string(), expected);
+    }
+}
+
+/// What the tables say is what specs take: every listed default can be given back, and changes nothing.
+#[test]
+fn tables_list_names_and_defaults() {
+    let defaults: Vec<_> = RULES.iter().map(|info| (info.name, info.defaults())).collect();
+    assert_eq!(defaults[0], ("sgd", "lr=0.001, momentum=0, dampening=0, nesterov=false, weight_decay=0".to_owned()));
+    assert_eq!(defaults[1].1, "lr=0.01, lr_decay=0, weight_decay=0, initial_accumulator_value=0, eps=1e-10");
+    for info in RULES {
+        let spelled = Optimizer::from_spec(&format!("{}:{}", info.name, info.defaults()), None).unwrap();
+        assert_eq!(fingerprint(spelled), fingerprint(Optimizer::from_spec(info.name, None).unwrap()), "{}", info.name);
+        assert!(info.formula.contains("w −=") && info.reference.contains("torch.optim."), "{}", info.name);
+    }
+    let listed: Vec<_> = SCHEDULES.iter().map(|info| format!("{}:{}", info.name, info.defaults())).collect();
+    assert_eq!(listed, ["constant:warmup=0", "step:every=…, gamma=0.1, warmup=0", "cosine:steps=…, min=0, warmup=0"]);
+    for spec in listed {
+        let schedule = schedule_from_spec(&spec.replace('…', "10")).unwrap();
+        assert_eq!(schedule.learning_rate(0.5, 0), 0.5, "{spec}");
+    }
+}

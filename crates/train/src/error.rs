@@ -1,0 +1,55 @@
+//! What can go wrong in a training run, apart from mistakes in the program.
+
+use std::io;
+use std::path::PathBuf;
+
+/// Why a run, or the saving or loading of its results, failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TrainError {
+    /// The loss is no longer a number.
+    #[error(
+        "the training diverged: the loss was {loss} at step {step} (epoch {epoch}); \
+         try a lower learning rate or clipping by norm"
+    )]
+    Diverged {
+        /// The loss: NaN or an infinity.
+        loss: f64,
+        /// The step, counted from 1 over all epochs.
+        step: u64,
+        /// The epoch, counted from 1.
+        epoch: u64,
+    },
+    /// A file or folder of the run cannot be written.
+    #[error("{}: cannot be written: {source}; the weights of the run are not saved", path.display())]
+    Write {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// A file cannot be read.
+    #[error("{}: cannot be read: {source}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// A file of weights is damaged, or not a file of weights.
+    #[error("{}: not a valid safetensors file: {reason}", path.display())]
+    Weights {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A file of weights belongs to another model.
+    #[error("{}: does not fit the model: {reason}; the model is unchanged", path.display())]
+    OtherModel {
+        /// The file.
+        path: PathBuf,
+        /// Where the two differ.
+        reason: String,
+    },
+}

@@ -1,0 +1,20 @@
+//! Training runs: the loop of a classifier, its figures, the folder it leaves behind.
+//!
+//! [`Trainer`] holds no logic that a program could not write out with the other crates; it exists so that the common case
+//! is short and so that the program `backflow` and the library train by the same code. It refuses to know about
+//! terminals and command lines.
+#![forbid(unsafe_code)]
+
+pub mod atomic;
+mod error;
+mod evaluate;
+mod layers;
+mod run_folder;
+mod trainer;
+pub mod weights;
+
+pub use error::TrainError;
+pub use evaluate::{Evaluation, count_correct, evaluate};
+pub use layers::{LayerRow, LayerWatch};
+pub use run_folder::RunFolder;
+pub use trainer::{EpochRecord, Listener, StepRecord, Summary, Trainer};

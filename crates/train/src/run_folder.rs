@@ -1,0 +1,110 @@
+//! The folder that a run leaves behind.
+//!
+//! ```text
+//! runs/NAME/
+//!   config.json          what was asked for
+//!   metrics.jsonl        one line per step, appended and flushed: readable while the run goes on
+//!   model.safetensors    the final weights
+//!   summary.json         the results; this file and the weights are there only once the run has succeeded
+//! ```
+
+use crate::atomic;
+use crate::error::TrainError;
+use crate::trainer::{EpochRecord, Listener, StepRecord};
+use crate::weights;
+use backflow_tensor::Module;
+use serde::Serialize;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+const CONFIG: &str = "config.json";
+const METRICS: &str = "metrics.jsonl";
+const MODEL: &str = "model.safetensors";
+const SUMMARY: &str = "summary.json";
+
+/// A run's folder, with its log open. As a [`Listener`] it writes the log.
+#[derive(Debug)]
+pub struct RunFolder {
+    path: PathBuf,
+    metrics: File,
+}
+
+impl RunFolder {
+    /// Prepares `path` for a run: makes the folder, writes `config`, empties the log. An earlier run in this folder is
+    /// replaced; its results go first, so that they never stand beside a configuration that is not theirs.
+    ///
+    /// # Errors
+    /// If the folder or a file in it cannot be written.
+    pub fn create(path: &Path, config: &impl Serialize) -> Result<Self, TrainError> {
+        let failed = |path: &Path, source| TrainError::Write { path: path.to_owned(), source };
+        std::fs::create_dir_all(path).map_err(|source| failed(path, source))?;
+        for result in [MODEL, SUMMARY].map(|name| path.join(name)) {
+            match std::fs::remove_file(&result) {
+                Err(source) if source.kind() != io::ErrorKind::NotFound => return Err(failed(&result, source)),
+                _ => {}
+            }
+        }
+        let config_path = path.join(CONFIG);
+        write_json(&config_path, config)?;
+        let metrics_path = path.join(METRICS);
+        let mut options = OpenOptions::new();
+        let metrics = options.write(true).create(true).truncate(true).open(&metrics_path);
+        Ok(Self { path: path.to_owned(), metrics: metrics.map_err(|source| failed(&metrics_path, source))? })
+    }
+
+    /// The first of `NAME`, `NAME-2`, `NAME-3`, … that does not exist in `parent`.
+    #[must_use]
+    pub fn free_name(parent: &Path, name: &str) -> PathBuf {
+        let numbered = (2_u64..).map(|number| parent.join(format!("{name}-{number}")));
+        let mut names = std::iter::once(parent.join(name)).chain(numbered);
+        names.find(|path| !path.exists()).unwrap_or_else(|| parent.join(name))
+    }
+
+    /// Where the run is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Saves the final weights.
+    ///
+    /// # Errors
+    /// If they cannot be written.
+    pub fn save_model(&self, model: &(impl Module + ?Sized)) -> Result<(), TrainError> {
+        weights::save(model, &self.path.join(MODEL))
+    }
+
+    /// Saves the results of the run.
+    ///
+    /// # Errors
+    /// If they cannot be written.
+    pub fn save_summary(&self, summary: &impl Serialize) -> Result<(), TrainError> {
+        write_json(&self.path.join(SUMMARY), summary)
+    }
+
+    /// Appends one line to the log, in one write, so that a reader never sees half of it.
+    fn append(&mut self, record: &impl Serialize) -> Result<(), TrainError> {
+        let failed = |source| TrainError::Write { path: self.path.join(METRICS), source };
+        let mut line = serde_json::to_vec(record).map_err(|error| failed(error.into()))?;
+        line.push(b'\n');
+        self.metrics.write_all(&line).and_then(|()| self.metrics.flush()).map_err(failed)
+    }
+}
+
+fn write_json(path: &Path, value: &impl Serialize) -> Result<(), TrainError> {
+    let failed = |source| TrainError::Write { path: path.to_owned(), source };
+    let mut json = serde_json::to_vec_pretty(value).map_err(|error| failed(error.into()))?;
+    json.push(b'\n');
+    atomic::write(path, &json).map_err(failed)
+}
+
+impl Listener for RunFolder {
+    fn step(&mut self, record: &StepRecord, _: u64) -> Result<(), TrainError> {
+        self.append(record)
+    }
+
+    fn epoch(&mut self, _: &EpochRecord) -> Result<(), TrainError> {
+        Ok(())
+    }
+}

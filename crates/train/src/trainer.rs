@@ -1,0 +1,167 @@
+//! The training loop of a classifier: nothing that a user could not write out (see `examples/mnist_mlp.rs`), plus what
+//! everyone wants around it: figures per step and per epoch, a stop when the loss is no number, a look into the layers.
+
+use crate::error::TrainError;
+use crate::evaluate::{Evaluation, evaluate};
+use crate::layers::{LayerRow, LayerWatch};
+use backflow_data::{Batch, Loader};
+use backflow_nn::Layer;
+use backflow_optim::{Optimizer, StepReport};
+use backflow_tensor::observe::observe;
+use serde::Serialize;
+
+/// One training step, as it is reported and logged.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct StepRecord {
+    /// Counted from 1 over all epochs.
+    pub step: u64,
+    /// Counted from 1.
+    pub epoch: u64,
+    /// Mean cross entropy over the batch before the update, in nats.
+    pub loss: f64,
+    /// The learning rate of the update.
+    pub learning_rate: f64,
+    /// The norm of all gradients together, before clipping.
+    pub gradient_norm: f64,
+}
+
+/// One epoch: a pass over the training set, and the test that followed it.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct EpochRecord {
+    /// Counted from 1.
+    pub epoch: u64,
+    /// Mean of the losses of the epoch's examples, each before the update that it took part in.
+    pub train_loss: f64,
+    /// Loss on the test set after the epoch.
+    pub test_loss: f64,
+    /// Accuracy on the test set after the epoch, from 0 to 1.
+    pub test_accuracy: f64,
+}
+
+/// What a training run came to.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Summary {
+    /// How many steps were made.
+    pub steps: u64,
+    /// The record of every epoch.
+    pub epochs: Vec<EpochRecord>,
+    /// What flowed through the layers in the last step.
+    pub layers: Vec<LayerRow>,
+}
+
+/// Hears of a run while it goes on: a progress bar, a log file.
+pub trait Listener {
+    /// A step was made; `steps` are made in each epoch.
+    ///
+    /// # Errors
+    /// An error ends the run.
+    fn step(&mut self, record: &StepRecord, steps: u64) -> Result<(), TrainError> {
+        let _ = (record, steps);
+        Ok(())
+    }
+
+    /// An epoch ended.
+    ///
+    /// # Errors
+    /// An error ends the run.
+    fn epoch(&mut self, record: &EpochRecord) -> Result<(), TrainError> {
+        let _ = record;
+        Ok(())
+    }
+}
+
+/// Hears nothing.
+impl Listener for () {}
+
+/// Trains a classifier, whose outputs are logits of shape `[batch, classes]`, with cross entropy.
+///
+/// ```
+/// use backflow_data::{Loader, Mnist};
+/// use backflow_nn::{Activation, Init, Mlp};
+/// use backflow_optim::{Adam, Optimizer};
+/// use backflow_tensor::{DType, Rng};
+/// use backflow_train::Trainer;
+///
+/// let digits = Mnist::embedded();
+/// let mut model = Mlp::new(&[784, 32, 10], Activation::Relu, Init::HeNormal, DType::F32, &mut Rng::seed_from_u64(0));
+/// let mut optimizer = Optimizer::new(Adam::new(1e-3));
+/// let train = Loader::new(&digits.train, 32).shuffle(0);
+/// let test = Loader::new(&digits.test, 1000);
+/// let summary = Trainer::new(&mut model, &mut optimizer).fit(&train, &test, 1, &mut ())?;
+/// assert!(summary.epochs[0].test_accuracy > 0.8);
+/// # Ok::<(), backflow_train::TrainError>(())
+/// ```
+#[derive(Debug)]
+pub struct Trainer<'a, M: ?Sized> {
+    model: &'a mut M,
+    optimizer: &'a mut Optimizer,
+    steps: u64,
+}
+
+impl<'a, M: Layer + ?Sized> Trainer<'a, M> {
+    /// A trainer of `model` by `optimizer`.
+    #[must_use]
+    pub fn new(model: &'a mut M, optimizer: &'a mut Optimizer) -> Self {
+        Self { model, optimizer, steps: 0 }
+    }
+
+    /// Trains for `epochs` passes over `train`, with a test after each.
+    ///
+    /// # Errors
+    /// If the loss becomes NaN or infinite, or the listener fails.
+    pub fn fit(
+        &mut self,
+        train: &Loader,
+        test: &Loader,
+        epochs: u64,
+        listener: &mut dyn Listener,
+    ) -> Result<Summary, TrainError> {
+        let mut records = Vec::new();
+        let mut layers = Vec::new();
+        for epoch in 1..=epochs {
+            let (mut loss_sum, mut examples) = (0.0, 0_usize);
+            for (idx, batch) in train.epoch(epoch - 1).enumerate() {
+                let is_last = epoch == epochs && idx + 1 == train.len();
+                let (loss, report) = if is_last {
+                    let watch = LayerWatch::new(&*self.model);
+                    let (watch, (loss, report)) = observe(watch, || self.step(&batch));
+                    layers = watch.rows(report.as_ref());
+                    (loss, report)
+                } else {
+                    self.step(&batch)
+                };
+                let Some(report) = report else {
+                    return Err(TrainError::Diverged { loss, step: self.steps + 1, epoch });
+                };
+                self.steps += 1;
+                let count = batch.targets.elements();
+                loss_sum += loss * count as f64;
+                examples += count;
+                let record = StepRecord {
+                    step: self.steps,
+                    epoch,
+                    loss,
+                    learning_rate: report.learning_rate,
+                    gradient_norm: report.gradient_norm,
+                };
+                listener.step(&record, train.len() as u64)?;
+            }
+            let Evaluation { loss: test_loss, accuracy: test_accuracy } = evaluate(&*self.model, test);
+            let record = EpochRecord { epoch, train_loss: loss_sum / examples as f64, test_loss, test_accuracy };
+            listener.epoch(&record)?;
+            records.push(record);
+        }
+        Ok(Summary { steps: self.steps, epochs: records, layers })
+    }
+
+    /// Loss and update of one batch; no update if the loss is no finite number.
+    fn step(&mut self, batch: &Batch) -> (f64, Option<StepReport>) {
+        let loss = self.model.forward(&batch.inputs).cross_entropy(&batch.targets);
+        let value = loss.item();
+        if !value.is_finite() {
+            return (value, None);
+        }
+        let grads = loss.backward();
+        (value, Some(self.optimizer.step(&mut *self.model, &grads)))
+    }
+}

@@ -1,0 +1,97 @@
+//! Weights as safetensors files, whose names are the parameter paths: readable from Python as they are.
+//!
+//! A file holds every tensor of the model, trainable or not. Loading is all or nothing: names, shapes and element types must
+//! agree exactly, and the model is touched only when all of them do.
+
+use crate::atomic;
+use crate::error::TrainError;
+use backflow_tensor::{DType, Module, Path as TensorPath, Tensor};
+use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// Writes all tensors of `model` to `path`, whole or not at all.
+///
+/// # Errors
+/// If the file cannot be written; an earlier file of that name is then still there.
+pub fn save(model: &(impl Module + ?Sized), path: &Path) -> Result<(), TrainError> {
+    let failed = |source| TrainError::Write { path: path.to_owned(), source };
+    let mut tensors = Vec::new();
+    for (name, tensor) in model.state() {
+        tensors.push((name, safetensors_dtype(tensor.dtype()), tensor.shape().to_vec(), to_bytes(&tensor)));
+    }
+    let views = tensors.iter().map(|(name, dtype, shape, bytes)| {
+        let view = TensorView::new(*dtype, shape.clone(), bytes).expect("as many bytes as the shape asks for");
+        (name.as_str(), view)
+    });
+    let file = safetensors::serialize(views, None).map_err(|error| failed(std::io::Error::other(error)))?;
+    atomic::write(path, &file).map_err(failed)
+}
+
+/// Replaces all tensors of `model` by those of the file at `path`. Parameters stay trainable, constants stay constant.
+///
+/// # Errors
+/// If the file cannot be read, is damaged, or belongs to another model; the model is then unchanged.
+pub fn load(model: &mut (impl Module + ?Sized), path: &Path) -> Result<(), TrainError> {
+    let bytes = std::fs::read(path).map_err(|source| TrainError::Read { path: path.to_owned(), source })?;
+    let invalid = |reason: String| TrainError::Weights { path: path.to_owned(), reason };
+    let file = SafeTensors::deserialize(&bytes).map_err(|error| invalid(error.to_string()))?;
+    let other_model = |reason: String| TrainError::OtherModel { path: path.to_owned(), reason };
+
+    // Shapes are compared before any tensor is made of them, so that a lying file cannot ask for more than the model has.
+    let views: BTreeMap<String, TensorView<'_>> = file.tensors().into_iter().collect();
+    let state = model.state();
+    let mut replacements = Vec::with_capacity(state.len());
+    for (name, tensor) in &state {
+        let Some(view) = views.get(name) else {
+            return Err(other_model(format!("{name} is missing")));
+        };
+        if view.shape() != &*tensor.shape() || view.dtype() != safetensors_dtype(tensor.dtype()) {
+            let found = format!("{:?} {:?}", view.shape(), view.dtype());
+            return Err(other_model(format!("{name} is {found}, the model's is {} {}", tensor.shape(), tensor.dtype())));
+        }
+        replacements.push(from_bytes(tensor, view.data()));
+    }
+    if let Some(name) = views.keys().find(|name| !state.iter().any(|(own, _)| own == *name)) {
+        return Err(other_model(format!("the model has no {name}")));
+    }
+    let mut replacements = replacements.into_iter();
+    model.visit_mut(&mut TensorPath::root(), &mut |_, tensor| {
+        if let Some(new) = replacements.next() {
+            *tensor = if tensor.is_leaf() { new.requires_grad() } else { new };
+        }
+    });
+    Ok(())
+}
+
+fn safetensors_dtype(dtype: DType) -> Dtype {
+    match dtype {
+        DType::F32 => Dtype::F32,
+        DType::F64 => Dtype::F64,
+        DType::I64 => Dtype::I64,
+        DType::Bool => Dtype::BOOL,
+    }
+}
+
+fn to_bytes(tensor: &Tensor) -> Vec<u8> {
+    match tensor.dtype() {
+        DType::F32 => tensor.to_vec::<f32>().iter().flat_map(|x| x.to_le_bytes()).collect(),
+        DType::F64 => tensor.to_vec::<f64>().iter().flat_map(|x| x.to_le_bytes()).collect(),
+        DType::I64 => tensor.to_vec::<i64>().iter().flat_map(|x| x.to_le_bytes()).collect(),
+        DType::Bool => tensor.to_vec::<bool>().iter().map(|&x| u8::from(x)).collect(),
+    }
+}
+
+/// A tensor like `model` with the elements of `bytes`, whose length safetensors has checked.
+fn from_bytes(model: &Tensor, bytes: &[u8]) -> Tensor {
+    fn elements<T, const N: usize>(bytes: &[u8], convert: impl Fn([u8; N]) -> T) -> Vec<T> {
+        bytes.as_chunks().0.iter().map(|&chunk| convert(chunk)).collect()
+    }
+    let shape = model.shape();
+    match model.dtype() {
+        DType::F32 => Tensor::from_vec(elements(bytes, f32::from_le_bytes), shape),
+        DType::F64 => Tensor::from_vec(elements(bytes, f64::from_le_bytes), shape),
+        DType::I64 => Tensor::from_vec(elements(bytes, i64::from_le_bytes), shape),
+        DType::Bool => Tensor::from_vec(bytes.iter().map(|&byte| byte != 0).collect(), shape),
+    }
+}

@@ -1,0 +1,75 @@
+//! How the program fails: one line on standard error, and an exit code.
+
+use backflow_data::DataError;
+use backflow_train::TrainError;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use std::process::ExitCode;
+
+/// Why the program stops early.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// The command line is wrong: exit code 2.
+    Usage(String),
+    /// Something outside is wrong, a file or the training: exit code 1.
+    Run(String),
+}
+
+impl Failure {
+    /// Prints the line and gives the exit code.
+    pub(crate) fn report(&self) -> ExitCode {
+        let (message, code) = match self {
+            Self::Usage(message) => (message, 2),
+            Self::Run(message) => (message, 1),
+        };
+        eprintln!("backflow: {}", one_line(message));
+        ExitCode::from(code)
+    }
+}
+
+/// The message with line breaks, which only a file name or an argument can bring in, made visible.
+fn one_line(message: &str) -> String {
+    message.replace('\n', "\\n").replace('\r', "\\r")
+}
+
+impl From<DataError> for Failure {
+    fn from(error: DataError) -> Self {
+        Self::Run(error.to_string())
+    }
+}
+
+impl From<TrainError> for Failure {
+    fn from(error: TrainError) -> Self {
+        Self::Run(error.to_string())
+    }
+}
+
+/// Clap's errors run over several lines; what they know is put into one.
+impl From<clap::Error> for Failure {
+    fn from(error: clap::Error) -> Self {
+        let text = |kind| match error.get(kind) {
+            Some(ContextValue::String(text)) => Some(text.clone()),
+            Some(ContextValue::Strings(texts)) => Some(texts.join(", ")),
+            _ => None,
+        };
+        let rendered = error.to_string();
+        let first_line = rendered.lines().next().unwrap_or_default();
+        let mut message = first_line.strip_prefix("error: ").unwrap_or(first_line).to_owned();
+        match error.kind() {
+            ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand | ErrorKind::MissingSubcommand => {
+                message = "no command given; try: backflow train".to_owned();
+            }
+            ErrorKind::InvalidValue => {
+                if let Some(values) = text(ContextKind::ValidValue).filter(|values| !values.is_empty()) {
+                    message = format!("{message}; expected one of: {values}");
+                }
+            }
+            _ => {}
+        }
+        if let Some(suggestion) = text(ContextKind::SuggestedArg).or_else(|| text(ContextKind::SuggestedSubcommand)) {
+            message = format!("{message}; did you mean {suggestion}?");
+        } else if error.kind() == ErrorKind::UnknownArgument {
+            message = format!("{message}; see backflow train --help");
+        }
+        Self::Usage(message)
+    }
+}

@@ -1,0 +1,43 @@
+//! How numbers look in tables: as many digits as carry meaning, in columns that line up.
+
+/// Thousands separated: 101770 as `101,770`.
+pub(crate) fn grouped(n: usize) -> String {
+    let digits = n.to_string();
+    let mut text = String::new();
+    for (idx, digit) in digits.chars().enumerate() {
+        if idx > 0 && (digits.len() - idx) % 3 == 0 {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// Four significant digits, in plain notation near 1 and with an exponent elsewhere; `-` for what was not measured.
+pub(crate) fn short(x: Option<f64>) -> String {
+    match x {
+        None => "-".to_owned(),
+        Some(x) if x == 0.0 || (1e-3..1e4).contains(&x.abs()) => format!("{x:.4}"),
+        Some(x) => format!("{x:.2e}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{grouped, short};
+
+    #[test]
+    fn numbers_read_well() {
+        assert_eq!(["0", "999", "1,000", "101,770", "60,000,000"], [0, 999, 1000, 101_770, 60_000_000].map(grouped)[..]);
+        assert_eq!(["-", "0.0000", "0.1235", "-1.5000", "3.20e-7", "1.00e10", "NaN"], [
+            None,
+            Some(0.0),
+            Some(0.123_456),
+            Some(-1.5),
+            Some(3.2e-7),
+            Some(1e10),
+            Some(f64::NAN)
+        ]
+        .map(short)[..]);
+    }
+}

@@ -1,0 +1,50 @@
+//! The program `backflow`: experiments with gradient flow from the command line.
+//!
+//! It parses, calls the library, and prints. Whatever it can do, a program of three crates can do too. Bad input ends with
+//! one line on standard error that says what, where and what to do, and with exit code 2 if the command line is wrong or 1
+//! if something else is.
+#![forbid(unsafe_code)]
+#![allow(clippy::print_stderr, reason = "this is the program: errors go to standard error")]
+
+mod failure;
+mod figures;
+mod options;
+mod terminal;
+mod train;
+
+use clap::{Parser, Subcommand};
+use failure::Failure;
+use std::process::ExitCode;
+
+/// Backflow: trains small networks and shows how gradients flow back through them.
+#[derive(Debug, Parser)]
+#[command(name = "backflow", version, disable_help_subcommand = true, args_override_self = true)]
+struct Program {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Train a multi-layer perceptron on digits and show what flowed through its layers.
+    Train(train::TrainOptions),
+}
+
+fn main() -> ExitCode {
+    let program = match Program::try_parse() {
+        Ok(program) => program,
+        Err(error) if !error.use_stderr() => {
+            // Help and version are answers, not errors.
+            let _ = error.print();
+            return ExitCode::SUCCESS;
+        }
+        Err(error) => return Failure::from(error).report(),
+    };
+    let outcome = match program.command {
+        Command::Train(options) => train::run(&options),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}

@@ -1,0 +1,76 @@
+//! How the values of options are read: each from its text to its type, with a message that says what was expected.
+
+use backflow_nn::{Activation, Init};
+use backflow_tensor::DType;
+
+/// The sizes of a network's layers, inputs first: at least two, none of them 0.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct LayerSizes(pub(crate) Vec<usize>);
+
+/// No layer of a model that fits this program is wider.
+const WIDEST_LAYER: usize = 1 << 20;
+
+pub(crate) fn layer_sizes(text: &str) -> Result<LayerSizes, String> {
+    let size = |part: &str| match part.trim().parse() {
+        Ok(size @ 1..=WIDEST_LAYER) => Ok(size),
+        _ => Err(format!("'{part}' is no layer size; write sizes from 1 to {WIDEST_LAYER}, like 784,128,10")),
+    };
+    let sizes: Vec<usize> = text.split(',').map(size).collect::<Result<_, _>>()?;
+    if sizes.len() < 2 {
+        return Err("needs at least two sizes, inputs and outputs, like 784,10".to_owned());
+    }
+    Ok(LayerSizes(sizes))
+}
+
+pub(crate) fn activation(text: &str) -> Result<Activation, String> {
+    text.parse().map_err(|error: <Activation as std::str::FromStr>::Err| error.to_string())
+}
+
+pub(crate) fn init(text: &str) -> Result<Init, String> {
+    text.parse().map_err(|error: <Init as std::str::FromStr>::Err| error.to_string())
+}
+
+pub(crate) fn dtype(text: &str) -> Result<DType, String> {
+    match text {
+        "f32" => Ok(DType::F32),
+        "f64" => Ok(DType::F64),
+        _ => Err("expected f32 or f64".to_owned()),
+    }
+}
+
+pub(crate) fn positive(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(value) if value > 0.0 && f64::is_finite(value) => Ok(value),
+        _ => Err("expected a positive number".to_owned()),
+    }
+}
+
+pub(crate) fn at_least_one<N: TryFrom<u64>>(text: &str) -> Result<N, String> {
+    let value = text.parse().ok().filter(|&value: &u64| value >= 1);
+    value.and_then(|value| value.try_into().ok()).ok_or_else(|| "expected a whole number from 1 up".to_owned())
+}
+
+pub(crate) fn seed(text: &str) -> Result<u64, String> {
+    text.parse().map_err(|_| "expected a whole number from 0 up".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn layer_sizes_are_at_least_two_and_none_is_zero() {
+        assert_eq!(layer_sizes("784, 128,10").unwrap().0, [784, 128, 10]);
+        for wrong in ["", "784", "784,0,10", "784,-1", "784,,10", "a,b", "784;10", "784,99999999999"] {
+            assert!(layer_sizes(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn rates_and_norms_are_positive_and_finite() {
+        assert_eq!(positive("1e-3"), Ok(1e-3));
+        for wrong in ["0", "-0.1", "nan", "inf", "", "1,5"] {
+            assert!(positive(wrong).is_err(), "{wrong}");
+        }
+    }
+}

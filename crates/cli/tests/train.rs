@@ -1,0 +1,192 @@
+//! `backflow train` as a person or a script meets it: what it prints, what it leaves behind, how it fails.
+
+#![allow(clippy::disallowed_methods, reason = "tests put files where the program must find them")]
+
+use serde_json::Value;
+use std::path::Path;
+use std::process::{Command, Output};
+
+fn backflow(arguments: &[&str], folder: &Path) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_backflow")).args(arguments).current_dir(folder).output().unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+/// Runs with `--json` and two epochs of a small network.
+fn quick(extra: &[&str], folder: &Path) -> Value {
+    let arguments = [&["train", "--json", "--layers", "784,32,10", "--epochs", "2"], extra].concat();
+    let output = backflow(&arguments, folder);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert_eq!(text(&output.stderr), "", "{arguments:?}");
+    serde_json::from_slice(&output.stdout).expect("standard output is one JSON object and nothing else")
+}
+
+#[test]
+fn defaults_learn_the_embedded_digits_and_leave_a_run_behind() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = backflow(&["train"], folder.path());
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert_eq!(text(&output.stderr), "", "no bar where there is no terminal");
+    let printed = text(&output.stdout);
+    for part in ["epoch  train loss  test loss  test accuracy", "layers.0 ", "layers.1 ", "delta rms", "|dW|/|W|"] {
+        assert!(printed.contains(part), "{part} in:\n{printed}");
+    }
+
+    let run = folder.path().join("runs/embedded-784-128-10-relu-adam-seed0");
+    let read = |name: &str| std::fs::read_to_string(run.join(name)).unwrap();
+    let config: Value = serde_json::from_str(&read("config.json")).unwrap();
+    assert_eq!(config["optimizer"], "adam");
+    let summary: Value = serde_json::from_str(&read("summary.json")).unwrap();
+    assert!(summary["test_accuracy"].as_f64().unwrap() >= 0.93, "{summary}");
+    let metrics: Vec<Value> = read("metrics.jsonl").lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(metrics.len() as u64, summary["steps"].as_u64().unwrap());
+    assert_eq!(metrics.last().unwrap()["step"], summary["steps"]);
+    assert!(metrics.iter().all(|step| step["loss"].is_number() && step["gradient_norm"].is_number()));
+
+    // Another run of the same name gets a folder of its own.
+    assert!(backflow(&["train", "--epochs", "1"], folder.path()).status.success());
+    assert!(folder.path().join("runs/embedded-784-128-10-relu-adam-seed0-2/model.safetensors").exists());
+}
+
+#[test]
+fn json_has_the_promised_keys_and_the_files_agree_with_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("run");
+    let result = quick(&["--out", out.to_str().unwrap()], folder.path());
+    assert_eq!(result["params"], 784 * 32 + 32 + 32 * 10 + 10);
+    assert_eq!((result["steps"].as_u64(), result["epochs"].as_u64()), (Some(250), Some(2)));
+    for key in ["train_loss", "test_loss", "test_accuracy", "seconds"] {
+        assert!(result[key].is_number(), "{key} in {result}");
+    }
+    let rows = result["layers"].as_array().unwrap();
+    assert_eq!(rows.iter().map(|row| &row["layer"]).collect::<Vec<_>>(), ["layers.0", "layers.1"]);
+    for key in ["activation_mean", "activation_std", "delta_rms", "weight_gradient_rms", "update_ratio"] {
+        assert!(rows.iter().all(|row| row[key].is_number()), "{key} in {rows:?}");
+    }
+    // Relu leaves nothing below zero, and the last layer has no activation function.
+    assert!(rows[0]["activation_mean"].as_f64().unwrap() > 0.0);
+
+    let weights = std::fs::read(out.join("model.safetensors")).unwrap();
+    let header_length = u64::from_le_bytes(weights[..8].try_into().unwrap()) as usize;
+    let header: Value = serde_json::from_slice(&weights[8..8 + header_length]).unwrap();
+    let names: Vec<&String> = header.as_object().unwrap().keys().collect();
+    assert_eq!(names, ["layers.0.bias", "layers.0.weight", "layers.1.bias", "layers.1.weight"]);
+    assert_eq!(header["layers.0.weight"]["shape"], serde_json::json!([32, 784]));
+    assert_eq!(std::fs::read_dir(&out).unwrap().count(), 4, "no temporary file stays");
+}
+
+#[test]
+fn the_same_seed_gives_the_same_bits_on_any_number_of_threads() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = |number: &str, extra: &[&str]| {
+        let out = folder.path().join(number);
+        let fixed = ["--layers", "784,256,10", "--batch-size", "128", "--clip-norm", "1", "--schedule", "cosine"];
+        let result = quick(&[&fixed, extra, &["--out", out.to_str().unwrap()]].concat(), folder.path());
+        (result["train_loss"].as_f64().unwrap().to_bits(), std::fs::read(out.join("model.safetensors")).unwrap())
+    };
+    // The last `--layers` wins over that of `quick`, so that products are large enough for two threads to share them.
+    let one = run("1", &["--threads", "1"]);
+    assert!(one == run("again", &["--threads", "1"]), "twice on one thread");
+    assert!(one == run("2", &["--threads", "2"]), "on two threads");
+    assert!(one == run("4", &["--threads", "4"]), "on four threads");
+    assert!(one != run("other", &["--threads", "1", "--seed", "1"]), "another seed must give other weights");
+}
+
+#[test]
+fn every_choice_of_every_option_trains() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("run");
+    let choices = [
+        ("--activation", &["relu", "sigmoid", "tanh", "gelu", "silu", "elu", "selu", "softplus", "leaky-relu:0.1"][..]),
+        ("--init", &["xavier-uniform", "xavier-normal", "he-uniform", "he-normal", "lecun-normal", "orthogonal"]),
+        ("--optimizer", &["sgd:momentum=0.9,nesterov=true,lr=0.05", "adagrad", "rmsprop:lr=1e-3", "adam", "adamw"]),
+        ("--schedule", &["constant", "step:every=100,gamma=0.5", "cosine", "cosine:steps=200,warmup=20"]),
+        ("--dtype", &["f32", "f64"]),
+    ];
+    for (option, values) in choices {
+        for value in values {
+            let result = quick(&[option, value, "--epochs", "1", "--out", out.to_str().unwrap()], folder.path());
+            let loss = result["train_loss"].as_f64().unwrap();
+            assert!(loss < 2.3, "{option} {value}: {loss} is no better than guessing, ln 10 = 2.303");
+        }
+    }
+}
+
+#[test]
+fn bad_input_ends_with_one_line_and_an_exit_code() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("file"), "in the way").unwrap();
+    std::fs::create_dir(folder.path().join("empty")).unwrap();
+    let cases: [(&[&str], i32, &[&str]); 16] = [
+        (&["train", "--optimizer", "adamx"], 2, &["--optimizer", "adamx", "sgd, adagrad, rmsprop, adam, adamw"]),
+        (&["train", "--optimizer", "sgd:momentum=2"], 2, &["momentum=2", "[0, 1)"]),
+        (&["train", "--lr", "-1"], 2, &["'-1'", "--lr", "positive"]),
+        (&["train", "--lr", "NaN"], 2, &["--lr", "positive"]),
+        (&["train", "--layers", "100,10"], 2, &["784 pixels", "10 classes", "--layers 784,10"]),
+        (&["train", "--layers", "784,0,10"], 2, &["'0'", "784,128,10"]),
+        (&["train", "--activation", "step"], 2, &["step", "relu", "sigmoid"]),
+        (&["train", "--init", "he"], 2, &["he", "he-normal", "orthogonal"]),
+        (&["train", "--schedule", "cosin"], 2, &["cosin", "constant, step, cosine"]),
+        (&["train", "--clip-norm", "0"], 2, &["--clip-norm", "positive"]),
+        (&["train", "--batch-size", "-3"], 2, &["--batch-size", "from 1 up"]),
+        (&["train", "--epochs", "0"], 2, &["--epochs", "from 1 up"]),
+        (&["train", "--epoch", "3"], 2, &["--epoch", "--epochs"]),
+        (&["tran"], 2, &["tran", "train"]),
+        (&["train", "--data", "empty"], 1, &["empty", "train-images-idx3-ubyte"]),
+        (&["train", "--out", "file/run"], 1, &["file/run", "cannot be written"]),
+    ];
+    for (arguments, code, parts) in cases {
+        let output = backflow(arguments, folder.path());
+        let message = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {message}");
+        assert_eq!(message.trim_end().lines().count(), 1, "{arguments:?}: {message}");
+        assert_eq!(text(&output.stdout), "", "{arguments:?}");
+        for part in parts {
+            assert!(message.contains(part), "{arguments:?}: {part} in {message}");
+        }
+    }
+    assert!(!folder.path().join("runs").exists(), "nothing is left of a run that never began");
+}
+
+#[test]
+fn damaged_data_is_refused_before_anything_is_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let images: Vec<u8> = [&[0, 0, 8, 3, 0, 0, 0, 2, 0, 0, 0, 2, 0, 0, 0, 2][..], &[7; 8]].concat();
+    let labels = [0, 0, 8, 1, 0, 0, 0, 2, 3, 4];
+    let names = ["train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"];
+    let damages: [(&str, Vec<u8>, &str); 4] = [
+        (names[0], images[..images.len() - 1].to_vec(), names[0]),
+        (names[0], [&[0, 0, 8, 3, 255, 255, 255, 255, 0, 0, 0, 28, 0, 0, 0, 28][..], &[0; 8]].concat(), names[0]),
+        (names[1], vec![0, 0, 8, 1, 0, 0, 0, 2, 3, 10], "expected 0 to 9"),
+        (names[3], vec![0, 0, 8, 1, 0, 0, 0, 1, 3], "1 labels"),
+    ];
+    for (name, bytes, part) in damages {
+        for (name, bytes) in names.iter().zip([&images[..], &labels, &images, &labels]) {
+            std::fs::write(folder.path().join(name), bytes).unwrap();
+        }
+        std::fs::write(folder.path().join(name), bytes).unwrap();
+        let output = backflow(&["train", "--data", "."], folder.path());
+        let message = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{message}");
+        assert_eq!(message.trim_end().lines().count(), 1, "{message}");
+        assert!(message.contains(part), "{part} in {message}");
+        assert!(!folder.path().join("runs").exists());
+    }
+}
+
+#[test]
+fn a_run_that_diverges_says_so_and_leaves_no_weights() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("run");
+    // Weights of an earlier run must not stand beside the log of this one.
+    quick(&["--out", out.to_str().unwrap()], folder.path());
+    let output = backflow(&["train", "--optimizer", "sgd", "--lr", "1e9", "--out", "run"], folder.path());
+    let message = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{message}");
+    assert!(message.contains("diverged") && message.contains("learning rate"), "{message}");
+    let mut left: Vec<_> = std::fs::read_dir(&out).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    left.sort();
+    assert_eq!(left, ["config.json", "metrics.jsonl"]);
+}

@@ -1,0 +1,68 @@
+//! Backflow: a small deep-learning framework that shows you how gradients flow back.
+//!
+//! This crate hands on the others under one name; there is nothing else in it.
+//!
+//! ```
+//! use backflow::prelude::*;
+//!
+//! #[derive(Module)]
+//! struct Mlp {
+//!     hidden: Vec<Linear>,
+//!     out: Linear,
+//! }
+//!
+//! impl Mlp {
+//!     fn forward(&self, x: &Tensor) -> Tensor {
+//!         let h = self.hidden.iter().fold(x.clone(), |h, layer| layer.forward(&h).sigmoid());
+//!         self.out.forward(&h)
+//!     }
+//! }
+//!
+//! let mut rng = Rng::seed_from_u64(7);
+//! let hidden = vec![Linear::new(784, 64, &mut rng), Linear::new(64, 64, &mut rng)];
+//! let mut model = Mlp { hidden, out: Linear::new(64, 10, &mut rng) };
+//! let mut optimizer = Optimizer::new(Adam::new(1e-3)).clip_norm(1.0).schedule(Cosine::new(100));
+//!
+//! let loader = Loader::new(&Mnist::embedded().train, 64).shuffle(7);
+//! for batch in loader.epoch(0) {
+//!     let loss = model.forward(&batch.inputs).cross_entropy(&batch.targets);
+//!     let grads = loss.backward(); // a value, not a side effect
+//!     let step = optimizer.step(&mut model, &grads); // a report: norms, update/weight ratios, learning rate
+//!     # assert!(step.gradient_norm > 0.0);
+//!     # break;
+//! }
+//! ```
+//!
+//! | room | what is in it |
+//! |---|---|
+//! | [`tensor`] | tensors, the graph, gradients of any order, gradient checks |
+//! | [`nn`] | layers, initialisers, losses |
+//! | [`optim`] | optimizers, schedules, clipping |
+//! | [`data`] | file formats, data sets, loaders |
+//! | [`train`] | the trainer, metrics, weights on disk |
+#![forbid(unsafe_code)]
+
+pub use backflow_data as data;
+pub use backflow_nn as nn;
+pub use backflow_optim as optim;
+pub use backflow_tensor as tensor;
+pub use backflow_train as train;
+
+// What `#[derive(Module)]` writes its code against.
+pub use backflow_nn::Module;
+pub use backflow_tensor::{Path, Tensor, Visitor};
+
+/// What most programs need, in one line.
+pub mod prelude {
+    pub use backflow_data::{Batch, Dataset, Loader, Mnist};
+    pub use backflow_nn::{Activation, Init, Layer, Linear, Mlp, Module, Sequential};
+    pub use backflow_nn::loss::{binary_cross_entropy_with_logits, mse_loss};
+    pub use backflow_optim::{Adam, Cosine, Optimizer, Sgd};
+    pub use backflow_tensor::{DType, Gradients, Rng, Tensor, grad, hvp, keep, no_grad};
+    pub use backflow_train::{Trainer, count_correct, evaluate};
+}
+
+/// The README's programs, run as tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+pub struct ReadmeDoctests;

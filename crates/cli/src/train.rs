@@ -17,8 +17,8 @@ use std::time::Instant;
 /// Streams of random numbers split from the seed, one per purpose.
 const INIT_STREAM: u64 = 0;
 
-/// The hidden layer of the default network.
-const DEFAULT_HIDDEN: usize = 128;
+/// The hidden layers of the default network.
+const DEFAULT_HIDDEN: [usize; 2] = [256, 128];
 
 /// How many examples are evaluated at once: enough for the matrix product to be efficient, small enough for the cache.
 const TEST_BATCH: usize = 500;
@@ -29,7 +29,7 @@ pub(crate) struct TrainOptions {
     #[arg(long, default_value = "embedded", value_name = "embedded|DIR")]
     data: PathBuf,
 
-    /// Layer sizes, from pixels to classes [default: one hidden layer of 128].
+    /// Layer sizes, from pixels to classes [default: hidden layers of 256 and 128].
     #[arg(long, value_parser = options::layer_sizes, value_name = "N,N,…")]
     layers: Option<LayerSizes>,
 
@@ -49,8 +49,9 @@ pub(crate) struct TrainOptions {
     #[arg(long, value_parser = options::positive, allow_hyphen_values = true, value_name = "RATE")]
     lr: Option<f64>,
 
-    /// How the learning rate changes: `constant`, `step:every=1000,gamma=0.5`, `cosine`, …
-    #[arg(long, default_value = "constant", value_name = "NAME[:KEY=VALUE,…]")]
+    /// How the learning rate changes: `constant`, `step:every=1000,gamma=0.5`, `cosine` (to 0 over the run), …
+    // Not `constant`, the library's default: a run should end with what it has learned, not with the noise of its last steps.
+    #[arg(long, default_value = "cosine", value_name = "NAME[:KEY=VALUE,…]")]
     schedule: String,
 
     /// Scale gradients down whose norm, over all parameters, is above this.
@@ -212,7 +213,7 @@ fn is_embedded(data: &Path) -> bool {
 fn sizes_for(asked: Option<&LayerSizes>, digits: &Mnist) -> Result<Vec<usize>, Failure> {
     let (pixels, classes) = (digits.train.features(), digits.train.classes());
     let Some(LayerSizes(sizes)) = asked else {
-        return Ok(vec![pixels, DEFAULT_HIDDEN, classes]);
+        return Ok([&[pixels], &DEFAULT_HIDDEN[..], &[classes]].concat());
     };
     if sizes.first() != Some(&pixels) || sizes.last() != Some(&classes) {
         let inner: Vec<String> = sizes[1..sizes.len() - 1].iter().map(|size| format!("{size},")).collect();

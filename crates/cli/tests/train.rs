@@ -30,11 +30,11 @@ fn defaults_learn_the_embedded_digits_and_leave_a_run_behind() {
     assert!(output.status.success(), "{}", text(&output.stderr));
     assert_eq!(text(&output.stderr), "", "no bar where there is no terminal");
     let printed = text(&output.stdout);
-    for part in ["epoch  train loss  test loss  test accuracy", "layers.0 ", "layers.1 ", "delta rms", "|dW|/|W|"] {
+    for part in ["epoch  train loss  test loss  test accuracy", "layers.0 ", "layers.1 ", "layers.2 ", "delta rms", "|dW|/|W|"] {
         assert!(printed.contains(part), "{part} in:\n{printed}");
     }
 
-    let run = folder.path().join("runs/embedded-784-128-10-relu-adam-seed0");
+    let run = folder.path().join("runs/embedded-784-256-128-10-relu-adam-seed0");
     let read = |name: &str| std::fs::read_to_string(run.join(name)).unwrap();
     let config: Value = serde_json::from_str(&read("config.json")).unwrap();
     assert_eq!(config["optimizer"], "adam");
@@ -47,7 +47,7 @@ fn defaults_learn_the_embedded_digits_and_leave_a_run_behind() {
 
     // Another run of the same name gets a folder of its own.
     assert!(backflow(&["train", "--epochs", "1"], folder.path()).status.success());
-    assert!(folder.path().join("runs/embedded-784-128-10-relu-adam-seed0-2/model.safetensors").exists());
+    assert!(folder.path().join("runs/embedded-784-256-128-10-relu-adam-seed0-2/model.safetensors").exists());
 }
 
 #[test]

@@ -40,6 +40,7 @@ fn with_threads<R: PartialEq + Send>(what: &str, run: impl Fn() -> R + Sync) {
     let _turn = ISA.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
     let on = |threads| rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(&run);
     let one = on(1);
+    assert!(run() == one, "{what}: a thread outside the pool differs from one inside");
     assert!(on(2) == one, "{what}: two threads differ from one");
     assert!(on(4) == one, "{what}: four threads differ from one");
 }

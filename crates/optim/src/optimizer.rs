@@ -88,7 +88,8 @@ impl Optimizer {
     }
 
     fn from_box(rule: Box<dyn AnyRule>) -> Self {
-        let state = State { rule: rule.name(), version: rule.version(), steps: 0, parameters: BTreeMap::new() };
+        let (name, version) = (rule.name(), rule.version());
+        let state = State { rule: name, version, steps: 0, parameters: BTreeMap::new() };
         Self { rule, schedule: Box::new(Constant), clip_norm: None, state }
     }
 
@@ -193,7 +194,8 @@ impl Optimizer {
         model.visit(&mut Path::root(), &mut survey);
         let Survey { found, unfit, .. } = survey;
         if found.is_empty() {
-            misuse("step", "the model has no trainable parameter", &[], "requires_grad() makes a tensor trainable");
+            let hint = "requires_grad() makes a tensor trainable";
+            misuse("step", "the model has no trainable parameter", &[], hint);
         }
         if found.iter().any(Option::is_none) {
             missing_gradients(model, &found);
@@ -206,7 +208,8 @@ impl Optimizer {
                 ("state", format!("{} {}", state.shape, state.dtype)),
                 ("now", format!("{} {}", w.shape(), w.dtype())),
             ];
-            misuse("step", "a parameter no longer fits its state", &rows, "a changed model needs a new optimizer");
+            let hint = "a changed model needs a new optimizer";
+            misuse("step", "a parameter no longer fits its state", &rows, hint);
         }
         let found: Vec<&Tensor> = found.into_iter().flatten().collect();
         if let Some((first, second)) = same_twice(&found) {
@@ -242,7 +245,8 @@ impl Visitor for Survey<'_, '_> {
 
 /// Two positions that hold one and the same gradient, so that one parameter was met twice.
 fn same_twice(found: &[&Tensor]) -> Option<(usize, usize)> {
-    let mut by_address: Vec<_> = found.iter().enumerate().map(|(idx, &g)| (std::ptr::from_ref(g), idx)).collect();
+    let mut by_address: Vec<_> =
+        found.iter().enumerate().map(|(idx, &g)| (std::ptr::from_ref(g), idx)).collect();
     by_address.sort_unstable();
     by_address.windows(2).find(|pair| pair[0].0 == pair[1].0).map(|pair| (pair[0].1, pair[1].1))
 }

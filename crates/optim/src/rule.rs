@@ -4,7 +4,7 @@
 //! Everything around it (clipping, weight decay, learning rate, statistics) is the pipeline's, in [`Elements::each`].
 
 use crate::hyperparameter::Hyperparameter;
-use backflow_kernels::{Float, map};
+use backflow_kernels::{Float, map, reduce};
 use backflow_tensor::{DType, FloatElement, Tensor, misuse};
 use std::fmt;
 
@@ -76,7 +76,7 @@ pub trait Rule: fmt::Debug + Send + Sync + 'static {
 pub enum WeightDecay {
     /// `g ← g + λ·w` before the rule sees `g`, as `weight_decay` does in PyTorch.
     L2(f64),
-    /// `w ← w − lr·λ·w` beside the rule's update, as in AdamW.
+    /// `w ← w − lr·λ·w` beside the rule's update, as in `AdamW`.
     Decoupled(f64),
 }
 
@@ -125,7 +125,7 @@ pub struct Totals {
     pub gradient: f64,
     /// Σ w², before the update.
     pub weight: f64,
-    /// Σ u², where u is what was subtracted from w.
+    /// Σ u², where u is what was subtracted from w. In `f32`, 0 below |u| = 1e-23 and infinite above 1e19.
     pub update: f64,
 }
 
@@ -162,7 +162,10 @@ impl<T: FloatElement> Elements<'_, T> {
     /// # Panics
     /// If the rule takes another number of buffers than it declares.
     #[track_caller]
-    pub fn each<const B: usize>(self, rule: impl Fn(T, T, [T; B]) -> (T, [T; B]) + Copy + Send + Sync) -> Totals {
+    pub fn each<const B: usize>(
+        self,
+        rule: impl Fn(T, T, [T; B]) -> (T, [T; B]) + Copy + Send + Sync,
+    ) -> Totals {
         let Self { w, g, buffers, surroundings } = self;
         let declared = buffers.len();
         let Ok(buffers) = <&mut [_; B]>::try_from(buffers) else {
@@ -175,17 +178,18 @@ impl<T: FloatElement> Elements<'_, T> {
         let [gradient, weight, update] = map::update(w, g, buffers, move |w, g, buffers| {
             let (u, buffers) = rule(w, clip_coefficient * g + l2 * w, buffers);
             let u = u + decay * w;
-            (w - u, buffers, [g, w, u].map(square))
+            (w - u, buffers, [g, w, u].map(|x| x * x))
         });
+        // Squares of vanishing and exploding f32 gradients leave the range of f32. Those of gradients are then summed again.
+        let in_range = SAFE_MEAN_SQUARE.contains(&(gradient / g.len() as f64));
+        let gradient = if in_range { gradient } else { reduce::sum_squares(g) };
         Totals { gradient, weight, update }
     }
 }
 
-/// In `f64`, so that the squares of vanishing and exploding `f32` numbers do not leave the range.
-#[inline(always)]
-fn square<T: Float>(x: T) -> f64 {
-    x.to_f64() * x.to_f64()
-}
+/// Where the mean of `f32` squares is to be trusted: what is lost of smaller squares (below 1e-38) does not count beside it,
+/// and no partial sum came near 3e38.
+const SAFE_MEAN_SQUARE: std::ops::Range<f64> = 1e-30..1e30;
 
 /// A rule behind a pointer, so that programs choose one by name.
 pub(crate) trait AnyRule: Rule {

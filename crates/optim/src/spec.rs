@@ -99,7 +99,11 @@ pub fn schedule_from_spec(spec: &str) -> Result<Warmup<Box<dyn Schedule>>, SpecE
     let (name, options) = split(spec);
     let info = SCHEDULES.iter().find(|info| info.name.eq_ignore_ascii_case(name));
     let known = || SCHEDULES.iter().map(|info| info.name).collect();
-    let info = info.ok_or_else(|| SpecError::UnknownName { kind: "schedule", name: name.to_owned(), known: known() })?;
+    let info = info.ok_or_else(|| SpecError::UnknownName {
+        kind: "schedule",
+        name: name.to_owned(),
+        known: known(),
+    })?;
     let mut schedule = (info.make)().warmup(0);
     assign(info.name, &options, schedule.hyperparameters())?;
     Ok(schedule)
@@ -110,7 +114,11 @@ pub(crate) fn rule(spec: &str, learning_rate: Option<f64>) -> Result<Box<dyn Any
     let (name, mut options) = split(spec);
     let info = RULES.iter().find(|info| info.name.eq_ignore_ascii_case(name));
     let known = || RULES.iter().map(|info| info.name).collect();
-    let info = info.ok_or_else(|| SpecError::UnknownName { kind: "optimizer", name: name.to_owned(), known: known() })?;
+    let info = info.ok_or_else(|| SpecError::UnknownName {
+        kind: "optimizer",
+        name: name.to_owned(),
+        known: known(),
+    })?;
     let separate = learning_rate.map(|lr| format!("lr={lr:?}"));
     options.extend(separate.as_deref());
     let mut rule = (info.make)();
@@ -129,7 +137,11 @@ fn split(spec: &str) -> (&str, Vec<&str>) {
     }
 }
 
-fn assign(name: &'static str, options: &[&str], mut settings: Vec<Hyperparameter<'_>>) -> Result<(), SpecError> {
+fn assign(
+    name: &'static str,
+    options: &[&str],
+    mut settings: Vec<Hyperparameter<'_>>,
+) -> Result<(), SpecError> {
     let mut given = Vec::new();
     for &option in options {
         let Some((key, value)) = option.split_once('=') else {
@@ -137,7 +149,10 @@ fn assign(name: &'static str, options: &[&str], mut settings: Vec<Hyperparameter
         };
         let (key, value) = (key.trim(), value.trim());
         let Some(idx) = settings.iter().position(|setting| setting.name() == key) else {
-            let known = settings.iter().map(|setting| format!("{} ({})", setting.name(), setting.expected())).collect();
+            let known = settings
+                .iter()
+                .map(|setting| format!("{} ({})", setting.name(), setting.expected()))
+                .collect();
             return Err(SpecError::UnknownOption { name, key: key.to_owned(), known });
         };
         let key = settings[idx].name();

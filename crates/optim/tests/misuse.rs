@@ -1,7 +1,8 @@
 //! Mistakes in the program: each panics before anything is changed, and says what, where and what to do.
 
 use backflow_optim::{
-    Adagrad, Adam, AdamW, Buffer, Elements, Hyperparameter, Optimizer, RULES, Rmsprop, Rule, Sgd, Step, Totals,
+    Adagrad, Adam, AdamW, Buffer, Elements, Hyperparameter, Optimizer, RULES, Rmsprop, Rule, Sgd, Step,
+    Totals,
 };
 use backflow_tensor::{FloatElement, Gradients, Module, Tensor};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -45,7 +46,10 @@ fn a_long_list_of_missing_gradients_is_cut() {
     let mut model: Vec<_> = (0..12).map(|_| Tensor::from(1.0).requires_grad()).collect();
     let gradients = (&model[0] * 1.0).backward();
     let message = message_of(|| _ = Optimizer::new(Sgd::new(0.1)).step(&mut model, &gradients));
-    assert!(message.starts_with("step: 11 of 12 trainable parameters have no gradient\n    missing  1 []\n"), "{message}");
+    assert!(
+        message.starts_with("step: 11 of 12 trainable parameters have no gradient\n    missing  1 []\n"),
+        "{message}"
+    );
     assert!(message.contains("\n    missing  8 []\n             and 3 more\n    hint"), "{message}");
 }
 
@@ -58,7 +62,9 @@ fn gradients_of_another_model_are_noticed() {
 }
 
 #[test]
-#[should_panic(expected = "step: the model has no trainable parameter\n    hint  requires_grad() makes a tensor trainable")]
+#[should_panic(
+    expected = "step: the model has no trainable parameter\n    hint  requires_grad() makes a tensor trainable"
+)]
 fn a_model_without_parameters_is_noticed() {
     let mut model = vec![Tensor::from(1.0)];
     let _ = Optimizer::new(Sgd::new(0.1)).step(&mut model, &Gradients::new());
@@ -75,8 +81,10 @@ fn a_parameter_under_two_paths_is_noticed() {
 }
 
 #[test]
-#[should_panic(expected = "step: a parameter no longer fits its state\n    parameter  1\n    state      [2] f64\n    \
-                           now        [3] f64\n    hint       a changed model needs a new optimizer")]
+#[should_panic(
+    expected = "step: a parameter no longer fits its state\n    parameter  1\n    state      [2] f64\n    \
+                           now        [3] f64\n    hint       a changed model needs a new optimizer"
+)]
 fn a_parameter_of_another_shape_is_noticed() {
     let mut optimizer = Optimizer::new(Sgd::new(0.1));
     let mut step = |second: Tensor| {
@@ -89,7 +97,9 @@ fn a_parameter_of_another_shape_is_noticed() {
 }
 
 #[test]
-#[should_panic(expected = "a parameter no longer fits its state\n    parameter  \n    state      [1] f64\n    now        [1] f32")]
+#[should_panic(
+    expected = "a parameter no longer fits its state\n    parameter  \n    state      [1] f64\n    now        [1] f32"
+)]
 fn a_parameter_of_another_type_is_noticed() {
     let mut optimizer = Optimizer::new(Sgd::new(0.1));
     let mut step = |mut w: Tensor| {
@@ -102,23 +112,65 @@ fn a_parameter_of_another_type_is_noticed() {
 
 #[test]
 fn settings_out_of_range_are_refused() {
-    let cases: Vec<(&str, Box<dyn FnOnce() -> Optimizer>)> = vec![
-        ("sgd: lr is out of range\n    lr        -0.1\n    expected  a number of at least 0\n    at crates/optim/tests/misuse.rs:", Box::new(|| Optimizer::new(Sgd::new(-0.1)))),
+    let cases: &[(&str, fn() -> Optimizer)] = &[
+        (
+            "sgd: lr is out of range\n    lr        -0.1\n    expected  a number of at least 0\n    at crates/optim/tests/misuse.rs:",
+            Box::new(|| Optimizer::new(Sgd::new(-0.1))),
+        ),
         ("sgd: lr is out of range\n    lr        NaN\n", Box::new(|| Optimizer::new(Sgd::new(f64::NAN)))),
-        ("sgd: lr is out of range\n    lr        inf\n", Box::new(|| Optimizer::new(Sgd::new(f64::INFINITY)))),
-        ("sgd: momentum is out of range\n    momentum  1\n    expected  a number in [0, 1)\n", Box::new(|| Optimizer::new(Sgd::new(0.1).momentum(1.0)))),
-        ("sgd: dampening is out of range\n    dampening  1.5\n    expected   a number in [0, 1]\n", Box::new(|| Optimizer::new(Sgd::new(0.1).momentum(0.9).dampening(1.5)))),
-        ("sgd: nesterov needs momentum above 0, and dampening 0\n    at ", Box::new(|| Optimizer::new(Sgd::new(0.1).nesterov(true)))),
-        ("sgd: nesterov needs momentum above 0, and dampening 0\n", Box::new(|| Optimizer::new(Sgd::new(0.1).nesterov(true).momentum(0.9).dampening(0.1)))),
-        ("adagrad: initial_accumulator_value is out of range\n", Box::new(|| Optimizer::new(Adagrad::new(0.1).initial_accumulator_value(-1.0)))),
-        ("adagrad: lr_decay is out of range\n", Box::new(|| Optimizer::new(Adagrad::new(0.1).lr_decay(-1.0)))),
+        (
+            "sgd: lr is out of range\n    lr        inf\n",
+            Box::new(|| Optimizer::new(Sgd::new(f64::INFINITY))),
+        ),
+        (
+            "sgd: momentum is out of range\n    momentum  1\n    expected  a number in [0, 1)\n",
+            Box::new(|| Optimizer::new(Sgd::new(0.1).momentum(1.0))),
+        ),
+        (
+            "sgd: dampening is out of range\n    dampening  1.5\n    expected   a number in [0, 1]\n",
+            Box::new(|| Optimizer::new(Sgd::new(0.1).momentum(0.9).dampening(1.5))),
+        ),
+        (
+            "sgd: nesterov needs momentum above 0, and dampening 0\n    at ",
+            Box::new(|| Optimizer::new(Sgd::new(0.1).nesterov(true))),
+        ),
+        (
+            "sgd: nesterov needs momentum above 0, and dampening 0\n",
+            Box::new(|| Optimizer::new(Sgd::new(0.1).nesterov(true).momentum(0.9).dampening(0.1))),
+        ),
+        (
+            "adagrad: initial_accumulator_value is out of range\n",
+            Box::new(|| Optimizer::new(Adagrad::new(0.1).initial_accumulator_value(-1.0))),
+        ),
+        (
+            "adagrad: lr_decay is out of range\n",
+            Box::new(|| Optimizer::new(Adagrad::new(0.1).lr_decay(-1.0))),
+        ),
         ("rmsprop: alpha is out of range\n", Box::new(|| Optimizer::new(Rmsprop::new(0.1).alpha(1.0)))),
-        ("adam: beta1 is out of range\n    beta1     -0.1\n", Box::new(|| Optimizer::new(Adam::new(0.1).betas(-0.1, 0.9)))),
-        ("adam: beta2 is out of range\n    beta2     1\n", Box::new(|| Optimizer::new(Adam::new(0.1).betas(0.9, 1.0)))),
-        ("adam: eps is out of range\n    eps       -1e-8\n", Box::new(|| Optimizer::new(Adam::new(0.1).eps(-1e-8)))),
-        ("adamw: weight_decay is out of range\n", Box::new(|| Optimizer::new(AdamW::new(0.1).weight_decay(f64::NAN)))),
-        ("clip_norm: max_norm is out of range\n    max_norm  0\n    expected  a number above 0\n    at crates/optim/tests/misuse.rs:", Box::new(|| Optimizer::new(Sgd::new(0.1)).clip_norm(0.0))),
-        ("clip_norm: max_norm is out of range\n    max_norm  NaN\n", Box::new(|| Optimizer::new(Sgd::new(0.1)).clip_norm(f64::NAN))),
+        (
+            "adam: beta1 is out of range\n    beta1     -0.1\n",
+            Box::new(|| Optimizer::new(Adam::new(0.1).betas(-0.1, 0.9))),
+        ),
+        (
+            "adam: beta2 is out of range\n    beta2     1\n",
+            Box::new(|| Optimizer::new(Adam::new(0.1).betas(0.9, 1.0))),
+        ),
+        (
+            "adam: eps is out of range\n    eps       -1e-8\n",
+            Box::new(|| Optimizer::new(Adam::new(0.1).eps(-1e-8))),
+        ),
+        (
+            "adamw: weight_decay is out of range\n",
+            Box::new(|| Optimizer::new(AdamW::new(0.1).weight_decay(f64::NAN))),
+        ),
+        (
+            "clip_norm: max_norm is out of range\n    max_norm  0\n    expected  a number above 0\n    at crates/optim/tests/misuse.rs:",
+            Box::new(|| Optimizer::new(Sgd::new(0.1)).clip_norm(0.0)),
+        ),
+        (
+            "clip_norm: max_norm is out of range\n    max_norm  NaN\n",
+            Box::new(|| Optimizer::new(Sgd::new(0.1)).clip_norm(f64::NAN)),
+        ),
     ];
     for (expected, build) in cases {
         let message = message_of(|| _ = build());
@@ -149,7 +201,9 @@ impl Rule for Confused {
 }
 
 #[test]
-#[should_panic(expected = "rule: an update takes other buffers than its rule declares\n    declared  1 buffers\n    taken     2 buffers")]
+#[should_panic(
+    expected = "rule: an update takes other buffers than its rule declares\n    declared  1 buffers\n    taken     2 buffers"
+)]
 fn a_rule_that_miscounts_is_noticed() {
     let mut w = Tensor::from(1.0).requires_grad();
     let gradients = (&w * 2.0).backward();

@@ -24,7 +24,10 @@ fn schedules_follow_pytorch() {
         for (step, expected) in rates.iter().enumerate() {
             let (got, expected) = (schedule.learning_rate(base, step as u64), expected.as_f64().unwrap());
             let error = (got - expected).abs();
-            assert!(error <= 1e-12 * expected.max(1e-3 * base), "{spec} at {step}: {got}, PyTorch has {expected}");
+            assert!(
+                error <= 1e-12 * expected.max(1e-3 * base),
+                "{spec} at {step}: {got}, PyTorch has {expected}"
+            );
         }
     }
 }
@@ -75,13 +78,17 @@ fn the_optimizer_follows_its_schedule() {
 }
 
 #[test]
-#[should_panic(expected = "cosine: steps is out of range\n    steps     0\n    expected  an integer of at least 1\n    at ")]
+#[should_panic(
+    expected = "cosine: steps is out of range\n    steps     0\n    expected  an integer of at least 1\n    at "
+)]
 fn a_cosine_of_no_steps_is_refused() {
     let _ = Optimizer::new(Sgd::new(0.1)).schedule(Cosine::new(0));
 }
 
 #[test]
-#[should_panic(expected = "step: gamma is out of range\n    gamma     NaN\n    expected  a number of at least 0")]
+#[should_panic(
+    expected = "step: gamma is out of range\n    gamma     NaN\n    expected  a number of at least 0"
+)]
 fn a_schedule_of_nan_is_refused() {
     let _ = Optimizer::new(Sgd::new(0.1)).schedule(StepDecay::new(10, f64::NAN).warmup(3));
 }

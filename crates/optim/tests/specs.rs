@@ -27,8 +27,14 @@ fn builders_and_specs_make_the_same_optimizers() {
         ("sgd:lr=0.1,weight_decay=0.2", Optimizer::new(Sgd::new(0.1).weight_decay(0.2))),
         ("adagrad", Optimizer::new(Adagrad::new(1e-2))),
         ("adagrad:lr=1,lr_decay=0.5", Optimizer::new(Adagrad::new(1.0).lr_decay(0.5))),
-        ("adagrad:lr=1,initial_accumulator_value=2", Optimizer::new(Adagrad::new(1.0).initial_accumulator_value(2.0))),
-        ("adagrad:lr=1,eps=0.1,weight_decay=0.1", Optimizer::new(Adagrad::new(1.0).eps(0.1).weight_decay(0.1))),
+        (
+            "adagrad:lr=1,initial_accumulator_value=2",
+            Optimizer::new(Adagrad::new(1.0).initial_accumulator_value(2.0)),
+        ),
+        (
+            "adagrad:lr=1,eps=0.1,weight_decay=0.1",
+            Optimizer::new(Adagrad::new(1.0).eps(0.1).weight_decay(0.1)),
+        ),
         ("rmsprop", Optimizer::new(Rmsprop::new(1e-2))),
         ("rmsprop:lr=0.1,alpha=0.5,eps=0.1", Optimizer::new(Rmsprop::new(0.1).alpha(0.5).eps(0.1))),
         ("rmsprop:centered=true", Optimizer::new(Rmsprop::new(1e-2).centered(true))),
@@ -57,8 +63,14 @@ fn builders_and_specs_make_the_same_optimizers() {
 fn the_learning_rate_can_be_given_beside_the_spec() {
     let with = |lr| Optimizer::from_spec("adam:beta1=0.5", Some(lr));
     assert_eq!(with(0.25).unwrap().learning_rate(), 0.25);
-    assert_eq!(with(-1.0).unwrap_err().to_string(), "adam: lr=-1.0 is not possible; expected a number of at least 0");
-    assert_eq!(with(f64::NAN).unwrap_err().to_string(), "adam: lr=NaN is not possible; expected a number of at least 0");
+    assert_eq!(
+        with(-1.0).unwrap_err().to_string(),
+        "adam: lr=-1.0 is not possible; expected a number of at least 0"
+    );
+    assert_eq!(
+        with(f64::NAN).unwrap_err().to_string(),
+        "adam: lr=NaN is not possible; expected a number of at least 0"
+    );
     let twice = Optimizer::from_spec("sgd:lr=0.1", Some(0.1)).unwrap_err();
     assert_eq!(twice, SpecError::Repeated { name: "sgd", key: "lr" });
 }
@@ -71,9 +83,15 @@ fn wrong_specs_are_explained() {
         ("sdg", "there is no optimizer \"sdg\"; there are sgd, adagrad, rmsprop, adam, adamw".to_owned()),
         ("", "there is no optimizer \"\"; there are sgd, adagrad, rmsprop, adam, adamw".to_owned()),
         ("sgd:momentun=0.9", format!("sgd has no option \"momentun\"; it has {sgd}")),
-        ("sgd:nesterov", "sgd: \"nesterov\" is not of the form key=value; write sgd:key=value,key=value".to_owned()),
+        (
+            "sgd:nesterov",
+            "sgd: \"nesterov\" is not of the form key=value; write sgd:key=value,key=value".to_owned(),
+        ),
         ("sgd:", "sgd: \"\" is not of the form key=value; write sgd:key=value,key=value".to_owned()),
-        ("sgd:momentum=0.9,", "sgd: \"\" is not of the form key=value; write sgd:key=value,key=value".to_owned()),
+        (
+            "sgd:momentum=0.9,",
+            "sgd: \"\" is not of the form key=value; write sgd:key=value,key=value".to_owned(),
+        ),
         ("sgd:momentum=0.9,momentum=0.9", "sgd: momentum is given twice".to_owned()),
         ("sgd:momentum=-0.1", "sgd: momentum=-0.1 is not possible; expected a number in [0, 1)".to_owned()),
         ("sgd:momentum=NaN", "sgd: momentum=NaN is not possible; expected a number in [0, 1)".to_owned()),
@@ -104,15 +122,26 @@ fn wrong_specs_are_explained() {
 #[test]
 fn tables_list_names_and_defaults() {
     let defaults: Vec<_> = RULES.iter().map(|info| (info.name, info.defaults())).collect();
-    assert_eq!(defaults[0], ("sgd", "lr=0.001, momentum=0, dampening=0, nesterov=false, weight_decay=0".to_owned()));
+    assert_eq!(
+        defaults[0],
+        ("sgd", "lr=0.001, momentum=0, dampening=0, nesterov=false, weight_decay=0".to_owned())
+    );
     assert_eq!(defaults[1].1, "lr=0.01, lr_decay=0, weight_decay=0, initial_accumulator_value=0, eps=1e-10");
     for info in RULES {
         let spelled = Optimizer::from_spec(&format!("{}:{}", info.name, info.defaults()), None).unwrap();
-        assert_eq!(fingerprint(spelled), fingerprint(Optimizer::from_spec(info.name, None).unwrap()), "{}", info.name);
+        assert_eq!(
+            fingerprint(spelled),
+            fingerprint(Optimizer::from_spec(info.name, None).unwrap()),
+            "{}",
+            info.name
+        );
         assert!(info.formula.contains("w −=") && info.reference.contains("torch.optim."), "{}", info.name);
     }
     let listed: Vec<_> = SCHEDULES.iter().map(|info| format!("{}:{}", info.name, info.defaults())).collect();
-    assert_eq!(listed, ["constant:warmup=0", "step:every=…, gamma=0.1, warmup=0", "cosine:steps=…, min=0, warmup=0"]);
+    assert_eq!(
+        listed,
+        ["constant:warmup=0", "step:every=…, gamma=0.1, warmup=0", "cosine:steps=…, min=0, warmup=0"]
+    );
     for spec in listed {
         let schedule = schedule_from_spec(&spec.replace('…', "10")).unwrap();
         assert_eq!(schedule.learning_rate(0.5, 0), 0.5, "{spec}");

@@ -119,7 +119,12 @@ fn clipping_follows_pytorch() {
 #[test]
 fn every_option_of_every_rule_has_a_golden() {
     let golden = golden();
-    let specs: Vec<_> = golden["trajectories"].as_array().unwrap().iter().map(|case| case["spec"].as_str().unwrap()).collect();
+    let specs: Vec<_> = golden["trajectories"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|case| case["spec"].as_str().unwrap())
+        .collect();
     for info in backflow_optim::RULES {
         let own: Vec<_> = specs.iter().filter(|spec| spec.split(':').next() == Some(info.name)).collect();
         assert!(own.iter().any(|spec| **spec == info.name), "{}: no golden with the defaults", info.name);
@@ -127,7 +132,11 @@ fn every_option_of_every_rule_has_a_golden() {
             let key = format!("{}=", option.split('=').next().unwrap());
             // AdamW hands beta1, beta2, eps and amsgrad to Adam, whose goldens set them.
             let own = || own.iter().any(|spec| spec.contains(&key));
-            assert!(own() || info.name == "adamw" && specs.iter().any(|spec| spec.contains(&key)), "{}: no golden sets {key}", info.name);
+            assert!(
+                own() || info.name == "adamw" && specs.iter().any(|spec| spec.contains(&key)),
+                "{}: no golden sets {key}",
+                info.name
+            );
         }
     }
 }

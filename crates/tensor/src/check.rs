@@ -81,7 +81,7 @@ pub fn gradgradcheck(f: impl Fn(&[Tensor]) -> Tensor, inputs: &[Tensor]) -> Resu
     let operands: Vec<Tensor> = inputs.iter().cloned().chain([u]).collect();
     // The gradients of f as a function of its inputs and of the cotangent.
     let gradients = |operands: &[Tensor], differentiable: bool| {
-        let (u, xs) = operands.split_last().expect("the cotangent was put last");
+        let (xs, u) = operands.split_at(inputs.len());
         let xs: Vec<Tensor> =
             xs.iter().map(|x| if x.is_tracked() { x.clone() } else { x.clone().requires_grad() }).collect();
         let y = f(&xs);
@@ -89,7 +89,7 @@ pub fn gradgradcheck(f: impl Fn(&[Tensor]) -> Tensor, inputs: &[Tensor]) -> Resu
             return xs.iter().map(Tensor::zeros_like).collect();
         }
         let targets: Vec<&Tensor> = xs.iter().collect();
-        let pass = y.differentiate().seed(u).wrt(&targets);
+        let pass = y.differentiate().seed(&u[0]).wrt(&targets);
         let found = if differentiable { pass.create_graph().run() } else { pass.run() };
         xs.iter().map(|x| found.get(x).cloned().unwrap_or_else(|| x.zeros_like())).collect()
     };
@@ -110,15 +110,19 @@ fn compare(
         return Err(GradcheckError::OutputType(y.dtype()));
     }
     // Another salt per order: seeding the second order with the first's cotangent would correlate the two.
-    let cotangents: Vec<Tensor> =
-        outputs.iter().enumerate().map(|(k, y)| cotangent(y.shape(), 16 * u64::from(order) + k as u64)).collect();
+    let cotangents: Vec<Tensor> = outputs
+        .iter()
+        .enumerate()
+        .map(|(k, y)| cotangent(y.shape(), 16 * u64::from(order) + k as u64))
+        .collect();
     let targets: Vec<&Tensor> = leaves.iter().collect();
     let mut found = crate::Gradients::new();
     for (y, u) in outputs.iter().zip(&cotangents).filter(|(y, _)| y.is_tracked()) {
         found.accumulate(y.differentiate().seed(u).wrt(&targets).retain_graph().run());
     }
     let u: Vec<f64> = cotangents.iter().flat_map(Tensor::to_f64_vec).collect();
-    let values = |inputs: &[Tensor]| -> Vec<f64> { f(inputs, false).iter().flat_map(Tensor::to_f64_vec).collect() };
+    let values =
+        |inputs: &[Tensor]| -> Vec<f64> { f(inputs, false).iter().flat_map(Tensor::to_f64_vec).collect() };
 
     for (input, x) in inputs.iter().enumerate() {
         let analytic = found.get(&leaves[input]).map_or_else(|| vec![0.0; x.elements()], Tensor::to_f64_vec);
@@ -147,7 +151,14 @@ fn compare(
             // Written so that a NaN does not pass.
             let agrees = (analytic - numeric).abs() <= tolerance;
             if !agrees {
-                return Err(GradcheckError::Mismatch { order, input, index: place(), analytic, numeric, tolerance });
+                return Err(GradcheckError::Mismatch {
+                    order,
+                    input,
+                    index: place(),
+                    analytic,
+                    numeric,
+                    tolerance,
+                });
             }
         }
     }
@@ -243,9 +254,14 @@ impl fmt::Display for GradcheckError {
                 "input {input} is {dtype}; derivatives are checked in f64, where a difference can tell a wrong digit \
                  from a rounding: convert it with to_dtype(DType::F64)"
             ),
-            Self::OutputType(dtype) => write!(f, "the function returns {dtype}; derivatives are checked in f64"),
+            Self::OutputType(dtype) => {
+                write!(f, "the function returns {dtype}; derivatives are checked in f64")
+            }
             Self::NotFinite { input, index } => {
-                write!(f, "the function is not finite around element {index:?} of input {input}: check it elsewhere")
+                write!(
+                    f,
+                    "the function is not finite around element {index:?} of input {input}: check it elsewhere"
+                )
             }
             Self::Mismatch { order, input, index, analytic, numeric, tolerance } => {
                 let what = if *order == 1 { "derivative" } else { "second derivative" };

@@ -366,6 +366,11 @@ impl Tensor {
         self.node.as_ref().is_some_and(|node| node.is_leaf())
     }
 
+    /// The result of an op that has nothing to do. Tracked as its operand is, unless recording is off.
+    pub(crate) fn unchanged(&self) -> Self {
+        if crate::mode::is_recording() { self.clone() } else { self.untracked() }
+    }
+
     pub(crate) fn untracked(&self) -> Self {
         Self { storage: Arc::clone(&self.storage), layout: self.layout, node: None }
     }

@@ -29,7 +29,11 @@ fn conversions_saturate_and_lose_no_more_than_they_must() {
     assert!(single[4].is_nan() && single[7] == 0.0);
 
     let large = Tensor::from([i64::MAX, (1 << 53) + 1, -3]);
-    assert_eq!(large.to_dtype(DType::I64).to_vec::<i64>(), [i64::MAX, (1 << 53) + 1, -3], "the same type is a copy");
+    assert_eq!(
+        large.to_dtype(DType::I64).to_vec::<i64>(),
+        [i64::MAX, (1 << 53) + 1, -3],
+        "the same type is a copy"
+    );
     let all = Tensor::from([true, false]);
     for dtype in [DType::F32, DType::F64, DType::I64, DType::Bool] {
         assert_eq!(all.to_dtype(dtype).to_f64_vec(), [1.0, 0.0], "{dtype}");

@@ -19,7 +19,9 @@ fn hvp_agrees_with_differences_of_gradients() {
     };
     // Richardson's extrapolation, as in `check`: the error is of order h⁴ and of ε / h, both below 1e-10.
     let h = 1.0 / 1024.0;
-    let slopes = |h: f64| gradient_at(h).into_iter().zip(gradient_at(-h)).map(move |(above, below)| (above - below) / (2.0 * h));
+    let slopes = |h: f64| {
+        gradient_at(h).into_iter().zip(gradient_at(-h)).map(move |(above, below)| (above - below) / (2.0 * h))
+    };
     let differences = slopes(h).zip(slopes(h / 2.0)).map(|(wide, narrow)| (4.0 * narrow - wide) / 3.0);
     for (hv, difference) in hvp(f, &x, &v).to_vec::<f64>().into_iter().zip(differences) {
         assert!((hv - difference).abs() < 1e-9 * hv.abs().max(1.0), "{hv} {difference}");

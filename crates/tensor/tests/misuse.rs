@@ -15,7 +15,8 @@ fn says<R>(expected: &str, culprit: &str, mistake: impl FnOnce() -> R) {
     assert_eq!(text, expected);
     let mut place = place.split(':');
     assert_eq!(place.next(), Some(file!()), "the place is the caller's");
-    let [line, column] = [(); 2].map(|()| place.next().and_then(|n| n.parse::<usize>().ok()).expect("a number"));
+    let [line, column] =
+        [(); 2].map(|()| place.next().and_then(|n| n.parse::<usize>().ok()).expect("a number"));
     let found = &THIS_FILE.lines().nth(line - 1).expect("a line of this file")[column - 1..];
     assert!(found.starts_with(culprit), "the place shows {found:?}, not {culprit:?}");
 }
@@ -163,9 +164,11 @@ mean: needs floating-point elements
 #[test]
 fn views_of_what_is_not_there() {
     let x = f32s([3, 4]);
-    let expected = "reshape: numbers of elements differ\n    from  [3, 4], 12 elements\n    to    [5, 2], 10 elements";
+    let expected =
+        "reshape: numbers of elements differ\n    from  [3, 4], 12 elements\n    to    [5, 2], 10 elements";
     says(expected, "reshape", || x.reshape([5, 2]));
-    let expected = "slice: the range does not lie within the axis\n    shape  [3, 4]\n    axis   -1\n    range  2..5";
+    let expected =
+        "slice: the range does not lie within the axis\n    shape  [3, 4]\n    axis   -1\n    range  2..5";
     says(expected, "slice", || x.slice(-1, 2..5));
     let expected = expected.replace("axis   -1", "axis   0").replace("2..5", "2..1");
     #[allow(clippy::reversed_empty_ranges, reason = "that is the mistake")]
@@ -237,7 +240,8 @@ cross_entropy: operands do not fit
 
 #[test]
 fn making_and_reading_tensors() {
-    let expected = "from_vec: data does not fill the shape\n    data   5 elements\n    shape  [2, 3], 6 elements";
+    let expected =
+        "from_vec: data does not fill the shape\n    data   5 elements\n    shape  [2, 3], 6 elements";
     says(expected, "Tensor::from_vec", || Tensor::from_vec(vec![0.0; 5], [2, 3]));
     let expected = "uniform: needs low < high, both finite\n    bounds  [1, 1)";
     let mut rng = Rng::seed_from_u64(0);
@@ -252,18 +256,23 @@ random tensor: needs floating-point elements
     says(expected, "Tensor::zeros", || Tensor::zeros([1; 9], DType::F32));
     let expected = "shape: more elements than memory can hold\n    shape  [0, 4294967296, 4294967296]";
     says(expected, "Shape::new", || Shape::new(&[0, 1 << 32, 1 << 32]));
-    let expected = "item: needs exactly one element\n    shape  [2]\n    hint   reduce it first, e.g. with mean(..)";
+    let expected =
+        "item: needs exactly one element\n    shape  [2]\n    hint   reduce it first, e.g. with mean(..)";
     says(expected, "item", || f32s([2]).item());
-    let expected = "to_vec: element types differ\n    asked  f64\n    found  f32\n    hint   convert with to_dtype";
+    let expected =
+        "to_vec: element types differ\n    asked  f64\n    found  f32\n    hint   convert with to_dtype";
     says(expected, "to_vec", || f32s([2]).to_vec::<f64>());
-    says(&expected.replace("to_vec", "as_mut_slice"), "as_mut_slice", || f32s([2]).as_mut_slice::<f64>().len());
+    says(&expected.replace("to_vec", "as_mut_slice"), "as_mut_slice", || {
+        f32s([2]).as_mut_slice::<f64>().len()
+    });
 }
 
 #[test]
 fn tracking_what_cannot_be_tracked() {
     let expected = "requires_grad: only floating-point tensors have gradients\n    dtype  i64";
     says(expected, "requires_grad", || i64s([2]).requires_grad());
-    let expected = "as_mut_slice: the tracked result of an op cannot be overwritten\n    hint  detach() it first";
+    let expected =
+        "as_mut_slice: the tracked result of an op cannot be overwritten\n    hint  detach() it first";
     let mut y = f32s([2]).requires_grad() * 2.0;
     says(expected, "as_mut_slice", || y.as_mut_slice::<f32>().len());
 }
@@ -283,7 +292,8 @@ backward: the result is not a scalar
     hint   reduce it to a scalar, e.g. with mean(..), or give a seed";
     says(expected, "backward", || y.backward());
     says(expected, "grad(", || grad(&y, &[&x]));
-    let expected = "backward: the seed does not match the output\n    output  [2, 2] f32\n    seed    [2] f32";
+    let expected =
+        "backward: the seed does not match the output\n    output  [2, 2] f32\n    seed    [2] f32";
     says(expected, "run", || y.differentiate().seed(&f32s([2])).run());
     let expected = "\
 backward: a target is not tracked
@@ -301,7 +311,8 @@ fn a_released_graph_names_the_line_that_recorded_it() {
     let x = f32s([2]).requires_grad();
     let (y, line) = ((&x * &x).sum(..), line!());
     let _ = y.backward();
-    let column = THIS_FILE.lines().nth(line as usize - 1).expect("this file").find("sum").expect("the op") + 1;
+    let column =
+        THIS_FILE.lines().nth(line as usize - 1).expect("this file").find("sum").expect("the op") + 1;
     let expected = format!(
         "\
 backward: this graph was already used and released
@@ -329,7 +340,8 @@ gradients: no gradient for this tensor
     says(expected, "of(", || grads.of(&x.detach()).item());
     let expected = "gradients: an untracked tensor has no gradient\n    shape  [3]";
     says(expected, "insert", || Gradients::new().insert(&f32s([3]), f32s([3])));
-    let expected = "gradients: the gradient does not match its tensor\n    tensor    [2] f32\n    gradient  [3] f32";
+    let expected =
+        "gradients: the gradient does not match its tensor\n    tensor    [2] f32\n    gradient  [3] f32";
     says(expected, "insert", || grads.insert(&x, f32s([3])));
 }
 

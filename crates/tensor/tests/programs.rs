@@ -65,7 +65,9 @@ fn pruned_passes_give_the_same_bits() {
         let together = y.differentiate().retain_graph().run();
         for x in &xs {
             let alone = y.differentiate().wrt(&[x]).retain_graph().run();
-            let bits = |dx: Option<&Tensor>| dx.map(|dx| dx.to_vec::<f64>().into_iter().map(f64::to_bits).collect::<Vec<_>>());
+            let bits = |dx: Option<&Tensor>| {
+                dx.map(|dx| dx.to_vec::<f64>().into_iter().map(f64::to_bits).collect::<Vec<_>>())
+            };
             assert_eq!(bits(together.get(x)), bits(alone.get(x)), "program {seed}");
         }
     }

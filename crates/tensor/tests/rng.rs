@@ -34,7 +34,11 @@ fn a_split_depends_on_the_seed_and_the_label_alone() {
     let mut used = fresh.clone();
     let _ = Tensor::randn([1000], DType::F64, &mut used);
     assert_eq!(used.split(9), fresh.split(9), "drawing from a stream must not move its splits");
-    assert_eq!(numbers(fresh.clone(), 8), numbers(Rng::seed_from_u64(5), 8), "splitting must not move the stream");
+    assert_eq!(
+        numbers(fresh.clone(), 8),
+        numbers(Rng::seed_from_u64(5), 8),
+        "splitting must not move the stream"
+    );
     assert_ne!(used, fresh, "drawing moves the stream");
 }
 
@@ -64,10 +68,18 @@ fn splits_share_no_numbers() {
 #[test]
 fn splits_are_uncorrelated() {
     let root = Rng::seed_from_u64(13);
-    let streams: Vec<Vec<f64>> = (0..4).map(|label| numbers(root.split(label), 100_000)).chain([numbers(root.clone(), 100_000)]).collect();
+    let streams: Vec<Vec<f64>> = (0..4)
+        .map(|label| numbers(root.split(label), 100_000))
+        .chain([numbers(root.clone(), 100_000)])
+        .collect();
     for (i, k) in (0..streams.len()).flat_map(|i| (0..i).map(move |k| (i, k))) {
-        let covariance: f64 = streams[i].iter().zip(&streams[k]).map(|(a, b)| (a - 0.5) * (b - 0.5)).sum::<f64>() / 1e5;
-        assert!((covariance * 12.0).abs() < 5.0 / 1e5_f64.sqrt(), "{i} and {k} correlate: {}", covariance * 12.0);
+        let covariance: f64 =
+            streams[i].iter().zip(&streams[k]).map(|(a, b)| (a - 0.5) * (b - 0.5)).sum::<f64>() / 1e5;
+        assert!(
+            (covariance * 12.0).abs() < 5.0 / 1e5_f64.sqrt(),
+            "{i} and {k} correlate: {}",
+            covariance * 12.0
+        );
     }
 }
 
@@ -83,7 +95,10 @@ fn distributions_have_their_moments() {
     };
     let root_n = (n as f64).sqrt();
     let (mean, variance) = moments(&Tensor::randn([n], DType::F64, &mut rng));
-    assert!(mean.abs() < 5.0 / root_n && (variance - 1.0).abs() < 5.0 * 2_f64.sqrt() / root_n, "{mean} {variance}");
+    assert!(
+        mean.abs() < 5.0 / root_n && (variance - 1.0).abs() < 5.0 * 2_f64.sqrt() / root_n,
+        "{mean} {variance}"
+    );
     let uniform = Tensor::uniform([n], 2.0, 5.0, DType::F64, &mut rng);
     let (mean, variance) = moments(&uniform);
     // Variance (b − a)²/12 = 0.75; that of the squares about it (b − a)⁴/180 = 0.45.

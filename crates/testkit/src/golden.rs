@@ -23,13 +23,15 @@ impl Golden {
     #[track_caller]
     pub fn open(path: impl AsRef<Path>) -> Self {
         let path = path.as_ref();
-        let bytes = std::fs::read(path).unwrap_or_else(|e| panic!("{}: {e}; run scripts/golden_ops.py", path.display()));
+        let bytes = std::fs::read(path)
+            .unwrap_or_else(|e| panic!("{}: {e}; run scripts/golden_ops.py", path.display()));
         let (_, header) = SafeTensors::read_metadata(&bytes).expect("golden file: header");
         let mut fingerprints: BTreeMap<String, String> =
             header.metadata().iter().flatten().map(|(label, text)| (label.clone(), text.clone())).collect();
         let torch = fingerprints.remove("torch").expect("golden file: the version of PyTorch");
         let tensors = SafeTensors::deserialize(&bytes).expect("golden file: tensors");
-        let numbers = |data: &[u8]| data.as_chunks::<8>().0.iter().map(|bytes| f64::from_le_bytes(*bytes)).collect();
+        let numbers =
+            |data: &[u8]| data.as_chunks::<8>().0.iter().map(|bytes| f64::from_le_bytes(*bytes)).collect();
         let answers = tensors.iter().map(|(label, view)| (label.to_owned(), numbers(view.data()))).collect();
         Self { torch, answers, fingerprints }
     }
@@ -40,7 +42,10 @@ impl Golden {
     /// If it was not asked, or was another question then; the message says what to do.
     pub fn answer(&self, label: &str, fingerprint: &str) -> Result<&[f64], String> {
         let rerun = "run scripts/golden_ops.py";
-        let asked = self.fingerprints.get(label).ok_or_else(|| format!("{label}: not in the golden file; {rerun}"))?;
+        let asked = self
+            .fingerprints
+            .get(label)
+            .ok_or_else(|| format!("{label}: not in the golden file; {rerun}"))?;
         if asked != fingerprint {
             return Err(format!("{label}: the sample is not the one that PyTorch answered; {rerun}"));
         }
@@ -108,7 +113,8 @@ pub fn compare(ours: &[Vec<f64>], theirs: &[f64]) -> Result<(), Difference> {
     assert_eq!(numbers.len(), theirs.len(), "the answer has another length");
     for (idx, (&(ours, scale), &theirs)) in numbers.iter().zip(theirs).enumerate() {
         let same = ours == theirs || (ours.is_nan() && theirs.is_nan());
-        if !same && !((ours - theirs).abs() <= 1e-10 * theirs.abs() + 1e-13 * scale && theirs.is_finite()) {
+        let close = theirs.is_finite() && (ours - theirs).abs() <= 1e-10 * theirs.abs() + 1e-13 * scale;
+        if !same && !close {
             return Err(Difference { idx, ours, theirs });
         }
     }
@@ -124,7 +130,7 @@ mod tests {
         let theirs: Vec<f64> = (0..1000).map(|i| f64::from(i) - 500.5).collect();
         let stored = condense(&theirs);
         assert!(stored.len() < 10, "it is condensed");
-        assert_eq!(compare(&[theirs.clone()], &stored), Ok(()));
+        assert_eq!(compare(std::slice::from_ref(&theirs), &stored), Ok(()));
         for idx in 0..theirs.len() {
             let mut ours = theirs.clone();
             ours[idx] += 1e-3;

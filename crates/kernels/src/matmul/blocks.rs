@@ -11,6 +11,7 @@ use super::level::Level;
 use super::operand::Operand;
 use super::tile::Tile;
 use crate::Float;
+use crate::parallel;
 
 /// Terms summed in registers before they reach the result. It decides the rounding, so it must never depend on anything.
 pub(super) const DEPTH: usize = 512;
@@ -20,15 +21,18 @@ const PACKED: usize = 128 * DEPTH;
 const DIRECT: usize = 1 << 18;
 /// Packing pays when each packed element is used for this many rows of the result.
 const FEW_ROWS: usize = 16;
-/// Rows below which a block is not cut: the right operand would be packed too often.
+/// Multiply-adds of the smallest piece of work handed to another thread: some 15 µs.
+pub(super) const GRAIN: usize = 1 << 20;
+/// The smallest parts a block is cut into: smaller ones would read their operands too often for what they compute.
 const ROWS: usize = 64;
+const COLUMNS: usize = 64;
 
 /// A rectangle of the result and the parts of the operands that make it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Block<T> {
     pub(super) m: usize,
     pub(super) n: usize,
-    /// At most `DEPTH`.
+    /// At most `DEPTH`, except for dot products.
     pub(super) k: usize,
     pub(super) a: Left<T>,
     pub(super) b: Operand<T>,
@@ -43,13 +47,15 @@ pub(super) struct Block<T> {
 unsafe impl<T: Send + Sync> Send for Block<T> {}
 
 impl<T: Float> Block<T> {
-    /// Computes the block: cuts it in two for rayon while it is large, always at the same places.
+    /// Computes the block, cut in two until its multiply-adds are `grain` or fewer. The cuts are those of the shape; where
+    /// the parts run is rayon's affair.
     ///
     /// # Safety
     /// The operands are readable and the result writable over the block's extent, and nobody else uses that part of the
     /// result.
     pub(super) unsafe fn compute(self, grain: usize, level: &Level<T>) {
-        let by_columns = self.n >= 2 * PACKED / self.k;
+        // Halving the columns packs nothing twice, halving the rows keeps rows of the result whole.
+        let by_columns = self.n >= 2 * PACKED / self.k || (self.m < 2 * ROWS && self.n >= 2 * COLUMNS);
         let mid = if by_columns {
             (self.n / 2).next_multiple_of(2 * level.lanes)
         } else {
@@ -69,7 +75,8 @@ impl<T: Float> Block<T> {
             (Self { m: mid, ..self }, Self { m: self.m - mid, a: self.a.at_row(mid), c, ..self })
         };
         // SAFETY: the two are disjoint parts of this block.
-        rayon::join(
+        parallel::join(
+            self.m * self.n * self.k / GRAIN,
             move || unsafe { left.compute(grain, level) },
             move || unsafe { right.compute(grain, level) },
         );

@@ -24,14 +24,12 @@ mod vector;
 mod x86;
 
 use crate::Float;
-use blocks::{Block, DEPTH};
+use blocks::{Block, DEPTH, GRAIN};
 use left::Left;
 use level::Level;
 use operand::Operand;
 pub(crate) use vector::Tiled;
 
-/// Multiply-adds of the smallest piece of work handed to another thread: some 15 µs.
-const GRAIN: usize = 1 << 20;
 /// Pieces a large product is cut into, if its shape allows: enough to keep a workstation's cores evenly busy.
 const PIECES: usize = 16;
 

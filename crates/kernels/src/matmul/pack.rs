@@ -58,11 +58,17 @@ unsafe fn copy_rows<V: Vector>(x: &Panels<V::Element>, out: *mut V::Element) {
             // SAFETY: `squares` stays below the number of elements it is given, in the operand and in the panel.
             unsafe {
                 let (from, to) = (x.from.add(p * x.k_stride + first), out.add(first * x.k + p * x.width));
-                squares::<V>(
-                    x.width.min(x.outer - first),
-                    |i| std::ptr::copy_nonoverlapping(from.add(i), to.add(i), V::SIDE),
-                    |i| *to.add(i) = *from.add(i),
-                );
+                let n = x.width.min(x.outer - first);
+                if n >= V::LANES {
+                    squares(n, V::LANES, |i| V::load(from.add(i)).store(to.add(i)), |_| ());
+                } else {
+                    squares(
+                        n,
+                        V::SIDE,
+                        |i| std::ptr::copy_nonoverlapping(from.add(i), to.add(i), V::SIDE),
+                        |i| *to.add(i) = *from.add(i),
+                    );
+                }
             }
         }
     }
@@ -77,8 +83,9 @@ unsafe fn transpose<V: Vector>(x: &Panels<V::Element>, out: *mut V::Element) {
             // SAFETY: as in `copy_rows`, `SIDE` steps of `k` at a time.
             unsafe {
                 let (from, to) = (x.from.add(first * x.outer_stride + p), out.add(first * x.k + p * x.width));
-                squares::<V>(
+                squares(
                     x.width.min(x.outer - first),
+                    V::SIDE,
                     |i| V::transpose(from.add(i * x.outer_stride), x.outer_stride, to.add(i), x.width),
                     |i| {
                         for p in 0..V::SIDE {
@@ -107,16 +114,15 @@ unsafe fn gather<T: Float>(x: &Panels<T>, start: usize, out: *mut T) {
     }
 }
 
-/// Covers `0..n` with squares of the register's side, the last one overlapping the one before; singly if there is not room
-/// for one.
+/// Covers `0..n` with pieces of `side`, the last one overlapping the one before; singly if there is not room for one.
 #[inline(always)]
-fn squares<V: Vector>(n: usize, square: impl Fn(usize), single: impl Fn(usize)) {
-    if n < V::SIDE {
+fn squares(n: usize, side: usize, square: impl Fn(usize), single: impl Fn(usize)) {
+    if n < side {
         (0..n).for_each(single);
         return;
     }
-    for i in (0..n - V::SIDE).step_by(V::SIDE) {
+    for i in (0..n - side).step_by(side) {
         square(i);
     }
-    square(n - V::SIDE);
+    square(n - side);
 }

@@ -1,9 +1,8 @@
 //! Folding a slice into one value, in lanes and then in a tree.
 //!
-//! The order is fixed here, not taken from the register width. A block of 512 elements is folded in 64 lanes (eight
-//! registers of the narrowest kind in use, four of the widest, enough to keep an adder busy), what is left of it in 16, and
-//! what is left of that one by one. Lanes are joined pairwise, and so are the results of blocks: a sum of n numbers has
-//! rounding errors that grow like log n.
+//! The order is fixed here, not taken from the register width. A block of 512 elements is folded in 64 lanes (four of the
+//! widest registers, enough to keep an adder busy), what is left of it in 16, and what is left of that one by one. Lanes
+//! are joined pairwise, and so are the results of blocks: a sum of n numbers has rounding errors that grow like log n.
 
 use crate::isa::{Work, dispatch};
 use crate::map::Element;
@@ -39,13 +38,16 @@ impl<A: Copy, F: Fn(A, A) -> A + Copy> Fold<A, F> {
     /// Joins `N` lanes, a power of two up to 64: `tree` with widths the compiler knows.
     #[inline(always)]
     fn across<const N: usize>(self, mut lanes: [A; N]) -> A {
-        for width in [32, 16, 8, 4, 2, 1] {
-            if width < N {
-                for l in 0..width {
-                    lanes[l] = (self.join)(lanes[l], lanes[l + width]);
+        macro_rules! halve {
+            ($($width:literal)*) => {$(
+                if $width < N {
+                    for l in 0..$width {
+                        lanes[l] = (self.join)(lanes[l], lanes[l + $width]);
+                    }
                 }
-            }
+            )*};
         }
+        halve!(32 16 8 4 2 1);
         lanes[0]
     }
 

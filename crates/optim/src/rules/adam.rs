@@ -6,7 +6,7 @@
 //! u = lr/(1 − β₁ᵗ) · m / (√v / √(1 − β₂ᵗ) + ε)
 //! ```
 //!
-//! Kingma and Ba, "Adam: a method for stochastic optimization", 2015. AMSGrad (Reddi, Kale and Kumar 2018) divides by the
+//! Kingma and Ba, "Adam: a method for stochastic optimization", 2015. `AMSGrad` (Reddi, Kale and Kumar 2018) divides by the
 //! largest `v` so far; as in PyTorch the maximum is taken of `v` before its correction.
 
 use super::RuleInfo;

@@ -1,4 +1,4 @@
-//! AdamW: Adam, with weight decay beside the update instead of inside the gradient.
+//! `AdamW`: Adam, with weight decay beside the update instead of inside the gradient.
 //!
 //! ```text
 //! u = (Adam's) + lr·λ·w
@@ -25,7 +25,7 @@ pub(super) const INFO: RuleInfo = RuleInfo {
 pub struct AdamW(Adam);
 
 impl AdamW {
-    /// AdamW with this learning rate and PyTorch's other defaults.
+    /// `AdamW` with this learning rate and PyTorch's other defaults.
     #[must_use]
     pub fn new(learning_rate: f64) -> Self {
         Self(Adam::new(learning_rate).weight_decay(1e-2))

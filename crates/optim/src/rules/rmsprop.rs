@@ -1,4 +1,4 @@
-//! RMSprop: the gradient divided by a running root mean square of itself.
+//! `RMSprop`: the gradient divided by a running root mean square of itself.
 //!
 //! ```text
 //! v ← α·v + (1 − α)·g²
@@ -26,7 +26,7 @@ pub(super) const INFO: RuleInfo = RuleInfo {
     make: || Box::new(Rmsprop::new(1e-2)),
 };
 
-/// RMSprop: each element's step is divided by a running root mean square of its gradients.
+/// `RMSprop`: each element's step is divided by a running root mean square of its gradients.
 #[derive(Clone, Debug)]
 #[doc(alias = "RMSprop")]
 pub struct Rmsprop {

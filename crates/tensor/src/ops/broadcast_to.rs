@@ -30,7 +30,7 @@ impl Tensor {
     pub fn broadcast_to(&self, shape: impl Into<Shape>) -> Self {
         let shape = shape.into();
         if self.shape() == shape {
-            return self.clone();
+            return self.unchanged();
         }
         if self.shape().broadcast(&shape) != Some(shape) {
             let rows = [("from", self.shape().to_string()), ("to", shape.to_string())];

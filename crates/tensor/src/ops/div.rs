@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! y  = a / b
-//! da = dy,  db = dy                  keeps nothing
+//! da = dy / b,  db = −dy · a / b²      keeps its inputs
 //! ```
 
 use super::binary::Pairwise;

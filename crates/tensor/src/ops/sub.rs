@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! y  = a − b
-//! da = dy,  db = dy                  keeps nothing
+//! da = dy,  db = −dy                 keeps nothing
 //! ```
 
 use super::binary::Pairwise;

@@ -29,7 +29,7 @@ impl Tensor {
     pub fn to_dtype(&self, dtype: DType) -> Self {
         let from = self.dtype();
         if from == dtype {
-            return self.clone();
+            return self.unchanged();
         }
         let y = with_element!(from, T => match dtype {
             DType::F32 => self.map_to::<T, f32>(|x| x.as_f64() as f32),

@@ -41,8 +41,12 @@ fn no_op_panics_on_special_values() {
         for (dtype, values) in [(DType::F64, of_f64), (DType::F32, of_f32)] {
             // Each value meets each other one: the operands run through them from different places.
             for shift in 0..values.len() {
-                let inputs: Vec<Tensor> =
-                    sample.inputs.iter().enumerate().map(|(k, x)| filled(x, k * shift, &values, dtype)).collect();
+                let inputs: Vec<Tensor> = sample
+                    .inputs
+                    .iter()
+                    .enumerate()
+                    .map(|(k, x)| filled(x, k * shift, &values, dtype))
+                    .collect();
                 let _ = survives(sample, &inputs);
             }
         }
@@ -62,7 +66,8 @@ fn a_nan_in_an_operand_is_a_nan_in_the_result() {
             inputs[operand] = filled(x, 0, &[f64::NAN], DType::F64);
             let y = survives(sample, &inputs);
             let nan: Vec<bool> = y.to_f64_vec().into_iter().map(f64::is_nan).collect();
-            let enough = if is_in(&NAN_IN_PART, op.name) { nan.contains(&true) } else { !nan.contains(&false) };
+            let enough =
+                if is_in(&NAN_IN_PART, op.name) { nan.contains(&true) } else { !nan.contains(&false) };
             if y.dtype().is_float() && !enough {
                 return Err(format!("operand {operand} is NaN and the result is {y}"));
             }

@@ -25,7 +25,7 @@ fn second_derivatives_agree_with_differences() {
 }
 
 /// A first-order pass may use a fused kernel where the recorded one evaluates a formula of tensors. Both round a few
-/// times per element, in another order: 8 ε of the gradient, and where its terms cancel, of the tensor's largest.
+/// times per element, in another order: 8 ε of the element, and ε of the tensor's largest for elements whose terms cancel.
 #[test]
 fn fused_backwards_equal_recorded_ones() {
     every_sample(|op, sample| {
@@ -40,7 +40,7 @@ fn fused_backwards_equal_recorded_ones() {
             let largest = fused.iter().fold(0.0, |largest: f64, x| largest.max(x.abs()));
             for (fused, recorded) in fused.iter().zip(&recorded) {
                 let apart = (fused - recorded).abs();
-                if apart.is_nan() || apart > 8.0 * f64::EPSILON * largest.min(16.0 * fused.abs() + 0.1 * largest) {
+                if apart.is_nan() || apart > f64::EPSILON * (8.0 * fused.abs() + largest) {
                     return Err(format!("{fused:?} fused, {recorded:?} recorded"));
                 }
             }
@@ -63,7 +63,13 @@ fn gradients_have_the_shape_and_type_of_their_operand_also_when_empty() {
             }
             for (x, dx) in sample.inputs.iter().zip(&gradients) {
                 if x.shape() != dx.shape() || x.dtype() != dx.dtype() {
-                    return Err(format!("{} {} has a gradient {} {}", x.shape(), x.dtype(), dx.shape(), dx.dtype()));
+                    return Err(format!(
+                        "{} {} has a gradient {} {}",
+                        x.shape(),
+                        x.dtype(),
+                        dx.shape(),
+                        dx.dtype()
+                    ));
                 }
                 if dx.is_tracked() && !recorded {
                     return Err("an ordinary pass left a graph in its gradient".to_owned());

@@ -33,7 +33,12 @@ fn every_file_of_ops_is_in_the_catalogue_under_its_name() {
 #[test]
 fn every_entry_says_what_it_computes() {
     for op in CATALOGUE {
-        assert!(op.formula.starts_with('y') && op.formula.contains('='), "{}: formula {:?}", op.name, op.formula);
+        assert!(
+            op.formula.starts_with('y') && op.formula.contains('='),
+            "{}: formula {:?}",
+            op.name,
+            op.formula
+        );
         assert_eq!(op.orders == 0, op.gradient == "none", "{}: gradient {:?}", op.name, op.gradient);
     }
 }
@@ -43,7 +48,8 @@ fn every_entry_says_what_it_computes() {
 fn every_public_method_of_an_op_file_is_sampled() {
     let mut missing = Vec::new();
     for (name, text) in op_files() {
-        let (code, samples) = text.split_once("\nfn samples(").unwrap_or_else(|| panic!("{name} has no samples"));
+        let (code, samples) =
+            text.split_once("\nfn samples(").unwrap_or_else(|| panic!("{name} has no samples"));
         let methods = code.lines().filter_map(|line| line.strip_prefix("    pub fn "));
         for method in methods.map(|line| line.split(['(', '<']).next().unwrap_or_default()) {
             if !samples.contains(&format!(".{method}(")) && !samples.contains(&format!("Tensor::{method}")) {
@@ -62,7 +68,8 @@ fn samples_have_labels_of_their_own_and_never_change() {
         assert!(!samples.is_empty(), "{} has no samples", op.name);
         for (sample, again) in samples.iter().zip(&again) {
             assert!(labels.insert(sample.label.clone()), "{} names two samples", sample.label);
-            let elements = |inputs: &[backflow_tensor::Tensor]| inputs.iter().map(crate::bits).collect::<Vec<_>>();
+            let elements =
+                |inputs: &[backflow_tensor::Tensor]| inputs.iter().map(crate::bits).collect::<Vec<_>>();
             assert_eq!(elements(&sample.inputs), elements(&again.inputs), "{}", sample.label);
         }
     }

@@ -39,7 +39,9 @@ fn conventions_at_kinks_are_those_of_pytorch() {
 
 #[test]
 fn the_golden_file_holds_nothing_that_is_not_asked() {
-    let asked: BTreeSet<String> = catalogue().iter().chain(&kinks()).map(|q| q.sample.label.clone()).collect();
-    let stale: Vec<String> = golden().labels().filter(|label| !asked.contains(*label)).map(str::to_owned).collect();
+    let asked: BTreeSet<String> =
+        catalogue().iter().chain(&kinks()).map(|q| q.sample.label.clone()).collect();
+    let stale: Vec<String> =
+        golden().labels().filter(|label| !asked.contains(*label)).map(str::to_owned).collect();
     assert!(stale.is_empty(), "run scripts/golden_ops.py: {stale:?} are no samples");
 }

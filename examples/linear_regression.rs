@@ -3,6 +3,7 @@
 //! ```text
 //! cargo run --release --example linear_regression
 //! ```
+#![allow(clippy::print_stdout, reason = "an example shows its results")]
 
 use backflow::prelude::*;
 

@@ -4,6 +4,7 @@
 //! cargo run --release --example mnist_mlp                 # the embedded digits
 //! cargo run --release --example mnist_mlp -- data/mnist   # a folder with the four MNIST files
 //! ```
+#![allow(clippy::print_stdout, reason = "an example shows its results")]
 
 use backflow::prelude::*;
 

@@ -7,6 +7,8 @@
 //! The bowl is f(x, y) = ½ (x² + 25 y²). Gradient descent is stable while lr · 25 < 2: at lr = 0.07 it crosses the
 //! valley at every step (1 − 0.07 · 25 = −0.75) and creeps along it (1 − 0.07 = 0.93).
 
+#![allow(clippy::print_stdout, reason = "an example shows its results")]
+
 use backflow::prelude::*;
 
 /// The point that moves: a model of one tensor.
@@ -21,7 +23,9 @@ fn bowl(at: &Tensor) -> Tensor {
 }
 
 fn main() {
-    for (name, rule) in [("gradient descent", Sgd::new(0.07)), ("with momentum 0.5", Sgd::new(0.07).momentum(0.5))] {
+    for (name, rule) in
+        [("gradient descent", Sgd::new(0.07)), ("with momentum 0.5", Sgd::new(0.07).momentum(0.5))]
+    {
         let mut point = Point { at: Tensor::from([10.0, 1.0]).requires_grad() };
         let mut optimizer = Optimizer::new(rule);
         println!("{name}\nstep         x         y          f");

@@ -3,6 +3,7 @@
 //! ```text
 //! cargo run --release --example xor
 //! ```
+#![allow(clippy::print_stdout, reason = "an example shows its results")]
 
 use backflow::prelude::*;
 

@@ -67,10 +67,16 @@ TRAJECTORIES = [
     ("adamw", AdamW, {}),
 ]
 
-# (optimizer, max_norm): clip_grad_norm_ before every step; 1.5 clips some steps and leaves others alone
-CLIPPED = [("sgd:lr=0.05,momentum=0.9", SGD, dict(lr=0.05, momentum=0.9), 1.5),
-           ("adam:lr=0.05", Adam, dict(lr=0.05), 0.1),
-           ("adamw:lr=0.05", AdamW, dict(lr=0.05), 1.5)]
+# (optimizer, max_norm of clip_grad_norm_, schedule): 1.5 clips some steps and leaves others alone. Weight decay shows that
+# L2 comes after clipping, and that decoupled decay follows the schedule.
+PIPELINES = [
+    ("sgd:lr=0.05,momentum=0.9", SGD, dict(lr=0.05, momentum=0.9), 1.5, "constant", None),
+    ("sgd:lr=0.05,momentum=0.9,weight_decay=0.1", SGD, dict(lr=0.05, momentum=0.9, weight_decay=0.1), 1.5,
+     "cosine:steps=120", lambda o: CosineAnnealingLR(o, 120)),
+    ("adam:lr=0.05", Adam, dict(lr=0.05), 0.1, "constant", None),
+    ("adamw:lr=0.05,weight_decay=0.1", AdamW, dict(lr=0.05, weight_decay=0.1), 1.5,
+     "step:every=15,gamma=0.5", lambda o: StepLR(o, 15, 0.5)),
+]
 
 # (spec, schedulers); where there are several, their factors are multiplied
 SCHEDULES = [
@@ -103,9 +109,10 @@ def gradient(w, t):
     return g
 
 
-def trajectory(spec, make, options, max_norm=None):
+def trajectory(spec, make, options, max_norm=None, schedule=None, scheduler=None):
     parameters = start()
     optimizer = make(parameters, foreach=False, **options)
+    scheduler = scheduler and scheduler(optimizer)
     weights, norms = [], []
     for t in range(1, STEPS + 1):
         flat = [x for p in parameters for x in p.detach().flatten().tolist()]
@@ -115,6 +122,8 @@ def trajectory(spec, make, options, max_norm=None):
         if max_norm is not None:
             norm = torch.nn.utils.clip_grad_norm_(parameters, max_norm, foreach=False).item()
         optimizer.step()
+        if scheduler:
+            scheduler.step()
         if t in SNAPSHOTS:
             weights.append([x for p in parameters for x in p.detach().flatten().tolist()])
             if max_norm is not None:
@@ -123,7 +132,7 @@ def trajectory(spec, make, options, max_norm=None):
     buffers = {k: v.flatten().tolist() for k, v in state.items() if torch.is_tensor(v) and v.shape == parameters[0].shape}
     entry = {"spec": spec, "weights": weights, "buffers": buffers}
     if max_norm is not None:
-        entry |= {"max_norm": max_norm, "norms": norms}
+        entry |= {"max_norm": max_norm, "norms": norms, "schedule": schedule}
     return entry
 
 
@@ -147,7 +156,7 @@ def main():
         "snapshots": SNAPSHOTS,
         "start": [x for p in start() for x in p.detach().flatten().tolist()],
         "trajectories": [trajectory(*case) for case in TRAJECTORIES],
-        "clipped": [trajectory(*case) for case in CLIPPED],
+        "pipelines": [trajectory(*case) for case in PIPELINES],
         "schedules": [schedule(*case) for case in SCHEDULES],
     }
     # One case per line, so that a change shows which case changed.

@@ -65,7 +65,9 @@ impl From<clap::Error> for Failure {
             }
             _ => {}
         }
-        if let Some(suggestion) = text(ContextKind::SuggestedArg).or_else(|| text(ContextKind::SuggestedSubcommand)) {
+        if let Some(suggestion) =
+            text(ContextKind::SuggestedArg).or_else(|| text(ContextKind::SuggestedSubcommand))
+        {
             message = format!("{message}; did you mean {suggestion}?");
         } else if error.kind() == ErrorKind::UnknownArgument {
             message = format!("{message}; see backflow train --help");

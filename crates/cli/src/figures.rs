@@ -5,7 +5,7 @@ pub(crate) fn grouped(n: usize) -> String {
     let digits = n.to_string();
     let mut text = String::new();
     for (idx, digit) in digits.chars().enumerate() {
-        if idx > 0 && (digits.len() - idx) % 3 == 0 {
+        if idx > 0 && (digits.len() - idx).is_multiple_of(3) {
             text.push(',');
         }
         text.push(digit);
@@ -28,16 +28,14 @@ mod tests {
 
     #[test]
     fn numbers_read_well() {
-        assert_eq!(["0", "999", "1,000", "101,770", "60,000,000"], [0, 999, 1000, 101_770, 60_000_000].map(grouped)[..]);
-        assert_eq!(["-", "0.0000", "0.1235", "-1.5000", "3.20e-7", "1.00e10", "NaN"], [
-            None,
-            Some(0.0),
-            Some(0.123_456),
-            Some(-1.5),
-            Some(3.2e-7),
-            Some(1e10),
-            Some(f64::NAN)
-        ]
-        .map(short)[..]);
+        assert_eq!(
+            ["0", "999", "1,000", "101,770", "60,000,000"],
+            [0, 999, 1000, 101_770, 60_000_000].map(grouped)[..]
+        );
+        assert_eq!(
+            ["-", "0.0000", "0.1235", "-1.5000", "3.20e-7", "1.00e10", "NaN"],
+            [None, Some(0.0), Some(0.123_456), Some(-1.5), Some(3.2e-7), Some(1e10), Some(f64::NAN)]
+                .map(short)[..]
+        );
     }
 }

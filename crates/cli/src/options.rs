@@ -47,7 +47,9 @@ pub(crate) fn positive(text: &str) -> Result<f64, String> {
 
 pub(crate) fn at_least_one<N: TryFrom<u64>>(text: &str) -> Result<N, String> {
     let value = text.parse().ok().filter(|&value: &u64| value >= 1);
-    value.and_then(|value| value.try_into().ok()).ok_or_else(|| "expected a whole number from 1 up".to_owned())
+    value
+        .and_then(|value| value.try_into().ok())
+        .ok_or_else(|| "expected a whole number from 1 up".to_owned())
 }
 
 pub(crate) fn seed(text: &str) -> Result<u64, String> {

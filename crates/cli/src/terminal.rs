@@ -41,7 +41,7 @@ impl Listener for Progress {
             self.bar.set_prefix(record.epoch.to_string());
         }
         self.loss_sum += record.loss;
-        if position % 8 == 0 || position == steps {
+        if position.is_multiple_of(8) || position == steps {
             self.bar.set_message(format!("loss {:.4}", self.loss_sum / position as f64));
             self.bar.set_position(position);
         }
@@ -66,7 +66,7 @@ impl Drop for Progress {
 pub(crate) fn layer_table(rows: &[LayerRow]) {
     let width = rows.iter().map(|row| row.layer.len()).max().unwrap_or(0).max(5);
     line("");
-    line("The layers in the last step, input first:");
+    line("The layers in the last epoch, input first:");
     line(&format!(
         "{:width$}  {:>10}  {:>10}  {:>10}  {:>10}  {:>10}",
         "layer", "a mean", "a std", "delta rms", "dL/dW rms", "|dW|/|W|"
@@ -74,7 +74,10 @@ pub(crate) fn layer_table(rows: &[LayerRow]) {
     for row in rows {
         let [mean, std] = [row.activation_mean, row.activation_std].map(|x| short(Some(x)));
         let [delta, gradient, ratio] = [row.delta_rms, row.weight_gradient_rms, row.update_ratio].map(short);
-        line(&format!("{:width$}  {mean:>10}  {std:>10}  {delta:>10}  {gradient:>10}  {ratio:>10}", row.layer));
+        line(&format!(
+            "{:width$}  {mean:>10}  {std:>10}  {delta:>10}  {gradient:>10}  {ratio:>10}",
+            row.layer
+        ));
     }
     line("a: the layer's activations; delta: dL/dz, z the layer's output before its activation function;");
     line("|dW|/|W|: the size of the update relative to the weights.");

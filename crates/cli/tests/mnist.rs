@@ -15,7 +15,12 @@ fn a_relu_mlp_reaches_0_977_on_mnist_with_every_seed() {
         let settings = "train --json --layers 784,256,128,10 --activation relu --optimizer adam --lr 1e-3 \
                         --batch-size 64 --epochs 10 --out run --seed";
         let mut program = Command::new(env!("CARGO_BIN_EXE_backflow"));
-        program.args(settings.split_whitespace()).arg(seed).arg("--data").arg(&folder).current_dir(runs.path());
+        program
+            .args(settings.split_whitespace())
+            .arg(seed)
+            .arg("--data")
+            .arg(&folder)
+            .current_dir(runs.path());
         let output = program.output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         let result: Value = serde_json::from_slice(&output.stdout).unwrap();

@@ -30,7 +30,14 @@ fn defaults_learn_the_embedded_digits_and_leave_a_run_behind() {
     assert!(output.status.success(), "{}", text(&output.stderr));
     assert_eq!(text(&output.stderr), "", "no bar where there is no terminal");
     let printed = text(&output.stdout);
-    for part in ["epoch  train loss  test loss  test accuracy", "layers.0 ", "layers.1 ", "layers.2 ", "delta rms", "|dW|/|W|"] {
+    for part in [
+        "epoch  train loss  test loss  test accuracy",
+        "layers.0 ",
+        "layers.1 ",
+        "layers.2 ",
+        "delta rms",
+        "|dW|/|W|",
+    ] {
         assert!(printed.contains(part), "{part} in:\n{printed}");
     }
 
@@ -40,7 +47,8 @@ fn defaults_learn_the_embedded_digits_and_leave_a_run_behind() {
     assert_eq!(config["optimizer"], "adam");
     let summary: Value = serde_json::from_str(&read("summary.json")).unwrap();
     assert!(summary["test_accuracy"].as_f64().unwrap() >= 0.93, "{summary}");
-    let metrics: Vec<Value> = read("metrics.jsonl").lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let metrics: Vec<Value> =
+        read("metrics.jsonl").lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(metrics.len() as u64, summary["steps"].as_u64().unwrap());
     assert_eq!(metrics.last().unwrap()["step"], summary["steps"]);
     assert!(metrics.iter().all(|step| step["loss"].is_number() && step["gradient_norm"].is_number()));
@@ -82,9 +90,13 @@ fn the_same_seed_gives_the_same_bits_on_any_number_of_threads() {
     let folder = tempfile::tempdir().unwrap();
     let run = |number: &str, extra: &[&str]| {
         let out = folder.path().join(number);
-        let fixed = ["--layers", "784,256,10", "--batch-size", "128", "--clip-norm", "1", "--schedule", "cosine"];
+        let fixed =
+            ["--layers", "784,256,10", "--batch-size", "128", "--clip-norm", "1", "--schedule", "cosine"];
         let result = quick(&[&fixed, extra, &["--out", out.to_str().unwrap()]].concat(), folder.path());
-        (result["train_loss"].as_f64().unwrap().to_bits(), std::fs::read(out.join("model.safetensors")).unwrap())
+        (
+            result["train_loss"].as_f64().unwrap().to_bits(),
+            std::fs::read(out.join("model.safetensors")).unwrap(),
+        )
     };
     // The last `--layers` wins over that of `quick`, so that products are large enough for two threads to share them.
     let one = run("1", &["--threads", "1"]);
@@ -99,15 +111,25 @@ fn every_choice_of_every_option_trains() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("run");
     let choices = [
-        ("--activation", &["relu", "sigmoid", "tanh", "gelu", "silu", "elu", "selu", "softplus", "leaky-relu:0.1"][..]),
-        ("--init", &["xavier-uniform", "xavier-normal", "he-uniform", "he-normal", "lecun-normal", "orthogonal"]),
-        ("--optimizer", &["sgd:momentum=0.9,nesterov=true,lr=0.05", "adagrad", "rmsprop:lr=1e-3", "adam", "adamw"]),
+        (
+            "--activation",
+            &["relu", "sigmoid", "tanh", "gelu", "silu", "elu", "selu", "softplus", "leaky-relu:0.1"][..],
+        ),
+        (
+            "--init",
+            &["xavier-uniform", "xavier-normal", "he-uniform", "he-normal", "lecun-normal", "orthogonal"],
+        ),
+        (
+            "--optimizer",
+            &["sgd:momentum=0.9,nesterov=true,lr=0.05", "adagrad", "rmsprop:lr=1e-3", "adam", "adamw"],
+        ),
         ("--schedule", &["constant", "step:every=100,gamma=0.5", "cosine", "cosine:steps=200,warmup=20"]),
         ("--dtype", &["f32", "f64"]),
     ];
     for (option, values) in choices {
         for value in values {
-            let result = quick(&[option, value, "--epochs", "1", "--out", out.to_str().unwrap()], folder.path());
+            let result =
+                quick(&[option, value, "--epochs", "1", "--out", out.to_str().unwrap()], folder.path());
             let loss = result["train_loss"].as_f64().unwrap();
             assert!(loss < 2.3, "{option} {value}: {loss} is no better than guessing, ln 10 = 2.303");
         }
@@ -120,7 +142,11 @@ fn bad_input_ends_with_one_line_and_an_exit_code() {
     std::fs::write(folder.path().join("file"), "in the way").unwrap();
     std::fs::create_dir(folder.path().join("empty")).unwrap();
     let cases: [(&[&str], i32, &[&str]); 16] = [
-        (&["train", "--optimizer", "adamx"], 2, &["--optimizer", "adamx", "sgd, adagrad, rmsprop, adam, adamw"]),
+        (
+            &["train", "--optimizer", "adamx"],
+            2,
+            &["--optimizer", "adamx", "sgd, adagrad, rmsprop, adam, adamw"],
+        ),
         (&["train", "--optimizer", "sgd:momentum=2"], 2, &["momentum=2", "[0, 1)"]),
         (&["train", "--lr", "-1"], 2, &["'-1'", "--lr", "positive"]),
         (&["train", "--lr", "NaN"], 2, &["--lr", "positive"]),
@@ -155,10 +181,19 @@ fn damaged_data_is_refused_before_anything_is_written() {
     let folder = tempfile::tempdir().unwrap();
     let images: Vec<u8> = [&[0, 0, 8, 3, 0, 0, 0, 2, 0, 0, 0, 2, 0, 0, 0, 2][..], &[7; 8]].concat();
     let labels = [0, 0, 8, 1, 0, 0, 0, 2, 3, 4];
-    let names = ["train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"];
+    let names = [
+        "train-images-idx3-ubyte",
+        "train-labels-idx1-ubyte",
+        "t10k-images-idx3-ubyte",
+        "t10k-labels-idx1-ubyte",
+    ];
     let damages: [(&str, Vec<u8>, &str); 4] = [
         (names[0], images[..images.len() - 1].to_vec(), names[0]),
-        (names[0], [&[0, 0, 8, 3, 255, 255, 255, 255, 0, 0, 0, 28, 0, 0, 0, 28][..], &[0; 8]].concat(), names[0]),
+        (
+            names[0],
+            [&[0, 0, 8, 3, 255, 255, 255, 255, 0, 0, 0, 28, 0, 0, 0, 28][..], &[0; 8]].concat(),
+            names[0],
+        ),
         (names[1], vec![0, 0, 8, 1, 0, 0, 0, 2, 3, 10], "expected 0 to 9"),
         (names[3], vec![0, 0, 8, 1, 0, 0, 0, 1, 3], "1 labels"),
     ];

@@ -23,11 +23,12 @@ pub struct StepReport {
 pub struct ParameterReport {
     /// Where the parameter is in the model. Shared with the optimizer's state: cloning copies a pointer.
     pub path: Arc<str>,
-    /// RMS of the gradient, before clipping and weight decay.
+    /// RMS of the gradient, before clipping and weight decay, of whatever size.
     pub gradient_rms: f64,
     /// RMS of the parameter, before the update.
     pub weight_rms: f64,
-    /// RMS of what was subtracted from the parameter, decoupled weight decay included.
+    /// RMS of what was subtracted from the parameter, decoupled weight decay included. In `f32`, squares end this at both
+    /// ends: below some 1e-22 it is 0, above 1e19 infinite.
     pub update_rms: f64,
     /// `update_rms / weight_rms`, about 1e-3 in healthy training. Infinite if the parameter was all zero and no longer is;
     /// 0 if nothing was subtracted.

@@ -8,7 +8,7 @@ use backflow_kernels::{Float, map, reduce};
 use backflow_tensor::{DType, FloatElement, Tensor, misuse};
 use std::fmt;
 
-/// An update rule: the part of an optimizer that papers are about.
+/// An update rule: the part of an optimizer that papers are about. Settings are checked when an optimizer takes it.
 ///
 /// ```
 /// use backflow_optim::{Buffer, Elements, Hyperparameter, Optimizer, Range, Rule, Step, Totals};
@@ -125,7 +125,7 @@ pub struct Totals {
     pub gradient: f64,
     /// Σ w², before the update.
     pub weight: f64,
-    /// Σ u², where u is what was subtracted from w. In `f32`, 0 below |u| = 1e-23 and infinite above 1e19.
+    /// Σ u², where u is what was subtracted from w.
     pub update: f64,
 }
 

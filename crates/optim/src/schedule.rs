@@ -6,6 +6,8 @@ use crate::hyperparameter::Hyperparameter;
 use std::fmt;
 
 /// A learning rate as a function of the number of steps taken.
+///
+/// Settings are checked when an optimizer takes the schedule.
 pub trait Schedule: fmt::Debug + Send + Sync {
     /// The name in specs and errors.
     fn name(&self) -> &'static str;

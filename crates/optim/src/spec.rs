@@ -33,7 +33,7 @@ pub enum SpecError {
         option: String,
     },
     /// There is no such option.
-    #[error("{name} has no option {key:?}; {}", if known.is_empty() { "it has none".to_owned() } else { format!("it has {}", known.join(", ")) })]
+    #[error("{name} has no option {key:?}; it has {}", known.join(", "))]
     UnknownOption {
         /// The optimizer or schedule.
         name: &'static str,

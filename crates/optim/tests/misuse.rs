@@ -112,65 +112,44 @@ fn a_parameter_of_another_type_is_noticed() {
 
 #[test]
 fn settings_out_of_range_are_refused() {
-    let cases: &[(&str, fn() -> Optimizer)] = &[
+    type Build = fn() -> Optimizer;
+    let cases: &[(&str, Build)] = &[
         (
             "sgd: lr is out of range\n    lr        -0.1\n    expected  a number of at least 0\n    at crates/optim/tests/misuse.rs:",
-            Box::new(|| Optimizer::new(Sgd::new(-0.1))),
+            || Optimizer::new(Sgd::new(-0.1)),
         ),
-        ("sgd: lr is out of range\n    lr        NaN\n", Box::new(|| Optimizer::new(Sgd::new(f64::NAN)))),
-        (
-            "sgd: lr is out of range\n    lr        inf\n",
-            Box::new(|| Optimizer::new(Sgd::new(f64::INFINITY))),
-        ),
-        (
-            "sgd: momentum is out of range\n    momentum  1\n    expected  a number in [0, 1)\n",
-            Box::new(|| Optimizer::new(Sgd::new(0.1).momentum(1.0))),
-        ),
-        (
-            "sgd: dampening is out of range\n    dampening  1.5\n    expected   a number in [0, 1]\n",
-            Box::new(|| Optimizer::new(Sgd::new(0.1).momentum(0.9).dampening(1.5))),
-        ),
-        (
-            "sgd: nesterov needs momentum above 0, and dampening 0\n    at ",
-            Box::new(|| Optimizer::new(Sgd::new(0.1).nesterov(true))),
-        ),
-        (
-            "sgd: nesterov needs momentum above 0, and dampening 0\n",
-            Box::new(|| Optimizer::new(Sgd::new(0.1).nesterov(true).momentum(0.9).dampening(0.1))),
-        ),
-        (
-            "adagrad: initial_accumulator_value is out of range\n",
-            Box::new(|| Optimizer::new(Adagrad::new(0.1).initial_accumulator_value(-1.0))),
-        ),
-        (
-            "adagrad: lr_decay is out of range\n",
-            Box::new(|| Optimizer::new(Adagrad::new(0.1).lr_decay(-1.0))),
-        ),
-        ("rmsprop: alpha is out of range\n", Box::new(|| Optimizer::new(Rmsprop::new(0.1).alpha(1.0)))),
-        (
-            "adam: beta1 is out of range\n    beta1     -0.1\n",
-            Box::new(|| Optimizer::new(Adam::new(0.1).betas(-0.1, 0.9))),
-        ),
-        (
-            "adam: beta2 is out of range\n    beta2     1\n",
-            Box::new(|| Optimizer::new(Adam::new(0.1).betas(0.9, 1.0))),
-        ),
-        (
-            "adam: eps is out of range\n    eps       -1e-8\n",
-            Box::new(|| Optimizer::new(Adam::new(0.1).eps(-1e-8))),
-        ),
-        (
-            "adamw: weight_decay is out of range\n",
-            Box::new(|| Optimizer::new(AdamW::new(0.1).weight_decay(f64::NAN))),
-        ),
+        ("sgd: lr is out of range\n    lr        NaN\n", || Optimizer::new(Sgd::new(f64::NAN))),
+        ("sgd: lr is out of range\n    lr        inf\n", || Optimizer::new(Sgd::new(f64::INFINITY))),
+        ("sgd: momentum is out of range\n    momentum  1\n    expected  a number in [0, 1)\n", || {
+            Optimizer::new(Sgd::new(0.1).momentum(1.0))
+        }),
+        ("sgd: dampening is out of range\n    dampening  1.5\n    expected   a number in [0, 1]\n", || {
+            Optimizer::new(Sgd::new(0.1).momentum(0.9).dampening(1.5))
+        }),
+        ("sgd: nesterov needs momentum above 0, and dampening 0\n    at ", || {
+            Optimizer::new(Sgd::new(0.1).nesterov(true))
+        }),
+        ("sgd: nesterov needs momentum above 0, and dampening 0\n", || {
+            Optimizer::new(Sgd::new(0.1).nesterov(true).momentum(0.9).dampening(0.1))
+        }),
+        ("adagrad: initial_accumulator_value is out of range\n", || {
+            Optimizer::new(Adagrad::new(0.1).initial_accumulator_value(-1.0))
+        }),
+        ("adagrad: lr_decay is out of range\n", || Optimizer::new(Adagrad::new(0.1).lr_decay(-1.0))),
+        ("rmsprop: alpha is out of range\n", || Optimizer::new(Rmsprop::new(0.1).alpha(1.0))),
+        ("adam: beta1 is out of range\n    beta1     -0.1\n", || {
+            Optimizer::new(Adam::new(0.1).betas(-0.1, 0.9))
+        }),
+        ("adam: beta2 is out of range\n    beta2     1\n", || Optimizer::new(Adam::new(0.1).betas(0.9, 1.0))),
+        ("adam: eps is out of range\n    eps       -1e-8\n", || Optimizer::new(Adam::new(0.1).eps(-1e-8))),
+        ("adamw: weight_decay is out of range\n", || Optimizer::new(AdamW::new(0.1).weight_decay(f64::NAN))),
         (
             "clip_norm: max_norm is out of range\n    max_norm  0\n    expected  a number above 0\n    at crates/optim/tests/misuse.rs:",
-            Box::new(|| Optimizer::new(Sgd::new(0.1)).clip_norm(0.0)),
+            || Optimizer::new(Sgd::new(0.1)).clip_norm(0.0),
         ),
-        (
-            "clip_norm: max_norm is out of range\n    max_norm  NaN\n",
-            Box::new(|| Optimizer::new(Sgd::new(0.1)).clip_norm(f64::NAN)),
-        ),
+        ("clip_norm: max_norm is out of range\n    max_norm  NaN\n", || {
+            Optimizer::new(Sgd::new(0.1)).clip_norm(f64::NAN)
+        }),
     ];
     for (expected, build) in cases {
         let message = message_of(|| _ = build());

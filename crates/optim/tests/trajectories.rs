@@ -1,6 +1,6 @@
-//! Every rule, with every option, against 100 steps of PyTorch in `f64`.
+//! Every rule with every option, and the pipeline around it, against 100 steps of PyTorch in `f64`.
 
-use backflow_optim::Optimizer;
+use backflow_optim::{Optimizer, schedule_from_spec};
 use backflow_tensor::{Gradients, Tensor};
 use serde_json::Value;
 
@@ -27,7 +27,7 @@ fn flat(model: &[Tensor]) -> Vec<f64> {
     model.iter().flat_map(Tensor::to_vec::<f64>).collect()
 }
 
-/// As `gradient` in scripts/golden_optim.py, operation by operation.
+/// As `gradient` in `scripts/golden_optim.py`, operation by operation.
 fn gradients(model: &[Tensor], t: u64) -> Gradients {
     let w = flat(model);
     let g = w.iter().enumerate().map(|(i, &x)| {
@@ -63,6 +63,9 @@ fn follow(golden: &Value, case: &Value) {
     let mut optimizer = Optimizer::from_spec(spec, None).unwrap();
     if let Some(max_norm) = case["max_norm"].as_f64() {
         optimizer = optimizer.clip_norm(max_norm);
+    }
+    if let Some(schedule) = case["schedule"].as_str() {
+        optimizer = optimizer.schedule(schedule_from_spec(schedule).unwrap());
     }
     let mut model = start(golden);
     let snapshots = numbers(&golden["snapshots"]);
@@ -103,10 +106,10 @@ fn rules_follow_pytorch() {
 }
 
 #[test]
-fn clipping_follows_pytorch() {
+fn clipping_decay_and_schedule_follow_pytorch() {
     let golden = golden();
     let mut compared = Vec::new();
-    for case in golden["clipped"].as_array().unwrap() {
+    for case in golden["pipelines"].as_array().unwrap() {
         follow(&golden, case);
         let max_norm = case["max_norm"].as_f64().unwrap();
         compared.extend(numbers(&case["norms"]).iter().map(|&norm| norm > max_norm));

@@ -25,6 +25,7 @@ impl Tensor {
     ///
     /// # Panics
     /// If this is not a tracked scalar, or if its graph was released by an earlier `backward`.
+    #[must_use]
     #[track_caller]
     pub fn backward(&self) -> Gradients {
         self.differentiate().run()
@@ -86,7 +87,12 @@ pub fn grad(y: &Tensor, xs: &[&Tensor]) -> Vec<Tensor> {
 #[track_caller]
 pub fn hvp(f: impl Fn(&Tensor) -> Tensor, x: &Tensor, v: &Tensor) -> Tensor {
     if x.shape() != v.shape() {
-        misuse("hvp", "the direction has another shape", &[("x", x.shape().to_string()), ("v", v.shape().to_string())], "");
+        misuse(
+            "hvp",
+            "the direction has another shape",
+            &[("x", x.shape().to_string()), ("v", v.shape().to_string())],
+            "",
+        );
     }
     let x = x.detach().requires_grad();
     let y = f(&x);
@@ -147,6 +153,7 @@ impl<'a> Differentiation<'a> {
     /// # Panics
     /// If the output is not tracked; if it is not a scalar and there is no seed, or the seed has another shape or
     /// element type; if a target is not tracked; if the graph was released by an earlier pass.
+    #[must_use]
     #[track_caller]
     pub fn run(self) -> Gradients {
         let output = self.output;
@@ -158,7 +165,12 @@ impl<'a> Differentiation<'a> {
             None if output.elements() == 1 => output.ones_like(),
             None => {
                 let hint = "reduce it to a scalar, e.g. with mean(..), or give a seed";
-                misuse("backward", "the result is not a scalar", &[("shape", output.shape().to_string())], hint);
+                misuse(
+                    "backward",
+                    "the result is not a scalar",
+                    &[("shape", output.shape().to_string())],
+                    hint,
+                );
             }
             // Ops that hand their gradient on as it is would carry the seed's own graph into the gradients.
             Some(seed) if seed.shape() == output.shape() && seed.dtype() == output.dtype() => {
@@ -194,10 +206,14 @@ impl Plan {
             return Self { targets: None, useful: BTreeSet::new() };
         };
         if let Some(idx) = targets.iter().position(|target| !target.is_tracked()) {
-            let rows = [("target", format!("number {idx} of the list")), ("shape", targets[idx].shape().to_string())];
+            let rows = [
+                ("target", format!("number {idx} of the list")),
+                ("shape", targets[idx].shape().to_string()),
+            ];
             misuse("backward", "a target is not tracked", &rows, "call requires_grad() before using it");
         }
-        let targets: BTreeSet<u64> = targets.iter().filter_map(|target| target.node.as_ref()).map(|node| node.number).collect();
+        let targets: BTreeSet<u64> =
+            targets.iter().filter_map(|target| target.node.as_ref()).map(|node| node.number).collect();
         let lowest = targets.first().copied().unwrap_or(u64::MAX);
 
         // Everything above the lowest target that can be reached, then, upwards, what leads to a target.
@@ -333,7 +349,11 @@ impl Tensor {
     /// Adds `more` to this gradient: in place where nobody else sees it, recorded where the pass is recorded.
     fn accumulate(&mut self, more: Self) {
         let tracked = self.is_tracked() || more.is_tracked();
-        if tracked || self.layout.offset != 0 || !self.layout.is_contiguous() || Arc::get_mut(&mut self.storage).is_none() {
+        if tracked
+            || self.layout.offset != 0
+            || !self.layout.is_contiguous()
+            || Arc::get_mut(&mut self.storage).is_none()
+        {
             *self = &*self + &more;
             return;
         }

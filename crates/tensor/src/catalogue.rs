@@ -34,8 +34,10 @@ impl OpInfo {
     /// The op's samples, always the same ones.
     #[must_use]
     pub fn samples(&self) -> Vec<Sample> {
-        let label = self.name.bytes().fold(0, |sum: u64, byte| sum.wrapping_mul(31).wrapping_add(u64::from(byte)));
-        let mut samples = Samples { op: self.name, list: Vec::new(), rng: Rng::seed_from_u64(0).split(label), avoid: &[] };
+        let label =
+            self.name.bytes().fold(0, |sum: u64, byte| sum.wrapping_mul(31).wrapping_add(u64::from(byte)));
+        let mut samples =
+            Samples { op: self.name, list: Vec::new(), rng: Rng::seed_from_u64(0).split(label), avoid: &[] };
         (self.samples)(&mut samples);
         samples.list
     }
@@ -121,7 +123,12 @@ impl Samples {
     }
 
     /// An op of one operand `a` with elements in `range`, in every layout that a tensor can have.
-    pub fn unary(&mut self, range: Range<f64>, torch: &str, run: impl Fn(&Tensor) -> Tensor + Send + Sync + 'static) {
+    pub fn unary(
+        &mut self,
+        range: Range<f64>,
+        torch: &str,
+        run: impl Fn(&Tensor) -> Tensor + Send + Sync + 'static,
+    ) {
         let run: Run = Arc::new(move |inputs| run(&inputs[0]));
         for (label, x) in self.layouts(range) {
             self.push(label, &[x], torch, Arc::clone(&run));

@@ -107,7 +107,10 @@ impl FloatElement for f64 {}
 
 /// The rows of an error about two tensors whose element types differ.
 pub(crate) fn dtype_rows(left: &crate::Tensor, right: &crate::Tensor) -> [(&'static str, String); 2] {
-    [("left", format!("{} {}", left.shape(), left.dtype())), ("right", format!("{} {}", right.shape(), right.dtype()))]
+    [
+        ("left", format!("{} {}", left.shape(), left.dtype())),
+        ("right", format!("{} {}", right.shape(), right.dtype())),
+    ]
 }
 
 /// Runs a block once with `T` bound to the floating-point type of `dtype`.

@@ -31,7 +31,13 @@ impl fmt::Display for Tensor {
 
 type Show<'a> = &'a dyn Fn(&mut fmt::Formatter<'_>, f64) -> fmt::Result;
 
-fn block(f: &mut fmt::Formatter<'_>, shape: &[usize], values: &[f64], depth: usize, show: Show<'_>) -> fmt::Result {
+fn block(
+    f: &mut fmt::Formatter<'_>,
+    shape: &[usize],
+    values: &[f64],
+    depth: usize,
+    show: Show<'_>,
+) -> fmt::Result {
     let Some((&size, inner)) = shape.split_first() else {
         return show(f, values[0]);
     };

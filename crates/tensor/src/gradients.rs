@@ -56,7 +56,12 @@ impl Gradients {
     #[track_caller]
     pub fn insert(&mut self, x: &Tensor, gradient: Tensor) {
         let Some(node) = &x.node else {
-            misuse("gradients", "an untracked tensor has no gradient", &[("shape", x.shape().to_string())], "");
+            misuse(
+                "gradients",
+                "an untracked tensor has no gradient",
+                &[("shape", x.shape().to_string())],
+                "",
+            );
         };
         if x.shape() != gradient.shape() || x.dtype() != gradient.dtype() {
             let rows = [

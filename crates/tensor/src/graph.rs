@@ -42,7 +42,7 @@ pub(crate) struct Node {
     /// The line of the caller's program that computed this result.
     pub(crate) location: &'static Location<'static>,
     /// The operands' nodes; `None` for operands that need no gradient.
-    pub(crate) operands: SmallVec<[Option<Arc<Node>>; 3]>,
+    pub(crate) operands: SmallVec<[Option<Arc<Self>>; 3]>,
     pub(crate) rule: Mutex<Rule>,
 }
 

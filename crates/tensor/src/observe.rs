@@ -89,10 +89,18 @@ pub fn observe<O: Observer + 'static, R>(observer: O, f: impl FnOnce() -> R) -> 
     // The observer is shared between this frame and the thread's slot while `f` runs, so that it comes back typed.
     let shared = std::rc::Rc::new(RefCell::new(observer));
     if OBSERVED.replace(true) {
-        crate::error::misuse("observe", "this thread is being observed already", &[], "one observer can feed several");
+        crate::error::misuse(
+            "observe",
+            "this thread is being observed already",
+            &[],
+            "one observer can feed several",
+        );
     }
     let stop = Stop;
-    CURRENT.set(Some(Watch { observer: Box::new(Forward(std::rc::Rc::clone(&shared))), sites: BTreeMap::new() }));
+    CURRENT.set(Some(Watch {
+        observer: Box::new(Forward(std::rc::Rc::clone(&shared))),
+        sites: BTreeMap::new(),
+    }));
     let result = f();
     drop(stop);
     let Ok(observer) = std::rc::Rc::try_unwrap(shared) else {

@@ -29,7 +29,12 @@ impl Shape {
     #[track_caller]
     pub fn new(sizes: &[usize]) -> Self {
         if sizes.len() > MAX_RANK {
-            misuse("shape", "too many axes", &[("shape", format!("{sizes:?}"))], &format!("at most {MAX_RANK} axes"));
+            misuse(
+                "shape",
+                "too many axes",
+                &[("shape", format!("{sizes:?}"))],
+                &format!("at most {MAX_RANK} axes"),
+            );
         }
         // Zero-sized axes do not excuse the others: strides are computed from all of them.
         let fits = sizes.iter().try_fold(1_usize, |n, &s| n.checked_mul(s.max(1)));
@@ -141,8 +146,8 @@ impl fmt::Display for Shape {
     }
 }
 
-impl From<&Shape> for Shape {
-    fn from(shape: &Shape) -> Self {
+impl From<&Self> for Shape {
+    fn from(shape: &Self) -> Self {
         *shape
     }
 }

@@ -87,7 +87,10 @@ impl Tensor {
     pub fn from_vec<T: Element>(data: Vec<T>, shape: impl Into<Shape>) -> Self {
         let shape = shape.into();
         if data.len() != shape.elements() {
-            let rows = [("data", format!("{} elements", data.len())), ("shape", format!("{shape}, {} elements", shape.elements()))];
+            let rows = [
+                ("data", format!("{} elements", data.len())),
+                ("shape", format!("{shape}, {} elements", shape.elements())),
+            ];
             misuse("from_vec", "data does not fill the shape", &rows, "");
         }
         Self::from_buffer(Buffer::from_vec(data), shape)
@@ -107,7 +110,7 @@ impl Tensor {
         let one = Self::scalar(value).to_dtype(dtype);
         with_element!(dtype, T => {
             let mut buffer = Buffer::<T>::stale(shape.elements());
-            buffer.as_mut_slice().fill(one.as_slice::<T>().expect("a scalar is contiguous")[0]);
+            buffer.as_mut_slice().fill(one.storage_slice::<T>()[0]);
             Self::from_buffer(buffer, shape)
         })
     }
@@ -236,7 +239,12 @@ impl Tensor {
     #[track_caller]
     pub fn item(&self) -> f64 {
         if self.elements() != 1 {
-            misuse("item", "needs exactly one element", &[("shape", self.shape().to_string())], "reduce it first, e.g. with mean(..)");
+            misuse(
+                "item",
+                "needs exactly one element",
+                &[("shape", self.shape().to_string())],
+                "reduce it first, e.g. with mean(..)",
+            );
         }
         with_element!(self.dtype(), T => self.storage_slice::<T>()[self.layout.offset].as_f64())
     }
@@ -281,7 +289,12 @@ impl Tensor {
             dtype_mismatch("as_mut_slice", T::DTYPE, self.dtype());
         }
         if self.node.as_ref().is_some_and(|node| !node.is_leaf()) {
-            misuse("as_mut_slice", "the tracked result of an op cannot be overwritten", &[], "detach() it first");
+            misuse(
+                "as_mut_slice",
+                "the tracked result of an op cannot be overwritten",
+                &[],
+                "detach() it first",
+            );
         }
         let whole = self.layout.offset == 0 && self.layout.is_contiguous();
         if !whole || Arc::get_mut(&mut self.storage).is_none() {
@@ -328,7 +341,12 @@ impl Tensor {
 
 #[track_caller]
 pub(crate) fn dtype_mismatch(op: &str, asked: DType, found: DType) -> ! {
-    misuse(op, "element types differ", &[("asked", asked.to_string()), ("found", found.to_string())], "convert with to_dtype");
+    misuse(
+        op,
+        "element types differ",
+        &[("asked", asked.to_string()), ("found", found.to_string())],
+        "convert with to_dtype",
+    );
 }
 
 /// Tracking.
@@ -342,7 +360,12 @@ impl Tensor {
     #[track_caller]
     pub fn requires_grad(mut self) -> Self {
         if !self.dtype().is_float() {
-            misuse("requires_grad", "only floating-point tensors have gradients", &[("dtype", self.dtype().to_string())], "");
+            misuse(
+                "requires_grad",
+                "only floating-point tensors have gradients",
+                &[("dtype", self.dtype().to_string())],
+                "",
+            );
         }
         self.node = Some(Node::leaf(self.shape()));
         self

@@ -6,6 +6,40 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 const THIS_FILE: &str = include_str!("misuse.rs");
 
+/// The ways of misuse that the library reports are those that this file tries.
+#[test]
+fn every_report_of_misuse_is_tried_here() {
+    let mut folders = vec![std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src")];
+    let mut untried = Vec::new();
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).expect("a folder of sources") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            if path.ends_with("error.rs") {
+                continue;
+            }
+            let text = std::fs::read_to_string(&path).expect("text");
+            for report in text.split("misuse(").skip(1) {
+                let (call, _) = report.split_once(';').expect("a statement");
+                let literals: Vec<&str> = call.split('"').skip(1).step_by(2).collect();
+                // The name of the op has no spaces, what is wrong with it has. Either may be a variable.
+                let message = match literals[..] {
+                    [what, ..] if what.contains(' ') => what.to_owned(),
+                    [op, what, ..] if what.contains(' ') => format!("{op}: {what}"),
+                    _ => continue,
+                };
+                if !THIS_FILE.contains(&message) {
+                    untried.push(format!("{}: {message}", path.display()));
+                }
+            }
+        }
+    }
+    assert!(untried.is_empty(), "{}", untried.join("\n"));
+}
+
 /// Asserts that `mistake` panics with `expected`, followed by a place in this file where `culprit` stands.
 #[track_caller]
 fn says<R>(expected: &str, culprit: &str, mistake: impl FnOnce() -> R) {
@@ -102,6 +136,12 @@ select_where: the mask is not boolean
     mask  f32
     hint  compare first, e.g. x.gt(0.0)";
     says(expected, "Tensor::select_where", || Tensor::select_where(&b, &b, &b));
+    let expected = "\
+select_where: shapes do not broadcast
+    mask     [2]
+    a and b  [3]
+    hint     aligned from the right, sizes must agree or be 1";
+    says(expected, "Tensor::select_where", || Tensor::select_where(&Tensor::from([true, false]), &b, &b));
     let expected = "clamp: needs low ≤ high\n    bounds  1 and 0";
     says(expected, "clamp", || a.clamp(1.0, 0.0));
 }
@@ -148,6 +188,8 @@ softmax: no such axis
     says(expected, "softmax", || x.softmax(2));
     let expected = "max: nothing to choose from\n    shape  [0, 3]\n    hint   an axis of size 0 is reduced";
     says(expected, "max", || f32s([0, 3]).max(0));
+    let expected = "argmin: nothing to choose from\n    shape  [0, 3]\n    axis   0";
+    says(expected, "argmin", || f32s([0, 3]).argmin(0));
 }
 
 #[test]
@@ -186,6 +228,15 @@ broadcast_to: the shape does not broadcast
     says(expected, "broadcast_to", || x.broadcast_to([3, 8]));
     let expected = "cat: shapes do not fit\n    first     [3, 4]\n    number 1  [4, 3]\n    axis      0\n    hint      sizes may differ along the axis only";
     says(expected, "Tensor::cat", || Tensor::cat(&[&x, &x.t()], 0));
+    says("cat: nothing to join", "Tensor::cat", || Tensor::cat(&[], 0));
+    let expected = "\
+cat: element types differ
+    left   [3, 4] f32
+    right  [2] i64
+    hint   convert one of them with to_dtype";
+    says(expected, "Tensor::cat", || Tensor::cat(&[&x, &i64s([2])], 0));
+    let expected = "stack: shapes differ\n    first  [3, 4]\n    other  [4, 3]";
+    says(expected, "Tensor::stack", || Tensor::stack(&[&x, &x.t()], 0));
 }
 
 #[test]
@@ -199,6 +250,33 @@ index_select: a place is outside the axis
     place    7
     hint     places run from 0 to 4 − 1";
     says(expected, "index_select", || x.index_select(1, &places));
+    let expected = expected.replace("place    7", "place    -1");
+    says(&expected, "index_select", || x.index_select(1, &Tensor::from([0_i64, -1])));
+    let expected = "\
+index_select: the index is not a vector of i64
+    index  [2, 1] i64
+    hint   flatten it first, e.g. with reshape";
+    says(expected, "index_select", || x.index_select(1, &places.reshape([2, 1])));
+    let expected = "\
+index_add: element types differ
+    left   [3, 4] f32
+    right  [3, 2] f64
+    hint   convert one of them with to_dtype";
+    says(expected, "index_add", || x.index_add(1, &places, &Tensor::zeros([3, 2], DType::F64)));
+    let expected = expected.replace("index_add", "scatter_add").replace("[3, 2]", "[1, 2]");
+    assert!(expected.starts_with("scatter_add: element types differ"));
+    says(&expected, "scatter_add", || {
+        x.scatter_add(1, &places.reshape([1, 2]), &Tensor::zeros([1, 2], DType::F64))
+    });
+    let expected = "\
+index_add: shapes do not fit
+    shape  [3, 4]
+    index  [2]
+    src    [2, 3]
+    hint   src has this tensor's shape, with one row for each place";
+    says(expected, "index_add", || x.index_add(1, &Tensor::from([0_i64, 1]), &f32s([2, 3])));
+    let expected = "scatter_add: every element needs one place\n    index  [2]\n    src    [3]";
+    says(expected, "scatter_add", || x.scatter_add(1, &places, &f32s([3])));
     let expected = "\
 gather: the index does not fit
     shape  [3, 4]

@@ -41,7 +41,9 @@ impl RunFolder {
         std::fs::create_dir_all(path).map_err(|source| failed(path, source))?;
         for result in [MODEL, SUMMARY].map(|name| path.join(name)) {
             match std::fs::remove_file(&result) {
-                Err(source) if source.kind() != io::ErrorKind::NotFound => return Err(failed(&result, source)),
+                Err(source) if source.kind() != io::ErrorKind::NotFound => {
+                    return Err(failed(&result, source));
+                }
                 _ => {}
             }
         }

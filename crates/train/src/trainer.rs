@@ -45,7 +45,7 @@ pub struct Summary {
     pub steps: u64,
     /// The record of every epoch.
     pub epochs: Vec<EpochRecord>,
-    /// What flowed through the layers in the last step.
+    /// What flowed through the layers in the last epoch.
     pub layers: Vec<LayerRow>,
 }
 
@@ -117,18 +117,21 @@ impl<'a, M: Layer + ?Sized> Trainer<'a, M> {
         listener: &mut dyn Listener,
     ) -> Result<Summary, TrainError> {
         let mut records = Vec::new();
-        let mut layers = Vec::new();
+        let mut watch = None;
         for epoch in 1..=epochs {
+            if epoch == epochs {
+                watch = Some(LayerWatch::new(&*self.model));
+            }
             let (mut loss_sum, mut examples) = (0.0, 0_usize);
-            for (idx, batch) in train.epoch(epoch - 1).enumerate() {
-                let is_last = epoch == epochs && idx + 1 == train.len();
-                let (loss, report) = if is_last {
-                    let watch = LayerWatch::new(&*self.model);
-                    let (watch, (loss, report)) = observe(watch, || self.step(&batch));
-                    layers = watch.rows(report.as_ref());
-                    (loss, report)
-                } else {
-                    self.step(&batch)
+            for batch in train.epoch(epoch - 1) {
+                let (loss, report) = match watch.take() {
+                    None => self.step(&batch),
+                    Some(unwatched) => {
+                        let (mut watched, result) = observe(unwatched, || self.step(&batch));
+                        result.1.iter().for_each(|report| watched.update(report));
+                        watch = Some(watched);
+                        result
+                    }
                 };
                 let Some(report) = report else {
                     return Err(TrainError::Diverged { loss, step: self.steps + 1, epoch });
@@ -147,10 +150,12 @@ impl<'a, M: Layer + ?Sized> Trainer<'a, M> {
                 listener.step(&record, train.len() as u64)?;
             }
             let Evaluation { loss: test_loss, accuracy: test_accuracy } = evaluate(&*self.model, test);
-            let record = EpochRecord { epoch, train_loss: loss_sum / examples as f64, test_loss, test_accuracy };
+            let record =
+                EpochRecord { epoch, train_loss: loss_sum / examples as f64, test_loss, test_accuracy };
             listener.epoch(&record)?;
             records.push(record);
         }
+        let layers = watch.map_or_else(Vec::new, LayerWatch::rows);
         Ok(Summary { steps: self.steps, epochs: records, layers })
     }
 

@@ -16,14 +16,13 @@ use std::path::Path;
 /// If the file cannot be written; an earlier file of that name is then still there.
 pub fn save(model: &(impl Module + ?Sized), path: &Path) -> Result<(), TrainError> {
     let failed = |source| TrainError::Write { path: path.to_owned(), source };
-    let mut tensors = Vec::new();
-    for (name, tensor) in model.state() {
-        tensors.push((name, safetensors_dtype(tensor.dtype()), tensor.shape().to_vec(), to_bytes(&tensor)));
+    let tensors: Vec<_> =
+        model.state().into_iter().map(|(name, tensor)| (name, to_bytes(&tensor), tensor)).collect();
+    let mut views = Vec::with_capacity(tensors.len());
+    for (name, bytes, tensor) in &tensors {
+        let view = TensorView::new(safetensors_dtype(tensor.dtype()), tensor.shape().to_vec(), bytes);
+        views.push((name, view.map_err(|error| failed(std::io::Error::other(error)))?));
     }
-    let views = tensors.iter().map(|(name, dtype, shape, bytes)| {
-        let view = TensorView::new(*dtype, shape.clone(), bytes).expect("as many bytes as the shape asks for");
-        (name.as_str(), view)
-    });
     let file = safetensors::serialize(views, None).map_err(|error| failed(std::io::Error::other(error)))?;
     atomic::write(path, &file).map_err(failed)
 }
@@ -48,7 +47,11 @@ pub fn load(model: &mut (impl Module + ?Sized), path: &Path) -> Result<(), Train
         };
         if view.shape() != &*tensor.shape() || view.dtype() != safetensors_dtype(tensor.dtype()) {
             let found = format!("{:?} {:?}", view.shape(), view.dtype());
-            return Err(other_model(format!("{name} is {found}, the model's is {} {}", tensor.shape(), tensor.dtype())));
+            return Err(other_model(format!(
+                "{name} is {found}, the model's is {} {}",
+                tensor.shape(),
+                tensor.dtype()
+            )));
         }
         replacements.push(from_bytes(tensor, view.data()));
     }

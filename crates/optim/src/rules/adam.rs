@@ -9,7 +9,7 @@
 //! Kingma and Ba, "Adam: a method for stochastic optimization", 2015. `AMSGrad` (Reddi, Kale and Kumar 2018) divides by the
 //! largest `v` so far; as in PyTorch the maximum is taken of `v` before its correction.
 
-use super::RuleInfo;
+use super::{RuleInfo, settings};
 use crate::hyperparameter::{Hyperparameter, Range};
 use crate::rule::{Buffer, Elements, Rule, Step, Totals, WeightDecay};
 use backflow_tensor::FloatElement;
@@ -18,49 +18,30 @@ pub(super) const INFO: RuleInfo = RuleInfo {
     name: "adam",
     formula: "m, v = means of g, g²;  w −= lr·m̂/(√v̂ + eps)",
     reference: "Kingma and Ba 2015; torch.optim.Adam",
-    make: || Box::new(Adam::new(1e-3)),
+    make: || Box::new(Adam::default()),
 };
 
-/// Adam: each element's step is about the learning rate, whatever the size of its gradients.
-#[derive(Clone, Debug)]
-pub struct Adam {
-    learning_rate: f64,
-    beta1: f64,
-    beta2: f64,
-    eps: f64,
-    weight_decay: f64,
-    amsgrad: bool,
+settings! {
+    /// Adam: each element's step is about the learning rate, whatever the size of its gradients.
+    pub struct Adam(lr = 1e-3) {
+        [private] beta1: BelowOne = 0.9,
+        [private] beta2: BelowOne = 0.999,
+        /// What is added to the root so that nothing is divided by 0.
+        eps: NonNegative = 1e-8,
+        /// L2 weight decay. For decay beside the update there is [`AdamW`](crate::AdamW).
+        weight_decay: NonNegative = 0.0,
+        /// Whether to divide by the largest mean square so far, so that steps never grow again.
+        amsgrad: Flag = false,
+    }
 }
 
 impl Adam {
-    /// Adam with this learning rate and PyTorch's other defaults.
-    #[must_use]
-    pub fn new(learning_rate: f64) -> Self {
-        Self { learning_rate, beta1: 0.9, beta2: 0.999, eps: 1e-8, weight_decay: 0.0, amsgrad: false }
-    }
-
-    /// How slowly the means of the gradient and of its square forget, each in [0, 1): 0.9 and 0.999 at first.
+    /// How slowly the means of the gradient and of its square forget, each in [0, 1).
+    ///
+    /// `0.9` and `0.999` unless set.
     #[must_use]
     pub fn betas(self, beta1: f64, beta2: f64) -> Self {
         Self { beta1, beta2, ..self }
-    }
-
-    /// What is added to the root so that nothing is divided by 0: 1e-8 at first.
-    #[must_use]
-    pub fn eps(self, eps: f64) -> Self {
-        Self { eps, ..self }
-    }
-
-    /// L2 weight decay: 0 at first. For decay beside the update there is [`AdamW`](crate::AdamW).
-    #[must_use]
-    pub fn weight_decay(self, weight_decay: f64) -> Self {
-        Self { weight_decay, ..self }
-    }
-
-    /// Whether to divide by the largest mean square so far, so that steps never grow again.
-    #[must_use]
-    pub fn amsgrad(self, amsgrad: bool) -> Self {
-        Self { amsgrad, ..self }
     }
 }
 
@@ -70,14 +51,7 @@ impl Rule for Adam {
     }
 
     fn hyperparameters(&mut self) -> Vec<Hyperparameter<'_>> {
-        vec![
-            Hyperparameter::number("lr", &mut self.learning_rate, Range::NonNegative),
-            Hyperparameter::number("beta1", &mut self.beta1, Range::BelowOne),
-            Hyperparameter::number("beta2", &mut self.beta2, Range::BelowOne),
-            Hyperparameter::number("eps", &mut self.eps, Range::NonNegative),
-            Hyperparameter::number("weight_decay", &mut self.weight_decay, Range::NonNegative),
-            Hyperparameter::flag("amsgrad", &mut self.amsgrad),
-        ]
+        self.settings()
     }
 
     fn learning_rate(&self) -> f64 {

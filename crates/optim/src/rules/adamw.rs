@@ -25,7 +25,7 @@ pub(super) const INFO: RuleInfo = RuleInfo {
 pub struct AdamW(Adam);
 
 impl AdamW {
-    /// `AdamW` with this learning rate and PyTorch's other defaults.
+    /// With this learning rate (PyTorch: 0.001) and PyTorch's other defaults.
     #[must_use]
     pub fn new(learning_rate: f64) -> Self {
         Self(Adam::new(learning_rate).weight_decay(1e-2))
@@ -43,7 +43,9 @@ impl AdamW {
         Self(self.0.eps(eps))
     }
 
-    /// Decoupled weight decay: 0.01 at first.
+    /// Decoupled weight decay.
+    ///
+    /// `0.01` unless set.
     #[must_use]
     pub fn weight_decay(self, weight_decay: f64) -> Self {
         Self(self.0.weight_decay(weight_decay))
@@ -70,9 +72,7 @@ impl Rule for AdamW {
     }
 
     fn weight_decay(&self) -> WeightDecay {
-        match Rule::weight_decay(&self.0) {
-            WeightDecay::L2(strength) | WeightDecay::Decoupled(strength) => WeightDecay::Decoupled(strength),
-        }
+        WeightDecay::Decoupled(self.0.weight_decay)
     }
 
     fn buffers(&self) -> Vec<Buffer> {

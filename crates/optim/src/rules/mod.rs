@@ -4,6 +4,9 @@
 //! `tests/laws.rs` then hold for it, and programs can choose it by name.
 
 use crate::rule::AnyRule;
+use settings::settings;
+
+mod settings;
 
 /// One rule, as tests, documentation and command lines see it.
 #[derive(Clone, Copy, Debug)]

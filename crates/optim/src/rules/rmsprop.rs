@@ -14,7 +14,7 @@
 //! Under a gradient that stays the same, `v − a²` cancels down to rounding errors: the centered step then grows to
 //! `lr·g/ε`, or to NaN where the difference comes out below 0. PyTorch does the same.
 
-use super::RuleInfo;
+use super::{RuleInfo, settings};
 use crate::hyperparameter::{Hyperparameter, Range};
 use crate::rule::{Buffer, Elements, Rule, Step, Totals, WeightDecay};
 use backflow_tensor::FloatElement;
@@ -23,56 +23,23 @@ pub(super) const INFO: RuleInfo = RuleInfo {
     name: "rmsprop",
     formula: "v = alpha·v + (1 − alpha)·g²;  w −= lr·g/(√v + eps)",
     reference: "Tieleman and Hinton 2012, Graves 2013; torch.optim.RMSprop",
-    make: || Box::new(Rmsprop::new(1e-2)),
+    make: || Box::new(Rmsprop::default()),
 };
 
-/// `RMSprop`: each element's step is divided by a running root mean square of its gradients.
-#[derive(Clone, Debug)]
-#[doc(alias = "RMSprop")]
-pub struct Rmsprop {
-    learning_rate: f64,
-    alpha: f64,
-    eps: f64,
-    weight_decay: f64,
-    momentum: f64,
-    centered: bool,
-}
-
-impl Rmsprop {
-    /// `RMSprop` with this learning rate and PyTorch's other defaults.
-    #[must_use]
-    pub fn new(learning_rate: f64) -> Self {
-        Self { learning_rate, alpha: 0.99, eps: 1e-8, weight_decay: 0.0, momentum: 0.0, centered: false }
-    }
-
-    /// How slowly the mean square forgets, in [0, 1): 0.99 at first.
-    #[must_use]
-    pub fn alpha(self, alpha: f64) -> Self {
-        Self { alpha, ..self }
-    }
-
-    /// What is added to the root so that nothing is divided by 0: 1e-8 at first.
-    #[must_use]
-    pub fn eps(self, eps: f64) -> Self {
-        Self { eps, ..self }
-    }
-
-    /// L2 weight decay: 0 at first.
-    #[must_use]
-    pub fn weight_decay(self, weight_decay: f64) -> Self {
-        Self { weight_decay, ..self }
-    }
-
-    /// How much of the last step's direction is kept, in [0, 1): 0 at first.
-    #[must_use]
-    pub fn momentum(self, momentum: f64) -> Self {
-        Self { momentum, ..self }
-    }
-
-    /// Whether to divide by the running standard deviation instead of the root mean square.
-    #[must_use]
-    pub fn centered(self, centered: bool) -> Self {
-        Self { centered, ..self }
+settings! {
+    /// `RMSprop`: each element's step is divided by a running root mean square of its gradients.
+    #[doc(alias = "RMSprop")]
+    pub struct Rmsprop(lr = 1e-2) {
+        /// How slowly the mean square forgets, in [0, 1).
+        alpha: BelowOne = 0.99,
+        /// What is added to the root so that nothing is divided by 0.
+        eps: NonNegative = 1e-8,
+        /// L2 weight decay.
+        weight_decay: NonNegative = 0.0,
+        /// How much of the last step's direction is kept, in [0, 1).
+        momentum: BelowOne = 0.0,
+        /// Whether to divide by the running standard deviation instead of the root mean square.
+        centered: Flag = false,
     }
 }
 
@@ -82,14 +49,7 @@ impl Rule for Rmsprop {
     }
 
     fn hyperparameters(&mut self) -> Vec<Hyperparameter<'_>> {
-        vec![
-            Hyperparameter::number("lr", &mut self.learning_rate, Range::NonNegative),
-            Hyperparameter::number("alpha", &mut self.alpha, Range::BelowOne),
-            Hyperparameter::number("eps", &mut self.eps, Range::NonNegative),
-            Hyperparameter::number("weight_decay", &mut self.weight_decay, Range::NonNegative),
-            Hyperparameter::number("momentum", &mut self.momentum, Range::BelowOne),
-            Hyperparameter::flag("centered", &mut self.centered),
-        ]
+        self.settings()
     }
 
     fn learning_rate(&self) -> f64 {

@@ -8,7 +8,7 @@
 //! Robbins and Monro 1951; Polyak 1964; Nesterov in the form of Sutskever et al. 2013. As in PyTorch the learning rate
 //! multiplies after the buffer, so that a change of it acts at once. `u` is what the pipeline subtracts.
 
-use super::RuleInfo;
+use super::{RuleInfo, settings};
 use crate::hyperparameter::{Hyperparameter, Range};
 use crate::rule::{Buffer, Elements, Rule, Step, Totals, WeightDecay};
 use backflow_tensor::FloatElement;
@@ -17,49 +17,21 @@ pub(super) const INFO: RuleInfo = RuleInfo {
     name: "sgd",
     formula: "b = momentum·b + (1 − dampening)·g;  w −= lr·b",
     reference: "Robbins and Monro 1951, Polyak 1964, Nesterov 1983; torch.optim.SGD",
-    make: || Box::new(Sgd::new(1e-3)),
+    make: || Box::new(Sgd::default()),
 };
 
-/// Stochastic gradient descent: `w ← w − lr·g`, or the same with momentum.
-#[derive(Clone, Debug)]
-#[doc(alias = "SGD")]
-pub struct Sgd {
-    learning_rate: f64,
-    momentum: f64,
-    dampening: f64,
-    nesterov: bool,
-    weight_decay: f64,
-}
-
-impl Sgd {
-    /// Plain gradient descent with this learning rate.
-    #[must_use]
-    pub fn new(learning_rate: f64) -> Self {
-        Self { learning_rate, momentum: 0.0, dampening: 0.0, nesterov: false, weight_decay: 0.0 }
-    }
-
-    /// How much of the last step's direction is kept, in [0, 1): 0 at first.
-    #[must_use]
-    pub fn momentum(self, momentum: f64) -> Self {
-        Self { momentum, ..self }
-    }
-
-    /// How much of each gradient but the first the momentum buffer leaves out, in [0, 1]: 0 at first.
-    #[must_use]
-    pub fn dampening(self, dampening: f64) -> Self {
-        Self { dampening, ..self }
-    }
-
-    /// Whether to look ahead by one step of momentum. Needs momentum, and no dampening.
-    #[must_use]
-    pub fn nesterov(self, nesterov: bool) -> Self {
-        Self { nesterov, ..self }
-    }
-
-    /// L2 weight decay: 0 at first.
-    #[must_use]
-    pub fn weight_decay(self, weight_decay: f64) -> Self {
-        Self { weight_decay, ..self }
+settings! {
+    /// Stochastic gradient descent: `w ← w − lr·g`, or the same with momentum.
+    #[doc(alias = "SGD")]
+    pub struct Sgd(lr = 1e-3) {
+        /// How much of the last step's direction is kept, in [0, 1).
+        momentum: BelowOne = 0.0,
+        /// How much of each gradient but the first the momentum buffer leaves out, in [0, 1].
+        dampening: UpToOne = 0.0,
+        /// Whether to look ahead by one step of momentum. Needs momentum, and no dampening.
+        nesterov: Flag = false,
+        /// L2 weight decay.
+        weight_decay: NonNegative = 0.0,
     }
 }
 
@@ -69,13 +41,7 @@ impl Rule for Sgd {
     }
 
     fn hyperparameters(&mut self) -> Vec<Hyperparameter<'_>> {
-        vec![
-            Hyperparameter::number("lr", &mut self.learning_rate, Range::NonNegative),
-            Hyperparameter::number("momentum", &mut self.momentum, Range::BelowOne),
-            Hyperparameter::number("dampening", &mut self.dampening, Range::UpToOne),
-            Hyperparameter::flag("nesterov", &mut self.nesterov),
-            Hyperparameter::number("weight_decay", &mut self.weight_decay, Range::NonNegative),
-        ]
+        self.settings()
     }
 
     fn conflict(&self) -> Option<&'static str> {

@@ -35,7 +35,9 @@ impl Cosine {
         Self { steps, min: 0.0 }
     }
 
-    /// The learning rate at the end: 0 at first.
+    /// The learning rate at the end.
+    ///
+    /// `0` unless set.
     #[must_use]
     pub fn min(self, min: f64) -> Self {
         Self { min, ..self }

@@ -47,6 +47,6 @@ impl Schedule for StepDecay {
     }
 
     fn learning_rate(&self, base: f64, steps: u64) -> f64 {
-        base * Float::powf(self.gamma, (steps / self.every) as f64)
+        base * Float::powf(self.gamma, (steps / self.every.max(1)) as f64)
     }
 }

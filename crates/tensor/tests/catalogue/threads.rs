@@ -55,8 +55,8 @@ fn places(count: usize, limit: usize) -> Tensor {
     Tensor::from_vec((0..count).map(|i| (i * 31 % limit) as i64).collect(), [count])
 }
 
-#[test]
-fn one_two_and_four_threads_give_the_same_bits() {
+/// A large sample of every op that computes anything.
+fn subjects() -> Vec<Sample> {
     let matrix = Tensor::uniform([517, 233], -2.0, 2.0, DType::F64, &mut Rng::seed_from_u64(3));
     let mut subjects: Vec<(&str, Sample)> = Vec::new();
     for op in CATALOGUE {
@@ -71,26 +71,48 @@ fn one_two_and_four_threads_give_the_same_bits() {
         let has_subject = subjects.iter().any(|(name, _)| *name == op.name);
         assert!(has_subject, "{} needs a sample with axes of 17 and 33, or a line above", op.name);
     }
+    subjects.into_iter().map(|(_, sample)| sample).collect()
+}
 
+/// The result and the gradients, in bits.
+fn run(sample: &Sample, inputs: &[Tensor]) -> (Vec<u64>, Vec<Vec<u64>>) {
+    let u = cotangent(&(sample.run)(inputs));
+    let (y, gradients) = differentiate(sample, inputs, &u, false);
+    (bits(&y), gradients.iter().map(bits).collect())
+}
+
+#[test]
+fn one_two_and_four_threads_give_the_same_bits() {
     let pool = |threads| rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("a thread pool");
     let (one, more) = (pool(1), [pool(2), pool(4)]);
-    for (_, sample) in &subjects {
+    for sample in subjects() {
         for dtype in [DType::F32, DType::F64] {
             let inputs: Vec<Tensor> = sample.inputs.iter().map(|x| enlarged(x).to_dtype(dtype)).collect();
-            let run = || {
-                let u = cotangent(&(sample.run)(&inputs));
-                let (y, gradients) = differentiate(sample, &inputs, &u, false);
-                (bits(&y), gradients.iter().map(bits).collect::<Vec<_>>())
-            };
-            let expected = one.install(run);
+            let expected = one.install(|| run(&sample, &inputs));
             for pool in &more {
                 let threads = pool.current_num_threads();
-                assert!(
-                    pool.install(run) == expected,
-                    "{} {dtype}: {threads} threads change bits",
-                    sample.label
-                );
+                let same = pool.install(|| run(&sample, &inputs)) == expected;
+                assert!(same, "{} {dtype}: {threads} threads change bits", sample.label);
             }
         }
+    }
+}
+
+/// Freed buffers serve again with their old elements in them: an op must write every element of its result.
+#[test]
+fn what_a_reused_buffer_held_changes_no_bits() {
+    for sample in subjects() {
+        let inputs: Vec<Tensor> = sample.inputs.iter().map(enlarged).collect();
+        let expected = run(&sample, &inputs);
+        let sizes = expected.1.iter().map(Vec::len).chain([expected.0.len()]);
+        // As many buffers of each size as a pass could want, all full of NaN when they are freed together.
+        let poison: Vec<Tensor> =
+            sizes.flat_map(|n| [n; 8]).map(|n| Tensor::full([n], f64::NAN, DType::F64)).collect();
+        drop(poison);
+        assert!(
+            run(&sample, &inputs) == expected,
+            "{}: elements of another tensor show through",
+            sample.label
+        );
     }
 }

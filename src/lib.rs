@@ -57,7 +57,7 @@ pub mod prelude {
     pub use backflow_data::{Batch, Dataset, Loader, Mnist};
     pub use backflow_nn::loss::{binary_cross_entropy_with_logits, mse_loss};
     pub use backflow_nn::{Activation, Init, Layer, Linear, Mlp, Module, Sequential};
-    pub use backflow_optim::{Adam, Cosine, Optimizer, Sgd};
+    pub use backflow_optim::{Adagrad, Adam, AdamW, Cosine, Optimizer, Rmsprop, Schedule, Sgd, StepDecay};
     pub use backflow_tensor::{DType, Gradients, Rng, Tensor, grad, hvp, keep, no_grad};
     pub use backflow_train::{Trainer, count_correct, evaluate};
 }

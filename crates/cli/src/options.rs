@@ -52,6 +52,16 @@ pub(crate) fn at_least_one<N: TryFrom<u64>>(text: &str) -> Result<N, String> {
         .ok_or_else(|| "expected a whole number from 1 up".to_owned())
 }
 
+/// More threads than any machine has cores only cost time: starting a million takes minutes.
+const MOST_THREADS: usize = 1024;
+
+pub(crate) fn threads(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(threads @ 1..=MOST_THREADS) => Ok(threads),
+        _ => Err(format!("expected a whole number from 1 to {MOST_THREADS}")),
+    }
+}
+
 pub(crate) fn seed(text: &str) -> Result<u64, String> {
     text.parse().map_err(|_| "expected a whole number from 0 up".to_owned())
 }

@@ -20,6 +20,9 @@ const INIT_STREAM: u64 = 0;
 /// The hidden layers of the default network.
 const DEFAULT_HIDDEN: [usize; 2] = [256, 128];
 
+/// Weights, gradients and an optimizer's state of this size fill some 16 GB in f32; what is far beyond would only be killed.
+const MOST_WEIGHTS: usize = 1_000_000_000;
+
 /// How many examples are evaluated at once: enough for the matrix product to be efficient, small enough for the cache.
 const TEST_BATCH: usize = 500;
 
@@ -33,11 +36,11 @@ pub(crate) struct TrainOptions {
     #[arg(long, value_parser = options::layer_sizes, value_name = "N,N,…")]
     layers: Option<LayerSizes>,
 
-    /// The function after every hidden layer.
+    /// The function after every hidden layer: relu, leaky-relu:0.01, elu, selu, gelu, silu, softplus, hardtanh, sigmoid, tanh.
     #[arg(long, default_value = "relu", value_parser = options::activation, value_name = "NAME")]
     activation: Activation,
 
-    /// How weights begin [default: what suits the activation].
+    /// How weights begin: he-normal, xavier-uniform, lecun-normal, orthogonal, … [default: what suits the activation].
     #[arg(long, value_parser = options::init, value_name = "NAME")]
     init: Option<Init>,
 
@@ -75,7 +78,7 @@ pub(crate) struct TrainOptions {
     dtype: DType,
 
     /// Threads to compute with [default: one per core]. Results do not depend on it.
-    #[arg(long, value_parser = options::at_least_one::<usize>, allow_hyphen_values = true, value_name = "N")]
+    #[arg(long, value_parser = options::threads, allow_hyphen_values = true, value_name = "N")]
     threads: Option<usize>,
 
     /// The run's folder [default: a new one in runs/]. An earlier run in it is replaced.
@@ -138,7 +141,9 @@ fn train(options: &TrainOptions) -> Result<(), Failure> {
 
     let train = Loader::new(&digits.train, options.batch_size).shuffle(options.seed).dtype(options.dtype);
     let test = Loader::new(&digits.test, TEST_BATCH).dtype(options.dtype);
-    let steps = options.epochs * train.len() as u64;
+    let Some(steps) = options.epochs.checked_mul(train.len() as u64) else {
+        return Err(Failure::Usage(format!("--epochs {}: more steps than can be counted", options.epochs)));
+    };
     let schedule = schedule_over(steps, &options.schedule).map_err(|error| usage("--schedule", error))?;
     let mut optimizer = optimizer.schedule(schedule);
     if let Some(max_norm) = options.clip_norm {
@@ -173,12 +178,10 @@ fn train(options: &TrainOptions) -> Result<(), Failure> {
 
     let mut progress = (!options.json).then(Progress::new);
     let start = Instant::now();
-    let summary = Trainer::new(&mut model, &mut optimizer).fit(
-        &train,
-        &test,
-        options.epochs,
-        &mut Both(&mut folder, &mut progress),
-    )?;
+    let mut trainer = Trainer::new(&mut model, &mut optimizer);
+    let summary = trainer.fit(&train, &test, options.epochs, &mut Both(&mut folder, &mut progress));
+    let summary =
+        summary.map_err(|error| Failure::Run(format!("{error}; the log is in {}", out.display())))?;
     let seconds = start.elapsed().as_secs_f64();
     drop(progress);
 
@@ -229,6 +232,15 @@ fn sizes_for(asked: Option<&LayerSizes>, digits: &Mnist) -> Result<Vec<usize>, F
             inner.concat(),
         )));
     }
+    let weights =
+        sizes.windows(2).try_fold(0_usize, |sum, pair| sum.checked_add(pair[0].checked_mul(pair[1])?));
+    if weights.is_none_or(|weights| weights > MOST_WEIGHTS) {
+        return Err(Failure::Usage(format!(
+            "--layers {}: more than {} weights; make the layers narrower",
+            joined(sizes, ","),
+            grouped(MOST_WEIGHTS)
+        )));
+    }
     Ok(sizes.clone())
 }
 
@@ -259,7 +271,7 @@ fn introduce(config: &Config<'_>, digits: &Mnist, model: &Mlp, steps: usize) {
         config.dtype
     ));
     line(&format!(
-        "{}, learning rate {}, {}; {} epochs of {} steps of {}; seed {}",
+        "{}, learning rate {}, {}; epochs: {}, steps in each: {}, batch size {}; seed {}",
         config.optimizer,
         config.learning_rate,
         config.schedule,

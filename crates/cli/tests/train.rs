@@ -88,6 +88,7 @@ fn json_has_the_promised_keys_and_the_files_agree_with_it() {
 #[test]
 fn the_same_seed_gives_the_same_bits_on_any_number_of_threads() {
     let folder = tempfile::tempdir().unwrap();
+    // The variable is rayon's, the option ours; the option, where given, wins.
     let run = |number: &str, extra: &[&str]| {
         let out = folder.path().join(number);
         let fixed =
@@ -141,7 +142,7 @@ fn bad_input_ends_with_one_line_and_an_exit_code() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("file"), "in the way").unwrap();
     std::fs::create_dir(folder.path().join("empty")).unwrap();
-    let cases: [(&[&str], i32, &[&str]); 16] = [
+    let cases: [(&[&str], i32, &[&str]); 20] = [
         (
             &["train", "--optimizer", "adamx"],
             2,
@@ -152,6 +153,7 @@ fn bad_input_ends_with_one_line_and_an_exit_code() {
         (&["train", "--lr", "NaN"], 2, &["--lr", "positive"]),
         (&["train", "--layers", "100,10"], 2, &["784 pixels", "10 classes", "--layers 784,10"]),
         (&["train", "--layers", "784,0,10"], 2, &["'0'", "784,128,10"]),
+        (&["train", "--layers", "784,1048576,1048576,10"], 2, &["1,000,000,000 weights", "narrower"]),
         (&["train", "--activation", "step"], 2, &["step", "relu", "sigmoid"]),
         (&["train", "--init", "he"], 2, &["he", "he-normal", "orthogonal"]),
         (&["train", "--schedule", "cosin"], 2, &["cosin", "constant, step, cosine"]),
@@ -162,6 +164,9 @@ fn bad_input_ends_with_one_line_and_an_exit_code() {
         (&["tran"], 2, &["tran", "train"]),
         (&["train", "--data", "empty"], 1, &["empty", "train-images-idx3-ubyte"]),
         (&["train", "--out", "file/run"], 1, &["file/run", "cannot be written"]),
+        (&["train", "--out", "file"], 1, &["file", "is a file"]),
+        (&["train", "--out", "."], 1, &["not empty", "no earlier run"]),
+        (&["train", "--threads", "1000000"], 2, &["--threads", "1 to 1024"]),
     ];
     for (arguments, code, parts) in cases {
         let output = backflow(arguments, folder.path());

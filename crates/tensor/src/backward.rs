@@ -94,6 +94,8 @@ pub fn hvp(f: impl Fn(&Tensor) -> Tensor, x: &Tensor, v: &Tensor) -> Tensor {
             "",
         );
     }
+    // A Hessian needs the graph, also where the caller has switched recording off.
+    let _recording = recording(true);
     let x = x.detach().requires_grad();
     let y = f(&x);
     if !y.is_tracked() {

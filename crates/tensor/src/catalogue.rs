@@ -66,6 +66,9 @@ impl fmt::Debug for Sample {
 }
 
 /// Collects the samples of one op.
+///
+/// Samples are small. Axes of 17, 33 and 257 stand for long ones: where tests need an op at a size that is shared among
+/// threads, they lengthen exactly these.
 #[derive(Debug)]
 pub struct Samples {
     op: &'static str,

@@ -1,4 +1,7 @@
 //! Whether results are recorded in the graph: a switch per thread, thrown for the length of a closure.
+//!
+//! Several models must not be trained as jobs of one rayon pool: a thread that waits inside a kernel may take up another
+//! job of its pool, which would then run under this job's switch. Give each its own pool (`ThreadPool::install`).
 
 use std::cell::Cell;
 

@@ -7,7 +7,7 @@ use crate::observe::LayerId;
 use crate::tensor::Tensor;
 use std::fmt;
 
-/// Something made of tensors: a layer, a model, a part of one. Derive it for structs with named fields:
+/// Something made of tensors: a layer, a model, a part of one. Derive it for structs and enums:
 /// `#[derive(Module)]`.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a `Module`",

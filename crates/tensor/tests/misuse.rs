@@ -101,8 +101,16 @@ linear: operands do not fit
     x       [8, 784] f32
     weight  [784, 10] f32
     bias    [10] f32
-    hint    x […, inputs], weight [outputs, inputs], bias [outputs], all of one type";
+    hint    x […, inputs], weight [outputs, inputs], bias [outputs]";
     says(expected, "linear", || f32s([8, 784]).linear(&f32s([784, 10]), &f32s([10])));
+    let expected = "\
+linear: element types differ
+    x       [8, 784] f64
+    weight  [10, 784] f32
+    bias    [10] f32
+    hint    convert x with to_dtype; 1.0 makes f64, 1.0_f32 makes f32";
+    let x = Tensor::ones([8, 784], DType::F64);
+    says(expected, "linear", || x.linear(&f32s([10, 784]), &f32s([10])));
 }
 
 #[test]

@@ -28,6 +28,18 @@ pub enum TrainError {
         /// What the operating system said.
         source: io::Error,
     },
+    /// A folder for a run holds something else, which a run would bury or overwrite.
+    #[error("{}: is not empty and holds no earlier run; choose another folder", path.display())]
+    NotARun {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// A run's folder cannot be made where a file is.
+    #[error("{}: is a file; choose another name for the run's folder", path.display())]
+    FileInTheWay {
+        /// The file.
+        path: PathBuf,
+    },
     /// A file cannot be read.
     #[error("{}: cannot be read: {source}", path.display())]
     Read {

@@ -35,10 +35,17 @@ impl RunFolder {
     /// replaced; its results go first, so that they never stand beside a configuration that is not theirs.
     ///
     /// # Errors
-    /// If the folder or a file in it cannot be written.
+    /// If the folder holds anything but an earlier run, or if it or a file in it cannot be written.
     pub fn create(path: &Path, config: &impl Serialize) -> Result<Self, TrainError> {
         let failed = |path: &Path, source| TrainError::Write { path: path.to_owned(), source };
+        if path.is_file() {
+            return Err(TrainError::FileInTheWay { path: path.to_owned() });
+        }
         std::fs::create_dir_all(path).map_err(|source| failed(path, source))?;
+        let is_empty = std::fs::read_dir(path).map_err(|source| failed(path, source))?.next().is_none();
+        if !is_empty && ![CONFIG, METRICS].iter().all(|name| path.join(name).is_file()) {
+            return Err(TrainError::NotARun { path: path.to_owned() });
+        }
         for result in [MODEL, SUMMARY].map(|name| path.join(name)) {
             match std::fs::remove_file(&result) {
                 Err(source) if source.kind() != io::ErrorKind::NotFound => {

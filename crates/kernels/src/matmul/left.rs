@@ -55,12 +55,13 @@ pub(super) unsafe fn pack<T: Float>(
     let tile_rows = level.tiles.len();
     let panels = m.div_ceil(tile_rows);
     let out = &mut out[..panels * tile_rows * k];
-    let tile = Operand { first: out.as_ptr(), row_stride: 1, col_stride: tile_rows };
-    let work = Panelled { a, m, k, tile_rows, panels, out };
+    let work = Panelled { a, m, k, tile_rows, panels, out: &mut *out };
     // SAFETY: passed on; the pieces are parts of `a`.
     parallel::for_each(work, (GRAIN / k).div_ceil(tile_rows), |x| unsafe {
         (level.pack)(&x.a.panels_of_rows(x.m, x.k, x.tile_rows), x.out);
     });
+    // Only now that nobody writes: a pointer taken earlier would not outlive the mutable borrow.
+    let tile = Operand { first: out.as_ptr(), row_stride: 1, col_stride: tile_rows };
     Left { tile, step: k }
 }
 

@@ -152,9 +152,7 @@ pub(super) fn rows<A: Element>(
     out: &mut [A],
     fold: Fold<A, impl Fn(A, A) -> A + Copy + Send + Sync>,
 ) {
-    if x.is_empty() {
-        out.fill(fold.identity);
-    } else if len <= GRAIN {
+    if len <= GRAIN {
         parallel::for_each((0..out.len(), out), (GRAIN / len).max(1), |(range, out)| {
             dispatch(Rows { x: &x[range.start * len..range.end * len], len, out, fold });
         });

@@ -31,6 +31,9 @@ fn reduce<A: Element>(
     identity: A,
     join: impl Fn(A, A) -> A + Copy + Send + Sync,
 ) {
+    if x.is_empty() {
+        return out.fill(identity);
+    }
     let fold = Fold { identity, join };
     match inner {
         0 => {}

@@ -2,8 +2,10 @@
 //!
 //! ```text
 //! y  = a / b
-//! da = dy / b,  db = −dy · a / b²      keeps its inputs
+//! da = dy / b,  db = −dy (a / b) / b    keeps its inputs
 //! ```
+//!
+//! Not −dy · a / b²: the square leaves the range of `f32` where the gradient does not.
 
 use super::binary::Pairwise;
 use crate::catalogue::{OpInfo, Samples};
@@ -14,7 +16,7 @@ use backflow_kernels::Float;
 pub(super) const INFO: OpInfo = OpInfo {
     name: "div",
     formula: "y = a / b",
-    gradient: "da = dy / b, db = −dy · a / b²",
+    gradient: "da = dy / b, db = −dy (a / b) / b",
     keep: Keep::Inputs,
     orders: 2,
     samples,
@@ -36,7 +38,7 @@ impl Tensor {
     pub(crate) fn div_tensor(&self, other: &Self) -> Self {
         Self::pairwise(self, other, Div).record("div", &[self, other], Keep::Inputs, |g| {
             g.give(0, |g| g.dy() / g.x(1));
-            g.give(1, |g| -(g.dy() * g.x(0)) / (g.x(1) * g.x(1)));
+            g.give(1, |g| -(g.dy() * (g.x(0) / g.x(1))) / g.x(1));
         })
     }
 }

@@ -30,13 +30,14 @@ impl Tensor {
     #[track_caller]
     pub fn linear(&self, weight: &Self, bias: &Self) -> Self {
         let (shape, sizes) = (self.shape(), weight.shape());
+        let row = |x: &Self| format!("{} {}", x.shape(), x.dtype());
+        let rows = || [("x", row(self)), ("weight", row(weight)), ("bias", row(bias))];
+        if self.dtype() != weight.dtype() || self.dtype() != bias.dtype() {
+            misuse("linear", "element types differ", &rows(), "convert x with to_dtype; 1.0 makes f64, 1.0_f32 makes f32");
+        }
         let fits = sizes.rank() == 2 && shape.last() == Some(&sizes[1]) && bias.shape() == [sizes[0]];
-        let same_type = self.dtype() == weight.dtype() && self.dtype() == bias.dtype();
-        if !fits || !same_type {
-            let row = |x: &Self| format!("{} {}", x.shape(), x.dtype());
-            let rows = [("x", row(self)), ("weight", row(weight)), ("bias", row(bias))];
-            let hint = "x […, inputs], weight [outputs, inputs], bias [outputs], all of one type";
-            misuse("linear", "operands do not fit", &rows, hint);
+        if !fits {
+            misuse("linear", "operands do not fit", &rows(), "x […, inputs], weight [outputs, inputs], bias [outputs]");
         }
         let (n, k) = (sizes[0], sizes[1]);
         let m = shape[..shape.rank() - 1].iter().product::<usize>();

@@ -53,7 +53,7 @@ impl Tensor {
         self.reshape([kept, &[joined.iter().product()]].concat())
     }
 
-    /// A view with an axis of size 1 put in at `axis`; negative axes count from the end of the result.
+    /// The same elements with an axis of size 1 put in at `axis`; a view of contiguous elements; negative axes count from the end of the result.
     ///
     /// # Panics
     /// If the result has no such axis.
@@ -69,7 +69,7 @@ impl Tensor {
         self.reshape(self.shape().insert(place as usize, 1))
     }
 
-    /// A view without `axis`, whose size must be 1.
+    /// The same elements without `axis`, whose size must be 1; a view of contiguous elements.
     ///
     /// # Panics
     /// If there is no such axis or its size is not 1.

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! y  = c / x
-//! dx = −dy · y / x                   keeps its input
+//! dx = −dy (c / x) / x                  keeps its input
 //! ```
 
 use super::elementwise::Elementwise;
@@ -14,7 +14,7 @@ use backflow_kernels::Float;
 pub(super) const INFO: OpInfo = OpInfo {
     name: "scalar_div",
     formula: "y = c / x",
-    gradient: "dx = −dy · c / x²",
+    gradient: "dx = −dy (c / x) / x",
     keep: Keep::Inputs,
     orders: 2,
     samples,
@@ -32,11 +32,11 @@ impl Elementwise for ScalarDiv {
     }
 
     fn pull<T: Float>(self, dy: T, x: T) -> T {
-        -dy * T::from_f64(self.0) / (x * x)
+        -dy * (T::from_f64(self.0) / x) / x
     }
 
     fn pull_tensor(self, dy: &Tensor, x: &Tensor) -> Tensor {
-        -(dy * self.0) / (x * x)
+        -dy * (self.0 / x) / x
     }
 }
 

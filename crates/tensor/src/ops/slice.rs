@@ -90,10 +90,13 @@ impl Tensor {
         if step == 0 {
             misuse("step_by", "the step is 0", &[("shape", self.shape().to_string())], "");
         }
-        self.places(Places { axis: axis_idx, start: 0, step, count: self.shape()[axis_idx].div_ceil(step) })
+        let size = self.shape()[axis_idx];
+        // A longer step shows no more than the first place; the stride must not overflow.
+        let step = step.min(size.max(1));
+        self.places(Places { axis: axis_idx, start: 0, step, count: size.div_ceil(step) })
     }
 
-    /// The view at one place along `axis`, which is gone from the result.
+    /// What is at one place along `axis`, which is gone from the result; a view where the layout allows it.
     ///
     /// # Panics
     /// If there is no such axis or no such place.

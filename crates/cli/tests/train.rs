@@ -88,23 +88,25 @@ fn json_has_the_promised_keys_and_the_files_agree_with_it() {
 #[test]
 fn the_same_seed_gives_the_same_bits_on_any_number_of_threads() {
     let folder = tempfile::tempdir().unwrap();
-    // The variable is rayon's, the option ours; the option, where given, wins.
-    let run = |number: &str, extra: &[&str]| {
-        let out = folder.path().join(number);
-        let fixed =
-            ["--layers", "784,256,10", "--batch-size", "128", "--clip-norm", "1", "--schedule", "cosine"];
-        let result = quick(&[&fixed, extra, &["--out", out.to_str().unwrap()]].concat(), folder.path());
-        (
-            result["train_loss"].as_f64().unwrap().to_bits(),
-            std::fs::read(out.join("model.safetensors")).unwrap(),
-        )
+    let run = |name: &str, variable: Option<&str>, extra: &[&str]| {
+        // Products large enough for threads to share them.
+        let settings = "train --json --layers 784,256,10 --batch-size 128 --clip-norm 1 --epochs 2 --out";
+        let mut program = Command::new(env!("CARGO_BIN_EXE_backflow"));
+        program.args(settings.split_whitespace()).arg(name).args(extra).current_dir(folder.path());
+        program.env_remove("RAYON_NUM_THREADS").envs(variable.map(|threads| ("RAYON_NUM_THREADS", threads)));
+        let output = program.output().unwrap();
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        let result: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let weights = std::fs::read(folder.path().join(name).join("model.safetensors")).unwrap();
+        (result["train_loss"].as_f64().unwrap().to_bits(), weights)
     };
-    // The last `--layers` wins over that of `quick`, so that products are large enough for two threads to share them.
-    let one = run("1", &["--threads", "1"]);
-    assert!(one == run("again", &["--threads", "1"]), "twice on one thread");
-    assert!(one == run("2", &["--threads", "2"]), "on two threads");
-    assert!(one == run("4", &["--threads", "4"]), "on four threads");
-    assert!(one != run("other", &["--threads", "1", "--seed", "1"]), "another seed must give other weights");
+    let one = run("one", Some("1"), &[]);
+    assert!(one == run("again", Some("1"), &[]), "twice on one thread");
+    for threads in ["2", "4"] {
+        assert!(one == run("variable", Some(threads), &[]), "RAYON_NUM_THREADS={threads}");
+        assert!(one == run("option", None, &["--threads", threads]), "--threads {threads}");
+    }
+    assert!(one != run("other", Some("1"), &["--seed", "1"]), "another seed must give other weights");
 }
 
 #[test]

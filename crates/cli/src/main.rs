@@ -9,6 +9,7 @@
 mod failure;
 mod figures;
 mod options;
+mod setup;
 mod terminal;
 mod train;
 

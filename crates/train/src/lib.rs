@@ -6,10 +6,12 @@
 #![forbid(unsafe_code)]
 
 pub mod atomic;
+pub mod comparison;
 mod error;
 mod evaluate;
 mod layers;
 mod run_folder;
+mod run_schedule;
 mod trainer;
 pub mod weights;
 
@@ -17,4 +19,5 @@ pub use error::TrainError;
 pub use evaluate::{Evaluation, count_correct, evaluate};
 pub use layers::{LayerRow, LayerWatch};
 pub use run_folder::RunFolder;
+pub use run_schedule::schedule_over;
 pub use trainer::{EpochRecord, Listener, StepRecord, Summary, Trainer};

@@ -22,7 +22,7 @@
 //! let digits = Mnist::embedded();
 //! let conditions = Conditions::new(1, 100);
 //! let mut runs = Vec::new();
-//! for spec in ["adam", "adagrad"] {
+//! for spec in ["sgd", "adam"] {
 //!     let contender = Contender::new(spec)?;
 //!     let sizes = [784, 16, 10];
 //!     let mut model = Mlp::new(&sizes, Activation::Relu, Init::HeNormal, DType::F32, &mut Rng::seed_from_u64(0));

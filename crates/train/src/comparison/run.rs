@@ -69,10 +69,10 @@ impl Run {
         self.curve.last().filter(|_| self.outcome == Outcome::Finished)
     }
 
-    /// The highest test accuracy along the curve.
+    /// The highest test accuracy along the curve, after the first step.
     #[must_use]
     pub fn best_accuracy(&self) -> Option<f64> {
-        self.curve.iter().map(|point| point.test_accuracy).reduce(f64::max)
+        self.curve.iter().filter(|point| point.step > 0).map(|point| point.test_accuracy).reduce(f64::max)
     }
 
     /// The steps at the first point whose test accuracy is at least `target`.

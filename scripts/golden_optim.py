@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Make tests/golden/optim.json: what PyTorch's optimizers, schedulers and clipping compute, in float64.
+"""Make tests/golden/optim.json: what PyTorch's optimizers and clipping compute, in float64.
 
     python3 scripts/golden_optim.py tests/golden/optim.json
 
@@ -17,12 +17,11 @@ from pathlib import Path
 
 import torch
 from torch.optim import SGD, Adagrad, Adam, AdamW, RMSprop
-from torch.optim.lr_scheduler import ChainedScheduler, CosineAnnealingLR, LinearLR, StepLR
+from torch.optim.lr_scheduler import CosineAnnealingLR, StepLR
 
 STEPS = 100
 SNAPSHOTS = [1, 2, 3, 4, 5, 10, 20, 30, 40, 50, 60, 70, 80, 90, 100]
 SHAPES = [[2, 3], [4]]
-SCHEDULE_STEPS = 200
 
 # (the spec that Backflow is given, the optimizer that PyTorch makes)
 TRAJECTORIES = [
@@ -78,18 +77,6 @@ PIPELINES = [
      "step:every=15,gamma=0.5", lambda o: StepLR(o, 15, 0.5)),
 ]
 
-# (spec, schedulers); where there are several, their factors are multiplied
-SCHEDULES = [
-    ("constant", 0.3, []),
-    ("step:every=30", 0.3, [lambda o: StepLR(o, 30)]),
-    ("step:every=7,gamma=0.5", 0.3, [lambda o: StepLR(o, 7, 0.5)]),
-    ("cosine:steps=200", 0.3, [lambda o: CosineAnnealingLR(o, 200)]),
-    ("cosine:steps=80,min=0.01", 0.3, [lambda o: CosineAnnealingLR(o, 80, 0.01)]),
-    ("constant:warmup=40", 0.3, [lambda o: LinearLR(o, 1 / 40, 1.0, 39)]),
-    ("cosine:steps=150,warmup=20", 0.3, [lambda o: CosineAnnealingLR(o, 150), lambda o: LinearLR(o, 1 / 20, 1.0, 19)]),
-    ("step:every=50,gamma=0.3,warmup=60", 0.3, [lambda o: StepLR(o, 50, 0.3), lambda o: LinearLR(o, 1 / 60, 1.0, 59)]),
-]
-
 
 def start():
     """The weights at the start: between -1.5 and 1.5, none of them 0."""
@@ -136,18 +123,6 @@ def trajectory(spec, make, options, max_norm=None, schedule=None, scheduler=None
     return entry
 
 
-def schedule(spec, base, factors):
-    optimizer = SGD([torch.zeros(1, requires_grad=True)], lr=base)
-    scheduler = ChainedScheduler([make(optimizer) for make in factors]) if factors else None
-    rates = []
-    for _ in range(SCHEDULE_STEPS):
-        rates.append(optimizer.param_groups[0]["lr"])
-        optimizer.step()
-        if scheduler:
-            scheduler.step()
-    return {"spec": spec, "base": base, "rates": rates}
-
-
 def main():
     torch.set_num_threads(1)
     document = {
@@ -157,7 +132,6 @@ def main():
         "start": [x for p in start() for x in p.detach().flatten().tolist()],
         "trajectories": [trajectory(*case) for case in TRAJECTORIES],
         "pipelines": [trajectory(*case) for case in PIPELINES],
-        "schedules": [schedule(*case) for case in SCHEDULES],
     }
     # One case per line, so that a change shows which case changed.
     lines = []

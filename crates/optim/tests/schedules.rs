@@ -261,6 +261,9 @@ fn restarts_are_where_they_belong() {
         (restart, period) = (next, period.saturating_mul(3));
     }
     assert!(restart > 1 << 60);
+    // A period too long to be counted lasts for ever: here its first half is over.
+    let endless = CosineRestarts::new(1 << 63).mult(3).learning_rate(0.5, u64::MAX);
+    assert!((endless - 0.25).abs() < 1e-15, "{endless}");
 }
 
 #[test]

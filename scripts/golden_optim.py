@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Make tests/golden/optim.json: what optimizers, schedulers and clipping compute in float64, by PyTorch where it has them.
+"""Make tests/golden/optim.json: what optimizers, and the pipeline around them, compute in float64.
 
     python3 scripts/golden_optim.py tests/golden/optim.json
 
@@ -19,7 +19,7 @@ import optax
 import torch
 from torch.nn.utils import clip_grad_norm_, clip_grad_value_
 from torch.optim import SGD
-from torch.optim.lr_scheduler import ChainedScheduler, CosineAnnealingLR, LinearLR, StepLR
+from torch.optim.lr_scheduler import CosineAnnealingLR, LinearLR, StepLR
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn, get_swa_multi_avg_fn
 
 from golden_optim_cases import MAXIMIZED, PIPELINES, TRAJECTORIES
@@ -29,25 +29,12 @@ from golden_optim_references import NEEDS_LOSS, OptaxScheduleFree, parse, refere
 STEPS = 100
 SNAPSHOTS = [1, 2, 3, 5, 10, 25, 100]
 SENSITIVITY = 1e-11
-SCHEDULE_STEPS = 200
 
 SCHEDULERS = {
     "cosine:steps=120": lambda o: CosineAnnealingLR(o, 120),
     "step:every=15,gamma=0.5": lambda o: StepLR(o, 15, 0.5),
     "constant:warmup=40": lambda o: LinearLR(o, 1 / 40, 1.0, 39),
 }
-
-# (spec, schedulers); where there are several, their factors are multiplied
-SCHEDULES = [
-    ("constant", 0.3, []),
-    ("step:every=30", 0.3, [lambda o: StepLR(o, 30)]),
-    ("step:every=7,gamma=0.5", 0.3, [lambda o: StepLR(o, 7, 0.5)]),
-    ("cosine:steps=200", 0.3, [lambda o: CosineAnnealingLR(o, 200)]),
-    ("cosine:steps=80,min=0.01", 0.3, [lambda o: CosineAnnealingLR(o, 80, 0.01)]),
-    ("constant:warmup=40", 0.3, [lambda o: LinearLR(o, 1 / 40, 1.0, 39)]),
-    ("cosine:steps=150,warmup=20", 0.3, [lambda o: CosineAnnealingLR(o, 150), lambda o: LinearLR(o, 1 / 20, 1.0, 19)]),
-    ("step:every=50,gamma=0.3,warmup=60", 0.3, [lambda o: StepLR(o, 50, 0.3), lambda o: LinearLR(o, 1 / 60, 1.0, 59)]),
-]
 
 
 class ScheduledScheduleFree(OptaxScheduleFree):
@@ -161,18 +148,6 @@ def case(spec, **settings):
     return entry
 
 
-def schedule(spec, base, factors):
-    optimizer = SGD([torch.zeros(1, requires_grad=True)], lr=base)
-    scheduler = ChainedScheduler([make(optimizer) for make in factors]) if factors else None
-    rates = []
-    for _ in range(SCHEDULE_STEPS):
-        rates.append(optimizer.param_groups[0]["lr"])
-        optimizer.step()
-        if scheduler:
-            scheduler.step()
-    return {"spec": spec, "base": base, "rates": rates}
-
-
 def main():
     cases = [case(spec) for spec in TRAJECTORIES] + [case(spec, maximize=True) for spec in MAXIMIZED]
     document = {
@@ -184,7 +159,6 @@ def main():
         "start": flatten(start()),
         "trajectories": cases,
         "pipelines": [case(spec, **settings) for spec, settings in PIPELINES],
-        "schedules": [schedule(*case) for case in SCHEDULES],
     }
     # One case per line, so that a change shows which case changed.
     lines = []

@@ -6,7 +6,7 @@ use crate::options::{self, LayerSizes};
 use crate::terminal::{self, Progress, line};
 use backflow_data::{Loader, Mnist};
 use backflow_nn::{Activation, Init, Mlp};
-use backflow_optim::{Optimizer, Schedule, SpecError, schedule_from_spec};
+use backflow_optim::{Optimizer, schedule_for_run};
 use backflow_tensor::{DType, Module, Rng};
 use backflow_train::{EpochRecord, Listener, RunFolder, StepRecord, Summary, TrainError, Trainer};
 use clap::Args;
@@ -52,9 +52,10 @@ pub(crate) struct TrainOptions {
     #[arg(long, value_parser = options::positive, allow_hyphen_values = true, value_name = "RATE")]
     lr: Option<f64>,
 
-    /// How the learning rate changes: `constant`, `step:every=1000,gamma=0.5`, `cosine` (to 0 over the run), …
+    /// How the learning rate changes: `constant`, `step:every=1000,gamma=0.5`, `cosine` (to 0 over the run),
+    /// `constant:for=500/cosine` (one after another), …
     // Not `constant`, the library's default: a run should end with what it has learned, not with the noise of its last steps.
-    #[arg(long, default_value = "cosine", value_name = "NAME[:KEY=VALUE,…]")]
+    #[arg(long, default_value = "cosine", value_name = "NAME[:KEY=VALUE,…][/…]")]
     schedule: String,
 
     /// Scale gradients down whose norm, over all parameters, is above this.
@@ -144,7 +145,7 @@ fn train(options: &TrainOptions) -> Result<(), Failure> {
     let Some(steps) = options.epochs.checked_mul(train.len() as u64) else {
         return Err(Failure::Usage(format!("--epochs {}: more steps than can be counted", options.epochs)));
     };
-    let schedule = schedule_over(steps, &options.schedule).map_err(|error| usage("--schedule", error))?;
+    let schedule = schedule_for_run(&options.schedule, steps).map_err(|error| usage("--schedule", error))?;
     let mut optimizer = optimizer.schedule(schedule);
     if let Some(max_norm) = options.clip_norm {
         optimizer = optimizer.clip_norm(max_norm);
@@ -197,17 +198,6 @@ fn train(options: &TrainOptions) -> Result<(), Failure> {
         line(&format!("{seconds:.1} s; configuration, metrics and weights are in {}", out.display()));
     }
     Ok(())
-}
-
-/// The schedule of this spec; one that needs to know how long it lasts and is not told lasts for the whole run.
-fn schedule_over(steps: u64, spec: &str) -> Result<impl Schedule + use<>, SpecError> {
-    match schedule_from_spec(spec) {
-        Err(SpecError::Missing { key: "steps", .. }) => {
-            let separator = if spec.contains(':') { ',' } else { ':' };
-            schedule_from_spec(&format!("{spec}{separator}steps={steps}"))
-        }
-        result => result,
-    }
 }
 
 fn usage(option: &str, error: impl std::fmt::Display) -> Failure {

@@ -42,7 +42,10 @@ pub use optimizer::Optimizer;
 pub use report::{ParameterReport, StepReport};
 pub use rule::{Buffer, Elements, Rule, Step, Totals, WeightDecay};
 pub use rules::{Adagrad, Adam, AdamW, RULES, Rmsprop, RuleInfo, Sgd};
-pub use schedule::{Schedule, Warmup};
-pub use schedules::{Constant, Cosine, SCHEDULES, ScheduleInfo, StepDecay};
-pub use spec::{SpecError, schedule_from_spec};
+pub use schedule::Schedule;
+pub use schedules::{
+    Constant, Cosine, CosineRestarts, Cyclic, Exponential, Lambda, LinearRamp, MultiStep, OneCycle, Plateau,
+    Polynomial, SCHEDULES, ScheduleInfo, Sequence, StepDecay, Warmup,
+};
+pub use spec::{SpecError, schedule_for_run, schedule_from_spec};
 pub use state::{ParameterState, State};

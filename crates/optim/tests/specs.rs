@@ -104,17 +104,67 @@ fn wrong_specs_are_explained() {
     for (spec, expected) in cases {
         assert_eq!(Optimizer::from_spec(spec, None).unwrap_err().to_string(), expected);
     }
+}
+
+#[test]
+fn wrong_schedules_are_explained() {
+    let names = "constant, step, multistep, linear, exponential, polynomial, cosine, cosine-restarts, one-cycle, \
+                 cyclic, plateau";
+    let (long, part) = ("constant:for=1/".repeat(100), "an integer of at least 1");
+    let none_follows = "for= says when the next schedule begins, and none follows; join them by /";
     let cases = [
-        ("cosin:steps=3", "there is no schedule \"cosin\"; there are constant, step, cosine"),
-        ("cosine", "cosine needs steps, an integer of at least 1: cosine:steps=…"),
-        ("step:gamma=0.5", "step needs every, an integer of at least 1: step:every=…"),
-        ("step:every=0", "step: every=0 is not possible; expected an integer of at least 1"),
-        ("step:every=1.5", "step: every=1.5 is not possible; expected an integer of at least 1"),
-        ("cosine:steps=10,min=-1", "cosine: min=-1 is not possible; expected a number of at least 0"),
-        ("constant:steps=10", "constant has no option \"steps\"; it has warmup (an integer of at least 0)"),
+        ("cosin:steps=3", format!("there is no schedule \"cosin\"; there are {names}")),
+        ("lambda", format!("there is no schedule \"lambda\"; there are {names}")),
+        ("cosine", format!("cosine needs steps, {part}: cosine:steps=…")),
+        ("step:gamma=0.5", format!("step needs every, {part}: step:every=…")),
+        ("step:every=0", format!("step: every=0 is not possible; expected {part}")),
+        ("step:every=1.5", format!("step: every=1.5 is not possible; expected {part}")),
+        ("cosine:steps=10,min=-1", "cosine: min=-1 is not possible; expected a number of at least 0".into()),
+        ("constant:steps=10", "constant has no option \"steps\"; it has warmup (an integer of at least 0)".into()),
+        (
+            "multistep",
+            "multistep needs milestones, integers joined by colons, such as 10:50:80: multistep:milestones=…".into(),
+        ),
+        (
+            "multistep:milestones=10:x",
+            "multistep: milestones=10:x is not possible; expected integers joined by colons, such as 10:50:80".into(),
+        ),
+        (
+            "multistep:milestones=10:-5",
+            "multistep: milestones=10:-5 is not possible; expected integers joined by colons, such as 10:50:80".into(),
+        ),
+        ("linear:steps=5,start=2", "linear: start=2 is not possible; expected a number in [0, 1]".into()),
+        ("exponential", "exponential needs gamma, a number of at least 0: exponential:gamma=…".into()),
+        ("polynomial:steps=5,power=-1", "polynomial: power=-1 is not possible; expected a number of at least 0".into()),
+        ("cosine-restarts:mult=2", format!("cosine-restarts needs period, {part}: cosine-restarts:period=…")),
+        ("cosine_restarts:period=5,mult=0", format!("cosine-restarts: mult=0 is not possible; expected {part}")),
+        ("one-cycle:pct_start=0.5", format!("one-cycle needs steps, {part}: one-cycle:steps=…")),
+        (
+            "onecycle:steps=9,pct_start=30",
+            "one-cycle: pct_start=30 is not possible; expected a number in [0, 1]".into(),
+        ),
+        (
+            "one-cycle:steps=9,div_factor=0",
+            "one-cycle: div_factor=0 is not possible; expected a number above 0".into(),
+        ),
+        ("cyclic", "cyclic needs max, a number of at least 0: cyclic:max=…".into()),
+        ("cyclic:max=1,up=0", format!("cyclic: up=0 is not possible; expected {part}")),
+        ("plateau:factor=1", "plateau: factor=1 is not possible; expected a number in [0, 1)".into()),
+        ("plateau:maximize=yes", "plateau: maximize=yes is not possible; expected true or false".into()),
+        // Sequences.
+        ("constant/cosine:steps=10", format!("constant needs for, {part}: constant:for=…")),
+        ("constant:for=0/cosine:steps=10", format!("constant: for=0 is not possible; expected {part}")),
+        ("constant:for=5,for=6/cosine:steps=10", "constant: for is given twice".into()),
+        ("constant:for=5", format!("constant: {none_follows}")),
+        ("constant:for=5/cosine:steps=10,for=3", format!("cosine: {none_follows}")),
+        ("cosine:for=5/constant", format!("cosine needs steps, {part}: cosine:steps=…")),
+        ("constant:for=5/cosine", format!("cosine needs steps, {part}: cosine:steps=…")),
+        ("constant:for=5/", format!("there is no schedule \"\"; there are {names}")),
+        ("constant:for=5/sgd", format!("there is no schedule \"sgd\"; there are {names}")),
+        (&long, "sequence: there are more than 100 schedules".into()),
     ];
     for (spec, expected) in cases {
-        assert_eq!(schedule_from_spec(spec).unwrap_err().to_string(), expected);
+        assert_eq!(schedule_from_spec(spec).unwrap_err().to_string(), expected, "{spec}");
     }
 }
 
@@ -138,12 +188,32 @@ fn tables_list_names_and_defaults() {
         assert!(info.formula.contains("w −=") && info.reference.contains("torch.optim."), "{}", info.name);
     }
     let listed: Vec<_> = SCHEDULES.iter().map(|info| format!("{}:{}", info.name, info.defaults())).collect();
-    assert_eq!(
-        listed,
-        ["constant:warmup=0", "step:every=…, gamma=0.1, warmup=0", "cosine:steps=…, min=0, warmup=0"]
-    );
-    for spec in listed {
+    let expected = [
+        "constant:warmup=0",
+        "step:every=…, gamma=0.1, warmup=0",
+        "multistep:milestones=…, gamma=0.1, warmup=0",
+        "linear:steps=…, start=0.3333333333333333, end=1, warmup=0",
+        "exponential:gamma=…, warmup=0",
+        "polynomial:steps=…, power=1, warmup=0",
+        "cosine:steps=…, min=0, warmup=0",
+        "cosine-restarts:period=…, mult=1, min=0, warmup=0",
+        "one-cycle:steps=…, pct_start=0.3, div_factor=25, final_div_factor=10000, linear=false, \
+         three_phase=false, warmup=0",
+        "cyclic:max=…, up=2000, down=0, halve=false, gamma=1, warmup=0",
+        "plateau:factor=0.1, patience=10, threshold=0.0001, cooldown=0, min=0, eps=1e-8, maximize=false, \
+         absolute=false, warmup=0",
+    ];
+    assert_eq!(listed, expected);
+    for (spec, info) in listed.iter().zip(SCHEDULES) {
         let schedule = schedule_from_spec(&spec.replace('…', "10")).unwrap();
-        assert_eq!(schedule.learning_rate(0.5, 0), 0.5, "{spec}");
+        // Two rise from a part of the base; all others begin with it.
+        let share = match info.name {
+            "linear" => 1.0 / 3.0,
+            "one-cycle" => 1.0 / 25.0,
+            _ => 1.0,
+        };
+        let error = (schedule.learning_rate(0.5, 0) - 0.5 * share).abs();
+        assert!(error < 1e-15, "{spec}");
+        assert!(info.reference.contains("torch.optim.lr_scheduler.") || info.name == "constant", "{spec}");
     }
 }

@@ -16,6 +16,8 @@ pub enum Range {
     BelowOne,
     /// From 0 to 1, both included.
     UpToOne,
+    /// 0 or below.
+    AtMostZero,
 }
 
 impl Range {
@@ -28,6 +30,7 @@ impl Range {
                 Self::NonNegative => x >= 0.0,
                 Self::BelowOne => (0.0..1.0).contains(&x),
                 Self::UpToOne => (0.0..=1.0).contains(&x),
+                Self::AtMostZero => x <= 0.0,
             }
     }
 }
@@ -39,6 +42,7 @@ impl fmt::Display for Range {
             Self::NonNegative => "a number of at least 0",
             Self::BelowOne => "a number in [0, 1)",
             Self::UpToOne => "a number in [0, 1]",
+            Self::AtMostZero => "a number of at most 0",
         })
     }
 }

@@ -5,8 +5,8 @@
 //! checks guard the builders, where a value out of range is a mistake in the program and panics.
 
 use crate::hyperparameter::Hyperparameter;
-use crate::rule::AnyRule;
-use crate::rules::RULES;
+use crate::method::Method;
+use crate::rules::{RULES, RuleInfo};
 use crate::schedule::Schedule;
 use crate::schedules::SCHEDULES;
 use backflow_tensor::misuse;
@@ -171,15 +171,15 @@ fn single(spec: &str, follows: Follows<'_>) -> Result<Box<dyn Schedule>, SpecErr
 }
 
 /// Whether this is the name: upper case, `-` and `_` do not count.
-fn is_name(name: &str, given: &str) -> bool {
+pub(crate) fn is_name(name: &str, given: &str) -> bool {
     let plain = |text: &str| text.replace(['-', '_'], "").to_ascii_lowercase();
     plain(name) == plain(given)
 }
 
 /// The rule that `spec` names.
-pub(crate) fn rule(spec: &str, learning_rate: Option<f64>) -> Result<Box<dyn AnyRule>, SpecError> {
+pub(crate) fn rule(spec: &str, learning_rate: Option<f64>) -> Result<Method, SpecError> {
     let (name, mut options) = split(spec);
-    let info = RULES.iter().find(|info| info.name.eq_ignore_ascii_case(name));
+    let info = RuleInfo::find(name);
     let known = || RULES.iter().map(|info| info.name).collect();
     let info = info.ok_or_else(|| SpecError::UnknownName {
         kind: "optimizer",

@@ -1,163 +1,164 @@
 #!/usr/bin/env python3
-"""Make tests/golden/optim.json: what PyTorch's optimizers, schedulers and clipping compute, in float64.
+"""Make tests/golden/optim.json: what optimizers, and the pipeline around them, compute in float64.
 
     python3 scripts/golden_optim.py tests/golden/optim.json
 
-Every trajectory minimises the same function, whose gradient `gradient` below needs only operations that IEEE 754
-rounds exactly: sums, products, a quotient of small integers. So crates/optim/tests/trajectories.rs computes the same bits
-from the same weights, and nothing but the optimizer can differ. The function is a row of double wells (not
-convex) with neighbours coupled, under a push that changes with time, so that gradients keep changing sign.
+Every trajectory minimises the function of golden_optim_function.py. Whom it follows (PyTorch, Optax, or a paper's
+equation) is in golden_optim_references.py, and which trajectories there are in golden_optim_cases.py.
 
-PyTorch runs its single-tensor path (foreach=False, fused=False). Numbers are written with all their digits.
+A case is only worth comparing if rounding does not decide where it goes: each is run again with errors of 1e-15 in all
+that it evaluates, and must end within SENSITIVITY of itself. Numbers are written with all their digits.
 """
 
 import json
 import sys
 from pathlib import Path
 
+import jax.numpy as jnp
+import optax
 import torch
-from torch.optim import SGD, Adagrad, Adam, AdamW, RMSprop
-from torch.optim.lr_scheduler import ChainedScheduler, CosineAnnealingLR, LinearLR, StepLR
+from torch.nn.utils import clip_grad_norm_, clip_grad_value_
+from torch.optim import SGD
+from torch.optim.lr_scheduler import CosineAnnealingLR, LinearLR, StepLR
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn, get_swa_multi_avg_fn
+
+from golden_optim_cases import MAXIMIZED, PIPELINES, TRAJECTORIES
+from golden_optim_function import SHAPES, Problem, flatten, start
+from golden_optim_references import NEEDS_LOSS, OptaxScheduleFree, parse, reference
 
 STEPS = 100
-SNAPSHOTS = [1, 2, 3, 4, 5, 10, 20, 30, 40, 50, 60, 70, 80, 90, 100]
-SHAPES = [[2, 3], [4]]
-SCHEDULE_STEPS = 200
+SNAPSHOTS = [1, 2, 3, 5, 10, 25, 100]
+SENSITIVITY = 1e-11
 
-# (the spec that Backflow is given, the optimizer that PyTorch makes)
-TRAJECTORIES = [
-    ("sgd:lr=0.05", SGD, dict(lr=0.05)),
-    ("sgd:lr=0.05,weight_decay=0.1", SGD, dict(lr=0.05, weight_decay=0.1)),
-    ("sgd:lr=0.05,momentum=0.9", SGD, dict(lr=0.05, momentum=0.9)),
-    ("sgd:lr=0.05,momentum=0.9,dampening=0.3", SGD, dict(lr=0.05, momentum=0.9, dampening=0.3)),
-    ("sgd:lr=0.05,momentum=0.9,nesterov=true", SGD, dict(lr=0.05, momentum=0.9, nesterov=True)),
-    ("sgd:lr=0.05,momentum=0.9,weight_decay=0.1", SGD, dict(lr=0.05, momentum=0.9, weight_decay=0.1)),
-    ("sgd:lr=0.02,momentum=0.8,dampening=1,weight_decay=0.01", SGD,
-     dict(lr=0.02, momentum=0.8, dampening=1, weight_decay=0.01)),
-    ("sgd:lr=0.05,momentum=0.9,nesterov=true,weight_decay=0.1", SGD,
-     dict(lr=0.05, momentum=0.9, nesterov=True, weight_decay=0.1)),
-    ("sgd", SGD, {}),
-    ("adagrad:lr=0.1", Adagrad, dict(lr=0.1)),
-    ("adagrad:lr=0.1,lr_decay=0.05", Adagrad, dict(lr=0.1, lr_decay=0.05)),
-    ("adagrad:lr=0.1,weight_decay=0.1", Adagrad, dict(lr=0.1, weight_decay=0.1)),
-    ("adagrad:lr=0.1,initial_accumulator_value=0.5", Adagrad, dict(lr=0.1, initial_accumulator_value=0.5)),
-    ("adagrad:lr=0.1,eps=0.1", Adagrad, dict(lr=0.1, eps=0.1)),
-    ("adagrad", Adagrad, {}),
-    ("rmsprop:lr=0.02", RMSprop, dict(lr=0.02)),
-    ("rmsprop:lr=0.02,alpha=0.9,eps=0.01", RMSprop, dict(lr=0.02, alpha=0.9, eps=0.01)),
-    ("rmsprop:lr=0.01,momentum=0.5", RMSprop, dict(lr=0.01, momentum=0.5)),
-    ("rmsprop:lr=0.01,alpha=0.9,centered=true", RMSprop, dict(lr=0.01, alpha=0.9, centered=True)),
-    ("rmsprop:lr=0.01,alpha=0.9,centered=true,momentum=0.5", RMSprop,
-     dict(lr=0.01, alpha=0.9, centered=True, momentum=0.5)),
-    ("rmsprop:lr=0.02,weight_decay=0.1", RMSprop, dict(lr=0.02, weight_decay=0.1)),
-    ("rmsprop:lr=0.01,centered=true,momentum=0.5,weight_decay=0.1", RMSprop,
-     dict(lr=0.01, centered=True, momentum=0.5, weight_decay=0.1)),
-    ("rmsprop", RMSprop, {}),
-    ("adam:lr=0.05", Adam, dict(lr=0.05)),
-    ("adam:lr=0.05,beta2=0.9,amsgrad=true", Adam, dict(lr=0.05, betas=(0.9, 0.9), amsgrad=True)),
-    ("adam:lr=0.05,weight_decay=0.1", Adam, dict(lr=0.05, weight_decay=0.1)),
-    ("adam:lr=0.05,beta1=0.5,beta2=0.9", Adam, dict(lr=0.05, betas=(0.5, 0.9))),
-    ("adam:lr=0.05,beta1=0,eps=0.01", Adam, dict(lr=0.05, betas=(0.0, 0.999), eps=0.01)),
-    ("adam:lr=0.05,beta2=0.8,amsgrad=true,weight_decay=0.1", Adam,
-     dict(lr=0.05, betas=(0.9, 0.8), amsgrad=True, weight_decay=0.1)),
-    ("adam", Adam, {}),
-    ("adamw:lr=0.05,weight_decay=0.1", AdamW, dict(lr=0.05, weight_decay=0.1)),
-    ("adamw:lr=0.05,beta1=0.5,beta2=0.9,weight_decay=0.2,amsgrad=true", AdamW,
-     dict(lr=0.05, betas=(0.5, 0.9), weight_decay=0.2, amsgrad=True)),
-    ("adamw", AdamW, {}),
-]
-
-# (optimizer, max_norm of clip_grad_norm_, schedule): 1.5 clips some steps and leaves others alone. Weight decay shows that
-# L2 comes after clipping, and that decoupled decay follows the schedule.
-PIPELINES = [
-    ("sgd:lr=0.05,momentum=0.9", SGD, dict(lr=0.05, momentum=0.9), 1.5, "constant", None),
-    ("sgd:lr=0.05,momentum=0.9,weight_decay=0.1", SGD, dict(lr=0.05, momentum=0.9, weight_decay=0.1), 1.5,
-     "cosine:steps=120", lambda o: CosineAnnealingLR(o, 120)),
-    ("adam:lr=0.05", Adam, dict(lr=0.05), 0.1, "constant", None),
-    ("adamw:lr=0.05,weight_decay=0.1", AdamW, dict(lr=0.05, weight_decay=0.1), 1.5,
-     "step:every=15,gamma=0.5", lambda o: StepLR(o, 15, 0.5)),
-]
-
-# (spec, schedulers); where there are several, their factors are multiplied
-SCHEDULES = [
-    ("constant", 0.3, []),
-    ("step:every=30", 0.3, [lambda o: StepLR(o, 30)]),
-    ("step:every=7,gamma=0.5", 0.3, [lambda o: StepLR(o, 7, 0.5)]),
-    ("cosine:steps=200", 0.3, [lambda o: CosineAnnealingLR(o, 200)]),
-    ("cosine:steps=80,min=0.01", 0.3, [lambda o: CosineAnnealingLR(o, 80, 0.01)]),
-    ("constant:warmup=40", 0.3, [lambda o: LinearLR(o, 1 / 40, 1.0, 39)]),
-    ("cosine:steps=150,warmup=20", 0.3, [lambda o: CosineAnnealingLR(o, 150), lambda o: LinearLR(o, 1 / 20, 1.0, 19)]),
-    ("step:every=50,gamma=0.3,warmup=60", 0.3, [lambda o: StepLR(o, 50, 0.3), lambda o: LinearLR(o, 1 / 60, 1.0, 59)]),
-]
+SCHEDULERS = {
+    "cosine:steps=120": lambda o: CosineAnnealingLR(o, 120),
+    "step:every=15,gamma=0.5": lambda o: StepLR(o, 15, 0.5),
+    "constant:warmup=40": lambda o: LinearLR(o, 1 / 40, 1.0, 39),
+}
 
 
-def start():
-    """The weights at the start: between -1.5 and 1.5, none of them 0."""
-    flat = [(5 * i % 13 - 6) / 4 + 0.03 for i in range(10)]
-    sizes = [torch.Size(shape).numel() for shape in SHAPES]
-    parts = torch.tensor(flat, dtype=torch.float64).split(sizes)
-    return [part.reshape(shape).clone().requires_grad_() for part, shape in zip(parts, SHAPES)]
+class ScheduledScheduleFree(OptaxScheduleFree):
+    """Optax counts the steps of the base optimizer from 0 and those of the wrapper from 1: here both see the same rate."""
 
-
-def gradient(w, t):
-    """Of Σ (wᵢ² − 1)²/4 + Σ (wᵢ − wᵢ₊₁)²/8 + push: exactly as in crates/optim/tests/trajectories.rs."""
-    g = []
-    for i, x in enumerate(w):
-        following = w[(i + 1) % len(w)]
-        push = ((7 * t + 3 * i) % 11 - 5) / 20
-        g.append(x * x * x - x + 0.25 * (x - following) + push)
-    return g
-
-
-def trajectory(spec, make, options, max_norm=None, schedule=None, scheduler=None):
-    parameters = start()
-    optimizer = make(parameters, foreach=False, **options)
-    scheduler = scheduler and scheduler(optimizer)
-    weights, norms = [], []
-    for t in range(1, STEPS + 1):
-        flat = [x for p in parameters for x in p.detach().flatten().tolist()]
-        g = torch.tensor(gradient(flat, t), dtype=torch.float64)
-        for p, part in zip(parameters, g.split([p.numel() for p in parameters])):
-            p.grad = part.reshape(p.shape).clone()
-        if max_norm is not None:
-            norm = torch.nn.utils.clip_grad_norm_(parameters, max_norm, foreach=False).item()
-        optimizer.step()
-        if scheduler:
+    def __init__(self, problem, spec, scheduler):
+        _, options = parse(spec)
+        optimizer = SGD([torch.zeros(1, requires_grad=True)], lr=options["lr"])
+        scheduler, rates = scheduler(optimizer), []
+        for _ in range(STEPS):
+            rates.append(optimizer.param_groups[0]["lr"])
+            optimizer.step()
             scheduler.step()
+        rates = jnp.asarray(rates)
+        make = lambda: optax.contrib.schedule_free(optax.sgd(lambda n: rates[n]), lambda n: rates[n - 1])
+        super().__init__(make, problem, False, {})
+
+
+def clip(problem, clip_norm=None, clip_norm_each=None, clip_value=None, clip_adaptive=None):
+    parameters = problem.parameters
+    if clip_norm is not None:
+        clip_grad_norm_(parameters, clip_norm, foreach=False)
+    if clip_norm_each is not None:
+        for p in parameters:
+            clip_grad_norm_([p], clip_norm_each, foreach=False)
+    if clip_value is not None:
+        clip_grad_value_(parameters, clip_value, foreach=False)
+    if clip_adaptive is not None:
+        # A unit is what feeds one output: a row of a matrix [out, in], and a vector as a whole. Optax's own matrices are
+        # [in, out], hence the axis.
+        for p in parameters:
+            tx = optax.adaptive_grad_clip(clip_adaptive, axis=1 if p.dim() == 2 else None)
+            clipped, _ = tx.update(jnp.asarray(p.grad.numpy()), tx.init(None), jnp.asarray(p.detach().numpy()))
+            p.grad = torch.tensor(clipped.tolist())
+
+
+def averaging(problem, average):
+    """AveragedModel over the parameters: the first update copies them."""
+    module = torch.nn.Module()
+    module.weights = torch.nn.ParameterList(problem.parameters)
+    make = get_swa_multi_avg_fn() if average == "mean" else get_ema_multi_avg_fn(average["ema"])
+    averaged = AveragedModel(module, multi_avg_fn=make)
+    return module, averaged
+
+
+def run(spec, maximize=False, schedule=None, average=None, seed=None, **clipping):
+    """A case: weights (and what else is to be compared) at the snapshots."""
+    problem = Problem(maximize, seed)
+    scheduler = SCHEDULERS[schedule] if schedule else None
+    if schedule and spec.startswith("schedule-free"):
+        follows, schedulers = ScheduledScheduleFree(problem, spec, scheduler), []
+    else:
+        follows = reference(spec, problem, maximize)
+        optimizers = [getattr(follows, name) for name in ("optimizer", "muon", "adamw") if hasattr(follows, name)]
+        schedulers = [scheduler(optimizer) for optimizer in optimizers] if scheduler else []
+    if average:
+        module, averaged = averaging(problem, average)
+    needs_loss = parse(spec)[0] in NEEDS_LOSS
+    weights, norms, evaluated, evaluations = [], [], [], []
+    for t in range(1, STEPS + 1):
+        problem.t = t
+        if not needs_loss:
+            problem.evaluate()
+            norm = torch.cat([p.grad.flatten() for p in problem.parameters]).norm().item()
+            clip(problem, **clipping)
+        follows.step()
+        for each in schedulers:
+            each.step()
+        if average:
+            averaged.update_parameters(module)
         if t in SNAPSHOTS:
-            weights.append([x for p in parameters for x in p.detach().flatten().tolist()])
-            if max_norm is not None:
+            weights.append(flatten(problem.parameters))
+            if average:
+                evaluated.append(flatten(averaged.module.weights))
+            elif follows.evaluated:
+                evaluated.append(flatten(follows.evaluated))
+            if clipping:
                 norms.append(norm)
-    state = optimizer.state[parameters[0]]
-    buffers = {k: v.flatten().tolist() for k, v in state.items() if torch.is_tensor(v) and v.shape == parameters[0].shape}
-    entry = {"spec": spec, "weights": weights, "buffers": buffers}
-    if max_norm is not None:
-        entry |= {"max_norm": max_norm, "norms": norms, "schedule": schedule}
+            if needs_loss:
+                evaluations.append(problem.evaluations)
+    entry = {"spec": spec, "reference": follows.name}
+    if maximize:
+        entry["maximize"] = True
+    settings = clipping | {"schedule": schedule, "average": average}
+    entry |= {key: value for key, value in settings.items() if value is not None}
+    entry["weights"] = weights
+    optional = {"norms": norms, "evaluated": evaluated, "evaluations": evaluations, "buffers": follows.buffers()}
+    return entry | {key: value for key, value in optional.items() if value}
+
+
+def case(spec, **settings):
+    """A case with as many snapshots as rounding does not decide. It says how many steps where it is not all of them."""
+    entry = run(spec, **settings)
+    kept = len(SNAPSHOTS)
+    for seed in range(3):
+        other = run(spec, **settings, seed=seed)
+        for i in range(kept):
+            pairs = [(a, b) for key in ("weights", "evaluated") if key in entry
+                     for a, b in zip(entry[key][i], other[key][i])]
+            apart = max(abs(a - b) / max(abs(a), 1e-2) for a, b in pairs)
+            same_path = "evaluations" not in entry or entry["evaluations"][i] == other["evaluations"][i]
+            if not (apart < SENSITIVITY and same_path):
+                kept = i
+                break
+    assert kept > 0, f"{spec}: rounding decides the first step"
+    if kept < len(SNAPSHOTS):
+        print(f"{spec}: {SNAPSHOTS[kept - 1]} steps", file=sys.stderr)
+        entry = entry | {key: entry[key][:kept] for key in ("weights", "norms", "evaluated", "evaluations") if key in entry}
+        entry.pop("buffers", None)
+        entry["steps"] = SNAPSHOTS[kept - 1]
     return entry
 
 
-def schedule(spec, base, factors):
-    optimizer = SGD([torch.zeros(1, requires_grad=True)], lr=base)
-    scheduler = ChainedScheduler([make(optimizer) for make in factors]) if factors else None
-    rates = []
-    for _ in range(SCHEDULE_STEPS):
-        rates.append(optimizer.param_groups[0]["lr"])
-        optimizer.step()
-        if scheduler:
-            scheduler.step()
-    return {"spec": spec, "base": base, "rates": rates}
-
-
 def main():
-    torch.set_num_threads(1)
+    cases = [case(spec) for spec in TRAJECTORIES] + [case(spec, maximize=True) for spec in MAXIMIZED]
     document = {
         "generator": "scripts/golden_optim.py",
         "torch": torch.__version__,
+        "optax": optax.__version__,
         "snapshots": SNAPSHOTS,
-        "start": [x for p in start() for x in p.detach().flatten().tolist()],
-        "trajectories": [trajectory(*case) for case in TRAJECTORIES],
-        "pipelines": [trajectory(*case) for case in PIPELINES],
-        "schedules": [schedule(*case) for case in SCHEDULES],
+        "shapes": SHAPES,
+        "start": flatten(start()),
+        "trajectories": cases,
+        "pipelines": [case(spec, **settings) for spec, settings in PIPELINES],
     }
     # One case per line, so that a change shows which case changed.
     lines = []

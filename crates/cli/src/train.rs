@@ -7,11 +7,9 @@ use crate::setup::{Setup, usage};
 use crate::terminal::{self, Progress, line};
 use backflow_data::Loader;
 use backflow_nn::Mlp;
-use backflow_optim::Optimizer;
+use backflow_optim::{Optimizer, schedule_for_run};
 use backflow_tensor::Module;
-use backflow_train::{
-    EpochRecord, Listener, RunFolder, StepRecord, Summary, TrainError, Trainer, schedule_over,
-};
+use backflow_train::{EpochRecord, Listener, RunFolder, StepRecord, Summary, TrainError, Trainer};
 use clap::Args;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -33,9 +31,10 @@ pub(crate) struct TrainOptions {
     #[arg(long, value_parser = options::positive, allow_hyphen_values = true, value_name = "RATE")]
     lr: Option<f64>,
 
-    /// How the learning rate changes: `constant`, `step:every=1000,gamma=0.5`, `cosine` (to 0 over the run), …
+    /// How the learning rate changes: `constant`, `step:every=1000,gamma=0.5`, `cosine` (to 0 over the run),
+    /// `constant:for=500/cosine` (one after another), …
     // Not `constant`, the library's default: a run should end with what it has learned, not with the noise of its last steps.
-    #[arg(long, default_value = "cosine", value_name = "NAME[:KEY=VALUE,…]")]
+    #[arg(long, default_value = "cosine", value_name = "NAME[:KEY=VALUE,…][/…]")]
     schedule: String,
 
     /// Passes over the training set.
@@ -106,7 +105,7 @@ fn train(options: &TrainOptions) -> Result<(), Failure> {
     let Some(steps) = options.epochs.checked_mul(train.len() as u64) else {
         return Err(Failure::Usage(format!("--epochs {}: more steps than can be counted", options.epochs)));
     };
-    let schedule = schedule_over(&options.schedule, steps).map_err(|error| usage("--schedule", error))?;
+    let schedule = schedule_for_run(&options.schedule, steps).map_err(|error| usage("--schedule", error))?;
     let mut optimizer = optimizer.schedule(schedule);
     if let Some(max_norm) = setup.clip_norm {
         optimizer = optimizer.clip_norm(max_norm);

@@ -126,7 +126,17 @@ fn every_choice_of_every_option_trains() {
             "--optimizer",
             &["sgd:momentum=0.9,nesterov=true,lr=0.05", "adagrad", "rmsprop:lr=1e-3", "adam", "adamw"],
         ),
-        ("--schedule", &["constant", "step:every=100,gamma=0.5", "cosine", "cosine:steps=200,warmup=20"]),
+        (
+            "--schedule",
+            &[
+                "constant",
+                "step:every=100,gamma=0.5",
+                "cosine",
+                "cosine:steps=200,warmup=20",
+                "one-cycle",
+                "constant:for=60,warmup=10/linear:start=1,end=0",
+            ],
+        ),
         ("--dtype", &["f32", "f64"]),
     ];
     for (option, values) in choices {
@@ -158,7 +168,7 @@ fn bad_input_ends_with_one_line_and_an_exit_code() {
         (&["train", "--layers", "784,1048576,1048576,10"], 2, &["1,000,000,000 weights", "narrower"]),
         (&["train", "--activation", "step"], 2, &["step", "relu", "sigmoid"]),
         (&["train", "--init", "he"], 2, &["he", "he-normal", "orthogonal"]),
-        (&["train", "--schedule", "cosin"], 2, &["cosin", "constant, step, cosine"]),
+        (&["train", "--schedule", "cosin"], 2, &["cosin", "constant, step, multistep, "]),
         (&["train", "--clip-norm", "0"], 2, &["--clip-norm", "positive"]),
         (&["train", "--batch-size", "-3"], 2, &["--batch-size", "from 1 up"]),
         (&["train", "--epochs", "0"], 2, &["--epochs", "from 1 up"]),

@@ -16,6 +16,8 @@ pub enum Range {
     BelowOne,
     /// From 0 to 1, both included.
     UpToOne,
+    /// 0 or below.
+    AtMostZero,
 }
 
 impl Range {
@@ -28,6 +30,7 @@ impl Range {
                 Self::NonNegative => x >= 0.0,
                 Self::BelowOne => (0.0..1.0).contains(&x),
                 Self::UpToOne => (0.0..=1.0).contains(&x),
+                Self::AtMostZero => x <= 0.0,
             }
     }
 }
@@ -39,6 +42,7 @@ impl fmt::Display for Range {
             Self::NonNegative => "a number of at least 0",
             Self::BelowOne => "a number in [0, 1)",
             Self::UpToOne => "a number in [0, 1]",
+            Self::AtMostZero => "a number of at most 0",
         })
     }
 }
@@ -54,6 +58,7 @@ pub struct Hyperparameter<'a> {
 enum Value<'a> {
     Number(&'a mut f64, Range),
     Count(&'a mut u64, u64),
+    Counts(&'a mut Vec<u64>),
     Flag(&'a mut bool),
 }
 
@@ -66,6 +71,12 @@ impl<'a> Hyperparameter<'a> {
     /// An integer of at least `least`. A default below that makes the setting one that must be given.
     pub fn count(name: &'static str, value: &'a mut u64, least: u64) -> Self {
         Self { name, value: Value::Count(value, least) }
+    }
+
+    /// Integers, at least one of them, which specs join by `:` as in `10:50:80`. An empty default makes the setting one that
+    /// must be given.
+    pub fn counts(name: &'static str, value: &'a mut Vec<u64>) -> Self {
+        Self { name, value: Value::Counts(value) }
     }
 
     /// A switch.
@@ -87,6 +98,7 @@ impl<'a> Hyperparameter<'a> {
             Value::Number(value, _) if value.fract() != 0.0 => format!("{value:?}"),
             Value::Number(value, _) => value.to_string(),
             Value::Count(value, _) => value.to_string(),
+            Value::Counts(values) => values.iter().map(u64::to_string).collect::<Vec<_>>().join(":"),
             Value::Flag(value) => value.to_string(),
         }
     }
@@ -97,6 +109,7 @@ impl<'a> Hyperparameter<'a> {
         match &self.value {
             Value::Number(_, range) => range.to_string(),
             Value::Count(_, least) => format!("an integer of at least {least}"),
+            Value::Counts(_) => "integers joined by colons, such as 10:50:80".to_owned(),
             Value::Flag(_) => "true or false".to_owned(),
         }
     }
@@ -107,6 +120,7 @@ impl<'a> Hyperparameter<'a> {
         match &self.value {
             Value::Number(value, range) => range.contains(**value),
             Value::Count(value, least) => **value >= *least,
+            Value::Counts(values) => !values.is_empty(),
             Value::Flag(_) => true,
         }
     }
@@ -119,6 +133,13 @@ impl<'a> Hyperparameter<'a> {
         let understood = match &mut self.value {
             Value::Number(value, _) => parse(text, *value),
             Value::Count(value, _) => parse(text, *value),
+            Value::Counts(values) => match text.split(':').map(|one| one.trim().parse()).collect() {
+                Ok(parsed) => {
+                    **values = parsed;
+                    true
+                }
+                Err(_) => false,
+            },
             Value::Flag(value) => parse(text, *value),
         };
         understood && self.is_valid()

@@ -26,23 +26,42 @@
 //! a gradient is an error.
 #![forbid(unsafe_code)]
 
+mod averaging;
 mod clip;
+mod elements;
 mod hyperparameter;
+mod line_search;
+mod method;
+mod minimise;
 mod optimizer;
 mod report;
+mod restore;
 mod rule;
 mod rules;
 mod schedule;
 mod schedules;
 mod spec;
 mod state;
+mod step;
+mod survey;
 
+pub use averaging::Averaging;
+pub use elements::{Elements, Equation, Totals};
 pub use hyperparameter::{Hyperparameter, Range};
+pub use method::Method;
 pub use optimizer::Optimizer;
 pub use report::{ParameterReport, StepReport};
-pub use rule::{Buffer, Elements, Rule, Step, Totals, WeightDecay};
-pub use rules::{Adagrad, Adam, AdamW, RULES, Rmsprop, RuleInfo, Sgd};
-pub use schedule::{Schedule, Warmup};
-pub use schedules::{Constant, Cosine, SCHEDULES, ScheduleInfo, StepDecay};
-pub use spec::{SpecError, schedule_from_spec};
+pub use restore::StateError;
+pub use rule::{Buffer, Name, Needs, Noise, Rule, Settings, Step, WeightDecay};
+pub use rules::{
+    Adadelta, Adafactor, Adagrad, Adam, AdamW, Adamax, Asgd, BoldDriver, Lamb, Lars, Lbfgs, LbfgsMemory,
+    Lion, Muon, Nadam, NoisySgd, NormalizedGd, RULES, Radam, Rmsprop, Rprop, RuleInfo, Sam, ScheduleFree,
+    Sgd, SignSgd, Signum,
+};
+pub use schedule::Schedule;
+pub use schedules::{
+    Constant, Cosine, CosineRestarts, Cyclic, Exponential, Lambda, LinearRamp, MultiStep, OneCycle, Plateau,
+    Polynomial, SCHEDULES, ScheduleInfo, Sequence, StepDecay, Warmup,
+};
+pub use spec::{SpecError, schedule_for_run, schedule_from_spec};
 pub use state::{ParameterState, State};

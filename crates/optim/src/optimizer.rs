@@ -1,38 +1,25 @@
-//! [`Optimizer`]: the pipeline around a rule, in an order that is written once.
-//!
-//! ```text
-//! every trainable parameter has a gradient, or nothing happens at all
-//! lr = schedule(base lr, steps taken)
-//! c  = min(1, max_norm / (‖g‖ + 1e-6))            if clip_norm is set
-//! for each parameter, in the order of the model, in one pass over memory:
-//!     g ← c·g + λ·w                               L2 weight decay
-//!     u ← rule(g) + lr·λ'·w                       decoupled weight decay
-//!     w ← w − u
-//! ```
-//!
-//! Threads share the work inside a parameter only, along cuts that depend on its length; the norm adds up the parameters in
-//! the order of the model. So a step gives the same bits on any number of threads.
+//! [`Optimizer`]: the pipeline around a rule, in an order that is written once (see [`step`](crate::step)).
 
-use crate::clip;
+use crate::averaging::Averaging;
+use crate::clip::Clipping;
 use crate::hyperparameter::Range;
-use crate::report::{ParameterReport, StepReport};
-use crate::rule::{AnyRule, Rule, Step, Surroundings, WeightDecay};
+use crate::method::{AnyRule, Kind, Method};
+use crate::rule::Noise;
 use crate::schedule::Schedule;
 use crate::schedules::Constant;
 use crate::spec::{self, SpecError};
-use crate::state::{ParameterState, State};
-use backflow_kernels::reduce;
-use backflow_tensor::{DType, FloatElement, Gradients, Module, Path, Tensor, Visitor, misuse};
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use crate::state::State;
+use backflow_tensor::misuse;
+use glob::Pattern;
 
 /// Updates the parameters of a model, in place, by a rule such as [`Adam`](crate::Adam).
 ///
 /// The optimizer never holds a parameter: it is handed the model at each step and knows parameters by their paths. A tensor
 /// that is not tracked (frozen, a constant) is left alone.
 ///
-/// A NaN or an infinity among the gradients is not filtered out. As in PyTorch it spoils the elements that it meets, and with
-/// clipping a NaN spoils every parameter; [`StepReport::gradient_norm`] is then not finite.
+/// A NaN or an infinity among the gradients is not filtered out unless [`skip_nonfinite`](Self::skip_nonfinite) is set. As in
+/// PyTorch it spoils the elements that it meets, and with clipping by norm a NaN spoils every parameter;
+/// [`StepReport::gradient_norm`](crate::StepReport::gradient_norm) is then not finite.
 ///
 /// ```
 /// use backflow_optim::{Optimizer, Sgd};
@@ -47,26 +34,36 @@ use std::sync::Arc;
 /// ```
 #[derive(Debug)]
 pub struct Optimizer {
-    rule: Box<dyn AnyRule>,
-    schedule: Box<dyn Schedule>,
-    clip_norm: Option<f64>,
-    state: State,
+    pub(crate) method: Method,
+    pub(crate) groups: Vec<Group>,
+    pub(crate) schedule: Box<dyn Schedule>,
+    pub(crate) clipping: Clipping,
+    pub(crate) noise: Option<Noise>,
+    pub(crate) maximize: bool,
+    pub(crate) skip_nonfinite: bool,
+    pub(crate) averaging: Option<Averaging>,
+    pub(crate) state: State,
+}
+
+/// Parameters with a rule of their own.
+#[derive(Debug)]
+pub(crate) struct Group {
+    pub(crate) paths: Pattern,
+    pub(crate) rule: Box<dyn AnyRule>,
 }
 
 /// Building.
 impl Optimizer {
-    /// An optimizer with this rule, a constant learning rate, and no clipping.
+    /// An optimizer with this rule, a constant learning rate, and nothing else.
     ///
     /// # Panics
     /// If a setting of the rule is outside its range, or if two of them exclude each other.
     #[must_use]
     #[track_caller]
-    pub fn new(mut rule: impl Rule) -> Self {
-        spec::require(rule.name(), rule.hyperparameters());
-        if let Some(reason) = rule.conflict() {
-            misuse(rule.name(), reason, &[], "");
-        }
-        Self::from_box(Box::new(rule))
+    pub fn new(rule: impl Into<Method>) -> Self {
+        let mut method = rule.into();
+        check(&mut method);
+        Self::from_method(method)
     }
 
     /// The optimizer that a text such as `adam` or `sgd:momentum=0.9,nesterov=true` names; [`RULES`](crate::RULES) lists
@@ -84,13 +81,58 @@ impl Optimizer {
     /// # Errors
     /// If the text names no optimizer, or gives it options that it does not have, twice, or outside their range.
     pub fn from_spec(spec: &str, learning_rate: Option<f64>) -> Result<Self, SpecError> {
-        spec::rule(spec, learning_rate).map(Self::from_box)
+        spec::rule(spec, learning_rate).map(Self::from_method)
     }
 
-    fn from_box(rule: Box<dyn AnyRule>) -> Self {
-        let (name, version) = (rule.name(), rule.version());
-        let state = State { rule: name, version, steps: 0, parameters: BTreeMap::new() };
-        Self { rule, schedule: Box::new(Constant), clip_norm: None, state }
+    fn from_method(method: Method) -> Self {
+        Self {
+            method,
+            groups: Vec::new(),
+            schedule: Box::new(Constant),
+            clipping: Clipping::default(),
+            noise: None,
+            maximize: false,
+            skip_nonfinite: false,
+            averaging: None,
+            state: State::default(),
+        }
+    }
+
+    /// Gives the parameters whose paths match `paths` a rule of their own. `*` stands for any text, dots included, `?` for one
+    /// character; the first group that matches counts. The schedule applies to the learning rate of each group.
+    ///
+    /// ```
+    /// # use backflow_optim::{AdamW, Muon, Optimizer};
+    /// let no_decay = AdamW::new(1e-3).weight_decay(0.0);
+    /// let optimizer = Optimizer::new(Muon::new(0.02)).group("*.bias", no_decay.clone()).group("embedding.*", no_decay);
+    /// ```
+    ///
+    /// # Panics
+    /// If a setting of the rule is outside its range, if the pattern is none, or if one of the rules is L-BFGS, which moves all
+    /// parameters at once.
+    #[must_use]
+    #[track_caller]
+    pub fn group(mut self, paths: &str, rule: impl Into<Method>) -> Self {
+        let mut method = rule.into();
+        check(&mut method);
+        let paths = Pattern::new(paths).unwrap_or_else(|error| {
+            misuse(
+                "group",
+                "the pattern cannot be read",
+                &[("pattern", paths.to_owned()), ("reason", error.to_string())],
+                "",
+            )
+        });
+        match (method.0, &self.method.0) {
+            (Kind::PerParameter(rule), Kind::PerParameter(_)) => self.groups.push(Group { paths, rule }),
+            _ => misuse(
+                "group",
+                "lbfgs moves all parameters at once",
+                &[],
+                "use a rule that updates each parameter by itself",
+            ),
+        }
+        self
     }
 
     /// Scales the gradients of a step down to this norm, all by the same factor, where together they exceed it.
@@ -100,11 +142,100 @@ impl Optimizer {
     #[must_use]
     #[track_caller]
     pub fn clip_norm(mut self, max_norm: f64) -> Self {
-        if !Range::Positive.contains(max_norm) {
-            let rows = [("max_norm", max_norm.to_string()), ("expected", Range::Positive.to_string())];
-            misuse("clip_norm", "max_norm is out of range", &rows, "");
+        self.clipping.norm = Some(positive("clip_norm", "max_norm", max_norm));
+        self
+    }
+
+    /// Scales the gradient of each parameter down to this norm where it exceeds it.
+    ///
+    /// # Panics
+    /// If `max_norm` is not a number above 0.
+    #[must_use]
+    #[track_caller]
+    pub fn clip_norm_each(mut self, max_norm: f64) -> Self {
+        self.clipping.each = Some(positive("clip_norm_each", "max_norm", max_norm));
+        self
+    }
+
+    /// Limits every element of the gradients to ±`limit`.
+    ///
+    /// # Panics
+    /// If `limit` is not a number above 0.
+    #[must_use]
+    #[track_caller]
+    pub fn clip_value(mut self, limit: f64) -> Self {
+        self.clipping.value = Some(positive("clip_value", "limit", limit));
+        self
+    }
+
+    /// Scales the gradient of each unit (row of a matrix, whole vector) down to this share of the norm of its weights.
+    ///
+    /// # Panics
+    /// If `share` is not a number above 0.
+    #[must_use]
+    #[track_caller]
+    #[doc(alias = "AGC")]
+    pub fn clip_adaptive(mut self, share: f64) -> Self {
+        self.clipping.adaptive = Some(positive("clip_adaptive", "share", share));
+        self
+    }
+
+    /// Adds Gaussian noise to the gradients, after clipping.
+    ///
+    /// # Panics
+    /// If `eta` or `gamma` is below 0 or not finite.
+    #[must_use]
+    #[track_caller]
+    pub fn noise(mut self, noise: Noise) -> Self {
+        for (name, value) in [("eta", noise.eta), ("gamma", noise.gamma)] {
+            if !Range::NonNegative.contains(value) {
+                let rows = [(name, value.to_string()), ("expected", Range::NonNegative.to_string())];
+                misuse("noise", &format!("{name} is out of range"), &rows, "");
+            }
         }
-        self.clip_norm = Some(max_norm);
+        self.noise = Some(noise);
+        self
+    }
+
+    /// Climbs: takes gradients with the opposite sign, so that the loss grows.
+    #[must_use]
+    pub fn maximize(mut self) -> Self {
+        self.maximize = true;
+        self
+    }
+
+    /// Leaves out steps in which a gradient holds a NaN or an infinity: nothing is changed, and the step is counted in
+    /// [`State::skipped`]. It costs a look at all gradients before each step.
+    #[must_use]
+    pub fn skip_nonfinite(mut self) -> Self {
+        self.skip_nonfinite = true;
+        self
+    }
+
+    /// Keeps an average of the weights, for [`evaluating`](Self::evaluating).
+    ///
+    /// # Panics
+    /// If the share that an exponential average keeps is not in [0, 1), or if the rule keeps an average of its own.
+    #[must_use]
+    #[track_caller]
+    pub fn average(mut self, averaging: Averaging) -> Self {
+        if let Averaging::Ema(decay) = averaging
+            && !Range::BelowOne.contains(decay)
+        {
+            let rows = [("decay", decay.to_string()), ("expected", Range::BelowOne.to_string())];
+            misuse("average", "decay is out of range", &rows, "");
+        }
+        if let Kind::PerParameter(rule) = &self.method.0
+            && rule.average().is_some()
+        {
+            misuse(
+                "average",
+                "the rule keeps an average of its own",
+                &[("rule", rule.name().to_owned())],
+                "",
+            );
+        }
+        self.averaging = Some(averaging);
         self
     }
 
@@ -129,156 +260,26 @@ impl Optimizer {
         &self.state
     }
 
-    /// The learning rate of the next step.
+    /// The learning rate of the next step, of parameters in no group.
     #[must_use]
     pub fn learning_rate(&self) -> f64 {
-        self.schedule.learning_rate(self.rule.learning_rate(), self.state.steps)
+        self.schedule.learning_rate(self.method.learning_rate(), self.state.steps)
     }
 }
-
-/// Stepping.
-impl Optimizer {
-    /// Updates every trainable parameter of `model` by its gradient, and reports what happened.
-    ///
-    /// Parameters are written in place. A copy is made only of those whose elements something else still holds, such as a
-    /// graph that was not released.
-    ///
-    /// # Panics
-    /// Before anything is changed: if a trainable parameter has no gradient, if there is no trainable parameter, if two
-    /// paths lead to one parameter, or if a parameter no longer has the shape and element type of its state.
-    #[track_caller]
-    pub fn step<M: Module + ?Sized>(&mut self, model: &mut M, gradients: &Gradients) -> StepReport {
-        let found = self.survey(model, gradients);
-        let learning_rate = self.learning_rate();
-        let norm_before = self.clip_norm.map(|_| found.iter().map(|g| sum_squares(g)).sum::<f64>().sqrt());
-        let clip_coefficient =
-            self.clip_norm.zip(norm_before).map_or(1.0, |(max_norm, norm)| clip::coefficient(max_norm, norm));
-        let (l2, decay) = match self.rule.weight_decay() {
-            WeightDecay::L2(strength) => (strength, 0.0),
-            WeightDecay::Decoupled(strength) => (0.0, learning_rate * strength),
-        };
-        let surroundings = Surroundings { clip_coefficient, l2, decay };
-
-        let mut parameters = Vec::with_capacity(found.len());
-        let mut sum_of_squares = 0.0;
-        let mut found = found.into_iter();
-        model.visit_mut(&mut Path::root(), &mut |path, w| {
-            if !w.is_leaf() {
-                return;
-            }
-            let g = found.next().expect("visit_mut shows the same tensors as visit, in the same order");
-            let known = &mut self.state.parameters;
-            if !known.contains_key(path.as_str()) {
-                let new = ParameterState::new(path.as_str(), w, &self.rule.buffers());
-                known.insert(Arc::clone(&new.path), new);
-            }
-            let state = known.get_mut(path.as_str()).expect("made above");
-            state.steps += 1;
-            let step = Step { t: state.steps, lr: learning_rate };
-            let totals = self.rule.update_parameter(step, w, g, &mut state.buffers, surroundings);
-            sum_of_squares += totals.gradient;
-            parameters.push(ParameterReport::new(Arc::clone(&state.path), w.elements(), totals));
-        });
-        self.state.steps += 1;
-        let gradient_norm = norm_before.unwrap_or_else(|| sum_of_squares.sqrt());
-        StepReport { step: self.state.steps, learning_rate, gradient_norm, clip_coefficient, parameters }
-    }
-}
-
-/// Checking.
-impl Optimizer {
-    /// The gradients of all trainable parameters, in the order of the model, after every check that can fail.
-    #[track_caller]
-    fn survey<'a>(&self, model: &(impl Module + ?Sized), gradients: &'a Gradients) -> Vec<&'a Tensor> {
-        let mut survey = Survey { gradients, state: &self.state, found: Vec::new(), unfit: None };
-        model.visit(&mut Path::root(), &mut survey);
-        let Survey { found, unfit, .. } = survey;
-        if found.is_empty() {
-            let hint = "requires_grad() makes a tensor trainable";
-            misuse("step", "the model has no trainable parameter", &[], hint);
-        }
-        if found.iter().any(Option::is_none) {
-            missing_gradients(model, &found);
-        }
-        if let Some(index) = unfit {
-            let (path, w) = &model.parameters()[index];
-            let state = &self.state.parameters[path.as_str()];
-            let rows = [
-                ("parameter", path.clone()),
-                ("state", format!("{} {}", state.shape, state.dtype)),
-                ("now", format!("{} {}", w.shape(), w.dtype())),
-            ];
-            let hint = "a changed model needs a new optimizer";
-            misuse("step", "a parameter no longer fits its state", &rows, hint);
-        }
-        let found: Vec<&Tensor> = found.into_iter().flatten().collect();
-        if let Some((first, second)) = same_twice(&found) {
-            let parameters = model.parameters();
-            let rows = [("first", parameters[first].0.clone()), ("second", parameters[second].0.clone())];
-            let hint = "keep a shared tensor in one field and use it in both places";
-            misuse("step", "two paths lead to the same parameter", &rows, hint);
-        }
-        found
-    }
-}
-
-/// Looks up gradients on a walk through a model.
-struct Survey<'g, 's> {
-    gradients: &'g Gradients,
-    state: &'s State,
-    found: Vec<Option<&'g Tensor>>,
-    /// Which parameter does not fit its state.
-    unfit: Option<usize>,
-}
-
-impl Visitor for Survey<'_, '_> {
-    fn tensor(&mut self, path: &Path, w: &Tensor) {
-        if !w.is_leaf() {
-            return;
-        }
-        if self.state.parameters.get(path.as_str()).is_some_and(|state| !state.fits(w)) {
-            self.unfit = Some(self.found.len());
-        }
-        self.found.push(self.gradients.get(w));
-    }
-}
-
-/// Two positions that hold one and the same gradient, so that one parameter was met twice.
-fn same_twice(found: &[&Tensor]) -> Option<(usize, usize)> {
-    let mut by_address: Vec<_> =
-        found.iter().enumerate().map(|(idx, &g)| (std::ptr::from_ref(g), idx)).collect();
-    by_address.sort_unstable();
-    by_address.windows(2).find(|pair| pair[0].0 == pair[1].0).map(|pair| (pair[0].1, pair[1].1))
-}
-
-/// How many parameters without a gradient an error lists.
-const LISTED: usize = 8;
 
 #[track_caller]
-#[cold]
-fn missing_gradients(model: &(impl Module + ?Sized), found: &[Option<&Tensor>]) -> ! {
-    let parameters = model.parameters();
-    let missing: Vec<_> = parameters.iter().zip(found).filter(|(_, g)| g.is_none()).map(|(w, _)| w).collect();
-    let mut rows: Vec<_> =
-        missing.iter().take(LISTED).map(|(path, w)| ("missing", format!("{path} {}", w.shape()))).collect();
-    if missing.len() > LISTED {
-        rows.push(("", format!("and {} more", missing.len() - LISTED)));
+fn check(method: &mut Method) {
+    spec::require(method.name(), method.hyperparameters());
+    if let Some(reason) = method.conflict() {
+        misuse(method.name(), reason, &[], "");
     }
-    let what = format!("{} of {} trainable parameters have no gradient", missing.len(), found.len());
-    let hint = if missing.len() == found.len() {
-        "are these the gradients of a loss that this very model computed?"
-    } else {
-        "the loss does not depend on them, or detach() or no_grad cut the path; freeze() what is not to be trained"
-    };
-    misuse("step", &what, &rows, hint)
 }
 
-fn sum_squares(g: &Tensor) -> f64 {
-    fn sum<T: FloatElement>(g: &Tensor) -> f64 {
-        g.as_slice::<T>().map_or_else(|| reduce::sum_squares(&g.to_vec::<T>()), reduce::sum_squares)
+#[track_caller]
+fn positive(op: &str, name: &'static str, value: f64) -> f64 {
+    if !Range::Positive.contains(value) {
+        let rows = [(name, value.to_string()), ("expected", Range::Positive.to_string())];
+        misuse(op, &format!("{name} is out of range"), &rows, "");
     }
-    match g.dtype() {
-        DType::F64 => sum::<f64>(g),
-        _ => sum::<f32>(g),
-    }
+    value
 }

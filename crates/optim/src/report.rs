@@ -1,6 +1,6 @@
 //! What a step did, in numbers: a by-product of the pass that updates the parameters.
 
-use crate::rule::Totals;
+use crate::elements::Totals;
 use std::sync::Arc;
 
 /// What one optimization step saw and did.
@@ -8,13 +8,20 @@ use std::sync::Arc;
 pub struct StepReport {
     /// The number of this step, counted from 1.
     pub step: u64,
-    /// The learning rate of this step, after the schedule.
+    /// The loss before the update, where [`step_with`](crate::Optimizer::step_with) computed it.
+    pub loss: Option<f64>,
+    /// How often the loss was computed.
+    pub evaluations: u64,
+    /// Whether nothing was changed because the loss, or with [`skip_nonfinite`](crate::Optimizer::skip_nonfinite) a gradient,
+    /// was no finite number.
+    pub skipped: bool,
+    /// The learning rate of this step, after the schedule: that of parameters in no group.
     pub learning_rate: f64,
     /// The norm of all gradients together, before clipping.
     pub gradient_norm: f64,
-    /// What the gradients were multiplied by: 1 where nothing was clipped.
+    /// What [`clip_norm`](crate::Optimizer::clip_norm) multiplied the gradients by: 1 where nothing was clipped.
     pub clip_coefficient: f64,
-    /// One entry per trainable parameter, in the order of the model.
+    /// One entry per trainable parameter, in the order of the model; none if the step was skipped.
     pub parameters: Vec<ParameterReport>,
 }
 
@@ -23,6 +30,8 @@ pub struct StepReport {
 pub struct ParameterReport {
     /// Where the parameter is in the model. Shared with the optimizer's state: cloning copies a pointer.
     pub path: Arc<str>,
+    /// The learning rate of this step, after the schedule.
+    pub learning_rate: f64,
     /// RMS of the gradient, before clipping and weight decay, of whatever size.
     pub gradient_rms: f64,
     /// RMS of the parameter, before the update.
@@ -33,14 +42,18 @@ pub struct ParameterReport {
     /// `update_rms / weight_rms`, about 1e-3 in healthy training. Infinite if the parameter was all zero and no longer is;
     /// 0 if nothing was subtracted.
     pub update_ratio: f64,
+    /// The cosine of the angle between this gradient and the momentum it went into: near 1 on a long slope, below 0 where
+    /// the gradient has turned round. `None` for rules without momentum.
+    pub momentum_cosine: Option<f64>,
 }
 
 impl ParameterReport {
-    pub(crate) fn new(path: Arc<str>, elements: usize, totals: Totals) -> Self {
+    pub(crate) fn new(path: Arc<str>, learning_rate: f64, elements: usize, totals: Totals) -> Self {
         // An empty parameter has sums of 0 and reports 0.
         let rms = |sum: f64| (sum / elements.max(1) as f64).sqrt();
         let (weight_rms, update_rms) = (rms(totals.weight), rms(totals.update));
         let update_ratio = if update_rms == 0.0 { 0.0 } else { update_rms / weight_rms };
-        Self { path, gradient_rms: rms(totals.gradient), weight_rms, update_rms, update_ratio }
+        let (gradient_rms, momentum_cosine) = (rms(totals.gradient), totals.cosine);
+        Self { path, learning_rate, gradient_rms, weight_rms, update_rms, update_ratio, momentum_cosine }
     }
 }

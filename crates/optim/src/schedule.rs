@@ -1,8 +1,15 @@
-//! [`Schedule`]: how the learning rate changes over training, as a pure function of the step.
+//! [`Schedule`]: how the learning rate changes over training, as a function of the step.
 //!
-//! Every schedule is a closed form. There is no recursion that drifts, nothing to save, and any step can be asked for.
+//! Every schedule is a closed form: no recursion that drifts, nothing to save, and any step can be asked for in any order.
+//! The one exception looks at how training goes ([`Plateau`](crate::Plateau)); what it remembers is a handful of named
+//! numbers, which [`memory`](Schedule::memory) hands out.
+//!
+//! Schedules are put together in two ways: one after another ([`then_after`](Schedule::then_after)), and under a rise at the
+//! beginning ([`warmup`](Schedule::warmup)). Others are better written as one function ([`Lambda`](crate::Lambda)). A schedule
+//! sets the learning rate and nothing else: PyTorch's `CyclicLR` and `OneCycleLR` can move the momentum too, these do not.
 
 use crate::hyperparameter::Hyperparameter;
+use crate::schedules::{Sequence, Warmup};
 use std::fmt;
 
 /// A learning rate as a function of the number of steps taken.
@@ -16,7 +23,21 @@ pub trait Schedule: fmt::Debug + Send + Sync {
     fn hyperparameters(&mut self) -> Vec<Hyperparameter<'_>>;
 
     /// The learning rate after `steps` steps, where `base` is the rule's own. The first step of a run has `steps` = 0.
+    ///
+    /// Every schedule in [`SCHEDULES`](crate::SCHEDULES) answers any step with a number of at least 0. It is finite, unless a
+    /// `gamma` above 1 has been multiplied too often.
     fn learning_rate(&self, base: f64, steps: u64) -> f64;
+
+    /// Takes note of how training goes: `metric`, a loss for instance, was measured after `steps` steps.
+    ///
+    /// Closed forms have no use for it; [`Plateau`](crate::Plateau) does.
+    fn observe(&mut self, _metric: f64, _steps: u64) {}
+
+    /// What was learned from [`observe`](Self::observe), as named numbers to read, save and write back. The same schedule
+    /// always has the same numbers in the same order; a sequence may have a name twice.
+    fn memory(&mut self) -> Vec<(&'static str, &mut f64)> {
+        vec![]
+    }
 
     /// This schedule with a linear rise over the first `steps` steps: see [`Warmup`].
     #[must_use]
@@ -24,39 +45,16 @@ pub trait Schedule: fmt::Debug + Send + Sync {
     where
         Self: Sized,
     {
-        Warmup { schedule: self, steps }
-    }
-}
-
-/// Another schedule, multiplied by a factor that rises linearly to 1 over the first steps.
-///
-/// ```text
-/// lr(s) = min(1, (s + 1)/warmup) · schedule(s)
-/// ```
-///
-/// Warm-up is a part of the schedule's time, not an addition to it: `Cosine::new(10_000).warmup(500)` ends after 10,000
-/// steps. No step is wasted on a learning rate of 0. In PyTorch: `ChainedScheduler` of the schedule and
-/// `LinearLR(start_factor=1/warmup, total_iters=warmup-1)`.
-#[derive(Clone, Copy, Debug)]
-pub struct Warmup<S> {
-    schedule: S,
-    steps: u64,
-}
-
-impl<S: Schedule> Schedule for Warmup<S> {
-    fn name(&self) -> &'static str {
-        self.schedule.name()
+        Warmup::new(self, steps)
     }
 
-    fn hyperparameters(&mut self) -> Vec<Hyperparameter<'_>> {
-        let mut all = self.schedule.hyperparameters();
-        all.push(Hyperparameter::count("warmup", &mut self.steps, 0));
-        all
-    }
-
-    fn learning_rate(&self, base: f64, steps: u64) -> f64 {
-        let lr = self.schedule.learning_rate(base, steps);
-        if steps < self.steps { lr * ((steps + 1) as f64 / self.steps as f64) } else { lr }
+    /// This schedule for `steps` steps, and `next` from then on: see [`Sequence`].
+    #[must_use]
+    fn then_after<S: Schedule>(self, steps: u64, next: S) -> Sequence<Self, S>
+    where
+        Self: Sized,
+    {
+        Sequence::new(self, steps, next)
     }
 }
 
@@ -71,5 +69,13 @@ impl<S: Schedule + ?Sized> Schedule for Box<S> {
 
     fn learning_rate(&self, base: f64, steps: u64) -> f64 {
         (**self).learning_rate(base, steps)
+    }
+
+    fn observe(&mut self, metric: f64, steps: u64) {
+        (**self).observe(metric, steps);
+    }
+
+    fn memory(&mut self) -> Vec<(&'static str, &mut f64)> {
+        (**self).memory()
     }
 }

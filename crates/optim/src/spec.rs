@@ -1,12 +1,13 @@
-//! Rules and schedules by name: `sgd:momentum=0.9,nesterov=true`, `cosine:steps=1000,warmup=50`.
+//! Rules and schedules by name: `sgd:momentum=0.9,nesterov=true`, `cosine:steps=1000,warmup=50`; schedules one after another:
+//! `constant:for=500/cosine:steps=1000`.
 //!
 //! A spec comes from outside the program, so whatever is wrong with it is an error that says what would be right. The same
 //! checks guard the builders, where a value out of range is a mistake in the program and panics.
 
 use crate::hyperparameter::Hyperparameter;
-use crate::rule::AnyRule;
-use crate::rules::RULES;
-use crate::schedule::{Schedule, Warmup};
+use crate::method::Method;
+use crate::rules::{RULES, RuleInfo};
+use crate::schedule::Schedule;
 use crate::schedules::SCHEDULES;
 use backflow_tensor::misuse;
 
@@ -72,10 +73,10 @@ pub enum SpecError {
         /// What it may be.
         expected: String,
     },
-    /// Two options exclude each other.
+    /// Options that do not go together, or not where they are.
     #[error("{name}: {reason}")]
     Conflict {
-        /// The optimizer.
+        /// The optimizer or schedule.
         name: &'static str,
         /// Which, and why.
         reason: &'static str,
@@ -83,6 +84,9 @@ pub enum SpecError {
 }
 
 /// The schedule that a text such as `cosine:steps=1000,warmup=50` names; [`SCHEDULES`] lists names and options.
+///
+/// Several, joined by `/`, follow one another ([`Sequence`](crate::Sequence)); each but the last says `for` how many steps:
+/// `constant:for=500/cosine:steps=1000`.
 ///
 /// ```
 /// use backflow_optim::{Schedule, schedule_from_spec};
@@ -95,24 +99,87 @@ pub enum SpecError {
 /// # Errors
 /// If the text names no schedule, or gives it options that it does not have, twice, or outside their range, or if an option
 /// without a default is missing.
-pub fn schedule_from_spec(spec: &str) -> Result<Warmup<Box<dyn Schedule>>, SpecError> {
+pub fn schedule_from_spec(spec: &str) -> Result<Box<dyn Schedule>, SpecError> {
+    sequence(spec, None)
+}
+
+/// The schedule of this spec in a run of `steps` steps: as [`schedule_from_spec`], but where the last schedule needs to know
+/// its `steps` and is not told, it ends with the run.
+///
+/// ```
+/// use backflow_optim::{Schedule, schedule_for_run};
+/// let schedule = schedule_for_run("constant:for=500/cosine", 1500).unwrap();
+/// assert_eq!([500, 1000, 1500].map(|s| schedule.learning_rate(1.0, s)), [1.0, 0.5, 0.0]);
+/// ```
+///
+/// # Errors
+/// As [`schedule_from_spec`].
+pub fn schedule_for_run(spec: &str, steps: u64) -> Result<Box<dyn Schedule>, SpecError> {
+    sequence(spec, Some(steps))
+}
+
+/// A run has a few phases. A text of thousands would be schedules within schedules, too deep for the stack.
+const MOST_PARTS: usize = 100;
+
+/// The schedules that `/` joins, in a run whose length may be known.
+fn sequence(spec: &str, run: Option<u64>) -> Result<Box<dyn Schedule>, SpecError> {
+    if spec.split('/').count() > MOST_PARTS {
+        let reason = "there are more than 100 schedules";
+        return Err(SpecError::Conflict { name: "sequence", reason });
+    }
+    let Some((part, rest)) = spec.split_once('/') else { return single(spec, Follows::Nothing(run)) };
+    let mut steps = 0;
+    let first = single(part, Follows::After(&mut steps))?;
+    // What begins when the run is over never asks how long it lasts.
+    let left = run.map(|run| run.saturating_sub(steps).max(1));
+    Ok(Box::new(first.then_after(steps, sequence(rest, left)?)))
+}
+
+/// What comes after a schedule: another one after so many steps, or nothing, in a run that may have so many left.
+enum Follows<'a> {
+    After(&'a mut u64),
+    Nothing(Option<u64>),
+}
+
+fn single(spec: &str, follows: Follows<'_>) -> Result<Box<dyn Schedule>, SpecError> {
     let (name, options) = split(spec);
-    let info = SCHEDULES.iter().find(|info| info.name.eq_ignore_ascii_case(name));
+    let info = SCHEDULES.iter().find(|info| is_name(info.name, name));
     let known = || SCHEDULES.iter().map(|info| info.name).collect();
     let info = info.ok_or_else(|| SpecError::UnknownName {
         kind: "schedule",
         name: name.to_owned(),
         known: known(),
     })?;
+    let given = |key| options.iter().any(|option| option.split('=').next().map(str::trim) == Some(key));
     let mut schedule = (info.make)().warmup(0);
-    assign(info.name, &options, schedule.hyperparameters())?;
-    Ok(schedule)
+    let mut settings = schedule.hyperparameters();
+    match follows {
+        Follows::After(steps) => settings.push(Hyperparameter::count("for", steps, 1)),
+        Follows::Nothing(_) if given("for") => {
+            let reason = "for= says when the next schedule begins, and none follows; join them by /";
+            return Err(SpecError::Conflict { name: info.name, reason });
+        }
+        Follows::Nothing(run) => {
+            let steps = settings.iter_mut().find(|setting| setting.name() == "steps");
+            if let (Some(steps), Some(run)) = (steps, run) {
+                steps.set(&run.to_string());
+            }
+        }
+    }
+    assign(info.name, &options, settings)?;
+    Ok(Box::new(schedule))
+}
+
+/// Whether this is the name: upper case, `-` and `_` do not count.
+pub(crate) fn is_name(name: &str, given: &str) -> bool {
+    let plain = |text: &str| text.replace(['-', '_'], "").to_ascii_lowercase();
+    plain(name) == plain(given)
 }
 
 /// The rule that `spec` names.
-pub(crate) fn rule(spec: &str, learning_rate: Option<f64>) -> Result<Box<dyn AnyRule>, SpecError> {
+pub(crate) fn rule(spec: &str, learning_rate: Option<f64>) -> Result<Method, SpecError> {
     let (name, mut options) = split(spec);
-    let info = RULES.iter().find(|info| info.name.eq_ignore_ascii_case(name));
+    let info = RuleInfo::find(name);
     let known = || RULES.iter().map(|info| info.name).collect();
     let info = info.ok_or_else(|| SpecError::UnknownName {
         kind: "optimizer",

@@ -1,51 +1,89 @@
-//! What an optimizer remembers between steps: a counter, and named arrays per parameter path. Nothing is hidden.
+//! What an optimizer remembers between steps: counters, and named arrays and numbers per parameter path. Nothing is hidden.
 //!
-//! Schedules are pure functions of the counter, so this is all that has to be kept to continue a run.
+//! Schedules are pure functions of the counter (one apart, whose memory is here too), and noise is one of seed, path and
+//! step, so this is all that has to be kept to continue a run.
 
-use crate::rule::Buffer;
+use crate::method::AnyRule;
+use crate::rule::{Buffer, Name, Start};
+use crate::rules::LbfgsMemory;
 use backflow_tensor::{DType, Shape, Tensor};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Everything an optimizer remembers.
-#[derive(Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct State {
-    /// The rule whose buffers these are.
-    pub rule: &'static str,
-    /// The version of their meaning ([`Rule::version`](crate::Rule::version)).
-    pub version: u32,
-    /// Steps taken so far.
+    /// Steps taken so far, those that were skipped included.
     pub steps: u64,
+    /// Steps that changed nothing because a loss or a gradient was no finite number.
+    pub skipped: u64,
+    /// What the schedule remembers of the losses it has seen.
+    pub schedule: Vec<(Name, f64)>,
     /// By parameter path. A parameter appears at its first step and stays, frozen later or not.
     pub parameters: BTreeMap<Arc<str>, ParameterState>,
+    /// What L-BFGS knows of the curvature.
+    pub lbfgs: Option<LbfgsMemory>,
 }
 
 /// What an optimizer remembers of one parameter.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct ParameterState {
+    /// The rule whose buffers these are.
+    pub rule: Name,
+    /// The version of their meaning ([`Rule::version`](crate::Rule::version)).
+    pub version: u32,
+    /// The parameter's shape.
+    pub shape: Shape,
+    /// The parameter's element type.
+    pub dtype: DType,
     /// How often this parameter was updated: the `t` of the formulas.
     pub steps: u64,
+    /// The rule's numbers by name, e.g. `mu_product`.
+    pub numbers: Vec<(Name, f64)>,
     /// The rule's buffers by name, e.g. `exp_avg`.
-    pub buffers: Vec<(&'static str, Tensor)>,
-    pub(crate) path: Arc<str>,
-    pub(crate) shape: Shape,
-    pub(crate) dtype: DType,
+    pub buffers: Vec<(Name, Tensor)>,
+    /// The average of the weights, with [`Optimizer::average`](crate::Optimizer::average).
+    pub average: Option<Tensor>,
 }
 
 impl ParameterState {
-    pub(crate) fn new(path: &str, parameter: &Tensor, buffers: &[Buffer]) -> Self {
+    pub(crate) fn new(rule: &dyn AnyRule, parameter: &Tensor) -> Self {
         let (shape, dtype) = (parameter.shape(), parameter.dtype());
-        let fill = |buffer: &Buffer| (buffer.name, Tensor::full(shape, buffer.start, dtype));
-        Self { steps: 0, buffers: buffers.iter().map(fill).collect(), path: path.into(), shape, dtype }
+        let numbers = rule.numbers().iter().map(|&(name, start)| (Name::Borrowed(name), start)).collect();
+        let fill = |buffer: &Buffer| match buffer.start {
+            Start::Value(value) => Tensor::full(buffer.shape.unwrap_or(shape), value, dtype),
+            Start::Weights => copy(parameter),
+        };
+        let buffers =
+            rule.buffers(shape).iter().map(|buffer| (Name::Borrowed(buffer.name), fill(buffer))).collect();
+        let (rule, version) = (Name::Borrowed(rule.name()), rule.version());
+        Self { rule, version, shape, dtype, steps: 0, numbers, buffers, average: None }
+    }
+
+    /// A parameter that no rule of its own looks after.
+    pub(crate) fn without_buffers(rule: &'static str, parameter: &Tensor) -> Self {
+        let (shape, dtype) = (parameter.shape(), parameter.dtype());
+        let (numbers, buffers) = (vec![], vec![]);
+        Self { rule: rule.into(), version: 1, shape, dtype, steps: 0, numbers, buffers, average: None }
     }
 
     /// The buffer of this name.
     #[must_use]
     pub fn buffer(&self, name: &str) -> Option<&Tensor> {
-        self.buffers.iter().find(|(own, _)| *own == name).map(|(_, buffer)| buffer)
+        self.buffers.iter().find(|(own, _)| own == name).map(|(_, buffer)| buffer)
     }
 
     pub(crate) fn fits(&self, parameter: &Tensor) -> bool {
         self.shape == parameter.shape() && self.dtype == parameter.dtype()
     }
+}
+
+/// A tensor with elements of its own, in one piece.
+pub(crate) fn copy(x: &Tensor) -> Tensor {
+    let mut copy = x.detach();
+    match x.dtype() {
+        DType::F64 => _ = copy.as_mut_slice::<f64>(),
+        _ => _ = copy.as_mut_slice::<f32>(),
+    }
+    copy
 }

@@ -43,7 +43,7 @@ pub use ranking::{Spread, Standing, rank};
 pub use run::{Outcome, Point, Run};
 pub use tuning::{Fold, Trial, Tuning};
 
-use backflow_optim::{Optimizer, SpecError};
+use backflow_optim::{Optimizer, SpecError, schedule_for_run};
 use backflow_tensor::DType;
 use std::ops::ControlFlow;
 
@@ -56,7 +56,8 @@ pub struct Conditions {
     pub batch_size: usize,
     /// The type of inputs, and of the model: `F32` unless set.
     pub dtype: DType,
-    /// How learning rates change, as [`schedule_over`](crate::schedule_over) reads it: `constant` unless set.
+    /// How learning rates change, as [`schedule_for_run`] reads it: `constant` unless set. A schedule that goes by a
+    /// figure hears the mean training loss of each epoch.
     pub schedule: String,
     /// The norm that gradients are scaled down to, if any.
     pub clip_norm: Option<f64>,
@@ -99,7 +100,7 @@ impl Conditions {
     /// # Errors
     /// If the schedule's spec is wrong.
     pub fn optimizer(&self, contender: &Contender, steps: u64) -> Result<Optimizer, SpecError> {
-        let optimizer = contender.optimizer()?.schedule(crate::schedule_over(&self.schedule, steps)?);
+        let optimizer = contender.optimizer()?.schedule(schedule_for_run(&self.schedule, steps)?);
         Ok(match self.clip_norm {
             Some(max_norm) => optimizer.clip_norm(max_norm),
             None => optimizer,

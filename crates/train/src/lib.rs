@@ -11,7 +11,6 @@ mod error;
 mod evaluate;
 mod layers;
 mod run_folder;
-mod run_schedule;
 mod trainer;
 pub mod weights;
 
@@ -19,5 +18,4 @@ pub use error::TrainError;
 pub use evaluate::{Evaluation, count_correct, evaluate};
 pub use layers::{LayerRow, LayerWatch};
 pub use run_folder::RunFolder;
-pub use run_schedule::schedule_over;
 pub use trainer::{EpochRecord, Listener, StepRecord, Summary, Trainer};

@@ -1,6 +1,6 @@
 //! The list of `--optimizers`, in which commas separate optimizers and the settings of one optimizer alike.
 
-use backflow_optim::RULES;
+use backflow_optim::{RULES, RuleInfo};
 use backflow_train::comparison::Contender;
 
 /// The contenders of a list such as `adam,sgd:lr=0.1,momentum=0.9,rmsprop`: a piece with `=` and no `:` continues the
@@ -26,12 +26,22 @@ pub(crate) fn contenders(text: &str) -> Result<Vec<Contender>, String> {
     }
     let mut contenders: Vec<Contender> = Vec::new();
     for spec in specs {
-        if contenders.iter().any(|other| other.spec().eq_ignore_ascii_case(&spec)) {
+        let spec = with_listed_name(spec);
+        if contenders.iter().any(|other| other.spec() == spec) {
             return Err(format!("{spec} is there twice"));
         }
         contenders.push(Contender::new(&spec).map_err(|error| error.to_string())?);
     }
     Ok(contenders)
+}
+
+/// The spec with its rule's name as it is listed, so that results do not depend on how it was typed.
+fn with_listed_name(spec: String) -> String {
+    let Some(info) = RuleInfo::find(&spec) else { return spec };
+    match spec.split_once(':') {
+        None => info.name.to_owned(),
+        Some((_, settings)) => format!("{}:{settings}", info.name),
+    }
 }
 
 /// Learning rates to try, ascending.
@@ -62,13 +72,13 @@ mod tests {
         let specs = |text| -> Vec<String> {
             contenders(text).unwrap().iter().map(|contender| contender.spec().to_owned()).collect()
         };
-        assert_eq!(specs("adam"), ["adam"]);
+        assert_eq!(specs("adam,SignSGD:lr=1"), ["adam", "sign-sgd:lr=1"]);
         assert_eq!(
             specs("adam, sgd:lr=0.1, momentum=0.9 ,rmsprop:alpha=0.9,sgd"),
             ["adam", "sgd:lr=0.1,momentum=0.9", "rmsprop:alpha=0.9", "sgd"]
         );
         assert_eq!(specs("all").len(), RULES.len());
-        assert_eq!(specs("sgd:lr=1,ALL").len(), RULES.len() + 1);
+        assert_eq!(specs("sgd:lr=1, ALL").len(), RULES.len() + 1);
     }
 
     #[test]
@@ -79,7 +89,7 @@ mod tests {
             ("adam,", "nothing between two commas"),
             ("lr=0.1", "lr=0.1 belongs to no optimizer; write NAME:lr=0.1"),
             ("adam,lr=0.1", "lr=0.1 follows adam; write adam:lr=0.1"),
-            ("adam,sgd,Adam", "Adam is there twice"),
+            ("adam,sign-sgd,Sign_SGD", "sign-sgd is there twice"),
             ("all,sgd", "sgd is there twice"),
             ("adam,adamx", "there is no optimizer \"adamx\""),
             ("sgd:momentum=2", "expected a number in [0, 1)"),

@@ -9,20 +9,21 @@
 //! the root, and `lr_decay` is an addition to the paper.
 
 use super::{RuleInfo, settings};
-use crate::hyperparameter::{Hyperparameter, Range};
-use crate::rule::{Buffer, Elements, Rule, Step, Totals, WeightDecay};
-use backflow_tensor::FloatElement;
+use crate::elements::{Elements, Totals};
+use crate::rule::{Buffer, Rule, Step, WeightDecay};
+use backflow_tensor::{FloatElement, Shape};
 
-pub(super) const INFO: RuleInfo = RuleInfo {
+pub(super) const ADAGRAD: RuleInfo = RuleInfo {
     name: "adagrad",
     formula: "s += g²;  w −= lr/(1 + (t − 1)·lr_decay) · g/(√s + eps)",
     reference: "Duchi, Hazan and Singer 2011; torch.optim.Adagrad",
-    make: || Box::new(Adagrad::default()),
+    full_batch: false,
+    make: || Adagrad::default().into(),
 };
 
 settings! {
     /// Adagrad: each element's step is divided by the root of the sum of its squared gradients.
-    pub struct Adagrad(lr = 1e-2) {
+    pub struct Adagrad named "adagrad" (lr = 1e-2) {
         /// How fast the learning rate falls with the number of steps.
         lr_decay: NonNegative = 0.0,
         /// L2 weight decay.
@@ -35,23 +36,11 @@ settings! {
 }
 
 impl Rule for Adagrad {
-    fn name(&self) -> &'static str {
-        INFO.name
-    }
-
-    fn hyperparameters(&mut self) -> Vec<Hyperparameter<'_>> {
-        self.settings()
-    }
-
-    fn learning_rate(&self) -> f64 {
-        self.learning_rate
-    }
-
     fn weight_decay(&self) -> WeightDecay {
         WeightDecay::L2(self.weight_decay)
     }
 
-    fn buffers(&self) -> Vec<Buffer> {
+    fn buffers(&self, _: Shape) -> Vec<Buffer> {
         vec![Buffer::full("sum", self.initial_accumulator_value)]
     }
 

@@ -10,20 +10,29 @@
 //! largest `v` so far; as in PyTorch the maximum is taken of `v` before its correction.
 
 use super::{RuleInfo, settings};
-use crate::hyperparameter::{Hyperparameter, Range};
-use crate::rule::{Buffer, Elements, Rule, Step, Totals, WeightDecay};
-use backflow_tensor::FloatElement;
+use crate::elements::{Elements, Totals};
+use crate::rule::{Buffer, Rule, Step, WeightDecay};
+use backflow_tensor::{FloatElement, Shape};
 
-pub(super) const INFO: RuleInfo = RuleInfo {
+pub(super) const ADAM: RuleInfo = RuleInfo {
     name: "adam",
     formula: "m, v = means of g, g²;  w −= lr·m̂/(√v̂ + eps)",
     reference: "Kingma and Ba 2015; torch.optim.Adam",
-    make: || Box::new(Adam::default()),
+    full_batch: false,
+    make: || Adam::default().into(),
+};
+
+pub(super) const AMSGRAD: RuleInfo = RuleInfo {
+    name: "amsgrad",
+    formula: "as adam, with the largest v so far:  w −= lr·m̂/(√max v̂ + eps)",
+    reference: "Reddi, Kale and Kumar 2018; torch.optim.Adam(amsgrad=True)",
+    full_batch: false,
+    make: || Adam::default().amsgrad(true).into(),
 };
 
 settings! {
     /// Adam: each element's step is about the learning rate, whatever the size of its gradients.
-    pub struct Adam(lr = 1e-3) {
+    pub struct Adam named "adam" (lr = 1e-3) {
         [private] beta1: BelowOne = 0.9,
         [private] beta2: BelowOne = 0.999,
         /// What is added to the root so that nothing is divided by 0.
@@ -46,23 +55,11 @@ impl Adam {
 }
 
 impl Rule for Adam {
-    fn name(&self) -> &'static str {
-        INFO.name
-    }
-
-    fn hyperparameters(&mut self) -> Vec<Hyperparameter<'_>> {
-        self.settings()
-    }
-
-    fn learning_rate(&self) -> f64 {
-        self.learning_rate
-    }
-
     fn weight_decay(&self) -> WeightDecay {
         WeightDecay::L2(self.weight_decay)
     }
 
-    fn buffers(&self) -> Vec<Buffer> {
+    fn buffers(&self, _: Shape) -> Vec<Buffer> {
         let names: &[_] = if self.amsgrad { &["exp_avg", "exp_avg_sq", "max_exp_avg_sq"] } else { &["exp_avg", "exp_avg_sq"] };
         names.iter().copied().map(Buffer::zeros).collect()
     }
@@ -74,13 +71,13 @@ impl Rule for Adam {
         let [lr, scale, fresh1, beta2, fresh2, eps] = scalars.map(T::from_f64);
         let means = move |m: T, v: T, g: T| (m + fresh1 * (g - m), beta2 * v + fresh2 * g * g);
         if self.amsgrad {
-            return elements.each(move |_, g, [m, v, largest]| {
+            return elements.each_with_momentum(move |_, g, [m, v, largest]| {
                 let (m, v) = means(m, v, g);
                 let largest = largest.maximum(v);
                 (lr * m / (largest.sqrt() * scale + eps), [m, v, largest])
             });
         }
-        elements.each(move |_, g, [m, v]| {
+        elements.each_with_momentum(move |_, g, [m, v]| {
             let (m, v) = means(m, v, g);
             (lr * m / (v.sqrt() * scale + eps), [m, v])
         })

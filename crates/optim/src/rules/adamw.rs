@@ -7,79 +7,56 @@
 //! Loshchilov and Hutter, "Decoupled weight decay regularization", 2019. As in PyTorch, λ is 0.01 unless set, and is
 //! multiplied by the scheduled learning rate.
 
-use super::RuleInfo;
 use super::adam::Adam;
-use crate::hyperparameter::Hyperparameter;
-use crate::rule::{Buffer, Elements, Rule, Step, Totals, WeightDecay};
-use backflow_tensor::FloatElement;
+use super::{RuleInfo, settings};
+use crate::elements::{Elements, Totals};
+use crate::rule::{Buffer, Rule, Step, WeightDecay};
+use backflow_tensor::{FloatElement, Shape};
 
-pub(super) const INFO: RuleInfo = RuleInfo {
+pub(super) const ADAMW: RuleInfo = RuleInfo {
     name: "adamw",
     formula: "w −= lr·m̂/(√v̂ + eps) + lr·weight_decay·w",
     reference: "Loshchilov and Hutter 2019; torch.optim.AdamW",
-    make: || Box::new(AdamW::new(1e-3)),
+    full_batch: false,
+    make: || AdamW::default().into(),
 };
 
-/// Adam with decoupled weight decay: every weight decays at the same rate, whatever its gradients.
-#[derive(Clone, Debug)]
-pub struct AdamW(Adam);
+settings! {
+    /// Adam with decoupled weight decay: every weight decays at the same rate, whatever its gradients.
+    pub struct AdamW named "adamw" (lr = 1e-3) {
+        [private] beta1: BelowOne = 0.9,
+        [private] beta2: BelowOne = 0.999,
+        /// As [`Adam::eps`].
+        eps: NonNegative = 1e-8,
+        /// Decoupled weight decay.
+        weight_decay: NonNegative = 1e-2,
+        /// As [`Adam::amsgrad`].
+        amsgrad: Flag = false,
+    }
+}
 
 impl AdamW {
-    /// With this learning rate (PyTorch: 0.001) and PyTorch's other defaults.
-    #[must_use]
-    pub fn new(learning_rate: f64) -> Self {
-        Self(Adam::new(learning_rate).weight_decay(1e-2))
-    }
-
     /// As [`Adam::betas`].
     #[must_use]
     pub fn betas(self, beta1: f64, beta2: f64) -> Self {
-        Self(self.0.betas(beta1, beta2))
+        Self { beta1, beta2, ..self }
     }
 
-    /// As [`Adam::eps`].
-    #[must_use]
-    pub fn eps(self, eps: f64) -> Self {
-        Self(self.0.eps(eps))
-    }
-
-    /// Decoupled weight decay.
-    ///
-    /// `0.01` unless set.
-    #[must_use]
-    pub fn weight_decay(self, weight_decay: f64) -> Self {
-        Self(self.0.weight_decay(weight_decay))
-    }
-
-    /// As [`Adam::amsgrad`].
-    #[must_use]
-    pub fn amsgrad(self, amsgrad: bool) -> Self {
-        Self(self.0.amsgrad(amsgrad))
+    fn adam(&self) -> Adam {
+        Adam::new(self.learning_rate).betas(self.beta1, self.beta2).eps(self.eps).amsgrad(self.amsgrad)
     }
 }
 
 impl Rule for AdamW {
-    fn name(&self) -> &'static str {
-        INFO.name
-    }
-
-    fn hyperparameters(&mut self) -> Vec<Hyperparameter<'_>> {
-        self.0.hyperparameters()
-    }
-
-    fn learning_rate(&self) -> f64 {
-        self.0.learning_rate()
-    }
-
     fn weight_decay(&self) -> WeightDecay {
-        WeightDecay::Decoupled(self.0.weight_decay)
+        WeightDecay::Decoupled(self.weight_decay)
     }
 
-    fn buffers(&self) -> Vec<Buffer> {
-        self.0.buffers()
+    fn buffers(&self, shape: Shape) -> Vec<Buffer> {
+        self.adam().buffers(shape)
     }
 
     fn update<T: FloatElement>(&self, step: Step, elements: Elements<'_, T>) -> Totals {
-        self.0.update(step, elements)
+        self.adam().update(step, elements)
     }
 }

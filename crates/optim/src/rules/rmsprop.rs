@@ -15,21 +15,22 @@
 //! `lr·g/ε`, or to NaN where the difference comes out below 0. PyTorch does the same.
 
 use super::{RuleInfo, settings};
-use crate::hyperparameter::{Hyperparameter, Range};
-use crate::rule::{Buffer, Elements, Rule, Step, Totals, WeightDecay};
-use backflow_tensor::FloatElement;
+use crate::elements::{Elements, Totals};
+use crate::rule::{Buffer, Rule, Step, WeightDecay};
+use backflow_tensor::{FloatElement, Shape};
 
-pub(super) const INFO: RuleInfo = RuleInfo {
+pub(super) const RMSPROP: RuleInfo = RuleInfo {
     name: "rmsprop",
     formula: "v = alpha·v + (1 − alpha)·g²;  w −= lr·g/(√v + eps)",
     reference: "Tieleman and Hinton 2012, Graves 2013; torch.optim.RMSprop",
-    make: || Box::new(Rmsprop::default()),
+    full_batch: false,
+    make: || Rmsprop::default().into(),
 };
 
 settings! {
     /// `RMSprop`: each element's step is divided by a running root mean square of its gradients.
     #[doc(alias = "RMSprop")]
-    pub struct Rmsprop(lr = 1e-2) {
+    pub struct Rmsprop named "rmsprop" (lr = 1e-2) {
         /// How slowly the mean square forgets, in [0, 1).
         alpha: BelowOne = 0.99,
         /// What is added to the root so that nothing is divided by 0.
@@ -44,24 +45,12 @@ settings! {
 }
 
 impl Rule for Rmsprop {
-    fn name(&self) -> &'static str {
-        INFO.name
-    }
-
-    fn hyperparameters(&mut self) -> Vec<Hyperparameter<'_>> {
-        self.settings()
-    }
-
-    fn learning_rate(&self) -> f64 {
-        self.learning_rate
-    }
-
     fn weight_decay(&self) -> WeightDecay {
         WeightDecay::L2(self.weight_decay)
     }
 
-    fn buffers(&self) -> Vec<Buffer> {
-        let used = [(true, "square_avg"), (self.centered, "grad_avg"), (self.momentum > 0.0, "momentum_buffer")];
+    fn buffers(&self, _: Shape) -> Vec<Buffer> {
+        let used = [(self.momentum > 0.0, "momentum_buffer"), (true, "square_avg"), (self.centered, "grad_avg")];
         used.into_iter().filter(|(used, _)| *used).map(|(_, name)| Buffer::zeros(name)).collect()
     }
 
@@ -75,19 +64,19 @@ impl Rule for Rmsprop {
                 let v = mean_square(v, g);
                 (lr * g / (v.sqrt() + eps), [v])
             }),
-            (false, true) => elements.each(move |_, g, [v, b]| {
+            (false, true) => elements.each_with_momentum(move |_, g, [b, v]| {
                 let v = mean_square(v, g);
                 let b = momentum * b + g / (v.sqrt() + eps);
-                (lr * b, [v, b])
+                (lr * b, [b, v])
             }),
             (true, false) => elements.each(move |_, g, [v, a]| {
                 let (v, a) = (mean_square(v, g), mean(a, g));
                 (lr * g / ((v - a * a).sqrt() + eps), [v, a])
             }),
-            (true, true) => elements.each(move |_, g, [v, a, b]| {
+            (true, true) => elements.each_with_momentum(move |_, g, [b, v, a]| {
                 let (v, a) = (mean_square(v, g), mean(a, g));
                 let b = momentum * b + g / ((v - a * a).sqrt() + eps);
-                (lr * b, [v, a, b])
+                (lr * b, [b, v, a])
             }),
         }
     }

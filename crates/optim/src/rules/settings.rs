@@ -1,39 +1,54 @@
 //! [`settings`]: the settings of a rule, written once.
 //!
 //! A rule has a learning rate and a handful of settings with names, ranges and defaults. From one table of them come the
-//! struct, `new`, a builder method for each, and the list that specs and checks go by.
+//! struct, `new`, a builder method for each, the list that specs and checks go by, and the way into an optimizer.
 
-/// Declares a rule with its settings: `name: kind = default`, where the kind is a [`Range`](crate::Range) or `Flag`.
-/// A setting marked `[private]` gets no builder method; the rule's file writes one of its own.
+/// Declares a rule, its name, and its settings: `name: kind = default`, where the kind is a [`Range`](crate::Range), `Count`
+/// (a whole number, of at least what is written after it) or `Flag`. A setting marked `[private]` gets no builder method; the
+/// rule's file writes one of its own.
 macro_rules! settings {
     (
         $(#[$about:meta])*
-        pub struct $rule:ident(lr = $lr:literal) {
-            $($(#[$doc:meta])* $([$private:ident])? $name:ident: $kind:ident = $default:literal,)*
+        pub struct $rule:ident named $label:literal (lr = $lr:literal) {
+            $($(#[$doc:meta])* $([$private:ident])? $name:ident: $kind:ident $(($least:literal))? = $default:literal,)*
         }
     ) => {
         $(#[$about])*
         #[derive(Clone, Debug)]
         pub struct $rule {
-            learning_rate: f64,
             // Seen by rules that build on this one.
+            pub(super) learning_rate: f64,
             $(pub(super) $name: settings!(@type $kind),)*
         }
 
         impl $rule {
-            #[doc = concat!("With this learning rate (PyTorch: ", $lr, ") and PyTorch's other defaults.")]
+            #[doc = concat!("With this learning rate (by default ", $lr, ") and the other defaults.")]
             #[must_use]
             pub fn new(learning_rate: f64) -> Self {
                 Self { learning_rate, $($name: $default),* }
             }
 
             $(settings!(@method $([$private])? $(#[$doc])* $name $kind $default);)*
+        }
 
-            fn settings(&mut self) -> Vec<Hyperparameter<'_>> {
+        impl $crate::rule::Settings for $rule {
+            fn name(&self) -> &'static str {
+                $label
+            }
+
+            fn hyperparameters(&mut self) -> Vec<$crate::hyperparameter::Hyperparameter<'_>> {
                 vec![
-                    Hyperparameter::number("lr", &mut self.learning_rate, Range::NonNegative),
-                    $(settings!(@setting self $name $kind)),*
+                    $crate::hyperparameter::Hyperparameter::number(
+                        "lr",
+                        &mut self.learning_rate,
+                        $crate::hyperparameter::Range::NonNegative,
+                    ),
+                    $(settings!(@setting self $name $kind $(($least))?)),*
                 ]
+            }
+
+            fn learning_rate(&self) -> f64 {
+                self.learning_rate
             }
         }
 
@@ -42,9 +57,23 @@ macro_rules! settings {
                 Self::new($lr)
             }
         }
+
+        settings!(@method_of $rule);
+    };
+
+    // Not generic and not inlined: the loops are compiled here, once.
+    (@method_of Lbfgs) => {};
+    (@method_of $rule:ident) => {
+        impl From<$rule> for $crate::method::Method {
+            #[inline(never)]
+            fn from(rule: $rule) -> Self {
+                Self::custom(rule)
+            }
+        }
     };
 
     (@type Flag) => { bool };
+    (@type Count) => { u64 };
     (@type $range:ident) => { f64 };
 
     (@method [private] $($rest:tt)*) => {};
@@ -59,10 +88,17 @@ macro_rules! settings {
     };
 
     (@setting $self:ident $name:ident Flag) => {
-        Hyperparameter::flag(stringify!($name), &mut $self.$name)
+        $crate::hyperparameter::Hyperparameter::flag(stringify!($name), &mut $self.$name)
+    };
+    (@setting $self:ident $name:ident Count ($least:literal)) => {
+        $crate::hyperparameter::Hyperparameter::count(stringify!($name), &mut $self.$name, $least)
     };
     (@setting $self:ident $name:ident $range:ident) => {
-        Hyperparameter::number(stringify!($name), &mut $self.$name, Range::$range)
+        $crate::hyperparameter::Hyperparameter::number(
+            stringify!($name),
+            &mut $self.$name,
+            $crate::hyperparameter::Range::$range,
+        )
     };
 }
 pub(super) use settings;

@@ -9,21 +9,46 @@
 //! multiplies after the buffer, so that a change of it acts at once. `u` is what the pipeline subtracts.
 
 use super::{RuleInfo, settings};
-use crate::hyperparameter::{Hyperparameter, Range};
-use crate::rule::{Buffer, Elements, Rule, Step, Totals, WeightDecay};
-use backflow_tensor::FloatElement;
+use crate::elements::{Elements, Totals};
+use crate::rule::{Buffer, Rule, Step, WeightDecay};
+use backflow_tensor::{FloatElement, Shape};
 
-pub(super) const INFO: RuleInfo = RuleInfo {
+pub(super) const GD: RuleInfo = RuleInfo {
+    name: "gd",
+    formula: "w −= lr·g, with g over the whole training set",
+    reference: "Cauchy 1847; torch.optim.SGD on the full batch",
+    full_batch: true,
+    make: || Sgd::default().into(),
+};
+
+pub(super) const SGD: RuleInfo = RuleInfo {
     name: "sgd",
+    formula: "w −= lr·g",
+    reference: "Robbins and Monro 1951; torch.optim.SGD",
+    full_batch: false,
+    make: || Sgd::default().into(),
+};
+
+pub(super) const MOMENTUM: RuleInfo = RuleInfo {
+    name: "momentum",
     formula: "b = momentum·b + (1 − dampening)·g;  w −= lr·b",
-    reference: "Robbins and Monro 1951, Polyak 1964, Nesterov 1983; torch.optim.SGD",
-    make: || Box::new(Sgd::default()),
+    reference: "Polyak 1964; torch.optim.SGD(momentum=0.9)",
+    full_batch: false,
+    make: || Sgd::default().momentum(0.9).into(),
+};
+
+pub(super) const NESTEROV: RuleInfo = RuleInfo {
+    name: "nesterov",
+    formula: "b = momentum·b + g;  w −= lr·(g + momentum·b)",
+    reference: "Nesterov 1983, Sutskever et al. 2013; torch.optim.SGD(momentum=0.9, nesterov=True)",
+    full_batch: false,
+    make: || Sgd::default().momentum(0.9).nesterov(true).into(),
 };
 
 settings! {
     /// Stochastic gradient descent: `w ← w − lr·g`, or the same with momentum.
     #[doc(alias = "SGD")]
-    pub struct Sgd(lr = 1e-3) {
+    pub struct Sgd named "sgd" (lr = 1e-3) {
         /// How much of the last step's direction is kept, in [0, 1).
         momentum: BelowOne = 0.0,
         /// How much of each gradient but the first the momentum buffer leaves out, in [0, 1].
@@ -36,28 +61,16 @@ settings! {
 }
 
 impl Rule for Sgd {
-    fn name(&self) -> &'static str {
-        INFO.name
-    }
-
-    fn hyperparameters(&mut self) -> Vec<Hyperparameter<'_>> {
-        self.settings()
-    }
-
     fn conflict(&self) -> Option<&'static str> {
         let fits = !self.nesterov || (self.momentum > 0.0 && self.dampening == 0.0);
         (!fits).then_some("nesterov needs momentum above 0, and dampening 0")
-    }
-
-    fn learning_rate(&self) -> f64 {
-        self.learning_rate
     }
 
     fn weight_decay(&self) -> WeightDecay {
         WeightDecay::L2(self.weight_decay)
     }
 
-    fn buffers(&self) -> Vec<Buffer> {
+    fn buffers(&self, _: Shape) -> Vec<Buffer> {
         if self.momentum == 0.0 { vec![] } else { vec![Buffer::zeros("momentum_buffer")] }
     }
 
@@ -70,12 +83,12 @@ impl Rule for Sgd {
         let share = if step.t == 1 { 1.0 } else { 1.0 - self.dampening };
         let [momentum, share] = [self.momentum, share].map(T::from_f64);
         if self.nesterov {
-            return elements.each(move |_, g, [b]| {
+            return elements.each_with_momentum(move |_, g, [b]| {
                 let b = momentum * b + share * g;
                 (lr * (g + momentum * b), [b])
             });
         }
-        elements.each(move |_, g, [b]| {
+        elements.each_with_momentum(move |_, g, [b]| {
             let b = momentum * b + share * g;
             (lr * b, [b])
         })

@@ -1,10 +1,21 @@
-//! The schedules: one file each, a closed form with its settings.
+//! The schedules: one file each, a formula with its settings.
 //!
-//! To add one, write its file after the pattern of [`cosine`] and add its name to the list below.
+//! To add one, write its file after the pattern of [`cosine`] and add its name to the list below. What is made of another
+//! schedule ([`Warmup`], [`Sequence`]) or of a function ([`Lambda`]) is not in the list: specs have a syntax of their own for
+//! the former, and none for the latter.
 
 use crate::schedule::Schedule;
 
-/// One schedule, as tests, documentation and command lines see it. Each takes the option `warmup` too.
+mod lambda;
+mod sequence;
+mod warmup;
+
+pub use lambda::Lambda;
+pub use sequence::Sequence;
+pub use warmup::Warmup;
+
+/// One schedule, as tests, documentation and command lines see it. Each takes the option `warmup` too, and `for` where
+/// another schedule follows.
 #[derive(Clone, Copy, Debug)]
 pub struct ScheduleInfo {
     /// The name in specs.
@@ -40,5 +51,13 @@ macro_rules! schedules {
 schedules! {
     constant::Constant
     step_decay::StepDecay
+    multi_step::MultiStep
+    linear::LinearRamp
+    exponential::Exponential
+    polynomial::Polynomial
     cosine::Cosine
+    cosine_restarts::CosineRestarts
+    one_cycle::OneCycle
+    cyclic::Cyclic
+    plateau::Plateau
 }

@@ -1,6 +1,6 @@
 //! An optimizer by its spec, and whether it needs the whole training set at once.
 
-use backflow_optim::{Optimizer, SpecError};
+use backflow_optim::{Optimizer, RuleInfo, SpecError};
 
 /// One of the optimizers that are compared.
 #[derive(Clone, Debug, PartialEq)]
@@ -52,10 +52,10 @@ impl Contender {
         Ok(self.optimizer()?.learning_rate())
     }
 
-    /// Whether its rule needs the loss of the whole training set at every step, as line searches do.
+    /// Whether its rule expects the loss of the whole training set at every step, as line searches do.
     #[must_use]
     pub fn full_batch(&self) -> bool {
-        false
+        RuleInfo::find(&self.spec).is_some_and(|info| info.full_batch)
     }
 
     pub(super) fn optimizer(&self) -> Result<Optimizer, SpecError> {

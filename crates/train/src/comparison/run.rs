@@ -51,7 +51,7 @@ pub struct Run {
     pub batch_size: usize,
     /// Steps made.
     pub steps: u64,
-    /// How often a loss and its gradient were computed: more often than steps where a rule looks around.
+    /// How often the loss of a batch was computed: more often than steps where a rule looks around.
     pub evaluations: u64,
     /// The learning curve, from the initial weights to the end, or to the last point before it diverged.
     pub curve: Vec<Point>,
@@ -109,7 +109,9 @@ impl Conditions {
             optimizer: self.optimizer(contender, steps)?,
             evaluations: 0,
             time: Duration::ZERO,
-            curve: Curve { points: Vec::new(), loss_sum: 0.0, examples: 0 },
+            curve: Vec::new(),
+            since_point: Losses::default(),
+            since_epoch: Losses::default(),
         };
         let learning_rate = contender.learning_rate()?;
         let (made, outcome) = self.train(&mut training, &train, &test, steps, watch)?;
@@ -121,7 +123,7 @@ impl Conditions {
             steps: made,
             evaluations: training.evaluations,
             seconds_per_step: training.time.as_secs_f64() / made.max(1) as f64,
-            curve: training.curve.points,
+            curve: training.curve,
             outcome,
         })
     }
@@ -160,6 +162,7 @@ impl Conditions {
                     return Ok((made, Outcome::Diverged { step: made }));
                 }
             }
+            training.end_epoch();
         }
         Ok((made, Outcome::Finished))
     }
@@ -176,43 +179,58 @@ struct Training<'a, M: ?Sized> {
     optimizer: Optimizer,
     evaluations: u64,
     time: Duration,
-    curve: Curve,
+    curve: Vec<Point>,
+    since_point: Losses,
+    since_epoch: Losses,
 }
 
-struct Curve {
-    points: Vec<Point>,
-    /// Of the losses since the last point, over examples.
-    loss_sum: f64,
+/// Losses of batches, summed over their examples.
+#[derive(Clone, Copy, Debug, Default)]
+struct Losses {
+    loss: f64,
     examples: usize,
+}
+
+impl Losses {
+    fn mean(self) -> Option<f64> {
+        (self.examples > 0).then(|| self.loss / self.examples as f64)
+    }
 }
 
 impl<M: Layer + ?Sized> Training<'_, M> {
     /// One update; answers whether the loss was a finite number.
     fn step(&mut self, batch: &Batch) -> bool {
         let start = Instant::now();
-        let loss = self.model.forward(&batch.inputs).cross_entropy(&batch.targets);
-        let value = loss.item();
-        if value.is_finite() {
-            self.optimizer.step(&mut *self.model, &loss.backward());
-        }
+        let report = self
+            .optimizer
+            .step_with(&mut *self.model, |model| model.forward(&batch.inputs).cross_entropy(&batch.targets));
         self.time += start.elapsed();
-        self.evaluations += 1;
+        self.evaluations += report.evaluations;
+        let loss = report.loss.unwrap_or(f64::NAN);
         let examples = batch.targets.elements();
-        self.curve.loss_sum += value * examples as f64;
-        self.curve.examples += examples;
-        value.is_finite()
+        for sum in [&mut self.since_point, &mut self.since_epoch] {
+            sum.loss += loss * examples as f64;
+            sum.examples += examples;
+        }
+        loss.is_finite()
+    }
+
+    /// Tells the schedule how the epoch went.
+    fn end_epoch(&mut self) {
+        if let Some(loss) = std::mem::take(&mut self.since_epoch).mean() {
+            self.optimizer.observe(loss);
+        }
     }
 
     /// Adds a point to the curve; answers whether the loss was a finite number.
     fn test(&mut self, test: &Loader, step: u64, epoch: f64) -> bool {
-        let Evaluation { loss, accuracy } = evaluate(&*self.model, test);
-        let Curve { points, loss_sum, examples } = &mut self.curve;
-        let train_loss = (*examples > 0).then(|| *loss_sum / *examples as f64);
-        (*loss_sum, *examples) = (0.0, 0);
+        let Evaluation { loss, accuracy } =
+            self.optimizer.evaluating(&mut *self.model, |model| evaluate(model, test));
+        let train_loss = std::mem::take(&mut self.since_point).mean();
         // The sum of finite losses can still be too large.
         let finite = loss.is_finite() && train_loss.is_none_or(f64::is_finite);
         if finite {
-            points.push(Point { step, epoch, train_loss, test_loss: loss, test_accuracy: accuracy });
+            self.curve.push(Point { step, epoch, train_loss, test_loss: loss, test_accuracy: accuracy });
         }
         finite
     }

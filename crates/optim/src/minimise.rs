@@ -1,0 +1,127 @@
+//! A step of L-BFGS: all parameters as one vector, and a loss that can be computed anywhere.
+
+use crate::method::Kind;
+use crate::optimizer::Optimizer;
+use crate::report::{ParameterReport, StepReport};
+use crate::rule::Settings;
+use crate::state::ParameterState;
+use crate::step::{assign, each_leaf, sum_squares};
+use crate::survey::survey;
+use crate::{elements::Totals, step::Prepared};
+use backflow_tensor::{Gradients, Module, Shape, Tensor, misuse, no_grad};
+use std::sync::Arc;
+
+impl Optimizer {
+    /// One step from weights whose loss and gradient are known.
+    #[track_caller]
+    pub(crate) fn minimise<M: Module + ?Sized>(
+        &mut self,
+        model: &mut M,
+        start: (f64, Gradients),
+        loss: &mut impl FnMut(&M) -> Tensor,
+    ) -> StepReport {
+        if self.noise.is_some() {
+            misuse(
+                "step_with",
+                "lbfgs takes no noise",
+                &[],
+                "its line search compares losses and gradients of one function",
+            );
+        }
+        let (value, gradients) = start;
+        let prepared = self.gather(model, &gradients);
+        if self.skip_nonfinite && !prepared.finite {
+            return self.skip(Some(value), prepared.norm.unwrap_or(f64::NAN));
+        }
+        let parameters = model.parameters();
+        let (path, first) = &parameters[0];
+        if let Some((other, w)) = parameters.iter().find(|(_, w)| w.dtype() != first.dtype()) {
+            let rows = [(path.as_str(), first.dtype().to_string()), (other.as_str(), w.dtype().to_string())];
+            misuse(
+                "step_with",
+                "lbfgs needs parameters of one element type",
+                &rows,
+                "convert the model to f32 or f64",
+            );
+        }
+        let before: Vec<Tensor> = parameters.iter().map(|(_, w)| crate::state::copy(w)).collect();
+        let squares: Vec<f64> = gradients_of(model, &gradients).iter().map(sum_squares).collect();
+        let learning_rate = self.learning_rate();
+        let Kind::Lbfgs(lbfgs) = &self.method.0 else { unreachable!("called for L-BFGS only") };
+        let lbfgs = lbfgs.clone();
+        let mut memory = self.state.lbfgs.take();
+        let sign = if self.maximize { -1.0 } else { 1.0 };
+        let g = flat(prepared.gradients.iter().map(|ready| (&ready.g, sign * ready.coefficient)));
+        let x = flat(before.iter().map(|w| (w, 1.0)));
+        let outcome = lbfgs.minimise(&mut memory, learning_rate, x, (sign * value, g), &mut |x| {
+            scatter(model, x);
+            let here = loss(model);
+            let gradients = here.backward();
+            let ready = self.gather(model, &gradients);
+            (
+                sign * here.item(),
+                flat(ready.gradients.iter().map(|ready| (&ready.g, sign * ready.coefficient))),
+            )
+        });
+        scatter(model, &outcome.x);
+        self.state.lbfgs = memory;
+        self.state.steps += 1;
+
+        let mut reports = Vec::with_capacity(before.len());
+        let mut before = before.into_iter().zip(squares);
+        let (state, averaging) = (&mut self.state, self.averaging);
+        each_leaf(model, &mut |path, w| {
+            let (old, gradient) = before.next().expect("one for each parameter");
+            let path: Arc<str> = path.into();
+            let known = state.parameters.entry(Arc::clone(&path));
+            let known = known.or_insert_with(|| ParameterState::without_buffers(lbfgs.name(), w));
+            known.steps += 1;
+            if let Some(averaging) = averaging {
+                averaging.update(&mut known.average, w, known.steps);
+            }
+            let update = sum_squares(&(&old - w.detach()));
+            let totals = Totals { gradient, weight: sum_squares(&old), update, cosine: None };
+            reports.push(ParameterReport::new(path, learning_rate, w.elements(), totals));
+        });
+        StepReport {
+            step: self.state.steps,
+            loss: Some(value),
+            evaluations: outcome.evaluations,
+            skipped: false,
+            learning_rate,
+            gradient_norm: prepared.norm.unwrap_or(f64::NAN),
+            clip_coefficient: prepared.coefficient,
+            parameters: reports,
+        }
+    }
+
+    /// The gradients of the trainable parameters, clipped, with their norm.
+    #[track_caller]
+    fn gather<M: Module + ?Sized>(&self, model: &M, gradients: &Gradients) -> Prepared {
+        self.prepare(model, survey(&self.state, model, gradients), true)
+    }
+}
+
+fn gradients_of<M: Module + ?Sized>(model: &M, gradients: &Gradients) -> Vec<Tensor> {
+    model.parameters().iter().map(|(_, w)| gradients.of(w).detach()).collect()
+}
+
+/// All these, each multiplied by its factor, as one vector.
+fn flat<'a>(parts: impl Iterator<Item = (&'a Tensor, f64)>) -> Tensor {
+    no_grad(|| {
+        let scaled = |(x, factor): (&Tensor, f64)| (x.detach() * factor).reshape([x.elements()]);
+        let parts: Vec<Tensor> = parts.map(scaled).collect();
+        Tensor::cat(&parts.iter().collect::<Vec<_>>(), 0)
+    })
+}
+
+/// Writes one vector into all parameters.
+fn scatter<M: Module + ?Sized>(model: &mut M, x: &Tensor) {
+    let mut from = 0;
+    each_leaf(model, &mut |_, w| {
+        let shape: Shape = w.shape();
+        let to = from + w.elements();
+        assign(w, &x.slice(0, from..to).reshape(shape));
+        from = to;
+    });
+}

@@ -1,0 +1,194 @@
+//! Continuing from a state that was saved.
+
+use crate::averaging::Averaging;
+use crate::method::Kind;
+use crate::optimizer::Optimizer;
+use crate::rule::{Name, Settings};
+use crate::state::{ParameterState, State};
+use crate::step::rule_of;
+use backflow_tensor::{Module, Tensor};
+
+/// Why a state does not fit a model and its optimizer.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum StateError {
+    /// The state is of another rule.
+    #[error(
+        "{path}: the state is {found}'s, this optimizer's rule is {expected}; continue with the same optimizer"
+    )]
+    OtherRule {
+        /// The parameter.
+        path: String,
+        /// Whose state it is, with its version.
+        found: String,
+        /// The rule that is to continue, with its version.
+        expected: String,
+    },
+    /// The model has no such trainable parameter.
+    #[error("the state holds {path}, which is no trainable parameter of this model")]
+    UnknownParameter {
+        /// The parameter.
+        path: String,
+    },
+    /// The state lacks a parameter of the model.
+    #[error("the state does not hold {path}, a trainable parameter of this model")]
+    MissingParameter {
+        /// The parameter.
+        path: String,
+    },
+    /// The parameter or a part of its state has another shape or element type.
+    #[error("{what} is {found} in the state; this model needs {expected}")]
+    OtherShape {
+        /// The parameter or buffer.
+        what: String,
+        /// What the state holds.
+        found: String,
+        /// What would fit.
+        expected: String,
+    },
+    /// The state's buffers or numbers are not those of the rule with its settings.
+    #[error("{path}: the state holds {found}; {rule}, as it is set, keeps {expected}")]
+    OtherBuffers {
+        /// The parameter.
+        path: String,
+        /// The rule.
+        rule: &'static str,
+        /// The names in the state.
+        found: String,
+        /// The names that the rule needs.
+        expected: String,
+    },
+    /// What the schedule remembers is not what this one does.
+    #[error("the state holds the memory of another schedule ({found}); this one keeps {expected}")]
+    OtherSchedule {
+        /// The names in the state.
+        found: String,
+        /// The names that the schedule needs.
+        expected: String,
+    },
+}
+
+impl Optimizer {
+    /// Takes up a state that this optimizer, or one like it, had with this model: what follows is what would have followed
+    /// then, to the bit. Settings are not part of a state, so that a learning rate may change.
+    ///
+    /// ```
+    /// # use backflow_optim::{Adam, Optimizer};
+    /// # use backflow_tensor::Tensor;
+    /// let loss = |w: &Tensor| (w * w).sum(..);
+    /// let mut w = Tensor::from([1.0, 2.0]).requires_grad();
+    /// let mut first = Optimizer::new(Adam::new(0.1));
+    /// first.step_with(&mut w, loss);
+    /// let mut second = Optimizer::new(Adam::new(0.1));
+    /// second.load_state(&w, first.state().clone())?;
+    /// assert_eq!(second.step_with(&mut w, loss).step, 2);
+    /// # Ok::<(), backflow_optim::StateError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// If the state is of another rule or version, if its parameters are not the trainable parameters of `model`, or if shapes,
+    /// element types or buffers differ. The optimizer is then as it was.
+    pub fn load_state<M: Module + ?Sized>(&mut self, model: &M, state: State) -> Result<(), StateError> {
+        let parameters = model.parameters();
+        if let Some(path) =
+            state.parameters.keys().find(|path| !parameters.iter().any(|(own, _)| own == &***path))
+        {
+            return Err(StateError::UnknownParameter { path: path.to_string() });
+        }
+        // A state without steps is one that has not met the model yet.
+        for (path, w) in parameters.iter().filter(|_| !state.parameters.is_empty()) {
+            let Some(found) = state.parameters.get(path.as_str()) else {
+                return Err(StateError::MissingParameter { path: path.clone() });
+            };
+            self.fits(path, w, found)?;
+        }
+        if let (Some(memory), Kind::Lbfgs(_)) = (&state.lbfgs, &self.method.0) {
+            let elements = model.parameter_count();
+            let all =
+                memory.pairs.iter().flat_map(|(s, y)| [s, y]).chain([&memory.direction, &memory.gradient]);
+            let dtype = parameters.first().map(|(_, w)| w.dtype());
+            if let Some(other) = all.into_iter().find(|x| x.shape() != [elements] || Some(x.dtype()) != dtype)
+            {
+                let expected =
+                    format!("[{elements}]{}", dtype.map(|dtype| format!(" {dtype}")).unwrap_or_default());
+                let found = format!("{} {}", other.shape(), other.dtype());
+                return Err(StateError::OtherShape { what: "a vector of lbfgs".to_owned(), found, expected });
+            }
+        }
+        let mut memory = self.schedule.memory();
+        let same = memory.len() == state.schedule.len()
+            && memory.iter().zip(&state.schedule).all(|(own, (name, _))| own.0 == name);
+        // A schedule that has observed nothing has nothing in the state.
+        if !state.schedule.is_empty() {
+            if !same {
+                let found = names(state.schedule.iter().map(|(name, _)| &**name));
+                let expected = names(memory.iter().map(|(name, _)| *name));
+                return Err(StateError::OtherSchedule { found, expected });
+            }
+            for ((_, own), (_, value)) in memory.iter_mut().zip(&state.schedule) {
+                **own = *value;
+            }
+        }
+        self.state = state;
+        Ok(())
+    }
+
+    fn fits(&self, path: &str, w: &Tensor, found: &ParameterState) -> Result<(), StateError> {
+        let own = match &self.method.0 {
+            Kind::PerParameter(default) => ParameterState::new(&**rule_of(default, &self.groups, path), w),
+            Kind::Lbfgs(lbfgs) => ParameterState::without_buffers(lbfgs.name(), w),
+        };
+        let rule = |state: &ParameterState| format!("{} (version {})", state.rule, state.version);
+        if found.rule != own.rule || found.version != own.version {
+            return Err(StateError::OtherRule {
+                path: path.to_owned(),
+                found: rule(found),
+                expected: rule(&own),
+            });
+        }
+        let described = |x: &Tensor| format!("{} {}", x.shape(), x.dtype());
+        let other_shape = |what: String, found: String, expected: String| {
+            Err(StateError::OtherShape { what, found, expected })
+        };
+        if !found.fits(w) {
+            return other_shape(path.to_owned(), format!("{} {}", found.shape, found.dtype), described(w));
+        }
+        let [kept, needed] = [found, &own].map(|state| {
+            let buffers = state.buffers.iter().map(|(name, _)| &**name);
+            names(buffers.chain(state.numbers.iter().map(|(name, _)| &**name)))
+        });
+        if kept != needed {
+            let rule = self.method.name();
+            return Err(StateError::OtherBuffers {
+                path: path.to_owned(),
+                rule,
+                found: kept,
+                expected: needed,
+            });
+        }
+        let averages = matches!(self.averaging, Some(Averaging::Ema(_) | Averaging::Mean { .. }));
+        if averages != found.average.is_some() && found.steps > 0 {
+            let text = |average: bool| if average { "an average" } else { "no average" }.to_owned();
+            let (found, expected) = (text(found.average.is_some()), text(averages));
+            return Err(StateError::OtherBuffers {
+                path: path.to_owned(),
+                rule: self.method.name(),
+                found,
+                expected,
+            });
+        }
+        let pairs = found.buffers.iter().zip(&own.buffers).map(|((name, a), (_, b))| (name.clone(), a, b));
+        let average = found.average.iter().map(|average| (Name::Borrowed("average"), average, w));
+        for (name, found, expected) in pairs.chain(average) {
+            if found.shape() != expected.shape() || found.dtype() != expected.dtype() {
+                return other_shape(format!("{name} of {path}"), described(found), described(expected));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn names<'a>(names: impl Iterator<Item = &'a str>) -> String {
+    let all: Vec<&str> = names.collect();
+    if all.is_empty() { "nothing".to_owned() } else { all.join(", ") }
+}

@@ -1,0 +1,105 @@
+//! Sharpness-aware minimisation: the gradient is taken a little way uphill, where it points out of sharp minima.
+//!
+//! ```text
+//! g' = ∇L(w + ρ·g/‖g‖)            ‖g‖ over all parameters
+//! w ← base rule with g' in place of g
+//! ```
+//!
+//! Foret et al., "Sharpness-aware minimization for efficiently improving generalization", 2021, with the 2-norm. Each step
+//! computes loss and gradient twice, so it runs through [`step_with`](crate::Optimizer::step_with). By name the base is gradient
+//! descent with momentum; in a program any rule serves: `Sam::new(Adam::new(1e-3))`.
+
+use super::{RuleInfo, Sgd};
+use crate::elements::{Elements, Totals};
+use crate::hyperparameter::{Hyperparameter, Range};
+use crate::method::Method;
+use crate::rule::{Buffer, Needs, Noise, Rule, Settings, Step, WeightDecay};
+use backflow_tensor::{FloatElement, Shape};
+
+pub(super) const SAM: RuleInfo = RuleInfo {
+    name: "sam",
+    formula: "g' = gradient at w + rho·g/|g|;  b = momentum·b + g';  w −= lr·b",
+    reference: "Foret et al. 2021, over torch.optim.SGD",
+    full_batch: false,
+    make: || Method::custom(Sam::new(Sgd::new(1e-2).momentum(0.9))),
+};
+
+/// A rule that goes by the gradient a little way uphill.
+#[derive(Clone, Debug)]
+#[doc(alias = "SAM")]
+pub struct Sam<R> {
+    base: R,
+    rho: f64,
+}
+
+impl<R: Rule> Sam<R> {
+    /// Around this rule.
+    #[must_use]
+    pub fn new(base: R) -> Self {
+        Self { base, rho: 0.05 }
+    }
+
+    /// How far uphill the gradient is taken, in the units of the weights.
+    ///
+    /// `0.05` unless set.
+    #[must_use]
+    pub fn rho(self, rho: f64) -> Self {
+        Self { rho, ..self }
+    }
+}
+
+impl<R: Rule> From<Sam<R>> for Method {
+    fn from(rule: Sam<R>) -> Self {
+        Self::custom(rule)
+    }
+}
+
+impl<R: Rule> Settings for Sam<R> {
+    fn name(&self) -> &'static str {
+        "sam"
+    }
+
+    fn hyperparameters(&mut self) -> Vec<Hyperparameter<'_>> {
+        let mut settings = self.base.hyperparameters();
+        settings.insert(1, Hyperparameter::number("rho", &mut self.rho, Range::NonNegative));
+        settings
+    }
+
+    fn learning_rate(&self) -> f64 {
+        self.base.learning_rate()
+    }
+}
+
+impl<R: Rule> Rule for Sam<R> {
+    fn conflict(&self) -> Option<&'static str> {
+        self.base.conflict()
+    }
+
+    fn weight_decay(&self) -> WeightDecay {
+        self.base.weight_decay()
+    }
+
+    fn noise(&self) -> Option<Noise> {
+        self.base.noise()
+    }
+
+    fn needs(&self) -> Needs {
+        Needs::Uphill(self.rho)
+    }
+
+    fn buffers(&self, shape: Shape) -> Vec<Buffer> {
+        self.base.buffers(shape)
+    }
+
+    fn numbers(&self) -> &'static [(&'static str, f64)] {
+        self.base.numbers()
+    }
+
+    fn average(&self) -> Option<&'static str> {
+        self.base.average()
+    }
+
+    fn update<T: FloatElement>(&self, step: Step, elements: Elements<'_, T>) -> Totals {
+        self.base.update(step, elements)
+    }
+}

@@ -71,7 +71,7 @@ pub(crate) fn html(report: &Report, notes: &[String]) -> String {
     );
     for (idx, note) in notes.iter().enumerate() {
         let class = if idx == 0 { "verdict" } else { "note" };
-        let _ = writeln!(page, "<p class=\"{class}\">{}</p>", escaped(note));
+        let _ = writeln!(page, "<p class=\"{class}\">{}</p>", sentence(note));
     }
     page.push_str("</header>\n");
     if !standings.is_empty() {
@@ -100,6 +100,15 @@ pub(crate) fn html(report: &Report, notes: &[String]) -> String {
         env!("CARGO_PKG_VERSION")
     );
     page
+}
+
+/// The sentence with the options in it marked as what they are, so that they do not break at their hyphens.
+fn sentence(text: &str) -> String {
+    let word = |word: &str| {
+        let safe = escaped(word);
+        if word.starts_with("--") { format!("<code>{safe}</code>") } else { safe }
+    };
+    text.split(' ').map(word).collect::<Vec<_>>().join(" ")
 }
 
 /// Colour and dash of every curve, and what happens when it is pointed at or ticked.
@@ -137,12 +146,14 @@ fn charts(report: &Report, standings: &[Standing]) -> [Chart; 3] {
             Scale::Accuracy => {
                 ([low.clamp(0.0, 0.9), high.clamp(0.91, 0.9999)], "spaced by the logarithm of the error")
             }
-            // A loss far above that of guessing is a loss of control; how far does not matter.
-            Scale::Log if high > 2.0 * start => (
-                [low.clamp(1e-6, start / 2.0), 2.0 * start],
-                "logarithmic; curves that leave at the top came to more",
-            ),
-            Scale::Log => ([low.clamp(1e-6, start / 2.0), high.max(start)], "logarithmic"),
+            // A loss far above that of guessing is a loss of control, one far below it is a set learned by heart; how far
+            // does not matter, and would leave the others no room.
+            Scale::Log => {
+                let [bottom, top] = [start * 5e-4, start * 2.0];
+                let cut = low < bottom || high > top;
+                let range = [(0.93 * low).clamp(bottom, start / 2.0), high.clamp(start, top)];
+                (range, if cut { "logarithmic, cut off at the ends" } else { "logarithmic" })
+            }
         };
         let x_end = report.config.epochs as f64;
         Chart { id, title, description: description.to_owned(), scale, x_end, y_range, curves }
@@ -171,11 +182,13 @@ fn curve(number: usize, standing: &Standing, runs: &[Run], of: fn(&Point) -> Opt
 fn ranking(page: &mut String, report: &Report, standings: &[Standing]) {
     let headings = rows::headings(report.config.target);
     let many = if standings.len() > PROMINENT { " Beyond the best eight, curves are thin." } else { "" };
+    let means = "Figures are means ± standard deviations over seeds.";
     let _ = write!(
         page,
-        "<section class=\"ranking\" aria-label=\"Ranking\">\n<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"Ranked table\">\n<table>\n\
-         <caption>Point at a row or a curve to single it out, tick rows to keep them. {}{many}</caption>\n<thead><tr>",
-        if report.config.seeds > 1 { "Figures are means ± standard deviations over seeds." } else { "" }
+        "<section class=\"ranking\" aria-label=\"Ranking\">\n<p class=\"note\">Point at a row or a curve to single it out, tick \
+         rows to keep them. {}{many}</p>\n\
+         <div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"Ranked table\">\n<table>\n<thead><tr>",
+        if report.config.seeds > 1 { means } else { "" }
     );
     let class = |column: usize| if rows::WORDS.contains(&column) { " class=\"words\"" } else { "" };
     for (column, heading) in headings.iter().enumerate() {

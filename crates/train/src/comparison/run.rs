@@ -11,6 +11,10 @@ use std::time::{Duration, Instant};
 /// How many examples are evaluated at once: enough for the matrix product to be efficient, small enough for the cache.
 const TEST_BATCH: usize = 500;
 
+/// A run that ends with this many times the test loss of its initial weights has lost control, although its numbers are still
+/// finite: a guess at random is as good as the initial weights, and no rate that helps leads so far from it.
+const LOST: f64 = 100.0;
+
 /// One point of a learning curve. All its figures are finite numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Point {
@@ -31,9 +35,10 @@ pub struct Point {
 pub enum Outcome {
     /// All steps were made, and every loss was a finite number.
     Finished,
-    /// A loss, of a batch or of the test set, was no finite number.
+    /// A loss, of a batch or of the test set, was no finite number, or the run ended with a hundred times the test loss that it
+    /// began with.
     Diverged {
-        /// The step that met it, counted from 1; 0 if the initial weights did.
+        /// The step that met it, counted from 1, or the last one; 0 if the initial weights met it.
         step: u64,
     },
 }
@@ -53,7 +58,7 @@ pub struct Run {
     pub steps: u64,
     /// How often the loss of a batch was computed: more often than steps where a rule looks around.
     pub evaluations: u64,
-    /// The learning curve, from the initial weights to the end, or to the last point before it diverged.
+    /// The learning curve, from the initial weights to the end, or to the last point at which all was finite.
     pub curve: Vec<Point>,
     /// Mean time of a step: forward, backward and update, without loading and testing. The only figure that differs between
     /// two runs of the same settings.
@@ -164,7 +169,12 @@ impl Conditions {
             }
             training.end_epoch();
         }
-        Ok((made, Outcome::Finished))
+        let ends =
+            [training.curve.first(), training.curve.last()].map(|end| end.map(|point| point.test_loss));
+        Ok(match ends {
+            [Some(first), Some(last)] if last > LOST * first => (made, Outcome::Diverged { step: made }),
+            _ => (made, Outcome::Finished),
+        })
     }
 
     /// How many points lie in the first `made` of `steps` steps.

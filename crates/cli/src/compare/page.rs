@@ -96,7 +96,7 @@ pub(crate) fn html(report: &Report, notes: &[String]) -> String {
     tuning(&mut page, report);
     let _ = writeln!(
         page,
-        "<footer>Backflow {}. All figures and curves as data: compare.json in the same folder.</footer>\n</main>\n</body>\n</html>",
+        "<footer>Backflow {}. The same figures and curves for programs are in compare.json, beside this page.</footer>\n</main>\n</body>\n</html>",
         env!("CARGO_PKG_VERSION")
     );
     page

@@ -242,7 +242,7 @@ fn every_option_of_every_rule_has_a_golden() {
             .collect();
         // These are, or wrap, another rule with other defaults; its options have goldens under its own name.
         let base = match info.name {
-            "gd" | "momentum" | "nesterov" | "schedule-free-sgd" => "sgd",
+            "gd" | "momentum" | "nesterov" | "schedule-free-sgd" | "sam" => "sgd",
             "amsgrad" => "adam",
             "schedule-free" => "adamw",
             name => name,

@@ -29,6 +29,9 @@ class Reference:
     def buffers(self):
         return None
 
+    def scheduled(self):
+        """The learning rate of the next step was set."""
+
 
 class Torch(Reference):
     """The single-tensor path of an optimizer of torch.optim."""
@@ -56,6 +59,15 @@ class Torch(Reference):
 
 
 class TorchAsgd(Torch):
+    def scheduled(self):
+        # PyTorch has made the rate of the next step already, from the learning rate of the last one. Backflow follows the
+        # schedule.
+        group = self.optimizer.param_groups[0]
+        for p in self.problem.parameters:
+            state = self.optimizer.state[p]
+            eta = group["lr"] / (1 + group["lambd"] * group["lr"] * state["step"]) ** group["alpha"]
+            state["eta"].copy_(eta)
+
     @property
     def evaluated(self):
         return [self.optimizer.state[p]["ax"] for p in self.problem.parameters]
@@ -183,27 +195,27 @@ class Sam(Reference):
 
 
 class BoldDriver(Reference):
-    """Gradient descent that tries a step: kept with lr·grow if the loss fell, undone with lr·shrink if it rose.
+    """Gradient descent whose rate grows while the loss falls; a rise shrinks it, and goes back to where the loss was lower.
 
-    Battiti 1989, Vogl et al. 1988: the loss before and after is that of the same data.
+    Vogl et al. 1988, Battiti 1989. A rise is noticed when the loss is computed for the next step.
     """
 
     def __init__(self, _, problem, maximize, options):
         options = {"lr": 1e-2, "shrink": 0.9, "grow": 1.1} | options
         self.problem, self.sign = problem, -1.0 if maximize else 1.0
         self.rate, self.shrink, self.grow = (options[key] for key in ("lr", "shrink", "grow"))
+        self.best = None
 
     def step(self):
         loss = self.sign * self.problem.evaluate()
-        before = [p.detach().clone() for p in self.problem.parameters]
-        for p in self.problem.parameters:
-            p.data -= self.sign * self.rate * p.grad
-        if self.sign * self.problem.evaluate() > loss:
+        parameters = self.problem.parameters
+        if self.best and loss > self.best[0]:
             self.rate *= self.shrink
-            for p, old in zip(self.problem.parameters, before):
-                p.data.copy_(old)
         else:
-            self.rate *= self.grow
+            self.rate *= self.grow if self.best else 1.0
+            self.best = (loss, [(p.detach().clone(), self.sign * p.grad) for p in parameters])
+        for p, (weights, gradient) in zip(parameters, self.best[1]):
+            p.data.copy_(weights - self.rate * gradient)
 
 
 def sgd(**preset):
@@ -244,13 +256,36 @@ def lamb(lr=1e-3, beta1=0.9, beta2=0.999, **options):
     return optax.lamb(lr, b1=beta1, b2=beta2, **options)
 
 
-def schedule_free(**options):
-    names = {"lr": "learning_rate", "beta": "b1", "beta2": "b2"}
-    return optax.contrib.schedule_free_adamw(**{names.get(key, key): value for key, value in options.items()})
+def over_torch(make, **options):
+    """An optimizer of PyTorch as an Optax transformation, to be wrapped in another."""
+
+    def init(params):
+        parameters = [torch.tensor(p.tolist()).requires_grad_() for p in params]
+        return make(parameters, foreach=False, **options)
+
+    def update(gradients, optimizer, params):
+        parameters = optimizer.param_groups[0]["params"]
+        for p, g, value in zip(parameters, gradients, params):
+            p.data.copy_(torch.tensor(value.tolist()))
+            p.grad = torch.tensor(g.tolist())
+        optimizer.step()
+        return [jnp.asarray(p.detach().numpy()) - value for p, value in zip(parameters, params)], optimizer
+
+    return optax.GradientTransformation(init, update)
 
 
-def schedule_free_sgd(lr=1.0, beta=0.9, weight_decay=None):
-    return optax.contrib.schedule_free_sgd(lr, b1=beta, weight_decay=weight_decay)
+def schedule_free(lr=2.5e-3, beta=0.9, beta1=0.0, beta2=0.999, eps=1e-8, weight_decay=0.0, amsgrad=False):
+    if beta1 == 0 and not amsgrad:
+        return optax.contrib.schedule_free_adamw(lr, b1=beta, b2=beta2, eps=eps, weight_decay=weight_decay)
+    base = over_torch(AdamW, lr=lr, betas=(beta1, beta2), eps=eps, weight_decay=weight_decay, amsgrad=amsgrad)
+    return optax.contrib.schedule_free(base, lr, b1=beta)
+
+
+def schedule_free_sgd(lr=1.0, beta=0.9, weight_decay=None, **options):
+    if not options:
+        return optax.contrib.schedule_free_sgd(lr, b1=beta, weight_decay=weight_decay)
+    base = over_torch(SGD, lr=lr, weight_decay=weight_decay or 0, **options)
+    return optax.contrib.schedule_free(base, lr, b1=beta)
 
 
 REFERENCES = {

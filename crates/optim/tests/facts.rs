@@ -253,7 +253,7 @@ fn noise_has_the_variance_it_should_have() {
         let mut steps = Vec::new();
         for _ in 0..4 {
             let before: Vec<f64> = w.to_vec();
-            step(&mut optimizer, &mut w, &[0.0; N]);
+            step(&mut optimizer, &mut w, &vec![0.0; N]);
             steps
                 .push(before.iter().zip(w.to_vec::<f64>()).map(|(before, w)| w - before).collect::<Vec<_>>());
         }

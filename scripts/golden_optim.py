@@ -103,7 +103,6 @@ def run(spec, maximize=False, schedule=None, average=None, seed=None, **clipping
         follows.step()
         for each in schedulers:
             each.step()
-            follows.scheduled()
         if average:
             averaged.update_parameters(module)
         if t in SNAPSHOTS:

@@ -29,9 +29,6 @@ class Reference:
     def buffers(self):
         return None
 
-    def scheduled(self):
-        """The learning rate of the next step was set."""
-
 
 class Torch(Reference):
     """The single-tensor path of an optimizer of torch.optim."""
@@ -59,15 +56,6 @@ class Torch(Reference):
 
 
 class TorchAsgd(Torch):
-    def scheduled(self):
-        # PyTorch has made the rate of the next step already, from the learning rate of the last one. Backflow follows the
-        # schedule.
-        group = self.optimizer.param_groups[0]
-        for p in self.problem.parameters:
-            state = self.optimizer.state[p]
-            eta = group["lr"] / (1 + group["lambd"] * group["lr"] * state["step"]) ** group["alpha"]
-            state["eta"].copy_(eta)
-
     @property
     def evaluated(self):
         return [self.optimizer.state[p]["ax"] for p in self.problem.parameters]
@@ -195,27 +183,27 @@ class Sam(Reference):
 
 
 class BoldDriver(Reference):
-    """Gradient descent whose rate grows while the loss falls; a rise shrinks it, and goes back to where the loss was lower.
+    """Gradient descent that tries a step: kept with lr·grow if the loss fell, undone with lr·shrink if it rose.
 
-    Vogl et al. 1988, Battiti 1989. A rise is noticed when the loss is computed for the next step.
+    Battiti 1989, Vogl et al. 1988: the loss before and after is that of the same data.
     """
 
     def __init__(self, _, problem, maximize, options):
         options = {"lr": 1e-2, "shrink": 0.9, "grow": 1.1} | options
         self.problem, self.sign = problem, -1.0 if maximize else 1.0
         self.rate, self.shrink, self.grow = (options[key] for key in ("lr", "shrink", "grow"))
-        self.best = None
 
     def step(self):
         loss = self.sign * self.problem.evaluate()
-        parameters = self.problem.parameters
-        if self.best and loss > self.best[0]:
+        before = [p.detach().clone() for p in self.problem.parameters]
+        for p in self.problem.parameters:
+            p.data -= self.sign * self.rate * p.grad
+        if self.sign * self.problem.evaluate() > loss:
             self.rate *= self.shrink
+            for p, old in zip(self.problem.parameters, before):
+                p.data.copy_(old)
         else:
-            self.rate *= self.grow if self.best else 1.0
-            self.best = (loss, [(p.detach().clone(), self.sign * p.grad) for p in parameters])
-        for p, (weights, gradient) in zip(parameters, self.best[1]):
-            p.data.copy_(weights - self.rate * gradient)
+            self.rate *= self.grow
 
 
 def sgd(**preset):

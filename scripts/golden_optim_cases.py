@@ -4,6 +4,8 @@
 TRAJECTORIES = """
 gd
 gd:lr=0.05
+gd:lr=0.05,momentum=0.5,dampening=0.2,weight_decay=0.1
+gd:lr=0.05,momentum=0.7,nesterov=true
 sgd
 sgd:lr=0.05
 sgd:lr=0.05,weight_decay=0.1
@@ -122,13 +124,18 @@ schedule-free
 schedule-free:lr=0.1
 schedule-free:lr=0.1,beta=0.7,beta2=0.9,eps=0.01
 schedule-free:lr=0.1,weight_decay=0.1
+schedule-free:lr=0.1,beta1=0.5
+schedule-free:lr=0.1,beta2=0.8,amsgrad=true
 schedule-free-sgd
 schedule-free-sgd:lr=0.1
 schedule-free-sgd:lr=0.1,beta=0.6,weight_decay=0.1
+schedule-free-sgd:lr=0.02,momentum=0.9,dampening=0.3
+schedule-free-sgd:lr=0.02,momentum=0.9,nesterov=true,weight_decay=0.1
 sam
 sam:lr=0.05,rho=0.2
 sam:lr=0.02,rho=0.5,momentum=0.5,nesterov=true
 sam:lr=0.05,momentum=0,weight_decay=0.1
+sam:lr=0.05,momentum=0.8,dampening=0.5
 normalized-gd
 normalized-gd:lr=0.3
 bold-driver

@@ -244,13 +244,36 @@ def lamb(lr=1e-3, beta1=0.9, beta2=0.999, **options):
     return optax.lamb(lr, b1=beta1, b2=beta2, **options)
 
 
-def schedule_free(**options):
-    names = {"lr": "learning_rate", "beta": "b1", "beta2": "b2"}
-    return optax.contrib.schedule_free_adamw(**{names.get(key, key): value for key, value in options.items()})
+def over_torch(make, **options):
+    """An optimizer of PyTorch as an Optax transformation, to be wrapped in another."""
+
+    def init(params):
+        parameters = [torch.tensor(p.tolist()).requires_grad_() for p in params]
+        return make(parameters, foreach=False, **options)
+
+    def update(gradients, optimizer, params):
+        parameters = optimizer.param_groups[0]["params"]
+        for p, g, value in zip(parameters, gradients, params):
+            p.data.copy_(torch.tensor(value.tolist()))
+            p.grad = torch.tensor(g.tolist())
+        optimizer.step()
+        return [jnp.asarray(p.detach().numpy()) - value for p, value in zip(parameters, params)], optimizer
+
+    return optax.GradientTransformation(init, update)
 
 
-def schedule_free_sgd(lr=1.0, beta=0.9, weight_decay=None):
-    return optax.contrib.schedule_free_sgd(lr, b1=beta, weight_decay=weight_decay)
+def schedule_free(lr=2.5e-3, beta=0.9, beta1=0.0, beta2=0.999, eps=1e-8, weight_decay=0.0, amsgrad=False):
+    if beta1 == 0 and not amsgrad:
+        return optax.contrib.schedule_free_adamw(lr, b1=beta, b2=beta2, eps=eps, weight_decay=weight_decay)
+    base = over_torch(AdamW, lr=lr, betas=(beta1, beta2), eps=eps, weight_decay=weight_decay, amsgrad=amsgrad)
+    return optax.contrib.schedule_free(base, lr, b1=beta)
+
+
+def schedule_free_sgd(lr=1.0, beta=0.9, weight_decay=None, **options):
+    if not options:
+        return optax.contrib.schedule_free_sgd(lr, b1=beta, weight_decay=weight_decay)
+    base = over_torch(SGD, lr=lr, weight_decay=weight_decay or 0, **options)
+    return optax.contrib.schedule_free(base, lr, b1=beta)
 
 
 REFERENCES = {

@@ -8,8 +8,12 @@
 //! Both begin with the weights after the first step that they count, as `torch.optim.swa_utils.AveragedModel` does. Polyak and
 //! Juditsky 1992; Izmailov et al., "Averaging weights leads to wider optima", 2018.
 
+use crate::method::Kind;
+use crate::optimizer::Optimizer;
+use crate::report::StepReport;
+use crate::step::{each_leaf, rule_of};
 use backflow_kernels::map;
-use backflow_tensor::{DType, FloatElement, Tensor};
+use backflow_tensor::{DType, FloatElement, Module, Path, Tensor};
 
 /// An average of the weights.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -46,4 +50,74 @@ fn lerp<T: FloatElement>(average: &mut Tensor, w: &Tensor, share: f64) {
     let share = T::from_f64(share);
     let w = w.as_slice::<T>().expect("a parameter that was just updated is contiguous");
     map::zip_inplace(average.as_mut_slice(), w, move |a: T, w: T| a + share * (w - a));
+}
+
+impl Optimizer {
+    /// Runs `f` on the model with the weights that are to be evaluated in place of those that are trained: the average that
+    /// Schedule-Free, ASGD or [`average`](Self::average) keeps. Without one, these are the same.
+    ///
+    /// ```
+    /// # use backflow_optim::{Averaging, Optimizer, Sgd};
+    /// # use backflow_tensor::Tensor;
+    /// let mut w = Tensor::from(8.0).requires_grad();
+    /// let mut optimizer = Optimizer::new(Sgd::new(0.25)).average(Averaging::Mean { start: 0 });
+    /// for _ in 0..3 {
+    ///     optimizer.step_with(&mut w, |w| w * w);
+    /// }
+    /// assert_eq!((w.item(), optimizer.evaluating(&mut w, Tensor::item)), (1.0, (4.0 + 2.0 + 1.0) / 3.0));
+    /// ```
+    pub fn evaluating<M: Module + ?Sized, R>(&mut self, model: &mut M, f: impl FnOnce(&M) -> R) -> R {
+        /// Puts the weights back, also when `f` panics.
+        struct Swapped<'a, M: Module + ?Sized>(&'a mut Optimizer, &'a mut M);
+        impl<M: Module + ?Sized> Drop for Swapped<'_, M> {
+            fn drop(&mut self) {
+                self.0.swap_averages(self.1);
+            }
+        }
+        self.swap_averages(model);
+        let swapped = Swapped(self, model);
+        f(swapped.1)
+    }
+
+    fn swap_averages<M: Module + ?Sized>(&mut self, model: &mut M) {
+        let Self { method, groups, state, averaging, .. } = self;
+        let Kind::PerParameter(default) = &method.0 else {
+            if averaging.is_none() {
+                return;
+            }
+            model.visit_mut(&mut Path::root(), &mut |path, w| {
+                let average =
+                    state.parameters.get_mut(path.as_str()).and_then(|state| state.average.as_mut());
+                average.into_iter().for_each(|average| swap(w, average));
+            });
+            return;
+        };
+        model.visit_mut(&mut Path::root(), &mut |path, w| {
+            let name = rule_of(&**default, groups, path.as_str()).average();
+            let Some(state) = state.parameters.get_mut(path.as_str()) else { return };
+            let own = name.and_then(|name| state.buffers.iter_mut().find(|(own, _)| own == name));
+            let average = own.map(|(_, buffer)| buffer).or(state.average.as_mut());
+            average.into_iter().for_each(|average| swap(w, average));
+        });
+    }
+
+    /// Takes the weights after a step into their averages.
+    pub(crate) fn take_averages<M: Module + ?Sized>(&mut self, model: &mut M, report: &StepReport) {
+        let Self { averaging: Some(averaging), state, .. } = self else { return };
+        if report.skipped {
+            return;
+        }
+        each_leaf(model, &mut |path, w| {
+            let state = state.parameters.get_mut(path).expect("made by the step");
+            averaging.update(&mut state.average, w, state.steps);
+        });
+    }
+}
+
+/// Exchanges the elements of a parameter and of its average; the parameter stays the same leaf.
+fn swap(w: &mut Tensor, average: &mut Tensor) {
+    match w.dtype() {
+        DType::F64 => w.as_mut_slice::<f64>().swap_with_slice(average.as_mut_slice()),
+        _ => w.as_mut_slice::<f32>().swap_with_slice(average.as_mut_slice()),
+    }
 }

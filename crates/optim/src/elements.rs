@@ -203,12 +203,6 @@ impl<T: FloatElement> Elements<'_, T> {
         change
     }
 
-    /// Puts the contents of the buffer at `index` back into the weights.
-    pub(crate) fn restore(&mut self, index: usize) {
-        let buffer = contiguous::<T>(&self.buffers[index].1);
-        self.w.as_mut_slice().copy_from_slice(buffer);
-    }
-
     /// ‖w‖ and ‖c·g + λ·w‖: the weights and their gradient, clipped and decayed.
     pub(crate) fn norms(&self) -> (f64, f64) {
         let Surroundings { coefficient, l2, .. } = self.surroundings;

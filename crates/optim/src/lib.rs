@@ -34,6 +34,7 @@ mod line_search;
 mod method;
 mod minimise;
 mod optimizer;
+mod prepare;
 mod report;
 mod restore;
 mod rule;

@@ -1,13 +1,14 @@
 //! A step of L-BFGS: all parameters as one vector, and a loss that can be computed anywhere.
 
+use crate::elements::Totals;
 use crate::method::Kind;
 use crate::optimizer::Optimizer;
+use crate::prepare::{Prepared, sum_squares};
 use crate::report::{ParameterReport, StepReport};
 use crate::rule::Settings;
 use crate::state::ParameterState;
-use crate::step::{assign, each_leaf, sum_squares};
+use crate::step::{assign, each_leaf};
 use crate::survey::survey;
-use crate::{elements::Totals, step::Prepared};
 use backflow_tensor::{Gradients, Module, Shape, Tensor, misuse, no_grad};
 use std::sync::Arc;
 
@@ -69,16 +70,13 @@ impl Optimizer {
 
         let mut reports = Vec::with_capacity(before.len());
         let mut before = before.into_iter().zip(squares);
-        let (state, averaging) = (&mut self.state, self.averaging);
+        let state = &mut self.state;
         each_leaf(model, &mut |path, w| {
             let (old, gradient) = before.next().expect("one for each parameter");
             let path: Arc<str> = path.into();
             let known = state.parameters.entry(Arc::clone(&path));
             let known = known.or_insert_with(|| ParameterState::without_buffers(lbfgs.name(), w));
             known.steps += 1;
-            if let Some(averaging) = averaging {
-                averaging.update(&mut known.average, w, known.steps);
-            }
             let update = sum_squares(&(&old - w.detach()));
             let totals = Totals { gradient, weight: sum_squares(&old), update, cosine: None };
             reports.push(ParameterReport::new(path, learning_rate, w.elements(), totals));

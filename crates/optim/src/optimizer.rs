@@ -108,8 +108,8 @@ impl Optimizer {
     /// ```
     ///
     /// # Panics
-    /// If a setting of the rule is outside its range, if the pattern is none, or if one of the rules is L-BFGS, which moves all
-    /// parameters at once.
+    /// If a setting of the rule is outside its range, if the pattern is none, or if the rule is one that looks at all parameters
+    /// together: L-BFGS, SAM, bold driver. (The latter two can have groups beside them.)
     #[must_use]
     #[track_caller]
     pub fn group(mut self, paths: &str, rule: impl Into<Method>) -> Self {
@@ -123,15 +123,12 @@ impl Optimizer {
                 "",
             )
         });
-        match (method.0, &self.method.0) {
-            (Kind::PerParameter(rule), Kind::PerParameter(_)) => self.groups.push(Group { paths, rule }),
-            _ => misuse(
-                "group",
-                "lbfgs moves all parameters at once",
-                &[],
-                "use a rule that updates each parameter by itself",
-            ),
-        }
+        let rule = match (method.0, &self.method.0) {
+            (Kind::PerParameter(rule), Kind::PerParameter(_)) if !rule.needs().more_than_gradients() => rule,
+            (Kind::PerParameter(rule), Kind::PerParameter(_)) => together(rule.name()),
+            _ => together("lbfgs"),
+        };
+        self.groups.push(Group { paths, rule });
         self
     }
 
@@ -265,6 +262,12 @@ impl Optimizer {
     pub fn learning_rate(&self) -> f64 {
         self.schedule.learning_rate(self.method.learning_rate(), self.state.steps)
     }
+}
+
+#[track_caller]
+fn together(rule: &str) -> ! {
+    let hint = "give a group a rule that updates each parameter by itself";
+    misuse("group", "this rule looks at all parameters together", &[("rule", rule.to_owned())], hint)
 }
 
 #[track_caller]

@@ -135,7 +135,7 @@ impl Optimizer {
 
     fn fits(&self, path: &str, w: &Tensor, found: &ParameterState) -> Result<(), StateError> {
         let own = match &self.method.0 {
-            Kind::PerParameter(default) => ParameterState::new(&**rule_of(default, &self.groups, path), w),
+            Kind::PerParameter(default) => ParameterState::new(rule_of(&**default, &self.groups, path), w),
             Kind::Lbfgs(lbfgs) => ParameterState::without_buffers(lbfgs.name(), w),
         };
         let rule = |state: &ParameterState| format!("{} (version {})", state.rule, state.version);

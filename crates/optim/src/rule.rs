@@ -109,10 +109,22 @@ pub enum Needs {
     Gradient,
     /// The norm of all gradients together: [`Step::gradient_norm`].
     Norm,
-    /// The loss at the present weights: [`Step::loss`].
-    Loss,
     /// The gradient at another place, a step of this length uphill (Foret et al. 2021).
     Uphill(f64),
+    /// The loss after the step, which is undone if that is higher. The rule's first number is multiplied by one of these.
+    Trial {
+        /// After a step that was undone.
+        shrink: f64,
+        /// After any other.
+        grow: f64,
+    },
+}
+
+impl Needs {
+    /// Whether the loss has to be computed more than once.
+    pub(crate) fn more_than_gradients(self) -> bool {
+        matches!(self, Self::Uphill(_) | Self::Trial { .. })
+    }
 }
 
 /// How weights are pulled towards 0, with strength λ.
@@ -198,8 +210,6 @@ pub struct Step {
     pub t: u64,
     /// The learning rate, after the schedule.
     pub lr: f64,
-    /// The loss at the present weights; NaN unless the rule needs it.
-    pub loss: f64,
     /// The norm of all gradients together, after clipping; NaN unless the rule needs it.
     pub gradient_norm: f64,
 }

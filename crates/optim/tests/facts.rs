@@ -1,7 +1,7 @@
 //! What the literature says about optimizers, reproduced: where steps become unstable, where adaptive rates go wrong, and
 //! what a rule makes of the size of a gradient.
 
-use backflow_optim::Optimizer;
+use backflow_optim::{Noise, Optimizer};
 use backflow_tensor::{DType, Gradients, Tensor};
 
 fn optimizer(spec: &str) -> Optimizer {
@@ -253,7 +253,7 @@ fn noise_has_the_variance_it_should_have() {
         let mut steps = Vec::new();
         for _ in 0..4 {
             let before: Vec<f64> = w.to_vec();
-            step(&mut optimizer, &mut w, &[0.0; N]);
+            step(&mut optimizer, &mut w, &vec![0.0; N]);
             steps
                 .push(before.iter().zip(w.to_vec::<f64>()).map(|(before, w)| w - before).collect::<Vec<_>>());
         }
@@ -261,7 +261,7 @@ fn noise_has_the_variance_it_should_have() {
     };
     let (eta, gamma) = (0.3, 0.7);
     let rule = |seed: u64| optimizer(&format!("noisy-sgd:lr=1,eta={eta},gamma={gamma},seed={seed}"));
-    let pipeline = |seed: u64| optimizer("sgd:lr=1").noise(eta, gamma, seed);
+    let pipeline = |seed: u64| optimizer("sgd:lr=1").noise(Noise { eta, gamma, seed });
     for make in [&rule as &dyn Fn(u64) -> Optimizer, &pipeline] {
         let all = steps(make(1));
         for (t, noise) in (1..).zip(&all) {

@@ -96,7 +96,7 @@ impl Case<'_> {
         }
         match &self.case["average"] {
             Value::Null => optimizer,
-            Value::String(mean) if mean == "mean" => optimizer.average(Averaging::Mean),
+            Value::String(mean) if mean == "mean" => optimizer.average(Averaging::Mean { start: 0 }),
             average => optimizer.average(Averaging::Ema(average["ema"].as_f64().unwrap())),
         }
     }
@@ -156,7 +156,7 @@ impl Case<'_> {
                 assert_close(&format!("{what}, evaluated"), &evaluated, &numbers(expected));
             }
             if let Some(expected) = expected("evaluations") {
-                assert_eq!(evaluations as u64, expected.as_u64().unwrap(), "{what}, evaluations of the loss");
+                assert_eq!(evaluations, expected.as_u64().unwrap(), "{what}, evaluations of the loss");
             }
             if asking.is_none() {
                 assert_eq!(flat(&model), flat(&twin_model), "{what}: step and step_with differ");

@@ -6,10 +6,12 @@
 #![forbid(unsafe_code)]
 
 pub mod atomic;
+mod codec;
 pub mod comparison;
 mod error;
 mod evaluate;
 mod layers;
+pub mod optimizer_state;
 mod run_folder;
 mod trainer;
 pub mod weights;

@@ -7,9 +7,9 @@
 //! ```
 //!
 //! Polyak and Juditsky, "Acceleration of stochastic approximation by averaging", 1992; Bottou 2012. As `torch.optim.ASGD`,
-//! whose state lags a step behind: η and μ are made at the end of one step for the next. Until step `t0` the average is the
-//! weights themselves. PyTorch leaves it to the reader to look at the average; here it is what is
-//! [evaluated](crate::Optimizer::evaluating). η follows the learning rate of the step, PyTorch's that of the step before.
+//! where η is made at the end of one step for the next, so that a schedule acts a step later than on other rules. Until step `t0`
+//! the average is the weights themselves. PyTorch leaves it to the reader to look at the average; here it is what is
+//! [evaluated](crate::Optimizer::evaluating).
 
 use super::{RuleInfo, settings};
 use crate::elements::{Elements, Totals};
@@ -29,7 +29,7 @@ settings! {
     /// Averaged stochastic gradient descent: steps that slowly shrink, and the mean of the weights.
     #[doc(alias = "ASGD")]
     pub struct Asgd named "asgd" (lr = 1e-2) {
-        /// How strongly weights decay and the learning rate falls.
+        /// How strongly weights decay, and how fast the learning rate falls.
         lambd: NonNegative = 1e-4,
         /// The power by which the learning rate falls.
         alpha: NonNegative = 0.75,
@@ -53,10 +53,16 @@ impl Rule for Asgd {
         Some("ax")
     }
 
+    fn numbers(&self) -> &'static [(&'static str, f64)] {
+        // As PyTorch's: 0 until there was a step.
+        &[("eta", 0.0)]
+    }
+
     fn update<T: FloatElement>(&self, step: Step, elements: Elements<'_, T>) -> Totals {
-        let before = (step.t - 1) as f64;
-        let eta = step.lr / Float::powf(1.0 + self.lambd * step.lr * before, self.alpha);
-        let share = 1.0 / (before - self.t0).max(1.0);
+        let next = step.lr / Float::powf(1.0 + self.lambd * step.lr * step.t as f64, self.alpha);
+        let eta = std::mem::replace(&mut elements.numbers[0].1, next);
+        let eta = if step.t == 1 { step.lr } else { eta };
+        let share = 1.0 / ((step.t - 1) as f64 - self.t0).max(1.0);
         let shrinks = self.lambd * eta;
         let [eta, shrinks, share] = [eta, shrinks, share].map(T::from_f64);
         if share == T::ONE {

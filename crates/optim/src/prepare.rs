@@ -1,0 +1,108 @@
+//! What happens to gradients before a rule sees them: they are looked at, and clipped, as far as the settings ask for it.
+
+use crate::clip;
+use crate::optimizer::Optimizer;
+use backflow_kernels::reduce;
+use backflow_tensor::{DType, FloatElement, Module, Tensor};
+
+/// The gradients of a step, ready for the rules.
+pub(crate) struct Prepared {
+    pub(crate) gradients: Vec<Ready>,
+    /// The norm of all gradients before clipping, if it was measured.
+    pub(crate) norm: Option<f64>,
+    /// The same after clipping.
+    pub(crate) clipped_norm: f64,
+    /// What clipping by norm multiplied all of them by.
+    pub(crate) coefficient: f64,
+    pub(crate) finite: bool,
+}
+
+/// One gradient, ready for its rule.
+pub(crate) struct Ready {
+    pub(crate) g: Tensor,
+    /// What it is still to be multiplied by.
+    pub(crate) coefficient: f64,
+    /// Σ g² before it was changed, if it was.
+    pub(crate) raw: Option<f64>,
+}
+
+impl Optimizer {
+    /// Clips the gradients, and looks at them as far as the settings ask for it.
+    pub(crate) fn prepare<M: Module + ?Sized>(
+        &self,
+        model: &M,
+        found: Vec<&Tensor>,
+        norm_needed: bool,
+    ) -> Prepared {
+        let clipping = self.clipping;
+        let reshapes = clipping.reshapes();
+        let looks = reshapes
+            || clipping.each.is_some()
+            || clipping.norm.is_some()
+            || norm_needed
+            || self.skip_nonfinite;
+        if !looks {
+            let ready = |g: &Tensor| Ready { g: g.detach(), coefficient: 1.0, raw: None };
+            let gradients = found.into_iter().map(ready).collect();
+            return Prepared {
+                gradients,
+                norm: None,
+                clipped_norm: f64::NAN,
+                coefficient: 1.0,
+                finite: true,
+            };
+        }
+        let weights = if clipping.adaptive.is_some() { model.parameters() } else { Vec::new() };
+        let (mut raw_total, mut total) = (0.0, 0.0);
+        let mut finite = true;
+        let mut gradients: Vec<Ready> = Vec::with_capacity(found.len());
+        for (index, g) in found.into_iter().enumerate() {
+            let raw = sum_squares(g);
+            // f64 gradients above 1e154 are finite and their squares are not.
+            finite &= raw.is_finite() || all_finite(g);
+            raw_total += raw;
+            let mut ready = Ready { g: g.detach(), coefficient: 1.0, raw: reshapes.then_some(raw) };
+            let mut squares = raw;
+            if clipping.value.is_some() {
+                ready.g = clipping.limited(&ready.g);
+                squares = sum_squares(&ready.g);
+            }
+            if let Some(max_norm) = clipping.each {
+                ready.coefficient = clip::coefficient(max_norm, squares.sqrt());
+                squares *= ready.coefficient * ready.coefficient;
+            }
+            if clipping.adaptive.is_some() {
+                let scaled = if ready.coefficient == 1.0 { ready.g } else { ready.g * ready.coefficient };
+                ready.g = clipping.adapted(&weights[index].1, &scaled);
+                ready.coefficient = 1.0;
+                squares = sum_squares(&ready.g);
+            }
+            total += squares;
+            gradients.push(ready);
+        }
+        let norm = total.sqrt();
+        let coefficient = clipping.norm.map_or(1.0, |max_norm| clip::coefficient(max_norm, norm));
+        gradients.iter_mut().for_each(|ready| ready.coefficient *= coefficient);
+        Prepared {
+            gradients,
+            norm: Some(raw_total.sqrt()),
+            clipped_norm: norm * coefficient,
+            coefficient,
+            finite,
+        }
+    }
+}
+
+pub(crate) fn sum_squares(g: &Tensor) -> f64 {
+    fn sum<T: FloatElement>(g: &Tensor) -> f64 {
+        g.as_slice::<T>().map_or_else(|| reduce::sum_squares(&g.to_vec::<T>()), reduce::sum_squares)
+    }
+    match g.dtype() {
+        DType::F64 => sum::<f64>(g),
+        _ => sum::<f32>(g),
+    }
+}
+
+fn all_finite(g: &Tensor) -> bool {
+    g.to_f64_vec().into_iter().all(f64::is_finite)
+}

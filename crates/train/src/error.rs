@@ -64,4 +64,20 @@ pub enum TrainError {
         /// Where the two differ.
         reason: String,
     },
+    /// A file of an optimizer's state is damaged, or is none.
+    #[error("{}: not a valid optimizer state: {reason}", path.display())]
+    OptimizerState {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A file of an optimizer's state belongs to another optimizer or model.
+    #[error("{}: {source}; the optimizer is unchanged", path.display())]
+    OtherOptimizer {
+        /// The file.
+        path: PathBuf,
+        /// Where they differ.
+        source: backflow_optim::StateError,
+    },
 }

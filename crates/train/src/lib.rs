@@ -6,9 +6,11 @@
 #![forbid(unsafe_code)]
 
 pub mod atomic;
+mod codec;
 mod error;
 mod evaluate;
 mod layers;
+pub mod optimizer_state;
 mod run_folder;
 mod trainer;
 pub mod weights;

@@ -105,7 +105,8 @@ impl<'a, M: Layer + ?Sized> Trainer<'a, M> {
         Self { model, optimizer, steps: 0 }
     }
 
-    /// Trains for `epochs` passes over `train`, with a test after each.
+    /// Trains for `epochs` passes over `train`, with a test after each, of the weights that the optimizer would have
+    /// [evaluated](Optimizer::evaluating). A schedule that [listens](Optimizer::observe) hears the test loss.
     ///
     /// # Errors
     /// If the loss becomes NaN or infinite, or the listener fails.
@@ -124,18 +125,19 @@ impl<'a, M: Layer + ?Sized> Trainer<'a, M> {
             }
             let (mut loss_sum, mut examples) = (0.0, 0_usize);
             for batch in train.epoch(epoch - 1) {
-                let (loss, report) = match watch.take() {
+                let report = match watch.take() {
                     None => self.step(&batch),
                     Some(unwatched) => {
-                        let (mut watched, result) = observe(unwatched, || self.step(&batch));
-                        result.1.iter().for_each(|report| watched.update(report));
+                        let (mut watched, report) = observe(unwatched, || self.step(&batch));
+                        watched.update(&report);
                         watch = Some(watched);
-                        result
+                        report
                     }
                 };
-                let Some(report) = report else {
+                let loss = report.loss.unwrap_or(f64::NAN);
+                if !loss.is_finite() {
                     return Err(TrainError::Diverged { loss, step: self.steps + 1, epoch });
-                };
+                }
                 self.steps += 1;
                 let count = batch.targets.elements();
                 loss_sum += loss * count as f64;
@@ -149,7 +151,9 @@ impl<'a, M: Layer + ?Sized> Trainer<'a, M> {
                 };
                 listener.step(&record, train.len() as u64)?;
             }
-            let Evaluation { loss: test_loss, accuracy: test_accuracy } = evaluate(&*self.model, test);
+            let Evaluation { loss: test_loss, accuracy: test_accuracy } =
+                self.optimizer.evaluating(&mut *self.model, |model| evaluate(model, test));
+            self.optimizer.observe(test_loss);
             let record =
                 EpochRecord { epoch, train_loss: loss_sum / examples as f64, test_loss, test_accuracy };
             listener.epoch(&record)?;
@@ -160,13 +164,8 @@ impl<'a, M: Layer + ?Sized> Trainer<'a, M> {
     }
 
     /// Loss and update of one batch; no update if the loss is no finite number.
-    fn step(&mut self, batch: &Batch) -> (f64, Option<StepReport>) {
-        let loss = self.model.forward(&batch.inputs).cross_entropy(&batch.targets);
-        let value = loss.item();
-        if !value.is_finite() {
-            return (value, None);
-        }
-        let grads = loss.backward();
-        (value, Some(self.optimizer.step(&mut *self.model, &grads)))
+    fn step(&mut self, batch: &Batch) -> StepReport {
+        let loss = |model: &M| model.forward(&batch.inputs).cross_entropy(&batch.targets);
+        self.optimizer.step_with(&mut *self.model, loss)
     }
 }

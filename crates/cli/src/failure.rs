@@ -63,6 +63,10 @@ impl From<clap::Error> for Failure {
                     message = format!("{message}; expected one of: {values}");
                 }
             }
+            ErrorKind::MissingRequiredArgument => {
+                let missing = text(ContextKind::InvalidArg).unwrap_or_default();
+                message = format!("{missing} is missing{}", help(&rendered));
+            }
             _ => {}
         }
         if let Some(suggestion) =
@@ -70,8 +74,16 @@ impl From<clap::Error> for Failure {
         {
             message = format!("{message}; did you mean {suggestion}?");
         } else if error.kind() == ErrorKind::UnknownArgument {
-            message = format!("{message}; see backflow train --help");
+            message = format!("{message}{}", help(&rendered));
         }
         Self::Usage(message)
     }
+}
+
+/// Where to find out more: the command that clap's usage line is about.
+fn help(rendered: &str) -> String {
+    let usage = rendered.split_once("Usage: ").map_or("backflow", |(_, usage)| usage);
+    let command: Vec<&str> =
+        usage.split_whitespace().take_while(|word| !word.starts_with(['-', '[', '<'])).collect();
+    format!("; see {} --help", command.join(" "))
 }

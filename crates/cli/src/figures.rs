@@ -22,9 +22,14 @@ pub(crate) fn short(x: Option<f64>) -> String {
     }
 }
 
+/// A learning rate as people write it: `0.003`, `1e-5`.
+pub(crate) fn rate(x: f64) -> String {
+    if x == 0.0 || (1e-4..1e5).contains(&x) { x.to_string() } else { format!("{x:e}") }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{grouped, short};
+    use super::{grouped, rate, short};
 
     #[test]
     fn numbers_read_well() {
@@ -37,5 +42,6 @@ mod tests {
             [None, Some(0.0), Some(0.123_456), Some(-1.5), Some(3.2e-7), Some(1e10), Some(f64::NAN)]
                 .map(short)[..]
         );
+        assert_eq!(["0.0003", "1", "0", "3e-5", "1e6"], [3e-4, 1.0, 0.0, 3e-5, 1e6].map(rate)[..]);
     }
 }

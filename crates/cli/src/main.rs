@@ -6,9 +6,12 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::print_stderr, reason = "this is the program: errors go to standard error")]
 
+mod compare;
 mod failure;
 mod figures;
+mod optimizers;
 mod options;
+mod setup;
 mod terminal;
 mod train;
 
@@ -28,6 +31,10 @@ struct Program {
 enum Command {
     /// Train a multi-layer perceptron on digits and show what flowed through its layers.
     Train(train::TrainOptions),
+    /// Train with several optimizers, from the same weights over the same batches, and rank them.
+    Compare(compare::CompareOptions),
+    /// List optimizers and schedules: what they compute, their settings, where they come from.
+    Optimizers(optimizers::OptimizersOptions),
 }
 
 fn main() -> ExitCode {
@@ -41,10 +48,9 @@ fn main() -> ExitCode {
         Err(error) => return Failure::from(error).report(),
     };
     let outcome = match program.command {
-        Command::Train(options) => train::run(&options),
+        Command::Train(options) => train::run(&options).map(|()| ExitCode::SUCCESS),
+        Command::Compare(options) => compare::run(&options),
+        Command::Optimizers(options) => optimizers::run(&options).map(|()| ExitCode::SUCCESS),
     };
-    match outcome {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => failure.report(),
-    }
+    outcome.unwrap_or_else(|failure| failure.report())
 }

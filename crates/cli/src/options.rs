@@ -45,6 +45,13 @@ pub(crate) fn positive(text: &str) -> Result<f64, String> {
     }
 }
 
+pub(crate) fn share(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(value) if value > 0.0 && value <= 1.0 => Ok(value),
+        _ => Err("expected a number above 0 and at most 1".to_owned()),
+    }
+}
+
 pub(crate) fn at_least_one<N: TryFrom<u64>>(text: &str) -> Result<N, String> {
     let value = text.parse().ok().filter(|&value: &u64| value >= 1);
     value

@@ -7,6 +7,7 @@
 
 pub mod atomic;
 mod codec;
+pub mod comparison;
 mod error;
 mod evaluate;
 mod layers;

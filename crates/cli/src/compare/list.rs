@@ -1,0 +1,111 @@
+//! The list of `--optimizers`, in which commas separate optimizers and the settings of one optimizer alike.
+
+use backflow_optim::{RULES, RuleInfo};
+use backflow_train::comparison::Contender;
+
+/// The contenders of a list such as `adam,sgd:lr=0.1,momentum=0.9,rmsprop`: a piece with `=` and no `:` continues the
+/// optimizer before it. `all` stands for every rule.
+pub(crate) fn contenders(text: &str) -> Result<Vec<Contender>, String> {
+    let mut specs: Vec<String> = Vec::new();
+    for piece in text.split(',') {
+        // White space means nothing in a spec, and a name in a table should have none.
+        let piece: String = piece.split_whitespace().collect();
+        if piece.is_empty() {
+            return Err("nothing between two commas; write NAME,NAME,… or all".to_owned());
+        } else if piece.eq_ignore_ascii_case("all") {
+            specs.extend(RULES.iter().map(|rule| rule.name.to_owned()));
+        } else if !piece.contains('=') || piece.contains(':') {
+            specs.push(piece);
+        } else {
+            match specs.last_mut() {
+                Some(spec) if spec.contains(':') => *spec = format!("{spec},{piece}"),
+                Some(spec) => return Err(format!("{piece} follows {spec}; write {spec}:{piece}")),
+                None => return Err(format!("{piece} belongs to no optimizer; write NAME:{piece}")),
+            }
+        }
+    }
+    let mut contenders: Vec<Contender> = Vec::new();
+    for spec in specs {
+        let spec = with_listed_name(spec);
+        if contenders.iter().any(|other| other.spec() == spec) {
+            return Err(format!("{spec} is there twice"));
+        }
+        contenders.push(Contender::new(&spec).map_err(|error| error.to_string())?);
+    }
+    Ok(contenders)
+}
+
+/// The spec with its rule's name as it is listed, so that results do not depend on how it was typed.
+fn with_listed_name(spec: String) -> String {
+    let Some(info) = RuleInfo::find(&spec) else { return spec };
+    match spec.split_once(':') {
+        None => info.name.to_owned(),
+        Some((_, settings)) => format!("{}:{settings}", info.name),
+    }
+}
+
+/// Learning rates to try, ascending.
+pub(crate) fn rates(text: &str) -> Result<Rates, String> {
+    let rate = |piece: &str| match piece.trim().parse() {
+        Ok(rate) if rate > 0.0 && f64::is_finite(rate) => Ok(rate),
+        _ => Err(format!("'{piece}' is no learning rate; write positive numbers, like 1e-3,1e-2,0.1")),
+    };
+    let mut rates: Vec<f64> = text.split(',').map(rate).collect::<Result<_, _>>()?;
+    rates.sort_by(f64::total_cmp);
+    match rates.windows(2).find(|pair| pair[0] == pair[1]) {
+        Some(pair) => Err(format!("{} is there twice", pair[0])),
+        None => Ok(Rates(rates)),
+    }
+}
+
+/// A list of learning rates.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Rates(pub(crate) Vec<f64>);
+
+#[cfg(test)]
+mod tests {
+    use super::{Rates, contenders, rates};
+    use backflow_optim::RULES;
+
+    #[test]
+    fn settings_belong_to_the_optimizer_before_them() {
+        let specs = |text| -> Vec<String> {
+            contenders(text).unwrap().iter().map(|contender| contender.spec().to_owned()).collect()
+        };
+        assert_eq!(specs("adam,SignSGD:lr=1"), ["adam", "sign-sgd:lr=1"]);
+        assert_eq!(
+            specs("adam, sgd:lr=0.1, momentum=0.9 ,rmsprop:alpha=0.9,sgd"),
+            ["adam", "sgd:lr=0.1,momentum=0.9", "rmsprop:alpha=0.9", "sgd"]
+        );
+        assert_eq!(specs("all").len(), RULES.len());
+        assert_eq!(specs("sgd:lr=1, ALL").len(), RULES.len() + 1);
+    }
+
+    #[test]
+    fn a_bad_list_is_told_what_would_be_right() {
+        let cases = [
+            ("", "nothing between two commas"),
+            ("adam,,sgd", "nothing between two commas"),
+            ("adam,", "nothing between two commas"),
+            ("lr=0.1", "lr=0.1 belongs to no optimizer; write NAME:lr=0.1"),
+            ("adam,lr=0.1", "lr=0.1 follows adam; write adam:lr=0.1"),
+            ("adam,sign-sgd,Sign_SGD", "sign-sgd is there twice"),
+            ("all,sgd", "sgd is there twice"),
+            ("adam,adamx", "there is no optimizer \"adamx\""),
+            ("sgd:momentum=2", "expected a number in [0, 1)"),
+            ("sgd:momentum", "is not of the form key=value"),
+        ];
+        for (text, part) in cases {
+            let error = contenders(text).unwrap_err();
+            assert!(error.contains(part), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn rates_are_positive_different_and_sorted() {
+        assert_eq!(rates("0.1, 1e-3,1"), Ok(Rates(vec![1e-3, 0.1, 1.0])));
+        for wrong in ["", "0", "-1", "nan", "inf", "0.1,,1", "0.1;1", "0.1,1e-1"] {
+            assert!(rates(wrong).is_err(), "{wrong}");
+        }
+    }
+}

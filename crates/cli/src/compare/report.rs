@@ -1,0 +1,190 @@
+//! What a comparison came to, as it is written and printed: the object of `compare.json` and `--json`.
+//!
+//! Numbers that are not finite, such as the validation loss of a rate that diverged, are null.
+
+use backflow_train::comparison::{Fold, Outcome, Point, Run, Spread, Standing, Tuning, rank};
+use serde::Serialize;
+
+/// What was asked for, defaults filled in.
+#[derive(Debug, Serialize)]
+pub(crate) struct Config {
+    pub(crate) data: String,
+    pub(crate) layers: Vec<usize>,
+    pub(crate) activation: &'static str,
+    pub(crate) init: &'static str,
+    pub(crate) dtype: String,
+    pub(crate) optimizers: Vec<String>,
+    pub(crate) epochs: u64,
+    pub(crate) batch_size: usize,
+    pub(crate) schedule: String,
+    pub(crate) clip_norm: Option<f64>,
+    /// Seeds 0, 1, … up to this number.
+    pub(crate) seeds: u64,
+    pub(crate) target: f64,
+    /// The rates that were tried where no spec states one; none without `--tune`.
+    pub(crate) rates: Option<Vec<f64>>,
+    pub(crate) folds: Option<usize>,
+    pub(crate) threads: usize,
+}
+
+/// All there is to tell so far.
+#[derive(Debug)]
+pub(crate) struct Report {
+    pub(crate) config: Config,
+    /// Data and network in words.
+    pub(crate) setup: Vec<String>,
+    pub(crate) runs: Vec<Run>,
+    pub(crate) tunings: Vec<Tuning>,
+    /// Which optimizers take the whole training set as one batch.
+    pub(crate) full_batch: Vec<String>,
+    pub(crate) planned: u64,
+    pub(crate) interrupted: bool,
+    pub(crate) out: String,
+}
+
+impl Report {
+    pub(crate) fn standings(&self) -> Vec<Standing> {
+        rank(&self.runs, self.config.target)
+    }
+
+    pub(crate) fn is_complete(&self) -> bool {
+        self.runs.len() as u64 == self.planned
+    }
+
+    /// The object, with the sentences that conclude it.
+    pub(crate) fn json<'a>(&'a self, notes: &'a [String]) -> impl Serialize + 'a {
+        let standings = self.standings();
+        Json {
+            version: env!("CARGO_PKG_VERSION"),
+            config: &self.config,
+            runs: self.runs.iter().map(|run| RunJson::new(run, self.config.target)).collect(),
+            tuning: self.tunings.iter().map(TuningJson::new).collect(),
+            ranking: (1..)
+                .zip(&standings)
+                .map(|(rank, standing)| StandingJson::new(rank, standing))
+                .collect(),
+            notes,
+            planned_runs: self.planned,
+            interrupted: self.interrupted,
+            out: &self.out,
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Json<'a> {
+    version: &'static str,
+    config: &'a Config,
+    runs: Vec<RunJson<'a>>,
+    tuning: Vec<TuningJson<'a>>,
+    ranking: Vec<StandingJson>,
+    notes: &'a [String],
+    planned_runs: u64,
+    interrupted: bool,
+    out: &'a str,
+}
+
+#[derive(Serialize)]
+struct RunJson<'a> {
+    optimizer: &'a str,
+    seed: u64,
+    lr: f64,
+    batch_size: usize,
+    steps: u64,
+    evaluations: u64,
+    test_accuracy: Option<f64>,
+    best_test_accuracy: Option<f64>,
+    test_loss: Option<f64>,
+    train_loss: Option<f64>,
+    steps_to_target: Option<u64>,
+    curve: &'a [Point],
+    seconds_per_step: f64,
+    outcome: &'static str,
+    diverged_at_step: Option<u64>,
+}
+
+impl<'a> RunJson<'a> {
+    fn new(run: &'a Run, target: f64) -> Self {
+        let (outcome, diverged_at_step) = match run.outcome {
+            Outcome::Finished => ("finished", None),
+            Outcome::Diverged { step } => ("diverged", Some(step)),
+        };
+        Self {
+            optimizer: &run.optimizer,
+            seed: run.seed,
+            lr: run.learning_rate,
+            batch_size: run.batch_size,
+            steps: run.steps,
+            evaluations: run.evaluations,
+            test_accuracy: run.last().map(|point| point.test_accuracy),
+            best_test_accuracy: run.best_accuracy(),
+            test_loss: run.last().map(|point| point.test_loss),
+            train_loss: run.last().and_then(|point| point.train_loss),
+            steps_to_target: run.steps_to(target),
+            curve: &run.curve,
+            seconds_per_step: run.seconds_per_step,
+            outcome,
+            diverged_at_step,
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct TuningJson<'a> {
+    optimizer: &'a str,
+    lr: f64,
+    grid: Vec<TrialJson<'a>>,
+}
+
+#[derive(Serialize)]
+struct TrialJson<'a> {
+    lr: f64,
+    validation_accuracy: f64,
+    validation_loss: f64,
+    folds: &'a [Fold],
+}
+
+impl<'a> TuningJson<'a> {
+    fn new(tuning: &'a Tuning) -> Self {
+        let trials = tuning.trials.iter().map(|trial| TrialJson {
+            lr: trial.learning_rate,
+            validation_accuracy: trial.accuracy(),
+            validation_loss: trial.loss(),
+            folds: &trial.folds,
+        });
+        Self { optimizer: &tuning.optimizer, lr: tuning.learning_rate, grid: trials.collect() }
+    }
+}
+
+#[derive(Serialize)]
+struct StandingJson {
+    rank: usize,
+    optimizer: String,
+    lr: f64,
+    runs: usize,
+    diverged: usize,
+    test_accuracy: Option<Spread>,
+    best_test_accuracy: Option<Spread>,
+    test_loss: Option<Spread>,
+    train_loss: Option<Spread>,
+    steps_to_target: Option<Spread>,
+    seconds_per_step: f64,
+}
+
+impl StandingJson {
+    fn new(rank: usize, standing: &Standing) -> Self {
+        Self {
+            rank,
+            optimizer: standing.optimizer.clone(),
+            lr: standing.learning_rate,
+            runs: standing.runs,
+            diverged: standing.diverged,
+            test_accuracy: standing.test_accuracy,
+            best_test_accuracy: standing.best_accuracy,
+            test_loss: standing.test_loss,
+            train_loss: standing.train_loss,
+            steps_to_target: standing.steps_to_target,
+            seconds_per_step: standing.seconds_per_step,
+        }
+    }
+}

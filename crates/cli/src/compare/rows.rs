@@ -1,0 +1,119 @@
+//! The ranked table as text, for terminal and page alike.
+
+use crate::figures::{grouped, rate, short};
+use backflow_train::comparison::{Spread, Standing};
+
+/// The headings of all columns.
+pub(crate) fn headings(target: f64) -> Vec<String> {
+    let fixed = ["#", "optimizer", "lr", "test accuracy", "best", "test loss", "train loss"];
+    let last = ["steps", "batch", "µs/step", "outcome"];
+    let target = format!("steps to {target}");
+    fixed.into_iter().map(str::to_owned).chain([target]).chain(last.map(str::to_owned)).collect()
+}
+
+/// The column that holds the name, and the one that holds the outcome: words, on the left of their columns.
+pub(crate) const WORDS: [usize; 2] = [1, 11];
+
+/// One row per optimizer, with as many cells as there are headings.
+pub(crate) fn rows(standings: &[Standing]) -> Vec<Vec<String>> {
+    (1..).zip(standings).map(|(rank, standing)| row(rank, standing)).collect()
+}
+
+fn row(rank: usize, standing: &Standing) -> Vec<String> {
+    let steps_to_target = match standing.steps_to_target {
+        None => "-".to_owned(),
+        Some(steps) if steps.count == standing.runs => format!("{:.0}", steps.mean),
+        Some(steps) => format!("{:.0} ({} of {})", steps.mean, steps.count, standing.runs),
+    };
+    vec![
+        rank.to_string(),
+        standing.optimizer.clone(),
+        rate(standing.learning_rate),
+        accuracy(standing.test_accuracy),
+        accuracy(standing.best_accuracy),
+        short(standing.test_loss.map(|loss| loss.mean)),
+        short(standing.train_loss.map(|loss| loss.mean)),
+        steps_to_target,
+        grouped(standing.steps as usize),
+        grouped(standing.batch_size),
+        grouped((standing.seconds_per_step * 1e6).round() as usize),
+        outcome(standing),
+    ]
+}
+
+/// Mean and standard deviation over seeds.
+pub(crate) fn accuracy(spread: Option<Spread>) -> String {
+    match spread {
+        None => "-".to_owned(),
+        Some(Spread { mean, std: None, .. }) => format!("{mean:.4}"),
+        Some(Spread { mean, std: Some(std), .. }) => format!("{mean:.4} ± {std:.4}"),
+    }
+}
+
+fn outcome(standing: &Standing) -> String {
+    let Standing { runs, diverged, .. } = *standing;
+    match standing.diverged_at {
+        None => "finished".to_owned(),
+        Some(step) if diverged == runs => format!("diverged, step {step}"),
+        Some(step) => format!("{diverged} of {runs} diverged, step {step}"),
+    }
+}
+
+/// The table in columns that are as wide as what is in them.
+pub(crate) fn aligned(headings: &[String], rows: &[Vec<String>]) -> Vec<String> {
+    let width = |column: usize| {
+        let cells = rows.iter().map(|row| &row[column]).chain([&headings[column]]);
+        cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
+    };
+    let widths: Vec<usize> = (0..headings.len()).map(width).collect();
+    let line = |cells: &[String]| {
+        let cells = cells.iter().zip(&widths).enumerate().map(|(column, (cell, &width))| {
+            if WORDS.contains(&column) { format!("{cell:width$}") } else { format!("{cell:>width$}") }
+        });
+        cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
+    };
+    std::iter::once(line(headings)).chain(rows.iter().map(|row| line(row))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{aligned, headings, rows};
+    use backflow_train::comparison::{Outcome, Point, Run, rank};
+
+    #[test]
+    fn columns_line_up_whatever_the_numbers() {
+        let run = |optimizer: &str, loss, accuracy, outcome| Run {
+            optimizer: optimizer.to_owned(),
+            seed: 0,
+            learning_rate: 1e-12,
+            batch_size: 32,
+            steps: 1_000_000,
+            evaluations: 1_000_000,
+            curve: vec![Point {
+                step: 4,
+                epoch: 1.0,
+                train_loss: Some(loss),
+                test_loss: loss,
+                test_accuracy: accuracy,
+            }],
+            seconds_per_step: 1e-3,
+            outcome,
+        };
+        let runs = [
+            run("sgd:lr=1e-12,momentum=0.9,nesterov=true", 1e30, 0.1, Outcome::Finished),
+            run("adam", 0.1, 0.95, Outcome::Finished),
+            run("lion", 1e300, 0.95, Outcome::Diverged { step: 12_345 }),
+        ];
+        let lines = aligned(&headings(0.9), &rows(&rank(&runs, 0.9)));
+        assert_eq!(lines.len(), 4);
+        assert!(lines[1].contains("adam") && lines[2].contains("1.00e30"), "{lines:#?}");
+        assert!(lines[3].contains("lion") && lines[3].ends_with("diverged, step 12345"), "{lines:#?}");
+        let start = |line: &str, word: &str| {
+            line.find(word).map(|byte| line[..byte].chars().count()).expect("the word is in the line")
+        };
+        let outcome = start(&lines[0], "outcome");
+        for (line, word) in lines[1..].iter().zip(["finished", "finished", "diverged"]) {
+            assert_eq!(start(line, word), outcome, "{lines:#?}");
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! What every training is told, alone or among others: data, network, batches, numbers, threads.
+
+use crate::failure::Failure;
+use crate::figures::grouped;
+use crate::options::{self, LayerSizes};
+use backflow_data::Mnist;
+use backflow_nn::{Activation, Init, Mlp};
+use backflow_tensor::{DType, Rng};
+use clap::Args;
+use std::path::{Path, PathBuf};
+
+/// Streams of random numbers split from the seed, one per purpose.
+const INIT_STREAM: u64 = 0;
+
+/// The hidden layers of the default network.
+const DEFAULT_HIDDEN: [usize; 2] = [256, 128];
+
+/// Weights, gradients and an optimizer's state of this size fill some 16 GB in f32; what is far beyond would only be killed.
+const MOST_WEIGHTS: usize = 1_000_000_000;
+
+#[derive(Args, Debug)]
+pub(crate) struct Setup {
+    /// The digits: `embedded`, or a folder with the four MNIST IDX files, gzipped or not.
+    #[arg(long, default_value = "embedded", value_name = "embedded|DIR")]
+    pub(crate) data: PathBuf,
+
+    /// Layer sizes, from pixels to classes [default: hidden layers of 256 and 128].
+    #[arg(long, value_parser = options::layer_sizes, value_name = "N,N,…")]
+    layers: Option<LayerSizes>,
+
+    /// The function after every hidden layer: relu, leaky-relu:0.01, elu, selu, gelu, silu, softplus, hardtanh, sigmoid, tanh.
+    #[arg(long, default_value = "relu", value_parser = options::activation, value_name = "NAME")]
+    pub(crate) activation: Activation,
+
+    /// How weights begin: he-normal, xavier-uniform, lecun-normal, orthogonal, … [default: what suits the activation].
+    #[arg(long, value_parser = options::init, value_name = "NAME")]
+    init: Option<Init>,
+
+    /// Scale gradients down whose norm, over all parameters, is above this.
+    #[arg(long, value_parser = options::positive, allow_hyphen_values = true, value_name = "NORM")]
+    pub(crate) clip_norm: Option<f64>,
+
+    /// Examples per step.
+    #[arg(long, default_value_t = 32, value_parser = options::at_least_one::<usize>, allow_hyphen_values = true, value_name = "N")]
+    pub(crate) batch_size: usize,
+
+    /// The type of the numbers.
+    #[arg(long, default_value = "f32", value_parser = options::dtype, value_name = "f32|f64")]
+    pub(crate) dtype: DType,
+
+    /// Threads to compute with [default: one per core]. Results do not depend on it.
+    #[arg(long, value_parser = options::threads, allow_hyphen_values = true, value_name = "N")]
+    threads: Option<usize>,
+}
+
+impl Setup {
+    /// Runs `work` on the threads that were asked for. Inside their pool, sharing work with another thread costs a fifth of
+    /// what it costs from outside.
+    pub(crate) fn in_pool<T: Send>(
+        &self,
+        work: impl FnOnce() -> Result<T, Failure> + Send,
+    ) -> Result<T, Failure> {
+        let threads = self.threads.unwrap_or(0); // 0: rayon's choice, one per core or RAYON_NUM_THREADS
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
+        let pool =
+            pool.map_err(|error| Failure::Run(format!("{threads} threads cannot be started: {error}")))?;
+        pool.install(work)
+    }
+
+    pub(crate) fn digits(&self) -> Result<Mnist, Failure> {
+        let embedded = self.data == Path::new("embedded");
+        Ok(if embedded { Mnist::embedded() } else { Mnist::load(&self.data)? })
+    }
+
+    /// How weights begin, as asked or as suits the activation.
+    pub(crate) fn init(&self) -> Init {
+        self.init.unwrap_or_else(|| Init::default_for(self.activation))
+    }
+
+    /// The network of these sizes, its weights a function of the seed.
+    pub(crate) fn model(&self, sizes: &[usize], seed: u64) -> Mlp {
+        let mut rng = Rng::seed_from_u64(seed).split(INIT_STREAM);
+        Mlp::new(sizes, self.activation, self.init(), self.dtype, &mut rng)
+    }
+
+    /// The sizes of the layers, which must begin with the pixels and end with the classes of the data.
+    pub(crate) fn sizes(&self, digits: &Mnist) -> Result<Vec<usize>, Failure> {
+        let (pixels, classes) = (digits.train.features(), digits.train.classes());
+        let Some(LayerSizes(sizes)) = &self.layers else {
+            return Ok([&[pixels], &DEFAULT_HIDDEN[..], &[classes]].concat());
+        };
+        if sizes.first() != Some(&pixels) || sizes.last() != Some(&classes) {
+            let inner: Vec<String> =
+                sizes[1..sizes.len() - 1].iter().map(|size| format!("{size},")).collect();
+            return Err(Failure::Usage(format!(
+                "--layers {}: the data has {pixels} pixels and {classes} classes; try --layers {pixels},{}{classes}",
+                joined(sizes, ","),
+                inner.concat(),
+            )));
+        }
+        let weights =
+            sizes.windows(2).try_fold(0_usize, |sum, pair| sum.checked_add(pair[0].checked_mul(pair[1])?));
+        if weights.is_none_or(|weights| weights > MOST_WEIGHTS) {
+            return Err(Failure::Usage(format!(
+                "--layers {}: more than {} weights; make the layers narrower",
+                joined(sizes, ","),
+                grouped(MOST_WEIGHTS)
+            )));
+        }
+        Ok(sizes.clone())
+    }
+
+    /// Data and network in two lines.
+    pub(crate) fn description(&self, digits: &Mnist, sizes: &[usize], parameters: usize) -> [String; 2] {
+        [
+            format!(
+                "{} digits to train on, {} to test on ({})",
+                grouped(digits.train.len()),
+                grouped(digits.test.len()),
+                self.data.display()
+            ),
+            format!(
+                "{}, {}, {}: {} parameters, {}",
+                joined(sizes, "-"),
+                self.activation.name(),
+                self.init().name(),
+                grouped(parameters),
+                self.dtype
+            ),
+        ]
+    }
+
+    /// Data and network as the beginning of a folder's name.
+    pub(crate) fn name(&self, sizes: &[usize]) -> String {
+        let data = self.data.file_name().map_or("data".into(), |name| name.to_string_lossy());
+        format!("{data}-{}-{}", joined(sizes, "-"), self.activation.name())
+    }
+}
+
+fn joined(sizes: &[usize], separator: &str) -> String {
+    sizes.iter().map(ToString::to_string).collect::<Vec<_>>().join(separator)
+}
+
+/// A command line that is wrong in one option.
+pub(crate) fn usage(option: &str, error: impl std::fmt::Display) -> Failure {
+    Failure::Usage(format!("{option}: {error}"))
+}

@@ -1,0 +1,157 @@
+//! The learning rate by k-fold cross-validation: every rate of a grid is tried on splits of the training set alone.
+
+use super::{Conditions, Contender, Run, Stopped};
+use backflow_data::{Dataset, KFold};
+use backflow_nn::Layer;
+use serde::Serialize;
+use std::ops::ControlFlow;
+
+/// How one training on all folds but one did on that one.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Fold {
+    /// Accuracy on the fold; 0 if the training diverged, the worst there is.
+    pub accuracy: f64,
+    /// Loss on the fold; infinite if the training diverged.
+    pub loss: f64,
+}
+
+/// One learning rate with its folds.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Trial {
+    /// The learning rate.
+    pub learning_rate: f64,
+    /// One entry per fold.
+    pub folds: Vec<Fold>,
+}
+
+impl Trial {
+    /// Mean accuracy over the folds.
+    #[must_use]
+    pub fn accuracy(&self) -> f64 {
+        self.mean(|fold| fold.accuracy)
+    }
+
+    /// Mean loss over the folds; infinite if one diverged.
+    #[must_use]
+    pub fn loss(&self) -> f64 {
+        self.mean(|fold| fold.loss)
+    }
+
+    fn mean(&self, of: impl Fn(&Fold) -> f64) -> f64 {
+        self.folds.iter().map(of).sum::<f64>() / self.folds.len() as f64
+    }
+}
+
+/// What cross-validation found for one contender.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Tuning {
+    /// The contender's spec.
+    pub optimizer: String,
+    /// The rate of the highest mean accuracy, of these the one with the lowest mean loss, of these the first.
+    pub learning_rate: f64,
+    /// All of them, in the order in which they were given.
+    pub trials: Vec<Trial>,
+}
+
+impl Tuning {
+    /// Whether the chosen rate is the first or last of several, so that a better one may lie beyond.
+    #[must_use]
+    pub fn is_at_edge(&self) -> bool {
+        let ends = [self.trials.first(), self.trials.last()];
+        self.trials.len() > 1 && ends.iter().flatten().any(|end| end.learning_rate == self.learning_rate)
+    }
+
+    /// # Panics
+    /// If there is no trial.
+    fn choose(optimizer: String, trials: Vec<Trial>) -> Self {
+        let better = |a: &Trial, b: &Trial| {
+            let by_accuracy = b.accuracy().total_cmp(&a.accuracy());
+            by_accuracy.then_with(|| a.loss().total_cmp(&b.loss()))
+        };
+        // `min_by` keeps the first of equals.
+        let best = trials.iter().min_by(|a, b| better(a, b)).expect("a grid has a rate");
+        Self { learning_rate: best.learning_rate, optimizer, trials }
+    }
+}
+
+impl Conditions {
+    /// Chooses the learning rate of `contender` from `rates`.
+    ///
+    /// For each rate and each of `folds` folds, a model of `model` is trained under these very conditions on the other folds
+    /// and evaluated on this one after its last step. The folds, with every class spread evenly, and the order of the batches are
+    /// functions of `seed`. `watch` hears of each step: the trainings done, and the share of the present one that is done.
+    ///
+    /// # Errors
+    /// If `watch` breaks off, the schedule's spec is wrong, or the contender cannot have one of the rates.
+    ///
+    /// # Panics
+    /// If there is no rate, or unless `2 ≤ folds ≤ train.len()`.
+    #[track_caller]
+    pub fn tune<M: Layer>(
+        &self,
+        contender: &Contender,
+        rates: &[f64],
+        folds: usize,
+        seed: u64,
+        model: impl Fn() -> M,
+        train: &Dataset,
+        watch: &mut dyn FnMut(u64, f64) -> ControlFlow<()>,
+    ) -> Result<Tuning, Stopped> {
+        let splits = KFold::stratified(train.labels(), folds, seed);
+        let sets: Vec<_> = splits
+            .splits()
+            .map(|split| (train.subset(&split.train), train.subset(&split.validation)))
+            .collect();
+        let conditions = Self { points: 1, ..self.clone() };
+        let mut trials = Vec::with_capacity(rates.len());
+        let mut done = 0;
+        for &learning_rate in rates {
+            let contender = contender.at(learning_rate)?;
+            let mut trial = Trial { learning_rate, folds: Vec::with_capacity(folds) };
+            for (train, validation) in &sets {
+                let mut watch = |step: u64, steps: u64| watch(done, step as f64 / steps as f64);
+                let run = conditions.run(&contender, seed, &mut model(), train, validation, &mut watch)?;
+                trial.folds.push(Fold::of(&run));
+                done += 1;
+            }
+            trials.push(trial);
+        }
+        Ok(Tuning::choose(contender.spec().to_owned(), trials))
+    }
+}
+
+impl Fold {
+    fn of(run: &Run) -> Self {
+        match run.last() {
+            Some(point) => Self { accuracy: point.test_accuracy, loss: point.test_loss },
+            None => Self { accuracy: 0.0, loss: f64::INFINITY },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Fold, Trial, Tuning};
+
+    #[test]
+    fn accuracy_decides_then_loss_then_the_order() {
+        let diverged = (0.0, f64::INFINITY);
+        let cases = [
+            (&[(0.5, 1.0), (0.9, 3.0)][..], 1),
+            (&[(0.9, 2.0), (0.9, 1.0), (0.8, 0.1)], 1),
+            (&[(0.9, 1.0), (0.9, 1.0)], 0),
+            (&[diverged, (0.1, 1e30), diverged], 1),
+            (&[diverged, diverged], 0),
+        ];
+        for (trials, best) in cases {
+            let trial = |(rate, &(accuracy, loss))| Trial {
+                learning_rate: f64::from(rate),
+                folds: vec![Fold { accuracy, loss }],
+            };
+            let trials: Vec<_> = (0..).zip(trials).map(trial).collect();
+            let expected = trials[best].learning_rate;
+            let tuning = Tuning::choose("adam".to_owned(), trials);
+            assert_eq!(tuning.learning_rate, expected, "{tuning:?}");
+        }
+    }
+}

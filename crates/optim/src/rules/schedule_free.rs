@@ -120,11 +120,12 @@ impl<R: Rule> Rule for ScheduleFree<R> {
         let share = if *sum == 0.0 { 0.0 } else { weight / *sum };
         let own = self.base.buffers(elements.shape()).len();
         let (totals, minus_u) = elements.propose(own, 0, |elements| self.base.update(step, elements));
-        let [share, beta, rest] = [share, self.beta, 1.0 - self.beta].map(T::from_f64);
+        let [share, beta] = [share, self.beta].map(T::from_f64);
         let update = elements.replace(&minus_u, move |_, minus_u, [z, x]| {
             let z = z + minus_u;
             let x = x + share * (z - x);
-            (rest * z + beta * x, [z, x])
+            // As a difference: where x and z are equal, y is equal too, to the bit.
+            (z + beta * (x - z), [z, x])
         });
         Totals { update, ..totals }
     }

@@ -37,6 +37,9 @@ fn winner(standings: &[Standing]) -> String {
     let Some(next) = second.test_accuracy else { return format!("{alone}.") };
     let lead = best.mean - next.mean;
     let other = format!("{} ({})", second.optimizer, accuracy(second.test_accuracy));
+    if lead == 0.0 {
+        return format!("{alone}, and so did {other}: {name} only has the lower test loss.");
+    }
     let versus = format!("{alone}, {lead:.4} more than {other}");
     let std = best.std.into_iter().chain(next.std).reduce(f64::max);
     match std {
@@ -99,4 +102,48 @@ fn full_batch(report: &Report, standings: &[Standing]) -> Option<String> {
         names.join(", ")
     );
     Some(if more.is_empty() { text } else { format!("{text} To choose its steps, {}.", more.join(", and ")) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::winner;
+    use backflow_train::comparison::{Outcome, Point, Run, rank};
+
+    /// Runs of one optimizer that ended with these accuracies; a negative one stands for a run that diverged.
+    fn runs(optimizer: &str, accuracies: &[f64]) -> Vec<Run> {
+        let run = |&test_accuracy: &f64| Run {
+            optimizer: optimizer.to_owned(),
+            seed: 0,
+            learning_rate: 0.1,
+            batch_size: 32,
+            steps: 10,
+            evaluations: 10,
+            curve: vec![Point { step: 10, epoch: 1.0, train_loss: Some(0.1), test_loss: 0.1, test_accuracy }],
+            seconds_per_step: 1e-3,
+            outcome: if test_accuracy < 0.0 { Outcome::Diverged { step: 10 } } else { Outcome::Finished },
+        };
+        accuracies.iter().map(run).collect()
+    }
+
+    #[test]
+    fn a_lead_is_held_against_the_spread_over_seeds() {
+        let cases: [(&[f64], &[f64], &str); 7] = [
+            (&[0.9, 0.9], &[0.8, 0.8], "a reached a test accuracy of 0.9000 ± 0.0000, 0.1000 more than b"),
+            // Standard deviations of two values are their distance over √2: here 0.0141.
+            (&[0.94, 0.96], &[0.9, 0.9], "a clear lead, for the spread over seeds is 0.0141"),
+            (&[0.94, 0.96], &[0.93, 0.93], "a small one against the spread over seeds of 0.0141"),
+            (&[0.94, 0.96], &[0.94, 0.94], "no clear winner, for the spread over seeds is 0.0141"),
+            (&[0.9], &[0.8], "One seed shows no spread"),
+            (&[0.9], &[0.9], "and so did b (0.9000)"),
+            (&[-1.0], &[-1.0], "No optimizer finished every run"),
+        ];
+        for (a, b, part) in cases {
+            let text = winner(&rank(&[runs("a", a), runs("b", b)].concat(), 0.9));
+            assert!(text.contains(part), "{a:?}, {b:?}: {text}");
+        }
+        assert_eq!(winner(&rank(&runs("a", &[0.9]), 0.9)), "a reached a test accuracy of 0.9000.");
+        // Whoever diverged now and then is no winner, however well it did otherwise.
+        let text = winner(&rank(&[runs("a", &[0.99, -1.0]), runs("b", &[0.5, 0.5])].concat(), 0.9));
+        assert_eq!(text, "b reached a test accuracy of 0.5000 ± 0.0000.");
+    }
 }

@@ -147,7 +147,7 @@ impl<'a> Experiment<'a> {
             let message = format!("{folds} is no number of folds; expected 2 to {examples}, one per example");
             return Err(usage("--folds", message));
         }
-        let steps = options.epochs.checked_mul(examples.div_ceil(setup.batch_size) as u64);
+        let steps = options.epochs.checked_mul(examples.div_ceil(setup.batch_size()) as u64);
         let Some(steps) = steps else {
             return Err(usage("--epochs", format!("{}: more steps than can be counted", options.epochs)));
         };
@@ -155,7 +155,7 @@ impl<'a> Experiment<'a> {
             dtype: setup.dtype,
             schedule: options.schedule.clone(),
             clip_norm: setup.clip_norm,
-            ..Conditions::new(options.epochs, setup.batch_size)
+            ..Conditions::new(options.epochs, setup.batch_size())
         };
         for contender in &contenders {
             conditions.optimizer(contender, steps).map_err(|error| usage("--schedule", error))?;
@@ -179,7 +179,7 @@ impl<'a> Experiment<'a> {
             dtype: setup.dtype.to_string(),
             optimizers: specs(|_| true),
             epochs: options.epochs,
-            batch_size: setup.batch_size,
+            batch_size: setup.batch_size(),
             schedule: options.schedule.clone(),
             clip_norm: setup.clip_norm,
             seeds: options.seeds,

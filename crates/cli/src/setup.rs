@@ -15,6 +15,9 @@ const INIT_STREAM: u64 = 0;
 /// The hidden layers of the default network.
 const DEFAULT_HIDDEN: [usize; 2] = [256, 128];
 
+/// How many examples a step sees.
+const DEFAULT_BATCH: usize = 32;
+
 /// Weights, gradients and an optimizer's state of this size fill some 16 GB in f32; what is far beyond would only be killed.
 const MOST_WEIGHTS: usize = 1_000_000_000;
 
@@ -40,9 +43,9 @@ pub(crate) struct Setup {
     #[arg(long, value_parser = options::positive, allow_hyphen_values = true, value_name = "NORM")]
     pub(crate) clip_norm: Option<f64>,
 
-    /// Examples per step.
-    #[arg(long, default_value_t = 32, value_parser = options::at_least_one::<usize>, allow_hyphen_values = true, value_name = "N")]
-    pub(crate) batch_size: usize,
+    /// Examples per step [default: 32; `train` gives gd, bold-driver and lbfgs the whole training set, `compare` always does].
+    #[arg(long, value_parser = options::at_least_one::<usize>, allow_hyphen_values = true, value_name = "N")]
+    pub(crate) batch_size: Option<usize>,
 
     /// The type of the numbers.
     #[arg(long, default_value = "f32", value_parser = options::dtype, value_name = "f32|f64")]
@@ -70,6 +73,11 @@ impl Setup {
     pub(crate) fn digits(&self) -> Result<Mnist, Failure> {
         let embedded = self.data == Path::new("embedded");
         Ok(if embedded { Mnist::embedded() } else { Mnist::load(&self.data)? })
+    }
+
+    /// How many examples a step sees, for rules that do not want all of them.
+    pub(crate) fn batch_size(&self) -> usize {
+        self.batch_size.unwrap_or(DEFAULT_BATCH)
     }
 
     /// How weights begin, as asked or as suits the activation.

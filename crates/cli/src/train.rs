@@ -7,7 +7,7 @@ use crate::setup::{Setup, usage};
 use crate::terminal::{self, Progress, line};
 use backflow_data::Loader;
 use backflow_nn::Mlp;
-use backflow_optim::{Optimizer, schedule_for_run};
+use backflow_optim::{Optimizer, RuleInfo, schedule_for_run};
 use backflow_tensor::Module;
 use backflow_train::{EpochRecord, Listener, RunFolder, StepRecord, Summary, TrainError, Trainer};
 use clap::Args;
@@ -100,7 +100,12 @@ fn train(options: &TrainOptions) -> Result<(), Failure> {
     let digits = setup.digits()?;
     let sizes = setup.sizes(&digits)?;
 
-    let train = Loader::new(&digits.train, setup.batch_size).shuffle(options.seed).dtype(setup.dtype);
+    let wants_all = RuleInfo::find(&options.optimizer).is_some_and(|info| info.full_batch);
+    let whole = wants_all && setup.batch_size.is_none();
+    let batch_size = if whole { digits.train.len() } else { setup.batch_size() };
+    let train = Loader::new(&digits.train, batch_size).dtype(setup.dtype);
+    // One batch of everything has no order to shuffle.
+    let train = if whole { train } else { train.shuffle(options.seed) };
     let test = Loader::new(&digits.test, TEST_BATCH).dtype(setup.dtype);
     let Some(steps) = options.epochs.checked_mul(train.len() as u64) else {
         return Err(Failure::Usage(format!("--epochs {}: more steps than can be counted", options.epochs)));
@@ -122,7 +127,7 @@ fn train(options: &TrainOptions) -> Result<(), Failure> {
         learning_rate: optimizer.learning_rate(),
         schedule: &options.schedule,
         clip_norm: setup.clip_norm,
-        batch_size: setup.batch_size,
+        batch_size,
         epochs: options.epochs,
         seed: options.seed,
         dtype: setup.dtype.to_string(),
@@ -146,7 +151,8 @@ fn train(options: &TrainOptions) -> Result<(), Failure> {
     let seconds = start.elapsed().as_secs_f64();
     drop(progress);
 
-    folder.save_model(&model)?;
+    // The weights that were evaluated: averages, where the optimizer keeps them.
+    optimizer.evaluating(&mut model, |model| folder.save_model(model))?;
     let outcome = outcome(summary, &model, seconds, &out);
     folder.save_summary(&outcome)?;
     if options.json {

@@ -21,6 +21,7 @@ struct Entry {
     formula: &'static str,
     defaults: String,
     reference: &'static str,
+    full_batch: bool,
 }
 
 fn entries() -> Vec<Entry> {
@@ -30,6 +31,7 @@ fn entries() -> Vec<Entry> {
         formula: rule.formula,
         defaults: rule.defaults(),
         reference: rule.reference,
+        full_batch: rule.full_batch,
     });
     let schedules = SCHEDULES.iter().map(|schedule| Entry {
         kind: "schedule",
@@ -37,6 +39,7 @@ fn entries() -> Vec<Entry> {
         formula: schedule.formula,
         defaults: schedule.defaults(),
         reference: schedule.reference,
+        full_batch: false,
     });
     rules.chain(schedules).collect()
 }
@@ -62,11 +65,20 @@ fn plain(name: &str) -> String {
 }
 
 fn list(entries: &[Entry]) {
-    for (kind, title) in [
-        ("optimizer", "Optimizers: --optimizer NAME:KEY=VALUE,…"),
-        ("schedule", "Schedules, the learning rate after s steps: --schedule NAME:KEY=VALUE,…"),
+    for (kind, title, hint) in [
+        (
+            "optimizer",
+            "Optimizers: --optimizer NAME:KEY=VALUE,…",
+            "g: the gradient, w: the weights, t: steps, this one included",
+        ),
+        (
+            "schedule",
+            "Schedules: --schedule NAME:KEY=VALUE,…",
+            "s: steps made; … has to be given, only steps is the whole run where it is not",
+        ),
     ] {
         line(title);
+        line(hint);
         for entry in entries.iter().filter(|entry| entry.kind == kind) {
             line("");
             line(entry.name);
@@ -84,6 +96,9 @@ fn list(entries: &[Entry]) {
 fn in_full(entry: &Entry) {
     line(&format!("{}, {} {}", entry.name, if entry.kind == "optimizer" { "an" } else { "a" }, entry.kind));
     wrapped(entry.formula, "    ").iter().for_each(|text| line(text));
+    if entry.full_batch {
+        line("    on the whole training set at each step, which backflow compare sees to");
+    }
     line("");
     line("settings and their defaults");
     entry.defaults.split(", ").for_each(|setting| line(&format!("    {setting}")));

@@ -4,6 +4,7 @@
 //! that must see the whole parameter before they can write any of it have [`Elements::whole`]; those that scale their step by
 //! what it comes to have [`Elements::scaled`].
 
+use crate::prepare::{dot, sum_squares};
 use crate::rule::Name;
 use backflow_kernels::{map, reduce};
 use backflow_tensor::{FloatElement, Shape, Tensor, misuse};
@@ -142,9 +143,8 @@ impl<T: FloatElement> Elements<'_, T> {
         };
         let cosine = self.buffers.first().filter(|(_, buffer)| buffer.shape() == self.w.shape()).map(
             |(_, momentum)| {
-                let [g, m] = [self.g, momentum].map(|x| x.to_vec::<T>());
                 let sign = 1.0_f64.copysign(coefficient);
-                cosine(sign * reduce::dot(&g, &m), reduce::sum_squares(&g), reduce::sum_squares(&m))
+                cosine(sign * dot(self.g, momentum), sum_squares(self.g), sum_squares(momentum))
             },
         );
         let buffers = &mut [(Name::Borrowed("update"), u)];
@@ -205,11 +205,12 @@ impl<T: FloatElement> Elements<'_, T> {
 
     /// ‖w‖ and ‖c·g + λ·w‖: the weights and their gradient, clipped and decayed.
     pub(crate) fn norms(&self) -> (f64, f64) {
-        let Surroundings { coefficient, l2, .. } = self.surroundings;
-        let (w, g) = (self.w.to_vec::<T>(), self.g.to_vec::<T>());
-        let [coefficient, l2] = [coefficient, l2].map(T::from_f64);
-        let decayed: Vec<T> = w.iter().zip(&g).map(|(&w, &g)| coefficient * g + l2 * w).collect();
-        (reduce::sum_squares(&w).sqrt(), reduce::sum_squares(&decayed).sqrt())
+        let Surroundings { coefficient: c, l2, .. } = self.surroundings;
+        let (w, g) = (sum_squares(self.w), sum_squares(self.g));
+        let along = if l2 == 0.0 { 0.0 } else { dot(self.w, self.g) };
+        let square = c * c * g + 2.0 * c * l2 * along + l2 * l2 * w;
+        // Rounding may take the square of almost nothing below 0; a NaN stays.
+        (w.sqrt(), if square < 0.0 { 0.0 } else { square.sqrt() })
     }
 }
 

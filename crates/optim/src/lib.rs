@@ -22,6 +22,25 @@
 //! [`RULES`] and [`SCHEDULES`] list what there is, for programs that choose by name ([`Optimizer::from_spec`],
 //! [`schedule_from_spec`]) and for tests that hold every rule to the same laws.
 //!
+//! | PyTorch, Optax | here |
+//! |---|---|
+//! | `optimizer.zero_grad(); loss.backward(); optimizer.step()` | [`optimizer.step(&mut model, &loss.backward())`](Optimizer::step) |
+//! | `optimizer.step(closure)` | [`optimizer.step_with(&mut model, \|model\| loss)`](Optimizer::step_with) |
+//! | `SGD`, `ASGD`, `Rprop`, `Adagrad`, `Adadelta`, `RMSprop` | [`Sgd`], [`Asgd`], [`Rprop`], [`Adagrad`], [`Adadelta`], [`Rmsprop`] |
+//! | `Adam`, `AdamW`, `Adamax`, `NAdam`, `RAdam` | [`Adam`], [`AdamW`], [`Adamax`], [`Nadam`], [`Radam`] |
+//! | `Adafactor`, `Muon`, `LBFGS(line_search_fn="strong_wolfe")` | [`Adafactor`], [`Muon`], [`Lbfgs`] |
+//! | `optax.lion`, `lars`, `lamb`, `sign_sgd`, `signum`, `noisy_sgd` | [`Lion`], [`Lars`], [`Lamb`], [`SignSgd`], [`Signum`], [`NoisySgd`] |
+//! | `optax.contrib.schedule_free`, `sam` | [`ScheduleFree`], [`Sam`], around any rule |
+//! | neither | [`NormalizedGd`], [`BoldDriver`] |
+//! | parameter groups | [`group("*.bias", rule)`](Optimizer::group) |
+//! | `maximize=True` | [`maximize()`](Optimizer::maximize) |
+//! | `clip_grad_norm_`, `clip_grad_value_`, `optax.adaptive_grad_clip` | [`clip_norm`](Optimizer::clip_norm), [`clip_value`](Optimizer::clip_value), [`clip_adaptive`](Optimizer::clip_adaptive), and [`clip_norm_each`](Optimizer::clip_norm_each) by parameter |
+//! | `optax.add_noise`, `apply_if_finite` | [`noise`](Optimizer::noise), [`skip_nonfinite`](Optimizer::skip_nonfinite) |
+//! | `swa_utils.AveragedModel` | [`average`](Optimizer::average), and [`evaluating`](Optimizer::evaluating) to look through it |
+//! | `lr_scheduler.*` | [`schedule`](Optimizer::schedule) with one of [`SCHEDULES`], [`Lambda`], [`Sequence`], [`Warmup`] |
+//! | `ReduceLROnPlateau.step(loss)` | [`schedule(Plateau::new())`](Plateau) and [`observe(loss)`](Optimizer::observe) |
+//! | `state_dict()`, `load_state_dict()` | [`state`](Optimizer::state), [`load_state`](Optimizer::load_state) |
+//!
 //! This crate refuses to compute gradients, to know layers, and to skip a parameter silently: a trainable parameter without
 //! a gradient is an error.
 #![forbid(unsafe_code)]

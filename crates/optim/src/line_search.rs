@@ -8,7 +8,7 @@
 //! Nocedal and Wright, "Numerical optimization", 2006, algorithms 3.5 and 3.6, with cubic interpolation (3.59) and the
 //! safeguards of `torch.optim.LBFGS`: first the step grows until a bracket holds such a point, then the bracket shrinks.
 
-use crate::rules::dot;
+use crate::prepare::dot;
 use backflow_tensor::Tensor;
 
 const C1: f64 = 1e-4;

@@ -93,13 +93,22 @@ impl Optimizer {
     }
 }
 
-pub(crate) fn sum_squares(g: &Tensor) -> f64 {
-    fn sum<T: FloatElement>(g: &Tensor) -> f64 {
-        g.as_slice::<T>().map_or_else(|| reduce::sum_squares(&g.to_vec::<T>()), reduce::sum_squares)
+/// Σ x² in `f64`.
+pub(crate) fn sum_squares(x: &Tensor) -> f64 {
+    dot(x, x)
+}
+
+/// Σ x·y in `f64`.
+pub(crate) fn dot(x: &Tensor, y: &Tensor) -> f64 {
+    fn sum<T: FloatElement>(x: &Tensor, y: &Tensor) -> f64 {
+        match (x.as_slice::<T>(), y.as_slice::<T>()) {
+            (Some(x), Some(y)) => reduce::dot(x, y),
+            _ => reduce::dot(&x.to_vec::<T>(), &y.to_vec::<T>()),
+        }
     }
-    match g.dtype() {
-        DType::F64 => sum::<f64>(g),
-        _ => sum::<f32>(g),
+    match x.dtype() {
+        DType::F64 => sum::<f64>(x, y),
+        _ => sum::<f32>(x, y),
     }
 }
 

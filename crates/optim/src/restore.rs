@@ -24,8 +24,8 @@ pub enum StateError {
         /// The rule that is to continue, with its version.
         expected: String,
     },
-    /// The model has no such trainable parameter.
-    #[error("the state holds {path}, which is no trainable parameter of this model")]
+    /// The model has no such parameter.
+    #[error("the state holds {path}, which is no parameter of this model")]
     UnknownParameter {
         /// The parameter.
         path: String,
@@ -89,24 +89,28 @@ impl Optimizer {
     /// If the state is of another rule or version, if its parameters are not the trainable parameters of `model`, or if shapes,
     /// element types or buffers differ. The optimizer is then as it was.
     pub fn load_state<M: Module + ?Sized>(&mut self, model: &M, state: State) -> Result<(), StateError> {
-        let parameters = model.parameters();
+        // Frozen tensors too: what was learnt about them stays for the day they thaw.
+        let tensors = model.state();
         if let Some(path) =
-            state.parameters.keys().find(|path| !parameters.iter().any(|(own, _)| own == &***path))
+            state.parameters.keys().find(|path| !tensors.iter().any(|(own, _)| own == &***path))
         {
             return Err(StateError::UnknownParameter { path: path.to_string() });
         }
-        // A state without steps is one that has not met the model yet.
-        for (path, w) in parameters.iter().filter(|_| !state.parameters.is_empty()) {
-            let Some(found) = state.parameters.get(path.as_str()) else {
-                return Err(StateError::MissingParameter { path: path.clone() });
-            };
-            self.fits(path, w, found)?;
+        for (path, w) in &tensors {
+            match state.parameters.get(path.as_str()) {
+                Some(found) => self.fits(path, w, found)?,
+                // A state without parameters is one that has not met the model yet.
+                None if w.is_leaf() && !state.parameters.is_empty() => {
+                    return Err(StateError::MissingParameter { path: path.clone() });
+                }
+                None => {}
+            }
         }
         if let (Some(memory), Kind::Lbfgs(_)) = (&state.lbfgs, &self.method.0) {
             let elements = model.parameter_count();
             let all =
                 memory.pairs.iter().flat_map(|(s, y)| [s, y]).chain([&memory.direction, &memory.gradient]);
-            let dtype = parameters.first().map(|(_, w)| w.dtype());
+            let dtype = tensors.iter().find(|(_, w)| w.is_leaf()).map(|(_, w)| w.dtype());
             if let Some(other) = all.into_iter().find(|x| x.shape() != [elements] || Some(x.dtype()) != dtype)
             {
                 let expected =

@@ -32,7 +32,7 @@ impl Scale {
             Self::Accuracy => vec![0.0, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 0.97, 0.98, 0.99, 0.995, 0.998, 0.999],
             Self::Log => {
                 let decades = (high / low.max(1e-30)).log10();
-                let digits: &[f64] = if decades > 4.0 { &[1.0] } else { &[1.0, 2.0, 5.0] };
+                let digits: &[f64] = if decades > 2.5 { &[1.0] } else { &[1.0, 2.0, 5.0] };
                 let decade = |power: i32| digits.iter().map(move |digit| digit * 10_f64.powi(power));
                 (-30..=30).flat_map(decade).collect()
             }
@@ -75,7 +75,7 @@ pub(crate) struct Chart {
 
 const WIDTH: f64 = 480.0;
 const HEIGHT: f64 = 290.0;
-const LEFT: f64 = 46.0;
+const LEFT: f64 = 54.0;
 const RIGHT: f64 = 12.0;
 const TOP: f64 = 8.0;
 const BOTTOM: f64 = 40.0;

@@ -168,7 +168,7 @@ struct StandingJson {
     test_loss: Option<Spread>,
     train_loss: Option<Spread>,
     steps_to_target: Option<Spread>,
-    seconds_per_step: f64,
+    seconds_per_step: Option<Spread>,
 }
 
 impl StandingJson {

@@ -36,7 +36,9 @@ fn row(rank: usize, standing: &Standing) -> Vec<String> {
         steps_to_target,
         grouped(standing.steps as usize),
         grouped(standing.batch_size),
-        grouped((standing.seconds_per_step * 1e6).round() as usize),
+        standing
+            .seconds_per_step
+            .map_or("-".to_owned(), |seconds| grouped((seconds.mean * 1e6).round() as usize)),
         outcome(standing),
     ]
 }

@@ -8,10 +8,13 @@ use backflow_train::comparison::Standing;
 /// One sentence or two per matter.
 pub(crate) fn notes(report: &Report) -> Vec<String> {
     let standings = report.standings();
+    if standings.is_empty() {
+        return vec![format!("{}: none of {} runs is complete.", ending(report), report.planned)];
+    }
     let mut notes = vec![winner(&standings)];
     if !report.is_complete() {
         let (done, planned) = (report.runs.len(), report.planned);
-        let ending = if report.interrupted { "Interrupted" } else { "Still running" };
+        let ending = ending(report);
         notes.push(format!("{ending}: {done} of {planned} runs are complete, and only they count."));
     }
     notes.push(rates(report));
@@ -19,14 +22,14 @@ pub(crate) fn notes(report: &Report) -> Vec<String> {
     notes
 }
 
+fn ending(report: &Report) -> &'static str {
+    if report.interrupted { "Interrupted" } else { "Still running" }
+}
+
 fn winner(standings: &[Standing]) -> String {
     let stable: Vec<&Standing> = standings.iter().filter(|standing| standing.diverged == 0).collect();
     let (Some(first), second) = (stable.first(), stable.get(1)) else {
-        return if standings.is_empty() {
-            "No run is complete.".to_owned()
-        } else {
-            "No optimizer finished every run; try lower learning rates or --tune.".to_owned()
-        };
+        return "No optimizer finished every run; try lower learning rates or --tune.".to_owned();
     };
     let (name, figure) = (&first.optimizer, accuracy(first.test_accuracy));
     let alone = format!("{name} reached a test accuracy of {figure}");

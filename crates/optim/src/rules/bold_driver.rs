@@ -23,7 +23,7 @@ pub(super) const BOLD_DRIVER: RuleInfo = RuleInfo {
     name: "bold-driver",
     formula: "w −= rate·g;  rate ×= grow if the loss fell; ×= shrink, and the step undone, if it rose",
     reference: "Vogl et al. 1988, Battiti 1989",
-    full_batch: false,
+    full_batch: true,
     make: || BoldDriver::default().into(),
 };
 

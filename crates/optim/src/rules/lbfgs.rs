@@ -16,8 +16,8 @@
 use super::{RuleInfo, settings};
 use crate::line_search::{Point, largest, strong_wolfe};
 use crate::method::{Kind, Method};
-use backflow_kernels::reduce;
-use backflow_tensor::{DType, Tensor};
+use crate::prepare::dot;
+use backflow_tensor::Tensor;
 use std::collections::VecDeque;
 
 pub(super) const LBFGS: RuleInfo = RuleInfo {
@@ -181,18 +181,6 @@ impl LbfgsMemory {
             r = r + s * (share - back);
         }
         r
-    }
-}
-
-/// x·y of vectors made here, in `f64`.
-pub(crate) fn dot(x: &Tensor, y: &Tensor) -> f64 {
-    fn slices<'a, T: backflow_tensor::FloatElement>(x: &'a Tensor, y: &'a Tensor) -> f64 {
-        let slice = |x: &'a Tensor| x.as_slice::<T>().expect("flat vectors are contiguous");
-        reduce::dot(slice(x), slice(y))
-    }
-    match x.dtype() {
-        DType::F64 => slices::<f64>(x, y),
-        _ => slices::<f32>(x, y),
     }
 }
 

@@ -75,5 +75,3 @@ rules! {
     schedule_free::{ScheduleFree} SCHEDULE_FREE SCHEDULE_FREE_SGD;
     sam::{Sam} SAM;
 }
-
-pub(crate) use lbfgs::dot;

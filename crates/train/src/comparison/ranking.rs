@@ -57,7 +57,7 @@ pub struct Standing {
     /// Steps until the test accuracy was at least the target, over those of all runs that got there.
     pub steps_to_target: Option<Spread>,
     /// Time per step, of all runs.
-    pub seconds_per_step: f64,
+    pub seconds_per_step: Option<Spread>,
 }
 
 /// One standing per optimizer, the best first: by the share of runs that diverged, then by mean test accuracy at the end, then by mean
@@ -107,6 +107,6 @@ fn standing(runs: &[&Run], target: f64) -> Option<Standing> {
         steps_to_target: Spread::of(
             runs.iter().filter_map(|run| run.steps_to(target)).map(|steps| steps as f64),
         ),
-        seconds_per_step: runs.iter().map(|run| run.seconds_per_step).sum::<f64>() / runs.len() as f64,
+        seconds_per_step: Spread::of(runs.iter().map(|run| run.seconds_per_step)),
     })
 }

@@ -162,10 +162,10 @@ impl<T: FloatElement> Elements<'_, T> {
     ) -> Totals {
         let (totals, minus_u) = self.propose(B, 0, |elements| elements.each_with_momentum(rule));
         let factor = scale(totals.weight.sqrt(), totals.update.sqrt());
-        let scale = T::from_f64(factor);
+        let [scale, keep] = [factor, self.surroundings.keep].map(T::from_f64);
         let minus_u = contiguous::<T>(&minus_u);
         let [] = map::update(self.w.as_mut_slice(), minus_u, [], move |w, minus_u: T, []| {
-            (w + scale * minus_u, [], [] as [T; 0])
+            (keep * w + scale * minus_u, [], [] as [T; 0])
         });
         Totals { update: totals.update * factor * factor, ..totals }
     }

@@ -74,9 +74,14 @@ pub trait Rule: Settings {
         None
     }
 
-    /// What the rule has to know beside the gradient.
+    /// What has to be computed for a step.
     fn needs(&self) -> Needs {
         Needs::Gradient
+    }
+
+    /// Whether the rule looks at [`Step::gradient_norm`].
+    fn needs_norm(&self) -> bool {
+        false
     }
 
     /// The arrays to keep for a parameter of this shape, with the settings as they are.
@@ -86,8 +91,8 @@ pub trait Rule: Settings {
     }
 
     /// The numbers to keep for a parameter, with what they start from.
-    fn numbers(&self) -> &'static [(&'static str, f64)] {
-        &[]
+    fn numbers(&self) -> Vec<(&'static str, f64)> {
+        vec![]
     }
 
     /// The buffer with the weights to evaluate, if those that are trained are not the ones.
@@ -102,13 +107,11 @@ pub trait Rule: Settings {
         Self: Sized;
 }
 
-/// What a rule has to know beside the gradient.
+/// What has to be computed for a step of a rule.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Needs {
-    /// Nothing.
+    /// The gradient.
     Gradient,
-    /// The norm of all gradients together: [`Step::gradient_norm`].
-    Norm,
     /// The gradient at another place, a step of this length uphill (Foret et al. 2021).
     Uphill(f64),
     /// The loss after the step, which is undone if that is higher. The rule's first number is multiplied by one of these.

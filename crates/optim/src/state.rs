@@ -49,7 +49,7 @@ pub struct ParameterState {
 impl ParameterState {
     pub(crate) fn new(rule: &dyn AnyRule, parameter: &Tensor) -> Self {
         let (shape, dtype) = (parameter.shape(), parameter.dtype());
-        let numbers = rule.numbers().iter().map(|&(name, start)| (Name::Borrowed(name), start)).collect();
+        let numbers = rule.numbers().into_iter().map(|(name, start)| (Name::Borrowed(name), start)).collect();
         let fill = |buffer: &Buffer| match buffer.start {
             Start::Value(value) => Tensor::full(buffer.shape.unwrap_or(shape), value, dtype),
             Start::Weights => copy(parameter),

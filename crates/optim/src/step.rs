@@ -88,10 +88,13 @@ impl Optimizer {
         };
         let report = match needs {
             None => self.minimise(model, (value, gradients), &mut loss),
-            Some(Needs::Gradient | Needs::Norm) => self.update(model, &gradients, Some(value)),
+            Some(Needs::Gradient) => self.update(model, &gradients, Some(value)),
             Some(Needs::Uphill(distance)) => {
-                let there = self.uphill(model, &gradients, distance, &mut loss);
-                StepReport { evaluations: 2, ..self.update(model, &there, Some(value)) }
+                let report = match self.uphill(model, &gradients, distance, &mut loss) {
+                    Some(there) => self.update(model, &there, Some(value)),
+                    None => self.skip(Some(value), f64::NAN),
+                };
+                StepReport { evaluations: 2, ..report }
             }
             Some(Needs::Trial { shrink, grow }) => {
                 let before: Vec<Tensor> = model.parameters().iter().map(|(_, w)| w.detach()).collect();
@@ -116,8 +119,8 @@ impl Optimizer {
 
     /// Whether a rule asks for the norm of all gradients.
     fn needs_norm(&self) -> bool {
-        let groups = self.groups.iter().any(|group| group.rule.needs() == Needs::Norm);
-        groups || matches!(&self.method.0, Kind::PerParameter(rule) if rule.needs() == Needs::Norm)
+        let groups = self.groups.iter().any(|group| group.rule.needs_norm());
+        groups || matches!(&self.method.0, Kind::PerParameter(rule) if rule.needs_norm())
     }
 
     /// Ends a trial: keeps the step and changes the rate by what `Ok` holds, or undoes it and changes the rate by what `Err` holds.
@@ -170,7 +173,8 @@ impl Optimizer {
         }
     }
 
-    /// The gradients at `distance` uphill from here (Foret et al. 2021, equation 2); the weights are back afterwards, to the bit.
+    /// The gradients at `distance` uphill from here (Foret et al. 2021, equation 2), unless the loss there is no finite number;
+    /// the weights are back afterwards, to the bit.
     #[track_caller]
     fn uphill<M: Module + ?Sized>(
         &self,
@@ -178,7 +182,7 @@ impl Optimizer {
         gradients: &Gradients,
         distance: f64,
         loss: &mut impl FnMut(&M) -> Tensor,
-    ) -> Gradients {
+    ) -> Option<Gradients> {
         let found = survey(&self.state, model, gradients);
         let norm = found.iter().map(|g| sum_squares(g)).sum::<f64>().sqrt();
         let distance = if self.maximize { -distance } else { distance };
@@ -191,7 +195,8 @@ impl Optimizer {
             assign(w, &(&before + g.detach() * scale));
             saved.push(before);
         });
-        let there = loss(model).backward();
+        let there = loss(model);
+        let there = there.item().is_finite().then(|| there.backward());
         let mut saved = saved.into_iter();
         each_leaf(model, &mut |_, w| assign(w, &saved.next().expect("one for each parameter")));
         there

@@ -260,6 +260,33 @@ fn a_loss_that_is_no_number_is_skipped_unasked() {
     }
 }
 
+/// SAM looks 0.05 uphill, where this loss is no number; the bold driver steps there, and comes back.
+#[test]
+fn a_loss_that_is_no_number_elsewhere_is_not_gone_to() {
+    for (spec, skipped) in [("sam", true), ("bold-driver:lr=1", false)] {
+        let mut w = trainable(&[0.04], DType::F64);
+        let mut optimizer = Optimizer::from_spec(spec, None).unwrap();
+        let sign = if skipped { -1.0 } else { 1.0 };
+        let report = optimizer.step_with(&mut w, |w| sign * w.ln().sum(..));
+        assert_eq!((report.skipped, report.evaluations), (skipped, 2), "{spec}");
+        assert_eq!(w.to_f64_vec(), [0.04], "{spec}");
+    }
+}
+
+/// What L-BFGS learnt is about all trainable parameters together.
+#[test]
+fn lbfgs_and_a_parameter_that_is_frozen() {
+    let mut optimizer = optimizer("lbfgs", 1.0);
+    let mut model = vec![trainable(&[1.0], DType::F64), trainable(&[2.0, 4.0], DType::F64)];
+    let loss = |model: &Vec<Tensor>| (&model[0] * 2.0 - 1.0).square().sum(..) + (&model[1] - 3.0).square().sum(..) + model[0].sum(..) * model[1].sum(..);
+    let _ = optimizer.step_with(&mut model, loss);
+    model[0].freeze();
+    let before = model[0].item();
+    let report = optimizer.step_with(&mut model, loss);
+    assert!(!report.skipped);
+    assert_eq!(model[0].item(), before);
+}
+
 #[test]
 fn a_missing_gradient_is_an_error_that_changes_nothing() {
     for spec in subjects() {

@@ -53,9 +53,9 @@ impl Rule for Asgd {
         Some("ax")
     }
 
-    fn numbers(&self) -> &'static [(&'static str, f64)] {
+    fn numbers(&self) -> Vec<(&'static str, f64)> {
         // As PyTorch's: 0 until there was a step.
-        &[("eta", 0.0)]
+        vec![("eta", 0.0)]
     }
 
     fn update<T: FloatElement>(&self, step: Step, elements: Elements<'_, T>) -> Totals {

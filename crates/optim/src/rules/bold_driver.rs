@@ -46,8 +46,8 @@ impl Rule for BoldDriver {
         Needs::Trial { shrink: self.shrink, grow: self.grow }
     }
 
-    fn numbers(&self) -> &'static [(&'static str, f64)] {
-        &[("rate", 1.0)]
+    fn numbers(&self) -> Vec<(&'static str, f64)> {
+        vec![("rate", 1.0)]
     }
 
     fn update<T: FloatElement>(&self, step: Step, elements: Elements<'_, T>) -> Totals {

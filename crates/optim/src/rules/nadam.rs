@@ -58,8 +58,8 @@ impl Rule for Nadam {
         vec![Buffer::zeros("exp_avg"), Buffer::zeros("exp_avg_sq")]
     }
 
-    fn numbers(&self) -> &'static [(&'static str, f64)] {
-        &[("mu_product", 1.0)]
+    fn numbers(&self) -> Vec<(&'static str, f64)> {
+        vec![("mu_product", 1.0)]
     }
 
     fn update<T: FloatElement>(&self, step: Step, elements: Elements<'_, T>) -> Totals {

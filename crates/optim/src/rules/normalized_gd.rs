@@ -11,7 +11,7 @@
 
 use super::{RuleInfo, settings};
 use crate::elements::{Elements, Totals};
-use crate::rule::{Needs, Rule, Step};
+use crate::rule::{Rule, Step};
 use backflow_tensor::FloatElement;
 
 pub(super) const NORMALIZED_GD: RuleInfo = RuleInfo {
@@ -28,8 +28,8 @@ settings! {
 }
 
 impl Rule for NormalizedGd {
-    fn needs(&self) -> Needs {
-        Needs::Norm
+    fn needs_norm(&self) -> bool {
+        true
     }
 
     fn update<T: FloatElement>(&self, step: Step, elements: Elements<'_, T>) -> Totals {

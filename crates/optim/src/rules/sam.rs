@@ -72,7 +72,8 @@ impl<R: Rule> Settings for Sam<R> {
 
 impl<R: Rule> Rule for Sam<R> {
     fn conflict(&self) -> Option<&'static str> {
-        self.base.conflict()
+        let fits = self.base.needs() == Needs::Gradient;
+        self.base.conflict().or((!fits).then_some("the rule inside must need no more than a gradient"))
     }
 
     fn weight_decay(&self) -> WeightDecay {
@@ -91,7 +92,11 @@ impl<R: Rule> Rule for Sam<R> {
         self.base.buffers(shape)
     }
 
-    fn numbers(&self) -> &'static [(&'static str, f64)] {
+    fn needs_norm(&self) -> bool {
+        self.base.needs_norm()
+    }
+
+    fn numbers(&self) -> Vec<(&'static str, f64)> {
         self.base.numbers()
     }
 

@@ -64,9 +64,6 @@ impl<R: Rule> From<ScheduleFree<R>> for Method {
     }
 }
 
-/// The numbers that the wrapper keeps; the base rule's own come before them.
-const NUMBERS: &[(&str, f64)] = &[("weight_sum", 0.0), ("lr_max", 0.0)];
-
 impl<R: Rule> Settings for ScheduleFree<R> {
     fn name(&self) -> &'static str {
         "schedule-free"
@@ -85,7 +82,10 @@ impl<R: Rule> Settings for ScheduleFree<R> {
 
 impl<R: Rule> Rule for ScheduleFree<R> {
     fn conflict(&self) -> Option<&'static str> {
-        self.base.conflict()
+        let undoes = matches!(self.base.needs(), Needs::Trial { .. });
+        let own = self.base.conflict();
+        let own = own.or(undoes.then_some("the rule inside must not undo steps: they are in the average"));
+        own.or(self.base.average().map(|_| "the rule inside keeps an average of its own"))
     }
 
     fn weight_decay(&self) -> WeightDecay {
@@ -104,8 +104,13 @@ impl<R: Rule> Rule for ScheduleFree<R> {
         [self.base.buffers(shape), vec![Buffer::weights("z"), Buffer::weights("x")]].concat()
     }
 
-    fn numbers(&self) -> &'static [(&'static str, f64)] {
-        NUMBERS
+    fn needs_norm(&self) -> bool {
+        self.base.needs_norm()
+    }
+
+    /// The base rule's own come first.
+    fn numbers(&self) -> Vec<(&'static str, f64)> {
+        [self.base.numbers(), vec![("weight_sum", 0.0), ("lr_max", 0.0)]].concat()
     }
 
     fn average(&self) -> Option<&'static str> {
@@ -113,13 +118,14 @@ impl<R: Rule> Rule for ScheduleFree<R> {
     }
 
     fn update<T: FloatElement>(&self, step: Step, mut elements: Elements<'_, T>) -> Totals {
-        let [(_, sum), (_, largest)] = &mut *elements.numbers else { unreachable!("two are declared") };
+        let [inside @ .., (_, sum), (_, largest)] = &mut *elements.numbers else { unreachable!("two are declared") };
+        let numbers = inside.len();
         *largest = largest.max(step.lr);
         let weight = *largest * *largest;
         *sum += weight;
         let share = if *sum == 0.0 { 0.0 } else { weight / *sum };
         let own = self.base.buffers(elements.shape()).len();
-        let (totals, minus_u) = elements.propose(own, 0, |elements| self.base.update(step, elements));
+        let (totals, minus_u) = elements.propose(own, numbers, |elements| self.base.update(step, elements));
         let [share, beta] = [share, self.beta].map(T::from_f64);
         let update = elements.replace(&minus_u, move |_, minus_u, [z, x]| {
             let z = z + minus_u;

@@ -278,7 +278,11 @@ fn a_loss_that_is_no_number_elsewhere_is_not_gone_to() {
 fn lbfgs_and_a_parameter_that_is_frozen() {
     let mut optimizer = optimizer("lbfgs", 1.0);
     let mut model = vec![trainable(&[1.0], DType::F64), trainable(&[2.0, 4.0], DType::F64)];
-    let loss = |model: &Vec<Tensor>| (&model[0] * 2.0 - 1.0).square().sum(..) + (&model[1] - 3.0).square().sum(..) + model[0].sum(..) * model[1].sum(..);
+    let loss = |model: &Vec<Tensor>| {
+        (&model[0] * 2.0 - 1.0).square().sum(..)
+            + (&model[1] - 3.0).square().sum(..)
+            + model[0].sum(..) * model[1].sum(..)
+    };
     let _ = optimizer.step_with(&mut model, loss);
     model[0].freeze();
     let before = model[0].item();

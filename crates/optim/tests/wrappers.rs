@@ -1,8 +1,8 @@
 //! Rules around rules: with nothing of their own to add, they are the rule inside, whichever it is.
 
 use backflow_optim::{
-    Adadelta, Adafactor, Adagrad, Adam, AdamW, Adamax, Asgd, BoldDriver, Lamb, Lars, Lion, Method, Muon, Nadam, NormalizedGd,
-    Optimizer, Radam, Rmsprop, Rprop, Rule, Sam, ScheduleFree, Sgd, SignSgd, Signum,
+    Adadelta, Adafactor, Adagrad, Adam, AdamW, Adamax, Asgd, BoldDriver, Lamb, Lars, Lion, Method, Muon,
+    Nadam, NormalizedGd, Optimizer, Radam, Rmsprop, Rprop, Rule, Sam, ScheduleFree, Sgd, SignSgd, Signum,
 };
 use backflow_tensor::{DType, Tensor};
 

@@ -50,9 +50,11 @@ impl Optimizer {
         let learning_rate = self.learning_rate();
         let Kind::Lbfgs(lbfgs) = &self.method.0 else { unreachable!("called for L-BFGS only") };
         let lbfgs = lbfgs.clone();
-        let mut memory = self.state.lbfgs.take();
         let sign = if self.maximize { -1.0 } else { 1.0 };
         let g = flat(prepared.gradients.iter().map(|ready| (&ready.g, sign * ready.coefficient)));
+        // Where a parameter was frozen or thawed, what was learnt is about another vector: it is learnt anew.
+        let memory = self.state.lbfgs.take();
+        let mut memory = memory.filter(|memory| memory.gradient.elements() == g.elements());
         let x = flat(before.iter().map(|w| (w, 1.0)));
         let outcome = lbfgs.minimise(&mut memory, learning_rate, x, (sign * value, g), &mut |x| {
             scatter(model, x);

@@ -26,13 +26,16 @@ fn end(spec: &str, start: &Tensor, loss: fn(&Tensor) -> Tensor, steps: u64) -> f
     let mut w = start.clone().requires_grad();
     let mut optimizer = Optimizer::from_spec(spec, None).unwrap().schedule(Cosine::new(steps));
     for _ in 0..steps {
-        let _ = optimizer.step_with(&mut w, |w| loss(w));
+        let _ = optimizer.step_with(&mut w, loss);
     }
     optimizer.evaluating(&mut w, |w| loss(w).item())
 }
 
-/// (rule, (learning rate, loss) on the parabola, the same in Rosenbrock's valley)
-const REACHED: [(&str, (f64, f64), (f64, f64)); 29] = [
+/// A learning rate, and the loss that is reached with it.
+type Reached = (f64, f64);
+
+/// The rule, what it reaches on the parabola, and in Rosenbrock's valley.
+const REACHED: [(&str, Reached, Reached); 29] = [
     ("gd", (1.0, 1e-9), (0.0032, 0.006)),
     ("sgd", (1.0, 1e-9), (0.0032, 0.006)),
     ("momentum", (0.56, 1e-9), (0.0032, 1e-9)),
@@ -64,7 +67,7 @@ const REACHED: [(&str, (f64, f64), (f64, f64)); 29] = [
     ("sam", (0.32, 1e-9), (6e-4, 0.3)),
 ];
 
-/// SAM stays where the loss around it is lowest, a little away from the bottom of a valley this narrow; in RAdam's first
+/// SAM stays where the loss around it is lowest, a little away from the bottom of a valley this narrow; in `RAdam`'s first
 /// five steps, on a slope of 200, nothing divides by its size, so that its learning rate must be small.
 #[test]
 fn every_rule_reaches_its_loss() {

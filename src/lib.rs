@@ -37,7 +37,7 @@
 //! |---|---|
 //! | [`tensor`] | tensors, the graph, gradients of any order, gradient checks |
 //! | [`nn`] | layers, initialisers, losses |
-//! | [`optim`] | optimizers, schedules, clipping |
+//! | [`optim`] | optimizers by the dozen, schedules, clipping, averages; a table from PyTorch |
 //! | [`data`] | file formats, data sets, loaders |
 //! | [`train`] | the trainer, metrics, weights on disk |
 #![forbid(unsafe_code)]
@@ -57,7 +57,10 @@ pub mod prelude {
     pub use backflow_data::{Batch, Dataset, Loader, Mnist};
     pub use backflow_nn::loss::{binary_cross_entropy_with_logits, mse_loss};
     pub use backflow_nn::{Activation, Init, Layer, Linear, Mlp, Module, Sequential};
-    pub use backflow_optim::{Adagrad, Adam, AdamW, Cosine, Optimizer, Rmsprop, Schedule, Sgd, StepDecay};
+    pub use backflow_optim::{
+        Adagrad, Adam, AdamW, Averaging, Cosine, Lbfgs, Lion, Muon, Optimizer, Rmsprop, Sam, Schedule,
+        ScheduleFree, Sgd, StepDecay,
+    };
     pub use backflow_tensor::{DType, Gradients, Rng, Tensor, grad, hvp, keep, no_grad};
     pub use backflow_train::{Trainer, count_correct, evaluate};
 }

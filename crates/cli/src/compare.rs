@@ -50,7 +50,8 @@ pub(crate) struct CompareOptions {
     #[arg(long, default_value_t = 3, value_parser = options::at_least_one::<u64>, allow_hyphen_values = true, value_name = "N")]
     seeds: u64,
 
-    /// How learning rates change: `constant`, `step:every=1000,gamma=0.5`, `cosine` (to 0 over the run), …
+    /// How learning rates change: `constant`, `step:every=1000,gamma=0.5`, `cosine` (to 0 over the run),
+    /// `constant:for=500/cosine` (one after another), …
     // The rules are compared, not what a schedule makes of them; some of them need none.
     #[arg(long, default_value = "constant", value_name = "NAME[:KEY=VALUE,…]")]
     schedule: String,

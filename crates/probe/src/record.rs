@@ -1,0 +1,162 @@
+//! What is measured in one step: plain figures that can be printed, written as a line of JSON, and read back.
+
+use serde::{Deserialize, Serialize};
+
+/// One step of a training, or one look at a network.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct FlowStep {
+    /// Counted from 1; 0 for a look without an update.
+    pub step: u64,
+    /// The loss before the update.
+    #[serde(with = "figure")]
+    pub loss: f64,
+    /// The norm of all gradients together; NaN for a look without an update.
+    #[serde(with = "figure")]
+    pub gradient_norm: f64,
+    /// The learning rate of the update; NaN without one.
+    #[serde(with = "figure")]
+    pub learning_rate: f64,
+    /// The layers and named results, in order of computation.
+    pub layers: Vec<LayerFlow>,
+    /// The trainable parameters, in the order of the model.
+    pub parameters: Vec<ParameterFlow>,
+}
+
+/// What went through one place of the network.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct LayerFlow {
+    /// The layer's path, or the name that the program gave the result.
+    pub path: String,
+    /// `linear`, the name of the activation function, or `named`.
+    pub kind: String,
+    /// The output: z of a linear layer, a of an activation function.
+    pub output: Stats,
+    /// The gradient of the loss with respect to the output (∂L/∂z, ∂L/∂a). `None` if the loss does not depend on it.
+    pub delta: Option<Stats>,
+    /// The share of outputs within 5 % of the range of a bounded activation function's ends. `None` for unbounded ones.
+    pub saturated_share: Option<f64>,
+    /// How many of the layer's units were 0 on the whole batch. `None` unless the function has a flat side at 0.
+    pub dead_units: Option<u64>,
+    /// How many units there are.
+    pub units: u64,
+    /// Histograms of the exponents, if they were asked for.
+    pub output_exponents: Option<Exponents>,
+    /// The same of the deltas.
+    pub delta_exponents: Option<Exponents>,
+}
+
+/// Moments of some numbers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Stats {
+    /// Their mean.
+    #[serde(with = "figure")]
+    pub mean: f64,
+    /// Their standard deviation (divided by n).
+    #[serde(with = "figure")]
+    pub std: f64,
+    /// The root of their mean square.
+    #[serde(with = "figure")]
+    pub rms: f64,
+    /// The largest magnitude.
+    #[serde(with = "figure")]
+    pub max: f64,
+    /// The share of exact zeros.
+    #[serde(with = "figure")]
+    pub zero_share: f64,
+}
+
+/// What happened to one parameter.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ParameterFlow {
+    /// Its path.
+    pub path: String,
+    /// RMS of its gradient.
+    #[serde(with = "figure")]
+    pub gradient_rms: f64,
+    /// RMS of the parameter before the update.
+    #[serde(with = "figure")]
+    pub weight_rms: f64,
+    /// RMS of what was subtracted; NaN without an update.
+    #[serde(with = "figure")]
+    pub update_rms: f64,
+    /// `update_rms / weight_rms`.
+    #[serde(with = "figure")]
+    pub update_ratio: f64,
+    /// `update_rms / gradient_rms`: the learning rate that plain gradient descent would have needed for this step.
+    #[serde(with = "figure")]
+    pub effective_learning_rate: f64,
+    /// The cosine of gradient and momentum, for rules that have one.
+    pub momentum_cosine: Option<f64>,
+    /// The cosine of this gradient and the one before, if that was kept.
+    pub gradient_cosine: Option<f64>,
+    /// A histogram of the gradient's exponents, if it was asked for.
+    pub gradient_exponents: Option<Exponents>,
+}
+
+/// A histogram over the exponents of floating-point numbers: it has no range to choose, covers all there is, and counts what
+/// vanished and what overflowed beside the rest.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Exponents {
+    /// Exact zeros.
+    pub zeros: u64,
+    /// Numbers too small for full precision: below 2⁻¹²⁶ in magnitude (as `f32`).
+    pub subnormal: u64,
+    /// `counts[i]` numbers have a magnitude in [2^(first + i), 2^(first + i + 1)).
+    pub first: i32,
+    /// See `first`.
+    pub counts: Vec<u64>,
+    /// Infinities.
+    pub infinite: u64,
+    /// NaNs.
+    pub nan: u64,
+}
+
+/// Numbers as JSON has them, and the three that it lacks as text: `"NaN"`, `"inf"`, `"-inf"`.
+mod figure {
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Figure {
+        Number(f64),
+        Text(String),
+    }
+
+    // The signature is serde's.
+    #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
+    pub(super) fn serialize<S: Serializer>(x: &f64, serializer: S) -> Result<S::Ok, S::Error> {
+        if x.is_finite() { serializer.serialize_f64(*x) } else { serializer.collect_str(x) }
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+        match Figure::deserialize(deserializer)? {
+            Figure::Number(x) => Ok(x),
+            Figure::Text(text) if ["NaN", "inf", "-inf"].contains(&&*text) => {
+                text.parse().map_err(D::Error::custom)
+            }
+            Figure::Text(text) => Err(D::Error::custom(format!("{text:?} is no number"))),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{FlowStep, LayerFlow, Stats};
+
+    #[test]
+    fn figures_come_back_as_they_were() {
+        for x in [0.0, -1.5, 1e-300, f64::INFINITY, f64::NEG_INFINITY, f64::NAN] {
+            let stats = Stats { mean: x, std: 0.1, rms: 1e-45, max: 3.0, zero_share: 0.0 };
+            let step = FlowStep {
+                loss: x,
+                layers: vec![LayerFlow { output: stats, ..LayerFlow::default() }],
+                ..FlowStep::default()
+            };
+            let text = serde_json::to_string(&step).unwrap();
+            let back: FlowStep = serde_json::from_str(&text).unwrap();
+            assert_eq!(back.loss.to_bits(), x.to_bits(), "{text}");
+            assert_eq!(back.layers[0].output.rms, 1e-45);
+        }
+        assert!(serde_json::from_str::<Stats>(r#"{"mean":"no"}"#).is_err());
+    }
+}

@@ -43,7 +43,7 @@ pub(crate) struct Setup {
     #[arg(long, value_parser = options::positive, allow_hyphen_values = true, value_name = "NORM")]
     pub(crate) clip_norm: Option<f64>,
 
-    /// Examples per step [default: 32; `train` gives gd, bold-driver and lbfgs the whole training set, `compare` always does].
+    /// Examples per step [default: 32; `train` gives gd, rprop, bold-driver and lbfgs the whole training set, `compare` always does].
     #[arg(long, value_parser = options::at_least_one::<usize>, allow_hyphen_values = true, value_name = "N")]
     pub(crate) batch_size: Option<usize>,
 

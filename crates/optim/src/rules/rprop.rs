@@ -22,7 +22,7 @@ pub(super) const RPROP: RuleInfo = RuleInfo {
     name: "rprop",
     formula: "step ×= 1.2 where g keeps its sign, ×= 0.5 where it turns;  w −= sign(g)·step",
     reference: "Riedmiller and Braun 1993; torch.optim.Rprop",
-    full_batch: false,
+    full_batch: true,
     make: || Rprop::default().into(),
 };
 

@@ -5,6 +5,11 @@
 //! respect to each layer's output, and the activations beside it.
 #![forbid(unsafe_code)]
 
+mod prediction;
+mod quadrature;
 mod record;
+mod theory;
 
+pub use prediction::{Prediction, predict};
 pub use record::{Exponents, FlowStep, LayerFlow, ParameterFlow, Stats};
+pub use theory::MeanField;

@@ -1,0 +1,152 @@
+//! The theory beside one network: layers of given sizes and a rule for their weights.
+
+use crate::theory::{log10, mean_square, mean_square_slope};
+use backflow_nn::{Activation, Init};
+use backflow_tensor::misuse;
+
+/// What theory predicts for one multilayer perceptron. See [`predict`].
+#[derive(Clone, Debug, PartialEq)]
+pub struct Prediction {
+    /// RMS of z of each linear layer, the first layer first.
+    pub preactivation_rms: Vec<f64>,
+    /// RMS of what each activation function makes of it: one fewer than layers.
+    pub activation_rms: Vec<f64>,
+    /// log₁₀ of RMS δ of each layer over that of the last: the last is 0.
+    pub delta_decades: Vec<f64>,
+    /// The steps between them: `slope[l]` is what is added on the way back from layer l + 1 to layer l. Negative where
+    /// gradients vanish; −∞ where nothing comes through.
+    pub delta_slope_decades: Vec<f64>,
+}
+
+/// What theory predicts for [`Mlp::new`](backflow_nn::Mlp::new) with these sizes, activation function and rule for the weights,
+/// on inputs whose mean square is `input_mean_square`.
+///
+/// Layers may differ in size: the delta of layer l comes back from the n outputs of layer l + 1,
+///
+/// ```text
+/// E δ(l)² = n(l+1) Var(w(l+1)) E φ′(√q(l) ζ)² E δ(l+1)²
+/// ```
+///
+/// `None` for rules whose weights have a mean other than 0: signals then add up, and the theory does not apply.
+///
+/// ```
+/// use backflow_nn::{Activation, Init};
+/// // The deep sigmoid stack: the first of 20 layers gets 10⁻¹² of the last one's delta.
+/// let sizes = [256; 21];
+/// let flow = backflow_probe::predict(Activation::Sigmoid, Init::XavierNormal, &sizes, 1.0).unwrap();
+/// assert!((flow.delta_decades[0] + 12.0).abs() < 0.1);
+/// ```
+///
+/// # Panics
+/// If there are fewer than two sizes, if the mean square is negative or not finite, or as [`Init::variance`].
+#[must_use]
+#[track_caller]
+pub fn predict(
+    activation: Activation,
+    init: Init,
+    sizes: &[usize],
+    input_mean_square: f64,
+) -> Option<Prediction> {
+    if sizes.len() < 2 || !(input_mean_square >= 0.0 && input_mean_square.is_finite()) {
+        let rows = [("sizes", format!("{sizes:?}")), ("mean square", input_mean_square.to_string())];
+        misuse("predict", "needs at least two sizes and a finite mean square ≥ 0", &rows, "");
+    }
+    let mean = match init {
+        Init::Constant(c) => c,
+        Init::Uniform { low, high } => f64::midpoint(low, high),
+        Init::Normal { mean, .. } => mean,
+        _ => 0.0,
+    };
+    if mean != 0.0 {
+        return None;
+    }
+    let mut flow = Prediction {
+        preactivation_rms: Vec::new(),
+        activation_rms: Vec::new(),
+        delta_decades: vec![0.0],
+        delta_slope_decades: Vec::new(),
+    };
+    let mut signal = input_mean_square;
+    let mut slope = None;
+    for pair in sizes.windows(2) {
+        let (inputs, outputs) = (pair[0], pair[1]);
+        let variance = init.variance([outputs, inputs], activation.gain());
+        if let Some(slope) = slope {
+            flow.delta_slope_decades.push(0.5 * log10(outputs as f64 * variance * slope));
+        }
+        // To PyTorch the bias is one more column of weights; all other rules start it at 0.
+        let bias_variance = if init == Init::TorchLinear { variance } else { 0.0 };
+        let q = inputs as f64 * variance * signal + bias_variance;
+        flow.preactivation_rms.push(q.sqrt());
+        signal = mean_square(activation, q);
+        flow.activation_rms.push(signal.sqrt());
+        slope = Some(mean_square_slope(activation, q));
+    }
+    // No activation follows the last layer.
+    flow.activation_rms.pop();
+    for step in flow.delta_slope_decades.iter().rev() {
+        flow.delta_decades.push(flow.delta_decades[flow.delta_decades.len() - 1] + step);
+    }
+    flow.delta_decades.reverse();
+    Some(flow)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::predict;
+    use backflow_kernels::Float;
+    use backflow_nn::{Activation, Init};
+
+    /// The textbook cases, per layer in the middle of a deep network: (φ, weights, factor of rms a, factor of rms δ).
+    #[test]
+    fn textbook_cases() {
+        let half = 0.5_f64.sqrt();
+        let table = [
+            (Activation::Sigmoid, Init::XavierNormal, None, 0.2361),
+            (Activation::Sigmoid, Init::TorchLinear, None, 0.1414),
+            (Activation::Relu, Init::HeNormal, Some(1.0), 1.0),
+            (Activation::Relu, Init::LecunNormal, Some(half), half),
+            (Activation::Relu, Init::Orthogonal, Some(1.0), 1.0),
+            (Activation::Selu, Init::LecunNormal, Some(1.0), 1.03_f64),
+        ];
+        for (activation, init, forward, back) in table {
+            let flow = predict(activation, init, &[256; 21], 1.0).unwrap();
+            assert_eq!((flow.activation_rms.len(), flow.preactivation_rms.len()), (19, 20));
+            assert_eq!((flow.delta_decades.len(), flow.delta_slope_decades.len()), (20, 19));
+            let growth = flow.activation_rms[12] / flow.activation_rms[11];
+            assert!((growth - forward.unwrap_or(1.0)).abs() < 1e-6, "{activation} {init}: a × {growth}");
+            let shrinking = Float::powf(10.0, flow.delta_slope_decades[10]);
+            let tolerance = if activation == Activation::Selu { 0.02 } else { 5e-5 };
+            assert!((shrinking - back).abs() < tolerance, "{activation} {init}: δ × {shrinking}");
+        }
+    }
+
+    /// Two layers by hand: [8 → 4 → 2], relu, weights of variance v = ½, inputs of mean square 3.
+    #[test]
+    fn layers_of_different_sizes() {
+        let init = Init::Normal { mean: 0.0, std: 0.5_f64.sqrt() };
+        let flow = predict(Activation::Relu, init, &[8, 4, 2], 3.0).unwrap();
+        // q₁ = 8 · ½ · 3 = 12; E a² = 6; q₂ = 4 · ½ · 6 = 12; δ₁² = 2 · ½ · ½ δ₂².
+        let expected = [12.0_f64.sqrt(), 12.0_f64.sqrt()];
+        for (rms, expected) in flow.preactivation_rms.iter().zip(expected) {
+            assert!((rms - expected).abs() < 1e-13);
+        }
+        assert!((flow.activation_rms[0] - 6.0_f64.sqrt()).abs() < 1e-13);
+        assert!((flow.delta_decades[0] - 0.5 * 0.5_f64.log10()).abs() < 1e-14);
+        assert_eq!(flow.delta_decades[1], 0.0);
+    }
+
+    #[test]
+    fn what_lets_nothing_through_and_what_has_no_theory() {
+        let flow = predict(Activation::Tanh, Init::Zeros, &[4, 4, 4], 1.0).unwrap();
+        assert_eq!(flow.delta_decades, [f64::NEG_INFINITY, 0.0]);
+        assert_eq!(predict(Activation::Tanh, Init::Constant(0.1), &[4, 4], 1.0), None);
+        assert_eq!(predict(Activation::Tanh, Init::Normal { mean: 0.1, std: 1.0 }, &[4, 4], 1.0), None);
+    }
+
+    #[test]
+    #[should_panic(expected = "needs at least two sizes")]
+    fn one_size_is_no_network() {
+        let _ = predict(Activation::Tanh, Init::HeNormal, &[4], 1.0);
+    }
+}

@@ -158,27 +158,54 @@ fn statistics_agree_with_plain_loops() {
         for i in (0..n).step_by(17) {
             x[i] = 0.0;
         }
-        let m = everywhere(&format!("moments {n}"), || reduce::moments(&x));
+        let m = everywhere(&format!("moments {n}"), || reduce::moments(&x, Some((-0.5, 0.25))));
         let exact = |f: fn(f64) -> f64| x.iter().map(|&x| f(x.into())).sum::<f64>();
         // Products of two f32 are exact in f64; n additions round.
         let bound = n as f64 * f64::EPSILON * exact(f64::abs);
-        assert!(
-            (m.sum - exact(|x| x)).abs() <= bound && (m.sum_squares - exact(|x| x * x)).abs() <= bound,
-            "{n}"
-        );
+        // 16 numbers, each rounded (squares) and added in f32, by at most 2⁻²⁴ of themselves each time.
+        let single = |exact: f64| 17.0 / f64::from(1 << 24) * exact;
+        assert!((m.sum - exact(|x| x)).abs() <= single(exact(f64::abs)), "{n}");
+        assert!((m.sum_squares - exact(|x| x * x)).abs() <= single(exact(|x| x * x)), "{n}");
+        assert_eq!(m.outside, x.iter().filter(|&&x| !(-0.5..=0.25).contains(&x)).count() as u64);
         assert_eq!(m.max_abs, x.iter().map(|x| f64::from(x.abs())).fold(0.0, f64::max));
         assert_eq!(m.zeros, x.iter().filter(|&&x| x == 0.0).count() as u64);
         assert_eq!(m.non_finite, 0);
         let square = everywhere(&format!("sum_squares {n}"), || reduce::sum_squares(&x));
-        assert!((square - m.sum_squares).abs() <= bound);
+        assert!((square - exact(|x| x * x)).abs() <= bound);
         let reversed: Vec<f32> = x.iter().rev().copied().collect();
         let exact: f64 = x.iter().zip(&reversed).map(|(&x, &y)| f64::from(x) * f64::from(y)).sum();
         assert!((reduce::dot(&x, &reversed) - exact).abs() <= bound);
     }
     let odd = [f32::NAN, f32::INFINITY, -0.0, f32::NEG_INFINITY, 3.0];
-    let Moments { max_abs, zeros, non_finite, .. } = reduce::moments(&odd);
+    let Moments { max_abs, zeros, non_finite, .. } = reduce::moments(&odd, None);
     assert!(max_abs.is_nan());
     assert_eq!((zeros, non_finite), (1, 3));
+}
+
+/// What vanishes and explodes is measured: its squares leave the range of `f32`, on both sides.
+#[test]
+fn moments_reach_over_the_whole_range() {
+    for scale in [1e-44_f32, 1e-30, 1e-20, 1e-16, 1.0, 1e16, 1e20, 1e36] {
+        let x: Vec<f32> = (0..1000).map(|i| if i % 2 == 0 { scale } else { 0.0 }).collect();
+        let m = everywhere(&format!("{scale}"), || reduce::moments(&x, None));
+        let expected = 500.0 * f64::from(scale) * f64::from(scale);
+        assert!((m.sum_squares / expected - 1.0).abs() < 1e-5, "{scale}: {} of {expected}", m.sum_squares);
+        assert_eq!((m.zeros, m.max_abs), (500, f64::from(scale)));
+    }
+}
+
+#[test]
+fn exponents_and_silent_columns_are_counted() {
+    let x = [0.0_f32, -0.0, 1.0, -1.99, 2.0, 1e-40, f32::INFINITY, f32::NAN, 0.3];
+    let counts = reduce::exponents(&x);
+    assert_eq!(counts.iter().sum::<u64>(), 9);
+    // 1e-40 is between 2⁻¹³³ and 2⁻¹³².
+    assert_eq!([0, 1023, 1024, 1023 - 133, 2047, 1021].map(|e: usize| counts[e]), [2, 2, 1, 1, 2, 1]);
+
+    let rows = [0.0, 1.0, f64::NAN, 0.0, 0.0, 0.0, 0.0, -0.0];
+    assert_eq!(reduce::silent_columns(&rows, 4), 2);
+    assert_eq!(reduce::silent_columns(&rows, 1), 0);
+    assert_eq!(reduce::silent_columns::<f32>(&[], 4), 0);
 }
 
 #[test]

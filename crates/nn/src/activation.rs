@@ -190,7 +190,7 @@ impl ActivationLayer {
     #[track_caller]
     pub fn forward(&self, x: &Tensor) -> Tensor {
         let y = self.activation.apply(x);
-        self.layer.announce(&y);
+        self.layer.announce(self.activation.name(), &y);
         y
     }
 }

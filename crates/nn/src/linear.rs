@@ -113,7 +113,7 @@ impl Linear {
             Some(bias) => x.linear(&self.weight, bias),
             None => x.matmul(&self.weight.t()),
         };
-        self.layer.announce(&y);
+        self.layer.announce("linear", &y);
         y
     }
 }

@@ -175,13 +175,13 @@ struct Log {
 
 impl Observer for Log {
     fn output(&mut self, site: &Site, y: &Tensor) {
-        if let Site::Layer(layer) = site {
+        if let Site::Layer(layer, _) = site {
             self.outputs.push((*layer, y.clone()));
         }
     }
 
     fn gradient(&mut self, site: &Site, dy: &Tensor) {
-        if let Site::Layer(layer) = site {
+        if let Site::Layer(layer, _) = site {
             self.gradients.push((*layer, dy.clone()));
         }
     }

@@ -5,11 +5,20 @@
 //! respect to each layer's output, and the activations beside it.
 #![forbid(unsafe_code)]
 
+mod flow;
 mod prediction;
 mod quadrature;
 mod record;
+mod recorder;
+mod rows;
 mod theory;
+mod verdict;
+mod watch;
 
+pub use flow::GradFlow;
 pub use prediction::{Prediction, predict};
 pub use record::{Exponents, FlowStep, LayerFlow, ParameterFlow, Stats};
+pub use recorder::{Recorder, When};
+pub use rows::FlowRow;
 pub use theory::MeanField;
+pub use verdict::{Verdict, slope};

@@ -46,7 +46,13 @@ fn measure(model: &Mlp, batch: usize, input: f64, rng: &mut Rng) -> Measured {
     let seed = Tensor::randn([batch, outputs], dtype, rng);
     let (seen, _) = observe(Rms::default(), || model.forward(&x).differentiate().seed(&seed).run());
     let of = |layers: &[(String, LayerId)], found: &BTreeMap<Site, f64>| -> Vec<f64> {
-        layers.iter().map(|&(_, layer)| found[&Site::Layer(layer)]).collect()
+        let figure = |layer: LayerId| {
+            found
+                .iter()
+                .find(|(site, _)| matches!(site, Site::Layer(id, _) if *id == layer))
+                .map(|(_, &figure)| figure)
+        };
+        layers.iter().map(|&(_, layer)| figure(layer).expect("every layer was seen")).collect()
     };
     Measured {
         activations: of(&model.activations.layers(), &seen.output),

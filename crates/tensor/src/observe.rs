@@ -14,8 +14,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// Where an announced output came from.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Site {
-    /// A layer of a model; [`Visitor::layer`](crate::Visitor::layer) tells its path.
-    Layer(LayerId),
+    /// A layer of a model, and what it computes (`linear`, `sigmoid`, …); [`Visitor::layer`](crate::Visitor::layer) tells its
+    /// path.
+    Layer(LayerId, &'static str),
     /// A result named in the program with [`Tensor::named`].
     Named(String),
 }
@@ -34,10 +35,10 @@ impl LayerId {
         Self(NEXT.fetch_add(1, Ordering::Relaxed))
     }
 
-    /// Tells the observer, if there is one, that the layer computed `y`.
-    pub fn announce(self, y: &Tensor) {
+    /// Tells the observer, if there is one, that the layer computed `y`; `kind` says by what, as in `linear` or `sigmoid`.
+    pub fn announce(self, kind: &'static str, y: &Tensor) {
         if OBSERVED.get() {
-            announce(Site::Layer(self), y);
+            announce(Site::Layer(self, kind), y);
         }
     }
 }

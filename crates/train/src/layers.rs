@@ -143,7 +143,7 @@ fn join(path: &str, name: &str) -> String {
 
 impl Observer for LayerWatch {
     fn output(&mut self, site: &Site, y: &Tensor) {
-        let Site::Layer(id) = site else { return };
+        let Site::Layer(id, _) = site else { return };
         let Some(layer) = self.layers.get(id) else { return };
         if layer.has_weight {
             let row = *self.row_of.entry(*id).or_insert_with(|| {
@@ -159,7 +159,7 @@ impl Observer for LayerWatch {
     }
 
     fn gradient(&mut self, site: &Site, dy: &Tensor) {
-        let Site::Layer(id) = site else { return };
+        let Site::Layer(id, _) = site else { return };
         if let Some(&row) = self.row_of.get(id) {
             // In f64, where the squares of small gradients do not underflow.
             let dy = dy.to_dtype(DType::F64);

@@ -6,13 +6,15 @@
 
 mod columns;
 pub(crate) mod fold;
+mod moments;
 mod statistics;
 
 use crate::Float;
 use crate::map::Element;
 use crate::parallel::{self, GRAIN};
 use fold::Fold;
-pub use statistics::{Moments, dot, moments, sum_squares};
+pub use moments::{Moments, exponents, moments, silent_columns};
+pub use statistics::{dot, sum_squares};
 
 #[track_caller]
 fn check(name: &str, x: usize, outer: usize, len: usize, inner: usize, out: usize) {

@@ -1,0 +1,212 @@
+//! What reports say about an array: moments in one pass, a histogram of exponents, and units that are silent.
+//!
+//! Gradients that vanish or explode are what the figures are about, so none of them may under- or overflow on the way. Squares
+//! of `f32` do, outside 1e-19 to 1e19. They are summed in `f32` all the same, which is several times as fast, and once more in
+//! `f64` if the sum is not to be trusted.
+
+use super::fold::{self, Fold};
+use crate::Float;
+use crate::isa::{Work, dispatch};
+use crate::parallel::{self, GRAIN};
+
+/// What reports say about an array, in `f64`.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Moments {
+    /// Σ xᵢ.
+    pub sum: f64,
+    /// Σ xᵢ².
+    pub sum_squares: f64,
+    /// max |xᵢ|; NaN if any element is.
+    pub max_abs: f64,
+    /// How many elements are 0.
+    pub zeros: u64,
+    /// How many elements are outside the bounds that were given.
+    pub outside: u64,
+    /// How many elements are NaN or infinite.
+    pub non_finite: u64,
+}
+
+impl Moments {
+    fn join(self, other: Self) -> Self {
+        Self {
+            sum: self.sum + other.sum,
+            sum_squares: self.sum_squares + other.sum_squares,
+            max_abs: Float::maximum(self.max_abs, other.max_abs),
+            zeros: self.zeros + other.zeros,
+            outside: self.outside + other.outside,
+            non_finite: self.non_finite + other.non_finite,
+        }
+    }
+}
+
+/// Statistics of all elements; `bounds` are those that [`Moments::outside`] counts by.
+///
+/// ```
+/// let m = backflow_kernels::reduce::moments(&[0.0_f32, -3.0, 4.0], Some((-1.0, 5.0)));
+/// assert_eq!((m.sum, m.sum_squares, m.max_abs, m.zeros, m.outside, m.non_finite), (1.0, 25.0, 4.0, 1, 1, 0));
+/// ```
+#[must_use]
+pub fn moments<T: Float>(x: &[T], bounds: Option<(f64, f64)>) -> Moments {
+    let (low, high) =
+        bounds.map_or((T::NEG_INFINITY, T::INFINITY), |(a, b)| (T::from_f64(a), T::from_f64(b)));
+    parallel::fork(
+        x,
+        GRAIN,
+        |x| {
+            let quick = dispatch(Quick { x, low, high });
+            // A sum of nothing but zeros is exact.
+            let mean = quick.sum_squares / x.len() as f64;
+            let trusted = SAFE_MEAN_SQUARE.contains(&mean) || quick.zeros == x.len() as u64;
+            if trusted { quick } else { dispatch(Careful { x, low, high }) }
+        },
+        Moments::join,
+    )
+}
+
+/// Where a mean of `f32` squares is to be trusted: what is lost of smaller ones does not count beside it, and no partial sum came
+/// near the largest `f32`.
+const SAFE_MEAN_SQUARE: std::ops::Range<f64> = 1e-30..1e30;
+
+const LANES: usize = 32;
+/// Rows of lanes that are summed at their own precision before they join the `f64` totals.
+const ROWS: usize = 16;
+
+struct Quick<'a, T> {
+    x: &'a [T],
+    low: T,
+    high: T,
+}
+
+impl<T: Float> Work for Quick<'_, T> {
+    type Output = Moments;
+    #[inline(always)]
+    fn run(self) -> Moments {
+        let Self { x, low, high } = self;
+        let mut total = Moments::default();
+        let mut largest = [T::ZERO; LANES];
+        for block in x.chunks(ROWS * LANES) {
+            let (rows, rest) = block.as_chunks::<LANES>();
+            let mut sums = [[T::ZERO; LANES]; 4];
+            let one = |yes: bool| if yes { T::ONE } else { T::ZERO };
+            let mut look = |row: &[T; LANES]| {
+                for l in 0..LANES {
+                    let x = row[l];
+                    sums[0][l] += x;
+                    sums[1][l] += x * x;
+                    sums[2][l] += one(x == T::ZERO);
+                    sums[3][l] += one(x < low) + one(x > high);
+                    // Drops NaN, which the sum of squares does not.
+                    largest[l] = if x.abs() > largest[l] { x.abs() } else { largest[l] };
+                }
+            };
+            rows.iter().for_each(&mut look);
+            let padding = if rest.is_empty() { 0 } else { LANES - rest.len() };
+            if padding > 0 {
+                // A number that counts nowhere but among the zeros, where it is taken off again.
+                let mut row = [T::ZERO; LANES];
+                row[..rest.len()].copy_from_slice(rest);
+                look(&row);
+            }
+            let [sum, squares, zeros, outside] =
+                sums.map(|lanes| lanes.iter().map(|x| x.to_f64()).sum::<f64>());
+            total.sum += sum;
+            total.sum_squares += squares;
+            total.zeros += zeros as u64 - padding as u64;
+            let zero_outside = u64::from(T::ZERO < low || T::ZERO > high);
+            total.outside += outside as u64 - zero_outside * padding as u64;
+        }
+        total.max_abs = largest.iter().fold(T::ZERO, |a, &b| if b > a { b } else { a }).to_f64();
+        total
+    }
+}
+
+struct Careful<'a, T> {
+    x: &'a [T],
+    low: T,
+    high: T,
+}
+
+impl<T: Float> Work for Careful<'_, T> {
+    type Output = Moments;
+    #[inline(always)]
+    fn run(self) -> Moments {
+        let Self { x, low, high } = self;
+        let mut total = Moments::default();
+        // One block of the fold at a time: the second look at it finds it in the first-level cache.
+        for x in x.chunks(fold::BLOCK) {
+            let add = Fold { identity: 0.0, join: |a: f64, b: f64| a + b };
+            let max = Fold { identity: T::ZERO, join: T::maximum };
+            let count = Fold { identity: 0, join: |a: u32, b: u32| a + b };
+            total = total.join(Moments {
+                sum: add.block(x, x, |x, _| x.to_f64()),
+                sum_squares: add.block(x, x, |x, _| x.to_f64() * x.to_f64()),
+                max_abs: max.block(x, x, |x, _| x.abs()).to_f64(),
+                zeros: count.block(x, x, |x, _| u32::from(x == T::ZERO)).into(),
+                outside: count.block(x, x, move |x, _| u32::from(x < low || x > high)).into(),
+                non_finite: count.block(x, x, |x, _| u32::from(!x.is_finite())).into(),
+            });
+        }
+        total
+    }
+}
+
+/// How many numbers have each exponent: entry `e` counts magnitudes in [2^(e − 1023), 2^(e − 1022)), entry 0 zeros and what is
+/// subnormal even as `f64`, entry 2047 infinities and NaNs.
+///
+/// ```
+/// let counts = backflow_kernels::reduce::exponents(&[1.0_f32, -1.5, 0.25, 0.0]);
+/// assert_eq!((counts[1023], counts[1021], counts[0]), (2, 1, 1));
+/// ```
+#[must_use]
+pub fn exponents<T: Float>(x: &[T]) -> Vec<u64> {
+    let mut total = vec![0; 2048];
+    for x in x.chunks(u32::MAX as usize) {
+        // Neighbours often share an exponent: two tables, so that one count does not wait for the one before.
+        let mut tables = [[0_u32; 2048]; 2];
+        let exponent = |x: T| ((x.to_f64().to_bits() >> 52) & 0x7ff) as usize;
+        let (pairs, rest) = x.as_chunks::<2>();
+        for &[a, b] in pairs {
+            tables[0][exponent(a)] += 1;
+            tables[1][exponent(b)] += 1;
+        }
+        rest.iter().for_each(|&x| tables[0][exponent(x)] += 1);
+        for (total, (a, b)) in total.iter_mut().zip(tables[0].iter().zip(&tables[1])) {
+            *total += u64::from(*a) + u64::from(*b);
+        }
+    }
+    total
+}
+
+/// How many columns of a matrix with `columns` columns hold nothing but zeros.
+///
+/// # Panics
+/// If the elements do not fill rows.
+#[must_use]
+#[track_caller]
+pub fn silent_columns<T: Float>(x: &[T], columns: usize) -> u64 {
+    if columns == 0 || x.is_empty() {
+        return 0;
+    }
+    assert!(x.len().is_multiple_of(columns), "silent_columns: {} elements in rows of {columns}", x.len());
+    let mut heard = vec![T::ZERO; columns];
+    for row in x.chunks_exact(columns) {
+        dispatch(Listen { row, heard: &mut heard });
+    }
+    // Written so that NaN is not silent.
+    heard.iter().filter(|&&x| x == T::ZERO).count() as u64
+}
+
+struct Listen<'a, T> {
+    row: &'a [T],
+    heard: &'a mut [T],
+}
+
+impl<T: Float> Work for Listen<'_, T> {
+    type Output = ();
+    #[inline(always)]
+    fn run(self) {
+        for (heard, &x) in self.heard.iter_mut().zip(self.row) {
+            *heard = if x == T::ZERO { *heard } else { T::ONE };
+        }
+    }
+}

@@ -1,0 +1,198 @@
+//! [`GradFlow`]: one look at a network, or the mean of several, as a table.
+
+use crate::prediction::Prediction;
+use crate::record::FlowStep;
+use crate::recorder::glance;
+use crate::rows::FlowRow;
+use crate::verdict::{Verdict, slope};
+use backflow_kernels::Float;
+use backflow_tensor::{Module, Tensor};
+use std::fmt;
+
+/// What flows through a network, forward and back.
+///
+/// ```
+/// use backflow_nn::{Activation, Init, Mlp};
+/// use backflow_probe::{GradFlow, Verdict};
+/// use backflow_tensor::{DType, Rng, Tensor};
+///
+/// let mut rng = Rng::seed_from_u64(0);
+/// let sizes = [[64; 21].as_slice(), &[10]].concat();
+/// let model = Mlp::new(&sizes, Activation::Sigmoid, Init::XavierNormal, DType::F32, &mut rng);
+/// let (x, y) = (Tensor::randn([32, 64], DType::F32, &mut rng), Tensor::from_vec(vec![1_i64; 32], [32]));
+/// let flow = GradFlow::record(&model, || model.forward(&x).cross_entropy(&y));
+/// assert!(matches!(flow.verdicts()[0], Verdict::Vanishing { slope, .. } if slope < -0.5));
+/// println!("{flow}");
+/// ```
+#[derive(Clone, Debug)]
+pub struct GradFlow {
+    record: FlowStep,
+    rows: Vec<FlowRow>,
+    theory: Option<Prediction>,
+    eps: Option<f64>,
+}
+
+impl GradFlow {
+    /// Computes `loss`, goes back through it, and measures on the way; no weight changes.
+    ///
+    /// # Panics
+    /// If the loss is not of one element, or does not depend on a parameter or tracked tensor at all.
+    #[must_use]
+    #[track_caller]
+    pub fn record(model: &(impl Module + ?Sized), loss: impl FnOnce() -> Tensor) -> Self {
+        let (record, _) = glance(model, true, loss);
+        let rows = FlowRow::of(&record);
+        Self { record, rows, theory: None, eps: None }
+    }
+
+    /// Of steps that were recorded: the table shows the means, in order of computation.
+    #[must_use]
+    pub fn of(records: &[FlowStep]) -> Self {
+        let record = records.last().cloned().unwrap_or_default();
+        Self { record, rows: FlowRow::mean(records), theory: None, eps: None }
+    }
+
+    /// Puts what theory predicts beside the measurement.
+    #[must_use]
+    pub fn with_theory(self, theory: Prediction) -> Self {
+        Self { theory: Some(theory), ..self }
+    }
+
+    /// The optimizer's ε, below which adaptive rules are linear.
+    #[must_use]
+    pub fn with_eps(self, eps: f64) -> Self {
+        Self { eps: Some(eps), ..self }
+    }
+
+    /// What was recorded: of several steps, the last.
+    #[must_use]
+    pub fn step(&self) -> &FlowStep {
+        &self.record
+    }
+
+    /// One row per layer.
+    #[must_use]
+    pub fn rows(&self) -> &[FlowRow] {
+        &self.rows
+    }
+
+    /// What the figures mean, worst first.
+    #[must_use]
+    pub fn verdicts(&self) -> Vec<Verdict> {
+        Verdict::of(&self.rows, self.eps)
+    }
+
+    /// The slope of log₁₀ rms δ per layer on the way back, and R².
+    #[must_use]
+    pub fn slope(&self) -> Option<(f64, f64)> {
+        slope(&self.rows)
+    }
+}
+
+impl GradFlow {
+    /// RMS δ of each row as theory has it, from the last hidden layer that was measured back; `None` where it has nothing to say.
+    #[must_use]
+    pub fn predicted_deltas(&self) -> Vec<Option<f64>> {
+        let linear: Vec<usize> =
+            (0..self.rows.len()).filter(|&row| self.rows[row].weight_rms.is_some()).collect();
+        let mut predicted = vec![None; self.rows.len()];
+        let Some(theory) = self.theory.as_ref().filter(|theory| theory.delta_decades.len() == linear.len())
+        else {
+            return predicted;
+        };
+        // The output layer's delta is the loss's doing; the layer before it is where the network begins to act.
+        let Some(last) = linear.len().checked_sub(2) else { return predicted };
+        if let Some(anchor) = self.rows[linear[last]].delta_rms {
+            for (layer, &row) in linear.iter().enumerate().take(last + 1) {
+                let decades = theory.delta_decades[layer] - theory.delta_decades[last];
+                predicted[row] = Some(anchor * Float::powf(10.0, decades));
+            }
+        }
+        predicted
+    }
+
+    /// The slope of theory over the hidden layers, in decades per layer on the way back.
+    #[must_use]
+    pub fn predicted_slope(&self) -> Option<f64> {
+        let slopes = &self.theory.as_ref()?.delta_slope_decades;
+        let hidden = &slopes[..slopes.len().checked_sub(1)?];
+        (!hidden.is_empty()).then(|| hidden.iter().sum::<f64>() / hidden.len() as f64)
+    }
+}
+
+/// How many characters a bar has.
+const BAR: usize = 16;
+
+impl fmt::Display for GradFlow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let width = self.rows.iter().map(|row| row.path.len()).max().unwrap_or(0).max(5);
+        let updated = self.rows.iter().any(|row| row.update_ratio.is_some());
+        let logs: Vec<Option<f64>> = self.rows.iter().map(|row| row.delta_rms.and_then(log10)).collect();
+        let least = logs.iter().flatten().copied().fold(f64::INFINITY, f64::min);
+        let most = logs.iter().flatten().copied().fold(f64::NEG_INFINITY, f64::max);
+        write!(
+            f,
+            "{:width$}  {:>9}  {:>9}  {:>9}  {:>9}  {:BAR$}",
+            "layer", "a mean", "a std", "flat", "delta rms", "log scale"
+        )?;
+        let predicted = self.predicted_deltas();
+        let theory = predicted.iter().any(Option::is_some);
+        write!(f, "{}", if theory { format!("  {:>9}", "theory") } else { String::new() })?;
+        write!(f, "  {:>9}", "dL/dW rms")?;
+        writeln!(f, "{}", if updated { format!("  {:>9}", "|dW|/|W|") } else { String::new() })?;
+        for ((row, log), predicted) in self.rows.iter().zip(&logs).zip(predicted) {
+            let bar = log.map_or(0, |log| {
+                let share = if most > least { (log - least) / (most - least) } else { 1.0 };
+                1 + (share * (BAR - 1) as f64).round() as usize
+            });
+            let flat = row.saturated_share.or(row.dead_share).map(|share| format!("{:.0} %", share * 100.0));
+            write!(
+                f,
+                "{:width$}  {:>9}  {:>9}  {:>9}  {:>9}  {:BAR$}",
+                row.path,
+                short(Some(row.activation_mean)),
+                short(Some(row.activation_std)),
+                flat.unwrap_or_else(|| "-".to_owned()),
+                short(row.delta_rms),
+                "#".repeat(bar)
+            )?;
+            write!(f, "{}", if theory { format!("  {:>9}", short(predicted)) } else { String::new() })?;
+            write!(f, "  {:>9}", short(row.weight_gradient_rms))?;
+            writeln!(
+                f,
+                "{}",
+                if updated { format!("  {:>9}", short(row.update_ratio)) } else { String::new() }
+            )?;
+        }
+        writeln!(
+            f,
+            "a: the layer's activations; flat: saturated activations, or units that are 0 on the whole batch;"
+        )?;
+        writeln!(f, "delta: dL/dz, z the layer's output before its activation function.")?;
+        if let (Some((measured, _)), Some(predicted)) = (self.slope(), self.predicted_slope()) {
+            writeln!(
+                f,
+                "delta per layer on the way back: {measured:+.3} decades measured, {predicted:+.3} in theory."
+            )?;
+        }
+        for verdict in self.verdicts() {
+            writeln!(f, "{verdict}")?;
+            if verdict != Verdict::Healthy {
+                writeln!(f, "    what helps: {}", verdict.remedy())?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn log10(x: f64) -> Option<f64> {
+    (x > 0.0 && x.is_finite()).then(|| Float::ln(x) / std::f64::consts::LN_10)
+}
+
+fn short(x: Option<f64>) -> String {
+    match x {
+        None => "-".to_owned(),
+        Some(x) if x == 0.0 || (1e-3..1e4).contains(&x.abs()) => format!("{x:.4}"),
+        Some(x) => format!("{x:.2e}"),
+    }
+}

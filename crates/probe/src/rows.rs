@@ -1,0 +1,117 @@
+//! [`FlowRow`]: one line of the flow table: a layer with the activation function that follows it.
+
+use crate::record::{FlowStep, LayerFlow};
+
+/// A layer, its activations, its deltas, and what happened to its weight.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FlowRow {
+    /// The layer's path, or the name that the program gave the result.
+    pub path: String,
+    /// The activation function that follows the layer, if one does.
+    pub activation: Option<String>,
+    /// RMS of the activations: of the function's output, or the layer's own if none follows.
+    pub activation_rms: f64,
+    /// Mean of the same.
+    pub activation_mean: f64,
+    /// Standard deviation of the same.
+    pub activation_std: f64,
+    /// The share of activations near an end of their range, if it has two.
+    pub saturated_share: Option<f64>,
+    /// The share of units that were 0 on the whole batch, if the function can be.
+    pub dead_share: Option<f64>,
+    /// RMS of δ = ∂L/∂z, z the layer's output before the activation function. `None` if the loss does not depend on it.
+    pub delta_rms: Option<f64>,
+    /// The share of deltas that are exactly 0.
+    pub delta_zero_share: Option<f64>,
+    /// RMS of the gradient of the layer's weight, if it has one.
+    pub weight_gradient_rms: Option<f64>,
+    /// RMS of the weight.
+    pub weight_rms: Option<f64>,
+    /// RMS of the weight's update relative to the weight's; `None` without an update.
+    pub update_ratio: Option<f64>,
+    /// RMS of the weight's update over that of its gradient; `None` without an update.
+    pub effective_learning_rate: Option<f64>,
+}
+
+impl FlowRow {
+    /// The rows of a record, in order of computation.
+    #[must_use]
+    pub fn of(record: &FlowStep) -> Vec<Self> {
+        let mut rows: Vec<Self> = Vec::new();
+        for layer in &record.layers {
+            let follows = !["linear", "named"].contains(&&*layer.kind);
+            match rows.last_mut().filter(|row| follows && row.activation.is_none()) {
+                Some(row) => {
+                    row.activation = Some(layer.kind.clone());
+                    row.take_activation(layer);
+                }
+                None => rows.push(Self::new(layer, record)),
+            }
+        }
+        rows
+    }
+
+    fn new(layer: &LayerFlow, record: &FlowStep) -> Self {
+        let weight = join(&layer.path, "weight");
+        let parameter = record.parameters.iter().find(|parameter| parameter.path == weight);
+        let updated = parameter.filter(|parameter| !parameter.update_rms.is_nan());
+        let mut row = Self {
+            path: layer.path.clone(),
+            activation: None,
+            activation_rms: 0.0,
+            activation_mean: 0.0,
+            activation_std: 0.0,
+            saturated_share: None,
+            dead_share: None,
+            delta_rms: layer.delta.map(|delta| delta.rms),
+            delta_zero_share: layer.delta.map(|delta| delta.zero_share),
+            weight_gradient_rms: parameter.map(|parameter| parameter.gradient_rms),
+            weight_rms: parameter.map(|parameter| parameter.weight_rms),
+            update_ratio: updated.map(|parameter| parameter.update_ratio),
+            effective_learning_rate: updated.map(|parameter| parameter.effective_learning_rate),
+        };
+        row.take_activation(layer);
+        row
+    }
+
+    fn take_activation(&mut self, layer: &LayerFlow) {
+        self.activation_rms = layer.output.rms;
+        self.activation_mean = layer.output.mean;
+        self.activation_std = layer.output.std;
+        self.saturated_share = layer.saturated_share;
+        self.dead_share = layer.dead_units.map(|dead| dead as f64 / layer.units.max(1) as f64);
+    }
+
+    /// The mean of the same rows over several records.
+    #[must_use]
+    pub fn mean(records: &[FlowStep]) -> Vec<Self> {
+        let all: Vec<Vec<Self>> = records.iter().map(Self::of).collect();
+        let Some(first) = all.first() else { return Vec::new() };
+        let same = all.iter().filter(|rows| rows.len() == first.len());
+        let same: Vec<&Vec<Self>> = same.collect();
+        let over = |index: usize, figure: &dyn Fn(&Self) -> Option<f64>| {
+            let figures: Vec<f64> = same.iter().filter_map(|rows| figure(&rows[index])).collect();
+            (!figures.is_empty()).then(|| figures.iter().sum::<f64>() / figures.len() as f64)
+        };
+        let mean = |(index, row): (usize, &Self)| Self {
+            path: row.path.clone(),
+            activation: row.activation.clone(),
+            activation_rms: over(index, &|row| Some(row.activation_rms)).unwrap_or(f64::NAN),
+            activation_mean: over(index, &|row| Some(row.activation_mean)).unwrap_or(f64::NAN),
+            activation_std: over(index, &|row| Some(row.activation_std)).unwrap_or(f64::NAN),
+            saturated_share: over(index, &|row| row.saturated_share),
+            dead_share: over(index, &|row| row.dead_share),
+            delta_rms: over(index, &|row| row.delta_rms),
+            delta_zero_share: over(index, &|row| row.delta_zero_share),
+            weight_gradient_rms: over(index, &|row| row.weight_gradient_rms),
+            weight_rms: over(index, &|row| row.weight_rms),
+            update_ratio: over(index, &|row| row.update_ratio),
+            effective_learning_rate: over(index, &|row| row.effective_learning_rate),
+        };
+        first.iter().enumerate().map(mean).collect()
+    }
+}
+
+fn join(path: &str, name: &str) -> String {
+    if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") }
+}

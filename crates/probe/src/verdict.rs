@@ -1,0 +1,232 @@
+//! [`Verdict`]: what the figures mean, with the evidence, and what the literature does about it.
+
+use crate::rows::FlowRow;
+use backflow_kernels::Float;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// What is wrong with a flow of gradients, or that nothing is.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "verdict", rename_all = "kebab-case")]
+pub enum Verdict {
+    /// Deltas shrink from layer to layer on the way back.
+    Vanishing {
+        /// The change of log₁₀ rms δ per layer on the way back.
+        slope: f64,
+        /// The share of their variance that a straight line explains.
+        fit: f64,
+    },
+    /// Deltas grow from layer to layer on the way back.
+    Exploding {
+        /// As above.
+        slope: f64,
+        /// As above.
+        fit: f64,
+    },
+    /// Most activations of a layer are at the ends of their range, where the function is flat.
+    Saturated {
+        /// The layer.
+        layer: String,
+        /// The share of its activations.
+        share: f64,
+    },
+    /// Most units of a layer were 0 on the whole batch, so that no gradient passes them.
+    Dead {
+        /// The layer.
+        layer: String,
+        /// The share of its units.
+        share: f64,
+    },
+    /// Deltas are too small for their element type: they vanished numerically, not only mathematically.
+    Underflow {
+        /// The last layer, counted from the input, that is concerned.
+        layer: String,
+    },
+    /// The optimizer's ε is larger than a layer's gradients, so that the layer hardly moves although the rule is adaptive.
+    EpsFloored {
+        /// The last layer, counted from the input, that is concerned.
+        layer: String,
+        /// RMS of its gradient.
+        gradient_rms: f64,
+        /// The optimizer's ε.
+        eps: f64,
+    },
+    /// A figure is NaN or infinite.
+    NotFinite {
+        /// The first layer, in order of computation, that is concerned.
+        layer: String,
+    },
+    /// None of these.
+    Healthy,
+}
+
+/// A slope below which gradients vanish, in decades per layer, and above whose negative they explode.
+const SLOPE: f64 = 0.05;
+/// How much of the variance a line must explain to be called one.
+const FIT: f64 = 0.9;
+/// Over the whole depth, this many decades at least: three layers on a slope lose little.
+const DECADES: f64 = 0.5;
+/// The share of a layer's units or activations from which the layer is called dead or saturated.
+const MOST: f64 = 0.5;
+/// Below this an `f32` is subnormal: it has lost digits.
+const SMALLEST_F32: f64 = f32::MIN_POSITIVE as f64;
+
+/// The slope of log₁₀ rms δ per layer on the way back, over the layers that an activation function follows, and R², the share of
+/// the variance that it explains. `None` for fewer than two such layers, or if a delta is 0 or not finite.
+#[must_use]
+pub fn slope(rows: &[FlowRow]) -> Option<(f64, f64)> {
+    let hidden = rows.iter().filter(|row| row.activation.is_some());
+    let deltas: Vec<f64> = hidden.map(|row| row.delta_rms.unwrap_or(0.0)).collect();
+    if deltas.len() < 2 || deltas.iter().any(|&delta| delta <= 0.0 || !delta.is_finite()) {
+        return None;
+    }
+    let y: Vec<f64> = deltas.iter().map(|&delta| Float::ln(delta) / std::f64::consts::LN_10).collect();
+    let n = y.len() as f64;
+    let (mean_x, mean_y) = ((n - 1.0) / 2.0, y.iter().sum::<f64>() / n);
+    let (mut xx, mut xy, mut yy) = (0.0, 0.0, 0.0);
+    for (i, y) in y.iter().enumerate() {
+        let (x, y) = (i as f64 - mean_x, y - mean_y);
+        (xx, xy, yy) = (xx + x * x, xy + x * y, yy + y * y);
+    }
+    let fit = if yy == 0.0 { 1.0 } else { xy * xy / (xx * yy) };
+    // Layers are counted from the input; the way back goes the other way.
+    Some((-xy / xx, fit))
+}
+
+impl Verdict {
+    /// What the rows say, worst first; `[Healthy]` if nothing is wrong. `eps` is the optimizer's, if it has one.
+    #[must_use]
+    pub fn of(rows: &[FlowRow], eps: Option<f64>) -> Vec<Self> {
+        let mut verdicts = Vec::new();
+        let odd = |row: &&FlowRow| {
+            !row.activation_rms.is_finite() || row.delta_rms.is_some_and(|delta| !delta.is_finite())
+        };
+        if let Some(row) = rows.iter().find(odd) {
+            verdicts.push(Self::NotFinite { layer: row.path.clone() });
+        }
+        let tiny = |row: &&FlowRow| {
+            let gone = row.delta_zero_share.is_some_and(|share| share > MOST)
+                && row.dead_share.is_none_or(|dead| dead < MOST);
+            let relu = row.activation.as_deref() == Some("relu");
+            row.delta_rms.is_some_and(|delta| delta < SMALLEST_F32) || gone && !relu
+        };
+        if let Some(row) = rows.iter().rfind(tiny) {
+            verdicts.push(Self::Underflow { layer: row.path.clone() });
+        }
+        let hidden = rows.iter().filter(|row| row.activation.is_some()).count();
+        if let Some((slope, fit)) = slope(rows)
+            && fit > FIT
+            && slope.abs() > SLOPE
+            && slope.abs() * (hidden - 1) as f64 > DECADES
+        {
+            verdicts.push(if slope < 0.0 {
+                Self::Vanishing { slope, fit }
+            } else {
+                Self::Exploding { slope, fit }
+            });
+        }
+        let most = |share: Option<f64>| share.filter(|&share| share > MOST);
+        let worst = |figure: fn(&FlowRow) -> Option<f64>| {
+            let shares = rows.iter().filter_map(|row| most(figure(row)).map(|share| (row, share)));
+            shares.max_by(|(_, a), (_, b)| a.total_cmp(b))
+        };
+        if let Some((row, share)) = worst(|row| row.dead_share) {
+            verdicts.push(Self::Dead { layer: row.path.clone(), share });
+        }
+        if let Some((row, share)) = worst(|row| row.saturated_share) {
+            verdicts.push(Self::Saturated { layer: row.path.clone(), share });
+        }
+        let floored = |row: &&FlowRow, eps: f64| row.weight_gradient_rms.is_some_and(|g| g > 0.0 && g < eps);
+        if let Some(eps) = eps
+            && let Some(row) = rows.iter().rfind(|row| floored(row, eps))
+        {
+            let (layer, gradient_rms) = (row.path.clone(), row.weight_gradient_rms.unwrap_or(0.0));
+            verdicts.push(Self::EpsFloored { layer, gradient_rms, eps });
+        }
+        if verdicts.is_empty() { vec![Self::Healthy] } else { verdicts }
+    }
+
+    /// The verdict in a word: `VANISHING`, `EXPLODING`, …
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Vanishing { .. } => "VANISHING",
+            Self::Exploding { .. } => "EXPLODING",
+            Self::Saturated { .. } => "SATURATED",
+            Self::Dead { .. } => "DEAD",
+            Self::Underflow { .. } => "UNDERFLOW",
+            Self::EpsFloored { .. } => "EPS-FLOORED",
+            Self::NotFinite { .. } => "NOT FINITE",
+            Self::Healthy => "HEALTHY",
+        }
+    }
+
+    /// What the literature does about it.
+    #[must_use]
+    pub fn remedy(&self) -> &'static str {
+        match self {
+            Self::Vanishing { .. } => {
+                "initialise on the critical line (He et al. 2015 for relu, Glorot and Bengio 2010 for tanh), use relu instead of \
+                 sigmoid, or residual connections (He et al. 2016)"
+            }
+            Self::Exploding { .. } => {
+                "smaller initial weights, clipping by norm (Pascanu et al. 2013), or residual connections with normalisation"
+            }
+            Self::Saturated { .. } => {
+                "smaller initial weights, standardised inputs, or relu (LeCun et al. 1998, Glorot and Bengio 2010)"
+            }
+            Self::Dead { .. } => {
+                "a lower learning rate, leaky-relu (Maas et al. 2013) or elu (Clevert et al. 2016)"
+            }
+            Self::Underflow { .. } => {
+                "first what vanishing gradients need; --dtype f64 tells whether the rest is rounding"
+            }
+            Self::EpsFloored { .. } => {
+                "a smaller eps, or what vanishing gradients need: adaptive rules are linear below eps"
+            }
+            Self::NotFinite { .. } => "a lower learning rate, clipping by norm, smaller initial weights",
+            Self::Healthy => "nothing to do",
+        }
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: ", self.name())?;
+        match self {
+            Self::Vanishing { slope, fit } => {
+                let factor = Float::powf(10.0, *slope);
+                write!(
+                    f,
+                    "deltas change by {slope:+.3} decades (a factor of {factor:.3}) per layer on the way back, R² {fit:.2}"
+                )
+            }
+            Self::Exploding { slope, fit } => {
+                let factor = Float::powf(10.0, *slope);
+                write!(
+                    f,
+                    "deltas change by {slope:+.3} decades (a factor of {factor:.2}) per layer on the way back, R² {fit:.2}"
+                )
+            }
+            Self::Saturated { layer, share } => {
+                write!(
+                    f,
+                    "{:.0} % of the activations after {layer} are at the ends of their range",
+                    share * 100.0
+                )
+            }
+            Self::Dead { layer, share } => {
+                write!(f, "{:.0} % of the units after {layer} are 0 on the whole batch", share * 100.0)
+            }
+            Self::Underflow { layer } => write!(f, "deltas at {layer}, and before it, are too small for f32"),
+            Self::EpsFloored { layer, gradient_rms, eps } => {
+                write!(
+                    f,
+                    "gradients of {layer} ({gradient_rms:.1e}) are below the optimizer's eps ({eps:.0e})"
+                )
+            }
+            Self::NotFinite { layer } => write!(f, "NaN or infinity at {layer}"),
+            Self::Healthy => write!(f, "neither vanishing nor exploding, neither saturated nor dead"),
+        }
+    }
+}

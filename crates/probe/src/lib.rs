@@ -5,11 +5,15 @@
 //! respect to each layer's output, and the activations beside it.
 #![forbid(unsafe_code)]
 
+mod jacobian;
 mod prediction;
 mod quadrature;
 mod record;
+mod svd;
 mod theory;
 
+pub use jacobian::{jacobian, layer_jacobians};
 pub use prediction::{Prediction, predict};
 pub use record::{Exponents, FlowStep, LayerFlow, ParameterFlow, Stats};
+pub use svd::singular_values;
 pub use theory::MeanField;

@@ -5,13 +5,16 @@
 //! respect to each layer's output, and the activations beside it.
 #![forbid(unsafe_code)]
 
+mod curvature;
 mod jacobian;
 mod prediction;
 mod quadrature;
 mod record;
 mod svd;
 mod theory;
+mod tridiagonal;
 
+pub use curvature::{Extremes, Hessian, Trace};
 pub use jacobian::{jacobian, layer_jacobians};
 pub use prediction::{Prediction, predict};
 pub use record::{Exponents, FlowStep, LayerFlow, ParameterFlow, Stats};

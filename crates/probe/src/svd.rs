@@ -75,8 +75,13 @@ fn sweep(rows: &mut [&mut [f64]], squares: &mut [f64]) -> bool {
             }
             rotated = true;
             let ratio = (squares[i] - squares[k]) / (2.0 * product);
-            let tangent = ratio.signum() / (ratio.abs() + ratio.hypot(1.0));
-            let cosine = 1.0 / tangent.hypot(1.0);
+            // Of a large ratio the square would overflow, and the 1 is below rounding.
+            let tangent = if ratio.abs() > 1e8 {
+                0.5 / ratio
+            } else {
+                ratio.signum() / (ratio.abs() + (1.0 + ratio * ratio).sqrt())
+            };
+            let cosine = 1.0 / (1.0 + tangent * tangent).sqrt();
             let sine = cosine * tangent;
             for (x, y) in other.iter_mut().zip(row.iter_mut()) {
                 (*x, *y) = (cosine * *x - sine * *y, sine * *x + cosine * *y);

@@ -5,20 +5,27 @@
 //! respect to each layer's output, and the activations beside it.
 #![forbid(unsafe_code)]
 
+mod curvature;
 mod flow;
+mod jacobian;
 mod prediction;
 mod quadrature;
 mod record;
 mod recorder;
 mod rows;
+mod svd;
 mod theory;
+mod tridiagonal;
 mod verdict;
 mod watch;
 
+pub use curvature::{Extremes, Hessian, Trace};
 pub use flow::GradFlow;
+pub use jacobian::{jacobian, layer_jacobians};
 pub use prediction::{Prediction, predict};
 pub use record::{Exponents, FlowStep, LayerFlow, ParameterFlow, Stats};
 pub use recorder::{Recorder, When};
 pub use rows::FlowRow;
+pub use svd::singular_values;
 pub use theory::MeanField;
 pub use verdict::{Verdict, slope};

@@ -5,6 +5,8 @@
 //! respect to each layer's output, and the activations beside it.
 #![forbid(unsafe_code)]
 
+pub mod chart;
 mod record;
+pub mod tensorboard;
 
 pub use record::{Exponents, FlowStep, LayerFlow, ParameterFlow, Stats};

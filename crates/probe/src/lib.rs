@@ -7,6 +7,7 @@
 
 pub mod chart;
 mod record;
+pub mod report;
 pub mod tensorboard;
 
 pub use record::{Exponents, FlowStep, LayerFlow, ParameterFlow, Stats};

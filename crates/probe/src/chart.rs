@@ -188,7 +188,7 @@ impl Chart {
     /// The legend: one line above the curves.
     fn names(&self, svg: &mut String) {
         let mut x = self.frame.left;
-        for curve in &self.curves {
+        for curve in self.curves.iter().filter(|curve| !curve.name.is_empty()) {
             let theory = if curve.theory { " theory" } else { "" };
             let _ = writeln!(
                 svg,
@@ -211,18 +211,16 @@ impl Chart {
             self.id,
             escaped(name)
         );
-        let band = self.band(points);
-        if !band.is_empty() {
-            let _ = write!(svg, "<path class=\"band\" d=\"{band}\"/>");
+        // Paths may be empty: a page that shows something else in the same place fills them.
+        if points.iter().any(|point| point.low != point.high) {
+            let _ = write!(svg, "<path class=\"band\" d=\"{}\"/>", self.band(points));
         }
+        // The second path is wider and unseen: something to point at.
         let line = self.line(points);
-        if !line.is_empty() {
-            // The second path is wider and unseen: something to point at.
-            let _ = write!(svg, "<path class=\"line\" d=\"{line}\"/><path class=\"reach\" d=\"{line}\"/>");
-            if *dots {
-                // A line of no length with a round end is a dot.
-                let _ = write!(svg, "<path class=\"dots\" d=\"{}\"/>", self.dots(points));
-            }
+        let _ = write!(svg, "<path class=\"line\" d=\"{line}\"/><path class=\"reach\" d=\"{line}\"/>");
+        if *dots {
+            // A line of no length with a round end is a dot.
+            let _ = write!(svg, "<path class=\"dots\" d=\"{}\"/>", self.dots(points));
         }
         if let Some(last) = points.last().filter(|_| *broken) {
             let (x, y) = (self.x(last.x), self.y(last.y));
@@ -252,7 +250,7 @@ impl Chart {
         finite.map(|point| format!("M{:.1} {:.1}h0", self.x(point.x), self.y(point.y))).collect()
     }
 
-    /// What is shaded: empty if no point has a spread.
+    /// What is shaded: nothing if no point has a spread.
     fn band(&self, points: &[ChartPoint]) -> String {
         let points: Vec<_> =
             points.iter().filter(|point| point.low.is_finite() && point.high.is_finite()).collect();

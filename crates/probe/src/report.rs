@@ -1,7 +1,7 @@
 //! `report.html`: a recording on one page, with a slider that picks the step.
 //!
 //! A page and its figures depend on what was recorded and on nothing else. The page is whole in itself: nothing is fetched, and
-//! without JavaScript it shows the last step. Long recordings are thinned, which the page says. Nothing is computed here that was
+//! without JavaScript it shows the last step, or the first that broke. Long recordings are thinned, which the page says. Nothing is computed here that was
 //! not recorded: predictions and verdicts are given.
 
 mod colours;
@@ -95,7 +95,7 @@ impl<'a> Report<'a> {
         page
     }
 
-    /// Each figure as an SVG file of its own, as it is at the last step: the file's name and what is in it.
+    /// Each figure as an SVG file of its own, as it is at the last step, or the first that broke: the file's name and what is in it.
     #[must_use]
     pub fn svgs(&self) -> Vec<(String, String)> {
         let mut svgs = Vec::new();
@@ -104,11 +104,11 @@ impl<'a> Report<'a> {
             svgs.push(("loss.svg".to_owned(), heat_map::loss(&self.figures).svg()));
         }
         for plot in &self.plots {
-            let svg = plot.chart(&self.figures, self.figures.last()).svg();
+            let svg = plot.chart(&self.figures, self.figures.shown).svg();
             svgs.push((format!("{}.svg", plot.file), svg));
         }
         for panel in &self.panels {
-            svgs.push((format!("{}.svg", panel.id), panel.svg(self.figures.last())));
+            svgs.push((format!("{}.svg", panel.id), panel.svg(self.figures.shown)));
         }
         svgs.into_iter().map(|(name, svg)| (name, standalone(&svg))).collect()
     }
@@ -127,13 +127,14 @@ impl<'a> Report<'a> {
 
     fn body(&self, page: &mut String) {
         let figures = &self.figures;
-        let last = figures.last();
+        let shown = figures.shown;
         if figures.columns.len() > 1 {
             let _ = writeln!(
                 page,
                 "<form class=\"picker\" hidden><button type=\"button\" aria-label=\"play\">▶</button>\
-                 <label for=\"step\">Step</label><input type=\"range\" id=\"step\" min=\"0\" max=\"{last}\" value=\"{last}\" \
-                 autocomplete=\"off\"><output for=\"step\"></output></form>"
+                 <label for=\"step\">Step</label><input type=\"range\" id=\"step\" min=\"0\" max=\"{}\" value=\"{shown}\" \
+                 autocomplete=\"off\"><output for=\"step\"></output></form>",
+                figures.columns.len() - 1
             );
         }
         page.push_str("<div class=\"flow\">\n");
@@ -161,18 +162,21 @@ impl<'a> Report<'a> {
         if !self.panels.is_empty() {
             page.push_str(
                 "<h2>Exponents</h2>\n<p class=\"note\">How many numbers have which magnitude, each layer scaled to its own \
-                 peak. Single precision loses digits below 1.2e-38, has nothing below 1.4e-45, and ends at 3.4e38: what fell off \
+                 peak. Single precision loses digits below 1.2e-38 (shaded), has nothing below 1.4e-45, and ends at 3.4e38: what fell off \
                  either end stands in the columns beside the limits.</p>\n<section class=\"panels\">\n",
             );
             for panel in &self.panels {
-                let at =
-                    format!("step <span data-at=\"{}\">{}</span>", panel.id, figures.step(panel.shown(last)));
+                let at = format!(
+                    "step <span data-at=\"{}\">{}</span>",
+                    panel.id,
+                    figures.step(panel.shown(shown))
+                );
                 let _ = writeln!(
                     page,
                     "<figure id=\"{}\">\n<figcaption>{} <span>{at}</span></figcaption>\n{}</figure>",
                     panel.id,
                     panel.title,
-                    panel.svg(last)
+                    panel.svg(shown)
                 );
             }
             page.push_str("</section>\n");
@@ -188,7 +192,7 @@ impl<'a> Report<'a> {
 
     fn draw(&self, page: &mut String, plots: &[&Plot]) {
         for plot in plots {
-            let chart = plot.chart(&self.figures, self.figures.last());
+            let chart = plot.chart(&self.figures, self.figures.shown);
             figure(page, chart.title, &chart.description, &chart.svg());
         }
     }
@@ -203,6 +207,7 @@ impl<'a> Report<'a> {
         let (left, width) = heat_map::columns(figures);
         json!({
             "steps": steps,
+            "shown": figures.shown,
             "loss": figures.columns.iter().map(|flow| figures::json(Some(flow.loss))).collect::<Vec<_>>(),
             "values": figures.data(),
             "columns": { "left": left, "width": width },

@@ -31,7 +31,7 @@ impl Scale {
     }
 
     /// Values that deserve a line, among those between `low` and `high`.
-    pub(super) fn ticks(self, low: f64, high: f64) -> Vec<f64> {
+    pub(crate) fn ticks(self, low: f64, high: f64) -> Vec<f64> {
         let candidates: Vec<f64> = match self {
             Self::Accuracy => vec![0.0, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 0.97, 0.98, 0.99, 0.995, 0.998, 0.999],
             Self::Log => {
@@ -50,7 +50,10 @@ impl Scale {
             }
         };
         let slack = if self == Self::Linear { (high - low) * 1e-9 } else { 0.0 };
-        candidates.into_iter().filter(|tick| (low - slack..=high + slack).contains(tick)).collect()
+        let inside = |tick: &f64| (low - slack..=high + slack).contains(tick);
+        let ticks: Vec<f64> = candidates.into_iter().filter(inside).collect();
+        // Less than a decade is as good as linear.
+        if self == Self::Log && ticks.len() < 3 { Self::Linear.ticks(low, high) } else { ticks }
     }
 }
 
@@ -97,9 +100,18 @@ mod tests {
         assert_eq!(whole(0.0, 30.0), ["0", "5", "10", "15", "20", "25", "30"]);
         assert_eq!(whole(0.0, 1.0), ["0", "1"]);
         assert_eq!(whole(1.0, 40.0), ["5", "10", "15", "20", "25", "30", "35", "40"]);
-        for (low, high) in [(1e-4, 10.0), (0.1, 3.0), (1e-3, 2.5), (1e-20, 1e20), (1e-45, 1.0), (2.0, 7.0)] {
+        for (low, high) in [
+            (1e-4, 10.0),
+            (0.1, 3.0),
+            (1.8, 2.5),
+            (0.51, 0.52),
+            (1e-3, 2.5),
+            (1e-20, 1e20),
+            (1e-45, 1.0),
+            (2.0, 7.0),
+        ] {
             let ticks = Scale::Log.ticks(low, high).len();
-            assert!((2..=12).contains(&ticks), "{low} to {high}: {ticks}");
+            assert!((3..=12).contains(&ticks), "{low} to {high}: {ticks}");
         }
         for (low, high) in [(0.0, 1.0), (-3.0, 2.0), (0.1, 0.13), (-1e30, 1e30)] {
             let ticks = Scale::Linear.ticks(low, high);

@@ -17,7 +17,7 @@ const WIDTH: f64 = 480.0;
 const TOP: f64 = 24.0;
 const BOTTOM: f64 = 40.0;
 /// Width of the columns for what is no number with an exponent, and of the gap beside the limits.
-const COLUMN: f64 = 17.0;
+const COLUMN: f64 = 25.0;
 const GAP: f64 = 5.0;
 
 /// So many steps have histograms; the page would be too large with all.
@@ -213,7 +213,7 @@ impl Panel {
             unit * f64::from(FULL - FIRST),
             bottom - TOP
         );
-        for decade in [-30, -20, -10, 0, 10, 20, 30] {
+        for decade in [-30, -15, 0, 15, 30] {
             let at = x(f64::from(decade) * std::f64::consts::LOG2_10);
             let _ = writeln!(
                 svg,
@@ -228,10 +228,10 @@ impl Panel {
         }
         let _ = writeln!(svg, "<path class=\"axis\" d=\"M{left:.1} {bottom:.1}H{:.1}\"/>", x(f64::from(END)));
         let bars = self.special_bars();
-        for ((x, width), name) in bars.iter().zip(["0", "subnormal", "∞", "NaN"]) {
-            let class = if name == "subnormal" { "x small" } else { "x" };
+        // Subnormals have no name for lack of room: their range is shaded.
+        for ((x, width), name) in bars.iter().zip(["0", "", "∞", "NaN"]) {
             let (x, y) = (x + width / 2.0, TOP - 8.0);
-            let _ = writeln!(svg, "<text x=\"{x:.1}\" y=\"{y}\" class=\"{class}\">{name}</text>");
+            let _ = writeln!(svg, "<text x=\"{x:.1}\" y=\"{y}\" class=\"x\">{name}</text>");
         }
         let _ = writeln!(
             svg,

@@ -34,6 +34,8 @@ const OF_PARAMETERS: [Measure<ParameterFlow>; 4] = [
 pub(super) struct Figures<'a> {
     /// The steps that are shown.
     pub(super) columns: Vec<&'a FlowStep>,
+    /// The column that is shown until another is asked for: where the first figure breaks, or the last.
+    pub(super) shown: usize,
     /// How many there were.
     pub(super) recorded: usize,
     /// Least and greatest finite loss from each shown step to the next.
@@ -80,12 +82,8 @@ impl<'a> Figures<'a> {
             values.insert(quantity, columns.iter().map(row).collect());
         }
         let losses = losses.collect();
-        Self { columns, recorded: steps.len(), losses, layers, parameters, values }
-    }
-
-    /// The index of the last column, which is shown first.
-    pub(super) fn last(&self) -> usize {
-        self.columns.len().saturating_sub(1)
+        let shown = columns.iter().position(|flow| broken(flow)).unwrap_or(columns.len().saturating_sub(1));
+        Self { columns, shown, recorded: steps.len(), losses, layers, parameters, values }
     }
 
     pub(super) fn step(&self, column: usize) -> u64 {

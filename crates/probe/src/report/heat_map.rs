@@ -15,7 +15,7 @@ const LONGEST: usize = 16;
 
 /// Where the first column begins, and how wide each is.
 pub(super) fn columns(figures: &Figures<'_>) -> (f64, f64) {
-    let left = 14.0 + 7.0 * label_width(figures.layers.iter().map(|(path, _)| &**path)) as f64;
+    let left = 14.0 + 8.5 * label_width(figures.layers.iter().map(|(path, _)| &**path)) as f64;
     let left = left.max(58.0);
     (left, (WIDTH - left - RIGHT) / figures.columns.len() as f64)
 }
@@ -95,8 +95,10 @@ pub(super) fn svg(figures: &Figures<'_>) -> String {
     let mut svg = format!(
         "<svg viewBox=\"0 0 {WIDTH} {:.1}\" class=\"map\" id=\"map\" role=\"img\" aria-labelledby=\"map-title map-description\">\n\
          <title id=\"map-title\">Root mean square of deltas by layer and step</title>\n<desc id=\"map-description\">\
-         Layers from input, above, to output, below; steps from left to right. Colours from 1e{low} to 1e{high}.</desc>\n",
-        bottom + BOTTOM
+         Layers from input, above, to output, below; steps from left to right. Colours from {} to {}.</desc>\n",
+        bottom + BOTTOM,
+        number(10_f64.powf(low)),
+        number(10_f64.powf(high))
     );
     patterns(&mut svg);
     legend(&mut svg, left, low, high);
@@ -146,22 +148,23 @@ pub(super) fn svg(figures: &Figures<'_>) -> String {
 /// The line at the step that is shown elsewhere.
 fn mark(figures: &Figures<'_>, top: f64, bottom: f64) -> String {
     let (left, width) = columns(figures);
-    let x = left + width * (figures.last() as f64 + 0.5);
+    let x = left + width * (figures.shown as f64 + 0.5);
     let path = format!("d=\"M0 {:.1}V{:.1}\"", top - 4.0, bottom + 4.0);
     format!(
         "<g class=\"now\" transform=\"translate({x:.1} 0)\"><path class=\"halo\" {path}/><path {path}/></g>\n"
     )
 }
 
-/// Ends of the scale of colours, in whole decades.
+/// Ends of the scale of colours, as logarithms.
 fn range(figures: &Figures<'_>) -> [f64; 2] {
     let logs = || figures.finite("delta").filter(|&x| x > 0.0).map(f64::log10);
     let (low, high) = (logs().fold(f64::INFINITY, f64::min), logs().fold(f64::NEG_INFINITY, f64::max));
     if low > high {
         return [-1.0, 0.0];
     }
-    let (low, high) = (low.floor(), high.ceil());
-    [low, high.max(low + 1.0)]
+    // At least half a decade, or noise would look like a trend.
+    let margin = (0.25 - (high - low) / 2.0).max(0.0);
+    [low - margin, high + margin]
 }
 
 /// Hatches, so that what is broken differs from the rest by more than its colour.
@@ -184,21 +187,22 @@ fn legend(svg: &mut String, left: f64, low: f64, high: f64) {
             svg,
             "<rect x=\"{:.2}\" y=\"6\" width=\"{:.2}\" height=\"12\" fill=\"{}\"/>",
             x + step * level as f64,
-            step + 0.3,
+            (step + 1.0).min(width - step * level as f64),
             colour(level)
         );
     }
-    let apart = [1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0];
-    let apart = apart.into_iter().find(|apart| (high - low) / apart <= 5.0).unwrap_or(100.0);
-    let mut tick = (low / apart).ceil() * apart;
-    while tick <= high {
-        let at = x + width * (tick - low) / (high - low);
+    let mut free = 0.0;
+    for tick in Scale::Log.ticks(10_f64.powf(low), 10_f64.powf(high)) {
+        let at = x + width * (tick.log10() - low) / (high - low);
+        if at < free {
+            continue;
+        }
+        free = at + 45.0;
         let _ = write!(
             svg,
             "<path d=\"M{at:.1} 18v4\"/><text x=\"{at:.1}\" y=\"34\" class=\"x\">{}</text>",
-            number(10_f64.powi(tick as i32))
+            number(tick)
         );
-        tick += apart;
     }
     for (idx, (_, class, name)) in SPECIAL.iter().enumerate() {
         let at = x + width + 22.0 + 58.0 * idx as f64;
@@ -230,7 +234,7 @@ fn step_ticks(figures: &Figures<'_>) -> Vec<(f64, String)> {
         let column = steps.partition_point(|&shown| shown < step);
         let place = column as f64 + 0.5;
         if ticks.last().is_none_or(|(last, _)| place - last >= steps.len() as f64 / 12.0) {
-            ticks.push((place, steps[column].to_string()));
+            ticks.push((place, step.to_string()));
         }
     }
     ticks

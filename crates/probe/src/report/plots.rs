@@ -39,6 +39,9 @@ pub(super) struct Plot {
     series: Vec<Series>,
 }
 
+/// What [`by_kind`] tells apart.
+const OUTPUTS: [&str; 3] = ["z (linear)", "a (activation)", "named"];
+
 const LAYERS: &str = "layer, from input to output";
 const PARAMETERS: &str = "layer with parameters, from input to output";
 
@@ -67,12 +70,13 @@ pub(super) fn all(figures: &Figures<'_>, theory: Option<&Theory>) -> Vec<Plot> {
     let (ratios, _) = by_parameter(figures, "ratio");
     let over_layers = (LAYERS, layers);
     let over_parameters = (PARAMETERS, parameters);
-    let theory_note = |predicted: &[f64]| if predicted.is_empty() { "RMS" } else { "RMS; dashed: theory" };
     let shares = [("saturated", "saturated"), ("dead", "dead units"), ("zeros", "zeros")];
     let shares = shares.into_iter().enumerate().filter_map(|(number, (quantity, name))| {
         let places = (0..figures.layers.len()).filter(|&place| figures.has(quantity, place));
         // Every layer has a share of zeros; it is of interest where zeros are made.
-        let places = places.filter(|&place| quantity != "zeros" || is_activation(&figures.layers[place].1));
+        let zeros = figures.finite("zeros").any(|share| share > 0.0);
+        let places =
+            places.filter(|&place| quantity != "zeros" || zeros && is_activation(&figures.layers[place].1));
         let places: Vec<_> = places.map(|place| (place, place as f64 + 1.0)).collect();
         let name = name.to_owned();
         (!places.is_empty()).then_some(Series {
@@ -88,37 +92,23 @@ pub(super) fn all(figures: &Figures<'_>, theory: Option<&Theory>) -> Vec<Plot> {
         plot(
             "activations",
             "Activations",
-            theory_note(activation),
+            "RMS",
             true,
             Scale::Log,
             over_layers,
-            by_kind(figures, "rms", None, activation, ["linear layers", "activation functions", "named"]),
+            by_kind(figures, "rms", None, activation, OUTPUTS),
         ),
         plot(
             "deltas",
             "Deltas",
-            theory_note(delta),
+            "RMS",
             true,
             Scale::Log,
             over_layers,
-            by_kind(
-                figures,
-                "delta",
-                None,
-                delta,
-                ["∂L/∂z, linear layers", "∂L/∂a, activation functions", "named"],
-            ),
+            by_kind(figures, "delta", None, delta, ["∂L/∂z (linear)", "∂L/∂a (activation)", "named"]),
         ),
         plot("gradients", "Gradients of parameters", "RMS", true, Scale::Log, over_parameters, gradients),
-        plot(
-            "updates",
-            "Update / weight",
-            "RMS of the update by RMS of the parameter",
-            true,
-            Scale::Log,
-            over_parameters,
-            ratios,
-        ),
+        plot("updates", "Update / weight", "ratio of their RMS", true, Scale::Log, over_parameters, ratios),
         plot(
             "distributions",
             "Distribution of outputs",
@@ -126,12 +116,12 @@ pub(super) fn all(figures: &Figures<'_>, theory: Option<&Theory>) -> Vec<Plot> {
             false,
             Scale::Linear,
             over_layers,
-            by_kind(figures, "mean", Some("std"), &[], ["linear layers", "activation functions", "named"]),
+            by_kind(figures, "mean", Some("std"), &[], OUTPUTS),
         ),
         plot(
             "shares",
-            "Idle shares",
-            "of outputs or units",
+            "Saturated, dead and zero",
+            "shares of outputs, or of units",
             false,
             Scale::Linear,
             over_layers,
@@ -208,7 +198,10 @@ impl Plot {
             let values: Vec<f64> = values.filter(|&x| x > 0.0).collect();
             let low = values.iter().copied().fold(f64::INFINITY, f64::min);
             let high = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-            self.y_range = if low > high { [0.1, 1.0] } else { [low / 1.3, (high * 1.3).max(low * 10.0)] };
+            // At least a decade, or noise would look like a trend.
+            let margin = (high / low).powf(-0.5) * 10_f64.sqrt();
+            let margin = margin.max(1.3);
+            self.y_range = if low > high { [0.1, 1.0] } else { [low / margin, high * margin] };
             return;
         }
         if self.id == "shares" {
@@ -250,13 +243,14 @@ impl Plot {
                 dots: series.places.len() <= 60,
             });
         }
-        for series in self.series.iter().filter(|series| series.theory.iter().any(|x| x.is_finite())) {
+        let predicted = |series: &&Series| series.theory.iter().any(|x| x.is_finite());
+        for (idx, series) in self.series.iter().filter(predicted).enumerate() {
             let points = series.places.iter().zip(&series.theory);
             let points = points.map(|(&(_, x), &y)| ChartPoint { x, y, low: y, high: y });
-            let only = self.series.len() == 1;
             curves.push(Curve {
                 number: series.number,
-                name: if only { "theory".to_owned() } else { String::new() },
+                // One name for all: they are dashed, and have the colours of what they predict.
+                name: if idx == 0 { "theory".to_owned() } else { String::new() },
                 points: points.collect(),
                 broken: false,
                 theory: true,
@@ -272,7 +266,7 @@ impl Plot {
             x_range: [0.5, self.x_end + 0.5],
             x_ticks: whole_ticks(1.0, self.x_end),
             y_range: self.y_range,
-            frame: Frame { top: 26.0, ..Frame::default() },
+            frame: Frame { width: 390.0, top: 26.0, ..Frame::default() },
             legend: true,
             curves,
         }
@@ -280,7 +274,7 @@ impl Plot {
 
     /// What the script needs to draw the chart of any step.
     pub(super) fn data(&self, figures: &Figures<'_>) -> Value {
-        let chart = self.chart(figures, figures.last());
+        let chart = self.chart(figures, figures.shown);
         let [low, high] = self.y_range.map(|end| self.scale.place(end));
         let series = |series: &Series| {
             let x = series.places.iter().map(|&(_, x)| (chart.x(x) * 10.0).round() / 10.0);

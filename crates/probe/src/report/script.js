@@ -1,5 +1,5 @@
 'use strict';
-// The page shows its last step without this. With it, the slider, a click on the map or `#step=12` shows another one.
+// The page shows one step without this. With it, the slider, a click on the map or `#step=12` shows another one.
 const data = JSON.parse(document.getElementById('data').textContent);
 const picker = document.querySelector('.picker');
 
@@ -97,10 +97,10 @@ function show(column) {
   picker.querySelector('output').textContent = `${data.steps[column]} · loss ${text(data.loss[column])}`;
 }
 
-/** The column of the step that the address asks for, or the last one. */
+/** The column of the step that the address asks for, or the one that the page came with. */
 function asked() {
   const found = /^#step=(\d+)$/.exec(location.hash);
-  if (!found) return data.steps.length - 1;
+  if (!found) return data.shown;
   const column = data.steps.findIndex((step) => step >= Number(found[1]));
   return column < 0 ? data.steps.length - 1 : column;
 }

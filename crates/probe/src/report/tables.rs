@@ -53,9 +53,9 @@ pub(super) fn verdict(sentence: &str) -> String {
     format!("<strong class=\"{class}\">{}</strong>{}", escaped(word), escaped(&sentence[word.len()..]))
 }
 
-/// Both tables, at the last step.
+/// Both tables.
 pub(super) fn write(page: &mut String, figures: &Figures<'_>, header: &Header) {
-    let at = format!("<span data-at=\"step\">{}</span>", figures.step(figures.last()));
+    let at = format!("<span data-at=\"step\">{}</span>", figures.step(figures.shown));
     let verdicts: Vec<String> = figures
         .layers
         .iter()
@@ -109,7 +109,7 @@ fn table(
             let _ = write!(page, "<td class=\"words\">{word}</td>");
         }
         for (quantity, _, share) in &columns {
-            let figure = text(figures.get(quantity, figures.last(), place), *share);
+            let figure = text(figures.get(quantity, figures.shown, place), *share);
             let share = if *share { " data-share" } else { "" };
             let _ = write!(page, "<td data-of=\"{quantity}\" data-place=\"{place}\"{share}>{figure}</td>");
         }

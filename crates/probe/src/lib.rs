@@ -5,6 +5,7 @@
 //! respect to each layer's output, and the activations beside it.
 #![forbid(unsafe_code)]
 
+pub mod chart;
 mod curvature;
 mod flow;
 mod jacobian;
@@ -12,8 +13,10 @@ mod prediction;
 mod quadrature;
 mod record;
 mod recorder;
+pub mod report;
 mod rows;
 mod svd;
+pub mod tensorboard;
 mod theory;
 mod tridiagonal;
 mod verdict;

@@ -142,6 +142,8 @@ fn train(options: &TrainOptions) -> Result<(), Failure> {
         return Err(Failure::Usage(format!("--epochs {}: more steps than can be counted", options.epochs)));
     };
     let schedule = schedule_for_run(&options.schedule, steps).map_err(|error| usage("--schedule", error))?;
+    // Before the schedule: what a person would write down to repeat the run.
+    let learning_rate = optimizer.learning_rate();
     let mut optimizer = optimizer.schedule(schedule);
     if let Some(max_norm) = setup.clip_norm {
         optimizer = optimizer.clip_norm(max_norm);
@@ -155,7 +157,7 @@ fn train(options: &TrainOptions) -> Result<(), Failure> {
         activation: setup.activation.name(),
         init: setup.init().name(),
         optimizer: &options.optimizer,
-        learning_rate: optimizer.learning_rate(),
+        learning_rate,
         schedule: &options.schedule,
         clip_norm: setup.clip_norm,
         batch_size,

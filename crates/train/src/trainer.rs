@@ -110,7 +110,8 @@ impl<'a, M: Layer + ?Sized> Trainer<'a, M> {
     }
 
     /// Trains for `epochs` passes over `train`, with a test after each, of the weights that the optimizer would have
-    /// [evaluated](Optimizer::evaluating). A schedule that [listens](Optimizer::observe) hears the test loss.
+    /// [evaluated](Optimizer::evaluating). A schedule that [listens](Optimizer::observe) hears the mean training
+    /// loss of each epoch: what goes by the test set is no test any more.
     ///
     /// # Errors
     /// If the loss becomes NaN or infinite, or the listener fails.
@@ -145,9 +146,9 @@ impl<'a, M: Layer + ?Sized> Trainer<'a, M> {
             }
             let Evaluation { loss: test_loss, accuracy: test_accuracy } =
                 self.optimizer.evaluating(&mut *self.model, |model| evaluate(model, test));
-            self.optimizer.observe(test_loss);
-            let record =
-                EpochRecord { epoch, train_loss: loss_sum / examples as f64, test_loss, test_accuracy };
+            let train_loss = loss_sum / examples as f64;
+            self.optimizer.observe(train_loss);
+            let record = EpochRecord { epoch, train_loss, test_loss, test_accuracy };
             listener.epoch(&record)?;
             records.push(record);
         }

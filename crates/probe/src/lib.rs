@@ -7,6 +7,7 @@
 
 mod curvature;
 mod jacobian;
+mod per_sample;
 mod prediction;
 mod quadrature;
 mod record;
@@ -16,6 +17,7 @@ mod tridiagonal;
 
 pub use curvature::{Extremes, Hessian, Trace};
 pub use jacobian::{jacobian, layer_jacobians};
+pub use per_sample::{GradientNoise, SampleNorms};
 pub use prediction::{Prediction, predict};
 pub use record::{Exponents, FlowStep, LayerFlow, ParameterFlow, Stats};
 pub use svd::singular_values;

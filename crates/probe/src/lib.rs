@@ -18,7 +18,7 @@ mod tridiagonal;
 pub use curvature::{Extremes, Hessian, Trace};
 pub use jacobian::{jacobian, layer_jacobians};
 pub use per_sample::{GradientNoise, SampleNorms};
-pub use prediction::{Prediction, predict};
+pub use prediction::{Prediction, RandomLayer, predict, predict_layers};
 pub use record::{Exponents, FlowStep, LayerFlow, ParameterFlow, Stats};
 pub use svd::singular_values;
 pub use theory::MeanField;

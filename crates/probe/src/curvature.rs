@@ -11,9 +11,9 @@ use crate::tridiagonal::eigenvalues;
 use backflow_kernels::reduce::{dot, sum_squares};
 use backflow_tensor::{DType, Module, Rng, Tensor, is_recording, misuse};
 
-/// When Lanczos' method stops: the bounds of both ends are below this share of the largest magnitude. The eigenvalues
-/// themselves are then known far better, as their error goes with the square.
-const TOLERANCE: f64 = 1e-5;
+/// When Lanczos' method stops: the bounds of both ends are below this share of the largest magnitude. An end that stands apart
+/// is then known far better, as its error goes with the square of the bound; an end in a crowd of eigenvalues is not.
+const TOLERANCE: f64 = 1e-3;
 
 /// The Hessian of a loss with respect to those parameters of a model on which the loss depends, at their present values.
 ///
@@ -151,7 +151,7 @@ impl Hessian {
     }
 
     /// The smallest and the largest eigenvalue, by Lanczos' method with full reorthogonalisation from a random start: at most
-    /// `products` products with the Hessian, fewer where both ends are known to 1e-5 before.
+    /// `products` products with the Hessian, fewer where both ends are known to a thousandth of the larger before.
     ///
     /// Memory: one vector of `f64` per product. 20 to 40 products are usual.
     /// NaN if the curvature is not finite. Source: Golub and Van Loan, "Matrix Computations", chapter 10.

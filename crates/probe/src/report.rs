@@ -156,7 +156,12 @@ impl<'a> Report<'a> {
             page.push_str("</section>\n");
         }
         let flowing: Vec<&Plot> = self.plots.iter().filter(|plot| plot.flowing).collect();
-        page.push_str("<section class=\"curves\" aria-label=\"By layer, at one step\">\n");
+        let _ = writeln!(
+            page,
+            "<section class=\"curves\" aria-label=\"By layer\">\n<p class=\"note\">Layer by layer, at step \
+             <span data-at=\"step\">{}</span></p>",
+            figures.step(shown)
+        );
         self.draw(page, &flowing);
         page.push_str("</section>\n</div>\n");
         if !self.panels.is_empty() {

@@ -5,7 +5,7 @@ mod recordings;
 mod tools;
 
 use backflow_probe::report::{Header, Report};
-use backflow_probe::{FlowStep, LayerFlow, ParameterFlow};
+use backflow_probe::{FlowStep, LayerFlow, ParameterFlow, Stats};
 use recordings::{BROKEN, HEALTHY, Subject, VANISHING};
 use std::io::Write;
 use std::path::Path;
@@ -82,6 +82,27 @@ fn recordings_without_some_or_all_of_the_figures_have_a_page_too() {
             assert!(!value.contains("NaN") && !value.contains("inf"), "{value}");
         }
         assert_eq!(report.svgs().is_empty(), page.matches("<figure").count() == 0);
+    }
+}
+
+#[test]
+fn numbers_of_any_size_have_a_place() {
+    for size in [f64::MAX, 1e-45, 5e-324, 0.0, -f64::MAX] {
+        let mut steps = HEALTHY.record();
+        steps.truncate(4);
+        steps[1].loss = size;
+        steps[2].loss = -size;
+        let stats = Stats { mean: size, std: size, rms: size, max: size, zero_share: 1.0 };
+        steps[2].layers[3].output = stats;
+        steps[2].layers[3].delta = Some(stats);
+        steps[2].parameters[2].gradient_rms = size;
+        steps[2].parameters[2].update_ratio = size;
+        let page = Report::new(&steps, &Header::default()).html();
+        for name in ["d", "x", "y", "width", "height", "transform"] {
+            for value in attributes(&page, name) {
+                assert!(!value.contains("NaN") && !value.contains("inf"), "{size}: {name}=\"{value}\"");
+            }
+        }
     }
 }
 

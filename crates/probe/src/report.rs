@@ -236,8 +236,9 @@ fn standalone(svg: &str) -> String {
     let svg = svg.replacen("<svg ", "<svg xmlns=\"http://www.w3.org/2000/svg\" ", 1);
     let end = svg.find('>').map_or(0, |at| at + 1);
     let style = format!(
-        "\n<style>\n{}{STYLE}svg {{ background: var(--ground); font-family: system-ui, sans-serif; }} .now {{ display: none; }}\n</style>",
+        "{}{STYLE}svg {{ background: var(--ground); font-family: system-ui, sans-serif; }}\n.now {{ display: none; }}",
         chart::STYLE
     );
-    format!("{}{}{}", &svg[..end], style.replace('&', "&amp;").replace('<', "&lt;"), &svg[end..])
+    let style = style.replace('&', "&amp;").replace('<', "&lt;");
+    format!("{}\n<style>\n{style}\n</style>{}", &svg[..end], &svg[end..])
 }

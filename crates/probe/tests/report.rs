@@ -152,7 +152,11 @@ fn every_figure_is_a_file_of_its_own() {
         "exponents-gradients.svg",
     ];
     assert_eq!(names, expected);
-    python.args(["-c", "import sys, xml.dom.minidom\nfor name in sys.argv[1:]: xml.dom.minidom.parse(name)"]);
+    let check = "import sys, xml.dom.minidom\n\
+                 for name in sys.argv[1:]:\n \
+                 file = xml.dom.minidom.parse(name)\n \
+                 assert len(file.getElementsByTagName('style')) == 1, name";
+    python.args(["-c", check]);
     for (name, svg) in &svgs {
         python.arg(put(folder.path(), name, svg));
     }

@@ -26,9 +26,8 @@ struct Series {
 /// A chart for every step.
 #[derive(Debug)]
 pub(super) struct Plot {
-    id: &'static str,
-    /// The file's name, without its ending.
-    pub(super) file: &'static str,
+    /// Also the file's name, without its ending.
+    pub(super) id: &'static str,
     title: &'static str,
     description: String,
     /// Whether it shows what flows, rather than how activations are distributed.
@@ -54,7 +53,6 @@ pub(super) fn all(figures: &Figures<'_>, theory: Option<&Theory>) -> Vec<Plot> {
     let plot = |id, title, description: &str, flowing, scale, (x_label, x_end), series: Vec<Series>| {
         let mut plot = Plot {
             id,
-            file: id,
             title,
             description: description.to_owned(),
             flowing,

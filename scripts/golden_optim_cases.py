@@ -120,6 +120,8 @@ lbfgs:max_iter=8,tolerance_grad=0.5
 lbfgs:max_iter=3,tolerance_grad=0.5,history_size=5
 lbfgs:max_iter=4,tolerance_change=0.1
 lbfgs:lr=0.2,max_iter=8,tolerance_change=0.02,strong_wolfe=false
+lbfgs:lr=0.02,max_iter=1,strong_wolfe=false
+lbfgs:lr=0.05,max_iter=1,history_size=2
 schedule-free
 schedule-free:lr=0.1
 schedule-free:lr=0.1,beta=0.7,beta2=0.9,eps=0.01
@@ -141,6 +143,7 @@ normalized-gd:lr=0.3
 bold-driver
 bold-driver:lr=0.5
 bold-driver:lr=0.1,shrink=0.5,grow=1.5
+bold-driver:lr=0.02,grow=1.002
 """.split()
 
 # With the sign of the function turned as well, so that climbing ends somewhere. Weight decay shows that the gradient's

@@ -4,7 +4,7 @@ use backflow_optim::{Optimizer, Sgd};
 use backflow_tensor::{DType, Gradients, Rng, Tensor};
 
 mod subjects;
-use subjects::{name, needs_loss, optimizer, step, subjects, trainable};
+use subjects::{clipped, name, needs_loss, optimizer, step, subjects, trainable};
 
 /// One rounding of `f32` is 2⁻²⁴ = 6e-8. Weights below 4 that take 20 steps are rounded 20 times, and each update carries
 /// some ten roundings of its own: 20 · (4 + 10 · 0.3) · 6e-8 < 1e-5. Gradients are no multiples of each other, so that the
@@ -53,7 +53,7 @@ fn bits_do_not_depend_on_threads() {
             })
         };
         let one = run(1);
-        assert!(one.1[0].clip_coefficient < 1.0, "{spec}");
+        assert!(one.1[0].clip_coefficient < 1.0 || name(&spec) == "lbfgs", "{spec}");
         for threads in [2, 4] {
             let many = run(threads);
             assert!(many.0 == one.0, "{spec} on {threads} threads");

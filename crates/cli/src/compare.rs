@@ -1,6 +1,5 @@
 //! `backflow compare`: optimizers from the same initial weights over the same batches, ranked.
 
-mod chart;
 mod display;
 mod folder;
 mod interrupt;

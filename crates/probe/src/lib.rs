@@ -5,12 +5,15 @@
 //! respect to each layer's output, and the activations beside it.
 #![forbid(unsafe_code)]
 
+pub mod chart;
 mod flow;
 mod prediction;
 mod quadrature;
 mod record;
 mod recorder;
+pub mod report;
 mod rows;
+pub mod tensorboard;
 mod theory;
 mod verdict;
 mod watch;

@@ -3,10 +3,10 @@
 //! The page is whole in itself: no script, no network, nothing but HTML, CSS and SVG. The table is the charts' legend. That
 //! pointing at a row singles out its curves, and ticking it keeps them, is done by CSS alone (`:has`), two rules per optimizer.
 
-use super::chart::{Chart, ChartPoint, Curve, Scale};
 use super::report::Report;
 use super::rows;
 use crate::figures::{rate, short};
+use backflow_probe::chart::{self, Chart, ChartPoint, Curve, Frame, Scale, escaped, whole_ticks};
 use backflow_train::comparison::{Outcome, Point, Run, Spread, Standing};
 use std::fmt::Write;
 
@@ -30,22 +30,6 @@ const DASHES: [&str; 5] = ["none", "7 3", "2 3", "9 3 2 3", "4 4"];
 /// With more optimizers than this, only so many stand out until one is pointed at.
 const PROMINENT: usize = 8;
 
-/// The text with what means something in HTML written so that it means nothing.
-pub(crate) fn escaped(text: &str) -> String {
-    let mut safe = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => safe.push_str("&amp;"),
-            '<' => safe.push_str("&lt;"),
-            '>' => safe.push_str("&gt;"),
-            '"' => safe.push_str("&quot;"),
-            '\'' => safe.push_str("&#39;"),
-            c => safe.push(c),
-        }
-    }
-    safe
-}
-
 /// The page of this report, with the sentences that conclude it.
 pub(crate) fn html(report: &Report, notes: &[String]) -> String {
     let standings = report.standings();
@@ -54,8 +38,9 @@ pub(crate) fn html(report: &Report, notes: &[String]) -> String {
         "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
          <meta name=\"color-scheme\" content=\"light dark\">\n<title>Optimizers compared: {}</title>\n\
-         <style>\n{STYLE}{}</style>\n</head>\n<body>\n<main>\n<header>\n<h1>Optimizers compared</h1>\n",
+         <style>\n{}{STYLE}{}</style>\n</head>\n<body>\n<main>\n<header>\n<h1>Optimizers compared</h1>\n",
         escaped(&report.setup.join("; ")),
+        chart::STYLE,
         series_style(standings.len())
     );
     let _ = writeln!(
@@ -148,7 +133,7 @@ fn charts(report: &Report, standings: &[Standing]) -> [Chart; 3] {
             }
             // A loss far above that of guessing is a loss of control, one far below it is a set learned by heart; how far
             // does not matter, and would leave the others no room.
-            Scale::Log => {
+            Scale::Log | Scale::Linear => {
                 let [bottom, top] = [start * 5e-4, start * 2.0];
                 let cut = low < bottom || high > top;
                 let range = [(0.93 * low).clamp(bottom, start / 2.0), high.clamp(start, top)];
@@ -156,7 +141,19 @@ fn charts(report: &Report, standings: &[Standing]) -> [Chart; 3] {
             }
         };
         let x_end = report.config.epochs as f64;
-        Chart { id, title, description: description.to_owned(), scale, x_end, y_range, curves }
+        Chart {
+            id,
+            title,
+            description: description.to_owned(),
+            scale,
+            x_label: "passes over the training set".to_owned(),
+            x_range: [0.0, x_end],
+            x_ticks: whole_ticks(0.0, x_end),
+            y_range,
+            frame: Frame::default(),
+            legend: false,
+            curves,
+        }
     };
     [
         chart("accuracy", "Test accuracy", Scale::Accuracy, |point| Some(point.test_accuracy)),
@@ -172,11 +169,13 @@ fn curve(number: usize, standing: &Standing, runs: &[Run], of: fn(&Point) -> Opt
     let at = |idx: usize| {
         let points = || runs.iter().filter_map(move |run| run.curve.get(idx));
         let Spread { mean, std, .. } = Spread::of(points().filter_map(of))?;
-        Some(ChartPoint { x: points().next()?.epoch, y: mean, std: std.unwrap_or(0.0) })
+        let std = std.unwrap_or(0.0);
+        Some(ChartPoint { x: points().next()?.epoch, y: mean, low: mean - std, high: mean + std })
     };
     let name = format!("{}: {}", standing.optimizer, rows::accuracy(standing.test_accuracy));
     let broken = runs.iter().any(|run| run.outcome != Outcome::Finished);
-    Curve { number, name, points: (0..longest).filter_map(at).collect(), broken }
+    let points = (0..longest).filter_map(at).collect();
+    Curve { number, name, points, broken, theory: false, dots: false }
 }
 
 fn ranking(page: &mut String, report: &Report, standings: &[Standing]) {

@@ -1,0 +1,323 @@
+//! Curves over a common axis as one SVG element of a page.
+//!
+//! Colours, widths and what is singled out are the page's matter: every curve is a group with classes `curve` and `sN`, and
+//! [`STYLE`] is what the pages of the house have in common. Nothing is fetched and nothing is run.
+
+mod scale;
+
+pub use scale::{Scale, number, whole_ticks};
+use std::fmt::Write;
+
+/// The style sheet that the pages share: colours for light and dark, text, tables, grid and curves.
+pub const STYLE: &str = include_str!("chart/style.css");
+
+/// The text with what means something in HTML written so that it means nothing.
+#[must_use]
+pub fn escaped(text: &str) -> String {
+    let mut safe = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => safe.push_str("&amp;"),
+            '<' => safe.push_str("&lt;"),
+            '>' => safe.push_str("&gt;"),
+            '"' => safe.push_str("&quot;"),
+            '\'' => safe.push_str("&#39;"),
+            c => safe.push(c),
+        }
+    }
+    safe
+}
+
+/// A point with the spread around it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ChartPoint {
+    /// Place along the horizontal axis.
+    pub x: f64,
+    /// The value. The line is broken where it is no finite number.
+    pub y: f64,
+    /// The lower end of what is shaded around the line.
+    pub low: f64,
+    /// The upper end.
+    pub high: f64,
+}
+
+/// One curve.
+#[derive(Debug)]
+pub struct Curve {
+    /// The N of its class `sN`.
+    pub number: usize,
+    /// What the legend calls it.
+    pub name: String,
+    /// The points, from left to right.
+    pub points: Vec<ChartPoint>,
+    /// Whether it ends before its time, which a cross shows.
+    pub broken: bool,
+    /// Whether it is a prediction, beside the curve of the same number: its class is `theory` too.
+    pub theory: bool,
+    /// Whether each point gets a dot.
+    pub dots: bool,
+}
+
+/// The size of a chart and of the margins around its curves, in the SVG's own units.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Frame {
+    /// Of the whole.
+    pub width: f64,
+    /// Of the whole.
+    pub height: f64,
+    /// Room for the numbers of the vertical axis.
+    pub left: f64,
+    /// Room for half a number of the horizontal axis.
+    pub right: f64,
+    /// Room for the legend, if there is one.
+    pub top: f64,
+    /// Room for the horizontal axis.
+    pub bottom: f64,
+}
+
+impl Default for Frame {
+    fn default() -> Self {
+        Self { width: 480.0, height: 290.0, left: 54.0, right: 12.0, top: 8.0, bottom: 40.0 }
+    }
+}
+
+/// A chart, and the range of values it shows; what lies beyond is cut off.
+#[derive(Debug)]
+pub struct Chart {
+    /// Names the elements; unique on its page.
+    pub id: &'static str,
+    /// What the chart shows.
+    pub title: &'static str,
+    /// How it is to be read, for those who cannot see it too.
+    pub description: String,
+    /// Spacing of the vertical axis.
+    pub scale: Scale,
+    /// What the horizontal axis counts.
+    pub x_label: String,
+    /// The horizontal axis' ends.
+    pub x_range: [f64; 2],
+    /// Places on the horizontal axis, and what is written there.
+    pub x_ticks: Vec<(f64, String)>,
+    /// The vertical axis' ends.
+    pub y_range: [f64; 2],
+    /// Size and margins.
+    pub frame: Frame,
+    /// Whether the names of the curves are written above them.
+    pub legend: bool,
+    /// The first is drawn last, above the others.
+    pub curves: Vec<Curve>,
+}
+
+impl Chart {
+    /// The SVG element.
+    #[must_use]
+    pub fn svg(&self) -> String {
+        let Self { id, frame: Frame { width, height, left, right, top, bottom }, .. } = self;
+        let mut svg = format!(
+            "<svg viewBox=\"0 0 {width} {height}\" role=\"img\" aria-labelledby=\"{id}-title {id}-description\">\n\
+             <title id=\"{id}-title\">{}</title>\n<desc id=\"{id}-description\">{}</desc>\n\
+             <clipPath id=\"{id}-clip\"><rect x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\"/></clipPath>\n",
+            escaped(self.title),
+            escaped(&self.description),
+            left - 4.0,
+            top - 3.0,
+            width - left - right + 8.0,
+            height - top - bottom + 6.0,
+        );
+        self.grid(&mut svg);
+        if self.legend {
+            self.names(&mut svg);
+        }
+        let _ = writeln!(svg, "<g clip-path=\"url(#{id}-clip)\">");
+        for curve in self.curves.iter().rev() {
+            self.curve(&mut svg, curve);
+        }
+        svg.push_str("</g>\n</svg>\n");
+        svg
+    }
+
+    /// Where a value of the horizontal axis is drawn.
+    pub(crate) fn x(&self, x: f64) -> f64 {
+        let Frame { width, left, right, .. } = self.frame;
+        let [first, last] = self.x_range;
+        left + (x - first) / (last - first) * (width - left - right)
+    }
+
+    /// Where a value of the vertical axis is drawn.
+    pub(crate) fn y(&self, y: f64) -> f64 {
+        let Frame { height, top, bottom, .. } = self.frame;
+        let [low, high] = self.y_range.map(|end| self.scale.place(end));
+        let share = (self.scale.place(y) - low) / (high - low);
+        // Far outside is as good as infinitely far.
+        (height - bottom - share * (height - top - bottom)).clamp(-9999.0, 9999.0)
+    }
+
+    fn grid(&self, svg: &mut String) {
+        let Frame { width, height, left, right, bottom, .. } = self.frame;
+        let (right, bottom) = (width - right, height - bottom);
+        svg.push_str("<g class=\"grid\">\n");
+        for tick in self.scale.ticks(self.y_range[0], self.y_range[1]) {
+            let y = self.y(tick);
+            let _ = writeln!(
+                svg,
+                "<path d=\"M{left} {y:.1}H{right}\"/><text x=\"{}\" y=\"{:.1}\" class=\"y\">{}</text>",
+                left - 6.0,
+                y + 4.0,
+                number(tick)
+            );
+        }
+        for (tick, text) in &self.x_ticks {
+            let x = self.x(*tick);
+            let _ = writeln!(
+                svg,
+                "<path d=\"M{x:.1} {bottom}v4\"/><text x=\"{x:.1}\" y=\"{}\" class=\"x\">{}</text>",
+                bottom + 17.0,
+                escaped(text)
+            );
+        }
+        let _ = writeln!(
+            svg,
+            "<path class=\"axis\" d=\"M{left} {bottom}H{right}\"/>\
+             <text x=\"{}\" y=\"{}\" class=\"x\">{}</text>\n</g>",
+            (left + right) / 2.0,
+            height - 6.0,
+            escaped(&self.x_label)
+        );
+    }
+
+    /// The legend: one line above the curves.
+    fn names(&self, svg: &mut String) {
+        let mut x = self.frame.left;
+        for curve in self.curves.iter().filter(|curve| !curve.name.is_empty()) {
+            let theory = if curve.theory { " theory" } else { "" };
+            let _ = writeln!(
+                svg,
+                "<g class=\"key s{}{theory}\"><path class=\"line\" d=\"M{x:.0} 9h18\"/><text x=\"{:.0}\" y=\"13\">{}</text></g>",
+                curve.number,
+                x + 23.0,
+                escaped(&curve.name)
+            );
+            // Text is as wide as its font makes it; most are narrower than this.
+            x += 36.0 + 7.2 * curve.name.chars().count() as f64;
+        }
+    }
+
+    fn curve(&self, svg: &mut String, curve: &Curve) {
+        let Curve { number, name, points, broken, theory, dots } = curve;
+        let (kind, mark) = if *theory { (" theory", "t") } else { ("", "s") };
+        let _ = write!(
+            svg,
+            "<g class=\"curve s{number}{kind}\" id=\"{}-{mark}{number}\"><title>{}</title>",
+            self.id,
+            escaped(name)
+        );
+        // Paths may be empty: a page that shows something else in the same place fills them.
+        if points.iter().any(|point| point.low != point.high) {
+            let _ = write!(svg, "<path class=\"band\" d=\"{}\"/>", self.band(points));
+        }
+        // The second path is wider and unseen: something to point at.
+        let line = self.line(points);
+        let _ = write!(svg, "<path class=\"line\" d=\"{line}\"/><path class=\"reach\" d=\"{line}\"/>");
+        if *dots {
+            // A line of no length with a round end is a dot.
+            let _ = write!(svg, "<path class=\"dots\" d=\"{}\"/>", self.dots(points));
+        }
+        if let Some(last) = points.last().filter(|_| *broken) {
+            let (x, y) = (self.x(last.x), self.y(last.y));
+            let y = y.clamp(self.frame.top, self.frame.height - self.frame.bottom);
+            let _ = write!(svg, "<path class=\"end\" d=\"M{x:.1} {y:.1}m-4 -4l8 8m0 -8l-8 8\"/>");
+        }
+        svg.push_str("</g>\n");
+    }
+
+    /// The path through the points, in as many pieces as they are interrupted.
+    fn line(&self, points: &[ChartPoint]) -> String {
+        let mut path = String::new();
+        let mut pen = 'M';
+        for point in points {
+            if !point.y.is_finite() {
+                pen = 'M';
+                continue;
+            }
+            let _ = write!(path, "{pen}{:.1} {:.1}", self.x(point.x), self.y(point.y));
+            pen = 'L';
+        }
+        path
+    }
+
+    fn dots(&self, points: &[ChartPoint]) -> String {
+        let finite = points.iter().filter(|point| point.y.is_finite());
+        finite.map(|point| format!("M{:.1} {:.1}h0", self.x(point.x), self.y(point.y))).collect()
+    }
+
+    /// What is shaded: nothing if no point has a spread.
+    fn band(&self, points: &[ChartPoint]) -> String {
+        let points: Vec<_> =
+            points.iter().filter(|point| point.low.is_finite() && point.high.is_finite()).collect();
+        if points.iter().all(|point| point.low == point.high) {
+            return String::new();
+        }
+        let place = |x: f64, y: f64| format!("{:.1} {:.1}", self.x(x), self.y(y));
+        let upper: Vec<_> = points.iter().map(|point| place(point.x, point.high)).collect();
+        let lower: Vec<_> = points.iter().rev().map(|point| place(point.x, point.low)).collect();
+        format!("M{}L{}Z", upper.join("L"), lower.join("L"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Chart, ChartPoint, Curve, Frame, Scale, whole_ticks};
+
+    fn chart(scale: Scale, y_range: [f64; 2], ys: &[f64]) -> String {
+        let points = (0..).zip(ys);
+        let points = points.map(|(x, &y)| ChartPoint { x: f64::from(x), y, low: y - 0.1, high: y + 0.1 });
+        let curve = Curve {
+            number: 3,
+            name: "<a & \"b\">".to_owned(),
+            points: points.collect(),
+            broken: true,
+            theory: false,
+            dots: true,
+        };
+        Chart {
+            id: "loss",
+            title: "Loss",
+            description: "Loss < 1 & falling".to_owned(),
+            scale,
+            x_label: "steps < passes".to_owned(),
+            x_range: [0.0, 2.0],
+            x_ticks: whole_ticks(0.0, 2.0),
+            y_range,
+            frame: Frame::default(),
+            legend: true,
+            curves: vec![curve],
+        }
+        .svg()
+    }
+
+    #[test]
+    fn text_is_escaped_and_values_of_any_size_have_a_place() {
+        let scales =
+            [(Scale::Log, [1e-3, 10.0]), (Scale::Accuracy, [0.05, 0.99]), (Scale::Linear, [-1.0, 1.0])];
+        for (scale, range) in scales {
+            for ys in
+                [&[1e30, 1e-30, 0.5][..], &[0.0, 1.0, f64::MAX], &[0.5], &[], &[1.0, f64::NAN, f64::INFINITY]]
+            {
+                let svg = chart(scale, range, ys);
+                assert!(svg.contains("<title>&lt;a &amp; &quot;b&quot;&gt;"), "{svg}");
+                assert!(svg.contains(">&lt;a &amp; &quot;b&quot;&gt;</text>"), "{svg}");
+                assert!(svg.contains("Loss &lt; 1 &amp; falling"), "{svg}");
+                assert!(svg.contains("steps &lt; passes"), "{svg}");
+                assert!(svg.contains("class=\"curve s3\" id=\"loss-s3\""), "{svg}");
+                assert!(!svg.contains("NaN") && !svg.contains("inf"), "{svg}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_line_is_broken_where_there_is_no_number() {
+        let svg = chart(Scale::Log, [1e-3, 10.0], &[1.0, f64::NAN, 1.0]);
+        assert!(svg.contains("<path class=\"line\" d=\"M54.0 68.5M468.0 68.5\"/>"), "{svg}");
+        assert!(svg.contains("<path class=\"dots\" d=\"M54.0 68.5h0M468.0 68.5h0\"/>"), "{svg}");
+    }
+}

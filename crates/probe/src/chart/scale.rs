@@ -1,0 +1,123 @@
+//! How values are spaced along the vertical axis, and which of them get a line.
+
+use backflow_tensor::Float;
+
+/// How values are spaced along the vertical axis.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scale {
+    /// By the value.
+    Linear,
+    /// By the logarithm of the value.
+    Log,
+    /// By the logarithm of what is missing to 1: 0.9, 0.99 and 0.999 are equally far apart, so that good accuracies can be
+    /// told from each other.
+    Accuracy,
+}
+
+/// What an accuracy of 1 is drawn as: as if an example in ten thousand were wrong.
+const LEAST_ERROR: f64 = 1e-4;
+
+/// What 0 is drawn as on a logarithmic scale: far below the smallest number of single precision.
+const LEAST: f64 = 1e-300;
+
+impl Scale {
+    /// Where the value is, in units of this scale.
+    pub(crate) fn place(self, value: f64) -> f64 {
+        match self {
+            Self::Linear => value,
+            Self::Log => value.max(LEAST).log10(),
+            Self::Accuracy => -Float::ln((1.0 - value).max(LEAST_ERROR)),
+        }
+    }
+
+    /// Values that deserve a line, among those between `low` and `high`.
+    pub(crate) fn ticks(self, low: f64, high: f64) -> Vec<f64> {
+        let candidates: Vec<f64> = match self {
+            Self::Accuracy => vec![0.0, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 0.97, 0.98, 0.99, 0.995, 0.998, 0.999],
+            Self::Log => {
+                let (low, high) = (Self::Log.place(low).floor() as i32, Self::Log.place(high).ceil() as i32);
+                let decades = high - low;
+                let digits: &[f64] = if decades > 3 { &[1.0] } else { &[1.0, 2.0, 5.0] };
+                let apart = [1, 2, 5, 10, 20, 50, 100].into_iter().find(|apart| decades / apart <= 9);
+                let apart = apart.unwrap_or(100);
+                let decade = |power: i32| digits.iter().map(move |digit| digit * 10_f64.powi(power));
+                (low..=high).filter(|power| power % apart == 0).flat_map(decade).collect()
+            }
+            Self::Linear => {
+                let step = round_step((high - low) / 6.0);
+                let first = (low / step).ceil();
+                (0..=8).map(|idx| (first + f64::from(idx)) * step).collect()
+            }
+        };
+        let slack = if self == Self::Linear { (high - low) * 1e-9 } else { 0.0 };
+        let inside = |tick: &f64| (low - slack..=high + slack).contains(tick);
+        let ticks: Vec<f64> = candidates.into_iter().filter(inside).collect();
+        // Less than a decade is as good as linear.
+        if self == Self::Log && ticks.len() < 3 { Self::Linear.ticks(low, high) } else { ticks }
+    }
+}
+
+/// The least of 1, 2 and 5 times a power of ten that is not below `least`.
+fn round_step(least: f64) -> f64 {
+    let decade = 10_f64.powf(least.max(LEAST).log10().floor());
+    [1.0, 2.0, 5.0, 10.0]
+        .map(|digit| digit * decade)
+        .into_iter()
+        .find(|&step| step >= least)
+        .unwrap_or(decade)
+}
+
+/// A handful of whole numbers from `first` to `last`, with their texts.
+#[must_use]
+pub fn whole_ticks(first: f64, last: f64) -> Vec<(f64, String)> {
+    let step = round_step(((last - first) / 8.0).max(1.0));
+    let start = (first / step).ceil();
+    let ticks = (0..=8).map(|idx| (start + f64::from(idx)) * step).filter(|&tick| tick <= last);
+    ticks.map(|tick| (tick, number(tick))).collect()
+}
+
+/// The number as an axis shows it.
+#[must_use]
+pub fn number(x: f64) -> String {
+    if x == 0.0 || (1e-3..1e4).contains(&x.abs()) {
+        // Products such as 2 · 10⁻³ carry rounding errors that nobody wants to read.
+        let text = format!("{x:.4}");
+        return text.trim_end_matches('0').trim_end_matches('.').to_owned();
+    }
+    let text = format!("{x:.1e}");
+    text.replace(".0e", "e")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Scale, number, whole_ticks};
+
+    #[test]
+    fn ticks_are_few_and_readable() {
+        let whole =
+            |first, last| whole_ticks(first, last).into_iter().map(|(_, text)| text).collect::<Vec<_>>();
+        assert_eq!(whole(0.0, 5.0), ["0", "1", "2", "3", "4", "5"]);
+        assert_eq!(whole(0.0, 30.0), ["0", "5", "10", "15", "20", "25", "30"]);
+        assert_eq!(whole(0.0, 1.0), ["0", "1"]);
+        assert_eq!(whole(1.0, 40.0), ["5", "10", "15", "20", "25", "30", "35", "40"]);
+        for (low, high) in [
+            (1e-4, 10.0),
+            (0.1, 3.0),
+            (1.8, 2.5),
+            (0.51, 0.52),
+            (1e-3, 2.5),
+            (1e-20, 1e20),
+            (1e-45, 1.0),
+            (2.0, 7.0),
+        ] {
+            let ticks = Scale::Log.ticks(low, high).len();
+            assert!((3..=12).contains(&ticks), "{low} to {high}: {ticks}");
+        }
+        for (low, high) in [(0.0, 1.0), (-3.0, 2.0), (0.1, 0.13), (-1e30, 1e30)] {
+            let ticks = Scale::Linear.ticks(low, high);
+            assert!((3..=8).contains(&ticks.len()), "{low} to {high}: {ticks:?}");
+        }
+        let texts = [2e-3, 0.95, 10.0, 1e-5, -0.5, 2.5e-7, 0.0].map(number);
+        assert_eq!(texts, ["0.002", "0.95", "10", "1e-5", "-0.5", "2.5e-7", "0"]);
+    }
+}

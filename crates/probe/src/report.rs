@@ -1,0 +1,238 @@
+//! `report.html`: a recording on one page, with a slider that picks the step.
+//!
+//! A page and its figures depend on what was recorded and on nothing else. The page is whole in itself: nothing is fetched, and
+//! without JavaScript it shows the last step, or the first that broke. Long recordings are thinned, which the page says. Nothing is computed here that was
+//! not recorded: predictions and verdicts are given.
+
+mod colours;
+mod exponents;
+mod figures;
+mod heat_map;
+mod plots;
+mod tables;
+
+use crate::FlowStep;
+use crate::chart::{self, escaped};
+use exponents::Panel;
+use figures::Figures;
+use plots::Plot;
+use serde_json::{Value, json};
+use std::fmt::Write;
+
+const STYLE: &str = include_str!("report/style.css");
+const SCRIPT: &str = include_str!("report/script.js");
+
+/// What a recording itself does not tell. Everything may be empty.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Header {
+    /// The headline.
+    pub title: String,
+    /// What was trained, a line each: model, data, optimizer.
+    pub setup: Vec<String>,
+    /// What the figures mean for the whole network, a sentence each. A leading word in capitals stands out: `HEALTHY` as good,
+    /// any other as bad.
+    pub verdicts: Vec<String>,
+    /// The same for single layers: path and sentence.
+    pub layer_verdicts: Vec<(String, String)>,
+    /// What was to be expected.
+    pub theory: Option<Theory>,
+}
+
+/// Predicted curves over the layers, in the order of [`FlowStep::layers`]; NaN where nothing is predicted.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Theory {
+    /// RMS of each layer's output. Empty if nothing is predicted.
+    pub activation_rms: Vec<f64>,
+    /// RMS of the gradient with respect to it. Empty if nothing is predicted.
+    pub delta_rms: Vec<f64>,
+}
+
+/// A recording and what is said about it, ready to be drawn.
+#[derive(Debug)]
+pub struct Report<'a> {
+    header: &'a Header,
+    figures: Figures<'a>,
+    plots: Vec<Plot>,
+    panels: Vec<Panel>,
+}
+
+impl<'a> Report<'a> {
+    /// A report of these steps, which rise.
+    #[must_use]
+    pub fn new(steps: &'a [FlowStep], header: &'a Header) -> Self {
+        let figures = Figures::of(steps);
+        let plots = plots::all(&figures, header.theory.as_ref());
+        let panels = exponents::all(&figures);
+        Self { header, figures, plots, panels }
+    }
+
+    /// The page.
+    #[must_use]
+    pub fn html(&self) -> String {
+        let title = escaped(&self.header.title);
+        let mut page = format!(
+            "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+             <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
+             <meta name=\"color-scheme\" content=\"light dark\">\n<title>{title}</title>\n\
+             <style>\n{}{STYLE}</style>\n</head>\n<body>\n<main>\n<header>\n<h1>{title}</h1>\n",
+            chart::STYLE
+        );
+        self.introduction(&mut page);
+        if self.figures.columns.is_empty() {
+            page.push_str("<p class=\"note\">Nothing was recorded.</p>\n");
+        } else {
+            self.body(&mut page);
+        }
+        let _ = write!(
+            page,
+            "<footer>Backflow {}. RMS is the root of the mean square; a delta is the gradient of the loss with respect to a \
+             layer's output.</footer>\n</main>\n<script type=\"application/json\" id=\"data\">{}</script>\n\
+             <script>\n{SCRIPT}</script>\n</body>\n</html>\n",
+            env!("CARGO_PKG_VERSION"),
+            // Nothing in the data may end the element.
+            self.data().to_string().replace('<', "\\u003c")
+        );
+        page
+    }
+
+    /// Each figure as an SVG file of its own, as it is at the last step, or the first that broke: the file's name and what is in it.
+    #[must_use]
+    pub fn svgs(&self) -> Vec<(String, String)> {
+        let mut svgs = Vec::new();
+        if self.figures.columns.len() > 1 {
+            svgs.push(("delta-heat-map.svg".to_owned(), heat_map::svg(&self.figures)));
+            svgs.push(("loss.svg".to_owned(), heat_map::loss(&self.figures).svg()));
+        }
+        for plot in &self.plots {
+            let svg = plot.chart(&self.figures, self.figures.shown).svg();
+            svgs.push((format!("{}.svg", plot.file), svg));
+        }
+        for panel in &self.panels {
+            svgs.push((format!("{}.svg", panel.id), panel.svg(self.figures.shown)));
+        }
+        svgs.into_iter().map(|(name, svg)| (name, standalone(&svg))).collect()
+    }
+
+    fn introduction(&self, page: &mut String) {
+        let Header { setup, verdicts, .. } = self.header;
+        if !setup.is_empty() {
+            let lines: Vec<String> = setup.iter().map(|line| escaped(line)).collect();
+            let _ = writeln!(page, "<p class=\"setup\">{}</p>", lines.join("<br>"));
+        }
+        for verdict in verdicts {
+            let _ = writeln!(page, "<p class=\"verdict\">{}</p>", tables::verdict(verdict));
+        }
+        page.push_str("</header>\n");
+    }
+
+    fn body(&self, page: &mut String) {
+        let figures = &self.figures;
+        let shown = figures.shown;
+        if figures.columns.len() > 1 {
+            let _ = writeln!(
+                page,
+                "<form class=\"picker\" hidden><button type=\"button\" aria-label=\"play\">▶</button>\
+                 <label for=\"step\">Step</label><input type=\"range\" id=\"step\" min=\"0\" max=\"{}\" value=\"{shown}\" \
+                 autocomplete=\"off\"><output for=\"step\"></output></form>",
+                figures.columns.len() - 1
+            );
+        }
+        page.push_str("<div class=\"flow\">\n");
+        if figures.columns.len() > 1 {
+            let thinned = if figures.columns.len() < figures.recorded {
+                format!("{} of {} recorded steps", figures.columns.len(), figures.recorded)
+            } else {
+                format!("{} recorded steps", figures.recorded)
+            };
+            page.push_str("<section class=\"maps\" aria-label=\"Over all steps\">\n");
+            figure(
+                page,
+                "Gradient flow",
+                &format!("log₁₀ of delta RMS, layer by step; {thinned}"),
+                &heat_map::svg(figures),
+            );
+            let loss = heat_map::loss(figures);
+            figure(page, loss.title, &loss.description, &heat_map::marked_loss(figures));
+            page.push_str("</section>\n");
+        }
+        let flowing: Vec<&Plot> = self.plots.iter().filter(|plot| plot.flowing).collect();
+        page.push_str("<section class=\"curves\" aria-label=\"By layer, at one step\">\n");
+        self.draw(page, &flowing);
+        page.push_str("</section>\n</div>\n");
+        if !self.panels.is_empty() {
+            page.push_str(
+                "<h2>Exponents</h2>\n<p class=\"note\">How many numbers have which magnitude, each layer scaled to its own \
+                 peak. Single precision loses digits below 1.2e-38 (shaded), has nothing below 1.4e-45, and ends at 3.4e38: what fell off \
+                 either end stands in the columns beside the limits.</p>\n<section class=\"panels\">\n",
+            );
+            for panel in &self.panels {
+                let at = format!(
+                    "step <span data-at=\"{}\">{}</span>",
+                    panel.id,
+                    figures.step(panel.shown(shown))
+                );
+                let _ = writeln!(
+                    page,
+                    "<figure id=\"{}\">\n<figcaption>{} <span>{at}</span></figcaption>\n{}</figure>",
+                    panel.id,
+                    panel.title,
+                    panel.svg(shown)
+                );
+            }
+            page.push_str("</section>\n");
+        }
+        let distributions: Vec<&Plot> = self.plots.iter().filter(|plot| !plot.flowing).collect();
+        if !distributions.is_empty() {
+            page.push_str("<h2>Activations</h2>\n<section class=\"panels\">\n");
+            self.draw(page, &distributions);
+            page.push_str("</section>\n");
+        }
+        tables::write(page, figures, self.header);
+    }
+
+    fn draw(&self, page: &mut String, plots: &[&Plot]) {
+        for plot in plots {
+            let chart = plot.chart(&self.figures, self.figures.shown);
+            figure(page, chart.title, &chart.description, &chart.svg());
+        }
+    }
+
+    /// What the script needs to show another step.
+    fn data(&self) -> Value {
+        let figures = &self.figures;
+        let panels: serde_json::Map<_, _> =
+            self.panels.iter().map(|panel| (panel.id.to_owned(), panel.data())).collect();
+        let plots: Vec<Value> = self.plots.iter().map(|plot| plot.data(figures)).collect();
+        let steps: Vec<u64> = figures.columns.iter().map(|flow| flow.step).collect();
+        let (left, width) = heat_map::columns(figures);
+        json!({
+            "steps": steps,
+            "shown": figures.shown,
+            "loss": figures.columns.iter().map(|flow| figures::json(Some(flow.loss))).collect::<Vec<_>>(),
+            "values": figures.data(),
+            "columns": { "left": left, "width": width },
+            "plots": plots,
+            "panels": panels,
+        })
+    }
+}
+
+fn figure(page: &mut String, title: &str, description: &str, svg: &str) {
+    let _ = writeln!(
+        page,
+        "<figure>\n<figcaption>{} <span>{}</span></figcaption>\n{svg}</figure>",
+        escaped(title),
+        escaped(description)
+    );
+}
+
+/// The SVG element of a page as a file: with a name for its language, and its style inside.
+fn standalone(svg: &str) -> String {
+    let svg = svg.replacen("<svg ", "<svg xmlns=\"http://www.w3.org/2000/svg\" ", 1);
+    let end = svg.find('>').map_or(0, |at| at + 1);
+    let style = format!(
+        "\n<style>\n{}{STYLE}svg {{ background: var(--ground); font-family: system-ui, sans-serif; }} .now {{ display: none; }}\n</style>",
+        chart::STYLE
+    );
+    format!("{}{}{}", &svg[..end], style.replace('&', "&amp;").replace('<', "&lt;"), &svg[end..])
+}

@@ -1,0 +1,298 @@
+//! What happens over all steps: the heat map of deltas, and the loss below it on the same axis.
+
+use super::colours::{LEVELS, colour};
+use super::figures::Figures;
+use crate::chart::{Chart, ChartPoint, Curve, Frame, Scale, escaped, number};
+use std::fmt::Write;
+
+const WIDTH: f64 = 640.0;
+const RIGHT: f64 = 14.0;
+/// Room for the legend.
+const TOP: f64 = 50.0;
+const BOTTOM: f64 = 40.0;
+/// Of a label, in characters.
+const LONGEST: usize = 16;
+
+/// Where the first column begins, and how wide each is.
+pub(super) fn columns(figures: &Figures<'_>) -> (f64, f64) {
+    let left = 14.0 + 8.5 * label_width(figures.layers.iter().map(|(path, _)| &**path)) as f64;
+    let left = left.max(58.0);
+    (left, (WIDTH - left - RIGHT) / figures.columns.len() as f64)
+}
+
+/// How many characters the longest label has.
+pub(super) fn label_width<'a>(paths: impl Iterator<Item = &'a str>) -> usize {
+    paths.map(|path| label(path).chars().count()).max().unwrap_or(0)
+}
+
+/// The end of a path, which tells more than its beginning.
+pub(super) fn label(path: &str) -> String {
+    let count = path.chars().count();
+    if count <= LONGEST {
+        return path.to_owned();
+    }
+    let end: String = path.chars().skip(count - LONGEST + 1).collect();
+    format!("…{end}")
+}
+
+/// What a cell shows.
+#[derive(Clone, Copy, PartialEq)]
+enum Cell {
+    Nothing,
+    Level(usize),
+    Zero,
+    Infinite,
+    Nan,
+}
+
+/// What is no number on a logarithmic scale, as class and name.
+const SPECIAL: [(Cell, &str, &str); 3] =
+    [(Cell::Zero, "zero", "0"), (Cell::Infinite, "infinite", "∞"), (Cell::Nan, "nan", "NaN")];
+
+/// The heat map of log₁₀ RMS delta.
+pub(super) fn svg(figures: &Figures<'_>) -> String {
+    let rows = figures.layers.len();
+    let height = (400.0 / rows.max(1) as f64).clamp(9.0, 30.0);
+    let (left, width) = columns(figures);
+    let bottom = TOP + height * rows as f64;
+    let [low, high] = range(figures);
+    let cell = |row: usize, column: usize| match figures.get("delta", column, row) {
+        None => Cell::Nothing,
+        Some(x) if x.is_nan() => Cell::Nan,
+        Some(x) if x.is_infinite() => Cell::Infinite,
+        Some(0.0) => Cell::Zero,
+        Some(x) => {
+            let share = (x.log10() - low) / (high - low);
+            Cell::Level(((share * LEVELS as f64) as usize).min(LEVELS - 1))
+        }
+    };
+    let mut levels = vec![String::new(); LEVELS];
+    let mut special = SPECIAL.map(|_| String::new());
+    for row in 0..rows {
+        let mut column = 0;
+        while column < figures.columns.len() {
+            let here = cell(row, column);
+            let begin = column;
+            while column < figures.columns.len() && cell(row, column) == here {
+                column += 1;
+            }
+            let run = column - begin;
+            match here {
+                Cell::Nothing => {}
+                // In units of cells, a line as thick as a row is high.
+                Cell::Level(level) => {
+                    let _ = write!(levels[level], "M{begin} {row}h{run}");
+                }
+                here => {
+                    let idx = SPECIAL.iter().position(|&(cell, ..)| cell == here).unwrap_or(0);
+                    let (x, y) = (left + width * begin as f64, TOP + height * row as f64);
+                    let run = width * run as f64;
+                    let _ = write!(special[idx], "M{x:.1} {y:.1}h{run:.1}v{height:.1}h-{run:.1}z");
+                }
+            }
+        }
+    }
+    let mut svg = format!(
+        "<svg viewBox=\"0 0 {WIDTH} {:.1}\" class=\"map\" id=\"map\" role=\"img\" aria-labelledby=\"map-title map-description\">\n\
+         <title id=\"map-title\">Root mean square of deltas by layer and step</title>\n<desc id=\"map-description\">\
+         Layers from input, above, to output, below; steps from left to right. Colours from {} to {}.</desc>\n",
+        bottom + BOTTOM,
+        number(10_f64.powf(low)),
+        number(10_f64.powf(high))
+    );
+    patterns(&mut svg);
+    legend(&mut svg, left, low, high);
+    let _ = writeln!(
+        svg,
+        "<g class=\"cells\" transform=\"translate({left} {:.2}) scale({width:.5} {height:.3})\">",
+        TOP + height / 2.0
+    );
+    for (level, path) in levels.iter().enumerate().filter(|(_, path)| !path.is_empty()) {
+        let _ = writeln!(svg, "<path stroke=\"{}\" d=\"{path}\"/>", colour(level));
+    }
+    svg.push_str("</g>\n");
+    for ((_, class, name), path) in SPECIAL.iter().zip(&special).filter(|(_, path)| !path.is_empty()) {
+        let _ = writeln!(svg, "<path class=\"{class}\" d=\"{path}\"><title>{name}</title></path>");
+    }
+    svg.push_str("<g class=\"grid\">\n");
+    let every = (13.0 / height).ceil() as usize;
+    for (row, (path, _)) in figures.layers.iter().enumerate().filter(|(row, _)| row % every == 0) {
+        let y = TOP + height * (row as f64 + 0.5) + 4.0;
+        let _ = writeln!(
+            svg,
+            "<text x=\"{:.1}\" y=\"{y:.1}\" class=\"y row\">{}</text>",
+            left - 6.0,
+            escaped(&label(path))
+        );
+    }
+    for (x, text) in step_ticks(figures) {
+        let x = left + width * x;
+        let _ = writeln!(
+            svg,
+            "<path d=\"M{x:.1} {bottom:.1}v4\"/><text x=\"{x:.1}\" y=\"{:.1}\" class=\"x\">{text}</text>",
+            bottom + 17.0
+        );
+    }
+    let _ = writeln!(
+        svg,
+        "<path class=\"axis\" d=\"M{left} {TOP}H{right}V{bottom:.1}H{left}z\"/><text x=\"{}\" y=\"{:.1}\" class=\"x\">step</text>\n</g>",
+        (left + WIDTH - RIGHT) / 2.0,
+        bottom + BOTTOM - 6.0,
+        right = WIDTH - RIGHT,
+    );
+    svg.push_str(&mark(figures, TOP, bottom));
+    svg.push_str("</svg>\n");
+    svg
+}
+
+/// The line at the step that is shown elsewhere.
+fn mark(figures: &Figures<'_>, top: f64, bottom: f64) -> String {
+    let (left, width) = columns(figures);
+    let x = left + width * (figures.shown as f64 + 0.5);
+    let path = format!("d=\"M0 {:.1}V{:.1}\"", top - 4.0, bottom + 4.0);
+    format!(
+        "<g class=\"now\" transform=\"translate({x:.1} 0)\"><path class=\"halo\" {path}/><path {path}/></g>\n"
+    )
+}
+
+/// Ends of the scale of colours, as logarithms.
+fn range(figures: &Figures<'_>) -> [f64; 2] {
+    let logs = || figures.finite("delta").filter(|&x| x > 0.0).map(f64::log10);
+    let (low, high) = (logs().fold(f64::INFINITY, f64::min), logs().fold(f64::NEG_INFINITY, f64::max));
+    if low > high {
+        return [-1.0, 0.0];
+    }
+    // At least half a decade, or noise would look like a trend.
+    let margin = (0.25 - (high - low) / 2.0).max(0.0);
+    [low - margin, high + margin]
+}
+
+/// Hatches, so that what is broken differs from the rest by more than its colour.
+fn patterns(svg: &mut String) {
+    for (_, class, _) in SPECIAL {
+        let _ = writeln!(
+            svg,
+            "<pattern id=\"hatch-{class}\" width=\"5\" height=\"5\" patternUnits=\"userSpaceOnUse\" patternTransform=\"rotate(45)\">\
+             <rect class=\"{class}-ground\" width=\"5\" height=\"5\"/><path class=\"{class}-line\" d=\"M0 0V5\"/></pattern>"
+        );
+    }
+}
+
+fn legend(svg: &mut String, left: f64, low: f64, high: f64) {
+    let (x, width) = (left, 300.0_f64.min(WIDTH - left - RIGHT - 190.0));
+    let step = width / LEVELS as f64;
+    svg.push_str("<g class=\"legend\">\n");
+    for level in 0..LEVELS {
+        let _ = write!(
+            svg,
+            "<rect x=\"{:.2}\" y=\"6\" width=\"{:.2}\" height=\"12\" fill=\"{}\"/>",
+            x + step * level as f64,
+            (step + 1.0).min(width - step * level as f64),
+            colour(level)
+        );
+    }
+    let mut free = 0.0;
+    for tick in Scale::Log.ticks(10_f64.powf(low), 10_f64.powf(high)) {
+        let at = x + width * (tick.log10() - low) / (high - low);
+        if at < free {
+            continue;
+        }
+        free = at + 45.0;
+        let _ = write!(
+            svg,
+            "<path d=\"M{at:.1} 18v4\"/><text x=\"{at:.1}\" y=\"34\" class=\"x\">{}</text>",
+            number(tick)
+        );
+    }
+    for (idx, (_, class, name)) in SPECIAL.iter().enumerate() {
+        let at = x + width + 22.0 + 58.0 * idx as f64;
+        let _ = write!(
+            svg,
+            "<rect x=\"{at:.1}\" y=\"6\" width=\"16\" height=\"12\" class=\"{class}\"/><text x=\"{:.1}\" y=\"17\">{name}</text>",
+            at + 21.0
+        );
+    }
+    svg.push_str("</g>\n");
+}
+
+/// Round numbers of steps and where they are, in columns; far enough from each other to be read.
+fn step_ticks(figures: &Figures<'_>) -> Vec<(f64, String)> {
+    let steps: Vec<u64> = figures.columns.iter().map(|flow| flow.step).collect();
+    let (first, last) = (steps[0], steps[steps.len() - 1]);
+    let middle = steps[steps.len() / 2] - first;
+    // Where the half of the columns is within a quarter of the way, the steps are spaced by their logarithm.
+    let round: Vec<u64> = if 4 * middle < last - first {
+        (0..20).flat_map(|power| [1, 2, 5].map(|digit| digit * 10_u64.pow(power).min(u64::MAX / 5))).collect()
+    } else {
+        let apart =
+            (0..19).flat_map(|power| [1, 2, 5].map(|digit| digit * 10_u64.pow(power).min(u64::MAX / 5)));
+        let apart = apart.into_iter().find(|apart| (last - first) / apart <= 8).unwrap_or(1);
+        (0..=9).map(|idx| (first.div_ceil(apart) + idx) * apart).collect()
+    };
+    let mut ticks: Vec<(f64, String)> = Vec::new();
+    for step in round.into_iter().filter(|step| (first..=last).contains(step)) {
+        let column = steps.partition_point(|&shown| shown < step);
+        let place = column as f64 + 0.5;
+        if ticks.last().is_none_or(|(last, _)| place - last >= steps.len() as f64 / 12.0) {
+            ticks.push((place, step.to_string()));
+        }
+    }
+    ticks
+}
+
+/// The loss, below the map and in line with it.
+pub(super) fn loss(figures: &Figures<'_>) -> Chart {
+    let ends = || figures.losses.iter().filter(|[low, high]| low <= high);
+    let low = ends().map(|end| end[0]).fold(f64::INFINITY, f64::min);
+    let high = ends().map(|end| end[1]).fold(f64::NEG_INFINITY, f64::max);
+    let (scale, description) = if low > 0.0 { (Scale::Log, "logarithmic") } else { (Scale::Linear, "") };
+    let y_range = match scale {
+        _ if low > high => [0.1, 1.0],
+        Scale::Log => [low / 1.05, high * 1.05],
+        _ => [low - 0.05 * (high - low).max(1e-9), high + 0.05 * (high - low).max(1e-9)],
+    };
+    let point = |(idx, (flow, &[low, high])): (usize, (&&crate::FlowStep, &[f64; 2]))| ChartPoint {
+        x: idx as f64 + 0.5,
+        y: flow.loss,
+        low,
+        high,
+    };
+    let points: Vec<_> = figures.columns.iter().zip(&figures.losses).enumerate().map(point).collect();
+    let finite = points.iter().filter(|point| point.y.is_finite()).count();
+    let points: Vec<_> = if finite < points.len() {
+        // The cross stands at the last number.
+        let end = points.iter().position(|point| !point.y.is_finite()).unwrap_or(0);
+        points[..end].to_vec()
+    } else {
+        points
+    };
+    let broken = finite < figures.columns.len();
+    let curve = Curve { number: 0, name: "loss".to_owned(), points, broken, theory: false, dots: false };
+    Chart {
+        id: "loss",
+        title: "Loss",
+        description: description.to_owned() + if broken { ", until it is no finite number" } else { "" },
+        scale,
+        x_label: "step".to_owned(),
+        x_range: [0.0, figures.columns.len() as f64],
+        x_ticks: step_ticks(figures),
+        y_range,
+        frame: Frame {
+            width: WIDTH,
+            height: 180.0,
+            left: columns(figures).0,
+            right: RIGHT,
+            ..Frame::default()
+        },
+        legend: false,
+        curves: vec![curve],
+    }
+}
+
+/// The loss with the mark of the shown step.
+pub(super) fn marked_loss(figures: &Figures<'_>) -> String {
+    let chart = loss(figures);
+    let Frame { height, top, bottom, .. } = chart.frame;
+    let mark = mark(figures, top, height - bottom);
+    chart.svg().replace("</svg>\n", &format!("{mark}</svg>\n"))
+}

@@ -1,0 +1,298 @@
+//! Curves over the layers at one step, with what theory predicts.
+//!
+//! A plot is described once; from the description come the chart of a step and what the script needs to draw any other. Axes
+//! stay the same over all steps, so that steps can be compared.
+
+use super::Theory;
+use super::figures::Figures;
+use crate::chart::{Chart, ChartPoint, Curve, Frame, Scale, whole_ticks};
+use serde_json::{Value, json};
+
+/// Values over places.
+#[derive(Debug)]
+struct Series {
+    number: usize,
+    name: String,
+    quantity: &'static str,
+    /// What is shaded around it.
+    spread: Option<&'static str>,
+    /// The places in [`Figures`], and where each is on the horizontal axis.
+    places: Vec<(usize, f64)>,
+    /// As many as places, or none.
+    theory: Vec<f64>,
+}
+
+/// A chart for every step.
+#[derive(Debug)]
+pub(super) struct Plot {
+    id: &'static str,
+    /// The file's name, without its ending.
+    pub(super) file: &'static str,
+    title: &'static str,
+    description: String,
+    /// Whether it shows what flows, rather than how activations are distributed.
+    pub(super) flowing: bool,
+    scale: Scale,
+    x_label: &'static str,
+    x_end: f64,
+    y_range: [f64; 2],
+    series: Vec<Series>,
+}
+
+/// What [`by_kind`] tells apart.
+const OUTPUTS: [&str; 3] = ["z (linear)", "a (activation)", "named"];
+
+const LAYERS: &str = "layer, from input to output";
+const PARAMETERS: &str = "layer with parameters, from input to output";
+
+/// The plots for which there are figures.
+pub(super) fn all(figures: &Figures<'_>, theory: Option<&Theory>) -> Vec<Plot> {
+    let activation = theory.map_or(&[][..], |theory| &theory.activation_rms);
+    let delta = theory.map_or(&[][..], |theory| &theory.delta_rms);
+    let layers = figures.layers.len() as f64;
+    let plot = |id, title, description: &str, flowing, scale, (x_label, x_end), series: Vec<Series>| {
+        let mut plot = Plot {
+            id,
+            file: id,
+            title,
+            description: description.to_owned(),
+            flowing,
+            scale,
+            x_label,
+            x_end,
+            y_range: [0.0, 1.0],
+            series,
+        };
+        plot.fit(figures);
+        plot
+    };
+    let (gradients, parameters) = by_parameter(figures, "gradient");
+    let (ratios, _) = by_parameter(figures, "ratio");
+    let over_layers = (LAYERS, layers);
+    let over_parameters = (PARAMETERS, parameters);
+    let shares = [("saturated", "saturated"), ("dead", "dead units"), ("zeros", "zeros")];
+    let shares = shares.into_iter().enumerate().filter_map(|(number, (quantity, name))| {
+        let places = (0..figures.layers.len()).filter(|&place| figures.has(quantity, place));
+        // Every layer has a share of zeros; it is of interest where zeros are made.
+        let zeros = figures.finite("zeros").any(|share| share > 0.0);
+        let places =
+            places.filter(|&place| quantity != "zeros" || zeros && is_activation(&figures.layers[place].1));
+        let places: Vec<_> = places.map(|place| (place, place as f64 + 1.0)).collect();
+        let name = name.to_owned();
+        (!places.is_empty()).then_some(Series {
+            number,
+            name,
+            quantity,
+            spread: None,
+            places,
+            theory: Vec::new(),
+        })
+    });
+    let plots = [
+        plot(
+            "activations",
+            "Activations",
+            "RMS",
+            true,
+            Scale::Log,
+            over_layers,
+            by_kind(figures, "rms", None, activation, OUTPUTS),
+        ),
+        plot(
+            "deltas",
+            "Deltas",
+            "RMS",
+            true,
+            Scale::Log,
+            over_layers,
+            by_kind(figures, "delta", None, delta, ["∂L/∂z (linear)", "∂L/∂a (activation)", "named"]),
+        ),
+        plot("gradients", "Gradients of parameters", "RMS", true, Scale::Log, over_parameters, gradients),
+        plot("updates", "Update / weight", "ratio of their RMS", true, Scale::Log, over_parameters, ratios),
+        plot(
+            "distributions",
+            "Distribution of outputs",
+            "mean ± standard deviation",
+            false,
+            Scale::Linear,
+            over_layers,
+            by_kind(figures, "mean", Some("std"), &[], OUTPUTS),
+        ),
+        plot(
+            "shares",
+            "Saturated, dead and zero",
+            "shares of outputs, or of units",
+            false,
+            Scale::Linear,
+            over_layers,
+            shares.collect(),
+        ),
+    ];
+    let drawn =
+        |plot: &Plot| plot.series.iter().any(|series| figures.finite(series.quantity).next().is_some());
+    plots.into_iter().filter(drawn).collect()
+}
+
+fn is_activation(kind: &str) -> bool {
+    kind != "linear" && kind != "named"
+}
+
+/// Linear layers, activation functions and named results apart: z and a have different sizes, and a line through both would
+/// be a saw.
+fn by_kind(
+    figures: &Figures<'_>,
+    quantity: &'static str,
+    spread: Option<&'static str>,
+    theory: &[f64],
+    names: [&str; 3],
+) -> Vec<Series> {
+    let kinds: [fn(&str) -> bool; 3] = [|kind| kind == "linear", is_activation, |kind| kind == "named"];
+    let series = (0..3).map(|number| {
+        let places = figures.layers.iter().enumerate().filter(|(_, (_, kind))| kinds[number](kind));
+        let places: Vec<_> = places.map(|(place, _)| (place, place as f64 + 1.0)).collect();
+        let theory = if theory.is_empty() {
+            Vec::new()
+        } else {
+            places.iter().map(|&(place, _)| theory.get(place).copied().unwrap_or(f64::NAN)).collect()
+        };
+        Series { number, name: names[number].to_owned(), quantity, spread, places, theory }
+    });
+    series.filter(|series| !series.places.is_empty()).collect()
+}
+
+/// Weights, biases and whatever else there is apart, by the last part of their paths, over the layers that have them; and how
+/// many such layers there are.
+fn by_parameter(figures: &Figures<'_>, quantity: &'static str) -> (Vec<Series>, f64) {
+    let mut parents: Vec<&str> = Vec::new();
+    let mut series: Vec<Series> = Vec::new();
+    for (place, path) in figures.parameters.iter().enumerate() {
+        let (parent, name) = path.rsplit_once('.').unwrap_or(("", path));
+        if parents.last() != Some(&parent) {
+            parents.push(parent);
+        }
+        let at = (place, parents.len() as f64);
+        match series.iter_mut().find(|series| series.name == name) {
+            Some(series) => series.places.push(at),
+            None => series.push(Series {
+                number: series.len() % 4,
+                name: name.to_owned(),
+                quantity,
+                spread: None,
+                places: vec![at],
+                theory: Vec::new(),
+            }),
+        }
+    }
+    // More cannot be told apart.
+    series.truncate(4);
+    (series, parents.len() as f64)
+}
+
+impl Plot {
+    /// Sets the range of values to what there is over all steps.
+    fn fit(&mut self, figures: &Figures<'_>) {
+        let theory = self.series.iter().flat_map(|series| series.theory.iter().copied());
+        let measured = |series: &Series| figures.finite(series.quantity).collect::<Vec<_>>();
+        if self.scale == Scale::Log {
+            let values = self.series.iter().flat_map(measured).chain(theory.filter(|x| x.is_finite()));
+            let values: Vec<f64> = values.filter(|&x| x > 0.0).collect();
+            let low = values.iter().copied().fold(f64::INFINITY, f64::min);
+            let high = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+            // At least a decade, or noise would look like a trend.
+            let margin = (high / low).powf(-0.5) * 10_f64.sqrt();
+            let margin = margin.max(1.3);
+            self.y_range = if low > high { [0.1, 1.0] } else { [low / margin, high * margin] };
+            return;
+        }
+        if self.id == "shares" {
+            let high = self.series.iter().flat_map(measured).fold(0.0, f64::max);
+            self.y_range = [0.0, if high > 0.5 { 1.0 } else { (high * 1.1).max(0.1) }];
+            return;
+        }
+        let mean: Vec<f64> = figures.finite("mean").collect();
+        let std: Vec<f64> = figures.finite("std").collect();
+        let mut reach: Vec<f64> = mean.iter().zip(&std).map(|(mean, std)| mean.abs() + std).collect();
+        reach.sort_by(f64::total_cmp);
+        let typical = reach.get(reach.len() / 2).copied().unwrap_or(1.0).max(1e-30);
+        let low = mean.iter().zip(&std).map(|(mean, std)| mean - std).fold(0.0, f64::min);
+        let high = mean.iter().zip(&std).map(|(mean, std)| mean + std).fold(0.0, f64::max);
+        // One layer that explodes would leave the others no room.
+        let limit = 20.0 * typical;
+        if high > limit || low < -limit {
+            self.description += ", cut off at the ends";
+        }
+        self.y_range = [1.05 * low.max(-limit), 1.05 * high.min(limit).max(1e-30)];
+    }
+
+    /// The chart of a step.
+    pub(super) fn chart(&self, figures: &Figures<'_>, column: usize) -> Chart {
+        let mut curves = Vec::new();
+        for series in &self.series {
+            let at = |quantity, place| figures.get(quantity, column, place).unwrap_or(f64::NAN);
+            let points = series.places.iter().map(|&(place, x)| {
+                let y = at(series.quantity, place);
+                let spread = series.spread.map_or(0.0, |spread| at(spread, place));
+                ChartPoint { x, y, low: y - spread, high: y + spread }
+            });
+            curves.push(Curve {
+                number: series.number,
+                name: series.name.clone(),
+                points: points.collect(),
+                broken: false,
+                theory: false,
+                dots: series.places.len() <= 60,
+            });
+        }
+        let predicted = |series: &&Series| series.theory.iter().any(|x| x.is_finite());
+        for (idx, series) in self.series.iter().filter(predicted).enumerate() {
+            let points = series.places.iter().zip(&series.theory);
+            let points = points.map(|(&(_, x), &y)| ChartPoint { x, y, low: y, high: y });
+            curves.push(Curve {
+                number: series.number,
+                // One name for all: they are dashed, and have the colours of what they predict.
+                name: if idx == 0 { "theory".to_owned() } else { String::new() },
+                points: points.collect(),
+                broken: false,
+                theory: true,
+                dots: false,
+            });
+        }
+        Chart {
+            id: self.id,
+            title: self.title,
+            description: self.description.clone(),
+            scale: self.scale,
+            x_label: self.x_label.to_owned(),
+            x_range: [0.5, self.x_end + 0.5],
+            x_ticks: whole_ticks(1.0, self.x_end),
+            y_range: self.y_range,
+            frame: Frame { width: 390.0, top: 26.0, ..Frame::default() },
+            legend: true,
+            curves,
+        }
+    }
+
+    /// What the script needs to draw the chart of any step.
+    pub(super) fn data(&self, figures: &Figures<'_>) -> Value {
+        let chart = self.chart(figures, figures.shown);
+        let [low, high] = self.y_range.map(|end| self.scale.place(end));
+        let series = |series: &Series| {
+            let x = series.places.iter().map(|&(_, x)| (chart.x(x) * 10.0).round() / 10.0);
+            json!({
+                "id": format!("{}-s{}", self.id, series.number),
+                "of": series.quantity,
+                "spread": series.spread,
+                "at": series.places.iter().map(|&(place, _)| place).collect::<Vec<_>>(),
+                "x": x.collect::<Vec<_>>(),
+            })
+        };
+        json!({
+            "log": self.scale == Scale::Log,
+            "low": low,
+            "high": high,
+            "top": chart.frame.top,
+            "bottom": chart.frame.height - chart.frame.bottom,
+            "series": self.series.iter().map(series).collect::<Vec<_>>(),
+        })
+    }
+}

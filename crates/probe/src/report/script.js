@@ -1,0 +1,151 @@
+'use strict';
+// The page shows one step without this. With it, the slider, a click on the map or `#step=12` shows another one.
+const data = JSON.parse(document.getElementById('data').textContent);
+const picker = document.querySelector('.picker');
+
+/** A figure as the tables show it. */
+function text(value, share) {
+  if (value === null || value === undefined) return '';
+  if (value === 'NaN') return value;
+  if (typeof value === 'string') return value === 'inf' ? '∞' : '−∞';
+  if (share) return (100 * value).toFixed(1) + ' %';
+  const size = Math.abs(value);
+  if (value === 0) return '0';
+  if (size >= 1e-3 && size < 1e4) return value.toFixed(Math.max(0, 2 - Math.floor(Math.log10(size))));
+  return value.toExponential(2).replace('+', '');
+}
+
+/** Sets the `d` of an element's path of that class, if it has one. */
+function setPath(element, name, d) {
+  const path = element.querySelector('.' + name);
+  if (path) path.setAttribute('d', d);
+}
+
+function drawPlot(plot, column) {
+  const y = (value) => {
+    const place = plot.log ? Math.log10(Math.max(value, 1e-300)) : value;
+    const at = plot.bottom - (place - plot.low) / (plot.high - plot.low) * (plot.bottom - plot.top);
+    return Math.min(9999, Math.max(-9999, at)).toFixed(1);
+  };
+  for (const series of plot.series) {
+    const element = document.getElementById(series.id);
+    if (!element) continue;
+    let line = '', dots = '', pen = 'M';
+    const upper = [], lower = [];
+    series.at.forEach((place, i) => {
+      const value = data.values[series.of][column][place];
+      if (typeof value !== 'number') {
+        pen = 'M';
+        return;
+      }
+      const x = series.x[i].toFixed(1), at = x + ' ' + y(value);
+      line += pen + at;
+      dots += 'M' + at + 'h0';
+      pen = 'L';
+      const spread = series.spread && data.values[series.spread][column][place];
+      if (typeof spread === 'number') {
+        upper.push(x + ' ' + y(value + spread));
+        lower.unshift(x + ' ' + y(value - spread));
+      }
+    });
+    setPath(element, 'line', line);
+    setPath(element, 'reach', line);
+    setPath(element, 'dots', dots);
+    setPath(element, 'band', upper.length ? 'M' + upper.concat(lower).join('L') + 'Z' : '');
+  }
+}
+
+function drawPanel(id, panel, column) {
+  let index = 0;
+  panel.columns.forEach((with_, i) => { if (with_ <= column) index = i; });
+  document.querySelector(`[data-at="${id}"]`).textContent = data.steps[panel.columns[index]];
+  document.querySelectorAll(`#${id} .rows > g`).forEach((group, place) => {
+    const paths = ['', '', ''];
+    const row = panel.rows[index][place];
+    if (row !== null) {
+      const [special, first, heights] = row.split(',');
+      const base = panel.top + panel.height * (place + 1);
+      const top = (digit) => (base - (panel.height - 1) * parseInt(digit, 36) / 35).toFixed(1);
+      let x = panel.zero + panel.unit * Number(first);
+      if (heights) {
+        paths[0] = `M${x.toFixed(1)} ${base.toFixed(1)}`;
+        for (const digit of heights) paths[0] += `V${top(digit)}H${(x += panel.unit).toFixed(1)}`;
+        paths[0] += `V${base.toFixed(1)}z`;
+      }
+      panel.special.forEach(([left, width], i) => {
+        if (special[i] === '0') return;
+        paths[1 + (i >> 1)] += `M${left.toFixed(1)} ${base.toFixed(1)}V${top(special[i])}H${(left + width).toFixed(1)}V${base.toFixed(1)}z`;
+      });
+    }
+    paths.forEach((d, i) => group.children[i].setAttribute('d', d));
+  });
+}
+
+function show(column) {
+  for (const plot of data.plots) drawPlot(plot, column);
+  for (const id in data.panels) drawPanel(id, data.panels[id], column);
+  for (const cell of document.querySelectorAll('td[data-of]')) {
+    const value = data.values[cell.dataset.of][column][cell.dataset.place];
+    cell.textContent = text(value, 'share' in cell.dataset);
+  }
+  for (const span of document.querySelectorAll('[data-at="step"]')) span.textContent = data.steps[column];
+  const x = data.columns.left + data.columns.width * (column + 0.5);
+  for (const mark of document.querySelectorAll('.now')) mark.setAttribute('transform', `translate(${x.toFixed(1)} 0)`);
+  const slider = document.getElementById('step');
+  slider.value = column;
+  slider.setAttribute('aria-valuetext', `step ${data.steps[column]}`);
+  picker.querySelector('output').textContent = `${data.steps[column]} · loss ${text(data.loss[column])}`;
+}
+
+/** The column of the step that the address asks for, or the one that the page came with. */
+function asked() {
+  const found = /^#step=(\d+)$/.exec(location.hash);
+  if (!found) return data.shown;
+  const column = data.steps.findIndex((step) => step >= Number(found[1]));
+  return column < 0 ? data.steps.length - 1 : column;
+}
+
+if (picker) {
+  const slider = document.getElementById('step');
+  const button = picker.querySelector('button');
+  let timer = 0;
+  const stop = () => {
+    clearInterval(timer);
+    timer = 0;
+    button.textContent = '▶';
+    button.setAttribute('aria-label', 'play');
+  };
+  // An address to pass on.
+  const settle = () => location.replace('#step=' + data.steps[slider.value]);
+  slider.addEventListener('input', () => { stop(); show(Number(slider.value)); });
+  slider.addEventListener('change', settle);
+  button.addEventListener('click', () => {
+    if (timer) {
+      stop();
+      settle();
+      return;
+    }
+    if (Number(slider.value) === data.steps.length - 1) show(0);
+    button.textContent = '❚❚';
+    button.setAttribute('aria-label', 'pause');
+    // Ten seconds for the longest recording.
+    timer = setInterval(() => {
+      if (Number(slider.value) < data.steps.length - 1) show(Number(slider.value) + 1);
+      else stop();
+    }, 50);
+  });
+  for (const svg of document.querySelectorAll('.maps svg')) {
+    svg.addEventListener('click', (event) => {
+      const box = svg.getBoundingClientRect();
+      const x = (event.clientX - box.left) / box.width * svg.viewBox.baseVal.width;
+      const column = Math.floor((x - data.columns.left) / data.columns.width);
+      if (column < 0 || column >= data.steps.length) return;
+      stop();
+      show(column);
+      settle();
+    });
+  }
+  window.addEventListener('hashchange', () => { if (!timer) show(asked()); });
+  picker.hidden = false;
+  show(asked());
+}

@@ -1,0 +1,147 @@
+//! The figures of one step in full, and how numbers are written.
+
+use super::Header;
+use super::figures::Figures;
+use crate::chart::escaped;
+use std::fmt::Write;
+
+/// Quantity, heading, and whether it is a share.
+type Column = (&'static str, &'static str, bool);
+
+const OF_LAYERS: [Column; 8] = [
+    ("rms", "output RMS", false),
+    ("mean", "mean", false),
+    ("std", "std", false),
+    ("saturated", "saturated", true),
+    ("dead", "dead", true),
+    ("zeros", "zeros", true),
+    ("delta", "delta RMS", false),
+    ("delta-zeros", "delta zeros", true),
+];
+
+const OF_PARAMETERS: [Column; 4] = [
+    ("gradient", "gradient RMS", false),
+    ("weight", "weight RMS", false),
+    ("ratio", "update / weight", false),
+    ("rate", "effective learning rate", false),
+];
+
+/// The figure as the tables show it. The script writes figures in the same way.
+fn text(value: Option<f64>, share: bool) -> String {
+    match value {
+        None => String::new(),
+        Some(x) if x.is_nan() => "NaN".to_owned(),
+        Some(x) if x.is_infinite() => if x > 0.0 { "∞" } else { "−∞" }.to_owned(),
+        Some(x) if share => format!("{:.1} %", 100.0 * x),
+        Some(0.0) => "0".to_owned(),
+        Some(x) if (1e-3..1e4).contains(&x.abs()) => {
+            let decimals = (2.0 - x.abs().log10().floor()).max(0.0) as usize;
+            format!("{x:.decimals$}")
+        }
+        Some(x) => format!("{x:.2e}"),
+    }
+}
+
+/// The sentence, its leading word marked if it is in capitals.
+pub(super) fn verdict(sentence: &str) -> String {
+    let word = sentence.split([' ', ':', ',', '(']).next().unwrap_or("");
+    let capitals = word.chars().count() > 2 && word.chars().all(|c| c.is_uppercase() || c == '-');
+    if !capitals {
+        return escaped(sentence);
+    }
+    let class = if word == "HEALTHY" { "good" } else { "bad" };
+    format!("<strong class=\"{class}\">{}</strong>{}", escaped(word), escaped(&sentence[word.len()..]))
+}
+
+/// Both tables.
+pub(super) fn write(page: &mut String, figures: &Figures<'_>, header: &Header) {
+    let at = format!("<span data-at=\"step\">{}</span>", figures.step(figures.shown));
+    let verdicts: Vec<String> = figures
+        .layers
+        .iter()
+        .map(|(path, _)| {
+            let of = header.layer_verdicts.iter().filter(|(of, _)| of == path);
+            of.map(|(_, sentence)| verdict(sentence)).collect::<Vec<_>>().join("<br>")
+        })
+        .collect();
+    if !figures.layers.is_empty() {
+        let _ = writeln!(page, "<h2>Layers at step {at}</h2>");
+        let rows: Vec<Vec<String>> =
+            figures.layers.iter().map(|(path, kind)| vec![escaped(path), escaped(kind)]).collect();
+        table(page, figures, "layers", &["layer", "kind"], &rows, &OF_LAYERS, &verdicts);
+    }
+    if !figures.parameters.is_empty() {
+        let _ = writeln!(page, "<h2>Parameters at step {at}</h2>");
+        let rows: Vec<Vec<String>> = figures.parameters.iter().map(|path| vec![escaped(path)]).collect();
+        table(page, figures, "parameters", &["parameter"], &rows, &OF_PARAMETERS, &[]);
+    }
+}
+
+fn table(
+    page: &mut String,
+    figures: &Figures<'_>,
+    name: &str,
+    words: &[&str],
+    rows: &[Vec<String>],
+    columns: &[Column],
+    verdicts: &[String],
+) {
+    let has = |quantity| (0..rows.len()).any(|place| figures.has(quantity, place));
+    let columns: Vec<&Column> = columns.iter().filter(|(quantity, ..)| has(quantity)).collect();
+    let judged = verdicts.iter().any(|verdict| !verdict.is_empty());
+    let _ = write!(
+        page,
+        "<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"Table of {name}\">\n<table>\n<thead><tr><th scope=\"col\">#</th>"
+    );
+    for word in words {
+        let _ = write!(page, "<th scope=\"col\" class=\"words\">{word}</th>");
+    }
+    for (_, heading, _) in &columns {
+        let _ = write!(page, "<th scope=\"col\">{heading}</th>");
+    }
+    if judged {
+        page.push_str("<th scope=\"col\" class=\"words\">verdict</th>");
+    }
+    page.push_str("</tr></thead>\n<tbody>\n");
+    for (place, row) in rows.iter().enumerate() {
+        let _ = write!(page, "<tr><td>{}</td><th scope=\"row\" class=\"words\">{}</th>", place + 1, row[0]);
+        for word in &row[1..] {
+            let _ = write!(page, "<td class=\"words\">{word}</td>");
+        }
+        for (quantity, _, share) in &columns {
+            let figure = text(figures.get(quantity, figures.shown, place), *share);
+            let share = if *share { " data-share" } else { "" };
+            let _ = write!(page, "<td data-of=\"{quantity}\" data-place=\"{place}\"{share}>{figure}</td>");
+        }
+        if judged {
+            let _ = write!(page, "<td class=\"words\">{}</td>", verdicts[place]);
+        }
+        page.push_str("</tr>\n");
+    }
+    page.push_str("</tbody>\n</table>\n</div>\n");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{text, verdict};
+
+    #[test]
+    fn figures_have_three_digits() {
+        let written =
+            [0.0, 1.0, 0.12345, 123.456, 0.0012345, 9999.0, 1e-9, -2.5e7, f64::NAN, f64::NEG_INFINITY];
+        let written = written.map(|x| text(Some(x), false));
+        let expected = ["0", "1.00", "0.123", "123", "0.00123", "9999", "1.00e-9", "-2.50e7", "NaN", "−∞"];
+        assert_eq!(written, expected);
+        assert_eq!([text(Some(0.256), true), text(None, true)], ["25.6 %", ""]);
+    }
+
+    #[test]
+    fn the_word_of_a_verdict_stands_out() {
+        assert_eq!(
+            verdict("EPS-FLOORED (adam): <x>"),
+            "<strong class=\"bad\">EPS-FLOORED</strong> (adam): &lt;x&gt;"
+        );
+        assert_eq!(verdict("HEALTHY"), "<strong class=\"good\">HEALTHY</strong>");
+        assert_eq!(verdict("A & b"), "A &amp; b");
+    }
+}

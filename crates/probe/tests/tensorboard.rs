@@ -1,0 +1,91 @@
+//! Event files, read back by TensorBoard itself.
+#![allow(clippy::print_stderr, reason = "a test that is skipped says so")]
+
+mod recordings;
+mod tools;
+
+use backflow_probe::tensorboard::EventFile;
+use recordings::{BROKEN, HEALTHY};
+use std::io::Write;
+
+/// Prints what TensorBoard found: a line per scalar and per histogram, with numbers that Rust reads back to the bit.
+const READ: &str = r#"
+import sys
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+events = EventAccumulator(sys.argv[1], size_guidance={"scalars": 0, "histograms": 0})
+events.Reload()
+for tag in events.Tags()["scalars"]:
+    for event in events.Scalars(tag):
+        print("scalar", tag, event.step, event.wall_time, event.value)
+for tag in events.Tags()["histograms"]:
+    for event in events.Histograms(tag):
+        value = event.histogram_value
+        buckets = ["%r:%r" % pair for pair in zip(value.bucket_limit, value.bucket) if pair[1]]
+        print("histogram", tag, event.step, event.wall_time, value.num, *buckets)
+"#;
+
+#[test]
+fn tensorboard_reads_back_what_was_recorded() {
+    let chosen = std::env::var("BACKFLOW_PYTHON").unwrap_or_else(|_| "python3".to_owned());
+    let import: &[&str] = &[&chosen, "-c", "import tensorboard"];
+    let Some(mut python) = tools::tool("Python with TensorBoard (python3 or $BACKFLOW_PYTHON)", &[import])
+    else {
+        return;
+    };
+    let mut steps = HEALTHY.record();
+    steps.truncate(3);
+    steps.extend(BROKEN.record().split_off(25));
+    let seconds = |step: u64| 1.75e9 + 0.5 * step as f64;
+    let folder = tempfile::tempdir().unwrap();
+    let mut file =
+        tempfile::Builder::new().prefix("events.out.tfevents.").tempfile_in(folder.path()).unwrap();
+    file.write_all(&EventFile::of(&steps, |flow| seconds(flow.step)).into_bytes()).unwrap();
+
+    let output = python.arg("-c").arg(READ).arg(file.path()).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let text = String::from_utf8(output.stdout).unwrap();
+    let find = |kind: &str, tag: &str, step: u64| -> Vec<&str> {
+        let begin = format!("{kind} {tag} {step} ");
+        let found: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix(&begin)).collect();
+        assert_eq!(found.len(), 1, "{begin}in\n{text}");
+        found[0].split(' ').collect()
+    };
+    let mut read = 0;
+    for flow in &steps {
+        let mut check = |tag: &str, value: f64| {
+            let found = find("scalar", tag, flow.step);
+            assert_eq!(found[0].parse::<f64>().unwrap(), seconds(flow.step));
+            let back: f64 = found[1].parse().unwrap();
+            // TensorBoard keeps single precision.
+            assert_eq!((back as f32).to_bits(), (value as f32).to_bits(), "{tag}: {back} for {value}");
+            read += 1;
+        };
+        check("loss", flow.loss);
+        for layer in &flow.layers {
+            check(&format!("delta_rms/{}", layer.path), layer.delta.unwrap().rms);
+            check(&format!("activation_std/{}", layer.path), layer.output.std);
+        }
+        for parameter in &flow.parameters {
+            check(&format!("gradient_rms/{}", parameter.path), parameter.gradient_rms);
+        }
+        for layer in &flow.layers {
+            let exponents = layer.delta_exponents.as_ref().unwrap();
+            let found = find("histogram", &format!("delta_magnitude/{}", layer.path), flow.step);
+            let buckets: Vec<(f64, f64)> = found[2..]
+                .iter()
+                .map(|bucket| bucket.split_once(':').unwrap())
+                .map(|(limit, count)| (limit.parse().unwrap(), count.parse().unwrap()))
+                .collect();
+            let mut expected: Vec<(f64, f64)> = (exponents.first..)
+                .zip(&exponents.counts)
+                .map(|(power, &count)| (2_f64.powi(power + 1), count as f64))
+                .collect();
+            expected.push((f64::MAX, exponents.infinite as f64));
+            expected.retain(|&(_, count)| count > 0.0);
+            assert_eq!(buckets, expected, "{}", layer.path);
+            let numbers: f64 = expected.iter().map(|(_, count)| count).sum();
+            assert_eq!(found[1].parse::<f64>().unwrap(), numbers);
+        }
+    }
+    assert!(read > 200, "{read} scalars");
+}

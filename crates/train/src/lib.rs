@@ -13,6 +13,7 @@ mod evaluate;
 mod layers;
 pub mod optimizer_state;
 mod run_folder;
+pub mod study;
 mod trainer;
 pub mod weights;
 

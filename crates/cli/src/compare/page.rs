@@ -142,8 +142,8 @@ fn charts(report: &Report, standings: &[Standing]) -> [Chart; 3] {
         };
         let x_end = report.config.epochs as f64;
         Chart {
-            id,
-            title,
+            id: String::from(id),
+            title: String::from(title),
             description: description.to_owned(),
             scale,
             x_label: "passes over the training set".to_owned(),

@@ -119,7 +119,7 @@ fn study(options: &StudyOptions) -> Result<ExitCode, Failure> {
         };
         match study.examine(configuration, &digits.train, &digits.test, &mut watch) {
             Ok(finding) => {
-                display.examined(&finding);
+                display.examined();
                 report.findings.push(finding);
             }
             Err(Stopped::Interrupted) => report.interrupted = true,

@@ -29,7 +29,7 @@ mod flow;
 mod learning;
 
 pub use flow::Flow;
-pub use learning::{Learned, Training, chance};
+pub use learning::{Learned, Training};
 
 use crate::comparison::{Stopped, Watcher};
 use backflow_data::{Batch, Dataset, Loader};
@@ -163,7 +163,7 @@ impl Study {
             theory_delta_rms: initial.anchored(decades),
             theory_slope: theory.and_then(|theory| theory.slope()),
             initial,
-            learned: self.training.is_some().then(|| Learned::of(outcomes, test, &sizes)),
+            learned: self.training.is_some().then(|| Learned::of(&outcomes, test, &sizes)),
         })
     }
 

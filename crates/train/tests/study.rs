@@ -1,11 +1,11 @@
 //! Studies: what is measured is what theory predicts, and what learns is what gradients reach.
 
-use backflow_data::{Dataset, Mnist};
+use backflow_data::Mnist;
 use backflow_nn::{Activation, Init};
 use backflow_probe::Verdict;
 use backflow_tensor::DType;
 use backflow_train::comparison::{Contender, Stopped, Watcher};
-use backflow_train::study::{Configuration, Finding, Study, Training, chance};
+use backflow_train::study::{Configuration, Finding, Study, Training};
 use std::ops::ControlFlow;
 
 fn configuration(activation: Activation, init: Init, depth: usize, width: usize) -> Configuration {
@@ -141,13 +141,16 @@ fn what_gradients_reach_learns_and_a_rate_beyond_reason_diverges() {
     assert_eq!((lost.test_accuracy, &lost.flow), (None, &None));
 }
 
+/// Random weights can be better than chance by far more than five standard errors. That is no learning.
 #[test]
-fn chance_is_the_commonest_class_and_clear_is_five_standard_errors_more() {
-    // Six of ten: √(0.6 · 0.4 / 10) = 0.1549.
-    let labels = vec![1, 1, 1, 0, 1, 0, 1, 0, 1, 0];
-    let (p, threshold) = chance(&Dataset::new(vec![0.0; 10], 1, labels, 2));
-    assert!((p - 0.6).abs() < 1e-15);
-    assert!((threshold - 0.6 - 5.0 * 0.024_f64.sqrt()).abs() < 1e-15);
+fn what_was_there_before_the_training_was_not_learned() {
+    let still = Study { training: training("sgd:lr=1e-9", 1), ..Study::new(10) };
+    let learned = examine(&still, configuration(Activation::Relu, Init::HeNormal, 1, 64)).learned.unwrap();
+    let accuracy = learned.test_accuracy.unwrap().mean;
+    assert!((accuracy - learned.initial_accuracy).abs() < 1e-2, "{learned:?}");
+    assert_eq!((learned.learning, learned.learns()), (0, false), "{learned:?}");
+    let commonest = Mnist::embedded().test.class_counts().into_iter().max().unwrap();
+    assert_eq!(learned.chance, commonest as f64 / 1000.0);
 }
 
 #[test]

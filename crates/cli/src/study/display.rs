@@ -1,10 +1,9 @@
-//! What a person sees while a study goes on: a line for each configuration, and a bar on a terminal.
+//! What a person sees while a study goes on: what it is about, and a bar on a terminal. The results come in one table.
 
 use super::report::Report;
-use super::rows::signed;
 use crate::figures::{grouped, rate};
 use crate::terminal::line;
-use backflow_train::study::{Configuration, Finding};
+use backflow_train::study::Configuration;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 pub(crate) struct Display {
@@ -26,17 +25,10 @@ impl Display {
         Self { bar, speaks, parts, done: 0 }
     }
 
-    fn say(&self, text: &str) {
-        if self.speaks {
-            self.bar.suspend(|| line(text));
-        }
-    }
-
     pub(crate) fn introduce(&self, report: &Report) {
-        for text in introduction(report) {
-            self.say(&text);
+        if self.speaks {
+            self.bar.suspend(|| introduction(report).iter().for_each(|text| line(text)));
         }
-        self.say("");
     }
 
     /// While a configuration is examined: so many of its parts are done.
@@ -47,10 +39,8 @@ impl Display {
         }
     }
 
-    pub(crate) fn examined(&mut self, finding: &Finding) {
+    pub(crate) fn examined(&mut self) {
         self.done += 1;
-        let slope = signed(finding.initial.slope);
-        self.say(&format!("{}: {slope} decades per layer", finding.configuration));
     }
 }
 

@@ -87,7 +87,7 @@ fn charts(page: &mut String, report: &Report, numbers: &[usize]) {
     let one = if sizes.len() == 1 { " one" } else { "" };
     let crowded = if numbers.iter().any(|&number| number > 3) { " crowded" } else { "" };
     let _ = writeln!(page, "<section class=\"charts{one}{crowded}\" aria-label=\"Deltas over layers\">");
-    for size in sizes {
+    for &size in &sizes {
         let of_size = |(finding, _): &(&Finding, &usize)| {
             (finding.configuration.depth, finding.configuration.width) == size
         };
@@ -98,7 +98,7 @@ fn charts(page: &mut String, report: &Report, numbers: &[usize]) {
             .filter(of_size)
             .map(|(finding, &number)| (finding, number))
             .collect();
-        let chart = chart_of(size, &members);
+        let chart = chart_of(size, &members, sizes.len() == 1);
         let _ = writeln!(
             page,
             "<figure>\n<figcaption>{} <span>{}</span></figcaption>\n{}</figure>",
@@ -110,7 +110,7 @@ fn charts(page: &mut String, report: &Report, numbers: &[usize]) {
     page.push_str("</section>\n");
 }
 
-fn chart_of((depth, width): (usize, usize), members: &[(&Finding, usize)]) -> Chart {
+fn chart_of((depth, width): (usize, usize), members: &[(&Finding, usize)], alone: bool) -> Chart {
     let points = |figures: &mut dyn Iterator<Item = f64>| -> Vec<ChartPoint> {
         let points = (1..).zip(figures).map(|(layer, y)| {
             // The logarithm of 0 has no place; the line is broken there.
@@ -128,10 +128,11 @@ fn chart_of((depth, width): (usize, usize), members: &[(&Finding, usize)]) -> Ch
         let has_theory = theory.iter().any(|point| point.y.is_finite());
         let curve =
             |name, points, theory| Curve { number, name, points, broken: false, theory, dots: !theory };
-        curves.push(curve(name.clone(), measured, false));
+        // Theory is drawn above the measurement, whose dots are wider.
         if has_theory {
             curves.push(curve(format!("{name}, theory"), theory, true));
         }
+        curves.push(curve(name, measured, false));
     }
     let ys = || {
         curves.iter().flat_map(|curve: &Curve| &curve.points).map(|point| point.y).filter(|y| y.is_finite())
@@ -141,14 +142,14 @@ fn chart_of((depth, width): (usize, usize), members: &[(&Finding, usize)]) -> Ch
     let outputs = depth as f64 + 1.0;
     Chart {
         id: format!("delta-{depth}-{width}"),
-        title: format!("RMS delta over layers, {depth} × {width}"),
-        description: "logarithmic; dots are measured at initialisation, dashes are theory".to_owned(),
+        title: format!("RMS delta at initialisation, {depth} × {width}"),
+        description: "logarithmic; dots: measured, dashes: theory".to_owned(),
         scale: Scale::Log,
         x_label: "layer, input first, outputs last".to_owned(),
         x_range: [1.0, outputs],
         x_ticks: whole_ticks(1.0, outputs),
         y_range,
-        frame: Frame { width: 640.0, height: 340.0, ..Frame::default() },
+        frame: Frame { width: if alone { 960.0 } else { 640.0 }, height: 340.0, ..Frame::default() },
         legend: false,
         curves,
     }

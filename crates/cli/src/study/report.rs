@@ -125,8 +125,9 @@ struct LearnedJson<'a> {
     initial_loss: f64,
     final_loss: Option<f64>,
     test_accuracy: Option<Spread>,
-    /// The accuracy above which a network learns.
-    threshold: f64,
+    initial_accuracy: f64,
+    /// The accuracy of always naming the commonest class.
+    chance: f64,
     networks: usize,
     learning: usize,
     diverged: usize,
@@ -141,7 +142,8 @@ impl<'a> LearnedJson<'a> {
             initial_loss: learned.initial_loss,
             final_loss: learned.final_loss,
             test_accuracy: learned.test_accuracy,
-            threshold: learned.threshold,
+            initial_accuracy: learned.initial_accuracy,
+            chance: learned.chance,
             networks: learned.networks,
             learning: learned.learning,
             diverged: learned.diverged,

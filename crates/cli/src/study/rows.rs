@@ -46,7 +46,7 @@ fn row(finding: &Finding) -> Vec<String> {
     ];
     if let Some(learned) = &finding.learned {
         cells.push(format!(
-            "{:.3} > {}",
+            "{:.3} → {}",
             learned.initial_loss,
             learned.final_loss.map_or("-".to_owned(), three)
         ));

@@ -96,7 +96,7 @@ fn flow(finding: &Finding) -> String {
             )
         }
         _ => format!(
-            "gradients neither vanish nor explode, at a factor of {factor:.3} per layer on the way back ({decades})."
+            "gradients neither vanish nor explode: a factor of {factor:.3} per layer on the way back ({decades})."
         ),
     }
 }
@@ -116,8 +116,8 @@ fn outcome(learned: &Learned, report: &Report) -> String {
         (some, all) => format!("{some} of {all} networks learn"),
     };
     format!(
-        "{after} the loss has gone from {:.2} to {loss:.2}, test accuracy is {:.3}: {conclusion}.",
-        learned.initial_loss, accuracy.mean
+        "{after} the loss has gone from {:.2} to {loss:.2} and test accuracy from {:.3} to {:.3}: {conclusion}.",
+        learned.initial_loss, learned.initial_accuracy, accuracy.mean
     )
 }
 
@@ -143,15 +143,17 @@ fn overview(findings: &[Finding]) -> Vec<String> {
         format!("{configuration} ({}; theory {})", signed(Some(slope)), signed(theory))
     };
     let least = sloped.iter().min_by(|a, b| a.1.total_cmp(&b.1));
-    let most = sloped.iter().max_by(|a, b| a.1.total_cmp(&b.1));
+    let exploding = findings.iter().filter(|finding| fate(finding) == Fate::Explode);
+    let most = exploding
+        .filter_map(|finding| Some((&finding.configuration, finding.initial.slope?, finding.theory_slope)))
+        .max_by(|a, b| a.1.total_cmp(&b.1));
     let flattest = sloped.iter().min_by(|a, b| a.1.abs().total_cmp(&b.1.abs()));
     let mut extremes = Vec::new();
-    extremes.extend(least.filter(|it| it.1 < 0.0).map(|it| format!("Most is lost by {}", told(it))));
-    extremes
-        .extend(most.filter(|_| of(Fate::Explode) > 0).map(|it| format!("most is gained by {}", told(it))));
+    extremes.extend(least.filter(|it| it.1 < 0.0).map(|it| format!("most is lost by {}", told(it))));
+    extremes.extend(most.map(|it| format!("most is gained by {}", told(&it))));
     extremes.extend(flattest.map(|it| format!("least changes with {}", told(it))));
     if !extremes.is_empty() {
-        notes.push(format!("{}; figures are decades per layer on the way back.", extremes.join(", ")));
+        notes.push(format!("In decades per layer on the way back, {}.", extremes.join(", ")));
     }
     let off: Vec<(&Configuration, f64)> = sloped
         .iter()
@@ -188,9 +190,9 @@ fn learning(report: &Report) -> Vec<String> {
         ));
     }
     notes.push(format!(
-        "A network counts as learning if its test accuracy is above {:.3}: five standard errors better than always naming the \
-         commonest class.",
-        first.threshold
+        "A network counts as learning if its test accuracy is more than five standard errors above both what it was before \
+         training and what always naming the commonest class gives ({:.3}).",
+        first.chance
     ));
     notes
 }

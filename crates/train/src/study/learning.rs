@@ -10,7 +10,7 @@ use backflow_probe::FlowStep;
 /// How many examples are evaluated at once.
 const TEST_BATCH: usize = 500;
 
-/// How many standard errors a network must be better than chance, to have learned something.
+/// How many standard errors are clear.
 const CLEAR: f64 = 5.0;
 
 /// The training that every network gets.
@@ -33,11 +33,15 @@ pub struct Learned {
     pub final_loss: Option<f64>,
     /// Accuracy on the test set after the training, over the same seeds.
     pub test_accuracy: Option<Spread>,
-    /// The test accuracy from which a network counts as one that learns. See [`chance`].
-    pub threshold: f64,
+    /// Accuracy on the test set before the training: the mean over seeds.
+    pub initial_accuracy: f64,
+    /// The accuracy of always naming the test set's commonest class. A network whose outputs do not depend on its inputs has at
+    /// most this, however long it was trained.
+    pub chance: f64,
     /// How many networks there were.
     pub networks: usize,
-    /// How many of them learn.
+    /// How many of them learn: their test accuracy is clearly above `chance` and above what it was before the training, which
+    /// random weights can raise above chance. Clearly is by five standard errors, of p over n test examples `√(p (1 − p)/n)`.
     pub learning: usize,
     /// How many diverged: their loss was no finite number.
     pub diverged: usize,
@@ -46,19 +50,26 @@ pub struct Learned {
 }
 
 impl Learned {
-    pub(super) fn of(outcomes: Vec<Outcome>, test: &Dataset, sizes: &[usize]) -> Self {
+    pub(super) fn of(outcomes: &[Outcome], test: &Dataset, sizes: &[usize]) -> Self {
         let ends: Vec<&End> = outcomes.iter().filter_map(|outcome| outcome.end.as_ref()).collect();
-        let (_, threshold) = chance(test);
         let records: Vec<FlowStep> = ends.iter().map(|end| end.record.clone()).collect();
-        let mean = |losses: Vec<f64>| Spread::of(losses).map(|spread| spread.mean);
+        let mean = |figures: Vec<f64>| Spread::of(figures).map(|spread| spread.mean);
+        let start =
+            |figure: fn(&Outcome) -> f64| mean(outcomes.iter().map(figure).collect()).unwrap_or(f64::NAN);
+        let chance = test.class_counts().into_iter().max().unwrap_or(0) as f64 / test.len() as f64;
+        let learns = |outcome: &&Outcome| {
+            let p = outcome.initial_accuracy.max(chance);
+            let clear = p + CLEAR * (p * (1.0 - p) / test.len() as f64).sqrt();
+            outcome.end.as_ref().is_some_and(|end| end.test_accuracy > clear)
+        };
         Self {
-            initial_loss: mean(outcomes.iter().map(|outcome| outcome.initial_loss).collect())
-                .unwrap_or(f64::NAN),
+            initial_loss: start(|outcome| outcome.initial_loss),
+            initial_accuracy: start(|outcome| outcome.initial_accuracy),
+            chance,
             final_loss: mean(ends.iter().map(|end| end.record.loss).collect()),
             test_accuracy: Spread::of(ends.iter().map(|end| end.test_accuracy)),
-            threshold,
             networks: outcomes.len(),
-            learning: ends.iter().filter(|end| end.test_accuracy > threshold).count(),
+            learning: outcomes.iter().filter(learns).count(),
             diverged: outcomes.len() - ends.len(),
             flow: (!records.is_empty()).then(|| Flow::of(&records, sizes)),
         }
@@ -71,20 +82,10 @@ impl Learned {
     }
 }
 
-/// The accuracy p of always naming the commonest class of a data set of n examples, and the accuracy that is clearly above it:
-/// by five standard errors of it, `p + 5 √(p (1 − p)/n)`.
-///
-/// A network whose outputs do not depend on its inputs has an accuracy of at most p, however long it was trained.
-#[must_use]
-pub fn chance(test: &Dataset) -> (f64, f64) {
-    let n = test.len() as f64;
-    let p = test.class_counts().into_iter().max().unwrap_or(0) as f64 / n;
-    (p, p + CLEAR * (p * (1.0 - p) / n).sqrt())
-}
-
 /// What the training of one network came to.
 pub(super) struct Outcome {
     initial_loss: f64,
+    initial_accuracy: f64,
     /// `None` if it diverged.
     end: Option<End>,
 }
@@ -111,7 +112,9 @@ impl Training {
         let loader = Loader::new(train, batch_size).dtype(dtype);
         let loader = if whole { loader } else { loader.shuffle(seed) };
         let mut optimizer = self.contender.optimizer()?;
-        let diverged = Outcome { initial_loss, end: None };
+        let test = Loader::new(test, TEST_BATCH).dtype(dtype);
+        let initial_accuracy = evaluate(&*model, &test).accuracy;
+        let diverged = Outcome { initial_loss, initial_accuracy, end: None };
         let batches = (0..).flat_map(|epoch| loader.epoch(epoch));
         for (step, batch) in (0..self.steps).zip(batches) {
             if watch(step, self.steps).is_break() {
@@ -124,11 +127,10 @@ impl Training {
                 return Ok(diverged);
             }
         }
-        let test = Loader::new(test, TEST_BATCH).dtype(dtype);
         let end = optimizer.evaluating(&mut *model, |model: &Mlp| End {
             record: look(model, probe),
             test_accuracy: evaluate(model, &test).accuracy,
         });
-        Ok(if end.record.loss.is_finite() { Outcome { initial_loss, end: Some(end) } } else { diverged })
+        Ok(if end.record.loss.is_finite() { Outcome { end: Some(end), ..diverged } } else { diverged })
     }
 }

@@ -38,6 +38,7 @@
 //! | [`tensor`] | tensors, the graph, gradients of any order, gradient checks |
 //! | [`nn`] | layers, initialisers, losses |
 //! | [`optim`] | optimizers by the dozen, schedules, clipping, averages; a table from PyTorch |
+//! | [`probe`] | what flows through a network, layer by layer, beside the theory |
 //! | [`data`] | file formats, data sets, loaders |
 //! | [`train`] | the trainer, metrics, weights on disk |
 #![forbid(unsafe_code)]
@@ -45,6 +46,7 @@
 pub use backflow_data as data;
 pub use backflow_nn as nn;
 pub use backflow_optim as optim;
+pub use backflow_probe as probe;
 pub use backflow_tensor as tensor;
 pub use backflow_train as train;
 
@@ -61,6 +63,7 @@ pub mod prelude {
         Adagrad, Adam, AdamW, Averaging, Cosine, Lbfgs, Lion, Muon, Optimizer, Rmsprop, Sam, Schedule,
         ScheduleFree, Sgd, StepDecay,
     };
+    pub use backflow_probe::{GradFlow, Recorder, When};
     pub use backflow_tensor::{DType, Gradients, Rng, Tensor, grad, hvp, keep, no_grad};
     pub use backflow_train::{Trainer, count_correct, evaluate};
 }

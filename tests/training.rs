@@ -2,8 +2,8 @@
 
 use approx::assert_relative_eq;
 use backflow::prelude::*;
-use backflow::tensor::observe::observe;
-use backflow::train::{LayerWatch, TrainError, weights};
+use backflow::probe::FlowRow;
+use backflow::train::{TrainError, weights};
 
 fn digits(count: usize) -> Dataset {
     Mnist::embedded().train.subset(&(0..count).collect::<Vec<_>>())
@@ -46,12 +46,13 @@ fn the_table_of_layers_shows_the_gradients_of_the_layers_outputs() {
     let data = digits(40);
     let batch = Loader::new(&data, 40).dtype(DType::F64).batch(0, 0);
     let mut model = network(DType::F64);
-    let (mut watch, grads) = observe(LayerWatch::new(&model), || {
-        model.forward(&batch.inputs).cross_entropy(&batch.targets).backward()
-    });
     let weights: Vec<Tensor> = model.layers.iter().map(|layer| layer.weight.clone()).collect();
-    watch.update(&Optimizer::new(Sgd::new(0.1)).step(&mut model, &grads));
-    let rows = watch.rows();
+    let grads = model.forward(&batch.inputs).cross_entropy(&batch.targets).backward();
+    let (mut recorder, mut optimizer) = (Recorder::new(&model), Optimizer::new(Sgd::new(0.1)));
+    recorder.step(|| {
+        optimizer.step_with(&mut model, |model| model.forward(&batch.inputs).cross_entropy(&batch.targets))
+    });
+    let rows = FlowRow::of(&recorder.records()[0]);
 
     // The same by asking for the gradients of intermediate results.
     let fresh = network(DType::F64);
@@ -63,7 +64,7 @@ fn the_table_of_layers_shows_the_gradients_of_the_layers_outputs() {
     let deltas = z2.cross_entropy(&batch.targets).differentiate().wrt(&[&z0, &z1, &z2]).run();
     let rms = |x: &Tensor| x.square().mean(..).item().sqrt();
     for (idx, (row, (z, a))) in rows.iter().zip([(&z0, &a0), (&z1, &a1), (&z2, &z2)]).enumerate() {
-        assert_eq!(row.layer, format!("layers.{idx}"));
+        assert_eq!(row.path, format!("layers.{idx}"));
         assert_relative_eq!(row.delta_rms.unwrap(), rms(deltas.of(z)), max_relative = 1e-12);
         assert_relative_eq!(row.activation_mean, a.mean(..).item(), max_relative = 1e-12);
         assert_relative_eq!(row.activation_std, a.std(.., 0).item(), max_relative = 1e-12);

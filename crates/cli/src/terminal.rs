@@ -1,9 +1,8 @@
-//! What a person sees of a run: a bar while an epoch goes on, a line when it is done, a table of the layers at the end.
+//! What a person sees of a run: a bar while an epoch goes on, a line when it is done.
 //!
-//! The bar goes to standard error and appears only on a terminal; lines and table go to standard output.
+//! The bar goes to standard error and appears only on a terminal; lines go to standard output.
 
-use crate::figures::short;
-use backflow_train::{EpochRecord, LayerRow, Listener, StepRecord, TrainError};
+use backflow_train::{EpochRecord, Listener, StepRecord, TrainError};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::Write;
 
@@ -60,25 +59,4 @@ impl Drop for Progress {
     fn drop(&mut self) {
         self.bar.finish_and_clear();
     }
-}
-
-/// Prints one row per layer.
-pub(crate) fn layer_table(rows: &[LayerRow]) {
-    let width = rows.iter().map(|row| row.layer.len()).max().unwrap_or(0).max(5);
-    line("");
-    line("The layers in the last epoch, input first:");
-    line(&format!(
-        "{:width$}  {:>10}  {:>10}  {:>10}  {:>10}  {:>10}",
-        "layer", "a mean", "a std", "delta rms", "dL/dW rms", "|dW|/|W|"
-    ));
-    for row in rows {
-        let [mean, std] = [row.activation_mean, row.activation_std].map(|x| short(Some(x)));
-        let [delta, gradient, ratio] = [row.delta_rms, row.weight_gradient_rms, row.update_ratio].map(short);
-        line(&format!(
-            "{:width$}  {mean:>10}  {std:>10}  {delta:>10}  {gradient:>10}  {ratio:>10}",
-            row.layer
-        ));
-    }
-    line("a: the layer's activations; delta: dL/dz, z the layer's output before its activation function;");
-    line("|dW|/|W|: the size of the update relative to the weights.");
 }

@@ -4,13 +4,14 @@ use crate::failure::Failure;
 use crate::figures::grouped;
 use crate::options;
 use crate::setup::{Setup, usage};
-use crate::terminal::{self, Progress, line};
+use crate::terminal::{Progress, line};
 use backflow_data::Loader;
 use backflow_nn::Mlp;
 use backflow_optim::{Optimizer, RuleInfo, schedule_for_run};
+use backflow_probe::{FlowRow, FlowStep, GradFlow, Recorder, When};
 use backflow_tensor::Module;
 use backflow_train::{EpochRecord, Listener, RunFolder, StepRecord, Summary, TrainError, Trainer};
-use clap::Args;
+use clap::{Args, ValueEnum};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -49,6 +50,10 @@ pub(crate) struct TrainOptions {
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
 
+    /// How closely the flow through the layers is watched. It changes no bit of the training.
+    #[arg(long, value_enum, default_value = "basic")]
+    probe: Probe,
+
     /// Print one JSON object at the end, and nothing else.
     #[arg(long)]
     json: bool,
@@ -86,7 +91,33 @@ struct Outcome {
     seconds: f64,
     out: String,
     history: Vec<EpochRecord>,
-    layers: Vec<backflow_train::LayerRow>,
+    /// What flowed through the layers in the last epoch: means over the steps that were looked at.
+    layers: Vec<FlowRow>,
+}
+
+/// How closely a training is watched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Probe {
+    /// Not at all.
+    Off,
+    /// About two hundred steps of the run: activations, deltas, gradients, updates.
+    Basic,
+    /// About two thousand steps, with histograms of exponents.
+    Full,
+}
+
+impl Probe {
+    /// A recorder for a run of this many steps.
+    fn recorder(self, model: &Mlp, steps: u64) -> Option<Recorder> {
+        let looks = match self {
+            Self::Off => return None,
+            Self::Basic => 200,
+            Self::Full => 2000,
+        };
+        let every = When::Every((steps / looks).max(1));
+        let histograms = if self == Self::Full { every } else { When::Never };
+        Some(Recorder::new(model).every(every).histograms(histograms))
+    }
 }
 
 pub(crate) fn run(options: &TrainOptions) -> Result<(), Failure> {
@@ -111,6 +142,8 @@ fn train(options: &TrainOptions) -> Result<(), Failure> {
         return Err(Failure::Usage(format!("--epochs {}: more steps than can be counted", options.epochs)));
     };
     let schedule = schedule_for_run(&options.schedule, steps).map_err(|error| usage("--schedule", error))?;
+    // Before the schedule: what a person would write down to repeat the run.
+    let learning_rate = optimizer.learning_rate();
     let mut optimizer = optimizer.schedule(schedule);
     if let Some(max_norm) = setup.clip_norm {
         optimizer = optimizer.clip_norm(max_norm);
@@ -124,7 +157,7 @@ fn train(options: &TrainOptions) -> Result<(), Failure> {
         activation: setup.activation.name(),
         init: setup.init().name(),
         optimizer: &options.optimizer,
-        learning_rate: optimizer.learning_rate(),
+        learning_rate,
         schedule: &options.schedule,
         clip_norm: setup.clip_norm,
         batch_size,
@@ -144,7 +177,11 @@ fn train(options: &TrainOptions) -> Result<(), Failure> {
 
     let mut progress = (!options.json).then(Progress::new);
     let start = Instant::now();
+    let mut recorder = options.probe.recorder(&model, steps);
     let mut trainer = Trainer::new(&mut model, &mut optimizer);
+    if let Some(recorder) = &mut recorder {
+        trainer = trainer.probe(recorder);
+    }
     let summary = trainer.fit(&train, &test, options.epochs, &mut Both(&mut folder, &mut progress));
     let summary =
         summary.map_err(|error| Failure::Run(format!("{error}; the log is in {}", out.display())))?;
@@ -153,13 +190,24 @@ fn train(options: &TrainOptions) -> Result<(), Failure> {
 
     // The weights that were evaluated: averages, where the optimizer keeps them.
     optimizer.evaluating(&mut model, |model| folder.save_model(model))?;
-    let outcome = outcome(summary, &model, seconds, &out);
+    let flow = recorder.map(|mut recorder| recorder.take_records()).unwrap_or_default();
+    let first = summary.steps - train.len() as u64;
+    let last_epoch: Vec<FlowStep> = flow.iter().filter(|record| record.step > first).cloned().collect();
+    // An epoch shorter than the pause between two looks still ends with what was seen last.
+    let last_epoch =
+        if last_epoch.is_empty() { flow.last().cloned().into_iter().collect() } else { last_epoch };
+    let table = GradFlow::of(&last_epoch);
+    let outcome = outcome(summary, &model, seconds, &out, table.rows().to_vec());
     folder.save_summary(&outcome)?;
     if options.json {
         let json = serde_json::to_string(&outcome).map_err(|error| Failure::Run(error.to_string()))?;
         line(&json);
     } else {
-        terminal::layer_table(&outcome.layers);
+        if !flow.is_empty() {
+            line("");
+            line("The layers in the last epoch, input first:");
+            line(table.to_string().trim_end());
+        }
         line("");
         line(&format!("{seconds:.1} s; configuration, metrics and weights are in {}", out.display()));
     }
@@ -187,8 +235,8 @@ fn introduce(setup: &[String], config: &Config<'_>, steps: usize) {
     line("");
 }
 
-fn outcome(summary: Summary, model: &Mlp, seconds: f64, out: &Path) -> Outcome {
-    let Summary { steps, epochs, layers } = summary;
+fn outcome(summary: Summary, model: &Mlp, seconds: f64, out: &Path, layers: Vec<FlowRow>) -> Outcome {
+    let Summary { steps, epochs } = summary;
     let last = epochs.last().copied();
     let figure = |of: fn(EpochRecord) -> f64| last.map_or(f64::NAN, of);
     Outcome {

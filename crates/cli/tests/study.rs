@@ -247,3 +247,36 @@ fn bad_input_ends_with_one_line_and_an_exit_code() {
     }
     assert!(!folder.path().join("runs").exists(), "nothing is left behind by a wrong command line");
 }
+
+#[cfg(unix)]
+#[test]
+fn ctrl_c_keeps_prints_and_says_what_is_complete() {
+    use std::process::Stdio;
+    use std::time::Duration;
+
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("out");
+    // Long enough that nobody could be too late.
+    let options = ["--activation", "relu", "--depth", "2", "--width", "4,5", "--seeds", "1", "--steps"];
+    let mut program = Command::new(env!("CARGO_BIN_EXE_backflow"));
+    program.arg("study").args(options).args(["100000000", "--out"]).arg(&out);
+    let child = program.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let object = || -> Option<Value> {
+        serde_json::from_slice(&std::fs::read(out.join("study.json")).ok()?).expect("never half a file")
+    };
+    while object().is_none() {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(130), "{}", text(&output.stderr));
+    let object = object().unwrap();
+    let complete = object["configurations"].as_array().unwrap().len();
+    assert_eq!(object["interrupted"], true);
+    let message = format!(
+        "backflow: interrupted; {complete} of 2 configurations are complete, and kept in {}\n",
+        out.display()
+    );
+    assert_eq!(text(&output.stderr), message);
+    assert!(text(&output.stdout).contains("Interrupted: "));
+}

@@ -32,6 +32,11 @@ pub(crate) struct Clipping {
 }
 
 impl Clipping {
+    /// Whether there is a limit at all.
+    pub(crate) fn is_set(&self) -> bool {
+        self.value.or(self.each).or(self.adaptive).or(self.norm).is_some()
+    }
+
     /// Whether gradients are changed element by element, so that a changed copy of them is needed.
     pub(crate) fn reshapes(&self) -> bool {
         self.value.is_some() || self.adaptive.is_some()

@@ -110,7 +110,7 @@ impl<T: FloatElement> Elements<'_, T> {
         });
 
         // Squares of vanishing and exploding f32 gradients leave the range of f32. They are then summed again, in f64.
-        let in_range = |sum: f64| SAFE_MEAN_SQUARE.contains(&(sum / g.len() as f64));
+        let in_range = |sum: f64| in_range(sum, g.len());
         let gradient = if in_range(sums[0]) { sums[0] } else { reduce::sum_squares(g) };
         let cosine = (S == 5).then(|| {
             let (along, momentum) = if in_range(sums[0]) && in_range(sums[4]) {
@@ -124,13 +124,21 @@ impl<T: FloatElement> Elements<'_, T> {
     }
 
     /// Runs a rule that needs the whole parameter at once: `rule(w, g, buffers)` answers what to subtract. Clipping and
-    /// weight decay are the pipeline's, as in [`each`](Self::each). The first buffer, if it has the parameter's shape, is taken
-    /// for a momentum.
+    /// weight decay are the pipeline's, as in [`each`](Self::each).
     ///
     /// # Panics
     /// If the rule takes another number of buffers than it declares.
     #[track_caller]
     pub fn whole<const B: usize>(
+        self,
+        rule: impl FnOnce(&Tensor, &Tensor, [&mut Tensor; B]) -> Tensor,
+    ) -> Totals {
+        Totals { cosine: None, ..self.whole_with_momentum(rule) }
+    }
+
+    /// As [`whole`](Self::whole), for a rule whose first buffer is a momentum.
+    #[track_caller]
+    pub fn whole_with_momentum<const B: usize>(
         self,
         rule: impl FnOnce(&Tensor, &Tensor, [&mut Tensor; B]) -> Tensor,
     ) -> Totals {
@@ -161,6 +169,11 @@ impl<T: FloatElement> Elements<'_, T> {
         scale: impl FnOnce(f64, f64) -> f64,
     ) -> Totals {
         let (totals, minus_u) = self.propose(B, 0, |elements| elements.each_with_momentum(rule));
+        // What the pass summed in f32 is summed again in f64 where it left the range.
+        let sum =
+            |passed: f64, x: &Tensor| if in_range(passed, x.elements()) { passed } else { sum_squares(x) };
+        let totals =
+            Totals { weight: sum(totals.weight, self.w), update: sum(totals.update, &minus_u), ..totals };
         let factor = scale(totals.weight.sqrt(), totals.update.sqrt());
         let [scale, keep] = [factor, self.surroundings.keep].map(T::from_f64);
         let minus_u = contiguous::<T>(&minus_u);
@@ -217,6 +230,11 @@ impl<T: FloatElement> Elements<'_, T> {
 /// Where the mean of `f32` squares is to be trusted: what is lost of smaller squares (below 1e-38) does not count beside it,
 /// and no partial sum came near 3e38.
 const SAFE_MEAN_SQUARE: std::ops::Range<f64> = 1e-30..1e30;
+
+/// Whether a sum of squares over `n` elements is to be trusted.
+fn in_range(sum: f64, n: usize) -> bool {
+    SAFE_MEAN_SQUARE.contains(&(sum / n as f64))
+}
 
 /// The cosine from a dot product and two sums of squares; 0 where one of the vectors is.
 fn cosine(along: f64, first: f64, second: f64) -> f64 {

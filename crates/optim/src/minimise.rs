@@ -21,13 +21,9 @@ impl Optimizer {
         start: (f64, Gradients),
         loss: &mut impl FnMut(&M) -> Tensor,
     ) -> StepReport {
-        if self.noise.is_some() {
-            misuse(
-                "step_with",
-                "lbfgs takes no noise",
-                &[],
-                "its line search compares losses and gradients of one function",
-            );
+        if self.noise.is_some() || self.clipping.is_set() {
+            let hint = "its line search compares losses and gradients of one function";
+            misuse("step_with", "lbfgs takes neither noise nor clipping", &[], hint);
         }
         let (value, gradients) = start;
         let prepared = self.gather(model, &gradients);
@@ -54,9 +50,10 @@ impl Optimizer {
         let g = flat(prepared.gradients.iter().map(|ready| (&ready.g, sign * ready.coefficient)));
         // Where a parameter was frozen or thawed, what was learnt is about another vector: it is learnt anew.
         let memory = self.state.lbfgs.take();
-        let mut memory = memory.filter(|memory| memory.gradient.elements() == g.elements());
+        let paths: Vec<String> = parameters.iter().map(|(path, _)| path.clone()).collect();
+        let mut memory = memory.filter(|memory| memory.paths == paths);
         let x = flat(before.iter().map(|w| (w, 1.0)));
-        let outcome = lbfgs.minimise(&mut memory, learning_rate, x, (sign * value, g), &mut |x| {
+        let outcome = lbfgs.minimise(&mut memory, &paths, learning_rate, x, (sign * value, g), &mut |x| {
             scatter(model, x);
             let here = loss(model);
             let gradients = here.backward();

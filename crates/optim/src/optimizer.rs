@@ -4,7 +4,7 @@ use crate::averaging::Averaging;
 use crate::clip::Clipping;
 use crate::hyperparameter::Range;
 use crate::method::{AnyRule, Kind, Method};
-use crate::rule::Noise;
+use crate::rule::{Needs, Noise, Settings};
 use crate::schedule::Schedule;
 use crate::schedules::Constant;
 use crate::spec::{self, SpecError};
@@ -109,7 +109,7 @@ impl Optimizer {
     ///
     /// # Panics
     /// If a setting of the rule is outside its range, if the pattern is none, or if the rule is one that looks at all parameters
-    /// together: L-BFGS, SAM, bold driver. (The latter two can have groups beside them.)
+    /// together: L-BFGS, SAM, bold driver. (SAM can have groups beside it.) If steps were made already.
     #[must_use]
     #[track_caller]
     pub fn group(mut self, paths: &str, rule: impl Into<Method>) -> Self {
@@ -123,10 +123,18 @@ impl Optimizer {
                 "",
             )
         });
+        if self.state.steps > 0 {
+            misuse("group", "steps were made already", &[], "groups belong to the making of an optimizer");
+        }
         let rule = match (method.0, &self.method.0) {
-            (Kind::PerParameter(rule), Kind::PerParameter(_)) if !rule.needs().more_than_gradients() => rule,
-            (Kind::PerParameter(rule), Kind::PerParameter(_)) => together(rule.name()),
-            _ => together("lbfgs"),
+            (_, Kind::Lbfgs(_)) => together("lbfgs"),
+            // What it undoes are weights; the buffers of other rules would keep what they learnt.
+            (_, Kind::PerParameter(own)) if matches!(own.needs(), Needs::Trial { .. }) => {
+                together(own.name())
+            }
+            (Kind::PerParameter(rule), _) if !rule.needs().more_than_gradients() => rule,
+            (Kind::PerParameter(rule), _) => together(rule.name()),
+            (Kind::Lbfgs(lbfgs), _) => together(lbfgs.name()),
         };
         self.groups.push(Group { paths, rule });
         self
@@ -244,6 +252,8 @@ impl Optimizer {
     #[track_caller]
     pub fn schedule(mut self, mut schedule: impl Schedule + 'static) -> Self {
         spec::require(schedule.name(), schedule.hyperparameters());
+        self.state.schedule =
+            schedule.memory().into_iter().map(|(name, value)| (name.into(), *value)).collect();
         self.schedule = Box::new(schedule);
         self
     }
@@ -266,7 +276,7 @@ impl Optimizer {
 
 #[track_caller]
 fn together(rule: &str) -> ! {
-    let hint = "give a group a rule that updates each parameter by itself";
+    let hint = "groups are for rules that update each parameter by itself";
     misuse("group", "this rule looks at all parameters together", &[("rule", rule.to_owned())], hint)
 }
 

@@ -17,7 +17,8 @@ pub struct StepReport {
     pub skipped: bool,
     /// The learning rate of this step, after the schedule: that of parameters in no group.
     pub learning_rate: f64,
-    /// The norm of all gradients together, before clipping.
+    /// The norm of all gradients together, before clipping. For [`Sam`](crate::Sam), of those that the update went by, taken
+    /// uphill; so are the RMS below.
     pub gradient_norm: f64,
     /// What [`clip_norm`](crate::Optimizer::clip_norm) multiplied the gradients by: 1 where nothing was clipped.
     pub clip_coefficient: f64,

@@ -1,6 +1,5 @@
 //! Continuing from a state that was saved.
 
-use crate::averaging::Averaging;
 use crate::method::Kind;
 use crate::optimizer::Optimizer;
 use crate::rule::{Name, Settings};
@@ -52,7 +51,7 @@ pub enum StateError {
         /// The parameter.
         path: String,
         /// The rule.
-        rule: &'static str,
+        rule: String,
         /// The names in the state.
         found: String,
         /// The names that the rule needs.
@@ -122,16 +121,13 @@ impl Optimizer {
         let mut memory = self.schedule.memory();
         let same = memory.len() == state.schedule.len()
             && memory.iter().zip(&state.schedule).all(|(own, (name, _))| own.0 == name);
-        // A schedule that has observed nothing has nothing in the state.
-        if !state.schedule.is_empty() {
-            if !same {
-                let found = names(state.schedule.iter().map(|(name, _)| &**name));
-                let expected = names(memory.iter().map(|(name, _)| *name));
-                return Err(StateError::OtherSchedule { found, expected });
-            }
-            for ((_, own), (_, value)) in memory.iter_mut().zip(&state.schedule) {
-                **own = *value;
-            }
+        if !same {
+            let found = names(state.schedule.iter().map(|(name, _)| &**name));
+            let expected = names(memory.iter().map(|(name, _)| *name));
+            return Err(StateError::OtherSchedule { found, expected });
+        }
+        for ((_, own), (_, value)) in memory.iter_mut().zip(&state.schedule) {
+            **own = *value;
         }
         self.state = state;
         Ok(())
@@ -162,7 +158,7 @@ impl Optimizer {
             names(buffers.chain(state.numbers.iter().map(|(name, _)| &**name)))
         });
         if kept != needed {
-            let rule = self.method.name();
+            let rule = own.rule.to_string();
             return Err(StateError::OtherBuffers {
                 path: path.to_owned(),
                 rule,
@@ -170,13 +166,13 @@ impl Optimizer {
                 expected: needed,
             });
         }
-        let averages = matches!(self.averaging, Some(Averaging::Ema(_) | Averaging::Mean { .. }));
+        let averages = self.averaging.is_some();
         if averages != found.average.is_some() && found.steps > 0 {
             let text = |average: bool| if average { "an average" } else { "no average" }.to_owned();
             let (found, expected) = (text(found.average.is_some()), text(averages));
             return Err(StateError::OtherBuffers {
                 path: path.to_owned(),
-                rule: self.method.name(),
+                rule: own.rule.to_string(),
                 found,
                 expected,
             });

@@ -27,6 +27,9 @@ use backflow_kernels::Float;
 use backflow_tensor::{DType, Gradients, Module, Path, Rng, Tensor, misuse, no_grad};
 use std::sync::Arc;
 
+/// What the bold driver's rate is held below.
+const LARGEST_RATE: f64 = 1e12;
+
 /// Stepping.
 impl Optimizer {
     /// Updates every trainable parameter of `model` by its gradient, and reports what happened.
@@ -100,7 +103,7 @@ impl Optimizer {
                 let before: Vec<Tensor> = model.parameters().iter().map(|(_, w)| w.detach()).collect();
                 let mut report = self.update(model, &gradients, Some(value));
                 let after = no_grad(|| loss(model)).item();
-                let risen = if self.maximize { after < value } else { after > value } || after.is_nan();
+                let risen = !after.is_finite() || if self.maximize { after < value } else { after > value };
                 self.judge(model, before, &mut report, if risen { Err(shrink) } else { Ok(grow) });
                 report
             }
@@ -115,6 +118,27 @@ impl Optimizer {
         self.schedule.observe(metric, self.state.steps);
         self.state.schedule =
             self.schedule.memory().into_iter().map(|(name, value)| (name.into(), *value)).collect();
+    }
+
+    /// Before the first step: a group that matches nothing is a slip of the pen.
+    #[track_caller]
+    fn require_matches<M: Module + ?Sized>(&self, model: &M) {
+        if self.state.steps > 0 || self.groups.is_empty() {
+            return;
+        }
+        let paths = model.state();
+        for group in &self.groups {
+            if !paths.iter().any(|(path, _)| group.paths.matches(path)) {
+                let known = paths.iter().take(8).map(|(path, _)| &**path).collect::<Vec<_>>().join(", ");
+                let rows = [("group", group.paths.to_string()), ("parameters", known)];
+                misuse(
+                    "step",
+                    "a group matches no parameter",
+                    &rows,
+                    "`*` stands for any text, dots included: \"*bias\"",
+                );
+            }
+        }
     }
 
     /// Whether a rule asks for the norm of all gradients.
@@ -146,7 +170,8 @@ impl Optimizer {
             if let Some((_, rate)) =
                 state.parameters.get_mut(path).and_then(|state| state.numbers.first_mut()).filter(|_| own)
             {
-                *rate *= verdict.unwrap_or_else(|shrink| shrink);
+                // On a flat loss it would grow for ever.
+                *rate = (*rate * verdict.unwrap_or_else(|shrink| shrink)).min(LARGEST_RATE);
             }
         });
         if verdict.is_err() {
@@ -210,6 +235,7 @@ impl Optimizer {
         loss: Option<f64>,
     ) -> StepReport {
         let found = survey(&self.state, model, gradients);
+        self.require_matches(model);
         let learning_rate = self.learning_rate();
         let t = self.state.steps;
         let prepared = self.prepare(model, found, self.needs_norm());

@@ -6,22 +6,31 @@
 #![forbid(unsafe_code)]
 
 pub mod chart;
+mod curvature;
 mod flow;
+mod jacobian;
+mod per_sample;
 mod prediction;
 mod quadrature;
 mod record;
 mod recorder;
 pub mod report;
 mod rows;
+mod svd;
 pub mod tensorboard;
 mod theory;
+mod tridiagonal;
 mod verdict;
 mod watch;
 
+pub use curvature::{Extremes, Hessian, Trace};
 pub use flow::GradFlow;
-pub use prediction::{Prediction, predict};
+pub use jacobian::{jacobian, layer_jacobians};
+pub use per_sample::{GradientNoise, SampleNorms};
+pub use prediction::{Prediction, RandomLayer, predict, predict_layers};
 pub use record::{Exponents, FlowStep, LayerFlow, ParameterFlow, Stats};
 pub use recorder::{Recorder, When};
 pub use rows::FlowRow;
+pub use svd::singular_values;
 pub use theory::MeanField;
 pub use verdict::{Verdict, slope};

@@ -1,11 +1,11 @@
-//! The theory beside one network: layers of given sizes and a rule for their weights.
+//! The theory beside one network: layers of given sizes, with a rule for their weights or with the weights they have.
 
 use crate::theory::{log10, mean_square, mean_square_slope};
 use crate::verdict::line_back;
-use backflow_nn::{Activation, Init};
-use backflow_tensor::misuse;
+use backflow_nn::{Activation, Init, Linear};
+use backflow_tensor::{DType, Tensor, misuse};
 
-/// What theory predicts for one multilayer perceptron. See [`predict`].
+/// What theory predicts for one multilayer perceptron. See [`predict`] and [`predict_layers`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct Prediction {
     /// RMS of z of each linear layer, the first layer first.
@@ -30,14 +30,36 @@ impl Prediction {
     }
 }
 
+/// What the theory knows of a linear layer: its size and how widely its parameters are spread.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct RandomLayer {
+    /// The number of inputs.
+    pub inputs: usize,
+    /// The number of outputs.
+    pub outputs: usize,
+    /// Var(w) of an element, not multiplied by the number of inputs.
+    pub weight_variance: f64,
+    /// Var(b).
+    pub bias_variance: f64,
+}
+
+impl RandomLayer {
+    /// The spread that the parameters of a layer have, around 0. As a random layer has no structure, what the theory makes of a
+    /// trained one is where it would stand had training changed the scale of its weights and nothing else.
+    #[must_use]
+    pub fn of(layer: &Linear) -> Self {
+        let spread = |x: &Tensor| x.detach().to_dtype(DType::F64).square().mean(..).item();
+        Self {
+            inputs: layer.inputs(),
+            outputs: layer.outputs(),
+            weight_variance: spread(&layer.weight),
+            bias_variance: layer.bias.as_ref().map_or(0.0, spread),
+        }
+    }
+}
+
 /// What theory predicts for [`Mlp::new`](backflow_nn::Mlp::new) with these sizes, activation function and rule for the weights,
 /// on inputs whose mean square is `input_mean_square`.
-///
-/// Layers may differ in size: the delta of layer l comes back from the n outputs of layer l + 1,
-///
-/// ```text
-/// E δ(l)² = n(l+1) Var(w(l+1)) E φ′(√q(l) ζ)² E δ(l+1)²
-/// ```
 ///
 /// `None` for rules whose weights have a mean other than 0: signals then add up, and the theory does not apply.
 ///
@@ -59,10 +81,6 @@ pub fn predict(
     sizes: &[usize],
     input_mean_square: f64,
 ) -> Option<Prediction> {
-    if sizes.len() < 2 || !(input_mean_square >= 0.0 && input_mean_square.is_finite()) {
-        let rows = [("sizes", format!("{sizes:?}")), ("mean square", input_mean_square.to_string())];
-        misuse("predict", "needs at least two sizes and a finite mean square ≥ 0", &rows, "");
-    }
     let mean = match init {
         Init::Constant(c) => c,
         Init::Uniform { low, high } => f64::midpoint(low, high),
@@ -72,6 +90,36 @@ pub fn predict(
     if mean != 0.0 {
         return None;
     }
+    let mut layers = Vec::new();
+    // A loop, because closures do not pass the caller's line on.
+    for pair in sizes.windows(2) {
+        let (inputs, outputs) = (pair[0], pair[1]);
+        let weight_variance = init.variance([outputs, inputs], activation.gain());
+        // To PyTorch the bias is one more column of weights; all other rules start it at 0.
+        let bias_variance = if init == Init::TorchLinear { weight_variance } else { 0.0 };
+        layers.push(RandomLayer { inputs, outputs, weight_variance, bias_variance });
+    }
+    Some(predict_layers(activation, &layers, input_mean_square))
+}
+
+/// What theory predicts for linear layers with this activation function between each two, on inputs whose mean square is
+/// `input_mean_square`.
+///
+/// Layers may differ in size: the delta of layer l comes back from the n outputs of layer l + 1,
+///
+/// ```text
+/// E δ(l)² = n(l+1) Var(w(l+1)) E φ′(√q(l) ζ)² E δ(l+1)²
+/// ```
+///
+/// # Panics
+/// If there is no layer, or the mean square is negative or not finite.
+#[must_use]
+#[track_caller]
+pub fn predict_layers(activation: Activation, layers: &[RandomLayer], input_mean_square: f64) -> Prediction {
+    if layers.is_empty() || !(input_mean_square >= 0.0 && input_mean_square.is_finite()) {
+        let rows = [("layers", layers.len().to_string()), ("mean square", input_mean_square.to_string())];
+        misuse("predict", "needs at least one layer and a finite mean square ≥ 0", &rows, "");
+    }
     let mut flow = Prediction {
         preactivation_rms: Vec::new(),
         activation_rms: Vec::new(),
@@ -80,15 +128,12 @@ pub fn predict(
     };
     let mut signal = input_mean_square;
     let mut slope = None;
-    for pair in sizes.windows(2) {
-        let (inputs, outputs) = (pair[0], pair[1]);
-        let variance = init.variance([outputs, inputs], activation.gain());
+    for layer in layers {
         if let Some(slope) = slope {
-            flow.delta_slope_decades.push(0.5 * log10(outputs as f64 * variance * slope));
+            let chi = layer.outputs as f64 * layer.weight_variance * slope;
+            flow.delta_slope_decades.push(0.5 * log10(chi));
         }
-        // To PyTorch the bias is one more column of weights; all other rules start it at 0.
-        let bias_variance = if init == Init::TorchLinear { variance } else { 0.0 };
-        let q = inputs as f64 * variance * signal + bias_variance;
+        let q = layer.inputs as f64 * layer.weight_variance * signal + layer.bias_variance;
         flow.preactivation_rms.push(q.sqrt());
         signal = mean_square(activation, q);
         flow.activation_rms.push(signal.sqrt());
@@ -100,14 +145,15 @@ pub fn predict(
         flow.delta_decades.push(flow.delta_decades[flow.delta_decades.len() - 1] + step);
     }
     flow.delta_decades.reverse();
-    Some(flow)
+    flow
 }
 
 #[cfg(test)]
 mod tests {
-    use super::predict;
+    use super::{RandomLayer, predict, predict_layers};
     use backflow_kernels::Float;
-    use backflow_nn::{Activation, Init};
+    use backflow_nn::{Activation, Init, Mlp};
+    use backflow_tensor::{DType, Rng};
 
     /// The textbook cases, per layer in the middle of a deep network: (φ, weights, factor of rms a, factor of rms δ).
     #[test]
@@ -148,6 +194,21 @@ mod tests {
         assert_eq!(flow.delta_decades[1], 0.0);
     }
 
+    /// The weights that a network has are spread as its rule says, but for chance: √(2 / 128²) = 1 % per layer of 128 × 128, half
+    /// that in a root, and three deviations after nine steps.
+    #[test]
+    fn layers_as_they_are() {
+        let mut rng = Rng::seed_from_u64(1);
+        let (activation, init, sizes) = (Activation::Tanh, Init::TorchLinear, [128; 11]);
+        let model = Mlp::new(&sizes, activation, init, DType::F32, &mut rng);
+        let layers: Vec<RandomLayer> = model.layers.iter().map(RandomLayer::of).collect();
+        let (drawn, ruled) =
+            (predict_layers(activation, &layers, 1.0), predict(activation, init, &sizes, 1.0).unwrap());
+        for (drawn, ruled) in drawn.delta_decades.iter().zip(&ruled.delta_decades) {
+            assert!((drawn - ruled).abs() < 0.02, "{drawn} for {ruled}");
+        }
+    }
+
     #[test]
     fn what_lets_nothing_through_and_what_has_no_theory() {
         let flow = predict(Activation::Tanh, Init::Zeros, &[4, 4, 4], 1.0).unwrap();
@@ -157,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "needs at least two sizes")]
+    #[should_panic(expected = "needs at least one layer")]
     fn one_size_is_no_network() {
         let _ = predict(Activation::Tanh, Init::HeNormal, &[4], 1.0);
     }

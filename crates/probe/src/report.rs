@@ -98,19 +98,25 @@ impl<'a> Report<'a> {
     /// Each figure as an SVG file of its own, as it is at the last step, or the first that broke: the file's name and what is in it.
     #[must_use]
     pub fn svgs(&self) -> Vec<(String, String)> {
-        let mut svgs = Vec::new();
-        if self.figures.columns.len() > 1 {
-            svgs.push(("delta-heat-map.svg".to_owned(), heat_map::svg(&self.figures)));
-            svgs.push(("loss.svg".to_owned(), heat_map::loss(&self.figures).svg()));
+        let Figures { columns, shown, .. } = &self.figures;
+        let mut svgs: Vec<(String, String)> = Vec::new();
+        let mut push = |file: &str, svg: String, caption: &str| {
+            svgs.push((format!("{file}.svg"), standalone(&svg, caption)));
+        };
+        if columns.len() > 1 {
+            push("delta-heat-map", heat_map::svg(&self.figures), "RMS of deltas, layer by step");
+            push("loss", heat_map::loss(&self.figures).svg(), "Loss");
         }
+        let at = columns.get(*shown).map_or(0, |flow| flow.step);
         for plot in &self.plots {
-            let svg = plot.chart(&self.figures, self.figures.shown).svg();
-            svgs.push((format!("{}.svg", plot.file), svg));
+            let chart = plot.chart(&self.figures, *shown);
+            push(plot.id, chart.svg(), &format!("{}: {}, step {at}", chart.title, chart.description));
         }
         for panel in &self.panels {
-            svgs.push((format!("{}.svg", panel.id), panel.svg(self.figures.shown)));
+            let at = self.figures.step(panel.shown(*shown));
+            push(panel.id, panel.svg(*shown), &format!("{}: exponents, step {at}", panel.title));
         }
-        svgs.into_iter().map(|(name, svg)| (name, standalone(&svg))).collect()
+        svgs
     }
 
     fn introduction(&self, page: &mut String) {
@@ -156,7 +162,12 @@ impl<'a> Report<'a> {
             page.push_str("</section>\n");
         }
         let flowing: Vec<&Plot> = self.plots.iter().filter(|plot| plot.flowing).collect();
-        page.push_str("<section class=\"curves\" aria-label=\"By layer, at one step\">\n");
+        let _ = writeln!(
+            page,
+            "<section class=\"curves\" aria-label=\"By layer\">\n<p class=\"note\">Layer by layer, at step \
+             <span data-at=\"step\">{}</span></p>",
+            figures.step(shown)
+        );
         self.draw(page, &flowing);
         page.push_str("</section>\n</div>\n");
         if !self.panels.is_empty() {
@@ -226,13 +237,26 @@ fn figure(page: &mut String, title: &str, description: &str, svg: &str) {
     );
 }
 
-/// The SVG element of a page as a file: with a name for its language, and its style inside.
-fn standalone(svg: &str) -> String {
+/// The SVG element of a page as a file: with a name for its language, its style inside, and a caption above.
+fn standalone(svg: &str, caption: &str) -> String {
     let svg = svg.replacen("<svg ", "<svg xmlns=\"http://www.w3.org/2000/svg\" ", 1);
     let end = svg.find('>').map_or(0, |at| at + 1);
+    let (head, rest) = svg.split_at(end);
     let style = format!(
-        "\n<style>\n{}{STYLE}svg {{ background: var(--ground); font-family: system-ui, sans-serif; }} .now {{ display: none; }}\n</style>",
+        "{}{STYLE}svg {{ background: var(--ground); font-family: system-ui, sans-serif; }}\n\
+         svg .caption {{ fill: var(--text); font-weight: 600; }}\n.now {{ display: none; }}",
         chart::STYLE
     );
-    format!("{}{}{}", &svg[..end], style.replace('&', "&amp;").replace('<', "&lt;"), &svg[end..])
+    let style = style.replace('&', "&amp;").replace('<', "&lt;");
+    let caption = escaped(caption);
+    // Room above the element's own is below 0.
+    let taller = |(begin, rest): (&str, &str)| {
+        let (size, rest) = rest.split_once('"')?;
+        let (width, height) = size.split_once(' ')?;
+        Some(format!("{begin}viewBox=\"0 -26 {width} {}\"{rest}", height.parse::<f64>().ok()? + 26.0))
+    };
+    let head = head.split_once("viewBox=\"0 0 ").and_then(taller).unwrap_or_else(|| head.to_owned());
+    format!(
+        "{head}\n<style>\n{style}\n</style>\n<text class=\"caption\" x=\"12\" y=\"-9\">{caption}</text>{rest}"
+    )
 }

@@ -1,11 +1,13 @@
 //! [`FlowRow`]: one line of the flow table: a layer with the activation function that follows it.
 
 use crate::record::{FlowStep, LayerFlow};
+use serde::Serialize;
 
 /// A layer, its activations, its deltas, and what happened to its weight.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct FlowRow {
     /// The layer's path, or the name that the program gave the result.
+    #[serde(rename = "layer")]
     pub path: String,
     /// The activation function that follows the layer, if one does.
     pub activation: Option<String>,

@@ -1,6 +1,6 @@
 //! Event files as TensorBoard reads them: scalars and histograms over steps.
 //!
-//! An event file is a row of framed records (see [`frame`]), each a message of protocol buffers. Of those only a few fields are
+//! An event file is a row of framed records, each a message of protocol buffers. Of those only a few fields are
 //! needed, so they are written here by hand. The time at which something happened is given, never asked of a clock: the same
 //! recording makes the same bytes. Nothing is read back and nothing is written to disk here.
 

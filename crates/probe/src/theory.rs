@@ -19,7 +19,7 @@
 
 use crate::quadrature;
 use backflow_kernels::Float;
-use backflow_nn::Activation;
+use backflow_nn::{Activation, Init};
 use backflow_tensor::{Tensor, misuse};
 
 /// A network of infinitely many, infinitely wide layers, all with the same distribution of weights.
@@ -83,6 +83,25 @@ impl MeanField {
     #[must_use]
     pub fn slope_decades(&self, q: f64) -> f64 {
         0.5 * log10(self.chi(q))
+    }
+
+    /// By how much a network of `layers` layers, all with z of variance `q`, stretches some directions more than others: the
+    /// relative variance of the squared singular values of its Jacobian,
+    ///
+    /// ```text
+    /// Var(s²) / mean(s²)² = L (μ₂/μ₁² − 1 − s₁),    μ_k = E φ′(√q ζ)²ᵏ
+    /// ```
+    ///
+    /// with s₁ = 0 for [`Init::Orthogonal`] and −1 for independent weights of any distribution. 0 is an isometry.
+    /// Source: Pennington et al. 2017, "Resurrecting the sigmoid in deep learning through dynamical isometry".
+    #[must_use]
+    pub fn jacobian_spread(&self, q: f64, layers: usize, init: Init) -> f64 {
+        let (squares, weights) = slopes_squared(self.activation, q);
+        let first = average(&squares, &weights);
+        let second =
+            squares.iter().zip(&weights).map(|(square, weight)| square * square * weight).sum::<f64>();
+        let independent = if init == Init::Orthogonal { 0.0 } else { 1.0 };
+        layers as f64 * (second / (first * first) - 1.0 + independent)
     }
 
     /// q*, which deep layers tend to when the first has variance 1; `None` if the variance grows without bound.
@@ -160,22 +179,30 @@ impl MeanField {
 
 /// E φ(√q ζ)².
 pub(crate) fn mean_square(activation: Activation, q: f64) -> f64 {
-    let (points, weights) = quadrature::normal(q);
-    let y = activation.apply(&Tensor::from_vec(points, [weights.len()])).to_vec::<f64>();
-    weighted_squares(&y, &weights)
+    // Squares of what lies ten standard deviations out must not overflow.
+    let (points, weights) = quadrature::normal(q.min(1e300));
+    let y = activation.apply(&Tensor::from_vec(points, [weights.len()]));
+    average(&y.square().to_vec::<f64>(), &weights)
 }
 
-/// E φ′(√q ζ)². φ′ comes from the tape, so that no activation function needs to tell its derivative here.
+/// E φ′(√q ζ)².
 pub(crate) fn mean_square_slope(activation: Activation, q: f64) -> f64 {
-    // At q = 0 the average is the limit from above, not the slope at 0, which may be a kink.
-    let (points, weights) = quadrature::normal(q.max(1e-300));
-    let x = Tensor::from_vec(points, [weights.len()]).requires_grad();
-    let slopes = activation.apply(&x).sum(..).backward().of(&x).to_vec::<f64>();
-    weighted_squares(&slopes, &weights)
+    let (squares, weights) = slopes_squared(activation, q);
+    average(&squares, &weights)
 }
 
-fn weighted_squares(y: &[f64], weights: &[f64]) -> f64 {
-    y.iter().zip(weights).map(|(y, weight)| weight * y * y).sum()
+/// φ′² at the points of the quadrature, and their weights. φ′ comes from the tape, so that no activation function needs to
+/// tell its derivative here.
+fn slopes_squared(activation: Activation, q: f64) -> (Vec<f64>, Vec<f64>) {
+    // At q = 0 the average is the limit from above, not the slope at 0, which may be a kink.
+    let (points, weights) = quadrature::normal(q.clamp(1e-300, 1e300));
+    let x = Tensor::from_vec(points, [weights.len()]).requires_grad();
+    let slopes = activation.apply(&x).sum(..).backward();
+    (slopes.of(&x).square().to_vec::<f64>(), weights)
+}
+
+fn average(values: &[f64], weights: &[f64]) -> f64 {
+    values.iter().zip(weights).map(|(value, weight)| value * weight).sum()
 }
 
 pub(crate) fn log10(x: f64) -> f64 {
@@ -197,7 +224,7 @@ fn bisect(mut low: f64, mut high: f64, above: impl Fn(f64) -> bool) -> f64 {
 mod tests {
     use super::{MeanField, mean_square, mean_square_slope};
     use backflow_kernels::Float;
-    use backflow_nn::Activation;
+    use backflow_nn::{Activation, Init};
     use std::f64::consts::PI;
 
     /// Averages that have a closed form: (φ, E φ², E φ′²) as functions of q. They are computed with erf, whose error is
@@ -317,11 +344,27 @@ mod tests {
 
     #[test]
     fn extremes() {
+        // Beyond all numbers: no NaN, and an average that is a half for relu whatever the scale.
+        let exploding = MeanField::new(Activation::Relu, 1e9, 0.0).forward(1.0, 50);
+        assert!(exploding.iter().all(|q| !q.is_nan()) && exploding[49] > 1e300, "{exploding:?}");
+        assert!((mean_square_slope(Activation::Relu, f64::INFINITY) - 0.5).abs() < 1e-12);
         // A layer without signal: the slope of relu is ½ on average, also in the limit.
         assert!((MeanField::new(Activation::Relu, 2.0, 0.0).chi(0.0) - 1.0).abs() < 1e-12);
         // A step: E σ′(x)² = ∫σ′² · density(0) = density(0)/6 for a wide distribution.
         let wide = mean_square_slope(Activation::Sigmoid, 1e12);
         assert!((wide / (1e-6 / (2.0 * PI).sqrt() / 6.0) - 1.0).abs() < 1e-11, "{wide}");
+    }
+
+    /// Of linear networks the spread is known: none for orthogonal weights, L for Gaussian ones. Of relu, half the slopes are 0:
+    /// μ₂/μ₁² = 2.
+    #[test]
+    fn spreads_of_linear_and_relu_networks() {
+        for (init, linear, relu) in [(Init::Orthogonal, 0.0, 16.0), (Init::HeNormal, 16.0, 32.0)] {
+            for (activation, expected) in [(Activation::Identity, linear), (Activation::Relu, relu)] {
+                let spread = MeanField::new(activation, 1.0, 0.0).jacobian_spread(1.0, 16, init);
+                assert!((spread - expected).abs() < 1e-12, "{activation} {init}: {spread}");
+            }
+        }
     }
 
     #[test]

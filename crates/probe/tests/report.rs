@@ -5,7 +5,7 @@ mod recordings;
 mod tools;
 
 use backflow_probe::report::{Header, Report};
-use backflow_probe::{FlowStep, LayerFlow, ParameterFlow};
+use backflow_probe::{FlowStep, LayerFlow, ParameterFlow, Stats};
 use recordings::{BROKEN, HEALTHY, Subject, VANISHING};
 use std::io::Write;
 use std::path::Path;
@@ -86,6 +86,27 @@ fn recordings_without_some_or_all_of_the_figures_have_a_page_too() {
 }
 
 #[test]
+fn numbers_of_any_size_have_a_place() {
+    for size in [f64::MAX, 1e-45, 5e-324, 0.0, -f64::MAX] {
+        let mut steps = HEALTHY.record();
+        steps.truncate(4);
+        steps[1].loss = size;
+        steps[2].loss = -size;
+        let stats = Stats { mean: size, std: size, rms: size, max: size, zero_share: 1.0 };
+        steps[2].layers[3].output = stats;
+        steps[2].layers[3].delta = Some(stats);
+        steps[2].parameters[2].gradient_rms = size;
+        steps[2].parameters[2].update_ratio = size;
+        let page = Report::new(&steps, &Header::default()).html();
+        for name in ["d", "x", "y", "width", "height", "transform"] {
+            for value in attributes(&page, name) {
+                assert!(!value.contains("NaN") && !value.contains("inf"), "{size}: {name}=\"{value}\"");
+            }
+        }
+    }
+}
+
+#[test]
 fn a_long_recording_stays_small() {
     // 40 layers over 10,000 steps; what a step holds besides is of no interest here.
     let mut step = Subject { depth: 40, steps: 1, ..HEALTHY }.record().remove(0);
@@ -131,7 +152,11 @@ fn every_figure_is_a_file_of_its_own() {
         "exponents-gradients.svg",
     ];
     assert_eq!(names, expected);
-    python.args(["-c", "import sys, xml.dom.minidom\nfor name in sys.argv[1:]: xml.dom.minidom.parse(name)"]);
+    let check = "import sys, xml.dom.minidom\n\
+                 for name in sys.argv[1:]:\n \
+                 file = xml.dom.minidom.parse(name)\n \
+                 assert len(file.getElementsByTagName('style')) == 1, name";
+    python.args(["-c", check]);
     for (name, svg) in &svgs {
         python.arg(put(folder.path(), name, svg));
     }

@@ -10,7 +10,6 @@ mod codec;
 pub mod comparison;
 mod error;
 mod evaluate;
-mod layers;
 pub mod optimizer_state;
 mod run_folder;
 pub mod study;
@@ -19,6 +18,5 @@ pub mod weights;
 
 pub use error::TrainError;
 pub use evaluate::{Evaluation, count_correct, evaluate};
-pub use layers::{LayerRow, LayerWatch};
 pub use run_folder::RunFolder;
 pub use trainer::{EpochRecord, Listener, StepRecord, Summary, Trainer};

@@ -85,10 +85,12 @@ fn put_state(writer: &mut Writer, state: &State) -> Result<(), CodecError> {
         average.iter().try_for_each(|average| put_tensor(writer, average))?;
     }
     writer.put(state.lbfgs.is_some())?;
-    let Some(LbfgsMemory { moves, direction, step_size, gradient, scale, pairs }) = &state.lbfgs else {
+    let Some(LbfgsMemory { paths, direction, step_size, gradient, scale, pairs }) = &state.lbfgs else {
         return Ok(());
     };
-    writer.put((*moves, *step_size, *scale))?;
+    writer.put((*step_size, *scale))?;
+    writer.put(paths.len() as u64)?;
+    paths.iter().try_for_each(|path| writer.put(&**path))?;
     put_tensor(writer, direction)?;
     put_tensor(writer, gradient)?;
     writer.put(pairs.len() as u64)?;
@@ -108,10 +110,11 @@ fn take_state(reader: &mut Reader<'_>) -> Result<State, CodecError> {
         Ok((path.into(), ParameterState { rule, version, shape, dtype, steps, numbers, buffers, average }))
     })?;
     let lbfgs = if reader.take()? {
-        let (moves, step_size, scale) = reader.take()?;
+        let (step_size, scale) = reader.take()?;
+        let paths = reader.list(|reader| reader.take().map(|path: &str| path.to_owned()))?;
         let (direction, gradient) = (take_tensor(reader)?, take_tensor(reader)?);
         let pairs = VecDeque::from(reader.list(|reader| Ok((take_tensor(reader)?, take_tensor(reader)?)))?);
-        Some(LbfgsMemory { moves, direction, step_size, gradient, scale, pairs })
+        Some(LbfgsMemory { paths, direction, step_size, gradient, scale, pairs })
     } else {
         None
     };

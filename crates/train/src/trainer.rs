@@ -1,13 +1,12 @@
 //! The training loop of a classifier: nothing that a user could not write out (see `examples/mnist_mlp.rs`), plus what
-//! everyone wants around it: figures per step and per epoch, a stop when the loss is no number, a look into the layers.
+//! everyone wants around it: figures per step and per epoch, a stop when the loss is no number, a recorder of the flow.
 
 use crate::error::TrainError;
 use crate::evaluate::{Evaluation, evaluate};
-use crate::layers::{LayerRow, LayerWatch};
 use backflow_data::{Batch, Loader};
 use backflow_nn::Layer;
 use backflow_optim::{Optimizer, StepReport};
-use backflow_tensor::observe::observe;
+use backflow_probe::Recorder;
 use serde::Serialize;
 
 /// One training step, as it is reported and logged.
@@ -45,8 +44,6 @@ pub struct Summary {
     pub steps: u64,
     /// The record of every epoch.
     pub epochs: Vec<EpochRecord>,
-    /// What flowed through the layers in the last epoch.
-    pub layers: Vec<LayerRow>,
 }
 
 /// Hears of a run while it goes on: a progress bar, a log file.
@@ -95,6 +92,7 @@ impl Listener for () {}
 pub struct Trainer<'a, M: ?Sized> {
     model: &'a mut M,
     optimizer: &'a mut Optimizer,
+    recorder: Option<&'a mut Recorder>,
     steps: u64,
 }
 
@@ -102,11 +100,18 @@ impl<'a, M: Layer + ?Sized> Trainer<'a, M> {
     /// A trainer of `model` by `optimizer`.
     #[must_use]
     pub fn new(model: &'a mut M, optimizer: &'a mut Optimizer) -> Self {
-        Self { model, optimizer, steps: 0 }
+        Self { model, optimizer, recorder: None, steps: 0 }
+    }
+
+    /// Lets `recorder` look at the steps. It changes no bit of the training.
+    #[must_use]
+    pub fn probe(self, recorder: &'a mut Recorder) -> Self {
+        Self { recorder: Some(recorder), ..self }
     }
 
     /// Trains for `epochs` passes over `train`, with a test after each, of the weights that the optimizer would have
-    /// [evaluated](Optimizer::evaluating). A schedule that [listens](Optimizer::observe) hears the test loss.
+    /// [evaluated](Optimizer::evaluating). A schedule that [listens](Optimizer::observe) hears the mean training
+    /// loss of each epoch: what goes by the test set is no test any more.
     ///
     /// # Errors
     /// If the loss becomes NaN or infinite, or the listener fails.
@@ -118,22 +123,10 @@ impl<'a, M: Layer + ?Sized> Trainer<'a, M> {
         listener: &mut dyn Listener,
     ) -> Result<Summary, TrainError> {
         let mut records = Vec::new();
-        let mut watch = None;
         for epoch in 1..=epochs {
-            if epoch == epochs {
-                watch = Some(LayerWatch::new(&*self.model));
-            }
             let (mut loss_sum, mut examples) = (0.0, 0_usize);
             for batch in train.epoch(epoch - 1) {
-                let report = match watch.take() {
-                    None => self.step(&batch),
-                    Some(unwatched) => {
-                        let (mut watched, report) = observe(unwatched, || self.step(&batch));
-                        watched.update(&report);
-                        watch = Some(watched);
-                        report
-                    }
-                };
+                let report = self.step(&batch);
                 let loss = report.loss.unwrap_or(f64::NAN);
                 if !loss.is_finite() {
                     return Err(TrainError::Diverged { loss, step: self.steps + 1, epoch });
@@ -153,19 +146,23 @@ impl<'a, M: Layer + ?Sized> Trainer<'a, M> {
             }
             let Evaluation { loss: test_loss, accuracy: test_accuracy } =
                 self.optimizer.evaluating(&mut *self.model, |model| evaluate(model, test));
-            self.optimizer.observe(test_loss);
-            let record =
-                EpochRecord { epoch, train_loss: loss_sum / examples as f64, test_loss, test_accuracy };
+            let train_loss = loss_sum / examples as f64;
+            self.optimizer.observe(train_loss);
+            let record = EpochRecord { epoch, train_loss, test_loss, test_accuracy };
             listener.epoch(&record)?;
             records.push(record);
         }
-        let layers = watch.map_or_else(Vec::new, LayerWatch::rows);
-        Ok(Summary { steps: self.steps, epochs: records, layers })
+        Ok(Summary { steps: self.steps, epochs: records })
     }
 
     /// Loss and update of one batch; no update if the loss is no finite number.
     fn step(&mut self, batch: &Batch) -> StepReport {
+        let Self { model, optimizer, recorder, .. } = self;
         let loss = |model: &M| model.forward(&batch.inputs).cross_entropy(&batch.targets);
-        self.optimizer.step_with(&mut *self.model, loss)
+        let mut step = || optimizer.step_with(&mut **model, loss);
+        match recorder {
+            Some(recorder) => recorder.step(step),
+            None => step(),
+        }
     }
 }

@@ -37,7 +37,6 @@ fn a_deep_sigmoid_network_loses_what_theory_says() {
     let finding = examine(&Study::new(3), configuration(Activation::Sigmoid, Init::XavierNormal, 20, 256));
     let (slope, theory) = (finding.initial.slope.unwrap(), finding.theory_slope.unwrap());
     let factor = |slope: f64| 10_f64.powf(slope);
-    println!("measured {}, theory {}", factor(slope), factor(theory));
     assert!((factor(slope) / 0.2361 - 1.0).abs() < 0.03, "{slope}");
     assert!((factor(theory) / 0.2361 - 1.0).abs() < 0.005, "{theory}");
     assert!(
@@ -67,7 +66,6 @@ fn relu_with_hes_weights_keeps_gradients_and_forgets_them_without_its_gain() {
     // The factor of a layer fluctuates by √(5/256) = 14 % in the mean square, 7 % in the root: over 20 layers and 4 seeds
     // about 0.07/√20/2 = 0.8 % per layer, 0.003 decades.
     let slope = he.initial.slope.unwrap();
-    println!("relu + he: {slope}");
     assert!(slope.abs() < 0.015, "{slope}");
     assert!(he.theory_slope.unwrap().abs() < 1e-9);
     assert_eq!(he.initial.verdicts, [Verdict::Healthy]);

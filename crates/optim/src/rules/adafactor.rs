@@ -76,7 +76,8 @@ impl Rule for Adafactor {
             lerp(rows, g.square().mean(keep(-1)));
             lerp(columns, g.square().mean(keep(-2)));
             let scale = rows.mean(keep(-2)).clamp(eps1, f64::INFINITY);
-            descend(w, g, rows.matmul(columns) / scale)
+            // Scaled first: a product of two means of squares would leave the range of f32.
+            descend(w, g, (&*rows / scale).matmul(columns))
         })
     }
 }

@@ -10,7 +10,8 @@
 //! step of the optimizer makes up to `max_iter` of these moves and computes the loss up to about `max_eval` times. A pair is
 //! kept if `y·s > 1e-10`. Scalar products are summed in `f64`, also for `f32` weights.
 //!
-//! It takes all parameters for one vector, so there are no groups, and it trusts that the loss is a function of the weights
+//! A move to where the loss is no finite number is taken back. It takes all parameters for one vector, so there are no groups, no
+//! noise and no clipping, and it trusts that the loss is a function of the weights
 //! alone: on mini-batches it compares the losses of one batch only, and curvature from different batches misleads it.
 
 use super::{RuleInfo, settings};
@@ -56,8 +57,8 @@ impl From<Lbfgs> for Method {
 /// What L-BFGS remembers between steps. Vectors run over all parameters in the order of the model.
 #[derive(Clone, Debug)]
 pub struct LbfgsMemory {
-    /// Moves made so far.
-    pub moves: u64,
+    /// The parameters that the vectors run over. Where others are trained, what was learnt is about something else.
+    pub paths: Vec<String>,
     /// The direction of the last move.
     pub direction: Tensor,
     /// How far it went along it.
@@ -81,6 +82,7 @@ impl Lbfgs {
     pub(crate) fn minimise(
         &self,
         memory: &mut Option<LbfgsMemory>,
+        paths: &[String],
         lr: f64,
         mut x: Tensor,
         start: (f64, Tensor),
@@ -103,14 +105,13 @@ impl Lbfgs {
             let mut t = if first { lr * (1.0 / sum_abs(&g)).min(1.0) } else { lr };
             let slope = dot(&g, &direction);
             let memory = memory.get_or_insert_with(|| LbfgsMemory {
-                moves: 0,
+                paths: paths.to_vec(),
                 direction: direction.clone(),
                 step_size: t,
                 gradient: g.clone(),
                 scale: 1.0,
                 pairs: VecDeque::new(),
             });
-            memory.moves += 1;
             memory.gradient = g.clone();
             memory.direction = direction.clone();
             memory.step_size = t;
@@ -129,11 +130,16 @@ impl Lbfgs {
                 (t, loss, g) = (found.t, found.loss, found.gradient);
                 x = x + &direction * t;
             } else {
+                let before = x.clone();
                 x = x + &direction * t;
                 // After the last move nobody would look at it.
                 if iteration < self.max_iter {
                     (loss, g) = evaluate(&x);
                     evaluations += 1;
+                    if !loss.is_finite() {
+                        x = before;
+                        break;
+                    }
                 }
             }
             memory.step_size = t;

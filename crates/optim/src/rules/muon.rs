@@ -17,6 +17,7 @@
 
 use super::{AdamW, RuleInfo, settings};
 use crate::elements::{Elements, Totals};
+use crate::prepare::sum_squares;
 use crate::rule::{Buffer, Rule, Step, WeightDecay};
 use backflow_tensor::{FloatElement, Shape, Tensor};
 
@@ -58,7 +59,7 @@ impl Muon {
     fn orthogonalised(&self, d: &Tensor) -> Tensor {
         let [rows, columns] = [d.size(0), d.size(1)];
         let mut x = if rows > columns { d.t() } else { d.clone() };
-        x = &x * (1.0 / x.square().sum(..).item().sqrt().max(self.eps));
+        x = &x * (1.0 / sum_squares(&x).sqrt().max(self.eps));
         let [a, b, c] = COEFFICIENTS;
         for _ in 0..self.ns_steps {
             let gram = x.matmul(&x.t());
@@ -87,7 +88,7 @@ impl Rule for Muon {
         if shape.rank() != 2 {
             return self.other().update(step, elements);
         }
-        elements.whole(|_, g, [b]| {
+        elements.whole_with_momentum(|_, g, [b]| {
             *b = &*b + (g - &*b) * (1.0 - self.momentum);
             let d = if self.nesterov { g + (&*b - g) * self.momentum } else { b.clone() };
             let [rows, columns] = [shape[0] as f64, shape[1] as f64];

@@ -59,7 +59,7 @@ impl Rule for Rprop {
     }
 
     fn buffers(&self, _: Shape) -> Vec<Buffer> {
-        vec![Buffer::zeros("prev"), Buffer::full("step_size", self.learning_rate)]
+        vec![Buffer::zeros("prev"), Buffer::zeros("step_size")]
     }
 
     fn update<T: FloatElement>(&self, step: Step, elements: Elements<'_, T>) -> Totals {

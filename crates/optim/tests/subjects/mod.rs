@@ -33,6 +33,12 @@ pub(crate) fn name(spec: &str) -> &str {
     spec.split(':').next().unwrap()
 }
 
+/// The optimizer with clipping by norm, which all rules but L-BFGS take.
+#[allow(dead_code, reason = "not every file of tests clips")]
+pub(crate) fn clipped(optimizer: Optimizer, spec: &str, max_norm: f64) -> Optimizer {
+    if name(spec) == "lbfgs" { optimizer } else { optimizer.clip_norm(max_norm) }
+}
+
 /// Whether the rule computes losses itself, so that gradients alone are not enough.
 pub(crate) fn needs_loss(spec: &str) -> bool {
     ["lbfgs", "sam", "bold-driver"].contains(&name(spec))

@@ -157,7 +157,7 @@ fn rounded(x: f64) -> f64 {
 pub(super) fn json(x: Option<f64>) -> Value {
     match x {
         Some(x) if !x.is_finite() => json!(x.to_string()),
-        Some(x) if x == 0.0 => json!(0),
+        Some(0.0) => json!(0),
         x => json!(x),
     }
 }

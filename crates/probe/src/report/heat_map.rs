@@ -217,16 +217,21 @@ fn legend(svg: &mut String, left: f64, low: f64, high: f64) {
 
 /// Round numbers of steps and where they are, in columns; far enough from each other to be read.
 fn step_ticks(figures: &Figures<'_>) -> Vec<(f64, String)> {
-    let steps: Vec<u64> = figures.columns.iter().map(|flow| flow.step).collect();
+    round_steps(&figures.columns.iter().map(|flow| flow.step).collect::<Vec<_>>())
+}
+
+fn round_steps(steps: &[u64]) -> Vec<(f64, String)> {
     let (first, last) = (steps[0], steps[steps.len() - 1]);
-    let middle = steps[steps.len() / 2] - first;
+    let middle = steps[steps.len() / 2].saturating_sub(first);
     // Where the half of the columns is within a quarter of the way, the steps are spaced by their logarithm.
-    let round: Vec<u64> = if 4 * middle < last - first {
-        (0..20).flat_map(|power| [1, 2, 5].map(|digit| digit * 10_u64.pow(power).min(u64::MAX / 5))).collect()
+    let digits: &'static [u64] = if last / first.max(1) > 500 { &[1] } else { &[1, 2, 5] };
+    let powers = |digits: &'static [u64]| {
+        (0..19).flat_map(|power| digits.iter().map(move |digit| digit * 10_u64.pow(power).min(u64::MAX / 5)))
+    };
+    let round: Vec<u64> = if middle < last.saturating_sub(first) / 4 {
+        powers(digits).collect()
     } else {
-        let apart =
-            (0..19).flat_map(|power| [1, 2, 5].map(|digit| digit * 10_u64.pow(power).min(u64::MAX / 5)));
-        let apart = apart.into_iter().find(|apart| (last - first) / apart <= 8).unwrap_or(1);
+        let apart = powers(&[1, 2, 5]).find(|apart| last.saturating_sub(first) / apart <= 8).unwrap_or(1);
         (0..=9).map(|idx| (first.div_ceil(apart) + idx) * apart).collect()
     };
     let mut ticks: Vec<(f64, String)> = Vec::new();
@@ -240,6 +245,9 @@ fn step_ticks(figures: &Figures<'_>) -> Vec<(f64, String)> {
     ticks
 }
 
+/// Numbers whose sums and small multiples are still finite.
+pub(super) const LARGEST: f64 = 1e300;
+
 /// The loss, below the map and in line with it.
 pub(super) fn loss(figures: &Figures<'_>) -> Chart {
     let ends = || figures.losses.iter().filter(|[low, high]| low <= high);
@@ -248,7 +256,9 @@ pub(super) fn loss(figures: &Figures<'_>) -> Chart {
     let (scale, description) = if low > 0.0 { (Scale::Log, "logarithmic") } else { (Scale::Linear, "") };
     let y_range = match scale {
         _ if low > high => [0.1, 1.0],
-        Scale::Log => [low / 1.05, high * 1.05],
+        // Where the ends are so large that their distance is not, what lies beyond is cut off.
+        _ if high - low > LARGEST => [-LARGEST, LARGEST],
+        Scale::Log => [low / 1.05, high.min(LARGEST) * 1.05],
         _ => [low - 0.05 * (high - low).max(1e-9), high + 0.05 * (high - low).max(1e-9)],
     };
     let point = |(idx, (flow, &[low, high])): (usize, (&&crate::FlowStep, &[f64; 2]))| ChartPoint {
@@ -295,4 +305,26 @@ pub(super) fn marked_loss(figures: &Figures<'_>) -> String {
     let Frame { height, top, bottom, .. } = chart.frame;
     let mark = mark(figures, top, height - bottom);
     chart.svg().replace("</svg>\n", &format!("{mark}</svg>\n"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{label, round_steps};
+
+    #[test]
+    fn steps_are_marked_at_round_numbers_however_they_are_spaced() {
+        let texts = |steps: &[u64]| round_steps(steps).into_iter().map(|(_, text)| text).collect::<Vec<_>>();
+        assert_eq!(texts(&(1..=60).collect::<Vec<_>>()), ["10", "20", "30", "40", "50", "60"]);
+        assert_eq!(texts(&(0..=200).map(|idx| 50 * idx).collect::<Vec<_>>())[..3], ["0", "2000", "4000"]);
+        let spaced: Vec<u64> = (0..200).map(|idx| 10_f64.powf(f64::from(idx) / 50.0) as u64).collect();
+        assert_eq!(texts(&spaced), ["1", "10", "100", "1000"]);
+        assert_eq!(texts(&[7]), ["7"]);
+    }
+
+    #[test]
+    fn of_a_long_path_the_end_is_shown() {
+        assert_eq!(label("layers.0"), "layers.0");
+        assert_eq!(label("encoder.blocks.11.mlp.linear"), "…s.11.mlp.linear");
+        assert_eq!(label("encoder.blocks.11.mlp.linear").chars().count(), 16);
+    }
 }

@@ -5,6 +5,7 @@
 
 use super::Theory;
 use super::figures::Figures;
+use super::heat_map::LARGEST;
 use crate::chart::{Chart, ChartPoint, Curve, Frame, Scale, whole_ticks};
 use serde_json::{Value, json};
 
@@ -25,9 +26,8 @@ struct Series {
 /// A chart for every step.
 #[derive(Debug)]
 pub(super) struct Plot {
-    id: &'static str,
-    /// The file's name, without its ending.
-    pub(super) file: &'static str,
+    /// Also the file's name, without its ending.
+    pub(super) id: &'static str,
     title: &'static str,
     description: String,
     /// Whether it shows what flows, rather than how activations are distributed.
@@ -53,7 +53,6 @@ pub(super) fn all(figures: &Figures<'_>, theory: Option<&Theory>) -> Vec<Plot> {
     let plot = |id, title, description: &str, flowing, scale, (x_label, x_end), series: Vec<Series>| {
         let mut plot = Plot {
             id,
-            file: id,
             title,
             description: description.to_owned(),
             flowing,
@@ -105,7 +104,7 @@ pub(super) fn all(figures: &Figures<'_>, theory: Option<&Theory>) -> Vec<Plot> {
             true,
             Scale::Log,
             over_layers,
-            by_kind(figures, "delta", None, delta, ["∂L/∂z (linear)", "∂L/∂a (activation)", "named"]),
+            by_kind(figures, "delta", None, delta, ["∂L/∂z", "∂L/∂a", "named"]),
         ),
         plot("gradients", "Gradients of parameters", "RMS", true, Scale::Log, over_parameters, gradients),
         plot("updates", "Update / weight", "ratio of their RMS", true, Scale::Log, over_parameters, ratios),
@@ -201,7 +200,7 @@ impl Plot {
             // At least a decade, or noise would look like a trend.
             let margin = (high / low).powf(-0.5) * 10_f64.sqrt();
             let margin = margin.max(1.3);
-            self.y_range = if low > high { [0.1, 1.0] } else { [low / margin, high * margin] };
+            self.y_range = if low > high { [0.1, 1.0] } else { [low / margin, high.min(LARGEST) * margin] };
             return;
         }
         if self.id == "shares" {
@@ -217,7 +216,7 @@ impl Plot {
         let low = mean.iter().zip(&std).map(|(mean, std)| mean - std).fold(0.0, f64::min);
         let high = mean.iter().zip(&std).map(|(mean, std)| mean + std).fold(0.0, f64::max);
         // One layer that explodes would leave the others no room.
-        let limit = 20.0 * typical;
+        let limit = (20.0 * typical).min(LARGEST);
         if high > limit || low < -limit {
             self.description += ", cut off at the ends";
         }
@@ -266,7 +265,8 @@ impl Plot {
             x_range: [0.5, self.x_end + 0.5],
             x_ticks: whole_ticks(1.0, self.x_end),
             y_range: self.y_range,
-            frame: Frame { width: 390.0, top: 26.0, ..Frame::default() },
+            // Four beside the map are narrower than two below it, and their text is to be as large.
+            frame: Frame { width: if self.flowing { 390.0 } else { 480.0 }, top: 26.0, ..Frame::default() },
             legend: true,
             curves,
         }

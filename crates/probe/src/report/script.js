@@ -8,9 +8,9 @@ function text(value, share) {
   if (value === null || value === undefined) return '';
   if (value === 'NaN') return value;
   if (typeof value === 'string') return value === 'inf' ? '∞' : '−∞';
+  if (value === 0) return '0';
   if (share) return (100 * value).toFixed(1) + ' %';
   const size = Math.abs(value);
-  if (value === 0) return '0';
   if (size >= 1e-3 && size < 1e4) return value.toFixed(Math.max(0, 2 - Math.floor(Math.log10(size))));
   return value.toExponential(2).replace('+', '');
 }

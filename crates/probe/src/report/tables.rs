@@ -32,8 +32,8 @@ fn text(value: Option<f64>, share: bool) -> String {
         None => String::new(),
         Some(x) if x.is_nan() => "NaN".to_owned(),
         Some(x) if x.is_infinite() => if x > 0.0 { "∞" } else { "−∞" }.to_owned(),
-        Some(x) if share => format!("{:.1} %", 100.0 * x),
         Some(0.0) => "0".to_owned(),
+        Some(x) if share => format!("{:.1} %", 100.0 * x),
         Some(x) if (1e-3..1e4).contains(&x.abs()) => {
             let decimals = (2.0 - x.abs().log10().floor()).max(0.0) as usize;
             format!("{x:.decimals$}")
@@ -132,7 +132,7 @@ mod tests {
         let written = written.map(|x| text(Some(x), false));
         let expected = ["0", "1.00", "0.123", "123", "0.00123", "9999", "1.00e-9", "-2.50e7", "NaN", "−∞"];
         assert_eq!(written, expected);
-        assert_eq!([text(Some(0.256), true), text(None, true)], ["25.6 %", ""]);
+        assert_eq!([text(Some(0.256), true), text(Some(0.0), true), text(None, true)], ["25.6 %", "0", ""]);
     }
 
     #[test]

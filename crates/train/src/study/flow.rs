@@ -14,7 +14,7 @@ pub struct Flow {
     /// The change of log₁₀ RMS δ per layer on the way back: the slope of the line through the hidden layers, negative where
     /// gradients vanish. `None` for fewer than two hidden layers, and where a delta is 0 or not finite.
     pub slope: Option<f64>,
-    /// ‖∂L/∂W₁‖ / ‖∂L/∂W_L‖, L the last hidden layer.
+    /// `‖∂L/∂W₁‖ / ‖∂L/∂W_L‖`, L the last hidden layer.
     pub weight_gradient_ratio: f64,
     /// The share of saturated activations, of the layer that has most; `None` for functions that do not saturate.
     pub saturated_share: Option<f64>,

@@ -1,0 +1,142 @@
+//! Over the whole range of `f32`: what vanishes and what explodes still makes the step that the equation says.
+
+use backflow_optim::{Averaging, Lbfgs, Optimizer, Plateau, RULES, Sgd};
+use backflow_tensor::{DType, Gradients, Tensor};
+
+/// The relative size of the first step of a rule on two parameters, a matrix and a vector, whose gradients are `scale` large.
+fn first_step(spec: &str, scale: f64, dtype: DType) -> Vec<f64> {
+    let w = [[1.0, -2.0, 0.5], [0.25, 1.5, -1.0]];
+    let g = [[1.0, -0.5, 0.75], [-0.25, 0.5, 1.0]];
+    let tensor = |x: [[f64; 3]; 2]| Tensor::from(x).to_dtype(dtype);
+    let mut model = vec![tensor(w).requires_grad(), tensor(w).select(0, 1).requires_grad()];
+    let mut gradients = Gradients::new();
+    gradients.insert(&model[0], tensor(g) * scale);
+    gradients.insert(&model[1], tensor(g).select(0, 1) * scale);
+    let _ = Optimizer::from_spec(spec, None).unwrap().step(&mut model, &gradients);
+    let before = [w.concat(), w[1].to_vec()].concat();
+    model.iter().flat_map(Tensor::to_f64_vec).zip(before).map(|(after, before)| after - before).collect()
+}
+
+/// Steps in `f32` are those in `f64`, where nothing leaves the range, as long as squares of the gradient are kept in it by
+/// nobody but the statistics. Rules that keep squares themselves, as PyTorch's do, end at 1e-19 and 1e19, their square roots.
+#[test]
+fn steps_are_the_same_over_the_range_of_f32() {
+    let by_gradient = |name: &&str| !["bold-driver", "lbfgs", "sam"].contains(name);
+    for spec in RULES.iter().map(|info| info.name).filter(by_gradient) {
+        for scale in [1e-18, 1e-12, 1e-6, 1.0, 1e6, 1e12, 1e18] {
+            let [single, double] = [DType::F32, DType::F64].map(|dtype| first_step(spec, scale, dtype));
+            for (single, double) in single.iter().zip(&double) {
+                // Adafactor's smallest divisor is the epsilon of the type; steps of less than a rounding of w are lost.
+                let same_eps = spec != "adafactor" || scale > 1e-5;
+                let error = (single - double).abs();
+                assert!(
+                    error < 1e-5 * double.abs() + 1e-6 || !same_eps,
+                    "{spec} at {scale}: {single}, {double}"
+                );
+                assert!(single.is_finite(), "{spec} at {scale}");
+            }
+        }
+    }
+}
+
+#[test]
+fn rules_that_divide_by_norms_reach_further() {
+    for (spec, scales) in
+        [("lamb:eps=0", [1e-17, 1e17]), ("muon:eps=0", [1e-30, 1e30]), ("lars", [1e-30, 1e30])]
+    {
+        for scale in scales {
+            let [far, near] = [scale, 1.0].map(|scale| first_step(spec, scale, DType::F32));
+            for (far, near) in far.iter().zip(&near).take(6) {
+                assert!((far - near).abs() < 1e-5 * near.abs() + 1e-6, "{spec} at {scale}: {far}, {near}");
+            }
+        }
+    }
+}
+
+#[test]
+fn only_momentum_has_an_angle() {
+    let mut w = Tensor::from([1.0, 2.0]).requires_grad();
+    for info in RULES {
+        let mut optimizer = Optimizer::from_spec(info.name, Some(1e-3)).unwrap();
+        for _ in 0..2 {
+            let report = optimizer.step_with(&mut w, |w| (w * w).sum(..));
+            let momentum = optimizer.state().parameters[""].buffer("momentum_buffer").is_some();
+            let mean = optimizer.state().parameters[""].buffer("exp_avg").is_some();
+            assert_eq!(report.parameters[0].momentum_cosine.is_some(), momentum || mean, "{}", info.name);
+        }
+    }
+}
+
+/// Where the loss is no number, L-BFGS turns back; PyTorch's walks on, since no comparison with NaN holds.
+#[test]
+fn lbfgs_turns_back_where_the_loss_is_no_number() {
+    for strong_wolfe in [true, false] {
+        // The slope of 4w − √w/2 leads over the edge of its domain.
+        let mut w = Tensor::from(0.5).requires_grad();
+        let mut optimizer = Optimizer::new(Lbfgs::new(1.0).strong_wolfe(strong_wolfe));
+        for _ in 0..3 {
+            let report = optimizer.step_with(&mut w, |w| w * 4.0 - w.sqrt() * 0.5);
+            assert!(report.loss.unwrap().is_finite() && w.item() >= 0.0, "{strong_wolfe}: {}", w.item());
+        }
+        // The minimum is at 1/256; without a line search a step of 1 leads outside at once, and is taken back.
+        assert!(!strong_wolfe || (w.item() - 1.0 / 256.0).abs() < 1e-4, "{}", w.item());
+    }
+}
+
+#[test]
+fn lbfgs_forgets_when_other_parameters_are_trained() {
+    let start = || vec![Tensor::from([1.0, 2.0, 3.0]).requires_grad(), Tensor::from([3.0, -1.0, 2.0])];
+    let loss = |model: &Vec<Tensor>| (model[0].powi(4) + model[1].square() * 3.0).sum(..);
+    let swap = |model: &mut Vec<Tensor>| {
+        model[0] = model[0].detach();
+        model[1] = model[1].detach().requires_grad();
+    };
+    let mut model = start();
+    let mut used = Optimizer::new(Lbfgs::new(1.0).max_iter(3));
+    let _ = used.step_with(&mut model, loss);
+    swap(&mut model);
+    let _ = used.step_with(&mut model, loss);
+
+    let mut other = start();
+    swap(&mut other);
+    let _ = Optimizer::new(Lbfgs::new(1.0).max_iter(3)).step_with(&mut other, loss);
+    assert_eq!(model[1].to_f64_vec(), other[1].to_f64_vec());
+}
+
+#[test]
+fn a_loaded_state_replaces_what_a_schedule_has_heard() {
+    let w = Tensor::from([1.0]).requires_grad();
+    let make = || Optimizer::new(Sgd::new(0.5)).schedule(Plateau::new().patience(0).factor(0.1));
+    let fresh = make().state().clone();
+    let mut used = make();
+    for _ in 0..4 {
+        used.observe(1.0);
+    }
+    assert!(used.learning_rate() < 0.5);
+    used.load_state(&w, fresh).unwrap();
+    assert_eq!(used.learning_rate(), 0.5);
+    let error = Optimizer::new(Sgd::new(0.5)).load_state(&w, make().state().clone()).unwrap_err();
+    assert!(error.to_string().contains("another schedule"), "{error}");
+}
+
+#[test]
+#[should_panic(expected = "step: a group matches no parameter\n    group       biass\n    parameters  0\n")]
+fn a_group_of_nothing_is_noticed() {
+    let mut model = vec![Tensor::from([1.0]).requires_grad()];
+    let _ =
+        Optimizer::new(Sgd::new(0.1)).group("biass", Sgd::new(0.2)).step_with(&mut model, |m| m[0].sum(..));
+}
+
+#[test]
+#[should_panic(expected = "group: this rule looks at all parameters together\n    rule  bold-driver\n")]
+fn a_bold_driver_takes_no_groups() {
+    let _ = Optimizer::new(backflow_optim::BoldDriver::new(0.1)).group("*", Sgd::new(0.2));
+}
+
+#[test]
+#[should_panic(expected = "step_with: lbfgs takes neither noise nor clipping\n")]
+fn lbfgs_takes_no_clipping() {
+    let mut w = Tensor::from([1.0]).requires_grad();
+    let mut optimizer = Optimizer::new(Lbfgs::new(1.0)).clip_norm(1.0).average(Averaging::Ema(0.5));
+    let _ = optimizer.step_with(&mut w, |w| w.sum(..));
+}

@@ -1,0 +1,124 @@
+//! Jacobians against matrices that are known, and spectra against random-matrix theory.
+#![allow(clippy::print_stdout, reason = "the measured figures are worth seeing: --nocapture")]
+
+use backflow_nn::{Activation, Init, Mlp};
+use backflow_probe::{MeanField, jacobian, layer_jacobians, singular_values};
+use backflow_tensor::{DType, Rng, Tensor, no_grad};
+
+fn square_weights(init: Init, n: usize, layers: usize, rng: &mut Rng) -> Vec<Tensor> {
+    (0..layers).map(|_| init.sample([n, n], 1.0, DType::F64, rng)).collect()
+}
+
+/// Saxe et al. 2014: a deep linear network of orthogonal matrices is an isometry; of Gaussian ones, it is not for long.
+#[test]
+fn deep_linear_networks() {
+    let mut rng = Rng::seed_from_u64(1);
+    let (n, layers) = (100, 16);
+    let x = Tensor::randn([n], DType::F64, &mut rng);
+    let spectrum = |weights: &[Tensor]| {
+        singular_values(&jacobian(|x| weights.iter().fold(x.clone(), |x, w| x.matmul(&w.t())), &x))
+    };
+    let isometry = spectrum(&square_weights(Init::Orthogonal, n, layers, &mut rng));
+    for s in isometry {
+        assert!((s - 1.0).abs() < 1e-12, "{s}");
+    }
+    let gaussian = spectrum(&square_weights(Init::LecunNormal, n, layers, &mut rng));
+    // (L + 1)^(L + 1) / L^L = 44.9 for wide ones. At this width it scatters between half and twice of that.
+    let largest = gaussian[0] * gaussian[0];
+    println!("linear, Gaussian: s_max² = {largest:.1}, s_min = {:.1e}", gaussian[n - 1]);
+    assert!((20.0..90.0).contains(&largest), "{largest}");
+    assert!(gaussian[n - 1] < 1e-8, "{}", gaussian[n - 1]);
+}
+
+/// The product of the layers' Jacobians is the Jacobian of the network, and the first one is the weights.
+#[test]
+fn the_chain_rule() {
+    let mut rng = Rng::seed_from_u64(2);
+    let model = Mlp::new(&[7, 12, 4, 9], Activation::Gelu, Init::HeNormal, DType::F64, &mut rng);
+    let x = Tensor::randn([7], DType::F64, &mut rng);
+    let steps = layer_jacobians(
+        |x| {
+            let mut results = vec![model.layers[0].forward(x)];
+            for (activation, layer) in model.activations.iter().zip(&model.layers[1..]) {
+                results.push(layer.forward(&activation.forward(&results[results.len() - 1])));
+            }
+            results
+        },
+        &x,
+    );
+    assert_eq!(steps[0].to_vec::<f64>(), model.layers[0].weight.to_vec::<f64>());
+    let product = steps[2].matmul(&steps[1]).matmul(&steps[0]).to_vec::<f64>();
+    let whole = jacobian(|x| model.forward(x), &x);
+    assert_eq!(whole.shape(), [9, 7]);
+    for (product, whole) in product.iter().zip(whole.to_vec::<f64>()) {
+        assert!((product - whole).abs() < 1e-14, "{product} {whole}");
+    }
+    // And column by column it is what differences say, to h² and ε/h.
+    let h = 1e-5;
+    for column in 0..7 {
+        let unit: Vec<f64> = (0..7).map(|i| if i == column { h } else { 0.0 }).collect();
+        let at = |sign: f64| model.forward(&(&x + Tensor::from_vec(unit.clone(), [7]) * sign)).detach();
+        let slope = ((at(1.0) - at(-1.0)) / (2.0 * h)).to_vec::<f64>();
+        for (row, slope) in slope.iter().enumerate() {
+            let exact = whole.to_vec::<f64>()[row * 7 + column];
+            assert!((slope - exact).abs() < 1e-8, "{slope} {exact}");
+        }
+    }
+}
+
+/// Pennington et al. 2017: tanh networks of 32 layers of 256 at q*, `σ_w` = 1.05, for which theory says 0.473 with orthogonal
+/// weights and 32.47 with Gaussian ones. Of the measured ones the orthogonal scatters by 4 %, as its single sample starts
+/// by chance above or below q*, and the Gaussian, which hangs on a few large values, by 13 %: half that for the mean of
+/// four, times three.
+#[test]
+fn isometry_of_tanh_networks() {
+    let (n, layers, variance) = (256, 32, 1.05 * 1.05);
+    let theory = MeanField::new(Activation::Tanh, variance, 0.0);
+    let q = theory.fixed_point().unwrap();
+    for (init, published, tolerance) in [(Init::Orthogonal, 0.47, 0.06), (Init::LecunNormal, 32.5, 0.2)] {
+        let expected = theory.jacobian_spread(q, layers, init);
+        assert!((expected / published - 1.0).abs() < 0.01, "{init}: {expected} for {published}");
+        let spread = |seed: u64| {
+            let mut rng = Rng::seed_from_u64(seed);
+            let weights = square_weights(init, n, layers, &mut rng);
+            let x = Tensor::randn([n], DType::F64, &mut rng) * (q / variance).sqrt();
+            let network =
+                |x: &Tensor| weights.iter().fold(x.clone(), |x, w| (x.matmul(&w.t()) * 1.05).tanh());
+            let squares: Vec<f64> =
+                singular_values(&jacobian(network, &x)).into_iter().map(|s| s * s).collect();
+            let mean = squares.iter().sum::<f64>() / n as f64;
+            squares.iter().map(|s| (s / mean - 1.0) * (s / mean - 1.0)).sum::<f64>() / n as f64
+        };
+        let spread = (0..4).map(spread).sum::<f64>() / 4.0;
+        println!("tanh, {init}: relative variance of s² {spread:.3}, theory {expected:.3}");
+        assert!((spread / expected - 1.0).abs() < tolerance, "{init}: {spread} for {expected}");
+    }
+}
+
+#[test]
+fn samples_of_any_shape_and_results_that_do_not_depend() {
+    let x = Tensor::randn([2, 3], DType::F32, &mut Rng::seed_from_u64(4));
+    let squares = jacobian(|x| x.square(), &x);
+    let expected: Vec<f32> = x
+        .to_vec::<f32>()
+        .iter()
+        .enumerate()
+        .flat_map(|(i, x)| (0..6).map(move |k| if i == k { 2.0 * x } else { 0.0 }))
+        .collect();
+    assert_eq!(squares.shape(), [6, 6]);
+    assert_eq!(squares.to_vec::<f32>(), expected);
+    let constant = jacobian(|x| Tensor::ones([x.size(0), 2], DType::F32), &x);
+    assert_eq!((constant.shape(), constant.to_vec::<f32>()), ([2, 6].into(), vec![0.0; 12]));
+}
+
+#[test]
+#[should_panic(expected = "the result is no batch like x")]
+fn results_without_a_batch_are_refused() {
+    let _ = jacobian(|x| x.sum(..), &Tensor::from([1.0, 2.0]));
+}
+
+#[test]
+#[should_panic(expected = "gradients are switched off")]
+fn no_gradients_no_jacobian() {
+    let _ = no_grad(|| jacobian(|x| x.square(), &Tensor::from([1.0, 2.0])));
+}

@@ -2,7 +2,6 @@
 
 mod display;
 mod folder;
-mod interrupt;
 mod list;
 mod page;
 mod report;
@@ -10,8 +9,10 @@ mod rows;
 mod verdict;
 
 use crate::failure::Failure;
+use crate::interrupt;
 use crate::options;
 use crate::setup::{Setup, usage};
+use crate::table;
 use crate::terminal::line;
 use backflow_data::Mnist;
 use backflow_tensor::Module;
@@ -269,7 +270,9 @@ fn conclude(report: &Report, json: bool) -> Result<(), Failure> {
     if !report.runs.is_empty() {
         line("");
         let rows = rows::rows(&report.standings());
-        rows::aligned(&rows::headings(report.config.target), &rows).iter().for_each(|row| line(row));
+        table::aligned(&rows::headings(report.config.target), &rows, &rows::WORDS)
+            .iter()
+            .for_each(|row| line(row));
     }
     line("");
     notes.iter().for_each(|note| line(note));

@@ -9,9 +9,14 @@
 mod compare;
 mod failure;
 mod figures;
+mod interrupt;
 mod optimizers;
 mod options;
+mod results;
+mod series;
 mod setup;
+mod study;
+mod table;
 mod terminal;
 mod train;
 
@@ -33,6 +38,8 @@ enum Command {
     Train(train::TrainOptions),
     /// Train with several optimizers, from the same weights over the same batches, and rank them.
     Compare(compare::CompareOptions),
+    /// Measure how gradients flow back through networks of given depth and activation, beside theory, and see which learn.
+    Study(study::StudyOptions),
     /// List optimizers and schedules: what they compute, their settings, where they come from.
     Optimizers(optimizers::OptimizersOptions),
 }
@@ -50,6 +57,7 @@ fn main() -> ExitCode {
     let outcome = match program.command {
         Command::Train(options) => train::run(&options).map(|()| ExitCode::SUCCESS),
         Command::Compare(options) => compare::run(&options),
+        Command::Study(options) => study::run(&options),
         Command::Optimizers(options) => optimizers::run(&options).map(|()| ExitCode::SUCCESS),
     };
     outcome.unwrap_or_else(|failure| failure.report())

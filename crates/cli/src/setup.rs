@@ -16,10 +16,10 @@ const INIT_STREAM: u64 = 0;
 const DEFAULT_HIDDEN: [usize; 2] = [256, 128];
 
 /// How many examples a step sees.
-const DEFAULT_BATCH: usize = 32;
+pub(crate) const DEFAULT_BATCH: usize = 32;
 
 /// Weights, gradients and an optimizer's state of this size fill some 16 GB in f32; what is far beyond would only be killed.
-const MOST_WEIGHTS: usize = 1_000_000_000;
+pub(crate) const MOST_WEIGHTS: usize = 1_000_000_000;
 
 #[derive(Args, Debug)]
 pub(crate) struct Setup {
@@ -57,22 +57,16 @@ pub(crate) struct Setup {
 }
 
 impl Setup {
-    /// Runs `work` on the threads that were asked for. Inside their pool, sharing work with another thread costs a fifth of
-    /// what it costs from outside.
+    /// Runs `work` on the threads that were asked for.
     pub(crate) fn in_pool<T: Send>(
         &self,
         work: impl FnOnce() -> Result<T, Failure> + Send,
     ) -> Result<T, Failure> {
-        let threads = self.threads.unwrap_or(0); // 0: rayon's choice, one per core or RAYON_NUM_THREADS
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
-        let pool =
-            pool.map_err(|error| Failure::Run(format!("{threads} threads cannot be started: {error}")))?;
-        pool.install(work)
+        in_pool(self.threads, work)
     }
 
     pub(crate) fn digits(&self) -> Result<Mnist, Failure> {
-        let embedded = self.data == Path::new("embedded");
-        Ok(if embedded { Mnist::embedded() } else { Mnist::load(&self.data)? })
+        digits(&self.data)
     }
 
     /// How many examples a step sees, for rules that do not want all of them.
@@ -106,9 +100,7 @@ impl Setup {
                 inner.concat(),
             )));
         }
-        let weights =
-            sizes.windows(2).try_fold(0_usize, |sum, pair| sum.checked_add(pair[0].checked_mul(pair[1])?));
-        if weights.is_none_or(|weights| weights > MOST_WEIGHTS) {
+        if weights(sizes).is_none() {
             return Err(Failure::Usage(format!(
                 "--layers {}: more than {} weights; make the layers narrower",
                 joined(sizes, ","),
@@ -121,12 +113,7 @@ impl Setup {
     /// Data and network in two lines.
     pub(crate) fn description(&self, digits: &Mnist, sizes: &[usize], parameters: usize) -> [String; 2] {
         [
-            format!(
-                "{} digits to train on, {} to test on ({})",
-                grouped(digits.train.len()),
-                grouped(digits.test.len()),
-                self.data.display()
-            ),
+            data_in_words(&self.data, digits),
             format!(
                 "{}, {}, {}: {} parameters, {}",
                 joined(sizes, "-"),
@@ -143,6 +130,35 @@ impl Setup {
         let data = self.data.file_name().map_or("data".into(), |name| name.to_string_lossy());
         format!("{data}-{}-{}", joined(sizes, "-"), self.activation.name())
     }
+}
+
+/// Runs `work` on so many threads, or one per core. Inside their pool, sharing work with another thread costs a fifth of what
+/// it costs from outside.
+pub(crate) fn in_pool<T: Send>(
+    threads: Option<usize>,
+    work: impl FnOnce() -> Result<T, Failure> + Send,
+) -> Result<T, Failure> {
+    let threads = threads.unwrap_or(0); // 0: rayon's choice, one per core or RAYON_NUM_THREADS
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
+    let pool = pool.map_err(|error| Failure::Run(format!("{threads} threads cannot be started: {error}")))?;
+    pool.install(work)
+}
+
+/// The digits of `--data`.
+pub(crate) fn digits(data: &Path) -> Result<Mnist, Failure> {
+    Ok(if data == Path::new("embedded") { Mnist::embedded() } else { Mnist::load(data)? })
+}
+
+pub(crate) fn data_in_words(data: &Path, digits: &Mnist) -> String {
+    let [train, test] = [&digits.train, &digits.test].map(|set| grouped(set.len()));
+    format!("{train} digits to train on, {test} to test on ({})", data.display())
+}
+
+/// How many weights a network of these sizes has; `None` if they are too many for any machine that this program is for.
+pub(crate) fn weights(sizes: &[usize]) -> Option<usize> {
+    let mut pairs = sizes.windows(2);
+    let weights = pairs.try_fold(0_usize, |sum, pair| sum.checked_add(pair[0].checked_mul(pair[1])?));
+    weights.filter(|&weights| weights <= MOST_WEIGHTS)
 }
 
 fn joined(sizes: &[usize], separator: &str) -> String {

@@ -85,9 +85,9 @@ impl Default for Frame {
 #[derive(Debug)]
 pub struct Chart {
     /// Names the elements; unique on its page.
-    pub id: &'static str,
+    pub id: String,
     /// What the chart shows.
-    pub title: &'static str,
+    pub title: String,
     /// How it is to be read, for those who cannot see it too.
     pub description: String,
     /// Spacing of the vertical axis.
@@ -117,7 +117,7 @@ impl Chart {
             "<svg viewBox=\"0 0 {width} {height}\" role=\"img\" aria-labelledby=\"{id}-title {id}-description\">\n\
              <title id=\"{id}-title\">{}</title>\n<desc id=\"{id}-description\">{}</desc>\n\
              <clipPath id=\"{id}-clip\"><rect x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\"/></clipPath>\n",
-            escaped(self.title),
+            escaped(&self.title),
             escaped(&self.description),
             left - 4.0,
             top - 3.0,
@@ -280,8 +280,8 @@ mod tests {
             dots: true,
         };
         Chart {
-            id: "loss",
-            title: "Loss",
+            id: "loss".to_owned(),
+            title: "Loss".to_owned(),
             description: "Loss < 1 & falling".to_owned(),
             scale,
             x_label: "steps < passes".to_owned(),

@@ -111,12 +111,10 @@ impl GradFlow {
         predicted
     }
 
-    /// The slope of theory over the hidden layers, in decades per layer on the way back.
+    /// The slope of theory, in decades per layer on the way back. See [`Prediction::slope`].
     #[must_use]
     pub fn predicted_slope(&self) -> Option<f64> {
-        let slopes = &self.theory.as_ref()?.delta_slope_decades;
-        let hidden = &slopes[..slopes.len().checked_sub(1)?];
-        (!hidden.is_empty()).then(|| hidden.iter().sum::<f64>() / hidden.len() as f64)
+        self.theory.as_ref()?.slope()
     }
 }
 

@@ -1,6 +1,7 @@
 //! The theory beside one network: layers of given sizes, with a rule for their weights or with the weights they have.
 
 use crate::theory::{log10, mean_square, mean_square_slope};
+use crate::verdict::line_back;
 use backflow_nn::{Activation, Init, Linear};
 use backflow_tensor::{DType, Tensor, misuse};
 
@@ -16,6 +17,17 @@ pub struct Prediction {
     /// The steps between them: `slope[l]` is what is added on the way back from layer l + 1 to layer l. Negative where
     /// gradients vanish; −∞ where nothing comes through.
     pub delta_slope_decades: Vec<f64>,
+}
+
+impl Prediction {
+    /// What [`slope`](crate::slope) should come to: the slope of the straight line through log₁₀ RMS δ of the hidden layers,
+    /// per layer on the way back. `None` for fewer than two, or where nothing comes through.
+    #[must_use]
+    pub fn slope(&self) -> Option<f64> {
+        // The output layer's delta is the loss's doing.
+        let hidden = &self.delta_decades[..self.delta_decades.len().checked_sub(1)?];
+        line_back(hidden).map(|(slope, _)| slope)
+    }
 }
 
 /// What the theory knows of a linear layer: its size and how widely its parameters are spread.

@@ -158,7 +158,7 @@ impl<'a> Report<'a> {
                 &heat_map::svg(figures),
             );
             let loss = heat_map::loss(figures);
-            figure(page, loss.title, &loss.description, &heat_map::marked_loss(figures));
+            figure(page, &loss.title, &loss.description, &heat_map::marked_loss(figures));
             page.push_str("</section>\n");
         }
         let flowing: Vec<&Plot> = self.plots.iter().filter(|plot| plot.flowing).collect();
@@ -204,7 +204,7 @@ impl<'a> Report<'a> {
     fn draw(&self, page: &mut String, plots: &[&Plot]) {
         for plot in plots {
             let chart = plot.chart(&self.figures, self.figures.shown);
-            figure(page, chart.title, &chart.description, &chart.svg());
+            figure(page, &chart.title, &chart.description, &chart.svg());
         }
     }
 

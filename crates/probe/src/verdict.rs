@@ -76,11 +76,17 @@ const SMALLEST_F32: f64 = f32::MIN_POSITIVE as f64;
 #[must_use]
 pub fn slope(rows: &[FlowRow]) -> Option<(f64, f64)> {
     let hidden = rows.iter().filter(|row| row.activation.is_some());
-    let deltas: Vec<f64> = hidden.map(|row| row.delta_rms.unwrap_or(0.0)).collect();
-    if deltas.len() < 2 || deltas.iter().any(|&delta| delta <= 0.0 || !delta.is_finite()) {
+    // Of 0 and of what is not finite, the logarithm is not finite or the line has none.
+    let decades = hidden.map(|row| Float::ln(row.delta_rms.unwrap_or(0.0)) / std::f64::consts::LN_10);
+    line_back(&decades.collect::<Vec<f64>>())
+}
+
+/// The slope, on the way back, of the line that fits these figures of layers best, which are counted from the input; and R².
+/// `None` for fewer than two, or if one is not finite.
+pub(crate) fn line_back(y: &[f64]) -> Option<(f64, f64)> {
+    if y.len() < 2 || !y.iter().all(|y| y.is_finite()) {
         return None;
     }
-    let y: Vec<f64> = deltas.iter().map(|&delta| Float::ln(delta) / std::f64::consts::LN_10).collect();
     let n = y.len() as f64;
     let (mean_x, mean_y) = ((n - 1.0) / 2.0, y.iter().sum::<f64>() / n);
     let (mut xx, mut xy, mut yy) = (0.0, 0.0, 0.0);

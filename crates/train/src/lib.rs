@@ -12,6 +12,7 @@ mod error;
 mod evaluate;
 pub mod optimizer_state;
 mod run_folder;
+pub mod study;
 mod trainer;
 pub mod weights;
 

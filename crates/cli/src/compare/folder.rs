@@ -7,31 +7,20 @@ use super::page;
 use super::report::Report;
 use super::verdict;
 use crate::failure::Failure;
+use crate::results::ResultFolder;
 use crate::setup::Setup;
-use backflow_train::{RunFolder, atomic};
+use backflow_train::RunFolder;
 use std::path::{Path, PathBuf};
 
 const JSON: &str = "compare.json";
 const PAGE: &str = "compare.html";
 
-pub(crate) struct Folder {
-    path: PathBuf,
-}
+pub(crate) struct Folder(ResultFolder);
 
 impl Folder {
     /// Makes the folder, or takes over that of an earlier comparison, and writes the report of nothing.
     pub(crate) fn create(path: PathBuf, report: &Report) -> Result<Self, Failure> {
-        if path.is_file() {
-            let message = "is a file; choose another name for the folder of the comparison";
-            return Err(Failure::Run(format!("{}: {message}", path.display())));
-        }
-        std::fs::create_dir_all(&path).map_err(|error| failed(&path, &error))?;
-        let is_empty = std::fs::read_dir(&path).map_err(|error| failed(&path, &error))?.next().is_none();
-        if !is_empty && !path.join(JSON).is_file() {
-            let message = "is not empty and holds no earlier comparison; choose another folder";
-            return Err(Failure::Run(format!("{}: {message}", path.display())));
-        }
-        let folder = Self { path };
+        let folder = Self(ResultFolder::create(path, "comparison", JSON)?);
         folder.save(report)?;
         Ok(folder)
     }
@@ -42,16 +31,9 @@ impl Folder {
         let json = serde_json::to_vec(&report.json(&notes));
         let mut json = json.map_err(|error| Failure::Run(error.to_string()))?;
         json.push(b'\n');
-        for (name, bytes) in [(JSON, json), (PAGE, page::html(report, &notes).into_bytes())] {
-            let path = self.path.join(name);
-            atomic::write(&path, &bytes).map_err(|error| failed(&path, &error))?;
-        }
-        Ok(())
+        self.0.write(JSON, &json)?;
+        self.0.write(PAGE, page::html(report, &notes).as_bytes())
     }
-}
-
-fn failed(path: &Path, error: &std::io::Error) -> Failure {
-    Failure::Run(format!("{}: cannot be written: {error}", path.display()))
 }
 
 /// A name in `runs/` that is not taken, and says what was compared on.

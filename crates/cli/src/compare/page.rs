@@ -6,26 +6,12 @@
 use super::report::Report;
 use super::rows;
 use crate::figures::{rate, short};
+use crate::series;
 use backflow_probe::chart::{self, Chart, ChartPoint, Curve, Frame, Scale, escaped, whole_ticks};
 use backflow_train::comparison::{Outcome, Point, Run, Spread, Standing};
 use std::fmt::Write;
 
 const STYLE: &str = include_str!("page.css");
-
-/// Colours of curves, as hue and the lightness they have on light and on dark ground.
-const COLOURS: [(u32, f64, f64); 8] = [
-    (255, 0.52, 0.72),
-    (35, 0.60, 0.74),
-    (150, 0.52, 0.76),
-    (310, 0.50, 0.72),
-    (85, 0.62, 0.84),
-    (200, 0.58, 0.80),
-    (0, 0.56, 0.72),
-    (120, 0.45, 0.66),
-];
-
-/// Dashes, one for each time that the colours are used up.
-const DASHES: [&str; 5] = ["none", "7 3", "2 3", "9 3 2 3", "4 4"];
 
 /// With more optimizers than this, only so many stand out until one is pointed at.
 const PROMINENT: usize = 8;
@@ -100,18 +86,17 @@ fn sentence(text: &str) -> String {
 fn series_style(count: usize) -> String {
     let mut css = String::new();
     for n in 0..count {
-        let (hue, light, dark) = COLOURS[n % COLOURS.len()];
-        let dash = DASHES[n / COLOURS.len() % DASHES.len()];
         if n >= PROMINENT {
             let _ = writeln!(css, ".curve.s{n}{{--width:1.1;--fade:.6}}");
         }
         let _ = writeln!(
             css,
-            ".s{n}{{--on-light:oklch({light} .15 {hue});--on-dark:oklch({dark} .13 {hue});--dash:{dash}}}\n\
+            "{}\n\
              main:has(.r{n}:hover,.curve.s{n}:hover,.r{n}:focus-within) .curve:not(.s{n}){{--fade:var(--faded)}}\n\
              main:has(.r{n}:hover,.curve.s{n}:hover,.r{n}:focus-within) .s{n}{{--fade:1;--width:3.5;--shade:.22}}\n\
              main:has(.curve.s{n}:hover) .r{n}{{background:var(--row)}}\n\
-             main:has(#pin{n}:checked) .curve.s{n}.s{n}{{--fade:1;--width:2.5;--shade:.22}}"
+             main:has(#pin{n}:checked) .curve.s{n}.s{n}{{--fade:1;--width:2.5;--shade:.22}}",
+            series::style(n)
         );
     }
     css
@@ -142,8 +127,8 @@ fn charts(report: &Report, standings: &[Standing]) -> [Chart; 3] {
         };
         let x_end = report.config.epochs as f64;
         Chart {
-            id,
-            title,
+            id: String::from(id),
+            title: String::from(title),
             description: description.to_owned(),
             scale,
             x_label: "passes over the training set".to_owned(),

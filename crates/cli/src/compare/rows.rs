@@ -61,25 +61,10 @@ fn outcome(standing: &Standing) -> String {
     }
 }
 
-/// The table in columns that are as wide as what is in them.
-pub(crate) fn aligned(headings: &[String], rows: &[Vec<String>]) -> Vec<String> {
-    let width = |column: usize| {
-        let cells = rows.iter().map(|row| &row[column]).chain([&headings[column]]);
-        cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
-    };
-    let widths: Vec<usize> = (0..headings.len()).map(width).collect();
-    let line = |cells: &[String]| {
-        let cells = cells.iter().zip(&widths).enumerate().map(|(column, (cell, &width))| {
-            if WORDS.contains(&column) { format!("{cell:width$}") } else { format!("{cell:>width$}") }
-        });
-        cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
-    };
-    std::iter::once(line(headings)).chain(rows.iter().map(|row| line(row))).collect()
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{aligned, headings, rows};
+    use super::{WORDS, headings, rows};
+    use crate::table::aligned;
     use backflow_train::comparison::{Outcome, Point, Run, rank};
 
     #[test]
@@ -106,7 +91,7 @@ mod tests {
             run("adam", 0.1, 0.95, Outcome::Finished),
             run("lion", 1e300, 0.95, Outcome::Diverged { step: 12_345 }),
         ];
-        let lines = aligned(&headings(0.9), &rows(&rank(&runs, 0.9)));
+        let lines = aligned(&headings(0.9), &rows(&rank(&runs, 0.9)), &WORDS);
         assert_eq!(lines.len(), 4);
         assert!(lines[1].contains("adam") && lines[2].contains("1.00e30"), "{lines:#?}");
         assert!(lines[3].contains("lion") && lines[3].ends_with("diverged, step 12345"), "{lines:#?}");

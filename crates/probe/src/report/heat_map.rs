@@ -279,8 +279,8 @@ pub(super) fn loss(figures: &Figures<'_>) -> Chart {
     let broken = finite < figures.columns.len();
     let curve = Curve { number: 0, name: "loss".to_owned(), points, broken, theory: false, dots: false };
     Chart {
-        id: "loss",
-        title: "Loss",
+        id: "loss".to_owned(),
+        title: "Loss".to_owned(),
         description: description.to_owned() + if broken { ", until it is no finite number" } else { "" },
         scale,
         x_label: "step".to_owned(),

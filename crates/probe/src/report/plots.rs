@@ -257,8 +257,8 @@ impl Plot {
             });
         }
         Chart {
-            id: self.id,
-            title: self.title,
+            id: self.id.to_owned(),
+            title: self.title.to_owned(),
             description: self.description.clone(),
             scale: self.scale,
             x_label: self.x_label.to_owned(),

@@ -58,7 +58,7 @@ impl Contender {
         RuleInfo::find(&self.spec).is_some_and(|info| info.full_batch)
     }
 
-    pub(super) fn optimizer(&self) -> Result<Optimizer, SpecError> {
+    pub(crate) fn optimizer(&self) -> Result<Optimizer, SpecError> {
         Optimizer::from_spec(&self.spec, self.rate)
     }
 }

@@ -1,0 +1,247 @@
+//! `backflow study`: how gradients flow back through networks of many kinds, beside the theory, and which of them learn.
+
+mod display;
+mod folder;
+mod list;
+mod page;
+mod report;
+mod rows;
+mod words;
+
+use crate::failure::Failure;
+use crate::figures::grouped;
+use crate::interrupt;
+use crate::options;
+use crate::setup::{self, DEFAULT_BATCH, MOST_WEIGHTS, usage};
+use crate::table;
+use crate::terminal::line;
+use backflow_data::Mnist;
+use backflow_nn::{Activation, Init};
+use backflow_tensor::DType;
+use backflow_train::comparison::{Contender, Stopped};
+use backflow_train::study::{Configuration, Study, Training};
+use clap::Args;
+use display::Display;
+use folder::Folder;
+use list::List;
+use report::{Config, Report};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// The textbook's pair: the deep network that does not learn, and the one that does.
+const ACTIVATIONS: [Activation; 2] = [Activation::Sigmoid, Activation::Relu];
+
+const DEPTH: usize = 20;
+
+const WIDTH: usize = 64;
+
+/// The training that the pair gets.
+const STEPS: u64 = 300;
+
+const OPTIMIZER: &str = "adam";
+
+#[derive(Args, Debug)]
+pub(crate) struct StudyOptions {
+    /// The functions after hidden layers: `sigmoid,tanh,relu`, … [default: sigmoid,relu].
+    #[arg(long, value_parser = list::activations, value_name = "NAME,…")]
+    activation: Option<List<Activation>>,
+
+    /// How weights begin: `xavier-uniform,he-normal,orthogonal`, … [default: what suits the activation].
+    #[arg(long, value_parser = list::inits, value_name = "NAME,…")]
+    init: Option<List<Init>>,
+
+    /// Numbers of hidden layers: `2,5,10,20,40` [default: 20].
+    #[arg(long, value_parser = list::depths, allow_hyphen_values = true, value_name = "N,…")]
+    depth: Option<List<usize>>,
+
+    /// Numbers of units in each hidden layer: `64,256` [default: 64].
+    #[arg(long, value_parser = list::widths, allow_hyphen_values = true, value_name = "N,…")]
+    width: Option<List<usize>>,
+
+    /// Train each network for so many steps, to see whether it learns [default: 300 if none of the four above is given, else 0].
+    #[arg(long, value_parser = options::seed, allow_hyphen_values = true, value_name = "N")]
+    steps: Option<u64>,
+
+    /// The optimizer of the training, with its settings [default: adam].
+    #[arg(long, value_name = "NAME[:KEY=VALUE,…]")]
+    optimizer: Option<String>,
+
+    /// Its learning rate [default: the optimizer's].
+    #[arg(long, value_parser = options::positive, allow_hyphen_values = true, value_name = "RATE")]
+    lr: Option<f64>,
+
+    /// Examples per step of the training [default: 32; gd, rprop, bold-driver and lbfgs get the whole training set].
+    #[arg(long, value_parser = options::at_least_one::<usize>, allow_hyphen_values = true, value_name = "N")]
+    batch_size: Option<usize>,
+
+    /// The digits: `embedded`, or a folder with the four MNIST IDX files, gzipped or not.
+    #[arg(long, default_value = "embedded", value_name = "embedded|DIR")]
+    data: PathBuf,
+
+    /// Networks of each configuration, over which figures are averaged: seeds 0, 1, …
+    #[arg(long, default_value_t = 3, value_parser = options::at_least_one::<u64>, allow_hyphen_values = true, value_name = "N")]
+    seeds: u64,
+
+    /// The type of the numbers.
+    #[arg(long, default_value = "f32", value_parser = options::dtype, value_name = "f32|f64")]
+    dtype: DType,
+
+    /// Threads to compute with [default: one per core]. Results do not depend on it.
+    #[arg(long, value_parser = options::threads, allow_hyphen_values = true, value_name = "N")]
+    threads: Option<usize>,
+
+    /// The folder of the results [default: a new one in runs/]. An earlier study in it is replaced.
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+
+    /// Print one JSON object at the end, and nothing else.
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) fn run(options: &StudyOptions) -> Result<ExitCode, Failure> {
+    setup::in_pool(options.threads, || study(options))
+}
+
+fn study(options: &StudyOptions) -> Result<ExitCode, Failure> {
+    let study = options.study()?;
+    let digits = setup::digits(&options.data)?;
+    let configurations = options.configurations(&digits)?;
+    let mut report = options.report(&study, &digits, &configurations);
+    interrupt::listen()?;
+    let folder = Folder::create(PathBuf::from(&report.out), &report)?;
+    let mut display = Display::new(!options.json, configurations.len() as u64, study.parts());
+    display.introduce(&report);
+    for configuration in &configurations {
+        let mut watch = |done, _| {
+            display.examining(configuration, done);
+            interrupt::check()
+        };
+        match study.examine(configuration, &digits.train, &digits.test, &mut watch) {
+            Ok(finding) => {
+                display.examined();
+                report.findings.push(finding);
+            }
+            Err(Stopped::Interrupted) => report.interrupted = true,
+            Err(other) => return Err(Failure::Usage(other.to_string())),
+        }
+        if let Err(failure) = folder.save(&report) {
+            // What is complete is shown even where it could not be saved.
+            drop(display);
+            conclude(&report, options.json)?;
+            return Err(failure);
+        }
+        if report.interrupted {
+            break;
+        }
+    }
+    drop(display);
+    conclude(&report, options.json)?;
+    if report.interrupted {
+        let (done, planned, out) = (report.findings.len(), report.planned, &report.out);
+        eprintln!(
+            "backflow: interrupted; {done} of {planned} configurations are complete, and kept in {out}"
+        );
+        return Ok(interrupt::exit_code());
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+impl StudyOptions {
+    /// What is the same for all configurations.
+    fn study(&self) -> Result<Study, Failure> {
+        let lists =
+            [self.activation.is_some(), self.init.is_some(), self.depth.is_some(), self.width.is_some()];
+        let steps = self.steps.unwrap_or(if lists.contains(&true) { 0 } else { STEPS });
+        let of_training = [
+            ("--optimizer", self.optimizer.is_some()),
+            ("--lr", self.lr.is_some()),
+            ("--batch-size", self.batch_size.is_some()),
+        ];
+        if let Some((option, _)) = of_training.iter().find(|(_, given)| *given && steps == 0) {
+            return Err(usage(option, "only a training has one; say how long with --steps"));
+        }
+        let spec = self.optimizer.as_deref().unwrap_or(OPTIMIZER);
+        let contender = Contender::new(spec).map_err(|error| usage("--optimizer", error))?;
+        let contender = match self.lr {
+            Some(lr) => contender.at(lr).map_err(|error| usage("--lr", error))?,
+            None => contender,
+        };
+        let batch_size = self.batch_size.unwrap_or(DEFAULT_BATCH);
+        let training = (steps > 0).then_some(Training { contender, steps, batch_size });
+        Ok(Study { dtype: self.dtype, training, ..Study::new(self.seeds) })
+    }
+
+    /// Every combination: functions first, depths last.
+    fn configurations(&self, digits: &Mnist) -> Result<Vec<Configuration>, Failure> {
+        let activations = list::or(self.activation.as_ref(), &ACTIVATIONS);
+        let depths = list::or(self.depth.as_ref(), &[DEPTH]);
+        let widths = list::or(self.width.as_ref(), &[WIDTH]);
+        let mut configurations = Vec::new();
+        for &activation in activations {
+            for &init in list::or(self.init.as_ref(), &[Init::default_for(activation)]) {
+                for &width in widths {
+                    for &depth in depths {
+                        configurations.push(Configuration { activation, init, depth, width });
+                    }
+                }
+            }
+        }
+        for configuration in &configurations {
+            let sizes = configuration.sizes(digits.train.features(), digits.train.classes());
+            if setup::weights(&sizes).is_none() {
+                let Configuration { depth, width, .. } = configuration;
+                let most = grouped(MOST_WEIGHTS);
+                let message = format!("more than {most} weights; make the network shallower or narrower");
+                return Err(usage(&format!("--depth {depth} --width {width}"), message));
+            }
+        }
+        Ok(configurations)
+    }
+
+    /// A report of nothing yet.
+    fn report(&self, study: &Study, digits: &Mnist, configurations: &[Configuration]) -> Report {
+        let config = Config {
+            data: self.data.display().to_string(),
+            examples: study.examples.min(digits.train.len()),
+            seeds: self.seeds,
+            dtype: self.dtype.to_string(),
+            steps: study.training.as_ref().map_or(0, |training| training.steps),
+            optimizer: study.training.as_ref().map(|training| training.contender.spec().to_owned()),
+            lr: study.training.as_ref().and_then(|training| training.contender.learning_rate().ok()),
+            batch_size: study.training.as_ref().map(|training| {
+                if training.contender.full_batch() { digits.train.len() } else { training.batch_size }
+            }),
+            threads: rayon::current_num_threads(),
+        };
+        Report {
+            config,
+            data: setup::data_in_words(&self.data, digits),
+            findings: Vec::new(),
+            planned: configurations.len(),
+            interrupted: false,
+            out: self.out.clone().unwrap_or_else(|| folder::free_name(&self.data)).display().to_string(),
+        }
+    }
+}
+
+/// Prints the conclusion: table and sentences, or the one JSON object.
+fn conclude(report: &Report, json: bool) -> Result<(), Failure> {
+    let notes = words::notes(report);
+    if json {
+        let text = serde_json::to_string(&report.json(&notes));
+        line(&text.map_err(|error| Failure::Run(error.to_string()))?);
+        return Ok(());
+    }
+    if !report.findings.is_empty() {
+        line("");
+        let (headings, rows) = (rows::headings(report), rows::rows(&report.findings));
+        table::aligned(&headings, &rows, &rows::WORDS).iter().for_each(|row| line(row));
+        line("");
+        rows::LEGEND.iter().for_each(|text| line(text));
+    }
+    line("");
+    notes.iter().for_each(|note| line(note));
+    line(&format!("Curves and all figures: {}", folder::page_in(&report.out)));
+    Ok(())
+}

@@ -1,0 +1,80 @@
+//! Lists of values separated by commas, none of them twice.
+
+use crate::options;
+use backflow_nn::{Activation, Init};
+use std::fmt::Display;
+
+/// The values of a list, in its order.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct List<T>(Vec<T>);
+
+/// The values of the list, or these if none was given.
+pub(crate) fn or<'a, T>(list: Option<&'a List<T>>, default: &'a [T]) -> &'a [T] {
+    list.map_or(default, |List(values)| values)
+}
+
+/// More layers than any of the literature's plain networks; the gradients of most are no numbers long before.
+const DEEPEST: usize = 10_000;
+
+/// No layer of a network that fits this program is wider.
+const WIDEST: usize = 1 << 20;
+
+pub(crate) fn activations(text: &str) -> Result<List<Activation>, String> {
+    list(text, options::activation)
+}
+
+pub(crate) fn inits(text: &str) -> Result<List<Init>, String> {
+    list(text, options::init)
+}
+
+pub(crate) fn depths(text: &str) -> Result<List<usize>, String> {
+    list(text, |piece| whole(piece, "number of hidden layers", DEEPEST))
+}
+
+pub(crate) fn widths(text: &str) -> Result<List<usize>, String> {
+    list(text, |piece| whole(piece, "number of units", WIDEST))
+}
+
+fn whole(piece: &str, what: &str, most: usize) -> Result<usize, String> {
+    let value = piece.parse().ok().filter(|value| (1..=most).contains(value));
+    value.ok_or_else(|| format!("'{piece}' is no {what}; write whole numbers from 1 to {most}, like 2,10,20"))
+}
+
+fn list<T: PartialEq + Display>(
+    text: &str,
+    read: impl Fn(&str) -> Result<T, String>,
+) -> Result<List<T>, String> {
+    let mut values = Vec::new();
+    for piece in text.split(',').map(str::trim) {
+        if piece.is_empty() {
+            return Err("nothing between two commas; write values like a,b,c".to_owned());
+        }
+        let value = read(piece)?;
+        if values.contains(&value) {
+            return Err(format!("{value} is there twice"));
+        }
+        values.push(value);
+    }
+    Ok(List(values))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{List, activations, depths, inits, widths};
+    use backflow_nn::{Activation, Init};
+
+    #[test]
+    fn lists_have_values_that_differ() {
+        assert_eq!(activations("relu, tanh"), Ok(List(vec![Activation::Relu, Activation::Tanh])));
+        let normal = Init::Normal { mean: 0.0, std: 0.1 };
+        assert_eq!(inits("he-normal,normal:0:0.1"), Ok(List(vec![Init::HeNormal, normal])));
+        assert_eq!(depths("40,2 ,5"), Ok(List(vec![40, 2, 5])));
+        assert_eq!(widths("1"), Ok(List(vec![1])));
+        for wrong in ["", "relu,", "relu,,tanh", "relu,relu", "rellu", "relu;tanh"] {
+            assert!(activations(wrong).is_err(), "{wrong}");
+        }
+        for wrong in ["0", "-1", "2.5", "1e3", "10001", "5,5", "99999999999999999999"] {
+            assert!(depths(wrong).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! What a study came to, as it is written and printed: the object of `study.json` and `--json`.
+//!
+//! Numbers that are not finite are null.
+
+use backflow_probe::Verdict;
+use backflow_train::comparison::Spread;
+use backflow_train::study::{Finding, Flow, Learned};
+use serde::Serialize;
+
+/// What was asked for, defaults filled in.
+#[derive(Debug, Serialize)]
+pub(crate) struct Config {
+    pub(crate) data: String,
+    /// How many examples the flow was measured on.
+    pub(crate) examples: usize,
+    /// Seeds 0, 1, … up to this number.
+    pub(crate) seeds: u64,
+    pub(crate) dtype: String,
+    /// Of the training; 0 without one.
+    pub(crate) steps: u64,
+    pub(crate) optimizer: Option<String>,
+    pub(crate) lr: Option<f64>,
+    pub(crate) batch_size: Option<usize>,
+    pub(crate) threads: usize,
+}
+
+/// All there is to tell so far.
+#[derive(Debug)]
+pub(crate) struct Report {
+    pub(crate) config: Config,
+    /// The data in words.
+    pub(crate) data: String,
+    pub(crate) findings: Vec<Finding>,
+    pub(crate) planned: usize,
+    pub(crate) interrupted: bool,
+    pub(crate) out: String,
+}
+
+impl Report {
+    /// The object, with the sentences that conclude it.
+    pub(crate) fn json<'a>(&'a self, notes: &'a [String]) -> impl Serialize + 'a {
+        Json {
+            version: env!("CARGO_PKG_VERSION"),
+            config: &self.config,
+            configurations: self.findings.iter().map(FindingJson::new).collect(),
+            notes,
+            planned_configurations: self.planned,
+            interrupted: self.interrupted,
+            out: &self.out,
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Json<'a> {
+    version: &'static str,
+    config: &'a Config,
+    configurations: Vec<FindingJson<'a>>,
+    notes: &'a [String],
+    planned_configurations: usize,
+    interrupted: bool,
+    out: &'a str,
+}
+
+#[derive(Serialize)]
+struct FindingJson<'a> {
+    activation: String,
+    init: String,
+    depth: usize,
+    width: usize,
+    theory_slope: Option<f64>,
+    theory_delta_rms: &'a [Option<f64>],
+    #[serde(flatten)]
+    flow: FlowJson<'a>,
+    /// Only with a training.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    training: Option<LearnedJson<'a>>,
+}
+
+impl<'a> FindingJson<'a> {
+    fn new(finding: &'a Finding) -> Self {
+        let configuration = &finding.configuration;
+        Self {
+            activation: configuration.activation.to_string(),
+            init: configuration.init.to_string(),
+            depth: configuration.depth,
+            width: configuration.width,
+            theory_slope: finding.theory_slope,
+            theory_delta_rms: &finding.theory_delta_rms,
+            flow: FlowJson::new(&finding.initial),
+            training: finding.learned.as_ref().map(LearnedJson::new),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct FlowJson<'a> {
+    slope_decades_per_layer: Option<f64>,
+    delta_rms: &'a [f64],
+    activation_rms: &'a [f64],
+    weight_gradient_ratio: f64,
+    saturated_share: Option<f64>,
+    /// The worst.
+    verdict: &'static str,
+    /// All of them, with their evidence.
+    verdicts: &'a [Verdict],
+}
+
+impl<'a> FlowJson<'a> {
+    fn new(flow: &'a Flow) -> Self {
+        Self {
+            slope_decades_per_layer: flow.slope,
+            delta_rms: &flow.delta_rms,
+            activation_rms: &flow.activation_rms,
+            weight_gradient_ratio: flow.weight_gradient_ratio,
+            saturated_share: flow.saturated_share,
+            verdict: flow.verdicts.first().map_or("HEALTHY", Verdict::name),
+            verdicts: &flow.verdicts,
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct LearnedJson<'a> {
+    initial_loss: f64,
+    final_loss: Option<f64>,
+    test_accuracy: Option<Spread>,
+    initial_accuracy: f64,
+    /// The accuracy of always naming the commonest class.
+    chance: f64,
+    networks: usize,
+    learning: usize,
+    diverged: usize,
+    learns: bool,
+    /// The flow after the training.
+    flow: Option<FlowJson<'a>>,
+}
+
+impl<'a> LearnedJson<'a> {
+    fn new(learned: &'a Learned) -> Self {
+        Self {
+            initial_loss: learned.initial_loss,
+            final_loss: learned.final_loss,
+            test_accuracy: learned.test_accuracy,
+            initial_accuracy: learned.initial_accuracy,
+            chance: learned.chance,
+            networks: learned.networks,
+            learning: learned.learning,
+            diverged: learned.diverged,
+            learns: learned.learns(),
+            flow: learned.flow.as_ref().map(FlowJson::new),
+        }
+    }
+}

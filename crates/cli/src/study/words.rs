@@ -1,0 +1,198 @@
+//! The conclusion in words: what vanished, by how much per layer, what theory said, and what learns.
+
+use super::report::Report;
+use super::rows::signed;
+use crate::figures::short;
+use backflow_probe::Verdict;
+use backflow_tensor::Float;
+use backflow_train::study::{Configuration, Finding, Learned};
+
+/// Up to so many configurations, each gets a sentence of its own.
+const FEW: usize = 4;
+
+/// One sentence or two per matter.
+pub(crate) fn notes(report: &Report) -> Vec<String> {
+    let ending = if report.interrupted { "Interrupted" } else { "Still running" };
+    let (findings, planned) = (&report.findings, report.planned);
+    if findings.is_empty() {
+        return vec![format!("{ending}: none of {planned} configurations is complete.")];
+    }
+    let mut notes = if findings.len() <= FEW {
+        findings.iter().map(|finding| story(finding, report)).collect()
+    } else {
+        overview(findings)
+    };
+    if findings.len() < planned {
+        notes.push(format!(
+            "{ending}: {} of {planned} configurations are complete, and only they count.",
+            findings.len()
+        ));
+    }
+    notes.extend(learning(report));
+    notes
+}
+
+/// What gradients do on the way back.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    Vanish,
+    Explode,
+    Stay,
+    /// They are 0 or no number, or there is only one layer.
+    Unknown,
+}
+
+fn fate(finding: &Finding) -> Fate {
+    let is = |kind: fn(&Verdict) -> bool| finding.initial.verdicts.iter().any(kind);
+    match finding.initial.slope {
+        None => Fate::Unknown,
+        Some(_) if is(|verdict| matches!(verdict, Verdict::Vanishing { .. })) => Fate::Vanish,
+        Some(_) if is(|verdict| matches!(verdict, Verdict::Exploding { .. })) => Fate::Explode,
+        Some(_) => Fate::Stay,
+    }
+}
+
+/// All about one configuration.
+fn story(finding: &Finding, report: &Report) -> String {
+    let mut text = format!("{}: {}", finding.configuration, flow(finding));
+    for verdict in &finding.initial.verdicts {
+        if !matches!(verdict, Verdict::Vanishing { .. } | Verdict::Exploding { .. } | Verdict::Healthy) {
+            text = format!("{text} {verdict}.");
+        }
+    }
+    match &finding.learned {
+        Some(learned) => format!("{text} {}", outcome(learned, report)),
+        None => text,
+    }
+}
+
+fn flow(finding: &Finding) -> String {
+    let flow = &finding.initial;
+    let Some(slope) = flow.slope else {
+        return if finding.configuration.depth == 1 {
+            "one hidden layer has nothing before it that gradients could be lost to.".to_owned()
+        } else {
+            "deltas are 0 or no numbers in some layer.".to_owned()
+        };
+    };
+    let factor = Float::powf(10.0, slope);
+    let theory = match finding.theory_slope {
+        Some(theory) => format!("theory says {}", signed(Some(theory))),
+        None => "theory says nothing".to_owned(),
+    };
+    let decades = format!("{} decades; {theory}", signed(Some(slope)));
+    let last = flow.delta_rms.len() - 2;
+    let share = short(Some(flow.delta_rms[0] / flow.delta_rms[last]));
+    let ends = format!("the first of {} hidden layers gets {share} times the delta of the last", last + 1);
+    match fate(finding) {
+        Fate::Vanish => {
+            format!(
+                "gradients vanish, to {factor:.3} of themselves per layer on the way back ({decades}), so that {ends}."
+            )
+        }
+        Fate::Explode => {
+            format!(
+                "gradients explode, by a factor of {factor:.2} per layer on the way back ({decades}), so that {ends}."
+            )
+        }
+        _ => format!(
+            "gradients neither vanish nor explode: a factor of {factor:.3} per layer on the way back ({decades})."
+        ),
+    }
+}
+
+fn outcome(learned: &Learned, report: &Report) -> String {
+    let after = format!(
+        "After {} steps of {}",
+        report.config.steps,
+        report.config.optimizer.as_deref().unwrap_or_default()
+    );
+    let (Some(loss), Some(accuracy)) = (learned.final_loss, learned.test_accuracy) else {
+        return format!("{after}: diverged.");
+    };
+    let conclusion = match (learned.learning, learned.networks) {
+        (0, _) => "it does not learn".to_owned(),
+        (some, all) if some == all => "it learns".to_owned(),
+        (some, all) => format!("{some} of {all} networks learn"),
+    };
+    format!(
+        "{after} the loss has gone from {:.2} to {loss:.2} and test accuracy from {:.3} to {:.3}: {conclusion}.",
+        learned.initial_loss, learned.initial_accuracy, accuracy.mean
+    )
+}
+
+/// What many configurations have in common, and the extremes.
+fn overview(findings: &[Finding]) -> Vec<String> {
+    let of = |wanted: Fate| findings.iter().filter(|finding| fate(finding) == wanted).count();
+    let unknown = match of(Fate::Unknown) {
+        0 => String::new(),
+        some => format!(", and {some} have no slope"),
+    };
+    let mut notes = vec![format!(
+        "Of {} configurations gradients vanish in {} and explode in {}; in {} they do neither{unknown}.",
+        findings.len(),
+        of(Fate::Vanish),
+        of(Fate::Explode),
+        of(Fate::Stay)
+    )];
+    let sloped: Vec<(&Configuration, f64, Option<f64>)> = findings
+        .iter()
+        .filter_map(|finding| Some((&finding.configuration, finding.initial.slope?, finding.theory_slope)))
+        .collect();
+    let told = |&(configuration, slope, theory): &(&Configuration, f64, Option<f64>)| {
+        format!("{configuration} ({}; theory {})", signed(Some(slope)), signed(theory))
+    };
+    let least = sloped.iter().min_by(|a, b| a.1.total_cmp(&b.1));
+    let exploding = findings.iter().filter(|finding| fate(finding) == Fate::Explode);
+    let most = exploding
+        .filter_map(|finding| Some((&finding.configuration, finding.initial.slope?, finding.theory_slope)))
+        .max_by(|a, b| a.1.total_cmp(&b.1));
+    let flattest = sloped.iter().min_by(|a, b| a.1.abs().total_cmp(&b.1.abs()));
+    let mut extremes = Vec::new();
+    extremes.extend(least.filter(|it| it.1 < 0.0).map(|it| format!("most is lost by {}", told(it))));
+    extremes.extend(most.map(|it| format!("most is gained by {}", told(&it))));
+    extremes.extend(flattest.map(|it| format!("least changes with {}", told(it))));
+    if !extremes.is_empty() {
+        notes.push(format!("In decades per layer on the way back, {}.", extremes.join(", ")));
+    }
+    let off: Vec<(&Configuration, f64)> = sloped
+        .iter()
+        .filter_map(|&(configuration, slope, theory)| Some((configuration, (slope - theory?).abs())))
+        .collect();
+    if let Some((worst, most)) = off.iter().max_by(|a, b| a.1.total_cmp(&b.1)) {
+        let mean = off.iter().map(|(_, off)| off).sum::<f64>() / off.len() as f64;
+        notes.push(format!(
+            "Theory is off by {mean:.3} decades per layer on average, and by {most:.3} at most, with {worst}."
+        ));
+    }
+    notes
+}
+
+/// Which learn, and what that means.
+fn learning(report: &Report) -> Vec<String> {
+    let Some(first) = report.findings.iter().find_map(|finding| finding.learned.as_ref()) else {
+        return Vec::new();
+    };
+    let mut notes = Vec::new();
+    if report.findings.len() > FEW {
+        let learn = |fates: &[Fate]| {
+            let among = report.findings.iter().filter(|finding| fates.contains(&fate(finding)));
+            let learned: Vec<bool> =
+                among.filter_map(|finding| finding.learned.as_ref()).map(Learned::learns).collect();
+            format!("{} of {}", learned.iter().filter(|&&learns| learns).count(), learned.len())
+        };
+        notes.push(format!(
+            "After {} steps of {}, {} learn where gradients vanish, and {} elsewhere.",
+            report.config.steps,
+            report.config.optimizer.as_deref().unwrap_or_default(),
+            learn(&[Fate::Vanish]),
+            learn(&[Fate::Explode, Fate::Stay, Fate::Unknown])
+        ));
+    }
+    notes.push(format!(
+        "A network counts as learning if its test accuracy is more than five standard errors above both what it was before \
+         training and what always naming the commonest class gives ({:.3}).",
+        first.chance
+    ));
+    notes
+}

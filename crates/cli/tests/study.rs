@@ -1,0 +1,282 @@
+//! `backflow study` as a person or a script meets it: what it prints, what it leaves behind, how it fails.
+
+#![allow(clippy::disallowed_methods, reason = "tests put files where the program must find them")]
+
+use serde_json::Value;
+use std::path::Path;
+use std::process::{Command, Output};
+
+fn backflow(arguments: &str, folder: &Path) -> Output {
+    let arguments = arguments.split_whitespace();
+    Command::new(env!("CARGO_BIN_EXE_backflow")).args(arguments).current_dir(folder).output().unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+/// Runs a study with `--json` and these options, into `out`.
+fn quick(options: &str, out: &str, folder: &Path) -> Value {
+    let output = backflow(&format!("study --json --out {out} {options}"), folder);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert_eq!(text(&output.stderr), "", "{options}");
+    let object: Value = serde_json::from_slice(&output.stdout).expect("one JSON object and nothing else");
+    let saved = std::fs::read(folder.join(out).join("study.json")).unwrap();
+    assert_eq!(object, serde_json::from_slice::<Value>(&saved).unwrap(), "what is printed is what is saved");
+    object
+}
+
+#[test]
+fn the_object_has_every_configuration() {
+    let folder = tempfile::tempdir().unwrap();
+    let object = quick(
+        "--activation tanh,relu --init xavier-uniform,orthogonal --depth 1,3 --width 8,16 --seeds 2",
+        "out",
+        folder.path(),
+    );
+    let configurations = object["configurations"].as_array().unwrap();
+    let mut expected = Vec::new();
+    for activation in ["tanh", "relu"] {
+        for init in ["xavier-uniform", "orthogonal"] {
+            for width in [8, 16] {
+                expected.extend([1, 3].map(|depth| (activation, init, depth, width)));
+            }
+        }
+    }
+    assert_eq!(configurations.len(), expected.len());
+    assert_eq!((&object["planned_configurations"], &object["interrupted"]), (&16.into(), &false.into()));
+    assert_eq!(object["config"]["steps"], 0);
+    for (configuration, (activation, init, depth, width)) in configurations.iter().zip(expected) {
+        assert_eq!(
+            (&configuration["activation"], &configuration["init"]),
+            (&activation.into(), &init.into())
+        );
+        assert_eq!((&configuration["depth"], &configuration["width"]), (&depth.into(), &width.into()));
+        for list in ["delta_rms", "activation_rms", "theory_delta_rms"] {
+            let list = configuration[list].as_array().unwrap();
+            assert_eq!(list.len(), depth + 1, "one for each linear layer: {configuration}");
+            assert!(list[..depth].iter().all(|figure| figure.as_f64().unwrap() > 0.0));
+        }
+        for figure in ["slope_decades_per_layer", "theory_slope"] {
+            assert_eq!(configuration[figure].is_number(), depth > 1, "{figure} in {configuration}");
+        }
+        assert!(configuration["weight_gradient_ratio"].as_f64().unwrap() > 0.0);
+        assert_eq!(configuration["saturated_share"].is_number(), activation == "tanh");
+        assert!(configuration["verdict"].is_string());
+        assert_eq!(configuration.get("training"), None);
+    }
+}
+
+#[test]
+fn measured_slopes_are_those_of_theory() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = "--activation sigmoid,relu --init xavier-normal --depth 20 --width 256";
+    let object = quick(options, "out", folder.path());
+    let [sigmoid, relu] = [0, 1].map(|idx| &object["configurations"][idx]);
+    let factor = 10_f64.powf(sigmoid["slope_decades_per_layer"].as_f64().unwrap());
+    assert!((factor / 0.2361 - 1.0).abs() < 0.03, "{factor}");
+    assert_eq!(sigmoid["verdict"], "VANISHING");
+    // Xavier's weights with relu's gain are He's where layers are square. See the library's test for the tolerance.
+    assert!(relu["slope_decades_per_layer"].as_f64().unwrap().abs() < 0.015, "{relu}");
+    assert_eq!(relu["verdict"], "HEALTHY");
+}
+
+#[test]
+fn figures_are_the_same_on_any_number_of_threads() {
+    let folder = tempfile::tempdir().unwrap();
+    let figures = |threads: &str| {
+        let options = format!(
+            "--activation tanh,relu --depth 4 --width 32 --seeds 2 --steps 20 --optimizer muon --threads {threads}"
+        );
+        let mut object = quick(&options, threads, folder.path());
+        assert_eq!(object["config"]["threads"].to_string(), threads);
+        [object["configurations"].take(), object["notes"].take()]
+    };
+    assert_eq!(figures("1"), figures("2"));
+}
+
+#[test]
+fn without_options_the_textbooks_pair_is_concluded_in_words() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = backflow("study", folder.path());
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert_eq!(text(&output.stderr), "", "no bar where there is no terminal");
+    let printed = text(&output.stdout);
+    let sentence = |start: &str| {
+        printed.lines().find(|line| line.starts_with(start)).unwrap_or_else(|| panic!("{start}: {printed}"))
+    };
+    let sigmoid = sentence("sigmoid + xavier-uniform, 20 × 64: gradients vanish, to 0.2");
+    assert!(sigmoid.contains("theory says -0.627"), "{sigmoid}");
+    assert!(sigmoid.ends_with("it does not learn."), "{sigmoid}");
+    let relu = sentence("relu + he-normal, 20 × 64: gradients neither vanish nor explode");
+    assert!(relu.contains("theory says +0.000") && relu.ends_with("it learns."), "{relu}");
+    sentence("A network counts as learning if");
+    let row = sentence("sigmoid     xavier-uniform     20");
+    assert!(row.contains("VANISHING") && row.ends_with("no"), "{row}");
+    assert!(printed.ends_with("Curves and all figures: runs/study-embedded/study.html\n"), "{printed}");
+    assert!(folder.path().join("runs/study-embedded/study.json").is_file());
+}
+
+#[test]
+fn many_configurations_are_summed_up() {
+    let folder = tempfile::tempdir().unwrap();
+    let options =
+        "--activation sigmoid,tanh --depth 2,6,8 --width 16 --seeds 1 --steps 2 --optimizer sgd --lr 1e-6";
+    let object = quick(options, "out", folder.path());
+    assert_eq!((&object["config"]["optimizer"], &object["config"]["lr"]), (&"sgd".into(), &1e-6.into()));
+    let notes = object["notes"].to_string();
+    for part in [
+        "Of 6 configurations gradients vanish in 3",
+        "most is lost by sigmoid",
+        "Theory is off by",
+        "0 of 3 learn where gradients vanish, and 0 of 3 elsewhere",
+    ] {
+        assert!(notes.contains(part), "{part}: {notes}");
+    }
+    for configuration in object["configurations"].as_array().unwrap() {
+        let training = &configuration["training"];
+        for figure in ["initial_loss", "final_loss", "initial_accuracy", "chance"] {
+            assert!(training[figure].is_number(), "{figure} in {training}");
+        }
+        assert_eq!(
+            training["flow"]["delta_rms"].as_array().unwrap().len() as u64,
+            configuration["depth"].as_u64().unwrap() + 1
+        );
+        assert_eq!(training["learns"], false);
+    }
+}
+
+#[test]
+fn what_is_not_finite_is_null_and_said() {
+    let folder = tempfile::tempdir().unwrap();
+    let object =
+        quick("--activation sigmoid,tanh --init zeros --depth 5 --width 8 --seeds 1", "zeros", folder.path());
+    let configuration = &object["configurations"][0];
+    for figure in ["slope_decades_per_layer", "theory_slope", "weight_gradient_ratio"] {
+        assert_eq!(configuration[figure], Value::Null, "{figure}");
+    }
+    assert!(
+        object["notes"][0].as_str().unwrap().contains("deltas are 0 or no numbers"),
+        "{}",
+        object["notes"]
+    );
+    // 0.2361 to the power of 100 is 10⁻⁶³, far below what an f32 can be; an f64 can.
+    let object = quick("--activation sigmoid --depth 100 --width 8 --seeds 1", "deep", folder.path());
+    assert_eq!(object["configurations"][0]["verdict"], "UNDERFLOW");
+    assert_eq!(object["configurations"][0]["slope_decades_per_layer"], Value::Null);
+    assert!(object["configurations"][0]["theory_slope"].is_number());
+    let object =
+        quick("--activation sigmoid --depth 100 --width 8 --seeds 1 --dtype f64", "precise", folder.path());
+    assert!(object["configurations"][0]["slope_decades_per_layer"].is_number());
+    let object = quick(
+        "--activation relu --depth 2 --width 8 --seeds 2 --steps 5 --optimizer sgd:lr=1e30",
+        "lost",
+        folder.path(),
+    );
+    let training = &object["configurations"][0]["training"];
+    assert_eq!(
+        (&training["diverged"], &training["final_loss"], &training["flow"]),
+        (&2.into(), &Value::Null, &Value::Null)
+    );
+    assert!(object["notes"][0].as_str().unwrap().ends_with("diverged."), "{}", object["notes"]);
+}
+
+#[test]
+fn the_page_needs_nothing_from_outside_and_shows_every_configuration() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = "--activation sigmoid,tanh,leaky-relu:0.2 --init orthogonal,constant:0.1 --depth 2,5 --width 8 --seeds 1 --steps 1";
+    quick(options, "out", folder.path());
+    let page = std::fs::read_to_string(folder.path().join("out/study.html")).unwrap();
+    for outside in ["http:", "https:", "url(h", "<script", "<link", "@import", "src=", "NaN", "inf "] {
+        assert!(!page.contains(outside), "{outside}");
+    }
+    assert_eq!(page.matches("<tr class=\"r").count(), 12);
+    assert_eq!(page.matches("<figure>").count(), 2);
+    for depth in ["2", "5"] {
+        for series in 0..6 {
+            let measured = format!("id=\"delta-{depth}-8-s{series}\"");
+            assert!(page.contains(&measured), "{measured}");
+            let theory = format!("id=\"delta-{depth}-8-t{series}\"");
+            assert_eq!(page.contains(&theory), series % 2 == 0, "constant weights have no theory: {theory}");
+        }
+    }
+    assert!(page.contains("leaky-relu:0.2"));
+}
+
+#[test]
+fn bad_input_ends_with_one_line_and_an_exit_code() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("file"), "").unwrap();
+    std::fs::create_dir(folder.path().join("other")).unwrap();
+    std::fs::write(folder.path().join("other/precious.txt"), "").unwrap();
+    let cases = [
+        ("--activation rellu", 2, "rellu"),
+        ("--activation relu,,tanh", 2, "nothing between two commas"),
+        ("--activation relu,relu", 2, "relu is there twice"),
+        ("--init he", 2, "there is no initialiser `he`"),
+        ("--depth 0", 2, "'0' is no number of hidden layers; write whole numbers from 1 to 10000"),
+        ("--depth -3", 2, "'-3' is no number of hidden layers"),
+        ("--depth 2,x", 2, "'x' is no number of hidden layers"),
+        ("--depth 99999999999999999999", 2, "is no number of hidden layers"),
+        ("--width 0", 2, "'0' is no number of units"),
+        ("--width 4000000000", 2, "is no number of units"),
+        (
+            "--depth 10000 --width 1048576",
+            2,
+            "--depth 10000 --width 1048576: more than 1,000,000,000 weights",
+        ),
+        ("--seeds 0", 2, "expected a whole number from 1 up"),
+        ("--steps -1", 2, "expected a whole number from 0 up"),
+        ("--steps 1 --optimizer adamx", 2, "--optimizer: there is no optimizer \"adamx\""),
+        ("--steps 1 --lr 0", 2, "expected a positive number"),
+        ("--steps 1 --optimizer sgd:lr=1 --lr 2", 2, "--lr: "),
+        ("--depth 2 --optimizer sgd", 2, "--optimizer: only a training has one; say how long with --steps"),
+        ("--steps 0 --batch-size 3", 2, "--batch-size: only a training has one"),
+        ("--data nowhere", 1, "nowhere"),
+        ("--depth 2 --out file", 1, "file: is a file; choose another name for the folder of the study"),
+        ("--depth 2 --out other", 1, "other: is not empty and holds no earlier study"),
+        ("--dpeth 2", 2, "--dpeth"),
+    ];
+    for (options, code, part) in cases {
+        let output = backflow(&format!("study {options}"), folder.path());
+        let error = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{options}: {error}");
+        assert!(error.starts_with("backflow: ") && error.contains(part), "{options}: {error}");
+        assert_eq!(error.lines().count(), 1, "{options}: {error}");
+        assert_eq!(text(&output.stdout), "", "{options}");
+    }
+    assert!(!folder.path().join("runs").exists(), "nothing is left behind by a wrong command line");
+}
+
+#[cfg(unix)]
+#[test]
+fn ctrl_c_keeps_prints_and_says_what_is_complete() {
+    use std::process::Stdio;
+    use std::time::Duration;
+
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("out");
+    // Long enough that nobody could be too late.
+    let options = ["--activation", "relu", "--depth", "2", "--width", "4,5", "--seeds", "1", "--steps"];
+    let mut program = Command::new(env!("CARGO_BIN_EXE_backflow"));
+    program.arg("study").args(options).args(["100000000", "--out"]).arg(&out);
+    let child = program.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let object = || -> Option<Value> {
+        serde_json::from_slice(&std::fs::read(out.join("study.json")).ok()?).expect("never half a file")
+    };
+    while object().is_none() {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(130), "{}", text(&output.stderr));
+    let object = object().unwrap();
+    let complete = object["configurations"].as_array().unwrap().len();
+    assert_eq!(object["interrupted"], true);
+    let message = format!(
+        "backflow: interrupted; {complete} of 2 configurations are complete, and kept in {}\n",
+        out.display()
+    );
+    assert_eq!(text(&output.stderr), message);
+    assert!(text(&output.stdout).contains("Interrupted: "));
+}

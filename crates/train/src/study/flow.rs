@@ -1,0 +1,81 @@
+//! [`Flow`]: what flows through the networks of one configuration, averaged over seeds.
+
+use backflow_probe::{FlowRow, FlowStep, Verdict, slope};
+use backflow_tensor::Float;
+
+/// What flows through the networks of one configuration. A list has one entry per linear layer, the input's neighbour first and the
+/// outputs last. Figures of a layer are geometric means over seeds.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Flow {
+    /// RMS of δ = ∂L/∂z, z the layer's output before its activation function.
+    pub delta_rms: Vec<f64>,
+    /// RMS of the activations; of the outputs, as nothing follows them.
+    pub activation_rms: Vec<f64>,
+    /// The change of log₁₀ RMS δ per layer on the way back: the slope of the line through the hidden layers, negative where
+    /// gradients vanish. `None` for fewer than two hidden layers, and where a delta is 0 or not finite.
+    pub slope: Option<f64>,
+    /// `‖∂L/∂W₁‖ / ‖∂L/∂W_L‖`, L the last hidden layer.
+    pub weight_gradient_ratio: f64,
+    /// The share of saturated activations, of the layer that has most; `None` for functions that do not saturate.
+    pub saturated_share: Option<f64>,
+    /// What the figures mean, worst first.
+    pub verdicts: Vec<Verdict>,
+}
+
+impl Flow {
+    /// Of one record per seed, of networks with these sizes.
+    pub(super) fn of(records: &[FlowStep], sizes: &[usize]) -> Self {
+        let each: Vec<Vec<FlowRow>> = records.iter().map(FlowRow::of).collect();
+        let over_seeds = |layer: usize, figure: fn(&FlowRow) -> Option<f64>| {
+            geometric_mean(each.iter().filter_map(|rows| figure(&rows[layer])))
+        };
+        let mut rows = FlowRow::mean(records);
+        for (layer, row) in rows.iter_mut().enumerate() {
+            row.activation_rms = over_seeds(layer, |row| Some(row.activation_rms));
+            row.delta_rms = Some(over_seeds(layer, |row| row.delta_rms));
+            row.weight_gradient_rms = Some(over_seeds(layer, |row| row.weight_gradient_rms));
+        }
+        let norm = |layer: usize| {
+            let elements = sizes[layer] as f64 * sizes[layer + 1] as f64;
+            rows[layer].weight_gradient_rms.unwrap_or(f64::NAN) * elements.sqrt()
+        };
+        Self {
+            delta_rms: rows.iter().map(|row| row.delta_rms.unwrap_or(f64::NAN)).collect(),
+            activation_rms: rows.iter().map(|row| row.activation_rms).collect(),
+            slope: slope(&rows).map(|(slope, _)| slope),
+            weight_gradient_ratio: norm(0) / norm(rows.len() - 2),
+            saturated_share: rows.iter().filter_map(|row| row.saturated_share).reduce(f64::max),
+            verdicts: Verdict::of(&rows, None),
+        }
+    }
+
+    /// RMS δ by a theory that knows it up to a factor, so that it agrees with the measurement at the last hidden layer.
+    pub(super) fn anchored(&self, decades: Option<&[f64]>) -> Vec<Option<f64>> {
+        let last = self.delta_rms.len() - 2;
+        let predicted = |layer: usize| {
+            let decades = decades.filter(|_| layer <= last)?;
+            let delta = self.delta_rms[last] * Float::powf(10.0, decades[layer] - decades[last]);
+            delta.is_finite().then_some(delta)
+        };
+        (0..self.delta_rms.len()).map(predicted).collect()
+    }
+}
+
+/// 0 if one of them is 0, NaN of nothing.
+fn geometric_mean(figures: impl Iterator<Item = f64>) -> f64 {
+    let logs: Vec<f64> = figures.map(Float::ln).collect();
+    Float::exp(logs.iter().sum::<f64>() / logs.len() as f64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::geometric_mean;
+
+    #[test]
+    fn means_of_decades() {
+        assert!((geometric_mean([1e-3, 1e-9].into_iter()) - 1e-6).abs() < 1e-19);
+        assert_eq!(geometric_mean([0.0, 1.0].into_iter()), 0.0);
+        assert!(geometric_mean([f64::NAN, 1.0].into_iter()).is_nan());
+        assert!(geometric_mean([].into_iter()).is_nan());
+    }
+}

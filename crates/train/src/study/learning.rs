@@ -1,0 +1,136 @@
+//! A short training, to see whether a network learns at all.
+
+use super::{Flow, look};
+use crate::comparison::{Contender, Spread, Stopped, Watcher};
+use crate::evaluate::evaluate;
+use backflow_data::{Batch, Dataset, Loader};
+use backflow_nn::Mlp;
+use backflow_probe::FlowStep;
+
+/// How many examples are evaluated at once.
+const TEST_BATCH: usize = 500;
+
+/// How many standard errors are clear.
+const CLEAR: f64 = 5.0;
+
+/// The training that every network gets.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Training {
+    /// The optimizer.
+    pub contender: Contender,
+    /// How many updates it makes.
+    pub steps: u64,
+    /// Examples per step; the whole training set, whatever is said here, for rules that need it.
+    pub batch_size: usize,
+}
+
+/// What the training of one configuration came to.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Learned {
+    /// Loss before the training, on the examples that the flow was measured on: the mean over seeds.
+    pub initial_loss: f64,
+    /// The same after the training, over the seeds that did not diverge. `None` if all did.
+    pub final_loss: Option<f64>,
+    /// Accuracy on the test set after the training, over the same seeds.
+    pub test_accuracy: Option<Spread>,
+    /// Accuracy on the test set before the training: the mean over seeds.
+    pub initial_accuracy: f64,
+    /// The accuracy of always naming the test set's commonest class. A network whose outputs do not depend on its inputs has at
+    /// most this, however long it was trained.
+    pub chance: f64,
+    /// How many networks there were.
+    pub networks: usize,
+    /// How many of them learn: their test accuracy is clearly above `chance` and above what it was before the training, which
+    /// random weights can raise above chance. Clearly is by five standard errors, of p over n test examples `√(p (1 − p)/n)`.
+    pub learning: usize,
+    /// How many diverged: their loss was no finite number.
+    pub diverged: usize,
+    /// The flow after the training, of the networks that did not diverge.
+    pub flow: Option<Flow>,
+}
+
+impl Learned {
+    pub(super) fn of(outcomes: &[Outcome], test: &Dataset, sizes: &[usize]) -> Self {
+        let ends: Vec<&End> = outcomes.iter().filter_map(|outcome| outcome.end.as_ref()).collect();
+        let records: Vec<FlowStep> = ends.iter().map(|end| end.record.clone()).collect();
+        let mean = |figures: Vec<f64>| Spread::of(figures).map(|spread| spread.mean);
+        let start =
+            |figure: fn(&Outcome) -> f64| mean(outcomes.iter().map(figure).collect()).unwrap_or(f64::NAN);
+        let chance = test.class_counts().into_iter().max().unwrap_or(0) as f64 / test.len() as f64;
+        let learns = |outcome: &&Outcome| {
+            let p = outcome.initial_accuracy.max(chance);
+            let clear = p + CLEAR * (p * (1.0 - p) / test.len() as f64).sqrt();
+            outcome.end.as_ref().is_some_and(|end| end.test_accuracy > clear)
+        };
+        Self {
+            initial_loss: start(|outcome| outcome.initial_loss),
+            initial_accuracy: start(|outcome| outcome.initial_accuracy),
+            chance,
+            final_loss: mean(ends.iter().map(|end| end.record.loss).collect()),
+            test_accuracy: Spread::of(ends.iter().map(|end| end.test_accuracy)),
+            networks: outcomes.len(),
+            learning: outcomes.iter().filter(learns).count(),
+            diverged: outcomes.len() - ends.len(),
+            flow: (!records.is_empty()).then(|| Flow::of(&records, sizes)),
+        }
+    }
+
+    /// Whether most of the networks learn.
+    #[must_use]
+    pub fn learns(&self) -> bool {
+        2 * self.learning > self.networks
+    }
+}
+
+/// What the training of one network came to.
+pub(super) struct Outcome {
+    initial_loss: f64,
+    initial_accuracy: f64,
+    /// `None` if it diverged.
+    end: Option<End>,
+}
+
+struct End {
+    record: FlowStep,
+    test_accuracy: f64,
+}
+
+impl Training {
+    /// Trains one network over batches that are a function of the seed.
+    pub(super) fn run(
+        &self,
+        model: &mut Mlp,
+        seed: u64,
+        initial_loss: f64,
+        probe: &Batch,
+        [train, test]: [&Dataset; 2],
+        watch: &mut Watcher<'_>,
+    ) -> Result<Outcome, Stopped> {
+        let dtype = probe.inputs.dtype();
+        let whole = self.contender.full_batch();
+        let batch_size = if whole { train.len() } else { self.batch_size };
+        let loader = Loader::new(train, batch_size).dtype(dtype);
+        let loader = if whole { loader } else { loader.shuffle(seed) };
+        let mut optimizer = self.contender.optimizer()?;
+        let test = Loader::new(test, TEST_BATCH).dtype(dtype);
+        let initial_accuracy = evaluate(&*model, &test).accuracy;
+        let diverged = Outcome { initial_loss, initial_accuracy, end: None };
+        let batches = (0..).flat_map(|epoch| loader.epoch(epoch));
+        for (step, batch) in (0..self.steps).zip(batches) {
+            if watch(step, self.steps).is_break() {
+                return Err(Stopped::Interrupted);
+            }
+            let report = optimizer.step_with(&mut *model, |model: &Mlp| {
+                model.forward(&batch.inputs).cross_entropy(&batch.targets)
+            });
+            if !report.loss.is_some_and(f64::is_finite) {
+                return Ok(diverged);
+            }
+        }
+        let end = optimizer.evaluating(&mut *model, |model: &Mlp| End {
+            record: look(model, probe),
+            test_accuracy: evaluate(model, &test).accuracy,
+        });
+        Ok(if end.record.loss.is_finite() { Outcome { end: Some(end), ..diverged } } else { diverged })
+    }
+}

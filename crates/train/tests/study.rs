@@ -1,0 +1,173 @@
+//! Studies: what is measured is what theory predicts, and what learns is what gradients reach.
+
+use backflow_data::Mnist;
+use backflow_nn::{Activation, Init};
+use backflow_probe::Verdict;
+use backflow_tensor::DType;
+use backflow_train::comparison::{Contender, Stopped, Watcher};
+use backflow_train::study::{Configuration, Finding, Study, Training};
+use std::ops::ControlFlow;
+
+fn configuration(activation: Activation, init: Init, depth: usize, width: usize) -> Configuration {
+    Configuration { activation, init, depth, width }
+}
+
+fn watched(
+    study: &Study,
+    configuration: &Configuration,
+    watch: &mut Watcher<'_>,
+) -> Result<Finding, Stopped> {
+    let digits = Mnist::embedded();
+    study.examine(configuration, &digits.train, &digits.test, watch)
+}
+
+fn examine(study: &Study, configuration: Configuration) -> Finding {
+    watched(study, &configuration, &mut |_, _| ControlFlow::Continue(())).unwrap()
+}
+
+fn training(spec: &str, steps: u64) -> Option<Training> {
+    Some(Training { contender: Contender::new(spec).unwrap(), steps, batch_size: 32 })
+}
+
+/// The textbook case: sigmoid, 20 × 256, weights N(0, 1/n). Deltas shrink to 0.2361 of themselves per layer, √(χ) at the fixed
+/// point of the mean-field map. Finite width makes each layer's factor fluctuate by about 1/√256 = 6 %, so that the mean over
+/// 19 steps and 3 seeds is within 1 %: 3 % is generous.
+#[test]
+fn a_deep_sigmoid_network_loses_what_theory_says() {
+    let finding = examine(&Study::new(3), configuration(Activation::Sigmoid, Init::XavierNormal, 20, 256));
+    let (slope, theory) = (finding.initial.slope.unwrap(), finding.theory_slope.unwrap());
+    let factor = |slope: f64| 10_f64.powf(slope);
+    assert!((factor(slope) / 0.2361 - 1.0).abs() < 0.03, "{slope}");
+    assert!((factor(theory) / 0.2361 - 1.0).abs() < 0.005, "{theory}");
+    assert!(
+        matches!(finding.initial.verdicts[0], Verdict::Vanishing { .. }),
+        "{:?}",
+        finding.initial.verdicts
+    );
+    // What theory draws meets the measurement at the last hidden layer, and stays within a factor along the way.
+    let measured = &finding.initial.delta_rms;
+    assert_eq!(
+        (measured.len(), finding.initial.activation_rms.len(), finding.theory_delta_rms.len()),
+        (21, 21, 21)
+    );
+    assert_eq!(finding.theory_delta_rms[20], None);
+    assert!((finding.theory_delta_rms[19].unwrap() / measured[19] - 1.0).abs() < 1e-12);
+    for (predicted, measured) in finding.theory_delta_rms[..20].iter().zip(measured) {
+        let decades = (predicted.unwrap() / measured).log10();
+        assert!(decades.abs() < 0.3, "{predicted:?} against {measured}");
+    }
+    // A sigmoid's activations stay near 1/2; the outputs are a sum of 256 of them, with weights of variance 2/(256 + 10).
+    assert!((0.45..0.55).contains(&finding.initial.activation_rms[10]));
+}
+
+#[test]
+fn relu_with_hes_weights_keeps_gradients_and_forgets_them_without_its_gain() {
+    let he = examine(&Study::new(4), configuration(Activation::Relu, Init::HeNormal, 20, 256));
+    // The factor of a layer fluctuates by √(5/256) = 14 % in the mean square, 7 % in the root: over 20 layers and 4 seeds
+    // about 0.07/√20/2 = 0.8 % per layer, 0.003 decades.
+    let slope = he.initial.slope.unwrap();
+    assert!(slope.abs() < 0.015, "{slope}");
+    assert!(he.theory_slope.unwrap().abs() < 1e-9);
+    assert_eq!(he.initial.verdicts, [Verdict::Healthy]);
+    assert_eq!(he.initial.saturated_share, None);
+    let lecun = examine(&Study::new(4), configuration(Activation::Relu, Init::LecunNormal, 20, 256));
+    assert!((lecun.theory_slope.unwrap() - 0.5 * 0.5_f64.log10()).abs() < 1e-9);
+    assert!((lecun.initial.slope.unwrap() - 0.5 * 0.5_f64.log10()).abs() < 0.015);
+    // Deltas fall by √½ on the way back, activations by the same on the way forward: at no layer can it be seen in the weights.
+    let decades = lecun.initial.weight_gradient_ratio.log10();
+    assert!(decades.abs() < 0.5, "a ratio of 10^{decades} over 19 layers, in which deltas lose 2.9 decades");
+}
+
+/// Of one sample, from the definition: nothing is averaged away, and nothing is left out.
+#[test]
+fn figures_of_one_seed_are_those_of_its_gradients() {
+    let finding = examine(
+        &Study { dtype: DType::F64, examples: 7, ..Study::new(1) },
+        configuration(Activation::Tanh, Init::XavierUniform, 3, 16),
+    );
+    let mut rng = backflow_tensor::Rng::seed_from_u64(0).split(0);
+    let model = backflow_nn::Mlp::new(
+        &[784, 16, 16, 16, 10],
+        Activation::Tanh,
+        Init::XavierUniform,
+        DType::F64,
+        &mut rng,
+    );
+    let digits = Mnist::embedded();
+    let batch = backflow_data::Loader::new(&digits.train, 7).shuffle(0).dtype(DType::F64).batch(0, 0);
+    let gradients = model.forward(&batch.inputs).cross_entropy(&batch.targets).backward();
+    let norm = |layer: usize| {
+        let gradient = gradients.get(&model.layers[layer].weight).unwrap().to_vec::<f64>();
+        gradient.iter().map(|g| g * g).sum::<f64>().sqrt()
+    };
+    let expected = norm(0) / norm(2);
+    assert!((finding.initial.weight_gradient_ratio / expected - 1.0).abs() < 1e-9);
+    let x = model.layers[0].forward(&batch.inputs).tanh().to_vec::<f64>();
+    let rms = (x.iter().map(|x| x * x).sum::<f64>() / x.len() as f64).sqrt();
+    assert!((finding.initial.activation_rms[0] / rms - 1.0).abs() < 1e-9);
+}
+
+#[test]
+fn one_hidden_layer_has_no_slope_and_constant_weights_no_theory() {
+    let shallow = examine(&Study::new(1), configuration(Activation::Sigmoid, Init::XavierNormal, 1, 8));
+    assert_eq!((shallow.initial.slope, shallow.theory_slope), (None, None));
+    assert_eq!(shallow.initial.weight_gradient_ratio, 1.0, "the first hidden layer is the last one");
+    assert_eq!(shallow.initial.delta_rms.len(), 2);
+    let constant = examine(&Study::new(1), configuration(Activation::Tanh, Init::Constant(0.1), 3, 8));
+    assert_eq!((constant.theory_slope, &constant.theory_delta_rms[..]), (None, &[None; 4][..]));
+    assert!(constant.initial.slope.is_some());
+    let nothing = examine(&Study::new(1), configuration(Activation::Tanh, Init::Zeros, 3, 8));
+    assert_eq!((nothing.initial.slope, nothing.theory_slope), (None, None));
+    assert!(nothing.initial.weight_gradient_ratio.is_nan());
+}
+
+#[test]
+fn what_gradients_reach_learns_and_a_rate_beyond_reason_diverges() {
+    let learned = |spec, configuration| {
+        let study = Study { training: training(spec, 150), ..Study::new(2) };
+        examine(&study, configuration).learned.unwrap()
+    };
+    let relu = configuration(Activation::Relu, Init::HeNormal, 8, 32);
+    let healthy = learned("adam", relu);
+    assert!(healthy.learns() && healthy.learning == 2 && healthy.diverged == 0, "{healthy:?}");
+    assert!(healthy.final_loss.unwrap() < 0.7 * healthy.initial_loss, "{healthy:?}");
+    assert!(healthy.flow.is_some());
+    let deep = learned("adam", configuration(Activation::Sigmoid, Init::XavierNormal, 20, 32));
+    assert!(!deep.learns() && deep.learning == 0, "{deep:?}");
+    let lost = learned("sgd:lr=1e30", relu);
+    assert_eq!((lost.diverged, lost.learning, lost.final_loss), (2, 0, None));
+    assert_eq!((lost.test_accuracy, &lost.flow), (None, &None));
+}
+
+/// Random weights can be better than chance by far more than five standard errors. That is no learning.
+#[test]
+fn what_was_there_before_the_training_was_not_learned() {
+    let still = Study { training: training("sgd:lr=1e-9", 1), ..Study::new(10) };
+    let learned = examine(&still, configuration(Activation::Relu, Init::HeNormal, 1, 64)).learned.unwrap();
+    let accuracy = learned.test_accuracy.unwrap().mean;
+    assert!((accuracy - learned.initial_accuracy).abs() < 1e-2, "{learned:?}");
+    assert_eq!((learned.learning, learned.learns()), (0, false), "{learned:?}");
+    let commonest = Mnist::embedded().test.class_counts().into_iter().max().unwrap();
+    assert_eq!(learned.chance, commonest as f64 / 1000.0);
+}
+
+#[test]
+fn a_watcher_hears_every_part_and_can_stop() {
+    let study = Study { training: training("sgd", 3), ..Study::new(2) };
+    let small = configuration(Activation::Relu, Init::HeNormal, 2, 4);
+    let mut heard = Vec::new();
+    watched(&study, &small, &mut |done, parts| {
+        heard.push((done, parts));
+        ControlFlow::Continue(())
+    })
+    .unwrap();
+    assert_eq!(heard, (0..8).map(|done| (done, 8)).collect::<Vec<_>>());
+    let stop = |done, _| if done == 5 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
+    assert_eq!(watched(&study, &small, &mut { stop }), Err(Stopped::Interrupted));
+}
+
+#[test]
+#[should_panic(expected = "nothing to measure")]
+fn a_network_without_hidden_layers_is_no_study() {
+    let _ = examine(&Study::new(1), configuration(Activation::Relu, Init::HeNormal, 0, 4));
+}

@@ -9,6 +9,7 @@
 mod compare;
 mod failure;
 mod figures;
+mod inspect;
 mod interrupt;
 mod optimizers;
 mod options;
@@ -40,6 +41,8 @@ enum Command {
     Compare(compare::CompareOptions),
     /// Measure how gradients flow back through networks of given depth and activation, beside theory, and see which learn.
     Study(study::StudyOptions),
+    /// Show what a run has recorded, rebuild its report, or list the tensors of a file of weights.
+    Inspect(inspect::InspectOptions),
     /// List optimizers and schedules: what they compute, their settings, where they come from.
     Optimizers(optimizers::OptimizersOptions),
 }
@@ -58,6 +61,7 @@ fn main() -> ExitCode {
         Command::Train(options) => train::run(&options).map(|()| ExitCode::SUCCESS),
         Command::Compare(options) => compare::run(&options),
         Command::Study(options) => study::run(&options),
+        Command::Inspect(options) => inspect::run(&options).map(|()| ExitCode::SUCCESS),
         Command::Optimizers(options) => optimizers::run(&options).map(|()| ExitCode::SUCCESS),
     };
     outcome.unwrap_or_else(|failure| failure.report())

@@ -2,6 +2,7 @@
 
 use crate::failure::Failure;
 use crate::figures::grouped;
+use crate::inspect;
 use crate::options;
 use crate::setup::{Setup, usage};
 use crate::terminal::{Progress, line};
@@ -197,6 +198,16 @@ fn train(options: &TrainOptions) -> Result<(), Failure> {
     let last_epoch =
         if last_epoch.is_empty() { flow.last().cloned().into_iter().collect() } else { last_epoch };
     let table = GradFlow::of(&last_epoch);
+    if !flow.is_empty() {
+        let setup = vec![
+            format!("{}, {}, {}", setup.name(&sizes), config.init, config.dtype),
+            format!(
+                "{}, learning rate {}, {}; batch size {}; seed {}",
+                config.optimizer, config.learning_rate, config.schedule, config.batch_size, config.seed
+            ),
+        ];
+        folder.save_flow(&flow, &inspect::report(&flow, "A training run", setup))?;
+    }
     let outcome = outcome(summary, &model, seconds, &out, table.rows().to_vec());
     folder.save_summary(&outcome)?;
     if options.json {
@@ -209,7 +220,10 @@ fn train(options: &TrainOptions) -> Result<(), Failure> {
             line(table.to_string().trim_end());
         }
         line("");
-        line(&format!("{seconds:.1} s; configuration, metrics and weights are in {}", out.display()));
+        line(&format!(
+            "{seconds:.1} s; configuration, metrics, weights and report.html are in {}",
+            out.display()
+        ));
     }
     Ok(())
 }

@@ -64,6 +64,16 @@ pub enum TrainError {
         /// Where the two differ.
         reason: String,
     },
+    /// A line of a log of the flow is none.
+    #[error("{}: line {line}: {reason}; the log is damaged, or of another version", path.display())]
+    Flow {
+        /// The log.
+        path: PathBuf,
+        /// The line, counted from 1.
+        line: usize,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// A file of an optimizer's state is damaged, or is none.
     #[error("{}: not a valid optimizer state: {reason}", path.display())]
     OptimizerState {

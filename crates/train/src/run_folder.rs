@@ -5,6 +5,8 @@
 //!   config.json          what was asked for
 //!   metrics.jsonl        one line per step, appended and flushed: readable while the run goes on
 //!   model.safetensors    the final weights
+//!   flow.jsonl           what was measured in the layers: one line per step that was looked at
+//!   report.html          the same as a page
 //!   summary.json         the results; this file and the weights are there only once the run has succeeded
 //! ```
 
@@ -12,6 +14,7 @@ use crate::atomic;
 use crate::error::TrainError;
 use crate::trainer::{EpochRecord, Listener, StepRecord};
 use crate::weights;
+use backflow_probe::FlowStep;
 use backflow_tensor::Module;
 use serde::Serialize;
 use std::fs::{File, OpenOptions};
@@ -22,6 +25,8 @@ const CONFIG: &str = "config.json";
 const METRICS: &str = "metrics.jsonl";
 const MODEL: &str = "model.safetensors";
 const SUMMARY: &str = "summary.json";
+const FLOW: &str = "flow.jsonl";
+const REPORT: &str = "report.html";
 
 /// A run's folder, with its log open. As a [`Listener`] it writes the log.
 #[derive(Debug)]
@@ -46,7 +51,7 @@ impl RunFolder {
         if !is_empty && ![CONFIG, METRICS].iter().all(|name| path.join(name).is_file()) {
             return Err(TrainError::NotARun { path: path.to_owned() });
         }
-        for result in [MODEL, SUMMARY].map(|name| path.join(name)) {
+        for result in [MODEL, SUMMARY, FLOW, REPORT].map(|name| path.join(name)) {
             match std::fs::remove_file(&result) {
                 Err(source) if source.kind() != io::ErrorKind::NotFound => {
                     return Err(failed(&result, source));
@@ -82,6 +87,41 @@ impl RunFolder {
     /// If they cannot be written.
     pub fn save_model(&self, model: &(impl Module + ?Sized)) -> Result<(), TrainError> {
         weights::save(model, &self.path.join(MODEL))
+    }
+
+    /// Saves what was measured in the layers, and the page that shows it.
+    ///
+    /// # Errors
+    /// If one of the files cannot be written.
+    pub fn save_flow(&self, flow: &[FlowStep], page: &str) -> Result<(), TrainError> {
+        let (log, report) = (self.path.join(FLOW), self.path.join(REPORT));
+        let failed = |path: &Path, source| TrainError::Write { path: path.to_owned(), source };
+        let mut lines = Vec::new();
+        for step in flow {
+            serde_json::to_writer(&mut lines, step).map_err(|error| failed(&log, error.into()))?;
+            lines.push(b'\n');
+        }
+        atomic::write(&log, &lines).map_err(|source| failed(&log, source))?;
+        atomic::write(&report, page.as_bytes()).map_err(|source| failed(&report, source))
+    }
+
+    /// Reads what was measured in the layers of the run in `path`.
+    ///
+    /// # Errors
+    /// If the log cannot be read, or a line of it is no record.
+    pub fn read_flow(path: &Path) -> Result<Vec<FlowStep>, TrainError> {
+        let log = path.join(FLOW);
+        let text =
+            std::fs::read_to_string(&log).map_err(|source| TrainError::Read { path: log.clone(), source })?;
+        let record = |(index, line): (usize, &str)| {
+            let invalid = |error: serde_json::Error| TrainError::Flow {
+                path: log.clone(),
+                line: index + 1,
+                reason: error.to_string(),
+            };
+            serde_json::from_str(line).map_err(invalid)
+        };
+        text.lines().enumerate().map(record).collect()
     }
 
     /// Saves the results of the run.

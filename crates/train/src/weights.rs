@@ -5,7 +5,7 @@
 
 use crate::atomic;
 use crate::error::TrainError;
-use backflow_tensor::{DType, Module, Path as TensorPath, Tensor};
+use backflow_tensor::{DType, MAX_RANK, Module, Path as TensorPath, Shape, Tensor};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -67,6 +67,28 @@ pub fn load(model: &mut (impl Module + ?Sized), path: &Path) -> Result<(), Train
     Ok(())
 }
 
+/// The floating-point, integer and boolean tensors of the file at `path`, by name.
+///
+/// # Errors
+/// If the file cannot be read, is damaged, or holds a tensor of a type that there is not here.
+pub fn read(path: &Path) -> Result<Vec<(String, Tensor)>, TrainError> {
+    let bytes = std::fs::read(path).map_err(|source| TrainError::Read { path: path.to_owned(), source })?;
+    let invalid = |reason: String| TrainError::Weights { path: path.to_owned(), reason };
+    let file = SafeTensors::deserialize(&bytes).map_err(|error| invalid(error.to_string()))?;
+    let mut tensors = Vec::new();
+    for (name, view) in file.tensors() {
+        let dtype = [DType::F32, DType::F64, DType::I64, DType::Bool];
+        let dtype = dtype.into_iter().find(|&dtype| safetensors_dtype(dtype) == view.dtype());
+        let dtype = dtype.ok_or_else(|| invalid(format!("{name} is of type {:?}", view.dtype())))?;
+        if view.shape().len() > MAX_RANK {
+            return Err(invalid(format!("{name} has {} axes; {MAX_RANK} are possible", view.shape().len())));
+        }
+        tensors.push((name, elements_of(dtype, view.shape().into(), view.data())));
+    }
+    tensors.sort_by(|(a, _), (b, _)| a.cmp(b));
+    Ok(tensors)
+}
+
 fn safetensors_dtype(dtype: DType) -> Dtype {
     match dtype {
         DType::F32 => Dtype::F32,
@@ -87,11 +109,14 @@ fn to_bytes(tensor: &Tensor) -> Vec<u8> {
 
 /// A tensor like `model` with the elements of `bytes`, whose length safetensors has checked.
 fn from_bytes(model: &Tensor, bytes: &[u8]) -> Tensor {
+    elements_of(model.dtype(), model.shape(), bytes)
+}
+
+fn elements_of(dtype: DType, shape: Shape, bytes: &[u8]) -> Tensor {
     fn elements<T, const N: usize>(bytes: &[u8], convert: impl Fn([u8; N]) -> T) -> Vec<T> {
         bytes.as_chunks().0.iter().map(|&chunk| convert(chunk)).collect()
     }
-    let shape = model.shape();
-    match model.dtype() {
+    match dtype {
         DType::F32 => Tensor::from_vec(elements(bytes, f32::from_le_bytes), shape),
         DType::F64 => Tensor::from_vec(elements(bytes, f64::from_le_bytes), shape),
         DType::I64 => Tensor::from_vec(elements(bytes, i64::from_le_bytes), shape),

@@ -1,7 +1,8 @@
 //! The folder of a comparison: `compare.json` and `compare.html`, whole at any time.
 //!
-//! Both are written before the first run, so that a folder that cannot be written is known at once, and anew after every
-//! run, so that nothing finished is lost, whatever ends the program.
+//! Both are written anew after every run, so that nothing finished is lost, whatever ends the program, and not before the
+//! first, so that an earlier comparison is there until there is something in its place. That the folder can be written is
+//! tried out at once, with a file that does not stay.
 
 use super::page;
 use super::report::Report;
@@ -13,14 +14,18 @@ use std::path::{Path, PathBuf};
 
 const JSON: &str = "compare.json";
 const PAGE: &str = "compare.html";
+const TRIAL: &str = "compare.trial";
 
 pub(crate) struct Folder {
     path: PathBuf,
+    /// Whether it was not there before.
+    is_new: bool,
 }
 
 impl Folder {
-    /// Makes the folder, or takes over that of an earlier comparison, and writes the report of nothing.
-    pub(crate) fn create(path: PathBuf, report: &Report) -> Result<Self, Failure> {
+    /// Makes the folder, or takes over that of an earlier comparison, whose files stay until the first [`save`](Self::save).
+    pub(crate) fn create(path: PathBuf) -> Result<Self, Failure> {
+        let is_new = !path.exists();
         if path.is_file() {
             let message = "is a file; choose another name for the folder of the comparison";
             return Err(Failure::Run(format!("{}: {message}", path.display())));
@@ -31,9 +36,19 @@ impl Folder {
             let message = "is not empty and holds no earlier comparison; choose another folder";
             return Err(Failure::Run(format!("{}: {message}", path.display())));
         }
-        let folder = Self { path };
-        folder.save(report)?;
-        Ok(folder)
+        let trial = path.join(TRIAL);
+        atomic::write(&trial, b"")
+            .and_then(|()| std::fs::remove_file(&trial))
+            .map_err(|error| failed(&path, &error))?;
+        Ok(Self { path, is_new })
+    }
+
+    /// Leaves no empty folder behind if nothing was saved.
+    pub(crate) fn leave(&self) {
+        if self.is_new {
+            // Only an empty folder can be removed, and one that stays does no harm.
+            let _ = std::fs::remove_dir(&self.path);
+        }
     }
 
     /// Writes what is known so far.

@@ -16,7 +16,7 @@ use crate::table;
 use crate::terminal::line;
 use backflow_data::Mnist;
 use backflow_tensor::Module;
-use backflow_train::comparison::{Conditions, Contender, Stopped};
+use backflow_train::comparison::{Conditions, Contender, Outcome, Stopped};
 use clap::Args;
 use display::Display;
 use folder::Folder;
@@ -103,17 +103,22 @@ fn compare(options: &CompareOptions) -> Result<ExitCode, Failure> {
     let out = options.out.clone().unwrap_or_else(|| folder::free_name(&options.setup, &experiment.sizes));
     report.out = out.display().to_string();
     interrupt::listen()?;
-    let folder = Folder::create(out, &report)?;
+    let folder = Folder::create(out)?;
     let trainings = experiment.trainings();
     let mut display = Display::new(!options.json, trainings);
     display.introduce(&report);
     let ended = experiment.carry_out(&mut report, &folder, &mut display);
     drop(display);
+    if report.runs.is_empty() {
+        folder.leave();
+    }
     match ended {
         Ok(()) => {}
         Err(Ended::Interrupted) => {
             report.interrupted = true;
-            folder.save(&report)?;
+            if !report.runs.is_empty() {
+                folder.save(&report)?;
+            }
         }
         // What is complete is shown even where it could not be saved.
         Err(Ended::Failed(failure)) => {
@@ -124,8 +129,15 @@ fn compare(options: &CompareOptions) -> Result<ExitCode, Failure> {
     conclude(&report, options.json)?;
     if report.interrupted {
         let (done, planned, out) = (report.runs.len(), report.planned, &report.out);
-        eprintln!("backflow: interrupted; {done} of {planned} runs are complete, and kept in {out}");
+        match done {
+            0 => eprintln!("backflow: interrupted; no run was finished, and nothing was written"),
+            1 => eprintln!("backflow: interrupted; 1 of {planned} runs is complete, and kept in {out}"),
+            _ => eprintln!("backflow: interrupted; {done} of {planned} runs are complete, and kept in {out}"),
+        }
         return Ok(interrupt::exit_code());
+    }
+    if report.runs.iter().all(|run| run.outcome != Outcome::Finished) {
+        return Err(Failure::Run(format!("every run diverged; the figures are in {}", report.out)));
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -143,12 +155,14 @@ impl<'a> Experiment<'a> {
         let digits = setup.digits()?;
         let sizes = setup.sizes(&digits)?;
         let examples = digits.train.len();
+        // A batch holds no more than there is.
+        let batch_size = setup.batch_size().min(examples);
         let folds = options.folds.unwrap_or(FOLDS);
         if options.tune && !(2..=examples).contains(&folds) {
             let message = format!("{folds} is no number of folds; expected 2 to {examples}, one per example");
             return Err(usage("--folds", message));
         }
-        let steps = options.epochs.checked_mul(examples.div_ceil(setup.batch_size()) as u64);
+        let steps = options.epochs.checked_mul(examples.div_ceil(batch_size) as u64);
         let Some(steps) = steps else {
             return Err(usage("--epochs", format!("{}: more steps than can be counted", options.epochs)));
         };
@@ -156,7 +170,7 @@ impl<'a> Experiment<'a> {
             dtype: setup.dtype,
             schedule: options.schedule.clone(),
             clip_norm: setup.clip_norm,
-            ..Conditions::new(options.epochs, setup.batch_size())
+            ..Conditions::new(options.epochs, batch_size)
         };
         for contender in &contenders {
             conditions.optimizer(contender, steps).map_err(|error| usage("--schedule", error))?;
@@ -180,7 +194,7 @@ impl<'a> Experiment<'a> {
             dtype: setup.dtype.to_string(),
             optimizers: specs(|_| true),
             epochs: options.epochs,
-            batch_size: setup.batch_size(),
+            batch_size: self.conditions.batch_size,
             schedule: options.schedule.clone(),
             clip_norm: setup.clip_norm,
             seeds: options.seeds,
@@ -196,6 +210,8 @@ impl<'a> Experiment<'a> {
             runs: Vec::new(),
             tunings: Vec::new(),
             full_batch: specs(Contender::full_batch),
+            unclipped: specs(Contender::refuses_clipping),
+            states_all_rates: self.contenders.iter().all(Contender::states_rate),
             planned: (self.contenders.len() as u64).saturating_mul(self.seeds),
             interrupted: false,
             out: String::new(),
@@ -209,7 +225,7 @@ impl<'a> Experiment<'a> {
         (self.contenders.len() as u64).saturating_mul(self.seeds).saturating_add(tuned.saturating_mul(each))
     }
 
-    /// Chooses learning rates, then makes all runs, saving whenever something is complete. Runs come seed by seed, so that a
+    /// Chooses learning rates, then makes all runs, saving after each. Where every rate diverged, the default stays. Runs come seed by seed, so that a
     /// comparison that is stopped has compared every optimizer over some seeds, not some optimizers over every seed.
     fn carry_out(
         &mut self,
@@ -235,10 +251,11 @@ impl<'a> Experiment<'a> {
                         interrupt::check()
                     },
                 )?;
-                *contender = contender.at(tuning.learning_rate).map_err(Stopped::from)?;
+                if let Some(rate) = tuning.learning_rate {
+                    *contender = contender.at(rate).map_err(Stopped::from)?;
+                }
                 display.tuned(&tuning);
                 report.tunings.push(tuning);
-                folder.save(report)?;
             }
         }
         for seed in 0..self.seeds {
@@ -276,7 +293,9 @@ fn conclude(report: &Report, json: bool) -> Result<(), Failure> {
     }
     line("");
     notes.iter().for_each(|note| line(note));
-    line(&format!("Learning curves and all figures: {}", folder::page_in(&report.out)));
+    if !report.runs.is_empty() {
+        line(&format!("Learning curves and all figures: {}", folder::page_in(&report.out)));
+    }
     Ok(())
 }
 

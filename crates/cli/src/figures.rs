@@ -13,6 +13,11 @@ pub(crate) fn grouped(n: usize) -> String {
     text
 }
 
+/// So many of something that takes an s: `1 epoch`, `4,000 epochs`.
+pub(crate) fn counted(n: u64, what: &str) -> String {
+    format!("{} {what}{}", grouped(n as usize), if n == 1 { "" } else { "s" })
+}
+
 /// Four significant digits, in plain notation near 1 and with an exponent elsewhere; `-` for what was not measured.
 pub(crate) fn short(x: Option<f64>) -> String {
     match x {
@@ -29,7 +34,7 @@ pub(crate) fn rate(x: f64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{grouped, rate, short};
+    use super::{counted, grouped, rate, short};
 
     #[test]
     fn numbers_read_well() {
@@ -42,6 +47,7 @@ mod tests {
             [None, Some(0.0), Some(0.123_456), Some(-1.5), Some(3.2e-7), Some(1e10), Some(f64::NAN)]
                 .map(short)[..]
         );
+        assert_eq!(["0 steps", "1 step", "4,000 steps"], [0, 1, 4000].map(|n| counted(n, "step"))[..]);
         assert_eq!(["0.0003", "1", "0", "3e-5", "1e6"], [3e-4, 1.0, 0.0, 3e-5, 1e6].map(rate)[..]);
     }
 }

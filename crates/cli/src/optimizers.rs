@@ -2,7 +2,7 @@
 
 use crate::failure::Failure;
 use crate::terminal::line;
-use backflow_optim::{RULES, SCHEDULES};
+use backflow_optim::{RULES, RuleInfo, SCHEDULES, ScheduleInfo, SpecError};
 use clap::Args;
 
 /// Lines are no longer than this, so that they do not break in an ordinary window.
@@ -50,18 +50,28 @@ pub(crate) fn run(options: &OptimizersOptions) -> Result<(), Failure> {
         list(&entries);
         return Ok(());
     };
-    let Some(entry) = entries.iter().find(|entry| plain(entry.name) == plain(name)) else {
-        let names: Vec<&str> = entries.iter().map(|entry| entry.name).collect();
-        let message = format!("there is no optimizer or schedule {name:?}; there are {}", names.join(", "));
-        return Err(Failure::Usage(message));
+    let found = RuleInfo::find(name).map(|rule| rule.name);
+    let found = found.or_else(|| ScheduleInfo::find(name).map(|schedule| schedule.name));
+    let Some(entry) = entries.iter().find(|entry| Some(entry.name) == found) else {
+        let known = entries.iter().map(|entry| entry.name).collect();
+        let error = SpecError::UnknownName { kind: "optimizer or schedule", name: name.clone(), known };
+        return Err(Failure::Usage(error.to_string()));
     };
     in_full(entry);
     Ok(())
 }
 
-/// A name as it is compared: case, `-` and `_` do not matter.
-fn plain(name: &str) -> String {
-    name.chars().filter(|c| !matches!(c, '-' | '_')).flat_map(char::to_lowercase).collect()
+/// What every schedule takes, beside its own settings.
+const JOINED: &str =
+    "one after another, joined by /: each but the last says for= how many steps, constant:for=500/cosine";
+
+/// What the formula of a schedule does not say.
+fn remark(name: &str) -> Option<&'static str> {
+    match name {
+        "multistep" => Some("milestones: numbers of steps, joined by colons: multistep:milestones=500:1000"),
+        "plateau" => Some("it observes the mean training loss of each epoch"),
+        _ => None,
+    }
 }
 
 fn list(entries: &[Entry]) {
@@ -79,11 +89,17 @@ fn list(entries: &[Entry]) {
     ] {
         line(title);
         line(hint);
+        if kind == "schedule" {
+            wrapped(JOINED, "").iter().for_each(|text| line(text));
+        }
         for entry in entries.iter().filter(|entry| entry.kind == kind) {
             line("");
             line(entry.name);
             for text in [entry.formula, &entry.defaults, entry.reference] {
                 wrapped(text, "    ").iter().for_each(|text| line(text));
+            }
+            if let Some(remark) = remark(entry.name) {
+                line(&format!("    {remark}"));
             }
         }
         if kind == "optimizer" {
@@ -96,6 +112,9 @@ fn list(entries: &[Entry]) {
 fn in_full(entry: &Entry) {
     line(&format!("{}, {} {}", entry.name, if entry.kind == "optimizer" { "an" } else { "a" }, entry.kind));
     wrapped(entry.formula, "    ").iter().for_each(|text| line(text));
+    if let Some(remark) = remark(entry.name) {
+        line(&format!("    {remark}"));
+    }
     if entry.full_batch {
         line("    on the whole training set at each step, which backflow compare sees to");
     }
@@ -105,6 +124,10 @@ fn in_full(entry: &Entry) {
     line("");
     line("from");
     wrapped(entry.reference, "    ").iter().for_each(|text| line(text));
+    if entry.kind == "schedule" {
+        line("");
+        wrapped(JOINED, "").iter().for_each(|text| line(text));
+    }
     line("");
     // A setting without a default has to be given.
     let first = entry.defaults.split(", ").find(|setting| setting.contains('…'));
@@ -132,7 +155,7 @@ fn wrapped(text: &str, indent: &str) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{WIDTH, plain, wrapped};
+    use super::{WIDTH, wrapped};
 
     #[test]
     fn lines_are_as_long_as_they_may_be_and_lose_no_word() {
@@ -141,11 +164,5 @@ mod tests {
         assert_eq!(lines.len(), 3);
         assert!(lines.iter().all(|line| line.chars().count() <= WIDTH && line.starts_with("    θ")));
         assert_eq!(lines.iter().map(|line| line.trim()).collect::<Vec<_>>().join(" "), text);
-    }
-
-    #[test]
-    fn names_match_whatever_their_case_and_hyphens() {
-        assert_eq!(plain("Sign-SGD"), plain("sign_sgd"));
-        assert_ne!(plain("sgd"), plain("asgd"));
     }
 }

@@ -5,7 +5,9 @@ use crate::figures::grouped;
 use crate::options::{self, LayerSizes};
 use backflow_data::Mnist;
 use backflow_nn::{Activation, Init, Mlp};
+use backflow_optim::{Optimizer, SpecError};
 use backflow_tensor::{DType, Rng};
+use backflow_train::comparison::Contender;
 use clap::Args;
 use std::path::{Path, PathBuf};
 
@@ -83,6 +85,18 @@ impl Setup {
     pub(crate) fn model(&self, sizes: &[usize], seed: u64) -> Mlp {
         let mut rng = Rng::seed_from_u64(seed).split(INIT_STREAM);
         Mlp::new(sizes, self.activation, self.init(), self.dtype, &mut rng)
+    }
+
+    /// Refuses `--clip-norm` for an optimizer that must have gradients as they are.
+    pub(crate) fn refuse_clipping(&self, spec: &str) -> Result<(), Failure> {
+        if self.clip_norm.is_some()
+            && Contender::new(spec).is_ok_and(|optimizer| optimizer.refuses_clipping())
+        {
+            let reason =
+                "lbfgs takes gradients as they are, for its line search holds them against the losses";
+            return Err(usage("--clip-norm", format!("{reason}; leave the option out")));
+        }
+        Ok(())
     }
 
     /// The sizes of the layers, which must begin with the pixels and end with the classes of the data.
@@ -165,7 +179,47 @@ fn joined(sizes: &[usize], separator: &str) -> String {
     sizes.iter().map(ToString::to_string).collect::<Vec<_>>().join(separator)
 }
 
+/// The optimizer of `--optimizer` and `--lr`.
+pub(crate) fn optimizer(spec: &str, lr: Option<f64>) -> Result<Optimizer, Failure> {
+    Optimizer::from_spec(spec, lr).map_err(|error| match error {
+        SpecError::Repeated { key: "lr", .. } if lr.is_some() => usage(
+            "--lr",
+            format!("--optimizer {spec} states the learning rate already; leave one of them out"),
+        ),
+        error => usage("--optimizer", error),
+    })
+}
+
 /// A command line that is wrong in one option.
 pub(crate) fn usage(option: &str, error: impl std::fmt::Display) -> Failure {
     Failure::Usage(format!("{option}: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Setup, optimizer};
+    use crate::failure::Failure;
+    use clap::{Args, Command, FromArgMatches};
+
+    fn setup(arguments: &[&str]) -> Setup {
+        let command = Setup::augment_args(Command::new("test").no_binary_name(true));
+        Setup::from_arg_matches(&command.get_matches_from(arguments)).unwrap()
+    }
+
+    #[test]
+    fn clipping_is_refused_where_gradients_must_be_as_they_are() {
+        let clipped = setup(&["--clip-norm", "1"]);
+        let Err(Failure::Usage(message)) = clipped.refuse_clipping("L-BFGS:lr=0.5") else { panic!("taken") };
+        assert!(message.starts_with("--clip-norm: lbfgs takes"), "{message}");
+        assert!(clipped.refuse_clipping("adam").is_ok() && setup(&[]).refuse_clipping("lbfgs").is_ok());
+    }
+
+    #[test]
+    fn a_rate_given_twice_names_both_options() {
+        let Err(Failure::Usage(message)) = optimizer("sgd:lr=0.1", Some(0.2)) else { panic!("taken") };
+        assert!(message.starts_with("--lr: --optimizer sgd:lr=0.1 states"), "{message}");
+        let Err(Failure::Usage(message)) = optimizer("sgd:lr=0.1,lr=0.2", None) else { panic!("taken") };
+        assert_eq!(message, "--optimizer: sgd: lr is given twice");
+        assert_eq!(optimizer("sgd", Some(0.2)).unwrap().learning_rate(), 0.2);
+    }
 }

@@ -4,11 +4,11 @@ use crate::failure::Failure;
 use crate::figures::grouped;
 use crate::inspect;
 use crate::options;
-use crate::setup::{Setup, usage};
+use crate::setup::{self, Setup, usage};
 use crate::terminal::{Progress, line};
 use backflow_data::Loader;
 use backflow_nn::Mlp;
-use backflow_optim::{Optimizer, RuleInfo, schedule_for_run};
+use backflow_optim::{RuleInfo, schedule_for_run};
 use backflow_probe::{FlowRow, FlowStep, GradFlow, Recorder, When};
 use backflow_tensor::Module;
 use backflow_train::{EpochRecord, Listener, RunFolder, StepRecord, Summary, TrainError, Trainer};
@@ -126,9 +126,9 @@ pub(crate) fn run(options: &TrainOptions) -> Result<(), Failure> {
 }
 
 fn train(options: &TrainOptions) -> Result<(), Failure> {
+    let optimizer = setup::optimizer(&options.optimizer, options.lr)?;
     let setup = &options.setup;
-    let optimizer =
-        Optimizer::from_spec(&options.optimizer, options.lr).map_err(|error| usage("--optimizer", error))?;
+    setup.refuse_clipping(&options.optimizer)?;
     let digits = setup.digits()?;
     let sizes = setup.sizes(&digits)?;
 

@@ -134,7 +134,11 @@ fn rates_are_tuned_where_no_spec_states_one() {
     assert_eq!((&grid[2]["validation_loss"], &grid[2]["validation_accuracy"]), (&Value::Null, &0.0.into()));
 
     let printed = quick("--optimizers sgd --seeds 1 --tune --rates 1e-9,0.1", "edge", folder.path());
-    assert!(printed["notes"].to_string().contains("At an end of the grid"), "{}", printed["notes"]);
+    assert!(
+        printed["notes"].to_string().contains("At the upper end of the grid, so that higher --rates"),
+        "{}",
+        printed["notes"]
+    );
 }
 
 #[test]
@@ -156,6 +160,8 @@ fn the_table_is_ranked_and_the_conclusion_is_in_words() {
         "more than",
         "the spread over seeds",
         "--tune chooses",
+        "3 optimizers, schedule constant; 1 epoch, batch size 100; 2 seeds",
+        " times in 1 step.",
         "One step per epoch on the whole training set (4,000 examples) as one batch: lbfgs. To choose its steps, lbfgs went",
         "runs/compare-embedded-784-16-10-relu/compare.html",
     ] {
@@ -165,6 +171,66 @@ fn the_table_is_ranked_and_the_conclusion_is_in_words() {
     assert_eq!(rows.len(), 3);
     assert!(rows[2].starts_with("3  sgd "), "{printed}");
     assert!(folder.path().join("runs/compare-embedded-784-16-10-relu/compare.json").exists());
+}
+
+#[test]
+fn rates_that_all_diverge_are_not_chosen_and_runs_that_all_diverge_are_a_failure() {
+    let folder = tempfile::tempdir().unwrap();
+    let arguments =
+        |options: &'static str| -> Vec<&str> { SMALL.split(' ').chain(options.split(' ')).collect() };
+    let options = "--optimizers sgd,sgd:lr=1e30 --seeds 1 --tune --folds 2 --rates 1e20,1e30 --out out";
+    let output = backflow(&arguments(options), folder.path());
+    let printed = text(&output.stdout);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert!(
+        printed.contains("Every rate diverged, so that the default stayed; try lower --rates: sgd."),
+        "{printed}"
+    );
+    let saved = || -> Value {
+        serde_json::from_slice(&std::fs::read(folder.path().join("out/compare.json")).unwrap()).unwrap()
+    };
+    assert_eq!((&saved()["tuning"][0]["lr"], &saved()["runs"][0]["lr"]), (&Value::Null, &0.001.into()));
+
+    let output = backflow(&arguments("--optimizers sgd:lr=1e30 --seeds 1 --tune --out out"), folder.path());
+    assert_eq!(output.status.code(), Some(1));
+    assert!(!text(&output.stdout).contains("cross-validation"), "nothing is announced that is not done");
+    assert_eq!(text(&output.stderr), "backflow: every run diverged; the figures are in out\n");
+    assert_eq!(names(&saved()["runs"]), ["sgd:lr=1e30"]);
+    let notes = serde_json::json!([
+        "No optimizer finished every run; try lower learning rates.",
+        "Nothing was tuned: every optimizer's learning rate is written."
+    ]);
+    assert_eq!(saved()["notes"], notes);
+}
+
+#[test]
+fn a_batch_is_no_larger_than_the_training_set_and_notes_say_only_what_applies() {
+    let folder = tempfile::tempdir().unwrap();
+    let object = quick("--optimizers sgd:lr=0.1 --seeds 1 --batch-size 100000", "out", folder.path());
+    assert_eq!(
+        (&object["config"]["batch_size"], &object["runs"][0]["batch_size"]),
+        (&4000.into(), &4000.into())
+    );
+    assert_eq!(
+        object["notes"].as_array().unwrap().len(),
+        1,
+        "no defaults and no tuning: {}",
+        object["notes"]
+    );
+}
+
+#[test]
+fn lbfgs_goes_unclipped_and_a_note_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let curves = |options| {
+        let object = quick(options, "out", folder.path());
+        assert_eq!(object["notes"].to_string().contains("Without --clip-norm"), options.contains("clip"));
+        [object["runs"][0]["curve"].clone(), object["runs"][1]["curve"].clone()]
+    };
+    let [lbfgs, sgd] = curves("--optimizers L-BFGS,sgd --seeds 1");
+    let [unclipped, clipped] = curves("--optimizers lbfgs,sgd --seeds 1 --clip-norm 1e-3");
+    assert_eq!(lbfgs, unclipped);
+    assert_ne!(sgd, clipped);
 }
 
 /// Four examples of 2 × 2 pixels to train on and four to test on.
@@ -253,7 +319,7 @@ fn bad_input_ends_with_one_line_and_an_exit_code() {
     let cases: [(&str, i32, &[&str]); 27] = [
         ("", 2, &["--optimizers", "is missing", "see backflow compare --help"]),
         ("--optimizers adam --optimiser sgd --x", 2, &["--optimiser"]),
-        ("--optimizers adamx", 2, &["--optimizers", "adamx", "adamw"]),
+        ("--optimizers adamx", 2, &["--optimizers", "adamx", "did you mean adam?", "adamw"]),
         ("--optimizers lr=0.1", 2, &["--optimizers", "NAME:lr=0.1"]),
         ("--optimizers adam,lr=0.1", 2, &["write adam:lr=0.1"]),
         ("--optimizers adam,,sgd", 2, &["--optimizers", "between two commas"]),
@@ -295,6 +361,42 @@ fn bad_input_ends_with_one_line_and_an_exit_code() {
         }
     }
     assert!(!folder.path().join("runs").exists(), "nothing is left of a comparison that never began");
+}
+
+#[cfg(unix)]
+#[test]
+fn ctrl_c_before_the_first_run_is_complete_leaves_everything_as_it_was() {
+    use std::io::{BufRead, BufReader, Read};
+    use std::process::Stdio;
+
+    let folder = tempfile::tempdir().unwrap();
+    quick("--optimizers adam --seeds 1", "earlier", folder.path());
+    let page = || std::fs::read(folder.path().join("earlier/compare.html")).unwrap();
+    let before = page();
+    for out in ["earlier", "new"] {
+        let mut program = Command::new(env!("CARGO_BIN_EXE_backflow"));
+        program.args(["compare", "--optimizers", "sgd", "--epochs", "1000000", "--out", out]);
+        program.current_dir(folder.path()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = program.spawn().unwrap();
+        let mut printed = BufReader::new(child.stdout.take().unwrap());
+        let mut introduction = String::new();
+        // Ctrl-C is listened to before the first line is printed.
+        printed.read_line(&mut introduction).unwrap();
+        assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+        printed.read_to_string(&mut introduction).unwrap();
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(130), "{}", text(&output.stderr));
+        let message = "backflow: interrupted; no run was finished, and nothing was written\n";
+        assert_eq!(text(&output.stderr), message);
+        assert!(introduction.ends_with("No run was finished, and nothing was written.\n"), "{introduction}");
+    }
+    assert_eq!(page(), before);
+    assert_eq!(
+        std::fs::read_dir(folder.path().join("earlier")).unwrap().count(),
+        2,
+        "no file of the trial stays"
+    );
+    assert!(!folder.path().join("new").exists());
 }
 
 #[cfg(unix)]

@@ -33,6 +33,10 @@ fn every_rule_and_schedule_is_listed_with_formula_defaults_and_reference() {
         let entry = joined(&format!("{name} {formula} {defaults} {reference}"));
         assert!(flowing.contains(&entry), "{entry} in:\n{list}");
     }
+    for part in ["for=500/cosine", "milestones=500:1000", "it observes the mean training loss of each epoch"]
+    {
+        assert!(flowing.contains(part), "{part} in:\n{list}");
+    }
 }
 
 #[test]
@@ -53,6 +57,11 @@ fn each_is_shown_in_full_under_any_spelling_of_its_name() {
     ] {
         assert!(adam.contains(part), "{part} in:\n{adam}");
     }
+    for (name, part) in
+        [("multistep", "milestones=500:1000"), ("plateau", "it observes"), ("linear", "for=500/")]
+    {
+        assert!(printed(&["optimizers", name]).contains(part), "{name}");
+    }
     let cosine = printed(&["optimizers", "cosine"]);
     assert!(cosine.contains("cosine, a schedule") && cosine.contains("--schedule cosine:"), "{cosine}");
 }
@@ -63,7 +72,9 @@ fn an_unknown_name_is_one_line_that_lists_the_known_ones() {
     let message = String::from_utf8(output.stderr).unwrap();
     assert_eq!((output.status.code(), message.lines().count(), output.stdout.len()), (Some(2), 1, 0));
     assert!(
-        message.contains("adamx") && message.contains("adamw") && message.contains("cosine"),
+        message.contains("\"adamx\"; did you mean adam? There are gd, ")
+            && message.contains("adamw")
+            && message.contains("cosine"),
         "{message}"
     );
 }

@@ -80,7 +80,12 @@ fn wrong_specs_are_explained() {
                nesterov (true or false), weight_decay (a number of at least 0)";
     let known = RULES.iter().map(|info| info.name).collect::<Vec<_>>().join(", ");
     let cases = [
-        ("sdg", format!("there is no optimizer \"sdg\"; there are {known}")),
+        ("sdg", format!("there is no optimizer \"sdg\"; did you mean sgd? There are {known}")),
+        ("Adamx", format!("there is no optimizer \"Adamx\"; did you mean adam? There are {known}")),
+        ("rms_prob", format!("there is no optimizer \"rms_prob\"; did you mean rmsprop? There are {known}")),
+        // Nothing is near, or everything.
+        ("newton", format!("there is no optimizer \"newton\"; there are {known}")),
+        ("sg", format!("there is no optimizer \"sg\"; there are {known}")),
         ("", format!("there is no optimizer \"\"; there are {known}")),
         ("sgd:momentun=0.9", format!("sgd has no option \"momentun\"; it has {sgd}")),
         (
@@ -96,6 +101,12 @@ fn wrong_specs_are_explained() {
         ("sgd:momentum=-0.1", "sgd: momentum=-0.1 is not possible; expected a number in [0, 1)".to_owned()),
         ("sgd:momentum=NaN", "sgd: momentum=NaN is not possible; expected a number in [0, 1)".to_owned()),
         ("sgd:lr=inf", "sgd: lr=inf is not possible; expected a number of at least 0".to_owned()),
+        (
+            "sgd:lr=0.1momentum=0.9",
+            "sgd: lr=0.1momentum=0.9 is not possible; expected a number of at least 0; is a comma missing between two \
+             options?"
+                .to_owned(),
+        ),
         ("sgd:lr=fast", "sgd: lr=fast is not possible; expected a number of at least 0".to_owned()),
         ("sgd:nesterov=yes", "sgd: nesterov=yes is not possible; expected true or false".to_owned()),
         ("sgd:nesterov=true", "sgd: nesterov needs momentum above 0, and dampening 0".to_owned()),
@@ -113,7 +124,7 @@ fn wrong_schedules_are_explained() {
     let (long, part) = ("constant:for=1/".repeat(100), "an integer of at least 1");
     let none_follows = "for= says when the next schedule begins, and none follows; join them by /";
     let cases = [
-        ("cosin:steps=3", format!("there is no schedule \"cosin\"; there are {names}")),
+        ("cosin:steps=3", format!("there is no schedule \"cosin\"; did you mean cosine? There are {names}")),
         ("lambda", format!("there is no schedule \"lambda\"; there are {names}")),
         ("cosine", format!("cosine needs steps, {part}: cosine:steps=…")),
         ("step:gamma=0.5", format!("step needs every, {part}: step:every=…")),

@@ -59,7 +59,7 @@ pub struct Conditions {
     /// How learning rates change, as [`schedule_for_run`] reads it: `constant` unless set. A schedule that goes by a
     /// figure hears the mean training loss of each epoch.
     pub schedule: String,
-    /// The norm that gradients are scaled down to, if any.
+    /// The norm that gradients are scaled down to, if any, but not those of a contender that refuses clipping.
     pub clip_norm: Option<f64>,
     /// How many points a curve has after its first, evenly spaced in steps; 20 unless set. A run with fewer steps has one
     /// after each.
@@ -101,7 +101,7 @@ impl Conditions {
     /// If the schedule's spec is wrong.
     pub fn optimizer(&self, contender: &Contender, steps: u64) -> Result<Optimizer, SpecError> {
         let optimizer = contender.optimizer()?.schedule(schedule_for_run(&self.schedule, steps)?);
-        Ok(match self.clip_norm {
+        Ok(match self.clip_norm.filter(|_| !contender.refuses_clipping()) {
             Some(max_norm) => optimizer.clip_norm(max_norm),
             None => optimizer,
         })

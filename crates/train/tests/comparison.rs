@@ -214,8 +214,8 @@ fn tuning_chooses_the_rate_that_a_written_out_cross_validation_chooses() {
             best = (accuracy, loss, *rate);
         }
     }
-    assert_eq!(tuning.learning_rate, best.2);
-    assert!(!tuning.is_at_edge(), "{tuning:?}");
+    assert_eq!(tuning.learning_rate, Some(best.2));
+    assert_eq!(tuning.edge(), None, "{tuning:?}");
     assert_eq!(tuning.trials[3].loss(), f64::INFINITY, "1e7 diverges, so that this case is among them");
 }
 

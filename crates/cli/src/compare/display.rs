@@ -1,7 +1,7 @@
 //! What a person sees while a comparison goes on: a line for each result, and a bar on a terminal.
 
 use super::report::Report;
-use crate::figures::{grouped, rate, short};
+use crate::figures::{counted, grouped, rate, short};
 use crate::terminal::line;
 use backflow_train::comparison::{Outcome, Run, Tuning};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -36,14 +36,15 @@ impl Display {
         let config = &report.config;
         report.setup.iter().for_each(|text| self.say(text));
         self.say(&format!(
-            "{} optimizers, schedule {}; epochs: {}, batch size {}; seeds: {}",
-            grouped(config.optimizers.len()),
+            "{}, schedule {}; {}, batch size {}; {}",
+            counted(config.optimizers.len() as u64, "optimizer"),
             config.schedule,
-            config.epochs,
-            config.batch_size,
-            config.seeds
+            counted(config.epochs, "epoch"),
+            grouped(config.batch_size),
+            counted(config.seeds, "seed")
         ));
-        if let (Some(rates), Some(folds)) = (&config.rates, config.folds) {
+        let rates = config.rates.as_ref().filter(|_| !report.states_all_rates);
+        if let (Some(rates), Some(folds)) = (rates, config.folds) {
             let rates: Vec<String> = rates.iter().map(|&x| rate(x)).collect();
             self.say(&format!("learning rates by {folds}-fold cross-validation from {}", rates.join(", ")));
         }
@@ -57,12 +58,16 @@ impl Display {
 
     pub(crate) fn tuned(&mut self, tuning: &Tuning) {
         self.done += tuning.trials.iter().map(|trial| trial.folds.len() as u64).sum::<u64>();
-        let best = tuning.trials.iter().find(|trial| trial.learning_rate == tuning.learning_rate);
+        let Some(chosen) = tuning.learning_rate else {
+            self.say(&format!("{}: every learning rate diverged; its default stays", tuning.optimizer));
+            return;
+        };
+        let best = tuning.trials.iter().find(|trial| trial.learning_rate == chosen);
         let accuracy = short(best.map(|trial| trial.accuracy()));
         self.say(&format!(
             "{}: learning rate {}, validation accuracy {accuracy}",
             tuning.optimizer,
-            rate(tuning.learning_rate)
+            rate(chosen)
         ));
     }
 

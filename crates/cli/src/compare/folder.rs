@@ -1,7 +1,8 @@
 //! The folder of a comparison: `compare.json` and `compare.html`, whole at any time.
 //!
-//! Both are written before the first run, so that a folder that cannot be written is known at once, and anew after every
-//! run, so that nothing finished is lost, whatever ends the program.
+//! Both are written anew after every run, so that nothing finished is lost, whatever ends the program, and not before the
+//! first, so that an earlier comparison is there until there is something in its place. That the folder can be written is
+//! tried out at once, with a file that does not stay.
 
 use super::page;
 use super::report::Report;
@@ -18,11 +19,14 @@ const PAGE: &str = "compare.html";
 pub(crate) struct Folder(ResultFolder);
 
 impl Folder {
-    /// Makes the folder, or takes over that of an earlier comparison, and writes the report of nothing.
-    pub(crate) fn create(path: PathBuf, report: &Report) -> Result<Self, Failure> {
-        let folder = Self(ResultFolder::create(path, "comparison", JSON)?);
-        folder.save(report)?;
-        Ok(folder)
+    /// Makes the folder, or takes over that of an earlier comparison, whose files stay until the first [`save`](Self::save).
+    pub(crate) fn create(path: PathBuf) -> Result<Self, Failure> {
+        ResultFolder::create(path, "comparison", JSON).map(Self)
+    }
+
+    /// Leaves no empty folder behind if nothing was saved.
+    pub(crate) fn leave(&self) {
+        self.0.leave();
     }
 
     /// Writes what is known so far.

@@ -5,7 +5,7 @@
 
 use super::report::Report;
 use super::rows;
-use crate::figures::{rate, short};
+use crate::figures::{counted, grouped, rate, short};
 use crate::series;
 use backflow_probe::chart::{self, Chart, ChartPoint, Curve, Frame, Scale, escaped, whole_ticks};
 use backflow_train::comparison::{Outcome, Point, Run, Spread, Standing};
@@ -31,14 +31,14 @@ pub(crate) fn html(report: &Report, notes: &[String]) -> String {
     );
     let _ = writeln!(
         page,
-        "<p class=\"setup\">{}<br>{}<br>{} epochs, batch size {}, {} schedule{}; {}</p>",
+        "<p class=\"setup\">{}<br>{}<br>{}, batch size {}, {} schedule{}; {}</p>",
         escaped(&report.setup[0]),
         escaped(&report.setup[1]),
-        config.epochs,
-        config.batch_size,
+        counted(config.epochs, "epoch"),
+        grouped(config.batch_size),
         escaped(&config.schedule),
         config.clip_norm.map_or(String::new(), |norm| format!(", gradients clipped at norm {norm}")),
-        if config.seeds == 1 { "1 seed".to_owned() } else { format!("{} seeds", config.seeds) },
+        counted(config.seeds, "seed"),
     );
     for (idx, note) in notes.iter().enumerate() {
         let class = if idx == 0 { "verdict" } else { "note" };
@@ -216,7 +216,7 @@ fn tuning(page: &mut String, report: &Report) {
         let _ = write!(page, "<tr><th scope=\"row\" class=\"words\">{}</th>", escaped(&tuning.optimizer));
         for trial in &tuning.trials {
             let accuracy = short(Some(trial.accuracy()));
-            if trial.learning_rate == tuning.learning_rate {
+            if Some(trial.learning_rate) == tuning.learning_rate {
                 let _ = write!(page, "<td class=\"chosen\"><strong>{accuracy}</strong></td>");
             } else {
                 let _ = write!(page, "<td>{accuracy}</td>");

@@ -37,6 +37,10 @@ pub(crate) struct Report {
     pub(crate) tunings: Vec<Tuning>,
     /// Which optimizers take the whole training set as one batch.
     pub(crate) full_batch: Vec<String>,
+    /// Which optimizers refuse clipping.
+    pub(crate) unclipped: Vec<String>,
+    /// Whether no optimizer is left to its default rate, or to tuning.
+    pub(crate) states_all_rates: bool,
     pub(crate) planned: u64,
     pub(crate) interrupted: bool,
     pub(crate) out: String,
@@ -132,7 +136,8 @@ impl<'a> RunJson<'a> {
 #[derive(Serialize)]
 struct TuningJson<'a> {
     optimizer: &'a str,
-    lr: f64,
+    /// None if every rate diverged.
+    lr: Option<f64>,
     grid: Vec<TrialJson<'a>>,
 }
 

@@ -2,22 +2,27 @@
 
 use super::report::Report;
 use super::rows::accuracy;
-use crate::figures::grouped;
-use backflow_train::comparison::Standing;
+use crate::figures::counted;
+use backflow_train::comparison::{Standing, Tuning};
+use std::cmp::Ordering;
 
 /// One sentence or two per matter.
 pub(crate) fn notes(report: &Report) -> Vec<String> {
     let standings = report.standings();
     if standings.is_empty() {
-        return vec![format!("{}: none of {} runs is complete.", ending(report), report.planned)];
+        return vec!["No run was finished, and nothing was written.".to_owned()];
     }
-    let mut notes = vec![winner(&standings)];
+    let mut notes = vec![winner(&standings, lower_rates(report))];
     if !report.is_complete() {
         let (done, planned) = (report.runs.len(), report.planned);
         let ending = ending(report);
-        notes.push(format!("{ending}: {done} of {planned} runs are complete, and only they count."));
+        notes.push(match done {
+            1 => format!("{ending}: 1 of {planned} runs is complete, and only it counts."),
+            _ => format!("{ending}: {done} of {planned} runs are complete, and only they count."),
+        });
     }
-    notes.push(rates(report));
+    notes.extend(rates(report));
+    notes.extend(unclipped(report));
     notes.extend(full_batch(report, &standings));
     notes
 }
@@ -26,10 +31,19 @@ fn ending(report: &Report) -> &'static str {
     if report.interrupted { "Interrupted" } else { "Still running" }
 }
 
-fn winner(standings: &[Standing]) -> String {
+/// What to try against divergence.
+fn lower_rates(report: &Report) -> &'static str {
+    match report.config.rates {
+        _ if report.states_all_rates => "lower learning rates",
+        Some(_) => "lower --rates",
+        None => "lower learning rates or --tune",
+    }
+}
+
+fn winner(standings: &[Standing], advice: &str) -> String {
     let stable: Vec<&Standing> = standings.iter().filter(|standing| standing.diverged == 0).collect();
     let (Some(first), second) = (stable.first(), stable.get(1)) else {
-        return "No optimizer finished every run; try lower learning rates or --tune.".to_owned();
+        return format!("No optimizer finished every run; try {advice}.");
     };
     let (name, figure) = (&first.optimizer, accuracy(first.test_accuracy));
     let alone = format!("{name} reached a test accuracy of {figure}");
@@ -56,29 +70,46 @@ fn winner(standings: &[Standing]) -> String {
     }
 }
 
-fn rates(report: &Report) -> String {
+fn rates(report: &Report) -> Option<String> {
     let (Some(rates), Some(folds)) = (&report.config.rates, report.config.folds) else {
-        return "Learning rates are the optimizers' defaults where none is written; --tune chooses each by cross-validation and \
-                may change the order."
-            .to_owned();
+        let defaults = "Learning rates are the optimizers' defaults where none is written; --tune chooses each by \
+                        cross-validation and may change the order.";
+        return (!report.states_all_rates).then(|| defaults.to_owned());
     };
-    let chosen = format!(
-        "Learning rates were chosen by {folds}-fold cross-validation on the training set from {} rates, where none was written.",
-        rates.len()
-    );
-    let at_edge: Vec<&str> = report
-        .tunings
-        .iter()
-        .filter(|tuning| tuning.is_at_edge())
-        .map(|tuning| tuning.optimizer.as_str())
-        .collect();
-    if at_edge.is_empty() {
-        return chosen;
+    if report.states_all_rates {
+        return Some("Nothing was tuned: every optimizer's learning rate is written.".to_owned());
     }
-    format!(
-        "{chosen} At an end of the grid, so that --rates beyond it may do better: {}.",
-        at_edge.join(", ")
-    )
+    let mut text = format!(
+        "Learning rates were chosen by {folds}-fold cross-validation on the training set from {}, where none was written.",
+        counted(rates.len() as u64, "rate")
+    );
+    let names = |of: &dyn Fn(&Tuning) -> bool| {
+        let tunings = report.tunings.iter().filter(|tuning| of(tuning));
+        tunings.map(|tuning| tuning.optimizer.as_str()).collect::<Vec<_>>().join(", ")
+    };
+    let at = |edge| names(&|tuning| tuning.edge() == Some(edge));
+    for (names, what) in [
+        (
+            names(&|tuning| tuning.learning_rate.is_none()),
+            "Every rate diverged, so that the default stayed; try lower --rates",
+        ),
+        (at(Ordering::Less), "At the lower end of the grid, so that lower --rates may do better"),
+        (at(Ordering::Greater), "At the upper end of the grid, so that higher --rates may do better"),
+    ] {
+        if !names.is_empty() {
+            text.push_str(&format!(" {what}: {names}."));
+        }
+    }
+    Some(text)
+}
+
+/// Whose gradients were left as they are although the others' were clipped.
+fn unclipped(report: &Report) -> Option<String> {
+    let applies = report.config.clip_norm.is_some() && !report.unclipped.is_empty();
+    applies.then(|| {
+        let names = report.unclipped.join(", ");
+        format!("Without --clip-norm, for the line search holds gradients against losses: {names}.")
+    })
 }
 
 /// What a step and a batch are to the rules that look at everything at once.
@@ -93,12 +124,13 @@ fn full_batch(report: &Report, standings: &[Standing]) -> Option<String> {
     let more: Vec<String> = passes
         .map(|standing| {
             let each = standing.evaluations as f64 / standing.runs as f64;
-            format!("{} went over it {each:.0} times in {} steps", standing.optimizer, standing.steps)
+            let (times, steps) = (counted(each.round() as u64, "time"), counted(standing.steps, "step"));
+            format!("{} went over it {times} in {steps}", standing.optimizer)
         })
         .collect();
     let text = format!(
-        "One step per epoch on the whole training set ({} examples) as one batch: {}.",
-        grouped(first.batch_size),
+        "One step per epoch on the whole training set ({}) as one batch: {}.",
+        counted(first.batch_size as u64, "example"),
         names.join(", ")
     );
     Some(if more.is_empty() { text } else { format!("{text} To choose its steps, {}.", more.join(", and ")) })
@@ -135,15 +167,15 @@ mod tests {
             (&[0.94, 0.96], &[0.94, 0.94], "no clear winner, for the spread over seeds is 0.0141"),
             (&[0.9], &[0.8], "One seed shows no spread"),
             (&[0.9], &[0.9], "and so did b (0.9000)"),
-            (&[-1.0], &[-1.0], "No optimizer finished every run"),
+            (&[-1.0], &[-1.0], "No optimizer finished every run; try X."),
         ];
         for (a, b, part) in cases {
-            let text = winner(&rank(&[runs("a", a), runs("b", b)].concat(), 0.9));
+            let text = winner(&rank(&[runs("a", a), runs("b", b)].concat(), 0.9), "X");
             assert!(text.contains(part), "{a:?}, {b:?}: {text}");
         }
-        assert_eq!(winner(&rank(&runs("a", &[0.9]), 0.9)), "a reached a test accuracy of 0.9000.");
+        assert_eq!(winner(&rank(&runs("a", &[0.9]), 0.9), "X"), "a reached a test accuracy of 0.9000.");
         // Whoever diverged now and then is no winner, however well it did otherwise.
-        let text = winner(&rank(&[runs("a", &[0.99, -1.0]), runs("b", &[0.5, 0.5])].concat(), 0.9));
+        let text = winner(&rank(&[runs("a", &[0.99, -1.0]), runs("b", &[0.5, 0.5])].concat(), 0.9), "X");
         assert_eq!(text, "b reached a test accuracy of 0.5000 ± 0.0000.");
     }
 }

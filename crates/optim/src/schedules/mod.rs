@@ -34,6 +34,13 @@ impl ScheduleInfo {
     pub fn defaults(&self) -> String {
         crate::spec::defaults(&(self.make)().warmup(0).hyperparameters())
     }
+
+    /// The schedule that a spec names, if there is one; case and hyphens do not matter.
+    #[must_use]
+    pub fn find(spec: &str) -> Option<&'static Self> {
+        let name = spec.split(':').next().unwrap_or_default().trim();
+        SCHEDULES.iter().find(|info| crate::spec::is_name(info.name, name))
+    }
 }
 
 macro_rules! schedules {

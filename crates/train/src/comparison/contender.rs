@@ -58,6 +58,13 @@ impl Contender {
         RuleInfo::find(&self.spec).is_some_and(|info| info.full_batch)
     }
 
+    /// Whether it must have gradients as they are: the line search of L-BFGS holds losses and gradients of one function against
+    /// each other, and clipped gradients are not those of the loss.
+    #[must_use]
+    pub fn refuses_clipping(&self) -> bool {
+        RuleInfo::find(&self.spec).is_some_and(|info| info.name == "lbfgs")
+    }
+
     pub(crate) fn optimizer(&self) -> Result<Optimizer, SpecError> {
         Optimizer::from_spec(&self.spec, self.rate)
     }

@@ -4,6 +4,7 @@ use super::{Conditions, Contender, Run, Stopped};
 use backflow_data::{Dataset, KFold};
 use backflow_nn::Layer;
 use serde::Serialize;
+use std::cmp::Ordering;
 use std::ops::ControlFlow;
 
 /// How one training on all folds but one did on that one.
@@ -47,30 +48,33 @@ impl Trial {
 pub struct Tuning {
     /// The contender's spec.
     pub optimizer: String,
-    /// The rate of the highest mean accuracy, of these the one with the lowest mean loss, of these the first.
-    pub learning_rate: f64,
+    /// The rate of the highest mean accuracy, of these the one with the lowest mean loss, of these the first; none if every
+    /// training diverged.
+    pub learning_rate: Option<f64>,
     /// All of them, in the order in which they were given.
     pub trials: Vec<Trial>,
 }
 
 impl Tuning {
-    /// Whether the chosen rate is the first or last of several, so that a better one may lie beyond.
+    /// On which side of the chosen rate none was tried, so that a better one may lie there: `Less` if it is the lowest of
+    /// several, `Greater` if it is the highest.
     #[must_use]
-    pub fn is_at_edge(&self) -> bool {
-        let ends = [self.trials.first(), self.trials.last()];
-        self.trials.len() > 1 && ends.iter().flatten().any(|end| end.learning_rate == self.learning_rate)
+    pub fn edge(&self) -> Option<Ordering> {
+        let chosen = self.learning_rate?;
+        let mut others = self.trials.iter().map(|trial| trial.learning_rate).filter(|&rate| rate != chosen);
+        let side = chosen.partial_cmp(&others.next()?)?;
+        others.all(|rate| chosen.partial_cmp(&rate) == Some(side)).then_some(side)
     }
 
-    /// # Panics
-    /// If there is no trial.
     fn choose(optimizer: String, trials: Vec<Trial>) -> Self {
         let better = |a: &Trial, b: &Trial| {
             let by_accuracy = b.accuracy().total_cmp(&a.accuracy());
             by_accuracy.then_with(|| a.loss().total_cmp(&b.loss()))
         };
         // `min_by` keeps the first of equals.
-        let best = trials.iter().min_by(|a, b| better(a, b)).expect("a grid has a rate");
-        Self { learning_rate: best.learning_rate, optimizer, trials }
+        let trained = |trial: &&Trial| trial.folds.iter().any(|fold| fold.loss.is_finite());
+        let best = trials.iter().filter(trained).min_by(|a, b| better(a, b));
+        Self { learning_rate: best.map(|trial| trial.learning_rate), optimizer, trials }
     }
 }
 
@@ -132,26 +136,28 @@ impl Fold {
 #[cfg(test)]
 mod tests {
     use super::{Fold, Trial, Tuning};
+    use std::cmp::Ordering::{Greater, Less};
 
     #[test]
     fn accuracy_decides_then_loss_then_the_order() {
         let diverged = (0.0, f64::INFINITY);
         let cases = [
-            (&[(0.5, 1.0), (0.9, 3.0)][..], 1),
-            (&[(0.9, 2.0), (0.9, 1.0), (0.8, 0.1)], 1),
-            (&[(0.9, 1.0), (0.9, 1.0)], 0),
-            (&[diverged, (0.1, 1e30), diverged], 1),
-            (&[diverged, diverged], 0),
+            (&[(0.5, 1.0), (0.9, 3.0)][..], Some(1), Some(Greater)),
+            (&[(0.9, 2.0), (0.9, 1.0), (0.8, 0.1)], Some(1), None),
+            (&[(0.9, 1.0), (0.9, 1.0)], Some(0), Some(Less)),
+            (&[(0.9, 1.0)], Some(0), None),
+            (&[diverged, (0.0, 1e30), diverged], Some(1), None),
+            (&[diverged, diverged], None, None),
         ];
-        for (trials, best) in cases {
+        for (trials, best, edge) in cases {
             let trial = |(rate, &(accuracy, loss))| Trial {
                 learning_rate: f64::from(rate),
                 folds: vec![Fold { accuracy, loss }],
             };
             let trials: Vec<_> = (0..).zip(trials).map(trial).collect();
-            let expected = trials[best].learning_rate;
+            let expected = best.map(|best| trials[best].learning_rate);
             let tuning = Tuning::choose("adam".to_owned(), trials);
-            assert_eq!(tuning.learning_rate, expected, "{tuning:?}");
+            assert_eq!((tuning.learning_rate, tuning.edge()), (expected, edge), "{tuning:?}");
         }
     }
 }

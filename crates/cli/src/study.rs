@@ -104,12 +104,16 @@ pub(crate) fn run(options: &StudyOptions) -> Result<ExitCode, Failure> {
 }
 
 fn study(options: &StudyOptions) -> Result<ExitCode, Failure> {
-    let study = options.study()?;
+    let mut study = options.study()?;
     let digits = setup::digits(&options.data)?;
+    if let Some(training) = &mut study.training {
+        // A batch holds no more than there is.
+        training.batch_size = training.batch_size.min(digits.train.len());
+    }
     let configurations = options.configurations(&digits)?;
     let mut report = options.report(&study, &digits, &configurations);
     interrupt::listen()?;
-    let folder = Folder::create(PathBuf::from(&report.out), &report)?;
+    let folder = Folder::create(PathBuf::from(&report.out))?;
     let mut display = Display::new(!options.json, configurations.len() as u64, study.parts());
     display.introduce(&report);
     for configuration in &configurations {
@@ -125,7 +129,9 @@ fn study(options: &StudyOptions) -> Result<ExitCode, Failure> {
             Err(Stopped::Interrupted) => report.interrupted = true,
             Err(other) => return Err(Failure::Usage(other.to_string())),
         }
-        if let Err(failure) = folder.save(&report) {
+        if report.findings.is_empty() {
+            folder.leave();
+        } else if let Err(failure) = folder.save(&report) {
             // What is complete is shown even where it could not be saved.
             drop(display);
             conclude(&report, options.json)?;
@@ -139,9 +145,12 @@ fn study(options: &StudyOptions) -> Result<ExitCode, Failure> {
     conclude(&report, options.json)?;
     if report.interrupted {
         let (done, planned, out) = (report.findings.len(), report.planned, &report.out);
-        eprintln!(
-            "backflow: interrupted; {done} of {planned} configurations are complete, and kept in {out}"
-        );
+        let kept = match done {
+            0 => "no configuration was finished, and nothing was written".to_owned(),
+            1 => format!("1 of {planned} configurations is complete, and kept in {out}"),
+            _ => format!("{done} of {planned} configurations are complete, and kept in {out}"),
+        };
+        eprintln!("backflow: interrupted; {kept}");
         return Ok(interrupt::exit_code());
     }
     Ok(ExitCode::SUCCESS)
@@ -162,6 +171,7 @@ impl StudyOptions {
             return Err(usage(option, "only a training has one; say how long with --steps"));
         }
         let spec = self.optimizer.as_deref().unwrap_or(OPTIMIZER);
+        setup::optimizer(spec, self.lr)?;
         let contender = Contender::new(spec).map_err(|error| usage("--optimizer", error))?;
         let contender = match self.lr {
             Some(lr) => contender.at(lr).map_err(|error| usage("--lr", error))?,
@@ -242,6 +252,8 @@ fn conclude(report: &Report, json: bool) -> Result<(), Failure> {
     }
     line("");
     notes.iter().for_each(|note| line(note));
-    line(&format!("Curves and all figures: {}", folder::page_in(&report.out)));
+    if !report.findings.is_empty() {
+        line(&format!("Curves and all figures: {}", folder::page_in(&report.out)));
+    }
     Ok(())
 }

@@ -229,7 +229,11 @@ fn bad_input_ends_with_one_line_and_an_exit_code() {
         ("--steps -1", 2, "expected a whole number from 0 up"),
         ("--steps 1 --optimizer adamx", 2, "--optimizer: there is no optimizer \"adamx\""),
         ("--steps 1 --lr 0", 2, "expected a positive number"),
-        ("--steps 1 --optimizer sgd:lr=1 --lr 2", 2, "--lr: "),
+        (
+            "--steps 1 --optimizer sgd:lr=1 --lr 2",
+            2,
+            "--lr: --optimizer sgd:lr=1 states the learning rate already",
+        ),
         ("--depth 2 --optimizer sgd", 2, "--optimizer: only a training has one; say how long with --steps"),
         ("--steps 0 --batch-size 3", 2, "--batch-size: only a training has one"),
         ("--data nowhere", 1, "nowhere"),
@@ -248,35 +252,50 @@ fn bad_input_ends_with_one_line_and_an_exit_code() {
     assert!(!folder.path().join("runs").exists(), "nothing is left behind by a wrong command line");
 }
 
+/// Once a configuration is complete it is kept; before that, an earlier study stays as it was.
 #[cfg(unix)]
 #[test]
-fn ctrl_c_keeps_prints_and_says_what_is_complete() {
+fn ctrl_c_keeps_what_is_complete_and_nothing_less() {
+    use std::io::{BufRead, BufReader, Read};
     use std::process::Stdio;
-    use std::time::Duration;
 
     let folder = tempfile::tempdir().unwrap();
-    let out = folder.path().join("out");
-    // Long enough that nobody could be too late.
-    let options = ["--activation", "relu", "--depth", "2", "--width", "4,5", "--seeds", "1", "--steps"];
-    let mut program = Command::new(env!("CARGO_BIN_EXE_backflow"));
-    program.arg("study").args(options).args(["100000000", "--out"]).arg(&out);
-    let child = program.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    let object = || -> Option<Value> {
-        serde_json::from_slice(&std::fs::read(out.join("study.json")).ok()?).expect("never half a file")
+    let earlier = quick("--activation tanh --depth 2 --width 4 --seeds 1", "out", folder.path());
+    let saved = || -> Value {
+        serde_json::from_slice(&std::fs::read(folder.path().join("out/study.json")).unwrap())
+            .expect("never half a file")
     };
-    while object().is_none() {
-        std::thread::sleep(Duration::from_millis(5));
+    // The narrow network is done in a moment, the wide one takes minutes.
+    for (widths, complete) in [("2048", 0), ("1,2048", 1)] {
+        let mut program = Command::new(env!("CARGO_BIN_EXE_backflow"));
+        let options =
+            format!("study --activation relu --depth 2 --seeds 1 --steps 2000 --out out --width {widths}");
+        program.args(options.split(' ')).current_dir(folder.path());
+        let mut child = program.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut printed = BufReader::new(child.stdout.take().unwrap());
+        let mut conclusion = String::new();
+        // Ctrl-C is listened to before the first line is printed.
+        printed.read_line(&mut conclusion).unwrap();
+        while complete == 1 && saved() == earlier {
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+        assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+        printed.read_to_string(&mut conclusion).unwrap();
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(130), "{}", text(&output.stderr));
+        let (message, sentence) = if complete == 0 {
+            ("no configuration was finished, and nothing was written", "No configuration was finished")
+        } else {
+            ("1 of 2 configurations is complete, and kept in out", "Interrupted: 1 of 2 configurations")
+        };
+        assert_eq!(text(&output.stderr), format!("backflow: interrupted; {message}\n"));
+        assert!(conclusion.contains(sentence), "{conclusion}");
+        let object = saved();
+        if complete == 0 {
+            assert_eq!(object, earlier);
+        } else {
+            assert_eq!(object["interrupted"], true);
+            assert_eq!(object["configurations"].as_array().unwrap().len(), 1);
+        }
     }
-    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
-    let output = child.wait_with_output().unwrap();
-    assert_eq!(output.status.code(), Some(130), "{}", text(&output.stderr));
-    let object = object().unwrap();
-    let complete = object["configurations"].as_array().unwrap().len();
-    assert_eq!(object["interrupted"], true);
-    let message = format!(
-        "backflow: interrupted; {complete} of 2 configurations are complete, and kept in {}\n",
-        out.display()
-    );
-    assert_eq!(text(&output.stderr), message);
-    assert!(text(&output.stdout).contains("Interrupted: "));
 }

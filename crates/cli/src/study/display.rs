@@ -1,7 +1,7 @@
 //! What a person sees while a study goes on: what it is about, and a bar on a terminal. The results come in one table.
 
 use super::report::Report;
-use crate::figures::{grouped, rate};
+use crate::figures::{counted, grouped, rate};
 use crate::terminal::line;
 use backflow_train::study::Configuration;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -53,21 +53,20 @@ impl Drop for Display {
 /// Data and conditions in words.
 pub(crate) fn introduction(report: &Report) -> Vec<String> {
     let config = &report.config;
-    let count = |n: usize, word: &str| format!("{} {word}{}", grouped(n), if n == 1 { "" } else { "s" });
     let mut texts = vec![
         report.data.clone(),
         format!(
             "{}, {} of each, {}; flow at initialisation, measured on {}",
-            count(report.planned, "configuration"),
-            count(config.seeds as usize, "network"),
+            counted(report.planned as u64, "configuration"),
+            counted(config.seeds, "network"),
             config.dtype,
-            count(config.examples, "training example")
+            counted(config.examples as u64, "training example")
         ),
     ];
     if let (Some(optimizer), Some(lr), Some(batch_size)) = (&config.optimizer, config.lr, config.batch_size) {
         texts.push(format!(
             "then {} of {optimizer}, learning rate {}, batch size {}",
-            count(config.steps as usize, "training step"),
+            counted(config.steps, "training step"),
             rate(lr),
             grouped(batch_size)
         ));

@@ -1,4 +1,4 @@
-//! The folder of a study: `study.json` and `study.html`, written before the first configuration and after each.
+//! The folder of a study: `study.json` and `study.html`, written after each configuration.
 
 use super::page;
 use super::report::Report;
@@ -14,11 +14,14 @@ const PAGE: &str = "study.html";
 pub(crate) struct Folder(ResultFolder);
 
 impl Folder {
-    /// Makes the folder, or takes over that of an earlier study, and writes the report of nothing.
-    pub(crate) fn create(path: PathBuf, report: &Report) -> Result<Self, Failure> {
-        let folder = Self(ResultFolder::create(path, "study", JSON)?);
-        folder.save(report)?;
-        Ok(folder)
+    /// Makes the folder, or takes over that of an earlier study, whose files stay until the first [`save`](Self::save).
+    pub(crate) fn create(path: PathBuf) -> Result<Self, Failure> {
+        ResultFolder::create(path, "study", JSON).map(Self)
+    }
+
+    /// Leaves no empty folder behind if nothing was saved.
+    pub(crate) fn leave(&self) {
+        self.0.leave();
     }
 
     /// Writes what is known so far.

@@ -15,7 +15,7 @@ pub(crate) fn notes(report: &Report) -> Vec<String> {
     let ending = if report.interrupted { "Interrupted" } else { "Still running" };
     let (findings, planned) = (&report.findings, report.planned);
     if findings.is_empty() {
-        return vec![format!("{ending}: none of {planned} configurations is complete.")];
+        return vec!["No configuration was finished, and nothing was written.".to_owned()];
     }
     let mut notes = if findings.len() <= FEW {
         findings.iter().map(|finding| story(finding, report)).collect()
@@ -23,10 +23,9 @@ pub(crate) fn notes(report: &Report) -> Vec<String> {
         overview(findings)
     };
     if findings.len() < planned {
-        notes.push(format!(
-            "{ending}: {} of {planned} configurations are complete, and only they count.",
-            findings.len()
-        ));
+        let (done, are) = (findings.len(), if findings.len() == 1 { "is" } else { "are" });
+        let they = if done == 1 { "it counts" } else { "they count" };
+        notes.push(format!("{ending}: {done} of {planned} configurations {are} complete, and only {they}."));
     }
     notes.extend(learning(report));
     notes

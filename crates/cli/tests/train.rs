@@ -242,3 +242,49 @@ fn a_run_that_diverges_says_so_and_leaves_no_weights() {
     left.sort();
     assert_eq!(left, ["config.json", "metrics.jsonl"]);
 }
+
+#[test]
+fn watching_changes_no_bit() {
+    let folder = tempfile::tempdir().unwrap();
+    let weights = |probe: &str| {
+        let _ = quick(&["--probe", probe, "--optimizer", "sam", "--out", probe], folder.path());
+        std::fs::read(folder.path().join(probe).join("model.safetensors")).unwrap()
+    };
+    let [off, basic, full] = ["off", "basic", "full"].map(weights);
+    assert!(off == basic && off == full);
+    assert!(!folder.path().join("off/flow.jsonl").exists());
+    let records =
+        |probe: &str| std::fs::read_to_string(folder.path().join(probe).join("flow.jsonl")).unwrap();
+    assert_eq!((records("basic").lines().count(), records("full").lines().count()), (250, 250));
+    assert!(records("full").contains("exponents\":{"), "histograms are made");
+    assert!(!records("basic").contains("exponents\":{"));
+
+    // The records, as they are shown again.
+    let inspect = |args: &[&str]| backflow(&[&["inspect"], args].concat(), folder.path());
+    let shown = text(
+        &inspect(&["full", "--step", "7", "--report", "again.html", "--svg", "svg", "--tensorboard", "tb"])
+            .stdout,
+    );
+    assert!(shown.contains("step 7: loss") && shown.contains("layers.1 "), "{shown}");
+    let page = std::fs::read_to_string(folder.path().join("again.html")).unwrap();
+    assert!(page.contains("<svg") && !page.contains("http://") && !page.contains("https://"));
+    assert!(std::fs::read_dir(folder.path().join("svg")).unwrap().count() >= 4);
+    assert_eq!(std::fs::read_dir(folder.path().join("tb")).unwrap().count(), 1);
+    let listed = text(&inspect(&["full/model.safetensors"]).stdout);
+    assert!(listed.contains("layers.0.weight") && listed.contains("[32, 784]"), "{listed}");
+
+    // What is damaged or missing is named.
+    let log = folder.path().join("basic/flow.jsonl");
+    std::fs::write(&log, records("basic") + "{\"step\":1\n").unwrap();
+    for (args, part) in [
+        (&["basic"][..], "flow.jsonl: line 251: "),
+        (&["off"], "off/flow.jsonl: cannot be read"),
+        (&["full/config.json"], "not a valid safetensors file"),
+        (&["full", "--step", "0"], "no step was looked at up to step 0"),
+    ] {
+        let output = inspect(args);
+        let message = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{message}");
+        assert!(message.contains(part) && message.lines().count() == 1, "{part} in {message}");
+    }
+}

@@ -31,9 +31,12 @@ pub(crate) fn html(report: &Report, notes: &[String]) -> String {
     let setup: Vec<String> = introduction(report).iter().map(|text| escaped(text)).collect();
     let _ = writeln!(page, "<p class=\"setup\">{}</p>", setup.join("<br>"));
     for (idx, note) in notes.iter().enumerate() {
-        // What happened; the last sentences say how it was counted.
-        let class = if idx == 0 || note.contains(" × ") { "verdict" } else { "note" };
-        let _ = writeln!(page, "<p class=\"{class}\">{}</p>", escaped(note));
+        // What happened; after a training, the last sentence says how it was counted.
+        let is_rule = report.config.steps > 0 && idx > 0 && idx + 1 == notes.len();
+        let class = if is_rule { "note" } else { "verdict" };
+        // Depth and width stay on one line.
+        let text = escaped(note).replace(" × ", "&nbsp;×&nbsp;");
+        let _ = writeln!(page, "<p class=\"{class}\">{text}</p>");
     }
     page.push_str("</header>\n");
     if !report.findings.is_empty() {

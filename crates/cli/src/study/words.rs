@@ -2,7 +2,7 @@
 
 use super::report::Report;
 use super::rows::signed;
-use crate::figures::short;
+use crate::figures::{counted, short};
 use backflow_probe::Verdict;
 use backflow_tensor::Float;
 use backflow_train::study::{Configuration, Finding, Learned};
@@ -102,8 +102,8 @@ fn flow(finding: &Finding) -> String {
 
 fn outcome(learned: &Learned, report: &Report) -> String {
     let after = format!(
-        "After {} steps of {}",
-        report.config.steps,
+        "After {} of {}",
+        counted(report.config.steps, "step"),
         report.config.optimizer.as_deref().unwrap_or_default()
     );
     let (Some(loss), Some(accuracy)) = (learned.final_loss, learned.test_accuracy) else {
@@ -181,8 +181,8 @@ fn learning(report: &Report) -> Vec<String> {
             format!("{} of {}", learned.iter().filter(|&&learns| learns).count(), learned.len())
         };
         notes.push(format!(
-            "After {} steps of {}, {} learn where gradients vanish, and {} elsewhere.",
-            report.config.steps,
+            "After {} of {}, {} learn where gradients vanish, and {} elsewhere.",
+            counted(report.config.steps, "step"),
             report.config.optimizer.as_deref().unwrap_or_default(),
             learn(&[Fate::Vanish]),
             learn(&[Fate::Explode, Fate::Stay, Fate::Unknown])

@@ -68,12 +68,10 @@ fn every_rule_learns_digits() {
         "one row for each rule, in order"
     );
     for (info, (rule, logistic, network)) in RULES.iter().zip(REACHED) {
-        // The step sizes of Rprop follow the signs of successive gradients, which differ by chance between minibatches.
-        let full_batch = info.full_batch || rule == "rprop";
         // A step of L-BFGS makes up to 20 moves.
         let steps = if rule == "lbfgs" { 4 } else { 100 };
         for (sizes, (lr, loss)) in [(&[784, 10][..], logistic), (&[784, 32, 16, 10], network)] {
-            let reached = train(sizes, &format!("{rule}:lr={lr}"), full_batch, steps);
+            let reached = train(sizes, &format!("{rule}:lr={lr}"), info.full_batch, steps);
             assert!(reached < loss, "{rule}, layers of {sizes:?}: a loss of {reached}, expected {loss}");
         }
     }

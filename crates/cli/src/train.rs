@@ -11,14 +11,13 @@ use backflow_nn::Mlp;
 use backflow_optim::{RuleInfo, schedule_for_run};
 use backflow_probe::{FlowRow, FlowStep, GradFlow, Recorder, When};
 use backflow_tensor::Module;
-use backflow_train::{EpochRecord, Listener, RunFolder, StepRecord, Summary, TrainError, Trainer};
+use backflow_train::{
+    EVALUATION_BATCH, EpochRecord, Listener, RunFolder, StepRecord, Summary, TrainError, Trainer,
+};
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
-
-/// How many examples are evaluated at once: enough for the matrix product to be efficient, small enough for the cache.
-const TEST_BATCH: usize = 500;
 
 #[derive(Args, Debug)]
 pub(crate) struct TrainOptions {
@@ -138,7 +137,7 @@ fn train(options: &TrainOptions) -> Result<(), Failure> {
     let train = Loader::new(&digits.train, batch_size).dtype(setup.dtype);
     // One batch of everything has no order to shuffle.
     let train = if whole { train } else { train.shuffle(options.seed) };
-    let test = Loader::new(&digits.test, TEST_BATCH).dtype(setup.dtype);
+    let test = Loader::new(&digits.test, EVALUATION_BATCH).dtype(setup.dtype);
     let Some(steps) = options.epochs.checked_mul(train.len() as u64) else {
         return Err(Failure::Usage(format!("--epochs {}: more steps than can be counted", options.epochs)));
     };

@@ -159,16 +159,15 @@ impl Optimizer {
         if report.skipped {
             return;
         }
-        let Self { groups, state, .. } = self;
+        let state = &mut self.state;
         let mut before = before.into_iter();
         each_leaf(model, &mut |path, w| {
             let before = before.next().expect("one for each parameter");
             if verdict.is_err() {
                 assign(w, &before);
             }
-            let own = !groups.iter().any(|group| group.paths.matches(path));
             if let Some((_, rate)) =
-                state.parameters.get_mut(path).and_then(|state| state.numbers.first_mut()).filter(|_| own)
+                state.parameters.get_mut(path).and_then(|state| state.numbers.first_mut())
             {
                 // On a flat loss it would grow for ever.
                 *rate = (*rate * verdict.unwrap_or_else(|shrink| shrink)).min(LARGEST_RATE);
@@ -220,11 +219,9 @@ impl Optimizer {
             assign(w, &(&before + g.detach() * scale));
             saved.push(before);
         });
-        let there = loss(model);
-        let there = there.item().is_finite().then(|| there.backward());
-        let mut saved = saved.into_iter();
-        each_leaf(model, &mut |_, w| assign(w, &saved.next().expect("one for each parameter")));
-        there
+        let moved = Moved { model, saved };
+        let there = loss(moved.model);
+        there.item().is_finite().then(|| there.backward())
     }
 
     #[track_caller]
@@ -292,6 +289,23 @@ impl Optimizer {
             clip_coefficient: prepared.coefficient,
             parameters,
         }
+    }
+}
+
+/// A model whose weights are elsewhere for a while. They are put back also when the loss there panics.
+struct Moved<'a, M: Module + ?Sized> {
+    model: &'a mut M,
+    saved: Vec<Tensor>,
+}
+
+impl<M: Module + ?Sized> Drop for Moved<'_, M> {
+    fn drop(&mut self) {
+        let mut saved = self.saved.drain(..);
+        each_leaf(self.model, &mut |_, w| {
+            if let Some(before) = saved.next() {
+                assign(w, &before);
+            }
+        });
     }
 }
 

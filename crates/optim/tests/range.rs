@@ -140,3 +140,21 @@ fn lbfgs_takes_no_clipping() {
     let mut optimizer = Optimizer::new(Lbfgs::new(1.0)).clip_norm(1.0).average(Averaging::Ema(0.5));
     let _ = optimizer.step_with(&mut w, |w| w.sum(..));
 }
+
+/// Whoever catches a panic of the loss finds the weights where they were.
+#[test]
+fn a_panic_uphill_leaves_the_weights_where_they_were() {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+    let mut w = Tensor::from([1.0, -2.0]).requires_grad();
+    let mut optimizer = Optimizer::from_spec("sam:rho=0.5", None).unwrap();
+    let mut calls = 0;
+    let outcome = catch_unwind(AssertUnwindSafe(|| {
+        optimizer.step_with(&mut w, |w| {
+            calls += 1;
+            assert!(calls < 2, "uphill");
+            (w * w).sum(..)
+        })
+    }));
+    assert!(outcome.is_err());
+    assert_eq!(w.to_f64_vec(), [1.0, -2.0]);
+}

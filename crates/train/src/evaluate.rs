@@ -5,6 +5,9 @@ use backflow_nn::Layer;
 use backflow_tensor::{Tensor, no_grad};
 use serde::Serialize;
 
+/// How many examples are best evaluated at once: enough for the matrix product to be efficient, small enough for the cache.
+pub const EVALUATION_BATCH: usize = 500;
+
 /// Loss and accuracy of a classifier over a data set.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Evaluation {

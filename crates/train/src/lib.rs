@@ -17,6 +17,6 @@ mod trainer;
 pub mod weights;
 
 pub use error::TrainError;
-pub use evaluate::{Evaluation, count_correct, evaluate};
+pub use evaluate::{EVALUATION_BATCH, Evaluation, count_correct, evaluate};
 pub use run_folder::RunFolder;
 pub use trainer::{EpochRecord, Listener, StepRecord, Summary, Trainer};

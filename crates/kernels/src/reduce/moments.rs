@@ -53,7 +53,11 @@ pub fn moments<T: Float>(x: &[T], bounds: Option<(f64, f64)>) -> Moments {
         x,
         GRAIN,
         |x| {
-            let quick = dispatch(Quick { x, low, high });
+            // Without bounds there is nothing to compare with.
+            let quick = match bounds {
+                Some(_) => dispatch(Quick::<T, true> { x, low, high }),
+                None => dispatch(Quick::<T, false> { x, low, high }),
+            };
             // A sum of nothing but zeros is exact.
             let mean = quick.sum_squares / x.len() as f64;
             let trusted = SAFE_MEAN_SQUARE.contains(&mean) || quick.zeros == x.len() as u64;
@@ -71,13 +75,13 @@ const LANES: usize = 32;
 /// Rows of lanes that are summed at their own precision before they join the `f64` totals.
 const ROWS: usize = 16;
 
-struct Quick<'a, T> {
+struct Quick<'a, T, const BOUNDED: bool> {
     x: &'a [T],
     low: T,
     high: T,
 }
 
-impl<T: Float> Work for Quick<'_, T> {
+impl<T: Float, const BOUNDED: bool> Work for Quick<'_, T, BOUNDED> {
     type Output = Moments;
     #[inline(always)]
     fn run(self) -> Moments {
@@ -94,7 +98,9 @@ impl<T: Float> Work for Quick<'_, T> {
                     sums[0][l] += x;
                     sums[1][l] += x * x;
                     sums[2][l] += one(x == T::ZERO);
-                    sums[3][l] += one(x < low) + one(x > high);
+                    if BOUNDED {
+                        sums[3][l] += one(x < low) + one(x > high);
+                    }
                     // Drops NaN, which the sum of squares does not.
                     largest[l] = if x.abs() > largest[l] { x.abs() } else { largest[l] };
                 }

@@ -1,15 +1,12 @@
 //! One training, with its learning curve.
 
 use super::{Conditions, Contender, Stopped, Watcher};
-use crate::evaluate::{Evaluation, evaluate};
+use crate::evaluate::{EVALUATION_BATCH, Evaluation, evaluate};
 use backflow_data::{Batch, Dataset, Loader};
 use backflow_nn::Layer;
 use backflow_optim::Optimizer;
 use serde::Serialize;
 use std::time::{Duration, Instant};
-
-/// How many examples are evaluated at once: enough for the matrix product to be efficient, small enough for the cache.
-const TEST_BATCH: usize = 500;
 
 /// A run that ends with this many times the test loss of its initial weights has lost control, although its numbers are still
 /// finite: a guess at random is as good as the initial weights, and no rate that helps leads so far from it.
@@ -107,7 +104,7 @@ impl Conditions {
         let batch_size = if contender.full_batch() { train.len() } else { self.batch_size };
         let train = Loader::new(train, batch_size.max(1)).dtype(self.dtype);
         let train = if contender.full_batch() { train } else { train.shuffle(seed) };
-        let test = Loader::new(test, TEST_BATCH).dtype(self.dtype);
+        let test = Loader::new(test, EVALUATION_BATCH).dtype(self.dtype);
         let steps = self.epochs.saturating_mul(train.len() as u64);
         let mut training = Training {
             model,

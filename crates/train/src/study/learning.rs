@@ -2,13 +2,10 @@
 
 use super::{Flow, look};
 use crate::comparison::{Contender, Spread, Stopped, Watcher};
-use crate::evaluate::evaluate;
+use crate::evaluate::{EVALUATION_BATCH, evaluate};
 use backflow_data::{Batch, Dataset, Loader};
 use backflow_nn::Mlp;
 use backflow_probe::FlowStep;
-
-/// How many examples are evaluated at once.
-const TEST_BATCH: usize = 500;
 
 /// How many standard errors are clear.
 const CLEAR: f64 = 5.0;
@@ -112,7 +109,7 @@ impl Training {
         let loader = Loader::new(train, batch_size).dtype(dtype);
         let loader = if whole { loader } else { loader.shuffle(seed) };
         let mut optimizer = self.contender.optimizer()?;
-        let test = Loader::new(test, TEST_BATCH).dtype(dtype);
+        let test = Loader::new(test, EVALUATION_BATCH).dtype(dtype);
         let initial_accuracy = evaluate(&*model, &test).accuracy;
         let diverged = Outcome { initial_loss, initial_accuracy, end: None };
         let batches = (0..).flat_map(|epoch| loader.epoch(epoch));

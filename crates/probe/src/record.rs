@@ -41,13 +41,12 @@ pub struct SampleFlow {
 
 impl fmt::Display for SampleFlow {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let [mean, max, noise_scale] =
-            [self.norms.mean, self.norms.max, self.noise.noise_scale].map(|figure| short(Some(figure)));
+        let [mean, max] = [self.norms.mean, self.norms.max].map(|figure| short(Some(figure)));
         write!(f, "gradients of single samples: norm {mean} on average, {max} at most; ")?;
-        if self.noise.noise_scale.is_infinite() {
-            write!(f, "a batch of {} shows noise only", self.samples)
-        } else {
-            write!(f, "noise and signal are alike in a batch of {noise_scale}")
+        match self.noise.noise_scale {
+            f64::INFINITY => write!(f, "a batch of {} shows noise only", self.samples),
+            size @ 10.0.. => write!(f, "noise and signal are alike in a batch of {size:.0}"),
+            size => write!(f, "noise and signal are alike in a batch of {size:.2}"),
         }
     }
 }

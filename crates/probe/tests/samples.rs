@@ -124,7 +124,16 @@ fn records_come_back_and_one_sample_has_no_noise() {
     assert_eq!(one.samples, None);
     let back: FlowStep = serde_json::from_str(&serde_json::to_string(two).unwrap()).unwrap();
     assert_eq!(back.samples, two.samples);
-    assert!(two.samples.unwrap().to_string().starts_with("gradients of single samples: norm "));
+    let mut said = two.samples.unwrap();
+    assert!(said.to_string().starts_with("gradients of single samples: norm "), "{said}");
+    for (noise_scale, part) in [
+        (f64::INFINITY, "; a batch of 2 shows noise only"),
+        (1234.5678, "; noise and signal are alike in a batch of 1235"),
+        (0.256, "; noise and signal are alike in a batch of 0.26"),
+    ] {
+        said.noise.noise_scale = noise_scale;
+        assert!(said.to_string().ends_with(part), "{said}");
+    }
 }
 
 /// One step of a model that is a layer, on this input.

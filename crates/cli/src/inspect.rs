@@ -60,6 +60,9 @@ pub(crate) fn run(options: &InspectOptions) -> Result<(), Failure> {
         short(Some(record.loss)),
         short(Some(record.gradient_norm))
     ));
+    if let Some(samples) = &record.samples {
+        line(&samples.to_string());
+    }
     line("");
     line(GradFlow::of(&flow[index..=index]).to_string().trim_end());
 

@@ -102,7 +102,7 @@ enum Probe {
     Off,
     /// About two hundred steps of the run: activations, deltas, gradients, updates.
     Basic,
-    /// About two thousand steps, with histograms of exponents.
+    /// About two thousand steps, with histograms of exponents, and the gradient noise scale at each tenth of them.
     Full,
 }
 
@@ -114,9 +114,14 @@ impl Probe {
             Self::Basic => 200,
             Self::Full => 2000,
         };
-        let every = When::Every((steps / looks).max(1));
-        let histograms = if self == Self::Full { every } else { When::Never };
-        Some(Recorder::new(model).every(every).histograms(histograms))
+        let pause = (steps / looks).max(1);
+        let recorder = Recorder::new(model).every(When::Every(pause));
+        let full = self == Self::Full;
+        Some(if full {
+            recorder.histograms(When::Every(pause)).noise_scale(When::Every(10 * pause))
+        } else {
+            recorder
+        })
     }
 }
 
@@ -217,6 +222,11 @@ fn train(options: &TrainOptions) -> Result<(), Failure> {
             line("");
             line("The layers in the last epoch, input first:");
             line(table.to_string().trim_end());
+            if let Some((step, samples)) =
+                flow.iter().rev().find_map(|record| Some((record.step, record.samples?)))
+            {
+                line(&format!("step {step}, {samples}"));
+            }
         }
         line("");
         line(&format!(

@@ -8,7 +8,7 @@ use std::fmt;
 
 /// A fully connected layer: `y = x wᵀ + b`. Shapes: x `[…, inputs]`, y `[…, outputs]`.
 ///
-/// It announces y to observers. A clone is the same layer again: it shares the parameters' place in the graph.
+/// It announces x and y to observers. A clone is the same layer again: it shares the parameters' place in the graph.
 ///
 /// ```
 /// use backflow_nn::{Init, Linear};
@@ -109,6 +109,7 @@ impl Linear {
     #[must_use]
     #[track_caller]
     pub fn forward(&self, x: &Tensor) -> Tensor {
+        self.layer.announce_input("linear", x);
         let y = match &self.bias {
             Some(bias) => x.linear(&self.weight, bias),
             None => x.matmul(&self.weight.t()),

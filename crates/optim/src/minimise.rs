@@ -78,7 +78,7 @@ impl Optimizer {
             known.steps += 1;
             let update = sum_squares(&(&old - w.detach()));
             let totals = Totals { gradient, weight: sum_squares(&old), update, cosine: None };
-            reports.push(ParameterReport::new(path, learning_rate, w.elements(), totals));
+            reports.push(ParameterReport::new(path, learning_rate, None, w.elements(), totals));
         });
         StepReport {
             step: self.state.steps,

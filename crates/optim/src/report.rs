@@ -33,6 +33,8 @@ pub struct ParameterReport {
     pub path: Arc<str>,
     /// The learning rate of this step, after the schedule.
     pub learning_rate: f64,
+    /// The ε of the rule that the parameter is updated by. See [`Rule::eps`](crate::Rule::eps).
+    pub eps: Option<f64>,
     /// RMS of the gradient, before clipping and weight decay, of whatever size.
     pub gradient_rms: f64,
     /// RMS of the parameter, before the update.
@@ -49,12 +51,18 @@ pub struct ParameterReport {
 }
 
 impl ParameterReport {
-    pub(crate) fn new(path: Arc<str>, learning_rate: f64, elements: usize, totals: Totals) -> Self {
+    pub(crate) fn new(
+        path: Arc<str>,
+        learning_rate: f64,
+        eps: Option<f64>,
+        elements: usize,
+        totals: Totals,
+    ) -> Self {
         // An empty parameter has sums of 0 and reports 0.
         let rms = |sum: f64| (sum / elements.max(1) as f64).sqrt();
         let (weight_rms, update_rms) = (rms(totals.weight), rms(totals.update));
         let update_ratio = if update_rms == 0.0 { 0.0 } else { update_rms / weight_rms };
         let (gradient_rms, momentum_cosine) = (rms(totals.gradient), totals.cosine);
-        Self { path, learning_rate, gradient_rms, weight_rms, update_rms, update_ratio, momentum_cosine }
+        Self { path, learning_rate, eps, gradient_rms, weight_rms, update_rms, update_ratio, momentum_cosine }
     }
 }

@@ -74,6 +74,13 @@ pub trait Rule: Settings {
         None
     }
 
+    /// The ε of an adaptive rule: what is added to the size of past gradients (a root of squares, or magnitudes) before it
+    /// divides. Steps do not depend on the size of gradients far above ε, and are proportional to it far below. `None` too where
+    /// something else gives the step its size, as the trust ratio of [`Lamb`](crate::Lamb) does.
+    fn eps(&self) -> Option<f64> {
+        None
+    }
+
     /// What has to be computed for a step.
     fn needs(&self) -> Needs {
         Needs::Gradient

@@ -276,7 +276,7 @@ impl Optimizer {
             let mut totals = rule.update_parameter(step, w, &g, state, surroundings);
             totals.gradient = raw.unwrap_or(totals.gradient);
             sum_of_squares += totals.gradient;
-            parameters.push(ParameterReport::new(path, lr, w.elements(), totals));
+            parameters.push(ParameterReport::new(path, lr, rule.eps(), w.elements(), totals));
         });
         state.steps += 1;
         StepReport {

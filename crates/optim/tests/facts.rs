@@ -1,7 +1,7 @@
 //! What the literature says about optimizers, reproduced: where steps become unstable, where adaptive rates go wrong, and
 //! what a rule makes of the size of a gradient.
 
-use backflow_optim::{Noise, Optimizer};
+use backflow_optim::{Noise, Optimizer, RULES};
 use backflow_tensor::{DType, Gradients, Tensor};
 
 fn optimizer(spec: &str) -> Optimizer {
@@ -289,4 +289,30 @@ fn noise_has_the_variance_it_should_have() {
         assert!(correlation(&all[0], &steps(make(2))[0]).abs() < bound);
         assert_eq!(all, steps(make(1)));
     }
+}
+
+/// A rule that tells its ε is linear far below it and indifferent far above. (Rectified Adam begins with steps that are linear
+/// everywhere.) For ten steps of one gradient, what is looked at is the last.
+#[test]
+fn eps_divides_gradients_that_count_from_those_that_do_not() {
+    let mut telling = Vec::new();
+    for info in RULES {
+        let told = |g: f64| {
+            let mut w = trainable(&[0.0, 0.0]);
+            let mut optimizer = optimizer(info.name);
+            let report = (0..10).map(|_| optimizer.step_with(&mut w, |w| (w * g).sum(..))).last().unwrap();
+            report.parameters.first().map_or((None, 0.0), |w| (w.eps, w.update_rms))
+        };
+        let Some(eps) = told(1.0).0 else { continue };
+        telling.push(info.name);
+        for (size, ratio) in [(1e-3, 2.0), (1e4, 1.0)] {
+            let (once, twice) = (told(size * eps).1, told(2.0 * size * eps).1);
+            // Of 1e-3·ε the root adds a part of at most √10·1e-3, the sum over ten steps.
+            assert!((twice / once / ratio - 1.0).abs() < 5e-3, "{}, {size} eps: {once}, {twice}", info.name);
+        }
+    }
+    telling.sort_unstable();
+    let expected =
+        ["adagrad", "adam", "adamax", "adamw", "amsgrad", "nadam", "radam", "rmsprop", "schedule-free"];
+    assert_eq!(telling, expected);
 }

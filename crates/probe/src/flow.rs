@@ -58,7 +58,8 @@ impl GradFlow {
         Self { theory: Some(theory), ..self }
     }
 
-    /// The optimizer's ε, below which adaptive rules are linear.
+    /// The ε of an optimizer that is to train the network, below which adaptive rules are linear. Steps that were recorded have
+    /// that of their own.
     #[must_use]
     pub fn with_eps(self, eps: f64) -> Self {
         Self { eps: Some(eps), ..self }
@@ -187,7 +188,7 @@ fn log10(x: f64) -> Option<f64> {
     (x > 0.0 && x.is_finite()).then(|| Float::ln(x) / std::f64::consts::LN_10)
 }
 
-fn short(x: Option<f64>) -> String {
+pub(crate) fn short(x: Option<f64>) -> String {
     match x {
         None => "-".to_owned(),
         Some(x) if x == 0.0 || (1e-3..1e4).contains(&x.abs()) => format!("{x:.4}"),

@@ -16,6 +16,7 @@ mod record;
 mod recorder;
 pub mod report;
 mod rows;
+mod sample_watch;
 mod svd;
 pub mod tensorboard;
 mod theory;
@@ -28,9 +29,14 @@ pub use flow::GradFlow;
 pub use jacobian::{jacobian, layer_jacobians};
 pub use per_sample::{GradientNoise, SampleNorms};
 pub use prediction::{Prediction, RandomLayer, predict, predict_layers};
-pub use record::{Exponents, FlowStep, LayerFlow, ParameterFlow, Stats};
+pub use record::{Exponents, FlowStep, LayerFlow, ParameterFlow, SampleFlow, Stats};
 pub use recorder::{Recorder, When};
 pub use rows::FlowRow;
 pub use svd::singular_values;
 pub use theory::MeanField;
 pub use verdict::{Verdict, slope};
+
+/// The path of something in the module at `path`, which may be the root.
+fn join(path: &str, name: &str) -> String {
+    if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") }
+}

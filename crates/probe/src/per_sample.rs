@@ -11,8 +11,10 @@
 //! They tell how much of a gradient is signal: with tr Σ, the variance of the samples' gradients, a batch of B samples has a
 //! gradient of variance tr Σ / B.
 
+use crate::record::figure;
 use backflow_kernels::reduce::sum_squares;
 use backflow_tensor::{DType, Tensor, misuse};
+use serde::{Deserialize, Serialize};
 
 /// The squared lengths of the samples' gradients, added up layer by layer.
 ///
@@ -33,18 +35,22 @@ pub struct SampleNorms {
 }
 
 /// How much of a batch's gradient is signal. See [`SampleNorms::noise`].
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct GradientNoise {
     /// tr Σ: the sum over all parameters of the variance of one sample's gradient.
+    #[serde(with = "figure")]
     pub variance: f64,
     /// ‖G‖² of the gradient over all data there could be, which no batch shows: the batch's own, less `variance / B`. Where
     /// that is negative the batch is too small to tell, and so it is here.
+    #[serde(with = "figure")]
     pub signal: f64,
     /// The batch size at which noise and signal are alike, tr Σ / ‖G‖² (the simple noise scale of "An empirical model of large-batch training", 2018).
     /// Larger batches pay off little. Infinite where there is no signal to be seen.
+    #[serde(with = "figure")]
     pub noise_scale: f64,
     /// The relative error of the batch's gradient, `√(variance / B) / ‖gradient of the batch‖`: the norm test of Byrd
     /// et al. 2012 asks for less than 1.
+    #[serde(with = "figure")]
     pub relative_error: f64,
 }
 
@@ -66,6 +72,12 @@ impl SampleNorms {
     /// several positions of a sample, the gradient is a sum of outer products, and the formula does not hold.
     #[track_caller]
     pub fn add_linear(&mut self, inputs: &Tensor, deltas: &Tensor, bias: bool) {
+        self.add(inputs, deltas, true, bias);
+    }
+
+    /// As [`add_linear`](Self::add_linear), of a layer of which only some is trained.
+    #[track_caller]
+    pub(crate) fn add(&mut self, inputs: &Tensor, deltas: &Tensor, weight: bool, bias: bool) {
         let batch = self.squares.len();
         let fits = |x: &Tensor| x.rank() == 2 && x.size(0) == batch && x.dtype().is_float();
         if !fits(inputs) || !fits(deltas) {
@@ -89,9 +101,9 @@ impl SampleNorms {
         };
         // The mean divided every delta by the number of samples.
         let scale = (batch * batch) as f64;
-        let one = f64::from(u8::from(bias));
+        let [weight, bias] = [weight, bias].map(|trained| f64::from(u8::from(trained)));
         for ((square, a), delta) in self.squares.iter_mut().zip(lengths(inputs)).zip(lengths(deltas)) {
-            *square += (a + one) * delta * scale;
+            *square += (weight * a + bias) * delta * scale;
         }
     }
 

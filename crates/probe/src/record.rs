@@ -1,6 +1,9 @@
 //! What is measured in one step: plain figures that can be printed, written as a line of JSON, and read back.
 
+use crate::flow::short;
+use crate::per_sample::GradientNoise;
 use serde::{Deserialize, Serialize};
+use std::fmt;
 
 /// One step of a training, or one look at a network.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -20,6 +23,32 @@ pub struct FlowStep {
     pub layers: Vec<LayerFlow>,
     /// The trainable parameters, in the order of the model.
     pub parameters: Vec<ParameterFlow>,
+    /// Gradients of single samples, if they were asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub samples: Option<SampleFlow>,
+}
+
+/// What the samples of a batch have to say, each on its own, about the weights and biases of linear layers.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SampleFlow {
+    /// How many samples the batch had.
+    pub samples: u64,
+    /// Of ‖gᵢ‖, the norms of their gradients.
+    pub norms: Stats,
+    /// How much of the batch's gradient is signal.
+    pub noise: GradientNoise,
+}
+
+impl fmt::Display for SampleFlow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [mean, max] = [self.norms.mean, self.norms.max].map(|figure| short(Some(figure)));
+        write!(f, "gradients of single samples: norm {mean} on average, {max} at most; ")?;
+        match self.noise.noise_scale {
+            f64::INFINITY => write!(f, "a batch of {} shows noise only", self.samples),
+            size @ 10.0.. => write!(f, "noise and signal are alike in a batch of {size:.0}"),
+            size => write!(f, "noise and signal are alike in a batch of {size:.2}"),
+        }
+    }
 }
 
 /// What went through one place of the network.
@@ -29,6 +58,9 @@ pub struct LayerFlow {
     pub path: String,
     /// `linear`, the name of the activation function, or `named`.
     pub kind: String,
+    /// The element type of the output: `f32` or `f64`.
+    #[serde(default = "single")]
+    pub dtype: String,
     /// The output: z of a linear layer, a of an activation function.
     pub output: Stats,
     /// The gradient of the loss with respect to the output (∂L/∂z, ∂L/∂a). `None` if the loss does not depend on it.
@@ -43,6 +75,11 @@ pub struct LayerFlow {
     pub output_exponents: Option<Exponents>,
     /// The same of the deltas.
     pub delta_exponents: Option<Exponents>,
+}
+
+/// What logs meant that did not say.
+fn single() -> String {
+    "f32".to_owned()
 }
 
 /// Moments of some numbers.
@@ -73,6 +110,9 @@ pub struct ParameterFlow {
     /// RMS of its gradient.
     #[serde(with = "figure")]
     pub gradient_rms: f64,
+    /// The ε of the rule that updated it, for adaptive rules.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub eps: Option<f64>,
     /// RMS of the parameter before the update.
     #[serde(with = "figure")]
     pub weight_rms: f64,
@@ -112,7 +152,7 @@ pub struct Exponents {
 }
 
 /// Numbers as JSON has them, and the three that it lacks as text: `"NaN"`, `"inf"`, `"-inf"`.
-mod figure {
+pub(crate) mod figure {
     use serde::{Deserialize, Deserializer, Serializer, de::Error};
 
     #[derive(Deserialize)]
@@ -124,11 +164,11 @@ mod figure {
 
     // The signature is serde's.
     #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
-    pub(super) fn serialize<S: Serializer>(x: &f64, serializer: S) -> Result<S::Ok, S::Error> {
+    pub(crate) fn serialize<S: Serializer>(x: &f64, serializer: S) -> Result<S::Ok, S::Error> {
         if x.is_finite() { serializer.serialize_f64(*x) } else { serializer.collect_str(x) }
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
         match Figure::deserialize(deserializer)? {
             Figure::Number(x) => Ok(x),
             Figure::Text(text) if ["NaN", "inf", "-inf"].contains(&&*text) => {
@@ -142,6 +182,19 @@ mod figure {
 #[cfg(test)]
 mod tests {
     use super::{FlowStep, LayerFlow, Stats};
+
+    /// A line as it was written before samples, element types and ε were.
+    #[test]
+    fn older_logs_are_read() {
+        let stats = r#"{"mean":0,"std":0,"rms":0,"max":0,"zero_share":0}"#;
+        let layer = format!(r#"{{"path":"layers.0","kind":"linear","output":{stats},"units":3}}"#);
+        let parameter = r#"{"path":"w","gradient_rms":1,"weight_rms":1,"update_rms":1,"update_ratio":1,"effective_learning_rate":1}"#;
+        let text = format!(
+            r#"{{"step":1,"loss":2,"gradient_norm":1,"learning_rate":1,"layers":[{layer}],"parameters":[{parameter}]}}"#
+        );
+        let step: FlowStep = serde_json::from_str(&text).unwrap();
+        assert_eq!((step.samples, step.parameters[0].eps, &*step.layers[0].dtype), (None, None, "f32"));
+    }
 
     #[test]
     fn figures_come_back_as_they_were() {

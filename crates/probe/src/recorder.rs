@@ -4,8 +4,7 @@ use crate::record::{FlowStep, ParameterFlow};
 use crate::watch::{Watch, look};
 use backflow_optim::{ParameterReport, StepReport};
 use backflow_tensor::observe::observe;
-use backflow_tensor::{Gradients, LayerId, Module, Tensor};
-use std::collections::BTreeMap;
+use backflow_tensor::{Gradients, Module, Tensor};
 
 /// When something is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,17 +52,19 @@ impl When {
 pub struct Recorder {
     every: When,
     histograms: When,
+    noise_scale: When,
     steps: u64,
     watch: Watch,
     records: Vec<FlowStep>,
 }
 
 impl Recorder {
-    /// For the layers of `model`; looks at every step, makes no histograms.
+    /// For the layers of `model`; looks at every step, makes no histograms, and does not look at single samples.
     #[must_use]
     pub fn new(model: &(impl Module + ?Sized)) -> Self {
-        let watch = Watch::new(paths(model));
-        Self { every: When::Every(1), histograms: When::Never, steps: 0, watch, records: Vec::new() }
+        let (histograms, noise_scale) = (When::Never, When::Never);
+        let watch = Watch::new(model);
+        Self { every: When::Every(1), histograms, noise_scale, steps: 0, watch, records: Vec::new() }
     }
 
     /// When to look.
@@ -78,10 +79,23 @@ impl Recorder {
         Self { histograms: when, ..self }
     }
 
+    /// When to measure the norms of single samples' gradients, and from them the gradient noise scale
+    /// ([`SampleFlow`](crate::SampleFlow)), of the steps that are looked at. It costs another product per linear layer.
+    ///
+    /// It is about the weights and biases of linear layers that were trainable when the recorder was made, with one row per
+    /// sample, for a loss that is the *mean* over the batch and to which each sample contributes on its own: with
+    /// normalisation over the batch, or a penalty on the weights in the loss, the figures mean nothing. A batch of one
+    /// sample has none.
+    #[must_use]
+    pub fn noise_scale(self, when: When) -> Self {
+        Self { noise_scale: when, ..self }
+    }
+
     /// Runs one step of a training, and looks at it if it is due. Answers what the step answered.
     ///
     /// # Panics
-    /// If the thread is being observed already.
+    /// If the thread is being observed already. Where [`noise_scale`](Self::noise_scale) is due: before anything is changed, if
+    /// the input of a linear layer is no matrix with one row per sample, or if a layer is used twice.
     #[track_caller]
     pub fn step(&mut self, step: impl FnOnce() -> StepReport) -> StepReport {
         self.steps += 1;
@@ -89,7 +103,7 @@ impl Recorder {
             return step();
         }
         let mut watch = std::mem::take(&mut self.watch);
-        watch.begin(self.histograms.is_due(self.steps));
+        watch.begin(self.histograms.is_due(self.steps), self.noise_scale.is_due(self.steps));
         let (mut watch, report) = observe(watch, step);
         self.records.push(FlowStep {
             step: report.step,
@@ -98,6 +112,7 @@ impl Recorder {
             learning_rate: report.learning_rate,
             layers: watch.take(),
             parameters: report.parameters.iter().map(ParameterFlow::from).collect(),
+            samples: watch.take_samples(),
         });
         self.watch = watch;
         report
@@ -120,6 +135,7 @@ impl From<&ParameterReport> for ParameterFlow {
         Self {
             path: report.path.to_string(),
             gradient_rms: report.gradient_rms,
+            eps: report.eps,
             weight_rms: report.weight_rms,
             update_rms: report.update_rms,
             update_ratio: report.update_ratio,
@@ -137,8 +153,8 @@ pub(crate) fn glance(
     histograms: bool,
     loss: impl FnOnce() -> Tensor,
 ) -> (FlowStep, Gradients) {
-    let mut watch = Watch::new(paths(model));
-    watch.begin(histograms);
+    let mut watch = Watch::new(model);
+    watch.begin(histograms, false);
     let (mut watch, (value, gradients)) = observe(watch, || {
         let loss = loss();
         (loss.item(), loss.backward())
@@ -151,6 +167,7 @@ pub(crate) fn glance(
         ParameterFlow {
             path,
             gradient_rms,
+            eps: None,
             weight_rms: look(&w, None, false, None).stats.rms,
             update_rms: f64::NAN,
             update_ratio: f64::NAN,
@@ -162,12 +179,8 @@ pub(crate) fn glance(
     };
     let parameters = model.parameters().into_iter().map(parameter).collect();
     let (layers, learning_rate) = (watch.take(), f64::NAN);
-    (
-        FlowStep { step: 0, loss: value, gradient_norm: square.sqrt(), learning_rate, layers, parameters },
-        gradients,
-    )
-}
-
-fn paths(model: &(impl Module + ?Sized)) -> BTreeMap<LayerId, String> {
-    model.layers().into_iter().map(|(path, id)| (id, path)).collect()
+    let gradient_norm = square.sqrt();
+    let record =
+        FlowStep { step: 0, loss: value, gradient_norm, learning_rate, layers, parameters, samples: None };
+    (record, gradients)
 }

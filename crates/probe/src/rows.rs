@@ -1,5 +1,6 @@
 //! [`FlowRow`]: one line of the flow table: a layer with the activation function that follows it.
 
+use crate::join;
 use crate::record::{FlowStep, LayerFlow};
 use serde::Serialize;
 
@@ -9,6 +10,8 @@ pub struct FlowRow {
     /// The layer's path, or the name that the program gave the result.
     #[serde(rename = "layer")]
     pub path: String,
+    /// The element type of its output.
+    pub dtype: String,
     /// The activation function that follows the layer, if one does.
     pub activation: Option<String>,
     /// RMS of the activations: of the function's output, or the layer's own if none follows.
@@ -33,6 +36,8 @@ pub struct FlowRow {
     pub update_ratio: Option<f64>,
     /// RMS of the weight's update over that of its gradient; `None` without an update.
     pub effective_learning_rate: Option<f64>,
+    /// The ε of the rule that updated the weight, if that is adaptive.
+    pub eps: Option<f64>,
 }
 
 impl FlowRow {
@@ -59,6 +64,7 @@ impl FlowRow {
         let updated = parameter.filter(|parameter| !parameter.update_rms.is_nan());
         let mut row = Self {
             path: layer.path.clone(),
+            dtype: layer.dtype.clone(),
             activation: None,
             activation_rms: 0.0,
             activation_mean: 0.0,
@@ -71,6 +77,7 @@ impl FlowRow {
             weight_rms: parameter.map(|parameter| parameter.weight_rms),
             update_ratio: updated.map(|parameter| parameter.update_ratio),
             effective_learning_rate: updated.map(|parameter| parameter.effective_learning_rate),
+            eps: parameter.and_then(|parameter| parameter.eps),
         };
         row.take_activation(layer);
         row
@@ -97,6 +104,7 @@ impl FlowRow {
         };
         let mean = |(index, row): (usize, &Self)| Self {
             path: row.path.clone(),
+            dtype: row.dtype.clone(),
             activation: row.activation.clone(),
             activation_rms: over(index, &|row| Some(row.activation_rms)).unwrap_or(f64::NAN),
             activation_mean: over(index, &|row| Some(row.activation_mean)).unwrap_or(f64::NAN),
@@ -109,11 +117,8 @@ impl FlowRow {
             weight_rms: over(index, &|row| row.weight_rms),
             update_ratio: over(index, &|row| row.update_ratio),
             effective_learning_rate: over(index, &|row| row.effective_learning_rate),
+            eps: row.eps,
         };
         first.iter().enumerate().map(mean).collect()
     }
-}
-
-fn join(path: &str, name: &str) -> String {
-    if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") }
 }

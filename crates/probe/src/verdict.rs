@@ -9,19 +9,23 @@ use std::fmt;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "verdict", rename_all = "kebab-case")]
 pub enum Verdict {
-    /// Deltas shrink from layer to layer on the way back.
+    /// Deltas shrink from layer to layer on the way back, to less than a tenth in all.
     Vanishing {
         /// The change of log₁₀ rms δ per layer on the way back.
         slope: f64,
         /// The share of their variance that a straight line explains.
         fit: f64,
+        /// The change of log₁₀ rms δ from the last hidden layer to the first: the slope times the steps between them.
+        decades: f64,
     },
-    /// Deltas grow from layer to layer on the way back.
+    /// Deltas grow from layer to layer on the way back, to more than ten times in all.
     Exploding {
         /// As above.
         slope: f64,
         /// As above.
         fit: f64,
+        /// As above.
+        decades: f64,
     },
     /// Most activations of a layer are at the ends of their range, where the function is flat.
     Saturated {
@@ -41,6 +45,8 @@ pub enum Verdict {
     Underflow {
         /// The last layer, counted from the input, that is concerned.
         layer: String,
+        /// The element type.
+        dtype: String,
     },
     /// The optimizer's ε is larger than a layer's gradients, so that the layer hardly moves although the rule is adaptive.
     EpsFloored {
@@ -60,16 +66,17 @@ pub enum Verdict {
     Healthy,
 }
 
-/// A slope below which gradients vanish, in decades per layer, and above whose negative they explode.
-const SLOPE: f64 = 0.05;
 /// How much of the variance a line must explain to be called one.
 const FIT: f64 = 0.9;
-/// Over the whole depth, this many decades at least: three layers on a slope lose little.
-const DECADES: f64 = 0.5;
+/// The change of log₁₀ rms δ along the line, from the last hidden layer to the first, from which gradients vanish or explode. What
+/// counts is the whole way: a slope that ten layers bear well is the ruin of a hundred.
+const DECADES: f64 = 1.0;
 /// The share of a layer's units or activations from which the layer is called dead or saturated.
 const MOST: f64 = 0.5;
-/// Below this an `f32` is subnormal: it has lost digits.
-const SMALLEST_F32: f64 = f32::MIN_POSITIVE as f64;
+/// Below this a number of the element type is subnormal: it has lost digits.
+fn smallest(dtype: &str) -> f64 {
+    if dtype == "f64" { f64::MIN_POSITIVE } else { f64::from(f32::MIN_POSITIVE) }
+}
 
 /// The slope of log₁₀ rms δ per layer on the way back, over the layers that an activation function follows, and R², the share of
 /// the variance that it explains. `None` for fewer than two such layers, or if a delta is 0 or not finite.
@@ -100,7 +107,13 @@ pub(crate) fn line_back(y: &[f64]) -> Option<(f64, f64)> {
 }
 
 impl Verdict {
-    /// What the rows say, worst first; `[Healthy]` if nothing is wrong. `eps` is the optimizer's, if it has one.
+    /// What the rows say, worst first; `[Healthy]` if nothing is wrong. `eps` is the optimizer's, for rows that do not
+    /// say [their own](FlowRow::eps).
+    ///
+    /// Gradients vanish, or explode, if log₁₀ rms δ changes by more than one decade from the last hidden layer to the first
+    /// along a straight line that explains nine tenths of its variance. A layer is saturated, or dead, if more than half of
+    /// it is. Deltas are too small for their element type if their RMS is below its smallest normal number, or if more than
+    /// half of them are 0 and no flat side of an activation function explains it.
     #[must_use]
     pub fn of(rows: &[FlowRow], eps: Option<f64>) -> Vec<Self> {
         let mut verdicts = Vec::new();
@@ -114,21 +127,21 @@ impl Verdict {
             let gone = row.delta_zero_share.is_some_and(|share| share > MOST)
                 && row.dead_share.is_none_or(|dead| dead < MOST);
             let relu = row.activation.as_deref() == Some("relu");
-            row.delta_rms.is_some_and(|delta| delta < SMALLEST_F32) || gone && !relu
+            row.delta_rms.is_some_and(|delta| delta < smallest(&row.dtype)) || gone && !relu
         };
         if let Some(row) = rows.iter().rfind(tiny) {
-            verdicts.push(Self::Underflow { layer: row.path.clone() });
+            verdicts.push(Self::Underflow { layer: row.path.clone(), dtype: row.dtype.clone() });
         }
         let hidden = rows.iter().filter(|row| row.activation.is_some()).count();
         if let Some((slope, fit)) = slope(rows)
             && fit > FIT
-            && slope.abs() > SLOPE
             && slope.abs() * (hidden - 1) as f64 > DECADES
         {
+            let decades = slope * (hidden - 1) as f64;
             verdicts.push(if slope < 0.0 {
-                Self::Vanishing { slope, fit }
+                Self::Vanishing { slope, fit, decades }
             } else {
-                Self::Exploding { slope, fit }
+                Self::Exploding { slope, fit, decades }
             });
         }
         let most = |share: Option<f64>| share.filter(|&share| share > MOST);
@@ -142,13 +155,16 @@ impl Verdict {
         if let Some((row, share)) = worst(|row| row.saturated_share) {
             verdicts.push(Self::Saturated { layer: row.path.clone(), share });
         }
-        let floored = |row: &&FlowRow, eps: f64| row.weight_gradient_rms.is_some_and(|g| g > 0.0 && g < eps);
-        if let Some(eps) = eps
-            && let Some(row) = rows.iter().rfind(|row| floored(row, eps))
-        {
-            let (layer, gradient_rms) = (row.path.clone(), row.weight_gradient_rms.unwrap_or(0.0));
-            verdicts.push(Self::EpsFloored { layer, gradient_rms, eps });
-        }
+        let floored = |row: &FlowRow| {
+            let (gradient_rms, eps) = (row.weight_gradient_rms?, row.eps.or(eps)?);
+            let layer = row.path.clone();
+            (gradient_rms > 0.0 && gradient_rms < eps).then_some(Self::EpsFloored {
+                layer,
+                gradient_rms,
+                eps,
+            })
+        };
+        verdicts.extend(rows.iter().rev().find_map(floored));
         if verdicts.is_empty() { vec![Self::Healthy] } else { verdicts }
     }
 
@@ -184,6 +200,9 @@ impl Verdict {
             Self::Dead { .. } => {
                 "a lower learning rate, leaky-relu (Maas et al. 2013) or elu (Clevert et al. 2016)"
             }
+            Self::Underflow { dtype, .. } if dtype == "f64" => {
+                "what vanishing gradients need: no other element type reaches further"
+            }
             Self::Underflow { .. } => {
                 "first what vanishing gradients need; --dtype f64 tells whether the rest is rounding"
             }
@@ -200,18 +219,18 @@ impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: ", self.name())?;
         match self {
-            Self::Vanishing { slope, fit } => {
+            Self::Vanishing { slope, fit, decades } => {
                 let factor = Float::powf(10.0, *slope);
                 write!(
                     f,
-                    "deltas change by {slope:+.3} decades (a factor of {factor:.3}) per layer on the way back, R² {fit:.2}"
+                    "deltas change by {slope:+.3} decades (a factor of {factor:.3}) per layer on the way back, {decades:+.1} in all, R² {fit:.2}"
                 )
             }
-            Self::Exploding { slope, fit } => {
+            Self::Exploding { slope, fit, decades } => {
                 let factor = Float::powf(10.0, *slope);
                 write!(
                     f,
-                    "deltas change by {slope:+.3} decades (a factor of {factor:.2}) per layer on the way back, R² {fit:.2}"
+                    "deltas change by {slope:+.3} decades (a factor of {factor:.2}) per layer on the way back, {decades:+.1} in all, R² {fit:.2}"
                 )
             }
             Self::Saturated { layer, share } => {
@@ -224,7 +243,9 @@ impl fmt::Display for Verdict {
             Self::Dead { layer, share } => {
                 write!(f, "{:.0} % of the units after {layer} are 0 on the whole batch", share * 100.0)
             }
-            Self::Underflow { layer } => write!(f, "deltas at {layer}, and before it, are too small for f32"),
+            Self::Underflow { layer, dtype } => {
+                write!(f, "deltas at {layer}, and before it, are too small for {dtype}")
+            }
             Self::EpsFloored { layer, gradient_rms, eps } => {
                 write!(
                     f,

@@ -1,15 +1,17 @@
 //! [`Watch`]: the observer that measures what passes by, and keeps nothing else.
 //!
 //! Outputs are measured when a layer announces them and deltas when the backward sweep completes them, in one pass over
-//! memory each; no tensor is held. Numbers are those of the first pass through the network: a rule that computes the loss
+//! memory each; no tensor is held, but for the inputs of linear layers where gradients of single samples are asked for. Numbers are those of the first pass through the network: a rule that computes the loss
 //! several times in a step does not blur them.
 
-use crate::record::{Exponents, LayerFlow, Stats};
+use crate::join;
+use crate::record::{Exponents, LayerFlow, SampleFlow, Stats};
+use crate::sample_watch::SampleWatch;
 use backflow_kernels::reduce;
 use backflow_nn::Activation;
 use backflow_tensor::observe::{Observer, Site};
-use backflow_tensor::{DType, LayerId, Tensor};
-use std::collections::BTreeMap;
+use backflow_tensor::{DType, LayerId, Module, Tensor};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// How close to an end of its range a bounded activation counts as saturated, as a share of the range.
 const SATURATED: f64 = 0.05;
@@ -17,26 +19,57 @@ const SATURATED: f64 = 0.05;
 /// Measures one step.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Watch {
-    /// Paths of the layers that are known.
-    paths: BTreeMap<LayerId, String>,
+    /// The layers that are known.
+    places: BTreeMap<LayerId, Place>,
     histograms: bool,
     rows: Vec<LayerFlow>,
     /// For each place, the rows whose delta has not come yet, in order of computation.
-    open: BTreeMap<Site, Vec<usize>>,
+    open: BTreeMap<Site, Vec<Open>>,
+    /// What the next output is computed from, while its layer computes.
+    input: Option<(Site, Tensor)>,
+    samples: Option<SampleWatch>,
     /// Whether deltas have begun to come: what is announced after that belongs to another pass.
     back: bool,
 }
 
+/// A layer of the model.
+#[derive(Clone, Debug)]
+pub(crate) struct Place {
+    pub(crate) path: String,
+    /// Whether its `weight` is a parameter that is trained.
+    pub(crate) weight: bool,
+    /// Whether its `bias` is.
+    pub(crate) bias: bool,
+}
+
+/// An output whose delta has not come yet.
+#[derive(Clone, Debug)]
+struct Open {
+    row: usize,
+    input: Option<Tensor>,
+}
+
 impl Watch {
-    pub(crate) fn new(paths: BTreeMap<LayerId, String>) -> Self {
-        Self { paths, ..Self::default() }
+    pub(crate) fn new(model: &(impl Module + ?Sized)) -> Self {
+        let trained: BTreeSet<String> = model.parameters().into_iter().map(|(path, _)| path).collect();
+        let place = |(path, id): (String, LayerId)| {
+            let [weight, bias] = ["weight", "bias"].map(|name| trained.contains(&join(&path, name)));
+            (id, Place { path, weight, bias })
+        };
+        Self { places: model.layers().into_iter().map(place).collect(), ..Self::default() }
     }
 
     /// Gets ready for a step.
-    pub(crate) fn begin(&mut self, histograms: bool) {
+    pub(crate) fn begin(&mut self, histograms: bool, samples: bool) {
         self.rows.clear();
         self.open.clear();
+        self.samples = samples.then(SampleWatch::default);
         (self.histograms, self.back) = (histograms, false);
+    }
+
+    /// What single samples had to say since [`begin`](Self::begin).
+    pub(crate) fn take_samples(&mut self) -> Option<SampleFlow> {
+        self.samples.take().and_then(SampleWatch::finish)
     }
 
     /// What was measured since [`begin`](Self::begin).
@@ -47,13 +80,20 @@ impl Watch {
 }
 
 impl Observer for Watch {
+    fn input(&mut self, site: &Site, x: &Tensor) {
+        if self.samples.is_some() && !self.back {
+            self.input = Some((site.clone(), x.clone()));
+        }
+    }
+
     fn output(&mut self, site: &Site, y: &Tensor) {
+        let input = self.input.take().filter(|(of, _)| of == site).map(|(_, x)| x);
         if self.back || !y.dtype().is_float() {
             return;
         }
         let (path, kind) = match site {
-            Site::Layer(id, kind) => match self.paths.get(id) {
-                Some(path) => (path.clone(), *kind),
+            Site::Layer(id, kind) => match self.places.get(id) {
+                Some(place) => (place.path.clone(), *kind),
                 // A layer of another model, which the same program runs beside this one.
                 None => return,
             },
@@ -70,10 +110,11 @@ impl Observer for Watch {
         // A layer that is used again is another row.
         let open = self.open.entry(site.clone()).or_default();
         let path = if open.is_empty() { path } else { format!("{path} ({})", open.len() + 1) };
-        open.push(self.rows.len());
+        open.push(Open { row: self.rows.len(), input });
         self.rows.push(LayerFlow {
             path,
             kind: kind.to_owned(),
+            dtype: y.dtype().to_string(),
             output: seen.stats,
             delta: None,
             saturated_share: inner.map(|_| seen.outside),
@@ -87,9 +128,12 @@ impl Observer for Watch {
     fn gradient(&mut self, site: &Site, dy: &Tensor) {
         self.back = true;
         // The sweep meets the last use of a layer first.
-        let Some(row) = self.open.get_mut(site).and_then(Vec::pop) else { return };
+        let Some(Open { row, input }) = self.open.get_mut(site).and_then(Vec::pop) else { return };
         let seen = look(dy, None, self.histograms, None);
         (self.rows[row].delta, self.rows[row].delta_exponents) = (Some(seen.stats), seen.exponents);
+        if let (Some(samples), Some(x), Site::Layer(id, "linear")) = (&mut self.samples, input, site) {
+            samples.add(&self.places[id], &x, dy);
+        }
     }
 }
 

@@ -41,6 +41,14 @@ impl LayerId {
             announce(Site::Layer(self, kind), y);
         }
     }
+
+    /// Tells the observer, if there is one, what the layer is about to compute from. It comes right before
+    /// [`announce`](Self::announce), with the same `kind`.
+    pub fn announce_input(self, kind: &'static str, x: &Tensor) {
+        if OBSERVED.get() {
+            with_watch(|watch| watch.observer.input(&Site::Layer(self, kind), &x.detach()));
+        }
+    }
 }
 
 impl Tensor {
@@ -56,6 +64,11 @@ impl Tensor {
 
 /// Sees outputs and their gradients.
 pub trait Observer {
+    /// What a layer computes its next output from, of layers that say so, as linear ones do. By default it is not looked at.
+    fn input(&mut self, site: &Site, x: &Tensor) {
+        let _ = (site, x);
+    }
+
     /// An output on the way forward, in order of computation.
     fn output(&mut self, site: &Site, y: &Tensor);
 
@@ -113,6 +126,10 @@ pub fn observe<O: Observer + 'static, R>(observer: O, f: impl FnOnce() -> R) -> 
 struct Forward<O>(std::rc::Rc<RefCell<O>>);
 
 impl<O: Observer> Observer for Forward<O> {
+    fn input(&mut self, site: &Site, x: &Tensor) {
+        self.0.borrow_mut().input(site, x);
+    }
+
     fn output(&mut self, site: &Site, y: &Tensor) {
         self.0.borrow_mut().output(site, y);
     }

@@ -40,6 +40,10 @@ impl Rule for Adagrad {
         WeightDecay::L2(self.weight_decay)
     }
 
+    fn eps(&self) -> Option<f64> {
+        Some(self.eps)
+    }
+
     fn buffers(&self, _: Shape) -> Vec<Buffer> {
         vec![Buffer::full("sum", self.initial_accumulator_value)]
     }

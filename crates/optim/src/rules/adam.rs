@@ -59,6 +59,10 @@ impl Rule for Adam {
         WeightDecay::L2(self.weight_decay)
     }
 
+    fn eps(&self) -> Option<f64> {
+        Some(self.eps)
+    }
+
     fn buffers(&self, _: Shape) -> Vec<Buffer> {
         let names: &[_] = if self.amsgrad { &["exp_avg", "exp_avg_sq", "max_exp_avg_sq"] } else { &["exp_avg", "exp_avg_sq"] };
         names.iter().copied().map(Buffer::zeros).collect()

@@ -50,6 +50,10 @@ impl Rule for Adamax {
         WeightDecay::L2(self.weight_decay)
     }
 
+    fn eps(&self) -> Option<f64> {
+        Some(self.eps)
+    }
+
     fn buffers(&self, _: Shape) -> Vec<Buffer> {
         vec![Buffer::zeros("exp_avg"), Buffer::zeros("exp_inf")]
     }

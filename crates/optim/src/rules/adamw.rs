@@ -52,6 +52,10 @@ impl Rule for AdamW {
         WeightDecay::Decoupled(self.weight_decay)
     }
 
+    fn eps(&self) -> Option<f64> {
+        Some(self.eps)
+    }
+
     fn buffers(&self, shape: Shape) -> Vec<Buffer> {
         self.adam().buffers(shape)
     }

@@ -54,6 +54,10 @@ impl Rule for Nadam {
         WeightDecay::either(self.decoupled_weight_decay, self.weight_decay)
     }
 
+    fn eps(&self) -> Option<f64> {
+        Some(self.eps)
+    }
+
     fn buffers(&self, _: Shape) -> Vec<Buffer> {
         vec![Buffer::zeros("exp_avg"), Buffer::zeros("exp_avg_sq")]
     }

@@ -49,6 +49,10 @@ impl Rule for Rmsprop {
         WeightDecay::L2(self.weight_decay)
     }
 
+    fn eps(&self) -> Option<f64> {
+        Some(self.eps)
+    }
+
     fn buffers(&self, _: Shape) -> Vec<Buffer> {
         let used = [(self.momentum > 0.0, "momentum_buffer"), (true, "square_avg"), (self.centered, "grad_avg")];
         used.into_iter().filter(|(used, _)| *used).map(|(_, name)| Buffer::zeros(name)).collect()

@@ -97,6 +97,10 @@ impl<R: Rule> Rule for ScheduleFree<R> {
         self.base.noise()
     }
 
+    fn eps(&self) -> Option<f64> {
+        self.base.eps()
+    }
+
     fn needs(&self) -> Needs {
         self.base.needs()
     }

@@ -1,0 +1,160 @@
+//! Gradients of single samples as a recorder sees them, against a pass back for every sample on its own.
+
+use backflow_nn::{Activation, Init, Linear, Mlp};
+use backflow_optim::{Optimizer, Sgd};
+use backflow_probe::{FlowStep, Recorder, SampleFlow, When};
+use backflow_tensor::{DType, Module, Rng, Tensor};
+
+const BATCH: usize = 7;
+
+fn subject(dtype: DType) -> (Mlp, Tensor, Tensor) {
+    let mut rng = Rng::seed_from_u64(3);
+    let model = Mlp::new(&[5, 6, 4, 3], Activation::Tanh, Init::XavierNormal, dtype, &mut rng);
+    let x = Tensor::randn([BATCH, 5], dtype, &mut rng);
+    (model, x, Tensor::from([0_i64, 2, 1, 1, 0, 2, 0]))
+}
+
+fn loss(model: &Mlp, x: &Tensor, labels: &Tensor) -> Tensor {
+    model.forward(x).cross_entropy(labels)
+}
+
+/// All gradients of a loss as one vector.
+fn gradient(model: &Mlp, loss: &Tensor) -> Vec<f64> {
+    let found = loss.backward();
+    model.parameters().iter().flat_map(|(_, w)| found.of(w).to_dtype(DType::F64).to_vec::<f64>()).collect()
+}
+
+/// Norms and tr Σ from their definitions.
+fn one_by_one(model: &Mlp, x: &Tensor, labels: &Tensor) -> (Vec<f64>, f64, f64) {
+    let alone: Vec<Vec<f64>> = (0..BATCH)
+        .map(|i| gradient(model, &loss(model, &x.slice(0, i..=i), &labels.slice(0, i..=i))))
+        .collect();
+    let mean = gradient(model, &loss(model, x, labels));
+    let square = |g: &[f64]| g.iter().map(|g| g * g).sum::<f64>();
+    let deviation = |g: &Vec<f64>| g.iter().zip(&mean).map(|(g, m)| (g - m) * (g - m)).sum::<f64>();
+    let variance = alone.iter().map(deviation).sum::<f64>() / (BATCH - 1) as f64;
+    (alone.iter().map(|g| square(g).sqrt()).collect(), variance, square(&mean))
+}
+
+fn recorded(spec: &str, model: &mut Mlp, x: &Tensor, labels: &Tensor) -> SampleFlow {
+    let mut optimizer = Optimizer::from_spec(spec, Some(0.5)).unwrap();
+    let mut recorder = Recorder::new(model).noise_scale(When::Every(1));
+    recorder.step(|| optimizer.step_with(model, |model| loss(model, x, labels)));
+    recorder.records()[0].samples.expect("it was asked for")
+}
+
+#[test]
+fn a_recorder_finds_what_samples_say_on_their_own() {
+    for frozen in ["", "weight", "bias"] {
+        let (mut model, x, labels) = subject(DType::F64);
+        let layer = &mut model.layers[1];
+        match frozen {
+            "weight" => layer.weight = layer.weight.detach(),
+            "bias" => layer.bias = layer.bias.as_ref().map(Tensor::detach),
+            _ => {}
+        }
+        let (norms, variance, batch_square) = one_by_one(&model, &x, &labels);
+        let found = recorded("sgd", &mut model, &x, &labels);
+        let n = BATCH as f64;
+        let mean = norms.iter().sum::<f64>() / n;
+        let close = |found: f64, exact: f64, what: &str| {
+            assert!((found / exact - 1.0).abs() < 1e-10, "{what}, frozen {frozen:?}: {found} for {exact}");
+        };
+        assert_eq!((found.samples, found.norms.zero_share), (BATCH as u64, 0.0));
+        close(found.norms.mean, mean, "mean norm");
+        close(found.norms.max, norms.iter().copied().fold(0.0, f64::max), "largest norm");
+        close(found.norms.rms, (norms.iter().map(|x| x * x).sum::<f64>() / n).sqrt(), "rms norm");
+        let spread = norms.iter().map(|x| (x - mean) * (x - mean)).sum::<f64>() / n;
+        close(found.norms.std, spread.sqrt(), "spread of norms");
+        close(found.noise.variance, variance, "variance");
+        close(found.noise.signal, batch_square - variance / n, "signal");
+        close(found.noise.relative_error, (variance / n / batch_square).sqrt(), "relative error");
+    }
+}
+
+/// Rules that compute the loss elsewhere, or often, are told of where the weights were.
+#[test]
+fn what_counts_is_the_first_pass() {
+    let figures = |spec: &str| {
+        let (mut model, x, labels) = subject(DType::F64);
+        recorded(spec, &mut model, &x, &labels)
+    };
+    let expected = figures("sgd");
+    for spec in ["sam", "lbfgs", "bold-driver"] {
+        assert_eq!(figures(spec), expected, "{spec}");
+    }
+}
+
+#[test]
+fn only_where_it_is_due_and_without_a_trace_in_the_weights() {
+    let train = |noise_scale: When| {
+        let (mut model, x, labels) = subject(DType::F32);
+        let mut optimizer = Optimizer::new(Sgd::new(0.5).momentum(0.9));
+        let mut recorder = Recorder::new(&model).noise_scale(noise_scale);
+        for _ in 0..5 {
+            recorder.step(|| optimizer.step_with(&mut model, |model| loss(model, &x, &labels)));
+        }
+        let seen: Vec<bool> = recorder.records().iter().map(|record| record.samples.is_some()).collect();
+        let weights: Vec<Vec<f32>> = model.parameters().iter().map(|(_, w)| w.to_vec::<f32>()).collect();
+        (seen, weights)
+    };
+    let (off, on) = (train(When::Never), train(When::Every(2)));
+    assert_eq!(off.0, [false; 5]);
+    assert_eq!(on.0, [true, false, true, false, true]);
+    assert_eq!(off.1, on.1);
+}
+
+#[test]
+fn records_come_back_and_one_sample_has_no_noise() {
+    let (mut model, x, _) = subject(DType::F32);
+    let mut optimizer = Optimizer::new(Sgd::new(0.5));
+    let mut recorder = Recorder::new(&model).noise_scale(When::Every(1));
+    // Both classes for one and the same input: with probabilities of their own the gradients nearly cancel.
+    let twice = x.slice(0, ..2) * 0.0;
+    recorder.step(|| {
+        optimizer
+            .step_with(&mut model, |model| model.forward(&twice).cross_entropy(&Tensor::from([0_i64, 1])))
+    });
+    recorder.step(|| {
+        optimizer.step_with(&mut model, |model| {
+            model.forward(&x.slice(0, ..1)).cross_entropy(&Tensor::from([1_i64]))
+        })
+    });
+    let [two, one] = recorder.records() else { panic!("two steps were made") };
+    assert_eq!(one.samples, None);
+    let back: FlowStep = serde_json::from_str(&serde_json::to_string(two).unwrap()).unwrap();
+    assert_eq!(back.samples, two.samples);
+    let mut said = two.samples.unwrap();
+    assert!(said.to_string().starts_with("gradients of single samples: norm "), "{said}");
+    for (noise_scale, part) in [
+        (f64::INFINITY, "; a batch of 2 shows noise only"),
+        (1234.5678, "; noise and signal are alike in a batch of 1235"),
+        (0.256, "; noise and signal are alike in a batch of 0.26"),
+    ] {
+        said.noise.noise_scale = noise_scale;
+        assert!(said.to_string().ends_with(part), "{said}");
+    }
+}
+
+/// One step of a model that is a layer, on this input.
+fn step(layer: &mut Linear, forward: impl Fn(&Linear) -> Tensor) {
+    let mut recorder = Recorder::new(layer).noise_scale(When::Every(1));
+    let mut optimizer = Optimizer::new(Sgd::new(0.5));
+    recorder.step(|| optimizer.step_with(layer, |layer| forward(layer).square().mean(..)));
+}
+
+#[test]
+#[should_panic(expected = "needs linear layers with one row per sample")]
+fn sequences_are_refused() {
+    let mut rng = Rng::seed_from_u64(0);
+    let x = Tensor::randn([2, 3, 4], DType::F32, &mut rng);
+    step(&mut Linear::new(4, 2, &mut rng), |layer| layer.forward(&x));
+}
+
+#[test]
+#[should_panic(expected = "a layer is used twice in a step")]
+fn layers_that_are_used_twice_are_refused() {
+    let mut rng = Rng::seed_from_u64(0);
+    let x = Tensor::randn([3, 4], DType::F32, &mut rng);
+    step(&mut Linear::new(4, 4, &mut rng), |layer| layer.forward(&layer.forward(&x)));
+}

@@ -1,0 +1,114 @@
+//! What is said of flows, and from where on.
+
+use backflow_nn::{Activation, Init, Mlp};
+use backflow_optim::{Optimizer, Sgd};
+use backflow_probe::{FlowStep, GradFlow, LayerFlow, Recorder, Stats, Verdict};
+use backflow_tensor::{DType, Rng, Tensor};
+
+/// Hidden layers with deltas of these sizes, the input's neighbour first.
+fn flow(dtype: &str, deltas: impl Iterator<Item = f64>) -> GradFlow {
+    let ones = Stats { rms: 1.0, std: 1.0, ..Stats::default() };
+    let layers = deltas.enumerate().flat_map(|(layer, delta)| {
+        let delta = Some(Stats { rms: delta, ..ones });
+        let (path, dtype) = (format!("layers.{layer}"), dtype.to_owned());
+        let linear =
+            LayerFlow { path, dtype, kind: "linear".to_owned(), output: ones, delta, ..LayerFlow::default() };
+        [linear.clone(), LayerFlow { kind: "softplus".to_owned(), ..linear }]
+    });
+    GradFlow::of(&[FlowStep { layers: layers.collect(), ..FlowStep::default() }])
+}
+
+fn names(flow: &GradFlow) -> Vec<&'static str> {
+    flow.verdicts().iter().map(Verdict::name).collect()
+}
+
+/// More than one decade over the whole way, however many layers it takes.
+#[test]
+fn what_counts_is_the_loss_over_the_whole_depth() {
+    for (depth, slope, expected) in [
+        (40, -0.044, "VANISHING"),
+        (40, 0.044, "EXPLODING"),
+        (1000, -0.0011, "VANISHING"),
+        (10, 0.058, "HEALTHY"),
+        (10, 0.12, "EXPLODING"),
+        (40, -0.02, "HEALTHY"),
+        (3, -0.627, "VANISHING"),
+        (2, -0.627, "HEALTHY"),
+        (1, 0.0, "HEALTHY"),
+    ] {
+        let deltas = (0..depth).map(|layer| 10_f64.powf(slope * f64::from(depth - 1 - layer)));
+        let flow = flow("f32", deltas);
+        assert_eq!(names(&flow), [expected], "{depth} layers, {slope} per layer");
+        if let Verdict::Vanishing { decades, .. } | Verdict::Exploding { decades, .. } = flow.verdicts()[0] {
+            assert!((decades - slope * f64::from(depth - 1)).abs() < 1e-9, "{decades}");
+        }
+    }
+    let text = flow("f32", (0..11).map(|layer| 10_f64.powi(layer - 10))).verdicts()[0].to_string();
+    let expected = "deltas change by -1.000 decades (a factor of 0.100) per layer on the way back, -10.0 in all, R² 1.00";
+    assert_eq!(text, format!("VANISHING: {expected}"));
+    // No line: one layer in the middle loses all.
+    let step = flow("f32", (0..11).map(|layer| if layer < 5 { 1e-3 } else { 1.0 }));
+    assert_eq!(names(&step), ["HEALTHY"]);
+}
+
+#[test]
+fn too_small_depends_on_the_element_type() {
+    for (dtype, delta, small) in [
+        ("f32", 1e-37, false),
+        ("f32", 1e-38, true),
+        ("f64", 1e-38, false),
+        ("f64", 1e-307, false),
+        ("f64", 1e-308, true),
+    ] {
+        let flow = flow(dtype, [delta, delta].into_iter());
+        assert_eq!(names(&flow), [if small { "UNDERFLOW" } else { "HEALTHY" }], "{dtype}, {delta}");
+        if small {
+            let text = flow.verdicts()[0].to_string();
+            assert_eq!(
+                text,
+                format!("UNDERFLOW: deltas at layers.1, and before it, are too small for {dtype}")
+            );
+        }
+    }
+    // 0.2361 to the power of 80 is 10⁻⁵⁰: it is there in f64.
+    for (dtype, expected) in [(DType::F32, "UNDERFLOW"), (DType::F64, "VANISHING")] {
+        let mut rng = Rng::seed_from_u64(0);
+        let sizes = [[16; 81].as_slice(), &[4]].concat();
+        let model = Mlp::new(&sizes, Activation::Sigmoid, Init::XavierNormal, dtype, &mut rng);
+        let x = Tensor::randn([8, 16], dtype, &mut rng);
+        let flow = GradFlow::record(&model, || model.forward(&x).square().mean(..));
+        assert_eq!(flow.verdicts()[0].name(), expected);
+        assert!(flow.step().layers.iter().all(|layer| layer.dtype == dtype.to_string()));
+    }
+}
+
+/// 12 layers of sigmoid leave gradients of some 1e-9 in the first: Adam's ε is larger.
+#[test]
+fn a_deep_sigmoid_stack_ends_on_the_floor_of_adams_eps() {
+    let verdicts = |optimizer: &mut Optimizer| {
+        let mut rng = Rng::seed_from_u64(0);
+        let sizes = [[32; 13].as_slice(), &[4]].concat();
+        let mut model = Mlp::new(&sizes, Activation::Sigmoid, Init::XavierNormal, DType::F32, &mut rng);
+        let x = Tensor::randn([16, 32], DType::F32, &mut rng);
+        let mut recorder = Recorder::new(&model);
+        for _ in 0..3 {
+            recorder.step(|| optimizer.step_with(&mut model, |model| model.forward(&x).square().mean(..)));
+        }
+        GradFlow::of(recorder.records()).verdicts()
+    };
+    let floored = |verdicts: &[Verdict]| {
+        verdicts.iter().find_map(|verdict| match verdict {
+            Verdict::EpsFloored { gradient_rms, eps, .. } => Some((*gradient_rms, *eps)),
+            _ => None,
+        })
+    };
+    let by = |spec: &str| floored(&verdicts(&mut Optimizer::from_spec(spec, Some(1e-6)).unwrap()));
+    let (gradient_rms, eps) = by("adam").expect("floored");
+    assert!(gradient_rms > 0.0 && gradient_rms < eps && eps == 1e-8, "{gradient_rms} {eps}");
+    assert_eq!(by("adam:eps=1e-30"), None);
+    assert_eq!(by("sgd"), None);
+    // Each parameter goes by the rule that updates it.
+    let adam = || Optimizer::from_spec("adam", Some(1e-6)).unwrap();
+    assert_eq!(floored(&verdicts(&mut adam().group("*.weight", Sgd::new(1e-6)))), None);
+    assert!(floored(&verdicts(&mut adam().group("*.bias", Sgd::new(1e-6)))).is_some());
+}

@@ -79,10 +79,7 @@ impl Recorder {
     }
 
     /// Runs one step of a training, and looks at it if it is due. Answers what the step answered.
-    ///
-    /// # Panics
-    /// If the thread is being observed already.
-    #[track_caller]
+    /// Under a [`Surgery`](crate::Surgery), the deltas that are measured are those that flow on.
     pub fn step(&mut self, step: impl FnOnce() -> StepReport) -> StepReport {
         self.steps += 1;
         if !self.every.is_due(self.steps) {

@@ -7,6 +7,7 @@
 
 pub mod chart;
 mod curvature;
+mod explain;
 mod flow;
 mod jacobian;
 mod per_sample;
@@ -25,6 +26,7 @@ mod verdict;
 mod watch;
 
 pub use curvature::{Extremes, Hessian, Trace};
+pub use explain::{Finding, GradExplanation, OpAt, explain_grad};
 pub use flow::GradFlow;
 pub use jacobian::{jacobian, layer_jacobians};
 pub use per_sample::{GradientNoise, SampleNorms};

@@ -181,6 +181,15 @@ fn named_results_and_kept_graphs() {
 }
 
 #[test]
+fn of_two_names_on_one_result_the_last_comes_first_on_the_way_back() {
+    let w = Tensor::from(3.0).requires_grad();
+    let mut surgery = Surgery::new(&w).scale("h1", 10.0).clip_norm("h2", 0.5);
+    let gradients = surgery.operate(|| (&w * 1.0).named("h1").named("h2").backward());
+    // Clipped from 1 to 0.5, then scaled; the other way round it would be 0.5.
+    assert_eq!(gradients.of(&w).item(), 5.0);
+}
+
+#[test]
 fn operated_gradients_can_be_differentiated_again() {
     // The gradient of w³ scaled by a half is 3w²/2, its derivative 3w, itself scaled by nothing as it does not pass "h".
     let w = Tensor::from(2.0).requires_grad();

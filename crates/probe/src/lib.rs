@@ -7,6 +7,7 @@
 
 pub mod chart;
 mod curvature;
+mod explain;
 mod flow;
 mod jacobian;
 mod per_sample;
@@ -17,6 +18,7 @@ mod recorder;
 pub mod report;
 mod rows;
 mod sample_watch;
+mod surgery;
 mod svd;
 pub mod tensorboard;
 mod theory;
@@ -25,6 +27,7 @@ mod verdict;
 mod watch;
 
 pub use curvature::{Extremes, Hessian, Trace};
+pub use explain::{Finding, GradExplanation, OpAt, explain_grad};
 pub use flow::GradFlow;
 pub use jacobian::{jacobian, layer_jacobians};
 pub use per_sample::{GradientNoise, SampleNorms};
@@ -32,6 +35,7 @@ pub use prediction::{Prediction, RandomLayer, predict, predict_layers};
 pub use record::{Exponents, FlowStep, LayerFlow, ParameterFlow, SampleFlow, Stats};
 pub use recorder::{Recorder, When};
 pub use rows::FlowRow;
+pub use surgery::Surgery;
 pub use svd::singular_values;
 pub use theory::MeanField;
 pub use verdict::{Verdict, slope};

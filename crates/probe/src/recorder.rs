@@ -92,10 +92,11 @@ impl Recorder {
     }
 
     /// Runs one step of a training, and looks at it if it is due. Answers what the step answered.
+    /// Under a [`Surgery`](crate::Surgery), the deltas that are measured are those that flow on.
     ///
     /// # Panics
-    /// If the thread is being observed already. Where [`noise_scale`](Self::noise_scale) is due: before anything is changed, if
-    /// the input of a linear layer is no matrix with one row per sample, or if a layer is used twice.
+    /// Where [`noise_scale`](Self::noise_scale) is due: before anything is changed, if the input of a linear layer is no matrix
+    /// with one row per sample, or if a layer is used twice.
     #[track_caller]
     pub fn step(&mut self, step: impl FnOnce() -> StepReport) -> StepReport {
         self.steps += 1;

@@ -245,6 +245,16 @@ impl Plan {
     }
 }
 
+/// The gradients of `root` with respect to every result on the way from it to `x`, and to `x`. The graph stays, and
+/// observers neither see nor change this pass.
+#[track_caller]
+pub(crate) fn gradients_on_the_way(root: &Arc<Node>, seed: Tensor, x: &Tensor) -> Gradients {
+    let mut plan = Plan::new(root, Some(&[x]));
+    plan.targets = Some(plan.useful.clone());
+    let _recording = recording(false);
+    observe::unobserved(|| sweep(root, seed, &plan, true))
+}
+
 #[track_caller]
 fn sweep(root: &Arc<Node>, seed: Tensor, plan: &Plan, retain: bool) -> Gradients {
     let mut found = Gradients::new();
@@ -252,8 +262,8 @@ fn sweep(root: &Arc<Node>, seed: Tensor, plan: &Plan, retain: bool) -> Gradients
     if plan.visits(root) {
         waiting.insert(root.number, (Arc::clone(root), seed));
     }
-    while let Some((_, (node, dy))) = waiting.pop_last() {
-        observe::gradient(&node, &dy);
+    while let Some((_, (node, mut dy))) = waiting.pop_last() {
+        observe::gradient(&node, &mut dy, retain);
         if plan.reports(&node) {
             found.put(node.number, dy.clone());
         }

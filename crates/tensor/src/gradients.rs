@@ -95,6 +95,10 @@ impl Gradients {
         self.by_node.is_empty()
     }
 
+    pub(crate) fn take_number(&mut self, number: u64) -> Option<Tensor> {
+        self.by_node.remove(&number)
+    }
+
     pub(crate) fn put(&mut self, number: u64, gradient: Tensor) {
         self.by_node.insert(number, gradient);
     }

@@ -1,14 +1,17 @@
 //! Watching a model without editing it: layers announce their outputs, and an observer, if there is one, sees each
 //! output on the way forward and its gradient on the way back.
 //!
-//! Off, it costs one branch per announcement and per node of a backward pass. On, it changes no bit of the training:
-//! observers see finished values and return nothing. What to measure is the observer's business, not this module's.
+//! Off, it costs one branch per announcement and per node of a backward pass. On, it changes no bit of the training, unless
+//! an observer [replaces](Observer::replace) a gradient. Observers may watch inside one another, and what to measure is their
+//! business, not this module's.
 
+use crate::error::misuse;
 use crate::graph::Node;
 use crate::mode::no_grad;
 use crate::tensor::Tensor;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
+use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Where an announced output came from.
@@ -46,7 +49,7 @@ impl LayerId {
     /// [`announce`](Self::announce), with the same `kind`.
     pub fn announce_input(self, kind: &'static str, x: &Tensor) {
         if OBSERVED.get() {
-            with_watch(|watch| watch.observer.input(&Site::Layer(self, kind), &x.detach()));
+            announce_input(&Site::Layer(self, kind), x);
         }
     }
 }
@@ -74,11 +77,21 @@ pub trait Observer {
 
     /// The complete gradient of an announced output, on the way back.
     fn gradient(&mut self, site: &Site, dy: &Tensor);
+
+    /// What the pass goes on with instead of `dy`, the complete gradient of an announced output; `None`: `dy` itself.
+    ///
+    /// Asked of all observers, outermost first, before any of them is shown the [`gradient`](Self::gradient) that
+    /// flows on. Where the pass is itself recorded, `dy` is tracked and what is computed from it here is recorded too.
+    fn replace(&mut self, site: &Site, dy: &Tensor) -> Option<Tensor> {
+        let _ = (site, dy);
+        None
+    }
 }
 
 thread_local! {
     static OBSERVED: Cell<bool> = const { Cell::new(false) };
-    static CURRENT: RefCell<Option<Watch>> = const { RefCell::new(None) };
+    /// Outermost first. Empty while the observers themselves are at work.
+    static WATCHES: RefCell<Vec<Watch>> = const { RefCell::new(Vec::new()) };
 }
 
 struct Watch {
@@ -89,41 +102,32 @@ struct Watch {
 
 /// Runs `f` while `observer` sees what this thread's layers compute, and gives both back.
 ///
-/// # Panics
-/// If the thread is being observed already.
-#[track_caller]
+/// Inside another `observe`, both see it. An observer sees the gradients of those outputs that it has seen.
 pub fn observe<O: Observer + 'static, R>(observer: O, f: impl FnOnce() -> R) -> (O, R) {
-    struct Stop;
+    struct Stop(usize);
     impl Drop for Stop {
         fn drop(&mut self) {
-            OBSERVED.set(false);
-            CURRENT.take();
+            OBSERVED.set(self.0 > 0);
+            WATCHES.with_borrow_mut(|watches| watches.truncate(self.0));
         }
     }
-    // The observer is shared between this frame and the thread's slot while `f` runs, so that it comes back typed.
-    let shared = std::rc::Rc::new(RefCell::new(observer));
-    if OBSERVED.replace(true) {
-        crate::error::misuse(
-            "observe",
-            "this thread is being observed already",
-            &[],
-            "one observer can feed several",
-        );
-    }
-    let stop = Stop;
-    CURRENT.set(Some(Watch {
-        observer: Box::new(Forward(std::rc::Rc::clone(&shared))),
-        sites: BTreeMap::new(),
-    }));
+    // The observer is shared between this frame and the thread's list while `f` runs, so that it comes back typed.
+    let shared = Rc::new(RefCell::new(observer));
+    let watch = Watch { observer: Box::new(Forward(Rc::clone(&shared))), sites: BTreeMap::new() };
+    let stop = WATCHES.with_borrow_mut(|watches| {
+        watches.push(watch);
+        Stop(watches.len() - 1)
+    });
+    OBSERVED.set(true);
     let result = f();
     drop(stop);
-    let Ok(observer) = std::rc::Rc::try_unwrap(shared) else {
-        unreachable!("the slot was emptied, so this is the only owner");
+    let Ok(observer) = Rc::try_unwrap(shared) else {
+        unreachable!("the list was cut, so this is the only owner");
     };
     (observer.into_inner(), result)
 }
 
-struct Forward<O>(std::rc::Rc<RefCell<O>>);
+struct Forward<O>(Rc<RefCell<O>>);
 
 impl<O: Observer> Observer for Forward<O> {
     fn input(&mut self, site: &Site, x: &Tensor) {
@@ -137,35 +141,81 @@ impl<O: Observer> Observer for Forward<O> {
     fn gradient(&mut self, site: &Site, dy: &Tensor) {
         self.0.borrow_mut().gradient(site, dy);
     }
-}
 
-/// Runs `f` on the watch with observation off, so that what an observer computes is not itself observed or recorded.
-fn with_watch(f: impl FnOnce(&mut Watch)) {
-    if let Some(mut watch) = CURRENT.take() {
-        OBSERVED.set(false);
-        no_grad(|| f(&mut watch));
-        OBSERVED.set(true);
-        CURRENT.set(Some(watch));
+    fn replace(&mut self, site: &Site, dy: &Tensor) -> Option<Tensor> {
+        self.0.borrow_mut().replace(site, dy)
     }
 }
 
+/// Runs `f` with observation off, so that what observers compute is not itself observed.
+fn with_watches<R>(f: impl FnOnce(&mut [Watch]) -> R) -> R {
+    struct Resume(Vec<Watch>);
+    impl Drop for Resume {
+        fn drop(&mut self) {
+            OBSERVED.set(!self.0.is_empty());
+            WATCHES.set(std::mem::take(&mut self.0));
+        }
+    }
+    let mut watches = Resume(WATCHES.take());
+    OBSERVED.set(false);
+    f(&mut watches.0)
+}
+
+/// Runs `f` so that no observer sees or changes what it does.
+pub(crate) fn unobserved<R>(f: impl FnOnce() -> R) -> R {
+    with_watches(|_| f())
+}
+
 #[cold]
-fn announce(site: Site, y: &Tensor) {
-    with_watch(|watch| {
-        watch.observer.output(&site, &y.detach());
-        if let Some(node) = &y.node {
-            watch.sites.entry(node.number).or_default().push(site);
+fn announce_input(site: &Site, x: &Tensor) {
+    with_watches(|watches| {
+        for watch in watches {
+            no_grad(|| watch.observer.input(site, &x.detach()));
         }
     });
 }
 
-/// Called by the backward sweep with each node's complete gradient.
-pub(crate) fn gradient(node: &Node, dy: &Tensor) {
-    if OBSERVED.get() {
-        with_watch(|watch| {
-            for site in watch.sites.remove(&node.number).unwrap_or_default() {
-                watch.observer.gradient(&site, &dy.detach());
+#[cold]
+fn announce(site: Site, y: &Tensor) {
+    with_watches(|watches| {
+        for watch in watches {
+            no_grad(|| watch.observer.output(&site, &y.detach()));
+            if let Some(node) = &y.node {
+                watch.sites.entry(node.number).or_default().push(site.clone());
             }
-        });
+        }
+    });
+}
+
+/// Called by the backward sweep with each node's complete gradient, which observers may replace. The sites are kept
+/// for the next pass if the graph is.
+pub(crate) fn gradient(node: &Node, dy: &mut Tensor, retain: bool) {
+    if OBSERVED.get() {
+        with_watches(|watches| show(watches, node, dy, retain));
+    }
+}
+
+fn show(watches: &mut [Watch], node: &Node, dy: &mut Tensor, retain: bool) {
+    let mut met = Vec::new();
+    for (idx, watch) in watches.iter_mut().enumerate() {
+        let sites =
+            if retain { watch.sites.get(&node.number).cloned() } else { watch.sites.remove(&node.number) };
+        // A result may have several names: on the way back the last one comes first.
+        met.extend(sites.unwrap_or_default().into_iter().rev().map(|site| (idx, site)));
+    }
+    for (idx, site) in &met {
+        if let Some(replacement) = watches[*idx].observer.replace(site, dy) {
+            if replacement.shape() != dy.shape() || replacement.dtype() != dy.dtype() {
+                let rows = [
+                    ("gradient", format!("{} {}", dy.shape(), dy.dtype())),
+                    ("replacement", format!("{} {}", replacement.shape(), replacement.dtype())),
+                ];
+                misuse("observe", "the replacement does not match the gradient", &rows, "");
+            }
+            *dy = replacement;
+        }
+    }
+    for (idx, site) in &met {
+        no_grad(|| watches[*idx].observer.gradient(site, &dy.detach()));
     }
 }

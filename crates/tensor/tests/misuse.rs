@@ -432,15 +432,29 @@ gradients: no gradient for this tensor
 }
 
 #[test]
-fn a_thread_observed_twice() {
+fn a_replacement_of_another_shape() {
     #[derive(Debug)]
-    struct Blind;
-    impl Observer for Blind {
+    struct Wrong;
+    impl Observer for Wrong {
         fn output(&mut self, _: &Site, _: &Tensor) {}
         fn gradient(&mut self, _: &Site, _: &Tensor) {}
+        fn replace(&mut self, _: &Site, _: &Tensor) -> Option<Tensor> {
+            Some(f32s([3]))
+        }
     }
-    let expected = "observe: this thread is being observed already\n    hint  one observer can feed several";
-    says(expected, "observe(Blind, || ())", || observe(Blind, || observe(Blind, || ())));
-    // The mistake ends the outer watch as well; a new one starts.
-    let _ = observe(Blind, || ());
+    let expected = "observe: the replacement does not match the gradient\n    gradient     [2] f32\n    replacement  [3] f32";
+    let x = f32s([2]).requires_grad();
+    let pass = || x.square().named("h").sum(..).backward();
+    let died = catch_unwind(AssertUnwindSafe(|| observe(Wrong, pass)));
+    let message = died.unwrap_err().downcast::<String>().expect("misuse says something");
+    assert!(message.starts_with(expected), "{message}");
+    // The watch is over.
+    assert_eq!(pass().len(), 1);
+}
+
+#[test]
+fn a_way_back_from_what_is_no_tracked_scalar() {
+    let x = f32s([2]).requires_grad();
+    let expected = "history: needs a tracked scalar\n    shape  [2]";
+    says(expected, "gradients_back_to(&x)", || x.gradients_back_to(&x));
 }

@@ -5,7 +5,7 @@ use crate::figures::{grouped, short};
 use crate::terminal::line;
 use backflow_probe::report::{Header, Report};
 use backflow_probe::tensorboard::EventFile;
-use backflow_probe::{FlowStep, GradFlow};
+use backflow_probe::{FlowStep, GradFlow, Stats};
 use backflow_tensor::DType;
 use backflow_train::{RunFolder, TrainError, atomic, weights};
 use clap::Args;
@@ -107,16 +107,9 @@ fn tensors(path: &Path) -> Result<(), Failure> {
         "tensor", "shape", "type", "mean", "std", "rms", "max |x|", "zeros"
     ));
     for (name, x) in &tensors {
-        let x64 = x.to_dtype(DType::F64);
-        let n = x.elements().max(1) as f64;
-        let values = x64.to_f64_vec();
-        let mean = values.iter().sum::<f64>() / n;
-        let square = values.iter().map(|x| x * x).sum::<f64>() / n;
-        let std = (values.iter().map(|x| (x - mean) * (x - mean)).sum::<f64>() / n).sqrt();
-        let max =
-            values.iter().fold(0.0_f64, |max, x| if x.abs() > max || x.is_nan() { x.abs() } else { max });
-        let zeros = values.iter().filter(|&&x| x == 0.0).count() as f64 / n;
-        let figures = [mean, std, square.sqrt(), max].map(|x| short(Some(x)));
+        // In f64, so that integers and switches have figures too.
+        let stats = Stats::of(&x.to_dtype(DType::F64));
+        let figures = [stats.mean, stats.std, stats.rms, stats.max].map(|x| short(Some(x)));
         line(&format!(
             "{name:width$}  {:>16}  {:>4}  {:>10}  {:>10}  {:>10}  {:>10}  {:>5.1} %",
             x.shape().to_string(),
@@ -125,7 +118,7 @@ fn tensors(path: &Path) -> Result<(), Failure> {
             figures[1],
             figures[2],
             figures[3],
-            zeros * 100.0
+            stats.zero_share * 100.0
         ));
     }
     let elements: usize = tensors.iter().map(|(_, x)| x.elements()).sum();

@@ -28,9 +28,10 @@ fn steps_are_the_same_over_the_range_of_f32() {
             for (single, double) in single.iter().zip(&double) {
                 // Adafactor's smallest divisor is the epsilon of the type; steps of less than a rounding of w are lost.
                 let same_eps = spec != "adafactor" || scale > 1e-5;
+                // Weights up to 2 are rounded by at most 2⁻²⁴·2 = 1.2e-7, and a step carries some ten roundings of its own.
                 let error = (single - double).abs();
                 assert!(
-                    error < 1e-5 * double.abs() + 1e-6 || !same_eps,
+                    error < 1e-5 * double.abs() + 1.3e-7 || !same_eps,
                     "{spec} at {scale}: {single}, {double}"
                 );
                 assert!(single.is_finite(), "{spec} at {scale}");

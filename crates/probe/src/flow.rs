@@ -115,7 +115,7 @@ impl GradFlow {
     /// The slope of theory, in decades per layer on the way back. See [`Prediction::slope`].
     #[must_use]
     pub fn predicted_slope(&self) -> Option<f64> {
-        self.theory.as_ref()?.slope()
+        self.theory.as_ref().and_then(Prediction::slope)
     }
 }
 

@@ -184,6 +184,14 @@ pub(crate) fn look(x: &Tensor, bounds: Option<(f64, f64)>, histogram: bool, colu
     Seen { stats, exponents, outside: moments.outside as f64 / n, silent }
 }
 
+impl Stats {
+    /// Of all elements of a floating-point tensor.
+    #[must_use]
+    pub fn of(x: &Tensor) -> Self {
+        look(x, None, false, None).stats
+    }
+}
+
 impl Exponents {
     /// From counts by `f64` exponent.
     fn new(counts: &[u64], moments: &reduce::Moments, smallest: i32) -> Self {

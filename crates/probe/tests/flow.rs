@@ -1,0 +1,30 @@
+//! One look at a network, with the theory beside it.
+
+use backflow_nn::{Activation, Init, Mlp};
+use backflow_probe::{GradFlow, predict};
+use backflow_tensor::{DType, Rng, Tensor};
+
+#[test]
+fn theory_stands_beside_the_measurement() {
+    let mut rng = Rng::seed_from_u64(1);
+    let sizes = [[256; 13].as_slice(), &[10]].concat();
+    let model = Mlp::new(&sizes, Activation::Sigmoid, Init::XavierNormal, DType::F32, &mut rng);
+    let (x, y) = (Tensor::randn([64, 256], DType::F32, &mut rng), Tensor::from_vec(vec![3_i64; 64], [64]));
+    let flow = GradFlow::record(&model, || model.forward(&x).cross_entropy(&y));
+    assert!(flow.predicted_deltas().iter().all(Option::is_none) && flow.predicted_slope().is_none());
+    assert!(!flow.to_string().contains("theory"));
+
+    let flow = flow.with_theory(predict(Activation::Sigmoid, Init::XavierNormal, &sizes, 1.0).unwrap());
+    // Width 256 scatters by some 1/√256 per layer: 12 layers of 0.63 decades are met within 3 % of their sum.
+    let (measured, fit) = flow.slope().unwrap();
+    let predicted = flow.predicted_slope().unwrap();
+    assert!((measured / predicted - 1.0).abs() < 0.03 && fit > 0.99, "{measured}, {predicted}");
+    let rows = flow.rows().iter().zip(flow.predicted_deltas());
+    for (row, predicted) in rows.take(12) {
+        let ratio = row.delta_rms.unwrap() / predicted.unwrap();
+        assert!((0.6..1.7).contains(&ratio), "{}: {ratio}", row.path);
+    }
+    assert_eq!(flow.predicted_deltas().last(), Some(&None), "the output's delta is the loss's doing");
+    let text = flow.to_string();
+    assert!(text.contains("theory") && text.contains("VANISHING"), "{text}");
+}

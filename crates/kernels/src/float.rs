@@ -56,6 +56,12 @@ pub trait Float:
     /// The smallest positive normal number: 2⁻¹²⁶ or 2⁻¹⁰²².
     const MIN_POSITIVE: Self;
 
+    /// How many values [`biased_exponent`](Self::biased_exponent) can have: 256 or 2048.
+    const EXPONENTS: usize;
+    /// The exponent as it is stored: 0 of zeros and subnormal numbers, `EXPONENTS - 1` of infinities and NaNs, else
+    /// ⌊log₂|x|⌋ + `EXPONENTS / 2 - 1`.
+    fn biased_exponent(self) -> u16;
+
     /// The nearest number to `value`.
     fn from_f64(value: f64) -> Self;
     /// The same number as `f64`, exactly.
@@ -182,7 +188,12 @@ macro_rules! exact_operations {
 
 impl Float for f32 {
     exact_operations!(f32);
+    const EXPONENTS: usize = 256;
 
+    #[inline(always)]
+    fn biased_exponent(self) -> u16 {
+        (self.to_bits() >> 23 & 0xff) as u16
+    }
     #[inline(always)]
     fn from_f64(value: f64) -> Self {
         value as Self
@@ -239,7 +250,12 @@ impl Float for f32 {
 
 impl Float for f64 {
     exact_operations!(f64);
+    const EXPONENTS: usize = 2048;
 
+    #[inline(always)]
+    fn biased_exponent(self) -> u16 {
+        (self.to_bits() >> 52 & 0x7ff) as u16
+    }
     #[inline(always)]
     fn from_f64(value: f64) -> Self {
         value

@@ -162,8 +162,8 @@ fn statistics_agree_with_plain_loops() {
         let exact = |f: fn(f64) -> f64| x.iter().map(|&x| f(x.into())).sum::<f64>();
         // Products of two f32 are exact in f64; n additions round.
         let bound = n as f64 * f64::EPSILON * exact(f64::abs);
-        // 16 numbers, each rounded (squares) and added in f32, by at most 2⁻²⁴ of themselves each time.
-        let single = |exact: f64| 17.0 / f64::from(1 << 24) * exact;
+        // 64 numbers, each rounded (squares) and added in f32, by at most 2⁻²⁴ of themselves each time.
+        let single = |exact: f64| 65.0 / f64::from(1 << 24) * exact;
         assert!((m.sum - exact(|x| x)).abs() <= single(exact(f64::abs)), "{n}");
         assert!((m.sum_squares - exact(|x| x * x)).abs() <= single(exact(|x| x * x)), "{n}");
         assert_eq!(m.outside, x.iter().filter(|&&x| !(-0.5..=0.25).contains(&x)).count() as u64);
@@ -195,17 +195,53 @@ fn moments_reach_over_the_whole_range() {
 }
 
 #[test]
-fn exponents_and_silent_columns_are_counted() {
+fn exponents_are_counted() {
     let x = [0.0_f32, -0.0, 1.0, -1.99, 2.0, 1e-40, f32::INFINITY, f32::NAN, 0.3];
-    let counts = reduce::exponents(&x);
-    assert_eq!(counts.iter().sum::<u64>(), 9);
-    // 1e-40 is between 2⁻¹³³ and 2⁻¹³².
-    assert_eq!([0, 1023, 1024, 1023 - 133, 2047, 1021].map(|e: usize| counts[e]), [2, 2, 1, 1, 2, 1]);
+    let counts = everywhere("exponents", || reduce::exponents(&x));
+    assert_eq!((counts.len(), counts.iter().sum::<u64>()), (256, 9));
+    assert_eq!([0, 127, 128, 255, 125].map(|e: usize| counts[e]), [3, 2, 1, 2, 1]);
+    let wide = reduce::exponents(&[1.0, -0.3, f64::MIN_POSITIVE, 1e-310, f64::NEG_INFINITY]);
+    assert_eq!(wide.len(), 2048);
+    assert_eq!([0, 1, 1021, 1023, 2047].map(|e: usize| wide[e]), [1; 5]);
+    // Longer than a block, and no multiple of one.
+    let many: Vec<f32> = (0..2501).map(|i| 2.0_f32.powi(i % 5) * 1.5).collect();
+    let counts = everywhere("many exponents", || reduce::exponents(&many));
+    assert_eq!(counts[127..132], [501, 500, 500, 500, 500]);
+}
 
-    let rows = [0.0, 1.0, f64::NAN, 0.0, 0.0, 0.0, 0.0, -0.0];
-    assert_eq!(reduce::silent_columns(&rows, 4), 2);
-    assert_eq!(reduce::silent_columns(&rows, 1), 0);
-    assert_eq!(reduce::silent_columns::<f32>(&[], 4), 0);
+/// Against a plain loop, for shapes on both sides of a block of rows, few and many silent columns, and marks that were there.
+#[test]
+fn silent_columns_are_told_from_heard_ones() {
+    for (rows, columns) in [(1, 1), (7, 5), (8, 64), (9, 3), (64, 256), (33, 40)] {
+        for silent_share in [0, 3, 10] {
+            let x: Vec<f32> = (0..rows * columns)
+                .map(|i| {
+                    let (row, column) = (i / columns, i % columns);
+                    if column % 10 < silent_share || row != (column * 7) % rows { 0.0 } else { -1e-45 }
+                })
+                .collect();
+            let mut heard = vec![false; columns];
+            heard[columns / 2] = true;
+            let expected: Vec<bool> =
+                (0..columns).map(|c| heard[c] || (0..rows).any(|r| x[r * columns + c] != 0.0)).collect();
+            let found = everywhere(&format!("hear {rows} × {columns}"), || {
+                let mut heard = heard.clone();
+                reduce::hear(&x, &mut heard);
+                heard
+            });
+            assert_eq!(found, expected, "{rows} × {columns}, {silent_share}");
+        }
+    }
+    let mut heard = [false; 4];
+    reduce::hear(&[0.0, 1.0, f64::NAN, 0.0, 0.0, 0.0, 0.0, -0.0], &mut heard);
+    assert_eq!(heard, [false, true, true, false]);
+    reduce::hear::<f32>(&[], &mut heard);
+}
+
+#[test]
+#[should_panic(expected = "hear: 5 elements in rows of 2")]
+fn rows_must_be_whole() {
+    reduce::hear(&[0.0; 5], &mut [false; 2]);
 }
 
 #[test]

@@ -25,6 +25,7 @@ mod theory;
 mod tridiagonal;
 mod verdict;
 mod watch;
+mod when;
 
 pub use curvature::{Extremes, Hessian, Trace};
 pub use explain::{Finding, GradExplanation, OpAt, explain_grad};
@@ -32,13 +33,16 @@ pub use flow::GradFlow;
 pub use jacobian::{jacobian, layer_jacobians};
 pub use per_sample::{GradientNoise, SampleNorms};
 pub use prediction::{Prediction, RandomLayer, predict, predict_layers};
-pub use record::{Exponents, FlowStep, LayerFlow, ParameterFlow, SampleFlow, Stats};
-pub use recorder::{Recorder, When};
+pub use record::{
+    CurvatureFlow, Exponents, FlowStep, JacobianFlow, LayerFlow, ParameterFlow, SampleFlow, Spectrum, Stats,
+};
+pub use recorder::Recorder;
 pub use rows::FlowRow;
 pub use surgery::Surgery;
 pub use svd::singular_values;
 pub use theory::MeanField;
 pub use verdict::{Verdict, slope};
+pub use when::When;
 
 /// The path of something in the module at `path`, which may be the root.
 fn join(path: &str, name: &str) -> String {

@@ -26,6 +26,64 @@ pub struct FlowStep {
     /// Gradients of single samples, if they were asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub samples: Option<SampleFlow>,
+    /// The curvature of the loss before the update, if it was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub curvature: Option<CurvatureFlow>,
+    /// Singular values of Jacobians before the update, if they were asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub jacobians: Option<JacobianFlow>,
+    /// Layers of the model that the forward pass did not call.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub uncalled: Vec<String>,
+}
+
+/// How the loss curves over all parameters: the ends of the Hessian's spectrum, and its trace.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CurvatureFlow {
+    /// The largest eigenvalue: the sharpness, which gradient descent keeps near 2/lr.
+    #[serde(with = "figure")]
+    pub sharpness: f64,
+    /// The smallest eigenvalue; negative where the loss curves down.
+    #[serde(with = "figure")]
+    pub smallest: f64,
+    /// An eigenvalue lies within this of either.
+    #[serde(with = "figure")]
+    pub bound: f64,
+    /// The trace, estimated.
+    #[serde(with = "figure")]
+    pub trace: f64,
+    /// The standard deviation of the estimate.
+    #[serde(with = "figure")]
+    pub trace_error: f64,
+}
+
+/// By how much the network stretches small changes at one sample.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct JacobianFlow {
+    /// Of each layer's output with respect to the one before, by the layer's path, in order of computation.
+    pub layers: Vec<(String, Spectrum)>,
+    /// Of the network's output with respect to its input.
+    pub whole: Spectrum,
+}
+
+/// What the singular values of a Jacobian amount to.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Spectrum {
+    /// The largest.
+    #[serde(with = "figure")]
+    pub largest: f64,
+    /// Their median.
+    #[serde(with = "figure")]
+    pub median: f64,
+    /// The smallest.
+    #[serde(with = "figure")]
+    pub smallest: f64,
+    /// The mean of their squares: by how much the mean square of a random delta grows on the way back.
+    #[serde(with = "figure")]
+    pub mean_square: f64,
+    /// The variance of their squares over the square of their mean: 0 for an isometry.
+    #[serde(with = "figure")]
+    pub spread: f64,
 }
 
 /// What the samples of a batch have to say, each on its own, about the weights and biases of linear layers.
@@ -37,6 +95,10 @@ pub struct SampleFlow {
     pub norms: Stats,
     /// How much of the batch's gradient is signal.
     pub noise: GradientNoise,
+    /// The gradient signal-to-noise ratio G²/Var(g) of a weight, averaged over those whose gradient varies from sample to sample
+    /// (Liu et al. 2020, "Understanding why neural networks generalize well through GSNR of parameters").
+    #[serde(with = "figure", default = "unknown")]
+    pub signal_to_noise: f64,
 }
 
 impl fmt::Display for SampleFlow {
@@ -69,6 +131,9 @@ pub struct LayerFlow {
     pub saturated_share: Option<f64>,
     /// How many of the layer's units were 0 on the whole batch. `None` unless the function has a flat side at 0.
     pub dead_units: Option<u64>,
+    /// How many of them were 0 at every look since the epoch began.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dead_units_of_epoch: Option<u64>,
     /// How many units there are.
     pub units: u64,
     /// Histograms of the exponents, if they were asked for.
@@ -80,6 +145,10 @@ pub struct LayerFlow {
 /// What logs meant that did not say.
 fn single() -> String {
     "f32".to_owned()
+}
+
+fn unknown() -> f64 {
+    f64::NAN
 }
 
 /// Moments of some numbers.
@@ -127,7 +196,7 @@ pub struct ParameterFlow {
     pub effective_learning_rate: f64,
     /// The cosine of gradient and momentum, for rules that have one.
     pub momentum_cosine: Option<f64>,
-    /// The cosine of this gradient and the one before, if that was kept.
+    /// The cosine of this gradient and that of the step before, if it was asked for.
     pub gradient_cosine: Option<f64>,
     /// A histogram of the gradient's exponents, if it was asked for.
     pub gradient_exponents: Option<Exponents>,

@@ -1,33 +1,17 @@
 //! [`Recorder`]: looks at a training step by step, as often as it is told to.
 
-use crate::record::{FlowStep, ParameterFlow};
-use crate::watch::{Watch, look};
-use backflow_optim::{ParameterReport, StepReport};
-use backflow_tensor::observe::observe;
-use backflow_tensor::{Gradients, Module, Tensor};
+use crate::curvature::Hessian;
+use crate::record::{CurvatureFlow, FlowStep, JacobianFlow, ParameterFlow};
+use crate::watch::{Asked, Watch, look};
+use crate::when::When;
+use backflow_optim::StepReport;
+use backflow_tensor::observe::{await_gradient, observe};
+use backflow_tensor::{Gradients, Module, Rng, Tensor, is_recording, misuse};
 
-/// When something is measured.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum When {
-    /// At no step.
-    Never,
-    /// At steps 1, 1 + n, 1 + 2n, …
-    Every(u64),
-    /// At steps 1, 2, 4, 8, …: often while much changes, seldom later.
-    PowersOfTwo,
-}
-
-impl When {
-    /// Whether step `step`, counted from 1, is one.
-    #[must_use]
-    pub fn is_due(self, step: u64) -> bool {
-        match self {
-            Self::Never => false,
-            Self::Every(n) => step >= 1 && (step - 1).is_multiple_of(n.max(1)),
-            Self::PowersOfTwo => step.is_power_of_two(),
-        }
-    }
-}
+/// Products with the Hessian for the ends of its spectrum, at most.
+const PRODUCTS: usize = 20;
+/// Products with the Hessian for its trace.
+const TRACE_SAMPLES: usize = 10;
 
 /// Measures what flows through a model while it is trained. It changes no bit of the training.
 ///
@@ -52,71 +36,178 @@ impl When {
 pub struct Recorder {
     every: When,
     histograms: When,
+    gradient_cosines: When,
     noise_scale: When,
+    curvature: When,
+    jacobians: When,
     steps: u64,
     watch: Watch,
+    /// Measured before the step that they belong to.
+    next: (Option<CurvatureFlow>, Option<JacobianFlow>),
     records: Vec<FlowStep>,
 }
 
+/// What to measure, and when. Everything but [`every`](Self::every) is off at first, and is measured at those of its steps that
+/// are looked at.
 impl Recorder {
-    /// For the layers of `model`; looks at every step, makes no histograms, and does not look at single samples.
+    /// For the layers of `model`; looks at every step.
     #[must_use]
     pub fn new(model: &(impl Module + ?Sized)) -> Self {
-        let (histograms, noise_scale) = (When::Never, When::Never);
-        let watch = Watch::new(model);
-        Self { every: When::Every(1), histograms, noise_scale, steps: 0, watch, records: Vec::new() }
+        Self {
+            every: When::Every(1),
+            histograms: When::Never,
+            gradient_cosines: When::Never,
+            noise_scale: When::Never,
+            curvature: When::Never,
+            jacobians: When::Never,
+            steps: 0,
+            watch: Watch::new(model),
+            next: (None, None),
+            records: Vec::new(),
+        }
     }
 
-    /// When to look.
+    /// When to look: at activations, deltas, gradients, weights and updates.
     #[must_use]
     pub fn every(self, when: When) -> Self {
         Self { every: when, ..self }
     }
 
-    /// When to count exponents too, of the steps that are looked at.
+    /// When to count exponents too: of activations, deltas and gradients.
     #[must_use]
     pub fn histograms(self, when: When) -> Self {
         Self { histograms: when, ..self }
     }
 
-    /// When to measure the norms of single samples' gradients, and from them the gradient noise scale
-    /// ([`SampleFlow`](crate::SampleFlow)), of the steps that are looked at. It costs another product per linear layer.
+    /// When to measure the cosine of each parameter's gradient and that of the step before, which is held until then.
+    #[must_use]
+    pub fn gradient_cosines(self, when: When) -> Self {
+        Self { gradient_cosines: when, ..self }
+    }
+
+    /// When to measure the norms of single samples' gradients, and from them the gradient noise scale and the signal-to-noise
+    /// ratio ([`SampleFlow`](crate::SampleFlow)). It costs three more products per linear layer.
     ///
     /// It is about the weights and biases of linear layers that were trainable when the recorder was made, with one row per
-    /// sample, for a loss that is the *mean* over the batch and to which each sample contributes on its own: with
-    /// normalisation over the batch, or a penalty on the weights in the loss, the figures mean nothing. A batch of one
-    /// sample has none.
+    /// sample, for a loss that is the *mean* over the batch and to which each sample contributes on its own: with a penalty on
+    /// the weights in the loss, the figures mean nothing. A batch of one sample has none.
     #[must_use]
     pub fn noise_scale(self, when: When) -> Self {
         Self { noise_scale: when, ..self }
+    }
+
+    /// When [`measure_curvature`](Self::measure_curvature) measures.
+    #[must_use]
+    pub fn curvature(self, when: When) -> Self {
+        Self { curvature: when, ..self }
+    }
+
+    /// When [`measure_jacobians`](Self::measure_jacobians) measures.
+    #[must_use]
+    pub fn jacobians(self, when: When) -> Self {
+        Self { jacobians: when, ..self }
+    }
+}
+
+/// Measuring.
+impl Recorder {
+    fn is_due(&self, when: When) -> bool {
+        self.every.is_due(self.steps + 1) && when.is_due(self.steps + 1)
+    }
+
+    /// Measures the curvature of the loss ([`CurvatureFlow`]) for the record of the step that comes next, if it is due: in 30
+    /// products with the [`Hessian`], the time of about a hundred steps. The loss is computed once more, so it must be a
+    /// function of the model alone.
+    ///
+    /// # Panics
+    /// As [`Hessian::new`].
+    #[track_caller]
+    pub fn measure_curvature<M: Module + ?Sized>(&mut self, model: &M, loss: impl FnOnce(&M) -> Tensor) {
+        if self.is_due(self.curvature) {
+            let hessian = Hessian::new(model, loss);
+            let mut rng = Rng::seed_from_u64(self.steps);
+            let ends = hessian.extremes(PRODUCTS, &mut rng);
+            let trace = hessian.trace(TRACE_SAMPLES, &mut rng);
+            self.next.0 = Some(CurvatureFlow {
+                sharpness: ends.largest,
+                smallest: ends.smallest,
+                bound: ends.largest_bound.max(ends.smallest_bound),
+                trace: trace.mean,
+                trace_error: trace.standard_error,
+            });
+        }
+    }
+
+    /// Measures the singular values of the network's Jacobians ([`JacobianFlow`]) at the first sample of `batch`, for the
+    /// record of the step that comes next, if it is due. `forward` is as in [`layer_jacobians`].
+    ///
+    /// # Panics
+    /// As [`layer_jacobians`], or if the batch is empty.
+    #[track_caller]
+    pub fn measure_jacobians<M: Module + ?Sized>(
+        &mut self,
+        model: &M,
+        forward: impl Fn(&Tensor) -> Tensor,
+        batch: &Tensor,
+    ) {
+        if self.is_due(self.jacobians) {
+            self.next.1 = Some(JacobianFlow::of(model, forward, &batch.select(0, 0)));
+        }
     }
 
     /// Runs one step of a training, and looks at it if it is due. Answers what the step answered.
     /// Under a [`Surgery`](crate::Surgery), the deltas that are measured are those that flow on.
     ///
     /// # Panics
-    /// Where [`noise_scale`](Self::noise_scale) is due: before anything is changed, if the input of a linear layer is no matrix
-    /// with one row per sample, or if a layer is used twice.
+    /// If the step calls no layer of the model that the recorder was made for. Where [`noise_scale`](Self::noise_scale) is due:
+    /// before anything is changed, if the input of a linear layer is no matrix with one row per sample, if a layer is used
+    /// twice, or if samples are mixed between layers, as normalisation over the batch does.
     #[track_caller]
     pub fn step(&mut self, step: impl FnOnce() -> StepReport) -> StepReport {
-        self.steps += 1;
-        if !self.every.is_due(self.steps) {
+        let (now, after) = (self.steps + 1, self.steps + 2);
+        let asked = Asked {
+            looks: self.every.is_due(now),
+            histograms: self.is_due(self.histograms),
+            samples: self.is_due(self.noise_scale),
+            cosines: self.is_due(self.gradient_cosines),
+            // A cosine takes two gradients.
+            keeps_gradients: self.every.is_due(after) && self.gradient_cosines.is_due(after),
+        };
+        self.steps = now;
+        let (curvature, jacobians) = std::mem::take(&mut self.next);
+        if !asked.anything() {
             return step();
         }
         let mut watch = std::mem::take(&mut self.watch);
-        watch.begin(self.histograms.is_due(self.steps), self.noise_scale.is_due(self.steps));
-        let (mut watch, report) = observe(watch, step);
-        self.records.push(FlowStep {
-            step: report.step,
-            loss: report.loss.unwrap_or(f64::NAN),
-            gradient_norm: report.gradient_norm,
-            learning_rate: report.learning_rate,
-            layers: watch.take(),
-            parameters: report.parameters.iter().map(ParameterFlow::from).collect(),
-            samples: watch.take_samples(),
+        watch.begin(asked);
+        let awaited = watch.awaited();
+        let (mut watch, report) = observe(watch, || {
+            awaited.iter().for_each(|(id, site)| await_gradient(*id, site));
+            step()
         });
+        if asked.looks {
+            let flow = watch.take();
+            flow.require_layers("Recorder::step");
+            self.records.push(FlowStep {
+                step: report.step,
+                loss: report.loss.unwrap_or(f64::NAN),
+                gradient_norm: report.gradient_norm,
+                learning_rate: report.learning_rate,
+                parameters: report.parameters.iter().map(|report| watch.parameter(report)).collect(),
+                layers: flow.layers,
+                samples: flow.samples,
+                curvature,
+                jacobians,
+                uncalled: flow.uncalled,
+            });
+        }
         self.watch = watch;
         report
+    }
+
+    /// Begins an epoch: units that are dead are counted anew ([`LayerFlow::dead_units_of_epoch`](crate::LayerFlow::dead_units_of_epoch)).
+    pub fn begin_epoch(&mut self) {
+        self.watch.begin_epoch();
     }
 
     /// What was measured so far.
@@ -130,36 +221,33 @@ impl Recorder {
         std::mem::take(&mut self.records)
     }
 }
-
-impl From<&ParameterReport> for ParameterFlow {
-    fn from(report: &ParameterReport) -> Self {
-        Self {
-            path: report.path.to_string(),
-            gradient_rms: report.gradient_rms,
-            eps: report.eps,
-            weight_rms: report.weight_rms,
-            update_rms: report.update_rms,
-            update_ratio: report.update_ratio,
-            effective_learning_rate: report.update_rms / report.gradient_rms,
-            momentum_cosine: report.momentum_cosine,
-            gradient_cosine: None,
-            gradient_exponents: None,
-        }
-    }
-}
-
 /// One look without an update: forward, backward, and what was seen.
+#[track_caller]
 pub(crate) fn glance(
     model: &(impl Module + ?Sized),
     histograms: bool,
     loss: impl FnOnce() -> Tensor,
 ) -> (FlowStep, Gradients) {
+    let parameters = model.parameters();
     let mut watch = Watch::new(model);
-    watch.begin(histograms, false);
-    let (mut watch, (value, gradients)) = observe(watch, || {
+    watch.begin(Asked { looks: true, histograms, ..Asked::default() });
+    let (mut watch, found) = observe(watch, || {
         let loss = loss();
-        (loss.item(), loss.backward())
+        (is_recording() && loss.is_tracked()).then(|| (loss.item(), loss.backward()))
     });
+    let flow = watch.take();
+    flow.require_layers("GradFlow::record");
+    let Some((value, gradients)) = found else {
+        let hint = if !is_recording() {
+            "call it outside no_grad"
+        } else if parameters.is_empty() {
+            "every tensor of the model is frozen: make one trainable with requires_grad()"
+        } else {
+            "it was detached, computed under no_grad, or from numbers that left the graph, as by item()"
+        };
+        let rows = [("trainable parameters", parameters.len().to_string())];
+        misuse("GradFlow::record", "no gradient flows: the loss is not tracked", &rows, hint)
+    };
     let mut square = 0.0;
     let parameter = |(path, w): (String, Tensor)| {
         let g = gradients.get(&w).map(|g| look(g, None, histograms, None));
@@ -178,10 +266,16 @@ pub(crate) fn glance(
             gradient_exponents: g.and_then(|g| g.exponents),
         }
     };
-    let parameters = model.parameters().into_iter().map(parameter).collect();
-    let (layers, learning_rate) = (watch.take(), f64::NAN);
-    let gradient_norm = square.sqrt();
-    let record =
-        FlowStep { step: 0, loss: value, gradient_norm, learning_rate, layers, parameters, samples: None };
+    let parameters = parameters.into_iter().map(parameter).collect();
+    let record = FlowStep {
+        step: 0,
+        loss: value,
+        gradient_norm: square.sqrt(),
+        learning_rate: f64::NAN,
+        layers: flow.layers,
+        parameters,
+        uncalled: flow.uncalled,
+        ..FlowStep::default()
+    };
     (record, gradients)
 }

@@ -8,7 +8,7 @@ use crate::record::{SampleFlow, Stats};
 use crate::watch::Place;
 use backflow_kernels::reduce::sum_squares;
 use backflow_tensor::{DType, Tensor, misuse};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The samples of one step.
 #[derive(Clone, Debug, Default)]
@@ -17,13 +17,51 @@ pub(crate) struct SampleWatch {
     /// ‖·‖² of the batch's gradient over the layers that were added.
     gradient_square: f64,
     added: BTreeSet<String>,
+    /// Outputs of linear layers, until the first delta comes.
+    outputs: Vec<(String, Tensor)>,
+    /// The sum of signal-to-noise ratios over weights, and how many there are.
+    signal_to_noise: (f64, f64),
 }
 
 impl SampleWatch {
+    /// Hears of the output of a linear layer, in order of computation.
+    pub(crate) fn expect(&mut self, path: &str, y: &Tensor) {
+        self.outputs.push((path.to_owned(), y.clone()));
+    }
+
+    /// Panics if samples are mixed between one linear layer and the next, so that no delta is that of a single sample. The graph
+    /// tells as far as shapes do: what is computed from rows of samples, and has other rows, mixes them.
+    #[track_caller]
+    pub(crate) fn refuse_mixing(&mut self) {
+        let outputs = std::mem::take(&mut self.outputs);
+        let ids: BTreeMap<u64, &String> =
+            outputs.iter().filter_map(|(path, y)| Some((y.id()?, path))).collect();
+        let Some((_, last)) = outputs.iter().rfind(|(_, y)| y.is_tracked()) else { return };
+        // The layers whose samples each step was computed from; operands come before results.
+        let mut from: BTreeMap<u64, &String> = BTreeMap::new();
+        for step in last.history().iter().rev() {
+            let Some(layer) =
+                step.operands.iter().flatten().find_map(|id| ids.get(id).or_else(|| from.get(id)))
+            else {
+                continue;
+            };
+            if step.shape.first() != last.shape().first() && !ids.contains_key(&step.id) {
+                let rows = [
+                    ("after layer", (*layer).clone()),
+                    ("op", format!("{} {} at {}", step.op, step.shape, step.location)),
+                    ("samples", last.shape().first().map_or_else(String::new, usize::to_string)),
+                ];
+                let hint = "with normalisation over the batch a sample has no gradient of its own; leave it at When::Never";
+                misuse("Recorder::noise_scale", "samples are mixed between layers", &rows, hint);
+            }
+            from.insert(step.id, layer);
+        }
+    }
+
     /// Adds a linear layer, whose outputs' deltas are complete.
     #[track_caller]
     pub(crate) fn add(&mut self, layer: &Place, x: &Tensor, dy: &Tensor) {
-        let Place { path, weight, bias } = layer;
+        let Place { path, weight, bias, .. } = layer;
         if !weight && !bias {
             return;
         }
@@ -47,12 +85,29 @@ impl SampleWatch {
             refuse("a layer is used twice in a step", hint);
         }
         self.norms.get_or_insert_with(|| SampleNorms::new(x.size(0))).add(x, dy, *weight, *bias);
-        let square = |x: &Tensor| sum_squares(&x.to_dtype(DType::F64).to_vec::<f64>());
+        // In f64: squares of f32 numbers do not vanish there.
+        let [x, dy] = [x, dy].map(|tensor| tensor.to_dtype(DType::F64));
         if *weight {
-            self.gradient_square += square(&dy.t().matmul(x));
+            self.add_parameter(&dy.t().matmul(&x), &dy.square().t().matmul(&x.square()), x.size(0));
         }
         if *bias {
-            self.gradient_square += square(&dy.sum(0));
+            self.add_parameter(&dy.sum(0), &dy.square().sum(0), x.size(0));
+        }
+    }
+
+    /// Adds a parameter, of which the batch's gradient G and S, the sum of the squares of the n samples' shares in it, are known.
+    /// The loss is a mean, so a sample's own gradient is n times its share, and its variance n/(n − 1) · (n S − G²).
+    fn add_parameter(&mut self, gradient: &Tensor, squares: &Tensor, n: usize) {
+        let (g, squares) = (gradient.to_vec::<f64>(), squares.to_vec::<f64>());
+        self.gradient_square += sum_squares(&g);
+        let n = n as f64;
+        for (g, square) in g.iter().zip(squares) {
+            let variance = (n * square - g * g) * n / (n - 1.0);
+            // Where all samples agree, rounding is all there is: a weight behind an input that is always 0 has no say.
+            if variance > n * f64::EPSILON * g * g {
+                self.signal_to_noise.0 += g * g / variance;
+                self.signal_to_noise.1 += 1.0;
+            }
         }
     }
 
@@ -76,6 +131,7 @@ impl SampleWatch {
                 zero_share: squares.iter().filter(|&&square| square == 0.0).count() as f64 / n,
             },
             noise: norms.noise(self.gradient_square),
+            signal_to_noise: self.signal_to_noise.0 / self.signal_to_noise.1,
         })
     }
 }

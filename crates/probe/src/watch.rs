@@ -1,16 +1,18 @@
-//! [`Watch`]: the observer that measures what passes by, and keeps nothing else.
+//! [`Watch`]: the observer that measures what passes by, and keeps as little as it can.
 //!
 //! Outputs are measured when a layer announces them and deltas when the backward sweep completes them, in one pass over
-//! memory each; no tensor is held, but for the inputs of linear layers where gradients of single samples are asked for. Numbers are those of the first pass through the network: a rule that computes the loss
-//! several times in a step does not blur them.
+//! memory each. Tensors are held only where they are asked for: inputs and outputs of linear layers for gradients of single
+//! samples, and gradients of parameters for the cosine with the next ones. Numbers are those of the first pass through the
+//! network: a rule that computes the loss several times in a step does not blur them.
 
 use crate::join;
-use crate::record::{Exponents, LayerFlow, SampleFlow, Stats};
+use crate::record::{Exponents, LayerFlow, ParameterFlow, SampleFlow, Stats};
 use crate::sample_watch::SampleWatch;
 use backflow_kernels::reduce;
 use backflow_nn::Activation;
+use backflow_optim::ParameterReport;
 use backflow_tensor::observe::{Observer, Site};
-use backflow_tensor::{DType, LayerId, Module, Tensor};
+use backflow_tensor::{DType, LayerId, Module, Tensor, misuse};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// How close to an end of its range a bounded activation counts as saturated, as a share of the range.
@@ -21,15 +23,41 @@ const SATURATED: f64 = 0.05;
 pub(crate) struct Watch {
     /// The layers that are known.
     places: BTreeMap<LayerId, Place>,
-    histograms: bool,
+    /// The parameters that are known, by the numbers of their leaves.
+    leaves: Vec<(u64, Site)>,
+    asked: Asked,
     rows: Vec<LayerFlow>,
     /// For each place, the rows whose delta has not come yet, in order of computation.
     open: BTreeMap<Site, Vec<Open>>,
     /// What the next output is computed from, while its layer computes.
     input: Option<(Site, Tensor)>,
     samples: Option<SampleWatch>,
+    /// Gradients of this step's parameters, by path.
+    gradients: BTreeMap<String, Gradient>,
+    /// Those of the step before, if they were kept.
+    earlier: BTreeMap<String, Tensor>,
     /// Whether deltas have begun to come: what is announced after that belongs to another pass.
     back: bool,
+}
+
+/// What to measure in a step.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Asked {
+    pub(crate) looks: bool,
+    pub(crate) histograms: bool,
+    pub(crate) samples: bool,
+    pub(crate) cosines: bool,
+    pub(crate) keeps_gradients: bool,
+}
+
+impl Asked {
+    pub(crate) fn anything(self) -> bool {
+        self.looks || self.keeps_gradients
+    }
+
+    fn gradients(self) -> bool {
+        self.histograms || self.cosines || self.keeps_gradients
+    }
 }
 
 /// A layer of the model.
@@ -40,6 +68,9 @@ pub(crate) struct Place {
     pub(crate) weight: bool,
     /// Whether its `bias` is.
     pub(crate) bias: bool,
+    /// Which of its units were other than 0 since the epoch began, if they can be 0.
+    heard: Vec<bool>,
+    was_called: bool,
 }
 
 /// An output whose delta has not come yet.
@@ -49,33 +80,110 @@ struct Open {
     input: Option<Tensor>,
 }
 
+/// What was seen of a parameter's gradient.
+#[derive(Clone, Debug, Default)]
+struct Gradient {
+    exponents: Option<Exponents>,
+    cosine: Option<f64>,
+}
+
+/// What a step showed.
+pub(crate) struct Seen {
+    pub(crate) layers: Vec<LayerFlow>,
+    pub(crate) samples: Option<SampleFlow>,
+    pub(crate) uncalled: Vec<String>,
+    /// How many layers the model has.
+    known: usize,
+}
+
+impl Seen {
+    /// Panics if the model has layers and none was called: what was computed is not this model.
+    #[track_caller]
+    pub(crate) fn require_layers(&self, name: &str) {
+        if self.known > 0 && self.uncalled.len() == self.known {
+            let some = self.uncalled.iter().take(8).map(String::as_str).collect::<Vec<_>>().join(", ");
+            let rows = [("layers", some)];
+            let hint = "the forward pass must run inside, with this model or a clone of it";
+            misuse(name, "no layer of the model was called", &rows, hint);
+        }
+    }
+}
+
 impl Watch {
     pub(crate) fn new(model: &(impl Module + ?Sized)) -> Self {
-        let trained: BTreeSet<String> = model.parameters().into_iter().map(|(path, _)| path).collect();
+        let parameters = model.parameters();
+        let trained: BTreeSet<&String> = parameters.iter().map(|(path, _)| path).collect();
         let place = |(path, id): (String, LayerId)| {
             let [weight, bias] = ["weight", "bias"].map(|name| trained.contains(&join(&path, name)));
-            (id, Place { path, weight, bias })
+            (id, Place { path, weight, bias, heard: Vec::new(), was_called: false })
         };
-        Self { places: model.layers().into_iter().map(place).collect(), ..Self::default() }
+        let places = model.layers().into_iter().map(place).collect();
+        let leaf = |(path, w): &(String, Tensor)| Some((w.id()?, Site::Parameter(path.clone())));
+        Self { places, leaves: parameters.iter().filter_map(leaf).collect(), ..Self::default() }
     }
 
     /// Gets ready for a step.
-    pub(crate) fn begin(&mut self, histograms: bool, samples: bool) {
+    pub(crate) fn begin(&mut self, asked: Asked) {
         self.rows.clear();
         self.open.clear();
-        self.samples = samples.then(SampleWatch::default);
-        (self.histograms, self.back) = (histograms, false);
+        self.gradients.clear();
+        self.places.values_mut().for_each(|place| place.was_called = false);
+        self.samples = asked.samples.then(SampleWatch::default);
+        if !asked.cosines {
+            self.earlier.clear();
+        }
+        (self.asked, self.back) = (asked, false);
     }
 
-    /// What single samples had to say since [`begin`](Self::begin).
-    pub(crate) fn take_samples(&mut self) -> Option<SampleFlow> {
-        self.samples.take().and_then(SampleWatch::finish)
+    /// The parameters whose gradients this step is to show, by the numbers of their leaves.
+    pub(crate) fn awaited(&self) -> Vec<(u64, Site)> {
+        if self.asked.gradients() { self.leaves.clone() } else { Vec::new() }
+    }
+
+    /// Forgets which units were heard.
+    pub(crate) fn begin_epoch(&mut self) {
+        self.places.values_mut().for_each(|place| place.heard.clear());
     }
 
     /// What was measured since [`begin`](Self::begin).
-    pub(crate) fn take(&mut self) -> Vec<LayerFlow> {
+    pub(crate) fn take(&mut self) -> Seen {
         self.open.clear();
-        std::mem::take(&mut self.rows)
+        let uncalled = self.places.values().filter(|place| !place.was_called);
+        Seen {
+            layers: std::mem::take(&mut self.rows),
+            samples: self.samples.take().and_then(SampleWatch::finish),
+            uncalled: uncalled.map(|place| place.path.clone()).collect(),
+            known: self.places.len(),
+        }
+    }
+
+    /// What a step reported of a parameter, with what was seen of its gradient.
+    pub(crate) fn parameter(&mut self, report: &ParameterReport) -> ParameterFlow {
+        let gradient = self.gradients.remove(&*report.path).unwrap_or_default();
+        ParameterFlow {
+            path: report.path.to_string(),
+            gradient_rms: report.gradient_rms,
+            eps: report.eps,
+            weight_rms: report.weight_rms,
+            update_rms: report.update_rms,
+            update_ratio: report.update_ratio,
+            effective_learning_rate: report.update_rms / report.gradient_rms,
+            momentum_cosine: report.momentum_cosine,
+            gradient_cosine: gradient.cosine,
+            gradient_exponents: gradient.exponents,
+        }
+    }
+
+    fn take_gradient(&mut self, path: &str, g: &Tensor) {
+        let asked = self.asked;
+        let cosine =
+            if asked.cosines { self.earlier.get(path).map(|earlier| cosine(earlier, g)) } else { None };
+        let exponents =
+            (asked.looks && asked.histograms).then(|| look(g, None, true, None).exponents).flatten();
+        self.gradients.insert(path.to_owned(), Gradient { exponents, cosine });
+        if asked.keeps_gradients {
+            self.earlier.insert(path.to_owned(), g.clone());
+        }
     }
 }
 
@@ -88,25 +196,41 @@ impl Observer for Watch {
 
     fn output(&mut self, site: &Site, y: &Tensor) {
         let input = self.input.take().filter(|(of, _)| of == site).map(|(_, x)| x);
-        if self.back || !y.dtype().is_float() {
+        if self.back || !self.asked.looks || !y.dtype().is_float() {
             return;
         }
+        let mut place = None;
         let (path, kind) = match site {
-            Site::Layer(id, kind) => match self.places.get(id) {
-                Some(place) => (place.path.clone(), *kind),
+            Site::Layer(id, kind) => match self.places.get_mut(id) {
+                Some(found) => (place.insert(found).path.clone(), *kind),
                 // A layer of another model, which the same program runs beside this one.
                 None => return,
             },
             Site::Named(name) => (name.clone(), "named"),
+            Site::Parameter(_) => return,
         };
         let bounds = kind.parse::<Activation>().ok().and_then(Activation::bounds);
         let inner = bounds.map(|(low, high)| {
             let margin = SATURATED * (high - low);
             (low + margin, high - margin)
         });
-        let has_flat_side = kind == "relu";
         let units = y.shape().last().copied().unwrap_or(1);
-        let seen = look(y, inner, self.histograms, has_flat_side.then_some(units));
+        let mut heard = if kind == "relu" { vec![false; units] } else { Vec::new() };
+        let seen = look(y, inner, self.asked.histograms, Some(&mut heard));
+        let silent = |heard: &[bool]| heard.iter().filter(|&&heard| !heard).count() as u64;
+        let dead_units = (kind == "relu").then(|| silent(&heard));
+        let mut dead_units_of_epoch = None;
+        if let Some(place) = place {
+            place.was_called = true;
+            if kind == "relu" {
+                place.heard.resize(units, false);
+                place.heard.iter_mut().zip(&heard).for_each(|(so_far, &now)| *so_far |= now);
+                dead_units_of_epoch = Some(silent(&place.heard));
+            }
+        }
+        if let (Some(samples), Some(_)) = (&mut self.samples, &input) {
+            samples.expect(&path, y);
+        }
         // A layer that is used again is another row.
         let open = self.open.entry(site.clone()).or_default();
         let path = if open.is_empty() { path } else { format!("{path} ({})", open.len() + 1) };
@@ -118,7 +242,8 @@ impl Observer for Watch {
             output: seen.stats,
             delta: None,
             saturated_share: inner.map(|_| seen.outside),
-            dead_units: seen.silent,
+            dead_units,
+            dead_units_of_epoch,
             units: units as u64,
             output_exponents: seen.exponents,
             delta_exponents: None,
@@ -126,10 +251,16 @@ impl Observer for Watch {
     }
 
     fn gradient(&mut self, site: &Site, dy: &Tensor) {
+        if let Site::Parameter(path) = site {
+            return self.take_gradient(path, dy);
+        }
+        if let Some(samples) = self.samples.as_mut().filter(|_| !self.back) {
+            samples.refuse_mixing();
+        }
         self.back = true;
         // The sweep meets the last use of a layer first.
         let Some(Open { row, input }) = self.open.get_mut(site).and_then(Vec::pop) else { return };
-        let seen = look(dy, None, self.histograms, None);
+        let seen = look(dy, None, self.asked.histograms, None);
         (self.rows[row].delta, self.rows[row].delta_exponents) = (Some(seen.stats), seen.exponents);
         if let (Some(samples), Some(x), Site::Layer(id, "linear")) = (&mut self.samples, input, site) {
             samples.add(&self.places[id], &x, dy);
@@ -137,22 +268,33 @@ impl Observer for Watch {
     }
 }
 
+/// The cosine of the angle between two gradients; 0 if one is zero.
+fn cosine(a: &Tensor, b: &Tensor) -> f64 {
+    let [a, b] = [a, b].map(Tensor::to_f64_vec);
+    let scale = reduce::sum_squares(&a).sqrt() * reduce::sum_squares(&b).sqrt();
+    if scale == 0.0 { 0.0 } else { reduce::dot(&a, &b) / scale }
+}
+
 /// What one pass over an array saw.
-pub(crate) struct Seen {
+pub(crate) struct Look {
     pub(crate) stats: Stats,
     pub(crate) exponents: Option<Exponents>,
     outside: f64,
-    silent: Option<u64>,
 }
 
-/// Looks at all elements: moments always, the rest if asked for.
-pub(crate) fn look(x: &Tensor, bounds: Option<(f64, f64)>, histogram: bool, columns: Option<usize>) -> Seen {
+/// Looks at all elements: moments always, the rest if asked for. In `heard`, columns that hold anything but zeros are marked.
+pub(crate) fn look(
+    x: &Tensor,
+    bounds: Option<(f64, f64)>,
+    histogram: bool,
+    heard: Option<&mut [bool]>,
+) -> Look {
     fn run<T: backflow_tensor::FloatElement>(
         x: &Tensor,
         bounds: Option<(f64, f64)>,
         histogram: bool,
-        columns: Option<usize>,
-    ) -> (reduce::Moments, Option<Exponents>, Option<u64>) {
+        heard: Option<&mut [bool]>,
+    ) -> (reduce::Moments, Option<Exponents>) {
         let copy;
         let slice = match x.as_slice::<T>() {
             Some(slice) => slice,
@@ -161,15 +303,24 @@ pub(crate) fn look(x: &Tensor, bounds: Option<(f64, f64)>, histogram: bool, colu
                 &copy
             }
         };
+        if let Some(heard) = heard {
+            reduce::hear(slice, heard);
+        }
         let moments = reduce::moments(slice, bounds);
-        // As `f32` has it: what is below 2⁻¹²⁶ has lost digits there.
-        let smallest = if x.dtype() == DType::F64 { -1022 } else { -126 };
-        let exponents = histogram.then(|| Exponents::new(&reduce::exponents(slice), &moments, smallest));
-        (moments, exponents, columns.map(|columns| reduce::silent_columns(slice, columns)))
+        let exponents = histogram.then(|| {
+            let mut exponents = Exponents::new(&reduce::exponents(slice), moments.zeros);
+            if exponents.infinite > 0 {
+                // Infinities and NaNs share an exponent.
+                exponents.nan = slice.iter().filter(|x| x.is_nan()).count() as u64;
+                exponents.infinite -= exponents.nan;
+            }
+            exponents
+        });
+        (moments, exponents)
     }
-    let (moments, exponents, silent) = match x.dtype() {
-        DType::F64 => run::<f64>(x, bounds, histogram, columns),
-        _ => run::<f32>(x, bounds, histogram, columns),
+    let (moments, exponents) = match x.dtype() {
+        DType::F64 => run::<f64>(x, bounds, histogram, heard),
+        _ => run::<f32>(x, bounds, histogram, heard),
     };
     let n = x.elements().max(1) as f64;
     let (mean, square) = (moments.sum / n, moments.sum_squares / n);
@@ -181,7 +332,7 @@ pub(crate) fn look(x: &Tensor, bounds: Option<(f64, f64)>, histogram: bool, colu
         max: moments.max_abs,
         zero_share: moments.zeros as f64 / n,
     };
-    Seen { stats, exponents, outside: moments.outside as f64 / n, silent }
+    Look { stats, exponents, outside: moments.outside as f64 / n }
 }
 
 impl Stats {
@@ -193,23 +344,20 @@ impl Stats {
 }
 
 impl Exponents {
-    /// From counts by `f64` exponent.
-    fn new(counts: &[u64], moments: &reduce::Moments, smallest: i32) -> Self {
-        const BIAS: i32 = 1023;
-        let lowest = (smallest + BIAS).max(1) as usize;
-        let subnormal = counts[1..lowest].iter().sum::<u64>() + counts[0].saturating_sub(moments.zeros);
-        let normal = &counts[lowest..2047];
+    /// From counts by biased exponent, of which the last is taken for infinities.
+    fn new(counts: &[u64], zeros: u64) -> Self {
+        let (first_normal, last) = (1, counts.len() - 1);
+        let normal = &counts[first_normal..last];
         let first = normal.iter().position(|&count| count > 0).unwrap_or(0);
-        let last = normal.iter().rposition(|&count| count > 0).map_or(first, |last| last + 1);
-        // The table does not tell infinities from NaNs; the largest magnitude does, if there is a NaN.
-        let (infinite, nan) = if moments.max_abs.is_nan() { (0, counts[2047]) } else { (counts[2047], 0) };
+        let end = normal.iter().rposition(|&count| count > 0).map_or(first, |last| last + 1);
+        let bias = (counts.len() / 2 - 1) as i32;
         Self {
-            zeros: moments.zeros,
-            subnormal,
-            first: (first + lowest) as i32 - BIAS,
-            counts: normal[first..last].to_vec(),
-            infinite,
-            nan,
+            zeros,
+            subnormal: counts[0] - zeros,
+            first: (first + first_normal) as i32 - bias,
+            counts: normal[first..end].to_vec(),
+            infinite: counts[last],
+            nan: 0,
         }
     }
 }

@@ -36,16 +36,9 @@ fn the_chain_rule() {
     let mut rng = Rng::seed_from_u64(2);
     let model = Mlp::new(&[7, 12, 4, 9], Activation::Gelu, Init::HeNormal, DType::F64, &mut rng);
     let x = Tensor::randn([7], DType::F64, &mut rng);
-    let steps = layer_jacobians(
-        |x| {
-            let mut results = vec![model.layers[0].forward(x)];
-            for (activation, layer) in model.activations.iter().zip(&model.layers[1..]) {
-                results.push(layer.forward(&activation.forward(&results[results.len() - 1])));
-            }
-            results
-        },
-        &x,
-    );
+    let (paths, steps): (Vec<String>, Vec<Tensor>) =
+        layer_jacobians(&model, |x| model.forward(x), &x).into_iter().unzip();
+    assert_eq!(paths, ["layers.0", "layers.1", "layers.2"]);
     assert_eq!(steps[0].to_vec::<f64>(), model.layers[0].weight.to_vec::<f64>());
     let product = steps[2].matmul(&steps[1]).matmul(&steps[0]).to_vec::<f64>();
     let whole = jacobian(|x| model.forward(x), &x);

@@ -28,6 +28,12 @@ pub struct Step {
 }
 
 impl Tensor {
+    /// The [`Step::id`] of the op that computed this result, or of this leaf; `None` if it is not tracked.
+    #[must_use]
+    pub fn id(&self) -> Option<u64> {
+        self.node.as_ref().map(|node| node.number)
+    }
+
     /// This result, and everything tracked that it was computed from, newest first; empty if it is not tracked.
     ///
     /// ```

@@ -22,6 +22,8 @@ pub enum Site {
     Layer(LayerId, &'static str),
     /// A result named in the program with [`Tensor::named`].
     Named(String),
+    /// A parameter, by its path, whose gradient an observer [awaits](await_gradient).
+    Parameter(String),
 }
 
 /// The identity of a layer within a process, by which announcements are matched with paths. A layer holds one as a
@@ -72,7 +74,7 @@ pub trait Observer {
         let _ = (site, x);
     }
 
-    /// An output on the way forward, in order of computation.
+    /// An output on the way forward, in order of computation. Whoever keeps `y` keeps its graph, too.
     fn output(&mut self, site: &Site, y: &Tensor);
 
     /// The complete gradient of an announced output, on the way back.
@@ -127,6 +129,20 @@ pub fn observe<O: Observer + 'static, R>(observer: O, f: impl FnOnce() -> R) -> 
     (observer.into_inner(), result)
 }
 
+/// Shows this thread's observers one more gradient, as that of `site`: that of the result, or leaf, whose
+/// [`Step::id`](crate::Step::id) is `id`, when the next pass back has completed it. Without an observer it does nothing.
+///
+/// So an observer sees the gradients of parameters, which no layer announces.
+pub fn await_gradient(id: u64, site: &Site) {
+    if OBSERVED.get() {
+        with_watches(|watches| {
+            for watch in watches {
+                watch.sites.entry(id).or_default().push(site.clone());
+            }
+        });
+    }
+}
+
 struct Forward<O>(Rc<RefCell<O>>);
 
 impl<O: Observer> Observer for Forward<O> {
@@ -179,7 +195,7 @@ fn announce_input(site: &Site, x: &Tensor) {
 fn announce(site: Site, y: &Tensor) {
     with_watches(|watches| {
         for watch in watches {
-            no_grad(|| watch.observer.output(&site, &y.detach()));
+            no_grad(|| watch.observer.output(&site, y));
             if let Some(node) = &y.node {
                 watch.sites.entry(node.number).or_default().push(site.clone());
             }

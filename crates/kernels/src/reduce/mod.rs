@@ -5,15 +5,19 @@
 //! log n; the tree they follow is written in `fold` and `columns` and knows nothing of threads or registers.
 
 mod columns;
+mod exponents;
 pub(crate) mod fold;
 mod moments;
+mod silence;
 mod statistics;
 
 use crate::Float;
 use crate::map::Element;
 use crate::parallel::{self, GRAIN};
+pub use exponents::exponents;
 use fold::Fold;
-pub use moments::{Moments, exponents, moments, silent_columns};
+pub use moments::{Moments, moments};
+pub use silence::hear;
 pub use statistics::{dot, sum_squares};
 
 #[track_caller]

@@ -1,4 +1,4 @@
-//! What reports say about an array: moments in one pass, a histogram of exponents, and units that are silent.
+//! What reports say about an array: its moments, in one pass.
 //!
 //! Gradients that vanish or explode are what the figures are about, so none of them may under- or overflow on the way. Squares
 //! of `f32` do, outside 1e-19 to 1e19. They are summed in `f32` all the same, which is several times as fast, and once more in
@@ -72,8 +72,8 @@ pub fn moments<T: Float>(x: &[T], bounds: Option<(f64, f64)>) -> Moments {
 const SAFE_MEAN_SQUARE: std::ops::Range<f64> = 1e-30..1e30;
 
 const LANES: usize = 32;
-/// Rows of lanes that are summed at their own precision before they join the `f64` totals.
-const ROWS: usize = 16;
+/// Rows of lanes that are summed at their own precision before they join the `f64` totals, which takes as long as eight rows.
+const ROWS: usize = 64;
 
 struct Quick<'a, T, const BOUNDED: bool> {
     x: &'a [T],
@@ -153,66 +153,5 @@ impl<T: Float> Work for Careful<'_, T> {
             });
         }
         total
-    }
-}
-
-/// How many numbers have each exponent: entry `e` counts magnitudes in [2^(e − 1023), 2^(e − 1022)), entry 0 zeros and what is
-/// subnormal even as `f64`, entry 2047 infinities and NaNs.
-///
-/// ```
-/// let counts = backflow_kernels::reduce::exponents(&[1.0_f32, -1.5, 0.25, 0.0]);
-/// assert_eq!((counts[1023], counts[1021], counts[0]), (2, 1, 1));
-/// ```
-#[must_use]
-pub fn exponents<T: Float>(x: &[T]) -> Vec<u64> {
-    let mut total = vec![0; 2048];
-    for x in x.chunks(u32::MAX as usize) {
-        // Neighbours often share an exponent: two tables, so that one count does not wait for the one before.
-        let mut tables = [[0_u32; 2048]; 2];
-        let exponent = |x: T| ((x.to_f64().to_bits() >> 52) & 0x7ff) as usize;
-        let (pairs, rest) = x.as_chunks::<2>();
-        for &[a, b] in pairs {
-            tables[0][exponent(a)] += 1;
-            tables[1][exponent(b)] += 1;
-        }
-        rest.iter().for_each(|&x| tables[0][exponent(x)] += 1);
-        for (total, (a, b)) in total.iter_mut().zip(tables[0].iter().zip(&tables[1])) {
-            *total += u64::from(*a) + u64::from(*b);
-        }
-    }
-    total
-}
-
-/// How many columns of a matrix with `columns` columns hold nothing but zeros.
-///
-/// # Panics
-/// If the elements do not fill rows.
-#[must_use]
-#[track_caller]
-pub fn silent_columns<T: Float>(x: &[T], columns: usize) -> u64 {
-    if columns == 0 || x.is_empty() {
-        return 0;
-    }
-    assert!(x.len().is_multiple_of(columns), "silent_columns: {} elements in rows of {columns}", x.len());
-    let mut heard = vec![T::ZERO; columns];
-    for row in x.chunks_exact(columns) {
-        dispatch(Listen { row, heard: &mut heard });
-    }
-    // Written so that NaN is not silent.
-    heard.iter().filter(|&&x| x == T::ZERO).count() as u64
-}
-
-struct Listen<'a, T> {
-    row: &'a [T],
-    heard: &'a mut [T],
-}
-
-impl<T: Float> Work for Listen<'_, T> {
-    type Output = ();
-    #[inline(always)]
-    fn run(self) {
-        for (heard, &x) in self.heard.iter_mut().zip(self.row) {
-            *heard = if x == T::ZERO { *heard } else { T::ONE };
-        }
     }
 }

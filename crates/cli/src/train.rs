@@ -102,7 +102,8 @@ enum Probe {
     Off,
     /// About two hundred steps of the run: activations, deltas, gradients, updates.
     Basic,
-    /// About two thousand steps, with histograms of exponents, and the gradient noise scale at each tenth of them.
+    /// About two thousand steps, with histograms of exponents and cosines of successive gradients; at each tenth of them the
+    /// gradient noise scale; now and then, ever more seldom, the curvature of the loss and singular values of Jacobians.
     Full,
 }
 
@@ -118,7 +119,12 @@ impl Probe {
         let recorder = Recorder::new(model).every(When::Every(pause));
         let full = self == Self::Full;
         Some(if full {
-            recorder.histograms(When::Every(pause)).noise_scale(When::Every(10 * pause))
+            recorder
+                .histograms(When::Every(pause))
+                .gradient_cosines(When::Every(pause))
+                .noise_scale(When::Every(10 * pause))
+                .curvature(When::PerDecade(4))
+                .jacobians(When::PerDecade(2))
         } else {
             recorder
         })

@@ -47,8 +47,8 @@ pub struct Recorder {
     records: Vec<FlowStep>,
 }
 
-/// What to measure, and when. Everything but [`every`](Self::every) is off at first, and is measured at those of its steps that
-/// are looked at.
+/// What to measure, and when. Everything but [`every`](Self::every) is off at first. A step at which anything is due is looked at
+/// as a whole.
 impl Recorder {
     /// For the layers of `model`; looks at every step.
     #[must_use]
@@ -111,8 +111,11 @@ impl Recorder {
 
 /// Measuring.
 impl Recorder {
-    fn is_due(&self, when: When) -> bool {
-        self.every.is_due(self.steps + 1) && when.is_due(self.steps + 1)
+    fn looks_at(&self, step: u64) -> bool {
+        let Self { every, histograms, gradient_cosines, noise_scale, curvature, jacobians, .. } = self;
+        [every, histograms, gradient_cosines, noise_scale, curvature, jacobians]
+            .iter()
+            .any(|when| when.is_due(step))
     }
 
     /// Measures the curvature of the loss ([`CurvatureFlow`]) for the record of the step that comes next, if it is due: in 30
@@ -123,7 +126,7 @@ impl Recorder {
     /// As [`Hessian::new`].
     #[track_caller]
     pub fn measure_curvature<M: Module + ?Sized>(&mut self, model: &M, loss: impl FnOnce(&M) -> Tensor) {
-        if self.is_due(self.curvature) {
+        if self.curvature.is_due(self.steps + 1) {
             let hessian = Hessian::new(model, loss);
             let mut rng = Rng::seed_from_u64(self.steps);
             let ends = hessian.extremes(PRODUCTS, &mut rng);
@@ -150,7 +153,7 @@ impl Recorder {
         forward: impl Fn(&Tensor) -> Tensor,
         batch: &Tensor,
     ) {
-        if self.is_due(self.jacobians) {
+        if self.jacobians.is_due(self.steps + 1) {
             self.next.1 = Some(JacobianFlow::of(model, forward, &batch.select(0, 0)));
         }
     }
@@ -164,16 +167,15 @@ impl Recorder {
     /// twice, or if samples are mixed between layers, as normalisation over the batch does.
     #[track_caller]
     pub fn step(&mut self, step: impl FnOnce() -> StepReport) -> StepReport {
-        let (now, after) = (self.steps + 1, self.steps + 2);
+        self.steps += 1;
         let asked = Asked {
-            looks: self.every.is_due(now),
-            histograms: self.is_due(self.histograms),
-            samples: self.is_due(self.noise_scale),
-            cosines: self.is_due(self.gradient_cosines),
+            looks: self.looks_at(self.steps),
+            histograms: self.histograms.is_due(self.steps),
+            samples: self.noise_scale.is_due(self.steps),
+            cosines: self.gradient_cosines.is_due(self.steps),
             // A cosine takes two gradients.
-            keeps_gradients: self.every.is_due(after) && self.gradient_cosines.is_due(after),
+            keeps_gradients: self.gradient_cosines.is_due(self.steps + 1),
         };
-        self.steps = now;
         let (curvature, jacobians) = std::mem::take(&mut self.next);
         if !asked.anything() {
             return step();

@@ -36,6 +36,8 @@ pub(crate) struct Watch {
     gradients: BTreeMap<String, Gradient>,
     /// Those of the step before, if they were kept.
     earlier: BTreeMap<String, Tensor>,
+    /// By kind of layer, between which bounds an output is not saturated: looking up a name takes longer than a look.
+    inner: BTreeMap<&'static str, Option<(f64, f64)>>,
     /// Whether deltas have begun to come: what is announced after that belongs to another pass.
     back: bool,
 }
@@ -209,11 +211,7 @@ impl Observer for Watch {
             Site::Named(name) => (name.clone(), "named"),
             Site::Parameter(_) => return,
         };
-        let bounds = kind.parse::<Activation>().ok().and_then(Activation::bounds);
-        let inner = bounds.map(|(low, high)| {
-            let margin = SATURATED * (high - low);
-            (low + margin, high - margin)
-        });
+        let inner = *self.inner.entry(kind).or_insert_with(|| unsaturated(kind));
         let units = y.shape().last().copied().unwrap_or(1);
         let mut heard = if kind == "relu" { vec![false; units] } else { Vec::new() };
         let seen = look(y, inner, self.asked.histograms, Some(&mut heard));
@@ -266,6 +264,13 @@ impl Observer for Watch {
             samples.add(&self.places[id], &x, dy);
         }
     }
+}
+
+/// Between which bounds the outputs of an activation function are not saturated; `None` if it has no bounds.
+fn unsaturated(kind: &str) -> Option<(f64, f64)> {
+    let (low, high) = kind.parse::<Activation>().ok()?.bounds()?;
+    let margin = SATURATED * (high - low);
+    Some((low + margin, high - margin))
 }
 
 /// The cosine of the angle between two gradients; 0 if one is zero.

@@ -125,6 +125,9 @@ impl<'a, M: Layer + ?Sized> Trainer<'a, M> {
         let mut records = Vec::new();
         for epoch in 1..=epochs {
             let (mut loss_sum, mut examples) = (0.0, 0_usize);
+            if let Some(recorder) = &mut self.recorder {
+                recorder.begin_epoch();
+            }
             for batch in train.epoch(epoch - 1) {
                 let report = self.step(&batch);
                 let loss = report.loss.unwrap_or(f64::NAN);
@@ -159,10 +162,12 @@ impl<'a, M: Layer + ?Sized> Trainer<'a, M> {
     fn step(&mut self, batch: &Batch) -> StepReport {
         let Self { model, optimizer, recorder, .. } = self;
         let loss = |model: &M| model.forward(&batch.inputs).cross_entropy(&batch.targets);
-        let mut step = || optimizer.step_with(&mut **model, loss);
-        match recorder {
-            Some(recorder) => recorder.step(step),
-            None => step(),
+        if let Some(recorder) = recorder {
+            recorder.measure_curvature(&**model, loss);
+            recorder.measure_jacobians(&**model, |x| model.forward(x), &batch.inputs);
+            recorder.step(|| optimizer.step_with(&mut **model, loss))
+        } else {
+            optimizer.step_with(&mut **model, loss)
         }
     }
 }

@@ -5,6 +5,7 @@
 //! respect to each layer's output, and the activations beside it.
 #![forbid(unsafe_code)]
 
+pub mod atomic;
 pub mod chart;
 mod curvature;
 mod explain;

@@ -92,10 +92,7 @@ pub(crate) fn report(flow: &[FlowStep], title: &str, setup: Vec<String>) -> Stri
 
 fn header(flow: &[FlowStep], title: &str, setup: Vec<String>) -> Header {
     let last = &flow[flow.len().saturating_sub(1)..];
-    let verdicts = GradFlow::of(last).verdicts();
-    let verdicts =
-        verdicts.iter().map(|verdict| format!("{verdict}. What helps: {}.", verdict.remedy())).collect();
-    Header { title: title.to_owned(), setup, verdicts, layer_verdicts: Vec::new(), theory: None }
+    Header { title: title.to_owned(), setup, ..Header::of(&GradFlow::of(last)) }
 }
 
 /// One line per tensor of a file.

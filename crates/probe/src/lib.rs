@@ -19,6 +19,7 @@ mod recorder;
 pub mod report;
 mod rows;
 mod sample_watch;
+mod shadow;
 mod surgery;
 mod svd;
 pub mod tensorboard;
@@ -36,10 +37,11 @@ pub use prediction::{Prediction, RandomLayer, predict, predict_layers};
 pub use record::{Exponents, FlowStep, LayerFlow, ParameterFlow, SampleFlow, Stats};
 pub use recorder::{Recorder, When};
 pub use rows::FlowRow;
+pub use shadow::Shadow;
 pub use surgery::Surgery;
 pub use svd::singular_values;
 pub use theory::MeanField;
-pub use verdict::{Verdict, slope};
+pub use verdict::{Verdict, shadow_slope, slope};
 
 /// The path of something in the module at `path`, which may be the root.
 fn join(path: &str, name: &str) -> String {

@@ -233,7 +233,7 @@ impl fmt::Display for GradFlow {
         )?;
         writeln!(f, "delta: dL/dz, z the layer's output before its activation function.")?;
         if shadow {
-            writeln!(f, "in f64: delta rms where one loss is computed again with weights and data in f64.")?;
+            writeln!(f, "in f64: delta rms of one loss that was computed with weights and data in f64.")?;
         }
         if let (Some((measured, _)), Some(predicted)) = (self.slope(), self.predicted_slope()) {
             writeln!(

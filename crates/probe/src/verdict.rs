@@ -266,9 +266,10 @@ impl Verdict {
             Self::Underflow { dtype, .. } if dtype == "f64" => {
                 "what vanishing gradients need: no other element type reaches further"
             }
-            Self::Underflow { .. } => {
-                "what vanishing gradients need; with --dtype f64 the deltas are there, but hardly large enough to train with"
+            Self::Underflow { shadow: Some(_), .. } => {
+                "what vanishing gradients need: f64 has these deltas, but they are hardly large enough to train with"
             }
+            Self::Underflow { .. } => "what vanishing gradients need, if it is so",
             Self::Cut { .. } => {
                 "weights that are not 0, units that are not all dead; explain_grad names the operation that cuts"
             }

@@ -173,9 +173,28 @@ fn dead_units_and_weights_of_zero_are_no_underflow() {
         layer.weight = Tensor::zeros([8, 8], DType::F32).requires_grad();
     });
     assert_eq!(cut.verdicts()[0], Verdict::Cut { layer: "layers.1".to_owned() });
-    // Softmax that is sure rounds to it in f32: that has nothing to do with how small numbers may be.
-    let saturated = Shadow { delta_rms: 0.0, delta_rms_f64: 1e-12 };
-    assert!(!saturated.underflows());
+}
+
+#[test]
+fn what_is_lost_is_more_than_half_of_something_below_the_normal_numbers() {
+    for (delta_rms, delta_rms_f64, underflows) in [
+        (0.0, 1e-46, true),
+        (0.0, 1.1e-38, true),
+        (0.51e-40, 1e-40, false),
+        (0.49e-40, 1e-40, true),
+        // Rounded up, to the smallest number that there is.
+        (SMALLEST, 0.6 * SMALLEST, true),
+        (SMALLEST, 0.7 * SMALLEST, false),
+        // A softmax that is sure has come to 1 in f32: that has nothing to do with how small numbers may be.
+        (0.0, 1e-12, false),
+        (0.0, 0.0, false),
+        (1e-45, 0.0, false),
+        (0.0, f64::NAN, false),
+        (f64::NAN, 1e-40, false),
+    ] {
+        let shadow = Shadow { delta_rms, delta_rms_f64 };
+        assert_eq!(shadow.underflows(), underflows, "{shadow:?}");
+    }
 }
 
 #[test]

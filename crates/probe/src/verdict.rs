@@ -267,9 +267,9 @@ impl Verdict {
                 "what vanishing gradients need: no other element type reaches further"
             }
             Self::Underflow { shadow: Some(_), .. } => {
-                "what vanishing gradients need: f64 has these deltas, but they are hardly large enough to train with"
+                "as for vanishing gradients; f64 holds these deltas, but they are hardly large enough to train with"
             }
-            Self::Underflow { .. } => "what vanishing gradients need, if it is so",
+            Self::Underflow { .. } => "as for vanishing gradients, if it is so",
             Self::Cut { .. } => {
                 "weights that are not 0, units that are not all dead; explain_grad names the operation that cuts"
             }

@@ -68,10 +68,10 @@ pub(crate) fn run(options: &InspectOptions) -> Result<(), Failure> {
 
     let title = options.path.display().to_string();
     if let Some(file) = &options.report {
-        write(file, report(&flow, "A training run", vec![title.clone()]).as_bytes())?;
+        write(file, Report::new(&flow, &header(&flow, title.clone())).html().as_bytes())?;
     }
     if let Some(folder) = &options.svg {
-        let header = header(&flow, "A training run", vec![title]);
+        let header = header(&flow, title);
         make(folder)?;
         for (name, text) in Report::new(&flow, &header).svgs() {
             write(&folder.join(name), text.as_bytes())?;
@@ -85,17 +85,10 @@ pub(crate) fn run(options: &InspectOptions) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The page of a run.
-pub(crate) fn report(flow: &[FlowStep], title: &str, setup: Vec<String>) -> String {
-    Report::new(flow, &header(flow, title, setup)).html()
-}
-
-fn header(flow: &[FlowStep], title: &str, setup: Vec<String>) -> Header {
-    let last = &flow[flow.len().saturating_sub(1)..];
-    let verdicts = GradFlow::of(last).verdicts();
-    let verdicts =
-        verdicts.iter().map(|verdict| format!("{verdict}. What helps: {}.", verdict.remedy())).collect();
-    Header { title: title.to_owned(), setup, verdicts, layer_verdicts: Vec::new(), theory: None }
+/// What is said of a run: its last record's verdicts.
+fn header(flow: &[FlowStep], path: String) -> Header {
+    let last = GradFlow::of(&flow[flow.len().saturating_sub(1)..]);
+    Header { title: "A training run".to_owned(), setup: vec![path], ..Header::of(&last) }
 }
 
 /// One line per tensor of a file.

@@ -248,7 +248,7 @@ fn conclude(report: &Report, json: bool) -> Result<(), Failure> {
         let (headings, rows) = (rows::headings(report), rows::rows(&report.findings));
         table::aligned(&headings, &rows, &rows::WORDS).iter().for_each(|row| line(row));
         line("");
-        rows::LEGEND.iter().for_each(|text| line(text));
+        rows::legend(&report.findings).iter().for_each(|text| line(text));
     }
     line("");
     notes.iter().for_each(|note| line(note));

@@ -2,15 +2,15 @@
 
 use crate::failure::Failure;
 use crate::figures::grouped;
-use crate::inspect;
 use crate::options;
 use crate::setup::{self, Setup, usage};
 use crate::terminal::{Progress, line};
 use backflow_data::Loader;
 use backflow_nn::Mlp;
 use backflow_optim::{RuleInfo, schedule_for_run};
-use backflow_probe::{FlowRow, FlowStep, GradFlow, Recorder, When};
-use backflow_tensor::Module;
+use backflow_probe::report::{Header, Report};
+use backflow_probe::{FlowRow, FlowStep, GradFlow, Recorder, Verdict, When};
+use backflow_tensor::{DType, Module};
 use backflow_train::{
     EVALUATION_BATCH, EpochRecord, Listener, RunFolder, StepRecord, Summary, TrainError, Trainer,
 };
@@ -207,7 +207,18 @@ fn train(options: &TrainOptions) -> Result<(), Failure> {
     // An epoch shorter than the pause between two looks still ends with what was seen last.
     let last_epoch =
         if last_epoch.is_empty() { flow.last().cloned().into_iter().collect() } else { last_epoch };
-    let table = GradFlow::of(&last_epoch);
+    // What f32 has lost by then, f64 tells: on a batch of the last epoch, with the last weights.
+    let settled = |flow: GradFlow| {
+        let is_guess = |verdict: &Verdict| matches!(verdict, Verdict::Underflow { .. });
+        if setup.dtype == DType::F64 || !flow.verdicts().iter().any(is_guess) {
+            return flow;
+        }
+        let batch = train.batch(options.epochs - 1, 0);
+        flow.with_shadow(&model, |model, dtype| {
+            model.forward(&batch.inputs.to_dtype(dtype)).cross_entropy(&batch.targets)
+        })
+    };
+    let table = settled(GradFlow::of(&last_epoch));
     if !flow.is_empty() {
         let setup = vec![
             format!("{}, {}, {}", setup.name(&sizes), config.init, config.dtype),
@@ -216,7 +227,9 @@ fn train(options: &TrainOptions) -> Result<(), Failure> {
                 config.optimizer, config.learning_rate, config.schedule, config.batch_size, config.seed
             ),
         ];
-        folder.save_flow(&flow, &inspect::report(&flow, "A training run", setup))?;
+        let last = settled(GradFlow::of(&flow[flow.len() - 1..]));
+        let header = Header { title: "A training run".to_owned(), setup, ..Header::of(&last) };
+        folder.save_flow(&flow, &Report::new(&flow, &header).html())?;
     }
     let outcome = outcome(summary, &model, seconds, &out, table.rows().to_vec());
     folder.save_summary(&outcome)?;

@@ -152,6 +152,7 @@ fn what_is_not_finite_is_null_and_said() {
     let object =
         quick("--activation sigmoid,tanh --init zeros --depth 5 --width 8 --seeds 1", "zeros", folder.path());
     let configuration = &object["configurations"][0];
+    assert_eq!(configuration["verdict"], "CUT", "weights of 0 let nothing through in any type");
     for figure in ["slope_decades_per_layer", "theory_slope", "weight_gradient_ratio"] {
         assert_eq!(configuration[figure], Value::Null, "{figure}");
     }
@@ -165,10 +166,23 @@ fn what_is_not_finite_is_null_and_said() {
     assert_eq!(object["configurations"][0]["verdict"], "UNDERFLOW");
     assert_eq!(object["configurations"][0]["slope_decades_per_layer"], Value::Null);
     assert!(object["configurations"][0]["theory_slope"].is_number());
+    // The evidence: the same deltas in f64, and where f32 loses them.
+    let deep = &object["configurations"][0];
+    let (own, shadow) = (&deep["delta_rms"], &deep["shadow_delta_rms"]);
+    assert_eq!(shadow.as_array().unwrap().len(), 101);
+    assert!(own[0] == 0.0 && shadow[0].as_f64().unwrap() > 0.0, "{own} {shadow}");
+    let evidence = &deep["verdicts"][0]["shadow"];
+    let layer = deep["verdicts"][0]["layer"].as_str().unwrap().strip_prefix("layers.").unwrap();
+    let layer: usize = layer.parse().unwrap();
+    assert_eq!((&evidence["delta_rms"], &evidence["delta_rms_f64"]), (&own[layer], &shadow[layer]));
+    let note = object["notes"][0].as_str().unwrap();
+    assert!(note.contains("gradients vanish") && note.contains("in f64 the first"), "{note}");
+    assert!(note.contains("are too small for f32, which has") && !note.contains("guess"), "{note}");
     let object =
         quick("--activation sigmoid --depth 100 --width 8 --seeds 1 --dtype f64", "precise", folder.path());
     assert!(object["configurations"][0]["slope_decades_per_layer"].is_number());
     assert_eq!(object["configurations"][0]["verdict"], "VANISHING");
+    assert_eq!(object["configurations"][0].get("shadow_delta_rms"), None);
     let object = quick(
         "--activation relu --depth 2 --width 8 --seeds 2 --steps 5 --optimizer sgd:lr=1e30",
         "lost",

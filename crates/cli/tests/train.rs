@@ -311,3 +311,34 @@ fn the_optimizers_eps_reaches_the_table() {
         }
     }
 }
+
+/// What f32 has lost at the end is settled by f64 in the table, the summary and the report. Where nothing is suspected nothing is
+/// computed again.
+#[test]
+fn a_shadow_settles_what_looks_too_small() {
+    let folder = tempfile::tempdir().unwrap();
+    let deep = format!("784,{}10", "8,".repeat(90));
+    let run = |layers: &str, out: &str| {
+        let options = "train --activation sigmoid --epochs 1 --batch-size 1000 --optimizer sgd --out";
+        let arguments: Vec<&str> = options.split_whitespace().chain([out, "--layers", layers]).collect();
+        let output = backflow(&arguments, folder.path());
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        let read = |file: &str| std::fs::read_to_string(folder.path().join(out).join(file)).unwrap();
+        (text(&output.stdout), read("report.html"), read("summary.json"))
+    };
+    let (printed, page, summary) = run(&deep, "deep");
+    assert!(printed.contains("UNDERFLOW: deltas at layers.") && printed.contains("  in f64  "), "{printed}");
+    for text in [&printed, &page] {
+        assert!(text.contains("too small for f32, which has 0 there where f64 has"), "{text}");
+        assert!(!text.contains("guess"));
+    }
+    let summary: Value = serde_json::from_str(&summary).unwrap();
+    let shadow = &summary["layers"][0]["shadow"];
+    assert!(shadow["delta_rms"] == 0.0 && shadow["delta_rms_f64"].as_f64().unwrap() > 0.0, "{shadow}");
+    // A log has no weights to compute with.
+    let inspected = text(&backflow(&["inspect", "deep"], folder.path()).stdout);
+    assert!(inspected.contains("look too small for f32; that is a guess"), "{inspected}");
+
+    let (printed, _, summary) = run("784,8,8,10", "shallow");
+    assert!(!printed.contains("in f64") && !summary.contains("shadow"));
+}

@@ -1,13 +1,16 @@
 //! [`GradFlow`]: one look at a network, or the mean of several, as a table.
 
+use crate::atomic;
 use crate::prediction::Prediction;
 use crate::record::FlowStep;
 use crate::recorder::glance;
+use crate::report::{Header, Report};
 use crate::rows::FlowRow;
 use crate::verdict::{Verdict, slope};
 use backflow_kernels::Float;
 use backflow_tensor::{Module, Tensor};
-use std::fmt;
+use std::path::Path;
+use std::{fmt, io};
 
 /// What flows through a network, forward and back.
 ///
@@ -26,8 +29,8 @@ use std::fmt;
 /// ```
 #[derive(Clone, Debug)]
 pub struct GradFlow {
-    record: FlowStep,
-    rows: Vec<FlowRow>,
+    pub(crate) record: FlowStep,
+    pub(crate) rows: Vec<FlowRow>,
     theory: Option<Prediction>,
     eps: Option<f64>,
 }
@@ -65,6 +68,37 @@ impl GradFlow {
         Self { eps: Some(eps), ..self }
     }
 
+    /// What was recorded, with theory and verdicts, as a [page](crate::report): of several steps, the last.
+    #[must_use]
+    pub fn html(&self) -> String {
+        let header = Header { title: "Gradient flow".to_owned(), ..Header::of(self) };
+        Report::new(std::slice::from_ref(&self.record), &header).html()
+    }
+
+    /// Writes the [page](Self::html) to a file, which appears whole or not at all.
+    ///
+    /// ```
+    /// # use backflow_nn::{Activation, Init, Mlp};
+    /// # use backflow_probe::GradFlow;
+    /// # use backflow_tensor::{DType, Rng, Tensor};
+    /// # let mut rng = Rng::seed_from_u64(0);
+    /// # let model = Mlp::new(&[4, 8, 2], Activation::Tanh, Init::XavierNormal, DType::F32, &mut rng);
+    /// # let x = Tensor::randn([16, 4], DType::F32, &mut rng);
+    /// # let folder = std::env::temp_dir().join(format!("backflow-flow-{}", std::process::id()));
+    /// # std::fs::create_dir_all(&folder)?;
+    /// # let path = folder.join("flow.html");
+    /// GradFlow::record(&model, || model.forward(&x).square().mean(..)).save_html(&path)?;
+    /// # assert!(std::fs::read_to_string(&path)?.contains("HEALTHY"));
+    /// # std::fs::remove_dir_all(&folder)?;
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// What the operating system answers; the file then still holds what it held before.
+    pub fn save_html(&self, path: impl AsRef<Path>) -> io::Result<()> {
+        atomic::write(path.as_ref(), self.html().as_bytes())
+    }
+
     /// What was recorded: of several steps, the last.
     #[must_use]
     pub fn step(&self) -> &FlowStep {
@@ -81,6 +115,16 @@ impl GradFlow {
     #[must_use]
     pub fn verdicts(&self) -> Vec<Verdict> {
         Verdict::of(&self.rows, self.eps)
+    }
+
+    /// What is wrong with single layers: path and sentence.
+    pub(crate) fn layer_verdicts(&self) -> Vec<(String, String)> {
+        let of_layer = |row: &FlowRow| {
+            let verdicts = Verdict::of_layer(row, self.eps);
+            let path = row.path.clone();
+            verdicts.into_iter().map(move |verdict| (path.clone(), verdict.of_its_layer()))
+        };
+        self.rows.iter().flat_map(of_layer).collect()
     }
 
     /// The slope of log₁₀ rms δ per layer on the way back, and R².
@@ -112,6 +156,22 @@ impl GradFlow {
         predicted
     }
 
+    /// RMS of each row's activations as theory has it; `None` where it has nothing to say.
+    #[must_use]
+    pub fn predicted_activations(&self) -> Vec<Option<f64>> {
+        let linear: Vec<usize> =
+            (0..self.rows.len()).filter(|&row| self.rows[row].weight_rms.is_some()).collect();
+        let mut predicted = vec![None; self.rows.len()];
+        if let Some(theory) =
+            self.theory.as_ref().filter(|theory| theory.activation_rms.len() + 1 == linear.len())
+        {
+            for (&row, &rms) in linear.iter().zip(&theory.activation_rms) {
+                predicted[row] = Some(rms);
+            }
+        }
+        predicted
+    }
+
     /// The slope of theory, in decades per layer on the way back. See [`Prediction::slope`].
     #[must_use]
     pub fn predicted_slope(&self) -> Option<f64> {
@@ -136,6 +196,8 @@ impl fmt::Display for GradFlow {
         )?;
         let predicted = self.predicted_deltas();
         let theory = predicted.iter().any(Option::is_some);
+        let shadow = self.rows.iter().any(|row| row.shadow.is_some());
+        write!(f, "{}", if shadow { format!("  {:>9}", "in f64") } else { String::new() })?;
         write!(f, "{}", if theory { format!("  {:>9}", "theory") } else { String::new() })?;
         write!(f, "  {:>9}", "dL/dW rms")?;
         writeln!(f, "{}", if updated { format!("  {:>9}", "|dW|/|W|") } else { String::new() })?;
@@ -155,6 +217,8 @@ impl fmt::Display for GradFlow {
                 short(row.delta_rms),
                 "#".repeat(bar)
             )?;
+            let in_f64 = row.shadow.map(|shadow| shadow.delta_rms_f64);
+            write!(f, "{}", if shadow { format!("  {:>9}", short(in_f64)) } else { String::new() })?;
             write!(f, "{}", if theory { format!("  {:>9}", short(predicted)) } else { String::new() })?;
             write!(f, "  {:>9}", short(row.weight_gradient_rms))?;
             writeln!(
@@ -168,6 +232,9 @@ impl fmt::Display for GradFlow {
             "a: the layer's activations; flat: saturated activations, or units that are 0 on the whole batch;"
         )?;
         writeln!(f, "delta: dL/dz, z the layer's output before its activation function.")?;
+        if shadow {
+            writeln!(f, "in f64: delta rms of one loss that was computed with weights and data in f64.")?;
+        }
         if let (Some((measured, _)), Some(predicted)) = (self.slope(), self.predicted_slope()) {
             writeln!(
                 f,

@@ -5,6 +5,7 @@
 //! respect to each layer's output, and the activations beside it.
 #![forbid(unsafe_code)]
 
+pub mod atomic;
 pub mod chart;
 mod curvature;
 mod explain;
@@ -18,6 +19,7 @@ mod recorder;
 pub mod report;
 mod rows;
 mod sample_watch;
+mod shadow;
 mod surgery;
 mod svd;
 pub mod tensorboard;
@@ -38,10 +40,11 @@ pub use record::{
 };
 pub use recorder::Recorder;
 pub use rows::FlowRow;
+pub use shadow::Shadow;
 pub use surgery::Surgery;
 pub use svd::singular_values;
 pub use theory::MeanField;
-pub use verdict::{Verdict, slope};
+pub use verdict::{Verdict, shadow_slope, slope};
 pub use when::When;
 
 /// The path of something in the module at `path`, which may be the root.

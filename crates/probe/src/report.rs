@@ -7,6 +7,7 @@
 mod colours;
 mod exponents;
 mod figures;
+mod header;
 mod heat_map;
 mod plots;
 mod tables;
@@ -15,37 +16,13 @@ use crate::FlowStep;
 use crate::chart::{self, escaped};
 use exponents::Panel;
 use figures::Figures;
+pub use header::{Header, Theory};
 use plots::Plot;
 use serde_json::{Value, json};
 use std::fmt::Write;
 
 const STYLE: &str = include_str!("report/style.css");
 const SCRIPT: &str = include_str!("report/script.js");
-
-/// What a recording itself does not tell. Everything may be empty.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Header {
-    /// The headline.
-    pub title: String,
-    /// What was trained, a line each: model, data, optimizer.
-    pub setup: Vec<String>,
-    /// What the figures mean for the whole network, a sentence each. A leading word in capitals stands out: `HEALTHY` as good,
-    /// any other as bad.
-    pub verdicts: Vec<String>,
-    /// The same for single layers: path and sentence.
-    pub layer_verdicts: Vec<(String, String)>,
-    /// What was to be expected.
-    pub theory: Option<Theory>,
-}
-
-/// Predicted curves over the layers, in the order of [`FlowStep::layers`]; NaN where nothing is predicted.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Theory {
-    /// RMS of each layer's output. Empty if nothing is predicted.
-    pub activation_rms: Vec<f64>,
-    /// RMS of the gradient with respect to it. Empty if nothing is predicted.
-    pub delta_rms: Vec<f64>,
-}
 
 /// A recording and what is said about it, ready to be drawn.
 #[derive(Debug)]

@@ -2,6 +2,7 @@
 
 use crate::join;
 use crate::record::{FlowStep, LayerFlow};
+use crate::shadow::Shadow;
 use serde::Serialize;
 
 /// A layer, its activations, its deltas, and what happened to its weight.
@@ -38,6 +39,9 @@ pub struct FlowRow {
     pub effective_learning_rate: Option<f64>,
     /// The ε of the rule that updated the weight, if that is adaptive.
     pub eps: Option<f64>,
+    /// The deltas computed in `f64` too, where that [was asked for](crate::GradFlow::with_shadow).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shadow: Option<Shadow>,
 }
 
 impl FlowRow {
@@ -78,6 +82,7 @@ impl FlowRow {
             update_ratio: updated.map(|parameter| parameter.update_ratio),
             effective_learning_rate: updated.map(|parameter| parameter.effective_learning_rate),
             eps: parameter.and_then(|parameter| parameter.eps),
+            shadow: None,
         };
         row.take_activation(layer);
         row
@@ -91,7 +96,7 @@ impl FlowRow {
         self.dead_share = layer.dead_units.map(|dead| dead as f64 / layer.units.max(1) as f64);
     }
 
-    /// The mean of the same rows over several records.
+    /// The mean of the same rows over several records. What a record does not hold, a shadow, the mean has not either.
     #[must_use]
     pub fn mean(records: &[FlowStep]) -> Vec<Self> {
         let all: Vec<Vec<Self>> = records.iter().map(Self::of).collect();
@@ -118,6 +123,7 @@ impl FlowRow {
             update_ratio: over(index, &|row| row.update_ratio),
             effective_learning_rate: over(index, &|row| row.effective_learning_rate),
             eps: row.eps,
+            shadow: None,
         };
         first.iter().enumerate().map(mean).collect()
     }

@@ -1,6 +1,7 @@
 //! [`Verdict`]: what the figures mean, with the evidence, and what the literature does about it.
 
 use crate::rows::FlowRow;
+use crate::shadow::Shadow;
 use backflow_kernels::Float;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -47,6 +48,14 @@ pub enum Verdict {
         layer: String,
         /// The element type.
         dtype: String,
+        /// The evidence. `None` where it is a guess from the size of the deltas.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        shadow: Option<Shadow>,
+    },
+    /// No gradient comes through to a layer: its deltas are 0 in `f64` too, as a [shadow](crate::GradFlow::with_shadow) says.
+    Cut {
+        /// The last layer, counted from the input, that is concerned.
+        layer: String,
     },
     /// The optimizer's ε is larger than a layer's gradients, so that the layer hardly moves although the rule is adaptive.
     EpsFloored {
@@ -78,13 +87,39 @@ fn smallest(dtype: &str) -> f64 {
     if dtype == "f64" { f64::MIN_POSITIVE } else { f64::from(f32::MIN_POSITIVE) }
 }
 
+/// Whether the figures suggest that the deltas are too small for their element type. They cannot tell for certain: a delta of 0
+/// may be one.
+fn looks_too_small(row: &FlowRow) -> bool {
+    let gone = row.delta_zero_share.is_some_and(|share| share > MOST)
+        && row.dead_share.is_none_or(|dead| dead < MOST);
+    let relu = row.activation.as_deref() == Some("relu");
+    row.delta_rms.is_some_and(|delta| delta < smallest(&row.dtype)) || gone && !relu
+}
+
+/// The last layer to which no gradient comes in `f64` either, unless its own units are dead.
+fn cut(rows: &[FlowRow]) -> Option<Verdict> {
+    let row = rows.iter().rfind(|row| row.shadow.is_some_and(|shadow| shadow.delta_rms_f64 == 0.0))?;
+    let is_dead = row.dead_share.is_some_and(|dead| dead > MOST);
+    (!is_dead).then(|| Verdict::Cut { layer: row.path.clone() })
+}
+
 /// The slope of log₁₀ rms δ per layer on the way back, over the layers that an activation function follows, and R², the share of
 /// the variance that it explains. `None` for fewer than two such layers, or if a delta is 0 or not finite.
 #[must_use]
 pub fn slope(rows: &[FlowRow]) -> Option<(f64, f64)> {
+    slope_of(rows, |row| row.delta_rms)
+}
+
+/// The same of the deltas in `f64`; `None` also if a layer has no [shadow](FlowRow::shadow).
+#[must_use]
+pub fn shadow_slope(rows: &[FlowRow]) -> Option<(f64, f64)> {
+    slope_of(rows, |row| row.shadow.map(|shadow| shadow.delta_rms_f64))
+}
+
+fn slope_of(rows: &[FlowRow], delta: fn(&FlowRow) -> Option<f64>) -> Option<(f64, f64)> {
     let hidden = rows.iter().filter(|row| row.activation.is_some());
     // Of 0 and of what is not finite, the logarithm is not finite or the line has none.
-    let decades = hidden.map(|row| Float::ln(row.delta_rms.unwrap_or(0.0)) / std::f64::consts::LN_10);
+    let decades = hidden.map(|row| Float::ln(delta(row).unwrap_or(0.0)) / std::f64::consts::LN_10);
     line_back(&decades.collect::<Vec<f64>>())
 }
 
@@ -112,28 +147,23 @@ impl Verdict {
     ///
     /// Gradients vanish, or explode, if log₁₀ rms δ changes by more than one decade from the last hidden layer to the first
     /// along a straight line that explains nine tenths of its variance. A layer is saturated, or dead, if more than half of
-    /// it is. Deltas are too small for their element type if their RMS is below its smallest normal number, or if more than
-    /// half of them are 0 and no flat side of an activation function explains it.
+    /// it is. Deltas are too small for their element type if a [shadow](crate::GradFlow::with_shadow) says so; the line then goes
+    /// through those in `f64`. Without a shadow it is guessed, from an RMS below the type's smallest normal number, or if more
+    /// than half of the deltas are 0 and no flat side of an activation function explains it.
     #[must_use]
     pub fn of(rows: &[FlowRow], eps: Option<f64>) -> Vec<Self> {
+        let each: Vec<Self> = rows.iter().flat_map(|row| Self::of_layer(row, eps)).collect();
         let mut verdicts = Vec::new();
-        let odd = |row: &&FlowRow| {
-            !row.activation_rms.is_finite() || row.delta_rms.is_some_and(|delta| !delta.is_finite())
-        };
-        if let Some(row) = rows.iter().find(odd) {
-            verdicts.push(Self::NotFinite { layer: row.path.clone() });
-        }
-        let tiny = |row: &&FlowRow| {
-            let gone = row.delta_zero_share.is_some_and(|share| share > MOST)
-                && row.dead_share.is_none_or(|dead| dead < MOST);
-            let relu = row.activation.as_deref() == Some("relu");
-            row.delta_rms.is_some_and(|delta| delta < smallest(&row.dtype)) || gone && !relu
-        };
-        if let Some(row) = rows.iter().rfind(tiny) {
-            verdicts.push(Self::Underflow { layer: row.path.clone(), dtype: row.dtype.clone() });
-        }
+        verdicts.extend(each.iter().find(|verdict| matches!(verdict, Self::NotFinite { .. })).cloned());
+        // The way back begins at the last layer: what is lost there is lost to all before it.
+        let last = |is: fn(&Self) -> bool| each.iter().rfind(|verdict| is(verdict)).cloned();
+        let underflow = last(|verdict| matches!(verdict, Self::Underflow { .. }));
+        let is_proven = matches!(underflow, Some(Self::Underflow { shadow: Some(_), .. }));
+        verdicts.extend(underflow);
+        verdicts.extend(cut(rows));
+        let line = if is_proven { shadow_slope(rows) } else { slope(rows) };
         let hidden = rows.iter().filter(|row| row.activation.is_some()).count();
-        if let Some((slope, fit)) = slope(rows)
+        if let Some((slope, fit)) = line
             && fit > FIT
             && slope.abs() * (hidden - 1) as f64 > DECADES
         {
@@ -144,28 +174,42 @@ impl Verdict {
                 Self::Exploding { slope, fit, decades }
             });
         }
-        let most = |share: Option<f64>| share.filter(|&share| share > MOST);
-        let worst = |figure: fn(&FlowRow) -> Option<f64>| {
-            let shares = rows.iter().filter_map(|row| most(figure(row)).map(|share| (row, share)));
-            shares.max_by(|(_, a), (_, b)| a.total_cmp(b))
+        let worst = |share: fn(&Self) -> Option<f64>| {
+            let shares = each.iter().filter_map(|verdict| Some((verdict, share(verdict)?)));
+            shares.max_by(|(_, a), (_, b)| a.total_cmp(b)).map(|(verdict, _)| verdict.clone())
         };
-        if let Some((row, share)) = worst(|row| row.dead_share) {
-            verdicts.push(Self::Dead { layer: row.path.clone(), share });
-        }
-        if let Some((row, share)) = worst(|row| row.saturated_share) {
-            verdicts.push(Self::Saturated { layer: row.path.clone(), share });
-        }
-        let floored = |row: &FlowRow| {
-            let (gradient_rms, eps) = (row.weight_gradient_rms?, row.eps.or(eps)?);
-            let layer = row.path.clone();
-            (gradient_rms > 0.0 && gradient_rms < eps).then_some(Self::EpsFloored {
-                layer,
-                gradient_rms,
-                eps,
-            })
-        };
-        verdicts.extend(rows.iter().rev().find_map(floored));
+        verdicts.extend(worst(|verdict| match verdict {
+            Self::Dead { share, .. } => Some(*share),
+            _ => None,
+        }));
+        verdicts.extend(worst(|verdict| match verdict {
+            Self::Saturated { share, .. } => Some(*share),
+            _ => None,
+        }));
+        verdicts.extend(last(|verdict| matches!(verdict, Self::EpsFloored { .. })));
         if verdicts.is_empty() { vec![Self::Healthy] } else { verdicts }
+    }
+
+    /// What is wrong with one layer, whatever the others do.
+    pub(crate) fn of_layer(row: &FlowRow, eps: Option<f64>) -> Vec<Self> {
+        let layer = || row.path.clone();
+        let mut verdicts = Vec::new();
+        if !row.activation_rms.is_finite() || row.delta_rms.is_some_and(|delta| !delta.is_finite()) {
+            verdicts.push(Self::NotFinite { layer: layer() });
+        }
+        if row.shadow.map_or_else(|| looks_too_small(row), |shadow| shadow.underflows()) {
+            verdicts.push(Self::Underflow { layer: layer(), dtype: row.dtype.clone(), shadow: row.shadow });
+        }
+        let most = |share: Option<f64>| share.filter(|&share| share > MOST);
+        verdicts.extend(most(row.dead_share).map(|share| Self::Dead { layer: layer(), share }));
+        verdicts.extend(most(row.saturated_share).map(|share| Self::Saturated { layer: layer(), share }));
+        if let (Some(gradient_rms), Some(eps)) = (row.weight_gradient_rms, row.eps.or(eps))
+            && gradient_rms > 0.0
+            && gradient_rms < eps
+        {
+            verdicts.push(Self::EpsFloored { layer: layer(), gradient_rms, eps });
+        }
+        verdicts
     }
 
     /// The verdict in a word: `VANISHING`, `EXPLODING`, …
@@ -177,9 +221,28 @@ impl Verdict {
             Self::Saturated { .. } => "SATURATED",
             Self::Dead { .. } => "DEAD",
             Self::Underflow { .. } => "UNDERFLOW",
+            Self::Cut { .. } => "CUT",
             Self::EpsFloored { .. } => "EPS-FLOORED",
             Self::NotFinite { .. } => "NOT FINITE",
             Self::Healthy => "HEALTHY",
+        }
+    }
+
+    /// The sentence without the layer, for where that stands already.
+    pub(crate) fn of_its_layer(&self) -> String {
+        let name = self.name();
+        match self {
+            Self::Saturated { share, .. } => format!("{name}: {:.0} % of its activations", share * 100.0),
+            Self::Dead { share, .. } => format!("{name}: {:.0} % of its units", share * 100.0),
+            Self::Underflow { dtype, shadow: Some(shadow), .. } => {
+                let [own, f64] = shadow.figures();
+                format!("{name}: {dtype} has {own} where f64 has {f64}")
+            }
+            Self::Underflow { dtype, .. } => format!("{name}: deltas look too small for {dtype}"),
+            Self::EpsFloored { gradient_rms, eps, .. } => {
+                format!("{name}: gradient {gradient_rms:.1e}, eps {eps:.0e}")
+            }
+            _ => name.to_owned(),
         }
     }
 
@@ -203,8 +266,12 @@ impl Verdict {
             Self::Underflow { dtype, .. } if dtype == "f64" => {
                 "what vanishing gradients need: no other element type reaches further"
             }
-            Self::Underflow { .. } => {
-                "first what vanishing gradients need; --dtype f64 tells whether the rest is rounding"
+            Self::Underflow { shadow: Some(_), .. } => {
+                "as for vanishing gradients; f64 holds these deltas, but they are hardly large enough to train with"
+            }
+            Self::Underflow { .. } => "as for vanishing gradients, if it is so",
+            Self::Cut { .. } => {
+                "weights that are not 0, units that are not all dead; explain_grad names the operation that cuts"
             }
             Self::EpsFloored { .. } => {
                 "a smaller eps, or what vanishing gradients need: adaptive rules are linear below eps"
@@ -243,8 +310,28 @@ impl fmt::Display for Verdict {
             Self::Dead { layer, share } => {
                 write!(f, "{:.0} % of the units after {layer} are 0 on the whole batch", share * 100.0)
             }
-            Self::Underflow { layer, dtype } => {
-                write!(f, "deltas at {layer}, and before it, are too small for {dtype}")
+            Self::Underflow { layer, dtype, shadow: Some(shadow) } => {
+                let [own, f64] = shadow.figures();
+                write!(
+                    f,
+                    "deltas at {layer}, and before it, are too small for {dtype}, which has {own} there where f64 has {f64}"
+                )
+            }
+            Self::Underflow { layer, dtype, .. } if dtype == "f64" => {
+                write!(f, "deltas at {layer}, and before it, are too small for f64")
+            }
+            Self::Underflow { layer, dtype, .. } => {
+                write!(
+                    f,
+                    "deltas at {layer}, and before it, look too small for {dtype}; that is a guess, which \
+                     GradFlow::with_shadow or a run with --dtype f64 settles"
+                )
+            }
+            Self::Cut { layer } => {
+                write!(
+                    f,
+                    "deltas at {layer}, and before it, are exactly 0, in f64 too: no gradient comes through"
+                )
             }
             Self::EpsFloored { layer, gradient_rms, eps } => {
                 write!(

@@ -64,10 +64,10 @@ fn too_small_depends_on_the_element_type() {
         assert_eq!(names(&flow), [if small { "UNDERFLOW" } else { "HEALTHY" }], "{dtype}, {delta}");
         if small {
             let text = flow.verdicts()[0].to_string();
-            assert_eq!(
-                text,
-                format!("UNDERFLOW: deltas at layers.1, and before it, are too small for {dtype}")
-            );
+            let verb = if dtype == "f64" { "are" } else { "look" };
+            let expected =
+                format!("UNDERFLOW: deltas at layers.1, and before it, {verb} too small for {dtype}");
+            assert!(text.starts_with(&expected), "{text}");
         }
     }
     // 0.2361 to the power of 80 is 10⁻⁵⁰: it is there in f64.

@@ -5,7 +5,6 @@
 //! terminals and command lines.
 #![forbid(unsafe_code)]
 
-pub mod atomic;
 mod codec;
 pub mod comparison;
 mod error;
@@ -16,6 +15,7 @@ pub mod study;
 mod trainer;
 pub mod weights;
 
+pub use backflow_probe::atomic;
 pub use error::TrainError;
 pub use evaluate::{EVALUATION_BATCH, Evaluation, count_correct, evaluate};
 pub use run_folder::RunFolder;

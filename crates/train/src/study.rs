@@ -34,7 +34,7 @@ pub use learning::{Learned, Training};
 use crate::comparison::{Stopped, Watcher};
 use backflow_data::{Batch, Dataset, Loader};
 use backflow_nn::{Activation, Init, Mlp};
-use backflow_probe::{FlowStep, GradFlow, predict};
+use backflow_probe::{FlowRow, FlowStep, GradFlow, predict};
 use backflow_tensor::{DType, Rng, Tensor};
 use std::fmt;
 
@@ -120,6 +120,9 @@ impl Study {
 
     /// Builds the networks of a configuration, measures their flow, and trains them if the study says so.
     ///
+    /// Where `f32` deltas at initialisation come near the end of their type (an RMS below 1e-30), the networks are computed once more
+    /// in `f64`, for [`Flow::shadow_delta_rms`].
+    ///
     /// Nothing depends on the clock or on the number of threads. The watcher hears how many of [`parts`](Self::parts) are done.
     ///
     /// # Errors
@@ -154,7 +157,17 @@ impl Study {
             }
             before.push(record);
         }
-        let initial = Flow::of(&before, &sizes);
+        let mut initial = Flow::of(&before, &[], &sizes);
+        if self.dtype == DType::F32 && initial.nears_the_end_of_f32() {
+            let mut shadows = Vec::new();
+            for seed in 0..self.seeds {
+                if watch(parts, parts).is_break() {
+                    return Err(Stopped::Interrupted);
+                }
+                shadows.push(look_twice(&configuration.model(&sizes, self.dtype, seed), &batch));
+            }
+            initial = Flow::of(&before, &shadows, &sizes);
+        }
         let theory =
             predict(configuration.activation, configuration.init, &sizes, mean_square(&batch.inputs));
         let decades = theory.as_ref().map(|theory| theory.delta_decades.as_slice());
@@ -186,6 +199,13 @@ impl Study {
 fn look(model: &Mlp, batch: &Batch) -> FlowStep {
     let flow = GradFlow::record(model, || model.forward(&batch.inputs).cross_entropy(&batch.targets));
     flow.step().clone()
+}
+
+/// The same, as rows with a shadow in `f64`.
+fn look_twice(model: &Mlp, batch: &Batch) -> Vec<FlowRow> {
+    let loss =
+        |model: &Mlp, dtype| model.forward(&batch.inputs.to_dtype(dtype)).cross_entropy(&batch.targets);
+    GradFlow::record(model, || loss(model, DType::F32)).with_shadow(model, loss).rows().to_vec()
 }
 
 /// The mean square of all numbers.

@@ -187,6 +187,6 @@ fn table(page: &mut String, report: &Report, numbers: &[usize]) {
         }
         page.push_str("</tr>\n");
     }
-    let legend = escaped(&rows::LEGEND.join(" "));
+    let legend = escaped(&rows::legend(&report.findings).join(" "));
     let _ = writeln!(page, "</tbody>\n</table>\n</div>\n<p class=\"note\">{legend}</p>\n</section>");
 }

@@ -97,6 +97,9 @@ impl<'a> FindingJson<'a> {
 struct FlowJson<'a> {
     slope_decades_per_layer: Option<f64>,
     delta_rms: &'a [f64],
+    /// The same in f64, only where f32 comes near its end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    shadow_delta_rms: Option<&'a [f64]>,
     activation_rms: &'a [f64],
     weight_gradient_ratio: f64,
     saturated_share: Option<f64>,
@@ -111,6 +114,7 @@ impl<'a> FlowJson<'a> {
         Self {
             slope_decades_per_layer: flow.slope,
             delta_rms: &flow.delta_rms,
+            shadow_delta_rms: flow.shadow_delta_rms.as_deref(),
             activation_rms: &flow.activation_rms,
             weight_gradient_ratio: flow.weight_gradient_ratio,
             saturated_share: flow.saturated_share,

@@ -11,12 +11,20 @@ pub(crate) const WORDS: [usize; 3] = [0, 1, VERDICT];
 /// The column of the verdicts.
 pub(crate) const VERDICT: usize = 8;
 
-/// What the headings mean.
-pub(crate) const LEGEND: [&str; 3] = [
+const LEGEND: [&str; 3] = [
     "slope: the change of log10 rms delta per layer on the way back, delta = dL/dz, over the hidden layers; theory: the same by",
     "mean-field theory; dW1/dWL: the norm of the weight gradient of the first hidden layer over that of the last; saturated: the",
     "share of activations within 5 % of the ends of their range, in the layer that has most. Figures are means over seeds.",
 ];
+
+const LEGEND_OF_UNDERFLOW: &str =
+    "Where deltas are too small for f32, the slope is that of the same networks in f64.";
+
+/// What the headings mean for these findings.
+pub(crate) fn legend(findings: &[Finding]) -> Vec<&'static str> {
+    let lost = findings.iter().any(|finding| finding.initial.loses_deltas());
+    LEGEND.into_iter().chain(lost.then_some(LEGEND_OF_UNDERFLOW)).collect()
+}
 
 /// The headings of all columns.
 pub(crate) fn headings(report: &Report) -> Vec<String> {
@@ -38,7 +46,7 @@ fn row(finding: &Finding) -> Vec<String> {
         configuration.init.to_string(),
         configuration.depth.to_string(),
         configuration.width.to_string(),
-        signed(flow.slope),
+        signed(flow.unlimited().1),
         signed(finding.theory_slope),
         short(Some(flow.weight_gradient_ratio).filter(|ratio| ratio.is_finite())),
         flow.saturated_share.map_or("-".to_owned(), |share| format!("{:.0} %", share * 100.0)),

@@ -43,7 +43,7 @@ enum Fate {
 
 fn fate(finding: &Finding) -> Fate {
     let is = |kind: fn(&Verdict) -> bool| finding.initial.verdicts.iter().any(kind);
-    match finding.initial.slope {
+    match finding.initial.unlimited().1 {
         None => Fate::Unknown,
         Some(_) if is(|verdict| matches!(verdict, Verdict::Vanishing { .. })) => Fate::Vanish,
         Some(_) if is(|verdict| matches!(verdict, Verdict::Exploding { .. })) => Fate::Explode,
@@ -66,8 +66,8 @@ fn story(finding: &Finding, report: &Report) -> String {
 }
 
 fn flow(finding: &Finding) -> String {
-    let flow = &finding.initial;
-    let Some(slope) = flow.slope else {
+    let (deltas, slope) = finding.initial.unlimited();
+    let Some(slope) = slope else {
         return if finding.configuration.depth == 1 {
             "one hidden layer has nothing before it that gradients could be lost to.".to_owned()
         } else {
@@ -80,9 +80,10 @@ fn flow(finding: &Finding) -> String {
         None => "theory says nothing".to_owned(),
     };
     let decades = format!("{} decades; {theory}", signed(Some(slope)));
-    let last = flow.delta_rms.len() - 2;
-    let share = short(Some(flow.delta_rms[0] / flow.delta_rms[last]));
+    let last = deltas.len() - 2;
+    let share = short(Some(deltas[0] / deltas[last]));
     let ends = format!("the first of {} hidden layers gets {share} times the delta of the last", last + 1);
+    let ends = if finding.initial.loses_deltas() { format!("in f64 {ends}") } else { ends };
     match fate(finding) {
         Fate::Vanish => {
             format!(
@@ -134,9 +135,15 @@ fn overview(findings: &[Finding]) -> Vec<String> {
         of(Fate::Explode),
         of(Fate::Stay)
     )];
+    let lost = findings.iter().filter(|finding| finding.initial.loses_deltas()).count();
+    if lost > 0 {
+        notes.push(format!("In {lost} of them deltas are too small for f32; their slopes are those in f64."));
+    }
     let sloped: Vec<(&Configuration, f64, Option<f64>)> = findings
         .iter()
-        .filter_map(|finding| Some((&finding.configuration, finding.initial.slope?, finding.theory_slope)))
+        .filter_map(|finding| {
+            Some((&finding.configuration, finding.initial.unlimited().1?, finding.theory_slope))
+        })
         .collect();
     let told = |&(configuration, slope, theory): &(&Configuration, f64, Option<f64>)| {
         format!("{configuration} ({}; theory {})", signed(Some(slope)), signed(theory))
@@ -144,7 +151,9 @@ fn overview(findings: &[Finding]) -> Vec<String> {
     let least = sloped.iter().min_by(|a, b| a.1.total_cmp(&b.1));
     let exploding = findings.iter().filter(|finding| fate(finding) == Fate::Explode);
     let most = exploding
-        .filter_map(|finding| Some((&finding.configuration, finding.initial.slope?, finding.theory_slope)))
+        .filter_map(|finding| {
+            Some((&finding.configuration, finding.initial.unlimited().1?, finding.theory_slope))
+        })
         .max_by(|a, b| a.1.total_cmp(&b.1));
     let flattest = sloped.iter().min_by(|a, b| a.1.abs().total_cmp(&b.1.abs()));
     let mut extremes = Vec::new();

@@ -1,6 +1,6 @@
 //! [`Flow`]: what flows through the networks of one configuration, averaged over seeds.
 
-use backflow_probe::{FlowRow, FlowStep, Verdict, slope};
+use backflow_probe::{FlowRow, FlowStep, Shadow, Verdict, shadow_slope, slope};
 use backflow_tensor::Float;
 
 /// What flows through the networks of one configuration. A list has one entry per linear layer, the input's neighbour first and the
@@ -9,11 +9,15 @@ use backflow_tensor::Float;
 pub struct Flow {
     /// RMS of δ = ∂L/∂z, z the layer's output before its activation function.
     pub delta_rms: Vec<f64>,
+    /// The same of networks with these weights in `f64`, where `f32` comes near its end.
+    pub shadow_delta_rms: Option<Vec<f64>>,
     /// RMS of the activations; of the outputs, as nothing follows them.
     pub activation_rms: Vec<f64>,
     /// The change of log₁₀ RMS δ per layer on the way back: the slope of the line through the hidden layers, negative where
     /// gradients vanish. `None` for fewer than two hidden layers, and where a delta is 0 or not finite.
     pub slope: Option<f64>,
+    /// The slope of the same line through [`shadow_delta_rms`](Self::shadow_delta_rms).
+    pub shadow_slope: Option<f64>,
     /// `‖∂L/∂W₁‖ / ‖∂L/∂W_L‖`, L the last hidden layer.
     pub weight_gradient_ratio: f64,
     /// The share of saturated activations, of the layer that has most; `None` for functions that do not saturate.
@@ -23,8 +27,8 @@ pub struct Flow {
 }
 
 impl Flow {
-    /// Of one record per seed, of networks with these sizes.
-    pub(super) fn of(records: &[FlowStep], sizes: &[usize]) -> Self {
+    /// Of one record per seed, of networks with these sizes, and of as many tables with shadows, or none.
+    pub(super) fn of(records: &[FlowStep], shadows: &[Vec<FlowRow>], sizes: &[usize]) -> Self {
         let each: Vec<Vec<FlowRow>> = records.iter().map(FlowRow::of).collect();
         let over_seeds = |layer: usize, figure: fn(&FlowRow) -> Option<f64>| {
             geometric_mean(each.iter().filter_map(|rows| figure(&rows[layer])))
@@ -34,6 +38,13 @@ impl Flow {
             row.activation_rms = over_seeds(layer, |row| Some(row.activation_rms));
             row.delta_rms = Some(over_seeds(layer, |row| row.delta_rms));
             row.weight_gradient_rms = Some(over_seeds(layer, |row| row.weight_gradient_rms));
+            let shadow = |figure: fn(Shadow) -> f64| {
+                geometric_mean(shadows.iter().filter_map(|rows| rows[layer].shadow.map(figure)))
+            };
+            row.shadow = (!shadows.is_empty()).then(|| Shadow {
+                delta_rms: shadow(|shadow| shadow.delta_rms),
+                delta_rms_f64: shadow(|shadow| shadow.delta_rms_f64),
+            });
         }
         let norm = |layer: usize| {
             let elements = sizes[layer] as f64 * sizes[layer + 1] as f64;
@@ -41,12 +52,36 @@ impl Flow {
         };
         Self {
             delta_rms: rows.iter().map(|row| row.delta_rms.unwrap_or(f64::NAN)).collect(),
+            shadow_delta_rms: rows.iter().map(|row| Some(row.shadow?.delta_rms_f64)).collect(),
             activation_rms: rows.iter().map(|row| row.activation_rms).collect(),
             slope: slope(&rows).map(|(slope, _)| slope),
+            shadow_slope: shadow_slope(&rows).map(|(slope, _)| slope),
             weight_gradient_ratio: norm(0) / norm(rows.len() - 2),
             saturated_share: rows.iter().filter_map(|row| row.saturated_share).reduce(f64::max),
             verdicts: Verdict::of(&rows, None),
         }
+    }
+
+    /// Whether some delta is so small that the question arises what `f32` makes of the next ones: 1e-30 is a dozen sigmoid layers
+    /// before its smallest normal number.
+    pub(super) fn nears_the_end_of_f32(&self) -> bool {
+        self.delta_rms.iter().any(|&delta| delta < 1e-30)
+            || self.verdicts.iter().any(|verdict| matches!(verdict, Verdict::Underflow { .. }))
+    }
+
+    /// Deltas and their slope as they are without the limits of their type: in `f64` where `f32` has lost some, else as measured.
+    #[must_use]
+    pub fn unlimited(&self) -> (&[f64], Option<f64>) {
+        match &self.shadow_delta_rms {
+            Some(shadow) if self.loses_deltas() => (shadow, self.shadow_slope),
+            _ => (&self.delta_rms, self.slope),
+        }
+    }
+
+    /// Whether deltas are too small for `f32`, as `f64` shows.
+    #[must_use]
+    pub fn loses_deltas(&self) -> bool {
+        self.verdicts.iter().any(|verdict| matches!(verdict, Verdict::Underflow { shadow: Some(_), .. }))
     }
 
     /// RMS δ by a theory that knows it up to a factor, so that it agrees with the measurement at the last hidden layer.

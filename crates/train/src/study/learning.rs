@@ -68,7 +68,7 @@ impl Learned {
             networks: outcomes.len(),
             learning: outcomes.iter().filter(learns).count(),
             diverged: outcomes.len() - ends.len(),
-            flow: (!records.is_empty()).then(|| Flow::of(&records, sizes)),
+            flow: (!records.is_empty()).then(|| Flow::of(&records, &[], sizes)),
         }
     }
 

@@ -1,0 +1,74 @@
+//! [`Header`]: what a page says above and beside its figures.
+
+use crate::{GradFlow, Verdict};
+
+/// What a recording itself does not tell. Everything may be empty.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Header {
+    /// The headline.
+    pub title: String,
+    /// What was trained, a line each: model, data, optimizer.
+    pub setup: Vec<String>,
+    /// What the figures mean for the whole network, a sentence each. A leading word in capitals stands out: `HEALTHY` as good,
+    /// any other as bad.
+    pub verdicts: Vec<String>,
+    /// The same for single layers: path and sentence.
+    pub layer_verdicts: Vec<(String, String)>,
+    /// What was to be expected.
+    pub theory: Option<Theory>,
+}
+
+/// Predicted curves over the layers, in the order of [`FlowStep::layers`](crate::FlowStep::layers); NaN where nothing is predicted.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Theory {
+    /// RMS of each layer's output. Empty if nothing is predicted.
+    pub activation_rms: Vec<f64>,
+    /// RMS of the gradient with respect to it. Empty if nothing is predicted.
+    pub delta_rms: Vec<f64>,
+}
+
+impl Header {
+    /// What a flow has to say: its verdicts with what helps, those of single layers, and the theory that stands beside it. The
+    /// layers are those of [`GradFlow::step`]. Title and setup are left to the program.
+    #[must_use]
+    pub fn of(flow: &GradFlow) -> Self {
+        let sentence = |verdict: &Verdict| match verdict {
+            Verdict::Healthy => verdict.to_string(),
+            _ => format!("{verdict}. What helps: {}.", verdict.remedy()),
+        };
+        Self {
+            verdicts: flow.verdicts().iter().map(sentence).collect(),
+            layer_verdicts: flow.layer_verdicts(),
+            theory: Theory::of(flow),
+            ..Self::default()
+        }
+    }
+}
+
+impl Theory {
+    /// `None` if the flow has no theory, or one that has nothing to say about it.
+    fn of(flow: &GradFlow) -> Option<Self> {
+        let (deltas, activations) = (flow.predicted_deltas(), flow.predicted_activations());
+        if deltas.iter().chain(&activations).all(Option::is_none) {
+            return None;
+        }
+        let mut theory = Self::default();
+        // A row is a layer and the activation function that follows it.
+        let mut rows = flow.rows().iter().zip(deltas.iter().zip(&activations)).peekable();
+        let mut pending = f64::NAN;
+        for layer in &flow.step().layers {
+            match rows.next_if(|(row, _)| row.path == layer.path) {
+                Some((_, (delta, activation))) => {
+                    theory.delta_rms.push(delta.unwrap_or(f64::NAN));
+                    theory.activation_rms.push(f64::NAN);
+                    pending = activation.unwrap_or(f64::NAN);
+                }
+                None => {
+                    theory.delta_rms.push(f64::NAN);
+                    theory.activation_rms.push(std::mem::replace(&mut pending, f64::NAN));
+                }
+            }
+        }
+        Some(theory)
+    }
+}

@@ -114,7 +114,13 @@ impl GradFlow {
     /// What the figures mean, worst first.
     #[must_use]
     pub fn verdicts(&self) -> Vec<Verdict> {
-        Verdict::of(&self.rows, self.eps)
+        let mut verdicts = Verdict::of(&self.rows, self.eps);
+        let layers = self.record.uncalled.clone();
+        if !layers.is_empty() {
+            verdicts.retain(|verdict| *verdict != Verdict::Healthy);
+            verdicts.insert(0, Verdict::NotCalled { layers });
+        }
+        verdicts
     }
 
     /// What is wrong with single layers: path and sentence.

@@ -15,7 +15,7 @@ pub struct Shadow {
     /// RMS δ in the layer's own element type. Beside a mean over several steps it is not that mean, but of the loss that was
     /// computed twice.
     pub delta_rms: f64,
-    /// RMS δ in `f64`. Below 1e-162, where squares are too small even for `f64`, the largest |δ| stands for it.
+    /// RMS δ in `f64`.
     pub delta_rms_f64: f64,
 }
 
@@ -105,8 +105,7 @@ impl GradFlow {
 }
 
 fn delta_rms(record: &FlowStep, path: &str) -> Option<f64> {
-    let delta = record.layers.iter().find(|layer| layer.path == path)?.delta?;
-    Some(if delta.rms == 0.0 { delta.max } else { delta.rms })
+    Some(record.layers.iter().find(|layer| layer.path == path)?.delta?.rms)
 }
 
 /// A copy whose floating-point tensors are `f64`. Trainable ones are new leaves; layers keep their identities.

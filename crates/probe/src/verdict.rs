@@ -66,6 +66,11 @@ pub enum Verdict {
         /// The optimizer's ε.
         eps: f64,
     },
+    /// The forward pass does not call a layer of the model, so that it has no part in the loss.
+    NotCalled {
+        /// The layers.
+        layers: Vec<String>,
+    },
     /// A figure is NaN or infinite.
     NotFinite {
         /// The first layer, in order of computation, that is concerned.
@@ -223,6 +228,7 @@ impl Verdict {
             Self::Underflow { .. } => "UNDERFLOW",
             Self::Cut { .. } => "CUT",
             Self::EpsFloored { .. } => "EPS-FLOORED",
+            Self::NotCalled { .. } => "NOT CALLED",
             Self::NotFinite { .. } => "NOT FINITE",
             Self::Healthy => "HEALTHY",
         }
@@ -276,6 +282,7 @@ impl Verdict {
             Self::EpsFloored { .. } => {
                 "a smaller eps, or what vanishing gradients need: adaptive rules are linear below eps"
             }
+            Self::NotCalled { .. } => "call them in the forward pass, or take them out of the model",
             Self::NotFinite { .. } => "a lower learning rate, clipping by norm, smaller initial weights",
             Self::Healthy => "nothing to do",
         }
@@ -338,6 +345,9 @@ impl fmt::Display for Verdict {
                     f,
                     "gradients of {layer} ({gradient_rms:.1e}) are below the optimizer's eps ({eps:.0e})"
                 )
+            }
+            Self::NotCalled { layers } => {
+                write!(f, "the forward pass calls none of {}", layers.join(", "))
             }
             Self::NotFinite { layer } => write!(f, "NaN or infinity at {layer}"),
             Self::Healthy => write!(f, "neither vanishing nor exploding, neither saturated nor dead"),

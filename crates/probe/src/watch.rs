@@ -328,12 +328,22 @@ pub(crate) fn look(
         _ => run::<f32>(x, bounds, histogram, heard),
     };
     let n = x.elements().max(1) as f64;
-    let (mean, square) = (moments.sum / n, moments.sum_squares / n);
+    // In units of the largest, where squares of f64 numbers are out of range.
+    let out_of_range = moments.max_abs > 0.0
+        && moments.max_abs.is_finite()
+        && !(1e-280..1e280).contains(&(moments.max_abs * moments.max_abs));
+    let (unit, sum_squares) = if out_of_range {
+        let shares = x.to_f64_vec().into_iter().map(|x| x / moments.max_abs);
+        (moments.max_abs, shares.map(|share| share * share).sum())
+    } else {
+        (1.0, moments.sum_squares)
+    };
+    let (mean, square) = (moments.sum / n / unit, sum_squares / n);
     let stats = Stats {
-        mean,
+        mean: mean * unit,
         // Rounding may take the difference a little below 0; a NaN stays.
-        std: if square - mean * mean < 0.0 { 0.0 } else { (square - mean * mean).sqrt() },
-        rms: square.sqrt(),
+        std: if square - mean * mean < 0.0 { 0.0 } else { (square - mean * mean).sqrt() * unit },
+        rms: square.sqrt() * unit,
         max: moments.max_abs,
         zero_share: moments.zeros as f64 / n,
     };

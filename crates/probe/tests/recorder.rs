@@ -1,0 +1,308 @@
+//! What a recorder measures in a training, against the definitions; when; and that it leaves no trace.
+
+use backflow_nn::{Activation, Init, Linear, Mlp};
+use backflow_optim::{Optimizer, Sgd};
+use backflow_probe::{
+    FlowStep, GradFlow, Hessian, Recorder, Spectrum, Stats, Verdict, When, jacobian, layer_jacobians,
+};
+use backflow_tensor::{DType, Module, Rng, Tensor, keep, no_grad};
+
+const BATCH: usize = 12;
+
+fn subject(dtype: DType) -> (Mlp, Tensor, Tensor) {
+    let mut rng = Rng::seed_from_u64(3);
+    let model = Mlp::new(&[5, 8, 6, 3], Activation::Relu, Init::HeNormal, dtype, &mut rng);
+    let x = Tensor::randn([BATCH, 5], dtype, &mut rng);
+    (model, x, Tensor::from_vec((0..BATCH as i64).map(|i| i % 3).collect(), [BATCH]))
+}
+
+fn bits(model: &impl Module) -> Vec<Vec<u64>> {
+    let words = |w: Tensor| w.to_f64_vec().into_iter().map(f64::to_bits).collect();
+    model.parameters().into_iter().map(|(_, w)| words(w)).collect()
+}
+
+/// Everything there is, every step.
+fn everything(model: &Mlp) -> Recorder {
+    let always = When::Every(1);
+    Recorder::new(model)
+        .histograms(always)
+        .gradient_cosines(always)
+        .noise_scale(always)
+        .curvature(always)
+        .jacobians(always)
+}
+
+fn train(spec: &str, dtype: DType, recorder: impl Fn(&Mlp) -> Option<Recorder>) -> (Mlp, Vec<FlowStep>) {
+    let (mut model, x, labels) = subject(dtype);
+    let mut optimizer = Optimizer::from_spec(spec, Some(0.1)).unwrap();
+    let mut recorder = recorder(&model);
+    let loss = |model: &Mlp| model.forward(&x).cross_entropy(&labels);
+    for _ in 0..6 {
+        match &mut recorder {
+            Some(recorder) => {
+                recorder.measure_curvature(&model, loss);
+                recorder.measure_jacobians(&model, |x| model.forward(x), &x);
+                recorder.step(|| optimizer.step_with(&mut model, loss));
+            }
+            None => _ = optimizer.step_with(&mut model, loss),
+        }
+    }
+    (model, recorder.map(|mut recorder| recorder.take_records()).unwrap_or_default())
+}
+
+#[test]
+fn looking_at_everything_changes_no_bit() {
+    for spec in ["sgd", "adam", "sam", "lbfgs", "bold-driver", "schedule-free"] {
+        for dtype in [DType::F32, DType::F64] {
+            let (plain, none) = train(spec, dtype, |_| None);
+            let (watched, records) = train(spec, dtype, |model| Some(everything(model)));
+            assert_eq!((none.len(), records.len()), (0, 6));
+            assert_eq!(bits(&plain), bits(&watched), "{spec} {dtype}");
+            for record in &records {
+                assert!(record.curvature.is_some() && record.jacobians.is_some() && record.samples.is_some());
+                assert!(record.parameters.iter().all(|parameter| parameter.gradient_exponents.is_some()));
+                let text = serde_json::to_string(record).unwrap();
+                assert_eq!(serde_json::from_str::<FlowStep>(&text).unwrap(), *record, "{spec}");
+            }
+        }
+    }
+}
+
+#[test]
+fn cosines_are_those_of_successive_gradients() {
+    let (mut model, x, labels) = subject(DType::F64);
+    let mut optimizer = Optimizer::new(Sgd::new(0.5));
+    let mut recorder = Recorder::new(&model).every(When::Never).gradient_cosines(When::Every(3));
+    let mut gradients = Vec::new();
+    for _ in 0..7 {
+        let loss = |model: &Mlp| model.forward(&x).cross_entropy(&labels);
+        let found = loss(&model).backward();
+        gradients
+            .push(model.parameters().iter().map(|(_, w)| found.of(w).to_vec::<f64>()).collect::<Vec<_>>());
+        recorder.step(|| optimizer.step_with(&mut model, loss));
+    }
+    let records = recorder.records();
+    assert_eq!(records.iter().map(|record| record.step).collect::<Vec<_>>(), [1, 4, 7]);
+    assert!(
+        records[0].parameters.iter().all(|parameter| parameter.gradient_cosine.is_none()),
+        "nothing before it"
+    );
+    for record in &records[1..] {
+        for (idx, parameter) in record.parameters.iter().enumerate() {
+            let [a, b] = [1, 2].map(|back| &gradients[record.step as usize - back][idx]);
+            let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
+            let expected = dot(a, b) / (dot(a, a) * dot(b, b)).sqrt();
+            let found = parameter.gradient_cosine.unwrap();
+            assert!((found - expected).abs() < 1e-13, "{} {found} {expected}", parameter.path);
+        }
+    }
+}
+
+#[test]
+fn curvature_and_jacobians_are_those_before_the_update() {
+    let (mut model, x, labels) = subject(DType::F64);
+    let loss = |model: &Mlp| model.forward(&x).cross_entropy(&labels);
+    let whole = Spectrum::of(&jacobian(|x| model.forward(x), &x.select(0, 0)));
+    let hessian = Hessian::new(&model, loss);
+    // As many products as parameters: exact. The recorder's 20 know the ends to their bound.
+    let ends = hessian.extremes(hessian.size(), &mut Rng::seed_from_u64(7));
+    drop(hessian);
+    let mut recorder = Recorder::new(&model).curvature(When::Every(2)).jacobians(When::Every(2));
+    let mut optimizer = Optimizer::new(Sgd::new(0.1));
+    for _ in 0..2 {
+        recorder.measure_curvature(&model, loss);
+        recorder.measure_jacobians(&model, |x| model.forward(x), &x);
+        recorder.step(|| optimizer.step_with(&mut model, loss));
+    }
+    let [first, second] = recorder.records() else { panic!("two steps") };
+    assert!(second.curvature.is_none() && second.jacobians.is_none());
+    let curvature = first.curvature.unwrap();
+    let slack = curvature.bound + 1e-9;
+    assert!((curvature.sharpness - ends.largest).abs() <= slack, "{curvature:?} {ends:?}");
+    assert!((curvature.smallest - ends.smallest).abs() <= slack, "{curvature:?} {ends:?}");
+    assert!(curvature.trace.is_finite() && curvature.trace_error > 0.0);
+    let jacobians = first.jacobians.as_ref().unwrap();
+    assert_eq!(jacobians.whole, whole);
+    let paths: Vec<&str> = jacobians.layers.iter().map(|(path, _)| path.as_str()).collect();
+    assert_eq!(paths, ["layers.0", "layers.1", "layers.2"]);
+}
+
+/// A unit that is 0 on one batch and not on another is dead for that batch and not for the epoch.
+#[test]
+fn dead_units_of_an_epoch() {
+    let mut model =
+        Mlp::new(&[2, 3, 1], Activation::Relu, Init::HeNormal, DType::F64, &mut Rng::seed_from_u64(1));
+    model.layers[0].weight = Tensor::from([[1.0, 0.0], [0.0, 1.0], [0.0, 0.0]]).requires_grad();
+    model.layers[0].bias = Some(Tensor::from([0.0, 0.0, -1.0]).requires_grad());
+    let batches = [Tensor::from([[1.0, -1.0]]), Tensor::from([[-1.0, 1.0]]), Tensor::from([[-1.0, -1.0]])];
+    let mut recorder = Recorder::new(&model);
+    let mut optimizer = Optimizer::new(Sgd::new(1e-9));
+    for epoch in 0..2 {
+        recorder.begin_epoch();
+        for batch in batches.iter().skip(epoch) {
+            recorder.step(|| optimizer.step_with(&mut model, |model| model.forward(batch).sum(..)));
+        }
+    }
+    let dead = |record: &FlowStep| {
+        let relu = record.layers.iter().find(|layer| layer.kind == "relu").unwrap();
+        (relu.dead_units.unwrap(), relu.dead_units_of_epoch.unwrap())
+    };
+    assert_eq!(
+        recorder.records().iter().map(dead).collect::<Vec<_>>(),
+        [(2, 2), (2, 1), (3, 1), (2, 2), (3, 2)]
+    );
+}
+
+#[test]
+fn any_quantity_that_is_due_makes_a_look() {
+    let (_, records) = train("sgd", DType::F32, |model| {
+        Some(
+            Recorder::new(model)
+                .every(When::Every(5))
+                .noise_scale(When::PerDecade(1))
+                .histograms(When::Every(2)),
+        )
+    });
+    let seen: Vec<(u64, bool, bool)> = records
+        .iter()
+        .map(|record| (record.step, record.samples.is_some(), record.layers[0].output_exponents.is_some()))
+        .collect();
+    assert_eq!(seen, [(1, true, true), (3, false, true), (5, false, true), (6, false, false)]);
+}
+
+/// Infinities and NaNs share an exponent and are told apart all the same.
+#[test]
+fn infinities_and_nans_are_counted_each() {
+    let model = Linear::new(1, 1, &mut Rng::seed_from_u64(0));
+    let odd = Tensor::from_vec(vec![f32::INFINITY, f32::NAN, f32::NAN, 1e-40, 0.0, 1.0], [6, 1]);
+    let flow = GradFlow::record(&model, || {
+        let y = model.forward(&Tensor::zeros([6, 1], DType::F32));
+        ((&y + &odd).named("odd") * 0.0).sum(..)
+    });
+    let exponents = flow.step().layers[1].output_exponents.clone().unwrap();
+    assert_eq!((exponents.infinite, exponents.nan), (1, 2));
+}
+
+/// Squares of such numbers are 0, or infinite, in f64 too.
+#[test]
+fn statistics_reach_over_the_whole_range_of_f64() {
+    for scale in [1e-300, 1e-170, 1.0, 1e170, 1e300] {
+        let stats = Stats::of(&(Tensor::from([3.0, -4.0, 0.0, 5.0]) * scale));
+        let close = |found: f64, exact: f64| (found / scale / exact - 1.0).abs() < 1e-12;
+        assert!(close(stats.rms, 12.5_f64.sqrt()) && close(stats.mean, 1.0), "{scale}: {stats:?}");
+        assert!(close(stats.std, 11.5_f64.sqrt()) && close(stats.max, 5.0), "{scale}: {stats:?}");
+    }
+}
+
+// Wrong uses.
+
+#[test]
+#[should_panic(expected = "no layer of the model was called")]
+fn another_model_is_refused() {
+    let ((model, ..), (other, x, labels)) = (subject(DType::F32), subject(DType::F32));
+    let _ = GradFlow::record(&model, || other.forward(&x).cross_entropy(&labels));
+}
+
+#[test]
+#[should_panic(expected = "no layer of the model was called")]
+fn another_model_is_refused_in_a_training() {
+    let ((model, ..), (mut other, x, labels)) = (subject(DType::F32), subject(DType::F32));
+    let mut optimizer = Optimizer::new(Sgd::new(0.1));
+    Recorder::new(&model)
+        .step(|| optimizer.step_with(&mut other, |model| model.forward(&x).cross_entropy(&labels)));
+}
+
+#[test]
+fn a_layer_that_is_never_called_is_named() {
+    let (model, x, _) = subject(DType::F32);
+    let flow = GradFlow::record(&model, || model.layers[0].forward(&x).square().mean(..));
+    let Verdict::NotCalled { layers } = &flow.verdicts()[0] else { panic!("{:?}", flow.verdicts()) };
+    assert!(
+        layers.contains(&"layers.1".to_owned()) && !layers.contains(&"layers.0".to_owned()),
+        "{layers:?}"
+    );
+    assert!(flow.to_string().contains("the forward pass calls none of layers.1, layers.2"), "{flow}");
+}
+
+#[test]
+#[should_panic(expected = "every tensor of the model is frozen")]
+fn a_frozen_model_has_no_flow() {
+    let (mut model, x, labels) = subject(DType::F32);
+    model.visit_mut(&mut backflow_tensor::Path::root(), &mut |_, tensor| *tensor = tensor.detach());
+    let _ = GradFlow::record(&model, || model.forward(&x).cross_entropy(&labels));
+}
+
+#[test]
+#[should_panic(expected = "call it outside no_grad")]
+fn no_grad_has_no_flow() {
+    let (model, x, labels) = subject(DType::F32);
+    let _ = no_grad(|| GradFlow::record(&model, || model.forward(&x).cross_entropy(&labels)));
+}
+
+#[test]
+#[should_panic(expected = "it was detached")]
+fn a_detached_loss_has_no_flow() {
+    let (model, x, labels) = subject(DType::F32);
+    let _ = GradFlow::record(&model, || model.forward(&x).cross_entropy(&labels).detach());
+}
+
+#[test]
+#[should_panic(expected = "this graph was already used and released")]
+fn a_released_graph_has_no_flow() {
+    let (model, x, labels) = subject(DType::F32);
+    let _ = GradFlow::record(&model, || {
+        let loss = model.forward(&x).cross_entropy(&labels);
+        let _ = loss.backward();
+        loss
+    });
+}
+
+/// Two layers with what mixes the samples of a batch between them, or does not.
+fn sampled(between: impl Fn(&Tensor) -> Tensor) -> FlowStep {
+    let mut rng = Rng::seed_from_u64(2);
+    let mut model = Mlp::new(&[5, 4, 2], Activation::Tanh, Init::XavierNormal, DType::F64, &mut rng);
+    let x = Tensor::randn([BATCH, 5], DType::F64, &mut rng);
+    let before = bits(&model);
+    let mut recorder = Recorder::new(&model).noise_scale(When::Every(1));
+    let mut optimizer = Optimizer::new(Sgd::new(0.1));
+    let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        recorder.step(|| {
+            optimizer.step_with(&mut model, |model| {
+                model.layers[1].forward(&between(&model.layers[0].forward(&x))).square().mean(..)
+            })
+        });
+    }));
+    if let Err(panic) = result {
+        assert_eq!(bits(&model), before, "nothing was changed");
+        std::panic::resume_unwind(panic);
+    }
+    recorder.take_records().remove(0)
+}
+
+#[test]
+fn samples_on_their_own_are_accepted() {
+    let norm = |z: &Tensor| z / &(z.square().mean(keep(1)) + 1e-5).sqrt();
+    for record in [sampled(Tensor::tanh), sampled(norm), sampled(|z| z + &Tensor::ones([4], DType::F64))] {
+        assert!(record.samples.unwrap().noise.variance > 0.0);
+    }
+}
+
+#[test]
+#[should_panic(expected = "samples are mixed between layers")]
+fn batch_normalisation_has_no_gradients_of_single_samples() {
+    let _ = sampled(|z| (z - &z.mean(0)) / &(z.var(0, 0) + 1e-5).sqrt());
+}
+
+#[test]
+fn jacobians_of_any_model_unedited() {
+    let (model, x, _) = subject(DType::F64);
+    let sample = x.select(0, 2);
+    let found = layer_jacobians(&model, |x| model.forward(x).tanh().named("squashed") * 2.0, &sample);
+    let paths: Vec<&str> = found.iter().map(|(path, _)| path.as_str()).collect();
+    assert_eq!(paths, ["layers.0", "layers.1", "layers.2", "squashed", "output"]);
+    let product = found.iter().map(|(_, j)| j.clone()).reduce(|product, j| j.matmul(&product)).unwrap();
+    let whole = jacobian(|x| model.forward(x).tanh() * 2.0, &sample).to_vec::<f64>();
+    for (product, whole) in product.to_vec::<f64>().iter().zip(whole) {
+        assert!((product - whole).abs() < 1e-13, "{product} {whole}");
+    }
+}

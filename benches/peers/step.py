@@ -1,0 +1,211 @@
+"""Time of a training step: Backflow, PyTorch, JAX and candle, in turn, on this machine.
+
+    pip install torch==2.15.0 numpy "jax[cpu]==0.10.2" optax==0.2.8
+    cargo build --release --manifest-path benches/peers/candle_step/Cargo.toml      (3 minutes; left out where it is missing)
+    python benches/peers/step.py [--rounds 7] [--threads 2] [--seconds 0.5] [WORKLOAD ...]
+
+Every framework is a process of its own, which is asked for some steps of a workload when its turn comes and sleeps between; so
+a slow moment of a shared machine meets all of them. The table has the median step of each over the rounds, and beside it how many times
+as long as Backflow the peer took, round by round: the median, and the least and the most. Workloads are those of
+`benches/step/workload.rs`: the same sizes, batches, losses and rules.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent.parent
+PEERS = ["torch-fused", "torch-compile", "jax", "candle"]
+
+
+def stack(depth):
+    return [64] * depth + [10]
+
+
+# name: sizes, activation, batch, rule
+WORKLOADS = {
+    "tiny": ([2, 16, 16, 2], "tanh", 32, "sgd"),
+    "mlp_small": ([784, 256, 128, 10], "relu", 64, "adam"),
+    "deep_sigmoid": ([784] + [64] * 30 + [10], "sigmoid", 64, "sgd"),
+    "wide_mlp": ([784, 2048, 2048, 10], "relu", 512, "adam"),
+    "mlp_batch_1": ([784, 256, 128, 10], "relu", 1, "adam"),
+    "mlp_batch_4096": ([784, 256, 128, 10], "relu", 4096, "adam"),
+    "subnormal": (stack(100), "sigmoid", 64, "sgd"),
+    **{f"deep_{depth}": (stack(depth), "relu", 64, "sgd") for depth in [10, 30, 100, 300, 1000]},
+}
+DEFAULT = ["tiny", "mlp_small", "deep_sigmoid", "wide_mlp"]
+LEARNING_RATE = 1e-5
+STEPS, WARM_UP = 2000, 5
+
+
+def torch_step(name, compiled):
+    import torch
+    import torch.nn.functional as F
+    from torch import nn
+
+    torch.set_num_threads(int(os.environ["THREADS"]))
+    torch.manual_seed(0)
+    sizes, activation, batch, rule = WORKLOADS[name]
+    functions = {"tanh": nn.Tanh, "relu": nn.ReLU, "sigmoid": nn.Sigmoid}
+    layers = []
+    for i, (inputs, outputs) in enumerate(zip(sizes, sizes[1:])):
+        layers.append(nn.Linear(inputs, outputs))
+        # Random weights of the same size as Backflow's: what vanishes here must vanish there.
+        nn.init.normal_(layers[-1].weight, std=(2 if activation == "relu" else 1) ** 0.5 / inputs**0.5)
+        nn.init.zeros_(layers[-1].bias)
+        if i < len(sizes) - 2:
+            layers.append(functions[activation]())
+    model = nn.Sequential(*layers)
+    optimizer = {"adam": torch.optim.Adam, "sgd": torch.optim.SGD}[rule](model.parameters(), LEARNING_RATE, fused=True)
+    x, y = torch.randn(batch, sizes[0]), torch.arange(batch) % sizes[-1]
+
+    def loss_of(x, y):
+        return F.cross_entropy(model(x), y)
+
+    loss_of = torch.compile(loss_of) if compiled else loss_of
+
+    def step():
+        optimizer.zero_grad(set_to_none=True)
+        loss_of(x, y).backward()
+        optimizer.step()
+
+    return step
+
+
+def jax_step(name):
+    import jax
+    import jax.numpy as jnp
+    import optax
+
+    sizes, activation, batch, rule = WORKLOADS[name]
+    act = {"tanh": jnp.tanh, "relu": jax.nn.relu, "sigmoid": jax.nn.sigmoid}[activation]
+    keys = jax.random.split(jax.random.PRNGKey(0), len(sizes))
+    gain = 2 if activation == "relu" else 1
+    pairs = list(zip(keys, sizes, sizes[1:]))
+    params = [(jax.random.normal(k, (i, o)) * (gain / i) ** 0.5, jnp.zeros(o)) for k, i, o in pairs]
+
+    def loss_of(params, x, y):
+        for w, b in params[:-1]:
+            x = act(x @ w + b)
+        w, b = params[-1]
+        return optax.softmax_cross_entropy_with_integer_labels(x @ w + b, y).mean()
+
+    optimizer = {"adam": optax.adam, "sgd": optax.sgd}[rule](LEARNING_RATE)
+    state = optimizer.init(params)
+
+    def update(params, state, x, y):
+        loss, grads = jax.value_and_grad(loss_of)(params, x, y)
+        updates, state = optimizer.update(grads, state, params)
+        return optax.apply_updates(params, updates), state, loss
+
+    update = jax.jit(update, donate_argnums=(0, 1))
+    x, y = jax.random.normal(keys[-1], (batch, sizes[0])), jnp.arange(batch) % sizes[-1]
+
+    def step():
+        nonlocal params, state
+        params, state, loss = update(params, state, x, y)
+        loss.block_until_ready()
+
+    return step
+
+
+def serve(peer):
+    """Answers lines `WORKLOAD SECONDS`, as `cargo bench --bench step -- --serve` does."""
+    running = {}
+    for question in sys.stdin:
+        name, seconds = question.split()
+        if name not in running:
+            running[name] = jax_step(name) if peer == "jax" else torch_step(name, peer == "torch-compile")
+        step, times = running[name], []
+        for _ in range(WARM_UP):
+            step()
+        begin = time.perf_counter()
+        while not times or len(times) < STEPS and time.perf_counter() - begin < float(seconds):
+            start = time.perf_counter()
+            step()
+            times.append((time.perf_counter() - start) * 1e6)
+        times.sort()
+        n = len(times)
+        print(json.dumps({"peer": peer, "w": name, "n": n, "med_us": times[n // 2], "p10_us": times[n // 10]}), flush=True)
+
+
+class Contestant:
+    def __init__(self, peer, command, threads):
+        # XLA takes as many threads as it may run on; PyTorch is told; so is Backflow. OpenMP threads must not spin between turns.
+        environment = dict(
+            os.environ, RAYON_NUM_THREADS=str(threads), THREADS=str(threads), OMP_NUM_THREADS=str(threads), KMP_BLOCKTIME="0"
+        )
+        environment.pop("OPENBLAS_CORETYPE", None)
+        cores = sorted(os.sched_getaffinity(0))[:threads]
+        pin = lambda: os.sched_setaffinity(0, cores)
+        self.peer, self.results = peer, {}
+        self.process = subprocess.Popen(
+            command, env=environment, cwd=ROOT, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL, preexec_fn=pin,
+        )
+
+    def ask(self, workload, seconds):
+        self.process.stdin.write(f"{workload} {seconds}\n")
+        self.process.stdin.flush()
+        answer = self.process.stdout.readline()
+        if not answer:
+            raise SystemExit(f"{self.peer}: stopped at {workload}; is it installed?")
+        return json.loads(answer)["med_us"]
+
+
+def commands(wanted):
+    build = ["cargo", "bench", "--bench", "step", "--no-run", "--message-format=json"]
+    found = subprocess.run(build, cwd=ROOT, check=True, text=True, stdout=subprocess.PIPE).stdout
+    artifacts = [json.loads(line) for line in found.splitlines() if line.startswith("{")]
+    program = next(a["executable"] for a in artifacts if a.get("target", {}).get("name") == "step" and a.get("executable"))
+    result = {"backflow": [program, "--serve"]}
+    for peer in wanted:
+        candle = HERE / "candle_step/target/release/candle_step"
+        if peer != "candle":
+            result[peer] = [sys.executable, __file__, "--serve", peer]
+        elif candle.exists():
+            result[peer] = [str(candle)]
+    return result
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("workloads", nargs="*", metavar="WORKLOAD", help=f"default: {' '.join(DEFAULT)}")
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--seconds", type=float, default=0.5)
+    parser.add_argument("--peers", nargs="*", default=PEERS)
+    parser.add_argument("--serve", metavar="PEER", help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.serve:
+        return serve(args.serve)
+    contestants = [Contestant(peer, command, args.threads) for peer, command in commands(args.peers).items()]
+    print(f"{'workload':16}{'peer':16}{'median us':>12}{'x backflow':>12}{'least':>8}{'most':>8}")
+    for workload in args.workloads or DEFAULT:
+        # Not timed: compiling, first touches of memory.
+        for contestant in contestants:
+            contestant.ask(workload, 0.1)
+        times = {contestant.peer: [] for contestant in contestants}
+        for turn in range(args.rounds):
+            for i in range(len(contestants)):
+                contestant = contestants[(i + turn) % len(contestants)]
+                times[contestant.peer].append(contestant.ask(workload, args.seconds))
+        for peer, medians in times.items():
+            ratios = [t / own for t, own in zip(medians, times["backflow"])]
+            print(
+                f"{workload:16}{peer:16}{statistics.median(medians):12.1f}{statistics.median(ratios):12.2f}"
+                f"{min(ratios):8.2f}{max(ratios):8.2f}",
+                flush=True,
+            )
+    for contestant in contestants:
+        contestant.process.stdin.close()
+
+
+if __name__ == "__main__":
+    main()

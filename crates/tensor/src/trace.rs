@@ -4,8 +4,9 @@
 //! On, it changes no bit. What the tracer itself computes is not traced.
 //!
 //! On the way back the unit is the gradient that an op passes on, not the ops that its backward happens to be written in: a
-//! program knows its own `sqrt` and the line of it, and fused backwards have no ops. Results that have no gradients
-//! (comparisons, integers) and tensors made from numbers are not shown, since no op of theirs can make a NaN.
+//! program knows its own `sqrt` and the line of it, and fused backwards have no ops. Only where a recorded pass is itself
+//! differentiated do gradients belong to the ops that backwards are written in, and to lines of this crate. Comparisons, integers
+//! and tensors made from numbers are not shown: no op makes a NaN there.
 
 use crate::graph::Node;
 use crate::mode::{no_grad, tracing};

@@ -30,8 +30,8 @@ impl fmt::Display for NonFinite {
                 }
                 write!(
                     f,
-                    " before anything is computed: an update brought that in, which a lower learning rate or clipping by \
-                     norm prevents, or a file of weights"
+                    " before anything is computed: an update brought them in, which a lower learning rate or clipping by \
+                     norm prevents, or a file of weights did"
                 )
             }
             Origin::Input { at: OpAt { op, line, .. }, operand, kind, place, numbers } => {

@@ -256,6 +256,10 @@ fn what_is_in_no_layer_is_before_after_or_between_them() {
     );
     assert_eq!(place(&|| overflow(&a.forward(&batch())).mean(..)), between(Some("layers.0"), None));
     assert_eq!(place(&|| overflow(&a.forward(&batch())).named("energy").mean(..)), layer("energy"));
+    // A name that is given to a layer's result does not take it out of the layer.
+    let broken = network("layers.0.weight", 3e38);
+    let named = || broken.layers[0].forward(&batch()).named("h").mean(..);
+    assert_eq!(blamed(find_nonfinite(&broken, named)).2, layer("layers.0"));
     // An activation announces its result alone: what comes right before it is not in it.
     let activation = &model.activations[0];
     assert_eq!(

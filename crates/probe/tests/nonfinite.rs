@@ -282,6 +282,9 @@ fn layers_are_told_on_the_way_back() {
     let found = find_nonfinite(&model, || first().sum(..)).expect("a derivative at 0");
     assert_eq!(found.gradient_of.as_deref(), Some("layers.0.weight"));
     assert_eq!(found.loss, Some(0.0));
+    let text = "the loss is 0, but the gradient of the parameter layers.0.weight is not finite, because the gradient of sqrt \
+                makes the first ";
+    assert!(found.to_string().starts_with(text), "{found}");
     assert_eq!(blamed(Some(found)), ("sqrt", BACK, layer("root"), line));
     let found = find_nonfinite(&model, || root(&model.layers[1].forward(&batch().pad(1, 0, 1))).sum(..));
     assert_eq!(blamed(found), ("sqrt", BACK, between(Some("layers.1"), None), line));

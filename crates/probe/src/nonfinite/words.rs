@@ -11,18 +11,15 @@ impl fmt::Display for NonFinite {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.loss, &self.gradient_of) {
             (Some(loss), Some(path)) => {
-                write!(
-                    f,
-                    "the loss is {}, but the gradient of {path} is not finite, because ",
-                    number(loss)
-                )?;
+                let (loss, path) = (number(loss), named(path));
+                write!(f, "the loss is {loss}, but the gradient of {path} is not finite, because ")?;
             }
             (Some(loss), None) => write!(f, "the loss is {loss} because ")?,
             (None, _) => {}
         }
         match &self.origin {
             Origin::Parameter { path, numbers, others } => {
-                write!(f, "the parameter {path} holds {}", numbers.damage())?;
+                write!(f, "{} holds {}", named(path), numbers.damage())?;
                 match others {
                     0 => {}
                     1 => write!(f, ", and so does 1 more parameter,")?,
@@ -109,6 +106,7 @@ fn sizes(op: &str, kind: Kind, operands: &[Numbers], subject: Subject) -> String
         (Kind::Gradient { .. }, _) => "a kept tensor",
         (Kind::Sum, _) => "gradients",
         (Kind::Result, "linear") => ["x", "weight", "bias"][idx],
+        (Kind::Result, "div") => ["a dividend", "a divisor"][idx],
         (Kind::Result, _) => "numbers",
     };
     let size = |(idx, numbers): (usize, &Numbers)| {
@@ -125,6 +123,11 @@ fn sizes(op: &str, kind: Kind, operands: &[Numbers], subject: Subject) -> String
         text
     };
     list(operands.iter().enumerate().map(size).collect())
+}
+
+/// A parameter; a model that is nothing else has no path for it.
+fn named(path: &str) -> String {
+    if path.is_empty() { "the only parameter".to_owned() } else { format!("the parameter {path}") }
 }
 
 /// `a, b and c`.
@@ -167,7 +170,8 @@ fn reason(op: &str, kind: Kind, dtype: DType, made: &Numbers, operands: &[Number
         "div" | "recip" | "scalar_div" if is_result && divides_by_zero => {
             ("It divides by 0: add a small number to the divisor", Sign)
         }
-        "div_scalar" if is_result => ("It divides by 0, or is a mean over nothing", Sign),
+        "div_scalar" if is_result && is_nan => ("It divides 0 by 0, as a mean over nothing does", Sign),
+        "div_scalar" if is_result => ("It divides by 0, or by a number close to it", Size),
         "powf" | "pow" if is_result && is_nan && any(|numbers| numbers.negative) => {
             ("A number below 0 to a power that is no integer is NaN: clamp first", Sign)
         }

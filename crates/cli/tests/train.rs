@@ -237,10 +237,28 @@ fn a_run_that_diverges_says_so_and_leaves_no_weights() {
     let output = backflow(&["train", "--optimizer", "sgd", "--lr", "1e9", "--out", "run"], folder.path());
     let message = text(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{message}");
-    assert!(message.contains("diverged") && message.contains("learning rate"), "{message}");
+    assert_eq!(message.trim_end().lines().count(), 1, "{message}");
+    // The origin: by the third step the weights of two layers are so large that their product is not in f32.
+    for part in [
+        "the training diverged at step 3 (epoch 1): the loss is NaN because linear makes the first infinity",
+        " at crates/nn/src/mlp.rs:",
+        ", in layers.1: ",
+        "([32, 128], f32) from x up to ",
+        "lower the learning rate",
+        "the last update was that of step 2 (loss ",
+        "the log is in ",
+    ] {
+        assert!(message.contains(part), "{part} in {message}");
+    }
     let mut left: Vec<_> = std::fs::read_dir(&out).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     left.sort();
     assert_eq!(left, ["config.json", "metrics.jsonl"]);
+    // A single update that leaves f32.
+    let output = backflow(&["train", "--optimizer", "sgd", "--lr", "1e300", "--out", "run"], folder.path());
+    let message = text(&output.stderr);
+    let (weights, step) =
+        ("step 2 (epoch 1): the parameter layers.0.weight holds ", "so since the update of step 1 (loss ");
+    assert!(message.contains(weights) && message.contains(step), "{message}");
 }
 
 #[test]

@@ -11,6 +11,7 @@ mod curvature;
 mod explain;
 mod flow;
 mod jacobian;
+mod nonfinite;
 mod per_sample;
 mod prediction;
 mod quadrature;
@@ -33,6 +34,7 @@ pub use curvature::{Extremes, Hessian, Trace};
 pub use explain::{Finding, GradExplanation, OpAt, explain_grad};
 pub use flow::GradFlow;
 pub use jacobian::{jacobian, layer_jacobians};
+pub use nonfinite::{NonFinite, Numbers, Origin, Place, find_nonfinite};
 pub use per_sample::{GradientNoise, SampleNorms};
 pub use prediction::{Prediction, RandomLayer, predict, predict_layers};
 pub use record::{

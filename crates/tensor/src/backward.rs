@@ -10,9 +10,10 @@
 use crate::error::misuse;
 use crate::gradients::Gradients;
 use crate::graph::{Kept, Live, Node, Rule};
-use crate::mode::recording;
+use crate::mode::{mode, recording, tracing};
 use crate::observe;
 use crate::tensor::Tensor;
+use crate::trace::{Kind, show_gradient};
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError};
@@ -259,6 +260,7 @@ pub(crate) fn gradients_on_the_way(root: &Arc<Node>, seed: Tensor, x: &Tensor) -
 fn sweep(root: &Arc<Node>, seed: Tensor, plan: &Plan, retain: bool) -> Gradients {
     let mut found = Gradients::new();
     let mut waiting: BTreeMap<u64, (Arc<Node>, Tensor)> = BTreeMap::new();
+    let traced = mode().tracing;
     if plan.visits(root) {
         waiting.insert(root.number, (Arc::clone(root), seed));
     }
@@ -270,7 +272,9 @@ fn sweep(root: &Arc<Node>, seed: Tensor, plan: &Plan, retain: bool) -> Gradients
         if node.is_leaf() {
             continue;
         }
-        let mut cotangent = Cotangent { node: &node, kept: None, dy, plan, waiting: &mut waiting };
+        // Shown are gradients, not the ops that they are computed by.
+        let _quiet = traced.then(|| tracing(false));
+        let mut cotangent = Cotangent { node: &node, kept: None, dy, plan, waiting: &mut waiting, traced };
         let mut rule = node.rule.lock().unwrap_or_else(PoisonError::into_inner);
         if retain {
             if let Rule::Live(live) = &*rule {
@@ -299,6 +303,7 @@ pub(crate) struct Cotangent<'a> {
     dy: Tensor,
     plan: &'a Plan,
     waiting: &'a mut BTreeMap<u64, (Arc<Node>, Tensor)>,
+    traced: bool,
 }
 
 impl Cotangent<'_> {
@@ -343,12 +348,38 @@ impl Cotangent<'_> {
     fn deliver(&mut self, idx: usize, dx: Tensor) {
         let Some(operand) = &self.node.operands[idx] else { return };
         let dx = dx.sum_to(operand.shape);
+        if self.traced {
+            self.show(idx, &dx);
+        }
         match self.waiting.entry(operand.number) {
             Entry::Vacant(place) => {
                 place.insert((Arc::clone(operand), dx));
             }
-            Entry::Occupied(mut place) => place.get_mut().1.accumulate(dx),
+            Entry::Occupied(mut place) => {
+                let sum = &mut place.get_mut().1;
+                // Held here, the parts are not added in place, and the tracer sees them.
+                let parts = self.traced.then(|| [sum.clone(), dx.clone()]);
+                sum.accumulate(dx);
+                if let Some([so_far, more]) = parts {
+                    show_gradient(Kind::Sum, operand, &[&so_far, &more], sum);
+                }
+            }
         }
+    }
+
+    /// Shows the tracer the gradient of operand `idx`.
+    fn show(&self, idx: usize, dx: &Tensor) {
+        let output;
+        let mut operands = vec![&self.dy];
+        match self.kept {
+            Some(Kept::Inputs(inputs)) => operands.extend(inputs.iter()),
+            Some(Kept::Output(..)) => {
+                output = self.y();
+                operands.push(&output);
+            }
+            Some(Kept::Nothing) | None => {}
+        }
+        show_gradient(Kind::Gradient { operand: idx }, self.node, &operands, dx);
     }
 
     /// Whether this pass is itself recorded, so that fused first-order kernels must not be used.

@@ -4,9 +4,11 @@
 //! needs it. A node keeps only what its op declares ([`Keep`]) and never the tensor that owns it, so there are
 //! no cycles. Dropping is iterative: a chain of a million nodes drops on a small stack.
 
+use crate::mode::{Mode, mode};
 use crate::shape::Shape;
 use crate::storage::{COUNTS, Storage};
 use crate::tensor::{Layout, Tensor};
+use crate::trace::show_result;
 use smallvec::SmallVec;
 use std::fmt;
 use std::panic::Location;
@@ -88,7 +90,8 @@ impl Node {
 }
 
 impl Tensor {
-    /// Records this untracked result of `op`, if recording is on and one of `inputs` is tracked.
+    /// Records this untracked result of `op`, if recording is on and one of `inputs` is tracked, and shows it to the tracer,
+    /// if there is one. Every op with a floating-point result ends here, or in [`unrecorded`](Self::unrecorded).
     ///
     /// `backward` must not hold tracked tensors: what it needs of the operands is declared by `keep`.
     #[track_caller]
@@ -99,7 +102,22 @@ impl Tensor {
         keep: Keep,
         backward: impl Fn(&mut crate::backward::Cotangent<'_>) + Send + Sync + 'static,
     ) -> Self {
-        if is_wanted(inputs) { self.with_node(op, inputs, keep, Box::new(backward)) } else { self }
+        let Mode { recording, tracing } = mode();
+        let is_wanted = recording && inputs.iter().any(|input| input.node.is_some());
+        let y = if is_wanted { self.with_node(op, inputs, keep, Box::new(backward)) } else { self };
+        if tracing {
+            show_result(op, Location::caller(), inputs, &y);
+        }
+        y
+    }
+
+    /// Shows this result of `op`, which has no gradient, to the tracer, if there is one.
+    #[track_caller]
+    pub(crate) fn unrecorded(self, op: &'static str, inputs: &[&Self]) -> Self {
+        if mode().tracing {
+            show_result(op, Location::caller(), inputs, &self);
+        }
+        self
     }
 
     // Apart from `record` so that it is compiled once and not for every op.
@@ -121,10 +139,6 @@ impl Tensor {
         }));
         self
     }
-}
-
-fn is_wanted(inputs: &[&Tensor]) -> bool {
-    crate::mode::is_recording() && inputs.iter().any(|input| input.node.is_some())
 }
 
 impl Drop for Node {

@@ -4,8 +4,9 @@
 //! tensors themselves; [`Tensor::backward`] walks it and returns the gradients as a value. A backward is made of the same
 //! ops as a forward, so gradients can be differentiated again ([`grad`], [`hvp`]).
 //!
-//! This crate refuses to know about layers, optimizers or data. It offers them two small interfaces: [`Module`], through
-//! which everything that holds tensors is walked by path, and [`observe`](mod@observe), through which a model is watched without being edited.
+//! This crate refuses to know about layers, optimizers or data. It offers them three small interfaces: [`Module`], through
+//! which everything that holds tensors is walked by path; [`observe`](mod@observe), through which a model is watched without
+//! being edited; and [`trace`](mod@trace), through which every op is seen.
 #![forbid(unsafe_code)]
 
 mod backward;
@@ -25,6 +26,7 @@ mod rng;
 mod shape;
 mod storage;
 mod tensor;
+pub mod trace;
 
 pub use backflow_kernels::Float;
 pub use backward::{Differentiation, grad, hvp};

@@ -1,18 +1,31 @@
-//! Whether results are recorded in the graph: a switch per thread, thrown for the length of a closure.
+//! What this thread does with results: whether they are recorded in the graph, and whether they are shown to a tracer.
+//! Switches per thread, thrown for the length of a closure and kept side by side, so that an op asks for both at once.
 //!
 //! Several models must not be trained as jobs of one rayon pool: a thread that waits inside a kernel may take up another
-//! job of its pool, which would then run under this job's switch. Give each its own pool (`ThreadPool::install`).
+//! job of its pool, which would then run under this job's switches. Give each its own pool (`ThreadPool::install`).
 
 use std::cell::Cell;
 
+/// The switches.
+#[derive(Clone, Copy)]
+pub(crate) struct Mode {
+    pub(crate) recording: bool,
+    pub(crate) tracing: bool,
+}
+
 thread_local! {
-    static RECORDING: Cell<bool> = const { Cell::new(true) };
+    static MODE: Cell<Mode> = const { Cell::new(Mode { recording: true, tracing: false }) };
+}
+
+/// The switches of this thread.
+pub(crate) fn mode() -> Mode {
+    MODE.get()
 }
 
 /// Whether this thread records results in the graph.
 #[must_use]
 pub fn is_recording() -> bool {
-    RECORDING.get()
+    mode().recording
 }
 
 /// Runs `f` without recording: evaluation costs no graph. Recording resumes afterwards, also after a panic.
@@ -30,14 +43,23 @@ pub fn no_grad<R>(f: impl FnOnce() -> R) -> R {
 
 /// Switches recording on or off until the result is dropped.
 pub(crate) fn recording(on: bool) -> Restore {
-    Restore(RECORDING.replace(on))
+    switch(Mode { recording: on, ..mode() })
+}
+
+/// Switches tracing on or off until the result is dropped.
+pub(crate) fn tracing(on: bool) -> Restore {
+    switch(Mode { tracing: on, ..mode() })
+}
+
+fn switch(to: Mode) -> Restore {
+    Restore(MODE.replace(to))
 }
 
 /// Puts back what was there before.
-pub(crate) struct Restore(bool);
+pub(crate) struct Restore(Mode);
 
 impl Drop for Restore {
     fn drop(&mut self) {
-        RECORDING.set(self.0);
+        MODE.set(self.0);
     }
 }

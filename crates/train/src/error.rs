@@ -1,5 +1,8 @@
 //! What can go wrong in a training run, apart from mistakes in the program.
 
+use crate::trainer::StepRecord;
+use backflow_probe::chart::number;
+use backflow_probe::{NonFinite, Origin};
 use std::io;
 use std::path::PathBuf;
 
@@ -9,8 +12,8 @@ use std::path::PathBuf;
 pub enum TrainError {
     /// The loss is no longer a number.
     #[error(
-        "the training diverged: the loss was {loss} at step {step} (epoch {epoch}); \
-         try a lower learning rate or clipping by norm"
+        "the training diverged at step {step} (epoch {epoch}): {}",
+        story(*loss, origin.as_deref(), last.as_ref())
     )]
     Diverged {
         /// The loss: NaN or an infinity.
@@ -19,6 +22,10 @@ pub enum TrainError {
         step: u64,
         /// The epoch, counted from 1.
         epoch: u64,
+        /// Where the first number that is not finite came from, if the loss could be computed again.
+        origin: Option<Box<NonFinite>>,
+        /// The step before, the last one that changed the weights.
+        last: Option<StepRecord>,
     },
     /// A file or folder of the run cannot be written.
     #[error("{}: cannot be written: {source}; the weights of the run are not saved", path.display())]
@@ -90,4 +97,20 @@ pub enum TrainError {
         /// Where they differ.
         source: backflow_optim::StateError,
     },
+}
+
+/// How a loss became what it is.
+fn story(loss: f64, origin: Option<&NonFinite>, last: Option<&StepRecord>) -> String {
+    let mut story = origin.map_or_else(
+        || format!("the loss was {loss}; try a lower learning rate or clipping by norm"),
+        ToString::to_string,
+    );
+    if let Some(StepRecord { step, loss, learning_rate, gradient_norm, .. }) = last {
+        let is_in_weights = matches!(origin, Some(NonFinite { origin: Origin::Parameter { .. }, .. }));
+        let since =
+            if is_in_weights { "it is so since the update of" } else { "the last update was that of" };
+        let [loss, norm, rate] = [loss, gradient_norm, learning_rate].map(|&figure| number(figure));
+        story += &format!("; {since} step {step} (loss {loss}, gradient norm {norm}, learning rate {rate})");
+    }
+    story
 }

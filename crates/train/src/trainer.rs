@@ -6,7 +6,7 @@ use crate::evaluate::{Evaluation, evaluate};
 use backflow_data::{Batch, Loader};
 use backflow_nn::Layer;
 use backflow_optim::{Optimizer, StepReport};
-use backflow_probe::Recorder;
+use backflow_probe::{Recorder, find_nonfinite};
 use serde::Serialize;
 
 /// One training step, as it is reported and logged.
@@ -94,13 +94,14 @@ pub struct Trainer<'a, M: ?Sized> {
     optimizer: &'a mut Optimizer,
     recorder: Option<&'a mut Recorder>,
     steps: u64,
+    last: Option<StepRecord>,
 }
 
 impl<'a, M: Layer + ?Sized> Trainer<'a, M> {
     /// A trainer of `model` by `optimizer`.
     #[must_use]
     pub fn new(model: &'a mut M, optimizer: &'a mut Optimizer) -> Self {
-        Self { model, optimizer, recorder: None, steps: 0 }
+        Self { model, optimizer, recorder: None, steps: 0, last: None }
     }
 
     /// Lets `recorder` look at the steps. It changes no bit of the training.
@@ -114,7 +115,8 @@ impl<'a, M: Layer + ?Sized> Trainer<'a, M> {
     /// loss of each epoch: what goes by the test set is no test any more.
     ///
     /// # Errors
-    /// If the loss becomes NaN or infinite, or the listener fails.
+    /// If the loss becomes NaN or infinite, or the listener fails. The error tells where the first number that is not finite
+    /// came from: the loss of that batch is computed once more to [find](find_nonfinite) it.
     pub fn fit(
         &mut self,
         train: &Loader,
@@ -132,7 +134,7 @@ impl<'a, M: Layer + ?Sized> Trainer<'a, M> {
                 let report = self.step(&batch);
                 let loss = report.loss.unwrap_or(f64::NAN);
                 if !loss.is_finite() {
-                    return Err(TrainError::Diverged { loss, step: self.steps + 1, epoch });
+                    return Err(self.diverged(&batch, loss, epoch));
                 }
                 self.steps += 1;
                 let count = batch.targets.elements();
@@ -145,6 +147,7 @@ impl<'a, M: Layer + ?Sized> Trainer<'a, M> {
                     learning_rate: report.learning_rate,
                     gradient_norm: report.gradient_norm,
                 };
+                self.last = Some(record);
                 listener.step(&record, train.len() as u64)?;
             }
             let Evaluation { loss: test_loss, accuracy: test_accuracy } =
@@ -168,6 +171,19 @@ impl<'a, M: Layer + ?Sized> Trainer<'a, M> {
             recorder.step(|| optimizer.step_with(&mut **model, loss))
         } else {
             optimizer.step_with(&mut **model, loss)
+        }
+    }
+
+    /// The error of a step whose loss is no finite number. The step has changed nothing, so that the loss can be computed again.
+    fn diverged(&self, batch: &Batch, loss: f64, epoch: u64) -> TrainError {
+        let model = &*self.model;
+        let origin = find_nonfinite(model, || model.forward(&batch.inputs).cross_entropy(&batch.targets));
+        TrainError::Diverged {
+            loss,
+            step: self.steps + 1,
+            epoch,
+            origin: origin.map(Box::new),
+            last: self.last,
         }
     }
 }

@@ -39,7 +39,8 @@ impl Tensor {
     #[must_use]
     #[track_caller]
     pub fn sign(&self) -> Self {
-        with_float!("sign", self.dtype(), T => self.map_to::<T, T>(sign_of))
+        let y = with_float!("sign", self.dtype(), T => self.map_to::<T, T>(sign_of));
+        y.unrecorded("sign", &[self])
     }
 }
 

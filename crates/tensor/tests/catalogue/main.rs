@@ -10,6 +10,7 @@ mod listing;
 mod precision;
 mod pytorch;
 mod threads;
+mod tracing;
 
 use backflow_tensor::catalogue::{CATALOGUE, OpInfo, Sample};
 use backflow_tensor::{DType, Rng, Tensor};

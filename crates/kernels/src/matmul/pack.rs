@@ -6,6 +6,9 @@ use crate::Float;
 /// Panels filled at the same time: as many write streams as the first-level cache has room for, whatever their distance.
 const GROUP: usize = 4;
 
+/// Rows that are asked for ahead of being copied: they lie pages apart, which no processor foresees.
+const AHEAD: usize = 8;
+
 /// An operand to be cut into panels of its outer axis: the rows of a left operand, the columns of a right one.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Panels<T> {
@@ -59,6 +62,9 @@ unsafe fn copy_rows<V: Vector>(x: &Panels<V::Element>, out: *mut V::Element) {
             unsafe {
                 let (from, to) = (x.from.add(p * x.k_stride + first), out.add(first * x.k + p * x.width));
                 let n = x.width.min(x.outer - first);
+                for i in (0..n).step_by(64 / size_of::<V::Element>()) {
+                    V::prefetch(from.wrapping_add(AHEAD * x.k_stride + i));
+                }
                 if n >= V::LANES {
                     squares(n, V::LANES, |i| V::load(from.add(i)).store(to.add(i)), |_| ());
                 } else {

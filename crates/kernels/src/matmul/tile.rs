@@ -41,6 +41,15 @@ pub(super) unsafe fn tile<V: Vector, const MR: usize, const NV: usize>(x: &Tile<
         for i in 1..MR {
             a[i] = x.a.first.add(i.min(x.rows - 1) * x.a.row_stride);
         }
+        if x.accumulate {
+            // The rows of the result lie far apart: asked for now, they are there when the sums are done.
+            for i in 0..MR {
+                let c = x.c.wrapping_add(i.min(x.rows - 1) * x.c_row_stride);
+                for v in 0..NV {
+                    V::prefetch(c.wrapping_add(v * V::LANES));
+                }
+            }
+        }
         let mut sums = [[V::splat(V::Element::ZERO); NV]; MR];
         let mut b = x.b;
         for p in 0..x.k {

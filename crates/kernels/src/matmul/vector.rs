@@ -19,6 +19,11 @@ pub trait Vector: Copy {
     unsafe fn load(from: *const Self::Element) -> Self;
     /// Writes the lanes from `to` on.
     unsafe fn store(self, to: *mut Self::Element);
+    /// Asks for the cache line at `at`, which need not be valid, where the processor can be asked.
+    #[inline(always)]
+    unsafe fn prefetch(at: *const Self::Element) {
+        let _ = at;
+    }
     /// `self + other`.
     unsafe fn add(self, other: Self) -> Self;
     /// `self·b + c`, fused where the processor can.

@@ -30,6 +30,11 @@ macro_rules! register {
                 unsafe { $store(to, self.0) }
             }
             #[inline(always)]
+            unsafe fn prefetch(at: *const $element) {
+                // SAFETY: a hint, which never faults.
+                unsafe { _mm_prefetch::<_MM_HINT_T0>(at.cast()) }
+            }
+            #[inline(always)]
             unsafe fn add(self, other: Self) -> Self {
                 // SAFETY: as in `splat`.
                 Self(unsafe { $add(self.0, other.0) })

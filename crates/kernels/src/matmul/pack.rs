@@ -6,7 +6,7 @@ use crate::Float;
 /// Panels filled at the same time: as many write streams as the first-level cache has room for, whatever their distance.
 const GROUP: usize = 4;
 
-/// Rows that are asked for ahead of being copied: they lie pages apart, which no processor foresees.
+/// Rows, or squares, that are asked for ahead of being copied: they lie pages apart, which no processor foresees.
 const AHEAD: usize = 8;
 
 /// An operand to be cut into panels of its outer axis: the rows of a left operand, the columns of a right one.
@@ -92,7 +92,12 @@ unsafe fn transpose<V: Vector>(x: &Panels<V::Element>, out: *mut V::Element) {
                 squares(
                     x.width.min(x.outer - first),
                     V::SIDE,
-                    |i| V::transpose(from.add(i * x.outer_stride), x.outer_stride, to.add(i), x.width),
+                    |i| {
+                        for row in i..i + V::SIDE {
+                            V::prefetch(from.wrapping_add(row * x.outer_stride + AHEAD * V::SIDE));
+                        }
+                        V::transpose(from.add(i * x.outer_stride), x.outer_stride, to.add(i), x.width);
+                    },
                     |i| {
                         for p in 0..V::SIDE {
                             *to.add(p * x.width + i) = *from.add(i * x.outer_stride + p);

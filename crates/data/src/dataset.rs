@@ -1,13 +1,13 @@
 //! Labelled examples in memory.
 //!
-//! Inputs are one row-major block of `f32`, one row per example, so that a batch is a handful of memory
-//! copies. A data set is a value: cloning shares the block, changing it (see
-//! [`Standardize::transform`](crate::Standardize::transform)) copies the block only if someone else still
+//! Inputs are one row-major block, one row per example, so that a batch is a handful of memory copies. Pictures stay the bytes
+//! that they were, a quarter of the memory, and become numbers batch by batch. A data set is a value: cloning shares the
+//! block, changing it (see [`Standardize::transform`](crate::Standardize::transform)) copies the block only if someone else still
 //! holds it. Regression targets and ragged inputs are out of its scope.
 
 use backflow_tensor::misuse;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// Examples of a classification problem: a row of features and a class each.
 ///
@@ -19,12 +19,20 @@ use std::sync::Arc;
 /// assert_eq!(xor.row(2), [1., 0.]);
 /// assert_eq!(xor.subset(&[2, 0]).labels(), [1, 0]);
 /// ```
-#[derive(Clone, PartialEq)]
+#[derive(Clone)]
 pub struct Dataset {
-    inputs: Arc<Vec<f32>>,
+    /// The pixels, as long as nothing else than pictures is asked for.
+    pixels: Option<Arc<Vec<u8>>>,
+    /// The inputs as numbers. Of pictures they are made when somebody asks for them.
+    inputs: Arc<OnceLock<Vec<f32>>>,
     labels: Arc<Vec<i64>>,
     features: usize,
     classes: usize,
+}
+
+/// Pixel values 0 to 255 as inputs 0 to 1.
+fn number(pixel: u8) -> f32 {
+    f32::from(pixel) / 255.0
 }
 
 impl Dataset {
@@ -35,9 +43,18 @@ impl Dataset {
     #[must_use]
     #[track_caller]
     pub fn new(inputs: Vec<f32>, features: usize, labels: Vec<i64>, classes: usize) -> Self {
-        if labels.len().checked_mul(features) != Some(inputs.len()) {
+        let values = inputs.len();
+        let inputs = Arc::new(OnceLock::from(inputs));
+        Self { pixels: None, inputs, labels: Arc::new(labels), features, classes }.checked(values)
+    }
+
+    /// The data set, if it is one: with `values` inputs.
+    #[track_caller]
+    fn checked(self, values: usize) -> Self {
+        let Self { labels, features, classes, .. } = &self;
+        if labels.len().checked_mul(*features) != Some(values) {
             let rows = [
-                ("inputs", format!("{} values", inputs.len())),
+                ("inputs", format!("{values} values")),
                 ("labels", labels.len().to_string()),
                 ("features", features.to_string()),
             ];
@@ -48,13 +65,13 @@ impl Dataset {
                 "inputs needs labels × features values",
             );
         }
-        let valid = |&label: &i64| usize::try_from(label).is_ok_and(|label| label < classes);
+        let valid = |&label: &i64| usize::try_from(label).is_ok_and(|label| label < *classes);
         if let Some(index) = labels.iter().position(|label| !valid(label)) {
             let rows =
                 [("label", format!("{} at index {index}", labels[index])), ("classes", classes.to_string())];
             misuse("Dataset::new", "a label names no class", &rows, "labels run from 0 to classes − 1");
         }
-        Self { inputs: Arc::new(inputs), labels: Arc::new(labels), features, classes }
+        self
     }
 
     /// A data set of pictures: pixel values 0 to 255 become inputs 0 to 1.
@@ -63,9 +80,11 @@ impl Dataset {
     /// Like [`new`](Self::new).
     #[must_use]
     #[track_caller]
-    pub fn from_pixels(pixels: &[u8], features: usize, labels: &[u8], classes: usize) -> Self {
-        let inputs = pixels.iter().map(|&pixel| f32::from(pixel) / 255.0).collect();
-        Self::new(inputs, features, labels.iter().map(|&label| i64::from(label)).collect(), classes)
+    pub fn from_pixels(pixels: Vec<u8>, features: usize, labels: &[u8], classes: usize) -> Self {
+        let values = pixels.len();
+        let (pixels, inputs) = (Some(Arc::new(pixels)), Arc::default());
+        let labels = Arc::new(labels.iter().map(|&label| i64::from(label)).collect());
+        Self { pixels, inputs, labels, features, classes }.checked(values)
     }
 
     /// The number of examples.
@@ -92,10 +111,20 @@ impl Dataset {
         self.classes
     }
 
-    /// All inputs, row after row: `[len, features]`.
+    /// All inputs, row after row: `[len, features]`. Of pictures, all become numbers with the first question and stay it.
     #[must_use]
     pub fn inputs(&self) -> &[f32] {
-        &self.inputs
+        let pixels = || self.pixels.as_ref().map_or(&[][..], |pixels| &pixels[..]);
+        self.inputs.get_or_init(|| pixels().iter().map(|&pixel| number(pixel)).collect())
+    }
+
+    /// Appends the features of one example.
+    pub(crate) fn copy_row<T: From<f32>>(&self, index: usize, to: &mut Vec<T>) {
+        let row = index * self.features..(index + 1) * self.features;
+        match &self.pixels {
+            Some(pixels) => to.extend(pixels[row].iter().map(|&pixel| T::from(number(pixel)))),
+            None => to.extend(self.inputs()[row].iter().map(|&x| T::from(x))),
+        }
     }
 
     /// The class of each example.
@@ -104,7 +133,7 @@ impl Dataset {
         &self.labels
     }
 
-    /// The features of one example.
+    /// The features of one example: a part of [`inputs`](Self::inputs).
     ///
     /// # Panics
     /// If there is no example of this index.
@@ -112,7 +141,7 @@ impl Dataset {
     #[track_caller]
     pub fn row(&self, index: usize) -> &[f32] {
         self.check("Dataset::row", index);
-        &self.inputs[index * self.features..][..self.features]
+        &self.inputs()[index * self.features..][..self.features]
     }
 
     /// The examples of these indices, in this order; an index may occur more than once.
@@ -122,14 +151,19 @@ impl Dataset {
     #[must_use]
     #[track_caller]
     pub fn subset(&self, indices: &[usize]) -> Self {
-        let mut inputs = Vec::with_capacity(indices.len() * self.features);
-        let mut labels = Vec::with_capacity(indices.len());
-        for &index in indices {
-            self.check("Dataset::subset", index);
-            inputs.extend_from_slice(self.row(index));
-            labels.push(self.labels[index]);
-        }
-        Self { inputs: Arc::new(inputs), labels: Arc::new(labels), ..*self }
+        indices.iter().for_each(|&index| self.check("Dataset::subset", index));
+        let labels = Arc::new(indices.iter().map(|&index| self.labels[index]).collect());
+        let rows = || indices.iter().map(|index| index * self.features..(index + 1) * self.features);
+        let (pixels, inputs) = match &self.pixels {
+            Some(pixels) => {
+                (Some(Arc::new(rows().flat_map(|row| &pixels[row]).copied().collect())), Arc::default())
+            }
+            None => {
+                let inputs: Vec<f32> = rows().flat_map(|row| &self.inputs()[row]).copied().collect();
+                (None, Arc::new(OnceLock::from(inputs)))
+            }
+        };
+        Self { pixels, inputs, labels, ..*self }
     }
 
     /// How many examples each class has.
@@ -144,8 +178,12 @@ impl Dataset {
 
     /// The same examples with every row changed by `change`; in place if nobody else holds the inputs.
     pub(crate) fn map_rows(mut self, change: impl Fn(&mut [f32])) -> Self {
-        if self.features > 0 {
-            Arc::make_mut(&mut self.inputs).chunks_exact_mut(self.features).for_each(change);
+        let _ = self.inputs();
+        self.pixels = None;
+        if self.features > 0
+            && let Some(inputs) = Arc::make_mut(&mut self.inputs).get_mut()
+        {
+            inputs.chunks_exact_mut(self.features).for_each(change);
         }
         self
     }
@@ -156,6 +194,17 @@ impl Dataset {
             let rows = [("index", index.to_string()), ("examples", self.len().to_string())];
             misuse(op, "no such example", &rows, "");
         }
+    }
+}
+
+impl PartialEq for Dataset {
+    fn eq(&self, other: &Self) -> bool {
+        let Self { labels, features, classes, .. } = self;
+        let same_inputs = || match (&self.pixels, &other.pixels) {
+            (Some(pixels), Some(others)) => pixels == others,
+            _ => self.inputs() == other.inputs(),
+        };
+        (labels, features, classes) == (&other.labels, &other.features, &other.classes) && same_inputs()
     }
 }
 

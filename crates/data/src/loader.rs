@@ -147,9 +147,7 @@ impl Loader {
 
     fn rows<T: From<f32>>(&self, indices: impl Iterator<Item = usize>, [n, features]: [usize; 2]) -> Vec<T> {
         let mut rows = Vec::with_capacity(n * features);
-        for index in indices {
-            rows.extend(self.dataset.row(index).iter().map(|&x| T::from(x)));
-        }
+        indices.for_each(|index| self.dataset.copy_row(index, &mut rows));
         rows
     }
 }

@@ -165,5 +165,5 @@ fn labelled_images(
         let (path, value) = (labels.path.clone(), digits[index]);
         return Err(DataError::Label { path, index, value, classes: Mnist::CLASSES });
     }
-    Ok((Dataset::from_pixels(&pixels, height * width, &digits, Mnist::CLASSES), height, width))
+    Ok((Dataset::from_pixels(pixels.into_owned(), height * width, &digits, Mnist::CLASSES), height, width))
 }

@@ -1,6 +1,6 @@
 //! Laws of the loader: its order is a function of seed and epoch, and every example comes once.
 
-use backflow_data::{Batch, Dataset, Loader};
+use backflow_data::{Batch, Dataset, Loader, Standardize};
 use backflow_tensor::DType;
 
 /// Example `i` has the inputs `[i, -i]` and the label `i`.
@@ -136,4 +136,32 @@ fn batches_are_counted_from_zero() {
 #[should_panic(expected = "Loader::dtype: inputs are floating-point\n    dtype  i64")]
 fn inputs_are_floating_point() {
     let _ = Loader::new(&dataset(3), 1).dtype(DType::I64);
+}
+
+/// Pictures stay bytes until somebody asks for numbers; nothing else tells them from a data set of the same numbers.
+#[test]
+fn pictures_are_the_numbers_that_they_stand_for() {
+    let pixels: Vec<u8> = (0..=255).cycle().take(300 * 4).collect();
+    let labels: Vec<u8> = (0..300).map(|i| (i % 7) as u8).collect();
+    let numbers = pixels.iter().map(|&pixel| f32::from(pixel) / 255.0).collect();
+    let numbers = Dataset::new(numbers, 4, labels.iter().map(|&label| label.into()).collect(), 7);
+    let pictures = || Dataset::from_pixels(pixels.clone(), 4, &labels, 7);
+    for dtype in [DType::F32, DType::F64] {
+        let batches = |dataset: &Dataset| -> Vec<Vec<u64>> {
+            let loader = Loader::new(dataset, 64).shuffle(3).dtype(dtype);
+            loader
+                .epoch(1)
+                .map(|batch| batch.inputs.to_f64_vec().into_iter().map(f64::to_bits).collect())
+                .collect()
+        };
+        assert_eq!(batches(&pictures()), batches(&numbers), "{dtype}");
+    }
+    let few = [299, 0, 7, 7];
+    assert_eq!(pictures().subset(&few), pictures().subset(&few));
+    assert_eq!(pictures().subset(&few), numbers.subset(&few));
+    assert_eq!(pictures(), numbers);
+    assert_ne!(pictures(), numbers.subset(&few));
+    assert_eq!(pictures().inputs(), numbers.inputs());
+    let scale = Standardize::fit(&numbers);
+    assert_eq!(scale.transform(pictures()), scale.transform(numbers));
 }

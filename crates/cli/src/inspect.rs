@@ -1,5 +1,6 @@
 //! `backflow inspect`: what a run has recorded, or what a file of weights holds.
 
+use crate::config::Config;
 use crate::failure::Failure;
 use crate::figures::{grouped, short};
 use crate::terminal::line;
@@ -60,18 +61,19 @@ pub(crate) fn run(options: &InspectOptions) -> Result<(), Failure> {
         short(Some(record.loss)),
         short(Some(record.gradient_norm))
     ));
-    if let Some(samples) = &record.samples {
-        line(&samples.to_string());
-    }
+    measured(&flow[..=index]).iter().for_each(|text| line(text));
     line("");
     line(GradFlow::of(&flow[index..=index]).to_string().trim_end());
 
-    let title = options.path.display().to_string();
+    let config = RunFolder::read_config(&options.path);
+    let mut header = header(&flow, &GradFlow::of(&flow[flow.len() - 1..]), config.as_ref());
+    if config.is_none() {
+        header.setup = vec![options.path.display().to_string()];
+    }
     if let Some(file) = &options.report {
-        write(file, Report::new(&flow, &header(&flow, title.clone())).html().as_bytes())?;
+        write(file, Report::new(&flow, &header).html().as_bytes())?;
     }
     if let Some(folder) = &options.svg {
-        let header = header(&flow, title);
         make(folder)?;
         for (name, text) in Report::new(&flow, &header).svgs() {
             write(&folder.join(name), text.as_bytes())?;
@@ -85,10 +87,50 @@ pub(crate) fn run(options: &InspectOptions) -> Result<(), Failure> {
     Ok(())
 }
 
-/// What is said of a run: its last record's verdicts.
-fn header(flow: &[FlowStep], path: String) -> Header {
-    let last = GradFlow::of(&flow[flow.len().saturating_sub(1)..]);
-    Header { title: "A training run".to_owned(), setup: vec![path], ..Header::of(&last) }
+/// What the page of a run says beside its figures: verdicts on its last record, and setup and theory, which its configuration tells.
+pub(crate) fn header(flow: &[FlowStep], last: &GradFlow, config: Option<&Config>) -> Header {
+    // Theory is about networks that were not trained yet.
+    let first = flow.first().filter(|record| record.step <= 1);
+    let theory = first.zip(config.and_then(Config::prediction)).and_then(|(first, prediction)| {
+        Header::of(&GradFlow::of(std::slice::from_ref(first)).with_theory(prediction)).theory
+    });
+    let setup = config.map(Config::setup).unwrap_or_default();
+    Header { title: "A training run".to_owned(), setup, theory, ..Header::of(last) }
+}
+
+/// A line for each thing that is measured at some steps only, as it was last.
+pub(crate) fn measured(flow: &[FlowStep]) -> Vec<String> {
+    let mut lines = Vec::new();
+    let figure = |x: f64| short(Some(x));
+    if let Some((step, found)) = latest(flow, |record| record.curvature) {
+        let [sharpness, smallest, bound] = [found.sharpness, found.smallest, found.bound].map(figure);
+        let [trace, error] = [found.trace, found.trace_error].map(figure);
+        lines.push(format!(
+            "step {step}, Hessian: sharpness {sharpness}, smallest eigenvalue {smallest}, both ± {bound}; trace {trace} ± {error}"
+        ));
+    }
+    if let Some((step, samples)) = latest(flow, |record| record.samples) {
+        lines.push(format!("step {step}, {samples}"));
+        if !samples.signal_to_noise.is_nan() {
+            let ratio = figure(samples.signal_to_noise);
+            lines.push(format!("step {step}, signal-to-noise ratio of a weight, on average: {ratio}"));
+        }
+    }
+    if let Some((step, found)) = latest(flow, |record| record.jacobians.as_ref()) {
+        let whole = found.whole;
+        let [largest, median, smallest, mean_square] =
+            [whole.largest, whole.median, whole.smallest, whole.mean_square].map(figure);
+        lines.push(format!(
+            "step {step}, Jacobian of the network: singular values from {smallest} to {largest}, median {median}; \
+             mean square {mean_square}"
+        ));
+    }
+    lines
+}
+
+/// The last measurement, with its step.
+fn latest<'a, T>(flow: &'a [FlowStep], of: impl Fn(&'a FlowStep) -> Option<T>) -> Option<(u64, T)> {
+    flow.iter().rev().find_map(|record| Some((record.step, of(record)?)))
 }
 
 /// One line per tensor of a file.

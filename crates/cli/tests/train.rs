@@ -284,11 +284,21 @@ fn watching_changes_no_bit() {
             .stdout,
     );
     assert!(shown.contains("step 7: loss") && shown.contains("layers.1 "), "{shown}");
-    let samples = "gradients of single samples: norm ";
-    assert!(!shown.contains(samples), "{shown}");
-    let shown = text(&inspect(&["full", "--step", "11"]).stdout);
-    assert!(shown.contains(samples), "{shown}");
+    // As they were last measured.
+    for (step, last) in [("7", "1"), ("11", "11"), ("12", "11")] {
+        let shown = text(&inspect(&["full", "--step", step]).stdout);
+        for what in ["gradients of single samples: norm ", "signal-to-noise ratio of a weight, on average: "]
+        {
+            assert!(shown.contains(&format!("\nstep {last}, {what}")), "{shown}");
+        }
+    }
+    assert!(!text(&inspect(&["basic"]).stdout).contains("single samples"));
     let page = std::fs::read_to_string(folder.path().join("again.html")).unwrap();
+    assert!(
+        page == std::fs::read_to_string(folder.path().join("full/report.html")).unwrap(),
+        "the same page"
+    );
+    assert!(page.contains("id=\"deltas-t0\"") && page.contains("theory at initialisation"));
     assert!(page.contains("<svg") && !page.contains("http://") && !page.contains("https://"));
     assert!(std::fs::read_dir(folder.path().join("svg")).unwrap().count() >= 4);
     assert_eq!(std::fs::read_dir(folder.path().join("tb")).unwrap().count(), 1);

@@ -172,3 +172,39 @@ fn write(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
     line(&format!("written: {}", path.display()));
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::measured;
+    use backflow_probe::{CurvatureFlow, FlowStep, GradientNoise, JacobianFlow, SampleFlow, Spectrum, Stats};
+
+    #[test]
+    fn what_is_measured_seldom_is_told_as_it_was_last() {
+        let mut flow: Vec<FlowStep> = (1..=4).map(|step| FlowStep { step, ..FlowStep::default() }).collect();
+        assert!(measured(&flow).is_empty() && measured(&[]).is_empty());
+        let whole = Spectrum { largest: 2.5, median: 0.5, smallest: 0.0, mean_square: 1.5, spread: 3.0 };
+        flow[0].jacobians =
+            Some(JacobianFlow { layers: Vec::new(), whole: Spectrum { largest: 9.0, ..whole } });
+        flow[2].jacobians = Some(JacobianFlow { layers: Vec::new(), whole });
+        flow[1].curvature = Some(CurvatureFlow {
+            sharpness: 30.0,
+            smallest: -2.0,
+            bound: 0.25,
+            trace: 90.0,
+            trace_error: 4.0,
+        });
+        let noise = GradientNoise { variance: 1.0, signal: 0.1, noise_scale: 10.0, relative_error: 0.5 };
+        let samples = SampleFlow { samples: 8, norms: Stats::default(), noise, signal_to_noise: 0.75 };
+        flow[0].samples = Some(samples);
+        // As in earlier logs.
+        flow[3].samples = Some(SampleFlow { signal_to_noise: f64::NAN, ..samples });
+        let hessian = "step 2, Hessian: sharpness 30.0000, smallest eigenvalue -2.0000, both ± 0.2500; trace 90.0000 ± 4.0000";
+        let jacobian = "step 3, Jacobian of the network: singular values from 0.0000 to 2.5000, median 0.5000; mean square 1.5000";
+        let at_third = measured(&flow[..3]);
+        assert_eq!([&at_third[0], &at_third[3]], [hessian, jacobian]);
+        assert!(at_third[1].starts_with("step 1, gradients of single samples: "), "{at_third:?}");
+        assert_eq!(at_third[2], "step 1, signal-to-noise ratio of a weight, on average: 0.7500");
+        let at_last = measured(&flow);
+        assert!(at_last.len() == 3 && at_last[1].starts_with("step 4, gradients"), "{at_last:?}");
+    }
+}

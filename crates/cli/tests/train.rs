@@ -292,13 +292,26 @@ fn watching_changes_no_bit() {
             assert!(shown.contains(&format!("\nstep {last}, {what}")), "{shown}");
         }
     }
-    assert!(!text(&inspect(&["basic"]).stdout).contains("single samples"));
+    let shown = text(&inspect(&["full"]).stdout);
+    assert!(
+        shown.contains(", Hessian: sharpness ") && shown.contains(", Jacobian of the network: "),
+        "{shown}"
+    );
+    let basic = text(&inspect(&["basic"]).stdout);
+    assert!(
+        ["Hessian", "Jacobian", "single samples", "signal-to-noise"].iter().all(|what| !basic.contains(what))
+    );
     let page = std::fs::read_to_string(folder.path().join("again.html")).unwrap();
     assert!(
         page == std::fs::read_to_string(folder.path().join("full/report.html")).unwrap(),
         "the same page"
     );
     assert!(page.contains("id=\"deltas-t0\"") && page.contains("theory at initialisation"));
+    assert!(
+        ["sharpness-s0", "noise-scale-s0", "jacobians-s0", "gradient-cosines-s0"]
+            .iter()
+            .all(|id| page.contains(id))
+    );
     assert!(page.contains("<svg") && !page.contains("http://") && !page.contains("https://"));
     assert!(std::fs::read_dir(folder.path().join("svg")).unwrap().count() >= 4);
     assert_eq!(std::fs::read_dir(folder.path().join("tb")).unwrap().count(), 1);

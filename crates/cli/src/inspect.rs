@@ -1,5 +1,6 @@
 //! `backflow inspect`: what a run has recorded, or what a file of weights holds.
 
+use crate::config::Config;
 use crate::failure::Failure;
 use crate::figures::{grouped, short};
 use crate::terminal::line;
@@ -60,18 +61,19 @@ pub(crate) fn run(options: &InspectOptions) -> Result<(), Failure> {
         short(Some(record.loss)),
         short(Some(record.gradient_norm))
     ));
-    if let Some(samples) = &record.samples {
-        line(&samples.to_string());
-    }
+    measured(&flow[..=index]).iter().for_each(|text| line(text));
     line("");
     line(GradFlow::of(&flow[index..=index]).to_string().trim_end());
 
-    let title = options.path.display().to_string();
+    let config = RunFolder::read_config(&options.path);
+    let mut header = header(&flow, &GradFlow::of(&flow[flow.len() - 1..]), config.as_ref());
+    if config.is_none() {
+        header.setup = vec![options.path.display().to_string()];
+    }
     if let Some(file) = &options.report {
-        write(file, Report::new(&flow, &header(&flow, title.clone())).html().as_bytes())?;
+        write(file, Report::new(&flow, &header).html().as_bytes())?;
     }
     if let Some(folder) = &options.svg {
-        let header = header(&flow, title);
         make(folder)?;
         for (name, text) in Report::new(&flow, &header).svgs() {
             write(&folder.join(name), text.as_bytes())?;
@@ -85,10 +87,50 @@ pub(crate) fn run(options: &InspectOptions) -> Result<(), Failure> {
     Ok(())
 }
 
-/// What is said of a run: its last record's verdicts.
-fn header(flow: &[FlowStep], path: String) -> Header {
-    let last = GradFlow::of(&flow[flow.len().saturating_sub(1)..]);
-    Header { title: "A training run".to_owned(), setup: vec![path], ..Header::of(&last) }
+/// What the page of a run says beside its figures: verdicts on its last record, and setup and theory, which its configuration tells.
+pub(crate) fn header(flow: &[FlowStep], last: &GradFlow, config: Option<&Config>) -> Header {
+    // Theory is about networks that were not trained yet.
+    let first = flow.first().filter(|record| record.step <= 1);
+    let theory = first.zip(config.and_then(Config::prediction)).and_then(|(first, prediction)| {
+        Header::of(&GradFlow::of(std::slice::from_ref(first)).with_theory(prediction)).theory
+    });
+    let setup = config.map(Config::setup).unwrap_or_default();
+    Header { title: "A training run".to_owned(), setup, theory, ..Header::of(last) }
+}
+
+/// A line for each thing that is measured at some steps only, as it was last.
+pub(crate) fn measured(flow: &[FlowStep]) -> Vec<String> {
+    let mut lines = Vec::new();
+    let figure = |x: f64| short(Some(x));
+    if let Some((step, found)) = latest(flow, |record| record.curvature) {
+        let [sharpness, smallest, bound] = [found.sharpness, found.smallest, found.bound].map(figure);
+        let [trace, error] = [found.trace, found.trace_error].map(figure);
+        lines.push(format!(
+            "step {step}, Hessian: sharpness {sharpness}, smallest eigenvalue {smallest}, both ± {bound}; trace {trace} ± {error}"
+        ));
+    }
+    if let Some((step, samples)) = latest(flow, |record| record.samples) {
+        lines.push(format!("step {step}, {samples}"));
+        if !samples.signal_to_noise.is_nan() {
+            let ratio = figure(samples.signal_to_noise);
+            lines.push(format!("step {step}, signal-to-noise ratio of a weight, on average: {ratio}"));
+        }
+    }
+    if let Some((step, found)) = latest(flow, |record| record.jacobians.as_ref()) {
+        let whole = found.whole;
+        let [largest, median, smallest, mean_square] =
+            [whole.largest, whole.median, whole.smallest, whole.mean_square].map(figure);
+        lines.push(format!(
+            "step {step}, Jacobian of the network: singular values from {smallest} to {largest}, median {median}; \
+             mean square {mean_square}"
+        ));
+    }
+    lines
+}
+
+/// The last measurement, with its step.
+fn latest<'a, T>(flow: &'a [FlowStep], of: impl Fn(&'a FlowStep) -> Option<T>) -> Option<(u64, T)> {
+    flow.iter().rev().find_map(|record| Some((record.step, of(record)?)))
 }
 
 /// One line per tensor of a file.
@@ -129,4 +171,40 @@ fn write(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
     atomic::write(path, bytes).map_err(failed)?;
     line(&format!("written: {}", path.display()));
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::measured;
+    use backflow_probe::{CurvatureFlow, FlowStep, GradientNoise, JacobianFlow, SampleFlow, Spectrum, Stats};
+
+    #[test]
+    fn what_is_measured_seldom_is_told_as_it_was_last() {
+        let mut flow: Vec<FlowStep> = (1..=4).map(|step| FlowStep { step, ..FlowStep::default() }).collect();
+        assert!(measured(&flow).is_empty() && measured(&[]).is_empty());
+        let whole = Spectrum { largest: 2.5, median: 0.5, smallest: 0.0, mean_square: 1.5, spread: 3.0 };
+        flow[0].jacobians =
+            Some(JacobianFlow { layers: Vec::new(), whole: Spectrum { largest: 9.0, ..whole } });
+        flow[2].jacobians = Some(JacobianFlow { layers: Vec::new(), whole });
+        flow[1].curvature = Some(CurvatureFlow {
+            sharpness: 30.0,
+            smallest: -2.0,
+            bound: 0.25,
+            trace: 90.0,
+            trace_error: 4.0,
+        });
+        let noise = GradientNoise { variance: 1.0, signal: 0.1, noise_scale: 10.0, relative_error: 0.5 };
+        let samples = SampleFlow { samples: 8, norms: Stats::default(), noise, signal_to_noise: 0.75 };
+        flow[0].samples = Some(samples);
+        // As in earlier logs.
+        flow[3].samples = Some(SampleFlow { signal_to_noise: f64::NAN, ..samples });
+        let hessian = "step 2, Hessian: sharpness 30.0000, smallest eigenvalue -2.0000, both ± 0.2500; trace 90.0000 ± 4.0000";
+        let jacobian = "step 3, Jacobian of the network: singular values from 0.0000 to 2.5000, median 0.5000; mean square 1.5000";
+        let at_third = measured(&flow[..3]);
+        assert_eq!([&at_third[0], &at_third[3]], [hessian, jacobian]);
+        assert!(at_third[1].starts_with("step 1, gradients of single samples: "), "{at_third:?}");
+        assert_eq!(at_third[2], "step 1, signal-to-noise ratio of a weight, on average: 0.7500");
+        let at_last = measured(&flow);
+        assert!(at_last.len() == 3 && at_last[1].starts_with("step 4, gradients"), "{at_last:?}");
+    }
 }

@@ -7,6 +7,7 @@
 #![allow(clippy::print_stderr, reason = "this is the program: errors go to standard error")]
 
 mod compare;
+mod config;
 mod failure;
 mod figures;
 mod inspect;

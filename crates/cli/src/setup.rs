@@ -175,7 +175,7 @@ pub(crate) fn weights(sizes: &[usize]) -> Option<usize> {
     weights.filter(|&weights| weights <= MOST_WEIGHTS)
 }
 
-fn joined(sizes: &[usize], separator: &str) -> String {
+pub(crate) fn joined(sizes: &[usize], separator: &str) -> String {
     sizes.iter().map(ToString::to_string).collect::<Vec<_>>().join(separator)
 }
 

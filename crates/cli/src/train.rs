@@ -1,15 +1,17 @@
 //! `backflow train`: one run, from options to a folder with its results.
 
+use crate::config::Config;
 use crate::failure::Failure;
 use crate::figures::grouped;
+use crate::inspect;
 use crate::options;
 use crate::setup::{self, Setup, usage};
 use crate::terminal::{Progress, line};
 use backflow_data::Loader;
 use backflow_nn::Mlp;
 use backflow_optim::{RuleInfo, schedule_for_run};
-use backflow_probe::report::{Header, Report};
-use backflow_probe::{FlowRow, FlowStep, GradFlow, Recorder, Verdict, When};
+use backflow_probe::report::Report;
+use backflow_probe::{FlowRow, FlowStep, GradFlow, Recorder, Stats, Verdict, When};
 use backflow_tensor::{DType, Module};
 use backflow_train::{
     EVALUATION_BATCH, EpochRecord, Listener, RunFolder, StepRecord, Summary, TrainError, Trainer,
@@ -57,25 +59,6 @@ pub(crate) struct TrainOptions {
     /// Print one JSON object at the end, and nothing else.
     #[arg(long)]
     json: bool,
-}
-
-/// What was asked for, defaults filled in: `config.json`.
-#[derive(Debug, Serialize)]
-struct Config<'a> {
-    version: &'static str,
-    data: String,
-    layers: &'a [usize],
-    activation: &'static str,
-    init: &'static str,
-    optimizer: &'a str,
-    learning_rate: f64,
-    schedule: &'a str,
-    clip_norm: Option<f64>,
-    batch_size: usize,
-    epochs: u64,
-    seed: u64,
-    dtype: String,
-    threads: usize,
 }
 
 /// What the run came to: the object of `--json`, and `summary.json`.
@@ -162,20 +145,22 @@ fn train(options: &TrainOptions) -> Result<(), Failure> {
     let mut model = setup.model(&sizes, options.seed);
 
     let config = Config {
-        version: env!("CARGO_PKG_VERSION"),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
         data: setup.data.display().to_string(),
-        layers: &sizes,
-        activation: setup.activation.name(),
-        init: setup.init().name(),
-        optimizer: &options.optimizer,
+        layers: sizes.clone(),
+        activation: setup.activation.to_string(),
+        init: setup.init().to_string(),
+        optimizer: options.optimizer.clone(),
         learning_rate,
-        schedule: &options.schedule,
+        schedule: options.schedule.clone(),
         clip_norm: setup.clip_norm,
         batch_size,
         epochs: options.epochs,
         seed: options.seed,
         dtype: setup.dtype.to_string(),
         threads: rayon::current_num_threads(),
+        input_mean_square: (options.probe != Probe::Off)
+            .then(|| Stats::of(&train.batch(0, 0).inputs).rms.powi(2)),
     };
     let out = options
         .out
@@ -220,15 +205,8 @@ fn train(options: &TrainOptions) -> Result<(), Failure> {
     };
     let table = settled(GradFlow::of(&last_epoch));
     if !flow.is_empty() {
-        let setup = vec![
-            format!("{}, {}, {}", setup.name(&sizes), config.init, config.dtype),
-            format!(
-                "{}, learning rate {}, {}; batch size {}; seed {}",
-                config.optimizer, config.learning_rate, config.schedule, config.batch_size, config.seed
-            ),
-        ];
         let last = settled(GradFlow::of(&flow[flow.len() - 1..]));
-        let header = Header { title: "A training run".to_owned(), setup, ..Header::of(&last) };
+        let header = inspect::header(&flow, &last, Some(&config));
         folder.save_flow(&flow, &Report::new(&flow, &header).html())?;
     }
     let outcome = outcome(summary, &model, seconds, &out, table.rows().to_vec());
@@ -241,11 +219,7 @@ fn train(options: &TrainOptions) -> Result<(), Failure> {
             line("");
             line("The layers in the last epoch, input first:");
             line(table.to_string().trim_end());
-            if let Some((step, samples)) =
-                flow.iter().rev().find_map(|record| Some((record.step, record.samples?)))
-            {
-                line(&format!("step {step}, {samples}"));
-            }
+            inspect::measured(&flow).iter().for_each(|text| line(text));
         }
         line("");
         line(&format!(
@@ -262,7 +236,7 @@ fn run_name(options: &TrainOptions, sizes: &[usize]) -> String {
     format!("{}-{optimizer}-seed{}", options.setup.name(sizes), options.seed)
 }
 
-fn introduce(setup: &[String], config: &Config<'_>, steps: usize) {
+fn introduce(setup: &[String], config: &Config, steps: usize) {
     setup.iter().for_each(|text| line(text));
     line(&format!(
         "{}, learning rate {}, {}; epochs: {}, steps in each: {}, batch size {}; seed {}",

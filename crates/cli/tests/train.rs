@@ -45,6 +45,8 @@ fn defaults_learn_the_embedded_digits_and_leave_a_run_behind() {
     let read = |name: &str| std::fs::read_to_string(run.join(name)).unwrap();
     let config: Value = serde_json::from_str(&read("config.json")).unwrap();
     assert_eq!(config["optimizer"], "adam");
+    // MNIST has a mean of 0.1307 and a standard deviation of 0.3081: 0.112 for all of its pixels.
+    assert!((config["input_mean_square"].as_f64().unwrap() - 0.112).abs() < 0.02, "{config}");
     let summary: Value = serde_json::from_str(&read("summary.json")).unwrap();
     assert!(summary["test_accuracy"].as_f64().unwrap() >= 0.93, "{summary}");
     let metrics: Vec<Value> =
@@ -284,11 +286,34 @@ fn watching_changes_no_bit() {
             .stdout,
     );
     assert!(shown.contains("step 7: loss") && shown.contains("layers.1 "), "{shown}");
-    let samples = "gradients of single samples: norm ";
-    assert!(!shown.contains(samples), "{shown}");
-    let shown = text(&inspect(&["full", "--step", "11"]).stdout);
-    assert!(shown.contains(samples), "{shown}");
+    // As they were last measured.
+    for (step, last) in [("7", "1"), ("11", "11"), ("12", "11")] {
+        let shown = text(&inspect(&["full", "--step", step]).stdout);
+        for what in ["gradients of single samples: norm ", "signal-to-noise ratio of a weight, on average: "]
+        {
+            assert!(shown.contains(&format!("\nstep {last}, {what}")), "{shown}");
+        }
+    }
+    let shown = text(&inspect(&["full"]).stdout);
+    assert!(
+        shown.contains(", Hessian: sharpness ") && shown.contains(", Jacobian of the network: "),
+        "{shown}"
+    );
+    let basic = text(&inspect(&["basic"]).stdout);
+    assert!(
+        ["Hessian", "Jacobian", "single samples", "signal-to-noise"].iter().all(|what| !basic.contains(what))
+    );
     let page = std::fs::read_to_string(folder.path().join("again.html")).unwrap();
+    assert!(
+        page == std::fs::read_to_string(folder.path().join("full/report.html")).unwrap(),
+        "the same page"
+    );
+    assert!(page.contains("id=\"deltas-t0\"") && page.contains("theory at initialisation"));
+    assert!(
+        ["sharpness-s0", "noise-scale-s0", "jacobians-s0", "gradient-cosines-s0"]
+            .iter()
+            .all(|id| page.contains(id))
+    );
     assert!(page.contains("<svg") && !page.contains("http://") && !page.contains("https://"));
     assert!(std::fs::read_dir(folder.path().join("svg")).unwrap().count() >= 4);
     assert_eq!(std::fs::read_dir(folder.path().join("tb")).unwrap().count(), 1);

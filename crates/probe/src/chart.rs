@@ -104,7 +104,7 @@ pub struct Chart {
     pub frame: Frame,
     /// Whether the names of the curves are written above them.
     pub legend: bool,
-    /// The first is drawn last, above the others.
+    /// The first is drawn last, above the others, and predictions above all.
     pub curves: Vec<Curve>,
 }
 
@@ -129,7 +129,10 @@ impl Chart {
             self.names(&mut svg);
         }
         let _ = writeln!(svg, "<g clip-path=\"url(#{id}-clip)\">");
-        for curve in self.curves.iter().rev() {
+        // A prediction that is right would be hidden.
+        let (predicted, measured): (Vec<&Curve>, Vec<&Curve>) =
+            self.curves.iter().rev().partition(|curve| curve.theory);
+        for curve in measured.into_iter().chain(predicted) {
             self.curve(&mut svg, curve);
         }
         svg.push_str("</g>\n</svg>\n");

@@ -2,7 +2,8 @@
 //!
 //! A page and its figures depend on what was recorded and on nothing else. The page is whole in itself: nothing is fetched, and
 //! without JavaScript it shows the last step, or the first that broke. Long recordings are thinned, which the page says. Nothing is computed here that was
-//! not recorded: predictions and verdicts are given.
+//! not recorded: predictions and verdicts are given. What was measured at some steps only is shown as it was last measured, with the
+//! step.
 
 mod colours;
 mod exponents;
@@ -10,14 +11,17 @@ mod figures;
 mod header;
 mod heat_map;
 mod plots;
+mod run;
+mod sparse;
+mod steps;
 mod tables;
 
 use crate::FlowStep;
-use crate::chart::{self, escaped};
+use crate::chart::{self, Chart, escaped};
 use exponents::Panel;
-use figures::Figures;
+use figures::{Figures, JACOBIANS};
 pub use header::{Header, Theory};
-use plots::Plot;
+use plots::{Plot, Section};
 use serde_json::{Value, json};
 use std::fmt::Write;
 
@@ -30,6 +34,7 @@ pub struct Report<'a> {
     header: &'a Header,
     figures: Figures<'a>,
     plots: Vec<Plot>,
+    runs: Vec<Chart>,
     panels: Vec<Panel>,
 }
 
@@ -39,8 +44,8 @@ impl<'a> Report<'a> {
     pub fn new(steps: &'a [FlowStep], header: &'a Header) -> Self {
         let figures = Figures::of(steps);
         let plots = plots::all(&figures, header.theory.as_ref());
-        let panels = exponents::all(&figures);
-        Self { header, figures, plots, panels }
+        let (runs, panels) = (run::all(&figures), exponents::all(&figures));
+        Self { header, figures, plots, runs, panels }
     }
 
     /// The page.
@@ -51,8 +56,10 @@ impl<'a> Report<'a> {
             "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
              <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
              <meta name=\"color-scheme\" content=\"light dark\">\n<title>{title}</title>\n\
-             <style>\n{}{STYLE}</style>\n</head>\n<body>\n<main>\n<header>\n<h1>{title}</h1>\n",
-            chart::STYLE
+             <style>\n{}{STYLE}</style>\n</head>\n<body>\n<main{}>\n<header>\n<h1>{title}</h1>\n",
+            chart::STYLE,
+            // There, theory is not drawn.
+            if self.figures.shown > 0 { " class=\"later\"" } else { "" }
         );
         self.introduction(&mut page);
         if self.figures.columns.is_empty() {
@@ -82,15 +89,22 @@ impl<'a> Report<'a> {
         };
         if columns.len() > 1 {
             push("delta-heat-map", heat_map::svg(&self.figures), "RMS of deltas, layer by step");
-            push("loss", heat_map::loss(&self.figures).svg(), "Loss");
+            push("loss", run::loss(&self.figures).svg(), "Loss");
         }
-        let at = columns.get(*shown).map_or(0, |flow| flow.step);
         for plot in &self.plots {
-            let chart = plot.chart(&self.figures, *shown);
+            let mut chart = plot.chart(&self.figures, *shown);
+            if *shown > 0 {
+                chart.curves.retain(|curve| !curve.theory);
+            }
+            let at =
+                plot.rare().map_or(self.figures.step(*shown), |name| self.figures.measured_at(name, *shown));
             push(plot.id, chart.svg(), &format!("{}: {}, step {at}", chart.title, chart.description));
         }
+        for chart in &self.runs {
+            push(&chart.id, chart.svg(), &format!("{}: {}", chart.title, chart.description));
+        }
         for panel in &self.panels {
-            let at = self.figures.step(panel.shown(*shown));
+            let at = panel.sparse.step(*shown);
             push(panel.id, panel.svg(*shown), &format!("{}: exponents, step {at}", panel.title));
         }
         svgs
@@ -122,31 +136,36 @@ impl<'a> Report<'a> {
         }
         page.push_str("<div class=\"flow\">\n");
         if figures.columns.len() > 1 {
-            let thinned = if figures.columns.len() < figures.recorded {
-                format!("{} of {} recorded steps", figures.columns.len(), figures.recorded)
+            let thinned = if figures.columns.len() < figures.steps.len() {
+                format!("{} of {} recorded steps", figures.columns.len(), figures.steps.len())
             } else {
-                format!("{} recorded steps", figures.recorded)
+                format!("{} recorded steps", figures.steps.len())
             };
             page.push_str("<section class=\"maps\" aria-label=\"Over all steps\">\n");
-            figure(
-                page,
-                "Gradient flow",
-                &format!("log₁₀ of delta RMS, layer by step; {thinned}"),
-                &heat_map::svg(figures),
-            );
-            let loss = heat_map::loss(figures);
-            figure(page, &loss.title, &loss.description, &heat_map::marked_loss(figures));
+            let map = format!("log₁₀ of delta RMS, layer by step; {thinned}");
+            figure(page, "Gradient flow", &map, &scrolling("Heat map", &heat_map::svg(figures)));
+            let loss = run::loss(figures);
+            let svg = scrolling("Loss", &run::marked(figures, &loss));
+            figure(page, &loss.title, &escaped(&loss.description), &svg);
             page.push_str("</section>\n");
         }
-        let flowing: Vec<&Plot> = self.plots.iter().filter(|plot| plot.flowing).collect();
         let _ = writeln!(
             page,
             "<section class=\"curves\" aria-label=\"By layer\">\n<p class=\"note\">Layer by layer, at step \
-             <span data-at=\"step\">{}</span></p>",
-            figures.step(shown)
+             <span data-at=\"step\">{}</span>{}</p>",
+            figures.step(shown),
+            self.way_to_theory()
         );
-        self.draw(page, &flowing);
+        self.draw(page, Section::Flow);
         page.push_str("</section>\n</div>\n");
+        if !self.runs.is_empty() {
+            page.push_str("<h2>Over the run</h2>\n<section class=\"panels over\">\n");
+            for chart in &self.runs {
+                figure(page, &chart.title, &escaped(&chart.description), &run::marked(figures, chart));
+            }
+            page.push_str("</section>\n");
+        }
+        self.section(page, "Jacobians and directions", Section::Directions);
         if !self.panels.is_empty() {
             page.push_str(
                 "<h2>Exponents</h2>\n<p class=\"note\">How many numbers have which magnitude, each layer scaled to its own \
@@ -154,34 +173,54 @@ impl<'a> Report<'a> {
                  either end stands in the columns beside the limits.</p>\n<section class=\"panels\">\n",
             );
             for panel in &self.panels {
-                let at = format!(
-                    "step <span data-at=\"{}\">{}</span>",
-                    panel.id,
-                    figures.step(panel.shown(shown))
-                );
                 let _ = writeln!(
                     page,
-                    "<figure id=\"{}\">\n<figcaption>{} <span>{at}</span></figcaption>\n{}</figure>",
+                    "<figure id=\"{}\">\n<figcaption>{} <span>{}</span></figcaption>\n{}</figure>",
                     panel.id,
                     panel.title,
+                    at(panel.id, panel.sparse.step(shown)),
                     panel.svg(shown)
                 );
             }
             page.push_str("</section>\n");
         }
-        let distributions: Vec<&Plot> = self.plots.iter().filter(|plot| !plot.flowing).collect();
-        if !distributions.is_empty() {
-            page.push_str("<h2>Activations</h2>\n<section class=\"panels\">\n");
-            self.draw(page, &distributions);
-            page.push_str("</section>\n");
-        }
+        self.section(page, "Activations", Section::Activations);
         tables::write(page, figures, self.header);
     }
 
-    fn draw(&self, page: &mut String, plots: &[&Plot]) {
-        for plot in plots {
-            let chart = plot.chart(&self.figures, self.figures.shown);
-            figure(page, &chart.title, &chart.description, &chart.svg());
+    /// Where theory is drawn, for those who look at another step.
+    fn way_to_theory(&self) -> String {
+        if self.figures.columns.len() < 2 || !self.plots.iter().any(Plot::predicted) {
+            return String::new();
+        }
+        let first = self.figures.step(0);
+        format!("<span class=\"way\">; theory is about <a href=\"#step={first}\">step {first}</a></span>")
+    }
+
+    /// Plots under a headline, if there are any.
+    fn section(&self, page: &mut String, headline: &str, section: Section) {
+        if self.plots.iter().any(|plot| plot.section == section) {
+            let _ = writeln!(page, "<h2>{headline}</h2>\n<section class=\"panels\">");
+            self.draw(page, section);
+            page.push_str("</section>\n");
+        }
+    }
+
+    fn draw(&self, page: &mut String, section: Section) {
+        let (figures, shown) = (&self.figures, self.figures.shown);
+        for plot in self.plots.iter().filter(|plot| plot.section == section) {
+            let chart = plot.chart(figures, shown);
+            let mut caption = escaped(&chart.description);
+            if let Some(name) = plot.rare() {
+                let _ = write!(caption, "; {}", at(name, figures.measured_at(name, shown)));
+            }
+            if plot.predicted() {
+                caption.push_str("<span class=\"theory\">; theory at initialisation</span>");
+            }
+            if plot.id == JACOBIANS {
+                caption.push_str(&tables::network(figures));
+            }
+            figure(page, &chart.title, &caption, &chart.svg());
         }
     }
 
@@ -192,26 +231,35 @@ impl<'a> Report<'a> {
             self.panels.iter().map(|panel| (panel.id.to_owned(), panel.data())).collect();
         let plots: Vec<Value> = self.plots.iter().map(|plot| plot.data(figures)).collect();
         let steps: Vec<u64> = figures.columns.iter().map(|flow| flow.step).collect();
-        let (left, width) = heat_map::columns(figures);
+        let panel_steps = self.panels.iter().map(|panel| (panel.id.to_owned(), panel.sparse.data(&[])));
+        let sparse: serde_json::Map<_, _> = figures.sparse_data().chain(panel_steps).collect();
         json!({
             "steps": steps,
             "shown": figures.shown,
             "loss": figures.columns.iter().map(|flow| figures::json(Some(flow.loss))).collect::<Vec<_>>(),
             "values": figures.data(),
-            "columns": { "left": left, "width": width },
+            "sparse": sparse,
             "plots": plots,
             "panels": panels,
         })
     }
 }
 
-fn figure(page: &mut String, title: &str, description: &str, svg: &str) {
-    let _ = writeln!(
-        page,
-        "<figure>\n<figcaption>{} <span>{}</span></figcaption>\n{svg}</figure>",
-        escaped(title),
-        escaped(description)
-    );
+/// The step at which something was measured that is not measured at every step.
+fn at(name: &str, step: u64) -> String {
+    format!("step <span data-at=\"{name}\">{step}</span>")
+}
+
+/// Something that is scrolled where it has no room.
+fn scrolling(label: &str, svg: &str) -> String {
+    format!("<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"{label}\">\n{svg}</div>\n")
+}
+
+/// The caption is HTML.
+fn figure(page: &mut String, title: &str, caption: &str, svg: &str) {
+    let title = escaped(title);
+    let _ =
+        writeln!(page, "<figure>\n<figcaption>{title} <span>{caption}</span></figcaption>\n{svg}</figure>");
 }
 
 /// The SVG element of a page as a file: with a name for its language, its style inside, and a caption above.

@@ -5,8 +5,11 @@ mod recordings;
 mod tools;
 
 use backflow_probe::report::{Header, Report};
-use backflow_probe::{FlowStep, LayerFlow, ParameterFlow, Stats};
-use recordings::{BROKEN, HEALTHY, Subject, VANISHING};
+use backflow_probe::{
+    CurvatureFlow, FlowStep, GradFlow, GradientNoise, JacobianFlow, LayerFlow, ParameterFlow, SampleFlow,
+    Spectrum, Stats,
+};
+use recordings::{BROKEN, HEALTHY, SELDOM, Subject, VANISHING, seldom};
 use std::io::Write;
 use std::path::Path;
 
@@ -34,9 +37,9 @@ fn the_page_is_whole_in_itself_and_says_what_it_left_out() {
             assert!(!page.contains(outside), "{outside}");
         }
         assert_eq!(page.matches("</script").count(), 2);
-        // Heat map, loss, four plots by layer, three histograms, two distributions.
-        assert_eq!(page.matches("<figure").count(), 11);
-        assert_eq!(page.matches("role=\"img\"").count(), 11);
+        // Heat map, loss, four plots by layer, six over the run, three of directions, three histograms, two distributions.
+        assert_eq!(page.matches("<figure").count(), 20);
+        assert_eq!(page.matches("role=\"img\"").count(), 20);
         assert_eq!(page.contains(" of 240 recorded steps"), subject.steps == 240);
         for name in ["d", "x", "y", "width", "height", "transform"] {
             for value in attributes(&page, name) {
@@ -44,6 +47,14 @@ fn the_page_is_whole_in_itself_and_says_what_it_left_out() {
             }
         }
     }
+}
+
+#[test]
+fn layers_that_are_never_called_are_named() {
+    let steps = HEALTHY.record();
+    let flow = GradFlow::of(&steps[steps.len() - 1..]);
+    let page = Report::new(&steps, &Header::of(&flow)).html();
+    assert!(page.contains("spare &lt;layer&gt;"), "in the verdicts");
 }
 
 #[test]
@@ -97,6 +108,20 @@ fn numbers_of_any_size_have_a_place() {
         steps[2].layers[3].delta = Some(stats);
         steps[2].parameters[2].gradient_rms = size;
         steps[2].parameters[2].update_ratio = size;
+        steps[2].parameters[2].momentum_cosine = Some(size);
+        steps[2].learning_rate = size;
+        steps[2].gradient_norm = size;
+        steps[2].curvature = Some(CurvatureFlow {
+            sharpness: size,
+            smallest: -size,
+            bound: size,
+            trace: -size,
+            trace_error: size,
+        });
+        let whole = Spectrum { largest: size, median: size, smallest: size, mean_square: size, spread: size };
+        steps[2].jacobians = Some(JacobianFlow { layers: vec![("output".to_owned(), whole)], whole });
+        let noise = GradientNoise { variance: size, signal: size, noise_scale: size, relative_error: size };
+        steps[2].samples = Some(SampleFlow { samples: 1, norms: stats, noise, signal_to_noise: size });
         let page = Report::new(&steps, &Header::default()).html();
         for name in ["d", "x", "y", "width", "height", "transform"] {
             for value in attributes(&page, name) {
@@ -131,9 +156,7 @@ fn put(folder: &Path, name: &str, text: &str) -> std::path::PathBuf {
 
 #[test]
 fn every_figure_is_a_file_of_its_own() {
-    let Some(mut python) = tools::tool("python3", &[&["python3", "-c", "import xml.dom.minidom"]]) else {
-        return;
-    };
+    let Some(mut python) = tools::python("xml.dom.minidom") else { return };
     let folder = tempfile::tempdir().unwrap();
     let header = recordings::header(&BROKEN);
     let svgs = Report::new(&BROKEN.record(), &header).svgs();
@@ -147,6 +170,15 @@ fn every_figure_is_a_file_of_its_own() {
         "updates.svg",
         "distributions.svg",
         "shares.svg",
+        "jacobians.svg",
+        "momentum-cosines.svg",
+        "gradient-cosines.svg",
+        "gradient-norms.svg",
+        "noise-scale.svg",
+        "signal.svg",
+        "sharpness.svg",
+        "trace.svg",
+        "learning-rate.svg",
         "exponents-outputs.svg",
         "exponents-deltas.svg",
         "exponents-gradients.svg",
@@ -202,7 +234,7 @@ fn a_browser_shows_the_step_that_the_slider_picks() {
         let html = Report::new(&steps, &header).html();
         let page = put(folder.path(), &format!("{name}.html"), &html);
         let Some(first) = browse(&page, "", &profile) else { return };
-        assert_eq!(first.matches("<figure").count(), 11);
+        assert_eq!(first.matches("<figure").count(), 20);
         assert!(!first.contains("<form class=\"picker\" hidden"), "the slider is shown where scripts run");
         assert!(first.contains(&format!("<span data-at=\"step\">{shown}</span>")), "{name}");
 
@@ -248,4 +280,104 @@ fn a_browser_shows_the_step_that_the_slider_picks() {
         };
         assert_ne!(bars(&first), bars(&by_address));
     }
+}
+
+/// The text of the first element with this attribute.
+fn labelled<'a>(page: &'a str, attribute: &str) -> &'a str {
+    let rest = page.split(attribute).nth(1).unwrap_or_else(|| panic!("no {attribute}"));
+    rest.split('>').nth(1).unwrap().split('<').next().unwrap()
+}
+
+#[test]
+fn what_is_measured_seldom_is_shown_until_it_is_measured_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let profile = folder.path().join("profile");
+    let header = recordings::header(&HEALTHY);
+    let steps = HEALTHY.record();
+    let page = put(folder.path(), "page.html", &Report::new(&steps, &header).html());
+    let looked = |step: u64| browse(&page, &format!("#step={step}"), &profile);
+    // The step of a measurement, the last before the next one, and the next.
+    let (measured, next) = (2 * SELDOM + 1, 3 * SELDOM + 1);
+    let Some(at) = looked(measured) else { return };
+    let [before, after] = [next - 1, next].map(|step| looked(step).unwrap());
+    for name in ["jacobians", "gradient-cosine"] {
+        let attribute = format!("data-at=\"{name}\"");
+        let shown = [&at, &before, &after].map(|page| labelled(page, &attribute).parse::<u64>().unwrap());
+        assert_eq!(shown, [measured, measured, next], "{name}");
+    }
+    let ids = ["jacobians-s0", "jacobians-s3", "gradient-cosines-s0", "gradient-cosines-s1"];
+    for id in ids {
+        assert_eq!(path(&at, id, "line"), path(&before, id, "line"), "{id}");
+        assert_ne!(path(&before, id, "line"), path(&after, id, "line"), "{id}");
+    }
+    // What is measured always goes on changing.
+    assert_ne!(path(&at, "momentum-cosines-s0", "line"), path(&before, "momentum-cosines-s0", "line"));
+
+    for (page, step) in [(&at, measured), (&before, next - 1), (&after, next)] {
+        let flow = &steps[seldom(step) as usize - 1];
+        let whole = flow.jacobians.as_ref().unwrap().whole;
+        for (quantity, value) in [("largest", whole.largest), ("rms", whole.mean_square.sqrt())] {
+            let shown = labelled(page, &format!("data-of=\"network-{quantity}\"")).parse::<f64>().unwrap();
+            assert!((shown / value - 1.0).abs() < 0.006, "{quantity}: {shown} for {value}");
+        }
+        let cosine = labelled(page, "data-of=\"gradient-cosine\" data-place=\"3\"").parse::<f64>().unwrap();
+        assert!((cosine - flow.parameters[3].gradient_cosine.unwrap()).abs() < 1e-3, "{cosine}");
+    }
+}
+
+#[test]
+fn theory_is_drawn_at_the_first_step_alone() {
+    let header = recordings::header(&VANISHING);
+    let steps = VANISHING.record();
+    let whole = Report::new(&steps, &header);
+    let at_first = Report::new(&steps[..1], &header);
+    assert!(whole.html().contains("<main class=\"later\">") && at_first.html().contains("<main>"));
+    let theory = |report: &Report<'_>| {
+        let svgs = report.svgs();
+        let (_, deltas) = svgs.iter().find(|(name, _)| name == "deltas.svg").unwrap();
+        deltas.contains("id=\"deltas-t0\"")
+    };
+    assert_eq!([theory(&whole), theory(&at_first)], [false, true]);
+
+    let folder = tempfile::tempdir().unwrap();
+    let profile = folder.path().join("profile");
+    // Whether a person sees it, which the style decides.
+    let ask = "<script>for (const of of ['.curves .theory', '.way']) document.body.append(`${of}: ` + \
+               getComputedStyle(document.querySelector(of)).display + ';');</script></body>";
+    let page = put(folder.path(), "page.html", &whole.html().replace("</body>", ask));
+    let Some(last) = browse(&page, "", &profile) else { return };
+    let first = browse(&page, "#step=1", &profile).unwrap();
+    assert!(last.contains(".curves .theory: none;.way: inline;"), "hidden at the last step");
+    assert!(first.contains(".curves .theory: inline;.way: none;"), "shown at the first");
+    assert!(first.contains("theory at initialisation"));
+}
+
+#[test]
+fn curves_over_the_run_are_those_of_the_records() {
+    // So long that most measurements fall between two columns.
+    let (seldom, long) = (97, Subject { steps: 2000, depth: 3, ..HEALTHY });
+    let curvature =
+        CurvatureFlow { sharpness: 90.0, smallest: -3.0, bound: 1.0, trace: 500.0, trace_error: 20.0 };
+    let mut steps = long.record();
+    for flow in &mut steps {
+        let measured = (flow.step - 1).is_multiple_of(seldom);
+        flow.curvature = measured.then_some(curvature);
+        flow.learning_rate = 1e-4;
+    }
+    let count = |steps: &[FlowStep]| {
+        let page = Report::new(steps, &Header::default()).html();
+        let dots = path(&page, "sharpness-s0", "dots").matches('M').count();
+        (dots, page.contains("id=\"sharpness-t3\""), page.contains("far above"))
+    };
+    // A dot for each, wherever the thinned columns are; 2/lr is 20,000, far above.
+    assert_eq!(count(&steps), (2000_usize.div_ceil(seldom as usize), false, true));
+    steps.iter_mut().for_each(|flow| flow.learning_rate = 0.1);
+    assert_eq!(count(&steps), (21, true, false));
+    // What was not measured has no figure.
+    steps.iter_mut().for_each(|flow| (flow.curvature, flow.samples, flow.jacobians) = (None, None, None));
+    let page = Report::new(&steps, &Header::default()).html();
+    for id in ["sharpness", "trace", "noise-scale", "signal", "jacobians"] {
+        assert!(!page.contains(&format!("id=\"{id}-")), "{id}");
+    }
+    assert!(page.contains("id=\"gradient-norms-s0\"") && !page.contains("id=\"gradient-norms-s1\""));
 }

@@ -26,12 +26,7 @@ for tag in events.Tags()["histograms"]:
 
 #[test]
 fn tensorboard_reads_back_what_was_recorded() {
-    let chosen = std::env::var("BACKFLOW_PYTHON").unwrap_or_else(|_| "python3".to_owned());
-    let import: &[&str] = &[&chosen, "-c", "import tensorboard"];
-    let Some(mut python) = tools::tool("Python with TensorBoard (python3 or $BACKFLOW_PYTHON)", &[import])
-    else {
-        return;
-    };
+    let Some(mut python) = tools::python("tensorboard") else { return };
     let mut steps = HEALTHY.record();
     steps.truncate(3);
     steps.extend(BROKEN.record().split_off(25));
@@ -50,7 +45,7 @@ fn tensorboard_reads_back_what_was_recorded() {
         assert_eq!(found.len(), 1, "{begin}in\n{text}");
         found[0].split(' ').collect()
     };
-    let mut read = 0;
+    let (mut read, mut seldom) = (0, 0);
     for flow in &steps {
         let mut check = |tag: &str, value: f64| {
             let found = find("scalar", tag, flow.step);
@@ -61,12 +56,49 @@ fn tensorboard_reads_back_what_was_recorded() {
             read += 1;
         };
         check("loss", flow.loss);
+        if let (Some(curvature), Some(samples), Some(jacobians)) =
+            (&flow.curvature, &flow.samples, &flow.jacobians)
+        {
+            seldom += 1;
+            check("sharpness", curvature.sharpness);
+            check("smallest_eigenvalue", curvature.smallest);
+            check("eigenvalue_bound", curvature.bound);
+            check("hessian_trace", curvature.trace);
+            check("hessian_trace_error", curvature.trace_error);
+            check("batch_size", samples.samples as f64);
+            check("sample_gradient_norm_mean", samples.norms.mean);
+            check("sample_gradient_norm_std", samples.norms.std);
+            check("sample_gradient_norm_max", samples.norms.max);
+            check("gradient_variance", samples.noise.variance);
+            check("gradient_signal", samples.noise.signal);
+            check("noise_scale", samples.noise.noise_scale);
+            check("gradient_relative_error", samples.noise.relative_error);
+            check("signal_to_noise", samples.signal_to_noise);
+            check("network_jacobian_largest", jacobians.whole.largest);
+            check("network_jacobian_spread", jacobians.whole.spread);
+            for (path, spectrum) in &jacobians.layers {
+                check(&format!("jacobian_largest/{path}"), spectrum.largest);
+                check(&format!("jacobian_median/{path}"), spectrum.median);
+                check(&format!("jacobian_smallest/{path}"), spectrum.smallest);
+                check(&format!("jacobian_mean_square/{path}"), spectrum.mean_square);
+                check(&format!("jacobian_spread/{path}"), spectrum.spread);
+            }
+        } else {
+            assert!(!text.contains(&format!("scalar sharpness {} ", flow.step)), "{}", flow.step);
+        }
         for layer in &flow.layers {
             check(&format!("delta_rms/{}", layer.path), layer.delta.unwrap().rms);
             check(&format!("activation_std/{}", layer.path), layer.output.std);
+            if let Some(dead) = layer.dead_units_of_epoch {
+                check(&format!("dead_units_of_epoch/{}", layer.path), dead as f64);
+            }
         }
         for parameter in &flow.parameters {
             check(&format!("gradient_rms/{}", parameter.path), parameter.gradient_rms);
+            check(&format!("momentum_cosine/{}", parameter.path), parameter.momentum_cosine.unwrap());
+            if let Some(cosine) = parameter.gradient_cosine {
+                check(&format!("gradient_cosine/{}", parameter.path), cosine);
+            }
         }
         for layer in &flow.layers {
             let exponents = layer.delta_exponents.as_ref().unwrap();
@@ -87,5 +119,5 @@ fn tensorboard_reads_back_what_was_recorded() {
             assert_eq!(found[1].parse::<f64>().unwrap(), numbers);
         }
     }
-    assert!(read > 200, "{read} scalars");
+    assert!(read > 200 && seldom >= 2, "{read} scalars, of {seldom} steps also what is measured seldom");
 }

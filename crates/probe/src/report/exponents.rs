@@ -2,8 +2,9 @@
 
 use super::figures::Figures;
 use super::heat_map::{label, label_width};
-use crate::Exponents;
+use super::sparse::Sparse;
 use crate::chart::escaped;
+use crate::{Exponents, FlowStep};
 use serde_json::{Value, json};
 use std::fmt::Write;
 
@@ -41,27 +42,27 @@ pub(super) struct Panel {
     pub(super) id: &'static str,
     pub(super) title: &'static str,
     labels: Vec<String>,
-    /// Which of the columns have histograms.
-    columns: Vec<usize>,
-    /// By those columns, then by row.
+    /// Which of the recorded steps have histograms.
+    pub(super) sparse: Sparse,
+    /// By those steps, then by row.
     rows: Vec<Vec<Option<Row>>>,
 }
 
-type Find = fn(&Figures<'_>, usize, usize) -> Option<Exponents>;
+type Find = for<'f> fn(&Figures<'_>, &'f FlowStep, usize) -> Option<&'f Exponents>;
 
 /// The panels for which histograms were recorded.
 pub(super) fn all(figures: &Figures<'_>) -> Vec<Panel> {
     let layers: Vec<&str> = figures.layers.iter().map(|(path, _)| &**path).collect();
     let parameters: Vec<&str> = figures.parameters.iter().map(|path| &**path).collect();
     let panels: [(&str, &str, &[&str], Find); 3] = [
-        ("exponents-outputs", "Outputs", &layers, |figures, column, place| {
-            figures.layer(column, place)?.output_exponents.clone()
+        ("exponents-outputs", "Outputs", &layers, |figures, flow, place| {
+            figures.layer(flow, place)?.output_exponents.as_ref()
         }),
-        ("exponents-deltas", "Deltas", &layers, |figures, column, place| {
-            figures.layer(column, place)?.delta_exponents.clone()
+        ("exponents-deltas", "Deltas", &layers, |figures, flow, place| {
+            figures.layer(flow, place)?.delta_exponents.as_ref()
         }),
-        ("exponents-gradients", "Gradients of parameters", &parameters, |figures, column, place| {
-            figures.parameter(column, place)?.gradient_exponents.clone()
+        ("exponents-gradients", "Gradients of parameters", &parameters, |figures, flow, place| {
+            figures.parameter(flow, place)?.gradient_exponents.as_ref()
         }),
     ];
     panels.into_iter().filter_map(|(id, title, paths, find)| panel(figures, id, title, paths, find)).collect()
@@ -74,27 +75,16 @@ fn panel(
     paths: &[&str],
     find: Find,
 ) -> Option<Panel> {
-    let at = |column: usize| (0..paths.len()).map(move |place| find(figures, column, place));
-    let with: Vec<usize> =
-        (0..figures.columns.len()).filter(|&column| at(column).any(|found| found.is_some())).collect();
-    let last = with.len().checked_sub(1)?;
-    let mut columns: Vec<usize> =
-        if last < SHOWN { with } else { (0..SHOWN).map(|idx| with[idx * last / (SHOWN - 1)]).collect() };
-    columns.dedup();
+    let has = |flow: &FlowStep| (0..paths.len()).any(|place| find(figures, flow, place).is_some());
+    let sparse = figures.sparse(SHOWN, has)?;
+    let records: Vec<&FlowStep> = sparse.records().iter().map(|&record| &figures.steps[record]).collect();
     let places: Vec<usize> = (0..paths.len())
-        .filter(|&place| columns.iter().any(|&column| find(figures, column, place).is_some()))
+        .filter(|&place| records.iter().any(|flow| find(figures, flow, place).is_some()))
         .collect();
-    let row = |&column: &usize| {
-        places.iter().map(|&place| find(figures, column, place).map(|found| Row::of(&found))).collect()
-    };
-    let rows = columns.iter().map(row).collect();
-    Some(Panel {
-        id,
-        title,
-        labels: places.iter().map(|&place| label(paths[place])).collect(),
-        columns,
-        rows,
-    })
+    let row =
+        |flow: &&FlowStep| places.iter().map(|&place| find(figures, flow, place).map(Row::of)).collect();
+    let rows = records.iter().map(row).collect();
+    Some(Panel { id, title, labels: places.iter().map(|&place| label(paths[place])).collect(), sparse, rows })
 }
 
 impl Row {
@@ -132,15 +122,6 @@ impl Row {
 }
 
 impl Panel {
-    /// The column with the histogram that is shown at a column: the last one before it, or the first.
-    pub(super) fn shown(&self, column: usize) -> usize {
-        self.columns[self.index(column)]
-    }
-
-    fn index(&self, column: usize) -> usize {
-        self.columns.partition_point(|&with| with <= column).saturating_sub(1)
-    }
-
     fn row_height(&self) -> f64 {
         (380.0 / self.labels.len().max(1) as f64).clamp(7.0, 30.0)
     }
@@ -249,7 +230,7 @@ impl Panel {
             }
         }
         svg.push_str("</g>\n<g class=\"rows\">\n");
-        let rows = &self.rows[self.index(column)];
+        let rows = &self.rows[self.sparse.row(column)];
         for (place, row) in rows.iter().enumerate() {
             let [whole, lossy, none] = self.paths(place, row.as_ref());
             let _ = writeln!(
@@ -268,7 +249,6 @@ impl Panel {
         let rows: Vec<Vec<Option<String>>> =
             self.rows.iter().map(|rows| rows.iter().map(row).collect()).collect();
         json!({
-            "columns": self.columns,
             "rows": rows,
             "top": TOP,
             "height": self.row_height(),

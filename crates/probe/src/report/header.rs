@@ -14,7 +14,7 @@ pub struct Header {
     pub verdicts: Vec<String>,
     /// The same for single layers: path and sentence.
     pub layer_verdicts: Vec<(String, String)>,
-    /// What was to be expected.
+    /// What was to be expected of the first recorded step, where it is drawn: theory is about networks at initialisation.
     pub theory: Option<Theory>,
 }
 

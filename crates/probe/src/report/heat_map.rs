@@ -1,23 +1,23 @@
-//! What happens over all steps: the heat map of deltas, and the loss below it on the same axis.
+//! The heat map of deltas: a row per layer, a column per step.
 
 use super::colours::{LEVELS, colour};
 use super::figures::Figures;
-use crate::chart::{Chart, ChartPoint, Curve, Frame, Scale, escaped, number};
+use super::steps::{self, Columns};
+use crate::chart::{Scale, escaped, number};
 use std::fmt::Write;
 
-const WIDTH: f64 = 640.0;
-const RIGHT: f64 = 14.0;
+pub(super) const WIDTH: f64 = 640.0;
+pub(super) const RIGHT: f64 = 14.0;
 /// Room for the legend.
 const TOP: f64 = 50.0;
 const BOTTOM: f64 = 40.0;
 /// Of a label, in characters.
 const LONGEST: usize = 16;
 
-/// Where the first column begins, and how wide each is.
-pub(super) fn columns(figures: &Figures<'_>) -> (f64, f64) {
+/// The columns, right of the labels.
+pub(super) fn columns(figures: &Figures<'_>) -> Columns {
     let left = 14.0 + 8.5 * label_width(figures.layers.iter().map(|(path, _)| &**path)) as f64;
-    let left = left.max(58.0);
-    (left, (WIDTH - left - RIGHT) / figures.columns.len() as f64)
+    Columns::between(figures, left.max(58.0), WIDTH - RIGHT)
 }
 
 /// How many characters the longest label has.
@@ -53,7 +53,7 @@ const SPECIAL: [(Cell, &str, &str); 3] =
 pub(super) fn svg(figures: &Figures<'_>) -> String {
     let rows = figures.layers.len();
     let height = (400.0 / rows.max(1) as f64).clamp(9.0, 30.0);
-    let (left, width) = columns(figures);
+    let Columns { left, width } = columns(figures);
     let bottom = TOP + height * rows as f64;
     let [low, high] = range(figures);
     let cell = |row: usize, column: usize| match figures.get("delta", column, row) {
@@ -125,7 +125,7 @@ pub(super) fn svg(figures: &Figures<'_>) -> String {
             escaped(&label(path))
         );
     }
-    for (x, text) in step_ticks(figures) {
+    for (x, text) in steps::ticks(figures) {
         let x = left + width * x;
         let _ = writeln!(
             svg,
@@ -140,19 +140,9 @@ pub(super) fn svg(figures: &Figures<'_>) -> String {
         bottom + BOTTOM - 6.0,
         right = WIDTH - RIGHT,
     );
-    svg.push_str(&mark(figures, TOP, bottom));
+    svg.push_str(&columns(figures).mark(figures, TOP, bottom));
     svg.push_str("</svg>\n");
     svg
-}
-
-/// The line at the step that is shown elsewhere.
-fn mark(figures: &Figures<'_>, top: f64, bottom: f64) -> String {
-    let (left, width) = columns(figures);
-    let x = left + width * (figures.shown as f64 + 0.5);
-    let path = format!("d=\"M0 {:.1}V{:.1}\"", top - 4.0, bottom + 4.0);
-    format!(
-        "<g class=\"now\" transform=\"translate({x:.1} 0)\"><path class=\"halo\" {path}/><path {path}/></g>\n"
-    )
 }
 
 /// Ends of the scale of colours, as logarithms.
@@ -215,111 +205,9 @@ fn legend(svg: &mut String, left: f64, low: f64, high: f64) {
     svg.push_str("</g>\n");
 }
 
-/// Round numbers of steps and where they are, in columns; far enough from each other to be read.
-fn step_ticks(figures: &Figures<'_>) -> Vec<(f64, String)> {
-    round_steps(&figures.columns.iter().map(|flow| flow.step).collect::<Vec<_>>())
-}
-
-fn round_steps(steps: &[u64]) -> Vec<(f64, String)> {
-    let (first, last) = (steps[0], steps[steps.len() - 1]);
-    let middle = steps[steps.len() / 2].saturating_sub(first);
-    // Where the half of the columns is within a quarter of the way, the steps are spaced by their logarithm.
-    let digits: &'static [u64] = if last / first.max(1) > 500 { &[1] } else { &[1, 2, 5] };
-    let powers = |digits: &'static [u64]| {
-        (0..19).flat_map(|power| digits.iter().map(move |digit| digit * 10_u64.pow(power).min(u64::MAX / 5)))
-    };
-    let round: Vec<u64> = if middle < last.saturating_sub(first) / 4 {
-        powers(digits).collect()
-    } else {
-        let apart = powers(&[1, 2, 5]).find(|apart| last.saturating_sub(first) / apart <= 8).unwrap_or(1);
-        (0..=9).map(|idx| (first.div_ceil(apart) + idx) * apart).collect()
-    };
-    let mut ticks: Vec<(f64, String)> = Vec::new();
-    for step in round.into_iter().filter(|step| (first..=last).contains(step)) {
-        let column = steps.partition_point(|&shown| shown < step);
-        let place = column as f64 + 0.5;
-        if ticks.last().is_none_or(|(last, _)| place - last >= steps.len() as f64 / 12.0) {
-            ticks.push((place, step.to_string()));
-        }
-    }
-    ticks
-}
-
-/// Numbers whose sums and small multiples are still finite.
-pub(super) const LARGEST: f64 = 1e300;
-
-/// The loss, below the map and in line with it.
-pub(super) fn loss(figures: &Figures<'_>) -> Chart {
-    let ends = || figures.losses.iter().filter(|[low, high]| low <= high);
-    let low = ends().map(|end| end[0]).fold(f64::INFINITY, f64::min);
-    let high = ends().map(|end| end[1]).fold(f64::NEG_INFINITY, f64::max);
-    let (scale, description) = if low > 0.0 { (Scale::Log, "logarithmic") } else { (Scale::Linear, "") };
-    let y_range = match scale {
-        _ if low > high => [0.1, 1.0],
-        // Where the ends are so large that their distance is not, what lies beyond is cut off.
-        _ if high - low > LARGEST => [-LARGEST, LARGEST],
-        Scale::Log => [low / 1.05, high.min(LARGEST) * 1.05],
-        _ => [low - 0.05 * (high - low).max(1e-9), high + 0.05 * (high - low).max(1e-9)],
-    };
-    let point = |(idx, (flow, &[low, high])): (usize, (&&crate::FlowStep, &[f64; 2]))| ChartPoint {
-        x: idx as f64 + 0.5,
-        y: flow.loss,
-        low,
-        high,
-    };
-    let points: Vec<_> = figures.columns.iter().zip(&figures.losses).enumerate().map(point).collect();
-    let finite = points.iter().filter(|point| point.y.is_finite()).count();
-    let points: Vec<_> = if finite < points.len() {
-        // The cross stands at the last number.
-        let end = points.iter().position(|point| !point.y.is_finite()).unwrap_or(0);
-        points[..end].to_vec()
-    } else {
-        points
-    };
-    let broken = finite < figures.columns.len();
-    let curve = Curve { number: 0, name: "loss".to_owned(), points, broken, theory: false, dots: false };
-    Chart {
-        id: "loss".to_owned(),
-        title: "Loss".to_owned(),
-        description: description.to_owned() + if broken { ", until it is no finite number" } else { "" },
-        scale,
-        x_label: "step".to_owned(),
-        x_range: [0.0, figures.columns.len() as f64],
-        x_ticks: step_ticks(figures),
-        y_range,
-        frame: Frame {
-            width: WIDTH,
-            height: 180.0,
-            left: columns(figures).0,
-            right: RIGHT,
-            ..Frame::default()
-        },
-        legend: false,
-        curves: vec![curve],
-    }
-}
-
-/// The loss with the mark of the shown step.
-pub(super) fn marked_loss(figures: &Figures<'_>) -> String {
-    let chart = loss(figures);
-    let Frame { height, top, bottom, .. } = chart.frame;
-    let mark = mark(figures, top, height - bottom);
-    chart.svg().replace("</svg>\n", &format!("{mark}</svg>\n"))
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{label, round_steps};
-
-    #[test]
-    fn steps_are_marked_at_round_numbers_however_they_are_spaced() {
-        let texts = |steps: &[u64]| round_steps(steps).into_iter().map(|(_, text)| text).collect::<Vec<_>>();
-        assert_eq!(texts(&(1..=60).collect::<Vec<_>>()), ["10", "20", "30", "40", "50", "60"]);
-        assert_eq!(texts(&(0..=200).map(|idx| 50 * idx).collect::<Vec<_>>())[..3], ["0", "2000", "4000"]);
-        let spaced: Vec<u64> = (0..200).map(|idx| 10_f64.powf(f64::from(idx) / 50.0) as u64).collect();
-        assert_eq!(texts(&spaced), ["1", "10", "100", "1000"]);
-        assert_eq!(texts(&[7]), ["7"]);
-    }
+    use super::label;
 
     #[test]
     fn of_a_long_path_the_end_is_shown() {

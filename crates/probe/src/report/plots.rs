@@ -4,8 +4,8 @@
 //! stay the same over all steps, so that steps can be compared.
 
 use super::Theory;
-use super::figures::Figures;
-use super::heat_map::LARGEST;
+use super::figures::{Figures, GRADIENT_COSINE, JACOBIANS, rare};
+use super::run::LARGEST;
 use crate::chart::{Chart, ChartPoint, Curve, Frame, Scale, whole_ticks};
 use serde_json::{Value, json};
 
@@ -23,6 +23,17 @@ struct Series {
     theory: Vec<f64>,
 }
 
+/// Where on the page a plot stands.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Section {
+    /// What flows, beside the map.
+    Flow,
+    /// How activations are distributed.
+    Activations,
+    /// By how much, and where, things are turned.
+    Directions,
+}
+
 /// A chart for every step.
 #[derive(Debug)]
 pub(super) struct Plot {
@@ -30,8 +41,7 @@ pub(super) struct Plot {
     pub(super) id: &'static str,
     title: &'static str,
     description: String,
-    /// Whether it shows what flows, rather than how activations are distributed.
-    pub(super) flowing: bool,
+    pub(super) section: Section,
     scale: Scale,
     x_label: &'static str,
     x_end: f64,
@@ -50,12 +60,12 @@ pub(super) fn all(figures: &Figures<'_>, theory: Option<&Theory>) -> Vec<Plot> {
     let activation = theory.map_or(&[][..], |theory| &theory.activation_rms);
     let delta = theory.map_or(&[][..], |theory| &theory.delta_rms);
     let layers = figures.layers.len() as f64;
-    let plot = |id, title, description: &str, flowing, scale, (x_label, x_end), series: Vec<Series>| {
+    let plot = |id, title, description: &str, section, scale, (x_label, x_end), series: Vec<Series>| {
         let mut plot = Plot {
             id,
             title,
             description: description.to_owned(),
-            flowing,
+            section,
             scale,
             x_label,
             x_end,
@@ -69,7 +79,15 @@ pub(super) fn all(figures: &Figures<'_>, theory: Option<&Theory>) -> Vec<Plot> {
     let (ratios, _) = by_parameter(figures, "ratio");
     let over_layers = (LAYERS, layers);
     let over_parameters = (PARAMETERS, parameters);
-    let shares = [("saturated", "saturated"), ("dead", "dead units"), ("zeros", "zeros")];
+    let (momentum, _) = by_parameter(figures, "momentum-cosine");
+    let (gradient_cosines, _) = by_parameter(figures, GRADIENT_COSINE);
+    let over_jacobians = ("layer or named result, from input to output", figures.jacobians.len() as f64);
+    let shares = [
+        ("saturated", "saturated"),
+        ("dead", "dead units"),
+        ("zeros", "zeros"),
+        ("dead-epoch", "dead all epoch"),
+    ];
     let shares = shares.into_iter().enumerate().filter_map(|(number, (quantity, name))| {
         let places = (0..figures.layers.len()).filter(|&place| figures.has(quantity, place));
         // Every layer has a share of zeros; it is of interest where zeros are made.
@@ -92,7 +110,7 @@ pub(super) fn all(figures: &Figures<'_>, theory: Option<&Theory>) -> Vec<Plot> {
             "activations",
             "Activations",
             "RMS",
-            true,
+            Section::Flow,
             Scale::Log,
             over_layers,
             by_kind(figures, "rms", None, activation, OUTPUTS),
@@ -101,18 +119,34 @@ pub(super) fn all(figures: &Figures<'_>, theory: Option<&Theory>) -> Vec<Plot> {
             "deltas",
             "Deltas",
             "RMS",
-            true,
+            Section::Flow,
             Scale::Log,
             over_layers,
             by_kind(figures, "delta", None, delta, ["∂L/∂z", "∂L/∂a", "named"]),
         ),
-        plot("gradients", "Gradients of parameters", "RMS", true, Scale::Log, over_parameters, gradients),
-        plot("updates", "Update / weight", "ratio of their RMS", true, Scale::Log, over_parameters, ratios),
+        plot(
+            "gradients",
+            "Gradients of parameters",
+            "RMS",
+            Section::Flow,
+            Scale::Log,
+            over_parameters,
+            gradients,
+        ),
+        plot(
+            "updates",
+            "Update / weight",
+            "ratio of their RMS",
+            Section::Flow,
+            Scale::Log,
+            over_parameters,
+            ratios,
+        ),
         plot(
             "distributions",
             "Distribution of outputs",
             "mean ± standard deviation",
-            false,
+            Section::Activations,
             Scale::Linear,
             over_layers,
             by_kind(figures, "mean", Some("std"), &[], OUTPUTS),
@@ -121,10 +155,37 @@ pub(super) fn all(figures: &Figures<'_>, theory: Option<&Theory>) -> Vec<Plot> {
             "shares",
             "Saturated, dead and zero",
             "shares of outputs, or of units",
-            false,
+            Section::Activations,
             Scale::Linear,
             over_layers,
             shares.collect(),
+        ),
+        plot(
+            JACOBIANS,
+            "Jacobians",
+            "singular values at one sample, on the lower edge those near 0",
+            Section::Directions,
+            Scale::Log,
+            over_jacobians,
+            singular_values(figures),
+        ),
+        plot(
+            "momentum-cosines",
+            "Gradient and momentum",
+            "cosine",
+            Section::Directions,
+            Scale::Linear,
+            over_parameters,
+            momentum,
+        ),
+        plot(
+            "gradient-cosines",
+            "Gradient and the one before",
+            "cosine",
+            Section::Directions,
+            Scale::Linear,
+            over_parameters,
+            gradient_cosines,
         ),
     ];
     let drawn =
@@ -159,6 +220,26 @@ fn by_kind(
     series.filter(|series| !series.places.is_empty()).collect()
 }
 
+/// The ends, the middle and the mean of each layer's singular values.
+fn singular_values(figures: &Figures<'_>) -> Vec<Series> {
+    let names = [
+        ("jacobian-rms", "RMS"),
+        ("jacobian-largest", "largest"),
+        ("jacobian-median", "median"),
+        ("jacobian-smallest", "smallest"),
+    ];
+    let places: Vec<_> = (0..figures.jacobians.len()).map(|place| (place, place as f64 + 1.0)).collect();
+    let series = names.into_iter().enumerate().map(|(number, (quantity, name))| Series {
+        number,
+        name: name.to_owned(),
+        quantity,
+        spread: None,
+        places: places.clone(),
+        theory: Vec::new(),
+    });
+    series.collect()
+}
+
 /// Weights, biases and whatever else there is apart, by the last part of their paths, over the layers that have them; and how
 /// many such layers there are.
 fn by_parameter(figures: &Figures<'_>, quantity: &'static str) -> (Vec<Series>, f64) {
@@ -187,6 +268,12 @@ fn by_parameter(figures: &Figures<'_>, quantity: &'static str) -> (Vec<Series>, 
     (series, parents.len() as f64)
 }
 
+impl Series {
+    fn predicted(&self) -> bool {
+        self.theory.iter().any(|x| x.is_finite())
+    }
+}
+
 impl Plot {
     /// Sets the range of values to what there is over all steps.
     fn fit(&mut self, figures: &Figures<'_>) {
@@ -197,10 +284,16 @@ impl Plot {
             let values: Vec<f64> = values.filter(|&x| x > 0.0).collect();
             let low = values.iter().copied().fold(f64::INFINITY, f64::min);
             let high = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+            // A singular value that is 0 but for rounding would leave the others no room.
+            let low = if self.has_floor() { low.max(high * 1e-6) } else { low };
             // At least a decade, or noise would look like a trend.
             let margin = (high / low).powf(-0.5) * 10_f64.sqrt();
             let margin = margin.max(1.3);
             self.y_range = if low > high { [0.1, 1.0] } else { [low / margin, high.min(LARGEST) * margin] };
+            return;
+        }
+        if self.section == Section::Directions {
+            self.y_range = [-1.05, 1.05];
             return;
         }
         if self.id == "shares" {
@@ -223,13 +316,29 @@ impl Plot {
         self.y_range = [1.05 * low.max(-limit), 1.05 * high.min(limit).max(1e-30)];
     }
 
-    /// The chart of a step.
+    /// Whether theory has something to say about it, at the first step.
+    pub(super) fn predicted(&self) -> bool {
+        self.series.iter().any(Series::predicted)
+    }
+
+    /// Whether what is below the axis is drawn on it.
+    fn has_floor(&self) -> bool {
+        self.id == JACOBIANS
+    }
+
+    /// Under which name its figures are measured at some steps only; `None` if they are measured at all.
+    pub(super) fn rare(&self) -> Option<&'static str> {
+        self.series.first().and_then(|series| rare(series.quantity))
+    }
+
+    /// The chart of a step. The curves of theory are there at every step, for the page to show them at the first.
     pub(super) fn chart(&self, figures: &Figures<'_>, column: usize) -> Chart {
         let mut curves = Vec::new();
         for series in &self.series {
             let at = |quantity, place| figures.get(quantity, column, place).unwrap_or(f64::NAN);
             let points = series.places.iter().map(|&(place, x)| {
                 let y = at(series.quantity, place);
+                let y = if self.has_floor() && y < self.y_range[0] { self.y_range[0] } else { y };
                 let spread = series.spread.map_or(0.0, |spread| at(spread, place));
                 ChartPoint { x, y, low: y - spread, high: y + spread }
             });
@@ -242,8 +351,7 @@ impl Plot {
                 dots: series.places.len() <= 60,
             });
         }
-        let predicted = |series: &&Series| series.theory.iter().any(|x| x.is_finite());
-        for (idx, series) in self.series.iter().filter(predicted).enumerate() {
+        for (idx, series) in self.series.iter().filter(|series| series.predicted()).enumerate() {
             let points = series.places.iter().zip(&series.theory);
             let points = points.map(|(&(_, x), &y)| ChartPoint { x, y, low: y, high: y });
             curves.push(Curve {
@@ -266,7 +374,11 @@ impl Plot {
             x_ticks: whole_ticks(1.0, self.x_end),
             y_range: self.y_range,
             // Four beside the map are narrower than two below it, and their text is to be as large.
-            frame: Frame { width: if self.flowing { 390.0 } else { 480.0 }, top: 26.0, ..Frame::default() },
+            frame: Frame {
+                width: if self.section == Section::Flow { 390.0 } else { 480.0 },
+                top: 26.0,
+                ..Frame::default()
+            },
             legend: true,
             curves,
         }
@@ -288,6 +400,7 @@ impl Plot {
         };
         json!({
             "log": self.scale == Scale::Log,
+            "floor": self.has_floor(),
             "low": low,
             "high": high,
             "top": chart.frame.top,

@@ -2,6 +2,14 @@
 // The page shows one step without this. With it, the slider, a click on the map or `#step=12` shows another one.
 const data = JSON.parse(document.getElementById('data').textContent);
 const picker = document.querySelector('.picker');
+// What was measured at some steps only has a row per measurement; anything else has one per column.
+const sparse = {};
+for (const group of Object.values(data.sparse)) for (const quantity of group.quantities) sparse[quantity] = group;
+
+/** The figures of all places at a column. */
+function row(quantity, column) {
+  return data.values[quantity][sparse[quantity] ? sparse[quantity].rows[column] : column];
+}
 
 /** A figure as the tables show it. */
 function text(value, share) {
@@ -23,7 +31,8 @@ function setPath(element, name, d) {
 
 function drawPlot(plot, column) {
   const y = (value) => {
-    const place = plot.log ? Math.log10(Math.max(value, 1e-300)) : value;
+    let place = plot.log ? Math.log10(Math.max(value, 1e-300)) : value;
+    if (plot.floor) place = Math.max(place, plot.low);
     const at = plot.bottom - (place - plot.low) / (plot.high - plot.low) * (plot.bottom - plot.top);
     return Math.min(9999, Math.max(-9999, at)).toFixed(1);
   };
@@ -33,7 +42,7 @@ function drawPlot(plot, column) {
     let line = '', dots = '', pen = 'M';
     const upper = [], lower = [];
     series.at.forEach((place, i) => {
-      const value = data.values[series.of][column][place];
+      const value = row(series.of, column)[place];
       if (typeof value !== 'number') {
         pen = 'M';
         return;
@@ -42,7 +51,7 @@ function drawPlot(plot, column) {
       line += pen + at;
       dots += 'M' + at + 'h0';
       pen = 'L';
-      const spread = series.spread && data.values[series.spread][column][place];
+      const spread = series.spread && row(series.spread, column)[place];
       if (typeof spread === 'number') {
         upper.push(x + ' ' + y(value + spread));
         lower.unshift(x + ' ' + y(value - spread));
@@ -56,9 +65,7 @@ function drawPlot(plot, column) {
 }
 
 function drawPanel(id, panel, column) {
-  let index = 0;
-  panel.columns.forEach((with_, i) => { if (with_ <= column) index = i; });
-  document.querySelector(`[data-at="${id}"]`).textContent = data.steps[panel.columns[index]];
+  const index = data.sparse[id].rows[column];
   document.querySelectorAll(`#${id} .rows > g`).forEach((group, place) => {
     const paths = ['', '', ''];
     const row = panel.rows[index][place];
@@ -84,13 +91,20 @@ function drawPanel(id, panel, column) {
 function show(column) {
   for (const plot of data.plots) drawPlot(plot, column);
   for (const id in data.panels) drawPanel(id, data.panels[id], column);
-  for (const cell of document.querySelectorAll('td[data-of]')) {
-    const value = data.values[cell.dataset.of][column][cell.dataset.place];
+  for (const cell of document.querySelectorAll('[data-of]')) {
+    const value = row(cell.dataset.of, column)[cell.dataset.place];
     cell.textContent = text(value, 'share' in cell.dataset);
   }
-  for (const span of document.querySelectorAll('[data-at="step"]')) span.textContent = data.steps[column];
-  const x = data.columns.left + data.columns.width * (column + 0.5);
-  for (const mark of document.querySelectorAll('.now')) mark.setAttribute('transform', `translate(${x.toFixed(1)} 0)`);
+  for (const span of document.querySelectorAll('[data-at]')) {
+    const group = data.sparse[span.dataset.at];
+    span.textContent = group ? group.steps[group.rows[column]] : data.steps[column];
+  }
+  // Theory is about the first step.
+  document.querySelector('main').classList.toggle('later', column > 0);
+  for (const mark of document.querySelectorAll('.now')) {
+    const x = Number(mark.dataset.left) + mark.dataset.width * (column + 0.5);
+    mark.setAttribute('transform', `translate(${x.toFixed(1)} 0)`);
+  }
   const slider = document.getElementById('step');
   slider.value = column;
   slider.setAttribute('aria-valuetext', `step ${data.steps[column]}`);
@@ -134,11 +148,12 @@ if (picker) {
       else stop();
     }, 50);
   });
-  for (const svg of document.querySelectorAll('.maps svg')) {
+  for (const mark of document.querySelectorAll('.now')) {
+    const svg = mark.ownerSVGElement;
     svg.addEventListener('click', (event) => {
       const box = svg.getBoundingClientRect();
       const x = (event.clientX - box.left) / box.width * svg.viewBox.baseVal.width;
-      const column = Math.floor((x - data.columns.left) / data.columns.width);
+      const column = Math.floor((x - mark.dataset.left) / mark.dataset.width);
       if (column < 0 || column >= data.steps.length) return;
       stop();
       show(column);

@@ -1,29 +1,32 @@
 //! The figures of one step in full, and how numbers are written.
 
-use super::Header;
-use super::figures::Figures;
+use super::figures::{Figures, GRADIENT_COSINE, rare};
+use super::{Header, at};
 use crate::chart::escaped;
 use std::fmt::Write;
 
 /// Quantity, heading, and whether it is a share.
 type Column = (&'static str, &'static str, bool);
 
-const OF_LAYERS: [Column; 8] = [
+const OF_LAYERS: [Column; 9] = [
     ("rms", "output RMS", false),
     ("mean", "mean", false),
     ("std", "std", false),
     ("saturated", "saturated", true),
     ("dead", "dead", true),
+    ("dead-epoch", "dead all epoch", true),
     ("zeros", "zeros", true),
     ("delta", "delta RMS", false),
     ("delta-zeros", "delta zeros", true),
 ];
 
-const OF_PARAMETERS: [Column; 4] = [
+const OF_PARAMETERS: [Column; 6] = [
     ("gradient", "gradient RMS", false),
     ("weight", "weight RMS", false),
     ("ratio", "update / weight", false),
     ("rate", "effective learning rate", false),
+    ("momentum-cosine", "cosine to momentum", false),
+    (GRADIENT_COSINE, "cosine to the gradient before", false),
 ];
 
 /// The figure as the tables show it. The script writes figures in the same way.
@@ -51,6 +54,22 @@ pub(super) fn verdict(sentence: &str) -> String {
     }
     let class = if word == "HEALTHY" { "good" } else { "bad" };
     format!("<strong class=\"{class}\">{}</strong>{}", escaped(word), escaped(&sentence[word.len()..]))
+}
+
+/// The singular values of the network's Jacobian, as part of a caption.
+pub(super) fn network(figures: &Figures<'_>) -> String {
+    let figure = |(quantity, name): (&str, &str)| {
+        let value = text(figures.get(quantity, figures.shown, 0), false);
+        format!("{name} <span data-of=\"{quantity}\" data-place=\"0\">{value}</span>")
+    };
+    let figures = [
+        ("network-rms", "RMS"),
+        ("network-largest", "largest"),
+        ("network-median", "median"),
+        ("network-smallest", "smallest"),
+        ("network-spread", "spread of squares"),
+    ];
+    format!(". Whole network: {}", figures.map(figure).join(", "))
 }
 
 /// Both tables.
@@ -96,8 +115,10 @@ fn table(
     for word in words {
         let _ = write!(page, "<th scope=\"col\" class=\"words\">{word}</th>");
     }
-    for (_, heading, _) in &columns {
-        let _ = write!(page, "<th scope=\"col\">{heading}</th>");
+    for (quantity, heading, _) in &columns {
+        let at =
+            rare(quantity).map(|name| format!(", {}", at(name, figures.measured_at(name, figures.shown))));
+        let _ = write!(page, "<th scope=\"col\">{heading}{}</th>", at.unwrap_or_default());
     }
     if judged {
         page.push_str("<th scope=\"col\" class=\"words\">verdict</th>");

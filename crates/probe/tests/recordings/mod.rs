@@ -3,7 +3,10 @@
 #![allow(dead_code, reason = "not every test needs every subject")]
 
 use backflow_probe::report::{Header, Theory};
-use backflow_probe::{Exponents, FlowStep, LayerFlow, ParameterFlow, Stats};
+use backflow_probe::{
+    CurvatureFlow, Exponents, FlowStep, GradientNoise, JacobianFlow, LayerFlow, ParameterFlow, SampleFlow,
+    Spectrum, Stats,
+};
 
 /// How numbers change from layer to layer, and what else happens to the network.
 pub(crate) struct Subject {
@@ -16,6 +19,14 @@ pub(crate) struct Subject {
     pub(crate) activation_decades: f64,
     /// The step and the layer at which the first NaN appears.
     pub(crate) broken: Option<(u64, usize)>,
+}
+
+/// At these steps after the first there is what takes long to measure: curvature, Jacobians, single samples, cosines of gradients.
+pub(crate) const SELDOM: u64 = 7;
+
+/// The step at or before this one that has it.
+pub(crate) fn seldom(step: u64) -> u64 {
+    step - (step - 1) % SELDOM
 }
 
 pub(crate) const VANISHING: Subject = Subject {
@@ -57,8 +68,12 @@ impl Subject {
             loss: 2.3 * 10_f64.powf(-0.8 * progress * (1.0 + self.delta_decades / 3.0)) * wave(step, 0, 0.05),
             gradient_norm: 0.7,
             learning_rate: 1e-3,
+            uncalled: vec!["spare <layer>".to_owned()],
             ..FlowStep::default()
         };
+        if seldom(step) == step {
+            self.measure(&mut flow, progress);
+        }
         for layer in 0..self.depth {
             let last = layer + 1 == self.depth;
             let above = (self.depth - 1 - layer) as f64;
@@ -84,6 +99,9 @@ impl Subject {
                 update_rms: 1e-3 * delta,
                 update_ratio: delta * activation * scale * 1e-2,
                 effective_learning_rate: 1e-3,
+                momentum_cosine: Some((0.9 - 0.05 * layer as f64) * wave(step, layer, 0.1)),
+                gradient_cosine: (seldom(step) == step)
+                    .then(|| 0.3 - 0.03 * layer as f64 - 0.2 * wave(step, layer, 1.0)),
                 gradient_exponents: Some(exponents(delta * activation, broken)),
                 ..ParameterFlow::default()
             };
@@ -95,6 +113,7 @@ impl Subject {
                 output: stats(0.6 * activation, if self.activation == "sigmoid" { 0.5 } else { 0.0 }, broken),
                 saturated_share: bounded.then_some(0.04 * layer as f64 / self.depth as f64 + 0.3 * progress),
                 dead_units: (!bounded).then_some(layer as u64 / 2 + 6 * step / self.steps),
+                dead_units_of_epoch: (!bounded).then_some(layer as u64 / 3),
                 delta: Some(stats(2.0 * delta, 0.0, broken)),
                 ..linear.clone()
             };
@@ -107,6 +126,42 @@ impl Subject {
             flow.loss = f64::NAN;
         }
         flow
+    }
+}
+
+impl Subject {
+    /// What takes long to measure.
+    fn measure(&self, flow: &mut FlowStep, progress: f64) {
+        let step = flow.step;
+        let sharpness = (20.0 + 1500.0 * progress) * wave(step, 1, 0.1);
+        flow.curvature = Some(CurvatureFlow {
+            sharpness,
+            smallest: -0.1 * sharpness,
+            bound: 0.02 * sharpness,
+            trace: 6.0 * sharpness,
+            trace_error: 0.5 * sharpness,
+        });
+        let spectrum = |depth: f64, place: usize| {
+            let decades = (self.delta_decades.max(-1.0) * depth).max(-30.0);
+            let rms = 10_f64.powf(decades) * wave(step, place, 0.2);
+            let [largest, median, smallest] = [2.0, 0.9, 1e-3].map(|times| times * rms);
+            Spectrum { largest, median, smallest, mean_square: rms * rms, spread: 1.2 + progress }
+        };
+        let layers = (0..self.depth).map(|layer| (format!("layers.{}", 2 * layer), spectrum(1.0, layer)));
+        flow.jacobians =
+            Some(JacobianFlow { layers: layers.collect(), whole: spectrum(self.depth as f64, self.depth) });
+        let noise_scale = if step == 1 { f64::INFINITY } else { 30.0 * 10_f64.powf(1.5 * progress) };
+        flow.samples = Some(SampleFlow {
+            samples: 64,
+            norms: Stats { mean: 2.1, std: 1.0, rms: 2.3, max: 7.0 * wave(step, 2, 0.3), zero_share: 0.0 },
+            noise: GradientNoise {
+                variance: 5.0,
+                signal: 5.0 / noise_scale,
+                noise_scale,
+                relative_error: 0.6,
+            },
+            signal_to_noise: 0.2 * 10_f64.powf(-progress) * wave(step, 3, 0.2),
+        });
     }
 }
 

@@ -1,0 +1,122 @@
+//! [`Config`]: what a run was asked for. `train` writes it as `config.json`; from it and the log, `inspect` makes the run's page
+//! again.
+
+use crate::figures::rate;
+use crate::setup::joined;
+use backflow_probe::{Prediction, predict};
+use serde::{Deserialize, Serialize};
+use std::path::Path;
+
+/// What was asked for, defaults filled in.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Config {
+    pub(crate) version: String,
+    pub(crate) data: String,
+    pub(crate) layers: Vec<usize>,
+    pub(crate) activation: String,
+    pub(crate) init: String,
+    pub(crate) optimizer: String,
+    pub(crate) learning_rate: f64,
+    pub(crate) schedule: String,
+    pub(crate) clip_norm: Option<f64>,
+    pub(crate) batch_size: usize,
+    pub(crate) epochs: u64,
+    pub(crate) seed: u64,
+    pub(crate) dtype: String,
+    pub(crate) threads: usize,
+    /// Of the numbers of the first batch: what theory has to know of the data. Not in runs that were not watched.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) input_mean_square: Option<f64>,
+}
+
+impl Config {
+    /// Network, data and training, a line each.
+    pub(crate) fn setup(&self) -> Vec<String> {
+        let Self { layers, activation, init, dtype, optimizer, schedule, batch_size, seed, .. } = self;
+        let data = Path::new(&self.data).file_name().map_or("data".into(), |name| name.to_string_lossy());
+        let clipping = self.clip_norm.map(|norm| format!(", gradients clipped to {}", rate(norm)));
+        vec![
+            format!("{}, {activation}, {init}, {dtype}; data: {data}", joined(layers, "-")),
+            format!(
+                "{optimizer}, learning rate {}, {schedule}{}; batch size {batch_size}; seed {seed}",
+                self.learning_rate,
+                clipping.unwrap_or_default()
+            ),
+        ]
+    }
+
+    /// What theory predicts for the network before it is trained. `None` for rules of weights that theory does not know, and
+    /// where the data are not known.
+    pub(crate) fn prediction(&self) -> Option<Prediction> {
+        let input = self.input_mean_square.filter(|x| x.is_finite() && *x >= 0.0)?;
+        // The file may have been written by hand.
+        if self.layers.len() < 2 || self.layers.contains(&0) {
+            return None;
+        }
+        predict(self.activation.parse().ok()?, self.init.parse().ok()?, &self.layers, input)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Config;
+
+    fn config() -> Config {
+        Config {
+            version: "0".to_owned(),
+            data: "some/folder/digits".to_owned(),
+            layers: vec![8, 4, 2],
+            activation: "relu".to_owned(),
+            init: "normal:0:0.7071067811865476".to_owned(),
+            optimizer: "sgd".to_owned(),
+            learning_rate: 0.1,
+            schedule: "constant".to_owned(),
+            clip_norm: Some(1.0),
+            batch_size: 32,
+            epochs: 1,
+            seed: 0,
+            dtype: "f32".to_owned(),
+            threads: 1,
+            input_mean_square: Some(3.0),
+        }
+    }
+
+    /// [8 → 4 → 2], relu, weights of variance ½, inputs of mean square 3: q = 12, E a² = 6 (by hand in the tests of `predict`).
+    #[test]
+    fn theory_is_that_of_the_configuration() {
+        let prediction = config().prediction().unwrap();
+        assert!((prediction.preactivation_rms[0] - 12.0_f64.sqrt()).abs() < 1e-12, "{prediction:?}");
+        assert!((prediction.activation_rms[0] - 6.0_f64.sqrt()).abs() < 1e-12, "{prediction:?}");
+    }
+
+    #[test]
+    fn what_has_no_theory() {
+        for damage in [
+            |config: &mut Config| config.init = "constant:0.1".to_owned(),
+            |config: &mut Config| config.layers = vec![8],
+            |config: &mut Config| config.layers = vec![8, 0, 2],
+            |config: &mut Config| config.activation = "rule".to_owned(),
+            |config: &mut Config| config.input_mean_square = Some(-1.0),
+            |config: &mut Config| config.input_mean_square = None,
+        ] {
+            let mut config = config();
+            damage(&mut config);
+            assert_eq!(config.prediction(), None, "{config:?}");
+        }
+    }
+
+    #[test]
+    fn configurations_of_earlier_runs_are_read() {
+        let text = r#"{"version":"0.1.0","data":"embedded","layers":[784,256,128,10],"activation":"relu","init":"he-normal",
+            "optimizer":"adam","learning_rate":0.001,"schedule":"cosine","clip_norm":null,"batch_size":32,"epochs":10,"seed":0,
+            "dtype":"f32","threads":2}"#;
+        let config: Config = serde_json::from_str(text).unwrap();
+        let expected = [
+            "784-256-128-10, relu, he-normal, f32; data: embedded",
+            "adam, learning rate 0.001, cosine; batch size 32; seed 0",
+        ];
+        assert_eq!(config.setup(), expected);
+        let clipped = "sgd, learning rate 0.1, constant, gradients clipped to 1; batch size 32; seed 0";
+        assert_eq!(self::config().setup()[1], clipped);
+    }
+}

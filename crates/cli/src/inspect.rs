@@ -113,7 +113,7 @@ pub(crate) fn measured(flow: &[FlowStep]) -> Vec<String> {
         lines.push(format!("step {step}, {samples}"));
         if !samples.signal_to_noise.is_nan() {
             let ratio = figure(samples.signal_to_noise);
-            lines.push(format!("step {step}, signal-to-noise ratio of a weight, on average: {ratio}"));
+            lines.push(format!("step {step}, signal-to-noise ratio of a weight, median: {ratio}"));
         }
     }
     if let Some((step, found)) = latest(flow, |record| record.jacobians.as_ref()) {
@@ -203,7 +203,7 @@ mod tests {
         let at_third = measured(&flow[..3]);
         assert_eq!([&at_third[0], &at_third[3]], [hessian, jacobian]);
         assert!(at_third[1].starts_with("step 1, gradients of single samples: "), "{at_third:?}");
-        assert_eq!(at_third[2], "step 1, signal-to-noise ratio of a weight, on average: 0.7500");
+        assert_eq!(at_third[2], "step 1, signal-to-noise ratio of a weight, median: 0.7500");
         let at_last = measured(&flow);
         assert!(at_last.len() == 3 && at_last[1].starts_with("step 4, gradients"), "{at_last:?}");
     }

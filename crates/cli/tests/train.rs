@@ -289,8 +289,7 @@ fn watching_changes_no_bit() {
     // As they were last measured.
     for (step, last) in [("7", "1"), ("11", "11"), ("12", "11")] {
         let shown = text(&inspect(&["full", "--step", step]).stdout);
-        for what in ["gradients of single samples: norm ", "signal-to-noise ratio of a weight, on average: "]
-        {
+        for what in ["gradients of single samples: norm ", "signal-to-noise ratio of a weight, median: "] {
             assert!(shown.contains(&format!("\nstep {last}, {what}")), "{shown}");
         }
     }

@@ -95,8 +95,9 @@ pub struct SampleFlow {
     pub norms: Stats,
     /// How much of the batch's gradient is signal.
     pub noise: GradientNoise,
-    /// The gradient signal-to-noise ratio G²/Var(g) of a weight, averaged over those whose gradient varies from sample to sample
-    /// (Liu et al. 2020, "Understanding why neural networks generalize well through GSNR of parameters").
+    /// The gradient signal-to-noise ratio of a weight, G²/Var(g) over the samples (Liu et al. 2020, "Understanding why neural
+    /// networks generalize well through GSNR of parameters"): the median of all weights that have a gradient. The mean would
+    /// hang on the few for which all samples agree.
     #[serde(with = "figure", default = "unknown")]
     pub signal_to_noise: f64,
 }

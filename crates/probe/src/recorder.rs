@@ -142,10 +142,11 @@ impl Recorder {
     }
 
     /// Measures the singular values of the network's Jacobians ([`JacobianFlow`]) at the first sample of `batch`, for the
-    /// record of the step that comes next, if it is due. `forward` is as in [`layer_jacobians`].
+    /// record of the step that comes next, if it is due. `forward` is as in
+    /// [`layer_jacobians`](crate::layer_jacobians).
     ///
     /// # Panics
-    /// As [`layer_jacobians`], or if the batch is empty.
+    /// As [`layer_jacobians`](crate::layer_jacobians), or if the batch is empty.
     #[track_caller]
     pub fn measure_jacobians<M: Module + ?Sized>(
         &mut self,

@@ -19,8 +19,8 @@ pub(crate) struct SampleWatch {
     added: BTreeSet<String>,
     /// Outputs of linear layers, until the first delta comes.
     outputs: Vec<(String, Tensor)>,
-    /// The sum of signal-to-noise ratios over weights, and how many there are.
-    signal_to_noise: (f64, f64),
+    /// Signal-to-noise ratios of the parameters' elements.
+    signal_to_noise: Vec<f64>,
 }
 
 impl SampleWatch {
@@ -102,17 +102,17 @@ impl SampleWatch {
         self.gradient_square += sum_squares(&g);
         let n = n as f64;
         for (g, square) in g.iter().zip(squares) {
-            let variance = (n * square - g * g) * n / (n - 1.0);
-            // Where all samples agree, rounding is all there is: a weight behind an input that is always 0 has no say.
-            if variance > n * f64::EPSILON * g * g {
-                self.signal_to_noise.0 += g * g / variance;
-                self.signal_to_noise.1 += 1.0;
+            // Rounding may leave a little below zero where all samples agree.
+            let variance = ((n * square - g * g) * n / (n - 1.0)).max(0.0);
+            // A weight behind an input that is always 0 has no say.
+            if *g != 0.0 || variance > 0.0 {
+                self.signal_to_noise.push(g * g / variance);
             }
         }
     }
 
     /// What the samples said; nothing if there are fewer than two.
-    pub(crate) fn finish(self) -> Option<SampleFlow> {
+    pub(crate) fn finish(mut self) -> Option<SampleFlow> {
         let norms = self.norms.filter(|norms| norms.squares().len() > 1)?;
         let squares = norms.squares();
         let n = squares.len() as f64;
@@ -131,7 +131,13 @@ impl SampleWatch {
                 zero_share: squares.iter().filter(|&&square| square == 0.0).count() as f64 / n,
             },
             noise: norms.noise(self.gradient_square),
-            signal_to_noise: self.signal_to_noise.0 / self.signal_to_noise.1,
+            signal_to_noise: median(&mut self.signal_to_noise),
         })
     }
+}
+
+/// NaN of nothing; of an even number the upper one of the two.
+fn median(figures: &mut [f64]) -> f64 {
+    let middle = figures.len() / 2;
+    if figures.is_empty() { f64::NAN } else { *figures.select_nth_unstable_by(middle, f64::total_cmp).1 }
 }

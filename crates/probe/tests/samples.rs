@@ -24,8 +24,8 @@ fn gradient(model: &Mlp, loss: &Tensor) -> Vec<f64> {
     model.parameters().iter().flat_map(|(_, w)| found.of(w).to_dtype(DType::F64).to_vec::<f64>()).collect()
 }
 
-/// Norms and tr Σ from their definitions.
-fn one_by_one(model: &Mlp, x: &Tensor, labels: &Tensor) -> (Vec<f64>, f64, f64) {
+/// Norms, tr Σ, the square of the batch's gradient, and the median signal-to-noise ratio, from their definitions.
+fn one_by_one(model: &Mlp, x: &Tensor, labels: &Tensor) -> (Vec<f64>, f64, f64, f64) {
     let alone: Vec<Vec<f64>> = (0..BATCH)
         .map(|i| gradient(model, &loss(model, &x.slice(0, i..=i), &labels.slice(0, i..=i))))
         .collect();
@@ -33,7 +33,13 @@ fn one_by_one(model: &Mlp, x: &Tensor, labels: &Tensor) -> (Vec<f64>, f64, f64) 
     let square = |g: &[f64]| g.iter().map(|g| g * g).sum::<f64>();
     let deviation = |g: &Vec<f64>| g.iter().zip(&mean).map(|(g, m)| (g - m) * (g - m)).sum::<f64>();
     let variance = alone.iter().map(deviation).sum::<f64>() / (BATCH - 1) as f64;
-    (alone.iter().map(|g| square(g).sqrt()).collect(), variance, square(&mean))
+    let of_weight = |(i, m): (usize, &f64)| {
+        m * m / (alone.iter().map(|g| (g[i] - m) * (g[i] - m)).sum::<f64>() / (BATCH - 1) as f64)
+    };
+    let mut ratios: Vec<f64> = mean.iter().enumerate().map(of_weight).collect();
+    ratios.sort_by(f64::total_cmp);
+    let norms = alone.iter().map(|g| square(g).sqrt()).collect();
+    (norms, variance, square(&mean), ratios[ratios.len() / 2])
 }
 
 fn recorded(spec: &str, model: &mut Mlp, x: &Tensor, labels: &Tensor) -> SampleFlow {
@@ -53,7 +59,7 @@ fn a_recorder_finds_what_samples_say_on_their_own() {
             "bias" => layer.bias = layer.bias.as_ref().map(Tensor::detach),
             _ => {}
         }
-        let (norms, variance, batch_square) = one_by_one(&model, &x, &labels);
+        let (norms, variance, batch_square, signal_to_noise) = one_by_one(&model, &x, &labels);
         let found = recorded("sgd", &mut model, &x, &labels);
         let n = BATCH as f64;
         let mean = norms.iter().sum::<f64>() / n;
@@ -68,6 +74,7 @@ fn a_recorder_finds_what_samples_say_on_their_own() {
         close(found.norms.std, spread.sqrt(), "spread of norms");
         close(found.noise.variance, variance, "variance");
         close(found.noise.signal, batch_square - variance / n, "signal");
+        close(found.signal_to_noise, signal_to_noise, "signal-to-noise ratio");
         close(found.noise.relative_error, (variance / n / batch_square).sqrt(), "relative error");
     }
 }

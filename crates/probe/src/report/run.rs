@@ -75,7 +75,7 @@ const SUBJECTS: [Subject; 6] = [
     Subject {
         id: "signal",
         title: "Signal and noise",
-        description: "signal-to-noise ratio of a weight; relative error of the batch's gradient",
+        description: "signal-to-noise ratio of a weight (median); relative error of the batch's gradient",
         scale: Scale::Log,
         lines: &[
             line("signal-to-noise", 0, |flow| {

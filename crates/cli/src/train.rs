@@ -222,10 +222,8 @@ fn train(options: &TrainOptions) -> Result<(), Failure> {
             inspect::measured(&flow).iter().for_each(|text| line(text));
         }
         line("");
-        line(&format!(
-            "{seconds:.1} s; configuration, metrics, weights and report.html are in {}",
-            out.display()
-        ));
+        let saved = if flow.is_empty() { "weights" } else { "weights, flow and report.html" };
+        line(&format!("{seconds:.1} s; configuration, metrics, {saved} are in {}", out.display()));
     }
     Ok(())
 }

@@ -11,9 +11,9 @@
 
 use crate::record::{JacobianFlow, Spectrum};
 use crate::svd::singular_values;
-use backflow_tensor::observe::{Observer, Site, observe};
-use backflow_tensor::{LayerId, Module, Shape, Tensor, is_recording, misuse, no_grad};
-use std::collections::BTreeMap;
+use backflow_tensor::observe::{Observer, Site, observe, unobserved};
+use backflow_tensor::{LayerId, Module, Shape, Step, Tensor, is_recording, misuse, no_grad};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The Jacobian of `f` at the sample `x`, `[outputs, elements of x]`.
 ///
@@ -37,23 +37,27 @@ use std::collections::BTreeMap;
 pub fn jacobian(f: impl Fn(&Tensor) -> Tensor, x: &Tensor) -> Tensor {
     require_recording();
     let x = x.detach();
-    let one = no_grad(|| f(&copies(&x, 1)));
+    let one = unobserved(|| no_grad(|| f(&copies(&x, 1))));
     require_batch(&x, &one);
     let rows = one.elements();
     let from = copies(&x, rows).requires_grad();
-    let y = f(&from);
-    let seed = identity(rows, &y);
-    let gradient =
-        if y.is_tracked() { y.differentiate().seed(&seed).wrt(&[&from]).run().take(&from) } else { None };
+    let gradient = unobserved(|| {
+        let y = f(&from);
+        let seed = identity(rows, &y);
+        y.is_tracked().then(|| y.differentiate().seed(&seed).wrt(&[&from]).run().take(&from)).flatten()
+    });
     matrix(&gradient.unwrap_or_else(|| from.detach().zeros_like()), rows)
 }
 
 /// The Jacobian of the output of each linear layer, and of each named result, with respect to the one before, `[outputs, inputs]`,
 /// by path and in order of computation, starting from the sample `x`. Between two linear layers that is what an activation
-/// function and the next weights do to a delta. Their product, last to first, is the Jacobian of the last of them at `x`, if each
-/// is computed from the one before it alone; past the last one, the output of `forward` has an entry of its own, `output`.
+/// function and the next weights do to a delta. Past the last of them, the output of `forward` has an entry of its own,
+/// `output`. Where each is computed from the one before alone, the product of all, last to first, is the Jacobian of the network.
 ///
-/// The requirements are those of [`jacobian`]; it costs two passes forward, and one back.
+/// A skip connection leads past the next layer: what is at its beginning has no Jacobian to the next alone that would tell
+/// anything, and none is given. That of the whole network is defined for every graph: [`jacobian`].
+///
+/// The requirements are those of [`jacobian`]; it costs two passes forward, one back, and a look at the graph for each layer.
 ///
 /// ```
 /// use backflow_nn::{Activation, Init, Mlp};
@@ -80,33 +84,63 @@ pub fn layer_jacobians<M: Module + ?Sized>(
     let x = x.detach();
     let paths: BTreeMap<LayerId, String> = model.layers().into_iter().map(|(path, id)| (id, path)).collect();
     // As many copies as the longest result has elements: one sample tells.
-    let (seen, one) = observe(Relay::new(paths), || no_grad(|| forward(&copies(&x, 1))));
+    let (seen, one) = unobserved(|| observe(Relay::new(paths), || no_grad(|| forward(&copies(&x, 1)))));
     require_batch(&x, &one);
     let rows = seen.longest.max(one.elements());
     let from = copies(&x, rows).requires_grad();
-    let (mut relay, gradient) = observe(Relay { rows, ..Relay::new(seen.paths) }, || {
-        let y = forward(&from);
-        if !y.is_tracked() {
-            return None;
-        }
-        let seed = identity(rows, &y);
-        y.differentiate().seed(&seed).wrt(&[&from]).run().take(&from)
+    let relay = Relay { rows, ..Relay::new(seen.paths) };
+    let (relay, (output, history, gradient)) = unobserved(|| {
+        observe(relay, || {
+            let y = forward(&from);
+            let (output, history, seed) = (y.id(), y.history(), identity(rows, &y));
+            let back = || y.differentiate().seed(&seed).wrt(&[&from]).run().take(&from);
+            (output, history, y.is_tracked().then(back).flatten())
+        })
     });
-    // What arrived at a place belongs to the place after it; the pass came from the end.
-    relay.arrived.push((String::new(), gradient.unwrap_or_else(|| from.detach().zeros_like())));
-    let mut after = ("output".to_owned(), one.elements());
-    let mut found = Vec::with_capacity(relay.arrived.len());
-    for (path, gradient) in relay.arrived {
-        let here = gradient.elements() / rows;
-        let jacobian = matrix(&gradient, after.1);
-        found.push((std::mem::replace(&mut after, (path, here)).0, jacobian));
+    let mut places = vec![Place {
+        path: String::new(),
+        site: None,
+        id: from.id(),
+        elements: x.elements(),
+        arrived: gradient,
+    }];
+    places.extend(relay.places);
+    if places.last().is_some_and(|last| last.id != output) {
+        let (path, elements) = ("output".to_owned(), one.elements());
+        places.push(Place { path, site: None, id: output, elements, arrived: None });
     }
-    // The last place is the output itself, as a rule: the way from it to itself says nothing.
-    if found.len() > 1 && found[0].1.to_f64_vec() == Tensor::eye(one.elements(), x.dtype()).to_f64_vec() {
-        found.remove(0);
+    let steps = places.windows(2).map(|pair| (&pair[0], &pair[1]));
+    let known =
+        steps.filter(|(before, after)| before.id != after.id && !leads_past(&history, before.id, after.id));
+    let jacobian = |(before, after): (&Place, &Place)| {
+        let nothing = || Tensor::zeros([rows, before.elements], x.dtype());
+        let arrived = before.arrived.clone().unwrap_or_else(nothing);
+        (after.path.clone(), matrix(&arrived, after.elements))
+    };
+    known.map(jacobian).collect()
+}
+
+/// Whether the end of a graph can be reached from the step `before` past the step `after`.
+fn leads_past(history: &[Step], before: Option<u64>, after: Option<u64>) -> bool {
+    let mut reached: BTreeSet<u64> = history.first().map(|end| end.id).into_iter().collect();
+    // Newest first: results come before their operands.
+    for step in history.iter().filter(|step| Some(step.id) != after) {
+        if reached.contains(&step.id) {
+            reached.extend(step.operands.iter().flatten());
+        }
     }
-    found.reverse();
-    found
+    before.is_some_and(|before| reached.contains(&before))
+}
+
+/// The input, the output of a linear layer, a named result, or the output.
+struct Place {
+    path: String,
+    site: Option<Site>,
+    id: Option<u64>,
+    /// For one sample.
+    elements: usize,
+    /// What came back to it.
+    arrived: Option<Tensor>,
 }
 
 /// Takes what arrives at each place, and sends the identity on.
@@ -114,34 +148,45 @@ struct Relay {
     paths: BTreeMap<LayerId, String>,
     rows: usize,
     longest: usize,
-    arrived: Vec<(String, Tensor)>,
+    places: Vec<Place>,
 }
 
 impl Relay {
     fn new(paths: BTreeMap<LayerId, String>) -> Self {
-        Self { paths, rows: 1, longest: 0, arrived: Vec::new() }
-    }
-
-    fn path(&self, site: &Site) -> Option<String> {
-        match site {
-            Site::Layer(id, "linear") => self.paths.get(id).cloned(),
-            Site::Named(name) => Some(name.clone()),
-            Site::Layer(..) | Site::Parameter(_) => None,
-        }
+        Self { paths, rows: 1, longest: 0, places: Vec::new() }
     }
 }
 
 impl Observer for Relay {
     fn output(&mut self, site: &Site, y: &Tensor) {
-        if self.path(site).is_some() {
-            self.longest = self.longest.max(y.elements() / self.rows);
-        }
+        let path = match site {
+            Site::Layer(id, kind @ "linear") => match self.paths.get(id) {
+                // The model itself has no path.
+                Some(path) => {
+                    if path.is_empty() {
+                        (*kind).to_owned()
+                    } else {
+                        path.clone()
+                    }
+                }
+                None => return,
+            },
+            Site::Named(name) => name.clone(),
+            Site::Layer(..) | Site::Parameter(_) => return,
+        };
+        let uses = self.places.iter().filter(|place| place.site.as_ref() == Some(site)).count();
+        let path = if uses == 0 { path } else { format!("{path} ({})", uses + 1) };
+        let elements = y.elements() / self.rows;
+        self.longest = self.longest.max(elements);
+        self.places.push(Place { path, site: Some(site.clone()), id: y.id(), elements, arrived: None });
     }
 
     fn gradient(&mut self, _: &Site, _: &Tensor) {}
 
     fn replace(&mut self, site: &Site, dy: &Tensor) -> Option<Tensor> {
-        self.arrived.push((self.path(site)?, dy.clone()));
+        // The pass meets the last use of a layer first.
+        let waits = |place: &&mut Place| place.site.as_ref() == Some(site) && place.arrived.is_none();
+        self.places.iter_mut().rev().find(waits)?.arrived = Some(dy.clone());
         Some(identity(self.rows, dy))
     }
 }

@@ -18,6 +18,9 @@ use std::collections::{BTreeMap, BTreeSet};
 /// How close to an end of its range a bounded activation counts as saturated, as a share of the range.
 const SATURATED: f64 = 0.05;
 
+/// The share of the mean square below which a variance is computed with care: sums in `f32` are good to some 1e-6 of it.
+const CLOSE: f64 = 1e-3;
+
 /// Measures one step.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Watch {
@@ -36,6 +39,10 @@ pub(crate) struct Watch {
     gradients: BTreeMap<String, Gradient>,
     /// Those of the step before, if they were kept.
     earlier: BTreeMap<String, Tensor>,
+    /// Those of this step, for the next one.
+    kept: BTreeMap<String, Tensor>,
+    /// Whether somebody says where epochs begin.
+    has_epochs: bool,
     /// By kind of layer, between which bounds an output is not saturated: looking up a name takes longer than a look.
     inner: BTreeMap<&'static str, Option<(f64, f64)>>,
     /// Whether deltas have begun to come: what is announced after that belongs to another pass.
@@ -70,8 +77,8 @@ pub(crate) struct Place {
     pub(crate) weight: bool,
     /// Whether its `bias` is.
     pub(crate) bias: bool,
-    /// Which of its units were other than 0 since the epoch began, if they can be 0.
-    heard: Vec<bool>,
+    /// For each use in a step, which units were other than 0 since the epoch began, if they can be 0.
+    heard: Vec<Vec<bool>>,
     was_called: bool,
 }
 
@@ -80,6 +87,7 @@ pub(crate) struct Place {
 struct Open {
     row: usize,
     input: Option<Tensor>,
+    is_tracked: bool,
 }
 
 /// What was seen of a parameter's gradient.
@@ -131,9 +139,7 @@ impl Watch {
         self.gradients.clear();
         self.places.values_mut().for_each(|place| place.was_called = false);
         self.samples = asked.samples.then(SampleWatch::default);
-        if !asked.cosines {
-            self.earlier.clear();
-        }
+        self.earlier = std::mem::take(&mut self.kept);
         (self.asked, self.back) = (asked, false);
     }
 
@@ -144,6 +150,7 @@ impl Watch {
 
     /// Forgets which units were heard.
     pub(crate) fn begin_epoch(&mut self) {
+        self.has_epochs = true;
         self.places.values_mut().for_each(|place| place.heard.clear());
     }
 
@@ -177,6 +184,9 @@ impl Watch {
     }
 
     fn take_gradient(&mut self, path: &str, g: &Tensor) {
+        if self.gradients.contains_key(path) {
+            return;
+        }
         let asked = self.asked;
         let cosine =
             if asked.cosines { self.earlier.get(path).map(|earlier| cosine(earlier, g)) } else { None };
@@ -184,7 +194,7 @@ impl Watch {
             (asked.looks && asked.histograms).then(|| look(g, None, true, None).exponents).flatten();
         self.gradients.insert(path.to_owned(), Gradient { exponents, cosine });
         if asked.keeps_gradients {
-            self.earlier.insert(path.to_owned(), g.clone());
+            self.kept.insert(path.to_owned(), g.clone());
         }
     }
 }
@@ -198,9 +208,6 @@ impl Observer for Watch {
 
     fn output(&mut self, site: &Site, y: &Tensor) {
         let input = self.input.take().filter(|(of, _)| of == site).map(|(_, x)| x);
-        if self.back || !self.asked.looks || !y.dtype().is_float() {
-            return;
-        }
         let mut place = None;
         let (path, kind) = match site {
             Site::Layer(id, kind) => match self.places.get_mut(id) {
@@ -211,29 +218,39 @@ impl Observer for Watch {
             Site::Named(name) => (name.clone(), "named"),
             Site::Parameter(_) => return,
         };
+        if let Some(place) = &mut place {
+            place.was_called = true;
+        }
+        if self.back || !self.asked.looks || !y.dtype().is_float() {
+            return;
+        }
         let inner = *self.inner.entry(kind).or_insert_with(|| unsaturated(kind));
         let units = y.shape().last().copied().unwrap_or(1);
         let mut heard = if kind == "relu" { vec![false; units] } else { Vec::new() };
         let seen = look(y, inner, self.asked.histograms, Some(&mut heard));
-        let silent = |heard: &[bool]| heard.iter().filter(|&&heard| !heard).count() as u64;
-        let dead_units = (kind == "relu").then(|| silent(&heard));
-        let mut dead_units_of_epoch = None;
-        if let Some(place) = place {
-            place.was_called = true;
-            if kind == "relu" {
-                place.heard.resize(units, false);
-                place.heard.iter_mut().zip(&heard).for_each(|(so_far, &now)| *so_far |= now);
-                dead_units_of_epoch = Some(silent(&place.heard));
-            }
-        }
+        let open = self.open.entry(site.clone()).or_default();
+        // A pass without gradients before this one, as for an accuracy, is not the one that counts.
+        let row = match open.pop_if(|earlier| !earlier.is_tracked && y.is_tracked()) {
+            Some(earlier) => earlier.row,
+            None => self.rows.len(),
+        };
+        // A layer that is used again is another row.
+        let uses = open.len();
+        let path = if uses == 0 { path } else { format!("{path} ({})", uses + 1) };
         if let (Some(samples), Some(_)) = (&mut self.samples, &input) {
             samples.expect(&path, y);
         }
-        // A layer that is used again is another row.
-        let open = self.open.entry(site.clone()).or_default();
-        let path = if open.is_empty() { path } else { format!("{path} ({})", open.len() + 1) };
-        open.push(Open { row: self.rows.len(), input });
-        self.rows.push(LayerFlow {
+        open.push(Open { row, input, is_tracked: y.is_tracked() });
+        let silent = |heard: &[bool]| heard.iter().filter(|&&heard| !heard).count() as u64;
+        let dead_units = (kind == "relu").then(|| silent(&heard));
+        let dead_units_of_epoch = place.filter(|_| kind == "relu" && self.has_epochs).map(|place| {
+            place.heard.resize(place.heard.len().max(uses + 1), Vec::new());
+            let so_far = &mut place.heard[uses];
+            so_far.resize(units, false);
+            so_far.iter_mut().zip(&heard).for_each(|(so_far, &now)| *so_far |= now);
+            silent(so_far)
+        });
+        let flow = LayerFlow {
             path,
             kind: kind.to_owned(),
             dtype: y.dtype().to_string(),
@@ -245,19 +262,23 @@ impl Observer for Watch {
             units: units as u64,
             output_exponents: seen.exponents,
             delta_exponents: None,
-        });
+        };
+        match self.rows.get_mut(row) {
+            Some(earlier) => *earlier = flow,
+            None => self.rows.push(flow),
+        }
     }
 
     fn gradient(&mut self, site: &Site, dy: &Tensor) {
         if let Site::Parameter(path) = site {
             return self.take_gradient(path, dy);
         }
+        // The sweep meets the last use of a layer first.
+        let Some(Open { row, input, .. }) = self.open.get_mut(site).and_then(Vec::pop) else { return };
         if let Some(samples) = self.samples.as_mut().filter(|_| !self.back) {
             samples.refuse_mixing();
         }
         self.back = true;
-        // The sweep meets the last use of a layer first.
-        let Some(Open { row, input }) = self.open.get_mut(site).and_then(Vec::pop) else { return };
         let seen = look(dy, None, self.asked.histograms, None);
         (self.rows[row].delta, self.rows[row].delta_exponents) = (Some(seen.stats), seen.exponents);
         if let (Some(samples), Some(x), Site::Layer(id, "linear")) = (&mut self.samples, input, site) {
@@ -273,9 +294,17 @@ fn unsaturated(kind: &str) -> Option<(f64, f64)> {
     Some((low + margin, high - margin))
 }
 
-/// The cosine of the angle between two gradients; 0 if one is zero.
+/// The cosine of the angle between two gradients of any size; 0 if one is zero.
 fn cosine(a: &Tensor, b: &Tensor) -> f64 {
-    let [a, b] = [a, b].map(Tensor::to_f64_vec);
+    // In units of the largest: of f64 numbers, too, squares may be out of range.
+    let [a, b] = [a, b].map(|g| {
+        let mut g = g.to_f64_vec();
+        let largest = reduce::moments(&g, None).max_abs;
+        if largest > 0.0 {
+            g.iter_mut().for_each(|g| *g /= largest);
+        }
+        g
+    });
     let scale = reduce::sum_squares(&a).sqrt() * reduce::sum_squares(&b).sqrt();
     if scale == 0.0 { 0.0 } else { reduce::dot(&a, &b) / scale }
 }
@@ -332,17 +361,19 @@ pub(crate) fn look(
     let out_of_range = moments.max_abs > 0.0
         && moments.max_abs.is_finite()
         && !(1e-280..1e280).contains(&(moments.max_abs * moments.max_abs));
-    let (unit, sum_squares) = if out_of_range {
-        let shares = x.to_f64_vec().into_iter().map(|x| x / moments.max_abs);
-        (moments.max_abs, shares.map(|share| share * share).sum())
-    } else {
-        (1.0, moments.sum_squares)
-    };
-    let (mean, square) = (moments.sum / n / unit, sum_squares / n);
+    let unit = if out_of_range { moments.max_abs } else { 1.0 };
+    let (mut mean, mut square) = (moments.sum / n / unit, moments.sum_squares / n);
+    let mut variance = square - mean * mean;
+    // Numbers close to their mean: the difference of two squares would be rounding more than anything else.
+    if out_of_range || variance < CLOSE * square {
+        let numbers: Vec<f64> = x.to_f64_vec().into_iter().map(|x| x / unit).collect();
+        mean = numbers.iter().sum::<f64>() / n;
+        square = numbers.iter().map(|x| x * x).sum::<f64>() / n;
+        variance = numbers.iter().map(|x| (x - mean) * (x - mean)).sum::<f64>() / n;
+    }
     let stats = Stats {
         mean: mean * unit,
-        // Rounding may take the difference a little below 0; a NaN stays.
-        std: if square - mean * mean < 0.0 { 0.0 } else { (square - mean * mean).sqrt() * unit },
+        std: variance.sqrt() * unit,
         rms: square.sqrt() * unit,
         max: moments.max_abs,
         zero_share: moments.zeros as f64 / n,

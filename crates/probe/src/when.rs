@@ -2,15 +2,16 @@
 
 use backflow_kernels::Float;
 
-/// When something is measured.
+/// When something is measured. Steps are counted from 1 by the recorder, whatever number the optimizer gives them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum When {
     /// At no step.
     Never,
-    /// At steps 1, 1 + n, 1 + 2n, …
+    /// At steps 1, 1 + n, 1 + 2n, …; with 0, at none.
     Every(u64),
     /// At so many steps between 1 and 10, between 10 and 100, …, evenly on a logarithmic scale, rounded to whole steps: often
-    /// while much changes, seldom later. With 3: 1, 2, 5, 10, 22, 46, 100, …
+    /// while much changes, seldom later. With 3: 1, 2, 5, 10, 22, 46, 100, …;
+    /// with 0, none.
     PerDecade(u32),
 }
 
@@ -25,10 +26,10 @@ impl When {
     #[must_use]
     pub fn is_due(self, step: u64) -> bool {
         match self {
-            Self::Never => false,
-            Self::Every(n) => step >= 1 && (step - 1).is_multiple_of(n.max(1)),
+            Self::Never | Self::Every(0) | Self::PerDecade(0) => false,
+            Self::Every(n) => step >= 1 && (step - 1).is_multiple_of(n),
             Self::PerDecade(n) => {
-                let per_decade = f64::from(n.max(1));
+                let per_decade = f64::from(n);
                 let nearest = (per_decade * Float::ln(step as f64) / std::f64::consts::LN_10).round();
                 // The nearest mark may round to a neighbour of this step, and the next one to this.
                 let marks = [nearest - 1.0, nearest, nearest + 1.0].into_iter().filter(|&mark| mark >= 0.0);

@@ -115,7 +115,7 @@ pub fn observe<O: Observer + 'static, R>(observer: O, f: impl FnOnce() -> R) -> 
     }
     // The observer is shared between this frame and the thread's list while `f` runs, so that it comes back typed.
     let shared = Rc::new(RefCell::new(observer));
-    let watch = Watch { observer: Box::new(Forward(Rc::clone(&shared))), sites: BTreeMap::new() };
+    let watch = Watch { observer: Box::new(Rc::clone(&shared)), sites: BTreeMap::new() };
     let stop = WATCHES.with_borrow_mut(|watches| {
         watches.push(watch);
         Stop(watches.len() - 1)
@@ -129,37 +129,36 @@ pub fn observe<O: Observer + 'static, R>(observer: O, f: impl FnOnce() -> R) -> 
     (observer.into_inner(), result)
 }
 
-/// Shows this thread's observers one more gradient, as that of `site`: that of the result, or leaf, whose
+/// Shows the innermost observer one more gradient, as that of `site`: that of the result, or leaf, whose
 /// [`Step::id`](crate::Step::id) is `id`, when the next pass back has completed it. Without an observer it does nothing.
 ///
 /// So an observer sees the gradients of parameters, which no layer announces.
 pub fn await_gradient(id: u64, site: &Site) {
     if OBSERVED.get() {
         with_watches(|watches| {
-            for watch in watches {
+            if let Some(watch) = watches.last_mut() {
                 watch.sites.entry(id).or_default().push(site.clone());
             }
         });
     }
 }
 
-struct Forward<O>(Rc<RefCell<O>>);
-
-impl<O: Observer> Observer for Forward<O> {
+/// An observer that its owner keeps a hand on: it is there also after a panic.
+impl<O: Observer> Observer for Rc<RefCell<O>> {
     fn input(&mut self, site: &Site, x: &Tensor) {
-        self.0.borrow_mut().input(site, x);
+        self.borrow_mut().input(site, x);
     }
 
     fn output(&mut self, site: &Site, y: &Tensor) {
-        self.0.borrow_mut().output(site, y);
+        self.borrow_mut().output(site, y);
     }
 
     fn gradient(&mut self, site: &Site, dy: &Tensor) {
-        self.0.borrow_mut().gradient(site, dy);
+        self.borrow_mut().gradient(site, dy);
     }
 
     fn replace(&mut self, site: &Site, dy: &Tensor) -> Option<Tensor> {
-        self.0.borrow_mut().replace(site, dy)
+        self.borrow_mut().replace(site, dy)
     }
 }
 
@@ -177,8 +176,8 @@ fn with_watches<R>(f: impl FnOnce(&mut [Watch]) -> R) -> R {
     f(&mut watches.0)
 }
 
-/// Runs `f` so that no observer sees or changes what it does.
-pub(crate) fn unobserved<R>(f: impl FnOnce() -> R) -> R {
+/// Runs `f` so that no observer sees or changes what it does. Observers inside `f` see it all the same.
+pub fn unobserved<R>(f: impl FnOnce() -> R) -> R {
     with_watches(|_| f())
 }
 

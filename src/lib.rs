@@ -38,7 +38,7 @@
 //! | [`tensor`] | tensors, the graph, gradients of any order, gradient checks |
 //! | [`nn`] | layers, initialisers, losses |
 //! | [`optim`] | optimizers by the dozen, schedules, clipping, averages; a table from PyTorch |
-//! | [`probe`] | what flows through a network, layer by layer, beside the theory |
+//! | [`probe`](mod@probe) | what flows through a network, layer by layer, beside the theory |
 //! | [`data`] | file formats, data sets, loaders |
 //! | [`train`] | the trainer, metrics, weights on disk |
 #![forbid(unsafe_code)]

@@ -1,5 +1,5 @@
-//! [`Config`]: what a run was asked for. `train` writes it as `config.json`; from it and the log, `inspect` makes the run's page
-//! again.
+//! [`Config`]: what a run was asked for. `train` writes it as `config.json`; from it and the log, `inspect` makes the
+//! run's page again, but for what was settled with the weights at hand.
 
 use crate::figures::rate;
 use crate::setup::joined;

@@ -1,5 +1,6 @@
 //! How the program fails: one line on standard error, and an exit code.
 
+use crate::interrupt;
 use backflow_data::DataError;
 use backflow_train::TrainError;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
@@ -12,6 +13,8 @@ pub(crate) enum Failure {
     Usage(String),
     /// Something outside is wrong, a file or the training: exit code 1.
     Run(String),
+    /// Ctrl-C stopped it: exit code 130.
+    Interrupted(String),
 }
 
 impl Failure {
@@ -20,6 +23,7 @@ impl Failure {
         let (message, code) = match self {
             Self::Usage(message) => (message, 2),
             Self::Run(message) => (message, 1),
+            Self::Interrupted(message) => (message, interrupt::EXIT_CODE),
         };
         eprintln!("backflow: {}", one_line(message));
         ExitCode::from(code)

@@ -37,13 +37,22 @@ pub(crate) struct InspectOptions {
 
 pub(crate) fn run(options: &InspectOptions) -> Result<(), Failure> {
     if options.path.is_file() {
+        let InspectOptions { step, report, svg, tensorboard, .. } = options;
+        if step.is_some() || [report, svg, tensorboard].iter().any(|option| option.is_some()) {
+            let path = options.path.display();
+            return Err(Failure::Usage(format!(
+                "{path}: --step, --report, --svg and --tensorboard are for the folder of a run"
+            )));
+        }
         return tensors(&options.path);
     }
-    let flow = RunFolder::read_flow(&options.path)?;
+    let flow = RunFolder::read_flow(&options.path).map_err(|error| missing(&options.path, error))?;
     let wanted = options.step.unwrap_or(u64::MAX);
     let Some(index) = flow.iter().rposition(|record| record.step <= wanted) else {
+        let first =
+            flow.first().map_or_else(String::new, |record| format!("; the first was step {}", record.step));
         return Err(Failure::Run(format!(
-            "{}: no step was looked at up to step {wanted}",
+            "{}: no step was looked at up to step {wanted}{first}",
             options.path.display()
         )));
     };
@@ -85,6 +94,20 @@ pub(crate) fn run(options: &InspectOptions) -> Result<(), Failure> {
         write(&folder.join("events.out.tfevents.0000000000.backflow"), &events.into_bytes())?;
     }
     Ok(())
+}
+
+/// Why there is no flow to be read.
+fn missing(path: &Path, error: TrainError) -> Failure {
+    let is_absent =
+        matches!(&error, TrainError::Read { source, .. } if source.kind() == std::io::ErrorKind::NotFound);
+    let (is_there, path) = (std::fs::exists(path), path.display());
+    match is_there {
+        Ok(false) => Failure::Run(format!("{path}: no such folder or file")),
+        _ if is_absent => Failure::Run(format!(
+            "{path}: holds no flow.jsonl: it is no run of `backflow train`, or one with --probe off"
+        )),
+        _ => error.into(),
+    }
 }
 
 /// What the page of a run says beside its figures: verdicts on its last record, and setup and theory, which its configuration tells.

@@ -30,6 +30,8 @@ use std::{fmt, io};
 #[derive(Clone, Debug)]
 pub struct GradFlow {
     pub(crate) record: FlowStep,
+    /// All that was recorded.
+    steps: Vec<FlowStep>,
     pub(crate) rows: Vec<FlowRow>,
     theory: Option<Prediction>,
     eps: Option<f64>,
@@ -45,14 +47,14 @@ impl GradFlow {
     pub fn record(model: &(impl Module + ?Sized), loss: impl FnOnce() -> Tensor) -> Self {
         let (record, _) = glance(model, true, loss);
         let rows = FlowRow::of(&record);
-        Self { record, rows, theory: None, eps: None }
+        Self { steps: vec![record.clone()], record, rows, theory: None, eps: None }
     }
 
     /// Of steps that were recorded: the table shows the means, in order of computation.
     #[must_use]
     pub fn of(records: &[FlowStep]) -> Self {
         let record = records.last().cloned().unwrap_or_default();
-        Self { record, rows: FlowRow::mean(records), theory: None, eps: None }
+        Self { record, steps: records.to_vec(), rows: FlowRow::mean(records), theory: None, eps: None }
     }
 
     /// Puts what theory predicts beside the measurement.
@@ -68,11 +70,17 @@ impl GradFlow {
         Self { eps: Some(eps), ..self }
     }
 
-    /// What was recorded, with theory and verdicts, as a [page](crate::report): of several steps, the last.
+    /// What was recorded, with theory and verdicts, as a [page](crate::report): of several steps all, with a slider that picks one.
+    /// Theory is about networks that were not trained yet, so it stands beside the first.
     #[must_use]
     pub fn html(&self) -> String {
-        let header = Header { title: "Gradient flow".to_owned(), ..Header::of(self) };
-        Report::new(std::slice::from_ref(&self.record), &header).html()
+        let first = Self { theory: self.theory.clone(), ..Self::of(&self.steps[..self.steps.len().min(1)]) };
+        let header = Header {
+            title: "Gradient flow".to_owned(),
+            theory: Header::of(&first).theory,
+            ..Header::of(self)
+        };
+        Report::new(&self.steps, &header).html()
     }
 
     /// Writes the [page](Self::html) to a file, which appears whole or not at all.
@@ -118,7 +126,9 @@ impl GradFlow {
         let layers = self.record.uncalled.clone();
         if !layers.is_empty() {
             verdicts.retain(|verdict| *verdict != Verdict::Healthy);
-            verdicts.insert(0, Verdict::NotCalled { layers });
+            let worse =
+                verdicts.iter().take_while(|verdict| matches!(verdict, Verdict::NotFinite { .. })).count();
+            verdicts.insert(worse, Verdict::NotCalled { layers });
         }
         verdicts
     }
@@ -246,6 +256,9 @@ impl fmt::Display for GradFlow {
                 f,
                 "delta per layer on the way back: {measured:+.3} decades measured, {predicted:+.3} in theory."
             )?;
+        }
+        if self.rows.is_empty() {
+            writeln!(f, "No layer was seen: layers announce themselves, and results that are named(\"…\").")?;
         }
         for verdict in self.verdicts() {
             writeln!(f, "{verdict}")?;

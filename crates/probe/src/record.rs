@@ -105,7 +105,10 @@ pub struct SampleFlow {
 impl fmt::Display for SampleFlow {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let [mean, max] = [self.norms.mean, self.norms.max].map(|figure| short(Some(figure)));
-        write!(f, "gradients of single samples: norm {mean} on average, {max} at most; ")?;
+        write!(
+            f,
+            "gradients of single samples: norm {mean} on average, {max} at most; gradient noise scale: "
+        )?;
         match self.noise.noise_scale {
             f64::INFINITY => write!(f, "a batch of {} shows noise only", self.samples),
             size @ 10.0.. => write!(f, "noise and signal are alike in a batch of {size:.0}"),

@@ -52,7 +52,8 @@ pub enum Verdict {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         shadow: Option<Shadow>,
     },
-    /// No gradient comes through to a layer: its deltas are 0 in `f64` too, as a [shadow](crate::GradFlow::with_shadow) says.
+    /// No gradient comes through to a layer, or one too small for any type: its deltas are 0 in `f64` too, as a
+    /// [shadow](crate::GradFlow::with_shadow) says.
     Cut {
         /// The last layer, counted from the input, that is concerned.
         layer: String,
@@ -108,8 +109,8 @@ fn cut(rows: &[FlowRow]) -> Option<Verdict> {
     (!is_dead).then(|| Verdict::Cut { layer: row.path.clone() })
 }
 
-/// The slope of log₁₀ rms δ per layer on the way back, over the layers that an activation function follows, and R², the share of
-/// the variance that it explains. `None` for fewer than two such layers, or if a delta is 0 or not finite.
+/// The slope of log₁₀ rms δ per layer on the way back, over the layers that an activation function follows (or, where functions
+/// are no layers of the model, all with a weight but the last), and R², the share of the variance that it explains. `None` for fewer than two such layers, or if a delta is 0 or not finite.
 #[must_use]
 pub fn slope(rows: &[FlowRow]) -> Option<(f64, f64)> {
     slope_of(rows, |row| row.delta_rms)
@@ -121,8 +122,20 @@ pub fn shadow_slope(rows: &[FlowRow]) -> Option<(f64, f64)> {
     slope_of(rows, |row| row.shadow.map(|shadow| shadow.delta_rms_f64))
 }
 
+/// The layers that an activation function follows. Where none was seen to, as the functions were called and are no layers, those
+/// with a weight, but for the last: its delta is the loss's doing.
+fn hidden(rows: &[FlowRow]) -> Vec<&FlowRow> {
+    let followed: Vec<&FlowRow> = rows.iter().filter(|row| row.activation.is_some()).collect();
+    if !followed.is_empty() {
+        return followed;
+    }
+    let mut weighted: Vec<&FlowRow> = rows.iter().filter(|row| row.weight_rms.is_some()).collect();
+    weighted.pop();
+    weighted
+}
+
 fn slope_of(rows: &[FlowRow], delta: fn(&FlowRow) -> Option<f64>) -> Option<(f64, f64)> {
-    let hidden = rows.iter().filter(|row| row.activation.is_some());
+    let hidden = hidden(rows).into_iter();
     // Of 0 and of what is not finite, the logarithm is not finite or the line has none.
     let decades = hidden.map(|row| Float::ln(delta(row).unwrap_or(0.0)) / std::f64::consts::LN_10);
     line_back(&decades.collect::<Vec<f64>>())
@@ -147,7 +160,7 @@ pub(crate) fn line_back(y: &[f64]) -> Option<(f64, f64)> {
 }
 
 impl Verdict {
-    /// What the rows say, worst first; `[Healthy]` if nothing is wrong. `eps` is the optimizer's, for rows that do not
+    /// What the rows say, worst first; `[Healthy]` if nothing is wrong, and nothing at all if there are no rows. `eps` is the optimizer's, for rows that do not
     /// say [their own](FlowRow::eps).
     ///
     /// Gradients vanish, or explode, if log₁₀ rms δ changes by more than one decade from the last hidden layer to the first
@@ -167,7 +180,7 @@ impl Verdict {
         verdicts.extend(underflow);
         verdicts.extend(cut(rows));
         let line = if is_proven { shadow_slope(rows) } else { slope(rows) };
-        let hidden = rows.iter().filter(|row| row.activation.is_some()).count();
+        let hidden = hidden(rows).len();
         if let Some((slope, fit)) = line
             && fit > FIT
             && slope.abs() * (hidden - 1) as f64 > DECADES
@@ -192,7 +205,7 @@ impl Verdict {
             _ => None,
         }));
         verdicts.extend(last(|verdict| matches!(verdict, Self::EpsFloored { .. })));
-        if verdicts.is_empty() { vec![Self::Healthy] } else { verdicts }
+        if verdicts.is_empty() && !rows.is_empty() { vec![Self::Healthy] } else { verdicts }
     }
 
     /// What is wrong with one layer, whatever the others do.
@@ -337,7 +350,7 @@ impl fmt::Display for Verdict {
             Self::Cut { layer } => {
                 write!(
                     f,
-                    "deltas at {layer}, and before it, are exactly 0, in f64 too: no gradient comes through"
+                    "deltas at {layer}, and before it, are exactly 0, in f64 too: no gradient comes through, or one below 5e-324"
                 )
             }
             Self::EpsFloored { layer, gradient_rms, eps } => {
@@ -347,7 +360,7 @@ impl fmt::Display for Verdict {
                 )
             }
             Self::NotCalled { layers } => {
-                write!(f, "the forward pass calls none of {}", layers.join(", "))
+                write!(f, "the forward pass does not call {}", layers.join(", "))
             }
             Self::NotFinite { layer } => write!(f, "NaN or infinity at {layer}"),
             Self::Healthy => write!(f, "neither vanishing nor exploding, neither saturated nor dead"),

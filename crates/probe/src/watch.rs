@@ -112,7 +112,8 @@ impl Seen {
     pub(crate) fn require_layers(&self, name: &str) {
         if self.known > 0 && self.uncalled.len() == self.known {
             let some = self.uncalled.iter().take(8).map(String::as_str).collect::<Vec<_>>().join(", ");
-            let rows = [("layers", some)];
+            let more = if self.known > 8 { format!(", … ({} in all)", self.known) } else { String::new() };
+            let rows = [("layers", some + &more)];
             let hint = "the forward pass must run inside, with this model or a clone of it";
             misuse(name, "no layer of the model was called", &rows, hint);
         }

@@ -1,8 +1,9 @@
 //! One look at a network, with the theory beside it.
 
 use backflow_nn::{Activation, Init, Mlp};
+use backflow_optim::{Optimizer, Sgd};
 use backflow_probe::report::Header;
-use backflow_probe::{GradFlow, predict};
+use backflow_probe::{GradFlow, Recorder, Verdict, predict};
 use backflow_tensor::{DType, Rng, Tensor};
 
 #[test]
@@ -78,4 +79,48 @@ fn a_flow_has_a_page_with_theory_and_verdicts() {
         assert!(page.contains(part), "{part}");
     }
     assert!(flow.save_html(folder.path().join("nowhere").join("flow.html")).is_err());
+}
+
+/// Functions that are called, and are no layers of the model, do not hide that gradients vanish.
+#[test]
+fn slopes_of_models_without_activation_layers() {
+    let mut rng = Rng::seed_from_u64(0);
+    let sizes = [[16; 11].as_slice(), &[4]].concat();
+    let model = Mlp::new(&sizes, Activation::Sigmoid, Init::XavierNormal, DType::F64, &mut rng);
+    let x = Tensor::randn([32, 16], DType::F64, &mut rng);
+    let with = GradFlow::record(&model, || model.forward(&x).square().mean(..));
+    let without = GradFlow::record(&model, || {
+        let h = model.layers[..10].iter().fold(x.clone(), |h, layer| layer.forward(&h).sigmoid());
+        model.layers[10].forward(&h).square().mean(..)
+    });
+    assert_eq!(with.slope(), without.slope());
+    let is_vanishing = |flow: &GradFlow| matches!(flow.verdicts()[..], [.., Verdict::Vanishing { slope, .. }] if slope < -0.5);
+    assert!(is_vanishing(&with), "{with}");
+    assert!(
+        without.verdicts().iter().any(|verdict| matches!(verdict, Verdict::Vanishing { .. })),
+        "{without}"
+    );
+}
+
+#[test]
+fn nothing_seen_is_nothing_said() {
+    let flow = GradFlow::of(&[]);
+    assert!(flow.verdicts().is_empty());
+    assert!(flow.to_string().contains("No layer was seen"), "{flow}");
+}
+
+/// Of several steps the page has all, and theory beside the first only.
+#[test]
+fn the_page_of_a_recording_has_its_steps() {
+    let mut rng = Rng::seed_from_u64(0);
+    let mut model = Mlp::new(&[4, 8, 8, 2], Activation::Tanh, Init::LecunNormal, DType::F32, &mut rng);
+    let x = Tensor::randn([16, 4], DType::F32, &mut rng);
+    let theory = predict(Activation::Tanh, Init::LecunNormal, &[4, 8, 8, 2], 1.0).unwrap();
+    let mut optimizer = Optimizer::new(Sgd::new(0.1));
+    let mut recorder = Recorder::new(&model);
+    for _ in 0..3 {
+        recorder.step(|| optimizer.step_with(&mut model, |model| model.forward(&x).square().mean(..)));
+    }
+    let page = GradFlow::of(recorder.records()).with_theory(theory).html();
+    assert!(page.contains("\"steps\":[1,2,3]") && page.contains("theory"), "three steps, with a slider");
 }

@@ -395,7 +395,7 @@ fn a_layer_that_is_never_called_is_named() {
         layers.contains(&"layers.1".to_owned()) && !layers.contains(&"layers.0".to_owned()),
         "{layers:?}"
     );
-    assert!(flow.to_string().contains("the forward pass calls none of layers.1, layers.2"), "{flow}");
+    assert!(flow.to_string().contains("the forward pass does not call layers.1, layers.2"), "{flow}");
 }
 
 #[test]

@@ -134,9 +134,9 @@ fn records_come_back_and_one_sample_has_no_noise() {
     let mut said = two.samples.unwrap();
     assert!(said.to_string().starts_with("gradients of single samples: norm "), "{said}");
     for (noise_scale, part) in [
-        (f64::INFINITY, "; a batch of 2 shows noise only"),
-        (1234.5678, "; noise and signal are alike in a batch of 1235"),
-        (0.256, "; noise and signal are alike in a batch of 0.26"),
+        (f64::INFINITY, "; gradient noise scale: a batch of 2 shows noise only"),
+        (1234.5678, "; gradient noise scale: noise and signal are alike in a batch of 1235"),
+        (0.256, "; gradient noise scale: noise and signal are alike in a batch of 0.26"),
     ] {
         said.noise.noise_scale = noise_scale;
         assert!(said.to_string().ends_with(part), "{said}");

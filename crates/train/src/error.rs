@@ -27,8 +27,14 @@ pub enum TrainError {
         /// The step before, the last one that changed the weights.
         last: Option<StepRecord>,
     },
+    /// A listener asked to stop, as for Ctrl-C.
+    #[error("stopped after step {step}")]
+    Interrupted {
+        /// The last step that was made, counted from 1.
+        step: u64,
+    },
     /// A file or folder of the run cannot be written.
-    #[error("{}: cannot be written: {source}; the weights of the run are not saved", path.display())]
+    #[error("{}: cannot be written: {source}", path.display())]
     Write {
         /// The file or folder.
         path: PathBuf,

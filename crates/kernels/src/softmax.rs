@@ -26,12 +26,18 @@ fn grain(n: usize) -> usize {
 #[inline(always)]
 fn row_sum<T: Float>(x: &[T], y: &[T], term: impl Fn(T, T) -> T + Copy) -> T {
     let add = Fold { identity: T::ZERO, join: |a: T, b: T| a + b };
+    if x.len() <= GRAIN {
+        return T::ZERO + add.piece(x, y, term);
+    }
     x.chunks(GRAIN).zip(y.chunks(GRAIN)).fold(T::ZERO, |sum, (x, y)| sum + add.piece(x, y, term))
 }
 
 #[inline(always)]
 fn row_max<T: Float>(x: &[T]) -> T {
     let max = Fold { identity: T::NEG_INFINITY, join: T::maximum };
+    if x.len() <= GRAIN {
+        return T::NEG_INFINITY.maximum(max.piece(x, x, |x, _| x));
+    }
     x.chunks(GRAIN).fold(T::NEG_INFINITY, |so_far, x| so_far.maximum(max.piece(x, x, |x, _| x)))
 }
 

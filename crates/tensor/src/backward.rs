@@ -255,20 +255,28 @@ pub(crate) fn gradients_on_the_way(root: &Arc<Node>, seed: Tensor, x: &Tensor) -
     observe::unobserved(|| sweep(root, seed, &plan, true))
 }
 
+/// Nodes and the sums of the gradients that have reached them, by number. Boxed: a map moves its entries about.
+type Waiting = BTreeMap<u64, Box<(Arc<Node>, Tensor)>>;
+
 #[track_caller]
 fn sweep(root: &Arc<Node>, seed: Tensor, plan: &Plan, retain: bool) -> Gradients {
     let mut found = Gradients::new();
-    let mut waiting: BTreeMap<u64, (Arc<Node>, Tensor)> = BTreeMap::new();
+    let mut waiting = Waiting::new();
     if plan.visits(root) {
-        waiting.insert(root.number, (Arc::clone(root), seed));
+        waiting.insert(root.number, Box::new((Arc::clone(root), seed)));
     }
-    while let Some((_, (node, mut dy))) = waiting.pop_last() {
+    while let Some((number, next)) = waiting.pop_last() {
+        let (node, mut dy) = *next;
         observe::gradient(&node, &mut dy, retain);
-        if plan.reports(&node) {
-            found.put(node.number, dy.clone());
-        }
+        let reports = plan.reports(&node);
         if node.is_leaf() {
+            if reports {
+                found.put(number, dy);
+            }
             continue;
+        }
+        if reports {
+            found.put(number, dy.clone());
         }
         let mut cotangent = Cotangent { node: &node, kept: None, dy, plan, waiting: &mut waiting };
         let mut rule = node.rule.lock().unwrap_or_else(PoisonError::into_inner);
@@ -298,7 +306,7 @@ pub(crate) struct Cotangent<'a> {
     kept: Option<&'a Kept>,
     dy: Tensor,
     plan: &'a Plan,
-    waiting: &'a mut BTreeMap<u64, (Arc<Node>, Tensor)>,
+    waiting: &'a mut Waiting,
 }
 
 impl Cotangent<'_> {
@@ -345,7 +353,7 @@ impl Cotangent<'_> {
         let dx = dx.sum_to(operand.shape);
         match self.waiting.entry(operand.number) {
             Entry::Vacant(place) => {
-                place.insert((Arc::clone(operand), dx));
+                place.insert(Box::new((Arc::clone(operand), dx)));
             }
             Entry::Occupied(mut place) => place.get_mut().1.accumulate(dx),
         }

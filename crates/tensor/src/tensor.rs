@@ -9,6 +9,7 @@ use crate::storage::{Buffer, Storage};
 use backflow_kernels::Float;
 use backflow_kernels::strided::{self, Strided};
 use rand_distr::{Distribution, StandardNormal, Uniform};
+use std::borrow::Cow;
 use std::sync::Arc;
 
 /// An n-dimensional array that remembers how it was computed.
@@ -190,7 +191,7 @@ impl Tensor {
     /// Allocates the result of an op and lets `fill` write every element of it.
     pub(crate) fn build<T: Element>(shape: Shape, fill: impl FnOnce(&mut [T])) -> Self {
         // Views of huge shapes cost nothing and can be combined: what is to be allocated is checked again.
-        let shape = Shape::new(&shape);
+        shape.require_room();
         let mut buffer = Buffer::<T>::stale(shape.elements());
         fill(buffer.as_mut_slice());
         Self::from_buffer(buffer, shape)
@@ -328,9 +329,9 @@ impl Tensor {
         Strided { data: self.storage_slice(), offset: self.layout.offset, strides: self.layout.strides() }
     }
 
-    /// This tensor with its elements in row-major order and nothing shared with the graph; no copy where they already are.
-    pub(crate) fn contiguous(&self) -> Self {
-        if self.layout.is_contiguous() { self.untracked() } else { self.copied() }
+    /// This tensor, or an untracked copy of it whose elements lie in row-major order.
+    pub(crate) fn contiguous(&self) -> Cow<'_, Self> {
+        if self.layout.is_contiguous() { Cow::Borrowed(self) } else { Cow::Owned(self.copied()) }
     }
 
     /// A contiguous copy, untracked.

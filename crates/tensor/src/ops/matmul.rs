@@ -51,7 +51,7 @@ impl Tensor {
                     inner_sizes_differ(a, b);
                 }
                 let rows_count = rows[..rank - 1].iter().product::<usize>();
-                a.reshape([rows_count, k]).matmul(b).reshape([&rows[..rank - 1], &[sizes[1]]].concat())
+                a.reshape([rows_count, k]).matmul(b).reshape(Shape::joined(&rows[..rank - 1], &[sizes[1]]))
             }
             _ => a.matmul_stacks(b),
         }
@@ -70,10 +70,10 @@ impl Tensor {
         let Some(stack) = Shape::new(left_stack).broadcast(&Shape::new(right_stack)) else {
             shapes_misfit("leading axes do not broadcast", a, b, "");
         };
-        let shape = Shape::new(&[&*stack, &[m, n]].concat());
+        let shape = Shape::joined(&stack, &[m, n]);
         let y = with_float!("matmul", a.dtype(), T => Self::build::<T>(shape, |out| {
-            let a_layout = a.layout.broadcast_to(&Shape::new(&[&*stack, &[m, k]].concat()));
-            let b_layout = b.layout.broadcast_to(&Shape::new(&[&*stack, &[k, n]].concat()));
+            let a_layout = a.layout.broadcast_to(&Shape::joined(&stack, &[m, k]));
+            let b_layout = b.layout.broadcast_to(&Shape::joined(&stack, &[k, n]));
             if m * n == 0 {
                 return;
             }

@@ -3,6 +3,7 @@
 use crate::dtype::Element;
 use crate::shape::{Reduction, Shape};
 use crate::tensor::Tensor;
+use std::borrow::Cow;
 
 impl Tensor {
     /// Reduces with `kernel(x, outer, len, inner, out)`, from the last run of axes to the first: the untracked result.
@@ -25,10 +26,14 @@ impl Tensor {
             let (outer, len, inner) = (product(outer), product(run), product(inner));
             let reduced = (start..end).fold(shape, |shape, axis| shape.with_size(axis, 1));
             let slice = x.as_slice::<T>().expect("made contiguous above, and each result is");
-            x = Self::build(reduced, |out| kernel(slice, outer, len, inner, out));
+            x = Cow::Owned(Self::build(reduced, |out| kernel(slice, outer, len, inner, out)));
             end = start;
         }
-        x.viewed(reduction.result)
+        let y = match x {
+            Cow::Owned(y) => y,
+            Cow::Borrowed(x) => x.untracked(),
+        };
+        y.viewed(reduction.result)
     }
 
     /// This contiguous untracked tensor under another shape of as many elements.

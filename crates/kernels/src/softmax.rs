@@ -9,8 +9,9 @@ use crate::isa::{Work, dispatch};
 use crate::parallel::{self, GRAIN, Rows};
 use crate::reduce::fold::Fold;
 
-/// Elements of short rows taken at a time.
+/// Elements of short rows taken at a time, and rows.
 const GROUP: usize = 1024;
+const GROUP_ROWS: usize = 64;
 
 #[track_caller]
 fn check(name: &str, rows: usize, n: usize, got: usize) {
@@ -54,8 +55,8 @@ impl<T: Float, const LOG: bool> Work for Normalize<'_, T, LOG> {
     #[inline(always)]
     fn run(mut self) {
         let n = self.n;
-        let group = (GROUP / n).max(1) * n;
-        let mut max = [T::ZERO; GROUP];
+        let group = (GROUP / n).clamp(1, GROUP_ROWS) * n;
+        let mut max = [T::ZERO; GROUP_ROWS];
         for (group_idx, (x, y)) in self.x.chunks(group).zip(self.y.chunks_mut(group)).enumerate() {
             for ((x, y), max) in x.chunks_exact(n).zip(y.chunks_exact_mut(n)).zip(&mut max) {
                 *max = row_max(x);

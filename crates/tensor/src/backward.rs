@@ -255,18 +255,17 @@ pub(crate) fn gradients_on_the_way(root: &Arc<Node>, seed: Tensor, x: &Tensor) -
     observe::unobserved(|| sweep(root, seed, &plan, true))
 }
 
-/// Nodes and the sums of the gradients that have reached them, by number. Boxed: a map moves its entries about.
-type Waiting = BTreeMap<u64, Box<(Arc<Node>, Tensor)>>;
+/// Nodes and the sums of the gradients that have reached them, by number.
+type Waiting = BTreeMap<u64, (Arc<Node>, Tensor)>;
 
 #[track_caller]
 fn sweep(root: &Arc<Node>, seed: Tensor, plan: &Plan, retain: bool) -> Gradients {
     let mut found = Gradients::new();
     let mut waiting = Waiting::new();
     if plan.visits(root) {
-        waiting.insert(root.number, Box::new((Arc::clone(root), seed)));
+        waiting.insert(root.number, (Arc::clone(root), seed));
     }
-    while let Some((number, next)) = waiting.pop_last() {
-        let (node, mut dy) = *next;
+    while let Some((number, (node, mut dy))) = waiting.pop_last() {
         observe::gradient(&node, &mut dy, retain);
         let reports = plan.reports(&node);
         if node.is_leaf() {
@@ -327,7 +326,8 @@ impl Cotangent<'_> {
     pub(crate) fn y(&self) -> Tensor {
         match self.kept {
             Some(Kept::Output(storage, layout)) => {
-                Tensor { storage: Arc::clone(storage), layout: *layout, node: Some(Arc::clone(self.node)) }
+                let (storage, layout) = (Arc::clone(storage), Arc::clone(layout));
+                Tensor { storage, layout, node: Some(Arc::clone(self.node)) }
             }
             _ => unreachable!("{} reads an output that it does not keep", self.node.op),
         }
@@ -353,7 +353,7 @@ impl Cotangent<'_> {
         let dx = dx.sum_to(operand.shape);
         match self.waiting.entry(operand.number) {
             Entry::Vacant(place) => {
-                place.insert(Box::new((Arc::clone(operand), dx)));
+                place.insert((Arc::clone(operand), dx));
             }
             Entry::Occupied(mut place) => place.get_mut().1.accumulate(dx),
         }

@@ -30,8 +30,9 @@ use std::sync::Arc;
 /// ```
 #[derive(Clone)]
 pub struct Tensor {
+    // Three pointers: graphs, maps and results move tensors about all the time.
     pub(crate) storage: Arc<Storage>,
-    pub(crate) layout: Layout,
+    pub(crate) layout: Arc<Layout>,
     pub(crate) node: Option<Arc<Node>>,
 }
 
@@ -185,7 +186,8 @@ impl Tensor {
     }
 
     pub(crate) fn from_buffer<T: Element>(buffer: Buffer<T>, shape: Shape) -> Self {
-        Self { storage: Arc::new(Stored::wrap(buffer)), layout: Layout::contiguous(shape), node: None }
+        let layout = Arc::new(Layout::contiguous(shape));
+        Self { storage: Arc::new(Stored::wrap(buffer)), layout, node: None }
     }
 
     /// Allocates the result of an op and lets `fill` write every element of it.
@@ -398,7 +400,7 @@ impl Tensor {
     }
 
     pub(crate) fn untracked(&self) -> Self {
-        Self { storage: Arc::clone(&self.storage), layout: self.layout, node: None }
+        Self { storage: Arc::clone(&self.storage), layout: Arc::clone(&self.layout), node: None }
     }
 }
 

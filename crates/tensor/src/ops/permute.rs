@@ -10,6 +10,7 @@ use crate::error::misuse;
 use crate::graph::Keep;
 use crate::shape::MAX_RANK;
 use crate::tensor::Tensor;
+use std::sync::Arc;
 
 pub(super) const INFO: OpInfo = OpInfo {
     name: "permute",
@@ -28,7 +29,7 @@ impl Tensor {
     #[must_use]
     #[track_caller]
     pub fn permute(&self, axes: &[isize]) -> Self {
-        let (mut layout, mut inverse) = (self.layout, [isize::MAX; MAX_RANK]);
+        let (mut layout, mut inverse) = (*self.layout, [isize::MAX; MAX_RANK]);
         for (to, &axis) in axes.iter().enumerate() {
             inverse[layout.shape.axis("permute", axis)] = to as isize;
         }
@@ -41,7 +42,7 @@ impl Tensor {
             layout.shape = layout.shape.with_size(to as usize, self.layout.shape[from]);
             layout.strides[to as usize] = self.layout.strides[from];
         }
-        let y = Self { storage: self.storage.clone(), layout, node: None };
+        let y = Self { storage: self.storage.clone(), layout: Arc::new(layout), node: None };
         y.record("permute", &[self], Keep::Nothing, move |g| g.give(0, |g| g.dy().permute(&inverse[..rank])))
     }
 

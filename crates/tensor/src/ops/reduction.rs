@@ -4,6 +4,7 @@ use crate::dtype::Element;
 use crate::shape::{Reduction, Shape};
 use crate::tensor::Tensor;
 use std::borrow::Cow;
+use std::sync::Arc;
 
 impl Tensor {
     /// Reduces with `kernel(x, outer, len, inner, out)`, from the last run of axes to the first: the untracked result.
@@ -39,8 +40,9 @@ impl Tensor {
     /// This contiguous untracked tensor under another shape of as many elements.
     pub(crate) fn viewed(mut self, shape: Shape) -> Self {
         debug_assert!(self.layout.is_contiguous() && self.elements() == shape.elements());
-        self.layout.strides = shape.contiguous_strides();
-        self.layout.shape = shape;
+        let layout = Arc::make_mut(&mut self.layout);
+        layout.strides = shape.contiguous_strides();
+        layout.shape = shape;
         self
     }
 }

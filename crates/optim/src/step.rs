@@ -25,6 +25,7 @@ use crate::state::ParameterState;
 use crate::survey::survey;
 use backflow_kernels::Float;
 use backflow_tensor::{DType, Gradients, Module, Path, Rng, Tensor, misuse, no_grad};
+use std::borrow::Cow;
 use std::ops::Bound::Included;
 use std::sync::Arc;
 
@@ -264,7 +265,11 @@ impl Optimizer {
             let (g, coefficient, raw) = match noise {
                 Some(noise) => {
                     let raw = raw.unwrap_or_else(|| sum_squares(&g));
-                    (disturbed(&g, coefficient, noise, &path, state.steps), 1.0, Some(raw))
+                    (
+                        Cow::Owned(disturbed(&g.detach(), coefficient, noise, &path, state.steps)),
+                        1.0,
+                        Some(raw),
+                    )
                 }
                 None => (g, coefficient, raw),
             };

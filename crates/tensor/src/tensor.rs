@@ -109,12 +109,12 @@ impl Tensor {
     #[track_caller]
     pub fn full(shape: impl Into<Shape>, value: f64, dtype: DType) -> Self {
         let shape = shape.into();
-        let one = Self::scalar(value).to_dtype(dtype);
-        with_element!(dtype, T => {
-            let mut buffer = Buffer::<T>::stale(shape.elements());
-            buffer.as_mut_slice().fill(one.storage_slice::<T>()[0]);
-            Self::from_buffer(buffer, shape)
-        })
+        match dtype {
+            DType::F32 => Self::build(shape, |out| out.fill(value as f32)),
+            DType::F64 => Self::build(shape, |out| out.fill(value)),
+            DType::I64 => Self::build(shape, |out| out.fill(value as i64)),
+            DType::Bool => Self::build(shape, |out| out.fill(value != 0.0)),
+        }
     }
 
     /// A tensor of zeros.

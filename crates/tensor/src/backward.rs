@@ -255,27 +255,20 @@ pub(crate) fn gradients_on_the_way(root: &Arc<Node>, seed: Tensor, x: &Tensor) -
     observe::unobserved(|| sweep(root, seed, &plan, true))
 }
 
-/// Nodes and the sums of the gradients that have reached them, by number.
-type Waiting = BTreeMap<u64, (Arc<Node>, Tensor)>;
-
 #[track_caller]
 fn sweep(root: &Arc<Node>, seed: Tensor, plan: &Plan, retain: bool) -> Gradients {
     let mut found = Gradients::new();
-    let mut waiting = Waiting::new();
+    let mut waiting: BTreeMap<u64, (Arc<Node>, Tensor)> = BTreeMap::new();
     if plan.visits(root) {
         waiting.insert(root.number, (Arc::clone(root), seed));
     }
-    while let Some((number, (node, mut dy))) = waiting.pop_last() {
+    while let Some((_, (node, mut dy))) = waiting.pop_last() {
         observe::gradient(&node, &mut dy, retain);
-        let reports = plan.reports(&node);
-        if node.is_leaf() {
-            if reports {
-                found.put(number, dy);
-            }
-            continue;
+        if plan.reports(&node) {
+            found.put(node.number, dy.clone());
         }
-        if reports {
-            found.put(number, dy.clone());
+        if node.is_leaf() {
+            continue;
         }
         let mut cotangent = Cotangent { node: &node, kept: None, dy, plan, waiting: &mut waiting };
         let mut rule = node.rule.lock().unwrap_or_else(PoisonError::into_inner);
@@ -305,7 +298,7 @@ pub(crate) struct Cotangent<'a> {
     kept: Option<&'a Kept>,
     dy: Tensor,
     plan: &'a Plan,
-    waiting: &'a mut Waiting,
+    waiting: &'a mut BTreeMap<u64, (Arc<Node>, Tensor)>,
 }
 
 impl Cotangent<'_> {

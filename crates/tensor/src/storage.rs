@@ -229,3 +229,44 @@ impl Counts {
         self.nodes_freed.fetch_add(1, Relaxed);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_length_has_a_class_that_wastes_at_most_a_quarter() {
+        let mut before = (0, 0);
+        for len in 0..10_000 {
+            let (class, size) = size_class(len);
+            assert!(size >= len && 4 * (size - len) <= len, "{len} elements in {size}");
+            assert_eq!(size_class(size), (class, size));
+            assert_eq!(
+                class,
+                before.0 + usize::from(size != before.1),
+                "classes follow each other, at {len}"
+            );
+            before = (class, size);
+        }
+    }
+
+    #[test]
+    fn a_store_takes_back_as_many_buffers_as_it_lent() {
+        let mut store = Store::new();
+        assert!(store.take(4).is_none() && store.take(4).is_none());
+        (0..3).for_each(|_| store.put(4, vec![0.0; 4]));
+        assert_eq!(store.held, 8);
+        assert_eq!([(); 3].map(|()| store.take(4).is_some()), [true, true, false]);
+    }
+
+    #[test]
+    fn a_store_that_overflows_is_emptied() {
+        let (class, size) = size_class(STORE_LIMIT);
+        let mut store = Store::new();
+        assert!(store.take(1).is_none() && store.take(class).is_none());
+        store.put(1, vec![()]);
+        store.put(class, vec![(); size]);
+        assert_eq!(store.held, 0);
+        assert!(store.take(1).is_none() && store.take(class).is_none());
+    }
+}

@@ -249,7 +249,14 @@ where
                 }
             }
         }
-        totals.map(|lanes| lanes.iter().sum())
+        // Side by side: each sum waits for its last addition.
+        let mut sums = [0.0; S];
+        for l in 0..LANES {
+            for s in 0..S {
+                sums[s] += totals[s][l];
+            }
+        }
+        sums
     }
 }
 

@@ -9,8 +9,9 @@ use crate::isa::{Work, dispatch};
 use crate::parallel::{self, GRAIN, Rows};
 use crate::reduce::fold::Fold;
 
-/// Elements of short rows taken at a time.
+/// Elements of short rows taken at a time, and rows.
 const GROUP: usize = 1024;
+const GROUP_ROWS: usize = 64;
 
 #[track_caller]
 fn check(name: &str, rows: usize, n: usize, got: usize) {
@@ -26,12 +27,18 @@ fn grain(n: usize) -> usize {
 #[inline(always)]
 fn row_sum<T: Float>(x: &[T], y: &[T], term: impl Fn(T, T) -> T + Copy) -> T {
     let add = Fold { identity: T::ZERO, join: |a: T, b: T| a + b };
+    if x.len() <= GRAIN {
+        return T::ZERO + add.piece(x, y, term);
+    }
     x.chunks(GRAIN).zip(y.chunks(GRAIN)).fold(T::ZERO, |sum, (x, y)| sum + add.piece(x, y, term))
 }
 
 #[inline(always)]
 fn row_max<T: Float>(x: &[T]) -> T {
     let max = Fold { identity: T::NEG_INFINITY, join: T::maximum };
+    if x.len() <= GRAIN {
+        return T::NEG_INFINITY.maximum(max.piece(x, x, |x, _| x));
+    }
     x.chunks(GRAIN).fold(T::NEG_INFINITY, |so_far, x| so_far.maximum(max.piece(x, x, |x, _| x)))
 }
 
@@ -48,8 +55,8 @@ impl<T: Float, const LOG: bool> Work for Normalize<'_, T, LOG> {
     #[inline(always)]
     fn run(mut self) {
         let n = self.n;
-        let group = (GROUP / n).max(1) * n;
-        let mut max = [T::ZERO; GROUP];
+        let group = (GROUP / n).clamp(1, GROUP_ROWS) * n;
+        let mut max = [T::ZERO; GROUP_ROWS];
         for (group_idx, (x, y)) in self.x.chunks(group).zip(self.y.chunks_mut(group)).enumerate() {
             for ((x, y), max) in x.chunks_exact(n).zip(y.chunks_exact_mut(n)).zip(&mut max) {
                 *max = row_max(x);

@@ -47,7 +47,7 @@ impl Optimizer {
         let Kind::Lbfgs(lbfgs) = &self.method.0 else { unreachable!("called for L-BFGS only") };
         let lbfgs = lbfgs.clone();
         let sign = if self.maximize { -1.0 } else { 1.0 };
-        let g = flat(prepared.gradients.iter().map(|ready| (&ready.g, sign * ready.coefficient)));
+        let g = flat(prepared.gradients.iter().map(|ready| (&*ready.g, sign * ready.coefficient)));
         // Where a parameter was frozen or thawed, what was learnt is about another vector: it is learnt anew.
         let memory = self.state.lbfgs.take();
         let paths: Vec<String> = parameters.iter().map(|(path, _)| path.clone()).collect();
@@ -60,7 +60,7 @@ impl Optimizer {
             let ready = self.gather(model, &gradients);
             (
                 sign * here.item(),
-                flat(ready.gradients.iter().map(|ready| (&ready.g, sign * ready.coefficient))),
+                flat(ready.gradients.iter().map(|ready| (&*ready.g, sign * ready.coefficient))),
             )
         });
         scatter(model, &outcome.x);
@@ -94,7 +94,7 @@ impl Optimizer {
 
     /// The gradients of the trainable parameters, clipped, with their norm.
     #[track_caller]
-    fn gather<M: Module + ?Sized>(&self, model: &M, gradients: &Gradients) -> Prepared {
+    fn gather<'g, M: Module + ?Sized>(&self, model: &M, gradients: &'g Gradients) -> Prepared<'g> {
         self.prepare(model, survey(&self.state, model, gradients), true)
     }
 }

@@ -4,10 +4,11 @@ use crate::clip;
 use crate::optimizer::Optimizer;
 use backflow_kernels::reduce;
 use backflow_tensor::{DType, FloatElement, Module, Tensor};
+use std::borrow::Cow;
 
 /// The gradients of a step, ready for the rules.
-pub(crate) struct Prepared {
-    pub(crate) gradients: Vec<Ready>,
+pub(crate) struct Prepared<'g> {
+    pub(crate) gradients: Vec<Ready<'g>>,
     /// The norm of all gradients before clipping, if it was measured.
     pub(crate) norm: Option<f64>,
     /// The same after clipping.
@@ -17,9 +18,9 @@ pub(crate) struct Prepared {
     pub(crate) finite: bool,
 }
 
-/// One gradient, ready for its rule.
-pub(crate) struct Ready {
-    pub(crate) g: Tensor,
+/// One gradient, ready for its rule, which does not see its graph.
+pub(crate) struct Ready<'g> {
+    pub(crate) g: Cow<'g, Tensor>,
     /// What it is still to be multiplied by.
     pub(crate) coefficient: f64,
     /// Σ g² before it was changed, if it was.
@@ -28,12 +29,12 @@ pub(crate) struct Ready {
 
 impl Optimizer {
     /// Clips the gradients, and looks at them as far as the settings ask for it.
-    pub(crate) fn prepare<M: Module + ?Sized>(
+    pub(crate) fn prepare<'g, M: Module + ?Sized>(
         &self,
         model: &M,
-        found: Vec<&Tensor>,
+        found: Vec<&'g Tensor>,
         norm_needed: bool,
-    ) -> Prepared {
+    ) -> Prepared<'g> {
         let clipping = self.clipping;
         let reshapes = clipping.reshapes();
         let looks = reshapes
@@ -42,7 +43,7 @@ impl Optimizer {
             || norm_needed
             || self.skip_nonfinite;
         if !looks {
-            let ready = |g: &Tensor| Ready { g: g.detach(), coefficient: 1.0, raw: None };
+            let ready = |g: &'g Tensor| Ready { g: Cow::Borrowed(g), coefficient: 1.0, raw: None };
             let gradients = found.into_iter().map(ready).collect();
             return Prepared {
                 gradients,
@@ -55,30 +56,29 @@ impl Optimizer {
         let weights = if clipping.adaptive.is_some() { model.parameters() } else { Vec::new() };
         let (mut raw_total, mut total) = (0.0, 0.0);
         let mut finite = true;
-        let mut gradients: Vec<Ready> = Vec::with_capacity(found.len());
+        let mut gradients: Vec<Ready<'_>> = Vec::with_capacity(found.len());
         for (index, g) in found.into_iter().enumerate() {
             let raw = sum_squares(g);
             // f64 gradients above 1e154 are finite and their squares are not.
             finite &= raw.is_finite() || all_finite(g);
             raw_total += raw;
-            let mut ready = Ready { g: g.detach(), coefficient: 1.0, raw: reshapes.then_some(raw) };
-            let mut squares = raw;
+            let (mut g, mut coefficient, mut squares) = (Cow::Borrowed(g), 1.0, raw);
             if clipping.value.is_some() {
-                ready.g = clipping.limited(&ready.g);
-                squares = sum_squares(&ready.g);
+                g = Cow::Owned(clipping.limited(&g.detach()));
+                squares = sum_squares(&g);
             }
             if let Some(max_norm) = clipping.each {
-                ready.coefficient = clip::coefficient(max_norm, squares.sqrt());
-                squares *= ready.coefficient * ready.coefficient;
+                coefficient = clip::coefficient(max_norm, squares.sqrt());
+                squares *= coefficient * coefficient;
             }
             if clipping.adaptive.is_some() {
-                let scaled = if ready.coefficient == 1.0 { ready.g } else { ready.g * ready.coefficient };
-                ready.g = clipping.adapted(&weights[index].1, &scaled);
-                ready.coefficient = 1.0;
-                squares = sum_squares(&ready.g);
+                let scaled = if coefficient == 1.0 { g.detach() } else { g.detach() * coefficient };
+                g = Cow::Owned(clipping.adapted(&weights[index].1, &scaled));
+                coefficient = 1.0;
+                squares = sum_squares(&g);
             }
             total += squares;
-            gradients.push(ready);
+            gradients.push(Ready { g, coefficient, raw: reshapes.then_some(raw) });
         }
         let norm = total.sqrt();
         let coefficient = clipping.norm.map_or(1.0, |max_norm| clip::coefficient(max_norm, norm));

@@ -25,6 +25,8 @@ use crate::state::ParameterState;
 use crate::survey::survey;
 use backflow_kernels::Float;
 use backflow_tensor::{DType, Gradients, Module, Path, Rng, Tensor, misuse, no_grad};
+use std::borrow::Cow;
+use std::ops::Bound::Included;
 use std::sync::Arc;
 
 /// What the bold driver's rate is held below.
@@ -249,19 +251,25 @@ impl Optimizer {
             let Ready { g, coefficient, raw } = ready.next().expect("as many as were surveyed");
             let rule = rule_of(&**default, groups, path);
             let known = &mut state.parameters;
-            if !known.contains_key(path) {
-                known.insert(path.into(), ParameterState::new(rule, w));
-            }
-            let path: Arc<str> =
-                known.get_key_value(path).map(|(path, _)| Arc::clone(path)).expect("made above");
-            let state = known.get_mut(&path).expect("made above");
+            let found = known.range_mut::<str, _>((Included(path), Included(path))).next();
+            let (path, state) = match found {
+                Some((path, state)) => (Arc::clone(path), state),
+                None => {
+                    let path: Arc<str> = path.into();
+                    (Arc::clone(&path), known.entry(path).or_insert_with(|| ParameterState::new(rule, w)))
+                }
+            };
             state.steps += 1;
 
             let noise = noise.or(rule.noise()).filter(|noise| noise.eta > 0.0);
             let (g, coefficient, raw) = match noise {
                 Some(noise) => {
                     let raw = raw.unwrap_or_else(|| sum_squares(&g));
-                    (disturbed(&g, coefficient, noise, &path, state.steps), 1.0, Some(raw))
+                    (
+                        Cow::Owned(disturbed(&g.detach(), coefficient, noise, &path, state.steps)),
+                        1.0,
+                        Some(raw),
+                    )
                 }
                 None => (g, coefficient, raw),
             };

@@ -324,7 +324,8 @@ impl Cotangent<'_> {
     pub(crate) fn y(&self) -> Tensor {
         match self.kept {
             Some(Kept::Output(storage, layout)) => {
-                Tensor { storage: Arc::clone(storage), layout: *layout, node: Some(Arc::clone(self.node)) }
+                let (storage, layout) = (Arc::clone(storage), Arc::clone(layout));
+                Tensor { storage, layout, node: Some(Arc::clone(self.node)) }
             }
             _ => unreachable!("{} reads an output that it does not keep", self.node.op),
         }

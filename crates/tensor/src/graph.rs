@@ -66,9 +66,9 @@ pub(crate) type Backward = dyn Fn(&mut crate::backward::Cotangent<'_>) + Send + 
 
 pub(crate) enum Kept {
     Nothing,
-    Inputs(Box<[Tensor]>),
+    Inputs(SmallVec<[Tensor; 3]>),
     // Without its node, which is this very node: a node that owned its own tensor would never be freed.
-    Output(Arc<Storage>, Layout),
+    Output(Arc<Storage>, Arc<Layout>),
 }
 
 impl Node {
@@ -127,7 +127,7 @@ impl Tensor {
         let kept = match keep {
             Keep::Nothing => Kept::Nothing,
             Keep::Inputs => Kept::Inputs(inputs.iter().map(|&input| input.clone()).collect()),
-            Keep::Output => Kept::Output(Arc::clone(&self.storage), self.layout),
+            Keep::Output => Kept::Output(Arc::clone(&self.storage), Arc::clone(&self.layout)),
         };
         self.node = Some(Arc::new(Node {
             number: COUNTS.node_made(),

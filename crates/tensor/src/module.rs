@@ -86,15 +86,32 @@ impl Path {
     /// The path of the model itself.
     #[must_use]
     pub fn root() -> Self {
-        Self::default()
+        // Room for nearly every path: optimizers walk the model at each step.
+        Self { text: String::with_capacity(64) }
     }
 
     /// Runs `f` one step further down.
-    pub fn inside<R>(&mut self, name: impl fmt::Display, f: impl FnOnce(&mut Self) -> R) -> R {
-        use fmt::Write;
+    pub fn inside<R>(&mut self, name: &str, f: impl FnOnce(&mut Self) -> R) -> R {
+        self.further(|text| text.push_str(name), f)
+    }
+
+    /// Runs `f` inside the part that is number `index` of a list.
+    fn inside_item<R>(&mut self, index: usize, f: impl FnOnce(&mut Self) -> R) -> R {
+        fn push_digits(text: &mut String, number: usize) {
+            if number >= 10 {
+                push_digits(text, number / 10);
+            }
+            text.push(char::from(b'0' + (number % 10) as u8));
+        }
+        self.further(|text| push_digits(text, index), f)
+    }
+
+    fn further<R>(&mut self, name: impl FnOnce(&mut String), f: impl FnOnce(&mut Self) -> R) -> R {
         let length = self.text.len();
-        let dot = if length == 0 { "" } else { "." };
-        let _ = write!(self.text, "{dot}{name}");
+        if length > 0 {
+            self.text.push('.');
+        }
+        name(&mut self.text);
         let result = f(self);
         self.text.truncate(length);
         result
@@ -165,13 +182,13 @@ impl<M: Module + ?Sized> Module for Box<M> {
 impl<M: Module> Module for [M] {
     fn visit(&self, path: &mut Path, visitor: &mut dyn Visitor) {
         for (idx, module) in self.iter().enumerate() {
-            path.inside(idx, |path| module.visit(path, visitor));
+            path.inside_item(idx, |path| module.visit(path, visitor));
         }
     }
 
     fn visit_mut(&mut self, path: &mut Path, change: &mut dyn FnMut(&Path, &mut Tensor)) {
         for (idx, module) in self.iter_mut().enumerate() {
-            path.inside(idx, |path| module.visit_mut(path, change));
+            path.inside_item(idx, |path| module.visit_mut(path, change));
         }
     }
 }

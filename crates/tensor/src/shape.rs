@@ -4,6 +4,7 @@
 //! the machine are refused here, once, instead of wrapping somewhere in a loop.
 
 use crate::error::misuse;
+use smallvec::{SmallVec, smallvec};
 use std::fmt;
 use std::ops::{Deref, RangeFull};
 
@@ -36,14 +37,33 @@ impl Shape {
                 &format!("at most {MAX_RANK} axes"),
             );
         }
-        // Zero-sized axes do not excuse the others: strides are computed from all of them.
-        let fits = sizes.iter().try_fold(1_usize, |n, &s| n.checked_mul(s.max(1)));
-        if fits.is_none_or(|n| n > isize::MAX as usize / 8) {
-            misuse("shape", "more elements than memory can hold", &[("shape", format!("{sizes:?}"))], "");
-        }
         let mut shape = Self { sizes: [0; MAX_RANK], rank: sizes.len() };
         shape.sizes[..sizes.len()].copy_from_slice(sizes);
+        shape.require_room();
         shape
+    }
+
+    /// Refuses more elements than the machine can address.
+    #[track_caller]
+    pub(crate) fn require_room(&self) {
+        // Zero-sized axes do not excuse the others: strides are computed from all of them.
+        let fits = self.iter().try_fold(1_usize, |n, &s| n.checked_mul(s.max(1)));
+        if fits.is_none_or(|n| n > isize::MAX as usize / 8) {
+            misuse("shape", "more elements than memory can hold", &[("shape", format!("{self:?}"))], "");
+        }
+    }
+
+    /// The shape with these sizes one after the other.
+    #[track_caller]
+    pub(crate) fn joined(front: &[usize], back: &[usize]) -> Self {
+        let rank = front.len() + back.len();
+        if rank > MAX_RANK {
+            return Self::new(&[front, back].concat());
+        }
+        let mut sizes = [0; MAX_RANK];
+        sizes[..front.len()].copy_from_slice(front);
+        sizes[front.len()..rank].copy_from_slice(back);
+        Self::new(&sizes[..rank])
     }
 
     /// The number of axes.
@@ -93,9 +113,8 @@ impl Shape {
     /// This shape with an axis of `size` put in at `axis`.
     #[track_caller]
     pub(crate) fn insert(&self, axis: usize, size: usize) -> Self {
-        let mut sizes: Vec<usize> = self.to_vec();
-        sizes.insert(axis, size);
-        Self::new(&sizes)
+        let (front, back) = self.split_at(axis);
+        Self::joined(front, &Self::joined(&[size], back))
     }
 
     /// This shape without `axis`.
@@ -202,7 +221,7 @@ impl<const N: usize> PartialEq<[usize; N]> for Shape {
 /// ```
 #[derive(Clone, Debug)]
 pub struct Axes {
-    list: Option<Vec<isize>>,
+    list: Option<SmallVec<[isize; 4]>>,
     keep: bool,
 }
 
@@ -244,16 +263,15 @@ impl Axes {
         }
         let mut kept = *shape;
         let mut count = 1;
-        let mut rest = Vec::with_capacity(shape.rank());
+        let mut rest = *shape;
         for (axis_idx, &size) in shape.iter().enumerate() {
             if reduced[axis_idx] {
                 count *= size;
                 kept = kept.with_size(axis_idx, 1);
-            } else {
-                rest.push(size);
+                rest = rest.remove(axis_idx - (shape.rank() - rest.rank()));
             }
         }
-        let result = if self.keep { kept } else { Shape::new(&rest) };
+        let result = if self.keep { kept } else { rest };
         Reduction { reduced, kept, result, count }
     }
 }
@@ -268,7 +286,7 @@ macro_rules! axes_from {
     ($($int:ty)*) => {$(
         impl From<$int> for Axes {
             fn from(axis: $int) -> Self {
-                Self { list: Some(vec![axis as isize]), keep: false }
+                Self { list: Some(smallvec![axis as isize]), keep: false }
             }
         }
         impl<const N: usize> From<[$int; N]> for Axes {

@@ -44,12 +44,8 @@ impl<T: Pooled> Buffer<T> {
     /// A buffer of `len` elements with unspecified contents.
     pub(crate) fn stale(len: usize) -> Self {
         COUNTS.allocated(len * size_of::<T>());
-        let elements = if len < SMALLEST_POOLED {
-            vec![T::default(); len]
-        } else {
-            let class = size_class(len);
-            T::with_store(|store| store.take(class)).unwrap_or_else(|| vec![T::default(); class])
-        };
+        let (class, size) = size_class(len);
+        let elements = T::with_store(|store| store.take(class)).unwrap_or_else(|| vec![T::default(); size]);
         Self { elements, len }
     }
 
@@ -72,47 +68,68 @@ impl<T: Pooled> Drop for Buffer<T> {
     fn drop(&mut self) {
         COUNTS.freed(self.len * size_of::<T>());
         let elements = std::mem::take(&mut self.elements);
-        if elements.len() >= SMALLEST_POOLED && elements.len() == size_class(elements.len()) {
-            T::with_store(|store| store.put(elements));
+        let (class, size) = size_class(elements.len());
+        if elements.len() == size {
+            T::with_store(|store| store.put(class, elements));
         }
     }
 }
 
-/// Below this many elements the system's allocator is as fast as the store.
-const SMALLEST_POOLED: usize = 1024;
-
 /// What one thread's store of one element type may hold on to, in elements.
 const STORE_LIMIT: usize = 1 << 27;
 
-/// The lengths that buffers come in: four steps per doubling, so that at most a quarter is wasted.
-fn size_class(len: usize) -> usize {
-    let step = (len.next_power_of_two() / 8).max(1);
-    len.div_ceil(step) * step
+/// The lengths that buffers come in: four steps per doubling, so that at most a quarter is wasted. The number of the class,
+/// and its length.
+fn size_class(len: usize) -> (usize, usize) {
+    if len <= 4 {
+        return (len, len);
+    }
+    let doubling = (len - 1).ilog2() as usize - 2;
+    let steps = ((len - 1) >> doubling) + 1;
+    (4 * doubling + steps, steps << doubling)
 }
 
-/// Freed buffers of one element type, most recently used last.
+/// Freed buffers of one element type, by size class.
 #[derive(Debug)]
 pub struct Store<T> {
-    free: Vec<Vec<T>>,
+    classes: Vec<Class<T>>,
     held: usize,
+}
+
+#[derive(Debug)]
+struct Class<T> {
+    /// Most recently used last.
+    free: Vec<Vec<T>>,
+    /// How many buffers were asked for and have not come back. No more than these are taken in: buffers that were made
+    /// elsewhere, and keep coming, must not pile up here.
+    lent: usize,
 }
 
 impl<T> Store<T> {
     const fn new() -> Self {
-        Self { free: Vec::new(), held: 0 }
+        Self { classes: Vec::new(), held: 0 }
     }
 
     fn take(&mut self, class: usize) -> Option<Vec<T>> {
-        let found = self.free.iter().rposition(|elements| elements.len() == class)?;
-        self.held -= class;
-        Some(self.free.remove(found))
+        if class >= self.classes.len() {
+            self.classes.resize_with(class + 1, || Class { free: Vec::new(), lent: 0 });
+        }
+        let class = &mut self.classes[class];
+        class.lent += 1;
+        let elements = class.free.pop()?;
+        self.held -= elements.len();
+        Some(elements)
     }
 
-    fn put(&mut self, elements: Vec<T>) {
+    fn put(&mut self, class: usize, elements: Vec<T>) {
+        let Some(place) = self.classes.get_mut(class).filter(|class| class.lent > 0) else { return };
+        place.lent -= 1;
         self.held += elements.len();
-        self.free.push(elements);
-        while self.held > STORE_LIMIT || self.free.len() > 64 {
-            self.held -= self.free.remove(0).len();
+        place.free.push(elements);
+        if self.held > STORE_LIMIT {
+            // What is still of use comes back soon; sizes that are no longer asked for do not.
+            self.classes.iter_mut().for_each(|class| class.free.clear());
+            self.held = 0;
         }
     }
 }
@@ -210,5 +227,46 @@ impl Counts {
 
     pub(crate) fn node_freed(&self) {
         self.nodes_freed.fetch_add(1, Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_length_has_a_class_that_wastes_at_most_a_quarter() {
+        let mut before = (0, 0);
+        for len in 0..10_000 {
+            let (class, size) = size_class(len);
+            assert!(size >= len && 4 * (size - len) <= len, "{len} elements in {size}");
+            assert_eq!(size_class(size), (class, size));
+            assert_eq!(
+                class,
+                before.0 + usize::from(size != before.1),
+                "classes follow each other, at {len}"
+            );
+            before = (class, size);
+        }
+    }
+
+    #[test]
+    fn a_store_takes_back_as_many_buffers_as_it_lent() {
+        let mut store = Store::new();
+        assert!(store.take(4).is_none() && store.take(4).is_none());
+        (0..3).for_each(|_| store.put(4, vec![0.0; 4]));
+        assert_eq!(store.held, 8);
+        assert_eq!([(); 3].map(|()| store.take(4).is_some()), [true, true, false]);
+    }
+
+    #[test]
+    fn a_store_that_overflows_is_emptied() {
+        let (class, size) = size_class(STORE_LIMIT);
+        let mut store = Store::new();
+        assert!(store.take(1).is_none() && store.take(class).is_none());
+        store.put(1, vec![()]);
+        store.put(class, vec![(); size]);
+        assert_eq!(store.held, 0);
+        assert!(store.take(1).is_none() && store.take(class).is_none());
     }
 }

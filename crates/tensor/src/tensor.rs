@@ -9,6 +9,7 @@ use crate::storage::{Buffer, Storage};
 use backflow_kernels::Float;
 use backflow_kernels::strided::{self, Strided};
 use rand_distr::{Distribution, StandardNormal, Uniform};
+use std::borrow::Cow;
 use std::sync::Arc;
 
 /// An n-dimensional array that remembers how it was computed.
@@ -29,8 +30,9 @@ use std::sync::Arc;
 /// ```
 #[derive(Clone)]
 pub struct Tensor {
+    // Three pointers: graphs, maps and results move tensors about all the time.
     pub(crate) storage: Arc<Storage>,
-    pub(crate) layout: Layout,
+    pub(crate) layout: Arc<Layout>,
     pub(crate) node: Option<Arc<Node>>,
 }
 
@@ -107,12 +109,12 @@ impl Tensor {
     #[track_caller]
     pub fn full(shape: impl Into<Shape>, value: f64, dtype: DType) -> Self {
         let shape = shape.into();
-        let one = Self::scalar(value).to_dtype(dtype);
-        with_element!(dtype, T => {
-            let mut buffer = Buffer::<T>::stale(shape.elements());
-            buffer.as_mut_slice().fill(one.storage_slice::<T>()[0]);
-            Self::from_buffer(buffer, shape)
-        })
+        match dtype {
+            DType::F32 => Self::build(shape, |out| out.fill(value as f32)),
+            DType::F64 => Self::build(shape, |out| out.fill(value)),
+            DType::I64 => Self::build(shape, |out| out.fill(value as i64)),
+            DType::Bool => Self::build(shape, |out| out.fill(value != 0.0)),
+        }
     }
 
     /// A tensor of zeros.
@@ -184,13 +186,14 @@ impl Tensor {
     }
 
     pub(crate) fn from_buffer<T: Element>(buffer: Buffer<T>, shape: Shape) -> Self {
-        Self { storage: Arc::new(Stored::wrap(buffer)), layout: Layout::contiguous(shape), node: None }
+        let layout = Arc::new(Layout::contiguous(shape));
+        Self { storage: Arc::new(Stored::wrap(buffer)), layout, node: None }
     }
 
     /// Allocates the result of an op and lets `fill` write every element of it.
     pub(crate) fn build<T: Element>(shape: Shape, fill: impl FnOnce(&mut [T])) -> Self {
         // Views of huge shapes cost nothing and can be combined: what is to be allocated is checked again.
-        let shape = Shape::new(&shape);
+        shape.require_room();
         let mut buffer = Buffer::<T>::stale(shape.elements());
         fill(buffer.as_mut_slice());
         Self::from_buffer(buffer, shape)
@@ -328,9 +331,9 @@ impl Tensor {
         Strided { data: self.storage_slice(), offset: self.layout.offset, strides: self.layout.strides() }
     }
 
-    /// This tensor with its elements in row-major order and nothing shared with the graph; no copy where they already are.
-    pub(crate) fn contiguous(&self) -> Self {
-        if self.layout.is_contiguous() { self.untracked() } else { self.copied() }
+    /// This tensor, or an untracked copy of it whose elements lie in row-major order.
+    pub(crate) fn contiguous(&self) -> Cow<'_, Self> {
+        if self.layout.is_contiguous() { Cow::Borrowed(self) } else { Cow::Owned(self.copied()) }
     }
 
     /// A contiguous copy, untracked.
@@ -397,7 +400,7 @@ impl Tensor {
     }
 
     pub(crate) fn untracked(&self) -> Self {
-        Self { storage: Arc::clone(&self.storage), layout: self.layout, node: None }
+        Self { storage: Arc::clone(&self.storage), layout: Arc::clone(&self.layout), node: None }
     }
 }
 

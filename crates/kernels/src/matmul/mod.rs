@@ -122,7 +122,7 @@ pub fn matmul<T: Float>(
         return;
     }
     match mode {
-        Output::Bias(bias) => c.chunks_exact_mut(n).for_each(|row| row.copy_from_slice(bias)),
+        Output::Bias(bias) => repeat(bias, c),
         Output::Overwrite if k == 0 => c.fill(T::ZERO),
         Output::Overwrite | Output::Accumulate => {}
     }
@@ -156,4 +156,22 @@ pub fn matmul<T: Float>(
             }
         });
     }
+}
+
+/// Elements of repeated rows that are copied at a time: single rows of a small layer would cost a call each.
+const REPEATED: usize = 1024;
+
+/// Fills `out` with repetitions of `row`.
+fn repeat<T: Copy>(row: &[T], out: &mut [T]) {
+    let n = row.len();
+    let whole = out.len().min((REPEATED / n).max(1) * n);
+    let (first, rest) = out.split_at_mut(whole);
+    first[..n].copy_from_slice(row);
+    let mut done = n;
+    while done < whole {
+        let more = done.min(whole - done);
+        first.copy_within(..more, done);
+        done += more;
+    }
+    rest.chunks_mut(whole).for_each(|part| part.copy_from_slice(&first[..part.len()]));
 }

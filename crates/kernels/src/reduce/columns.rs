@@ -7,6 +7,7 @@ use super::fold::Fold;
 use crate::isa::{Work, dispatch};
 use crate::map::Element;
 use crate::parallel::{self, GRAIN, Rows};
+use std::ops::Range;
 
 /// Columns folded together: a row of results that stays in the first-level cache.
 const WIDTH: usize = 1024;
@@ -20,6 +21,7 @@ struct Columns<'a, A, F> {
     width: usize,
     stride: usize,
     fold: Fold<A, F>,
+    out: &'a mut [A],
 }
 
 impl<A: Copy, F: Fn(A, A) -> A + Copy> Columns<'_, A, F> {
@@ -49,28 +51,28 @@ impl<A: Copy, F: Fn(A, A) -> A + Copy> Columns<'_, A, F> {
 }
 
 impl<A: Copy, F: Fn(A, A) -> A + Copy> Work for Columns<'_, A, F> {
-    type Output = Vec<A>;
+    type Output = ();
     #[inline(always)]
-    fn run(self) -> Vec<A> {
+    fn run(mut self) {
         let runs = self.len.div_ceil(RUN);
-        let mut total = vec![self.fold.identity; self.width];
+        let total = std::mem::take(&mut self.out);
+        total.fill(self.fold.identity);
         if runs <= 1 {
-            self.run_of_rows(0, self.len, &mut total);
-            return total;
+            return self.run_of_rows(0, self.len, total);
         }
         // `waiting[d]` joins 2^d runs, if bit d of the number of runs so far is set.
         let digits = runs.ilog2() as usize + 1;
         let mut waiting = vec![self.fold.identity; digits * self.width];
         for run in 0..runs {
             total.fill(self.fold.identity);
-            self.run_of_rows(run * RUN, self.len.min((run + 1) * RUN), &mut total);
+            self.run_of_rows(run * RUN, self.len.min((run + 1) * RUN), total);
             let full = run.trailing_ones() as usize;
             for waiting in waiting.chunks_exact(self.width).take(full) {
                 for (total, &earlier) in total.iter_mut().zip(waiting) {
                     *total = (self.fold.join)(earlier, *total);
                 }
             }
-            waiting[full * self.width..][..self.width].copy_from_slice(&total);
+            waiting[full * self.width..][..self.width].copy_from_slice(total);
         }
         let mut digits = waiting.chunks_exact(self.width).enumerate().filter(|(d, _)| runs >> d & 1 == 1);
         if let Some((_, first)) = digits.next() {
@@ -81,7 +83,6 @@ impl<A: Copy, F: Fn(A, A) -> A + Copy> Work for Columns<'_, A, F> {
                 *total = (self.fold.join)(earlier, *total);
             }
         }
-        total
     }
 }
 
@@ -97,12 +98,21 @@ pub(super) fn middle<A: Element>(
         for (tile, out) in out.chunks_mut(WIDTH).enumerate() {
             let width = out.len();
             let grain = (GRAIN / width).next_multiple_of(RUN);
+            let join = |rows: Range<usize>, out: &mut [A]| {
+                let x = &x[(outer * len + rows.start) * inner + tile * WIDTH..];
+                dispatch(Columns { x, len: rows.len(), width, stride: inner, fold, out });
+            };
+            if len <= grain {
+                join(0..len, out);
+                continue;
+            }
             let total = parallel::fork(
                 0..len,
                 grain,
                 |rows| {
-                    let x = &x[(outer * len + rows.start) * inner + tile * WIDTH..];
-                    dispatch(Columns { x, len: rows.len(), width, stride: inner, fold })
+                    let mut total = vec![fold.identity; width];
+                    join(rows, &mut total);
+                    total
                 },
                 |mut left, right| {
                     left.iter_mut().zip(right).for_each(|(left, right)| *left = (fold.join)(*left, right));

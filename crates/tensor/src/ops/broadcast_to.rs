@@ -10,6 +10,7 @@ use crate::error::misuse;
 use crate::graph::Keep;
 use crate::shape::Shape;
 use crate::tensor::Tensor;
+use std::sync::Arc;
 
 pub(super) const INFO: OpInfo = OpInfo {
     name: "broadcast_to",
@@ -41,7 +42,8 @@ impl Tensor {
                 "only axes of size 1 can be repeated",
             );
         }
-        let y = Self { storage: self.storage.clone(), layout: self.layout.broadcast_to(&shape), node: None };
+        let layout = Arc::new(self.layout.broadcast_to(&shape));
+        let y = Self { storage: self.storage.clone(), layout, node: None };
         // The sum over the repeated axes is what every op's operand gets.
         y.record("broadcast_to", &[self], Keep::Nothing, |g| g.give(0, |g| g.dy().clone()))
     }

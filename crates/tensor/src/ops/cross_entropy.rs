@@ -12,8 +12,10 @@ use crate::catalogue::{OpInfo, Samples};
 use crate::dtype::{DType, FloatElement, with_float};
 use crate::error::misuse;
 use crate::graph::Keep;
+use crate::shape::Shape;
+use crate::storage::Buffer;
 use crate::tensor::Tensor;
-use backflow_kernels::{map, softmax};
+use backflow_kernels::{map, reduce, softmax};
 
 pub(super) const INFO: OpInfo = OpInfo {
     name: "cross_entropy",
@@ -51,7 +53,8 @@ impl Tensor {
             );
         }
         let (n, classes) = (shape[0], shape[1]);
-        let labels = targets.to_vec::<i64>();
+        let targets = targets.contiguous().untracked();
+        let labels = labels(&targets);
         if let Some(row) = labels.iter().position(|&label| label < 0 || label >= classes as i64) {
             let rows = [
                 ("row", row.to_string()),
@@ -60,21 +63,24 @@ impl Tensor {
             ];
             misuse("cross_entropy", "a label is not a class", &rows, "labels run from 0 to classes − 1");
         }
-        with_float!("cross_entropy", self.dtype(), T => self.fused_cross_entropy::<T>(n, classes, labels))
+        with_float!("cross_entropy", self.dtype(), T => self.fused_cross_entropy::<T>(n, classes, targets))
     }
 
     #[track_caller]
-    fn fused_cross_entropy<T: FloatElement>(&self, n: usize, classes: usize, labels: Vec<i64>) -> Self {
+    fn fused_cross_entropy<T: FloatElement>(&self, n: usize, classes: usize, targets: Self) -> Self {
         let x = self.contiguous();
         let x = x.as_slice::<T>().expect("made contiguous above");
-        let mut losses = vec![T::ZERO; n];
+        let mut losses = Buffer::<T>::stale(n);
         let p = Self::build::<T>(self.shape(), |p| {
-            softmax::cross_entropy(x, n, classes, &labels, &mut losses, p);
+            softmax::cross_entropy(x, n, classes, labels(&targets), losses.as_mut_slice(), p);
         });
-        let y = Self::from_vec(losses, [n]).mean(..);
+        let y = Self::build::<T>(Shape::SCALAR, |y| {
+            reduce::sum(losses.as_slice(), 1, n, 1, y);
+            y[0] = y[0] / T::from_f64(n as f64);
+        });
         y.record("cross_entropy", &[self], Keep::Inputs, move |g| {
             g.give(0, |g| {
-                let places = labels.iter().enumerate().map(|(row, &label)| row * classes + label as usize);
+                let places = labels(&targets).iter().enumerate().map(|(row, &label)| row * classes + label as usize);
                 if g.is_recorded() {
                     let mut onehot = p.zeros_like();
                     let elements = onehot.as_mut_slice::<T>();
@@ -90,6 +96,10 @@ impl Tensor {
             });
         })
     }
+}
+
+fn labels(targets: &Tensor) -> &[i64] {
+    targets.as_slice().expect("contiguous integers, as checked")
 }
 
 fn samples(s: &mut Samples) {

@@ -9,6 +9,7 @@ use crate::catalogue::{OpInfo, Samples};
 use crate::dtype::with_float;
 use crate::error::misuse;
 use crate::graph::Keep;
+use crate::shape::Shape;
 use crate::tensor::Tensor;
 use backflow_kernels::matmul::{Matrix, Output, matmul};
 
@@ -42,15 +43,14 @@ impl Tensor {
         let (n, k) = (sizes[0], sizes[1]);
         let m = shape[..shape.rank() - 1].iter().product::<usize>();
         let y = with_float!("linear", self.dtype(), T => {
-            let (x, bias) = (self.contiguous().viewed([m, k].into()), bias.contiguous());
-            Self::build::<T>([m, n].into(), |out| {
+            let (x, bias) = (self.contiguous(), bias.contiguous());
+            Self::build::<T>(Shape::joined(&shape[..shape.rank() - 1], &[n]), |out| {
                 let a = Matrix { data: x.storage_slice::<T>(), offset: x.layout.offset, row_stride: k.max(1), col_stride: 1 };
                 let w = &weight.layout;
                 let b = Matrix { data: weight.storage_slice::<T>(), offset: w.offset, row_stride: w.strides[1], col_stride: w.strides[0] };
                 matmul(m, n, k, a, b, out, Output::Bias(bias.as_slice().expect("made contiguous above")));
             })
         });
-        let y = y.viewed([&shape[..shape.rank() - 1], &[n]].concat().into());
         y.record("linear", &[self, weight, bias], Keep::Inputs, move |g| {
             g.give(0, |g| g.dy().matmul(g.x(1)));
             g.give(1, |g| g.dy().reshape([m, n]).t().matmul(&g.x(0).reshape([m, k])));

@@ -51,7 +51,7 @@ impl Tensor {
                     inner_sizes_differ(a, b);
                 }
                 let rows_count = rows[..rank - 1].iter().product::<usize>();
-                a.reshape([rows_count, k]).matmul(b).reshape([&rows[..rank - 1], &[sizes[1]]].concat())
+                a.reshape([rows_count, k]).matmul(b).reshape(Shape::joined(&rows[..rank - 1], &[sizes[1]]))
             }
             _ => a.matmul_stacks(b),
         }
@@ -60,7 +60,7 @@ impl Tensor {
     #[track_caller]
     fn matmul_stacks(&self, other: &Self) -> Self {
         let (a, b) = (self, other);
-        let (left, right) = (a.shape(), b.shape());
+        let (left, right) = (&a.layout.shape, &b.layout.shape);
         let (left_stack, left_matrix) = left.split_at(left.rank() - 2);
         let (right_stack, right_matrix) = right.split_at(right.rank() - 2);
         let (m, k, n) = (left_matrix[0], left_matrix[1], right_matrix[1]);
@@ -70,17 +70,18 @@ impl Tensor {
         let Some(stack) = Shape::new(left_stack).broadcast(&Shape::new(right_stack)) else {
             shapes_misfit("leading axes do not broadcast", a, b, "");
         };
-        let shape = Shape::new(&[&*stack, &[m, n]].concat());
+        let shape = Shape::joined(&stack, &[m, n]);
         let y = with_float!("matmul", a.dtype(), T => Self::build::<T>(shape, |out| {
-            let a_layout = a.layout.broadcast_to(&Shape::new(&[&*stack, &[m, k]].concat()));
-            let b_layout = b.layout.broadcast_to(&Shape::new(&[&*stack, &[k, n]].concat()));
+            if stack.rank() == 0 {
+                return matmul(m, n, k, matrix(a, &a.layout, 0), matrix(b, &b.layout, 0), out, Output::Overwrite);
+            }
+            let a_layout = a.layout.broadcast_to(&Shape::joined(&stack, &[m, k]));
+            let b_layout = b.layout.broadcast_to(&Shape::joined(&stack, &[k, n]));
             if m * n == 0 {
                 return;
             }
             for (idx, c) in out.chunks_exact_mut(m * n).enumerate() {
-                let a = matrix_at::<T>(a, &a_layout, idx);
-                let b = matrix_at::<T>(b, &b_layout, idx);
-                matmul(m, n, k, a, b, c, Output::Overwrite);
+                matmul(m, n, k, matrix(a, &a_layout, idx), matrix(b, &b_layout, idx), c, Output::Overwrite);
             }
         }));
         y.record("matmul", &[a, b], Keep::Inputs, |g| {
@@ -91,7 +92,7 @@ impl Tensor {
 }
 
 /// The `idx`-th matrix of a stack.
-fn matrix_at<'a, T: FloatElement>(x: &'a Tensor, layout: &Layout, mut idx: usize) -> Matrix<'a, T> {
+fn matrix<'a, T: FloatElement>(x: &'a Tensor, layout: &Layout, mut idx: usize) -> Matrix<'a, T> {
     let rank = layout.shape.rank();
     let strides: &[usize; MAX_RANK] = &layout.strides;
     let mut offset = layout.offset;

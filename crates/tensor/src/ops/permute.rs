@@ -8,7 +8,9 @@
 use crate::catalogue::{OpInfo, Samples};
 use crate::error::misuse;
 use crate::graph::Keep;
-use crate::tensor::{Layout, Tensor};
+use crate::shape::MAX_RANK;
+use crate::tensor::Tensor;
+use std::sync::Arc;
 
 pub(super) const INFO: OpInfo = OpInfo {
     name: "permute",
@@ -27,23 +29,21 @@ impl Tensor {
     #[must_use]
     #[track_caller]
     pub fn permute(&self, axes: &[isize]) -> Self {
-        let order: Vec<usize> = axes.iter().map(|&axis| self.shape().axis("permute", axis)).collect();
-        let mut inverse = vec![usize::MAX; self.rank()];
-        for (to, &from) in order.iter().enumerate() {
-            inverse[from] = to;
+        let (mut layout, mut inverse) = (*self.layout, [isize::MAX; MAX_RANK]);
+        for (to, &axis) in axes.iter().enumerate() {
+            inverse[layout.shape.axis("permute", axis)] = to as isize;
         }
-        if order.len() != self.rank() || inverse.contains(&usize::MAX) {
+        let rank = self.rank();
+        if axes.len() != rank || inverse[..rank].contains(&isize::MAX) {
             let rows = [("shape", self.shape().to_string()), ("axes", format!("{axes:?}"))];
             misuse("permute", "needs every axis exactly once", &rows, "");
         }
-        let mut layout = Layout { shape: self.shape(), ..self.layout };
-        for (to, &from) in order.iter().enumerate() {
-            layout.shape = layout.shape.with_size(to, self.layout.shape[from]);
-            layout.strides[to] = self.layout.strides[from];
+        for (from, &to) in inverse[..rank].iter().enumerate() {
+            layout.shape = layout.shape.with_size(to as usize, self.layout.shape[from]);
+            layout.strides[to as usize] = self.layout.strides[from];
         }
-        let y = Self { storage: self.storage.clone(), layout, node: None };
-        let back: Vec<isize> = inverse.into_iter().map(|axis| axis as isize).collect();
-        y.record("permute", &[self], Keep::Nothing, move |g| g.give(0, |g| g.dy().permute(&back)))
+        let y = Self { storage: self.storage.clone(), layout: Arc::new(layout), node: None };
+        y.record("permute", &[self], Keep::Nothing, move |g| g.give(0, |g| g.dy().permute(&inverse[..rank])))
     }
 
     /// A view with two axes exchanged.
@@ -53,9 +53,10 @@ impl Tensor {
     #[must_use]
     #[track_caller]
     pub fn transpose(&self, first: isize, second: isize) -> Self {
-        let mut axes: Vec<isize> = (0..self.rank() as isize).collect();
-        axes.swap(self.shape().axis("transpose", first), self.shape().axis("transpose", second));
-        self.permute(&axes)
+        let shape = &self.layout.shape;
+        let mut axes: [isize; MAX_RANK] = std::array::from_fn(|axis| axis as isize);
+        axes.swap(shape.axis("transpose", first), shape.axis("transpose", second));
+        self.permute(&axes[..shape.rank()])
     }
 
     /// A matrix, or each matrix of a stack, transposed: the last two axes exchanged.

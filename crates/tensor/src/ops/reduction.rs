@@ -3,6 +3,8 @@
 use crate::dtype::Element;
 use crate::shape::{Reduction, Shape};
 use crate::tensor::Tensor;
+use std::borrow::Cow;
+use std::sync::Arc;
 
 impl Tensor {
     /// Reduces with `kernel(x, outer, len, inner, out)`, from the last run of axes to the first: the untracked result.
@@ -25,17 +27,22 @@ impl Tensor {
             let (outer, len, inner) = (product(outer), product(run), product(inner));
             let reduced = (start..end).fold(shape, |shape, axis| shape.with_size(axis, 1));
             let slice = x.as_slice::<T>().expect("made contiguous above, and each result is");
-            x = Self::build(reduced, |out| kernel(slice, outer, len, inner, out));
+            x = Cow::Owned(Self::build(reduced, |out| kernel(slice, outer, len, inner, out)));
             end = start;
         }
-        x.viewed(reduction.result)
+        let y = match x {
+            Cow::Owned(y) => y,
+            Cow::Borrowed(x) => x.untracked(),
+        };
+        y.viewed(reduction.result)
     }
 
     /// This contiguous untracked tensor under another shape of as many elements.
     pub(crate) fn viewed(mut self, shape: Shape) -> Self {
         debug_assert!(self.layout.is_contiguous() && self.elements() == shape.elements());
-        self.layout.strides = shape.contiguous_strides();
-        self.layout.shape = shape;
+        let layout = Arc::make_mut(&mut self.layout);
+        layout.strides = shape.contiguous_strides();
+        layout.shape = shape;
         self
     }
 }

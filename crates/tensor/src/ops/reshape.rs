@@ -36,7 +36,8 @@ impl Tensor {
             let row = |shape: Shape| format!("{shape}, {} elements", shape.elements());
             misuse("reshape", "numbers of elements differ", &[("from", row(from)), ("to", row(to))], "");
         }
-        self.contiguous().viewed(to).record("reshape", &[self], Keep::Nothing, move |g| {
+        let same = if self.layout.is_contiguous() { self.untracked() } else { self.copied() };
+        same.viewed(to).record("reshape", &[self], Keep::Nothing, move |g| {
             g.give(0, |g| g.dy().reshape(from));
         })
     }
@@ -50,7 +51,7 @@ impl Tensor {
     pub fn flatten(&self, start: isize) -> Self {
         let shape = self.shape();
         let (kept, joined) = shape.split_at(shape.axis("flatten", start));
-        self.reshape([kept, &[joined.iter().product()]].concat())
+        self.reshape(Shape::joined(kept, &[joined.iter().product()]))
     }
 
     /// The same elements with an axis of size 1 put in at `axis`; a view of contiguous elements; negative axes count from the end of the result.

@@ -9,6 +9,7 @@ use crate::catalogue::{OpInfo, Samples};
 use crate::error::misuse;
 use crate::graph::Keep;
 use crate::tensor::{Layout, Tensor};
+use std::sync::Arc;
 use std::ops::{Bound, RangeBounds};
 
 pub(super) const INFO: OpInfo = OpInfo {
@@ -115,7 +116,7 @@ impl Tensor {
         if places.count == size {
             return self.unchanged();
         }
-        let y = Self { storage: self.storage.clone(), layout: places.of(&self.layout), node: None };
+        let y = Self { storage: self.storage.clone(), layout: Arc::new(places.of(&self.layout)), node: None };
         y.record("slice", &[self], Keep::Nothing, move |g| g.give(0, |g| g.dy().unslice(places, size)))
     }
 }

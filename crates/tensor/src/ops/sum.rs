@@ -12,7 +12,7 @@ use crate::catalogue::{OpInfo, Samples};
 use crate::dtype::{DType, with_float};
 use crate::error::misuse;
 use crate::graph::Keep;
-use crate::shape::{Axes, Shape, keep};
+use crate::shape::{Axes, MAX_RANK, Reduction, Shape, keep};
 use crate::tensor::Tensor;
 use backflow_kernels::reduce;
 
@@ -33,7 +33,11 @@ impl Tensor {
     #[must_use]
     #[track_caller]
     pub fn sum(&self, axes: impl Into<Axes>) -> Self {
-        let reduction = axes.into().resolve("sum", &self.shape());
+        self.sum_over(axes.into().resolve("sum", &self.layout.shape))
+    }
+
+    #[track_caller]
+    fn sum_over(&self, reduction: Reduction) -> Self {
         if self.dtype() == DType::I64 {
             return self.reduce::<i64>(&reduction, reduce::sum_i64);
         }
@@ -67,10 +71,16 @@ impl Tensor {
             return self;
         }
         let new_axes = self.rank() - shape.rank();
-        let expanded =
-            |axis: usize| axis < new_axes || (shape[axis - new_axes] == 1 && self.shape()[axis] != 1);
-        let axes: Vec<usize> = (0..self.rank()).filter(|&axis| expanded(axis)).collect();
-        self.sum(keep(&axes[..])).reshape(shape)
+        let mut reduction =
+            Reduction { reduced: [false; MAX_RANK], kept: self.shape(), result: shape, count: 1 };
+        for (axis, &size) in self.layout.shape.iter().enumerate() {
+            if axis < new_axes || (shape[axis - new_axes] == 1 && size != 1) {
+                reduction.reduced[axis] = true;
+                reduction.kept = reduction.kept.with_size(axis, 1);
+                reduction.count *= size;
+            }
+        }
+        self.sum_over(reduction)
     }
 }
 

@@ -4,7 +4,8 @@
 
 use serde_json::Value;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
+use std::time::Duration;
 
 fn backflow(arguments: &[&str], folder: &Path) -> Output {
     Command::new(env!("CARGO_BIN_EXE_backflow")).args(arguments).current_dir(folder).output().unwrap()
@@ -248,19 +249,67 @@ fn a_run_that_diverges_says_so_and_leaves_no_weights() {
         "([32, 128], f32) from x up to ",
         "lower the learning rate",
         "the last update was that of step 2 (loss ",
-        "the log is in ",
+        "log, flow and report.html are in ",
     ] {
         assert!(message.contains(part), "{part} in {message}");
     }
     let mut left: Vec<_> = std::fs::read_dir(&out).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     left.sort();
-    assert_eq!(left, ["config.json", "metrics.jsonl"]);
+    assert_eq!(left, ["config.json", "flow.jsonl", "metrics.jsonl", "report.html"]);
     // A single update that leaves f32.
     let output = backflow(&["train", "--optimizer", "sgd", "--lr", "1e300", "--out", "run"], folder.path());
     let message = text(&output.stderr);
     let (weights, step) =
         ("step 2 (epoch 1): the parameter layers.0.weight holds ", "so since the update of step 1 (loss ");
     assert!(message.contains(weights) && message.contains(step), "{message}");
+}
+
+#[cfg(unix)]
+#[test]
+fn ctrl_c_keeps_what_there_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("run");
+    let mut child = Command::new(env!("CARGO_BIN_EXE_backflow"))
+        .args(["train", "--epochs", "100000", "--out", out.to_str().unwrap(), "--layers", "784,8,10"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // The log is written step by step.
+    while std::fs::metadata(out.join("metrics.jsonl")).map_or(0, |log| log.len()) < 1000 {
+        std::thread::sleep(Duration::from_millis(5));
+        assert!(child.try_wait().unwrap().is_none(), "it runs until it is stopped");
+    }
+    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    let output = child.wait_with_output().unwrap();
+    let message = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(130), "{message}");
+    assert!(message.starts_with("backflow: stopped after step "), "{message}");
+    assert!(message.contains("; its weights, log, flow and report.html are in "), "{message}");
+    let mut left: Vec<_> = std::fs::read_dir(&out).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    left.sort();
+    assert_eq!(left, ["config.json", "flow.jsonl", "metrics.jsonl", "model.safetensors", "report.html"]);
+    assert!(backflow(&["inspect", "run"], folder.path()).status.success());
+}
+
+#[test]
+fn inspect_says_what_is_not_there() {
+    let folder = tempfile::tempdir().unwrap();
+    quick(&["--probe", "off", "--out", "off"], folder.path());
+    for (args, code, part) in [
+        (["inspect", "nowhere"].as_slice(), 1, "nowhere: no such folder or file"),
+        (
+            &["inspect", "off"],
+            1,
+            "off: holds no flow.jsonl: it is no run of `backflow train`, or one with --probe off",
+        ),
+        (&["inspect", "off/model.safetensors", "--step", "3"], 2, "are for the folder of a run"),
+    ] {
+        let output = backflow(args, folder.path());
+        let message = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{message}");
+        assert!(message.contains(part), "{message}");
+    }
 }
 
 #[test]
@@ -324,7 +373,7 @@ fn watching_changes_no_bit() {
     std::fs::write(&log, records("basic") + "{\"step\":1\n").unwrap();
     for (args, part) in [
         (&["basic"][..], "flow.jsonl: line 251: "),
-        (&["off"], "off/flow.jsonl: cannot be read"),
+        (&["off"], "off: holds no flow.jsonl"),
         (&["full/config.json"], "not a valid safetensors file"),
         (&["full", "--step", "0"], "no step was looked at up to step 0"),
     ] {

@@ -49,7 +49,10 @@ impl Listener for Progress {
 
     fn epoch(&mut self, record: &EpochRecord) -> Result<(), TrainError> {
         let EpochRecord { epoch, train_loss, test_loss, test_accuracy } = record;
-        let text = format!("{epoch:5}  {train_loss:10.4}  {test_loss:9.4}  {test_accuracy:13.4}");
+        // A loss that explodes keeps its column.
+        let loss = |x: f64| if x.abs() < 1e4 { format!("{x:.4}") } else { format!("{x:.2e}") };
+        let (train, test) = (loss(*train_loss), loss(*test_loss));
+        let text = format!("{epoch:5}  {train:>10}  {test:>9}  {test_accuracy:13.4}");
         self.bar.suspend(|| line(&text));
         Ok(())
     }

@@ -8,7 +8,7 @@
 use super::buffer::{Line, RIGHT, as_elements, with_buffer};
 use super::left::Left;
 use super::level::Level;
-use super::operand::Operand;
+use super::operand::{Base, Operand};
 use super::tile::Tile;
 use crate::Float;
 use crate::parallel;
@@ -38,8 +38,9 @@ pub(super) struct Block<T> {
     pub(super) b: Operand<T>,
     pub(super) c: *mut T,
     pub(super) c_row_stride: usize,
-    /// Whether the product is added to what is there.
+    /// Whether the product is added to `base`.
     pub(super) accumulate: bool,
+    pub(super) base: Base<T>,
 }
 
 // SAFETY: a block is pointers into operands, which outlive the call and are only read, and into its own rectangle of the
@@ -68,11 +69,18 @@ impl<T: Float> Block<T> {
         let (left, right) = if by_columns {
             (
                 Self { n: mid, ..self },
-                Self { n: self.n - mid, b: self.b.at(0, mid), c: self.c.wrapping_add(mid), ..self },
+                Self {
+                    n: self.n - mid,
+                    b: self.b.at(0, mid),
+                    c: self.c.wrapping_add(mid),
+                    base: self.base.at(0, mid),
+                    ..self
+                },
             )
         } else {
             let c = self.c.wrapping_add(mid * self.c_row_stride);
-            (Self { m: mid, ..self }, Self { m: self.m - mid, a: self.a.at_row(mid), c, ..self })
+            let base = self.base.at(mid, 0);
+            (Self { m: mid, ..self }, Self { m: self.m - mid, a: self.a.at_row(mid), c, base, ..self })
         };
         // SAFETY: the two are disjoint parts of this block.
         parallel::join(
@@ -119,7 +127,8 @@ impl<T: Float> Block<T> {
                         (b.at(0, j).first, b.row_stride)
                     };
                     let c = self.c.wrapping_add(i * c_row_stride + first + j);
-                    let tile = Tile { rows, cols, k, a, b, b_row_stride, c, c_row_stride, accumulate };
+                    let base = self.base.at(i, first + j);
+                    let tile = Tile { rows, cols, k, a, b, b_row_stride, c, c_row_stride, accumulate, base };
                     // SAFETY: the operands as above, packed or not; `b` has whole registers by the choice of `direct`;
                     // the tile of `c` lies inside the block.
                     unsafe { tiles[usize::from(cols > level.lanes)](&tile) };

@@ -29,6 +29,7 @@ pub(super) unsafe fn dots<V: Vector>(x: &Block<V::Element>, a: Operand<V::Elemen
                 n: (x.n - j).min(COLUMNS),
                 b: x.b.at(0, j),
                 c: x.c.wrapping_add(i * x.c_row_stride + j),
+                base: x.base.at(i, j),
                 ..*x
             };
             let a = a.at(i, 0);
@@ -86,7 +87,7 @@ unsafe fn square<V: Vector, const MR: usize>(x: &Block<V::Element>, left: Operan
                     sum += *a[i].add(p) * *b[j].add(p);
                 }
                 let c = x.c.add(i * x.c_row_stride + j);
-                *c = if x.accumulate { *c + sum } else { sum };
+                *c = if x.accumulate { *x.base.at(i, j).first + sum } else { sum };
             }
         }
     }

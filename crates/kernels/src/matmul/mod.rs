@@ -27,7 +27,7 @@ use crate::Float;
 use blocks::{Block, DEPTH, GRAIN};
 use left::Left;
 use level::Level;
-use operand::Operand;
+use operand::{Base, Operand};
 pub(crate) use vector::Tiled;
 
 /// Pieces a large product is cut into, if its shape allows: enough to keep a workstation's cores evenly busy.
@@ -121,18 +121,23 @@ pub fn matmul<T: Float>(
     if c.is_empty() {
         return;
     }
-    match mode {
-        Output::Bias(bias) => repeat(bias, c),
-        Output::Overwrite if k == 0 => c.fill(T::ZERO),
-        Output::Overwrite | Output::Accumulate => {}
-    }
     if k == 0 {
+        match mode {
+            Output::Bias(bias) => c.chunks_exact_mut(n).for_each(|row| row.copy_from_slice(bias)),
+            Output::Overwrite => c.fill(T::ZERO),
+            Output::Accumulate => {}
+        }
         return;
     }
     let (a, b) = (a.operand("a", m, k), b.operand("b", k, n));
     let accumulate = !matches!(mode, Output::Overwrite);
     let level = Level::current();
-    let block = Block { m, n, k, a: Left::direct(a), b, c: c.as_mut_ptr(), c_row_stride: n, accumulate };
+    let result = c.as_mut_ptr();
+    let base = match mode {
+        Output::Bias(bias) => Base { first: bias.as_ptr(), row_stride: 0 },
+        Output::Overwrite | Output::Accumulate => Base { first: result, row_stride: n },
+    };
+    let block = Block { m, n, k, a: Left::direct(a), b, c: result, c_row_stride: n, accumulate, base };
     if m <= dot::FEW_ROWS && k >= dot::MIN_DEPTH && a.col_stride == 1 && b.row_stride == 1 {
         // SAFETY: `operand` saw that both operands lie inside their slices; `c` has m·n elements, borrowed mutably.
         return unsafe { (level.dots)(&block, a) };
@@ -140,7 +145,8 @@ pub fn matmul<T: Float>(
     for p in (0..k).step_by(DEPTH) {
         let k = DEPTH.min(k - p);
         let (a, b, accumulate) = (a.at(0, p), b.at(p, 0), accumulate || p > 0);
-        let slice = Block { k, a: Left::direct(a), b, accumulate, ..block };
+        let base = if p > 0 { Base { first: result, row_stride: n } } else { base };
+        let slice = Block { k, a: Left::direct(a), b, accumulate, base, ..block };
         let grain = (m * n * k / PIECES).max(GRAIN);
         if !left::packing_pays(m, n, k, a) {
             // SAFETY: as above.
@@ -156,22 +162,4 @@ pub fn matmul<T: Float>(
             }
         });
     }
-}
-
-/// Elements of repeated rows that are copied at a time: single rows of a small layer would cost a call each.
-const REPEATED: usize = 1024;
-
-/// Fills `out` with repetitions of `row`.
-fn repeat<T: Copy>(row: &[T], out: &mut [T]) {
-    let n = row.len();
-    let whole = out.len().min((REPEATED / n).max(1) * n);
-    let (first, rest) = out.split_at_mut(whole);
-    first[..n].copy_from_slice(row);
-    let mut done = n;
-    while done < whole {
-        let more = done.min(whole - done);
-        first.copy_within(..more, done);
-        done += more;
-    }
-    rest.chunks_mut(whole).for_each(|part| part.copy_from_slice(&first[..part.len()]));
 }

@@ -10,6 +10,20 @@ pub(super) struct Operand<T> {
     pub(super) col_stride: usize,
 }
 
+/// What a product is added to: the result itself, or one row for all of its rows.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Base<T> {
+    pub(super) first: *const T,
+    pub(super) row_stride: usize,
+}
+
+impl<T> Base<T> {
+    /// The same from `(row, col)` on. The pointer moves only.
+    pub(super) fn at(self, row: usize, col: usize) -> Self {
+        Self { first: self.first.wrapping_add(row * self.row_stride + col), ..self }
+    }
+}
+
 impl<T: Copy> Operand<T> {
     /// How far apart the first and the last element lie.
     pub(super) fn extent(self, rows: usize, cols: usize) -> usize {

@@ -1,6 +1,6 @@
 //! The innermost piece of a product: a tile of the result that stays in registers while `k` runs.
 
-use super::operand::Operand;
+use super::operand::{Base, Operand};
 use super::vector::Vector;
 use crate::Float;
 
@@ -20,8 +20,9 @@ pub(super) struct Tile<T> {
     /// The result, contiguous along rows.
     pub(super) c: *mut T,
     pub(super) c_row_stride: usize,
-    /// Whether the product is added to what is there.
+    /// Whether the product is added to `base`.
     pub(super) accumulate: bool,
+    pub(super) base: Base<T>,
 }
 
 /// Computes a tile of at most `MR` rows and `NV` registers of columns.
@@ -74,7 +75,8 @@ pub(super) unsafe fn tile<V: Vector, const MR: usize, const NV: usize>(x: &Tile<
             for i in 0..MR {
                 for v in 0..NV {
                     let c = x.c.add(i * x.c_row_stride + v * V::LANES);
-                    let sum = if x.accumulate { V::load(c).add(sums[i][v]) } else { sums[i][v] };
+                    let base = x.base.at(i, v * V::LANES).first;
+                    let sum = if x.accumulate { V::load(base).add(sums[i][v]) } else { sums[i][v] };
                     sum.store(c);
                 }
             }
@@ -90,7 +92,7 @@ pub(super) unsafe fn tile<V: Vector, const MR: usize, const NV: usize>(x: &Tile<
             for j in 0..x.cols {
                 let c = x.c.add(i * x.c_row_stride + j);
                 let sum = lanes[i][j / V::LANES][j % V::LANES];
-                *c = if x.accumulate { *c + sum } else { sum };
+                *c = if x.accumulate { *x.base.at(i, j).first + sum } else { sum };
             }
         }
     }

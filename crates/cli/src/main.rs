@@ -13,6 +13,7 @@ mod inspect;
 mod interrupt;
 mod optimizers;
 mod options;
+mod profile;
 mod results;
 mod series;
 mod setup;

@@ -3,6 +3,7 @@
 use crate::failure::Failure;
 use crate::figures::grouped;
 use crate::options;
+use crate::profile::ProfileFigures;
 use crate::setup::{self, Setup, usage};
 use crate::terminal::{Progress, line};
 use backflow_data::Loader;
@@ -12,7 +13,7 @@ use backflow_probe::report::{Header, Report};
 use backflow_probe::{FlowRow, FlowStep, GradFlow, Recorder, Verdict, When};
 use backflow_tensor::{DType, Module};
 use backflow_train::{
-    EVALUATION_BATCH, EpochRecord, Listener, RunFolder, StepRecord, Summary, TrainError, Trainer,
+    EVALUATION_BATCH, EpochRecord, Listener, RunFolder, StepRecord, StepTimes, Summary, TrainError, Trainer,
 };
 use clap::{Args, ValueEnum};
 use serde::Serialize;
@@ -54,6 +55,11 @@ pub(crate) struct TrainOptions {
     #[arg(long, value_enum, default_value = "basic")]
     probe: Probe,
 
+    /// Show where the time of a step goes: each op, forwards and backwards, the optimizer, the loader. About every second step is
+    /// timed so; no bit of the training changes.
+    #[arg(long)]
+    profile: bool,
+
     /// Print one JSON object at the end, and nothing else.
     #[arg(long)]
     json: bool,
@@ -76,6 +82,8 @@ struct Config<'a> {
     seed: u64,
     dtype: String,
     threads: usize,
+    /// Whether subnormal results became 0.
+    flush_to_zero: bool,
 }
 
 /// What the run came to: the object of `--json`, and `summary.json`.
@@ -93,6 +101,9 @@ struct Outcome {
     history: Vec<EpochRecord>,
     /// What flowed through the layers in the last epoch: means over the steps that were looked at.
     layers: Vec<FlowRow>,
+    /// Where the time of a step went, with `--profile`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    profile: Option<ProfileFigures>,
 }
 
 /// How closely a training is watched.
@@ -176,6 +187,7 @@ fn train(options: &TrainOptions) -> Result<(), Failure> {
         seed: options.seed,
         dtype: setup.dtype.to_string(),
         threads: rayon::current_num_threads(),
+        flush_to_zero: setup.flush_to_zero,
     };
     let out = options
         .out
@@ -192,6 +204,10 @@ fn train(options: &TrainOptions) -> Result<(), Failure> {
     let mut trainer = Trainer::new(&mut model, &mut optimizer);
     if let Some(recorder) = &mut recorder {
         trainer = trainer.probe(recorder);
+    }
+    let mut times = options.profile.then(StepTimes::new);
+    if let Some(times) = &mut times {
+        trainer = trainer.time(times);
     }
     let summary = trainer.fit(&train, &test, options.epochs, &mut Both(&mut folder, &mut progress));
     let summary =
@@ -227,11 +243,14 @@ fn train(options: &TrainOptions) -> Result<(), Failure> {
                 config.optimizer, config.learning_rate, config.schedule, config.batch_size, config.seed
             ),
         ];
+        let flushed = config.flush_to_zero.then(|| setup::FLUSHED.to_owned());
+        let setup = setup.into_iter().chain(flushed).collect();
         let last = settled(GradFlow::of(&flow[flow.len() - 1..]));
         let header = Header { title: "A training run".to_owned(), setup, ..Header::of(&last) };
         folder.save_flow(&flow, &Report::new(&flow, &header).html())?;
     }
-    let outcome = outcome(summary, &model, seconds, &out, table.rows().to_vec());
+    let profile = times.as_ref().map(ProfileFigures::of);
+    let outcome = Outcome { profile, ..outcome(summary, &model, seconds, &out, table.rows().to_vec()) };
     folder.save_summary(&outcome)?;
     if options.json {
         let json = serde_json::to_string(&outcome).map_err(|error| Failure::Run(error.to_string()))?;
@@ -246,6 +265,10 @@ fn train(options: &TrainOptions) -> Result<(), Failure> {
             {
                 line(&format!("step {step}, {samples}"));
             }
+        }
+        if let Some(times) = &times {
+            line("");
+            line(&times.to_string());
         }
         line("");
         line(&format!(
@@ -274,6 +297,9 @@ fn introduce(setup: &[String], config: &Config<'_>, steps: usize) {
         config.batch_size,
         config.seed
     ));
+    if config.flush_to_zero {
+        line(setup::FLUSHED);
+    }
     line("");
 }
 
@@ -292,6 +318,7 @@ fn outcome(summary: Summary, model: &Mlp, seconds: f64, out: &Path, layers: Vec<
         out: out.display().to_string(),
         history: epochs,
         layers,
+        profile: None,
     }
 }
 

@@ -2,6 +2,7 @@
 
 use crate::failure::Failure;
 use crate::figures::{grouped, short};
+use crate::setup::FLUSHED;
 use crate::terminal::line;
 use backflow_probe::report::{Header, Report};
 use backflow_probe::tensorboard::EventFile;
@@ -9,6 +10,7 @@ use backflow_probe::{FlowStep, GradFlow, Stats};
 use backflow_tensor::DType;
 use backflow_train::{RunFolder, TrainError, atomic, weights};
 use clap::Args;
+use serde::Deserialize;
 use std::path::{Path, PathBuf};
 
 #[derive(Args, Debug)]
@@ -32,6 +34,13 @@ pub(crate) struct InspectOptions {
     /// Write the run's flow to this folder for TensorBoard; a step counts as a second.
     #[arg(long, value_name = "DIR")]
     tensorboard: Option<PathBuf>,
+}
+
+/// What of a run's configuration is told. Earlier versions did not write it.
+#[derive(Deserialize)]
+struct Asked {
+    #[serde(default)]
+    flush_to_zero: bool,
 }
 
 pub(crate) fn run(options: &InspectOptions) -> Result<(), Failure> {
@@ -62,6 +71,10 @@ pub(crate) fn run(options: &InspectOptions) -> Result<(), Failure> {
     ));
     if let Some(samples) = &record.samples {
         line(&samples.to_string());
+    }
+    let asked = RunFolder::read_config::<Asked>(&options.path);
+    if asked.is_some_and(|asked| asked.flush_to_zero) {
+        line(FLUSHED);
     }
     line("");
     line(GradFlow::of(&flow[index..=index]).to_string().trim_end());

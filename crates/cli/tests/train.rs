@@ -418,7 +418,10 @@ fn flushing_to_zero_is_asked_for_recorded_and_shown() {
         let smallest =
             result["layers"].as_array().unwrap().iter().filter_map(|row| row["delta_rms"].as_f64());
         let smallest = smallest.filter(|&delta| delta > 0.0).fold(f64::INFINITY, f64::min);
-        (config["flush_to_zero"].clone(), smallest, read("report.html").contains("flushed to zero"))
+        let inspected = text(&backflow(&["inspect", name], folder.path()).stdout);
+        let shown = [inspected, read("report.html")].map(|shown| shown.contains("flushed to zero"));
+        assert_eq!(shown[0], shown[1]);
+        (config["flush_to_zero"].clone(), smallest, shown[0])
     };
     let least = f64::from(f32::MIN_POSITIVE);
     let (recorded, smallest, shown) = run("kept", &[]);

@@ -11,11 +11,11 @@ use backflow_kernels::subnormal;
 /// Runs `f` so that no op gives back a subnormal number: one closer to 0 than the smallest normal number (2⁻¹²⁶ in `f32`,
 /// 2⁻¹⁰²² in `f64`) becomes the zero of its sign, in results, in gradients and in what an optimizer writes.
 ///
-/// It is off by default, for it changes results: gradients that vanish are 0 sooner, by up to 7 decades in `f32`. Some
-/// processors compute with subnormal numbers a hundred times slower; with it they meet few, whatever the depth. Numbers are
-/// flushed as each op ends, by the op's own threads: results do not depend on their number, nor on the kind of processor. What is
-/// subnormal on the way to a result is not touched, and neither are tensors made from numbers. The switch is this thread's, and
-/// is put back afterwards, also after a panic.
+/// It is off by default, for it changes results: gradients that vanish are 0 sooner, in `f32` by 7 decades. Where a processor
+/// is slow with subnormal numbers, a deep stack whose gradients vanish meets them in a few layers only and not in all that lie
+/// before; where it is not, this costs some percent of a step. Results do not depend on the number of threads: each op flushes
+/// its own result, by the threads that share its work. What is subnormal on the way to a result is not touched, and neither are
+/// tensors made from numbers. The switch is this thread's, and is put back afterwards, also after a panic.
 ///
 /// ```
 /// use backflow_tensor::{Tensor, flush_to_zero};

@@ -17,6 +17,7 @@ use crate::weights;
 use backflow_probe::FlowStep;
 use backflow_tensor::Module;
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -122,6 +123,14 @@ impl RunFolder {
             serde_json::from_str(line).map_err(invalid)
         };
         text.lines().enumerate().map(record).collect()
+    }
+
+    /// Reads what was asked for in the run in `path`. `None` if that is not there, or is not of this shape: a program writes what
+    /// it likes.
+    #[must_use]
+    pub fn read_config<T: DeserializeOwned>(path: &Path) -> Option<T> {
+        let text = std::fs::read_to_string(path.join(CONFIG)).ok()?;
+        serde_json::from_str(&text).ok()
     }
 
     /// Saves the results of the run.

@@ -79,25 +79,27 @@ fn a_product_of_stacks_counts_each_of_its_matrices() {
 #[test]
 fn the_bits_are_the_same_and_the_parts_add_up() {
     let plain = step();
-    let mut sum = Profile::default();
+    let (mut sum, mut least) = (Profile::default(), f64::INFINITY);
     for _ in 0..20 {
         let begin = Instant::now();
         let (profile, bits) = profile(step);
         assert!(profile.total() <= begin.elapsed());
         assert!(bits == plain, "a profile changes bits");
+        least = least.min((profile.total() - profile.sum()).as_secs_f64() / profile.total().as_secs_f64());
         sum.add(&profile);
     }
     assert_eq!((sum.runs(), parts(&sum)[&Part::Forward("relu")].calls), (20, 40));
-    // What is missing is the profile's own time, some 0.3 µs of each of the 600 events: less than half of steps of 200 µs, by far.
-    let missing = sum.total() - sum.sum();
-    assert!(missing < sum.total() / 2, "{missing:?} of {:?}", sum.total());
+    // What is missing is the profile's own time, some 0.3 µs for each of 30 events in a step of 200 µs: a twentieth. Twice that must
+    // suffice in the least disturbed of the steps.
+    assert!(least < 0.1, "{least} of the time is missing");
     let table = sum.to_string();
     assert_eq!(table.lines().count(), 1 + sum.parts().len() + 2, "{table}");
 }
 
 #[test]
 fn the_programs_own_time_belongs_to_no_op() {
-    let pause = Duration::from_millis(20);
+    // Longer than a busy machine keeps a thread waiting.
+    let pause = Duration::from_millis(60);
     let x = Tensor::ones([8], DType::F32).requires_grad();
     let (profile, ()) = profile(|| {
         let y = x.exp();

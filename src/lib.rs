@@ -72,3 +72,8 @@ pub mod prelude {
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 pub struct ReadmeDoctests;
+
+/// The program of PERFORMANCE.md.
+#[cfg(doctest)]
+#[doc = include_str!("../PERFORMANCE.md")]
+pub struct PerformanceDoctests;

@@ -202,6 +202,7 @@ impl<'a> Experiment<'a> {
             rates: self.tuning.as_ref().map(|(rates, _)| rates.clone()),
             folds: self.tuning.as_ref().map(|&(_, folds)| folds),
             threads: rayon::current_num_threads(),
+            flush_to_zero: setup.flush_to_zero,
         };
         let parameters = setup.model(&self.sizes, 0).parameter_count();
         Report {

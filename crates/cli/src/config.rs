@@ -2,7 +2,7 @@
 //! run's page again, but for what was settled with the weights at hand.
 
 use crate::figures::rate;
-use crate::setup::joined;
+use crate::setup::{FLUSHED, joined};
 use backflow_probe::{Prediction, predict};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -24,6 +24,9 @@ pub(crate) struct Config {
     pub(crate) seed: u64,
     pub(crate) dtype: String,
     pub(crate) threads: usize,
+    /// Whether subnormal results became 0.
+    #[serde(default)]
+    pub(crate) flush_to_zero: bool,
     /// Of the numbers of the first batch: what theory has to know of the data. Not in runs that were not watched.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) input_mean_square: Option<f64>,
@@ -35,8 +38,9 @@ impl Config {
         let Self { layers, activation, init, dtype, optimizer, schedule, batch_size, seed, .. } = self;
         let data = Path::new(&self.data).file_name().map_or("data".into(), |name| name.to_string_lossy());
         let clipping = self.clip_norm.map(|norm| format!(", gradients clipped to {}", rate(norm)));
+        let flushed = if self.flush_to_zero { format!("; {FLUSHED}") } else { String::new() };
         vec![
-            format!("{}, {activation}, {init}, {dtype}; data: {data}", joined(layers, "-")),
+            format!("{}, {activation}, {init}, {dtype}{flushed}; data: {data}", joined(layers, "-")),
             format!(
                 "{optimizer}, learning rate {}, {schedule}{}; batch size {batch_size}; seed {seed}",
                 self.learning_rate,
@@ -77,6 +81,7 @@ mod tests {
             seed: 0,
             dtype: "f32".to_owned(),
             threads: 1,
+            flush_to_zero: false,
             input_mean_square: Some(3.0),
         }
     }

@@ -3,6 +3,7 @@
 use crate::config::Config;
 use crate::failure::Failure;
 use crate::figures::{grouped, short};
+use crate::setup::FLUSHED;
 use crate::terminal::line;
 use backflow_probe::report::{Header, Report};
 use backflow_probe::tensorboard::EventFile;
@@ -71,10 +72,13 @@ pub(crate) fn run(options: &InspectOptions) -> Result<(), Failure> {
         short(Some(record.gradient_norm))
     ));
     measured(&flow[..=index]).iter().for_each(|text| line(text));
+    let config: Option<Config> = RunFolder::read_config(&options.path);
+    if config.as_ref().is_some_and(|config| config.flush_to_zero) {
+        line(FLUSHED);
+    }
     line("");
     line(GradFlow::of(&flow[index..=index]).to_string().trim_end());
 
-    let config = RunFolder::read_config(&options.path);
     let mut header = header(&flow, &GradFlow::of(&flow[flow.len() - 1..]), config.as_ref());
     if config.is_none() {
         header.setup = vec![options.path.display().to_string()];

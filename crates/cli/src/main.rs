@@ -14,6 +14,7 @@ mod inspect;
 mod interrupt;
 mod optimizers;
 mod options;
+mod profile;
 mod results;
 mod series;
 mod setup;

@@ -6,7 +6,7 @@ use crate::options::{self, LayerSizes};
 use backflow_data::Mnist;
 use backflow_nn::{Activation, Init, Mlp};
 use backflow_optim::{Optimizer, SpecError};
-use backflow_tensor::{DType, Rng};
+use backflow_tensor::{DType, Rng, flush_to_zero};
 use backflow_train::comparison::Contender;
 use clap::Args;
 use std::path::{Path, PathBuf};
@@ -22,6 +22,9 @@ pub(crate) const DEFAULT_BATCH: usize = 32;
 
 /// Weights, gradients and an optimizer's state of this size fill some 16 GB in f32; what is far beyond would only be killed.
 pub(crate) const MOST_WEIGHTS: usize = 1_000_000_000;
+
+/// What `--flush-to-zero` did.
+pub(crate) const FLUSHED: &str = "subnormal numbers flushed to zero";
 
 #[derive(Args, Debug)]
 pub(crate) struct Setup {
@@ -56,6 +59,10 @@ pub(crate) struct Setup {
     /// Threads to compute with [default: one per core]. Results do not depend on it.
     #[arg(long, value_parser = options::threads, allow_hyphen_values = true, value_name = "N")]
     threads: Option<usize>,
+
+    /// Make subnormal results 0. It changes results where gradients vanish; see NUMERICS.md.
+    #[arg(long)]
+    pub(crate) flush_to_zero: bool,
 }
 
 impl Setup {
@@ -64,7 +71,7 @@ impl Setup {
         &self,
         work: impl FnOnce() -> Result<T, Failure> + Send,
     ) -> Result<T, Failure> {
-        in_pool(self.threads, work)
+        in_pool(self.threads, self.flush_to_zero, work)
     }
 
     pub(crate) fn digits(&self) -> Result<Mnist, Failure> {
@@ -150,12 +157,13 @@ impl Setup {
 /// it costs from outside.
 pub(crate) fn in_pool<T: Send>(
     threads: Option<usize>,
+    flush: bool,
     work: impl FnOnce() -> Result<T, Failure> + Send,
 ) -> Result<T, Failure> {
     let threads = threads.unwrap_or(0); // 0: rayon's choice, one per core or RAYON_NUM_THREADS
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
     let pool = pool.map_err(|error| Failure::Run(format!("{threads} threads cannot be started: {error}")))?;
-    pool.install(work)
+    pool.install(|| if flush { flush_to_zero(work) } else { work() })
 }
 
 /// The digits of `--data`.

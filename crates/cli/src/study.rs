@@ -90,6 +90,10 @@ pub(crate) struct StudyOptions {
     #[arg(long, value_parser = options::threads, allow_hyphen_values = true, value_name = "N")]
     threads: Option<usize>,
 
+    /// Make subnormal results 0. It changes results where gradients vanish; see NUMERICS.md.
+    #[arg(long)]
+    flush_to_zero: bool,
+
     /// The folder of the results [default: a new one in runs/]. An earlier study in it is replaced.
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
@@ -100,7 +104,7 @@ pub(crate) struct StudyOptions {
 }
 
 pub(crate) fn run(options: &StudyOptions) -> Result<ExitCode, Failure> {
-    setup::in_pool(options.threads, || study(options))
+    setup::in_pool(options.threads, options.flush_to_zero, || study(options))
 }
 
 fn study(options: &StudyOptions) -> Result<ExitCode, Failure> {
@@ -223,6 +227,7 @@ impl StudyOptions {
                 if training.contender.full_batch() { digits.train.len() } else { training.batch_size }
             }),
             threads: rayon::current_num_threads(),
+            flush_to_zero: self.flush_to_zero,
         };
         Report {
             config,

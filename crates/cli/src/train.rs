@@ -6,6 +6,7 @@ use crate::figures::grouped;
 use crate::inspect;
 use crate::interrupt;
 use crate::options;
+use crate::profile::ProfileFigures;
 use crate::setup::{self, Setup, usage};
 use crate::terminal::{Progress, line};
 use backflow_data::Loader;
@@ -15,7 +16,7 @@ use backflow_probe::report::Report;
 use backflow_probe::{FlowRow, FlowStep, GradFlow, Recorder, Stats, Verdict, When};
 use backflow_tensor::{DType, Module};
 use backflow_train::{
-    EVALUATION_BATCH, EpochRecord, Listener, RunFolder, StepRecord, Summary, TrainError, Trainer,
+    EVALUATION_BATCH, EpochRecord, Listener, RunFolder, StepRecord, StepTimes, Summary, TrainError, Trainer,
 };
 use clap::{Args, ValueEnum};
 use serde::Serialize;
@@ -57,6 +58,11 @@ pub(crate) struct TrainOptions {
     #[arg(long, value_enum, default_value = "basic")]
     probe: Probe,
 
+    /// Show where the time of a step goes: each op, forwards and backwards, the optimizer, the loader. About every second step is
+    /// timed so; no bit of the training changes.
+    #[arg(long)]
+    profile: bool,
+
     /// Print one JSON object at the end, and nothing else.
     #[arg(long)]
     json: bool,
@@ -77,6 +83,9 @@ struct Outcome {
     history: Vec<EpochRecord>,
     /// What flowed through the layers in the last epoch: means over the steps that were looked at.
     layers: Vec<FlowRow>,
+    /// Where the time of a step went, with `--profile`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    profile: Option<ProfileFigures>,
 }
 
 /// How closely a training is watched.
@@ -163,6 +172,7 @@ fn train(options: &TrainOptions) -> Result<(), Failure> {
         threads: rayon::current_num_threads(),
         input_mean_square: (options.probe != Probe::Off)
             .then(|| Stats::of(&train.batch(0, 0).inputs).rms.powi(2)),
+        flush_to_zero: setup.flush_to_zero,
     };
     let out = options
         .out
@@ -180,6 +190,10 @@ fn train(options: &TrainOptions) -> Result<(), Failure> {
     let mut trainer = Trainer::new(&mut model, &mut optimizer);
     if let Some(recorder) = &mut recorder {
         trainer = trainer.probe(recorder);
+    }
+    let mut times = options.profile.then(StepTimes::new);
+    if let Some(times) = &mut times {
+        trainer = trainer.time(times);
     }
     let summary = trainer.fit(&train, &test, options.epochs, &mut Both(&mut folder, &mut progress));
     let seconds = start.elapsed().as_secs_f64();
@@ -230,7 +244,8 @@ fn train(options: &TrainOptions) -> Result<(), Failure> {
         let header = inspect::header(&flow, &last, Some(&config));
         folder.save_flow(&flow, &Report::new(&flow, &header).html())?;
     }
-    let outcome = outcome(summary, &model, seconds, &out, table.rows().to_vec());
+    let profile = times.as_ref().map(ProfileFigures::of);
+    let outcome = Outcome { profile, ..outcome(summary, &model, seconds, &out, table.rows().to_vec()) };
     folder.save_summary(&outcome)?;
     if options.json {
         let json = serde_json::to_string(&outcome).map_err(|error| Failure::Run(error.to_string()))?;
@@ -241,6 +256,10 @@ fn train(options: &TrainOptions) -> Result<(), Failure> {
             line("The layers in the last epoch, input first:");
             line(table.to_string().trim_end());
             inspect::measured(&flow).iter().for_each(|text| line(text));
+        }
+        if let Some(times) = &times {
+            line("");
+            line(&times.to_string());
         }
         line("");
         let saved = if flow.is_empty() { "weights" } else { "weights, flow and report.html" };
@@ -267,6 +286,9 @@ fn introduce(setup: &[String], config: &Config, steps: usize) {
         config.batch_size,
         config.seed
     ));
+    if config.flush_to_zero {
+        line(setup::FLUSHED);
+    }
     line("");
 }
 
@@ -285,6 +307,7 @@ fn outcome(summary: Summary, model: &Mlp, seconds: f64, out: &Path, layers: Vec<
         out: out.display().to_string(),
         history: epochs,
         layers,
+        profile: None,
     }
 }
 

@@ -433,3 +433,73 @@ fn a_shadow_settles_what_looks_too_small() {
     let (printed, _, summary) = run("784,8,8,10", "shallow");
     assert!(!printed.contains("in f64") && !summary.contains("shadow"));
 }
+
+#[test]
+fn a_profile_shows_where_the_time_goes_and_changes_no_bit() {
+    let folder = tempfile::tempdir().unwrap();
+    let plain = quick(&["--out", "plain"], folder.path());
+    assert!(plain.get("profile").is_none());
+    let profiled = quick(&["--out", "profiled", "--profile"], folder.path());
+    let weights = ["plain", "profiled"]
+        .map(|run| std::fs::read(folder.path().join(run).join("model.safetensors")).unwrap());
+    assert!(weights[0] == weights[1], "a profile changes bits");
+
+    let profile = &profiled["profile"];
+    let figure =
+        |object: &Value, key: &str| object[key].as_f64().unwrap_or_else(|| panic!("{key} in {object}"));
+    let parts = profile["parts"].as_array().unwrap();
+    let part = |name: &str, kind: &str| {
+        let found = parts.iter().find(|part| part["name"] == name && part["kind"] == kind);
+        found.unwrap_or_else(|| panic!("{name} {kind} in {profile}"))
+    };
+    // 32 examples through 784-32-10, and back to the weights and the hidden layer.
+    let products = [2.0 * 32.0 * 784.0 * 32.0, 2.0 * 32.0 * 32.0 * 10.0];
+    let [forward, backward] = ["forward", "backward"].map(|kind| part("linear", kind));
+    assert_eq!(figure(forward, "floating_point_operations"), products[0] + products[1]);
+    assert_eq!(figure(backward, "floating_point_operations"), products[0] + 2.0 * products[1]);
+    assert!(figure(forward, "gflop_per_s") > 0.0 && figure(part("relu", "backward"), "gb_per_s") > 0.0);
+    for name in ["loader", "optimizer"] {
+        assert_eq!(figure(part(name, "section"), "calls"), 1.0);
+    }
+    let sum: f64 = parts.iter().map(|part| figure(part, "ms")).sum::<f64>() + figure(profile, "around_ms");
+    assert!(
+        (sum / figure(profile, "sum_ms") - 1.0).abs() < 1e-9 && sum <= figure(profile, "step_ms"),
+        "{profile}"
+    );
+    // 250 steps, of which two warm up, by the Thue-Morse sequence.
+    assert_eq!(figure(profile, "profiled_steps") + figure(profile, "plain_steps"), 248.0);
+    assert!(figure(profile, "slowdown").is_finite() && figure(profile, "discrepancy").is_finite());
+
+    let printed = backflow(&["train", "--layers", "784,32,10", "--epochs", "1", "--profile"], folder.path());
+    let printed = text(&printed.stdout);
+    assert!(printed.contains("\nlinear backward ") && printed.contains("without a profile"), "{printed}");
+}
+
+#[test]
+fn flushing_to_zero_is_asked_for_recorded_and_shown() {
+    let folder = tempfile::tempdir().unwrap();
+    // Deltas of the first layers are far below the smallest normal number.
+    let deep = format!("784,{}10", "16,".repeat(60));
+    let run = |name: &str, extra: &[&str]| {
+        let settings =
+            ["train", "--json", "--epochs", "1", "--activation", "sigmoid", "--layers", &deep, "--out", name];
+        let output = backflow(&[&settings[..], extra].concat(), folder.path());
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        let read = |file: &str| std::fs::read_to_string(folder.path().join(name).join(file)).unwrap();
+        let config: Value = serde_json::from_str(&read("config.json")).unwrap();
+        let result: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let smallest =
+            result["layers"].as_array().unwrap().iter().filter_map(|row| row["delta_rms"].as_f64());
+        let smallest = smallest.filter(|&delta| delta > 0.0).fold(f64::INFINITY, f64::min);
+        let inspected = text(&backflow(&["inspect", name], folder.path()).stdout);
+        let shown = [inspected, read("report.html")].map(|shown| shown.contains("flushed to zero"));
+        assert_eq!(shown[0], shown[1]);
+        (config["flush_to_zero"].clone(), smallest, shown[0])
+    };
+    let least = f64::from(f32::MIN_POSITIVE);
+    let (recorded, smallest, shown) = run("kept", &[]);
+    assert!(recorded == false && smallest < least && !shown, "{recorded}, {smallest:e}, {shown}");
+    let (recorded, smallest, shown) = run("flushed", &["--flush-to-zero"]);
+    // An rms over many zeros may be a little smaller than the numbers are.
+    assert!(recorded == true && smallest > least / 100.0 && shown, "{recorded}, {smallest:e}, {shown}");
+}

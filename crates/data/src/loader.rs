@@ -7,7 +7,7 @@
 
 use crate::dataset::Dataset;
 use crate::shuffle::shuffle;
-use backflow_tensor::{DType, Rng, Tensor, misuse};
+use backflow_tensor::{DType, Rng, Tensor, misuse, profile::section};
 
 /// Some examples as tensors.
 #[derive(Clone, Debug)]
@@ -167,6 +167,7 @@ impl Iterator for Epoch<'_> {
         if self.next >= self.loader.len() {
             return None;
         }
+        let _section = section("loader");
         let start = self.next * self.loader.batch_size;
         let end = self.loader.dataset.len().min(start + self.loader.batch_size);
         self.next += 1;

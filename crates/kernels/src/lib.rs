@@ -22,6 +22,7 @@ pub mod parallel;
 pub mod reduce;
 pub mod softmax;
 pub mod strided;
+pub mod subnormal;
 
 mod elementary;
 

@@ -3,7 +3,7 @@
 
 use backflow_kernels::isa::{self, Isa};
 use backflow_kernels::strided::Strided;
-use backflow_kernels::{Float, map, strided};
+use backflow_kernels::{Float, map, strided, subnormal};
 use std::sync::Mutex;
 
 /// The instruction set is a setting of the whole process: tests that force one take turns.
@@ -306,4 +306,31 @@ fn views_must_stay_inside() {
 #[should_panic(expected = "strided::copy: shape [2, 3] has 6 elements, the slice 5")]
 fn results_must_fit() {
     strided::copy(&[2, 3], Strided { data: &[0; 6], offset: 0, strides: &[3, 1] }, &mut [0; 5]);
+}
+
+#[test]
+fn flushing_makes_zeros_of_subnormal_numbers_alone() {
+    fn flushes<T: Float>(least: f64) {
+        for n in LENGTHS {
+            let mut x = numbers::<T>(n);
+            // On both sides of the smallest normal number, with both signs.
+            for (i, x) in x.iter_mut().enumerate().filter(|(i, _)| i % 5 == 0) {
+                let sign = if i % 2 == 0 { 1.0 } else { -1.0 };
+                *x = T::from_f64(sign * least * [0.25, 0.999, 1.0, 2.0][i / 5 % 4]);
+            }
+            let is_subnormal = |x: &T| x.abs() > T::ZERO && x.abs() < T::MIN_POSITIVE;
+            let expected: Vec<T> =
+                x.iter().map(|x| if is_subnormal(x) { T::ZERO.copysign(*x) } else { *x }).collect();
+            let run = || {
+                let mut y = x.clone();
+                subnormal::flush_to_zero(&mut y);
+                assert!(bits(&y) == bits(&expected), "{n} numbers");
+                bits(&y)
+            };
+            at_each_level("flush_to_zero", run);
+            with_threads("flush_to_zero", run);
+        }
+    }
+    flushes::<f32>(f64::from(f32::MIN_POSITIVE));
+    flushes::<f64>(f64::MIN_POSITIVE);
 }

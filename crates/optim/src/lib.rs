@@ -48,6 +48,7 @@
 mod averaging;
 mod clip;
 mod elements;
+mod flush;
 mod hyperparameter;
 mod line_search;
 mod method;

@@ -24,7 +24,7 @@ use crate::rule::{Needs, Noise, Step, WeightDecay};
 use crate::state::ParameterState;
 use crate::survey::survey;
 use backflow_kernels::Float;
-use backflow_tensor::{DType, Gradients, Module, Path, Rng, Tensor, misuse, no_grad};
+use backflow_tensor::{DType, Gradients, Module, Path, Rng, Tensor, misuse, no_grad, profile::section};
 use std::borrow::Cow;
 use std::ops::Bound::Included;
 use std::sync::Arc;
@@ -56,6 +56,7 @@ impl Optimizer {
         }
         let report = self.update(model, gradients, None);
         self.take_averages(model, &report);
+        self.flush_subnormals(model, &report);
         report
     }
 
@@ -111,6 +112,7 @@ impl Optimizer {
             }
         };
         self.take_averages(model, &report);
+        self.flush_subnormals(model, &report);
         report
     }
 
@@ -233,6 +235,7 @@ impl Optimizer {
         gradients: &Gradients,
         loss: Option<f64>,
     ) -> StepReport {
+        let _section = section("optimizer");
         let found = survey(&self.state, model, gradients);
         self.require_matches(model);
         let learning_rate = self.learning_rate();

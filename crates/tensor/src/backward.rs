@@ -12,6 +12,7 @@ use crate::gradients::Gradients;
 use crate::graph::{Kept, Live, Node, Rule};
 use crate::mode::{mode, recording, tracing};
 use crate::observe;
+use crate::profile;
 use crate::tensor::Tensor;
 use crate::trace::{Kind, show_gradient};
 use std::collections::btree_map::Entry;
@@ -272,6 +273,9 @@ fn sweep(root: &Arc<Node>, seed: Tensor, plan: &Plan, retain: bool) -> Gradients
         if node.is_leaf() {
             continue;
         }
+        if traced {
+            profile::going_back();
+        }
         // Shown are gradients, not the ops that they are computed by.
         let _quiet = traced.then(|| tracing(false));
         let mut cotangent = Cotangent { node: &node, kept: None, dy, plan, waiting: &mut waiting, traced };
@@ -406,5 +410,8 @@ impl Tensor {
             let addend = more.as_slice::<T>().expect("made contiguous above");
             backflow_kernels::map::zip_inplace(self.as_mut_slice::<T>(), addend, |a, b| a + b);
         });
+        if mode().flushing {
+            self.flush_subnormals();
+        }
     }
 }

@@ -102,7 +102,7 @@ impl Tensor {
         keep: Keep,
         backward: impl Fn(&mut crate::backward::Cotangent<'_>) + Send + Sync + 'static,
     ) -> Self {
-        let Mode { recording, tracing } = mode();
+        let Mode { recording, tracing, .. } = mode();
         let is_wanted = recording && inputs.iter().any(|input| input.node.is_some());
         let y = if is_wanted { self.with_node(op, inputs, keep, Box::new(backward)) } else { self };
         if tracing {

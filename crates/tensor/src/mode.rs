@@ -1,5 +1,5 @@
-//! What this thread does with results: whether they are recorded in the graph, and whether they are shown to a tracer.
-//! Switches per thread, thrown for the length of a closure and kept side by side, so that an op asks for both at once.
+//! What this thread does with results: whether they are recorded in the graph, shown to a tracer, rid of subnormal numbers.
+//! Switches per thread, thrown for the length of a closure and kept side by side, so that an op asks for all at once.
 //!
 //! Several models must not be trained as jobs of one rayon pool: a thread that waits inside a kernel may take up another
 //! job of its pool, which would then run under this job's switches. Give each its own pool (`ThreadPool::install`).
@@ -7,14 +7,15 @@
 use std::cell::Cell;
 
 /// The switches.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Mode {
     pub(crate) recording: bool,
     pub(crate) tracing: bool,
+    pub(crate) flushing: bool,
 }
 
 thread_local! {
-    static MODE: Cell<Mode> = const { Cell::new(Mode { recording: true, tracing: false }) };
+    static MODE: Cell<Mode> = const { Cell::new(Mode { recording: true, tracing: false, flushing: false }) };
 }
 
 /// The switches of this thread.
@@ -51,11 +52,17 @@ pub(crate) fn tracing(on: bool) -> Restore {
     switch(Mode { tracing: on, ..mode() })
 }
 
+/// Switches flushing on or off until the result is dropped.
+pub(crate) fn flushing(on: bool) -> Restore {
+    switch(Mode { flushing: on, ..mode() })
+}
+
 fn switch(to: Mode) -> Restore {
     Restore(MODE.replace(to))
 }
 
 /// Puts back what was there before.
+#[derive(Debug)]
 pub(crate) struct Restore(Mode);
 
 impl Drop for Restore {

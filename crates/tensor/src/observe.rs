@@ -8,6 +8,7 @@
 use crate::error::misuse;
 use crate::graph::Node;
 use crate::mode::no_grad;
+use crate::profile::section;
 use crate::tensor::Tensor;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -183,6 +184,7 @@ pub fn unobserved<R>(f: impl FnOnce() -> R) -> R {
 
 #[cold]
 fn announce_input(site: &Site, x: &Tensor) {
+    let _section = section("observers");
     with_watches(|watches| {
         for watch in watches {
             no_grad(|| watch.observer.input(site, &x.detach()));
@@ -192,6 +194,7 @@ fn announce_input(site: &Site, x: &Tensor) {
 
 #[cold]
 fn announce(site: Site, y: &Tensor) {
+    let _section = section("observers");
     with_watches(|watches| {
         for watch in watches {
             no_grad(|| watch.observer.output(&site, y));
@@ -206,6 +209,7 @@ fn announce(site: Site, y: &Tensor) {
 /// for the next pass if the graph is.
 pub(crate) fn gradient(node: &Node, dy: &mut Tensor, retain: bool) {
     if OBSERVED.get() {
+        let _section = section("observers");
         with_watches(|watches| show(watches, node, dy, retain));
     }
 }

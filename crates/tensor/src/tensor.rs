@@ -3,6 +3,8 @@
 use crate::dtype::{DType, Element, Stored, with_element, with_float};
 use crate::error::misuse;
 use crate::graph::Node;
+use crate::mode::{Mode, mode};
+use crate::profile;
 use crate::rng::Rng;
 use crate::shape::{MAX_RANK, Shape};
 use crate::storage::{Buffer, Storage};
@@ -194,9 +196,15 @@ impl Tensor {
     pub(crate) fn build<T: Element>(shape: Shape, fill: impl FnOnce(&mut [T])) -> Self {
         // Views of huge shapes cost nothing and can be combined: what is to be allocated is checked again.
         shape.require_room();
+        let Mode { tracing, flushing, .. } = mode();
+        let _computing = tracing.then(profile::computing);
         let mut buffer = Buffer::<T>::stale(shape.elements());
         fill(buffer.as_mut_slice());
-        Self::from_buffer(buffer, shape)
+        let mut y = Self::from_buffer(buffer, shape);
+        if flushing {
+            y.flush_subnormals();
+        }
+        y
     }
 }
 

@@ -3,7 +3,8 @@
 
 use crate::error::TrainError;
 use crate::evaluate::{Evaluation, evaluate};
-use backflow_data::{Batch, Loader};
+use crate::step_times::StepTimes;
+use backflow_data::{Batch, Epoch, Loader};
 use backflow_nn::Layer;
 use backflow_optim::{Optimizer, StepReport};
 use backflow_probe::{Recorder, find_nonfinite};
@@ -93,6 +94,7 @@ pub struct Trainer<'a, M: ?Sized> {
     model: &'a mut M,
     optimizer: &'a mut Optimizer,
     recorder: Option<&'a mut Recorder>,
+    times: Option<&'a mut StepTimes>,
     steps: u64,
     last: Option<StepRecord>,
 }
@@ -101,13 +103,19 @@ impl<'a, M: Layer + ?Sized> Trainer<'a, M> {
     /// A trainer of `model` by `optimizer`.
     #[must_use]
     pub fn new(model: &'a mut M, optimizer: &'a mut Optimizer) -> Self {
-        Self { model, optimizer, recorder: None, steps: 0, last: None }
+        Self { model, optimizer, recorder: None, times: None, steps: 0, last: None }
     }
 
     /// Lets `recorder` look at the steps. It changes no bit of the training.
     #[must_use]
     pub fn probe(self, recorder: &'a mut Recorder) -> Self {
         Self { recorder: Some(recorder), ..self }
+    }
+
+    /// Lets `times` measure where the time of the steps goes, batches included. It changes no bit of the training.
+    #[must_use]
+    pub fn time(self, times: &'a mut StepTimes) -> Self {
+        Self { times: Some(times), ..self }
     }
 
     /// Trains for `epochs` passes over `train`, with a test after each, of the weights that the optimizer would have
@@ -130,8 +138,9 @@ impl<'a, M: Layer + ?Sized> Trainer<'a, M> {
             if let Some(recorder) = &mut self.recorder {
                 recorder.begin_epoch();
             }
-            for batch in train.epoch(epoch - 1) {
-                let report = self.step(&batch);
+            let mut batches = train.epoch(epoch - 1);
+            while batches.len() > 0 {
+                let (batch, report) = self.timed_step(&mut batches);
                 let loss = report.loss.unwrap_or(f64::NAN);
                 if !loss.is_finite() {
                     return Err(self.diverged(&batch, loss, epoch));
@@ -159,6 +168,20 @@ impl<'a, M: Layer + ?Sized> Trainer<'a, M> {
             records.push(record);
         }
         Ok(Summary { steps: self.steps, epochs: records })
+    }
+
+    /// Takes the next batch, and makes a step with it.
+    fn timed_step(&mut self, batches: &mut Epoch<'_>) -> (Batch, StepReport) {
+        let times = self.times.take();
+        let mut step = || {
+            let batch = batches.next().expect("some are left");
+            let report = self.step(&batch);
+            (batch, report)
+        };
+        let Some(times) = times else { return step() };
+        let made = times.measure(step);
+        self.times = Some(times);
+        made
     }
 
     /// Loss and update of one batch; no update if the loss is no finite number.

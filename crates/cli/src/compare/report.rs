@@ -25,6 +25,7 @@ pub(crate) struct Config {
     pub(crate) rates: Option<Vec<f64>>,
     pub(crate) folds: Option<usize>,
     pub(crate) threads: usize,
+    pub(crate) flush_to_zero: bool,
 }
 
 /// All there is to tell so far.

@@ -22,6 +22,7 @@ pub(crate) struct Config {
     pub(crate) lr: Option<f64>,
     pub(crate) batch_size: Option<usize>,
     pub(crate) threads: usize,
+    pub(crate) flush_to_zero: bool,
 }
 
 /// All there is to tell so far.

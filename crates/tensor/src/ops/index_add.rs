@@ -13,6 +13,7 @@ use crate::dtype::{dtype_rows, with_float};
 use crate::error::misuse;
 use crate::graph::Keep;
 use crate::tensor::Tensor;
+use backflow_kernels::strided;
 
 pub(super) const INFO: OpInfo = OpInfo {
     name: "index_add",
@@ -57,9 +58,9 @@ impl Tensor {
             );
         }
         let (len, inner) = (shape[axis_idx], shape[axis_idx + 1..].iter().product::<usize>());
-        let mut y = self.copied();
-        with_float!("index_add", self.dtype(), T => {
-            let (src, out) = (src.contiguous(), y.as_mut_slice::<T>());
+        let y = with_float!("index_add", self.dtype(), T => Self::build::<T>(shape, |out| {
+            strided::copy(&shape, self.strided::<T>(), out);
+            let src = src.contiguous();
             let src = src.as_slice::<T>().expect("made contiguous above");
             for (nth, row) in src.chunks_exact(inner.max(1)).enumerate() {
                 let (outer, place) = (nth / places.len(), places[nth % places.len()]);
@@ -67,7 +68,7 @@ impl Tensor {
                     *out += addend;
                 }
             }
-        });
+        }));
         let index = index.untracked();
         y.record("index_add", &[self, src], Keep::Nothing, move |g| {
             g.give(0, |g| g.dy().clone());

@@ -13,6 +13,7 @@ use crate::dtype::{dtype_rows, with_float};
 use crate::error::misuse;
 use crate::graph::Keep;
 use crate::tensor::{Layout, Tensor};
+use backflow_kernels::strided;
 
 pub(super) const INFO: OpInfo = OpInfo {
     name: "scatter_add",
@@ -52,13 +53,13 @@ impl Tensor {
         }
         let axis_idx = self.shape().axis("scatter_add", axis);
         let positions = positions("scatter_add", &Layout::contiguous(self.shape()), axis_idx, index);
-        let mut y = self.copied();
-        with_float!("scatter_add", self.dtype(), T => {
-            let (src, out) = (src.contiguous(), y.as_mut_slice::<T>());
+        let y = with_float!("scatter_add", self.dtype(), T => Self::build::<T>(self.shape(), |out| {
+            strided::copy(&self.shape(), self.strided::<T>(), out);
+            let src = src.contiguous();
             for (&position, &addend) in positions.iter().zip(src.as_slice::<T>().expect("made contiguous above")) {
                 out[position] += addend;
             }
-        });
+        }));
         let index = index.untracked();
         y.record("scatter_add", &[self, src], Keep::Nothing, move |g| {
             g.give(0, |g| g.dy().clone());

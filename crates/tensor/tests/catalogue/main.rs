@@ -4,6 +4,7 @@
 //! the exception stands beside the law, with its reason.
 
 mod edges;
+mod flushing;
 mod gradients;
 mod layouts;
 mod listing;

@@ -197,6 +197,8 @@ impl GradFlow {
 
 /// How many characters a bar has.
 const BAR: usize = 16;
+/// Decades that a bar stands for at least: small differences should look small.
+const DECADES: f64 = 3.0;
 
 impl fmt::Display for GradFlow {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -219,7 +221,7 @@ impl fmt::Display for GradFlow {
         writeln!(f, "{}", if updated { format!("  {:>9}", "|dW|/|W|") } else { String::new() })?;
         for ((row, log), predicted) in self.rows.iter().zip(&logs).zip(predicted) {
             let bar = log.map_or(0, |log| {
-                let share = if most > least { (log - least) / (most - least) } else { 1.0 };
+                let share = 1.0 - (most - log) / (most - least).max(DECADES);
                 1 + (share * (BAR - 1) as f64).round() as usize
             });
             let flat = row.saturated_share.or(row.dead_share).map(|share| format!("{:.0} %", share * 100.0));

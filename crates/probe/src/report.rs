@@ -273,15 +273,37 @@ fn standalone(svg: &str, caption: &str) -> String {
         chart::STYLE
     );
     let style = style.replace('&', "&amp;").replace('<', "&lt;");
-    let caption = escaped(caption);
-    // Room above the element's own is below 0.
-    let taller = |(begin, rest): (&str, &str)| {
-        let (size, rest) = rest.split_once('"')?;
-        let (width, height) = size.split_once(' ')?;
-        Some(format!("{begin}viewBox=\"0 -26 {width} {}\"{rest}", height.parse::<f64>().ok()? + 26.0))
-    };
-    let head = head.split_once("viewBox=\"0 0 ").and_then(taller).unwrap_or_else(|| head.to_owned());
-    format!(
-        "{head}\n<style>\n{style}\n</style>\n<text class=\"caption\" x=\"12\" y=\"-9\">{caption}</text>{rest}"
-    )
+    // Room above the element's own is below 0: a line of the caption after the other.
+    let box_of = |head: &str| Some(head.split_once("viewBox=\"")?.1.split_once('"')?.0.to_owned());
+    let Some(own) = box_of(head) else { return svg };
+    let [_, _, width, height] = own.split(' ').collect::<Vec<_>>()[..] else { return svg };
+    let (Ok(letters), Ok(height)) = (width.parse::<f64>(), height.parse::<f64>()) else { return svg };
+    let lines = wrapped(caption, (letters / LETTER) as usize);
+    let room = 10.0 + LINE * lines.len() as f64;
+    let head = head.replacen(&own, &format!("0 {} {width} {}", -room, height + room), 1);
+    let mut text = String::new();
+    for (line, words) in lines.iter().enumerate() {
+        let y = LINE * (line as f64 + 1.0) - room;
+        let _ = writeln!(text, "<text class=\"caption\" x=\"12\" y=\"{y}\">{}</text>", escaped(words));
+    }
+    format!("{head}\n<style>\n{style}\n</style>\n{text}{rest}")
+}
+
+/// The height of a caption's line, and the width of a letter of it, about.
+const LINE: f64 = 17.0;
+const LETTER: f64 = 8.5;
+
+/// Lines of at most so many letters, where words allow it.
+fn wrapped(text: &str, letters: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split_whitespace() {
+        match lines.last_mut().filter(|line| line.chars().count() + 1 + word.chars().count() <= letters) {
+            Some(line) => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            None => lines.push(word.to_owned()),
+        }
+    }
+    lines
 }

@@ -293,26 +293,6 @@ fn ctrl_c_keeps_what_there_is() {
 }
 
 #[test]
-fn inspect_says_what_is_not_there() {
-    let folder = tempfile::tempdir().unwrap();
-    quick(&["--probe", "off", "--out", "off"], folder.path());
-    for (args, code, part) in [
-        (["inspect", "nowhere"].as_slice(), 1, "nowhere: no such folder or file"),
-        (
-            &["inspect", "off"],
-            1,
-            "off: holds no flow.jsonl: it is no run of `backflow train`, or one with --probe off",
-        ),
-        (&["inspect", "off/model.safetensors", "--step", "3"], 2, "are for the folder of a run"),
-    ] {
-        let output = backflow(args, folder.path());
-        let message = text(&output.stderr);
-        assert_eq!(output.status.code(), Some(code), "{message}");
-        assert!(message.contains(part), "{message}");
-    }
-}
-
-#[test]
 fn watching_changes_no_bit() {
     let folder = tempfile::tempdir().unwrap();
     let weights = |probe: &str| {
@@ -373,7 +353,8 @@ fn watching_changes_no_bit() {
     std::fs::write(&log, records("basic") + "{\"step\":1\n").unwrap();
     for (args, part) in [
         (&["basic"][..], "flow.jsonl: line 251: "),
-        (&["off"], "off: holds no flow.jsonl"),
+        (&["off"], "off: holds no flow.jsonl: it is no run of `backflow train`, or one with --probe off"),
+        (&["nowhere"], "nowhere: no such folder or file"),
         (&["full/config.json"], "not a valid safetensors file"),
         (&["full", "--step", "0"], "no step was looked at up to step 0"),
     ] {
@@ -382,6 +363,9 @@ fn watching_changes_no_bit() {
         assert_eq!(output.status.code(), Some(1), "{message}");
         assert!(message.contains(part) && message.lines().count() == 1, "{part} in {message}");
     }
+    let output = inspect(&["off/model.safetensors", "--step", "3"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text(&output.stderr).contains("are for the folder of a run"));
 }
 
 /// 12 layers of sigmoid leave the first a gradient that Adam's ε swallows. The table of the run says so, and that of its log.

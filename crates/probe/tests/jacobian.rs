@@ -1,7 +1,7 @@
 //! Jacobians against matrices that are known, and spectra against random-matrix theory.
 #![allow(clippy::print_stdout, reason = "the measured figures are worth seeing: --nocapture")]
 
-use backflow_nn::{Activation, Init, Mlp};
+use backflow_nn::{Activation, Init, Linear, Mlp};
 use backflow_probe::{MeanField, jacobian, layer_jacobians, singular_values};
 use backflow_tensor::{DType, Rng, Tensor, no_grad};
 
@@ -114,4 +114,65 @@ fn results_without_a_batch_are_refused() {
 #[should_panic(expected = "gradients are switched off")]
 fn no_gradients_no_jacobian() {
     let _ = no_grad(|| jacobian(|x| x.square(), &Tensor::from([1.0, 2.0])));
+}
+
+/// A relu network with samples of 5 numbers.
+fn subject() -> (Mlp, Tensor) {
+    let mut rng = Rng::seed_from_u64(3);
+    let model = Mlp::new(&[5, 8, 6, 3], Activation::Relu, Init::HeNormal, DType::F64, &mut rng);
+    (model, Tensor::randn([12, 5], DType::F64, &mut rng))
+}
+
+/// What a skip connection leads past has no Jacobian to the next layer alone; the rest is what it is without a skip.
+#[test]
+fn jacobians_past_skip_connections() {
+    let (model, x) = subject();
+    let [first, second, third] = &model.layers[..] else { panic!("three layers") };
+    let residual = |x: &Tensor| {
+        let h = first.forward(x).tanh();
+        let z = second.forward(&h);
+        // h has 8 numbers and z has 6.
+        third.forward(&(z.tanh() + h.slice(1, ..6)))
+    };
+    let sample = x.select(0, 1);
+    let found = layer_jacobians(&model, residual, &sample);
+    let paths: Vec<&str> = found.iter().map(|(path, _)| path.as_str()).collect();
+    assert_eq!(paths, ["layers.0", "layers.2"], "layers.0 leads past layers.1");
+    assert_eq!(found[0].1.to_vec::<f64>(), first.weight.to_vec::<f64>());
+    let z = second.forward(&first.forward(&sample.unsqueeze(0)).tanh()).select(0, 0);
+    let h = first.forward(&sample.unsqueeze(0)).tanh().slice(1, ..6);
+    let expected = jacobian(|z| third.forward(&(z.tanh() + &h)), &z);
+    assert_eq!(found[1].1.to_vec::<f64>(), expected.to_vec::<f64>());
+}
+
+/// The entry of the output is there whether or not it happens to be the identity; uses of a layer are counted; a second name for a
+/// result is no step.
+#[test]
+fn jacobians_have_names() {
+    let (model, x) = subject();
+    let square = Linear::with_init(4, 4, Init::Orthogonal, 1.0, DType::F64, &mut Rng::seed_from_u64(1));
+    let sample = x.select(0, 0);
+    let names = |found: Vec<(String, Tensor)>| found.into_iter().map(|(path, _)| path).collect::<Vec<_>>();
+    for sign in [1.0, -1.0] {
+        let found = layer_jacobians(&model, |x| (model.forward(x).square() * sign).relu(), &sample);
+        assert_eq!(names(found), ["layers.0", "layers.1", "layers.2", "output"]);
+    }
+    let twice = |x: &Tensor| square.forward(&square.forward(x).tanh().named("h"));
+    assert_eq!(names(layer_jacobians(&square, twice, &sample.slice(0, ..4))), ["linear", "h", "linear (2)"]);
+    let named = layer_jacobians(&square, |x| square.forward(x).named("z").tanh(), &sample.slice(0, ..4));
+    assert_eq!(names(named), ["linear", "output"]);
+}
+
+#[test]
+fn jacobians_of_any_model_unedited() {
+    let (model, x) = subject();
+    let sample = x.select(0, 2);
+    let found = layer_jacobians(&model, |x| model.forward(x).tanh().named("squashed") * 2.0, &sample);
+    let paths: Vec<&str> = found.iter().map(|(path, _)| path.as_str()).collect();
+    assert_eq!(paths, ["layers.0", "layers.1", "layers.2", "squashed", "output"]);
+    let product = found.iter().map(|(_, j)| j.clone()).reduce(|product, j| j.matmul(&product)).unwrap();
+    let whole = jacobian(|x| model.forward(x).tanh() * 2.0, &sample).to_vec::<f64>();
+    for (product, whole) in product.to_vec::<f64>().iter().zip(whole) {
+        assert!((product - whole).abs() < 1e-13, "{product} {whole}");
+    }
 }

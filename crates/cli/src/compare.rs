@@ -1,7 +1,6 @@
 //! `backflow compare`: optimizers from the same initial weights over the same batches, ranked.
 
 mod display;
-mod folder;
 mod list;
 mod page;
 mod report;
@@ -11,6 +10,7 @@ mod verdict;
 use crate::failure::Failure;
 use crate::interrupt;
 use crate::options;
+use crate::results::{ResultFolder, free_folder, page_in};
 use crate::setup::{Setup, usage};
 use crate::table;
 use crate::terminal::line;
@@ -19,11 +19,13 @@ use backflow_tensor::Module;
 use backflow_train::comparison::{Conditions, Contender, Outcome, Stopped};
 use clap::Args;
 use display::Display;
-use folder::Folder;
 use list::Rates;
 use report::{Config, Report};
 use std::path::PathBuf;
 use std::process::ExitCode;
+
+/// What the command and its files are called.
+const NAME: &str = "compare";
 
 /// Half-decades over the range in which the rates of all rules lie.
 const RATES: [f64; 9] = [1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 0.1, 0.3, 1.0];
@@ -100,10 +102,11 @@ struct Experiment<'a> {
 fn compare(options: &CompareOptions) -> Result<ExitCode, Failure> {
     let mut experiment = Experiment::new(options)?;
     let mut report = experiment.report(options);
-    let out = options.out.clone().unwrap_or_else(|| folder::free_name(&options.setup, &experiment.sizes));
+    let out =
+        options.out.clone().unwrap_or_else(|| free_folder(NAME, &options.setup.name(&experiment.sizes)));
     report.out = out.display().to_string();
     interrupt::listen()?;
-    let folder = Folder::create(out)?;
+    let folder = ResultFolder::create(out, NAME, "comparison")?;
     let trainings = experiment.trainings();
     let mut display = Display::new(!options.json, trainings);
     display.introduce(&report);
@@ -117,7 +120,7 @@ fn compare(options: &CompareOptions) -> Result<ExitCode, Failure> {
         Err(Ended::Interrupted) => {
             report.interrupted = true;
             if !report.runs.is_empty() {
-                folder.save(&report)?;
+                report.save(&folder)?;
             }
         }
         // What is complete is shown even where it could not be saved.
@@ -231,7 +234,7 @@ impl<'a> Experiment<'a> {
     fn carry_out(
         &mut self,
         report: &mut Report,
-        folder: &Folder,
+        folder: &ResultFolder,
         display: &mut Display,
     ) -> Result<(), Ended> {
         if let Some((rates, folds)) = &self.tuning {
@@ -270,7 +273,7 @@ impl<'a> Experiment<'a> {
                 let run = self.conditions.run(contender, seed, &mut model, train, test, &mut watch)?;
                 display.ran(&run);
                 report.runs.push(run);
-                folder.save(report)?;
+                report.save(folder)?;
             }
         }
         Ok(())
@@ -295,7 +298,7 @@ fn conclude(report: &Report, json: bool) -> Result<(), Failure> {
     line("");
     notes.iter().for_each(|note| line(note));
     if !report.runs.is_empty() {
-        line(&format!("Learning curves and all figures: {}", folder::page_in(&report.out)));
+        line(&format!("Learning curves and all figures: {}", page_in(&report.out, NAME)));
     }
     Ok(())
 }

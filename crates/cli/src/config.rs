@@ -2,7 +2,7 @@
 //! run's page again, but for what was settled with the weights at hand.
 
 use crate::figures::rate;
-use crate::setup::{FLUSHED, joined};
+use crate::setup::{FLUSHED, data_name, joined};
 use backflow_probe::{Prediction, predict};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -36,7 +36,7 @@ impl Config {
     /// Network, data and training, a line each.
     pub(crate) fn setup(&self) -> Vec<String> {
         let Self { layers, activation, init, dtype, optimizer, schedule, batch_size, seed, .. } = self;
-        let data = Path::new(&self.data).file_name().map_or("data".into(), |name| name.to_string_lossy());
+        let data = data_name(Path::new(&self.data));
         let clipping = self.clip_norm.map(|norm| format!(", gradients clipped to {}", rate(norm)));
         let flushed = if self.flush_to_zero { format!("; {FLUSHED}") } else { String::new() };
         vec![

@@ -9,6 +9,7 @@ use backflow_optim::{Optimizer, SpecError};
 use backflow_tensor::{DType, Rng, flush_to_zero};
 use backflow_train::comparison::Contender;
 use clap::Args;
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 /// Streams of random numbers split from the seed, one per purpose.
@@ -148,7 +149,7 @@ impl Setup {
 
     /// Data and network as the beginning of a folder's name.
     pub(crate) fn name(&self, sizes: &[usize]) -> String {
-        let data = self.data.file_name().map_or("data".into(), |name| name.to_string_lossy());
+        let data = data_name(&self.data);
         format!("{data}-{}-{}", joined(sizes, "-"), self.activation.name())
     }
 }
@@ -164,6 +165,11 @@ pub(crate) fn in_pool<T: Send>(
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
     let pool = pool.map_err(|error| Failure::Run(format!("{threads} threads cannot be started: {error}")))?;
     pool.install(|| if flush { flush_to_zero(work) } else { work() })
+}
+
+/// What a folder of data, or `embedded`, is called without what lies above it.
+pub(crate) fn data_name(data: &Path) -> Cow<'_, str> {
+    data.file_name().map_or("data".into(), |name| name.to_string_lossy())
 }
 
 /// The digits of `--data`.

@@ -1,7 +1,6 @@
 //! `backflow study`: how gradients flow back through networks of many kinds, beside the theory, and which of them learn.
 
 mod display;
-mod folder;
 mod list;
 mod page;
 mod report;
@@ -12,7 +11,8 @@ use crate::failure::Failure;
 use crate::figures::grouped;
 use crate::interrupt;
 use crate::options;
-use crate::setup::{self, DEFAULT_BATCH, MOST_WEIGHTS, usage};
+use crate::results::{ResultFolder, free_folder, page_in};
+use crate::setup::{self, DEFAULT_BATCH, MOST_WEIGHTS, data_name, usage};
 use crate::table;
 use crate::terminal::line;
 use backflow_data::Mnist;
@@ -22,11 +22,13 @@ use backflow_train::comparison::{Contender, Stopped};
 use backflow_train::study::{Configuration, Study, Training};
 use clap::Args;
 use display::Display;
-use folder::Folder;
 use list::List;
 use report::{Config, Report};
 use std::path::PathBuf;
 use std::process::ExitCode;
+
+/// What the command and its files are called.
+const NAME: &str = "study";
 
 /// The textbook's pair: the deep network that does not learn, and the one that does.
 const ACTIVATIONS: [Activation; 2] = [Activation::Sigmoid, Activation::Relu];
@@ -117,7 +119,7 @@ fn study(options: &StudyOptions) -> Result<ExitCode, Failure> {
     let configurations = options.configurations(&digits)?;
     let mut report = options.report(&study, &digits, &configurations);
     interrupt::listen()?;
-    let folder = Folder::create(PathBuf::from(&report.out))?;
+    let folder = ResultFolder::create(PathBuf::from(&report.out), NAME, "study")?;
     let mut display = Display::new(!options.json, configurations.len() as u64, study.parts());
     display.introduce(&report);
     for configuration in &configurations {
@@ -135,7 +137,7 @@ fn study(options: &StudyOptions) -> Result<ExitCode, Failure> {
         }
         if report.findings.is_empty() {
             folder.leave();
-        } else if let Err(failure) = folder.save(&report) {
+        } else if let Err(failure) = report.save(&folder) {
             // What is complete is shown even where it could not be saved.
             drop(display);
             conclude(&report, options.json)?;
@@ -235,7 +237,12 @@ impl StudyOptions {
             findings: Vec::new(),
             planned: configurations.len(),
             interrupted: false,
-            out: self.out.clone().unwrap_or_else(|| folder::free_name(&self.data)).display().to_string(),
+            out: self
+                .out
+                .clone()
+                .unwrap_or_else(|| free_folder(NAME, &data_name(&self.data)))
+                .display()
+                .to_string(),
         }
     }
 }
@@ -258,7 +265,7 @@ fn conclude(report: &Report, json: bool) -> Result<(), Failure> {
     line("");
     notes.iter().for_each(|note| line(note));
     if !report.findings.is_empty() {
-        line(&format!("Curves and all figures: {}", folder::page_in(&report.out)));
+        line(&format!("Curves and all figures: {}", page_in(&report.out, NAME)));
     }
     Ok(())
 }

@@ -9,6 +9,7 @@ mod search;
 mod words;
 
 use crate::OpAt;
+use crate::watch::elements;
 use backflow_kernels::reduce;
 use backflow_tensor::observe::observe;
 use backflow_tensor::trace::{Computed, Kind, trace};
@@ -142,15 +143,7 @@ impl Numbers {
 /// Whether all numbers are finite: one pass, on all threads.
 fn is_finite(x: &Tensor) -> bool {
     fn run<T: FloatElement>(x: &Tensor) -> bool {
-        let copy;
-        let slice = match x.as_slice::<T>() {
-            Some(slice) => slice,
-            None => {
-                copy = x.to_vec::<T>();
-                &copy
-            }
-        };
-        reduce::moments(slice, None).non_finite == 0
+        reduce::moments(&elements::<T>(x), None).non_finite == 0
     }
     match x.dtype() {
         DType::F32 => run::<f32>(x),

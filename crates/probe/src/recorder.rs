@@ -170,9 +170,9 @@ impl Recorder {
     ///
     /// # Panics
     /// If curvature or Jacobians are due and were not measured. If the step calls no layer of the model that the recorder was
-    /// made for. Where [`noise_scale`](Self::noise_scale) is due:
-    /// before anything is changed, if the input of a linear layer is no matrix with one row per sample, if a layer is used
-    /// twice, or if samples are mixed between layers, as normalisation over the batch does.
+    /// made for. Where [`noise_scale`](Self::noise_scale) is due: before anything is changed, if the input of a linear layer is
+    /// no matrix with one row per sample, if a layer is used twice, or if samples are mixed between layers, as normalisation
+    /// over the batch does.
     #[track_caller]
     pub fn step(&mut self, step: impl FnOnce() -> StepReport) -> StepReport {
         for (when, measured, name) in [
@@ -244,6 +244,7 @@ impl Recorder {
         std::mem::take(&mut self.records)
     }
 }
+
 /// Lets `watch` observe what `f` does. It comes back also if `f` panics.
 fn lend<R>(watch: &mut Watch, f: impl FnOnce() -> R) -> R {
     struct Lent<'a> {

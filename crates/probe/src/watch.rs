@@ -12,7 +12,8 @@ use backflow_kernels::reduce;
 use backflow_nn::Activation;
 use backflow_optim::ParameterReport;
 use backflow_tensor::observe::{Observer, Site};
-use backflow_tensor::{DType, LayerId, Module, Tensor, misuse};
+use backflow_tensor::{DType, FloatElement, LayerId, Module, Tensor, misuse};
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// How close to an end of its range a bounded activation counts as saturated, as a share of the range.
@@ -158,6 +159,7 @@ impl Watch {
     /// What was measured since [`begin`](Self::begin).
     pub(crate) fn take(&mut self) -> Seen {
         self.open.clear();
+        self.earlier.clear();
         let uncalled = self.places.values().filter(|place| !place.was_called);
         Seen {
             layers: std::mem::take(&mut self.rows),
@@ -317,6 +319,11 @@ pub(crate) struct Look {
     outside: f64,
 }
 
+/// The elements in row-major order, where they lie if they lie so.
+pub(crate) fn elements<T: FloatElement>(x: &Tensor) -> Cow<'_, [T]> {
+    x.as_slice::<T>().map_or_else(|| Cow::Owned(x.to_vec::<T>()), Cow::Borrowed)
+}
+
 /// Looks at all elements: moments always, the rest if asked for. In `heard`, columns that hold anything but zeros are marked.
 pub(crate) fn look(
     x: &Tensor,
@@ -324,20 +331,13 @@ pub(crate) fn look(
     histogram: bool,
     heard: Option<&mut [bool]>,
 ) -> Look {
-    fn run<T: backflow_tensor::FloatElement>(
+    fn run<T: FloatElement>(
         x: &Tensor,
         bounds: Option<(f64, f64)>,
         histogram: bool,
         heard: Option<&mut [bool]>,
     ) -> (reduce::Moments, Option<Exponents>) {
-        let copy;
-        let slice = match x.as_slice::<T>() {
-            Some(slice) => slice,
-            None => {
-                copy = x.to_vec::<T>();
-                &copy
-            }
-        };
+        let slice = &*elements::<T>(x);
         if let Some(heard) = heard {
             reduce::hear(slice, heard);
         }

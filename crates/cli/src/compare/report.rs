@@ -2,6 +2,9 @@
 //!
 //! Numbers that are not finite, such as the validation loss of a rate that diverged, are null.
 
+use super::{page, verdict};
+use crate::failure::Failure;
+use crate::results::ResultFolder;
 use backflow_train::comparison::{Fold, Outcome, Point, Run, Spread, Standing, Tuning, rank};
 use serde::Serialize;
 
@@ -48,6 +51,12 @@ pub(crate) struct Report {
 }
 
 impl Report {
+    /// Writes what is known so far.
+    pub(crate) fn save(&self, folder: &ResultFolder) -> Result<(), Failure> {
+        let notes = verdict::notes(self);
+        folder.save(&self.json(&notes), &page::html(self, &notes))
+    }
+
     pub(crate) fn standings(&self) -> Vec<Standing> {
         rank(&self.runs, self.config.target)
     }

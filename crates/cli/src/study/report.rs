@@ -2,6 +2,9 @@
 //!
 //! Numbers that are not finite are null.
 
+use super::{page, words};
+use crate::failure::Failure;
+use crate::results::ResultFolder;
 use backflow_probe::Verdict;
 use backflow_train::comparison::Spread;
 use backflow_train::study::{Finding, Flow, Learned};
@@ -38,6 +41,12 @@ pub(crate) struct Report {
 }
 
 impl Report {
+    /// Writes what is known so far.
+    pub(crate) fn save(&self, folder: &ResultFolder) -> Result<(), Failure> {
+        let notes = words::notes(self);
+        folder.save(&self.json(&notes), &page::html(self, &notes))
+    }
+
     /// The object, with the sentences that conclude it.
     pub(crate) fn json<'a>(&'a self, notes: &'a [String]) -> impl Serialize + 'a {
         Json {

@@ -200,11 +200,12 @@ fn train(options: &TrainOptions) -> Result<(), Failure> {
     drop(progress);
 
     let flow = recorder.map(|mut recorder| recorder.take_records()).unwrap_or_default();
-    let stopped_early = |folder: &RunFolder| {
+    let stopped_early = |folder: &RunFolder, why: String| {
         if flow.is_empty() {
             return Ok("the log is");
         }
-        let header = inspect::header(&flow, &GradFlow::of(&flow[flow.len() - 1..]), Some(&config));
+        let mut header = inspect::header(&flow, &GradFlow::of(&flow[flow.len() - 1..]), Some(&config));
+        header.verdicts.insert(0, why);
         folder.save_flow(&flow, &Report::new(&flow, &header).html())?;
         Ok::<_, Failure>("log, flow and report.html are")
     };
@@ -212,11 +213,11 @@ fn train(options: &TrainOptions) -> Result<(), Failure> {
         Ok(summary) => summary,
         Err(error @ TrainError::Interrupted { .. }) => {
             optimizer.evaluating(&mut model, |model| folder.save_model(model))?;
-            let kept = stopped_early(&folder)?;
+            let kept = stopped_early(&folder, format!("The run was {error}."))?;
             return Err(Failure::Interrupted(format!("{error}; its weights, {kept} in {}", out.display())));
         }
         Err(error) => {
-            let kept = stopped_early(&folder)?;
+            let kept = stopped_early(&folder, format!("STOPPED: {error}."))?;
             return Err(Failure::Run(format!("{error}; {kept} in {}", out.display())));
         }
     };

@@ -256,6 +256,18 @@ fn a_run_that_diverges_says_so_and_leaves_no_weights() {
     let mut left: Vec<_> = std::fs::read_dir(&out).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     left.sort();
     assert_eq!(left, ["config.json", "flow.jsonl", "metrics.jsonl", "report.html"]);
+    // The page shows the step that went wrong, and calls nothing healthy.
+    let read = |file: &str| std::fs::read_to_string(out.join(file)).unwrap();
+    let last: Value = serde_json::from_str(read("flow.jsonl").lines().last().unwrap()).unwrap();
+    assert_eq!((&last["step"], &last["loss"]), (&3.into(), &"NaN".into()));
+    let page = read("report.html");
+    for part in [
+        "<strong class=\"bad\">STOPPED</strong>: the training diverged",
+        "<strong class=\"bad\">NOT FINITE</strong>",
+    ] {
+        assert!(page.contains(part), "{part}");
+    }
+    assert!(!page.contains("class=\"good\""));
     // A single update that leaves f32.
     let output = backflow(&["train", "--optimizer", "sgd", "--lr", "1e300", "--out", "run"], folder.path());
     let message = text(&output.stderr);

@@ -6,7 +6,7 @@ use crate::watch::{Asked, Watch, look};
 use crate::when::When;
 use backflow_optim::StepReport;
 use backflow_tensor::observe::{await_gradient, observe, unobserved};
-use backflow_tensor::{Gradients, Module, Rng, Tensor, is_recording, misuse};
+use backflow_tensor::{Gradients, Module, Rng, Tensor, is_recording, misuse, no_grad};
 use std::cell::RefCell;
 use std::rc::Rc;
 
@@ -226,6 +226,28 @@ impl Recorder {
             });
         }
         report
+    }
+
+    /// Looks at what a loss is computed from, whatever is due, and at nothing else: for a step that cannot be made because its
+    /// loss is no number. The record has the number `step`, the layers' outputs, and neither deltas nor parameters.
+    ///
+    /// # Panics
+    /// If `loss` calls no layer of the model that the recorder was made for, or has more than one element.
+    #[track_caller]
+    pub fn look_forward(&mut self, step: u64, loss: impl FnOnce() -> Tensor) {
+        self.watch.begin(Asked { looks: true, histograms: true, ..Asked::default() });
+        let loss = lend(&mut self.watch, || no_grad(loss));
+        let flow = self.watch.take();
+        flow.require_layers("Recorder::look_forward");
+        self.records.push(FlowStep {
+            step,
+            loss: loss.item(),
+            gradient_norm: f64::NAN,
+            learning_rate: f64::NAN,
+            layers: flow.layers,
+            uncalled: flow.uncalled,
+            ..FlowStep::default()
+        });
     }
 
     /// Begins an epoch: units that are dead are counted anew ([`LayerFlow::dead_units_of_epoch`](crate::LayerFlow::dead_units_of_epoch)).

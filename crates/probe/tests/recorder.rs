@@ -466,3 +466,18 @@ fn samples_on_their_own_are_accepted() {
 fn batch_normalisation_has_no_gradients_of_single_samples() {
     let _ = sampled(|z| (z - &z.mean(0)) / &(z.var(0, 0) + 1e-5).sqrt());
 }
+
+/// A loss that is no number is looked at on the way forward; what is recorded after it is as if nothing had been.
+#[test]
+fn a_look_forward_shows_outputs_and_disturbs_nothing() {
+    let broken = recorded(|recorder, step, model, x| {
+        recorder.look_forward(7, || model.forward(&(x * f64::INFINITY)).square().mean(..));
+        let record = &recorder.records()[0];
+        assert_eq!((record.step, record.loss.is_nan(), record.parameters.len()), (7, true, 0));
+        assert!(record.layers.iter().all(|layer| layer.delta.is_none()));
+        let exponents = record.layers[0].output_exponents.as_ref().unwrap();
+        assert!(exponents.nan + exponents.infinite > 0);
+        recorder.step(step);
+    });
+    assert_eq!(broken, recorded(|recorder, step, _, _| _ = recorder.step(step)));
+}

@@ -197,10 +197,18 @@ impl<'a, M: Layer + ?Sized> Trainer<'a, M> {
         }
     }
 
-    /// The error of a step whose loss is no finite number. The step has changed nothing, so that the loss can be computed again.
-    fn diverged(&self, batch: &Batch, loss: f64, epoch: u64) -> TrainError {
+    /// The error of a step whose loss is no finite number, which the recorder is shown, too. The step has changed nothing, so that
+    /// the loss can be computed again.
+    fn diverged(&mut self, batch: &Batch, loss: f64, epoch: u64) -> TrainError {
         let model = &*self.model;
-        let origin = find_nonfinite(model, || model.forward(&batch.inputs).cross_entropy(&batch.targets));
+        let again = || model.forward(&batch.inputs).cross_entropy(&batch.targets);
+        let origin = find_nonfinite(model, again);
+        if let Some(recorder) = &mut self.recorder {
+            let is_seen = recorder.records().last().is_some_and(|record| !record.loss.is_finite());
+            if !is_seen {
+                recorder.look_forward(self.steps + 1, again);
+            }
+        }
         TrainError::Diverged {
             loss,
             step: self.steps + 1,

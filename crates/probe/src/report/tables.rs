@@ -45,15 +45,19 @@ fn text(value: Option<f64>, share: bool) -> String {
     }
 }
 
-/// The sentence, its leading word marked if it is in capitals.
+/// The sentence, its leading words marked if they are in capitals, as in NOT FINITE.
 pub(super) fn verdict(sentence: &str) -> String {
-    let word = sentence.split([' ', ':', ',', '(']).next().unwrap_or("");
-    let capitals = word.chars().count() > 2 && word.chars().all(|c| c.is_uppercase() || c == '-');
-    if !capitals {
+    let is_capital = |c: char| c.is_uppercase() || c == '-' || c == ' ';
+    let begin = sentence.split(|c| !is_capital(c)).next().unwrap_or("");
+    // `DEAD: …`, `SLOW (…`, and not the capital of `DEAD Layer`.
+    let ends_a_word = sentence[begin.len()..].chars().next().is_none_or(|c| !c.is_alphanumeric());
+    let words =
+        if ends_a_word { begin } else { begin.rsplit_once(' ').map_or("", |(words, _)| words) }.trim_end();
+    if words.chars().count() < 3 {
         return escaped(sentence);
     }
-    let class = if word == "HEALTHY" { "good" } else { "bad" };
-    format!("<strong class=\"{class}\">{}</strong>{}", escaped(word), escaped(&sentence[word.len()..]))
+    let class = if words == "HEALTHY" { "good" } else { "bad" };
+    format!("<strong class=\"{class}\">{}</strong>{}", escaped(words), escaped(&sentence[words.len()..]))
 }
 
 /// The singular values of the network's Jacobian, as part of a caption.
@@ -163,6 +167,9 @@ mod tests {
             "<strong class=\"bad\">EPS-FLOORED</strong> (adam): &lt;x&gt;"
         );
         assert_eq!(verdict("HEALTHY"), "<strong class=\"good\">HEALTHY</strong>");
+        assert_eq!(verdict("NOT FINITE: NaN"), "<strong class=\"bad\">NOT FINITE</strong>: NaN");
+        assert_eq!(verdict("DEAD Layer"), "<strong class=\"bad\">DEAD</strong> Layer");
+        assert_eq!(verdict("The run"), "The run");
         assert_eq!(verdict("A & b"), "A &amp; b");
     }
 }

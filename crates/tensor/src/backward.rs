@@ -278,19 +278,16 @@ fn sweep(root: &Arc<Node>, seed: Tensor, plan: &Plan, retain: bool) -> Gradients
         }
         // Shown are gradients, not the ops that they are computed by.
         let _quiet = traced.then(|| tracing(false));
-        let mut cotangent = Cotangent { node: &node, kept: None, dy, plan, waiting: &mut waiting, traced };
         let mut rule = node.rule.lock().unwrap_or_else(PoisonError::into_inner);
         if retain {
-            if let Rule::Live(live) = &*rule {
-                cotangent.kept = Some(&live.kept);
-                (live.backward)(&mut cotangent);
+            if let Rule::Live(Live { backward, kept }) = &*rule {
+                backward(&mut Cotangent { node: &node, kept, dy, plan, waiting: &mut waiting, traced });
                 continue;
             }
         } else if let Rule::Live(live) = std::mem::replace(&mut *rule, Rule::Released) {
             drop(rule);
             let Live { backward, kept } = live;
-            cotangent.kept = Some(&kept);
-            backward(&mut cotangent);
+            backward(&mut Cotangent { node: &node, kept: &kept, dy, plan, waiting: &mut waiting, traced });
             continue;
         }
         let rows = [("op", node.op.to_owned()), ("recorded", node.location.to_string())];
@@ -303,7 +300,7 @@ fn sweep(root: &Arc<Node>, seed: Tensor, plan: &Plan, retain: bool) -> Gradients
 /// What an op's backward works with: the gradient of its output, what was kept, and the operands to give to.
 pub(crate) struct Cotangent<'a> {
     node: &'a Arc<Node>,
-    kept: Option<&'a Kept>,
+    kept: &'a Kept,
     dy: Tensor,
     plan: &'a Plan,
     waiting: &'a mut BTreeMap<u64, (Arc<Node>, Tensor)>,
@@ -318,20 +315,20 @@ impl Cotangent<'_> {
 
     /// Operand `idx`, for ops that keep their inputs.
     pub(crate) fn x(&self, idx: usize) -> &Tensor {
-        match self.kept {
-            Some(Kept::Inputs(inputs)) => &inputs[idx],
-            _ => unreachable!("{} reads an input that it does not keep", self.node.op),
+        match self.kept.inputs.get(idx) {
+            Some(input) => input,
+            None => unreachable!("{} reads an input that it does not keep", self.node.op),
         }
     }
 
     /// The output, for ops that keep it.
     pub(crate) fn y(&self) -> Tensor {
-        match self.kept {
-            Some(Kept::Output(storage, layout)) => {
+        match &self.kept.output {
+            Some((storage, layout)) => {
                 let (storage, layout) = (Arc::clone(storage), Arc::clone(layout));
                 Tensor { storage, layout, node: Some(Arc::clone(self.node)) }
             }
-            _ => unreachable!("{} reads an output that it does not keep", self.node.op),
+            None => unreachable!("{} reads an output that it does not keep", self.node.op),
         }
     }
 
@@ -374,17 +371,15 @@ impl Cotangent<'_> {
 
     /// Shows the tracer the gradient of operand `idx`.
     fn show(&self, idx: usize, dx: &Tensor) {
-        let output;
-        let mut operands = vec![&self.dy];
-        match self.kept {
-            Some(Kept::Inputs(inputs)) => operands.extend(inputs.iter()),
-            Some(Kept::Output(..)) => {
-                output = self.y();
-                operands.push(&output);
-            }
-            Some(Kept::Nothing) | None => {}
-        }
+        let output = self.kept.output.is_some().then(|| self.y());
+        let operands: Vec<&Tensor> =
+            std::iter::once(&self.dy).chain(&self.kept.inputs).chain(&output).collect();
         show_gradient(Kind::Gradient { operand: idx }, self.node, &operands, dx);
+    }
+
+    /// The gradient of the output for change in place, where nobody else sees it.
+    pub(crate) fn dy_mut(&mut self) -> Option<&mut Tensor> {
+        (!self.traced && self.dy.is_exclusive()).then_some(&mut self.dy)
     }
 
     /// Whether this pass is itself recorded, so that fused first-order kernels must not be used.
@@ -396,12 +391,7 @@ impl Cotangent<'_> {
 impl Tensor {
     /// Adds `more` to this gradient: in place where nobody else sees it, recorded where the pass is recorded.
     fn accumulate(&mut self, more: Self) {
-        let tracked = self.is_tracked() || more.is_tracked();
-        if tracked
-            || self.layout.offset != 0
-            || !self.layout.is_contiguous()
-            || Arc::get_mut(&mut self.storage).is_none()
-        {
+        if more.is_tracked() || !self.is_exclusive() {
             *self = &*self + &more;
             return;
         }
@@ -410,8 +400,6 @@ impl Tensor {
             let addend = more.as_slice::<T>().expect("made contiguous above");
             backflow_kernels::map::zip_inplace(self.as_mut_slice::<T>(), addend, |a, b| a + b);
         });
-        if mode().flushing {
-            self.flush_subnormals();
-        }
+        self.flush_if_asked();
     }
 }

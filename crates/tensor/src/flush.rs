@@ -35,6 +35,13 @@ pub fn is_flushing_to_zero() -> bool {
 }
 
 impl Tensor {
+    /// Flushes what was computed in place, if this thread flushes.
+    pub(crate) fn flush_if_asked(&mut self) {
+        if mode().flushing {
+            self.flush_subnormals();
+        }
+    }
+
     /// Makes every subnormal number of this tensor the zero of its sign, in place; elements that are shared are copied first.
     pub fn flush_subnormals(&mut self) {
         match self.dtype() {

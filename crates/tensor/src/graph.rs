@@ -23,6 +23,8 @@ pub enum Keep {
     Inputs,
     /// Its output.
     Output,
+    /// Its operands and its output.
+    InputsAndOutput,
 }
 
 impl fmt::Display for Keep {
@@ -31,6 +33,7 @@ impl fmt::Display for Keep {
             Self::Nothing => "nothing",
             Self::Inputs => "inputs",
             Self::Output => "output",
+            Self::InputsAndOutput => "inputs and output",
         })
     }
 }
@@ -64,11 +67,11 @@ pub(crate) struct Live {
 /// An op's backward: reads the gradient of the output and gives gradients to the operands.
 pub(crate) type Backward = dyn Fn(&mut crate::backward::Cotangent<'_>) + Send + Sync;
 
-pub(crate) enum Kept {
-    Nothing,
-    Inputs(SmallVec<[Tensor; 3]>),
+/// What a node keeps for its backward.
+pub(crate) struct Kept {
+    pub(crate) inputs: SmallVec<[Tensor; 3]>,
     // Without its node, which is this very node: a node that owned its own tensor would never be freed.
-    Output(Arc<Storage>, Arc<Layout>),
+    pub(crate) output: Option<(Arc<Storage>, Arc<Layout>)>,
 }
 
 impl Node {
@@ -124,10 +127,11 @@ impl Tensor {
     #[track_caller]
     fn with_node(mut self, op: &'static str, inputs: &[&Self], keep: Keep, backward: Box<Backward>) -> Self {
         debug_assert!(self.node.is_none(), "{op} recorded twice");
-        let kept = match keep {
-            Keep::Nothing => Kept::Nothing,
-            Keep::Inputs => Kept::Inputs(inputs.iter().map(|&input| input.clone()).collect()),
-            Keep::Output => Kept::Output(Arc::clone(&self.storage), Arc::clone(&self.layout)),
+        let keeps_inputs = matches!(keep, Keep::Inputs | Keep::InputsAndOutput);
+        let keeps_output = matches!(keep, Keep::Output | Keep::InputsAndOutput);
+        let kept = Kept {
+            inputs: inputs.iter().filter(|_| keeps_inputs).map(|&input| input.clone()).collect(),
+            output: keeps_output.then(|| (Arc::clone(&self.storage), Arc::clone(&self.layout))),
         };
         self.node = Some(Arc::new(Node {
             number: COUNTS.node_made(),
@@ -161,7 +165,7 @@ impl Node {
     fn unlink(&mut self, links: &mut SmallVec<[Arc<Self>; 8]>) {
         links.extend(self.operands.drain(..).flatten());
         let rule = self.rule.get_mut().unwrap_or_else(PoisonError::into_inner);
-        if let Rule::Live(Live { kept: Kept::Inputs(inputs), .. }) = rule {
+        if let Rule::Live(Live { kept: Kept { inputs, .. }, .. }) = rule {
             links.extend(inputs.iter_mut().filter_map(|input| input.node.take()));
         }
     }

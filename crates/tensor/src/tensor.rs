@@ -320,6 +320,14 @@ impl Tensor {
         &mut T::slice_mut(storage).expect("the type was checked above")[..elements]
     }
 
+    /// Whether this untracked tensor can be written in place: nobody else holds its elements, and it shows them as they lie.
+    pub(crate) fn is_exclusive(&mut self) -> bool {
+        self.node.is_none()
+            && self.layout.offset == 0
+            && self.layout.is_contiguous()
+            && Arc::get_mut(&mut self.storage).is_some()
+    }
+
     /// Whether both tensors show the same elements in memory, so that neither was copied.
     #[must_use]
     pub fn shares_elements_with(&self, other: &Self) -> bool {

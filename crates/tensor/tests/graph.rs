@@ -228,7 +228,7 @@ fn targets_prune_the_pass() {
     );
     let mut deep = x.clone();
     for _ in 0..10 {
-        deep = deep.tanh();
+        deep = deep.softmax(1);
     }
     let y = (&deep * &w).sum(..);
     let buffers = |targets: &[&Tensor]| {
@@ -236,11 +236,33 @@ fn targets_prune_the_pass() {
         let _ = y.differentiate().wrt(targets).retain_graph().run();
         since(before).buffers_made
     };
-    // By y: the seed. By w: one product more. By x: another product, and one buffer for each tanh on the way.
+    // By y: the seed. By w: one product more. By x: another product, and one buffer for each softmax on the way.
     let seed = buffers(&[&y]);
     assert_eq!(buffers(&[&w]), seed + 1);
     assert_eq!(buffers(&[&w, &x]), seed + 1 + 1 + 10);
     assert_eq!(buffers(&[&deep]), seed + 1, "the way from there to x is not walked");
+}
+
+/// A gradient that nobody else holds is overwritten by what an elementwise op makes of it; one that is reported is not.
+#[test]
+fn elementwise_backwards_take_no_new_buffer() {
+    let _alone = alone();
+    let x = Tensor::ones([32, 32], DType::F32).requires_grad();
+    let (first, second) = (x.tanh(), x.tanh().sigmoid());
+    let made = |y: &Tensor, targets: &[&Tensor]| {
+        let y = (y * y).sum(..);
+        let before = census();
+        let gradients = y.differentiate().wrt(targets).retain_graph().run();
+        (since(before).buffers_made, gradients)
+    };
+    let (short, _) = made(&first, &[&x]);
+    let (long, expected) = made(&second, &[&x]);
+    assert_eq!(short, long);
+    let (reported, both) = made(&second, &[&second, &x]);
+    assert_eq!(reported, long + 1);
+    assert_eq!(both.of(&x).to_vec::<f32>(), expected.of(&x).to_vec::<f32>());
+    let dy = &second * 2.0;
+    assert_eq!(both.of(&second).to_vec::<f32>(), dy.to_vec::<f32>());
 }
 
 #[test]

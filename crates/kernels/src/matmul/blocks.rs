@@ -6,6 +6,7 @@
 //! machine.
 
 use super::buffer::{Line, RIGHT, as_elements, with_buffer};
+use super::finish::{Finish, Rectangle};
 use super::left::Left;
 use super::level::Level;
 use super::operand::{Base, Operand};
@@ -21,15 +22,22 @@ const PACKED: usize = 128 * DEPTH;
 const DIRECT: usize = 1 << 18;
 /// Packing pays when each packed element is used for this many rows of the result.
 const FEW_ROWS: usize = 16;
-/// Multiply-adds of the smallest piece of work handed to another thread: some 15 µs.
+/// Pieces a large product is cut into, if its shape allows: enough to keep a workstation's cores evenly busy.
+const PIECES: usize = 16;
+/// Multiply-adds of the smallest piece of work that rayon hands to another thread: 8 to 15 µs.
 pub(super) const GRAIN: usize = 1 << 20;
 /// The smallest parts a block is cut into: smaller ones would read their operands too often for what they compute.
 const ROWS: usize = 64;
 const COLUMNS: usize = 64;
 
+/// Multiply-adds of the pieces that a product is cut into.
+pub(super) fn grain(m: usize, n: usize, k: usize) -> usize {
+    (m * n * k / PIECES).max(GRAIN)
+}
+
 /// A rectangle of the result and the parts of the operands that make it.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Block<T> {
+#[derive(Clone, Copy)]
+pub(super) struct Block<'a, T> {
     pub(super) m: usize,
     pub(super) n: usize,
     /// At most `DEPTH`, except for dot products.
@@ -41,13 +49,15 @@ pub(super) struct Block<T> {
     /// Whether the product is added to `base`.
     pub(super) accumulate: bool,
     pub(super) base: Base<T>,
+    /// What is done with a rectangle of the result when its sums are complete.
+    pub(super) finish: Option<&'a Finish<'a, T>>,
 }
 
 // SAFETY: a block is pointers into operands, which outlive the call and are only read, and into its own rectangle of the
 // result, which no other block touches.
-unsafe impl<T: Send + Sync> Send for Block<T> {}
+unsafe impl<T: Send + Sync> Send for Block<'_, T> {}
 
-impl<T: Float> Block<T> {
+impl<T: Float> Block<'_, T> {
     /// Computes the block, cut in two until its multiply-adds are `grain` or fewer. The cuts are those of the shape; where
     /// the parts run is rayon's affair.
     ///
@@ -64,7 +74,9 @@ impl<T: Float> Block<T> {
         };
         if self.m * self.n * self.k <= grain || (!by_columns && self.m < 2 * ROWS) {
             // SAFETY: the caller's promise.
-            return with_buffer(&RIGHT, |buffer| unsafe { self.product(level, buffer) });
+            with_buffer(&RIGHT, |buffer| unsafe { self.product(level, buffer) });
+            // SAFETY: as above; the product has ended.
+            return unsafe { self.finish() };
         }
         let (left, right) = if by_columns {
             (
@@ -88,6 +100,17 @@ impl<T: Float> Block<T> {
             move || unsafe { left.compute(grain, level) },
             move || unsafe { right.compute(grain, level) },
         );
+    }
+
+    /// Finishes the block's part of the result.
+    ///
+    /// # Safety
+    /// That part is complete, and nobody else uses it.
+    pub(super) unsafe fn finish(&self) {
+        if let Some(finish) = self.finish {
+            // SAFETY: the caller's promise.
+            finish(unsafe { Rectangle::new(self.c, self.m, self.n, self.c_row_stride) });
+        }
     }
 
     /// Computes the block on this thread.

@@ -25,28 +25,46 @@ struct Columns<'a, A, F> {
 }
 
 impl<A: Copy, F: Fn(A, A) -> A + Copy> Columns<'_, A, F> {
-    #[inline(always)]
-    fn row(&self, i: usize) -> &[A] {
-        &self.x[i * self.stride..][..self.width]
-    }
-
-    /// Joins rows `start..end` into `out`, which starts as the identity.
+    /// Joins rows `start..end` into `out`.
     #[inline(always)]
     fn run_of_rows(&self, start: usize, end: usize, out: &mut [A]) {
+        let (wide, rest) = out.as_chunks_mut::<64>();
+        for (chunk, out) in wide.iter_mut().enumerate() {
+            *out = self.run_of_chunks(start, end, 64 * chunk);
+        }
+        let first = 64 * wide.len();
+        let (narrow, rest) = rest.as_chunks_mut::<16>();
+        for (chunk, out) in narrow.iter_mut().enumerate() {
+            *out = self.run_of_chunks(start, end, first + 16 * chunk);
+        }
+        let first = first + 16 * narrow.len();
+        for (column, out) in rest.iter_mut().enumerate() {
+            [*out] = self.run_of_chunks(start, end, first + column);
+        }
+    }
+
+    /// Joins rows `start..end` of the `N` columns from `column` on, which stay in registers meanwhile.
+    #[inline(always)]
+    fn run_of_chunks<const N: usize>(&self, start: usize, end: usize, column: usize) -> [A; N] {
         let join = self.fold.join;
-        let mut i = start;
-        while i + 4 <= end {
-            let rows = self.row(i).iter().zip(self.row(i + 1)).zip(self.row(i + 2)).zip(self.row(i + 3));
-            for (out, (((&a, &b), &c), &d)) in out.iter_mut().zip(rows) {
-                *out = join(*out, join(join(a, b), join(c, d)));
-            }
-            i += 4;
-        }
-        for i in i..end {
-            for (out, &a) in out.iter_mut().zip(self.row(i)) {
-                *out = join(*out, a);
+        let row = |i: usize| -> &[A; N] {
+            self.x[i * self.stride + column..].first_chunk().expect("rows are as wide as the result")
+        };
+        let mut sums = [self.fold.identity; N];
+        let whole = start + (end - start) / 4 * 4;
+        for i in (start..whole).step_by(4) {
+            let [a, b, c, d] = [row(i), row(i + 1), row(i + 2), row(i + 3)];
+            for l in 0..N {
+                sums[l] = join(sums[l], join(join(a[l], b[l]), join(c[l], d[l])));
             }
         }
+        for i in whole..end {
+            let a = row(i);
+            for l in 0..N {
+                sums[l] = join(sums[l], a[l]);
+            }
+        }
+        sums
     }
 }
 
@@ -56,7 +74,6 @@ impl<A: Copy, F: Fn(A, A) -> A + Copy> Work for Columns<'_, A, F> {
     fn run(mut self) {
         let runs = self.len.div_ceil(RUN);
         let total = std::mem::take(&mut self.out);
-        total.fill(self.fold.identity);
         if runs <= 1 {
             return self.run_of_rows(0, self.len, total);
         }
@@ -64,7 +81,6 @@ impl<A: Copy, F: Fn(A, A) -> A + Copy> Work for Columns<'_, A, F> {
         let digits = runs.ilog2() as usize + 1;
         let mut waiting = vec![self.fold.identity; digits * self.width];
         for run in 0..runs {
-            total.fill(self.fold.identity);
             self.run_of_rows(run * RUN, self.len.min((run + 1) * RUN), total);
             let full = run.trailing_ones() as usize;
             for waiting in waiting.chunks_exact(self.width).take(full) {

@@ -1,5 +1,6 @@
 //! Ops that treat every element alike: `y = f(x)`.
 
+use crate::backward::Cotangent;
 use crate::dtype::with_float;
 use crate::graph::Keep;
 use crate::tensor::Tensor;
@@ -28,22 +29,15 @@ impl Tensor {
     pub(crate) fn elementwise<E: Elementwise>(&self, op: E) -> Self {
         let y = with_float!(E::NAME, self.dtype(), T => self.map_to::<T, T>(|x| op.value(x)));
         y.record(E::NAME, &[self], E::KEEP, move |g| {
-            g.give(0, |g| {
+            if g.wants(0) {
                 let kept = match E::KEEP {
-                    Keep::Nothing => g.dy().clone(),
-                    Keep::Inputs => g.x(0).clone(),
-                    Keep::Output => g.y(),
+                    Keep::Inputs => Some(g.x(0).clone()),
+                    Keep::Output => Some(g.y()),
+                    _ => None,
                 };
-                if g.is_recorded() {
-                    return op.pull_tensor(g.dy(), &kept);
-                }
-                with_float!(E::NAME, kept.dtype(), T => {
-                    let (dy, kept) = (g.dy().contiguous(), kept.contiguous());
-                    let contiguous = "made contiguous above";
-                    let (x, y) = (dy.as_slice::<T>().expect(contiguous), kept.as_slice::<T>().expect(contiguous));
-                    Self::build(kept.shape(), |out| map::zip(x, y, out, |dy, kept| op.pull(dy, kept)))
-                })
-            });
+                let dx = pulled(op, g, kept);
+                g.give(0, |_| dx);
+            }
         })
     }
 
@@ -57,4 +51,28 @@ impl Tensor {
         let x = self.contiguous();
         Self::build(self.shape(), |out| map::map(x.as_slice::<A>().expect("made contiguous above"), out, f))
     }
+}
+
+/// dx from dy and `kept`, or from dy alone: by a tensor formula in a pass that is recorded, and else in one loop, which overwrites
+/// dy where nobody else sees it.
+pub(super) fn pulled<E: Elementwise>(op: E, g: &mut Cotangent<'_>, kept: Option<Tensor>) -> Tensor {
+    if g.is_recorded() {
+        return op.pull_tensor(g.dy(), kept.as_ref().unwrap_or_else(|| g.dy()));
+    }
+    with_float!(E::NAME, g.dy().dtype(), T => {
+        let kept = kept.as_ref().map(Tensor::contiguous);
+        let kept = kept.as_ref().map(|kept| kept.as_slice::<T>().expect("made contiguous above"));
+        let pull = move |dy: T, kept: T| op.pull(dy, kept);
+        if let Some(dy) = g.dy_mut() {
+            match kept {
+                Some(kept) => map::zip_inplace(dy.as_mut_slice(), kept, pull),
+                None => map::map_inplace(dy.as_mut_slice(), |dy| pull(dy, dy)),
+            }
+            dy.flush_if_asked();
+            return dy.clone();
+        }
+        let dy = g.dy().contiguous();
+        let x = dy.as_slice::<T>().expect("made contiguous above");
+        Tensor::build(dy.shape(), |out| map::zip(x, kept.unwrap_or(x), out, pull))
+    })
 }

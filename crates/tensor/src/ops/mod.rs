@@ -2,7 +2,8 @@
 //!
 //! To add an op, write its file after the pattern of [`tanh`] and add its name to the list below.
 
-// How ops are built: the loops over elements, and the operators `+ − × ÷`.
+// How ops are built: the loops over elements, affine maps, and the operators `+ − × ÷`.
+mod affine;
 pub(crate) mod binary;
 pub(crate) mod elementwise;
 mod operators;
@@ -33,7 +34,7 @@ catalogue! {
     sum var norm max min argmax
     logsumexp softmax log_softmax cross_entropy
     // Linear algebra.
-    matmul linear
+    matmul linear linear_relu linear_sigmoid linear_tanh
     // Shape and places.
     broadcast_to permute reshape slice unslice cat to_dtype
     gather scatter_add index_select index_add

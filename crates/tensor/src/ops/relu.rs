@@ -23,7 +23,7 @@ pub(super) const INFO: OpInfo = OpInfo {
 };
 
 #[derive(Clone, Copy)]
-struct Relu;
+pub(super) struct Relu;
 
 impl Elementwise for Relu {
     const NAME: &'static str = "relu";

@@ -23,7 +23,7 @@ pub(super) const INFO: OpInfo = OpInfo {
 };
 
 #[derive(Clone, Copy)]
-struct Sigmoid;
+pub(super) struct Sigmoid;
 
 impl Elementwise for Sigmoid {
     const NAME: &'static str = "sigmoid";

@@ -24,7 +24,7 @@ pub(super) const INFO: OpInfo = OpInfo {
 };
 
 #[derive(Clone, Copy)]
-struct Tanh;
+pub(super) struct Tanh;
 
 impl Elementwise for Tanh {
     const NAME: &'static str = "tanh";

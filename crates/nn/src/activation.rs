@@ -199,6 +199,10 @@ impl Layer for ActivationLayer {
     fn forward(&self, x: &Tensor) -> Tensor {
         self.forward(x)
     }
+
+    fn as_activation(&self) -> Option<&ActivationLayer> {
+        Some(self)
+    }
 }
 
 impl fmt::Debug for ActivationLayer {

@@ -74,10 +74,10 @@ impl Mlp {
     pub fn forward(&self, x: &Tensor) -> Tensor {
         let mut x = x.clone();
         for (idx, layer) in self.layers.iter().enumerate() {
-            x = layer.forward(&x);
-            if let Some(activation) = self.activations.get(idx) {
-                x = activation.forward(&x);
-            }
+            x = match self.activations.get(idx) {
+                Some(activation) => layer.forward_then(&x, activation),
+                None => layer.forward(&x),
+            };
         }
         x
     }

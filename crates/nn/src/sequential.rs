@@ -3,7 +3,7 @@
 //! The one idea: what maps one tensor to one tensor is a [`Layer`], a user's own struct as well as a built-in one. Models
 //! with branches, several inputs or state are structs with an ordinary `forward` instead.
 
-use crate::activation::Activation;
+use crate::activation::{Activation, ActivationLayer};
 use backflow_tensor::{Module, Path, Tensor, Visitor};
 use std::fmt::Debug;
 
@@ -33,6 +33,18 @@ pub trait Layer: Module + Debug + Send + Sync {
     /// The output for the input `x`.
     #[must_use]
     fn forward(&self, x: &Tensor) -> Tensor;
+
+    /// The output of `activation` for the output of this layer. A layer that computes both in one pass says so here, and gives
+    /// the same bits.
+    #[must_use]
+    fn forward_then(&self, x: &Tensor, activation: &ActivationLayer) -> Tensor {
+        activation.forward(&self.forward(x))
+    }
+
+    /// This layer, if it is an activation, which the layer before it may compute with its own output.
+    fn as_activation(&self) -> Option<&ActivationLayer> {
+        None
+    }
 }
 
 /// Layers one after the other. Paths are numbers, as in PyTorch: `0.weight`, `0.bias`, `2.weight`, …
@@ -74,7 +86,18 @@ impl Sequential {
     /// Where a layer does: usually because shapes do not fit.
     #[must_use]
     pub fn forward(&self, x: &Tensor) -> Tensor {
-        self.layers.iter().fold(x.clone(), |x, layer| layer.forward(&x))
+        let mut layers = self.layers.iter().peekable();
+        let mut x = x.clone();
+        while let Some(layer) = layers.next() {
+            x = match layers
+                .next_if(|next| next.as_activation().is_some())
+                .and_then(|next| next.as_activation())
+            {
+                Some(activation) => layer.forward_then(&x, activation),
+                None => layer.forward(&x),
+            };
+        }
+        x
     }
 }
 

@@ -12,10 +12,12 @@ pub(crate) struct Mode {
     pub(crate) recording: bool,
     pub(crate) tracing: bool,
     pub(crate) flushing: bool,
+    /// Whether a tracer wants to see each op by itself.
+    pub(crate) apart: bool,
 }
 
 thread_local! {
-    static MODE: Cell<Mode> = const { Cell::new(Mode { recording: true, tracing: false, flushing: false }) };
+    static MODE: Cell<Mode> = const { Cell::new(Mode { recording: true, tracing: false, flushing: false, apart: false }) };
 }
 
 /// The switches of this thread.
@@ -50,6 +52,11 @@ pub(crate) fn recording(on: bool) -> Restore {
 /// Switches tracing on or off until the result is dropped.
 pub(crate) fn tracing(on: bool) -> Restore {
     switch(Mode { tracing: on, ..mode() })
+}
+
+/// Switches the wish to see each op by itself on or off until the result is dropped.
+pub(crate) fn apart(on: bool) -> Restore {
+    switch(Mode { apart: on, ..mode() })
 }
 
 /// Switches flushing on or off until the result is dropped.

@@ -7,7 +7,7 @@
 
 use crate::error::misuse;
 use crate::graph::Node;
-use crate::mode::no_grad;
+use crate::mode::{mode, no_grad};
 use crate::profile::section;
 use crate::tensor::Tensor;
 use std::cell::{Cell, RefCell};
@@ -55,6 +55,13 @@ impl LayerId {
             announce_input(&Site::Layer(self, kind), x);
         }
     }
+}
+
+/// Whether somebody wants to see results one by one: an observer, or a tracer ([`trace`](mod@crate::trace)). A profile does not.
+/// A layer that can compute several results in one op, of which only the last appears, does so where nobody looks.
+#[must_use]
+pub fn is_watched() -> bool {
+    OBSERVED.get() || mode().apart
 }
 
 impl Tensor {

@@ -8,7 +8,7 @@
 //! It refuses to look into processors: no counters, no samples. What runs on other threads is seen as the time that this thread
 //! waits for it.
 
-use crate::mode::{Restore, mode, tracing};
+use crate::mode::{Restore, apart, mode, tracing};
 use crate::tensor::Tensor;
 use crate::trace::{Computed, Kind, trace};
 use std::cell::{Cell, RefCell};
@@ -201,6 +201,11 @@ pub fn profile<R>(f: impl FnOnce() -> R) -> (Profile, R) {
     let outer = Put(CLOCK.replace(Some(clock)), outer_sections);
     let result = {
         let rows = Rc::clone(&rows);
+        // What runs unprofiled as one op is one op here.
+        let f = || {
+            let _together = apart(false);
+            f()
+        };
         trace(move |computed| record(&mut rows.borrow_mut(), computed), f)
     };
     let end = Instant::now();

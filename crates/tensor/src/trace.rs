@@ -9,7 +9,7 @@
 //! and tensors made from numbers are not shown: no op makes a NaN there.
 
 use crate::graph::Node;
-use crate::mode::{no_grad, tracing};
+use crate::mode::{apart, no_grad, tracing};
 use crate::storage::Storage;
 use crate::tensor::Tensor;
 use std::cell::RefCell;
@@ -93,7 +93,7 @@ thread_local! {
 /// ```
 pub fn trace<R>(tracer: impl FnMut(&Computed<'_>) + 'static, f: impl FnOnce() -> R) -> R {
     let _outer = Put(TRACER.replace(Some(Box::new(tracer))));
-    let _tracing = tracing(true);
+    let _tracing = (apart(true), tracing(true));
     f()
 }
 

@@ -259,19 +259,16 @@ pub(crate) fn gradients_on_the_way(root: &Arc<Node>, seed: Tensor, x: &Tensor) -
 
 #[track_caller]
 fn sweep(root: &Arc<Node>, seed: Tensor, plan: &Plan, retain: bool) -> Gradients {
-    let mut found = Gradients::new();
-    let mut waiting: BTreeMap<u64, (Arc<Node>, Tensor)> = BTreeMap::new();
+    let mut found = Vec::new();
+    let mut waiting = Waiting::default();
     let traced = mode().tracing;
     if plan.visits(root) {
-        waiting.insert(root.number, (Arc::clone(root), seed));
+        waiting.add(root, seed, traced);
     }
-    while let Some((_, (node, mut dy))) = waiting.pop_last() {
+    while let Some((node, mut dy)) = waiting.pop() {
         observe::gradient(&node, &mut dy, retain);
         if plan.reports(&node) {
-            found.put(node.number, dy.clone());
-        }
-        if node.is_leaf() {
-            continue;
+            found.push((node.number, dy.clone()));
         }
         if traced {
             profile::going_back();
@@ -294,7 +291,67 @@ fn sweep(root: &Arc<Node>, seed: Tensor, plan: &Plan, retain: bool) -> Gradients
         let hint = "compute the result again, or use differentiate().retain_graph() for the first pass";
         misuse("backward", "this graph was already used and released", &rows, hint);
     }
-    found
+    for (number, (leaf, mut dy)) in waiting.leaves.into_iter().rev() {
+        observe::gradient(&leaf, &mut dy, retain);
+        if plan.reports(&leaf) {
+            found.push((number, dy));
+        }
+    }
+    Gradients::from_numbers(found)
+}
+
+/// Gradients on their way: of results, the latest of which is complete and comes next, and of leaves, where they end.
+#[derive(Default)]
+struct Waiting {
+    /// The latest result's. Mostly the only one: then the map is not touched.
+    next: Option<(Arc<Node>, Tensor)>,
+    others: BTreeMap<u64, (Arc<Node>, Tensor)>,
+    leaves: BTreeMap<u64, (Arc<Node>, Tensor)>,
+}
+
+impl Waiting {
+    fn pop(&mut self) -> Option<(Arc<Node>, Tensor)> {
+        match self.next.take() {
+            None => self.others.pop_last().map(|(_, waiting)| waiting),
+            next => next,
+        }
+    }
+
+    /// Adds a contribution to the gradient of `node`.
+    fn add(&mut self, node: &Arc<Node>, dx: Tensor, traced: bool) {
+        if node.is_leaf() {
+            return put(&mut self.leaves, node, dx, traced);
+        }
+        match &mut self.next {
+            Some((next, sum)) if next.number == node.number => add(sum, node, dx, traced),
+            Some((next, _)) if next.number > node.number => put(&mut self.others, node, dx, traced),
+            next => {
+                if let Some((before, dy)) = next.take() {
+                    self.others.insert(before.number, (before, dy));
+                }
+                match self.others.last_key_value() {
+                    Some((&latest, _)) if latest >= node.number => put(&mut self.others, node, dx, traced),
+                    _ => self.next = Some((Arc::clone(node), dx)),
+                }
+            }
+        }
+    }
+}
+
+fn put(waiting: &mut BTreeMap<u64, (Arc<Node>, Tensor)>, node: &Arc<Node>, dx: Tensor, traced: bool) {
+    match waiting.entry(node.number) {
+        Entry::Vacant(place) => _ = place.insert((Arc::clone(node), dx)),
+        Entry::Occupied(mut place) => add(&mut place.get_mut().1, node, dx, traced),
+    }
+}
+
+fn add(sum: &mut Tensor, node: &Node, dx: Tensor, traced: bool) {
+    // Held here, the parts are not added in place, and the tracer sees them.
+    let parts = traced.then(|| [sum.clone(), dx.clone()]);
+    sum.accumulate(dx);
+    if let Some([so_far, more]) = parts {
+        show_gradient(Kind::Sum, node, &[&so_far, &more], sum);
+    }
 }
 
 /// What an op's backward works with: the gradient of its output, what was kept, and the operands to give to.
@@ -303,7 +360,7 @@ pub(crate) struct Cotangent<'a> {
     kept: &'a Kept,
     dy: Tensor,
     plan: &'a Plan,
-    waiting: &'a mut BTreeMap<u64, (Arc<Node>, Tensor)>,
+    waiting: &'a mut Waiting,
     traced: bool,
 }
 
@@ -353,20 +410,7 @@ impl Cotangent<'_> {
         if self.traced {
             self.show(idx, &dx);
         }
-        match self.waiting.entry(operand.number) {
-            Entry::Vacant(place) => {
-                place.insert((Arc::clone(operand), dx));
-            }
-            Entry::Occupied(mut place) => {
-                let sum = &mut place.get_mut().1;
-                // Held here, the parts are not added in place, and the tracer sees them.
-                let parts = self.traced.then(|| [sum.clone(), dx.clone()]);
-                sum.accumulate(dx);
-                if let Some([so_far, more]) = parts {
-                    show_gradient(Kind::Sum, operand, &[&so_far, &more], sum);
-                }
-            }
-        }
+        self.waiting.add(operand, dx, self.traced);
     }
 
     /// Shows the tracer the gradient of operand `idx`.

@@ -2,7 +2,6 @@
 
 use crate::error::misuse;
 use crate::tensor::Tensor;
-use std::collections::BTreeMap;
 
 /// The gradients that a backward pass found, by the tensor they belong to.
 ///
@@ -10,7 +9,8 @@ use std::collections::BTreeMap;
 /// held, compared and [added](Self::accumulate).
 #[derive(Clone, Debug, Default)]
 pub struct Gradients {
-    by_node: BTreeMap<u64, Tensor>,
+    /// By the number of the node, ascending.
+    by_node: Vec<(u64, Tensor)>,
 }
 
 impl Gradients {
@@ -23,7 +23,8 @@ impl Gradients {
     /// The gradient of `x`, if the pass reached it.
     #[must_use]
     pub fn get(&self, x: &Tensor) -> Option<&Tensor> {
-        self.by_node.get(&x.node.as_ref()?.number)
+        let place = self.place(x.node.as_ref()?.number).ok()?;
+        Some(&self.by_node[place].1)
     }
 
     /// The gradient of `x`.
@@ -46,7 +47,7 @@ impl Gradients {
 
     /// Takes the gradient of `x` out.
     pub fn take(&mut self, x: &Tensor) -> Option<Tensor> {
-        self.by_node.remove(&x.node.as_ref()?.number)
+        self.take_number(x.node.as_ref()?.number)
     }
 
     /// Sets the gradient of `x`, for gradients that were computed or changed by hand.
@@ -76,9 +77,12 @@ impl Gradients {
     /// Adds the gradients of another pass, e.g. of another part of a batch.
     pub fn accumulate(&mut self, other: Self) {
         for (number, gradient) in other.by_node {
-            match self.by_node.remove(&number) {
-                None => self.put(number, gradient),
-                Some(sum) => self.put(number, &sum + &gradient),
+            match self.place(number) {
+                Err(place) => self.by_node.insert(place, (number, gradient)),
+                Ok(place) => {
+                    let sum = &mut self.by_node[place].1;
+                    *sum = &*sum + &gradient;
+                }
             }
         }
     }
@@ -95,11 +99,25 @@ impl Gradients {
         self.by_node.is_empty()
     }
 
+    /// Gradients by the numbers of their nodes, each of which is there once.
+    pub(crate) fn from_numbers(mut by_node: Vec<(u64, Tensor)>) -> Self {
+        by_node.sort_unstable_by_key(|(number, _)| *number);
+        Self { by_node }
+    }
+
     pub(crate) fn take_number(&mut self, number: u64) -> Option<Tensor> {
-        self.by_node.remove(&number)
+        Some(self.by_node.remove(self.place(number).ok()?).1)
     }
 
     pub(crate) fn put(&mut self, number: u64, gradient: Tensor) {
-        self.by_node.insert(number, gradient);
+        match self.place(number) {
+            Ok(place) => self.by_node[place].1 = gradient,
+            Err(place) => self.by_node.insert(place, (number, gradient)),
+        }
+    }
+
+    /// Where the gradient of a node is, or where it would have to be put.
+    fn place(&self, number: u64) -> Result<usize, usize> {
+        self.by_node.binary_search_by_key(&number, |(number, _)| *number)
     }
 }

@@ -4,9 +4,10 @@
 //! needs it. A node keeps only what its op declares ([`Keep`]) and never the tensor that owns it, so there are
 //! no cycles. Dropping is iterative: a chain of a million nodes drops on a small stack.
 
+use crate::census::{Count, counted, node_made};
 use crate::mode::{Mode, mode};
 use crate::shape::Shape;
-use crate::storage::{COUNTS, Storage};
+use crate::storage::Storage;
 use crate::tensor::{Layout, Tensor};
 use crate::trace::show_result;
 use smallvec::SmallVec;
@@ -78,7 +79,7 @@ impl Node {
     #[track_caller]
     pub(crate) fn leaf(shape: Shape) -> Arc<Self> {
         Arc::new(Self {
-            number: COUNTS.node_made(),
+            number: node_made(),
             op: "leaf",
             shape,
             location: Location::caller(),
@@ -134,7 +135,7 @@ impl Tensor {
             output: keeps_output.then(|| (Arc::clone(&self.storage), Arc::clone(&self.layout))),
         };
         self.node = Some(Arc::new(Node {
-            number: COUNTS.node_made(),
+            number: node_made(),
             op,
             shape: self.layout.shape,
             location: Location::caller(),
@@ -147,7 +148,7 @@ impl Tensor {
 
 impl Drop for Node {
     fn drop(&mut self) {
-        COUNTS.node_freed();
+        counted(Count::NodeFreed);
         // Nodes that only this one held are taken apart in a loop: the default, recursive drop would need a
         // stack as deep as the graph.
         let mut orphans: SmallVec<[Arc<Self>; 8]> = SmallVec::new();

@@ -11,6 +11,7 @@
 
 mod backward;
 pub mod catalogue;
+mod census;
 pub mod check;
 mod dtype;
 mod error;
@@ -32,6 +33,7 @@ pub mod trace;
 
 pub use backflow_kernels::Float;
 pub use backward::{Differentiation, grad, hvp};
+pub use census::{Census, census};
 pub use dtype::{DType, Element, FloatElement};
 pub use error::misuse;
 pub use flush::{flush_to_zero, is_flushing_to_zero};
@@ -44,5 +46,4 @@ pub use observe::LayerId;
 pub use ops::Comparand;
 pub use rng::Rng;
 pub use shape::{Axes, MAX_RANK, Shape, keep};
-pub use storage::{Census, census};
 pub use tensor::Tensor;

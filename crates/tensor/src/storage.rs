@@ -4,9 +4,9 @@
 //! that a training step in steady state asks the operating system for nothing, and a fresh output costs
 //! no page faults. Contents of a reused buffer are stale: whoever asks for one writes every element.
 
+use crate::census::{Count, counted};
 use crate::dtype::DType;
 use std::cell::RefCell;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// Elements of one type.
 #[derive(Debug)]
@@ -43,14 +43,14 @@ pub struct Buffer<T: Pooled> {
 impl<T: Pooled> Buffer<T> {
     /// A buffer of `len` elements with unspecified contents.
     pub(crate) fn stale(len: usize) -> Self {
-        COUNTS.allocated(len * size_of::<T>());
+        counted(Count::BufferMade { bytes: len * size_of::<T>() });
         let (class, size) = size_class(len);
         let elements = T::with_store(|store| store.take(class)).unwrap_or_else(|| vec![T::default(); size]);
         Self { elements, len }
     }
 
     pub(crate) fn from_vec(elements: Vec<T>) -> Self {
-        COUNTS.allocated(elements.len() * size_of::<T>());
+        counted(Count::BufferMade { bytes: elements.len() * size_of::<T>() });
         let len = elements.len();
         Self { elements, len }
     }
@@ -66,7 +66,7 @@ impl<T: Pooled> Buffer<T> {
 
 impl<T: Pooled> Drop for Buffer<T> {
     fn drop(&mut self) {
-        COUNTS.freed(self.len * size_of::<T>());
+        counted(Count::BufferFreed { bytes: self.len * size_of::<T>() });
         let elements = std::mem::take(&mut self.elements);
         let (class, size) = size_class(elements.len());
         if elements.len() == size {
@@ -153,82 +153,6 @@ macro_rules! pooled {
     )*};
 }
 pooled!(f32 f64 i64 bool);
-
-/// How many buffers and graph nodes the program has made and still holds, for tests of leaks and of wasted work.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Census {
-    /// Buffers of elements alive now.
-    pub live_buffers: u64,
-    /// Bytes in them.
-    pub live_bytes: u64,
-    /// Graph nodes alive now (leaves included).
-    pub live_nodes: u64,
-    /// Buffers made since the program began.
-    pub buffers_made: u64,
-    /// Graph nodes made since the program began.
-    pub nodes_made: u64,
-}
-
-/// Counts what the whole process holds at this moment.
-///
-/// ```
-/// # use backflow_tensor::{census, DType, Tensor};
-/// let before = census();
-/// let x = Tensor::zeros([2, 3], DType::F32);
-/// assert_eq!(census().live_bytes - before.live_bytes, 24);
-/// # drop(x);
-/// ```
-#[must_use]
-pub fn census() -> Census {
-    let (made, freed) = (COUNTS.buffers_made.load(Relaxed), COUNTS.buffers_freed.load(Relaxed));
-    let (nodes, nodes_freed) = (COUNTS.nodes_made.load(Relaxed), COUNTS.nodes_freed.load(Relaxed));
-    Census {
-        live_buffers: made.saturating_sub(freed),
-        live_bytes: COUNTS.bytes_made.load(Relaxed).saturating_sub(COUNTS.bytes_freed.load(Relaxed)),
-        live_nodes: nodes.saturating_sub(nodes_freed),
-        buffers_made: made,
-        nodes_made: nodes,
-    }
-}
-
-pub(crate) static COUNTS: Counts = Counts {
-    buffers_made: AtomicU64::new(0),
-    buffers_freed: AtomicU64::new(0),
-    bytes_made: AtomicU64::new(0),
-    bytes_freed: AtomicU64::new(0),
-    nodes_made: AtomicU64::new(0),
-    nodes_freed: AtomicU64::new(0),
-};
-
-pub(crate) struct Counts {
-    buffers_made: AtomicU64,
-    buffers_freed: AtomicU64,
-    bytes_made: AtomicU64,
-    bytes_freed: AtomicU64,
-    nodes_made: AtomicU64,
-    nodes_freed: AtomicU64,
-}
-
-impl Counts {
-    fn allocated(&self, bytes: usize) {
-        self.buffers_made.fetch_add(1, Relaxed);
-        self.bytes_made.fetch_add(bytes as u64, Relaxed);
-    }
-
-    fn freed(&self, bytes: usize) {
-        self.buffers_freed.fetch_add(1, Relaxed);
-        self.bytes_freed.fetch_add(bytes as u64, Relaxed);
-    }
-
-    /// Counts a new node and answers its number. Numbers grow, so a node's number is above its operands'.
-    pub(crate) fn node_made(&self) -> u64 {
-        self.nodes_made.fetch_add(1, Relaxed)
-    }
-
-    pub(crate) fn node_freed(&self) {
-        self.nodes_freed.fetch_add(1, Relaxed);
-    }
-}
 
 #[cfg(test)]
 mod tests {

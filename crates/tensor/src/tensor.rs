@@ -188,7 +188,10 @@ impl Tensor {
     }
 
     pub(crate) fn from_buffer<T: Element>(buffer: Buffer<T>, shape: Shape) -> Self {
-        let layout = Arc::new(Layout::contiguous(shape));
+        Self::laid_out(buffer, Arc::new(Layout::contiguous(shape)))
+    }
+
+    fn laid_out<T: Element>(buffer: Buffer<T>, layout: Arc<Layout>) -> Self {
         Self { storage: Arc::new(Stored::wrap(buffer)), layout, node: None }
     }
 
@@ -196,11 +199,24 @@ impl Tensor {
     pub(crate) fn build<T: Element>(shape: Shape, fill: impl FnOnce(&mut [T])) -> Self {
         // Views of huge shapes cost nothing and can be combined: what is to be allocated is checked again.
         shape.require_room();
+        Self::build_as(Arc::new(Layout::contiguous(shape)), shape.elements(), fill)
+    }
+
+    /// [`build`](Self::build) for a result of the shape of `like`, whose layout it shares if that is contiguous: most results
+    /// of a training step have the shape of an operand, and a layout takes as long to make as the sum of 500 numbers.
+    pub(crate) fn build_like<T: Element>(like: &Self, fill: impl FnOnce(&mut [T])) -> Self {
+        if like.layout.offset != 0 || !like.layout.is_contiguous() {
+            return Self::build(like.shape(), fill);
+        }
+        Self::build_as(Arc::clone(&like.layout), like.elements(), fill)
+    }
+
+    fn build_as<T: Element>(layout: Arc<Layout>, elements: usize, fill: impl FnOnce(&mut [T])) -> Self {
         let Mode { tracing, flushing, .. } = mode();
         let _computing = tracing.then(profile::computing);
-        let mut buffer = Buffer::<T>::stale(shape.elements());
+        let mut buffer = Buffer::<T>::stale(elements);
         fill(buffer.as_mut_slice());
-        let mut y = Self::from_buffer(buffer, shape);
+        let mut y = Self::laid_out(buffer, layout);
         if flushing {
             y.flush_subnormals();
         }

@@ -15,8 +15,8 @@ use crate::dtype::{FloatElement, with_float};
 use crate::error::misuse;
 use crate::graph::Keep;
 use crate::tensor::Tensor;
-use backflow_kernels::Float;
 use backflow_kernels::matmul::{Matrix, Output, matmul, matmul_map};
+use backflow_kernels::{Float, reduce};
 
 /// No function: y = z.
 #[derive(Clone, Copy)]
@@ -85,21 +85,22 @@ fn give(g: &mut Cotangent<'_>, dz: &Tensor, [m, n, k]: [usize; 3]) {
     if g.is_recorded() {
         g.give(0, |g| dz.matmul(g.x(1)));
         g.give(1, |g| dz.reshape([m, n]).t().matmul(&g.x(0).reshape([m, k])));
-    } else {
-        with_float!("linear", dz.dtype(), T => {
-            let dz = dz.contiguous();
-            let dz = rows::<T>(&dz, n);
-            g.give(0, |g| {
-                Tensor::build::<T>(g.x(0).shape(), |dx| matmul(m, k, n, dz, matrix(g.x(1)), dx, Output::Overwrite))
-            });
-            g.give(1, |g| {
-                let x = g.x(0).contiguous();
-                Tensor::build::<T>(g.x(1).shape(), |dw| matmul(n, k, m, dz.transposed(), rows(&x, k), dw, Output::Overwrite))
-            });
-        });
+        // Rows are summed away when the bias takes its gradient, as after any broadcast.
+        return g.give(2, |_| dz.clone());
     }
-    // Rows are summed away when the bias takes its gradient, as after any broadcast.
-    g.give(2, |_| dz.clone());
+    with_float!("linear", dz.dtype(), T => {
+        let dz = dz.contiguous();
+        let slice = dz.as_slice::<T>().expect("made contiguous above");
+        let dz = rows::<T>(&dz, n);
+        g.give(0, |g| {
+            Tensor::build_like::<T>(g.x(0), |dx| matmul(m, k, n, dz, matrix(g.x(1)), dx, Output::Overwrite))
+        });
+        g.give(1, |g| {
+            let x = g.x(0).contiguous();
+            Tensor::build_like::<T>(g.x(1), |dw| matmul(n, k, m, dz.transposed(), rows(&x, k), dw, Output::Overwrite))
+        });
+        g.give(2, |g| Tensor::build_like::<T>(g.x(2), |db| reduce::sum(slice, 1, m, n, db)));
+    });
 }
 
 /// A contiguous tensor as rows of `n`.

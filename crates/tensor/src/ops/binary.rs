@@ -29,14 +29,13 @@ impl Tensor {
         shape: Shape,
         f: impl Fn(A, B) -> C + Copy + Send + Sync,
     ) -> Self {
+        if a.shape() == shape
+            && b.shape() == shape
+            && let (Some(x), Some(y)) = (a.as_slice::<A>(), b.as_slice::<B>())
+        {
+            return Self::build_like(a, |out| map::zip(x, y, out, f));
+        }
         Self::build(shape, |out| {
-            if a.shape() == shape
-                && b.shape() == shape
-                && let (Some(a), Some(b)) = (a.as_slice::<A>(), b.as_slice::<B>())
-            {
-                map::zip(a, b, out, f);
-                return;
-            }
             let (left, right) = (a.layout.broadcast_to(&shape), b.layout.broadcast_to(&shape));
             let a =
                 strided::Strided { data: a.storage_slice(), offset: left.offset, strides: left.strides() };

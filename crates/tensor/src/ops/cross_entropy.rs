@@ -71,7 +71,7 @@ impl Tensor {
         let x = self.contiguous();
         let x = x.as_slice::<T>().expect("made contiguous above");
         let mut losses = Buffer::<T>::stale(n);
-        let p = Self::build::<T>(self.shape(), |p| {
+        let p = Self::build_like::<T>(self, |p| {
             softmax::cross_entropy(x, n, classes, labels(&targets), losses.as_mut_slice(), p);
         });
         let y = Self::build::<T>(Shape::SCALAR, |y| {
@@ -89,7 +89,7 @@ impl Tensor {
                 }
                 let scale = T::from_f64(g.dy().item()) / T::from_f64(n as f64);
                 let p = p.as_slice::<T>().expect("built above");
-                Self::build::<T>(g.x(0).shape(), |dx| {
+                Self::build_like::<T>(g.x(0), |dx| {
                     map::map(p, dx, |p| p * scale);
                     places.for_each(|place| dx[place] = (p[place] - T::ONE) * scale);
                 })

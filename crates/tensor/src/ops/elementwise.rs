@@ -49,7 +49,7 @@ impl Tensor {
     {
         // A strided operand is copied first: a loop of its own for every op would double the time to compile them all.
         let x = self.contiguous();
-        Self::build(self.shape(), |out| map::map(x.as_slice::<A>().expect("made contiguous above"), out, f))
+        Self::build_like(self, |out| map::map(x.as_slice::<A>().expect("made contiguous above"), out, f))
     }
 }
 
@@ -73,6 +73,6 @@ pub(super) fn pulled<E: Elementwise>(op: E, g: &mut Cotangent<'_>, kept: Option<
         }
         let dy = g.dy().contiguous();
         let x = dy.as_slice::<T>().expect("made contiguous above");
-        Tensor::build(dy.shape(), |out| map::zip(x, kept.unwrap_or(x), out, pull))
+        Tensor::build_like(&dy, |out| map::zip(x, kept.unwrap_or(x), out, pull))
     })
 }

@@ -45,7 +45,7 @@ impl Tensor {
         let y = with_float!("log_softmax", self.dtype(), T => {
             let x = self.contiguous();
             let x = x.as_slice::<T>().expect("made contiguous above");
-            Self::build::<T>(self.shape(), |out| softmax::log_softmax(x, rows, n, out))
+            Self::build_like::<T>(self, |out| softmax::log_softmax(x, rows, n, out))
         });
         y.record("log_softmax", &[self], Keep::Output, move |g| {
             g.give(0, |g| {
@@ -53,7 +53,7 @@ impl Tensor {
                 if g.is_recorded() {
                     return dy - y.exp() * dy.sum(keep(-1));
                 }
-                with_float!("log_softmax", y.dtype(), T => Self::build::<T>(y.shape(), |out| {
+                with_float!("log_softmax", y.dtype(), T => Self::build_like::<T>(&y, |out| {
                     let (dy, y) = (dy.contiguous(), y.contiguous());
                     let contiguous = "made contiguous above";
                     let (dy, y) = (dy.as_slice().expect(contiguous), y.as_slice().expect(contiguous));

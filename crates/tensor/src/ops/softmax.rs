@@ -44,7 +44,7 @@ impl Tensor {
         let y = with_float!("softmax", self.dtype(), T => {
             let x = self.contiguous();
             let x = x.as_slice::<T>().expect("made contiguous above");
-            Self::build::<T>(self.shape(), |out| softmax::softmax(x, rows, n, out))
+            Self::build_like::<T>(self, |out| softmax::softmax(x, rows, n, out))
         });
         y.record("softmax", &[self], Keep::Output, move |g| {
             g.give(0, |g| {
@@ -53,7 +53,7 @@ impl Tensor {
                     let weighted = dy * &y;
                     return &weighted - &y * weighted.sum(keep(-1));
                 }
-                with_float!("softmax", y.dtype(), T => Self::build::<T>(y.shape(), |out| {
+                with_float!("softmax", y.dtype(), T => Self::build_like::<T>(&y, |out| {
                     let (dy, y) = (dy.contiguous(), y.contiguous());
                     let contiguous = "made contiguous above";
                     let (dy, y) = (dy.as_slice().expect(contiguous), y.as_slice().expect(contiguous));

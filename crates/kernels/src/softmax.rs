@@ -56,7 +56,7 @@ impl<T: Float, const LOG: bool> Work for Normalize<'_, T, LOG> {
     fn run(mut self) {
         let n = self.n;
         let group = (GROUP / n).clamp(1, GROUP_ROWS) * n;
-        let mut max = [T::ZERO; GROUP_ROWS];
+        let (mut max, mut sums) = ([T::ZERO; GROUP_ROWS], [T::ONE; GROUP_ROWS]);
         for (group_idx, (x, y)) in self.x.chunks(group).zip(self.y.chunks_mut(group)).enumerate() {
             for ((x, y), max) in x.chunks_exact(n).zip(y.chunks_exact_mut(n)).zip(&mut max) {
                 *max = row_max(x);
@@ -68,22 +68,26 @@ impl<T: Float, const LOG: bool> Work for Normalize<'_, T, LOG> {
             for y in &mut *y {
                 *y = y.exp();
             }
-            for (i, (x, y)) in x.chunks_exact(n).zip(y.chunks_exact_mut(n)).enumerate() {
-                let (max, sum) = (max[i], row_sum(y, y, |e, _| e));
-                if LOG {
-                    let ln = sum.ln();
-                    for (y, &x) in y.iter_mut().zip(x) {
-                        *y = (x - max) - ln;
-                    }
-                } else {
-                    for y in y {
-                        *y = *y / sum;
-                    }
+            let rows = y.len() / n;
+            for (y, sum) in y.chunks_exact(n).zip(&mut sums) {
+                *sum = row_sum(y, y, |e, _| e);
+            }
+            let mut ln = sums;
+            if LOG || self.losses.is_some() {
+                for ln in &mut ln {
+                    *ln = ln.ln();
                 }
-                if let Some((targets, losses)) = &mut self.losses {
-                    let row = group_idx * (group / n) + i;
+            }
+            for (i, (x, y)) in x.chunks_exact(n).zip(y.chunks_exact_mut(n)).enumerate() {
+                for (y, &x) in y.iter_mut().zip(x) {
+                    *y = if LOG { (x - max[i]) - ln[i] } else { *y / sums[i] };
+                }
+            }
+            if let Some((targets, losses)) = &mut self.losses {
+                let first = group_idx * (group / n);
+                for i in 0..rows {
                     // The caller checked that targets lie in 0..n.
-                    losses[row] = sum.ln() - (x[targets[row] as usize] - max);
+                    losses[first + i] = ln[i] - (x[i * n + targets[first + i] as usize] - max[i]);
                 }
             }
         }

@@ -124,7 +124,9 @@ impl<T: Float> Block<'_, T> {
         let packs = self.b.col_stride != 1 || (self.m >= FEW_ROWS && self.b.extent(k, self.n) > DIRECT);
         let packed = as_elements::<T>(buffer, columns * k);
 
-        for first in (0..self.n).step_by(columns) {
+        // `while` and no `step_by`, which divides to know how many steps there are: small products would feel it.
+        let mut first = 0;
+        while first < self.n {
             let n = columns.min(self.n - first);
             let b = self.b.at(0, first);
             // Tiles read whole registers: columns that do not fill one are always packed.
@@ -138,11 +140,13 @@ impl<T: Float> Block<'_, T> {
                 // SAFETY: `b` is readable for `k` rows of `n`.
                 unsafe { (level.pack)(&panels, packed) };
             }
-            for i in (0..self.m).step_by(tile_rows) {
+            let mut i = 0;
+            while i < self.m {
                 let rows = tile_rows.min(self.m - i);
                 let a = self.a.tile(i);
                 let tiles = level.tiles[rows - 1];
-                for j in (0..n).step_by(tile_cols) {
+                let mut j = 0;
+                while j < n {
                     let cols = tile_cols.min(n - j);
                     let (b, b_row_stride) = if j >= direct {
                         (packed[(j - direct) * k..].as_ptr(), tile_cols)
@@ -155,8 +159,11 @@ impl<T: Float> Block<'_, T> {
                     // SAFETY: the operands as above, packed or not; `b` has whole registers by the choice of `direct`;
                     // the tile of `c` lies inside the block.
                     unsafe { tiles[usize::from(cols > level.lanes)](&tile) };
+                    j += tile_cols;
                 }
+                i += tile_rows;
             }
+            first += columns;
         }
     }
 }

@@ -114,14 +114,19 @@ unsafe fn transpose<V: Vector>(x: &Panels<V::Element>, out: *mut V::Element) {
 /// Any strides, from step `start` of `k` on.
 #[inline(always)]
 unsafe fn gather<T: Float>(x: &Panels<T>, start: usize, out: *mut T) {
-    for i in 0..x.outer {
+    let mut first = 0;
+    while first < x.outer {
+        let n = x.width.min(x.outer - first);
         for p in start..x.k {
-            // SAFETY: inside the operand and its panels.
-            unsafe {
-                let to = i / x.width * x.width * x.k + p * x.width + i % x.width;
-                *out.add(to) = *x.from.add(i * x.outer_stride + p * x.k_stride);
+            for i in 0..n {
+                // SAFETY: inside the operand and its panels.
+                unsafe {
+                    *out.add(first * x.k + p * x.width + i) =
+                        *x.from.add((first + i) * x.outer_stride + p * x.k_stride);
+                }
             }
         }
+        first += x.width;
     }
 }
 

@@ -184,6 +184,9 @@ pub fn zip_inplace<A: Element, B: Element>(x: &mut [A], y: &[B], f: impl Fn(A, B
     });
 }
 
+/// How many rows ahead of its work an update asks for memory: with seven streams, the processor's own foresight is not enough.
+const AHEAD: usize = 16;
+
 struct Update<'a, T, const B: usize, F> {
     w: &'a mut [T],
     g: &'a [T],
@@ -214,6 +217,11 @@ where
         for (w, g) in w.chunks_mut(ROWS).zip(g.chunks(ROWS)) {
             let mut sums = [[A::ZERO; LANES]; S];
             for (r, (w, g)) in w.iter_mut().zip(g).enumerate() {
+                ahead(&*w);
+                ahead(g);
+                for (rows, _) in &buffers {
+                    ahead(&rows[first + r]);
+                }
                 let terms = row(w, g, buffers.each_mut().map(|(rows, _)| &mut rows[first + r]), &step);
                 for s in 0..S {
                     for l in 0..LANES {
@@ -260,6 +268,21 @@ where
     }
 }
 
+/// Asks for the row that comes `AHEAD` rows after this one, where the processor can be asked; it need not exist.
+#[inline(always)]
+fn ahead<T>(row: &[T; LANES]) {
+    #[cfg(target_arch = "x86_64")]
+    {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        let at = std::ptr::from_ref(row).wrapping_add(AHEAD).cast::<i8>();
+        for line in (0..size_of::<[T; LANES]>()).step_by(64) {
+            // SAFETY: a hint, which never faults.
+            unsafe { _mm_prefetch::<_MM_HINT_T0>(at.wrapping_add(line)) };
+        }
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = row;
+}
 /// Updates one row and answers its statistics.
 #[inline(always)]
 fn row<T: Float, A: Float, const B: usize, const S: usize>(

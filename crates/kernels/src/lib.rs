@@ -19,11 +19,13 @@ pub mod isa;
 pub mod map;
 pub mod matmul;
 pub mod parallel;
+pub mod perceptron;
 pub mod reduce;
 pub mod softmax;
 pub mod strided;
 pub mod subnormal;
 
 mod elementary;
+mod handover;
 
 pub use float::Float;

@@ -7,6 +7,7 @@
 //! A thread of rayon's pool shares work at almost no cost; any other thread must wake the pool and wait for it. So long
 //! computations are best run inside the pool (`rayon::scope`); outside, only larger work is shared.
 
+use crate::handover;
 use std::marker::PhantomData;
 use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
@@ -162,14 +163,18 @@ enum Piece<W, R> {
     Done(R),
 }
 
-/// Runs `task` on every index, wherever rayon finds a free thread. Compiled once for all kernels: rayon's machinery,
-/// repeated for each of them, was most of the build time.
+/// Runs `task` on every index, wherever rayon finds a free thread, if so many pieces are worth it.
 fn run_all(range: Range<usize>, task: &(dyn Fn(usize) + Sync)) {
-    if range.len() <= 1 || !is_shared(range.len()) {
+    if is_shared(range.len()) { share(range, task) } else { range.for_each(task) }
+}
+
+/// Compiled once for all kernels: rayon's machinery, repeated for each of them, was most of the build time.
+fn share(range: Range<usize>, task: &(dyn Fn(usize) + Sync)) {
+    if range.len() <= 1 {
         return range.for_each(task);
     }
     let mid = range.start + range.len() / 2;
-    rayon::join(|| run_all(range.start..mid, task), || run_all(mid..range.end, task));
+    rayon::join(|| share(range.start..mid, task), || share(mid..range.end, task));
 }
 
 /// Whether work of so many pieces is shared with other threads. The answer decides the speed and nothing else.
@@ -204,12 +209,44 @@ pub fn for_each<W: Split>(work: W, grain: usize, leaf: impl Fn(W) + Sync) {
     fork(work, grain, leaf, |(), ()| ());
 }
 
-/// Runs `task` on the ranges that cut `0..len` into pieces of `grain` items. Like [`run_all`] compiled once.
+/// Runs `task` on the ranges that cut `0..len` into pieces of `grain` items. Like [`share`] compiled once.
 pub(crate) fn for_ranges(len: usize, grain: usize, task: &(dyn Fn(Range<usize>) + Sync)) {
     if len <= grain {
         return task(0..len);
     }
     run_all(0..len.div_ceil(grain), &|piece| task(piece * grain..len.min((piece + 1) * grain)));
+}
+
+/// Work that takes about as many nanoseconds, at most, is left to a helper ([`handover`]); waking rayon's threads would take too much
+/// of it.
+const SHORT: usize = 1_000_000;
+
+/// Whether there is another thread for work of about so many nanoseconds.
+pub(crate) fn has_help(nanoseconds: usize) -> bool {
+    if nanoseconds < SHORT { handover::is_attended() } else { rayon::current_num_threads() > 1 }
+}
+
+/// [`for_ranges`] for work whose pieces are worth a hand-over each, and which takes about so many nanoseconds.
+pub(crate) fn for_large_ranges(
+    nanoseconds: usize,
+    len: usize,
+    grain: usize,
+    task: &(dyn Fn(Range<usize>) + Sync),
+) {
+    let task = |piece: usize| task(piece * grain..len.min((piece + 1) * grain));
+    if nanoseconds < SHORT {
+        hand_over(0..len.div_ceil(grain), &task);
+    } else {
+        share(0..len.div_ceil(grain), &task);
+    }
+}
+
+fn hand_over(range: Range<usize>, task: &(dyn Fn(usize) + Sync)) {
+    if range.len() <= 1 {
+        return range.for_each(task);
+    }
+    let mid = range.start + range.len() / 2;
+    handover::join(|| hand_over(range.start..mid, task), || hand_over(mid..range.end, task));
 }
 
 /// A slice of which disjoint parts are written by different threads.

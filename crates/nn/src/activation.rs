@@ -6,7 +6,7 @@
 use crate::names::{NameError, parse};
 use crate::sequential::Layer;
 use backflow_nn_derive::Module;
-use backflow_tensor::{LayerId, Tensor};
+use backflow_tensor::{LayerId, Pointwise, Tensor};
 use std::fmt;
 use std::str::FromStr;
 
@@ -100,6 +100,18 @@ impl Activation {
             Self::Sigmoid => x.sigmoid(),
             Self::Tanh => x.tanh(),
             Self::Hardtanh => x.hardtanh(-1.0, 1.0),
+        }
+    }
+
+    /// The same function as a part of [`Tensor::mlp`], if its slope can be told from its value.
+    #[must_use]
+    pub fn pointwise(self) -> Option<Pointwise> {
+        match self {
+            Self::Identity => Some(Pointwise::Identity),
+            Self::Relu => Some(Pointwise::Relu),
+            Self::Sigmoid => Some(Pointwise::Sigmoid),
+            Self::Tanh => Some(Pointwise::Tanh),
+            _ => None,
         }
     }
 
@@ -200,7 +212,7 @@ impl Layer for ActivationLayer {
         self.forward(x)
     }
 
-    fn as_activation(&self) -> Option<&ActivationLayer> {
+    fn as_activation(&self) -> Option<&Self> {
         Some(self)
     }
 }

@@ -68,6 +68,7 @@ mod mlp;
 mod names;
 mod orthogonal;
 mod sequential;
+mod stack;
 
 pub use activation::{Activation, ActivationLayer};
 pub use backflow_nn_derive::Module;

@@ -1,10 +1,8 @@
 //! [`Linear`]: the affine map `y = x wᵀ + b`.
 
-use crate::activation::{Activation, ActivationLayer};
 use crate::init::Init;
 use crate::sequential::Layer;
 use backflow_nn_derive::Module;
-use backflow_tensor::observe::is_watched;
 use backflow_tensor::{DType, LayerId, Rng, Tensor, misuse};
 use std::fmt;
 
@@ -119,34 +117,6 @@ impl Linear {
         self.layer.announce("linear", &y);
         y
     }
-
-    /// `f(x wᵀ + b)`: this layer and an activation after it. Where nobody watches what lies between, relu, sigmoid and tanh
-    /// are one op with the product, to the same bits. Shapes: as [`forward`](Self::forward).
-    ///
-    /// ```
-    /// use backflow_nn::{Activation, Linear};
-    /// use backflow_tensor::{DType, Rng, Tensor};
-    ///
-    /// let (layer, relu) = (Linear::new(3, 2, &mut Rng::seed_from_u64(7)), Activation::Relu.layer());
-    /// let x = Tensor::ones([5, 3], DType::F32);
-    /// assert_eq!(layer.forward_then(&x, &relu).to_vec::<f32>(), layer.forward(&x).relu().to_vec::<f32>());
-    /// ```
-    ///
-    /// # Panics
-    /// As [`forward`](Self::forward).
-    #[must_use]
-    #[track_caller]
-    pub fn forward_then(&self, x: &Tensor, activation: &ActivationLayer) -> Tensor {
-        if let (Some(bias), false) = (&self.bias, is_watched()) {
-            match activation.activation {
-                Activation::Relu => return x.linear_relu(&self.weight, bias),
-                Activation::Sigmoid => return x.linear_sigmoid(&self.weight, bias),
-                Activation::Tanh => return x.linear_tanh(&self.weight, bias),
-                _ => {}
-            }
-        }
-        activation.forward(&self.forward(x))
-    }
 }
 
 impl Layer for Linear {
@@ -154,8 +124,8 @@ impl Layer for Linear {
         self.forward(x)
     }
 
-    fn forward_then(&self, x: &Tensor, activation: &ActivationLayer) -> Tensor {
-        self.forward_then(x, activation)
+    fn as_linear(&self) -> Option<&Self> {
+        Some(self)
     }
 }
 

@@ -4,6 +4,7 @@ use crate::activation::{Activation, ActivationLayer};
 use crate::init::Init;
 use crate::linear::Linear;
 use crate::sequential::Layer;
+use crate::stack::Stack;
 use backflow_nn_derive::Module;
 use backflow_tensor::{DType, Rng, Tensor, misuse};
 
@@ -72,14 +73,14 @@ impl Mlp {
     #[must_use]
     #[track_caller]
     pub fn forward(&self, x: &Tensor) -> Tensor {
-        let mut x = x.clone();
+        let mut stack = Stack::new(x, self.layers.len());
         for (idx, layer) in self.layers.iter().enumerate() {
-            x = match self.activations.get(idx) {
-                Some(activation) => layer.forward_then(&x, activation),
-                None => layer.forward(&x),
-            };
+            stack.linear(layer);
+            if let Some(activation) = self.activations.get(idx) {
+                stack.activation(activation);
+            }
         }
-        x
+        stack.output()
     }
 }
 

@@ -4,6 +4,8 @@
 //! with branches, several inputs or state are structs with an ordinary `forward` instead.
 
 use crate::activation::{Activation, ActivationLayer};
+use crate::linear::Linear;
+use crate::stack::Stack;
 use backflow_tensor::{Module, Path, Tensor, Visitor};
 use std::fmt::Debug;
 
@@ -34,14 +36,12 @@ pub trait Layer: Module + Debug + Send + Sync {
     #[must_use]
     fn forward(&self, x: &Tensor) -> Tensor;
 
-    /// The output of `activation` for the output of this layer. A layer that computes both in one pass says so here, and gives
-    /// the same bits.
-    #[must_use]
-    fn forward_then(&self, x: &Tensor, activation: &ActivationLayer) -> Tensor {
-        activation.forward(&self.forward(x))
+    /// This layer, if it is a linear one: linear layers and the activations after them are computed together.
+    fn as_linear(&self) -> Option<&Linear> {
+        None
     }
 
-    /// This layer, if it is an activation, which the layer before it may compute with its own output.
+    /// This layer, if it is an activation.
     fn as_activation(&self) -> Option<&ActivationLayer> {
         None
     }
@@ -86,18 +86,15 @@ impl Sequential {
     /// Where a layer does: usually because shapes do not fit.
     #[must_use]
     pub fn forward(&self, x: &Tensor) -> Tensor {
-        let mut layers = self.layers.iter().peekable();
-        let mut x = x.clone();
-        while let Some(layer) = layers.next() {
-            x = match layers
-                .next_if(|next| next.as_activation().is_some())
-                .and_then(|next| next.as_activation())
-            {
-                Some(activation) => layer.forward_then(&x, activation),
-                None => layer.forward(&x),
-            };
+        let mut stack = Stack::new(x, self.layers.len());
+        for layer in &self.layers {
+            match (layer.as_linear(), layer.as_activation()) {
+                (Some(layer), _) => stack.linear(layer),
+                (_, Some(layer)) => stack.activation(layer),
+                _ => stack.other(|x| layer.forward(x)),
+            }
         }
-        x
+        stack.output()
     }
 }
 

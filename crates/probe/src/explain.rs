@@ -83,7 +83,8 @@ impl OpAt {
 
 /// Explains what becomes of the gradient of `loss` with respect to the tensor of `model` at `path`: above all, why there is
 /// none. The graph stays as it is. Costs a walk over the graph and, where it reaches the tensor, a backward pass that keeps all
-/// gradients on the way.
+/// gradients on the way. Layers that were computed in one op ([`Tensor::mlp`]) are told apart where the loss was computed in
+/// [`one_by_one`](backflow_tensor::observe::one_by_one).
 ///
 /// ```
 /// use backflow_nn::{Activation, Init, Mlp};
@@ -271,6 +272,7 @@ fn reason(op: &str) -> &'static str {
         "linear" | "matmul" | "mul" => {
             ": the other factor is 0 where a gradient comes, or the product underflows"
         }
+        "mlp" => ": layers in one op; compute the loss in observe::one_by_one(|| …) to see which of them",
         "mul_scalar" => ": the factor is 0, or the product underflows",
         "add" | "sub" => ": what its operands get cancels out",
         "clamp" | "maximum" | "minimum" | "select_where" => ": another value was taken",

@@ -2,6 +2,7 @@
 
 use backflow_nn::{Activation, Init, Mlp, Module};
 use backflow_probe::{Finding, explain_grad};
+use backflow_tensor::observe::one_by_one;
 use backflow_tensor::{DType, Rng, Tensor, no_grad};
 
 fn model(activation: Activation) -> Mlp {
@@ -113,8 +114,12 @@ fn zeros_name_the_op_that_made_them() {
         let mut model = model(activation);
         model.layers[0].bias = Some(Tensor::full([5], bias, DType::F32).requires_grad());
         model.layers[1].bias = Some(Tensor::ones([4], DType::F32).requires_grad());
-        let loss = model.forward(&batch()).square().mean(..);
-        let (finding, text) = explain(&model, &loss);
+        let loss = || model.forward(&batch()).square().mean(..);
+        let (finding, text) = explain(&model, &loss());
+        let Finding::Zero { stopped_at } = finding else { panic!("{text}") };
+        assert_eq!(stopped_at[0].op, "mlp", "{text}");
+        assert!(text.contains("compute the loss in observe::one_by_one(|| …)"), "{text}");
+        let (finding, text) = explain(&model, &one_by_one(loss));
         let Finding::Zero { stopped_at } = finding else { panic!("{text}") };
         let ops: Vec<&str> = stopped_at.iter().map(|op| op.op).collect();
         assert_eq!(ops, [op], "{text}");
@@ -125,7 +130,8 @@ fn zeros_name_the_op_that_made_them() {
     let mut model = model(Activation::Tanh);
     model.layers[2].weight = Tensor::zeros([2, 4], DType::F32).requires_grad();
     model.layers[2].bias = Some(Tensor::ones([2], DType::F32).requires_grad());
-    let (finding, text) = explain(&model, &model.forward(&batch()).square().mean(..));
+    let loss = one_by_one(|| model.forward(&batch()).square().mean(..));
+    let (finding, text) = explain(&model, &loss);
     let Finding::Zero { stopped_at } = finding else { panic!("{text}") };
     assert_eq!(stopped_at.iter().map(|op| op.op).collect::<Vec<_>>(), ["linear"], "{text}");
 }

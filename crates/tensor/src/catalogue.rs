@@ -177,36 +177,6 @@ impl Samples {
         }
     }
 
-    /// An op of `a` (rows of inputs), `b` (weights) and `c` (bias). Weights are so small, and biases so far from 0, that no
-    /// `a bᵀ + c` comes near 0, where functions of it may have a kink.
-    pub fn affine(
-        &mut self,
-        torch: &str,
-        run: impl Fn(&Tensor, &Tensor, &Tensor) -> Tensor + Send + Sync + 'static,
-    ) {
-        let run: Run = Arc::new(move |x| run(&x[0], &x[1], &x[2]));
-        let mut draw = |shape: &[usize], range: f64| self.draw(shape, -range..range);
-        let mut operands = |rows: &[usize], weights: &[usize], inputs: usize, outputs: usize| {
-            let bias = draw(&[outputs], 1.0);
-            [draw(rows, 2.0), draw(weights, 0.4 / inputs.max(1) as f64), &bias + &bias.sign()]
-        };
-        const SHAPES: [(&[usize], [usize; 2]); 6] = [
-            (&[3, 4], [5, 4]),
-            (&[4], [2, 4]),
-            (&[2, 3, 4], [5, 4]),
-            (&[0, 4], [5, 4]),
-            (&[3, 0], [2, 0]),
-            (&[17, 33], [9, 33]),
-        ];
-        let mut samples: Vec<(&str, [Tensor; 3])> =
-            SHAPES.iter().map(|(rows, [n, k])| ("", operands(rows, &[*n, *k], *k, *n))).collect();
-        let [x, weight, bias] = operands(&[4, 3], &[4, 5], 4, 10);
-        samples.push(("strided", [x.t(), weight.t(), bias.step_by(0, 2)]));
-        for (label, inputs) in samples {
-            self.push(label, &inputs, torch, Arc::clone(&run));
-        }
-    }
-
     /// Random tensors in every layout that a tensor can have.
     pub fn layouts(&mut self, range: Range<f64>) -> Vec<(&'static str, Tensor)> {
         let mut draw = |shape: &[usize]| self.draw(shape, range.clone());

@@ -43,7 +43,7 @@ pub use history::Step;
 pub use mode::{is_recording, no_grad};
 pub use module::{Module, Path, Visitor};
 pub use observe::LayerId;
-pub use ops::Comparand;
+pub use ops::{Affine, Comparand, Pointwise};
 pub use rng::Rng;
 pub use shape::{Axes, MAX_RANK, Shape, keep};
 pub use tensor::Tensor;

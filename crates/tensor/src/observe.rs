@@ -7,7 +7,7 @@
 
 use crate::error::misuse;
 use crate::graph::Node;
-use crate::mode::{mode, no_grad};
+use crate::mode::{apart, mode, no_grad};
 use crate::profile::section;
 use crate::tensor::Tensor;
 use std::cell::{Cell, RefCell};
@@ -57,11 +57,23 @@ impl LayerId {
     }
 }
 
-/// Whether somebody wants to see results one by one: an observer, or a tracer ([`trace`](mod@crate::trace)). A profile does not.
-/// A layer that can compute several results in one op, of which only the last appears, does so where nobody looks.
+/// Whether somebody wants to see results one by one: an observer, a tracer ([`trace`](mod@crate::trace)), or a program, by
+/// [`one_by_one`]. A profile does not. Where nobody does, layers may be computed several at a time, in one op
+/// ([`mlp`](Tensor::mlp)).
 #[must_use]
 pub fn is_watched() -> bool {
     OBSERVED.get() || mode().apart
+}
+
+/// Runs `f` so that every layer is an op of its own in the graph, to the same bits, for programs that look into graphs.
+///
+/// ```
+/// use backflow_tensor::observe::{is_watched, one_by_one};
+/// assert!(one_by_one(is_watched) && !is_watched());
+/// ```
+pub fn one_by_one<R>(f: impl FnOnce() -> R) -> R {
+    let _apart = apart(true);
+    f()
 }
 
 impl Tensor {

@@ -281,10 +281,10 @@ fn record(profile: &mut Profile, computed: &Computed<'_>) {
     let again = matches!(computed.kind, Kind::Gradient { .. }) && clock.node == computed.node;
     clock.node = if matches!(computed.kind, Kind::Result) { None } else { computed.node };
     let mut cost = Cost { calls: u64::from(!again), time, ..Cost::default() };
-    if matches!(computed.op, "matmul" | "linear") {
-        cost.floating_point_operations = product_operations(computed);
-    } else {
-        cost.bytes = bytes_moved(computed, again);
+    match computed.op {
+        "matmul" | "linear" => cost.floating_point_operations = product_operations(computed),
+        "mlp" => cost.floating_point_operations = mlp_operations(computed),
+        _ => cost.bytes = bytes_moved(computed, again),
     }
     profile.charge(part, &cost);
     clock.mark = Instant::now();
@@ -300,6 +300,28 @@ fn product_operations(computed: &Computed<'_>) -> u64 {
         _ => return 0,
     };
     2 * (y.elements() * left.size(-1)) as u64
+}
+
+/// The same for all the products of a perceptron. A gradient of weights is charged with the product that led down to its layer.
+fn mlp_operations(computed: &Computed<'_>) -> u64 {
+    let Computed { kind, operands, result, .. } = computed;
+    let (y, operands) = match kind {
+        Kind::Result => (*result, *operands),
+        _ => (operands[0], &operands[1..]),
+    };
+    let weights =
+        |layer: usize| operands.get(2 * layer + 1).filter(|w| w.rank() == 2).map_or(0, |w| w.elements());
+    let layers = (operands.len() - 1) / 2;
+    let numbers: usize = match kind {
+        Kind::Result => (0..layers).map(weights).sum(),
+        Kind::Gradient { operand: 0 } => weights(0),
+        Kind::Gradient { operand } if operand % 2 == 1 => {
+            let layer = operand / 2;
+            weights(layer) + if layer + 1 < layers { weights(layer + 1) } else { 0 }
+        }
+        _ => 0,
+    };
+    2 * (y.elements() / y.size(-1).max(1) * numbers) as u64
 }
 
 /// The bytes of the result and, unless they were counted for an earlier gradient of the same call, of the operands.

@@ -191,6 +191,20 @@ impl Tensor {
         Self::laid_out(buffer, Arc::new(Layout::contiguous(shape)))
     }
 
+    /// A tensor of the shape of `like`, whose layout it shares if that is contiguous.
+    pub(crate) fn from_buffer_like<T: Element>(buffer: Buffer<T>, like: &Self) -> Self {
+        Self::laid_out(buffer, like.contiguous_layout())
+    }
+
+    fn contiguous_layout(&self) -> Arc<Layout> {
+        let layout = &self.layout;
+        if layout.offset == 0 && layout.is_contiguous() {
+            return Arc::clone(layout);
+        }
+        layout.shape.require_room();
+        Arc::new(Layout::contiguous(layout.shape))
+    }
+
     fn laid_out<T: Element>(buffer: Buffer<T>, layout: Arc<Layout>) -> Self {
         Self { storage: Arc::new(Stored::wrap(buffer)), layout, node: None }
     }
@@ -205,10 +219,7 @@ impl Tensor {
     /// [`build`](Self::build) for a result of the shape of `like`, whose layout it shares if that is contiguous: most results
     /// of a training step have the shape of an operand, and a layout takes as long to make as the sum of 500 numbers.
     pub(crate) fn build_like<T: Element>(like: &Self, fill: impl FnOnce(&mut [T])) -> Self {
-        if like.layout.offset != 0 || !like.layout.is_contiguous() {
-            return Self::build(like.shape(), fill);
-        }
-        Self::build_as(Arc::clone(&like.layout), like.elements(), fill)
+        Self::build_as(like.contiguous_layout(), like.elements(), fill)
     }
 
     fn build_as<T: Element>(layout: Arc<Layout>, elements: usize, fill: impl FnOnce(&mut [T])) -> Self {

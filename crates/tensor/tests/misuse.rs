@@ -1,7 +1,7 @@
 //! What a mistake is answered with, word for word: what is wrong, both shapes, a hint, and the caller's own line.
 
 use backflow_tensor::observe::{Observer, Site, observe};
-use backflow_tensor::{DType, Gradients, Rng, Shape, Tensor, grad, hvp, keep};
+use backflow_tensor::{Affine, DType, Gradients, Pointwise, Rng, Shape, Tensor, grad, hvp, keep};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 const THIS_FILE: &str = include_str!("misuse.rs");
@@ -111,6 +111,21 @@ linear: element types differ
     hint    convert x with to_dtype; 1.0 makes f64, 1.0_f32 makes f32";
     let x = Tensor::ones([8, 784], DType::F64);
     says(expected, "linear", || x.linear(&f32s([10, 784]), &f32s([10])));
+    let (w, b) = (f32s([10, 784]), f32s([10]));
+    let layer = Affine { weight: &w, bias: &b, function: Pointwise::Tanh };
+    let expected = "\
+mlp: operands do not fit
+    layer   1
+    inputs  10 f32
+    weight  [10, 784] f32
+    bias    [10] f32
+    hint    x […, inputs], weight [outputs, inputs], bias [outputs], all of one type";
+    says(expected, "mlp", || f32s([8, 784]).mlp(&[layer, layer]));
+    let expected = "\
+mlp: there is no layer
+    x     [8, 784]
+    hint  a network has at least one";
+    says(expected, "mlp", || f32s([8, 784]).mlp(&[]));
 }
 
 #[test]

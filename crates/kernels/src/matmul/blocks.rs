@@ -6,7 +6,6 @@
 //! machine.
 
 use super::buffer::{Line, RIGHT, as_elements, with_buffer};
-use super::finish::{Finish, Rectangle};
 use super::left::Left;
 use super::level::Level;
 use super::operand::{Base, Operand};
@@ -22,22 +21,15 @@ const PACKED: usize = 128 * DEPTH;
 const DIRECT: usize = 1 << 18;
 /// Packing pays when each packed element is used for this many rows of the result.
 const FEW_ROWS: usize = 16;
-/// Pieces a large product is cut into, if its shape allows: enough to keep a workstation's cores evenly busy.
-const PIECES: usize = 16;
 /// Multiply-adds of the smallest piece of work that rayon hands to another thread: 8 to 15 µs.
 pub(super) const GRAIN: usize = 1 << 20;
 /// The smallest parts a block is cut into: smaller ones would read their operands too often for what they compute.
 const ROWS: usize = 64;
 const COLUMNS: usize = 64;
 
-/// Multiply-adds of the pieces that a product is cut into.
-pub(super) fn grain(m: usize, n: usize, k: usize) -> usize {
-    (m * n * k / PIECES).max(GRAIN)
-}
-
 /// A rectangle of the result and the parts of the operands that make it.
-#[derive(Clone, Copy)]
-pub(super) struct Block<'a, T> {
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Block<T> {
     pub(super) m: usize,
     pub(super) n: usize,
     /// At most `DEPTH`, except for dot products.
@@ -49,15 +41,13 @@ pub(super) struct Block<'a, T> {
     /// Whether the product is added to `base`.
     pub(super) accumulate: bool,
     pub(super) base: Base<T>,
-    /// What is done with a rectangle of the result when its sums are complete.
-    pub(super) finish: Option<&'a Finish<'a, T>>,
 }
 
 // SAFETY: a block is pointers into operands, which outlive the call and are only read, and into its own rectangle of the
 // result, which no other block touches.
-unsafe impl<T: Send + Sync> Send for Block<'_, T> {}
+unsafe impl<T: Send + Sync> Send for Block<T> {}
 
-impl<T: Float> Block<'_, T> {
+impl<T: Float> Block<T> {
     /// Computes the block, cut in two until its multiply-adds are `grain` or fewer. The cuts are those of the shape; where
     /// the parts run is rayon's affair.
     ///
@@ -74,9 +64,7 @@ impl<T: Float> Block<'_, T> {
         };
         if self.m * self.n * self.k <= grain || (!by_columns && self.m < 2 * ROWS) {
             // SAFETY: the caller's promise.
-            with_buffer(&RIGHT, |buffer| unsafe { self.product(level, buffer) });
-            // SAFETY: as above; the product has ended.
-            return unsafe { self.finish() };
+            return with_buffer(&RIGHT, |buffer| unsafe { self.product(level, buffer) });
         }
         let (left, right) = if by_columns {
             (
@@ -100,17 +88,6 @@ impl<T: Float> Block<'_, T> {
             move || unsafe { left.compute(grain, level) },
             move || unsafe { right.compute(grain, level) },
         );
-    }
-
-    /// Finishes the block's part of the result.
-    ///
-    /// # Safety
-    /// That part is complete, and nobody else uses it.
-    pub(super) unsafe fn finish(&self) {
-        if let Some(finish) = self.finish {
-            // SAFETY: the caller's promise.
-            finish(unsafe { Rectangle::new(self.c, self.m, self.n, self.c_row_stride) });
-        }
     }
 
     /// Computes the block on this thread.

@@ -21,7 +21,7 @@ pub(super) const MIN_DEPTH: usize = 64;
 /// # Safety
 /// The processor has `V`'s instruction set, the operands are readable and the result is writable.
 #[inline(always)]
-pub(super) unsafe fn dots<V: Vector>(x: &Block<'_, V::Element>, a: Operand<V::Element>) {
+pub(super) unsafe fn dots<V: Vector>(x: &Block<V::Element>, a: Operand<V::Element>) {
     for i in (0..x.m).step_by(ROWS) {
         for j in (0..x.n).step_by(COLUMNS) {
             let part = Block {
@@ -47,7 +47,7 @@ pub(super) unsafe fn dots<V: Vector>(x: &Block<'_, V::Element>, a: Operand<V::El
 
 /// Up to `MR` × `COLUMNS` products; what is missing repeats the last row or column and is dropped.
 #[inline(always)]
-unsafe fn square<V: Vector, const MR: usize>(x: &Block<'_, V::Element>, left: Operand<V::Element>) {
+unsafe fn square<V: Vector, const MR: usize>(x: &Block<V::Element>, left: Operand<V::Element>) {
     let a: [_; MR] = std::array::from_fn(|i| left.at(i.min(x.m - 1), 0).first);
     let b: [_; COLUMNS] = std::array::from_fn(|j| x.b.at(0, j.min(x.n - 1)).first);
     let whole = x.k - x.k % V::LANES;

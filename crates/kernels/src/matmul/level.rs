@@ -21,7 +21,7 @@ pub(super) struct Level<T: 'static> {
     /// Columns in a register.
     pub(super) lanes: usize,
     pub(super) pack: unsafe fn(&Panels<T>, &mut [T]),
-    pub(super) dots: unsafe fn(&Block<'_, T>, Operand<T>),
+    pub(super) dots: unsafe fn(&Block<T>, Operand<T>),
 }
 
 impl<T: Float> Level<T> {
@@ -62,7 +62,7 @@ macro_rules! level {
             }
 
             $(#[target_feature(enable = $features)])?
-            unsafe fn dots(x: &Block<'_, T>, a: Operand<T>) {
+            unsafe fn dots(x: &Block<T>, a: Operand<T>) {
                 // SAFETY: as in `tile`.
                 unsafe { dots::<T::$level>(x, a) }
             }

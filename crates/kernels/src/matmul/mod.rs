@@ -14,7 +14,6 @@
 mod blocks;
 mod buffer;
 mod dot;
-mod finish;
 mod left;
 mod level;
 mod operand;
@@ -25,12 +24,14 @@ mod vector;
 mod x86;
 
 use crate::Float;
-use blocks::{Block, DEPTH, grain};
-use finish::{Finish, Rectangle};
+use blocks::{Block, DEPTH, GRAIN};
 use left::Left;
 use level::Level;
 use operand::{Base, Operand};
 pub(crate) use vector::Tiled;
+
+/// Pieces a large product is cut into, if its shape allows: enough to keep a workstation's cores evenly busy.
+const PIECES: usize = 16;
 
 /// A matrix inside a slice: element `(i, j)` is `data[offset + i·row_stride + j·col_stride]`.
 ///
@@ -115,39 +116,6 @@ pub fn matmul<T: Float>(
     c: &mut [T],
     mode: Output<'_, T>,
 ) {
-    product(m, n, k, a, b, c, mode, None);
-}
-
-/// `c = f(a·b + bias)`, the function being applied to what is still in the cache; the same bits as [`matmul`] and then
-/// [`map_inplace`](crate::map::map_inplace).
-///
-/// # Panics
-/// As [`matmul`].
-#[track_caller]
-pub fn matmul_map<T: Float>(
-    m: usize,
-    n: usize,
-    k: usize,
-    a: Matrix<'_, T>,
-    b: Matrix<'_, T>,
-    c: &mut [T],
-    bias: &[T],
-    f: impl Fn(T) -> T + Copy + Sync,
-) {
-    product(m, n, k, a, b, c, Output::Bias(bias), Some(&|rectangle: Rectangle<'_, T>| rectangle.map(f)));
-}
-
-#[track_caller]
-fn product<T: Float>(
-    m: usize,
-    n: usize,
-    k: usize,
-    a: Matrix<'_, T>,
-    b: Matrix<'_, T>,
-    c: &mut [T],
-    mode: Output<'_, T>,
-    finish: Option<&Finish<'_, T>>,
-) {
     assert!(
         m.checked_mul(n) == Some(c.len()),
         "matmul: the result is [{m}, {n}], its slice has {} elements",
@@ -165,10 +133,6 @@ fn product<T: Float>(
             Output::Overwrite => c.fill(T::ZERO),
             Output::Accumulate => {}
         }
-        if let Some(finish) = finish {
-            // SAFETY: all of `c`, borrowed mutably.
-            finish(unsafe { Rectangle::new(c.as_mut_ptr(), m, n, n) });
-        }
         return;
     }
     let (a, b) = (a.operand("a", m, k), b.operand("b", k, n));
@@ -179,22 +143,17 @@ fn product<T: Float>(
         Output::Bias(bias) => Base { first: bias.as_ptr(), row_stride: 0 },
         Output::Overwrite | Output::Accumulate => Base { first: result, row_stride: n },
     };
-    let block =
-        Block { m, n, k, a: Left::direct(a), b, c: result, c_row_stride: n, accumulate, base, finish };
+    let block = Block { m, n, k, a: Left::direct(a), b, c: result, c_row_stride: n, accumulate, base };
     if m <= dot::FEW_ROWS && k >= dot::MIN_DEPTH && a.col_stride == 1 && b.row_stride == 1 {
         // SAFETY: `operand` saw that both operands lie inside their slices; `c` has m·n elements, borrowed mutably.
-        return unsafe {
-            (level.dots)(&block, a);
-            block.finish();
-        };
+        return unsafe { (level.dots)(&block, a) };
     }
     for p in (0..k).step_by(DEPTH) {
-        let finish = if p + DEPTH >= k { finish } else { None };
         let k = DEPTH.min(k - p);
         let (a, b, accumulate) = (a.at(0, p), b.at(p, 0), accumulate || p > 0);
         let base = if p > 0 { Base { first: result, row_stride: n } } else { base };
-        let slice = Block { k, a: Left::direct(a), b, accumulate, base, finish, ..block };
-        let grain = grain(m, n, k);
+        let slice = Block { k, a: Left::direct(a), b, accumulate, base, ..block };
+        let grain = (m * n * k / PIECES).max(GRAIN);
         if !left::packing_pays(m, n, k, a) {
             // SAFETY: as above.
             unsafe { slice.compute(grain, &level) };

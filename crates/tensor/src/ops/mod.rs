@@ -2,8 +2,7 @@
 //!
 //! To add an op, write its file after the pattern of [`tanh`] and add its name to the list below.
 
-// How ops are built: the loops over elements, affine maps, and the operators `+ − × ÷`.
-mod affine;
+// How ops are built: the loops over elements, and the operators `+ − × ÷`.
 pub(crate) mod binary;
 pub(crate) mod elementwise;
 mod operators;
@@ -19,6 +18,7 @@ macro_rules! catalogue {
 }
 
 pub use compare::Comparand;
+pub use mlp::{Affine, Pointwise};
 
 catalogue! {
     // Arithmetic.
@@ -34,7 +34,7 @@ catalogue! {
     sum var norm max min argmax
     logsumexp softmax log_softmax cross_entropy
     // Linear algebra.
-    matmul linear linear_relu linear_sigmoid linear_tanh
+    matmul linear mlp
     // Shape and places.
     broadcast_to permute reshape slice unslice cat to_dtype
     gather scatter_add index_select index_add

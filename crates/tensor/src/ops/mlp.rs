@@ -1,0 +1,290 @@
+//! A multilayer perceptron as one op: affine maps, each followed by a function.
+//!
+//! ```text
+//! a₀ = x,  zᵢ = aᵢ wᵢᵀ + bᵢ,  aᵢ₊₁ = fᵢ(zᵢ),  y = a of the last layer
+//! dz = da · f'(z),  dw = dzᵀ a,  db = Σ dz over rows,  da = dz w, and so on down       keeps its inputs and output
+//! ```
+//!
+//! The bits are those of [`linear`](Tensor::linear) and the functions, one after the other. As one op they cost the overhead of
+//! one, z is never stored, and threads share the rows of a batch for all layers at once (`backflow_kernels::perceptron`). Only
+//! functions whose slope can be told from their value can take part.
+
+use super::elementwise::Elementwise;
+use super::relu::Relu;
+use super::sigmoid::Sigmoid;
+use super::tanh::Tanh;
+use crate::backward::Cotangent;
+use crate::catalogue::{OpInfo, Samples};
+use crate::dtype::{FloatElement, with_float};
+use crate::error::misuse;
+use crate::graph::Keep;
+use crate::mode::mode;
+use crate::storage::Buffer;
+use crate::tensor::Tensor;
+use backflow_kernels::perceptron::{Function, Gradients, Layer, Perceptron};
+use backflow_kernels::{Float, map};
+use smallvec::SmallVec;
+use std::borrow::Cow;
+
+pub(super) const INFO: OpInfo = OpInfo {
+    name: "mlp",
+    formula: "y = fₙ(… f₁(x w₁ᵀ + b₁) …)",
+    gradient: "dz = da · f'(z), dw = dzᵀ a, db = Σ dz, da = dz w, layer by layer",
+    keep: Keep::InputsAndOutput,
+    orders: 2,
+    samples,
+};
+
+/// A layer of [`Tensor::mlp`].
+#[derive(Clone, Copy, Debug)]
+pub struct Affine<'a> {
+    /// w, `[outputs, inputs]`.
+    pub weight: &'a Tensor,
+    /// b, `[outputs]`.
+    pub bias: &'a Tensor,
+    /// f.
+    pub function: Pointwise,
+}
+
+/// A function of each element whose slope can be told from its value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pointwise {
+    /// y = x.
+    Identity,
+    /// [`Tensor::relu`].
+    Relu,
+    /// [`Tensor::sigmoid`].
+    Sigmoid,
+    /// [`Tensor::tanh`].
+    Tanh,
+}
+
+impl Pointwise {
+    fn kernels<T: Float>(self) -> Option<Function<T>> {
+        macro_rules! of {
+            ($f:ident) => {
+                Some(Function {
+                    apply: |z| map::map_inplace(z, |z| $f.value(z)),
+                    pull: |dy, y| map::zip_inplace(dy, y, |dy, y| $f.pull(dy, y)),
+                })
+            };
+        }
+        match self {
+            Self::Identity => None,
+            Self::Relu => of!(Relu),
+            Self::Sigmoid => of!(Sigmoid),
+            Self::Tanh => of!(Tanh),
+        }
+    }
+
+    fn apply(self, z: Tensor) -> Tensor {
+        match self {
+            Self::Identity => z,
+            Self::Relu => z.relu(),
+            Self::Sigmoid => z.sigmoid(),
+            Self::Tanh => z.tanh(),
+        }
+    }
+
+    fn pull(self, dy: Tensor, y: &Tensor) -> Tensor {
+        match self {
+            Self::Identity => dy,
+            Self::Relu => Relu.pull_tensor(&dy, y),
+            Self::Sigmoid => Sigmoid.pull_tensor(&dy, y),
+            Self::Tanh => Tanh.pull_tensor(&dy, y),
+        }
+    }
+}
+
+impl Tensor {
+    /// These layers, one after the other. Shapes: x `[…, inputs]`, weights `[outputs, inputs]`, where a layer has as many inputs as
+    /// the one before it has outputs; the result is `[…, outputs of the last]`.
+    ///
+    /// ```
+    /// # use backflow_tensor::{Affine, Pointwise, Tensor};
+    /// let (x, w, b) = (Tensor::from([[1.0, 2.0]]), Tensor::from([[1.0, -1.0]]), Tensor::from([0.5]));
+    /// let layer = Affine { weight: &w, bias: &b, function: Pointwise::Tanh };
+    /// assert_eq!(x.mlp(&[layer]).to_vec::<f64>(), x.linear(&w, &b).tanh().to_vec::<f64>());
+    /// ```
+    ///
+    /// # Panics
+    /// If there is no layer, shapes do not fit each other, or element types differ.
+    #[must_use]
+    #[track_caller]
+    pub fn mlp(&self, layers: &[Affine<'_>]) -> Self {
+        require_fit(self, layers);
+        let rank = self.rank();
+        let rows = self.layout.shape[..rank - 1].iter().product::<usize>();
+        let functions: SmallVec<[Pointwise; 4]> = layers.iter().map(|layer| layer.function).collect();
+        let parameters = layers.iter().flat_map(|layer| [layer.weight, layer.bias]);
+        let operands: SmallVec<[&Self; 9]> = std::iter::once(self).chain(parameters).collect();
+        let shape = self.layout.shape.with_size(rank - 1, layers[layers.len() - 1].weight.size(0));
+        with_float!("mlp", self.dtype(), T => {
+            let (y, hidden) = with_network::<T, _>(&operands, rows, &functions, |network, x| {
+                let mut hidden = Buffer::stale(network.hidden_len());
+                (Self::build(shape, |y| network.forward(x, hidden.as_mut_slice(), y)), hidden)
+            });
+            y.record("mlp", &operands, Keep::InputsAndOutput, move |g| {
+                if g.is_recorded() {
+                    recorded(g, rows, &functions);
+                } else {
+                    fused::<T>(g, rows, &functions, hidden.as_slice());
+                }
+            })
+        })
+    }
+}
+
+/// Runs `f` with the layers that operands `x, w₁, b₁, w₂, …` and functions make, and x.
+fn with_network<T: FloatElement, R>(
+    operands: &[&Tensor],
+    rows: usize,
+    functions: &[Pointwise],
+    f: impl FnOnce(&Perceptron<'_, T>, &[T]) -> R,
+) -> R {
+    let contiguous = "made contiguous above";
+    let x = operands[0].contiguous();
+    let biases: SmallVec<[Cow<'_, Tensor>; 4]> =
+        operands[1..].chunks_exact(2).map(|layer| layer[1].contiguous()).collect();
+    let layers = operands[1..].chunks_exact(2).zip(&biases).zip(functions);
+    let layers: SmallVec<[Layer<'_, T>; 4]> = layers
+        .map(|((layer, bias), function)| Layer {
+            weight: layer[0].matrix(),
+            bias: bias.as_slice().expect(contiguous),
+            inputs: layer[0].size(1),
+            function: function.kernels(),
+        })
+        .collect();
+    f(&Perceptron::new(rows, &layers, mode().flushing), x.as_slice().expect(contiguous))
+}
+
+/// The gradients by the kernel.
+fn fused<T: FloatElement>(g: &mut Cotangent<'_>, rows: usize, functions: &[Pointwise], hidden: &[T]) {
+    let mut found: SmallVec<[Option<Buffer<T>>; 9]> = {
+        let operands: SmallVec<[&Tensor; 9]> = (0..=2 * functions.len()).map(|idx| g.x(idx)).collect();
+        let buffer = |(idx, x): (usize, &&Tensor)| g.wants(idx).then(|| Buffer::stale(x.elements()));
+        let mut found: SmallVec<[Option<Buffer<T>>; 9]> = operands.iter().enumerate().map(buffer).collect();
+        let (y, dy) = (g.y(), g.dy().contiguous());
+        let contiguous = "made contiguous above, and a result is";
+        let (y, dy) = (y.as_slice().expect(contiguous), dy.as_slice().expect(contiguous));
+        with_network::<T, _>(&operands, rows, functions, |network, x| {
+            let mut found = found.iter_mut().map(|buffer| buffer.as_mut().map(Buffer::as_mut_slice));
+            let dx = found.next().flatten();
+            let mut gradients: SmallVec<[Gradients<'_, T>; 4]> = SmallVec::new();
+            while let (Some(weight), Some(bias)) = (found.next(), found.next()) {
+                gradients.push(Gradients { weight, bias });
+            }
+            let mut scratch = Buffer::stale(network.scratch_len());
+            network.backward(x, (hidden, y), dy, scratch.as_mut_slice(), &mut gradients, dx);
+        });
+        found
+    };
+    for idx in downwards(functions.len()) {
+        if let Some(buffer) = found[idx].take() {
+            g.give(idx, |g| Tensor::from_buffer_like(buffer, g.x(idx)));
+        }
+    }
+}
+
+/// Operands in the order in which the way back comes by them: w and b of the last layer, those of the one before, …, x.
+fn downwards(layers: usize) -> impl Iterator<Item = usize> {
+    (0..layers).rev().flat_map(|layer| [2 * layer + 1, 2 * layer + 2]).chain([0])
+}
+
+/// The gradients in tensor operations, for passes that are recorded. What lies between the layers is computed once more, as part of
+/// the graph.
+fn recorded(g: &mut Cotangent<'_>, rows: usize, functions: &[Pointwise]) {
+    let mut a = vec![g.x(0).clone()];
+    for (layer, function) in functions.iter().enumerate() {
+        let z = a[layer].linear(g.x(2 * layer + 1), g.x(2 * layer + 2));
+        a.push(function.apply(z));
+    }
+    let mut da = g.dy().clone();
+    for (layer, function) in functions.iter().enumerate().rev() {
+        let dz = function.pull(da, &a[layer + 1]);
+        let (weight, bias) = (2 * layer + 1, 2 * layer + 2);
+        g.give(weight, |g| {
+            let [n, k] = [0, 1].map(|axis| g.x(weight).size(axis));
+            dz.reshape([rows, n]).t().matmul(&a[layer].reshape([rows, k]))
+        });
+        // Rows are summed away when the bias takes its gradient, as after any broadcast.
+        g.give(bias, |_| dz.clone());
+        da = dz.matmul(g.x(weight));
+    }
+    g.give(0, |_| da);
+}
+
+#[track_caller]
+fn require_fit(x: &Tensor, layers: &[Affine<'_>]) {
+    if layers.is_empty() {
+        misuse("mlp", "there is no layer", &[("x", x.shape().to_string())], "a network has at least one");
+    }
+    let mut inputs = x.layout.shape.last().copied();
+    for (idx, Affine { weight, bias, .. }) in layers.iter().enumerate() {
+        let sizes = &weight.layout.shape;
+        let fits = sizes.rank() == 2 && inputs == Some(sizes[1]) && *bias.layout.shape == sizes[..1];
+        let is_alike = x.dtype() == weight.dtype() && x.dtype() == bias.dtype();
+        if !fits || !is_alike {
+            let row = |x: &Tensor| format!("{} {}", x.shape(), x.dtype());
+            let inputs = inputs.map_or("a scalar".to_owned(), |inputs| format!("{inputs} {}", x.dtype()));
+            let rows = [
+                ("layer", idx.to_string()),
+                ("inputs", inputs),
+                ("weight", row(weight)),
+                ("bias", row(bias)),
+            ];
+            let hint = "x […, inputs], weight [outputs, inputs], bias [outputs], all of one type";
+            misuse("mlp", "operands do not fit", &rows, hint);
+        }
+        inputs = Some(sizes[0]);
+    }
+}
+
+fn samples(s: &mut Samples) {
+    use Pointwise::{Identity, Relu, Sigmoid, Tanh};
+    let linear = |x: &str, w: char, b: char| format!("torch.nn.functional.linear({x}, {w}, {b})");
+    let of = |function: Pointwise, z: String| match function {
+        Identity => z,
+        Relu => format!("torch.relu({z})"),
+        Sigmoid => format!("torch.sigmoid({z})"),
+        Tanh => format!("torch.tanh({z})"),
+    };
+    type Case = (&'static str, &'static [usize], &'static [usize], &'static [Pointwise]);
+    let cases: [Case; 11] = [
+        ("identity", &[3, 4], &[5], &[Identity]),
+        ("relu", &[3, 4], &[5], &[Relu]),
+        ("sigmoid", &[3, 4], &[5], &[Sigmoid]),
+        ("tanh", &[3, 4], &[5], &[Tanh]),
+        ("one row", &[4], &[2, 3], &[Tanh, Identity]),
+        ("stacked", &[2, 3, 4], &[5, 2], &[Sigmoid, Tanh]),
+        ("no row", &[0, 4], &[5, 2], &[Relu, Identity]),
+        ("no input", &[3, 0], &[2, 2], &[Tanh, Identity]),
+        ("mixed", &[3, 4], &[5, 6, 2], &[Relu, Sigmoid, Identity]),
+        ("large", &[17, 33], &[33, 17], &[Tanh, Identity]),
+        ("transposed", &[4, 3], &[4, 2], &[Sigmoid, Identity]),
+    ];
+    for (label, shape, outputs, functions) in cases {
+        let mut inputs = vec![s.draw(shape, -2.0..2.0)];
+        let (mut width, mut torch) = (shape[shape.len() - 1], "a".to_owned());
+        for ((&n, &function), names) in outputs.iter().zip(functions).zip([['b', 'c'], ['d', 'e'], ['f', 'g']]) {
+            // Weights so small, and biases so far from 0, that no z comes near 0, where relu has its kink.
+            let scale = 0.2 / width.max(1) as f64;
+            let bias = s.draw(&[n], -1.0..1.0);
+            inputs.extend([s.draw(&[n, width], -scale..scale), &bias + &bias.sign()]);
+            torch = of(function, linear(&torch, names[0], names[1]));
+            width = n;
+        }
+        if label == "transposed" {
+            inputs[0] = s.draw(&[3, 4], -2.0..2.0).t();
+            inputs[1] = s.draw(&[3, 4], -0.1..0.1).t();
+        }
+        s.case(label, &inputs, &torch, move |x| {
+            let layers: Vec<Affine<'_>> = x[1..]
+                .chunks_exact(2)
+                .zip(functions)
+                .map(|(layer, &function)| Affine { weight: &layer[0], bias: &layer[1], function })
+                .collect();
+            x[0].mlp(&layers)
+        });
+    }
+}

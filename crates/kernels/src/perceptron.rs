@@ -91,15 +91,15 @@ impl<'a, T: Float> Perceptron<'a, T> {
         assert!(fits && !layers.is_empty(), "perceptron: layers do not fit each other");
         let mut offsets = Vec::with_capacity(layers.len() + 1);
         offsets.push(0);
-        let (mut offset, mut weights, mut widest) = (0, 0, 0);
+        let (mut offset, mut weights, mut most) = (0, 0, 0);
         for layer in layers {
             let own = layer.inputs * layer.outputs();
-            (weights, widest) = (weights + own, widest.max(own));
+            (weights, most) = (weights + own, most.max(own));
             offset += rows * layer.outputs();
             offsets.push(offset);
         }
         let (work, nanoseconds) = (rows * weights, rows * weights / PER_NANOSECOND);
-        let is_shared = rows >= 2 * BLOCK_ROWS && widest <= NARROW && work >= WORTH && has_help(nanoseconds);
+        let is_shared = rows >= 2 * BLOCK_ROWS && most <= NARROW && work >= WORTH && has_help(nanoseconds);
         let block = match is_shared {
             true => rows.div_ceil((rows / BLOCK_ROWS).min(BLOCKS)),
             false => rows.max(1),
@@ -107,15 +107,21 @@ impl<'a, T: Float> Perceptron<'a, T> {
         Self { layers, rows, flushes, offsets, block, nanoseconds }
     }
 
-    /// The outputs of all layers but the last, one layer after the other: how many numbers [`forward`](Self::forward) wants room for.
+    /// How many numbers [`forward`](Self::forward) wants room for: the outputs of all layers but the last.
     #[must_use]
     pub fn hidden_len(&self) -> usize {
         self.offsets[self.layers.len() - 1]
     }
 
+    /// How many numbers [`infer`](Self::infer) wants room for.
+    #[must_use]
+    pub fn passing_len(&self) -> usize {
+        2 * self.rows * self.widest()
+    }
+
     /// How many numbers [`backward`](Self::backward) wants room for.
     #[must_use]
-    pub fn scratch_len(&self) -> usize {
+    pub fn deltas_len(&self) -> usize {
         let (mut end, mut longest) = (self.layers.len(), 0);
         while end > 0 {
             let start = self.segment(end);
@@ -125,22 +131,54 @@ impl<'a, T: Float> Perceptron<'a, T> {
         2 * longest
     }
 
-    /// Writes the outputs of the last layer into `y` and those of all others into `hidden`.
+    /// Writes the outputs of the last layer into `y` and those of all others, one layer after the other, into `hidden`.
     ///
     /// # Panics
     /// If a slice does not have the length that the shapes say.
     pub fn forward(&self, x: &[T], hidden: &mut [T], y: &mut [T]) {
+        assert!(hidden.len() == self.hidden_len(), "perceptron: no room for what is hidden");
+        self.outputs(x, hidden, y, |layer, rows| {
+            rows_at(self.offsets[layer], rows, self.layers[layer].outputs())
+        });
+    }
+
+    /// Writes the outputs of the last layer into `y` and keeps no others, for which `passing` is the room.
+    ///
+    /// # Panics
+    /// If a slice does not have the length that the shapes say.
+    pub fn infer(&self, x: &[T], passing: &mut [T], y: &mut [T]) {
+        assert!(passing.len() == self.passing_len(), "perceptron: no room for what passes");
+        let widest = self.widest();
+        // Layers in turn, and each block at a place of its own, whatever the width of its layer.
+        self.outputs(x, passing, y, |layer, rows| {
+            let start = (layer % 2 * self.rows + rows.start) * widest;
+            start..start + rows.len() * self.layers[layer].outputs()
+        });
+    }
+
+    /// `place` says where the outputs of a layer that is not the last go, for some rows of the batch.
+    fn outputs(
+        &self,
+        x: &[T],
+        hidden: &mut [T],
+        y: &mut [T],
+        place: impl Fn(usize, &Range<usize>) -> Range<usize> + Sync,
+    ) {
+        self.check(x, y.len());
         let last = self.layers.len() - 1;
-        self.check(x, hidden.len(), y.len());
         let (hidden, y) = (Parts::new(hidden), Parts::new(y));
         for_large_ranges(self.nanoseconds, self.rows, self.block, &|rows| {
-            let mut x = &x[rows.start * self.layers[0].inputs..rows.end * self.layers[0].inputs];
+            let mut x = &x[rows_at(0, &rows, self.layers[0].inputs)];
             for (idx, layer) in self.layers.iter().enumerate() {
-                let (to, offset) = if idx == last { (&y, 0) } else { (&hidden, self.offsets[idx]) };
-                // SAFETY: no other block has these rows, and this one writes each layer once, before it reads it.
-                let a = unsafe { to.part(rows_at(offset, &rows, layer.outputs())) };
-                let inputs = row_major(x, layer.inputs);
-                let weight = layer.weight.transposed();
+                // SAFETY: no other block has these rows. This one has its place for an output once, or again when it is done
+                // with what was there.
+                let a = unsafe {
+                    match idx == last {
+                        true => y.part(rows_at(0, &rows, layer.outputs())),
+                        false => hidden.part(place(idx, &rows)),
+                    }
+                };
+                let (inputs, weight) = (row_major(x, layer.inputs), layer.weight.transposed());
                 matmul(
                     rows.len(),
                     layer.outputs(),
@@ -159,7 +197,8 @@ impl<'a, T: Float> Perceptron<'a, T> {
         });
     }
 
-    /// From `dy`, the gradient of the outputs, to those of the parameters, as far as they are wanted, and of `x`.
+    /// From `dy`, the gradient of the outputs `y`, to those of the parameters, as far as they are wanted, and of `x`; `hidden`
+    /// is what [`forward`](Self::forward) wrote, `deltas` room for what lies between.
     ///
     /// # Panics
     /// If a slice does not have the length that the shapes say.
@@ -168,97 +207,93 @@ impl<'a, T: Float> Perceptron<'a, T> {
         x: &[T],
         (hidden, y): (&[T], &[T]),
         dy: &[T],
-        scratch: &mut [T],
+        deltas: &mut [T],
         gradients: &mut [Gradients<'_, T>],
         dx: Option<&mut [T]>,
     ) {
-        self.check(x, hidden.len(), dy.len());
-        assert!(gradients.len() == self.layers.len(), "perceptron: a layer without place for its gradients");
-        assert!(dx.as_ref().is_none_or(|dx| dx.len() == x.len()), "perceptron: dx is not like x");
+        self.check(x, y.len());
+        let fits = hidden.len() == self.hidden_len()
+            && dy.len() == y.len()
+            && deltas.len() == self.deltas_len()
+            && gradients.len() == self.layers.len()
+            && dx.as_ref().is_none_or(|dx| dx.len() == x.len());
+        assert!(fits, "perceptron: slices do not have the lengths that the shapes say");
         let is_wanted = |layer: &Gradients<'_, T>| layer.weight.is_some() || layer.bias.is_some();
         let lowest = if dx.is_some() { Some(0) } else { gradients.iter().position(is_wanted) };
         let Some(lowest) = lowest else { return };
-        let mut dx = dx.map(Parts::new);
 
-        let (mut this, mut next) = scratch.split_at_mut(self.scratch_len() / 2);
+        let known = Known { x, hidden, y };
+        let dx = dx.map(Parts::new);
+        let (mut this, mut next) = deltas.split_at_mut(deltas.len() / 2);
         let mut end = self.layers.len();
-        let top = self.offsets[end - 1] - self.offsets[self.segment(end)];
-        this[top..top + dy.len()].copy_from_slice(dy);
+        let mut start = self.segment(end);
+        this[self.offsets[end - 1] - self.offsets[start]..][..dy.len()].copy_from_slice(dy);
         while end > lowest {
-            let start = self.segment(end);
             let below = if start > lowest { self.segment(start) } else { start };
-            let outputs = |layer: usize, rows: &Range<usize>| -> &[T] {
-                let range = |offset| rows_at(offset, rows, self.layers[layer].outputs());
-                if layer + 1 == self.layers.len() {
-                    &y[range(0)]
-                } else {
-                    &hidden[range(self.offsets[layer])]
-                }
-            };
-            let deltas = Parts::new(this);
-            let after = Parts::new(next);
-            for_large_ranges(self.nanoseconds, self.rows, self.block, &|rows| {
-                for idx in (start.max(lowest)..end).rev() {
-                    let layer = &self.layers[idx];
-                    let place = |layer: usize, from: usize| {
-                        rows_at(self.offsets[layer] - self.offsets[from], &rows, self.layers[layer].outputs())
-                    };
-                    // SAFETY: no other block has these rows, and this one is done with a layer's when it goes to the next.
-                    let dz = unsafe { deltas.part(place(idx, start)) };
-                    if let Some(function) = layer.function {
-                        (function.pull)(dz, outputs(idx, &rows));
-                        self.flush(dz);
+            let first = start.max(lowest);
+            let deltas = [(start, Parts::new(this)), (below, Parts::new(next))];
+            self.descend(&known, (first..end, lowest), &deltas, dx.as_ref());
+            let wanted = Parts::new(&mut gradients[..end]);
+            let grain = if self.block < self.rows { 1 } else { end - first };
+            for_large_ranges(self.nanoseconds, end - first, grain, &|layers| {
+                for idx in first + layers.start..first + layers.end {
+                    let dz = &this[self.offsets[idx] - self.offsets[start]..]
+                        [..self.rows * self.layers[idx].outputs()];
+                    // SAFETY: each layer has one turn.
+                    for wanted in unsafe { wanted.part(idx..idx + 1) } {
+                        self.parameters(idx, self.input(&known, idx, &(0..self.rows)), dz, wanted);
                     }
-                    // SAFETY: as above; this layer's inputs are the outputs of the one below, or `x`.
-                    let da = unsafe {
-                        match &dx {
-                            _ if idx > start && idx > lowest => deltas.part(place(idx - 1, start)),
-                            _ if idx > lowest => after.part(place(idx - 1, below)),
-                            Some(dx) if idx == 0 => dx.part(rows_at(0, &rows, layer.inputs)),
-                            _ => break,
-                        }
-                    };
-                    let dz = row_major(dz, layer.outputs());
-                    matmul(
-                        rows.len(),
-                        layer.inputs,
-                        layer.outputs(),
-                        dz,
-                        layer.weight,
-                        da,
-                        Output::Overwrite,
-                    );
-                    self.flush(da);
                 }
             });
-            let all = 0..self.rows;
-            let wanted = Parts::new(&mut gradients[..end]);
-            let first = start.max(lowest);
-            for_large_ranges(
-                self.nanoseconds,
-                end - first,
-                if self.block < self.rows { 1 } else { end - first },
-                &|layers| {
-                    for idx in first + layers.start..first + layers.end {
-                        let from = self.offsets[idx] - self.offsets[start];
-                        let dz = &this[from..from + self.rows * self.layers[idx].outputs()];
-                        let x = if idx == 0 { x } else { outputs(idx - 1, &all) };
-                        // SAFETY: each layer has one turn.
-                        let [wanted] = (unsafe { wanted.part(idx..idx + 1) }) else {
-                            unreachable!("one layer")
-                        };
-                        self.parameters(&self.layers[idx], x, dz, wanted);
-                    }
-                },
-            );
-            dx = dx.filter(|_| start > 0);
             std::mem::swap(&mut this, &mut next);
-            end = start;
+            (start, end) = (below, start);
         }
     }
 
+    /// From da of the last of these layers, which becomes dz, down to that of the layer below the first, but not below `lowest`; or to
+    /// dx. The first array of deltas begins with those of a certain layer, and what lies before is in the second.
+    fn descend(
+        &self,
+        known: &Known<'_, T>,
+        (layers, lowest): (Range<usize>, usize),
+        deltas: &[(usize, Parts<'_, T>); 2],
+        dx: Option<&Parts<'_, T>>,
+    ) {
+        for_large_ranges(self.nanoseconds, self.rows, self.block, &|rows| {
+            // SAFETY: no other block has these rows, and this one asks once for those of a layer: when it comes to it, or, for
+            // the last, here below.
+            let delta = |layer: usize| unsafe {
+                let (begin, parts) = &deltas[usize::from(layer < deltas[0].0)];
+                parts.part(rows_at(
+                    self.offsets[layer] - self.offsets[*begin],
+                    &rows,
+                    self.layers[layer].outputs(),
+                ))
+            };
+            let mut dz = delta(layers.end - 1);
+            for idx in layers.clone().rev() {
+                let layer = &self.layers[idx];
+                if let Some(function) = layer.function {
+                    (function.pull)(dz, self.output(known, idx, &rows));
+                    self.flush(dz);
+                }
+                let da = match dx {
+                    _ if idx > lowest => delta(idx - 1),
+                    // SAFETY: no other block has these rows.
+                    Some(dx) if idx == 0 => unsafe { dx.part(rows_at(0, &rows, layer.inputs)) },
+                    _ => return,
+                };
+                let (outputs, dy) = (layer.outputs(), row_major(dz, layer.outputs()));
+                matmul(rows.len(), layer.inputs, outputs, dy, layer.weight, da, Output::Overwrite);
+                self.flush(da);
+                dz = da;
+            }
+        });
+    }
+
     /// The gradients of a layer's parameters.
-    fn parameters(&self, layer: &Layer<'_, T>, x: &[T], dz: &[T], wanted: &mut Gradients<'_, T>) {
+    fn parameters(&self, layer: usize, x: &[T], dz: &[T], wanted: &mut Gradients<'_, T>) {
+        let layer = &self.layers[layer];
         let (rows, outputs) = (self.rows, layer.outputs());
         if let Some(dw) = wanted.weight.as_deref_mut() {
             let (dz, x) = (row_major(dz, outputs).transposed(), row_major(x, layer.inputs));
@@ -271,11 +306,34 @@ impl<'a, T: Float> Perceptron<'a, T> {
         }
     }
 
-    /// The first of the layers up to `end` whose gradients are held at the same time.
+    /// What a layer was given, for some rows of the batch.
+    fn input<'k>(&self, known: &Known<'k, T>, layer: usize, rows: &Range<usize>) -> &'k [T] {
+        match layer {
+            0 => &known.x[rows_at(0, rows, self.layers[0].inputs)],
+            _ => self.output(known, layer - 1, rows),
+        }
+    }
+
+    /// What a layer made of it.
+    fn output<'k>(&self, known: &Known<'k, T>, layer: usize, rows: &Range<usize>) -> &'k [T] {
+        let place = |offset| rows_at(offset, rows, self.layers[layer].outputs());
+        if layer + 1 == self.layers.len() {
+            &known.y[place(0)]
+        } else {
+            &known.hidden[place(self.offsets[layer])]
+        }
+    }
+
+    /// The first of the layers up to `end` whose deltas are held at the same time.
     fn segment(&self, end: usize) -> usize {
         let room = if self.block < self.rows { SEGMENT } else { 0 };
         let fits = |&start: &usize| self.offsets[end] - self.offsets[start] <= room;
         (0..end - 1).rev().take_while(fits).last().unwrap_or(end - 1)
+    }
+
+    /// The most outputs of a layer.
+    fn widest(&self) -> usize {
+        self.layers.iter().map(Layer::outputs).max().unwrap_or(0)
     }
 
     fn flush(&self, x: &mut [T]) {
@@ -284,12 +342,18 @@ impl<'a, T: Float> Perceptron<'a, T> {
         }
     }
 
-    fn check(&self, x: &[T], hidden: usize, y: usize) {
-        let fits = x.len() == self.rows * self.layers[0].inputs
-            && hidden == self.hidden_len()
-            && hidden + y == self.offsets[self.layers.len()];
-        assert!(fits, "perceptron: slices do not have the lengths that the shapes say");
+    fn check(&self, x: &[T], y: usize) {
+        let (first, last) = (&self.layers[0], &self.layers[self.layers.len() - 1]);
+        let fits = x.len() == self.rows * first.inputs && y == self.rows * last.outputs();
+        assert!(fits, "perceptron: x or y has not the length that the shapes say");
     }
+}
+
+/// What the way back starts from.
+struct Known<'a, T> {
+    x: &'a [T],
+    hidden: &'a [T],
+    y: &'a [T],
 }
 
 /// Rows of `width` numbers in an array that begins at `offset`.

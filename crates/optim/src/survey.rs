@@ -64,8 +64,12 @@ impl Visitor for Survey<'_, '_> {
 
 /// Two positions that hold one and the same gradient, so that one parameter was met twice.
 fn same_twice(found: &[&Tensor]) -> Option<(usize, usize)> {
-    let mut by_address: Vec<_> =
-        found.iter().enumerate().map(|(idx, &g)| (std::ptr::from_ref(g), idx)).collect();
+    let address = |g: &Tensor| std::ptr::from_ref(g);
+    // Gradients lie in the order in which parameters were made, which mostly is that of the model.
+    if found.is_sorted_by(|a, b| address(a) < address(b)) {
+        return None;
+    }
+    let mut by_address: Vec<_> = found.iter().enumerate().map(|(idx, &g)| (address(g), idx)).collect();
     by_address.sort_unstable();
     by_address.windows(2).find(|pair| pair[0].0 == pair[1].0).map(|pair| (pair[0].1, pair[1].1))
 }

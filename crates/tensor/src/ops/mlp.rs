@@ -120,7 +120,13 @@ impl Tensor {
         let operands: SmallVec<[&Self; 9]> = std::iter::once(self).chain(parameters).collect();
         let shape = self.layout.shape.with_size(rank - 1, layers[layers.len() - 1].weight.size(0));
         with_float!("mlp", self.dtype(), T => {
+            let goes_back = mode().recording && operands.iter().any(|x| x.is_tracked());
             let (y, hidden) = with_network::<T, _>(&operands, rows, &functions, |network, x| {
+                if !goes_back {
+                    let mut passing = Buffer::stale(network.passing_len());
+                    let y = Self::build(shape, |y| network.infer(x, passing.as_mut_slice(), y));
+                    return (y, Buffer::stale(0));
+                }
                 let mut hidden = Buffer::stale(network.hidden_len());
                 (Self::build(shape, |y| network.forward(x, hidden.as_mut_slice(), y)), hidden)
             });
@@ -174,8 +180,8 @@ fn fused<T: FloatElement>(g: &mut Cotangent<'_>, rows: usize, functions: &[Point
             while let (Some(weight), Some(bias)) = (found.next(), found.next()) {
                 gradients.push(Gradients { weight, bias });
             }
-            let mut scratch = Buffer::stale(network.scratch_len());
-            network.backward(x, (hidden, y), dy, scratch.as_mut_slice(), &mut gradients, dx);
+            let mut deltas = Buffer::stale(network.deltas_len());
+            network.backward(x, (hidden, y), dy, deltas.as_mut_slice(), &mut gradients, dx);
         });
         found
     };

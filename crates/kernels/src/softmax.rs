@@ -13,6 +13,9 @@ use crate::reduce::fold::Fold;
 const GROUP: usize = 1024;
 const GROUP_ROWS: usize = 64;
 
+/// Rows that are folded without lanes, and in the same order.
+const SHORT: usize = 16;
+
 #[track_caller]
 fn check(name: &str, rows: usize, n: usize, got: usize) {
     assert!(rows * n == got, "{name}: [{rows}, {n}] does not describe a slice of {got} elements");
@@ -27,6 +30,9 @@ fn grain(n: usize) -> usize {
 #[inline(always)]
 fn row_sum<T: Float>(x: &[T], y: &[T], term: impl Fn(T, T) -> T + Copy) -> T {
     let add = Fold { identity: T::ZERO, join: |a: T, b: T| a + b };
+    if x.len() < SHORT {
+        return x.iter().zip(y).fold(T::ZERO, |sum, (&x, &y)| sum + term(x, y));
+    }
     if x.len() <= GRAIN {
         return T::ZERO + add.piece(x, y, term);
     }
@@ -36,6 +42,9 @@ fn row_sum<T: Float>(x: &[T], y: &[T], term: impl Fn(T, T) -> T + Copy) -> T {
 #[inline(always)]
 fn row_max<T: Float>(x: &[T]) -> T {
     let max = Fold { identity: T::NEG_INFINITY, join: T::maximum };
+    if x.len() < SHORT {
+        return x.iter().fold(T::NEG_INFINITY, |max, &x| max.maximum(x));
+    }
     if x.len() <= GRAIN {
         return T::NEG_INFINITY.maximum(max.piece(x, x, |x, _| x));
     }

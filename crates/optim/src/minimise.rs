@@ -95,7 +95,7 @@ impl Optimizer {
     /// The gradients of the trainable parameters, clipped, with their norm.
     #[track_caller]
     fn gather<'g, M: Module + ?Sized>(&self, model: &M, gradients: &'g Gradients) -> Prepared<'g> {
-        self.prepare(model, survey(&self.state, model, gradients), true)
+        self.prepare(model, survey(self, model, gradients), true)
     }
 }
 

@@ -9,8 +9,9 @@ use crate::schedule::Schedule;
 use crate::schedules::Constant;
 use crate::spec::{self, SpecError};
 use crate::state::State;
-use backflow_tensor::misuse;
+use backflow_tensor::{DType, Shape, misuse};
 use glob::Pattern;
+use std::sync::Arc;
 
 /// Updates the parameters of a model, in place, by a rule such as [`Adam`](crate::Adam).
 ///
@@ -43,6 +44,16 @@ pub struct Optimizer {
     pub(crate) skip_nonfinite: bool,
     pub(crate) averaging: Option<Averaging>,
     pub(crate) state: State,
+    /// The parameters of the last step, in the order of the model: the next one mostly meets the same.
+    pub(crate) met: Vec<Met>,
+}
+
+/// A parameter that has a state, which fits it.
+#[derive(Debug)]
+pub(crate) struct Met {
+    pub(crate) path: Arc<str>,
+    pub(crate) shape: Shape,
+    pub(crate) dtype: DType,
 }
 
 /// Parameters with a rule of their own.
@@ -95,6 +106,7 @@ impl Optimizer {
             skip_nonfinite: false,
             averaging: None,
             state: State::default(),
+            met: Vec::new(),
         }
     }
 

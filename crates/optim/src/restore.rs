@@ -130,6 +130,7 @@ impl Optimizer {
             **own = *value;
         }
         self.state = state;
+        self.met.clear();
         Ok(())
     }
 

@@ -17,7 +17,7 @@
 
 use crate::elements::Surroundings;
 use crate::method::{AnyRule, Kind};
-use crate::optimizer::Optimizer;
+use crate::optimizer::{Met, Optimizer};
 use crate::prepare::{Ready, sum_squares};
 use crate::report::{ParameterReport, StepReport};
 use crate::rule::{Needs, Noise, Step, WeightDecay};
@@ -26,7 +26,6 @@ use crate::survey::survey;
 use backflow_kernels::Float;
 use backflow_tensor::{DType, Gradients, Module, Path, Rng, Tensor, misuse, no_grad, profile::section};
 use std::borrow::Cow;
-use std::ops::Bound::Included;
 use std::sync::Arc;
 
 /// What the bold driver's rate is held below.
@@ -211,7 +210,7 @@ impl Optimizer {
         distance: f64,
         loss: &mut impl FnMut(&M) -> Tensor,
     ) -> Option<Gradients> {
-        let found = survey(&self.state, model, gradients);
+        let found = survey(self, model, gradients);
         let norm = found.iter().map(|g| sum_squares(g)).sum::<f64>().sqrt();
         let distance = if self.maximize { -distance } else { distance };
         let scale = if norm == 0.0 { 0.0 } else { distance / norm };
@@ -236,7 +235,7 @@ impl Optimizer {
         loss: Option<f64>,
     ) -> StepReport {
         let _section = section("optimizer");
-        let found = survey(&self.state, model, gradients);
+        let found = survey(self, model, gradients);
         self.require_matches(model);
         let learning_rate = self.learning_rate();
         let t = self.state.steps;
@@ -244,7 +243,7 @@ impl Optimizer {
         if self.skip_nonfinite && !prepared.finite {
             return self.skip(loss, prepared.norm.unwrap_or(f64::NAN));
         }
-        let Self { method, groups, schedule, maximize, state, noise, .. } = self;
+        let Self { method, groups, schedule, maximize, state, met, noise, .. } = self;
         let Kind::PerParameter(default) = &method.0 else { unreachable!("L-BFGS has a step of its own") };
 
         let mut parameters = Vec::with_capacity(prepared.gradients.len());
@@ -254,14 +253,15 @@ impl Optimizer {
             let Ready { g, coefficient, raw } = ready.next().expect("as many as were surveyed");
             let rule = rule_of(&**default, groups, path);
             let known = &mut state.parameters;
-            let found = known.range_mut::<str, _>((Included(path), Included(path))).next();
-            let (path, state) = match found {
-                Some((path, state)) => (Arc::clone(path), state),
-                None => {
-                    let path: Arc<str> = path.into();
-                    (Arc::clone(&path), known.entry(path).or_insert_with(|| ParameterState::new(rule, w)))
-                }
-            };
+            let place = parameters.len();
+            if met.get(place).is_none_or(|met| &*met.path != path) {
+                met.truncate(place);
+                let path: Arc<str> = path.into();
+                known.entry(Arc::clone(&path)).or_insert_with(|| ParameterState::new(rule, w));
+                met.push(Met { path, shape: w.shape(), dtype: w.dtype() });
+            }
+            let path = Arc::clone(&met[place].path);
+            let state = known.get_mut(&path).expect("made when it was met");
             state.steps += 1;
 
             let noise = noise.or(rule.noise()).filter(|noise| noise.eta > 0.0);

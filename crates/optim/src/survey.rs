@@ -1,16 +1,18 @@
 //! What is checked before a step changes anything.
 
+use crate::optimizer::{Met, Optimizer};
 use crate::state::State;
 use backflow_tensor::{Gradients, Module, Path, Tensor, Visitor, misuse};
 
 /// The gradients of all trainable parameters, in the order of the model, after every check that can fail.
 #[track_caller]
 pub(crate) fn survey<'a>(
-    state: &State,
+    optimizer: &Optimizer,
     model: &(impl Module + ?Sized),
     gradients: &'a Gradients,
 ) -> Vec<&'a Tensor> {
-    let mut survey = Survey { gradients, state, found: Vec::new(), unfit: None };
+    let Optimizer { state, met, .. } = optimizer;
+    let mut survey = Survey { gradients, state, met, found: Vec::with_capacity(met.len()), unfit: None };
     model.visit(&mut Path::root(), &mut survey);
     let Survey { found, unfit, .. } = survey;
     if found.is_empty() {
@@ -45,6 +47,7 @@ pub(crate) fn survey<'a>(
 struct Survey<'g, 's> {
     gradients: &'g Gradients,
     state: &'s State,
+    met: &'s [Met],
     found: Vec<Option<&'g Tensor>>,
     /// Which parameter does not fit its state.
     unfit: Option<usize>,
@@ -55,7 +58,11 @@ impl Visitor for Survey<'_, '_> {
         if !w.is_leaf() {
             return;
         }
-        if self.state.parameters.get(path.as_str()).is_some_and(|state| !state.fits(w)) {
+        let is_met =
+            |met: &Met| &*met.path == path.as_str() && met.shape == w.shape() && met.dtype == w.dtype();
+        if !self.met.get(self.found.len()).is_some_and(is_met)
+            && self.state.parameters.get(path.as_str()).is_some_and(|state| !state.fits(w))
+        {
             self.unfit = Some(self.found.len());
         }
         self.found.push(self.gradients.get(w));

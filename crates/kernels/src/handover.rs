@@ -51,6 +51,20 @@ thread_local! {
     static MISSED: Cell<Option<Instant>> = const { Cell::new(None) };
     /// Whether this thread is at work for a leader. It does not share that further: all threads that there may be are busy.
     static IS_HELPING: Cell<bool> = const { Cell::new(false) };
+    /// Whether this thread is inside a [`rayon_join`], where it takes up other jobs while it waits.
+    static IS_JOINING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// `rayon::join`, during which this thread becomes nobody's helper: who waits for it would wait as long as it helps.
+pub(crate) fn rayon_join(left: impl FnOnce() + Send, right: impl FnOnce() + Send) {
+    struct Restore(bool);
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            IS_JOINING.set(self.0);
+        }
+    }
+    let _restore = Restore(IS_JOINING.replace(true));
+    rayon::join(left, right);
 }
 
 /// Runs `f` with the place where this thread's helper stands by, if there is one. Where it was missed again and again, it is sent

@@ -174,7 +174,7 @@ fn share(range: Range<usize>, task: &(dyn Fn(usize) + Sync)) {
         return range.for_each(task);
     }
     let mid = range.start + range.len() / 2;
-    rayon::join(|| share(range.start..mid, task), || share(mid..range.end, task));
+    handover::rayon_join(|| share(range.start..mid, task), || share(mid..range.end, task));
 }
 
 /// Whether work of so many pieces is shared with other threads. The answer decides the speed and nothing else.
@@ -185,7 +185,7 @@ fn is_shared(pieces: usize) -> bool {
 /// Runs both halves of work of so many pieces, at the same time if a thread is free.
 pub(crate) fn join(pieces: usize, left: impl FnOnce() + Send, right: impl FnOnce() + Send) {
     if is_shared(pieces) {
-        rayon::join(left, right);
+        handover::rayon_join(left, right);
     } else {
         left();
         right();

@@ -8,6 +8,7 @@
 #![allow(clippy::print_stdout, reason = "a benchmark shows its results")]
 
 use backflow::prelude::*;
+use backflow::tensor::{Affine, Pointwise};
 use std::time::Instant;
 
 /// Ops in a chain, and rounds.
@@ -17,12 +18,13 @@ const ROUNDS: usize = 501;
 /// Of what the chain has come to, a weight and a bias.
 type Op = fn(&Tensor, &Tensor, &Tensor) -> Tensor;
 
-const OPS: [(&str, Op); 6] = [
+const OPS: [(&str, Op); 7] = [
     ("add_scalar", |x, _, _| x + 1e-3),
     ("tanh", |x, _, _| x.tanh()),
     ("mul", |x, w, _| x * w),
     ("matmul", |x, w, _| x.matmul(w)),
     ("linear", |x, w, b| x.linear(w, b)),
+    ("mlp", |x, weight, bias| x.mlp(&[Affine { weight, bias, function: Pointwise::Tanh }])),
     ("softmax", |x, _, _| x.softmax(-1)),
 ];
 

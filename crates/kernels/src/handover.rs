@@ -9,13 +9,13 @@
 //! by then. While it stands by, the helper takes up other jobs of its pool.
 
 use std::any::Any;
-use std::cell::{Cell, OnceCell, UnsafeCell};
+use std::cell::{Cell, UnsafeCell};
 use std::hint::spin_loop;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::ptr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
-use std::thread;
+use std::thread::{self, LocalKey};
 use std::time::{Duration, Instant};
 
 /// For how long a helper stands by without work. Longer than what lies between two passes of a training step: an optimizer's
@@ -45,47 +45,54 @@ struct Job {
 }
 
 thread_local! {
-    /// This thread's place; none where the pool has no other thread.
-    static PLACE: OnceCell<Option<Arc<Place>>> = const { OnceCell::new() };
+    /// The place where this thread's helper, if it has one, looks for work.
+    static PLACE: Arc<Place> = Arc::default();
     /// When this thread last had work for a helper that was not there.
     static MISSED: Cell<Option<Instant>> = const { Cell::new(None) };
-    /// Whether this thread is at work for a leader. It does not share that further: all threads that there may be are busy.
+    /// Whether this thread is at work for a leader, and does not share that any further.
     static IS_HELPING: Cell<bool> = const { Cell::new(false) };
-    /// Whether this thread is inside a [`rayon_join`], where it takes up other jobs while it waits.
-    static IS_JOINING: Cell<bool> = const { Cell::new(false) };
+    /// Whether this thread stands by for somebody, or waits for somebody in rayon, where it takes up any other job meanwhile.
+    static IS_ENGAGED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Puts a switch back when dropped, also by a panic.
+struct Restore(&'static LocalKey<Cell<bool>>, bool);
+
+impl Restore {
+    fn after(switch: &'static LocalKey<Cell<bool>>, to: bool) -> Self {
+        Self(switch, switch.replace(to))
+    }
+}
+
+impl Drop for Restore {
+    fn drop(&mut self) {
+        self.0.set(self.1);
+    }
 }
 
 /// `rayon::join`, during which this thread becomes nobody's helper: who waits for it would wait as long as it helps.
 pub(crate) fn rayon_join(left: impl FnOnce() + Send, right: impl FnOnce() + Send) {
-    struct Restore(bool);
-    impl Drop for Restore {
-        fn drop(&mut self) {
-            IS_JOINING.set(self.0);
-        }
+    if rayon::current_thread_index().is_none() {
+        // It is a thread of the pool that joins, and waits.
+        return rayon::scope(|_| rayon_join(left, right));
     }
-    let _restore = Restore(IS_JOINING.replace(true));
+    let _engaged = Restore::after(&IS_ENGAGED, true);
     rayon::join(left, right);
 }
 
-/// Runs `f` with the place where this thread's helper stands by, if there is one. Where it was missed again and again, it is sent
-/// for.
-fn with_place<R>(f: impl FnOnce(Option<&Place>) -> R) -> R {
-    if IS_HELPING.get() {
-        return f(None);
-    }
-    PLACE.with(|place| {
-        let place = place.get_or_init(|| (rayon::current_num_threads() > 1).then(Arc::default)).as_ref();
-        f(place
-            .filter(|place| place.is_attended.load(Ordering::Relaxed) || send_for_helper(place))
-            .map(|place| &**place))
-    })
+/// Whether this thread's helper stands by. If not, cutting work in two is of no use; where it was missed twice in a short
+/// while, it is sent for.
+pub(crate) fn ask_for_help() -> bool {
+    !IS_HELPING.get() && PLACE.with(|place| place.is_attended.load(Ordering::Relaxed) || send_for_help(place))
 }
 
-/// Sends for a helper if one was missed a moment ago. Answers that there is none yet.
+/// Answers that there is none yet.
 #[cold]
-fn send_for_helper(place: &Arc<Place>) -> bool {
+fn send_for_help(place: &Arc<Place>) -> bool {
     let now = Instant::now();
-    if MISSED.replace(Some(now)).is_some_and(|before| now - before < AGAIN) {
+    let is_missed = MISSED.replace(Some(now)).is_some_and(|before| now - before < AGAIN);
+    // Asking for the number of threads starts rayon's global pool where there is none yet.
+    if is_missed && rayon::current_num_threads() > 1 {
         place.is_attended.store(true, Ordering::Relaxed);
         let place = Arc::clone(place);
         rayon::spawn(move || stand_by(&place));
@@ -93,20 +100,14 @@ fn send_for_helper(place: &Arc<Place>) -> bool {
     false
 }
 
-/// Whether work that is offered now has somebody to take it up. If not, cutting it in two is of no use.
-pub(crate) fn is_attended() -> bool {
-    with_place(|place| place.is_some())
-}
-
 /// Runs both closures, the right one on this thread's helper if it is free.
 pub(crate) fn join(left: impl FnOnce() + Send, right: impl FnOnce() + Send) {
-    with_place(|place| match place {
-        Some(place) => join_at(place, left, right),
-        None => {
-            left();
-            right();
-        }
-    });
+    if ask_for_help() {
+        PLACE.with(|place| join_at(place, left, right));
+    } else {
+        left();
+        right();
+    }
 }
 
 fn join_at(place: &Place, left: impl FnOnce() + Send, right: impl FnOnce() + Send) {
@@ -188,10 +189,10 @@ impl Drop for Offer<'_> {
 
 /// A helper's life.
 fn stand_by(place: &Place) {
-    let is_own =
-        PLACE.with(|own| own.get().and_then(Option::as_deref).is_some_and(|own| ptr::eq(own, place)));
-    // A leader that waits in rayon may come by its own call for help.
-    if !is_own {
+    // A thread that waits in rayon may come by any job, a leader even by its own call for help.
+    let is_own = PLACE.with(|own| ptr::eq(&**own, place));
+    if !is_own && !IS_HELPING.get() && !IS_ENGAGED.get() {
+        let _engaged = Restore::after(&IS_ENGAGED, true);
         attend(place);
     }
     place.is_attended.store(false, Ordering::Relaxed);
@@ -206,7 +207,7 @@ fn attend(place: &Place) {
             _ => place.offered.swap(ptr::null_mut(), Ordering::Acquire),
         };
         if !job.is_null() {
-            IS_HELPING.set(true);
+            let helping = Restore::after(&IS_HELPING, true);
             // SAFETY: the leader that offered the job waits until it is done, and only we swapped it out. The job's work
             // lies beside it.
             unsafe {
@@ -216,7 +217,7 @@ fn attend(place: &Place) {
                 }
                 job.is_done.store(true, Ordering::Release);
             }
-            IS_HELPING.set(false);
+            drop(helping);
             since = Instant::now();
             continue;
         }

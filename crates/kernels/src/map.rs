@@ -283,6 +283,7 @@ fn ahead<T>(row: &[T; LANES]) {
     #[cfg(not(target_arch = "x86_64"))]
     let _ = row;
 }
+
 /// Updates one row and answers its statistics.
 #[inline(always)]
 fn row<T: Float, A: Float, const B: usize, const S: usize>(

@@ -4,8 +4,9 @@
 //! thread, and merges their results along the same tree. Where the cuts fall depends on the length and the grain alone, so
 //! the result is the same to the bit on one thread and on sixty-four. Work of one grain never leaves the calling thread.
 //!
-//! A thread of rayon's pool shares work at almost no cost; any other thread must wake the pool and wait for it. So long
-//! computations are best run inside the pool (`rayon::scope`); outside, only larger work is shared.
+//! A thread of rayon's pool shares work at almost no cost while the others are awake; any other thread must wake the pool and wait for
+//! it. So long computations are best run inside the pool (`rayon::scope`); outside, only larger work is shared. A thread that has short
+//! work again and again gets a helper of its own ([`handover`]).
 
 use crate::handover;
 use std::marker::PhantomData;
@@ -217,13 +218,17 @@ pub(crate) fn for_ranges(len: usize, grain: usize, task: &(dyn Fn(Range<usize>) 
     run_all(0..len.div_ceil(grain), &|piece| task(piece * grain..len.min((piece + 1) * grain)));
 }
 
-/// Work that takes about as many nanoseconds, at most, is left to a helper ([`handover`]); waking rayon's threads would take too much
-/// of it.
+/// Work of fewer nanoseconds, about, is left to a helper ([`handover`]): waking rayon's threads would take too much of it. With
+/// more than two threads, of which a helper is but one, a quarter of that.
 const SHORT: usize = 1_000_000;
 
-/// Whether there is another thread for work of about so many nanoseconds.
-pub(crate) fn has_help(nanoseconds: usize) -> bool {
-    if nanoseconds < SHORT { handover::is_attended() } else { rayon::current_num_threads() > 1 }
+fn is_short(nanoseconds: usize) -> bool {
+    nanoseconds < SHORT / 4 || (nanoseconds < SHORT && rayon::current_num_threads() <= 2)
+}
+
+/// Whether there is another thread for work of about so many nanoseconds; asked again and again, there will be.
+pub(crate) fn ask_for_help(nanoseconds: usize) -> bool {
+    if is_short(nanoseconds) { handover::ask_for_help() } else { rayon::current_num_threads() > 1 }
 }
 
 /// [`for_ranges`] for work whose pieces are worth a hand-over each, and which takes about so many nanoseconds.
@@ -233,12 +238,12 @@ pub(crate) fn for_large_ranges(
     grain: usize,
     task: &(dyn Fn(Range<usize>) + Sync),
 ) {
-    let task = |piece: usize| task(piece * grain..len.min((piece + 1) * grain));
-    if nanoseconds < SHORT {
-        hand_over(0..len.div_ceil(grain), &task);
-    } else {
-        share(0..len.div_ceil(grain), &task);
+    if len <= grain {
+        return task(0..len);
     }
+    let pieces = 0..len.div_ceil(grain);
+    let task = |piece: usize| task(piece * grain..len.min((piece + 1) * grain));
+    if is_short(nanoseconds) { hand_over(pieces, &task) } else { share(pieces, &task) }
 }
 
 fn hand_over(range: Range<usize>, task: &(dyn Fn(usize) + Sync)) {

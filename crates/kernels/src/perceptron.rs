@@ -11,8 +11,8 @@
 //! Either way every product and sum is that of the single ops, so results are the same to the bit.
 
 use crate::Float;
-use crate::matmul::{Matrix, Output, matmul};
-use crate::parallel::{Parts, for_large_ranges, has_help};
+use crate::matmul::{self, Matrix, Output, matmul};
+use crate::parallel::{Parts, ask_for_help, for_large_ranges};
 use crate::{reduce, subnormal};
 use std::ops::Range;
 
@@ -20,6 +20,7 @@ use std::ops::Range;
 /// over has 18 rows or more: products of fewer than 9 sum in another order.
 const BLOCK_ROWS: usize = 32;
 const BLOCKS: usize = 16;
+const _: () = assert!(BLOCK_ROWS + 1 - (BLOCKS - 1) > matmul::FEW_ROWS);
 /// Weights of the widest layer, at most, of a network whose rows are shared: a quarter of a megabyte of `f32`.
 const NARROW: usize = 1 << 16;
 /// Multiply-adds from which sharing rows pays: some 10 µs.
@@ -99,7 +100,8 @@ impl<'a, T: Float> Perceptron<'a, T> {
             offsets.push(offset);
         }
         let (work, nanoseconds) = (rows * weights, rows * weights / PER_NANOSECOND);
-        let is_shared = rows >= 2 * BLOCK_ROWS && most <= NARROW && work >= WORTH && has_help(nanoseconds);
+        let is_shared =
+            rows >= 2 * BLOCK_ROWS && most <= NARROW && work >= WORTH && ask_for_help(nanoseconds);
         let block = match is_shared {
             true => rows.div_ceil((rows / BLOCK_ROWS).min(BLOCKS)),
             false => rows.max(1),
@@ -331,9 +333,10 @@ impl<'a, T: Float> Perceptron<'a, T> {
         (0..end - 1).rev().take_while(fits).last().unwrap_or(end - 1)
     }
 
-    /// The most outputs of a layer.
+    /// The most outputs of a layer that is not the last.
     fn widest(&self) -> usize {
-        self.layers.iter().map(Layer::outputs).max().unwrap_or(0)
+        let hidden = &self.layers[..self.layers.len() - 1];
+        hidden.iter().map(Layer::outputs).max().unwrap_or(0)
     }
 
     fn flush(&self, x: &mut [T]) {

@@ -83,7 +83,7 @@ impl<T: Float, const LOG: bool> Work for Normalize<'_, T, LOG> {
             }
             let mut ln = sums;
             if LOG || self.losses.is_some() {
-                for ln in &mut ln {
+                for ln in &mut ln[..rows] {
                     *ln = ln.ln();
                 }
             }

@@ -36,12 +36,13 @@ pub trait Layer: Module + Debug + Send + Sync {
     #[must_use]
     fn forward(&self, x: &Tensor) -> Tensor;
 
-    /// This layer, if it is a linear one: linear layers and the activations after them are computed together.
+    /// This layer, if it is a linear one: linear layers and the activations after them are computed together, and
+    /// [`forward`](Self::forward) is not called.
     fn as_linear(&self) -> Option<&Linear> {
         None
     }
 
-    /// This layer, if it is an activation.
+    /// This layer, if it is an activation; likewise.
     fn as_activation(&self) -> Option<&ActivationLayer> {
         None
     }
@@ -85,6 +86,7 @@ impl Sequential {
     /// # Panics
     /// Where a layer does: usually because shapes do not fit.
     #[must_use]
+    #[track_caller]
     pub fn forward(&self, x: &Tensor) -> Tensor {
         let mut stack = Stack::new(x, self.layers.len());
         for layer in &self.layers {

@@ -43,7 +43,10 @@ impl<'a> Stack<'a> {
             (Some(before), Some(function)) if before.function == Pointwise::Identity => {
                 before.function = function;
             }
-            _ => self.other(|x| layer.forward(x)),
+            _ => {
+                self.catch_up();
+                self.x = layer.forward(&self.x);
+            }
         }
     }
 

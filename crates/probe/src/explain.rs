@@ -267,7 +267,7 @@ fn reason(op: &str) -> &'static str {
     match op {
         "relu" => ": no input is above 0 where a gradient comes, so the units are dead on this batch",
         "sigmoid" | "tanh" | "softmax" | "log_softmax" | "erf" => {
-            ": saturated, its derivative is 0 in this element type"
+            ": saturated, its derivative is 0 in this element type, or the product underflows"
         }
         "linear" | "matmul" | "mul" => {
             ": the other factor is 0 where a gradient comes, or the product underflows"

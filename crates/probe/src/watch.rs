@@ -115,7 +115,7 @@ impl Seen {
             let some = self.uncalled.iter().take(8).map(String::as_str).collect::<Vec<_>>().join(", ");
             let more = if self.known > 8 { format!(", … ({} in all)", self.known) } else { String::new() };
             let rows = [("layers", some + &more)];
-            let hint = "the forward pass must run inside, with this model or a clone of it";
+            let hint = "the forward pass must run inside, with this model or a clone of it, and call layers: Tensor::mlp announces none";
             misuse(name, "no layer of the model was called", &rows, hint);
         }
     }

@@ -1,7 +1,7 @@
 //! The backward sweep: from a result to the leaves, iteratively, in the reverse order of computation.
 //!
-//! Waiting gradients sit in an ordered map by node number. Every consumer of a node has a higher number, so when
-//! a node is the highest one waiting, its gradient is complete. The first contribution is moved in, later ones are
+//! Waiting gradients are taken up by node number, the highest first, leaves at the end. Every consumer of a node has a higher number, so
+//! when a node is the highest one waiting, its gradient is complete. The first contribution is moved in, later ones are
 //! added in place, in the fixed order of the sweep. Nothing is computed for operands that need no gradient.
 //!
 //! Each op's backward is written in tensor operations. Untracked, they cost no graph; under

@@ -12,7 +12,7 @@ pub(crate) struct Mode {
     pub(crate) recording: bool,
     pub(crate) tracing: bool,
     pub(crate) flushing: bool,
-    /// Whether a tracer wants to see each op by itself.
+    /// Whether a tracer, or the program, wants to see each op by itself.
     pub(crate) apart: bool,
 }
 

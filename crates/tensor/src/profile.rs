@@ -202,8 +202,9 @@ pub fn profile<R>(f: impl FnOnce() -> R) -> (Profile, R) {
     let result = {
         let rows = Rc::clone(&rows);
         // What runs unprofiled as one op is one op here.
+        let unprofiled = mode().apart;
         let f = || {
-            let _together = apart(false);
+            let _apart = apart(unprofiled);
             f()
         };
         trace(move |computed| record(&mut rows.borrow_mut(), computed), f)

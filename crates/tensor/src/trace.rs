@@ -93,7 +93,9 @@ thread_local! {
 /// ```
 pub fn trace<R>(tracer: impl FnMut(&Computed<'_>) + 'static, f: impl FnOnce() -> R) -> R {
     let _outer = Put(TRACER.replace(Some(Box::new(tracer))));
-    let _tracing = (apart(true), tracing(true));
+    // Each puts back all switches: the last one thrown comes first.
+    let _apart = apart(true);
+    let _tracing = tracing(true);
     f()
 }
 

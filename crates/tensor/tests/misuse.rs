@@ -115,8 +115,8 @@ linear: element types differ
     let layer = Affine { weight: &w, bias: &b, function: Pointwise::Tanh };
     let expected = "\
 mlp: operands do not fit
-    layer   1
-    inputs  10 f32
+    x       [8, 784] f32
+    layer   1, of 10 inputs
     weight  [10, 784] f32
     bias    [10] f32
     hint    x […, inputs], weight [outputs, inputs], bias [outputs], all of one type";

@@ -1,5 +1,7 @@
 //! Tracing: to which op and line a result or a gradient belongs, tracers inside one another, and what is held.
 
+use backflow_tensor::observe::{is_watched, one_by_one};
+use backflow_tensor::profile::profile;
 use backflow_tensor::trace::{Computed, Kind, trace};
 use backflow_tensor::{Tensor, no_grad};
 use std::cell::RefCell;
@@ -71,4 +73,19 @@ fn an_identity_is_shared_by_views_and_outlives_the_elements() {
     // Memory that is free again is not taken for the same elements.
     let later: Vec<Tensor> = (0..64).map(|_| Tensor::from([[1.0, 2.0]])).collect();
     assert!(later.iter().all(|later| later.elements_id() != id));
+}
+
+/// Whoever traces or profiles sees ops one by one, or together, as long as it lasts and no longer.
+#[test]
+fn a_trace_and_a_profile_leave_the_switches_as_they_were() {
+    for outer in [false, true] {
+        let run = || {
+            assert!(trace(|_| {}, is_watched));
+            assert_eq!(profile(is_watched).1, outer, "a profile shows the program as it is");
+            assert!(trace(|_| {}, || !profile(is_watched).1 || is_watched()));
+            assert_eq!(is_watched(), outer);
+        };
+        if outer { one_by_one(run) } else { run() }
+    }
+    assert!(!is_watched());
 }

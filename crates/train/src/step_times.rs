@@ -4,7 +4,7 @@
 //! step is slower. Which steps are profiled follows the Thue-Morse sequence, so that nothing that happens every few steps falls
 //! on one kind alone.
 
-use backflow_tensor::profile::{Profile, profile};
+use backflow_tensor::profile::{Part, Profile, profile};
 use std::fmt;
 use std::time::{Duration, Instant};
 
@@ -102,6 +102,12 @@ impl fmt::Display for StepTimes {
             return write!(f, "too few steps for a profile: the first two only warm up");
         }
         writeln!(f, "{}", self.profile)?;
+        if self.profile.parts().iter().any(|(part, _)| *part == Part::Forward("mlp")) {
+            writeln!(
+                f,
+                "mlp: linear layers and the functions between them, in one op; in steps that are looked at they run one by one."
+            )?;
+        }
         write!(f, "Means over {} profiled steps", self.profile.runs())?;
         let (Some((steps, plain)), Some(slowdown), Some(discrepancy)) =
             (self.plain(), self.slowdown(), self.discrepancy())

@@ -7,7 +7,7 @@ use crate::step_times::StepTimes;
 use backflow_data::{Batch, Epoch, Loader};
 use backflow_nn::Layer;
 use backflow_optim::{Optimizer, StepReport};
-use backflow_probe::{Recorder, find_nonfinite};
+use backflow_probe::{FlowStep, Recorder, find_nonfinite};
 use serde::Serialize;
 
 /// One training step, as it is reported and logged.
@@ -204,7 +204,8 @@ impl<'a, M: Layer + ?Sized> Trainer<'a, M> {
         let again = || model.forward(&batch.inputs).cross_entropy(&batch.targets);
         let origin = find_nonfinite(model, again);
         if let Some(recorder) = &mut self.recorder {
-            let is_seen = recorder.records().last().is_some_and(|record| !record.loss.is_finite());
+            let is_this = |record: &FlowStep| record.step == self.steps + 1 && !record.loss.is_finite();
+            let is_seen = recorder.records().last().is_some_and(is_this);
             if !is_seen {
                 recorder.look_forward(self.steps + 1, again);
             }

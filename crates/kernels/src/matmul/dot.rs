@@ -12,7 +12,7 @@ use crate::Float;
 const ROWS: usize = 4;
 const COLUMNS: usize = 4;
 /// Rows of the left operand up to which this is the faster way.
-pub(super) const FEW_ROWS: usize = 8;
+pub(crate) const FEW_ROWS: usize = 8;
 /// Terms below which adding up the lanes outweighs the products.
 pub(super) const MIN_DEPTH: usize = 64;
 

@@ -25,6 +25,7 @@ mod x86;
 
 use crate::Float;
 use blocks::{Block, DEPTH, GRAIN};
+pub(crate) use dot::FEW_ROWS;
 use left::Left;
 use level::Level;
 use operand::{Base, Operand};
@@ -144,7 +145,7 @@ pub fn matmul<T: Float>(
         Output::Overwrite | Output::Accumulate => Base { first: result, row_stride: n },
     };
     let block = Block { m, n, k, a: Left::direct(a), b, c: result, c_row_stride: n, accumulate, base };
-    if m <= dot::FEW_ROWS && k >= dot::MIN_DEPTH && a.col_stride == 1 && b.row_stride == 1 {
+    if m <= FEW_ROWS && k >= dot::MIN_DEPTH && a.col_stride == 1 && b.row_stride == 1 {
         // SAFETY: `operand` saw that both operands lie inside their slices; `c` has m·n elements, borrowed mutably.
         return unsafe { (level.dots)(&block, a) };
     }

@@ -5,7 +5,7 @@
 //! dz = da · f'(z),  dw = dzᵀ a,  db = Σ dz over rows,  da = dz w, and so on down       keeps its inputs and output
 //! ```
 //!
-//! The bits are those of [`linear`](Tensor::linear) and the functions, one after the other. As one op they cost the overhead of
+//! The bits are those of [`linear`](Tensor::linear) and the functions, one after the other, forwards and on a first way back. As one op they cost the overhead of
 //! one, z is never stored, and threads share the rows of a batch for all layers at once (`backflow_kernels::perceptron`). Only
 //! functions whose slope can be told from their value can take part.
 
@@ -77,6 +77,7 @@ impl Pointwise {
         }
     }
 
+    #[track_caller]
     fn apply(self, z: Tensor) -> Tensor {
         match self {
             Self::Identity => z,
@@ -100,6 +101,10 @@ impl Tensor {
     /// These layers, one after the other. Shapes: x `[…, inputs]`, weights `[outputs, inputs]`, where a layer has as many inputs as
     /// the one before it has outputs; the result is `[…, outputs of the last]`.
     ///
+    /// It announces nothing to observers, which is for layers to do; a forward pass of your own that calls it where
+    /// [`is_watched`](crate::observe::is_watched) says no, and layers otherwise, has both. `Mlp` and `Sequential` of the crate of layers
+    /// do so. Inside [`one_by_one`](crate::observe::one_by_one), every layer and function is an op of its own.
+    ///
     /// ```
     /// # use backflow_tensor::{Affine, Pointwise, Tensor};
     /// let (x, w, b) = (Tensor::from([[1.0, 2.0]]), Tensor::from([[1.0, -1.0]]), Tensor::from([0.5]));
@@ -113,6 +118,13 @@ impl Tensor {
     #[track_caller]
     pub fn mlp(&self, layers: &[Affine<'_>]) -> Self {
         require_fit(self, layers);
+        if mode().apart {
+            let mut a = self.clone();
+            for Affine { weight, bias, function } in layers {
+                a = function.apply(a.linear(weight, bias));
+            }
+            return a;
+        }
         let rank = self.rank();
         let rows = self.layout.shape[..rank - 1].iter().product::<usize>();
         let functions: SmallVec<[Pointwise; 4]> = layers.iter().map(|layer| layer.function).collect();
@@ -200,14 +212,16 @@ fn downwards(layers: usize) -> impl Iterator<Item = usize> {
 /// The gradients in tensor operations, for passes that are recorded. What lies between the layers is computed once more, as part of
 /// the graph.
 fn recorded(g: &mut Cotangent<'_>, rows: usize, functions: &[Pointwise]) {
+    let last = functions.len() - 1;
     let mut a = vec![g.x(0).clone()];
-    for (layer, function) in functions.iter().enumerate() {
-        let z = a[layer].linear(g.x(2 * layer + 1), g.x(2 * layer + 2));
-        a.push(function.apply(z));
+    for (layer, function) in functions[..last].iter().enumerate() {
+        a.push(function.apply(a[layer].linear(g.x(2 * layer + 1), g.x(2 * layer + 2))));
     }
+    a.push(g.y());
+    let lowest = (0..=2 * last + 2).find(|&idx| g.wants(idx)).map_or(0, |idx| idx.saturating_sub(1) / 2);
     let mut da = g.dy().clone();
-    for (layer, function) in functions.iter().enumerate().rev() {
-        let dz = function.pull(da, &a[layer + 1]);
+    for layer in (lowest..=last).rev() {
+        let dz = functions[layer].pull(da, &a[layer + 1]);
         let (weight, bias) = (2 * layer + 1, 2 * layer + 2);
         g.give(weight, |g| {
             let [n, k] = [0, 1].map(|axis| g.x(weight).size(axis));
@@ -215,9 +229,14 @@ fn recorded(g: &mut Cotangent<'_>, rows: usize, functions: &[Pointwise]) {
         });
         // Rows are summed away when the bias takes its gradient, as after any broadcast.
         g.give(bias, |_| dz.clone());
+        if layer == 0 {
+            return g.give(0, |g| dz.matmul(g.x(weight)));
+        }
+        if layer == lowest {
+            return;
+        }
         da = dz.matmul(g.x(weight));
     }
-    g.give(0, |_| da);
 }
 
 #[track_caller]
@@ -232,10 +251,10 @@ fn require_fit(x: &Tensor, layers: &[Affine<'_>]) {
         let is_alike = x.dtype() == weight.dtype() && x.dtype() == bias.dtype();
         if !fits || !is_alike {
             let row = |x: &Tensor| format!("{} {}", x.shape(), x.dtype());
-            let inputs = inputs.map_or("a scalar".to_owned(), |inputs| format!("{inputs} {}", x.dtype()));
+            let inputs = inputs.map_or(String::new(), |inputs| format!(", of {inputs} inputs"));
             let rows = [
-                ("layer", idx.to_string()),
-                ("inputs", inputs),
+                ("x", row(x)),
+                ("layer", format!("{idx}{inputs}")),
                 ("weight", row(weight)),
                 ("bias", row(bias)),
             ];

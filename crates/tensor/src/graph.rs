@@ -131,7 +131,11 @@ impl Tensor {
         let keeps_inputs = matches!(keep, Keep::Inputs | Keep::InputsAndOutput);
         let keeps_output = matches!(keep, Keep::Output | Keep::InputsAndOutput);
         let kept = Kept {
-            inputs: inputs.iter().filter(|_| keeps_inputs).map(|&input| input.clone()).collect(),
+            inputs: if keeps_inputs {
+                inputs.iter().map(|&input| input.clone()).collect()
+            } else {
+                SmallVec::new()
+            },
             output: keeps_output.then(|| (Arc::clone(&self.storage), Arc::clone(&self.layout))),
         };
         self.node = Some(Arc::new(Node {

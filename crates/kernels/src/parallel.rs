@@ -6,7 +6,7 @@
 //!
 //! A thread of rayon's pool shares work at almost no cost while the others are awake; any other thread must wake the pool and wait for
 //! it. So long computations are best run inside the pool (`rayon::scope`); outside, only larger work is shared. A thread that has short
-//! work again and again gets a helper of its own ([`handover`]).
+//! work again and again gets a helper of its own (`handover.rs`).
 
 use crate::handover;
 use std::marker::PhantomData;

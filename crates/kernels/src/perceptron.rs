@@ -6,7 +6,7 @@
 //! rows. They come last, some layers at a time, each layer on one thread.
 //!
 //! Networks with a wide layer have products enough to share: there all rows go from layer to layer together, and each
-//! product is shared by [`matmul`].
+//! product is shared by [`matmul()`].
 //!
 //! Either way every product and sum is that of the single ops, so results are the same to the bit.
 

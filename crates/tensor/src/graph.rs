@@ -9,7 +9,7 @@ use crate::mode::{Mode, mode};
 use crate::shape::Shape;
 use crate::storage::Storage;
 use crate::tensor::{Layout, Tensor};
-use crate::trace::show_result;
+use crate::watch::trace::show_result;
 use smallvec::SmallVec;
 use std::fmt;
 use std::panic::Location;

@@ -64,7 +64,11 @@ impl Rule for Adam {
     }
 
     fn buffers(&self, _: Shape) -> Vec<Buffer> {
-        let names: &[_] = if self.amsgrad { &["exp_avg", "exp_avg_sq", "max_exp_avg_sq"] } else { &["exp_avg", "exp_avg_sq"] };
+        let names: &[_] = if self.amsgrad {
+            &["exp_avg", "exp_avg_sq", "max_exp_avg_sq"]
+        } else {
+            &["exp_avg", "exp_avg_sq"]
+        };
         names.iter().copied().map(Buffer::zeros).collect()
     }
 

@@ -50,8 +50,10 @@ impl Rule for Lamb {
     }
 
     fn update<T: FloatElement>(&self, step: Step, elements: Elements<'_, T>) -> Totals {
-        let (of_mean, of_square) = (1.0 / step.bias_correction(self.beta1), 1.0 / step.bias_correction(self.beta2));
-        let scalars = [of_mean, of_square, 1.0 - self.beta1, self.beta2, 1.0 - self.beta2, self.eps, self.weight_decay];
+        let (of_mean, of_square) =
+            (1.0 / step.bias_correction(self.beta1), 1.0 / step.bias_correction(self.beta2));
+        let scalars =
+            [of_mean, of_square, 1.0 - self.beta1, self.beta2, 1.0 - self.beta2, self.eps, self.weight_decay];
         let [of_mean, of_square, fresh1, beta2, fresh2, eps, decay] = scalars.map(T::from_f64);
         let direction = move |w: T, g: T, [m, v]: [T; 2]| {
             let m = m + fresh1 * (g - m);

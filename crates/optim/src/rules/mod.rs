@@ -1,12 +1,61 @@
 //! The update rules: one file each, with the paper's equation, its settings, and the function of one element.
 //!
-//! To add a rule, write its file after the pattern of [`sgd`] and add its name to the list below; the laws in
-//! `tests/laws.rs` then hold for it, and programs can choose it by name.
+//! To add a rule, write its file after the pattern of [`sgd`] and name it three times below: as a module, its type, and
+//! in the list; the laws in `tests/laws.rs` then hold for it, and programs can choose it by name.
 
 use crate::method::Method;
 use settings::settings;
 
+mod adadelta;
+mod adafactor;
+mod adagrad;
+mod adam;
+mod adamax;
+mod adamw;
+mod asgd;
+mod bold_driver;
+mod lamb;
+mod lars;
+mod lbfgs;
+mod lion;
+mod muon;
+mod nadam;
+mod noisy_sgd;
+mod normalized_gd;
+mod radam;
+mod rmsprop;
+mod rprop;
+mod sam;
+mod schedule_free;
 mod settings;
+mod sgd;
+mod sign_sgd;
+mod signum;
+
+pub use adadelta::Adadelta;
+pub use adafactor::Adafactor;
+pub use adagrad::Adagrad;
+pub use adam::Adam;
+pub use adamax::Adamax;
+pub use adamw::AdamW;
+pub use asgd::Asgd;
+pub use bold_driver::BoldDriver;
+pub use lamb::Lamb;
+pub use lars::Lars;
+pub use lbfgs::{Lbfgs, LbfgsMemory};
+pub use lion::Lion;
+pub use muon::Muon;
+pub use nadam::Nadam;
+pub use noisy_sgd::NoisySgd;
+pub use normalized_gd::NormalizedGd;
+pub use radam::Radam;
+pub use rmsprop::Rmsprop;
+pub use rprop::Rprop;
+pub use sam::Sam;
+pub use schedule_free::ScheduleFree;
+pub use sgd::Sgd;
+pub use sign_sgd::SignSgd;
+pub use signum::Signum;
 
 /// One rule, as tests, documentation and command lines see it.
 #[derive(Clone, Copy, Debug)]
@@ -37,41 +86,35 @@ impl RuleInfo {
     }
 }
 
-macro_rules! rules {
-    ($($file:ident::{$($item:ident),*} $($info:ident)*;)*) => {
-        $(
-            mod $file;
-            pub use $file::{$($item),*};
-        )*
-
-        /// Every rule, in the order of the documentation. Some are settings of one type: `momentum` is `sgd` with momentum 0.9.
-        pub const RULES: &[RuleInfo] = &[$($($file::$info),*),*];
-    };
-}
-
-rules! {
-    sgd::{Sgd} GD SGD MOMENTUM NESTEROV;
-    noisy_sgd::{NoisySgd} NOISY_SGD;
-    normalized_gd::{NormalizedGd} NORMALIZED_GD;
-    bold_driver::{BoldDriver} BOLD_DRIVER;
-    asgd::{Asgd} ASGD;
-    rprop::{Rprop} RPROP;
-    sign_sgd::{SignSgd} SIGN_SGD;
-    signum::{Signum} SIGNUM;
-    adagrad::{Adagrad} ADAGRAD;
-    adadelta::{Adadelta} ADADELTA;
-    rmsprop::{Rmsprop} RMSPROP;
-    adam::{Adam} ADAM AMSGRAD;
-    adamax::{Adamax} ADAMAX;
-    adamw::{AdamW} ADAMW;
-    nadam::{Nadam} NADAM;
-    radam::{Radam} RADAM;
-    adafactor::{Adafactor} ADAFACTOR;
-    lion::{Lion} LION;
-    lars::{Lars} LARS;
-    lamb::{Lamb} LAMB;
-    muon::{Muon} MUON;
-    lbfgs::{Lbfgs, LbfgsMemory} LBFGS;
-    schedule_free::{ScheduleFree} SCHEDULE_FREE SCHEDULE_FREE_SGD;
-    sam::{Sam} SAM;
-}
+/// Every rule, in the order of the documentation. Some are settings of one type: `momentum` is `sgd` with momentum 0.9.
+pub const RULES: &[RuleInfo] = &[
+    sgd::GD,
+    sgd::SGD,
+    sgd::MOMENTUM,
+    sgd::NESTEROV,
+    noisy_sgd::NOISY_SGD,
+    normalized_gd::NORMALIZED_GD,
+    bold_driver::BOLD_DRIVER,
+    asgd::ASGD,
+    rprop::RPROP,
+    sign_sgd::SIGN_SGD,
+    signum::SIGNUM,
+    adagrad::ADAGRAD,
+    adadelta::ADADELTA,
+    rmsprop::RMSPROP,
+    adam::ADAM,
+    adam::AMSGRAD,
+    adamax::ADAMAX,
+    adamw::ADAMW,
+    nadam::NADAM,
+    radam::RADAM,
+    adafactor::ADAFACTOR,
+    lion::LION,
+    lars::LARS,
+    lamb::LAMB,
+    muon::MUON,
+    lbfgs::LBFGS,
+    schedule_free::SCHEDULE_FREE,
+    schedule_free::SCHEDULE_FREE_SGD,
+    sam::SAM,
+];

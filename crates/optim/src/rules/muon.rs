@@ -92,7 +92,11 @@ impl Rule for Muon {
             *b = &*b + (g - &*b) * (1.0 - self.momentum);
             let d = if self.nesterov { g + (&*b - g) * self.momentum } else { b.clone() };
             let [rows, columns] = [shape[0] as f64, shape[1] as f64];
-            let scale = if self.match_rms_adamw { 0.2 * rows.max(columns).sqrt() } else { (rows / columns).max(1.0).sqrt() };
+            let scale = if self.match_rms_adamw {
+                0.2 * rows.max(columns).sqrt()
+            } else {
+                (rows / columns).max(1.0).sqrt()
+            };
             self.orthogonalised(&d) * (step.lr * scale)
         })
     }

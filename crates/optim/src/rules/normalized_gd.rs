@@ -35,7 +35,8 @@ impl Rule for NormalizedGd {
     fn update<T: FloatElement>(&self, step: Step, elements: Elements<'_, T>) -> Totals {
         // Not √(1 + ‖g‖²), whose square overflows for the gradients that this is about.
         let norm = step.gradient_norm;
-        let root = if norm > 1.0 { norm * (1.0 + norm.recip().powi(2)).sqrt() } else { (1.0 + norm * norm).sqrt() };
+        let root =
+            if norm > 1.0 { norm * (1.0 + norm.recip().powi(2)).sqrt() } else { (1.0 + norm * norm).sqrt() };
         let scale = T::from_f64(step.lr / root);
         elements.each(move |_, g, []| (scale * g, []))
     }

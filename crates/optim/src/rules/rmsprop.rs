@@ -54,7 +54,8 @@ impl Rule for Rmsprop {
     }
 
     fn buffers(&self, _: Shape) -> Vec<Buffer> {
-        let used = [(self.momentum > 0.0, "momentum_buffer"), (true, "square_avg"), (self.centered, "grad_avg")];
+        let used =
+            [(self.momentum > 0.0, "momentum_buffer"), (true, "square_avg"), (self.centered, "grad_avg")];
         used.into_iter().filter(|(used, _)| *used).map(|(_, name)| Buffer::zeros(name)).collect()
     }
 

@@ -68,7 +68,13 @@ impl Rule for Rprop {
         let first = step.t == 1;
         elements.each(move |_, g, [previous, size]| {
             let turn = sign(g) * sign(previous);
-            let factor = if turn > T::ZERO { plus } else if turn < T::ZERO { minus } else { T::ONE };
+            let factor = if turn > T::ZERO {
+                plus
+            } else if turn < T::ZERO {
+                minus
+            } else {
+                T::ONE
+            };
             let size = if first { lr } else { size };
             let size = (size * factor).maximum(min).minimum(max);
             let g = if turn < T::ZERO { T::ZERO } else { g };

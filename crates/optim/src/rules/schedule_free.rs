@@ -123,7 +123,9 @@ impl<R: Rule> Rule for ScheduleFree<R> {
     }
 
     fn update<T: FloatElement>(&self, step: Step, mut elements: Elements<'_, T>) -> Totals {
-        let [inside @ .., (_, sum), (_, largest)] = &mut *elements.numbers else { unreachable!("two are declared") };
+        let [inside @ .., (_, sum), (_, largest)] = &mut *elements.numbers else {
+            unreachable!("two are declared")
+        };
         let numbers = inside.len();
         *largest = largest.max(step.lr);
         let weight = *largest * *largest;

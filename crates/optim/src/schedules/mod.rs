@@ -1,17 +1,40 @@
 //! The schedules: one file each, a formula with its settings.
 //!
-//! To add one, write its file after the pattern of [`cosine`] and add its name to the list below. What is made of another
+//! To add one, write its file after the pattern of [`cosine`] and name it three times below: as a module, its
+//! type, and in the list. What is made of another
 //! schedule ([`Warmup`], [`Sequence`]) or of a function ([`Lambda`]) is not in the list: specs have a syntax of their own for
 //! the former, and none for the latter.
 
 use crate::schedule::Schedule;
 
+mod constant;
+mod cosine;
+mod cosine_restarts;
+mod cyclic;
+mod exponential;
 mod lambda;
+mod linear;
+mod multi_step;
+mod one_cycle;
+mod plateau;
+mod polynomial;
 mod sequence;
+mod step_decay;
 mod warmup;
 
+pub use constant::Constant;
+pub use cosine::Cosine;
+pub use cosine_restarts::CosineRestarts;
+pub use cyclic::Cyclic;
+pub use exponential::Exponential;
 pub use lambda::Lambda;
+pub use linear::LinearRamp;
+pub use multi_step::MultiStep;
+pub use one_cycle::OneCycle;
+pub use plateau::Plateau;
+pub use polynomial::Polynomial;
 pub use sequence::Sequence;
+pub use step_decay::StepDecay;
 pub use warmup::Warmup;
 
 /// One schedule, as tests, documentation and command lines see it. Each takes the option `warmup` too, and `for` where
@@ -43,28 +66,17 @@ impl ScheduleInfo {
     }
 }
 
-macro_rules! schedules {
-    ($($file:ident::$schedule:ident)*) => {
-        $(
-            mod $file;
-            pub use $file::$schedule;
-        )*
-
-        /// Every schedule, in the order of the documentation.
-        pub const SCHEDULES: &[ScheduleInfo] = &[$($file::INFO),*];
-    };
-}
-
-schedules! {
-    constant::Constant
-    step_decay::StepDecay
-    multi_step::MultiStep
-    linear::LinearRamp
-    exponential::Exponential
-    polynomial::Polynomial
-    cosine::Cosine
-    cosine_restarts::CosineRestarts
-    one_cycle::OneCycle
-    cyclic::Cyclic
-    plateau::Plateau
-}
+/// Every schedule, in the order of the documentation.
+pub const SCHEDULES: &[ScheduleInfo] = &[
+    constant::INFO,
+    step_decay::INFO,
+    multi_step::INFO,
+    linear::INFO,
+    exponential::INFO,
+    polynomial::INFO,
+    cosine::INFO,
+    cosine_restarts::INFO,
+    one_cycle::INFO,
+    cyclic::INFO,
+    plateau::INFO,
+];

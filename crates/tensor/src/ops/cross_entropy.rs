@@ -80,7 +80,8 @@ impl Tensor {
         });
         y.record("cross_entropy", &[self], Keep::Inputs, move |g| {
             g.give(0, |g| {
-                let places = labels(&targets).iter().enumerate().map(|(row, &label)| row * classes + label as usize);
+                let places =
+                    labels(&targets).iter().enumerate().map(|(row, &label)| row * classes + label as usize);
                 if g.is_recorded() {
                     let mut onehot = p.zeros_like();
                     let elements = onehot.as_mut_slice::<T>();

@@ -37,11 +37,21 @@ impl Tensor {
         let row = |x: &Self| format!("{} {}", x.shape(), x.dtype());
         let rows = || [("x", row(self)), ("weight", row(weight)), ("bias", row(bias))];
         if self.dtype() != weight.dtype() || self.dtype() != bias.dtype() {
-            misuse("linear", "element types differ", &rows(), "convert x with to_dtype; 1.0 makes f64, 1.0_f32 makes f32");
+            misuse(
+                "linear",
+                "element types differ",
+                &rows(),
+                "convert x with to_dtype; 1.0 makes f64, 1.0_f32 makes f32",
+            );
         }
         let fits = sizes.rank() == 2 && shape.last() == Some(&sizes[1]) && bias.shape() == [sizes[0]];
         if !fits {
-            misuse("linear", "operands do not fit", &rows(), "x […, inputs], weight [outputs, inputs], bias [outputs]");
+            misuse(
+                "linear",
+                "operands do not fit",
+                &rows(),
+                "x […, inputs], weight [outputs, inputs], bias [outputs]",
+            );
         }
         let [n, k] = [sizes[0], sizes[1]];
         let m = shape[..shape.rank() - 1].iter().product::<usize>();

@@ -102,8 +102,8 @@ impl Tensor {
     /// the one before it has outputs; the result is `[…, outputs of the last]`.
     ///
     /// It announces nothing to observers, which is for layers to do; a forward pass of your own that calls it where
-    /// [`is_watched`](crate::observe::is_watched) says no, and layers otherwise, has both. `Mlp` and `Sequential` of the crate of layers
-    /// do so. Inside [`one_by_one`](crate::observe::one_by_one), every layer and function is an op of its own.
+    /// [`is_watched`](crate::watch::observe::is_watched) says no, and layers otherwise, has both. `Mlp` and `Sequential` of the crate of layers
+    /// do so. Inside [`one_by_one`](crate::watch::observe::one_by_one), every layer and function is an op of its own.
     ///
     /// ```
     /// # use backflow_tensor::{Affine, Pointwise, Tensor};
@@ -291,7 +291,9 @@ fn samples(s: &mut Samples) {
     for (label, shape, outputs, functions) in cases {
         let mut inputs = vec![s.draw(shape, -2.0..2.0)];
         let (mut width, mut torch) = (shape[shape.len() - 1], "a".to_owned());
-        for ((&n, &function), names) in outputs.iter().zip(functions).zip([['b', 'c'], ['d', 'e'], ['f', 'g']]) {
+        for ((&n, &function), names) in
+            outputs.iter().zip(functions).zip([['b', 'c'], ['d', 'e'], ['f', 'g']])
+        {
             // Weights so small, and biases so far from 0, that no z comes near 0, where relu has its kink.
             let scale = 0.2 / width.max(1) as f64;
             let bias = s.draw(&[n], -1.0..1.0);

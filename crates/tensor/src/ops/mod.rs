@@ -1,6 +1,6 @@
 //! The ops: one file each, with formula, forward, backward and samples.
 //!
-//! To add an op, write its file after the pattern of [`tanh`] and add its name to the list below.
+//! To add an op, write its file after the pattern of [`tanh`] and name it twice below: as a module, and in the catalogue.
 
 // How ops are built: the loops over elements, and the operators `+ − × ÷`.
 pub(crate) mod binary;
@@ -8,19 +8,80 @@ pub(crate) mod elementwise;
 mod operators;
 pub(crate) mod reduction;
 
-macro_rules! catalogue {
-    ($($op:ident)*) => {
-        $(mod $op;)*
-
-        /// Every op, in the order of the documentation.
-        pub const CATALOGUE: &[crate::catalogue::OpInfo] = &[$($op::INFO),*];
-    };
-}
+mod abs;
+mod add;
+mod add_scalar;
+mod argmax;
+mod broadcast_to;
+mod cat;
+mod clamp;
+mod compare;
+mod cos;
+mod cross_entropy;
+mod div;
+mod div_scalar;
+mod elu;
+mod erf;
+mod exp;
+mod exp_m1;
+mod gather;
+mod gelu;
+mod gelu_tanh;
+mod index_add;
+mod index_select;
+mod leaky_relu;
+mod linear;
+mod ln;
+mod ln_1p;
+mod log_softmax;
+mod logsumexp;
+mod matmul;
+mod max;
+mod maximum;
+mod min;
+mod minimum;
+mod mlp;
+mod mul;
+mod mul_scalar;
+mod neg;
+mod norm;
+mod permute;
+mod pow;
+mod powf;
+mod powi;
+mod recip;
+mod relu;
+mod reshape;
+mod scalar_div;
+mod scalar_sub;
+mod scatter_add;
+mod select_where;
+mod selu;
+mod sigmoid;
+mod sign;
+mod silu;
+mod sin;
+mod slice;
+mod softmax;
+mod softplus;
+mod sqrt;
+mod square;
+mod sub;
+mod sum;
+mod tanh;
+mod to_dtype;
+mod unslice;
+mod var;
 
 pub use compare::Comparand;
 pub use mlp::{Affine, Pointwise};
 
-catalogue! {
+macro_rules! catalogue {
+    ($($op:ident)*) => { &[$($op::INFO),*] };
+}
+
+/// Every op, in the order of the documentation.
+pub const CATALOGUE: &[crate::catalogue::OpInfo] = catalogue! {
     // Arithmetic.
     add sub mul div
     neg add_scalar mul_scalar div_scalar scalar_sub scalar_div
@@ -38,4 +99,4 @@ catalogue! {
     // Shape and places.
     broadcast_to permute reshape slice unslice cat to_dtype
     gather scatter_add index_select index_add
-}
+};

@@ -9,8 +9,8 @@ use crate::catalogue::{OpInfo, Samples};
 use crate::error::misuse;
 use crate::graph::Keep;
 use crate::tensor::{Layout, Tensor};
-use std::sync::Arc;
 use std::ops::{Bound, RangeBounds};
+use std::sync::Arc;
 
 pub(super) const INFO: OpInfo = OpInfo {
     name: "slice",

@@ -1,6 +1,6 @@
 //! [`profile`]: where the time of a program goes, op by op, forwards and backwards.
 //!
-//! A profile is a tracer ([`trace`](mod@crate::trace)) with a clock. Forwards, the time of an op is that of allocating and computing
+//! A profile is a tracer ([`trace`](mod@crate::watch::trace)) with a clock. Forwards, the time of an op is that of allocating and computing
 //! its result, from begin to end; backwards, it runs from the moment an op's node is taken up to its last gradient.
 //! Whatever lies between is not guessed at: it belongs to the program around the ops (its own code, recording, freeing what was
 //! kept), or to a [`section`] that it names. What the profile itself costs is measured and left out.
@@ -10,7 +10,7 @@
 
 use crate::mode::{Restore, apart, mode, tracing};
 use crate::tensor::Tensor;
-use crate::trace::{Computed, Kind, trace};
+use crate::watch::trace::{Computed, Kind, trace};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -181,7 +181,7 @@ thread_local! {
 }
 
 /// Runs `f`, and answers where its time went beside its result. Bits do not change. Inside a
-/// [`trace`](crate::trace::trace()) or another profile, only the inner one sees.
+/// [`trace`](crate::watch::trace::trace()) or another profile, only the inner one sees.
 ///
 /// ```
 /// use backflow_tensor::{DType, Tensor, profile::profile};

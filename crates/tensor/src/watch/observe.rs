@@ -8,8 +8,8 @@
 use crate::error::misuse;
 use crate::graph::Node;
 use crate::mode::{apart, mode, no_grad};
-use crate::profile::section;
 use crate::tensor::Tensor;
+use crate::watch::profile::section;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -57,7 +57,7 @@ impl LayerId {
     }
 }
 
-/// Whether somebody wants to see results one by one: an observer, a tracer ([`trace`](mod@crate::trace)), or a program, by
+/// Whether somebody wants to see results one by one: an observer, a tracer ([`trace`](mod@crate::watch::trace)), or a program, by
 /// [`one_by_one`]. A profile does not. Where nobody does, layers may be computed several at a time, in one op
 /// ([`mlp`](Tensor::mlp)).
 #[must_use]

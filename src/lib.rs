@@ -40,13 +40,17 @@
 //! | [`optim`] | optimizers by the dozen, schedules, clipping, averages; a table from PyTorch |
 //! | [`probe`](mod@probe) | what flows through a network, layer by layer, beside the theory |
 //! | [`data`] | file formats, data sets, loaders |
-//! | [`train`] | the trainer, metrics, weights on disk |
+//! | [`store`] | weights and optimizer states on disk |
+//! | [`train`] | the trainer, metrics, run folders, comparisons, studies |
+//! | [`report`] | pages, charts, files for TensorBoard |
 #![forbid(unsafe_code)]
 
 pub use backflow_data as data;
 pub use backflow_nn as nn;
 pub use backflow_optim as optim;
 pub use backflow_probe as probe;
+pub use backflow_report as report;
+pub use backflow_store as store;
 pub use backflow_tensor as tensor;
 pub use backflow_train as train;
 
@@ -64,6 +68,7 @@ pub mod prelude {
         ScheduleFree, Sgd, StepDecay,
     };
     pub use backflow_probe::{GradFlow, Recorder, When};
+    pub use backflow_report::FlowPage;
     pub use backflow_tensor::{DType, Gradients, Rng, Tensor, grad, hvp, keep, no_grad};
     pub use backflow_train::{Trainer, count_correct, evaluate};
 }

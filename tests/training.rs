@@ -3,7 +3,7 @@
 use approx::assert_relative_eq;
 use backflow::prelude::*;
 use backflow::probe::FlowRow;
-use backflow::train::{TrainError, weights};
+use backflow::store::{StoreError, atomic, weights};
 
 fn digits(count: usize) -> Dataset {
     Mnist::embedded().train.subset(&(0..count).collect::<Vec<_>>())
@@ -93,16 +93,16 @@ fn weights_survive_a_file_and_files_of_other_models_are_refused() {
         Mlp::new(&[784, 25, 16, 10], Activation::Relu, Init::Zeros, DType::F32, &mut Rng::seed_from_u64(0));
     let before = bits(&wider);
     let error = weights::load(&mut wider, &path).unwrap_err();
-    assert!(matches!(error, TrainError::OtherModel { .. }), "{error}");
+    assert!(matches!(error, StoreError::OtherModel { .. }), "{error}");
     assert!(error.to_string().contains("layers.0.weight is [24, 784]"), "{error}");
     assert_eq!(bits(&wider), before, "the model is unchanged");
 
     let bytes = std::fs::read(&path).unwrap();
     for length in [0, 4, 8, 40, bytes.len() - 1] {
         let cut = folder.path().join("cut");
-        backflow::train::atomic::write(&cut, &bytes[..length]).unwrap();
+        atomic::write(&cut, &bytes[..length]).unwrap();
         let error = weights::load(&mut other, &cut).unwrap_err();
-        assert!(matches!(error, TrainError::Weights { .. }), "{length} bytes: {error}");
+        assert!(matches!(error, StoreError::Weights { .. }), "{length} bytes: {error}");
     }
     assert_eq!(bits(&other), bits(&model));
 }

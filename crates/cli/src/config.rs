@@ -1,8 +1,8 @@
 //! [`Config`]: what a run was asked for. `train` writes it as `config.json`; from it and the log, `inspect` makes the
 //! run's page again, but for what was settled with the weights at hand.
 
-use crate::figures::rate;
 use crate::setup::{FLUSHED, data_name, joined};
+use backflow_probe::text::rate;
 use backflow_probe::{Prediction, predict};
 use serde::{Deserialize, Serialize};
 use std::path::Path;

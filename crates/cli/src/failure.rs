@@ -2,6 +2,7 @@
 
 use crate::interrupt;
 use backflow_data::DataError;
+use backflow_store::StoreError;
 use backflow_train::TrainError;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use std::process::ExitCode;
@@ -37,6 +38,12 @@ fn one_line(message: &str) -> String {
 
 impl From<DataError> for Failure {
     fn from(error: DataError) -> Self {
+        Self::Run(error.to_string())
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
         Self::Run(error.to_string())
     }
 }

@@ -2,14 +2,15 @@
 
 use crate::config::Config;
 use crate::failure::Failure;
-use crate::figures::{grouped, short};
 use crate::setup::FLUSHED;
 use crate::terminal::line;
-use backflow_probe::report::{Header, Report};
-use backflow_probe::tensorboard::EventFile;
+use backflow_probe::text::{grouped, short};
 use backflow_probe::{FlowStep, GradFlow, Stats};
+use backflow_report::tensorboard::EventFile;
+use backflow_report::{FlowPage, Header};
+use backflow_store::{StoreError, atomic, weights};
 use backflow_tensor::DType;
-use backflow_train::{RunFolder, TrainError, atomic, weights};
+use backflow_train::{RunFolder, TrainError};
 use clap::Args;
 use std::path::{Path, PathBuf};
 
@@ -84,11 +85,11 @@ pub(crate) fn run(options: &InspectOptions) -> Result<(), Failure> {
         header.setup = vec![options.path.display().to_string()];
     }
     if let Some(file) = &options.report {
-        write(file, Report::new(&flow, &header).html().as_bytes())?;
+        write(file, FlowPage::new(&flow, &header).html().as_bytes())?;
     }
     if let Some(folder) = &options.svg {
         make(folder)?;
-        for (name, text) in Report::new(&flow, &header).svgs() {
+        for (name, text) in FlowPage::new(&flow, &header).svgs() {
             write(&folder.join(name), text.as_bytes())?;
         }
     }
@@ -102,8 +103,7 @@ pub(crate) fn run(options: &InspectOptions) -> Result<(), Failure> {
 
 /// Why there is no flow to be read.
 fn missing(path: &Path, error: TrainError) -> Failure {
-    let is_absent =
-        matches!(&error, TrainError::Read { source, .. } if source.kind() == std::io::ErrorKind::NotFound);
+    let is_absent = matches!(&error, TrainError::Store(StoreError::Read { source, .. }) if source.kind() == std::io::ErrorKind::NotFound);
     let (is_there, path) = (std::fs::exists(path), path.display());
     match is_there {
         Ok(false) => Failure::Run(format!("{path}: no such folder or file")),
@@ -189,12 +189,12 @@ fn tensors(path: &Path) -> Result<(), Failure> {
 }
 
 fn make(folder: &Path) -> Result<(), Failure> {
-    let failed = |source| TrainError::Write { path: folder.to_owned(), source };
+    let failed = |source| StoreError::Write { path: folder.to_owned(), source };
     Ok(std::fs::create_dir_all(folder).map_err(failed)?)
 }
 
 fn write(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
-    let failed = |source| TrainError::Write { path: path.to_owned(), source };
+    let failed = |source| StoreError::Write { path: path.to_owned(), source };
     atomic::write(path, bytes).map_err(failed)?;
     line(&format!("written: {}", path.display()));
     Ok(())

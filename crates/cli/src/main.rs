@@ -9,7 +9,6 @@
 mod compare;
 mod config;
 mod failure;
-mod figures;
 mod inspect;
 mod interrupt;
 mod optimizers;

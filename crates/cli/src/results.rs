@@ -4,7 +4,8 @@
 //! experiment is there until then. That the folder can be written is tried out at once, with a file that does not stay.
 
 use crate::failure::Failure;
-use backflow_train::{RunFolder, atomic};
+use backflow_store::atomic;
+use backflow_train::RunFolder;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 

@@ -1,11 +1,11 @@
 //! What every training is told, alone or among others: data, network, batches, numbers, threads.
 
 use crate::failure::Failure;
-use crate::figures::grouped;
 use crate::options::{self, LayerSizes};
 use backflow_data::Mnist;
 use backflow_nn::{Activation, Init, Mlp};
 use backflow_optim::{Optimizer, SpecError};
+use backflow_probe::text::grouped;
 use backflow_tensor::{DType, Rng, flush_to_zero};
 use backflow_train::comparison::Contender;
 use clap::Args;

@@ -8,7 +8,6 @@ mod rows;
 mod words;
 
 use crate::failure::Failure;
-use crate::figures::grouped;
 use crate::interrupt;
 use crate::options;
 use crate::results::{ResultFolder, free_folder, page_in};
@@ -17,6 +16,7 @@ use crate::table;
 use crate::terminal::line;
 use backflow_data::Mnist;
 use backflow_nn::{Activation, Init};
+use backflow_probe::text::grouped;
 use backflow_tensor::DType;
 use backflow_train::comparison::{Contender, Stopped};
 use backflow_train::study::{Configuration, Study, Training};

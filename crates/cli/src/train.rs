@@ -2,7 +2,6 @@
 
 use crate::config::Config;
 use crate::failure::Failure;
-use crate::figures::grouped;
 use crate::inspect;
 use crate::interrupt;
 use crate::options;
@@ -12,8 +11,9 @@ use crate::terminal::{Progress, line};
 use backflow_data::Loader;
 use backflow_nn::Mlp;
 use backflow_optim::{RuleInfo, schedule_for_run};
-use backflow_probe::report::Report;
+use backflow_probe::text::grouped;
 use backflow_probe::{FlowRow, FlowStep, GradFlow, Recorder, Stats, Verdict, When};
+use backflow_report::FlowPage;
 use backflow_tensor::{DType, Module};
 use backflow_train::{
     EVALUATION_BATCH, EpochRecord, Listener, RunFolder, StepRecord, StepTimes, Summary, TrainError, Trainer,
@@ -206,7 +206,7 @@ fn train(options: &TrainOptions) -> Result<(), Failure> {
         }
         let mut header = inspect::header(&flow, &GradFlow::of(&flow[flow.len() - 1..]), Some(&config));
         header.verdicts.insert(0, why);
-        folder.save_flow(&flow, &Report::new(&flow, &header).html())?;
+        folder.save_flow(&flow, &FlowPage::new(&flow, &header).html())?;
         Ok::<_, Failure>("log, flow and report.html are")
     };
     let summary = match summary {
@@ -243,7 +243,7 @@ fn train(options: &TrainOptions) -> Result<(), Failure> {
     if !flow.is_empty() {
         let last = settled(GradFlow::of(&flow[flow.len() - 1..]));
         let header = inspect::header(&flow, &last, Some(&config));
-        folder.save_flow(&flow, &Report::new(&flow, &header).html())?;
+        folder.save_flow(&flow, &FlowPage::new(&flow, &header).html())?;
     }
     let profile = times.as_ref().map(ProfileFigures::of);
     let outcome = Outcome { profile, ..outcome(summary, &model, seconds, &out, table.rows().to_vec()) };

@@ -1,16 +1,14 @@
 //! [`GradFlow`]: one look at a network, or the mean of several, as a table.
 
-use crate::atomic;
 use crate::prediction::Prediction;
 use crate::record::FlowStep;
 use crate::recorder::glance;
-use crate::report::{Header, Report};
 use crate::rows::FlowRow;
+use crate::text::short;
 use crate::verdict::{Verdict, slope};
 use backflow_kernels::Float;
 use backflow_tensor::{Module, Tensor};
-use std::path::Path;
-use std::{fmt, io};
+use std::fmt;
 
 /// What flows through a network, forward and back.
 ///
@@ -30,7 +28,6 @@ use std::{fmt, io};
 #[derive(Clone, Debug)]
 pub struct GradFlow {
     pub(crate) record: FlowStep,
-    /// All that was recorded.
     steps: Vec<FlowStep>,
     pub(crate) rows: Vec<FlowRow>,
     theory: Option<Prediction>,
@@ -70,47 +67,22 @@ impl GradFlow {
         Self { eps: Some(eps), ..self }
     }
 
-    /// What was recorded, with theory and verdicts, as a [page](crate::report): of several steps all, with a slider that picks one.
-    /// Theory is about networks that were not trained yet, so it stands beside the first.
+    /// All that was recorded.
     #[must_use]
-    pub fn html(&self) -> String {
-        let first = Self { theory: self.theory.clone(), ..Self::of(&self.steps[..self.steps.len().min(1)]) };
-        let header = Header {
-            title: "Gradient flow".to_owned(),
-            theory: Header::of(&first).theory,
-            ..Header::of(self)
-        };
-        Report::new(&self.steps, &header).html()
-    }
-
-    /// Writes the [page](Self::html) to a file, which appears whole or not at all.
-    ///
-    /// ```
-    /// # use backflow_nn::{Activation, Init, Mlp};
-    /// # use backflow_probe::GradFlow;
-    /// # use backflow_tensor::{DType, Rng, Tensor};
-    /// # let mut rng = Rng::seed_from_u64(0);
-    /// # let model = Mlp::new(&[4, 8, 2], Activation::Tanh, Init::XavierNormal, DType::F32, &mut rng);
-    /// # let x = Tensor::randn([16, 4], DType::F32, &mut rng);
-    /// # let folder = std::env::temp_dir().join(format!("backflow-flow-{}", std::process::id()));
-    /// # std::fs::create_dir_all(&folder)?;
-    /// # let path = folder.join("flow.html");
-    /// GradFlow::record(&model, || model.forward(&x).square().mean(..)).save_html(&path)?;
-    /// # assert!(std::fs::read_to_string(&path)?.contains("HEALTHY"));
-    /// # std::fs::remove_dir_all(&folder)?;
-    /// # Ok::<(), std::io::Error>(())
-    /// ```
-    ///
-    /// # Errors
-    /// What the operating system answers; the file then still holds what it held before.
-    pub fn save_html(&self, path: impl AsRef<Path>) -> io::Result<()> {
-        atomic::write(path.as_ref(), self.html().as_bytes())
+    pub fn steps(&self) -> &[FlowStep] {
+        &self.steps
     }
 
     /// What was recorded: of several steps, the last.
     #[must_use]
     pub fn step(&self) -> &FlowStep {
         &self.record
+    }
+
+    /// What theory predicts, if it [stands beside](Self::with_theory) the measurement.
+    #[must_use]
+    pub fn theory(&self) -> Option<&Prediction> {
+        self.theory.as_ref()
     }
 
     /// One row per layer.
@@ -134,7 +106,8 @@ impl GradFlow {
     }
 
     /// What is wrong with single layers: path and sentence.
-    pub(crate) fn layer_verdicts(&self) -> Vec<(String, String)> {
+    #[must_use]
+    pub fn layer_verdicts(&self) -> Vec<(String, String)> {
         let of_layer = |row: &FlowRow| {
             let verdicts = Verdict::of_layer(row, self.eps);
             let path = row.path.clone();
@@ -274,12 +247,4 @@ impl fmt::Display for GradFlow {
 
 fn log10(x: f64) -> Option<f64> {
     (x > 0.0 && x.is_finite()).then(|| Float::ln(x) / std::f64::consts::LN_10)
-}
-
-pub(crate) fn short(x: Option<f64>) -> String {
-    match x {
-        None => "-".to_owned(),
-        Some(x) if x == 0.0 || (1e-3..1e4).contains(&x.abs()) => format!("{x:.4}"),
-        Some(x) => format!("{x:.2e}"),
-    }
 }

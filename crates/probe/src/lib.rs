@@ -5,8 +5,6 @@
 //! respect to each layer's output, and the activations beside it.
 #![forbid(unsafe_code)]
 
-pub mod atomic;
-pub mod chart;
 mod curvature;
 mod explain;
 mod flow;
@@ -17,13 +15,12 @@ mod prediction;
 mod quadrature;
 mod record;
 mod recorder;
-pub mod report;
 mod rows;
 mod sample_watch;
 mod shadow;
 mod surgery;
 mod svd;
-pub mod tensorboard;
+pub mod text;
 mod theory;
 mod tridiagonal;
 mod verdict;

@@ -1,7 +1,7 @@
 //! What is measured in one step: plain figures that can be printed, written as a line of JSON, and read back.
 
-use crate::flow::short;
 use crate::per_sample::GradientNoise;
+use crate::text::short;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 

@@ -1,9 +1,9 @@
 //! What can go wrong in a training run, apart from mistakes in the program.
 
 use crate::trainer::StepRecord;
-use backflow_probe::chart::number;
+use backflow_probe::text::number;
 use backflow_probe::{NonFinite, Origin};
-use std::io;
+use backflow_store::StoreError;
 use std::path::PathBuf;
 
 /// Why a run, or the saving or loading of its results, failed.
@@ -13,7 +13,7 @@ pub enum TrainError {
     /// The loss is no longer a number.
     #[error(
         "the training diverged at step {step} (epoch {epoch}): {}",
-        story(*loss, origin.as_deref(), last.as_ref())
+        explanation(*loss, origin.as_deref(), last.as_ref())
     )]
     Diverged {
         /// The loss: NaN or an infinity.
@@ -33,14 +33,6 @@ pub enum TrainError {
         /// The last step that was made, counted from 1.
         step: u64,
     },
-    /// A file or folder of the run cannot be written.
-    #[error("{}: cannot be written: {source}", path.display())]
-    Write {
-        /// The file or folder.
-        path: PathBuf,
-        /// What the operating system said.
-        source: io::Error,
-    },
     /// A folder for a run holds something else, which a run would bury or overwrite.
     #[error("{}: is not empty and holds no earlier run; choose another folder", path.display())]
     NotARun {
@@ -53,30 +45,6 @@ pub enum TrainError {
         /// The file.
         path: PathBuf,
     },
-    /// A file cannot be read.
-    #[error("{}: cannot be read: {source}", path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// What the operating system said.
-        source: io::Error,
-    },
-    /// A file of weights is damaged, or not a file of weights.
-    #[error("{}: not a valid safetensors file: {reason}", path.display())]
-    Weights {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        reason: String,
-    },
-    /// A file of weights belongs to another model.
-    #[error("{}: does not fit the model: {reason}; the model is unchanged", path.display())]
-    OtherModel {
-        /// The file.
-        path: PathBuf,
-        /// Where the two differ.
-        reason: String,
-    },
     /// A line of a log of the flow is none.
     #[error("{}: line {line}: {reason}; the log is damaged, or of another version", path.display())]
     Flow {
@@ -87,27 +55,14 @@ pub enum TrainError {
         /// What is wrong with it.
         reason: String,
     },
-    /// A file of an optimizer's state is damaged, or is none.
-    #[error("{}: not a valid optimizer state: {reason}", path.display())]
-    OptimizerState {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        reason: String,
-    },
-    /// A file of an optimizer's state belongs to another optimizer or model.
-    #[error("{}: {source}; the optimizer is unchanged", path.display())]
-    OtherOptimizer {
-        /// The file.
-        path: PathBuf,
-        /// Where they differ.
-        source: backflow_optim::StateError,
-    },
+    /// A file of the run cannot be written or read, or is not what it should be.
+    #[error(transparent)]
+    Store(#[from] StoreError),
 }
 
 /// How a loss became what it is.
-fn story(loss: f64, origin: Option<&NonFinite>, last: Option<&StepRecord>) -> String {
-    let mut story = origin.map_or_else(
+fn explanation(loss: f64, origin: Option<&NonFinite>, last: Option<&StepRecord>) -> String {
+    let mut text = origin.map_or_else(
         || format!("the loss was {loss}; try a lower learning rate or clipping by norm"),
         ToString::to_string,
     );
@@ -116,7 +71,7 @@ fn story(loss: f64, origin: Option<&NonFinite>, last: Option<&StepRecord>) -> St
         let since =
             if is_in_weights { "it is so since the update of" } else { "the last update was that of" };
         let [loss, norm, rate] = [loss, gradient_norm, learning_rate].map(|&figure| number(figure));
-        story += &format!("; {since} step {step} (loss {loss}, gradient norm {norm}, learning rate {rate})");
+        text += &format!("; {since} step {step} (loss {loss}, gradient norm {norm}, learning rate {rate})");
     }
-    story
+    text
 }

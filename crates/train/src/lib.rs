@@ -5,18 +5,14 @@
 //! terminals and command lines.
 #![forbid(unsafe_code)]
 
-mod codec;
 pub mod comparison;
 mod error;
 mod evaluate;
-pub mod optimizer_state;
 mod run_folder;
 mod step_times;
 pub mod study;
 mod trainer;
-pub mod weights;
 
-pub use backflow_probe::atomic;
 pub use error::TrainError;
 pub use evaluate::{EVALUATION_BATCH, Evaluation, count_correct, evaluate};
 pub use run_folder::RunFolder;

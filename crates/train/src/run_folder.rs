@@ -10,11 +10,10 @@
 //!   summary.json         the results; this file and the weights are there only once the run has succeeded
 //! ```
 
-use crate::atomic;
 use crate::error::TrainError;
 use crate::trainer::{EpochRecord, Listener, StepRecord};
-use crate::weights;
 use backflow_probe::FlowStep;
+use backflow_store::{StoreError, atomic, weights};
 use backflow_tensor::Module;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -43,7 +42,7 @@ impl RunFolder {
     /// # Errors
     /// If the folder holds anything but an earlier run, or if it or a file in it cannot be written.
     pub fn create(path: &Path, config: &impl Serialize) -> Result<Self, TrainError> {
-        let failed = |path: &Path, source| TrainError::Write { path: path.to_owned(), source };
+        let failed = |path: &Path, source| StoreError::Write { path: path.to_owned(), source };
         if path.is_file() {
             return Err(TrainError::FileInTheWay { path: path.to_owned() });
         }
@@ -55,7 +54,7 @@ impl RunFolder {
         for result in [MODEL, SUMMARY, FLOW, REPORT].map(|name| path.join(name)) {
             match std::fs::remove_file(&result) {
                 Err(source) if source.kind() != io::ErrorKind::NotFound => {
-                    return Err(failed(&result, source));
+                    return Err(failed(&result, source).into());
                 }
                 _ => {}
             }
@@ -87,7 +86,7 @@ impl RunFolder {
     /// # Errors
     /// If they cannot be written.
     pub fn save_model(&self, model: &(impl Module + ?Sized)) -> Result<(), TrainError> {
-        weights::save(model, &self.path.join(MODEL))
+        Ok(weights::save(model, &self.path.join(MODEL))?)
     }
 
     /// Saves what was measured in the layers, and the page that shows it.
@@ -96,14 +95,14 @@ impl RunFolder {
     /// If one of the files cannot be written.
     pub fn save_flow(&self, flow: &[FlowStep], page: &str) -> Result<(), TrainError> {
         let (log, report) = (self.path.join(FLOW), self.path.join(REPORT));
-        let failed = |path: &Path, source| TrainError::Write { path: path.to_owned(), source };
+        let failed = |path: &Path, source| StoreError::Write { path: path.to_owned(), source };
         let mut lines = Vec::new();
         for step in flow {
             serde_json::to_writer(&mut lines, step).map_err(|error| failed(&log, error.into()))?;
             lines.push(b'\n');
         }
         atomic::write(&log, &lines).map_err(|source| failed(&log, source))?;
-        atomic::write(&report, page.as_bytes()).map_err(|source| failed(&report, source))
+        Ok(atomic::write(&report, page.as_bytes()).map_err(|source| failed(&report, source))?)
     }
 
     /// Reads what was measured in the layers of the run in `path`.
@@ -113,7 +112,7 @@ impl RunFolder {
     pub fn read_flow(path: &Path) -> Result<Vec<FlowStep>, TrainError> {
         let log = path.join(FLOW);
         let text =
-            std::fs::read_to_string(&log).map_err(|source| TrainError::Read { path: log.clone(), source })?;
+            std::fs::read_to_string(&log).map_err(|source| StoreError::Read { path: log.clone(), source })?;
         let record = |(index, line): (usize, &str)| {
             let invalid = |error: serde_json::Error| TrainError::Flow {
                 path: log.clone(),
@@ -143,18 +142,18 @@ impl RunFolder {
 
     /// Appends one line to the log, in one write, so that a reader never sees half of it.
     fn append(&mut self, record: &impl Serialize) -> Result<(), TrainError> {
-        let failed = |source| TrainError::Write { path: self.path.join(METRICS), source };
+        let failed = |source| StoreError::Write { path: self.path.join(METRICS), source };
         let mut line = serde_json::to_vec(record).map_err(|error| failed(error.into()))?;
         line.push(b'\n');
-        self.metrics.write_all(&line).and_then(|()| self.metrics.flush()).map_err(failed)
+        Ok(self.metrics.write_all(&line).and_then(|()| self.metrics.flush()).map_err(failed)?)
     }
 }
 
 fn write_json(path: &Path, value: &impl Serialize) -> Result<(), TrainError> {
-    let failed = |source| TrainError::Write { path: path.to_owned(), source };
+    let failed = |source| StoreError::Write { path: path.to_owned(), source };
     let mut json = serde_json::to_vec_pretty(value).map_err(|error| failed(error.into()))?;
     json.push(b'\n');
-    atomic::write(path, &json).map_err(failed)
+    Ok(atomic::write(path, &json).map_err(failed)?)
 }
 
 impl Listener for RunFolder {

@@ -1,8 +1,8 @@
 //! What a person sees while a comparison goes on: a line for each result, and a bar on a terminal.
 
 use super::report::Report;
-use crate::figures::{counted, grouped, rate, short};
 use crate::terminal::line;
+use backflow_probe::text::{counted, grouped, rate, short};
 use backflow_train::comparison::{Outcome, Run, Tuning};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 

@@ -5,9 +5,9 @@
 
 use super::report::Report;
 use super::rows;
-use crate::figures::{counted, grouped, rate, short};
 use crate::series;
-use backflow_probe::chart::{self, Chart, ChartPoint, Curve, Frame, Scale, escaped, whole_ticks};
+use backflow_probe::text::{counted, grouped, rate, short};
+use backflow_report::chart::{self, Chart, ChartPoint, Curve, Frame, Scale, escaped, whole_ticks};
 use backflow_train::comparison::{Outcome, Point, Run, Spread, Standing};
 use std::fmt::Write;
 

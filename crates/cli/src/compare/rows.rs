@@ -1,6 +1,6 @@
 //! The ranked table as text, for terminal and page alike.
 
-use crate::figures::{grouped, rate, short};
+use backflow_probe::text::{grouped, rate, short};
 use backflow_train::comparison::{Spread, Standing};
 
 /// The headings of all columns.

@@ -2,7 +2,7 @@
 
 use super::report::Report;
 use super::rows::accuracy;
-use crate::figures::counted;
+use backflow_probe::text::counted;
 use backflow_train::comparison::{Standing, Tuning};
 use std::cmp::Ordering;
 

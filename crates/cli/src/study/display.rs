@@ -1,8 +1,8 @@
 //! What a person sees while a study goes on: what it is about, and a bar on a terminal. The results come in one table.
 
 use super::report::Report;
-use crate::figures::{counted, grouped, rate};
 use crate::terminal::line;
+use backflow_probe::text::{counted, grouped, rate};
 use backflow_train::study::Configuration;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 

@@ -9,7 +9,7 @@ use super::report::Report;
 use super::rows;
 use crate::series;
 use backflow_probe::Verdict;
-use backflow_probe::chart::{self, Chart, ChartPoint, Curve, Frame, Scale, escaped, whole_ticks};
+use backflow_report::chart::{self, Chart, ChartPoint, Curve, Frame, Scale, escaped, whole_ticks};
 use backflow_train::study::Finding;
 use std::fmt::Write;
 

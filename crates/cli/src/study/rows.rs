@@ -1,8 +1,8 @@
 //! The table as text, for terminal and page alike.
 
 use super::report::Report;
-use crate::figures::short;
 use backflow_probe::Verdict;
+use backflow_probe::text::short;
 use backflow_train::study::{Finding, Learned};
 
 /// The columns that hold words, on the left of their columns.

@@ -2,8 +2,8 @@
 
 use super::report::Report;
 use super::rows::signed;
-use crate::figures::{counted, short};
 use backflow_probe::Verdict;
+use backflow_probe::text::{counted, short};
 use backflow_tensor::Float;
 use backflow_train::study::{Configuration, Finding, Learned};
 

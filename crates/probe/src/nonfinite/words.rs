@@ -2,7 +2,7 @@
 
 use super::{NonFinite, Numbers, Origin, Place};
 use crate::OpAt;
-use crate::chart::number;
+use crate::text::number;
 use backflow_tensor::DType;
 use backflow_tensor::trace::Kind;
 use std::fmt;

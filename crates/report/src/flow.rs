@@ -16,36 +16,88 @@ mod sparse;
 mod steps;
 mod tables;
 
-use crate::FlowStep;
 use crate::chart::{self, Chart, escaped};
+use backflow_probe::{FlowStep, GradFlow};
+use backflow_store::{StoreError, atomic};
 use exponents::Panel;
 use figures::{Figures, JACOBIANS};
 pub use header::{Header, Theory};
 use plots::{Plot, Section};
 use serde_json::{Value, json};
+use std::borrow::Cow;
 use std::fmt::Write;
+use std::path::Path;
 
-const STYLE: &str = include_str!("report/style.css");
-const SCRIPT: &str = include_str!("report/script.js");
+const STYLE: &str = include_str!("flow/style.css");
+const SCRIPT: &str = include_str!("flow/script.js");
 
 /// A recording and what is said about it, ready to be drawn.
 #[derive(Debug)]
-pub struct Report<'a> {
-    header: &'a Header,
+pub struct FlowPage<'a> {
+    header: Cow<'a, Header>,
     figures: Figures<'a>,
     plots: Vec<Plot>,
     runs: Vec<Chart>,
     panels: Vec<Panel>,
 }
 
-impl<'a> Report<'a> {
-    /// A report of these steps, which rise.
+impl<'a> FlowPage<'a> {
+    /// What was recorded, with theory and verdicts: of several steps all, with a slider that picks one. Theory is about networks
+    /// that were not trained yet, so it stands beside the first.
+    ///
+    /// ```
+    /// use backflow_nn::{Activation, Init, Mlp};
+    /// use backflow_probe::GradFlow;
+    /// use backflow_report::FlowPage;
+    /// use backflow_tensor::{DType, Rng, Tensor};
+    ///
+    /// let mut rng = Rng::seed_from_u64(0);
+    /// let model = Mlp::new(&[4, 8, 2], Activation::Tanh, Init::XavierNormal, DType::F32, &mut rng);
+    /// let x = Tensor::randn([16, 4], DType::F32, &mut rng);
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("flow.html");
+    /// let flow = GradFlow::record(&model, || model.forward(&x).square().mean(..));
+    /// FlowPage::of(&flow).save(&path)?;
+    /// # assert!(std::fs::read_to_string(&path)?.contains("HEALTHY"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn of(flow: &'a GradFlow) -> Self {
+        let steps = flow.steps();
+        let first = GradFlow::of(&steps[..steps.len().min(1)]);
+        let first = match flow.theory() {
+            Some(theory) => first.with_theory(theory.clone()),
+            None => first,
+        };
+        let header = Header {
+            title: "Gradient flow".to_owned(),
+            theory: Header::of(&first).theory,
+            ..Header::of(flow)
+        };
+        Self::build(steps, Cow::Owned(header))
+    }
+
+    /// These steps, which rise, with what is said about them.
     #[must_use]
     pub fn new(steps: &'a [FlowStep], header: &'a Header) -> Self {
+        Self::build(steps, Cow::Borrowed(header))
+    }
+
+    fn build(steps: &'a [FlowStep], header: Cow<'a, Header>) -> Self {
         let figures = Figures::of(steps);
         let plots = plots::all(&figures, header.theory.as_ref());
         let (runs, panels) = (run::all(&figures), exponents::all(&figures));
         Self { header, figures, plots, runs, panels }
+    }
+
+    /// Writes the page to a file, which appears whole or not at all.
+    ///
+    /// # Errors
+    /// If it cannot be written; the file then still holds what it held before.
+    pub fn save(&self, path: impl AsRef<Path>) -> Result<(), StoreError> {
+        let path = path.as_ref();
+        let failed = |source| StoreError::Write { path: path.to_owned(), source };
+        atomic::write(path, self.html().as_bytes()).map_err(failed)
     }
 
     /// The page.
@@ -111,7 +163,7 @@ impl<'a> Report<'a> {
     }
 
     fn introduction(&self, page: &mut String) {
-        let Header { setup, verdicts, .. } = self.header;
+        let Header { setup, verdicts, .. } = &*self.header;
         if !setup.is_empty() {
             let lines: Vec<String> = setup.iter().map(|line| escaped(line)).collect();
             let _ = writeln!(page, "<p class=\"setup\">{}</p>", lines.join("<br>"));
@@ -185,7 +237,7 @@ impl<'a> Report<'a> {
             page.push_str("</section>\n");
         }
         self.section(page, "Activations", Section::Activations);
-        tables::write(page, figures, self.header);
+        tables::write(page, figures, &self.header);
     }
 
     /// Where theory is drawn, for those who look at another step.

@@ -1,6 +1,6 @@
 //! [`Header`]: what a page says above and beside its figures.
 
-use crate::{GradFlow, Verdict};
+use backflow_probe::{GradFlow, Verdict};
 
 /// What a recording itself does not tell. Everything may be empty.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -18,7 +18,7 @@ pub struct Header {
     pub theory: Option<Theory>,
 }
 
-/// Predicted curves over the layers, in the order of [`FlowStep::layers`](crate::FlowStep::layers); NaN where nothing is predicted.
+/// Predicted curves over the layers, in the order of [`FlowStep::layers`](backflow_probe::FlowStep::layers); NaN where nothing is predicted.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Theory {
     /// RMS of each layer's output. Empty if nothing is predicted.

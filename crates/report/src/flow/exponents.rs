@@ -4,7 +4,7 @@ use super::figures::Figures;
 use super::heat_map::{label, label_width};
 use super::sparse::Sparse;
 use crate::chart::escaped;
-use crate::{Exponents, FlowStep};
+use backflow_probe::{Exponents, FlowStep};
 use serde_json::{Value, json};
 use std::fmt::Write;
 
@@ -262,7 +262,7 @@ impl Panel {
 #[cfg(test)]
 mod tests {
     use super::Row;
-    use crate::Exponents;
+    use backflow_probe::Exponents;
 
     #[test]
     fn every_number_is_drawn_and_few_are_still_seen() {

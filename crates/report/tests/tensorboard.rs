@@ -4,7 +4,7 @@
 mod recordings;
 mod tools;
 
-use backflow_probe::tensorboard::EventFile;
+use backflow_report::tensorboard::EventFile;
 use recordings::{BROKEN, HEALTHY};
 use std::io::Write;
 

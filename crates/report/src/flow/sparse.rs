@@ -1,6 +1,6 @@
 //! What was measured at some steps only: at every step of the page, the latest measurement that was there by then.
 
-use crate::FlowStep;
+use backflow_probe::FlowStep;
 use serde_json::{Value, json};
 
 /// Measurements, and which of them each column shows.
@@ -62,7 +62,7 @@ impl Sparse {
 #[cfg(test)]
 mod tests {
     use super::Sparse;
-    use crate::FlowStep;
+    use backflow_probe::FlowStep;
 
     #[test]
     fn a_measurement_is_shown_until_the_next_one_even_if_its_own_step_is_not() {

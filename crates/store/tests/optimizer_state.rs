@@ -1,8 +1,8 @@
 //! A saved state continues to the same bits, for every rule, and a damaged one is refused.
 
 use backflow_optim::{Averaging, Lbfgs, Noise, Optimizer, Plateau, RULES, Schedule, Sgd};
+use backflow_store::{StoreError, optimizer_state};
 use backflow_tensor::{DType, Rng, Tensor};
-use backflow_train::{TrainError, optimizer_state};
 use std::path::{Path, PathBuf};
 
 /// A small regression, not convex, with matrices, a vector and a scalar.
@@ -103,7 +103,7 @@ fn saved(spec: &str) -> (tempfile::TempDir, PathBuf, Vec<Tensor>) {
 }
 
 #[allow(clippy::disallowed_methods, reason = "files are damaged on purpose")]
-fn load_bytes(spec: &str, path: &Path, bytes: &[u8], model: &Vec<Tensor>) -> Result<(), TrainError> {
+fn load_bytes(spec: &str, path: &Path, bytes: &[u8], model: &Vec<Tensor>) -> Result<(), StoreError> {
     std::fs::write(path, bytes).unwrap();
     let mut optimizer = Optimizer::from_spec(spec, None).unwrap();
     let result = optimizer_state::load(&mut optimizer, model, path);

@@ -5,11 +5,12 @@
 
 mod scale;
 
-pub use scale::{Scale, number, whole_ticks};
+use backflow_probe::text::number;
+pub use scale::{Scale, whole_ticks};
 use std::fmt::Write;
 
 /// The style sheet that the pages share: colours for light and dark, text, tables, grid and curves.
-pub const STYLE: &str = include_str!("chart/style.css");
+pub const STYLE: &str = include_str!("page/style.css");
 
 /// The text with what means something in HTML written so that it means nothing.
 #[must_use]

@@ -7,13 +7,13 @@
 mod frame;
 mod message;
 
-use crate::{Exponents, FlowStep, Spectrum};
+use backflow_probe::{Exponents, FlowStep, Spectrum};
 use message::Message;
 
 /// The bytes of an event file in the making. TensorBoard finds files whose name contains `tfevents`.
 ///
 /// ```
-/// use backflow_probe::tensorboard::EventFile;
+/// use backflow_report::tensorboard::EventFile;
 /// let mut events = EventFile::new(1.7e9);
 /// events.scalar(1.7e9, 1, "loss", 0.5);
 /// let bytes = events.into_bytes(); // into `events.out.tfevents.1`
@@ -250,7 +250,7 @@ fn buckets(exponents: &Exponents) -> Vec<(f64, f64)> {
 #[cfg(test)]
 mod tests {
     use super::{EventFile, LEAST, buckets};
-    use crate::Exponents;
+    use backflow_probe::Exponents;
 
     #[test]
     fn buckets_rise_and_hold_every_number_that_is_one() {

@@ -2,11 +2,11 @@
 //! health, and of one that breaks.
 #![allow(dead_code, reason = "not every test needs every subject")]
 
-use backflow_probe::report::{Header, Theory};
 use backflow_probe::{
     CurvatureFlow, Exponents, FlowStep, GradientNoise, JacobianFlow, LayerFlow, ParameterFlow, SampleFlow,
     Spectrum, Stats,
 };
+use backflow_report::{Header, Theory};
 
 /// How numbers change from layer to layer, and what else happens to the network.
 pub(crate) struct Subject {

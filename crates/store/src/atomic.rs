@@ -1,8 +1,7 @@
 //! Files that appear whole or not at all.
 //!
 //! A file is written beside its destination under another name, synced, renamed, and the rename synced: after a crash
-//! the destination holds the old bytes or the new ones, never a part. This is the only place that writes files by name. It is
-//! here because pages are, and the crates that write other files are above.
+//! the destination holds the old bytes or the new ones, never a part. This is the only place that writes files by name.
 
 use std::ffi::OsString;
 use std::fs::{File, OpenOptions};

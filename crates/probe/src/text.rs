@@ -1,7 +1,8 @@
-//! How numbers look in tables: as many digits as carry meaning, in columns that line up.
+//! How numbers are written in sentences, tables and on axes: as many digits as carry meaning.
 
 /// Thousands separated: 101770 as `101,770`.
-pub(crate) fn grouped(n: usize) -> String {
+#[must_use]
+pub fn grouped(n: usize) -> String {
     let digits = n.to_string();
     let mut text = String::new();
     for (idx, digit) in digits.chars().enumerate() {
@@ -14,12 +15,14 @@ pub(crate) fn grouped(n: usize) -> String {
 }
 
 /// So many of something that takes an s: `1 epoch`, `4,000 epochs`.
-pub(crate) fn counted(n: u64, what: &str) -> String {
+#[must_use]
+pub fn counted(n: u64, what: &str) -> String {
     format!("{} {what}{}", grouped(n as usize), if n == 1 { "" } else { "s" })
 }
 
-/// Four significant digits, in plain notation near 1 and with an exponent elsewhere; `-` for what was not measured.
-pub(crate) fn short(x: Option<f64>) -> String {
+/// A figure of a table: four decimals near 1 and an exponent elsewhere, so that columns line up; `-` for what was not measured.
+#[must_use]
+pub fn short(x: Option<f64>) -> String {
     match x {
         None => "-".to_owned(),
         Some(x) if x == 0.0 || (1e-3..1e4).contains(&x.abs()) => format!("{x:.4}"),
@@ -28,13 +31,26 @@ pub(crate) fn short(x: Option<f64>) -> String {
 }
 
 /// A learning rate as people write it: `0.003`, `1e-5`.
-pub(crate) fn rate(x: f64) -> String {
+#[must_use]
+pub fn rate(x: f64) -> String {
     if x == 0.0 || (1e-4..1e5).contains(&x) { x.to_string() } else { format!("{x:e}") }
+}
+
+/// The number as an axis or a sentence shows it, without trailing zeros: `0.95`, `1e-5`.
+#[must_use]
+pub fn number(x: f64) -> String {
+    if x == 0.0 || (1e-3..1e4).contains(&x.abs()) {
+        // Products such as 2 · 10⁻³ carry rounding errors that nobody wants to read.
+        let text = format!("{x:.4}");
+        return text.trim_end_matches('0').trim_end_matches('.').to_owned();
+    }
+    let text = format!("{x:.1e}");
+    text.replace(".0e", "e")
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{counted, grouped, rate, short};
+    use super::{counted, grouped, number, rate, short};
 
     #[test]
     fn numbers_read_well() {
@@ -49,5 +65,7 @@ mod tests {
         );
         assert_eq!(["0 steps", "1 step", "4,000 steps"], [0, 1, 4000].map(|n| counted(n, "step"))[..]);
         assert_eq!(["0.0003", "1", "0", "3e-5", "1e6"], [3e-4, 1.0, 0.0, 3e-5, 1e6].map(rate)[..]);
+        let texts = [2e-3, 0.95, 10.0, 1e-5, -0.5, 2.5e-7, 0.0].map(number);
+        assert_eq!(texts, ["0.002", "0.95", "10", "1e-5", "-0.5", "2.5e-7", "0"]);
     }
 }

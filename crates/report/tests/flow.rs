@@ -4,11 +4,11 @@
 mod recordings;
 mod tools;
 
-use backflow_probe::report::{Header, Report};
 use backflow_probe::{
     CurvatureFlow, FlowStep, GradFlow, GradientNoise, JacobianFlow, LayerFlow, ParameterFlow, SampleFlow,
     Spectrum, Stats,
 };
+use backflow_report::{FlowPage, Header};
 use recordings::{BROKEN, HEALTHY, SELDOM, Subject, VANISHING, seldom};
 use std::io::Write;
 use std::path::Path;
@@ -31,7 +31,7 @@ fn path<'a>(page: &'a str, id: &str, class: &str) -> &'a str {
 fn the_page_is_whole_in_itself_and_says_what_it_left_out() {
     for subject in [&VANISHING, &HEALTHY, &BROKEN] {
         let (steps, header) = (subject.record(), recordings::header(subject));
-        let page = Report::new(&steps, &header).html();
+        let page = FlowPage::new(&steps, &header).html();
         assert!(page.contains("&lt;deep&gt;") && !page.contains("<deep>"), "escaped");
         for outside in ["http:", "https:", "src=", "url(\"", "@import", "<link"] {
             assert!(!page.contains(outside), "{outside}");
@@ -53,7 +53,7 @@ fn the_page_is_whole_in_itself_and_says_what_it_left_out() {
 fn layers_that_are_never_called_are_named() {
     let steps = HEALTHY.record();
     let flow = GradFlow::of(&steps[steps.len() - 1..]);
-    let page = Report::new(&steps, &Header::of(&flow)).html();
+    let page = FlowPage::new(&steps, &Header::of(&flow)).html();
     assert!(page.contains("spare &lt;layer&gt;"), "in the verdicts");
 }
 
@@ -61,14 +61,14 @@ fn layers_that_are_never_called_are_named() {
 fn numbers_of_all_kinds_are_told_apart_in_the_heat_map() {
     let page = |subject: &Subject| {
         let (steps, header) = (subject.record(), recordings::header(subject));
-        Report::new(&steps, &header).html()
+        FlowPage::new(&steps, &header).html()
     };
     assert!(page(&VANISHING).contains("<path class=\"zero\""));
     assert!(!page(&VANISHING).contains("<path class=\"nan\""));
     assert!(page(&BROKEN).contains("<path class=\"nan\""));
     let mut steps = HEALTHY.record();
     steps[7].layers[3].delta.as_mut().unwrap().rms = f64::INFINITY;
-    let page = Report::new(&steps, &Header::default()).html();
+    let page = FlowPage::new(&steps, &Header::default()).html();
     assert!(page.contains("<path class=\"infinite\""));
     assert!(!page.contains("<path class=\"zero\"") && !page.contains("<path class=\"nan\""));
 }
@@ -84,7 +84,7 @@ fn recordings_without_some_or_all_of_the_figures_have_a_page_too() {
     let recordings = [&[][..], &[FlowStep::default()], std::slice::from_ref(&bare), &growing];
     for steps in recordings {
         let header = Header::default();
-        let report = Report::new(steps, &header);
+        let report = FlowPage::new(steps, &header);
         let page = report.html();
         assert!(page.ends_with("</html>\n"));
         assert_eq!(page.contains("type=\"range\""), steps.len() > 1);
@@ -122,7 +122,7 @@ fn numbers_of_any_size_have_a_place() {
         steps[2].jacobians = Some(JacobianFlow { layers: vec![("output".to_owned(), whole)], whole });
         let noise = GradientNoise { variance: size, signal: size, noise_scale: size, relative_error: size };
         steps[2].samples = Some(SampleFlow { samples: 1, norms: stats, noise, signal_to_noise: size });
-        let page = Report::new(&steps, &Header::default()).html();
+        let page = FlowPage::new(&steps, &Header::default()).html();
         for name in ["d", "x", "y", "width", "height", "transform"] {
             for value in attributes(&page, name) {
                 assert!(!value.contains("NaN") && !value.contains("inf"), "{size}: {name}=\"{value}\"");
@@ -140,7 +140,7 @@ fn a_long_recording_stays_small() {
     }
     step.parameters.iter_mut().for_each(|parameter| parameter.gradient_exponents = None);
     let steps: Vec<FlowStep> = (1..=10_000).map(|at| FlowStep { step: at, ..step.clone() }).collect();
-    let page = Report::new(&steps, &Header::default()).html();
+    let page = FlowPage::new(&steps, &Header::default()).html();
     assert!(page.contains("200 of 10000 recorded steps"));
     eprintln!("40 layers, 10,000 steps: {} kB", page.len() / 1000);
     assert!(page.len() < 2_000_000, "{} bytes", page.len());
@@ -159,7 +159,7 @@ fn every_figure_is_a_file_of_its_own() {
     let Some(mut python) = tools::python("xml.dom.minidom") else { return };
     let folder = tempfile::tempdir().unwrap();
     let header = recordings::header(&BROKEN);
-    let svgs = Report::new(&BROKEN.record(), &header).svgs();
+    let svgs = FlowPage::new(&BROKEN.record(), &header).svgs();
     let names: Vec<&str> = svgs.iter().map(|(name, _)| &**name).collect();
     let expected = [
         "delta-heat-map.svg",
@@ -231,7 +231,7 @@ fn a_browser_shows_the_step_that_the_slider_picks() {
     let profile = folder.path().join("profile");
     for (name, subject, shown) in [("vanishing", &VANISHING, 240), ("broken", &BROKEN, 21)] {
         let (steps, header) = (subject.record(), recordings::header(subject));
-        let html = Report::new(&steps, &header).html();
+        let html = FlowPage::new(&steps, &header).html();
         let page = put(folder.path(), &format!("{name}.html"), &html);
         let Some(first) = browse(&page, "", &profile) else { return };
         assert_eq!(first.matches("<figure").count(), 20);
@@ -294,7 +294,7 @@ fn what_is_measured_seldom_is_shown_until_it_is_measured_again() {
     let profile = folder.path().join("profile");
     let header = recordings::header(&HEALTHY);
     let steps = HEALTHY.record();
-    let page = put(folder.path(), "page.html", &Report::new(&steps, &header).html());
+    let page = put(folder.path(), "page.html", &FlowPage::new(&steps, &header).html());
     let looked = |step: u64| browse(&page, &format!("#step={step}"), &profile);
     // The step of a measurement, the last before the next one, and the next.
     let (measured, next) = (2 * SELDOM + 1, 3 * SELDOM + 1);
@@ -329,10 +329,10 @@ fn what_is_measured_seldom_is_shown_until_it_is_measured_again() {
 fn theory_is_drawn_at_the_first_step_alone() {
     let header = recordings::header(&VANISHING);
     let steps = VANISHING.record();
-    let whole = Report::new(&steps, &header);
-    let at_first = Report::new(&steps[..1], &header);
+    let whole = FlowPage::new(&steps, &header);
+    let at_first = FlowPage::new(&steps[..1], &header);
     assert!(whole.html().contains("<main class=\"later\">") && at_first.html().contains("<main>"));
-    let theory = |report: &Report<'_>| {
+    let theory = |report: &FlowPage<'_>| {
         let svgs = report.svgs();
         let (_, deltas) = svgs.iter().find(|(name, _)| name == "deltas.svg").unwrap();
         deltas.contains("id=\"deltas-t0\"")
@@ -365,7 +365,7 @@ fn curves_over_the_run_are_those_of_the_records() {
         flow.learning_rate = 1e-4;
     }
     let count = |steps: &[FlowStep]| {
-        let page = Report::new(steps, &Header::default()).html();
+        let page = FlowPage::new(steps, &Header::default()).html();
         let dots = path(&page, "sharpness-s0", "dots").matches('M').count();
         (dots, page.contains("id=\"sharpness-t3\""), page.contains("far above"))
     };
@@ -375,7 +375,7 @@ fn curves_over_the_run_are_those_of_the_records() {
     assert_eq!(count(&steps), (21, true, false));
     // What was not measured has no figure.
     steps.iter_mut().for_each(|flow| (flow.curvature, flow.samples, flow.jacobians) = (None, None, None));
-    let page = Report::new(&steps, &Header::default()).html();
+    let page = FlowPage::new(&steps, &Header::default()).html();
     for id in ["sharpness", "trace", "noise-scale", "signal", "jacobians"] {
         assert!(!page.contains(&format!("id=\"{id}-")), "{id}");
     }

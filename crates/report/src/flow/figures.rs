@@ -1,7 +1,7 @@
 //! The recorded figures as the page holds them: a number per quantity, shown step and place, thinned and rounded.
 
 use super::sparse::Sparse;
-use crate::{FlowStep, LayerFlow, ParameterFlow, Spectrum};
+use backflow_probe::{FlowStep, LayerFlow, ParameterFlow, Spectrum};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -259,7 +259,7 @@ pub(super) fn json(x: Option<f64>) -> Value {
 #[cfg(test)]
 mod tests {
     use super::{COLUMNS, Figures};
-    use crate::FlowStep;
+    use backflow_probe::FlowStep;
 
     #[test]
     fn long_recordings_are_thinned_to_what_a_screen_shows() {

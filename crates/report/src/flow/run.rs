@@ -6,8 +6,8 @@
 use super::figures::Figures;
 use super::heat_map;
 use super::steps::{self, Columns};
-use crate::FlowStep;
 use crate::chart::{Chart, ChartPoint, Curve, Frame, Scale};
+use backflow_probe::FlowStep;
 
 /// Numbers whose sums and small multiples are still finite.
 pub(super) const LARGEST: f64 = 1e300;

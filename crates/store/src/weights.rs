@@ -4,7 +4,7 @@
 //! agree exactly, and the model is touched only when all of them do.
 
 use crate::atomic;
-use crate::error::TrainError;
+use crate::error::StoreError;
 use backflow_tensor::{DType, MAX_RANK, Module, Path as TensorPath, Shape, Tensor};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use std::collections::BTreeMap;
@@ -14,8 +14,8 @@ use std::path::Path;
 ///
 /// # Errors
 /// If the file cannot be written; an earlier file of that name is then still there.
-pub fn save(model: &(impl Module + ?Sized), path: &Path) -> Result<(), TrainError> {
-    let failed = |source| TrainError::Write { path: path.to_owned(), source };
+pub fn save(model: &(impl Module + ?Sized), path: &Path) -> Result<(), StoreError> {
+    let failed = |source| StoreError::Write { path: path.to_owned(), source };
     let tensors: Vec<_> =
         model.state().into_iter().map(|(name, tensor)| (name, to_bytes(&tensor), tensor)).collect();
     let mut views = Vec::with_capacity(tensors.len());
@@ -31,11 +31,11 @@ pub fn save(model: &(impl Module + ?Sized), path: &Path) -> Result<(), TrainErro
 ///
 /// # Errors
 /// If the file cannot be read, is damaged, or belongs to another model; the model is then unchanged.
-pub fn load(model: &mut (impl Module + ?Sized), path: &Path) -> Result<(), TrainError> {
-    let bytes = std::fs::read(path).map_err(|source| TrainError::Read { path: path.to_owned(), source })?;
-    let invalid = |reason: String| TrainError::Weights { path: path.to_owned(), reason };
+pub fn load(model: &mut (impl Module + ?Sized), path: &Path) -> Result<(), StoreError> {
+    let bytes = std::fs::read(path).map_err(|source| StoreError::Read { path: path.to_owned(), source })?;
+    let invalid = |reason: String| StoreError::Weights { path: path.to_owned(), reason };
     let file = SafeTensors::deserialize(&bytes).map_err(|error| invalid(error.to_string()))?;
-    let other_model = |reason: String| TrainError::OtherModel { path: path.to_owned(), reason };
+    let other_model = |reason: String| StoreError::OtherModel { path: path.to_owned(), reason };
 
     // Shapes are compared before any tensor is made of them, so that a lying file cannot ask for more than the model has.
     let views: BTreeMap<String, TensorView<'_>> = file.tensors().into_iter().collect();
@@ -71,9 +71,9 @@ pub fn load(model: &mut (impl Module + ?Sized), path: &Path) -> Result<(), Train
 ///
 /// # Errors
 /// If the file cannot be read, is damaged, or holds a tensor of a type that there is not here.
-pub fn read(path: &Path) -> Result<Vec<(String, Tensor)>, TrainError> {
-    let bytes = std::fs::read(path).map_err(|source| TrainError::Read { path: path.to_owned(), source })?;
-    let invalid = |reason: String| TrainError::Weights { path: path.to_owned(), reason };
+pub fn read(path: &Path) -> Result<Vec<(String, Tensor)>, StoreError> {
+    let bytes = std::fs::read(path).map_err(|source| StoreError::Read { path: path.to_owned(), source })?;
+    let invalid = |reason: String| StoreError::Weights { path: path.to_owned(), reason };
     let file = SafeTensors::deserialize(&bytes).map_err(|error| invalid(error.to_string()))?;
     let mut tensors = Vec::new();
     for (name, view) in file.tensors() {

@@ -1,5 +1,6 @@
 //! How values are spaced along the vertical axis, and which of them get a line.
 
+use backflow_probe::text::number;
 use backflow_tensor::Float;
 
 /// How values are spaced along the vertical axis.
@@ -76,21 +77,9 @@ pub fn whole_ticks(first: f64, last: f64) -> Vec<(f64, String)> {
     ticks.map(|tick| (tick, number(tick))).collect()
 }
 
-/// The number as an axis shows it.
-#[must_use]
-pub fn number(x: f64) -> String {
-    if x == 0.0 || (1e-3..1e4).contains(&x.abs()) {
-        // Products such as 2 · 10⁻³ carry rounding errors that nobody wants to read.
-        let text = format!("{x:.4}");
-        return text.trim_end_matches('0').trim_end_matches('.').to_owned();
-    }
-    let text = format!("{x:.1e}");
-    text.replace(".0e", "e")
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{Scale, number, whole_ticks};
+    use super::{Scale, whole_ticks};
 
     #[test]
     fn ticks_are_few_and_readable() {
@@ -117,7 +106,5 @@ mod tests {
             let ticks = Scale::Linear.ticks(low, high);
             assert!((3..=8).contains(&ticks.len()), "{low} to {high}: {ticks:?}");
         }
-        let texts = [2e-3, 0.95, 10.0, 1e-5, -0.5, 2.5e-7, 0.0].map(number);
-        assert_eq!(texts, ["0.002", "0.95", "10", "1e-5", "-0.5", "2.5e-7", "0"]);
     }
 }

@@ -4,8 +4,8 @@
 //! not part of it: who continues a run makes the optimizer anew, and loads what it remembered.
 
 use crate::atomic;
-use crate::codec::{CodecError, Format, Reader, Writer};
-use crate::error::TrainError;
+use crate::envelope::{CodecError, Format, Reader, Writer};
+use crate::error::StoreError;
 use backflow_optim::{LbfgsMemory, Name, Optimizer, ParameterState, State};
 use backflow_tensor::{DType, MAX_RANK, Module, Shape, Tensor};
 use std::collections::VecDeque;
@@ -18,7 +18,7 @@ const FORMAT: Format = Format { kind: b"optstate", version: 1 };
 /// ```
 /// use backflow_optim::{Adam, Optimizer};
 /// use backflow_tensor::Tensor;
-/// use backflow_train::optimizer_state;
+/// use backflow_store::optimizer_state;
 ///
 /// let folder = tempfile::tempdir()?;
 /// let path = folder.path().join("optimizer.bin");
@@ -36,8 +36,8 @@ const FORMAT: Format = Format { kind: b"optstate", version: 1 };
 ///
 /// # Errors
 /// If the file cannot be written; an earlier file of that name is then still there.
-pub fn save(optimizer: &Optimizer, path: &Path) -> Result<(), TrainError> {
-    let failed = |source| TrainError::Write { path: path.to_owned(), source };
+pub fn save(optimizer: &Optimizer, path: &Path) -> Result<(), StoreError> {
+    let failed = |source| StoreError::Write { path: path.to_owned(), source };
     let mut writer = Writer::default();
     put_state(&mut writer, optimizer.state()).map_err(|error| failed(std::io::Error::other(error)))?;
     atomic::write(path, &writer.seal(FORMAT)).map_err(failed)
@@ -51,13 +51,13 @@ pub fn load(
     optimizer: &mut Optimizer,
     model: &(impl Module + ?Sized),
     path: &Path,
-) -> Result<(), TrainError> {
-    let bytes = std::fs::read(path).map_err(|source| TrainError::Read { path: path.to_owned(), source })?;
+) -> Result<(), StoreError> {
+    let bytes = std::fs::read(path).map_err(|source| StoreError::Read { path: path.to_owned(), source })?;
     let state = decode(&bytes)
-        .map_err(|error| TrainError::OptimizerState { path: path.to_owned(), reason: error.to_string() })?;
+        .map_err(|error| StoreError::OptimizerState { path: path.to_owned(), reason: error.to_string() })?;
     optimizer
         .load_state(model, state)
-        .map_err(|source| TrainError::OtherOptimizer { path: path.to_owned(), source })
+        .map_err(|source| StoreError::OtherOptimizer { path: path.to_owned(), source })
 }
 
 fn decode(bytes: &[u8]) -> Result<State, CodecError> {

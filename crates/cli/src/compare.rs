@@ -2,25 +2,23 @@
 
 mod display;
 mod list;
-mod page;
-mod report;
-mod rows;
+mod results;
 mod verdict;
 
 use crate::failure::Failure;
 use crate::interrupt;
 use crate::options;
-use crate::results::{ResultFolder, free_folder, page_in};
+use crate::result_folder::{ResultFolder, free_folder, page_in};
 use crate::setup::{Setup, usage};
-use crate::table;
 use crate::terminal::line;
 use backflow_data::Mnist;
+use backflow_report::Table;
 use backflow_tensor::Module;
 use backflow_train::comparison::{Conditions, Contender, Outcome, Stopped};
 use clap::Args;
 use display::Display;
 use list::Rates;
-use report::{Config, Report};
+use results::{ComparisonConfig, ComparisonResults};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -101,37 +99,37 @@ struct Experiment<'a> {
 
 fn compare(options: &CompareOptions) -> Result<ExitCode, Failure> {
     let mut experiment = Experiment::new(options)?;
-    let mut report = experiment.report(options);
+    let mut results = experiment.results(options);
     let out =
         options.out.clone().unwrap_or_else(|| free_folder(NAME, &options.setup.name(&experiment.sizes)));
-    report.out = out.display().to_string();
+    results.out = out.display().to_string();
     interrupt::listen()?;
     let folder = ResultFolder::create(out, NAME, "comparison")?;
     let trainings = experiment.trainings();
     let mut display = Display::new(!options.json, trainings);
-    display.introduce(&report);
-    let ended = experiment.carry_out(&mut report, &folder, &mut display);
+    display.introduce(&results);
+    let ended = experiment.carry_out(&mut results, &folder, &mut display);
     drop(display);
-    if report.runs.is_empty() {
+    if results.runs.is_empty() {
         folder.leave();
     }
     match ended {
         Ok(()) => {}
         Err(Ended::Interrupted) => {
-            report.interrupted = true;
-            if !report.runs.is_empty() {
-                report.save(&folder)?;
+            results.interrupted = true;
+            if !results.runs.is_empty() {
+                save(&results, &folder)?;
             }
         }
         // What is complete is shown even where it could not be saved.
         Err(Ended::Failed(failure)) => {
-            conclude(&report, options.json)?;
+            conclude(&results, options.json)?;
             return Err(failure);
         }
     }
-    conclude(&report, options.json)?;
-    if report.interrupted {
-        let (done, planned, out) = (report.runs.len(), report.planned, &report.out);
+    conclude(&results, options.json)?;
+    if results.interrupted {
+        let (done, planned, out) = (results.runs.len(), results.planned, &results.out);
         match done {
             0 => eprintln!("backflow: interrupted; no run was finished, and nothing was written"),
             1 => eprintln!("backflow: interrupted; 1 of {planned} runs is complete, and kept in {out}"),
@@ -139,8 +137,8 @@ fn compare(options: &CompareOptions) -> Result<ExitCode, Failure> {
         }
         return Ok(interrupt::exit_code());
     }
-    if report.runs.iter().all(|run| run.outcome != Outcome::Finished) {
-        return Err(Failure::Run(format!("every run diverged; the figures are in {}", report.out)));
+    if results.runs.iter().all(|run| run.outcome != Outcome::Finished) {
+        return Err(Failure::Run(format!("every run diverged; the figures are in {}", results.out)));
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -183,13 +181,13 @@ impl<'a> Experiment<'a> {
         Ok(Self { setup, digits, sizes, conditions, contenders, seeds: options.seeds, tuning })
     }
 
-    /// A report of nothing yet.
-    fn report(&self, options: &CompareOptions) -> Report {
+    /// Results of nothing yet.
+    fn results(&self, options: &CompareOptions) -> ComparisonResults {
         let setup = self.setup;
         let specs = |keep: fn(&Contender) -> bool| {
             self.contenders.iter().filter(|c| keep(c)).map(|c| c.spec().to_owned()).collect::<Vec<_>>()
         };
-        let config = Config {
+        let config = ComparisonConfig {
             data: setup.data.display().to_string(),
             layers: self.sizes.clone(),
             activation: setup.activation.name(),
@@ -208,7 +206,7 @@ impl<'a> Experiment<'a> {
             flush_to_zero: setup.flush_to_zero,
         };
         let parameters = setup.model(&self.sizes, 0).parameter_count();
-        Report {
+        ComparisonResults {
             config,
             setup: setup.description(&self.digits, &self.sizes, parameters).into(),
             runs: Vec::new(),
@@ -233,7 +231,7 @@ impl<'a> Experiment<'a> {
     /// comparison that is stopped has compared every optimizer over some seeds, not some optimizers over every seed.
     fn carry_out(
         &mut self,
-        report: &mut Report,
+        results: &mut ComparisonResults,
         folder: &ResultFolder,
         display: &mut Display,
     ) -> Result<(), Ended> {
@@ -259,7 +257,7 @@ impl<'a> Experiment<'a> {
                     *contender = contender.at(rate).map_err(Stopped::from)?;
                 }
                 display.tuned(&tuning);
-                report.tunings.push(tuning);
+                results.tunings.push(tuning);
             }
         }
         for seed in 0..self.seeds {
@@ -272,33 +270,37 @@ impl<'a> Experiment<'a> {
                 let (train, test) = (&self.digits.train, &self.digits.test);
                 let run = self.conditions.run(contender, seed, &mut model, train, test, &mut watch)?;
                 display.ran(&run);
-                report.runs.push(run);
-                report.save(folder)?;
+                results.runs.push(run);
+                save(results, folder)?;
             }
         }
         Ok(())
     }
 }
 
+/// Writes what is known so far.
+fn save(results: &ComparisonResults, folder: &ResultFolder) -> Result<(), Failure> {
+    let notes = verdict::notes(results);
+    folder.save(&results.json(&notes), &results.page(&notes).html())
+}
+
 /// Prints the conclusion: table and sentences, or the one JSON object.
-fn conclude(report: &Report, json: bool) -> Result<(), Failure> {
-    let notes = verdict::notes(report);
+fn conclude(results: &ComparisonResults, json: bool) -> Result<(), Failure> {
+    let notes = verdict::notes(results);
     if json {
-        let text = serde_json::to_string(&report.json(&notes));
+        let text = serde_json::to_string(&results.json(&notes));
         line(&text.map_err(|error| Failure::Run(error.to_string()))?);
         return Ok(());
     }
-    if !report.runs.is_empty() {
+    if !results.runs.is_empty() {
         line("");
-        let rows = rows::rows(&report.standings());
-        table::aligned(&rows::headings(report.config.target), &rows, &rows::WORDS)
-            .iter()
-            .for_each(|row| line(row));
+        let table = Table::of_comparison(&results.standings(), results.config.target);
+        table.lines().iter().for_each(|row| line(row));
     }
     line("");
     notes.iter().for_each(|note| line(note));
-    if !report.runs.is_empty() {
-        line(&format!("Learning curves and all figures: {}", page_in(&report.out, NAME)));
+    if !results.runs.is_empty() {
+        line(&format!("Learning curves and all figures: {}", page_in(&results.out, NAME)));
     }
     Ok(())
 }

@@ -1,11 +1,13 @@
 //! How the program fails: one line on standard error, and an exit code.
 
-use crate::interrupt;
 use backflow_data::DataError;
 use backflow_store::StoreError;
 use backflow_train::TrainError;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use std::process::ExitCode;
+
+/// The exit code of a program that Ctrl-C ended: 128 and the number of the signal.
+pub(crate) const INTERRUPTED: u8 = 130;
 
 /// Why the program stops early.
 #[derive(Debug)]
@@ -24,7 +26,7 @@ impl Failure {
         let (message, code) = match self {
             Self::Usage(message) => (message, 2),
             Self::Run(message) => (message, 1),
-            Self::Interrupted(message) => (message, interrupt::EXIT_CODE),
+            Self::Interrupted(message) => (message, INTERRUPTED),
         };
         eprintln!("backflow: {}", one_line(message));
         ExitCode::from(code)

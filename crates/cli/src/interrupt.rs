@@ -1,12 +1,9 @@
 //! Ctrl-C asks the program to stop with what it has; a second one stops it at once.
 
-use crate::failure::Failure;
+use crate::failure::{Failure, INTERRUPTED};
 use std::ops::ControlFlow;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
-
-/// The exit code of a program that Ctrl-C ended: 128 and the number of the signal.
-pub(crate) const EXIT_CODE: u8 = 130;
 
 static ASKED: AtomicBool = AtomicBool::new(false);
 
@@ -15,7 +12,7 @@ pub(crate) fn listen() -> Result<(), Failure> {
     let handler = || {
         if ASKED.swap(true, Ordering::Relaxed) {
             #[allow(clippy::exit, reason = "whoever asks twice does not want to wait for the present step")]
-            std::process::exit(i32::from(EXIT_CODE));
+            std::process::exit(i32::from(INTERRUPTED));
         }
     };
     ctrlc::set_handler(handler).map_err(|error| Failure::Run(format!("Ctrl-C cannot be handled: {error}")))
@@ -27,5 +24,5 @@ pub(crate) fn check() -> ControlFlow<()> {
 }
 
 pub(crate) fn exit_code() -> ExitCode {
-    ExitCode::from(EXIT_CODE)
+    ExitCode::from(INTERRUPTED)
 }

@@ -14,11 +14,9 @@ mod interrupt;
 mod optimizers;
 mod options;
 mod profile;
-mod results;
-mod series;
+mod result_folder;
 mod setup;
 mod study;
-mod table;
 mod terminal;
 mod train;
 

@@ -3,6 +3,7 @@
 use crate::failure::Failure;
 use crate::terminal::line;
 use backflow_optim::{RULES, RuleInfo, SCHEDULES, ScheduleInfo, SpecError};
+use backflow_probe::text::wrapped;
 use clap::Args;
 
 /// Lines are no longer than this, so that they do not break in an ordinary window.
@@ -90,13 +91,13 @@ fn list(entries: &[Entry]) {
         line(title);
         line(hint);
         if kind == "schedule" {
-            wrapped(JOINED, "").iter().for_each(|text| line(text));
+            print(JOINED, "");
         }
         for entry in entries.iter().filter(|entry| entry.kind == kind) {
             line("");
             line(entry.name);
             for text in [entry.formula, &entry.defaults, entry.reference] {
-                wrapped(text, "    ").iter().for_each(|text| line(text));
+                print(text, "    ");
             }
             if let Some(remark) = remark(entry.name) {
                 line(&format!("    {remark}"));
@@ -111,7 +112,7 @@ fn list(entries: &[Entry]) {
 /// One entry, a setting to a line, with the option that chooses it.
 fn in_full(entry: &Entry) {
     line(&format!("{}, {} {}", entry.name, if entry.kind == "optimizer" { "an" } else { "a" }, entry.kind));
-    wrapped(entry.formula, "    ").iter().for_each(|text| line(text));
+    print(entry.formula, "    ");
     if let Some(remark) = remark(entry.name) {
         line(&format!("    {remark}"));
     }
@@ -123,10 +124,10 @@ fn in_full(entry: &Entry) {
     entry.defaults.split(", ").for_each(|setting| line(&format!("    {setting}")));
     line("");
     line("from");
-    wrapped(entry.reference, "    ").iter().for_each(|text| line(text));
+    print(entry.reference, "    ");
     if entry.kind == "schedule" {
         line("");
-        wrapped(JOINED, "").iter().for_each(|text| line(text));
+        print(JOINED, "");
     }
     line("");
     // A setting without a default has to be given.
@@ -135,34 +136,7 @@ fn in_full(entry: &Entry) {
     line(&format!("backflow train --{} {}:{first}", entry.kind, entry.name));
 }
 
-/// The text in lines of at most [`WIDTH`], broken at spaces.
-fn wrapped(text: &str, indent: &str) -> Vec<String> {
-    let mut lines = vec![indent.to_owned()];
-    for word in text.split(' ') {
-        let last = lines.last_mut().expect("there is always one");
-        let is_empty = last.len() == indent.len();
-        if !is_empty && last.chars().count() + 1 + word.chars().count() > WIDTH {
-            lines.push(format!("{indent}{word}"));
-        } else {
-            if !is_empty {
-                last.push(' ');
-            }
-            last.push_str(word);
-        }
-    }
-    lines
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{WIDTH, wrapped};
-
-    #[test]
-    fn lines_are_as_long_as_they_may_be_and_lose_no_word() {
-        let text = ["θ"; 120].join(" ");
-        let lines = wrapped(&text, "    ");
-        assert_eq!(lines.len(), 3);
-        assert!(lines.iter().all(|line| line.chars().count() <= WIDTH && line.starts_with("    θ")));
-        assert_eq!(lines.iter().map(|line| line.trim()).collect::<Vec<_>>().join(" "), text);
-    }
+/// Prints the text, which may break between words, behind an indent.
+fn print(text: &str, indent: &str) {
+    wrapped(text, WIDTH - indent.len()).iter().for_each(|text| line(&format!("{indent}{text}")));
 }

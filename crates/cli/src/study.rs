@@ -2,28 +2,26 @@
 
 mod display;
 mod list;
-mod page;
-mod report;
-mod rows;
+mod results;
 mod words;
 
 use crate::failure::Failure;
 use crate::interrupt;
 use crate::options;
-use crate::results::{ResultFolder, free_folder, page_in};
+use crate::result_folder::{ResultFolder, free_folder, page_in};
 use crate::setup::{self, DEFAULT_BATCH, MOST_WEIGHTS, data_name, usage};
-use crate::table;
 use crate::terminal::line;
 use backflow_data::Mnist;
 use backflow_nn::{Activation, Init};
 use backflow_probe::text::grouped;
+use backflow_report::Table;
 use backflow_tensor::DType;
 use backflow_train::comparison::{Contender, Stopped};
 use backflow_train::study::{Configuration, Study, Training};
 use clap::Args;
 use display::Display;
 use list::List;
-use report::{Config, Report};
+use results::{StudyConfig, StudyResults};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -117,11 +115,11 @@ fn study(options: &StudyOptions) -> Result<ExitCode, Failure> {
         training.batch_size = training.batch_size.min(digits.train.len());
     }
     let configurations = options.configurations(&digits)?;
-    let mut report = options.report(&study, &digits, &configurations);
+    let mut results = options.results(&study, &digits, &configurations);
     interrupt::listen()?;
-    let folder = ResultFolder::create(PathBuf::from(&report.out), NAME, "study")?;
+    let folder = ResultFolder::create(PathBuf::from(&results.out), NAME, "study")?;
     let mut display = Display::new(!options.json, configurations.len() as u64, study.parts());
-    display.introduce(&report);
+    display.introduce(&results);
     for configuration in &configurations {
         let mut watch = |done, _| {
             display.examining(configuration, done);
@@ -130,27 +128,27 @@ fn study(options: &StudyOptions) -> Result<ExitCode, Failure> {
         match study.examine(configuration, &digits.train, &digits.test, &mut watch) {
             Ok(finding) => {
                 display.examined();
-                report.findings.push(finding);
+                results.findings.push(finding);
             }
-            Err(Stopped::Interrupted) => report.interrupted = true,
+            Err(Stopped::Interrupted) => results.interrupted = true,
             Err(other) => return Err(Failure::Usage(other.to_string())),
         }
-        if report.findings.is_empty() {
+        if results.findings.is_empty() {
             folder.leave();
-        } else if let Err(failure) = report.save(&folder) {
+        } else if let Err(failure) = save(&results, &folder) {
             // What is complete is shown even where it could not be saved.
             drop(display);
-            conclude(&report, options.json)?;
+            conclude(&results, options.json)?;
             return Err(failure);
         }
-        if report.interrupted {
+        if results.interrupted {
             break;
         }
     }
     drop(display);
-    conclude(&report, options.json)?;
-    if report.interrupted {
-        let (done, planned, out) = (report.findings.len(), report.planned, &report.out);
+    conclude(&results, options.json)?;
+    if results.interrupted {
+        let (done, planned, out) = (results.findings.len(), results.planned, &results.out);
         let kept = match done {
             0 => "no configuration was finished, and nothing was written".to_owned(),
             1 => format!("1 of {planned} configurations is complete, and kept in {out}"),
@@ -215,9 +213,9 @@ impl StudyOptions {
         Ok(configurations)
     }
 
-    /// A report of nothing yet.
-    fn report(&self, study: &Study, digits: &Mnist, configurations: &[Configuration]) -> Report {
-        let config = Config {
+    /// Results of nothing yet.
+    fn results(&self, study: &Study, digits: &Mnist, configurations: &[Configuration]) -> StudyResults {
+        let config = StudyConfig {
             data: self.data.display().to_string(),
             examples: study.examples.min(digits.train.len()),
             seeds: self.seeds,
@@ -231,7 +229,7 @@ impl StudyOptions {
             threads: rayon::current_num_threads(),
             flush_to_zero: self.flush_to_zero,
         };
-        Report {
+        StudyResults {
             config,
             data: setup::data_in_words(&self.data, digits),
             findings: Vec::new(),
@@ -247,25 +245,31 @@ impl StudyOptions {
     }
 }
 
+/// Writes what is known so far.
+fn save(results: &StudyResults, folder: &ResultFolder) -> Result<(), Failure> {
+    let notes = words::notes(results);
+    folder.save(&results.json(&notes), &results.page(&notes).html())
+}
+
 /// Prints the conclusion: table and sentences, or the one JSON object.
-fn conclude(report: &Report, json: bool) -> Result<(), Failure> {
-    let notes = words::notes(report);
+fn conclude(results: &StudyResults, json: bool) -> Result<(), Failure> {
+    let notes = words::notes(results);
     if json {
-        let text = serde_json::to_string(&report.json(&notes));
+        let text = serde_json::to_string(&results.json(&notes));
         line(&text.map_err(|error| Failure::Run(error.to_string()))?);
         return Ok(());
     }
-    if !report.findings.is_empty() {
+    if !results.findings.is_empty() {
         line("");
-        let (headings, rows) = (rows::headings(report), rows::rows(&report.findings));
-        table::aligned(&headings, &rows, &rows::WORDS).iter().for_each(|row| line(row));
+        let table = Table::of_study(&results.findings);
+        table.lines().iter().for_each(|row| line(row));
         line("");
-        rows::legend(&report.findings).iter().for_each(|text| line(text));
+        table.legend.iter().for_each(|text| line(text));
     }
     line("");
     notes.iter().for_each(|note| line(note));
-    if !report.findings.is_empty() {
-        line(&format!("Curves and all figures: {}", page_in(&report.out, NAME)));
+    if !results.findings.is_empty() {
+        line(&format!("Curves and all figures: {}", page_in(&results.out, NAME)));
     }
     Ok(())
 }

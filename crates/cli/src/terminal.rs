@@ -2,6 +2,7 @@
 //!
 //! The bar goes to standard error and appears only on a terminal; lines go to standard output.
 
+use backflow_probe::text::short;
 use backflow_train::{EpochRecord, Listener, StepRecord, TrainError};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::Write;
@@ -49,9 +50,7 @@ impl Listener for Progress {
 
     fn epoch(&mut self, record: &EpochRecord) -> Result<(), TrainError> {
         let EpochRecord { epoch, train_loss, test_loss, test_accuracy } = record;
-        // A loss that explodes keeps its column.
-        let loss = |x: f64| if x.abs() < 1e4 { format!("{x:.4}") } else { format!("{x:.2e}") };
-        let (train, test) = (loss(*train_loss), loss(*test_loss));
+        let (train, test) = (short(Some(*train_loss)), short(Some(*test_loss)));
         let text = format!("{epoch:5}  {train:>10}  {test:>9}  {test_accuracy:13.4}");
         self.bar.suspend(|| line(&text));
         Ok(())

@@ -48,9 +48,32 @@ pub fn number(x: f64) -> String {
     text.replace(".0e", "e")
 }
 
+/// A slope in decades per layer, always with a sign: `+0.123`; `-` where there is none.
+#[must_use]
+pub fn signed(slope: Option<f64>) -> String {
+    // What rounds to 0 has no sign: a slope of −1e-17 is rounding.
+    slope.map_or("-".to_owned(), |slope| format!("{:+.3}", if slope.abs() < 5e-4 { 0.0 } else { slope }))
+}
+
+/// Lines of at most so many characters, broken at spaces. A word that is longer has a line of its own.
+#[must_use]
+pub fn wrapped(text: &str, width: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split(' ') {
+        match lines.last_mut().filter(|line| line.chars().count() + 1 + word.chars().count() <= width) {
+            Some(line) => {
+                line.push_str(if line.is_empty() { "" } else { " " });
+                line.push_str(word);
+            }
+            None => lines.push(word.to_owned()),
+        }
+    }
+    lines
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{counted, grouped, number, rate, short};
+    use super::{counted, grouped, number, rate, short, signed, wrapped};
 
     #[test]
     fn numbers_read_well() {
@@ -67,5 +90,20 @@ mod tests {
         assert_eq!(["0.0003", "1", "0", "3e-5", "1e6"], [3e-4, 1.0, 0.0, 3e-5, 1e6].map(rate)[..]);
         let texts = [2e-3, 0.95, 10.0, 1e-5, -0.5, 2.5e-7, 0.0].map(number);
         assert_eq!(texts, ["0.002", "0.95", "10", "1e-5", "-0.5", "2.5e-7", "0"]);
+    }
+
+    #[test]
+    fn a_slope_has_a_sign_unless_it_is_rounding() {
+        let slopes = [None, Some(0.1234), Some(-0.5), Some(-1e-17)].map(signed);
+        assert_eq!(slopes, ["-", "+0.123", "-0.500", "+0.000"]);
+    }
+
+    #[test]
+    fn lines_are_as_long_as_they_may_be_and_lose_no_word() {
+        let text = ["θ"; 120].join(" ");
+        let lines = wrapped(&text, 96);
+        assert_eq!(lines.len(), 3);
+        assert!(lines[..2].iter().all(|line| line.chars().count() == 95), "{lines:?}");
+        assert_eq!(lines.join(" "), text);
     }
 }

@@ -1,33 +1,14 @@
 //! Curves over a common axis as one SVG element of a page.
 //!
-//! Colours, widths and what is singled out are the page's matter: every curve is a group with classes `curve` and `sN`, and
-//! [`STYLE`] is what the pages of the house have in common. Nothing is fetched and nothing is run.
+//! Colours, widths and what is singled out are the page's matter: every curve is a group with classes `curve` and `sN`. Nothing is
+//! fetched and nothing is run.
 
 mod scale;
 
+use crate::page::escaped;
 use backflow_probe::text::number;
 pub use scale::{Scale, whole_ticks};
 use std::fmt::Write;
-
-/// The style sheet that the pages share: colours for light and dark, text, tables, grid and curves.
-pub const STYLE: &str = include_str!("page/style.css");
-
-/// The text with what means something in HTML written so that it means nothing.
-#[must_use]
-pub fn escaped(text: &str) -> String {
-    let mut safe = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => safe.push_str("&amp;"),
-            '<' => safe.push_str("&lt;"),
-            '>' => safe.push_str("&gt;"),
-            '"' => safe.push_str("&quot;"),
-            '\'' => safe.push_str("&#39;"),
-            c => safe.push(c),
-        }
-    }
-    safe
-}
 
 /// A point with the spread around it.
 #[derive(Clone, Copy, Debug, PartialEq)]

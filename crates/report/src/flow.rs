@@ -1,4 +1,4 @@
-//! `report.html`: a recording on one page, with a slider that picks the step.
+//! [`FlowPage`]: a recording on one page, with a slider that picks the step.
 //!
 //! A page and its figures depend on what was recorded and on nothing else. The page is whole in itself: nothing is fetched, and
 //! without JavaScript it shows the last step, or the first that broke. Long recordings are thinned, which the page says. Nothing is computed here that was
@@ -16,9 +16,11 @@ mod sparse;
 mod steps;
 mod tables;
 
-use crate::chart::{self, Chart, escaped};
+use crate::chart::Chart;
+use crate::page::{self, escaped, figure};
+use backflow_probe::text::wrapped;
 use backflow_probe::{FlowStep, GradFlow};
-use backflow_store::{StoreError, atomic};
+use backflow_store::StoreError;
 use exponents::Panel;
 use figures::{Figures, JACOBIANS};
 pub use header::{Header, Theory};
@@ -31,7 +33,7 @@ use std::path::Path;
 const STYLE: &str = include_str!("flow/style.css");
 const SCRIPT: &str = include_str!("flow/script.js");
 
-/// A recording and what is said about it, ready to be drawn.
+/// A recording and what is said about it, ready to be drawn: `report.html` of a run.
 #[derive(Debug)]
 pub struct FlowPage<'a> {
     header: Cow<'a, Header>,
@@ -95,38 +97,30 @@ impl<'a> FlowPage<'a> {
     /// # Errors
     /// If it cannot be written; the file then still holds what it held before.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<(), StoreError> {
-        let path = path.as_ref();
-        let failed = |source| StoreError::Write { path: path.to_owned(), source };
-        atomic::write(path, self.html().as_bytes()).map_err(failed)
+        page::save(&self.html(), path.as_ref())
     }
 
     /// The page.
     #[must_use]
     pub fn html(&self) -> String {
-        let title = escaped(&self.header.title);
-        let mut page = format!(
-            "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
-             <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-             <meta name=\"color-scheme\" content=\"light dark\">\n<title>{title}</title>\n\
-             <style>\n{}{STYLE}</style>\n</head>\n<body>\n<main{}>\n<header>\n<h1>{title}</h1>\n",
-            chart::STYLE,
-            // There, theory is not drawn.
-            if self.figures.shown > 0 { " class=\"later\"" } else { "" }
-        );
+        // At later steps, theory is not drawn.
+        let class = if self.figures.shown > 0 { "later" } else { "" };
+        let mut page = page::begin(&self.header.title, &self.header.title, STYLE, class);
         self.introduction(&mut page);
         if self.figures.columns.is_empty() {
             page.push_str("<p class=\"note\">Nothing was recorded.</p>\n");
         } else {
             self.body(&mut page);
         }
-        let _ = write!(
-            page,
-            "<footer>Backflow {}. RMS is the root of the mean square; a delta is the gradient of the loss with respect to a \
-             layer's output.</footer>\n</main>\n<script type=\"application/json\" id=\"data\">{}</script>\n\
-             <script>\n{SCRIPT}</script>\n</body>\n</html>\n",
-            env!("CARGO_PKG_VERSION"),
-            // Nothing in the data may end the element.
-            self.data().to_string().replace('<', "\\u003c")
+        // Nothing in the data may end the element.
+        let data = self.data().to_string().replace('<', "\\u003c");
+        let scripts = format!(
+            "<script type=\"application/json\" id=\"data\">{data}</script>\n<script>\n{SCRIPT}</script>\n"
+        );
+        page::end(
+            &mut page,
+            "RMS is the root of the mean square; a delta is the gradient of the loss with respect to a layer's output.",
+            &scripts,
         );
         page
     }
@@ -307,13 +301,6 @@ fn scrolling(label: &str, svg: &str) -> String {
     format!("<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"{label}\">\n{svg}</div>\n")
 }
 
-/// The caption is HTML.
-fn figure(page: &mut String, title: &str, caption: &str, svg: &str) {
-    let title = escaped(title);
-    let _ =
-        writeln!(page, "<figure>\n<figcaption>{title} <span>{caption}</span></figcaption>\n{svg}</figure>");
-}
-
 /// The SVG element of a page as a file: with a name for its language, its style inside, and a caption above.
 fn standalone(svg: &str, caption: &str) -> String {
     let svg = svg.replacen("<svg ", "<svg xmlns=\"http://www.w3.org/2000/svg\" ", 1);
@@ -322,7 +309,7 @@ fn standalone(svg: &str, caption: &str) -> String {
     let style = format!(
         "{}{STYLE}svg {{ background: var(--ground); font-family: system-ui, sans-serif; }}\n\
          svg .caption {{ fill: var(--text); font-weight: 600; }}\n.now {{ display: none; }}",
-        chart::STYLE
+        page::STYLE
     );
     let style = style.replace('&', "&amp;").replace('<', "&lt;");
     // Room above the element's own is below 0: a line of the caption after the other.
@@ -344,18 +331,3 @@ fn standalone(svg: &str, caption: &str) -> String {
 /// The height of a caption's line, and the width of a letter of it, about.
 const LINE: f64 = 17.0;
 const LETTER: f64 = 8.5;
-
-/// Lines of at most so many letters, where words allow it.
-fn wrapped(text: &str, letters: usize) -> Vec<String> {
-    let mut lines: Vec<String> = Vec::new();
-    for word in text.split_whitespace() {
-        match lines.last_mut().filter(|line| line.chars().count() + 1 + word.chars().count() <= letters) {
-            Some(line) => {
-                line.push(' ');
-                line.push_str(word);
-            }
-            None => lines.push(word.to_owned()),
-        }
-    }
-    lines
-}

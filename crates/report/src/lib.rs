@@ -1,11 +1,19 @@
-//! What is drawn of flows and runs: pages, charts, event files for TensorBoard.
+//! What is drawn of flows, runs, comparisons and studies: pages, charts, event files for TensorBoard.
 //!
 //! A page depends on what was recorded and on nothing else: no clock, no machine, no network. Nothing is measured and nothing is
 //! computed here that was not recorded; [`backflow_probe`] measures, and prints the same as text.
 #![forbid(unsafe_code)]
 
 pub mod chart;
+mod comparison;
 mod flow;
+mod page;
+mod series;
+mod study;
+mod table;
 pub mod tensorboard;
 
+pub use comparison::{ComparisonPage, mean_and_std};
 pub use flow::{FlowPage, Header, Theory};
+pub use study::StudyPage;
+pub use table::Table;

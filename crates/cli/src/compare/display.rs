@@ -1,6 +1,6 @@
 //! What a person sees while a comparison goes on: a line for each result, and a bar on a terminal.
 
-use super::report::Report;
+use super::results::ComparisonResults;
 use crate::terminal::line;
 use backflow_probe::text::{counted, grouped, rate, short};
 use backflow_train::comparison::{Outcome, Run, Tuning};
@@ -11,31 +11,31 @@ const PARTS: u64 = 1000;
 
 pub(crate) struct Display {
     bar: ProgressBar,
-    speaks: bool,
+    visible: bool,
     /// Trainings that are complete.
     done: u64,
 }
 
 impl Display {
-    /// A display that is silent unless it `speaks`.
-    pub(crate) fn new(speaks: bool, trainings: u64) -> Self {
+    /// A display that shows nothing unless it is `visible`.
+    pub(crate) fn new(visible: bool, trainings: u64) -> Self {
         let style = ProgressStyle::with_template("{bar:30} {percent}%  {msg}  {eta} left");
         let target =
-            if speaks { ProgressDrawTarget::stderr_with_hz(10) } else { ProgressDrawTarget::hidden() };
+            if visible { ProgressDrawTarget::stderr_with_hz(10) } else { ProgressDrawTarget::hidden() };
         let bar = ProgressBar::with_draw_target(Some(trainings.saturating_mul(PARTS)), target);
-        Self { bar: bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar())), speaks, done: 0 }
+        Self { bar: bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar())), visible, done: 0 }
     }
 
-    fn say(&self, text: &str) {
-        if self.speaks {
+    fn print(&self, text: &str) {
+        if self.visible {
             self.bar.suspend(|| line(text));
         }
     }
 
-    pub(crate) fn introduce(&self, report: &Report) {
-        let config = &report.config;
-        report.setup.iter().for_each(|text| self.say(text));
-        self.say(&format!(
+    pub(crate) fn introduce(&self, results: &ComparisonResults) {
+        let config = &results.config;
+        results.setup.iter().for_each(|text| self.print(text));
+        self.print(&format!(
             "{}, schedule {}; {}, batch size {}; {}",
             counted(config.optimizers.len() as u64, "optimizer"),
             config.schedule,
@@ -43,12 +43,12 @@ impl Display {
             grouped(config.batch_size),
             counted(config.seeds, "seed")
         ));
-        let rates = config.rates.as_ref().filter(|_| !report.states_all_rates);
+        let rates = config.rates.as_ref().filter(|_| !results.states_all_rates);
         if let (Some(rates), Some(folds)) = (rates, config.folds) {
             let rates: Vec<String> = rates.iter().map(|&x| rate(x)).collect();
-            self.say(&format!("learning rates by {folds}-fold cross-validation from {}", rates.join(", ")));
+            self.print(&format!("learning rates by {folds}-fold cross-validation from {}", rates.join(", ")));
         }
-        self.say("");
+        self.print("");
     }
 
     /// While a rate is chosen: so many trainings are done, and this share of the present one.
@@ -59,12 +59,12 @@ impl Display {
     pub(crate) fn tuned(&mut self, tuning: &Tuning) {
         self.done += tuning.trials.iter().map(|trial| trial.folds.len() as u64).sum::<u64>();
         let Some(chosen) = tuning.learning_rate else {
-            self.say(&format!("{}: every learning rate diverged; its default stays", tuning.optimizer));
+            self.print(&format!("{}: every learning rate diverged; its default stays", tuning.optimizer));
             return;
         };
         let best = tuning.trials.iter().find(|trial| trial.learning_rate == chosen);
         let accuracy = short(best.map(|trial| trial.accuracy()));
-        self.say(&format!(
+        self.print(&format!(
             "{}: learning rate {}, validation accuracy {accuracy}",
             tuning.optimizer,
             rate(chosen)
@@ -83,7 +83,7 @@ impl Display {
             }
             Outcome::Diverged { step } => format!("diverged at step {step}"),
         };
-        self.say(&format!("seed {}: {}: {result}", run.seed, run.optimizer));
+        self.print(&format!("seed {}: {}: {result}", run.seed, run.optimizer));
     }
 
     fn show(&self, trainings: f64, message: impl FnOnce() -> String) {

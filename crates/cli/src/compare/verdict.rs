@@ -1,40 +1,40 @@
 //! The conclusion in words: who won, by how much against the spread over seeds, and what the figures do not say.
 
-use super::report::Report;
-use super::rows::accuracy;
+use super::results::ComparisonResults;
 use backflow_probe::text::counted;
+use backflow_report::mean_and_std;
 use backflow_train::comparison::{Standing, Tuning};
 use std::cmp::Ordering;
 
 /// One sentence or two per matter.
-pub(crate) fn notes(report: &Report) -> Vec<String> {
-    let standings = report.standings();
+pub(crate) fn notes(results: &ComparisonResults) -> Vec<String> {
+    let standings = results.standings();
     if standings.is_empty() {
         return vec!["No run was finished, and nothing was written.".to_owned()];
     }
-    let mut notes = vec![winner(&standings, lower_rates(report))];
-    if !report.is_complete() {
-        let (done, planned) = (report.runs.len(), report.planned);
-        let ending = ending(report);
+    let mut notes = vec![winner(&standings, lower_rates(results))];
+    if !results.is_complete() {
+        let (done, planned) = (results.runs.len(), results.planned);
+        let ending = ending(results);
         notes.push(match done {
             1 => format!("{ending}: 1 of {planned} runs is complete, and only it counts."),
             _ => format!("{ending}: {done} of {planned} runs are complete, and only they count."),
         });
     }
-    notes.extend(rates(report));
-    notes.extend(unclipped(report));
-    notes.extend(full_batch(report, &standings));
+    notes.extend(rates(results));
+    notes.extend(unclipped(results));
+    notes.extend(full_batch(results, &standings));
     notes
 }
 
-fn ending(report: &Report) -> &'static str {
-    if report.interrupted { "Interrupted" } else { "Still running" }
+fn ending(results: &ComparisonResults) -> &'static str {
+    if results.interrupted { "Interrupted" } else { "Still running" }
 }
 
 /// What to try against divergence.
-fn lower_rates(report: &Report) -> &'static str {
-    match report.config.rates {
-        _ if report.states_all_rates => "lower learning rates",
+fn lower_rates(results: &ComparisonResults) -> &'static str {
+    match results.config.rates {
+        _ if results.states_all_rates => "lower learning rates",
         Some(_) => "lower --rates",
         None => "lower learning rates or --tune",
     }
@@ -45,12 +45,12 @@ fn winner(standings: &[Standing], advice: &str) -> String {
     let (Some(first), second) = (stable.first(), stable.get(1)) else {
         return format!("No optimizer finished every run; try {advice}.");
     };
-    let (name, figure) = (&first.optimizer, accuracy(first.test_accuracy));
+    let (name, figure) = (&first.optimizer, mean_and_std(first.test_accuracy));
     let alone = format!("{name} reached a test accuracy of {figure}");
     let (Some(second), Some(best)) = (second, first.test_accuracy) else { return format!("{alone}.") };
     let Some(next) = second.test_accuracy else { return format!("{alone}.") };
     let lead = best.mean - next.mean;
-    let other = format!("{} ({})", second.optimizer, accuracy(second.test_accuracy));
+    let other = format!("{} ({})", second.optimizer, mean_and_std(second.test_accuracy));
     if lead == 0.0 {
         return format!("{alone}, and so did {other}: {name} only has the lower test loss.");
     }
@@ -70,13 +70,13 @@ fn winner(standings: &[Standing], advice: &str) -> String {
     }
 }
 
-fn rates(report: &Report) -> Option<String> {
-    let (Some(rates), Some(folds)) = (&report.config.rates, report.config.folds) else {
+fn rates(results: &ComparisonResults) -> Option<String> {
+    let (Some(rates), Some(folds)) = (&results.config.rates, results.config.folds) else {
         let defaults = "Learning rates are the optimizers' defaults where none is written; --tune chooses each by \
                         cross-validation and may change the order.";
-        return (!report.states_all_rates).then(|| defaults.to_owned());
+        return (!results.states_all_rates).then(|| defaults.to_owned());
     };
-    if report.states_all_rates {
+    if results.states_all_rates {
         return Some("Nothing was tuned: every optimizer's learning rate is written.".to_owned());
     }
     let mut text = format!(
@@ -84,7 +84,7 @@ fn rates(report: &Report) -> Option<String> {
         counted(rates.len() as u64, "rate")
     );
     let names = |of: &dyn Fn(&Tuning) -> bool| {
-        let tunings = report.tunings.iter().filter(|tuning| of(tuning));
+        let tunings = results.tunings.iter().filter(|tuning| of(tuning));
         tunings.map(|tuning| tuning.optimizer.as_str()).collect::<Vec<_>>().join(", ")
     };
     let at = |edge| names(&|tuning| tuning.edge() == Some(edge));
@@ -104,17 +104,17 @@ fn rates(report: &Report) -> Option<String> {
 }
 
 /// Whose gradients were left as they are although the others' were clipped.
-fn unclipped(report: &Report) -> Option<String> {
-    let applies = report.config.clip_norm.is_some() && !report.unclipped.is_empty();
+fn unclipped(results: &ComparisonResults) -> Option<String> {
+    let applies = results.config.clip_norm.is_some() && !results.unclipped.is_empty();
     applies.then(|| {
-        let names = report.unclipped.join(", ");
+        let names = results.unclipped.join(", ");
         format!("Without --clip-norm, for the line search holds gradients against losses: {names}.")
     })
 }
 
 /// What a step and a batch are to the rules that look at everything at once.
-fn full_batch(report: &Report, standings: &[Standing]) -> Option<String> {
-    let of = |standing: &&Standing| report.full_batch.contains(&standing.optimizer);
+fn full_batch(results: &ComparisonResults, standings: &[Standing]) -> Option<String> {
+    let of = |standing: &&Standing| results.full_batch.contains(&standing.optimizer);
     let first = standings.iter().find(of)?;
     let names: Vec<&str> = standings.iter().filter(of).map(|standing| standing.optimizer.as_str()).collect();
     let passes = standings

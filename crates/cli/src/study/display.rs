@@ -1,33 +1,32 @@
 //! What a person sees while a study goes on: what it is about, and a bar on a terminal. The results come in one table.
 
-use super::report::Report;
+use super::results::StudyResults;
 use crate::terminal::line;
-use backflow_probe::text::{counted, grouped, rate};
 use backflow_train::study::Configuration;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 pub(crate) struct Display {
     bar: ProgressBar,
-    speaks: bool,
+    visible: bool,
     /// What one configuration is to the bar.
     parts: u64,
     done: u64,
 }
 
 impl Display {
-    /// A display that is silent unless it `speaks`.
-    pub(crate) fn new(speaks: bool, configurations: u64, parts: u64) -> Self {
+    /// A display that shows nothing unless it is `visible`.
+    pub(crate) fn new(visible: bool, configurations: u64, parts: u64) -> Self {
         let style = ProgressStyle::with_template("{bar:30} {percent}%  {msg}  {eta} left");
         let target =
-            if speaks { ProgressDrawTarget::stderr_with_hz(10) } else { ProgressDrawTarget::hidden() };
+            if visible { ProgressDrawTarget::stderr_with_hz(10) } else { ProgressDrawTarget::hidden() };
         let bar = ProgressBar::with_draw_target(Some(configurations.saturating_mul(parts)), target);
         let bar = bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-        Self { bar, speaks, parts, done: 0 }
+        Self { bar, visible, parts, done: 0 }
     }
 
-    pub(crate) fn introduce(&self, report: &Report) {
-        if self.speaks {
-            self.bar.suspend(|| introduction(report).iter().for_each(|text| line(text)));
+    pub(crate) fn introduce(&self, results: &StudyResults) {
+        if self.visible {
+            self.bar.suspend(|| results.introduction().iter().for_each(|text| line(text)));
         }
     }
 
@@ -48,28 +47,4 @@ impl Drop for Display {
     fn drop(&mut self) {
         self.bar.finish_and_clear();
     }
-}
-
-/// Data and conditions in words.
-pub(crate) fn introduction(report: &Report) -> Vec<String> {
-    let config = &report.config;
-    let mut texts = vec![
-        report.data.clone(),
-        format!(
-            "{}, {} of each, {}; flow at initialisation, measured on {}",
-            counted(report.planned as u64, "configuration"),
-            counted(config.seeds, "network"),
-            config.dtype,
-            counted(config.examples as u64, "training example")
-        ),
-    ];
-    if let (Some(optimizer), Some(lr), Some(batch_size)) = (&config.optimizer, config.lr, config.batch_size) {
-        texts.push(format!(
-            "then {} of {optimizer}, learning rate {}, batch size {}",
-            counted(config.steps, "training step"),
-            rate(lr),
-            grouped(batch_size)
-        ));
-    }
-    texts
 }

@@ -1,9 +1,8 @@
 //! The conclusion in words: what vanished, by how much per layer, what theory said, and what learns.
 
-use super::report::Report;
-use super::rows::signed;
+use super::results::StudyResults;
 use backflow_probe::Verdict;
-use backflow_probe::text::{counted, short};
+use backflow_probe::text::{counted, short, signed};
 use backflow_tensor::Float;
 use backflow_train::study::{Configuration, Finding, Learned};
 
@@ -11,14 +10,14 @@ use backflow_train::study::{Configuration, Finding, Learned};
 const FEW: usize = 4;
 
 /// One sentence or two per matter.
-pub(crate) fn notes(report: &Report) -> Vec<String> {
-    let ending = if report.interrupted { "Interrupted" } else { "Still running" };
-    let (findings, planned) = (&report.findings, report.planned);
+pub(crate) fn notes(results: &StudyResults) -> Vec<String> {
+    let ending = if results.interrupted { "Interrupted" } else { "Still running" };
+    let (findings, planned) = (&results.findings, results.planned);
     if findings.is_empty() {
         return vec!["No configuration was finished, and nothing was written.".to_owned()];
     }
     let mut notes = if findings.len() <= FEW {
-        findings.iter().map(|finding| story(finding, report)).collect()
+        findings.iter().map(|finding| configuration(finding, results)).collect()
     } else {
         overview(findings)
     };
@@ -27,32 +26,32 @@ pub(crate) fn notes(report: &Report) -> Vec<String> {
         let they = if done == 1 { "it counts" } else { "they count" };
         notes.push(format!("{ending}: {done} of {planned} configurations {are} complete, and only {they}."));
     }
-    notes.extend(learning(report));
+    notes.extend(learning(results));
     notes
 }
 
 /// What gradients do on the way back.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Fate {
-    Vanish,
-    Explode,
-    Stay,
-    /// They are 0 or no number, or there is only one layer.
+enum Regime {
+    Vanishing,
+    Exploding,
+    Stable,
+    /// They are 0 or not a number, or there is only one layer.
     Unknown,
 }
 
-fn fate(finding: &Finding) -> Fate {
+fn regime(finding: &Finding) -> Regime {
     let is = |kind: fn(&Verdict) -> bool| finding.initial.verdicts.iter().any(kind);
     match finding.initial.unlimited().1 {
-        None => Fate::Unknown,
-        Some(_) if is(|verdict| matches!(verdict, Verdict::Vanishing { .. })) => Fate::Vanish,
-        Some(_) if is(|verdict| matches!(verdict, Verdict::Exploding { .. })) => Fate::Explode,
-        Some(_) => Fate::Stay,
+        None => Regime::Unknown,
+        Some(_) if is(|verdict| matches!(verdict, Verdict::Vanishing { .. })) => Regime::Vanishing,
+        Some(_) if is(|verdict| matches!(verdict, Verdict::Exploding { .. })) => Regime::Exploding,
+        Some(_) => Regime::Stable,
     }
 }
 
 /// All about one configuration.
-fn story(finding: &Finding, report: &Report) -> String {
+fn configuration(finding: &Finding, results: &StudyResults) -> String {
     let mut text = format!("{}: {}", finding.configuration, flow(finding));
     for verdict in &finding.initial.verdicts {
         if !matches!(verdict, Verdict::Vanishing { .. } | Verdict::Exploding { .. } | Verdict::Healthy) {
@@ -60,7 +59,7 @@ fn story(finding: &Finding, report: &Report) -> String {
         }
     }
     match &finding.learned {
-        Some(learned) => format!("{text} {}", outcome(learned, report)),
+        Some(learned) => format!("{text} {}", outcome(learned, results)),
         None => text,
     }
 }
@@ -84,13 +83,13 @@ fn flow(finding: &Finding) -> String {
     let share = short(Some(deltas[0] / deltas[last]));
     let ends = format!("the first of {} hidden layers gets {share} times the delta of the last", last + 1);
     let ends = if finding.initial.loses_deltas() { format!("in f64 {ends}") } else { ends };
-    match fate(finding) {
-        Fate::Vanish => {
+    match regime(finding) {
+        Regime::Vanishing => {
             format!(
                 "gradients vanish, to {factor:.3} of themselves per layer on the way back ({decades}), so that {ends}."
             )
         }
-        Fate::Explode => {
+        Regime::Exploding => {
             format!(
                 "gradients explode, by a factor of {factor:.2} per layer on the way back ({decades}), so that {ends}."
             )
@@ -101,11 +100,11 @@ fn flow(finding: &Finding) -> String {
     }
 }
 
-fn outcome(learned: &Learned, report: &Report) -> String {
+fn outcome(learned: &Learned, results: &StudyResults) -> String {
     let after = format!(
         "After {} of {}",
-        counted(report.config.steps, "step"),
-        report.config.optimizer.as_deref().unwrap_or_default()
+        counted(results.config.steps, "step"),
+        results.config.optimizer.as_deref().unwrap_or_default()
     );
     let (Some(loss), Some(accuracy)) = (learned.final_loss, learned.test_accuracy) else {
         return format!("{after}: diverged.");
@@ -123,17 +122,17 @@ fn outcome(learned: &Learned, report: &Report) -> String {
 
 /// What many configurations have in common, and the extremes.
 fn overview(findings: &[Finding]) -> Vec<String> {
-    let of = |wanted: Fate| findings.iter().filter(|finding| fate(finding) == wanted).count();
-    let unknown = match of(Fate::Unknown) {
+    let of = |wanted: Regime| findings.iter().filter(|finding| regime(finding) == wanted).count();
+    let unknown = match of(Regime::Unknown) {
         0 => String::new(),
         some => format!(", and {some} have no slope"),
     };
     let mut notes = vec![format!(
         "Of {} configurations gradients vanish in {} and explode in {}; in {} they do neither{unknown}.",
         findings.len(),
-        of(Fate::Vanish),
-        of(Fate::Explode),
-        of(Fate::Stay)
+        of(Regime::Vanishing),
+        of(Regime::Exploding),
+        of(Regime::Stable)
     )];
     let lost = findings.iter().filter(|finding| finding.initial.loses_deltas()).count();
     if lost > 0 {
@@ -145,11 +144,11 @@ fn overview(findings: &[Finding]) -> Vec<String> {
             Some((&finding.configuration, finding.initial.unlimited().1?, finding.theory_slope))
         })
         .collect();
-    let told = |&(configuration, slope, theory): &(&Configuration, f64, Option<f64>)| {
+    let text = |&(configuration, slope, theory): &(&Configuration, f64, Option<f64>)| {
         format!("{configuration} ({}; theory {})", signed(Some(slope)), signed(theory))
     };
     let least = sloped.iter().min_by(|a, b| a.1.total_cmp(&b.1));
-    let exploding = findings.iter().filter(|finding| fate(finding) == Fate::Explode);
+    let exploding = findings.iter().filter(|finding| regime(finding) == Regime::Exploding);
     let most = exploding
         .filter_map(|finding| {
             Some((&finding.configuration, finding.initial.unlimited().1?, finding.theory_slope))
@@ -157,9 +156,9 @@ fn overview(findings: &[Finding]) -> Vec<String> {
         .max_by(|a, b| a.1.total_cmp(&b.1));
     let flattest = sloped.iter().min_by(|a, b| a.1.abs().total_cmp(&b.1.abs()));
     let mut extremes = Vec::new();
-    extremes.extend(least.filter(|it| it.1 < 0.0).map(|it| format!("most is lost by {}", told(it))));
-    extremes.extend(most.map(|it| format!("most is gained by {}", told(&it))));
-    extremes.extend(flattest.map(|it| format!("least changes with {}", told(it))));
+    extremes.extend(least.filter(|it| it.1 < 0.0).map(|it| format!("most is lost by {}", text(it))));
+    extremes.extend(most.map(|it| format!("most is gained by {}", text(&it))));
+    extremes.extend(flattest.map(|it| format!("least changes with {}", text(it))));
     if !extremes.is_empty() {
         notes.push(format!("In decades per layer on the way back, {}.", extremes.join(", ")));
     }
@@ -177,24 +176,24 @@ fn overview(findings: &[Finding]) -> Vec<String> {
 }
 
 /// Which learn, and what that means.
-fn learning(report: &Report) -> Vec<String> {
-    let Some(first) = report.findings.iter().find_map(|finding| finding.learned.as_ref()) else {
+fn learning(results: &StudyResults) -> Vec<String> {
+    let Some(first) = results.findings.iter().find_map(|finding| finding.learned.as_ref()) else {
         return Vec::new();
     };
     let mut notes = Vec::new();
-    if report.findings.len() > FEW {
-        let learn = |fates: &[Fate]| {
-            let among = report.findings.iter().filter(|finding| fates.contains(&fate(finding)));
+    if results.findings.len() > FEW {
+        let learn = |regimes: &[Regime]| {
+            let among = results.findings.iter().filter(|finding| regimes.contains(&regime(finding)));
             let learned: Vec<bool> =
                 among.filter_map(|finding| finding.learned.as_ref()).map(Learned::learns).collect();
             format!("{} of {}", learned.iter().filter(|&&learns| learns).count(), learned.len())
         };
         notes.push(format!(
             "After {} of {}, {} learn where gradients vanish, and {} elsewhere.",
-            counted(report.config.steps, "step"),
-            report.config.optimizer.as_deref().unwrap_or_default(),
-            learn(&[Fate::Vanish]),
-            learn(&[Fate::Explode, Fate::Stay, Fate::Unknown])
+            counted(results.config.steps, "step"),
+            results.config.optimizer.as_deref().unwrap_or_default(),
+            learn(&[Regime::Vanishing]),
+            learn(&[Regime::Exploding, Regime::Stable, Regime::Unknown])
         ));
     }
     notes.push(format!(

@@ -3,7 +3,7 @@
 use super::figures::Figures;
 use super::heat_map::{label, label_width};
 use super::sparse::Sparse;
-use crate::chart::escaped;
+use crate::page::escaped;
 use backflow_probe::{Exponents, FlowStep};
 use serde_json::{Value, json};
 use std::fmt::Write;

@@ -3,7 +3,8 @@
 use super::colours::{LEVELS, colour};
 use super::figures::Figures;
 use super::steps::{self, Columns};
-use crate::chart::{Scale, escaped};
+use crate::chart::Scale;
+use crate::page::escaped;
 use backflow_probe::text::number;
 use std::fmt::Write;
 

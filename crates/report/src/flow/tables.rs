@@ -2,7 +2,8 @@
 
 use super::figures::{Figures, GRADIENT_COSINE, rare};
 use super::{Header, at};
-use crate::chart::escaped;
+use crate::page::escaped;
+use crate::table;
 use std::fmt::Write;
 
 /// Quantity, heading, and whether it is a share.
@@ -91,16 +92,16 @@ pub(super) fn write(page: &mut String, figures: &Figures<'_>, header: &Header) {
         let _ = writeln!(page, "<h2>Layers at step {at}</h2>");
         let rows: Vec<Vec<String>> =
             figures.layers.iter().map(|(path, kind)| vec![escaped(path), escaped(kind)]).collect();
-        table(page, figures, "layers", &["layer", "kind"], &rows, &OF_LAYERS, &verdicts);
+        write_table(page, figures, "layers", &["layer", "kind"], &rows, &OF_LAYERS, &verdicts);
     }
     if !figures.parameters.is_empty() {
         let _ = writeln!(page, "<h2>Parameters at step {at}</h2>");
         let rows: Vec<Vec<String>> = figures.parameters.iter().map(|path| vec![escaped(path)]).collect();
-        table(page, figures, "parameters", &["parameter"], &rows, &OF_PARAMETERS, &[]);
+        write_table(page, figures, "parameters", &["parameter"], &rows, &OF_PARAMETERS, &[]);
     }
 }
 
-fn table(
+fn write_table(
     page: &mut String,
     figures: &Figures<'_>,
     name: &str,
@@ -112,10 +113,8 @@ fn table(
     let has = |quantity| (0..rows.len()).any(|place| figures.has(quantity, place));
     let columns: Vec<&Column> = columns.iter().filter(|(quantity, ..)| has(quantity)).collect();
     let judged = verdicts.iter().any(|verdict| !verdict.is_empty());
-    let _ = write!(
-        page,
-        "<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"Table of {name}\">\n<table>\n<thead><tr><th scope=\"col\">#</th>"
-    );
+    table::begin(page, &format!("Table of {name}"));
+    page.push_str("<th scope=\"col\">#</th>");
     for word in words {
         let _ = write!(page, "<th scope=\"col\" class=\"words\">{word}</th>");
     }
@@ -143,7 +142,7 @@ fn table(
         }
         page.push_str("</tr>\n");
     }
-    page.push_str("</tbody>\n</table>\n</div>\n");
+    table::end(page);
 }
 
 #[cfg(test)]

@@ -1,54 +1,79 @@
-//! `study.html`: conclusion, deltas over layers beside the theory, and the table, on one page.
+//! [`StudyPage`]: conclusion, deltas over layers beside the theory, and the table, on one page.
 //!
 //! The page is whole in itself: no script, no network, nothing but HTML, CSS and SVG. There is a chart for each depth and width, and
 //! a colour for each pair of activation function and initial weights, the same in all charts. The table is the legend; that
 //! pointing at a row singles out its curves is done by CSS alone (`:has`).
 
-use super::display::introduction;
-use super::report::Report;
-use super::rows;
+mod rows;
+
+use crate::chart::{Chart, ChartPoint, Curve, Frame, Scale, whole_ticks};
+use crate::page::{self, escaped, figure};
 use crate::series;
+use crate::table::{self, Table};
 use backflow_probe::Verdict;
-use backflow_report::chart::{self, Chart, ChartPoint, Curve, Frame, Scale, escaped, whole_ticks};
+use backflow_store::StoreError;
 use backflow_train::study::Finding;
 use std::fmt::Write;
+use std::path::Path;
 
-const STYLE: &str = include_str!("page.css");
+const STYLE: &str = include_str!("study/style.css");
 
-/// The page of this report, with the sentences that conclude it.
-pub(crate) fn html(report: &Report, notes: &[String]) -> String {
-    let numbers = series_numbers(&report.findings);
-    let count = numbers.iter().map(|number| number + 1).max().unwrap_or(0);
-    let mut page = format!(
-        "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
-         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-         <meta name=\"color-scheme\" content=\"light dark\">\n<title>How gradients flow back: {}</title>\n\
-         <style>\n{}{STYLE}{}</style>\n</head>\n<body>\n<main>\n<header>\n<h1>How gradients flow back</h1>\n",
-        escaped(&report.data),
-        chart::STYLE,
-        series_style(count)
-    );
-    let setup: Vec<String> = introduction(report).iter().map(|text| escaped(text)).collect();
-    let _ = writeln!(page, "<p class=\"setup\">{}</p>", setup.join("<br>"));
-    for (idx, note) in notes.iter().enumerate() {
-        // What happened; after a training, the last sentence says how it was counted.
-        let is_rule = report.config.steps > 0 && idx > 0 && idx + 1 == notes.len();
-        let class = if is_rule { "note" } else { "verdict" };
-        // Depth and width stay on one line.
-        let text = escaped(note).replace(" × ", "&nbsp;×&nbsp;");
-        let _ = writeln!(page, "<p class=\"{class}\">{text}</p>");
+/// What a study found, and what is said about it, ready to be drawn: `study.html`.
+///
+/// ```
+/// use backflow_report::StudyPage;
+///
+/// let notes = ["Nothing was found yet.".to_owned()];
+/// let page = StudyPage { subject: "digits".to_owned(), setup: Vec::new(), notes: &notes, findings: &[] };
+/// assert!(page.html().contains("<title>How gradients flow back: digits</title>"));
+/// ```
+#[derive(Clone, Debug)]
+pub struct StudyPage<'a> {
+    /// What was studied, in short, for the title of the window.
+    pub subject: String,
+    /// Data and conditions, a line each.
+    pub setup: Vec<String>,
+    /// Sentences that conclude the study; after a training, the last says how learning was counted.
+    pub notes: &'a [String],
+    /// The configurations that are complete.
+    pub findings: &'a [Finding],
+}
+
+impl StudyPage<'_> {
+    /// The page.
+    #[must_use]
+    pub fn html(&self) -> String {
+        let numbers = series_numbers(self.findings);
+        let count = numbers.iter().map(|number| number + 1).max().unwrap_or(0);
+        let title = format!("How gradients flow back: {}", self.subject);
+        let style = format!("{STYLE}{}", series_style(count));
+        let mut page = page::begin(&title, "How gradients flow back", &style, "");
+        let setup: Vec<String> = self.setup.iter().map(|text| escaped(text)).collect();
+        let _ = writeln!(page, "<p class=\"setup\">{}</p>", setup.join("<br>"));
+        let trained = self.findings.iter().any(|finding| finding.learned.is_some());
+        for (idx, note) in self.notes.iter().enumerate() {
+            let is_rule = trained && idx > 0 && idx + 1 == self.notes.len();
+            let class = if is_rule { "note" } else { "verdict" };
+            // Depth and width stay on one line.
+            let text = escaped(note).replace(" × ", "&nbsp;×&nbsp;");
+            let _ = writeln!(page, "<p class=\"{class}\">{text}</p>");
+        }
+        page.push_str("</header>\n");
+        if !self.findings.is_empty() {
+            charts(&mut page, self.findings, &numbers);
+            write_table(&mut page, self.findings, &numbers);
+        }
+        page::end(&mut page, "The same figures for programs are in study.json, beside this page.", "");
+        page
     }
-    page.push_str("</header>\n");
-    if !report.findings.is_empty() {
-        charts(&mut page, report, &numbers);
-        table(&mut page, report, &numbers);
+
+    /// Writes the page to a file, which appears whole or not at all.
+    ///
+    /// # Errors
+    /// If it cannot be written; the file then still holds what it held before.
+    pub fn save(&self, path: impl AsRef<Path>) -> Result<(), StoreError> {
+        page::save(&self.html(), path.as_ref())
     }
-    let _ = writeln!(
-        page,
-        "<footer>Backflow {}. The same figures for programs are in study.json, beside this page.</footer>\n</main>\n</body>\n</html>",
-        env!("CARGO_PKG_VERSION")
-    );
-    page
 }
 
 /// The series that each configuration belongs to: that of its activation function and initial weights.
@@ -79,9 +104,9 @@ fn series_style(count: usize) -> String {
 }
 
 /// A chart for each depth and width, in the order in which they come.
-fn charts(page: &mut String, report: &Report, numbers: &[usize]) {
+fn charts(page: &mut String, findings: &[Finding], numbers: &[usize]) {
     let mut sizes: Vec<(usize, usize)> = Vec::new();
-    for finding in &report.findings {
+    for finding in findings {
         let size = (finding.configuration.depth, finding.configuration.width);
         if !sizes.contains(&size) {
             sizes.push(size);
@@ -94,21 +119,14 @@ fn charts(page: &mut String, report: &Report, numbers: &[usize]) {
         let of_size = |(finding, _): &(&Finding, &usize)| {
             (finding.configuration.depth, finding.configuration.width) == size
         };
-        let members: Vec<(&Finding, usize)> = report
-            .findings
+        let members: Vec<(&Finding, usize)> = findings
             .iter()
             .zip(numbers)
             .filter(of_size)
             .map(|(finding, &number)| (finding, number))
             .collect();
         let chart = chart_of(size, &members, sizes.len() == 1);
-        let _ = writeln!(
-            page,
-            "<figure>\n<figcaption>{} <span>{}</span></figcaption>\n{}</figure>",
-            escaped(&chart.title),
-            escaped(&chart.description),
-            chart.svg()
-        );
+        figure(page, &chart.title, &escaped(&chart.description), &chart.svg());
     }
     page.push_str("</section>\n");
 }
@@ -158,35 +176,31 @@ fn chart_of((depth, width): (usize, usize), members: &[(&Finding, usize)], alone
     }
 }
 
-fn table(page: &mut String, report: &Report, numbers: &[usize]) {
+fn write_table(page: &mut String, findings: &[Finding], numbers: &[usize]) {
+    let table = Table::of_study(findings);
     page.push_str(
         "<section class=\"table\" aria-label=\"Configurations\">\n\
-         <p class=\"note\">Point at a row or a curve to single out its activation function and initial weights.</p>\n\
-         <div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"Table of configurations\">\n<table>\n<thead><tr>",
+         <p class=\"note\">Point at a row or a curve to single out its activation function and initial weights.</p>\n",
     );
-    let class = |column: usize| if rows::WORDS.contains(&column) { " class=\"words\"" } else { "" };
-    for (column, heading) in rows::headings(report).iter().enumerate() {
-        let _ = write!(page, "<th scope=\"col\"{}>{}</th>", class(column), escaped(heading));
-    }
-    page.push_str("</tr></thead>\n<tbody>\n");
-    for ((row, finding), number) in rows::rows(&report.findings).iter().zip(&report.findings).zip(numbers) {
+    table.begin(page, "Table of configurations");
+    for ((row, finding), number) in table.rows.iter().zip(findings).zip(numbers) {
         let _ = write!(page, "<tr class=\"r{number}\">");
         for (column, cell) in row.iter().enumerate() {
             let cell = escaped(cell);
             let _ = match column {
                 0 => write!(
                     page,
-                    "<th scope=\"row\" class=\"words\"><span class=\"name\"><svg class=\"key s{number}\" viewBox=\"0 0 28 10\" \
-                     aria-hidden=\"true\"><path class=\"line\" d=\"M1 5H27\"/></svg>{cell}</span></th>"
+                    "<th scope=\"row\" class=\"words\"><span class=\"name\">{}{cell}</span></th>",
+                    series::key(*number)
                 ),
                 rows::VERDICT if finding.initial.verdicts != [Verdict::Healthy] => {
                     write!(page, "<td class=\"words ill\">{cell}</td>")
                 }
-                _ => write!(page, "<td{}>{cell}</td>", class(column)),
+                _ => write!(page, "<td{}>{cell}</td>", table.class(column)),
             };
         }
         page.push_str("</tr>\n");
     }
-    let legend = escaped(&rows::legend(&report.findings).join(" "));
-    let _ = writeln!(page, "</tbody>\n</table>\n</div>\n<p class=\"note\">{legend}</p>\n</section>");
+    table::end(page);
+    let _ = writeln!(page, "<p class=\"note\">{}</p>\n</section>", escaped(&table.legend.join(" ")));
 }

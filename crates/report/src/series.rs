@@ -1,4 +1,4 @@
-//! What tells curves apart, on every page of the program.
+//! What tells curves apart on the pages of comparisons and studies: a colour and a dash for each number.
 
 /// Colours of curves, as hue and the lightness they have on light and on dark ground.
 const COLOURS: [(u32, f64, f64); 8] = [
@@ -20,4 +20,11 @@ pub(crate) fn style(n: usize) -> String {
     let (hue, light, dark) = COLOURS[n % COLOURS.len()];
     let dash = DASHES[n / COLOURS.len() % DASHES.len()];
     format!(".s{n}{{--on-light:oklch({light} .15 {hue});--on-dark:oklch({dark} .13 {hue});--dash:{dash}}}")
+}
+
+/// A piece of the N-th curve, beside its name in a table.
+pub(crate) fn key(n: usize) -> String {
+    format!(
+        "<svg class=\"key s{n}\" viewBox=\"0 0 28 10\" aria-hidden=\"true\"><path class=\"line\" d=\"M1 5H27\"/></svg>"
+    )
 }

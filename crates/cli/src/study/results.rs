@@ -1,18 +1,17 @@
-//! What a study came to, as it is written and printed: the object of `study.json` and `--json`.
+//! What a study came to: what its page is drawn from, and the object of `study.json` and `--json`.
 //!
 //! Numbers that are not finite are null.
 
-use super::{page, words};
-use crate::failure::Failure;
-use crate::results::ResultFolder;
 use backflow_probe::Verdict;
+use backflow_probe::text::{counted, grouped, rate};
+use backflow_report::StudyPage;
 use backflow_train::comparison::Spread;
 use backflow_train::study::{Finding, Flow, Learned};
 use serde::Serialize;
 
 /// What was asked for, defaults filled in.
 #[derive(Debug, Serialize)]
-pub(crate) struct Config {
+pub(crate) struct StudyConfig {
     pub(crate) data: String,
     /// How many examples the flow was measured on.
     pub(crate) examples: usize,
@@ -30,8 +29,8 @@ pub(crate) struct Config {
 
 /// All there is to tell so far.
 #[derive(Debug)]
-pub(crate) struct Report {
-    pub(crate) config: Config,
+pub(crate) struct StudyResults {
+    pub(crate) config: StudyConfig,
     /// The data in words.
     pub(crate) data: String,
     pub(crate) findings: Vec<Finding>,
@@ -40,11 +39,36 @@ pub(crate) struct Report {
     pub(crate) out: String,
 }
 
-impl Report {
-    /// Writes what is known so far.
-    pub(crate) fn save(&self, folder: &ResultFolder) -> Result<(), Failure> {
-        let notes = words::notes(self);
-        folder.save(&self.json(&notes), &page::html(self, &notes))
+impl StudyResults {
+    /// Data and conditions in words.
+    pub(crate) fn introduction(&self) -> Vec<String> {
+        let config = &self.config;
+        let mut texts = vec![
+            self.data.clone(),
+            format!(
+                "{}, {} of each, {}; flow at initialisation, measured on {}",
+                counted(self.planned as u64, "configuration"),
+                counted(config.seeds, "network"),
+                config.dtype,
+                counted(config.examples as u64, "training example")
+            ),
+        ];
+        if let (Some(optimizer), Some(lr), Some(batch_size)) =
+            (&config.optimizer, config.lr, config.batch_size)
+        {
+            texts.push(format!(
+                "then {} of {optimizer}, learning rate {}, batch size {}",
+                counted(config.steps, "training step"),
+                rate(lr),
+                grouped(batch_size)
+            ));
+        }
+        texts
+    }
+
+    /// The page, with the sentences that conclude it.
+    pub(crate) fn page<'a>(&'a self, notes: &'a [String]) -> StudyPage<'a> {
+        StudyPage { subject: self.data.clone(), setup: self.introduction(), notes, findings: &self.findings }
     }
 
     /// The object, with the sentences that conclude it.
@@ -64,7 +88,7 @@ impl Report {
 #[derive(Serialize)]
 struct Json<'a> {
     version: &'static str,
-    config: &'a Config,
+    config: &'a StudyConfig,
     configurations: Vec<FindingJson<'a>>,
     notes: &'a [String],
     planned_configurations: usize,

@@ -1,15 +1,15 @@
-//! The table as text, for terminal and page alike.
+//! The table of a study.
 
-use super::report::Report;
+use crate::table::Table;
 use backflow_probe::Verdict;
-use backflow_probe::text::short;
+use backflow_probe::text::{short, signed};
 use backflow_train::study::{Finding, Learned};
 
-/// The columns that hold words, on the left of their columns.
-pub(crate) const WORDS: [usize; 3] = [0, 1, VERDICT];
-
 /// The column of the verdicts.
-pub(crate) const VERDICT: usize = 8;
+pub(super) const VERDICT: usize = 8;
+
+/// The columns of names and verdicts.
+const WORDS: [usize; 3] = [0, 1, VERDICT];
 
 const LEGEND: [&str; 6] = [
     "slope: the change of log10 rms delta per layer on the way back, delta = dL/dz, over the hidden layers; theory: the same by",
@@ -23,22 +23,22 @@ const LEGEND: [&str; 6] = [
 const LEGEND_OF_UNDERFLOW: &str =
     "Where deltas are too small for f32, the slope is that of the same networks in f64.";
 
-/// What the headings mean for these findings.
-pub(crate) fn legend(findings: &[Finding]) -> Vec<&'static str> {
-    let lost = findings.iter().any(|finding| finding.initial.loses_deltas());
-    LEGEND.into_iter().chain(lost.then_some(LEGEND_OF_UNDERFLOW)).collect()
-}
-
-/// The headings of all columns.
-pub(crate) fn headings(report: &Report) -> Vec<String> {
-    let flow = ["activation", "init", "depth", "width", "slope", "theory", "dW1/dWL", "saturated", "verdict"];
-    let learned: &[&str] = if report.config.steps > 0 { &["loss", "test accuracy", "learns"] } else { &[] };
-    flow.iter().chain(learned).map(|&heading| heading.to_owned()).collect()
-}
-
-/// One row per configuration, with as many cells as there are headings.
-pub(crate) fn rows(findings: &[Finding]) -> Vec<Vec<String>> {
-    findings.iter().map(row).collect()
+impl Table {
+    /// The table of a study, a row per configuration; with what training came to, if there was one.
+    #[must_use]
+    pub fn of_study(findings: &[Finding]) -> Self {
+        let flow =
+            ["activation", "init", "depth", "width", "slope", "theory", "dW1/dWL", "saturated", "verdict"];
+        let trained = findings.iter().any(|finding| finding.learned.is_some());
+        let learned: &[&str] = if trained { &["loss", "test accuracy", "learns"] } else { &[] };
+        let lost = findings.iter().any(|finding| finding.initial.loses_deltas());
+        Self {
+            headings: flow.iter().chain(learned).map(|&heading| heading.to_owned()).collect(),
+            rows: findings.iter().map(row).collect(),
+            words: &WORDS,
+            legend: LEGEND.into_iter().chain(lost.then_some(LEGEND_OF_UNDERFLOW)).collect(),
+        }
+    }
 }
 
 fn row(finding: &Finding) -> Vec<String> {
@@ -69,12 +69,6 @@ fn row(finding: &Finding) -> Vec<String> {
 
 fn three(x: f64) -> String {
     format!("{x:.3}")
-}
-
-/// Decades per layer, always with a sign.
-pub(crate) fn signed(slope: Option<f64>) -> String {
-    // What rounds to 0 has no sign: a slope of −1e-17 is rounding.
-    slope.map_or("-".to_owned(), |slope| format!("{:+.3}", if slope.abs() < 5e-4 { 0.0 } else { slope }))
 }
 
 fn learns(learned: &Learned) -> String {

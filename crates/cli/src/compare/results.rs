@@ -1,16 +1,15 @@
-//! What a comparison came to, as it is written and printed: the object of `compare.json` and `--json`.
+//! What a comparison came to: what its page is drawn from, and the object of `compare.json` and `--json`.
 //!
 //! Numbers that are not finite, such as the validation loss of a rate that diverged, are null.
 
-use super::{page, verdict};
-use crate::failure::Failure;
-use crate::results::ResultFolder;
+use backflow_probe::text::{counted, grouped};
+use backflow_report::ComparisonPage;
 use backflow_train::comparison::{Fold, Outcome, Point, Run, Spread, Standing, Tuning, rank};
 use serde::Serialize;
 
 /// What was asked for, defaults filled in.
 #[derive(Debug, Serialize)]
-pub(crate) struct Config {
+pub(crate) struct ComparisonConfig {
     pub(crate) data: String,
     pub(crate) layers: Vec<usize>,
     pub(crate) activation: &'static str,
@@ -33,8 +32,8 @@ pub(crate) struct Config {
 
 /// All there is to tell so far.
 #[derive(Debug)]
-pub(crate) struct Report {
-    pub(crate) config: Config,
+pub(crate) struct ComparisonResults {
+    pub(crate) config: ComparisonConfig,
     /// Data and network in words.
     pub(crate) setup: Vec<String>,
     pub(crate) runs: Vec<Run>,
@@ -50,19 +49,37 @@ pub(crate) struct Report {
     pub(crate) out: String,
 }
 
-impl Report {
-    /// Writes what is known so far.
-    pub(crate) fn save(&self, folder: &ResultFolder) -> Result<(), Failure> {
-        let notes = verdict::notes(self);
-        folder.save(&self.json(&notes), &page::html(self, &notes))
-    }
-
+impl ComparisonResults {
     pub(crate) fn standings(&self) -> Vec<Standing> {
         rank(&self.runs, self.config.target)
     }
 
     pub(crate) fn is_complete(&self) -> bool {
         self.runs.len() as u64 == self.planned
+    }
+
+    /// The page, with the sentences that conclude it.
+    pub(crate) fn page<'a>(&'a self, notes: &'a [String]) -> ComparisonPage<'a> {
+        let Self { config, setup, runs, tunings, .. } = self;
+        let clipping =
+            config.clip_norm.map_or(String::new(), |norm| format!(", gradients clipped at norm {norm}"));
+        let conditions = format!(
+            "{}, batch size {}, {} schedule{clipping}; {}",
+            counted(config.epochs, "epoch"),
+            grouped(config.batch_size),
+            config.schedule,
+            counted(config.seeds, "seed"),
+        );
+        ComparisonPage {
+            subject: setup.join("; "),
+            setup: setup.iter().cloned().chain([conditions]).collect(),
+            notes,
+            runs,
+            tunings,
+            seeds: config.seeds,
+            epochs: config.epochs,
+            target: config.target,
+        }
     }
 
     /// The object, with the sentences that conclude it.
@@ -88,7 +105,7 @@ impl Report {
 #[derive(Serialize)]
 struct Json<'a> {
     version: &'static str,
-    config: &'a Config,
+    config: &'a ComparisonConfig,
     runs: Vec<RunJson<'a>>,
     tuning: Vec<TuningJson<'a>>,
     ranking: Vec<StandingJson>,

@@ -1,22 +1,23 @@
-//! The ranked table as text, for terminal and page alike.
+//! The ranked table of a comparison.
 
+use crate::table::Table;
 use backflow_probe::text::{grouped, rate, short};
 use backflow_train::comparison::{Spread, Standing};
 
-/// The headings of all columns.
-pub(crate) fn headings(target: f64) -> Vec<String> {
-    let fixed = ["#", "optimizer", "lr", "test accuracy", "best", "test loss", "train loss"];
-    let last = ["steps", "batch", "µs/step", "outcome"];
-    let target = format!("steps to {target}");
-    fixed.into_iter().map(str::to_owned).chain([target]).chain(last.map(str::to_owned)).collect()
-}
+/// The column that holds the name, and the one that holds the outcome.
+const WORDS: [usize; 2] = [1, 11];
 
-/// The column that holds the name, and the one that holds the outcome: words, on the left of their columns.
-pub(crate) const WORDS: [usize; 2] = [1, 11];
-
-/// One row per optimizer, with as many cells as there are headings.
-pub(crate) fn rows(standings: &[Standing]) -> Vec<Vec<String>> {
-    (1..).zip(standings).map(|(rank, standing)| row(rank, standing)).collect()
+impl Table {
+    /// The ranked table of a comparison, a row per optimizer, with the steps to this test accuracy.
+    #[must_use]
+    pub fn of_comparison(standings: &[Standing], target: f64) -> Self {
+        let fixed = ["#", "optimizer", "lr", "test accuracy", "best", "test loss", "train loss"];
+        let last = ["steps", "batch", "µs/step", "outcome"];
+        let target = format!("steps to {target}");
+        let headings = fixed.into_iter().map(str::to_owned).chain([target]).chain(last.map(str::to_owned));
+        let rows = (1..).zip(standings).map(|(rank, standing)| row(rank, standing));
+        Self { headings: headings.collect(), rows: rows.collect(), words: &WORDS, legend: Vec::new() }
+    }
 }
 
 fn row(rank: usize, standing: &Standing) -> Vec<String> {
@@ -29,8 +30,8 @@ fn row(rank: usize, standing: &Standing) -> Vec<String> {
         rank.to_string(),
         standing.optimizer.clone(),
         rate(standing.learning_rate),
-        accuracy(standing.test_accuracy),
-        accuracy(standing.best_accuracy),
+        mean_and_std(standing.test_accuracy),
+        mean_and_std(standing.best_accuracy),
         short(standing.test_loss.map(|loss| loss.mean)),
         short(standing.train_loss.map(|loss| loss.mean)),
         steps_to_target,
@@ -43,8 +44,9 @@ fn row(rank: usize, standing: &Standing) -> Vec<String> {
     ]
 }
 
-/// Mean and standard deviation over seeds.
-pub(crate) fn accuracy(spread: Option<Spread>) -> String {
+/// Mean and standard deviation over seeds: `0.9590 ± 0.0044`; `-` for what was not measured.
+#[must_use]
+pub fn mean_and_std(spread: Option<Spread>) -> String {
     match spread {
         None => "-".to_owned(),
         Some(Spread { mean, std: None, .. }) => format!("{mean:.4}"),
@@ -63,8 +65,7 @@ fn outcome(standing: &Standing) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{WORDS, headings, rows};
-    use crate::table::aligned;
+    use crate::Table;
     use backflow_train::comparison::{Outcome, Point, Run, rank};
 
     #[test]
@@ -91,7 +92,7 @@ mod tests {
             run("adam", 0.1, 0.95, Outcome::Finished),
             run("lion", 1e300, 0.95, Outcome::Diverged { step: 12_345 }),
         ];
-        let lines = aligned(&headings(0.9), &rows(&rank(&runs, 0.9)), &WORDS);
+        let lines = Table::of_comparison(&rank(&runs, 0.9), 0.9).lines();
         assert_eq!(lines.len(), 4);
         assert!(lines[1].contains("adam") && lines[2].contains("1.00e30"), "{lines:#?}");
         assert!(lines[3].contains("lion") && lines[3].ends_with("diverged, step 12345"), "{lines:#?}");

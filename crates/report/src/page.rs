@@ -1,0 +1,60 @@
+//! What every page has: the HTML document around it, the style that pages share, and text that means nothing to a browser.
+//!
+//! A page is whole in itself: nothing is fetched.
+
+use backflow_store::{StoreError, atomic};
+use std::fmt::Write;
+use std::path::Path;
+
+/// Colours for light and dark, text, tables, grid and curves.
+pub(crate) const STYLE: &str = include_str!("page/style.css");
+
+/// A page up to its headline, inside an open `<header>`. `style` is that of this page alone, and `class` that of its `<main>`, or empty.
+pub(crate) fn begin(title: &str, headline: &str, style: &str, class: &str) -> String {
+    let class = if class.is_empty() { String::new() } else { format!(" class=\"{class}\"") };
+    format!(
+        "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
+         <meta name=\"color-scheme\" content=\"light dark\">\n<title>{}</title>\n\
+         <style>\n{STYLE}{style}</style>\n</head>\n<body>\n<main{class}>\n<header>\n<h1>{}</h1>\n",
+        escaped(title),
+        escaped(headline)
+    )
+}
+
+/// The end of a page: what its footer says, and its scripts, or nothing.
+pub(crate) fn end(page: &mut String, footer: &str, scripts: &str) {
+    let version = env!("CARGO_PKG_VERSION");
+    let _ =
+        write!(page, "<footer>Backflow {version}. {footer}</footer>\n</main>\n{scripts}</body>\n</html>\n");
+}
+
+/// A figure and its caption, which is HTML.
+pub(crate) fn figure(page: &mut String, title: &str, caption: &str, svg: &str) {
+    let title = escaped(title);
+    let _ =
+        writeln!(page, "<figure>\n<figcaption>{title} <span>{caption}</span></figcaption>\n{svg}</figure>");
+}
+
+/// The text with what means something in HTML written so that it means nothing.
+#[must_use]
+pub(crate) fn escaped(text: &str) -> String {
+    let mut safe = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => safe.push_str("&amp;"),
+            '<' => safe.push_str("&lt;"),
+            '>' => safe.push_str("&gt;"),
+            '"' => safe.push_str("&quot;"),
+            '\'' => safe.push_str("&#39;"),
+            c => safe.push(c),
+        }
+    }
+    safe
+}
+
+/// Writes a page to a file, which appears whole or not at all.
+pub(crate) fn save(html: &str, path: &Path) -> Result<(), StoreError> {
+    let failed = |source| StoreError::Write { path: path.to_owned(), source };
+    atomic::write(path, html.as_bytes()).map_err(failed)
+}

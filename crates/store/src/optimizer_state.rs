@@ -7,7 +7,7 @@ use crate::atomic;
 use crate::envelope::{CodecError, Format, Reader, Writer};
 use crate::error::StoreError;
 use backflow_optim::{LbfgsMemory, Name, Optimizer, ParameterState, State};
-use backflow_tensor::{DType, MAX_RANK, Module, Shape, Tensor};
+use backflow_tensor::{DType, MAX_RANK, Module, Shape, Tensor, with_float};
 use std::collections::VecDeque;
 use std::path::Path;
 
@@ -155,24 +155,20 @@ fn take_kind(reader: &mut Reader<'_>) -> Result<(Shape, DType), CodecError> {
 
 fn put_tensor(writer: &mut Writer, x: &Tensor) -> Result<(), CodecError> {
     put_kind(writer, x.shape(), x.dtype())?;
-    let bytes: Vec<u8> = match x.dtype() {
-        DType::F64 => x.to_vec::<f64>().into_iter().flat_map(f64::to_le_bytes).collect(),
-        _ => x.to_vec::<f32>().into_iter().flat_map(f32::to_le_bytes).collect(),
-    };
+    let bytes: Vec<u8> = with_float!("optimizer_state::save", x.dtype(), T => {
+        x.to_vec::<T>().into_iter().flat_map(T::to_le_bytes).collect()
+    });
     writer.put(&bytes[..])
 }
 
 fn take_tensor(reader: &mut Reader<'_>) -> Result<Tensor, CodecError> {
     let (shape, dtype) = take_kind(reader)?;
     let bytes: &[u8] = reader.take()?;
-    let width = if dtype == DType::F64 { 8 } else { 4 };
+    let width = dtype.bytes();
     if shape.elements().checked_mul(width) != Some(bytes.len()) {
         return Err(CodecError::Content(format!("a tensor of shape {shape} has {} bytes", bytes.len())));
     }
-    Ok(match dtype {
-        DType::F64 => {
-            Tensor::from_vec(bytes.as_chunks().0.iter().map(|&x| f64::from_le_bytes(x)).collect(), shape)
-        }
-        _ => Tensor::from_vec(bytes.as_chunks().0.iter().map(|&x| f32::from_le_bytes(x)).collect(), shape),
-    })
+    Ok(with_float!("optimizer_state::load", dtype, T => {
+        Tensor::from_vec(bytes.as_chunks().0.iter().map(|&x| T::from_le_bytes(x)).collect(), shape)
+    }))
 }

@@ -113,7 +113,23 @@ pub(crate) fn dtype_rows(left: &crate::Tensor, right: &crate::Tensor) -> [(&'sta
     ]
 }
 
-/// Runs a block once with `T` bound to the floating-point type of `dtype`.
+/// Runs a block once with `T` bound to the floating-point type of `dtype`, for code that is generic over
+/// [`FloatElement`](crate::FloatElement) and gets a tensor. Every type is named in one place, so that the compiler finds the code that
+/// does not know a new one; a wildcard arm would compute it as `f32`.
+///
+/// ```
+/// use backflow_tensor::{DType, FloatElement, Tensor, with_float};
+///
+/// fn largest<T: FloatElement>(x: &Tensor) -> f64 {
+///     x.to_vec::<T>().into_iter().map(|x| x.as_f64()).fold(f64::NEG_INFINITY, f64::max)
+/// }
+/// let x = Tensor::from([1.0, 3.0, 2.0]);
+/// assert_eq!(with_float!("largest", x.dtype(), T => largest::<T>(&x)), 3.0);
+/// ```
+///
+/// # Panics
+/// If `dtype` is no floating-point type, in the name of the operation that comes first.
+#[macro_export]
 macro_rules! with_float {
     ($op:expr, $dtype:expr, $T:ident => $body:expr) => {
         match $dtype {
@@ -125,7 +141,7 @@ macro_rules! with_float {
                 type $T = f64;
                 $body
             }
-            other => $crate::error::misuse(
+            other @ ($crate::DType::I64 | $crate::DType::Bool) => $crate::misuse(
                 $op,
                 "needs floating-point elements",
                 &[("dtype", other.to_string())],

@@ -6,9 +6,8 @@
 //! machine.
 
 use super::buffer::{Line, RIGHT, as_elements, with_buffer};
-use super::left::Left;
 use super::level::Level;
-use super::operand::{Base, Operand};
+use super::operand::Block;
 use super::tile::Tile;
 use crate::Float;
 use crate::parallel;
@@ -26,26 +25,6 @@ pub(super) const GRAIN: usize = 1 << 20;
 /// The smallest parts a block is cut into: smaller ones would read their operands too often for what they compute.
 const ROWS: usize = 64;
 const COLUMNS: usize = 64;
-
-/// A rectangle of the result and the parts of the operands that make it.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Block<T> {
-    pub(super) m: usize,
-    pub(super) n: usize,
-    /// At most `DEPTH`, except for dot products.
-    pub(super) k: usize,
-    pub(super) a: Left<T>,
-    pub(super) b: Operand<T>,
-    pub(super) c: *mut T,
-    pub(super) c_row_stride: usize,
-    /// Whether the product is added to `base`.
-    pub(super) accumulate: bool,
-    pub(super) base: Base<T>,
-}
-
-// SAFETY: a block is pointers into operands, which outlive the call and are only read, and into its own rectangle of the
-// result, which no other block touches.
-unsafe impl<T: Send + Sync> Send for Block<T> {}
 
 impl<T: Float> Block<T> {
     /// Computes the block, cut in two until its multiply-adds are `grain` or fewer. The cuts are those of the shape; where

@@ -3,8 +3,7 @@
 //! Where both operands are contiguous along `k`, as in `x·Wᵀ`, and `x` has few rows, packing `W` would cost more than the
 //! product. Here nothing is packed: registers run along `k` and their lanes are added at the end.
 
-use super::blocks::Block;
-use super::operand::Operand;
+use super::operand::{Block, Operand};
 use super::vector::Vector;
 use crate::Float;
 

@@ -1,7 +1,7 @@
 //! The left operand, packed once for all threads or used where it lies.
 
 use super::level::Level;
-use super::operand::Operand;
+use super::operand::{Left, Operand};
 use crate::Float;
 use crate::parallel::{self, GRAIN, Split};
 
@@ -11,32 +11,6 @@ const DIRECT: usize = 1 << 16;
 const ALIASING: usize = 1 << 10;
 /// Packing pays when each packed element is used for this many columns of the result.
 const FEW_COLUMNS: usize = 64;
-
-/// The left operand, packed or not.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Left<T> {
-    /// Its first tile's rows: neighbours in one column if packed.
-    tile: Operand<T>,
-    /// Elements from the first row of one tile to that of the next, for each row between.
-    step: usize,
-}
-
-impl<T: Copy> Left<T> {
-    /// The operand as it was given.
-    pub(super) fn direct(a: Operand<T>) -> Self {
-        Self { tile: a, step: a.row_stride }
-    }
-
-    /// The rows from `row` on, which is a multiple of a tile's.
-    pub(super) fn at_row(self, row: usize) -> Self {
-        Self { tile: Operand { first: self.tile.first.wrapping_add(row * self.step), ..self.tile }, ..self }
-    }
-
-    /// The rows of the tile that begins at `row`.
-    pub(super) fn tile(self, row: usize) -> Operand<T> {
-        self.at_row(row).tile
-    }
-}
 
 /// Whether packing the left operand pays. Rows that lie in one piece are read where they are (0.92 of the time of a step with batches of
 /// 4096), but for those whose distance puts a tile's rows into the same few places of the cache.

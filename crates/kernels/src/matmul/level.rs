@@ -2,9 +2,8 @@
 
 use std::marker::PhantomData;
 
-use super::blocks::Block;
 use super::dot::dots;
-use super::operand::Operand;
+use super::operand::{Block, Operand};
 use super::pack::{Panels, pack};
 use super::tile::{Tile, tile};
 use super::vector::Vector;

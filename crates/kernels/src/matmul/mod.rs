@@ -18,18 +18,18 @@ mod left;
 mod level;
 mod operand;
 mod pack;
+mod registers;
 mod tile;
 mod vector;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
 use crate::Float;
-use blocks::{Block, DEPTH, GRAIN};
+use blocks::{DEPTH, GRAIN};
 pub(crate) use dot::FEW_ROWS;
-use left::Left;
 use level::Level;
-use operand::{Base, Operand};
-pub(crate) use vector::Tiled;
+use operand::{Base, Block, Left, Operand};
+pub(crate) use registers::Tiled;
 
 /// Pieces a large product is cut into, if its shape allows: enough to keep a workstation's cores evenly busy.
 const PIECES: usize = 16;

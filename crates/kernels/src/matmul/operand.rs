@@ -1,4 +1,4 @@
-//! Operands as the kernels see them: a pointer and two strides.
+//! Operands and results as the kernels see them: pointers, strides and sizes.
 
 use super::pack::Panels;
 
@@ -57,3 +57,49 @@ impl<T: Copy> Operand<T> {
         }
     }
 }
+
+/// The left operand, packed or not.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Left<T> {
+    /// Its first tile's rows: neighbours in one column if packed.
+    pub(super) tile: Operand<T>,
+    /// Elements from the first row of one tile to that of the next, for each row between.
+    pub(super) step: usize,
+}
+
+impl<T: Copy> Left<T> {
+    /// The operand as it was given.
+    pub(super) fn direct(a: Operand<T>) -> Self {
+        Self { tile: a, step: a.row_stride }
+    }
+
+    /// The rows from `row` on, which is a multiple of a tile's.
+    pub(super) fn at_row(self, row: usize) -> Self {
+        Self { tile: Operand { first: self.tile.first.wrapping_add(row * self.step), ..self.tile }, ..self }
+    }
+
+    /// The rows of the tile that begins at `row`.
+    pub(super) fn tile(self, row: usize) -> Operand<T> {
+        self.at_row(row).tile
+    }
+}
+
+/// A rectangle of the result and the parts of the operands that make it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Block<T> {
+    pub(super) m: usize,
+    pub(super) n: usize,
+    /// At most `DEPTH`, except for dot products.
+    pub(super) k: usize,
+    pub(super) a: Left<T>,
+    pub(super) b: Operand<T>,
+    pub(super) c: *mut T,
+    pub(super) c_row_stride: usize,
+    /// Whether the product is added to `base`.
+    pub(super) accumulate: bool,
+    pub(super) base: Base<T>,
+}
+
+// SAFETY: a block is pointers into operands, which outlive the call and are only read, and into its own rectangle of the
+// result, which no other block touches.
+unsafe impl<T: Send + Sync> Send for Block<T> {}

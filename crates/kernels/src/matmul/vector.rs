@@ -1,4 +1,4 @@
-//! Registers of each instruction set, and nothing but what a product needs of them.
+//! What a product needs of a register, and the registers that every target has.
 
 use crate::Float;
 
@@ -47,34 +47,6 @@ pub trait Vector: Copy {
         to: *mut Self::Element,
         to_stride: usize,
     );
-}
-
-/// The registers of an element type, level by level.
-pub trait Tiled: Sized {
-    /// 512-bit registers.
-    #[cfg(target_arch = "x86_64")]
-    type Avx512: Vector<Element = Self>;
-    /// 256-bit registers.
-    #[cfg(target_arch = "x86_64")]
-    type Avx2: Vector<Element = Self>;
-    /// Whatever the target always has.
-    type Portable: Vector<Element = Self>;
-}
-
-impl Tiled for f32 {
-    #[cfg(target_arch = "x86_64")]
-    type Avx512 = super::x86::F32x16;
-    #[cfg(target_arch = "x86_64")]
-    type Avx2 = super::x86::F32x8;
-    type Portable = F32x4;
-}
-
-impl Tiled for f64 {
-    #[cfg(target_arch = "x86_64")]
-    type Avx512 = super::x86::F64x8;
-    #[cfg(target_arch = "x86_64")]
-    type Avx2 = super::x86::F64x4;
-    type Portable = F64x2;
 }
 
 /// 128-bit registers as plain arrays, which every compiler back end knows how to keep in registers.

@@ -33,7 +33,7 @@ impl Stack {
         let mut rng = Rng::seed_from_u64(0);
         let sizes = [vec![WIDTH; LAYERS], vec![10]].concat();
         let mut model = Mlp::new(&sizes, Activation::Sigmoid, Init::LecunNormal, DType::F32, &mut rng);
-        model.visit_mut(&mut Path::root(), &mut |_: &Path, w: &mut Tensor| {
+        model.each_tensor_mut(&mut |_: &Path, w: &mut Tensor| {
             *w = (w.detach() * gain).requires_grad();
         });
         let x = Tensor::randn([64, WIDTH], DType::F32, &mut rng);

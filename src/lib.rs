@@ -56,7 +56,7 @@ pub use backflow_train as train;
 
 // What `#[derive(Module)]` writes its code against.
 pub use backflow_nn::Module;
-pub use backflow_tensor::{Path, Tensor, Visitor};
+pub use backflow_tensor::{Path, Tensor, Visitor, VisitorMut};
 
 /// What most programs need, in one line.
 pub mod prelude {

@@ -55,8 +55,8 @@ pub(crate) fn module(input: &DeriveInput) -> Result<TokenStream> {
     }
     let (impl_generics, type_generics, where_clause) = generics.split_for_impl();
     let name = &input.ident;
-    let visit = body(&shapes, &quote!(visit), &quote!(visitor));
-    let visit_mut = body(&shapes, &quote!(visit_mut), &quote!(change));
+    let visit = body(&shapes, &quote!(visit));
+    let visit_mut = body(&shapes, &quote!(visit_mut));
     Ok(quote! {
         #[automatically_derived]
         #[allow(unused_variables, reason = "a module may hold no tensors")]
@@ -65,11 +65,7 @@ pub(crate) fn module(input: &DeriveInput) -> Result<TokenStream> {
                 #visit
             }
 
-            fn visit_mut(
-                &mut self,
-                path: &mut ::backflow::Path,
-                change: &mut dyn ::core::ops::FnMut(&::backflow::Path, &mut ::backflow::Tensor),
-            ) {
+            fn visit_mut(&mut self, path: &mut ::backflow::Path, visitor: &mut dyn ::backflow::VisitorMut) {
                 #visit_mut
             }
         }
@@ -117,7 +113,7 @@ fn is_layer_id(field_type: &Type) -> bool {
 }
 
 /// The body of `visit` or `visit_mut`: a match that hands each part, and its path, to the part's own method.
-fn body(shapes: &[Shape<'_>], method: &TokenStream, receiver: &TokenStream) -> TokenStream {
+fn body(shapes: &[Shape<'_>], method: &TokenStream) -> TokenStream {
     if shapes.is_empty() {
         return quote!(match *self {});
     }
@@ -127,7 +123,7 @@ fn body(shapes: &[Shape<'_>], method: &TokenStream, receiver: &TokenStream) -> T
         let calls = parts.iter().zip(&names).map(|(part, name)| {
             // The field's span, so that "the trait bound is not satisfied" points at the field.
             let call =
-                quote_spanned!(part.field_type.span()=> ::backflow::Module::#method(#name, path, #receiver));
+                quote_spanned!(part.field_type.span()=> ::backflow::Module::#method(#name, path, visitor));
             match &part.step {
                 Some(step) => quote!(path.inside(#step, |path| #call);),
                 None => quote!(#call;),

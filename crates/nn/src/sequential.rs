@@ -6,7 +6,7 @@
 use crate::activation::{Activation, ActivationLayer};
 use crate::linear::Linear;
 use crate::stack::Stack;
-use backflow_tensor::{Module, Path, Tensor, Visitor};
+use backflow_tensor::{Module, Path, Tensor, Visitor, VisitorMut};
 use std::fmt::Debug;
 
 /// A module that maps one tensor to one tensor, so that it can stand in a [`Sequential`].
@@ -112,8 +112,8 @@ impl Module for Sequential {
         self.layers.visit(path, visitor);
     }
 
-    fn visit_mut(&mut self, path: &mut Path, change: &mut dyn FnMut(&Path, &mut Tensor)) {
-        self.layers.visit_mut(path, change);
+    fn visit_mut(&mut self, path: &mut Path, visitor: &mut dyn VisitorMut) {
+        self.layers.visit_mut(path, visitor);
     }
 }
 

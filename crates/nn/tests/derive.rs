@@ -3,7 +3,7 @@
 extern crate backflow_tensor as backflow;
 
 use backflow_nn::{Activation, ActivationLayer, Linear, Module};
-use backflow_tensor::{DType, LayerId, Path, Rng, Tensor};
+use backflow_tensor::{DType, LayerId, Rng, Tensor};
 use std::marker::PhantomData;
 
 fn paths(module: &impl Module) -> Vec<String> {
@@ -80,7 +80,7 @@ fn layers_are_known_by_the_path_of_the_struct_around_their_identity() {
 fn visit_mut_reaches_what_visit_shows() {
     let mut model = nested();
     let mut seen = Vec::new();
-    model.visit_mut(&mut Path::root(), &mut |path, tensor| {
+    model.each_tensor_mut(&mut |path, tensor| {
         seen.push(path.to_string());
         *tensor = Tensor::full(tensor.shape(), 3.0, tensor.dtype());
     });

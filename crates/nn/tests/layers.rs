@@ -5,7 +5,7 @@ extern crate backflow_tensor as backflow;
 use backflow_nn::{Activation, Init, Layer, Linear, Mlp, Module, Sequential};
 use backflow_tensor::check::gradcheck;
 use backflow_tensor::observe::{Observer, Site, observe};
-use backflow_tensor::{DType, LayerId, Path, Rng, Tensor};
+use backflow_tensor::{DType, LayerId, Rng, Tensor};
 use std::collections::BTreeSet;
 
 /// y = x + f(x), a user's own layer.
@@ -73,7 +73,7 @@ fn paths(module: &dyn Layer) -> Vec<String> {
 /// Puts `values` in the place of the tensors of `module`, in order.
 fn set_state(module: &mut dyn Layer, values: &[Tensor]) {
     let mut values = values.iter();
-    module.visit_mut(&mut Path::root(), &mut |_, tensor| {
+    module.each_tensor_mut(&mut |_, tensor| {
         *tensor = values.next().expect("one value each").clone();
     });
     assert!(values.next().is_none(), "a value is left over");
@@ -119,7 +119,7 @@ fn paths_are_unique_and_the_same_for_reading_and_writing() {
     for (name, mut layer, _) in subjects(DType::F32) {
         let read = paths(&*layer);
         let mut written = Vec::new();
-        layer.visit_mut(&mut Path::root(), &mut |path, _| written.push(path.to_string()));
+        layer.each_tensor_mut(&mut |path, _| written.push(path.to_string()));
         assert_eq!(read, written, "{name}");
         assert_eq!(read.iter().collect::<BTreeSet<_>>().len(), read.len(), "{name}: {read:?}");
         let layers = layer.layers();

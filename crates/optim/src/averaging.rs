@@ -11,9 +11,10 @@
 use crate::method::Kind;
 use crate::optimizer::Optimizer;
 use crate::report::StepReport;
-use crate::step::{each_leaf, rule_of};
+use crate::step::rule_of;
+use crate::survey::each_updated;
 use backflow_kernels::map;
-use backflow_tensor::{DType, FloatElement, Module, Path, Tensor};
+use backflow_tensor::{DType, FloatElement, Module, Tensor};
 
 /// An average of the weights.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -85,14 +86,14 @@ impl Optimizer {
             if averaging.is_none() {
                 return;
             }
-            model.visit_mut(&mut Path::root(), &mut |path, w| {
+            model.each_tensor_mut(&mut |path, w| {
                 let average =
                     state.parameters.get_mut(path.as_str()).and_then(|state| state.average.as_mut());
                 average.into_iter().for_each(|average| swap(w, average));
             });
             return;
         };
-        model.visit_mut(&mut Path::root(), &mut |path, w| {
+        model.each_tensor_mut(&mut |path, w| {
             let name = rule_of(&**default, groups, path.as_str()).average();
             let Some(state) = state.parameters.get_mut(path.as_str()) else { return };
             let own = name.and_then(|name| state.buffers.iter_mut().find(|(own, _)| own == name));
@@ -107,7 +108,7 @@ impl Optimizer {
         if report.skipped {
             return;
         }
-        each_leaf(model, &mut |path, w| {
+        each_updated(model, report, &mut |path, w| {
             let state = state.parameters.get_mut(path).expect("made by the step");
             averaging.update(&mut state.average, w, state.steps);
         });

@@ -5,7 +5,7 @@
 
 use crate::optimizer::Optimizer;
 use crate::report::StepReport;
-use crate::step::each_leaf;
+use crate::survey::each_updated;
 use backflow_tensor::{Module, is_flushing_to_zero};
 
 impl Optimizer {
@@ -14,7 +14,7 @@ impl Optimizer {
         if report.skipped || !is_flushing_to_zero() {
             return;
         }
-        each_leaf(model, &mut |path, w| {
+        each_updated(model, report, &mut |path, w| {
             w.flush_subnormals();
             if let Some(state) = self.state.parameters.get_mut(path) {
                 let buffers = state.buffers.iter_mut().map(|(_, buffer)| buffer);

@@ -79,7 +79,7 @@ pub use rules::{
     Lion, Muon, Nadam, NoisySgd, NormalizedGd, RULES, Radam, Rmsprop, Rprop, RuleInfo, Sam, ScheduleFree,
     Sgd, SignSgd, Signum,
 };
-pub use schedule::Schedule;
+pub use schedule::{CloneSchedule, Schedule};
 pub use schedules::{
     Constant, Cosine, CosineRestarts, Cyclic, Exponential, Lambda, LinearRamp, MultiStep, OneCycle, Plateau,
     Polynomial, SCHEDULES, ScheduleInfo, Sequence, StepDecay, Warmup,

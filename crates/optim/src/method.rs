@@ -12,10 +12,10 @@ use backflow_tensor::{DType, FloatElement, Tensor};
 use std::marker::PhantomData;
 
 /// How an optimizer moves the weights: by a [`Rule`] for each parameter, or, as [`Lbfgs`] does, all at once.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Method(pub(crate) Kind);
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum Kind {
     PerParameter(Box<dyn AnyRule>),
     Lbfgs(Lbfgs),
@@ -24,7 +24,7 @@ pub(crate) enum Kind {
 impl Method {
     /// A rule of your own.
     #[must_use]
-    pub fn custom(rule: impl Rule) -> Self {
+    pub fn custom(rule: impl Rule + Clone) -> Self {
         Self(Kind::PerParameter(Box::new(rule)))
     }
 
@@ -62,6 +62,8 @@ impl Method {
 
 /// A rule whose type is forgotten.
 pub(crate) trait AnyRule: Rule {
+    fn boxed(&self) -> Box<dyn AnyRule>;
+
     fn update_parameter(
         &self,
         step: Step,
@@ -72,7 +74,17 @@ pub(crate) trait AnyRule: Rule {
     ) -> Totals;
 }
 
-impl<R: Rule> AnyRule for R {
+impl Clone for Box<dyn AnyRule> {
+    fn clone(&self) -> Self {
+        (**self).boxed()
+    }
+}
+
+impl<R: Rule + Clone> AnyRule for R {
+    fn boxed(&self) -> Box<dyn AnyRule> {
+        Box::new(self.clone())
+    }
+
     fn update_parameter(
         &self,
         step: Step,

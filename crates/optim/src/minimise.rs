@@ -3,12 +3,12 @@
 use crate::elements::Totals;
 use crate::method::Kind;
 use crate::optimizer::Optimizer;
-use crate::prepare::{Prepared, sum_squares};
+use crate::prepare::sum_squares;
 use crate::report::{ParameterReport, StepReport};
 use crate::rule::Settings;
 use crate::state::ParameterState;
-use crate::step::{assign, each_leaf};
-use crate::survey::survey;
+use crate::step::assign;
+use crate::survey::{each_reached, survey};
 use backflow_tensor::{Gradients, Module, Shape, Tensor, misuse, no_grad};
 use std::sync::Arc;
 
@@ -26,13 +26,22 @@ impl Optimizer {
             misuse("step_with", "lbfgs takes neither noise nor clipping", &[], hint);
         }
         let (value, gradients) = start;
-        let prepared = self.gather(model, &gradients);
+        let found = survey(self, model, &gradients);
+        let unreached = found.unreached.clone();
+        let squares: Vec<f64> = found.gradients.iter().map(|g| sum_squares(g)).collect();
+        let prepared = self.prepare(model, found, true);
         if self.skip_nonfinite && !prepared.finite {
             return self.skip(Some(value), prepared.norm.unwrap_or(f64::NAN));
         }
-        let parameters = model.parameters();
-        let (path, first) = &parameters[0];
-        if let Some((other, w)) = parameters.iter().find(|(_, w)| w.dtype() != first.dtype()) {
+        // Copies: an alias that is held while the weights move would be the leaf that the model's no longer is.
+        let (mut paths, mut before) = (Vec::new(), Vec::new());
+        each_reached(model, &unreached, &mut |path, w| {
+            paths.push(path.to_owned());
+            before.push(crate::state::copy(w));
+        });
+        let all = || paths.iter().zip(&before);
+        let (path, first) = all().next().expect("a survey without parameters is refused");
+        if let Some((other, w)) = all().find(|(_, w)| w.dtype() != first.dtype()) {
             let rows = [(path.as_str(), first.dtype().to_string()), (other.as_str(), w.dtype().to_string())];
             misuse(
                 "step_with",
@@ -41,36 +50,37 @@ impl Optimizer {
                 "convert the model to f32 or f64",
             );
         }
-        let before: Vec<Tensor> = parameters.iter().map(|(_, w)| crate::state::copy(w)).collect();
-        let squares: Vec<f64> = gradients_of(model, &gradients).iter().map(sum_squares).collect();
         let learning_rate = self.learning_rate();
         let Kind::Lbfgs(lbfgs) = &self.method.0 else { unreachable!("called for L-BFGS only") };
         let lbfgs = lbfgs.clone();
         let sign = if self.maximize { -1.0 } else { 1.0 };
         let g = flat(prepared.gradients.iter().map(|ready| (&*ready.g, sign * ready.coefficient)));
-        // Where a parameter was frozen or thawed, what was learnt is about another vector: it is learnt anew.
+        // Where a parameter was frozen, thawed, or not reached, what was learnt is about another vector: it is learnt anew.
         let memory = self.state.lbfgs.take();
-        let paths: Vec<String> = parameters.iter().map(|(path, _)| path.clone()).collect();
         let mut memory = memory.filter(|memory| memory.paths == paths);
         let x = flat(before.iter().map(|w| (w, 1.0)));
         let outcome = lbfgs.minimise(&mut memory, &paths, learning_rate, x, (sign * value, g), &mut |x| {
-            scatter(model, x);
+            scatter(model, &unreached, x);
             let here = loss(model);
             let gradients = here.backward();
-            let ready = self.gather(model, &gradients);
+            let found = survey(self, model, &gradients);
+            if found.unreached != unreached {
+                different_parameters();
+            }
+            let ready = self.prepare(model, found, true);
             (
                 sign * here.item(),
                 flat(ready.gradients.iter().map(|ready| (&*ready.g, sign * ready.coefficient))),
             )
         });
-        scatter(model, &outcome.x);
+        scatter(model, &unreached, &outcome.x);
         self.state.lbfgs = memory;
         self.state.steps += 1;
 
         let mut reports = Vec::with_capacity(before.len());
         let mut before = before.into_iter().zip(squares);
         let state = &mut self.state;
-        each_leaf(model, &mut |path, w| {
+        each_reached(model, &unreached, &mut |path, w| {
             let (old, gradient) = before.next().expect("one for each parameter");
             let path: Arc<str> = path.into();
             let known = state.parameters.entry(Arc::clone(&path));
@@ -91,16 +101,14 @@ impl Optimizer {
             parameters: reports,
         }
     }
-
-    /// The gradients of the trainable parameters, clipped, with their norm.
-    #[track_caller]
-    fn gather<'g, M: Module + ?Sized>(&self, model: &M, gradients: &'g Gradients) -> Prepared<'g> {
-        self.prepare(model, survey(self, model, gradients), true)
-    }
 }
 
-fn gradients_of<M: Module + ?Sized>(model: &M, gradients: &Gradients) -> Vec<Tensor> {
-    model.parameters().iter().map(|(_, w)| gradients.of(w).detach()).collect()
+#[track_caller]
+#[cold]
+fn different_parameters() -> ! {
+    let hint =
+        "lbfgs compares losses and gradients of one function: drop layers and choose heads outside of it";
+    misuse("step_with", "the loss reaches other parameters than at the start of the step", &[], hint)
 }
 
 /// All these, each multiplied by its factor, as one vector.
@@ -112,10 +120,10 @@ fn flat<'a>(parts: impl Iterator<Item = (&'a Tensor, f64)>) -> Tensor {
     })
 }
 
-/// Writes one vector into all parameters.
-fn scatter<M: Module + ?Sized>(model: &mut M, x: &Tensor) {
+/// Writes one vector into all parameters that are reached.
+fn scatter<M: Module + ?Sized>(model: &mut M, unreached: &[usize], x: &Tensor) {
     let mut from = 0;
-    each_leaf(model, &mut |_, w| {
+    each_reached(model, unreached, &mut |_, w| {
         let shape: Shape = w.shape();
         let to = from + w.elements();
         assign(w, &x.slice(0, from..to).reshape(shape));

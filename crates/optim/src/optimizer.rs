@@ -9,6 +9,8 @@ use crate::schedule::Schedule;
 use crate::schedules::Constant;
 use crate::spec::{self, SpecError};
 use crate::state::State;
+#[cfg(doc)]
+use backflow_tensor::Module;
 use backflow_tensor::{DType, Shape, misuse};
 use glob::Pattern;
 use std::sync::Arc;
@@ -33,7 +35,24 @@ use std::sync::Arc;
 /// assert_eq!(report.gradient_norm, (3.0_f64 * 3.0 * 3.0).sqrt());
 /// assert_eq!(optimizer.state().parameters["1"].buffer("momentum_buffer").unwrap().item(), 3.0);
 /// ```
-#[derive(Debug)]
+///
+/// A clone has the same settings and the same state, and goes its own way from there: beside a [copied](Module::copied) model,
+/// whose parameters have the same paths, it continues as the first would have.
+///
+/// ```
+/// # use backflow_optim::{Optimizer, Sgd};
+/// # use backflow_tensor::{Module, Tensor};
+/// # let loss = |w: &Tensor| (w * w).sum(..);
+/// # let mut w = Tensor::from([1.0, 2.0]).requires_grad();
+/// # let mut optimizer = Optimizer::new(Sgd::new(0.1).momentum(0.9));
+/// # optimizer.step_with(&mut w, loss);
+/// let (mut twin, mut its_optimizer) = (w.copied(), optimizer.clone());
+/// optimizer.step_with(&mut w, loss);
+/// assert_ne!(w.to_vec::<f64>(), twin.to_vec::<f64>());
+/// its_optimizer.step_with(&mut twin, loss);
+/// assert_eq!(w.to_vec::<f64>(), twin.to_vec::<f64>());
+/// ```
+#[derive(Clone, Debug)]
 pub struct Optimizer {
     pub(crate) method: Method,
     pub(crate) groups: Vec<Group>,
@@ -44,20 +63,23 @@ pub struct Optimizer {
     pub(crate) skip_nonfinite: bool,
     pub(crate) averaging: Option<Averaging>,
     pub(crate) state: State,
+    /// The parameters that a step need not reach.
+    pub(crate) unreached: Vec<Pattern>,
     /// The parameters of the last step, in the order of the model: the next one mostly meets the same.
     pub(crate) met: Vec<Met>,
 }
 
-/// A parameter that has a state, which fits it.
-#[derive(Debug)]
+/// A parameter whose state, if it has one, fits it.
+#[derive(Clone, Debug)]
 pub(crate) struct Met {
     pub(crate) path: Arc<str>,
     pub(crate) shape: Shape,
     pub(crate) dtype: DType,
+    pub(crate) has_state: bool,
 }
 
 /// Parameters with a rule of their own.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Group {
     pub(crate) paths: Pattern,
     pub(crate) rule: Box<dyn AnyRule>,
@@ -106,6 +128,7 @@ impl Optimizer {
             skip_nonfinite: false,
             averaging: None,
             state: State::default(),
+            unreached: Vec::new(),
             met: Vec::new(),
         }
     }
@@ -127,14 +150,7 @@ impl Optimizer {
     pub fn group(mut self, paths: &str, rule: impl Into<Method>) -> Self {
         let mut method = rule.into();
         check(&mut method);
-        let paths = Pattern::new(paths).unwrap_or_else(|error| {
-            misuse(
-                "group",
-                "the pattern cannot be read",
-                &[("pattern", paths.to_owned()), ("reason", error.to_string())],
-                "",
-            )
-        });
+        let paths = pattern("group", paths);
         if self.state.steps > 0 {
             misuse("group", "steps were made already", &[], "groups belong to the making of an optimizer");
         }
@@ -149,6 +165,32 @@ impl Optimizer {
             (Kind::Lbfgs(lbfgs), _) => together(lbfgs.name()),
         };
         self.groups.push(Group { paths, rule });
+        self
+    }
+
+    /// Lets steps pass that have no gradient for some of the parameters whose paths match `paths`, as of several heads of which
+    /// each step trains one, or of layers that are dropped now and then. In such a step they are left alone: neither weight
+    /// decay nor momentum moves them, nothing is counted of them, and the report does not list them. Patterns are as in
+    /// [`group`](Self::group). A step that reaches no parameter at all stays an error.
+    ///
+    /// ```
+    /// # use backflow_optim::{Optimizer, Sgd};
+    /// # use backflow_tensor::Tensor;
+    /// let mut heads = vec![Tensor::from(1.0).requires_grad(), Tensor::from(1.0).requires_grad()];
+    /// let mut optimizer = Optimizer::new(Sgd::new(0.25).momentum(0.9).weight_decay(0.1)).allow_unreached("1");
+    /// let report = optimizer.step_with(&mut heads, |heads| heads[0].square());
+    /// assert_eq!((report.parameters.len(), heads[1].item()), (1, 1.0));
+    /// ```
+    ///
+    /// With L-BFGS, all computations of the loss in one step must reach the same parameters, and where a step reaches others than
+    /// the last one, curvature is learnt anew.
+    ///
+    /// # Panics
+    /// If the pattern is none.
+    #[must_use]
+    #[track_caller]
+    pub fn allow_unreached(mut self, paths: &str) -> Self {
+        self.unreached.push(pattern("allow_unreached", paths));
         self
     }
 
@@ -290,6 +332,14 @@ impl Optimizer {
 fn together(rule: &str) -> ! {
     let hint = "groups are for rules that update each parameter by itself";
     misuse("group", "this rule looks at all parameters together", &[("rule", rule.to_owned())], hint)
+}
+
+#[track_caller]
+fn pattern(op: &str, paths: &str) -> Pattern {
+    Pattern::new(paths).unwrap_or_else(|error| {
+        let rows = [("pattern", paths.to_owned()), ("reason", error.to_string())];
+        misuse(op, "the pattern cannot be read", &rows, "")
+    })
 }
 
 #[track_caller]

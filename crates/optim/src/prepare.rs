@@ -2,6 +2,7 @@
 
 use crate::clip;
 use crate::optimizer::Optimizer;
+use crate::survey::Surveyed;
 use backflow_kernels::reduce;
 use backflow_tensor::{DType, FloatElement, Module, Tensor};
 use std::borrow::Cow;
@@ -32,7 +33,7 @@ impl Optimizer {
     pub(crate) fn prepare<'g, M: Module + ?Sized>(
         &self,
         model: &M,
-        found: Vec<&'g Tensor>,
+        found: Surveyed<'g>,
         norm_needed: bool,
     ) -> Prepared<'g> {
         let clipping = self.clipping;
@@ -43,8 +44,8 @@ impl Optimizer {
             || norm_needed
             || self.skip_nonfinite;
         if !looks {
-            let ready = |g: &'g Tensor| Ready { g: Cow::Borrowed(g), coefficient: 1.0, raw: None };
-            let gradients = found.into_iter().map(ready).collect();
+            let ready = |g| Ready { g, coefficient: 1.0, raw: None };
+            let gradients = found.gradients.into_iter().map(ready).collect();
             return Prepared {
                 gradients,
                 norm: None,
@@ -53,16 +54,20 @@ impl Optimizer {
                 finite: true,
             };
         }
-        let weights = if clipping.adaptive.is_some() { model.parameters() } else { Vec::new() };
+        let mut weights = Vec::new();
+        if clipping.adaptive.is_some() {
+            weights = model.parameters();
+            found.unreached.iter().rev().for_each(|&place| _ = weights.remove(place));
+        }
         let (mut raw_total, mut total) = (0.0, 0.0);
         let mut finite = true;
-        let mut gradients: Vec<Ready<'_>> = Vec::with_capacity(found.len());
-        for (index, g) in found.into_iter().enumerate() {
-            let raw = sum_squares(g);
+        let mut gradients: Vec<Ready<'_>> = Vec::with_capacity(found.gradients.len());
+        for (index, g) in found.gradients.into_iter().enumerate() {
+            let raw = sum_squares(&g);
             // f64 gradients above 1e154 are finite and their squares are not.
-            finite &= raw.is_finite() || all_finite(g);
+            finite &= raw.is_finite() || all_finite(&g);
             raw_total += raw;
-            let (mut g, mut coefficient, mut squares) = (Cow::Borrowed(g), 1.0, raw);
+            let (mut g, mut coefficient, mut squares) = (g, 1.0, raw);
             if clipping.value.is_some() {
                 g = Cow::Owned(clipping.limited(&g.detach()));
                 squares = sum_squares(&g);

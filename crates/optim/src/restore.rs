@@ -29,6 +29,12 @@ pub enum StateError {
         /// The parameter.
         path: String,
     },
+    /// The model has two different tensors under one path.
+    #[error("the model has two different tensors with the path {path}")]
+    AmbiguousPath {
+        /// The path.
+        path: String,
+    },
     /// The state lacks a parameter of the model.
     #[error("the state does not hold {path}, a trainable parameter of this model")]
     MissingParameter {
@@ -85,11 +91,16 @@ impl Optimizer {
     /// ```
     ///
     /// # Errors
-    /// If the state is of another rule or version, if its parameters are not the trainable parameters of `model`, or if shapes,
-    /// element types or buffers differ. The optimizer is then as it was.
+    /// If the state is of another rule or version, if its parameters are not the trainable parameters of `model`, if shapes,
+    /// element types or buffers differ, or if two different tensors of the model have the same path. The optimizer is then as it
+    /// was.
     pub fn load_state<M: Module + ?Sized>(&mut self, model: &M, state: State) -> Result<(), StateError> {
+        if let Some(path) = model.ambiguous_path() {
+            return Err(StateError::AmbiguousPath { path });
+        }
         // Frozen tensors too: what was learnt about them stays for the day they thaw.
-        let tensors = model.state();
+        let mut tensors: Vec<(String, Tensor)> = Vec::new();
+        model.each_tensor(&mut |path, w| tensors.push((path.to_string(), w.clone())));
         if let Some(path) =
             state.parameters.keys().find(|path| !tensors.iter().any(|(own, _)| own == &***path))
         {
@@ -99,17 +110,25 @@ impl Optimizer {
             match state.parameters.get(path.as_str()) {
                 Some(found) => self.fits(path, w, found)?,
                 // A state without parameters is one that has not met the model yet.
-                None if w.is_leaf() && !state.parameters.is_empty() => {
+                None if w.is_parameter() && !state.parameters.is_empty() && !self.may_miss(path) => {
                     return Err(StateError::MissingParameter { path: path.clone() });
                 }
                 None => {}
             }
         }
         if let (Some(memory), Kind::Lbfgs(_)) = (&state.lbfgs, &self.method.0) {
-            let elements = model.parameter_count();
+            // Where these are others than a step meets, it learns anew.
+            let mut parts = Vec::with_capacity(memory.paths.len());
+            for path in &memory.paths {
+                match tensors.iter().find(|(own, _)| own == path) {
+                    Some((_, w)) => parts.push(w),
+                    None => return Err(StateError::UnknownParameter { path: path.clone() }),
+                }
+            }
+            let elements: usize = parts.iter().map(|w| w.elements()).sum();
             let all =
                 memory.pairs.iter().flat_map(|(s, y)| [s, y]).chain([&memory.direction, &memory.gradient]);
-            let dtype = tensors.iter().find(|(_, w)| w.is_leaf()).map(|(_, w)| w.dtype());
+            let dtype = parts.first().map(|w| w.dtype());
             if let Some(other) = all.into_iter().find(|x| x.shape() != [elements] || Some(x.dtype()) != dtype)
             {
                 let expected =
@@ -132,6 +151,11 @@ impl Optimizer {
         self.state = state;
         self.met.clear();
         Ok(())
+    }
+
+    /// Whether a parameter may never have been reached, so that nothing is known of it.
+    fn may_miss(&self, path: &str) -> bool {
+        self.unreached.iter().any(|paths| paths.matches(path))
     }
 
     fn fits(&self, path: &str, w: &Tensor, found: &ParameterState) -> Result<(), StateError> {

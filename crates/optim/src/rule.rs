@@ -30,7 +30,7 @@ pub trait Settings: fmt::Debug + Send + Sync + 'static {
 /// use backflow_tensor::{FloatElement, Tensor};
 ///
 /// /// w ← w − lr·g³
-/// #[derive(Debug)]
+/// #[derive(Clone, Debug)]
 /// struct Cubic { lr: f64 }
 ///
 /// impl Settings for Cubic {

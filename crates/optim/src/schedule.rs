@@ -14,8 +14,8 @@ use std::fmt;
 
 /// A learning rate as a function of the number of steps taken.
 ///
-/// Settings are checked when an optimizer takes the schedule.
-pub trait Schedule: fmt::Debug + Send + Sync {
+/// Settings are checked when an optimizer takes the schedule. A schedule is [`Clone`], as optimizers are.
+pub trait Schedule: CloneSchedule + fmt::Debug + Send + Sync {
     /// The name in specs and errors.
     fn name(&self) -> &'static str;
 
@@ -58,7 +58,25 @@ pub trait Schedule: fmt::Debug + Send + Sync {
     }
 }
 
-impl<S: Schedule + ?Sized> Schedule for Box<S> {
+/// What makes boxed schedules clonable. Every schedule that is [`Clone`] has it.
+pub trait CloneSchedule {
+    /// A clone in a box.
+    fn boxed(&self) -> Box<dyn Schedule>;
+}
+
+impl<S: Schedule + Clone + 'static> CloneSchedule for S {
+    fn boxed(&self) -> Box<dyn Schedule> {
+        Box::new(self.clone())
+    }
+}
+
+impl Clone for Box<dyn Schedule> {
+    fn clone(&self) -> Self {
+        (**self).boxed()
+    }
+}
+
+impl Schedule for Box<dyn Schedule> {
     fn name(&self) -> &'static str {
         (**self).name()
     }

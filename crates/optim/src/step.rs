@@ -1,16 +1,18 @@
 //! One step of an [`Optimizer`], in this order:
 //!
 //! ```text
-//! every trainable parameter has a gradient, or nothing happens at all
+//! every trainable parameter has a gradient, or need not have one (allow_unreached), or nothing happens at all
 //! lr = schedule(base lr, steps taken)
 //! g ← clipped: value, each, adaptive, norm          (see clip.rs)
 //! g ← g + N(0, eta/tᵞ)                              noise
-//! for each parameter, in the order of the model, in one pass over memory:
+//! for each parameter that has one, in the order of the model, in one pass over memory:
 //!     g ← ±g + λ·w                                  maximised or not; L2 weight decay
 //!     u ← rule(g) + lr·λ'·w                         decoupled weight decay
 //!     w ← w − u
 //! averages ← w
 //! ```
+//!
+//! A parameter that stands in several fields of the model (tied weights) is one parameter, known by its first path.
 //!
 //! Threads share the work inside a parameter only, along cuts that depend on its length; norms add up the parameters in the
 //! order of the model. So a step gives the same bits on any number of threads.
@@ -22,9 +24,9 @@ use crate::prepare::{Ready, sum_squares};
 use crate::report::{ParameterReport, StepReport};
 use crate::rule::{Needs, Noise, Step, WeightDecay};
 use crate::state::ParameterState;
-use crate::survey::survey;
+use crate::survey::{Surveyed, each_parameter, each_reached, survey};
 use backflow_kernels::Float;
-use backflow_tensor::{DType, Gradients, Module, Path, Rng, Tensor, misuse, no_grad, profile::section};
+use backflow_tensor::{DType, Gradients, Module, Rng, Tensor, misuse, no_grad, profile::section};
 use std::borrow::Cow;
 use std::sync::Arc;
 
@@ -36,12 +38,14 @@ impl Optimizer {
     /// Updates every trainable parameter of `model` by its gradient, and reports what happened.
     ///
     /// Parameters are written in place. A copy is made only of those whose elements something else still holds, such as a
-    /// graph that was not released.
+    /// graph that was not released; where that is another tensor that is the same leaf, a clone of the model for instance, the
+    /// model's becomes a [leaf of its own](Tensor#identity).
     ///
     /// # Panics
-    /// Before anything is changed: if a trainable parameter has no gradient, if there is no trainable parameter, if two
-    /// paths lead to one parameter, if a parameter no longer has the shape and element type of its state, or if the rule needs
-    /// the loss and not only its gradient ([`step_with`](Self::step_with)).
+    /// Before anything is changed: if a trainable parameter has no gradient and is not [allowed](Self::allow_unreached) to have
+    /// none, if there is no trainable parameter, if two different tensors have the same path, if a parameter no longer has the
+    /// shape and element type of its state, or if the rule needs the loss and not only its gradient
+    /// ([`step_with`](Self::step_with)).
     #[track_caller]
     pub fn step<M: Module + ?Sized>(&mut self, model: &mut M, gradients: &Gradients) -> StepReport {
         let asks = match &self.method.0 {
@@ -96,13 +100,14 @@ impl Optimizer {
             Some(Needs::Gradient) => self.update(model, &gradients, Some(value)),
             Some(Needs::Uphill(distance)) => {
                 let report = match self.uphill(model, &gradients, distance, &mut loss) {
-                    Some(there) => self.update(model, &there, Some(value)),
+                    Some(there) => self.apply(model, there, Some(value)),
                     None => self.skip(Some(value), f64::NAN),
                 };
                 StepReport { evaluations: 2, ..report }
             }
             Some(Needs::Trial { shrink, grow }) => {
-                let before: Vec<Tensor> = model.parameters().iter().map(|(_, w)| w.detach()).collect();
+                let mut before = Vec::new();
+                each_parameter(model, &mut |_, w| before.push(w.detach()));
                 let mut report = self.update(model, &gradients, Some(value));
                 let after = no_grad(|| loss(model)).item();
                 let risen = !after.is_finite() || if self.maximize { after < value } else { after > value };
@@ -123,23 +128,22 @@ impl Optimizer {
             self.schedule.memory().into_iter().map(|(name, value)| (name.into(), *value)).collect();
     }
 
-    /// Before the first step: a group that matches nothing is a slip of the pen.
+    /// Before the first step: a pattern that matches nothing is a slip of the pen.
     #[track_caller]
     fn require_matches<M: Module + ?Sized>(&self, model: &M) {
-        if self.state.steps > 0 || self.groups.is_empty() {
+        if self.state.steps > 0 || (self.groups.is_empty() && self.unreached.is_empty()) {
             return;
         }
-        let paths = model.state();
-        for group in &self.groups {
-            if !paths.iter().any(|(path, _)| group.paths.matches(path)) {
-                let known = paths.iter().take(8).map(|(path, _)| &**path).collect::<Vec<_>>().join(", ");
-                let rows = [("group", group.paths.to_string()), ("parameters", known)];
-                misuse(
-                    "step",
-                    "a group matches no parameter",
-                    &rows,
-                    "`*` stands for any text, dots included: \"*bias\"",
-                );
+        // Of a tied tensor the path that it is known by.
+        let mut paths = Vec::new();
+        model.each_tensor(&mut |path, _| paths.push(path.to_string()));
+        let groups = self.groups.iter().map(|group| ("group", &group.paths));
+        for (name, pattern) in groups.chain(self.unreached.iter().map(|paths| ("allow_unreached", paths))) {
+            if !paths.iter().any(|path| pattern.matches(path)) {
+                let known = paths.iter().take(8).map(String::as_str).collect::<Vec<_>>().join(", ");
+                let rows = [(name, pattern.to_string()), ("parameters", known)];
+                let hint = "`*` stands for any text, dots included: \"*bias\"";
+                misuse("step", "a pattern matches no parameter", &rows, hint);
             }
         }
     }
@@ -164,8 +168,12 @@ impl Optimizer {
         }
         let state = &mut self.state;
         let mut before = before.into_iter();
-        each_leaf(model, &mut |path, w| {
+        let mut updated = report.parameters.iter().peekable();
+        each_parameter(model, &mut |path, w| {
             let before = before.next().expect("one for each parameter");
+            if updated.next_if(|parameter| &*parameter.path == path).is_none() {
+                return;
+            }
             if verdict.is_err() {
                 assign(w, &before);
             }
@@ -201,7 +209,8 @@ impl Optimizer {
     }
 
     /// The gradients at `distance` uphill from here (Foret et al. 2021, equation 2), unless the loss there is no finite number;
-    /// the weights are back afterwards, to the bit.
+    /// the weights are back afterwards, to the bit. The gradients are looked up there: a weight that the loss has kept an alias
+    /// of is another leaf once it is back.
     #[track_caller]
     fn uphill<M: Module + ?Sized>(
         &self,
@@ -209,22 +218,22 @@ impl Optimizer {
         gradients: &Gradients,
         distance: f64,
         loss: &mut impl FnMut(&M) -> Tensor,
-    ) -> Option<Gradients> {
-        let found = survey(self, model, gradients);
-        let norm = found.iter().map(|g| sum_squares(g)).sum::<f64>().sqrt();
+    ) -> Option<Surveyed<'static>> {
+        let Surveyed { gradients, unreached } = survey(self, model, gradients);
+        let norm = gradients.iter().map(|g| sum_squares(g)).sum::<f64>().sqrt();
         let distance = if self.maximize { -distance } else { distance };
         let scale = if norm == 0.0 { 0.0 } else { distance / norm };
-        let mut saved = Vec::with_capacity(found.len());
-        let mut gradients = found.into_iter();
-        each_leaf(model, &mut |_, w| {
+        let mut saved = Vec::with_capacity(gradients.len());
+        let mut gradients = gradients.into_iter();
+        each_reached(model, &unreached, &mut |_, w| {
             let before = w.detach();
             let g = gradients.next().expect("visit_mut shows the same tensors as visit, in the same order");
             assign(w, &(&before + g.detach() * scale));
             saved.push(before);
         });
-        let moved = Moved { model, saved };
+        let moved = Moved { model, unreached, saved };
         let there = loss(moved.model);
-        there.item().is_finite().then(|| there.backward())
+        there.item().is_finite().then(|| survey(self, moved.model, &there.backward()).into_owned())
     }
 
     #[track_caller]
@@ -234,9 +243,24 @@ impl Optimizer {
         gradients: &Gradients,
         loss: Option<f64>,
     ) -> StepReport {
+        let found = {
+            let _section = section("optimizer");
+            survey(self, model, gradients)
+        };
+        self.apply(model, found, loss)
+    }
+
+    /// Updates every parameter whose gradient was found.
+    #[track_caller]
+    fn apply<M: Module + ?Sized>(
+        &mut self,
+        model: &mut M,
+        found: Surveyed<'_>,
+        loss: Option<f64>,
+    ) -> StepReport {
         let _section = section("optimizer");
-        let found = survey(self, model, gradients);
         self.require_matches(model);
+        let mut unreached = found.unreached.clone().into_iter().peekable();
         let learning_rate = self.learning_rate();
         let t = self.state.steps;
         let prepared = self.prepare(model, found, self.needs_norm());
@@ -249,18 +273,26 @@ impl Optimizer {
         let mut parameters = Vec::with_capacity(prepared.gradients.len());
         let mut sum_of_squares = 0.0;
         let mut ready = prepared.gradients.into_iter();
-        each_leaf(model, &mut |path, w| {
+        let mut next_place = 0;
+        each_parameter(model, &mut |path, w| {
+            let place = next_place;
+            next_place += 1;
+            if met.get(place).is_none_or(|met| &*met.path != path) {
+                met.truncate(place);
+                met.push(Met { path: path.into(), shape: w.shape(), dtype: w.dtype(), has_state: false });
+            }
+            if unreached.next_if_eq(&place).is_some() {
+                return;
+            }
             let Ready { g, coefficient, raw } = ready.next().expect("as many as were surveyed");
             let rule = rule_of(&**default, groups, path);
             let known = &mut state.parameters;
-            let place = parameters.len();
-            if met.get(place).is_none_or(|met| &*met.path != path) {
-                met.truncate(place);
-                let path: Arc<str> = path.into();
+            let met = &mut met[place];
+            let path = Arc::clone(&met.path);
+            if !met.has_state {
                 known.entry(Arc::clone(&path)).or_insert_with(|| ParameterState::new(rule, w));
-                met.push(Met { path, shape: w.shape(), dtype: w.dtype() });
+                met.has_state = true;
             }
-            let path = Arc::clone(&met[place].path);
             let state = known.get_mut(&path).expect("made when it was met");
             state.steps += 1;
 
@@ -306,13 +338,14 @@ impl Optimizer {
 /// A model whose weights are elsewhere for a while. They are put back also when the loss there panics.
 struct Moved<'a, M: Module + ?Sized> {
     model: &'a mut M,
+    unreached: Vec<usize>,
     saved: Vec<Tensor>,
 }
 
 impl<M: Module + ?Sized> Drop for Moved<'_, M> {
     fn drop(&mut self) {
         let mut saved = self.saved.drain(..);
-        each_leaf(self.model, &mut |_, w| {
+        each_reached(self.model, &self.unreached, &mut |_, w| {
             if let Some(before) = saved.next() {
                 assign(w, &before);
             }
@@ -327,15 +360,6 @@ pub(crate) fn rule_of<'a>(
     path: &str,
 ) -> &'a dyn AnyRule {
     groups.iter().find(|group| group.paths.matches(path)).map_or(default, |group| &*group.rule)
-}
-
-/// Visits the trainable parameters.
-pub(crate) fn each_leaf<M: Module + ?Sized>(model: &mut M, visit: &mut dyn FnMut(&str, &mut Tensor)) {
-    model.visit_mut(&mut Path::root(), &mut |path, w| {
-        if w.is_leaf() {
-            visit(path.as_str(), w);
-        }
-    });
 }
 
 /// c·g plus noise that depends on its seed, the parameter's path and the step, and on nothing else.

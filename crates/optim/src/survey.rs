@@ -1,27 +1,65 @@
-//! What is checked before a step changes anything.
+//! What is checked before a step changes anything, and the walks over the parameters that it is about.
 
 use crate::optimizer::{Met, Optimizer};
-use crate::state::State;
-use backflow_tensor::{Gradients, Module, Path, Tensor, Visitor, misuse};
+use crate::report::StepReport;
+use backflow_tensor::{Gradients, Module, Tensor, misuse, observe};
+use std::borrow::Cow;
 
-/// The gradients of all trainable parameters, in the order of the model, after every check that can fail.
+/// The gradients that a step goes by.
+pub(crate) struct Surveyed<'g> {
+    /// Those of the parameters that the pass reached, in the order of the model.
+    pub(crate) gradients: Vec<Cow<'g, Tensor>>,
+    /// The parameters that it did not reach, and need not have: their places among all, ascending.
+    pub(crate) unreached: Vec<usize>,
+}
+
+impl Surveyed<'_> {
+    /// Apart from the gradients that it was found among.
+    pub(crate) fn into_owned(self) -> Surveyed<'static> {
+        let gradients = self.gradients.into_iter().map(|g| Cow::Owned(g.into_owned())).collect();
+        Surveyed { gradients, unreached: self.unreached }
+    }
+}
+
+/// Finds the gradients of all trainable parameters, after every check that can fail. Observers are shown them.
 #[track_caller]
-pub(crate) fn survey<'a>(
+pub(crate) fn survey<'g>(
     optimizer: &Optimizer,
     model: &(impl Module + ?Sized),
-    gradients: &'a Gradients,
-) -> Vec<&'a Tensor> {
+    gradients: &'g Gradients,
+) -> Surveyed<'g> {
     let Optimizer { state, met, .. } = optimizer;
-    let mut survey = Survey { gradients, state, met, found: Vec::with_capacity(met.len()), unfit: None };
-    model.visit(&mut Path::root(), &mut survey);
-    let Survey { found, unfit, .. } = survey;
+    let mut found: Vec<Option<&Tensor>> = Vec::with_capacity(met.len());
+    let mut unfit = None;
+    let mut all_met = true;
+    model.each_tensor(&mut |path, w| {
+        if !w.is_parameter() {
+            return;
+        }
+        let is_met =
+            |met: &Met| &*met.path == path.as_str() && met.shape == w.shape() && met.dtype == w.dtype();
+        if !met.get(found.len()).is_some_and(is_met) {
+            all_met = false;
+            if state.parameters.get(path.as_str()).is_some_and(|state| !state.fits(w)) {
+                unfit = Some(found.len());
+            }
+        }
+        let g = gradients.get(w);
+        if let Some(g) = g {
+            observe::announce_parameter(path.as_str(), g);
+        }
+        found.push(g);
+    });
     if found.is_empty() {
         let hint = "requires_grad() makes a tensor trainable";
         misuse("step", "the model has no trainable parameter", &[], hint);
     }
-    if found.iter().any(Option::is_none) {
-        missing_gradients(model, &found);
+    if let Some(path) = if all_met { None } else { model.ambiguous_path() } {
+        let hint = "a parameter is known by its path: give each field a step of its own";
+        misuse("step", "two different tensors have the same path", &[("path", path)], hint);
     }
+    let unreached =
+        if found.iter().any(Option::is_none) { unreached(optimizer, model, &found) } else { Vec::new() };
     if let Some(index) = unfit {
         let (path, w) = &model.parameters()[index];
         let state = &state.parameters[path.as_str()];
@@ -33,72 +71,74 @@ pub(crate) fn survey<'a>(
         let hint = "a changed model needs a new optimizer";
         misuse("step", "a parameter no longer fits its state", &rows, hint);
     }
-    let found: Vec<&Tensor> = found.into_iter().flatten().collect();
-    if let Some((first, second)) = same_twice(&found) {
-        let parameters = model.parameters();
-        let rows = [("first", parameters[first].0.clone()), ("second", parameters[second].0.clone())];
-        let hint = "keep a shared tensor in one field and use it in both places";
-        misuse("step", "two paths lead to the same parameter", &rows, hint);
-    }
-    found
-}
-
-/// Looks up gradients on a walk through a model.
-struct Survey<'g, 's> {
-    gradients: &'g Gradients,
-    state: &'s State,
-    met: &'s [Met],
-    found: Vec<Option<&'g Tensor>>,
-    /// Which parameter does not fit its state.
-    unfit: Option<usize>,
-}
-
-impl Visitor for Survey<'_, '_> {
-    fn tensor(&mut self, path: &Path, w: &Tensor) {
-        if !w.is_leaf() {
-            return;
-        }
-        let is_met =
-            |met: &Met| &*met.path == path.as_str() && met.shape == w.shape() && met.dtype == w.dtype();
-        if !self.met.get(self.found.len()).is_some_and(is_met)
-            && self.state.parameters.get(path.as_str()).is_some_and(|state| !state.fits(w))
-        {
-            self.unfit = Some(self.found.len());
-        }
-        self.found.push(self.gradients.get(w));
-    }
-}
-
-/// Two positions that hold one and the same gradient, so that one parameter was met twice.
-fn same_twice(found: &[&Tensor]) -> Option<(usize, usize)> {
-    let address = |g: &Tensor| std::ptr::from_ref(g);
-    // Gradients lie in the order in which parameters were made, which mostly is that of the model.
-    if found.is_sorted_by(|a, b| address(a) < address(b)) {
-        return None;
-    }
-    let mut by_address: Vec<_> = found.iter().enumerate().map(|(idx, &g)| (address(g), idx)).collect();
-    by_address.sort_unstable();
-    by_address.windows(2).find(|pair| pair[0].0 == pair[1].0).map(|pair| (pair[0].1, pair[1].1))
+    Surveyed { gradients: found.into_iter().flatten().map(Cow::Borrowed).collect(), unreached }
 }
 
 /// How many parameters without a gradient an error lists.
 const LISTED: usize = 8;
 
+/// The places of the parameters without a gradient, all of which the optimizer allows to have none.
 #[track_caller]
 #[cold]
-fn missing_gradients(model: &(impl Module + ?Sized), found: &[Option<&Tensor>]) -> ! {
+fn unreached(optimizer: &Optimizer, model: &(impl Module + ?Sized), found: &[Option<&Tensor>]) -> Vec<usize> {
     let parameters = model.parameters();
-    let missing: Vec<_> = parameters.iter().zip(found).filter(|(_, g)| g.is_none()).map(|(w, _)| w).collect();
+    let without: Vec<usize> = (0..found.len()).filter(|&place| found[place].is_none()).collect();
+    let nothing_reached = without.len() == found.len();
+    let missing: Vec<_> = (without.iter().map(|&place| &parameters[place]))
+        .filter(|(path, _)| nothing_reached || !optimizer.unreached.iter().any(|paths| paths.matches(path)))
+        .collect();
+    if missing.is_empty() {
+        return without;
+    }
     let mut rows: Vec<_> =
         missing.iter().take(LISTED).map(|(path, w)| ("missing", format!("{path} {}", w.shape()))).collect();
     if missing.len() > LISTED {
         rows.push(("", format!("and {} more", missing.len() - LISTED)));
     }
     let what = format!("{} of {} trainable parameters have no gradient", missing.len(), found.len());
-    let hint = if missing.len() == found.len() {
+    let hint = if nothing_reached {
         "are these the gradients of a loss that this very model computed?"
     } else {
-        "the loss does not depend on them, or detach() or no_grad cut the path; freeze() what is not to be trained"
+        "the loss does not depend on them, or detach() or no_grad cut the path; freeze() what is not to be trained, \
+         allow_unreached() what only some steps use"
     };
     misuse("step", &what, &rows, hint)
+}
+
+/// Visits the trainable parameters, each once, in the order of the model.
+pub(crate) fn each_parameter<M: Module + ?Sized>(model: &mut M, visit: &mut dyn FnMut(&str, &mut Tensor)) {
+    model.each_tensor_mut(&mut |path, w| {
+        if w.is_parameter() {
+            visit(path.as_str(), w);
+        }
+    });
+}
+
+/// Visits those that the gradients of a step reached.
+pub(crate) fn each_reached<M: Module + ?Sized>(
+    model: &mut M,
+    unreached: &[usize],
+    visit: &mut dyn FnMut(&str, &mut Tensor),
+) {
+    let (mut place, mut left_out) = (0, unreached.iter().copied().peekable());
+    each_parameter(model, &mut |path, w| {
+        if left_out.next_if_eq(&place).is_none() {
+            visit(path, w);
+        }
+        place += 1;
+    });
+}
+
+/// Visits those that a step has updated, by its report.
+pub(crate) fn each_updated<M: Module + ?Sized>(
+    model: &mut M,
+    report: &StepReport,
+    visit: &mut dyn FnMut(&str, &mut Tensor),
+) {
+    let mut updated = report.parameters.iter().peekable();
+    each_parameter(model, &mut |path, w| {
+        if updated.next_if(|parameter| &*parameter.path == path).is_some() {
+            visit(path, w);
+        }
+    });
 }

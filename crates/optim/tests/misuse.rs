@@ -2,9 +2,9 @@
 
 use backflow_optim::{
     Adagrad, Adam, AdamW, Buffer, Elements, Hyperparameter, Method, Optimizer, RULES, Rmsprop, Rule,
-    Settings, Sgd, Step, Totals,
+    Settings, Sgd, State, Step, Totals,
 };
-use backflow_tensor::{FloatElement, Gradients, Module, Shape, Tensor};
+use backflow_tensor::{FloatElement, Gradients, Module, Path, Shape, Tensor, Visitor, VisitorMut};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// Two parameters, the second cut off from the loss.
@@ -28,7 +28,8 @@ fn a_missing_gradient_stops_every_rule_before_anything_changes() {
         let message = message_of(|| _ = optimizer.step(&mut model, &gradients));
         let expected = "step: 1 of 2 trainable parameters have no gradient\n    \
              missing  1 [2]\n    \
-             hint     the loss does not depend on them, or detach() or no_grad cut the path; freeze() what is not to be trained\n    \
+             hint     the loss does not depend on them, or detach() or no_grad cut the path; freeze() what is not to be trained, \
+             allow_unreached() what only some steps use\n    \
              at crates/optim/tests/misuse.rs:";
         let place = message.strip_prefix(expected).unwrap_or_else(|| panic!("{message}"));
         assert!(place.starts_with(&line.to_string()), "{message}");
@@ -70,14 +71,41 @@ fn a_model_without_parameters_is_noticed() {
     let _ = Optimizer::new(Sgd::new(0.1)).step(&mut model, &Gradients::new());
 }
 
+/// Two fields that say they are at the same place.
+struct Confusing(Tensor, Tensor);
+
+impl Module for Confusing {
+    fn visit(&self, path: &mut Path, visitor: &mut dyn Visitor) {
+        path.inside("w", |path| self.0.visit(path, visitor));
+        path.inside("w", |path| self.1.visit(path, visitor));
+    }
+
+    fn visit_mut(&mut self, path: &mut Path, visitor: &mut dyn VisitorMut) {
+        path.inside("w", |path| self.0.visit_mut(path, visitor));
+        path.inside("w", |path| self.1.visit_mut(path, visitor));
+    }
+}
+
 #[test]
-#[should_panic(expected = "step: two paths lead to the same parameter\n    first   0\n    second  2\n    \
-                           hint    keep a shared tensor in one field and use it in both places")]
-fn a_parameter_under_two_paths_is_noticed() {
-    let w = Tensor::from([1.0]).requires_grad();
-    let mut model = vec![w.clone(), Tensor::from([1.0]).requires_grad(), w];
-    let gradients = (&(&model[0] * &model[1]) * &model[2]).sum(..).backward();
-    let _ = Optimizer::new(Sgd::new(0.1)).step(&mut model, &gradients);
+fn two_tensors_with_one_path_are_noticed() {
+    let trainable = |x: f64| Tensor::from([x]).requires_grad();
+    for info in RULES {
+        let mut model = Confusing(trainable(1.0), trainable(2.0));
+        let mut optimizer = Optimizer::from_spec(info.name, None).unwrap();
+        let message =
+            message_of(|| _ = optimizer.step_with(&mut model, |model| (&model.0 * &model.1).sum(..)));
+        let expected = "step: two different tensors have the same path\n    path  w\n    \
+             hint  a parameter is known by its path: give each field a step of its own\n    at crates/optim/";
+        assert!(message.starts_with(expected), "{}: {message}", info.name);
+        assert_eq!((model.0.item(), model.1.item()), (1.0, 2.0), "{}", info.name);
+        let error = optimizer.load_state(&model, State::default()).unwrap_err();
+        assert_eq!(error.to_string(), "the model has two different tensors with the path w");
+    }
+    // Twice the same one is no harm.
+    let w = trainable(1.0);
+    let mut model = Confusing(w.clone(), w);
+    let _ = Optimizer::new(Sgd::new(0.25)).step_with(&mut model, |model| (&model.0 * &model.1).sum(..));
+    assert_eq!(model.1.item(), 0.5);
 }
 
 #[test]
@@ -158,7 +186,7 @@ fn settings_out_of_range_are_refused() {
 }
 
 /// A rule that says it keeps one array and then takes two.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Confused;
 
 impl Settings for Confused {

@@ -121,7 +121,7 @@ fn a_loaded_state_replaces_what_a_schedule_has_heard() {
 }
 
 #[test]
-#[should_panic(expected = "step: a group matches no parameter\n    group       biass\n    parameters  0\n")]
+#[should_panic(expected = "step: a pattern matches no parameter\n    group       biass\n    parameters  0\n")]
 fn a_group_of_nothing_is_noticed() {
     let mut model = vec![Tensor::from([1.0]).requires_grad()];
     let _ =

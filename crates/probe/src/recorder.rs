@@ -5,7 +5,7 @@ use crate::record::{CurvatureFlow, FlowStep, JacobianFlow, ParameterFlow};
 use crate::watch::{Asked, Watch, look};
 use crate::when::When;
 use backflow_optim::StepReport;
-use backflow_tensor::observe::{await_gradient, observe, unobserved};
+use backflow_tensor::observe::{observe, unobserved};
 use backflow_tensor::{Gradients, Module, Rng, Tensor, is_recording, misuse, no_grad};
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -75,15 +75,13 @@ impl Recorder {
         Self { every: when, ..self }
     }
 
-    /// When to count exponents too: of activations, deltas and gradients, these of the parameters that were trainable when the
-    /// recorder was made.
+    /// When to count exponents too: of activations, deltas and the parameters' gradients.
     #[must_use]
     pub fn histograms(self, when: When) -> Self {
         Self { histograms: when, ..self }
     }
 
-    /// When to measure the cosine of each parameter's gradient and that of the step before, which is held until then; for the
-    /// parameters that were trainable when the recorder was made.
+    /// When to measure the cosine of each parameter's gradient and that of the step before, which is held until then.
     #[must_use]
     pub fn gradient_cosines(self, when: When) -> Self {
         Self { gradient_cosines: when, ..self }
@@ -203,11 +201,7 @@ impl Recorder {
             return step();
         }
         self.watch.begin(asked);
-        let awaited = self.watch.awaited();
-        let report = lend(&mut self.watch, || {
-            awaited.iter().for_each(|(id, site)| await_gradient(*id, site));
-            step()
-        });
+        let report = lend(&mut self.watch, step);
         if asked.looks {
             let flow = self.watch.take();
             flow.require_layers("Recorder::step");

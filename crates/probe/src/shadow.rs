@@ -6,7 +6,7 @@
 
 use crate::flow::GradFlow;
 use crate::record::FlowStep;
-use backflow_tensor::{DType, Module, Path, Tensor, misuse};
+use backflow_tensor::{DType, Module, Tensor, misuse};
 use serde::{Deserialize, Serialize};
 
 /// The deltas of a layer, of one loss computed twice.
@@ -111,10 +111,9 @@ fn delta_rms(record: &FlowStep, path: &str) -> Option<f64> {
 /// A copy whose floating-point tensors are `f64`. Trainable ones are new leaves; layers keep their identities.
 fn in_f64<M: Module + Clone>(model: &M) -> M {
     let mut copy = model.clone();
-    copy.visit_mut(&mut Path::root(), &mut |_, tensor| {
+    copy.each_tensor_mut(&mut |_, tensor| {
         if tensor.dtype().is_float() {
-            let converted = tensor.detach().to_dtype(DType::F64);
-            *tensor = if tensor.is_leaf() { converted.requires_grad() } else { converted };
+            *tensor = tensor.detach().to_dtype(DType::F64).in_place_of(tensor);
         }
     });
     copy

@@ -27,8 +27,6 @@ const CLOSE: f64 = 1e-3;
 pub(crate) struct Watch {
     /// The layers that are known.
     places: BTreeMap<LayerId, Place>,
-    /// The parameters that are known, by the numbers of their leaves.
-    leaves: Vec<(u64, Site)>,
     asked: Asked,
     rows: Vec<LayerFlow>,
     /// For each place, the rows whose delta has not come yet, in order of computation.
@@ -130,8 +128,7 @@ impl Watch {
             (id, Place { path, weight, bias, heard: Vec::new(), was_called: false })
         };
         let places = model.layers().into_iter().map(place).collect();
-        let leaf = |(path, w): &(String, Tensor)| Some((w.id()?, Site::Parameter(path.clone())));
-        Self { places, leaves: parameters.iter().filter_map(leaf).collect(), ..Self::default() }
+        Self { places, ..Self::default() }
     }
 
     /// Gets ready for a step.
@@ -143,11 +140,6 @@ impl Watch {
         self.samples = asked.samples.then(SampleWatch::default);
         self.earlier = std::mem::take(&mut self.kept);
         (self.asked, self.back) = (asked, false);
-    }
-
-    /// The parameters whose gradients this step is to show, by the numbers of their leaves.
-    pub(crate) fn awaited(&self) -> Vec<(u64, Site)> {
-        if self.asked.gradients() { self.leaves.clone() } else { Vec::new() }
     }
 
     /// Forgets which units were heard.
@@ -187,7 +179,7 @@ impl Watch {
     }
 
     fn take_gradient(&mut self, path: &str, g: &Tensor) {
-        if self.gradients.contains_key(path) {
+        if !self.asked.gradients() || self.gradients.contains_key(path) {
             return;
         }
         let asked = self.asked;

@@ -3,7 +3,7 @@
 
 use backflow_nn::{Activation, Init, Mlp, Module};
 use backflow_probe::{Hessian, singular_values};
-use backflow_tensor::{DType, Path, Rng, Tensor, no_grad};
+use backflow_tensor::{DType, Rng, Tensor, no_grad};
 
 /// ½ wᵀ A w with A = Q diag(λ) Qᵀ; w in two parts, so that products cross between parameters.
 struct Quadratic {
@@ -103,7 +103,7 @@ fn a_network_against_its_explicit_hessian() {
         for element in 0..model.parameters()[idx].1.elements() {
             let mut shifted = |by: f64| {
                 let mut found = 0;
-                model.visit_mut(&mut Path::root(), &mut |_, tensor| {
+                model.each_tensor_mut(&mut |_, tensor| {
                     if found == idx {
                         tensor.as_mut_slice::<f64>()[element] += by;
                     }

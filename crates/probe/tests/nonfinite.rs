@@ -190,7 +190,7 @@ fn every_mistake_is_found_where_it_was_made() {
 fn network(change: &str, numbers: f32) -> Mlp {
     let mut rng = Rng::seed_from_u64(5);
     let mut model = Mlp::new(&[3, 4, 4, 2], Activation::Softplus, Init::XavierNormal, DType::F32, &mut rng);
-    model.visit_mut(&mut backflow_tensor::Path::root(), &mut |path, tensor| {
+    model.each_tensor_mut(&mut |path, tensor| {
         if path.as_str() == change {
             tensor.as_mut_slice::<f32>().fill(numbers);
         }

@@ -402,7 +402,7 @@ fn a_layer_that_is_never_called_is_named() {
 #[should_panic(expected = "every tensor of the model is frozen")]
 fn a_frozen_model_has_no_flow() {
     let (mut model, x, labels) = subject(DType::F32);
-    model.visit_mut(&mut backflow_tensor::Path::root(), &mut |_, tensor| *tensor = tensor.detach());
+    model.each_tensor_mut(&mut |_, tensor| *tensor = tensor.detach());
     let _ = GradFlow::record(&model, || model.forward(&x).cross_entropy(&labels));
 }
 

@@ -2,7 +2,7 @@
 
 use backflow_nn::{Activation, Init, Linear, Mlp};
 use backflow_probe::{FlowRow, GradFlow, Shadow, Verdict, shadow_slope};
-use backflow_tensor::{DType, Module, Path, Rng, Tensor};
+use backflow_tensor::{DType, Module, Rng, Tensor};
 
 const WIDTH: usize = 64;
 /// The smallest number above 0 that `f32` has, 2⁻¹⁴⁹.
@@ -224,7 +224,7 @@ fn the_model_stays_as_it_was() {
     });
     assert_eq!((seen[0].0, seen[1].0), (DType::F32, DType::F64));
     assert_eq!((seen[0].1.len(), &seen[0].1), (6, &seen[1].1));
-    stack.model.visit_mut(&mut Path::root(), &mut |path, tensor| {
+    stack.model.each_tensor_mut(&mut |path, tensor| {
         let (_, old) = before.iter().find(|(name, _)| name == path.as_str()).unwrap();
         assert!(tensor.dtype() == DType::F32 && tensor.to_vec::<f32>() == old.to_vec::<f32>());
     });

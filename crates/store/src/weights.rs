@@ -1,7 +1,8 @@
 //! Weights as safetensors files, whose names are the parameter paths: readable from Python as they are.
 //!
-//! A file holds every tensor of the model, trainable or not. Loading is all or nothing: names, shapes and element types must
-//! agree exactly, and the model is touched only when all of them do.
+//! A file holds every tensor of the model, trainable or not, a tied one under each of its names, as a `state_dict` does.
+//! Loading is all or nothing: names, shapes and element types must agree exactly, and the model is touched only when all of
+//! them do. Of a tied tensor a file may hold one of the names or several; then the numbers must be the same, to the bit.
 
 use crate::atomic;
 use crate::error::StoreError;
@@ -13,13 +14,17 @@ use std::path::Path;
 /// Writes all tensors of `model` to `path`, whole or not at all.
 ///
 /// # Errors
-/// If the file cannot be written; an earlier file of that name is then still there.
+/// If the file cannot be written, or two different tensors of the model have the same path; an earlier file of that name is
+/// then still there.
 pub fn save(model: &(impl Module + ?Sized), path: &Path) -> Result<(), StoreError> {
     let failed = |source| StoreError::Write { path: path.to_owned(), source };
-    let tensors: Vec<_> =
-        model.state().into_iter().map(|(name, tensor)| (name, to_bytes(&tensor), tensor)).collect();
+    if let Some(name) = model.ambiguous_path() {
+        return Err(failed(std::io::Error::other(format!("two different tensors have the path {name}"))));
+    }
+    let tensors: BTreeMap<_, _> =
+        model.state().into_iter().map(|(name, tensor)| (name, (to_bytes(&tensor), tensor))).collect();
     let mut views = Vec::with_capacity(tensors.len());
-    for (name, bytes, tensor) in &tensors {
+    for (name, (bytes, tensor)) in &tensors {
         let view = TensorView::new(safetensors_dtype(tensor.dtype()), tensor.shape().to_vec(), bytes);
         views.push((name, view.map_err(|error| failed(std::io::Error::other(error)))?));
     }
@@ -27,7 +32,8 @@ pub fn save(model: &(impl Module + ?Sized), path: &Path) -> Result<(), StoreErro
     atomic::write(path, &file).map_err(failed)
 }
 
-/// Replaces all tensors of `model` by those of the file at `path`. Parameters stay trainable, constants stay constant.
+/// Replaces all tensors of `model` by those of the file at `path`. Parameters stay trainable, constants stay constant, tied
+/// weights stay tied. Constants that are one tensor, and two in the file, become two.
 ///
 /// # Errors
 /// If the file cannot be read, is damaged, or belongs to another model; the model is then unchanged.
@@ -40,9 +46,15 @@ pub fn load(model: &mut (impl Module + ?Sized), path: &Path) -> Result<(), Store
     // Shapes are compared before any tensor is made of them, so that a lying file cannot ask for more than the model has.
     let views: BTreeMap<String, TensorView<'_>> = file.tensors().into_iter().collect();
     let state = model.state();
-    let mut replacements = Vec::with_capacity(state.len());
+    if let Some(name) = model.ambiguous_path() {
+        return Err(other_model(format!("two different tensors of the model have the path {name}")));
+    }
+    let mut replacements: Vec<Tensor> = Vec::with_capacity(state.len());
     for (name, tensor) in &state {
-        let Some(view) = views.get(name) else {
+        // All names of this tensor. The first of them that comes before this one has its replacement already.
+        let aliases = || state.iter().enumerate().filter(|(_, (_, other))| other.is_alias_of(tensor));
+        let found = views.get(name).or_else(|| aliases().find_map(|(_, (name, _))| views.get(name)));
+        let Some(view) = found else {
             return Err(other_model(format!("{name} is missing")));
         };
         if view.shape() != &*tensor.shape() || view.dtype() != safetensors_dtype(tensor.dtype()) {
@@ -53,15 +65,24 @@ pub fn load(model: &mut (impl Module + ?Sized), path: &Path) -> Result<(), Store
                 tensor.dtype()
             )));
         }
-        replacements.push(from_bytes(tensor, view.data()));
+        let new = from_bytes(tensor, view.data());
+        let tied = aliases().find_map(|(place, (name, _))| Some((name, replacements.get(place)?)));
+        replacements.push(match tied {
+            Some((_, first)) if to_bytes(first) == view.data() => first.clone(),
+            Some((first, _)) if tensor.is_parameter() => {
+                let reason = format!("{first} and {name} are one tensor of the model and two in the file");
+                return Err(other_model(reason));
+            }
+            _ => new.in_place_of(tensor),
+        });
     }
     if let Some(name) = views.keys().find(|name| !state.iter().any(|(own, _)| own == *name)) {
         return Err(other_model(format!("the model has no {name}")));
     }
     let mut replacements = replacements.into_iter();
-    model.visit_mut(&mut TensorPath::root(), &mut |_, tensor| {
+    model.visit_mut(&mut TensorPath::root(), &mut |_: &TensorPath, tensor: &mut Tensor| {
         if let Some(new) = replacements.next() {
-            *tensor = if tensor.is_leaf() { new.requires_grad() } else { new };
+            *tensor = new;
         }
     });
     Ok(())

@@ -50,6 +50,9 @@ pub(crate) struct Node {
     /// The operands' nodes; `None` for operands that need no gradient.
     pub(crate) operands: SmallVec<[Option<Arc<Self>>; 3]>,
     pub(crate) rule: Mutex<Rule>,
+    /// Of a leaf that tensors hold: its twin of the same number, which graphs hold in its place. So the count of this node's
+    /// owners is the number of tensors that are this leaf, whatever graphs are alive (see `identity.rs`).
+    pub(crate) in_graphs: Option<Arc<Self>>,
 }
 
 /// How to go back through a node.
@@ -78,14 +81,21 @@ pub(crate) struct Kept {
 impl Node {
     #[track_caller]
     pub(crate) fn leaf(shape: Shape) -> Arc<Self> {
-        Arc::new(Self {
-            number: node_made(),
-            op: "leaf",
-            shape,
-            location: Location::caller(),
-            operands: SmallVec::new(),
-            rule: Mutex::new(Rule::Leaf),
-        })
+        Self::leaf_at(shape, Location::caller())
+    }
+
+    pub(crate) fn leaf_at(shape: Shape, location: &'static Location<'static>) -> Arc<Self> {
+        let number = node_made();
+        let leaf = |in_graphs| {
+            let (operands, rule) = (SmallVec::new(), Mutex::new(Rule::Leaf));
+            Arc::new(Self { number, op: "leaf", shape, location, operands, rule, in_graphs })
+        };
+        leaf(Some(leaf(None)))
+    }
+
+    /// This node as graphs hold it.
+    fn in_graphs(self: &Arc<Self>) -> Arc<Self> {
+        Arc::clone(self.in_graphs.as_ref().unwrap_or(self))
     }
 
     pub(crate) fn is_leaf(&self) -> bool {
@@ -132,7 +142,7 @@ impl Tensor {
         let keeps_output = matches!(keep, Keep::Output | Keep::InputsAndOutput);
         let kept = Kept {
             inputs: if keeps_inputs {
-                inputs.iter().map(|&input| input.clone()).collect()
+                inputs.iter().map(|input| input.in_graphs()).collect()
             } else {
                 SmallVec::new()
             },
@@ -143,16 +153,26 @@ impl Tensor {
             op,
             shape: self.layout.shape,
             location: Location::caller(),
-            operands: inputs.iter().map(|input| input.node.clone()).collect(),
+            operands: inputs.iter().map(|input| input.node.as_ref().map(Node::in_graphs)).collect(),
             rule: Mutex::new(Rule::Live(Live { backward, kept })),
+            in_graphs: None,
         }));
         self
+    }
+
+    /// This tensor as a graph holds it: it is no alias of the leaf that it may be.
+    fn in_graphs(&self) -> Self {
+        let (storage, layout) = (Arc::clone(&self.storage), Arc::clone(&self.layout));
+        Self { storage, layout, node: self.node.as_ref().map(Node::in_graphs) }
     }
 }
 
 impl Drop for Node {
     fn drop(&mut self) {
-        counted(Count::NodeFreed);
+        // A leaf and its twin were counted once.
+        if self.in_graphs.is_none() {
+            counted(Count::NodeFreed);
+        }
         // Nodes that only this one held are taken apart in a loop: the default, recursive drop would need a
         // stack as deep as the graph.
         let mut orphans: SmallVec<[Arc<Self>; 8]> = SmallVec::new();

@@ -4,23 +4,80 @@
 //! what it computes: `forward` is an ordinary method with whatever signature the model needs.
 
 use crate::tensor::Tensor;
+use crate::walk;
 use crate::watch::observe::LayerId;
+use std::collections::HashMap;
 use std::fmt;
 
 /// Something made of tensors: a layer, a model, a part of one. Derive it for structs and enums:
 /// `#[derive(Module)]`.
+///
+/// By hand it takes two methods that hand on what they are given, for each part at the step of the path that it is known by:
+///
+/// ```
+/// use backflow_tensor::{Module, Path, Tensor, Visitor, VisitorMut};
+///
+/// struct Scale(Tensor);
+///
+/// impl Module for Scale {
+///     fn visit(&self, path: &mut Path, visitor: &mut dyn Visitor) {
+///         path.inside("by", |path| self.0.visit(path, visitor));
+///     }
+///     fn visit_mut(&mut self, path: &mut Path, visitor: &mut dyn VisitorMut) {
+///         path.inside("by", |path| self.0.visit_mut(path, visitor));
+///     }
+/// }
+///
+/// let model = Scale(Tensor::from(2.0).requires_grad());
+/// assert_eq!(model.parameters()[0].0, "by");
+/// ```
+///
+/// # Tied weights
+///
+/// Two fields that hold one tensor (a clone of it) are tied: one parameter under two paths. Everything but [`state`](Self::state)
+/// meets it once, under the first path; training, `freeze`, `unfreeze`, `copied`, and files keep it one tensor.
+///
+/// ```
+/// use backflow_tensor::{Module, Tensor};
+/// let embedding = Tensor::from([1.0, 2.0]).requires_grad();
+/// let model = vec![embedding.clone(), Tensor::from(3.0), embedding];      // 0 and 2 are one
+/// assert_eq!((model.state().len(), model.parameters().len(), model.parameter_count()), (3, 1, 2));
+///
+/// let copy = model.copied();
+/// assert!(copy[0].is_alias_of(&copy[2]) && !copy[0].is_alias_of(&model[0]));
+/// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a `Module`",
     note = "a model's field that holds no tensors is marked `#[module(skip)]`"
 )]
 pub trait Module {
-    /// Shows every tensor and layer to `visitor`, in the order of the fields.
+    /// Shows every tensor and layer to `visitor`, in the order of the fields: a tied tensor at each of its paths.
     fn visit(&self, path: &mut Path, visitor: &mut dyn Visitor);
 
-    /// Hands out every tensor for change, in the same order.
-    fn visit_mut(&mut self, path: &mut Path, change: &mut dyn FnMut(&Path, &mut Tensor));
+    /// Hands out every tensor and layer for change, in the same order.
+    fn visit_mut(&mut self, path: &mut Path, visitor: &mut dyn VisitorMut);
 
-    /// Every tensor with its path: what a file of weights holds.
+    /// Shows every tensor once, under the first of its paths.
+    fn each_tensor(&self, visit: &mut dyn FnMut(&Path, &Tensor)) {
+        walk::each_tensor(self, visit);
+    }
+
+    /// Hands out every tensor once, under the first of its paths. What `change` makes of it, be it written or replaced, stands
+    /// in all the fields that held it.
+    ///
+    /// ```
+    /// # use backflow_tensor::{Module, Tensor};
+    /// let w = Tensor::from(1.0).requires_grad();
+    /// let mut model = [w.clone(), w];
+    /// model.each_tensor_mut(&mut |_, w| w.as_mut_slice::<f64>()[0] += 1.0);
+    /// assert_eq!(model[1].item(), 2.0);
+    /// assert!(model[0].is_alias_of(&model[1]));
+    /// ```
+    fn each_tensor_mut(&mut self, change: &mut dyn FnMut(&Path, &mut Tensor)) {
+        walk::each_tensor_mut(self, change);
+    }
+
+    /// Every path with its tensor, a tied one under each of its paths.
     fn state(&self) -> Vec<(String, Tensor)> {
         struct Collect(Vec<(String, Tensor)>);
         impl Visitor for Collect {
@@ -33,16 +90,25 @@ pub trait Module {
         collect.0
     }
 
-    /// The trainable tensors with their paths.
+    /// The trainable tensors, each once, with the first of their paths.
+    ///
+    /// They are aliases of the model's own as long as nobody writes these. While they are held, a step of an optimizer makes
+    /// new leaves of the model's: look parameters up again after it.
     fn parameters(&self) -> Vec<(String, Tensor)> {
-        let mut state = self.state();
-        state.retain(|(_, tensor)| tensor.is_leaf());
-        state
+        let mut parameters = Vec::new();
+        self.each_tensor(&mut |path, tensor| {
+            if tensor.is_parameter() {
+                parameters.push((path.to_string(), tensor.clone()));
+            }
+        });
+        parameters
     }
 
-    /// How many numbers training can change.
+    /// How many numbers training can change. Tied ones count once.
     fn parameter_count(&self) -> usize {
-        self.parameters().iter().map(|(_, tensor)| tensor.elements()).sum()
+        let mut count = 0;
+        self.each_tensor(&mut |_, tensor| count += if tensor.is_parameter() { tensor.elements() } else { 0 });
+        count
     }
 
     /// The layers that announce their outputs, with their paths, in the order of the fields.
@@ -59,9 +125,91 @@ pub trait Module {
         collect.0
     }
 
+    /// A path under which there are two different tensors, as a module written by hand can have it. Optimizers and files, which know
+    /// tensors by their paths, refuse such a model.
+    fn ambiguous_path(&self) -> Option<String> {
+        walk::ambiguous_path(self)
+    }
+
+    /// Another model with the same numbers: parameters are new leaves, layers are new layers, nothing is shared. Frozen
+    /// tensors stay frozen, tied ones tied. For target networks, teachers, twins, weights to go back to.
+    ///
+    /// A clone is not that: it is an [alias](Tensor#identity) of the model until one of the two is written.
+    ///
+    /// ```
+    /// use backflow_tensor::{Module, Tensor};
+    /// let m = Tensor::from(1.0).requires_grad();
+    /// let (t, alias) = (m.copied(), m.clone());
+    /// assert_eq!((&m - &t * 2.0).square().backward().of(&m).item(), -2.0);      // 2(m − 2t)
+    /// assert_eq!((&m - &alias * 2.0).square().backward().of(&m).item(), 2.0);   // (m − 2m)² = m²
+    /// ```
+    #[must_use]
+    fn copied(&self) -> Self
+    where
+        Self: Sized + Clone,
+    {
+        struct NewLayers(HashMap<LayerId, LayerId>);
+        impl VisitorMut for NewLayers {
+            fn tensor(&mut self, _: &Path, _: &mut Tensor) {}
+            fn layer(&mut self, _: &str, layer: &mut LayerId) {
+                *layer = *self.0.entry(*layer).or_insert_with(LayerId::new);
+            }
+        }
+        let mut copy = self.clone();
+        copy.each_tensor_mut(&mut |_, tensor| *tensor = tensor.another());
+        copy.visit_mut(&mut Path::root(), &mut NewLayers(HashMap::new()));
+        copy
+    }
+
     /// Makes every tensor a constant: no gradient is computed for it, and optimizers leave it alone.
     fn freeze(&mut self) {
-        self.visit_mut(&mut Path::root(), &mut |_, tensor| *tensor = tensor.detach());
+        self.each_tensor_mut(&mut |_, tensor| *tensor = tensor.detach());
+    }
+
+    /// Makes a constant of every tensor whose path is chosen; of a tied one the first path counts.
+    ///
+    /// ```
+    /// # use backflow_tensor::{Module, Tensor};
+    /// let mut model = vec![Tensor::from(1.0).requires_grad(), Tensor::from(2.0).requires_grad()];
+    /// model.freeze_where(|path| path == "0");
+    /// assert_eq!(model.parameters()[0].0, "1");
+    /// model.unfreeze();
+    /// assert_eq!(model.parameters().len(), 2);
+    /// ```
+    fn freeze_where(&mut self, is_chosen: impl Fn(&str) -> bool)
+    where
+        Self: Sized,
+    {
+        self.each_tensor_mut(&mut |path, tensor| {
+            if is_chosen(path.as_str()) {
+                *tensor = tensor.detach();
+            }
+        });
+    }
+
+    /// Makes every floating-point tensor trainable, whether it was [frozen](Self::freeze) or a constant from the start. Those
+    /// that are trainable stay the leaves that they are. A tensor that is never to be trained does not belong into a module's
+    /// fields, or they are marked `#[module(skip)]`.
+    fn unfreeze(&mut self) {
+        self.each_tensor_mut(&mut |_, tensor| thaw(tensor));
+    }
+
+    /// Makes every floating-point tensor trainable whose path is chosen; of a tied one the first path counts.
+    fn unfreeze_where(&mut self, is_chosen: impl Fn(&str) -> bool)
+    where
+        Self: Sized,
+    {
+        self.each_tensor_mut(&mut |path, tensor| {
+            if is_chosen(path.as_str()) {
+                thaw(tensor);
+            }
+        });
+    }
+}
+
+fn thaw(tensor: &mut Tensor) {
+    if tensor.dtype().is_float() && !tensor.is_tracked() {
+        *tensor = tensor.detach().requires_grad();
     }
 }
 
@@ -73,6 +221,26 @@ pub trait Visitor {
     /// A layer that announces its outputs.
     fn layer(&mut self, path: &str, layer: LayerId) {
         let _ = (path, layer);
+    }
+}
+
+/// Changes the parts of a module. A closure over paths and tensors is one that leaves layers alone:
+/// `|path: &Path, tensor: &mut Tensor| …`.
+///
+/// It is handed a tied tensor at each of its fields, and has to keep the tie itself; [`Module::each_tensor_mut`] does so.
+pub trait VisitorMut {
+    /// A tensor.
+    fn tensor(&mut self, path: &Path, tensor: &mut Tensor);
+
+    /// A layer that announces its outputs.
+    fn layer(&mut self, path: &str, layer: &mut LayerId) {
+        let _ = (path, layer);
+    }
+}
+
+impl<F: FnMut(&Path, &mut Tensor)> VisitorMut for F {
+    fn tensor(&mut self, path: &Path, tensor: &mut Tensor) {
+        self(path, tensor);
     }
 }
 
@@ -141,8 +309,8 @@ impl Module for Tensor {
         visitor.tensor(path, self);
     }
 
-    fn visit_mut(&mut self, path: &mut Path, change: &mut dyn FnMut(&Path, &mut Tensor)) {
-        change(path, self);
+    fn visit_mut(&mut self, path: &mut Path, visitor: &mut dyn VisitorMut) {
+        visitor.tensor(path, self);
     }
 }
 
@@ -152,7 +320,9 @@ impl Module for LayerId {
         visitor.layer(path.parent(), *self);
     }
 
-    fn visit_mut(&mut self, _: &mut Path, _: &mut dyn FnMut(&Path, &mut Tensor)) {}
+    fn visit_mut(&mut self, path: &mut Path, visitor: &mut dyn VisitorMut) {
+        visitor.layer(path.parent(), self);
+    }
 }
 
 impl<M: Module> Module for Option<M> {
@@ -162,9 +332,9 @@ impl<M: Module> Module for Option<M> {
         }
     }
 
-    fn visit_mut(&mut self, path: &mut Path, change: &mut dyn FnMut(&Path, &mut Tensor)) {
+    fn visit_mut(&mut self, path: &mut Path, visitor: &mut dyn VisitorMut) {
         if let Some(module) = self {
-            module.visit_mut(path, change);
+            module.visit_mut(path, visitor);
         }
     }
 }
@@ -174,8 +344,8 @@ impl<M: Module + ?Sized> Module for Box<M> {
         (**self).visit(path, visitor);
     }
 
-    fn visit_mut(&mut self, path: &mut Path, change: &mut dyn FnMut(&Path, &mut Tensor)) {
-        (**self).visit_mut(path, change);
+    fn visit_mut(&mut self, path: &mut Path, visitor: &mut dyn VisitorMut) {
+        (**self).visit_mut(path, visitor);
     }
 }
 
@@ -186,9 +356,9 @@ impl<M: Module> Module for [M] {
         }
     }
 
-    fn visit_mut(&mut self, path: &mut Path, change: &mut dyn FnMut(&Path, &mut Tensor)) {
+    fn visit_mut(&mut self, path: &mut Path, visitor: &mut dyn VisitorMut) {
         for (idx, module) in self.iter_mut().enumerate() {
-            path.inside_item(idx, |path| module.visit_mut(path, change));
+            path.inside_item(idx, |path| module.visit_mut(path, visitor));
         }
     }
 }
@@ -198,8 +368,8 @@ impl<M: Module> Module for Vec<M> {
         self.as_slice().visit(path, visitor);
     }
 
-    fn visit_mut(&mut self, path: &mut Path, change: &mut dyn FnMut(&Path, &mut Tensor)) {
-        self.as_mut_slice().visit_mut(path, change);
+    fn visit_mut(&mut self, path: &mut Path, visitor: &mut dyn VisitorMut) {
+        self.as_mut_slice().visit_mut(path, visitor);
     }
 }
 
@@ -208,7 +378,7 @@ impl<M: Module, const N: usize> Module for [M; N] {
         self.as_slice().visit(path, visitor);
     }
 
-    fn visit_mut(&mut self, path: &mut Path, change: &mut dyn FnMut(&Path, &mut Tensor)) {
-        self.as_mut_slice().visit_mut(path, change);
+    fn visit_mut(&mut self, path: &mut Path, visitor: &mut dyn VisitorMut) {
+        self.as_mut_slice().visit_mut(path, visitor);
     }
 }

@@ -16,9 +16,8 @@ use std::sync::Arc;
 
 /// An n-dimensional array that remembers how it was computed.
 ///
-/// Cloning copies a handle, not the elements. Views (transpose, slice, broadcast) share their elements, which are
-/// copied on the first write while shared. Arithmetic works on references and values alike, broadcasts by NumPy's
-/// rule, and panics with both shapes where they do not fit.
+/// Arithmetic works on references and values alike, broadcasts by NumPy's rule, and panics with both shapes where they do
+/// not fit. Views (transpose, slice, broadcast) share their elements, which are copied on the first write while shared.
 ///
 /// A result is recorded in the graph when one of its operands is tracked and recording is on
 /// (see [`no_grad`](crate::no_grad)); [`requires_grad`](Self::requires_grad) makes a tracked leaf.
@@ -30,6 +29,31 @@ use std::sync::Arc;
 /// let grads = loss.backward();
 /// assert_eq!(grads.of(&w).to_vec::<f64>(), [2.0, -4.0]);
 /// ```
+///
+/// # Identity
+///
+/// `clone()` is an alias: the same elements and the same leaf, so that gradients of both are one gradient. A write
+/// ([`as_mut_slice`](Self::as_mut_slice), an optimizer's step) that separates two aliases makes the *written* one a new leaf:
+/// two tensors that hold different numbers are never one leaf. Only tensors count as aliases. A
+/// [detached](Self::detach) one shares elements and is no leaf, and a graph that is still alive keeps the old elements
+/// for itself: a write then copies the elements, and the leaf stays the same.
+///
+/// ```
+/// # use backflow_tensor::Tensor;
+/// let mut w = Tensor::from([1.0]).requires_grad();
+/// let loss = (&w * &w).sum(..);
+/// let (alias, number) = (w.clone(), w.id());
+/// assert!(alias.is_alias_of(&w));
+/// drop(alias);
+/// w.as_mut_slice::<f64>()[0] = 2.0;         // the loss still holds 1: a copy, and the same leaf
+/// assert_eq!(w.id(), number);
+///
+/// let alias = w.clone();
+/// w.as_mut_slice::<f64>()[0] = 3.0;         // the alias holds 2 and is the leaf that w was
+/// assert_eq!((alias.id() == number, w.id() == number), (true, false));
+/// ```
+///
+/// A tensor of its own, with the same elements, is made by [`copied`](crate::Module::copied).
 #[derive(Clone)]
 pub struct Tensor {
     // Three pointers: graphs, maps and results move tensors about all the time.
@@ -39,7 +63,7 @@ pub struct Tensor {
 }
 
 /// Which elements of a storage a tensor shows, and in which order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Layout {
     pub(crate) shape: Shape,
     pub(crate) strides: [usize; MAX_RANK],
@@ -317,7 +341,8 @@ impl Tensor {
 
     /// The elements for writing, made contiguous and unshared first (a copy only if they are shared or strided).
     ///
-    /// This is how optimizers update parameters. A tracked leaf stays the same leaf.
+    /// This is how optimizers update parameters. A tracked leaf stays the same leaf, unless another tensor is that leaf too
+    /// and goes on holding the old elements: then this one becomes a leaf of its own (see [Identity](Self#identity)).
     ///
     /// # Panics
     /// If `T` is not the type of the elements, or if this is the tracked result of an op, whose elements
@@ -338,9 +363,7 @@ impl Tensor {
         }
         let whole = self.layout.offset == 0 && self.layout.is_contiguous();
         if !whole || Arc::get_mut(&mut self.storage).is_none() {
-            let copy = self.copied();
-            self.storage = copy.storage;
-            self.layout = copy.layout;
+            self.separate();
         }
         let elements = self.elements();
         let storage = Arc::get_mut(&mut self.storage).expect("unshared above");
@@ -376,11 +399,11 @@ impl Tensor {
 
     /// This tensor, or an untracked copy of it whose elements lie in row-major order.
     pub(crate) fn contiguous(&self) -> Cow<'_, Self> {
-        if self.layout.is_contiguous() { Cow::Borrowed(self) } else { Cow::Owned(self.copied()) }
+        if self.layout.is_contiguous() { Cow::Borrowed(self) } else { Cow::Owned(self.contiguous_copy()) }
     }
 
     /// A contiguous copy, untracked.
-    pub(crate) fn copied(&self) -> Self {
+    pub(crate) fn contiguous_copy(&self) -> Self {
         with_element!(self.dtype(), T => Self::build::<T>(self.shape(), |out| {
             strided::copy(&self.shape(), self.strided::<T>(), out);
         }))

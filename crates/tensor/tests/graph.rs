@@ -93,6 +93,22 @@ fn a_graph_dropped_without_a_backward_needs_no_deep_stack() {
 }
 
 #[test]
+fn a_leaf_is_one_node_however_often_it_is_held() {
+    let _alone = alone();
+    let before = census();
+    let w = Tensor::from(1.0).requires_grad();
+    let alias = w.clone();
+    assert_eq!(since(before).live_nodes, 1);
+    let y = &w * &alias;
+    assert_eq!(since(before).live_nodes, 2);
+    drop((w, alias));
+    // The graph still knows the leaf.
+    assert_eq!((since(before).live_nodes, y.history().len()), (2, 2));
+    drop(y);
+    assert_nothing_left(before);
+}
+
+#[test]
 fn a_graph_full_of_shortcuts_is_swept_once_per_node() {
     let _alone = alone();
     let before = census();

@@ -49,7 +49,7 @@ impl<R: Rule> Sam<R> {
     }
 }
 
-impl<R: Rule> From<Sam<R>> for Method {
+impl<R: Rule + Clone> From<Sam<R>> for Method {
     fn from(rule: Sam<R>) -> Self {
         Self::custom(rule)
     }

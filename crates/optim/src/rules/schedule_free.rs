@@ -59,7 +59,7 @@ impl<R: Rule> ScheduleFree<R> {
     }
 }
 
-impl<R: Rule> From<ScheduleFree<R>> for Method {
+impl<R: Rule + Clone> From<ScheduleFree<R>> for Method {
     fn from(rule: ScheduleFree<R>) -> Self {
         Self::custom(rule)
     }

@@ -43,7 +43,7 @@ impl<F> fmt::Debug for Lambda<F> {
     }
 }
 
-impl<F: Fn(u64) -> f64 + Send + Sync> Schedule for Lambda<F> {
+impl<F: Fn(u64) -> f64 + Clone + Send + Sync + 'static> Schedule for Lambda<F> {
     fn name(&self) -> &'static str {
         "lambda"
     }

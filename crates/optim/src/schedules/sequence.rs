@@ -41,7 +41,7 @@ impl<A, B> Sequence<A, B> {
     }
 }
 
-impl<A: Schedule, B: Schedule> Schedule for Sequence<A, B> {
+impl<A: Schedule + Clone + 'static, B: Schedule + Clone + 'static> Schedule for Sequence<A, B> {
     fn name(&self) -> &'static str {
         "sequence"
     }

@@ -27,7 +27,7 @@ impl<S> Warmup<S> {
     }
 }
 
-impl<S: Schedule> Schedule for Warmup<S> {
+impl<S: Schedule + Clone + 'static> Schedule for Warmup<S> {
     fn name(&self) -> &'static str {
         self.schedule.name()
     }

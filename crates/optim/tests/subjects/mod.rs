@@ -40,6 +40,7 @@ pub(crate) fn clipped(optimizer: Optimizer, spec: &str, max_norm: f64) -> Optimi
 }
 
 /// Whether the rule computes losses itself, so that gradients alone are not enough.
+#[allow(dead_code, reason = "not every file of tests asks")]
 pub(crate) fn needs_loss(spec: &str) -> bool {
     ["lbfgs", "sam", "bold-driver"].contains(&name(spec))
 }
@@ -48,12 +49,14 @@ pub(crate) fn optimizer(spec: &str, lr: f64) -> Optimizer {
     Optimizer::from_spec(spec, Some(lr)).unwrap()
 }
 
+#[allow(dead_code, reason = "not every file of tests makes vectors")]
 pub(crate) fn trainable(values: &[f64], dtype: DType) -> Tensor {
     Tensor::from_vec(values.to_vec(), [values.len()]).to_dtype(dtype).requires_grad()
 }
 
 /// A step with these gradients, in the order of the parameters. Rules that need a loss are given a plane with these
 /// gradients; L-BFGS, which would leave on it, a round bowl that has them at the present weights.
+#[allow(dead_code, reason = "not every file of tests gives gradients")]
 #[track_caller]
 pub(crate) fn step(
     spec: &str,

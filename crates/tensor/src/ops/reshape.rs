@@ -36,7 +36,7 @@ impl Tensor {
             let row = |shape: Shape| format!("{shape}, {} elements", shape.elements());
             misuse("reshape", "numbers of elements differ", &[("from", row(from)), ("to", row(to))], "");
         }
-        let same = if self.layout.is_contiguous() { self.untracked() } else { self.copied() };
+        let same = if self.layout.is_contiguous() { self.untracked() } else { self.contiguous_copy() };
         same.viewed(to).record("reshape", &[self], Keep::Nothing, move |g| {
             g.give(0, |g| g.dy().reshape(from));
         })

@@ -23,13 +23,13 @@ pub enum Site {
     Layer(LayerId, &'static str),
     /// A result named in the program with [`Tensor::named`].
     Named(String),
-    /// A parameter, by its path, whose gradient an observer [awaits](await_gradient).
+    /// A parameter, by its path, whose gradient a step goes by ([`announce_parameter`]).
     Parameter(String),
 }
 
 /// The identity of a layer within a process, by which announcements are matched with paths. A layer holds one as a
-/// field; copies of the layer share it, as they share its place in the model.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+/// field; clones of the layer share it, as they share its place in the model; [copies](crate::Module::copied) have their own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LayerId(u64);
 
 impl LayerId {
@@ -149,17 +149,13 @@ pub fn observe<O: Observer + 'static, R>(observer: O, f: impl FnOnce() -> R) -> 
     (observer.into_inner(), result)
 }
 
-/// Shows the innermost observer one more gradient, as that of `site`: that of the result, or leaf, whose
-/// [`Step::id`](crate::Step::id) is `id`, when the next pass back has completed it. Without an observer it does nothing.
+/// Shows observers the gradient that a step of an optimizer goes by, as that of the parameter at `path`: complete, put together
+/// of all parts of a batch, and not yet clipped. Without an observer it does nothing.
 ///
-/// So an observer sees the gradients of parameters, which no layer announces.
-pub fn await_gradient(id: u64, site: &Site) {
+/// An optimizer calls it, which knows parameters by their paths at each step, whichever leaves they are by then.
+pub fn announce_parameter(path: &str, dy: &Tensor) {
     if OBSERVED.get() {
-        with_watches(|watches| {
-            if let Some(watch) = watches.last_mut() {
-                watch.sites.entry(id).or_default().push(site.clone());
-            }
-        });
+        announce_gradient(&Site::Parameter(path.to_owned()), dy);
     }
 }
 
@@ -207,6 +203,16 @@ fn announce_input(site: &Site, x: &Tensor) {
     with_watches(|watches| {
         for watch in watches {
             no_grad(|| watch.observer.input(site, &x.detach()));
+        }
+    });
+}
+
+#[cold]
+fn announce_gradient(site: &Site, dy: &Tensor) {
+    let _section = section("observers");
+    with_watches(|watches| {
+        for watch in watches {
+            no_grad(|| watch.observer.gradient(site, &dy.detach()));
         }
     });
 }

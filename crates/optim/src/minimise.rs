@@ -18,7 +18,7 @@ impl Optimizer {
     pub(crate) fn minimise<M: Module + ?Sized>(
         &mut self,
         model: &mut M,
-        start: (f64, Gradients),
+        start: (f64, &Gradients),
         loss: &mut impl FnMut(&M) -> Tensor,
     ) -> StepReport {
         if self.noise.is_some() || self.clipping.is_set() {
@@ -26,7 +26,7 @@ impl Optimizer {
             misuse("step_with", "lbfgs takes neither noise nor clipping", &[], hint);
         }
         let (value, gradients) = start;
-        let prepared = self.gather(model, &gradients);
+        let prepared = self.gather(model, gradients);
         if self.skip_nonfinite && !prepared.finite {
             return self.skip(Some(value), prepared.norm.unwrap_or(f64::NAN));
         }
@@ -42,7 +42,7 @@ impl Optimizer {
             );
         }
         let before: Vec<Tensor> = parameters.iter().map(|(_, w)| crate::state::copy(w)).collect();
-        let squares: Vec<f64> = gradients_of(model, &gradients).iter().map(sum_squares).collect();
+        let squares: Vec<f64> = gradients_of(model, gradients).iter().map(sum_squares).collect();
         let learning_rate = self.learning_rate();
         let Kind::Lbfgs(lbfgs) = &self.method.0 else { unreachable!("called for L-BFGS only") };
         let lbfgs = lbfgs.clone();

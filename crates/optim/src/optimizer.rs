@@ -43,6 +43,7 @@ pub struct Optimizer {
     pub(crate) maximize: bool,
     pub(crate) skip_nonfinite: bool,
     pub(crate) averaging: Option<Averaging>,
+    pub(crate) seed: u64,
     pub(crate) state: State,
     /// The parameters of the last step, in the order of the model: the next one mostly meets the same.
     pub(crate) met: Vec<Met>,
@@ -105,6 +106,7 @@ impl Optimizer {
             maximize: false,
             skip_nonfinite: false,
             averaging: None,
+            seed: 0,
             state: State::default(),
             met: Vec::new(),
         }
@@ -253,6 +255,16 @@ impl Optimizer {
             );
         }
         self.averaging = Some(averaging);
+        self
+    }
+
+    /// The seed of the chance in steps that compute their loss outside any scope: see [`scope`](Self::scope). It moves nothing in a
+    /// model without chance.
+    ///
+    /// `0` unless set.
+    #[must_use]
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = seed;
         self
     }
 

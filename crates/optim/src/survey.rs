@@ -2,7 +2,7 @@
 
 use crate::optimizer::{Met, Optimizer};
 use crate::state::State;
-use backflow_tensor::{Gradients, Module, Path, Tensor, Visitor, misuse};
+use backflow_tensor::{Gradients, LayerId, Module, Path, Tensor, Visitor, misuse};
 
 /// The gradients of all trainable parameters, in the order of the model, after every check that can fail.
 #[track_caller]
@@ -11,6 +11,9 @@ pub(crate) fn survey<'a>(
     model: &(impl Module + ?Sized),
     gradients: &'a Gradients,
 ) -> Vec<&'a Tensor> {
+    if let Some((layer, kind)) = gradients.undecided_layer() {
+        undecided(model, layer, kind);
+    }
     let Optimizer { state, met, .. } = optimizer;
     let mut survey = Survey { gradients, state, met, found: Vec::with_capacity(met.len()), unfit: None };
     model.visit(&mut Path::root(), &mut survey);
@@ -79,6 +82,16 @@ fn same_twice(found: &[&Tensor]) -> Option<(usize, usize)> {
     let mut by_address: Vec<_> = found.iter().enumerate().map(|(idx, &g)| (address(g), idx)).collect();
     by_address.sort_unstable();
     by_address.windows(2).find(|pair| pair[0].0 == pair[1].0).map(|pair| (pair[0].1, pair[1].1))
+}
+
+#[track_caller]
+#[cold]
+fn undecided(model: &(impl Module + ?Sized), layer: LayerId, kind: &str) -> ! {
+    let path = model.layers().into_iter().find(|(_, own)| *own == layer);
+    let path = path.map_or("of another model".to_owned(), |(path, _)| path);
+    let rows = [("layer", path), ("kind", kind.to_owned())];
+    let hint = "compute the loss inside training(&rng.split(step), || …), or inside evaluation(|| …) where it is meant so";
+    misuse("step", "a layer did not know whether it is trained", &rows, hint);
 }
 
 /// How many parameters without a gradient an error lists.

@@ -44,6 +44,8 @@ pub(crate) struct Node {
     /// Above the number of every operand, so that descending numbers are a backward order.
     pub(crate) number: u64,
     pub(crate) op: &'static str,
+    /// Whether this is no part of the graph, but the identity of a [`buffer`](Tensor::buffer).
+    pub(crate) is_buffer: bool,
     pub(crate) shape: Shape,
     /// The line of the caller's program that computed this result.
     pub(crate) location: &'static Location<'static>,
@@ -78,9 +80,20 @@ pub(crate) struct Kept {
 impl Node {
     #[track_caller]
     pub(crate) fn leaf(shape: Shape) -> Arc<Self> {
+        Self::without_operands("leaf", false, shape)
+    }
+
+    #[track_caller]
+    pub(crate) fn buffer(shape: Shape) -> Arc<Self> {
+        Self::without_operands("buffer", true, shape)
+    }
+
+    #[track_caller]
+    fn without_operands(op: &'static str, is_buffer: bool, shape: Shape) -> Arc<Self> {
         Arc::new(Self {
             number: node_made(),
-            op: "leaf",
+            op,
+            is_buffer,
             shape,
             location: Location::caller(),
             operands: SmallVec::new(),
@@ -107,7 +120,7 @@ impl Tensor {
         backward: impl Fn(&mut crate::backward::Cotangent<'_>) + Send + Sync + 'static,
     ) -> Self {
         let Mode { recording, tracing, .. } = mode();
-        let is_wanted = recording && inputs.iter().any(|input| input.node.is_some());
+        let is_wanted = recording && inputs.iter().any(|input| input.is_tracked());
         let y = if is_wanted { self.with_node(op, inputs, keep, Box::new(backward)) } else { self };
         if tracing {
             show_result(op, Location::caller(), inputs, &y);
@@ -126,7 +139,13 @@ impl Tensor {
 
     // Apart from `record` so that it is compiled once and not for every op.
     #[track_caller]
-    fn with_node(mut self, op: &'static str, inputs: &[&Self], keep: Keep, backward: Box<Backward>) -> Self {
+    pub(crate) fn with_node(
+        mut self,
+        op: &'static str,
+        inputs: &[&Self],
+        keep: Keep,
+        backward: Box<Backward>,
+    ) -> Self {
         debug_assert!(self.node.is_none(), "{op} recorded twice");
         let keeps_inputs = matches!(keep, Keep::Inputs | Keep::InputsAndOutput);
         let keeps_output = matches!(keep, Keep::Output | Keep::InputsAndOutput);
@@ -141,9 +160,10 @@ impl Tensor {
         self.node = Some(Arc::new(Node {
             number: node_made(),
             op,
+            is_buffer: false,
             shape: self.layout.shape,
             location: Location::caller(),
-            operands: inputs.iter().map(|input| input.node.clone()).collect(),
+            operands: inputs.iter().map(|input| input.tracked().cloned()).collect(),
             rule: Mutex::new(Rule::Live(Live { backward, kept })),
         }));
         self

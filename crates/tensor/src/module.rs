@@ -59,15 +59,20 @@ pub trait Module {
         collect.0
     }
 
-    /// Makes every tensor a constant: no gradient is computed for it, and optimizers leave it alone.
+    /// Makes every parameter a constant: no gradient is computed for it, and optimizers leave it alone. Buffers go on learning
+    /// [statistics](crate::Statistic) inside [`training`](crate::training()), as in PyTorch.
     fn freeze(&mut self) {
-        self.visit_mut(&mut Path::root(), &mut |_, tensor| *tensor = tensor.detach());
+        self.visit_mut(&mut Path::root(), &mut |_, tensor| {
+            if !tensor.is_buffer() {
+                *tensor = tensor.detach();
+            }
+        });
     }
 }
 
 /// Sees the parts of a module.
 pub trait Visitor {
-    /// A tensor: a parameter if it is tracked, else a constant or a buffer.
+    /// A tensor: a parameter if it is tracked, else a [buffer](Tensor::buffer) or a constant.
     fn tensor(&mut self, path: &Path, tensor: &Tensor);
 
     /// A layer that announces its outputs.

@@ -419,6 +419,41 @@ impl Tensor {
         self
     }
 
+    /// Makes this tensor a buffer: part of a model's state that no gradient trains, such as a running mean.
+    ///
+    /// It has an identity, which copies of the handle share, so that [statistics](crate::Statistic) find it. It is no parameter: results
+    /// computed from it alone are not tracked, and optimizers, clipping, norms and reports pass it by. It is saved and loaded with
+    /// the model's [`state`](crate::Module::state), and frozen or not, it stays a buffer.
+    ///
+    /// ```
+    /// # use backflow_tensor::{Module, Tensor};
+    /// let mean = Tensor::from([0.0, 0.0]).buffer();
+    /// assert!(mean.is_buffer() && !mean.is_tracked() && !(&mean * 2.0).is_tracked());
+    /// assert_eq!((mean.state().len(), mean.parameters().len()), (1, 0));
+    /// ```
+    #[must_use]
+    #[track_caller]
+    pub fn buffer(mut self) -> Self {
+        self.node = Some(Node::buffer(self.shape()));
+        self
+    }
+
+    /// Whether this is a [`buffer`](Self::buffer).
+    #[must_use]
+    pub fn is_buffer(&self) -> bool {
+        self.buffer_id().is_some()
+    }
+
+    /// The identity of a buffer.
+    pub(crate) fn buffer_id(&self) -> Option<u64> {
+        self.node.as_ref().filter(|node| node.is_buffer).map(|node| node.number)
+    }
+
+    /// The place in the graph, which a buffer does not have.
+    pub(crate) fn tracked(&self) -> Option<&Arc<Node>> {
+        self.node.as_ref().filter(|node| !node.is_buffer)
+    }
+
     /// The same elements, cut off from the graph.
     #[must_use]
     pub fn detach(&self) -> Self {
@@ -428,13 +463,13 @@ impl Tensor {
     /// Whether gradients flow through this tensor: it is a tracked leaf or was computed from one.
     #[must_use]
     pub fn is_tracked(&self) -> bool {
-        self.node.is_some()
+        self.tracked().is_some()
     }
 
     /// Whether this is a tracked leaf, such as a trainable parameter.
     #[must_use]
     pub fn is_leaf(&self) -> bool {
-        self.node.as_ref().is_some_and(|node| node.is_leaf())
+        self.tracked().is_some_and(|node| node.is_leaf())
     }
 
     /// The result of an op that has nothing to do. Tracked as its operand is, unless recording is off.

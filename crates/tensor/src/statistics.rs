@@ -18,12 +18,46 @@
 use crate::dtype::{DType, Element};
 use crate::error::misuse;
 use crate::gradients::Gradients;
+use crate::graph::Node;
 use crate::module::{Module, Path, Visitor};
 use crate::note::Note;
 use crate::tensor::Tensor;
 use crate::training::is_training;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+
+/// Buffers.
+impl Tensor {
+    /// Makes this tensor a buffer: part of a model's state that no gradient trains, such as a running mean.
+    ///
+    /// It has an identity, which copies of the handle share, so that [statistics](crate::Statistic) find it. It is no parameter: results
+    /// computed from it alone are not tracked, and optimizers, clipping, norms and reports pass it by. It is saved and loaded with
+    /// the model's [`state`](crate::Module::state), and frozen or not, it stays a buffer.
+    ///
+    /// ```
+    /// # use backflow_tensor::{Module, Tensor};
+    /// let mean = Tensor::from([0.0, 0.0]).buffer();
+    /// assert!(mean.is_buffer() && !mean.is_tracked() && !(&mean * 2.0).is_tracked());
+    /// assert_eq!((mean.state().len(), mean.parameters().len()), (1, 0));
+    /// ```
+    #[must_use]
+    #[track_caller]
+    pub fn buffer(mut self) -> Self {
+        self.node = Some(Node::buffer(self.shape()));
+        self
+    }
+
+    /// Whether this is a [`buffer`](Self::buffer).
+    #[must_use]
+    pub fn is_buffer(&self) -> bool {
+        self.buffer_id().is_some()
+    }
+
+    /// The identity of a buffer.
+    pub(crate) fn buffer_id(&self) -> Option<u64> {
+        self.node.as_ref().filter(|node| node.is_buffer).map(|node| node.number)
+    }
+}
 
 /// What one forward of a layer saw of its batch, for one of its buffers.
 #[derive(Clone, Debug)]
@@ -210,17 +244,15 @@ impl Gradients {
     #[track_caller]
     pub fn fold_statistics<M: Module + ?Sized>(&self, model: &mut M) {
         let statistics: Vec<&Statistic> = self.statistics().collect();
-        fold(model, &statistics, &mut |statistic, present| match statistic.folding {
-            Folding::Moving { momentum } => Change::Blend { share: momentum },
-            Folding::Mean { count } => {
-                let Some(count) = present.get(&count) else {
-                    let hint = "a layer's counter is a field of it, as its averages are";
-                    misuse("fold_statistics", "a counter is not in the model", &[], hint);
-                };
-                Change::Blend { share: 1.0 / count.item() }
-            }
-            Folding::Count => Change::Set { count: present[&statistic.buffer].item() + 1.0 },
+        let is_whole = fold(model, &statistics, |statistic, present| match statistic.folding {
+            Folding::Moving { momentum } => Some(Change::Blend { share: momentum }),
+            Folding::Mean { count } => Some(Change::Blend { share: 1.0 / present.get(&count)?.item() }),
+            Folding::Count => Some(Change::Set { count: present[&statistic.buffer].item() + 1.0 }),
         });
+        if !is_whole {
+            let hint = "a layer's counter is a field of it, as its averages are";
+            misuse("fold_statistics", "a counter is not in the model", &[], hint);
+        }
     }
 }
 
@@ -243,16 +275,21 @@ impl StatisticMeans {
     /// number, of all forwards since [`new`](Self::new).
     pub fn take_in<M: Module + ?Sized>(&mut self, model: &mut M, statistics: &[Statistic]) {
         let statistics: Vec<&Statistic> = statistics.iter().collect();
-        fold(model, &statistics, &mut |statistic, _| {
+        fold(model, &statistics, |statistic, _| {
             let seen = self.seen.entry(statistic.buffer).or_default();
             *seen += 1;
             match statistic.folding {
-                Folding::Moving { .. } | Folding::Mean { .. } => Change::Blend { share: 1.0 / *seen as f64 },
-                Folding::Count => Change::Set { count: *seen as f64 },
+                Folding::Moving { .. } | Folding::Mean { .. } => {
+                    Some(Change::Blend { share: 1.0 / *seen as f64 })
+                }
+                Folding::Count => Some(Change::Set { count: *seen as f64 }),
             }
         });
     }
 }
+
+/// What the buffers of a model hold, by their identities.
+type Present = BTreeMap<u64, Tensor>;
 
 /// What a statistic does to its buffer.
 #[derive(Clone, Copy, Debug)]
@@ -263,22 +300,24 @@ enum Change {
     Set { count: f64 },
 }
 
-/// Folds statistics into the buffers of `model`, in their order; `change` is told what buffers have become so far.
+/// Folds statistics into the buffers of `model`, in their order; `change` is told what buffers have become so far. Nothing is written,
+/// and the answer is no, if one of them cannot be told.
 fn fold<M: Module + ?Sized>(
     model: &mut M,
     statistics: &[&Statistic],
-    change: &mut dyn FnMut(&Statistic, &BTreeMap<u64, Tensor>) -> Change,
-) {
+    mut change: impl FnMut(&Statistic, &Present) -> Option<Change>,
+) -> bool {
     if statistics.is_empty() {
-        return;
+        return true;
     }
-    let mut buffers = Buffers(BTreeMap::new());
+    let mut buffers = Buffers(Present::new());
     model.visit(&mut Path::root(), &mut buffers);
     let Buffers(mut present) = buffers;
     for statistic in statistics {
         let Some(r) = present.get(&statistic.buffer) else { continue };
+        let Some(change) = change(statistic, &present) else { return false };
         let x = &statistic.value;
-        let folded = match (change(statistic, &present), r.dtype()) {
+        let folded = match (change, r.dtype()) {
             (Change::Set { count }, dtype) => Tensor::full(r.shape(), count, dtype),
             // What was there is gone, be it NaN.
             (Change::Blend { share: 1.0 }, _) => x.copied(),
@@ -294,14 +333,15 @@ fn fold<M: Module + ?Sized>(
             write(tensor, folded);
         }
     });
+    true
 }
 
 fn zip<T: Element>(r: &Tensor, x: &Tensor, f: impl Fn(T, T) -> T + Copy + Send + Sync) -> Tensor {
     Tensor::zip_to::<T, T, T>(r, x, r.shape(), f)
 }
 
-/// The buffers of a model by their identities: copies, for whoever is to write them must not find them shared.
-struct Buffers(BTreeMap<u64, Tensor>);
+/// Copies of what the buffers hold: whoever is to write them must not find them shared.
+struct Buffers(Present);
 
 impl Visitor for Buffers {
     fn tensor(&mut self, _: &Path, tensor: &Tensor) {

@@ -419,36 +419,6 @@ impl Tensor {
         self
     }
 
-    /// Makes this tensor a buffer: part of a model's state that no gradient trains, such as a running mean.
-    ///
-    /// It has an identity, which copies of the handle share, so that [statistics](crate::Statistic) find it. It is no parameter: results
-    /// computed from it alone are not tracked, and optimizers, clipping, norms and reports pass it by. It is saved and loaded with
-    /// the model's [`state`](crate::Module::state), and frozen or not, it stays a buffer.
-    ///
-    /// ```
-    /// # use backflow_tensor::{Module, Tensor};
-    /// let mean = Tensor::from([0.0, 0.0]).buffer();
-    /// assert!(mean.is_buffer() && !mean.is_tracked() && !(&mean * 2.0).is_tracked());
-    /// assert_eq!((mean.state().len(), mean.parameters().len()), (1, 0));
-    /// ```
-    #[must_use]
-    #[track_caller]
-    pub fn buffer(mut self) -> Self {
-        self.node = Some(Node::buffer(self.shape()));
-        self
-    }
-
-    /// Whether this is a [`buffer`](Self::buffer).
-    #[must_use]
-    pub fn is_buffer(&self) -> bool {
-        self.buffer_id().is_some()
-    }
-
-    /// The identity of a buffer.
-    pub(crate) fn buffer_id(&self) -> Option<u64> {
-        self.node.as_ref().filter(|node| node.is_buffer).map(|node| node.number)
-    }
-
     /// The place in the graph, which a buffer does not have.
     pub(crate) fn tracked(&self) -> Option<&Arc<Node>> {
         self.node.as_ref().filter(|node| !node.is_buffer)

@@ -32,7 +32,8 @@
 //! assert_eq!(layer.forward(&x).to_vec::<f64>(), [1.0, 2.0]); // outside: evaluation
 //! ```
 //!
-//! Several jobs of one rayon pool must not be in scopes of their own: see the module `mode`'s remark in `NUMERICS.md`.
+//! Like all switches of a thread, scopes are not for several jobs of one rayon pool: a thread that waits inside a kernel may take up
+//! another job, which would then run in this job's scope. Jobs get pools of their own, or enter their [`Scope`] themselves.
 
 use crate::error::misuse;
 use crate::note::Note;
@@ -190,7 +191,8 @@ impl LayerId {
     /// What the layer computes in the mode that this thread is in: `trained` inside [`training`], else `evaluated`.
     ///
     /// Where it is neither inside [`training`] nor inside [`evaluation`], the result carries a note of it in the graph: gradients of
-    /// a loss that depends on it are refused by optimizers, which name the layer by its path and `kind`.
+    /// a loss that depends on it are refused by optimizers, which name the layer by its path and `kind`. For that it is tracked, also
+    /// where nothing it was computed from is.
     ///
     /// A layer that draws takes [`next_stream`] in `trained`; one that keeps running statistics gives them to
     /// [`with_statistics`](Tensor::with_statistics) there.
@@ -202,10 +204,13 @@ impl LayerId {
         trained: impl FnOnce() -> Tensor,
         evaluated: impl FnOnce() -> Tensor,
     ) -> Tensor {
-        if is_training() {
-            return trained();
+        let (scope, is_recording) = (Scope::current(), crate::mode::is_recording());
+        let y = if is_training() { trained() } else { evaluated() };
+        match is_recording {
+            true if scope.is_outside() => y.noted([Note::Undecided(self, kind)]),
+            true => y,
+            // A layer that has nothing to do hands on what it was given.
+            false => y.untracked(),
         }
-        let y = evaluated();
-        if Scope::current().is_outside() { y.noted([Note::Undecided(self, kind)]) } else { y }
     }
 }

@@ -27,7 +27,8 @@ pub fn save(model: &(impl Module + ?Sized), path: &Path) -> Result<(), TrainErro
     atomic::write(path, &file).map_err(failed)
 }
 
-/// Replaces all tensors of `model` by those of the file at `path`. Parameters stay trainable, constants stay constant.
+/// Replaces all tensors of `model` by those of the file at `path`. Parameters stay trainable, buffers stay
+/// buffers, constants stay constant.
 ///
 /// # Errors
 /// If the file cannot be read, is damaged, or belongs to another model; the model is then unchanged.
@@ -61,7 +62,11 @@ pub fn load(model: &mut (impl Module + ?Sized), path: &Path) -> Result<(), Train
     let mut replacements = replacements.into_iter();
     model.visit_mut(&mut TensorPath::root(), &mut |_, tensor| {
         if let Some(new) = replacements.next() {
-            *tensor = if tensor.is_leaf() { new.requires_grad() } else { new };
+            *tensor = match (tensor.is_leaf(), tensor.is_buffer()) {
+                (true, _) => new.requires_grad(),
+                (_, true) => new.buffer(),
+                _ => new,
+            };
         }
     });
     Ok(())

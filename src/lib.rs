@@ -62,14 +62,16 @@ pub use backflow_tensor::{Path, Tensor, Visitor, VisitorMut};
 pub mod prelude {
     pub use backflow_data::{Batch, Dataset, Loader, Mnist};
     pub use backflow_nn::loss::{binary_cross_entropy_with_logits, mse_loss};
-    pub use backflow_nn::{Activation, Init, Layer, Linear, Mlp, Module, Sequential};
+    pub use backflow_nn::{Activation, Dropout, Init, Layer, Linear, Mlp, Module, Sequential};
     pub use backflow_optim::{
         Adagrad, Adam, AdamW, Averaging, Cosine, Lbfgs, Lion, Muon, Optimizer, Rmsprop, Sam, Schedule,
         ScheduleFree, Sgd, StepDecay,
     };
     pub use backflow_probe::{GradFlow, Recorder, When};
     pub use backflow_report::FlowPage;
-    pub use backflow_tensor::{DType, Gradients, Rng, Tensor, grad, hvp, keep, no_grad};
+    pub use backflow_tensor::{
+        DType, Gradients, Rng, Tensor, evaluation, grad, hvp, keep, no_grad, training,
+    };
     pub use backflow_train::{Trainer, count_correct, evaluate};
 }
 

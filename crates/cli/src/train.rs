@@ -130,7 +130,7 @@ pub(crate) fn run(options: &TrainOptions) -> Result<(), Failure> {
 }
 
 fn train(options: &TrainOptions) -> Result<(), Failure> {
-    let optimizer = setup::optimizer(&options.optimizer, options.lr)?;
+    let optimizer = setup::optimizer(&options.optimizer, options.lr)?.seed(options.seed);
     let setup = &options.setup;
     setup.refuse_clipping(&options.optimizer)?;
     let digits = setup.digits()?;

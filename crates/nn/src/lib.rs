@@ -1,8 +1,10 @@
 //! Layers, initialisers and losses.
 //!
 //! The one idea: a model is an ordinary struct that owns its tensors. `#[derive(Module)]` names them by the path of their
-//! fields; `forward` is an ordinary method. There is no training mode, no registry and no hidden state here. What is not
-//! here either: optimizers, which reach a model through [`Module`] alone and know nothing of layers.
+//! fields; `forward` is an ordinary method. There is no registry and no hidden state here, and no flag that a model is put into
+//! training by: [`training`](backflow_tensor::training()) is a scope and the source of chance, outside it a model evaluates
+//! ([`Dropout`] is such a layer), and an optimizer refuses a loss for which it was forgotten. What is not here either: optimizers,
+//! which reach a model through [`Module`] alone and know nothing of layers.
 //!
 //! ```
 //! # extern crate backflow_tensor as backflow;
@@ -34,6 +36,25 @@
 //! }
 //! ```
 //!
+//! # Training and evaluation
+//!
+//! A layer with a training mode asks the scope that it is called in, through [`by_mode`](backflow_tensor::LayerId::by_mode), so that
+//! `forward(&self, x)` is the same for all layers and models. What it learns of a batch hangs on its result
+//! ([`with_statistics`](backflow_tensor::Tensor::with_statistics)) and is folded into its [buffers](backflow_tensor::Tensor::buffer) by
+//! the optimizer's step.
+//!
+//! ```
+//! use backflow_nn::{Dropout, Linear, Sequential};
+//! use backflow_tensor::{DType, Rng, Tensor, evaluation, training};
+//!
+//! let mut rng = Rng::seed_from_u64(7);
+//! let model = Sequential::new().add(Dropout::new(0.5)).add(Linear::new(100, 1, &mut rng));
+//! let x = Tensor::ones([1, 100], DType::F32);
+//! let trained = training(&rng.split(0), || model.forward(&x)).item();
+//! let evaluated = evaluation(|| model.forward(&x)).item();
+//! assert_ne!(trained, evaluated);
+//! ```
+//!
 //! # From PyTorch
 //!
 //! | PyTorch | here |
@@ -44,6 +65,11 @@
 //! | `nn.Linear(i, o, dtype=torch.float64)` | [`Linear::with_init(i, o, Init::TorchLinear, 1.0, DType::F64, &mut rng)`](Linear::with_init) |
 //! | `nn.Sequential(nn.Linear(i, o), nn.ReLU())` | [`Sequential::new().add(Linear::new(i, o, &mut rng)).add(Activation::Relu)`](Sequential) |
 //! | `nn.ReLU()`, `nn.LeakyReLU(0.2)` | [`Activation::Relu.layer()`](Activation::layer), `Activation::LeakyRelu(0.2).layer()` |
+//! | `nn.Dropout(0.1)` | [`Dropout::new(0.1)`](Dropout::new) |
+//! | `F.dropout(x, 0.1)` | [`x.dropout(0.1, &stream)`](backflow_tensor::Tensor::dropout) |
+//! | `model.train()`, then `forward`, `backward` | [`training(&rng.split(step), \|\| model.forward(&x))`](backflow_tensor::training()); `optimizer.step_with` does it by itself |
+//! | `model.eval()` | nothing, or [`evaluation(\|\| model.forward(&x))`](backflow_tensor::evaluation) to say so |
+//! | `self.register_buffer("mean", m)` | a field [`m.buffer()`](backflow_tensor::Tensor::buffer) |
 //! | `F.relu(x)` | [`x.relu()`](backflow_tensor::Tensor::relu) |
 //! | `nn.init.kaiming_normal_(w, nonlinearity="relu")` | [`Init::HeNormal.sample(shape, Activation::Relu.gain(), dtype, &mut rng)`](Init::sample) |
 //! | `nn.init.calculate_gain("relu")` | [`Activation::Relu.gain()`](Activation::gain) |
@@ -61,6 +87,7 @@
 extern crate backflow_tensor as backflow;
 
 mod activation;
+mod dropout;
 mod init;
 mod linear;
 pub mod loss;
@@ -73,6 +100,7 @@ mod stack;
 pub use activation::{Activation, ActivationLayer};
 pub use backflow_nn_derive::Module;
 pub use backflow_tensor::Module;
+pub use dropout::Dropout;
 pub use init::Init;
 pub use linear::Linear;
 pub use mlp::Mlp;

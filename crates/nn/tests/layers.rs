@@ -2,10 +2,10 @@
 
 extern crate backflow_tensor as backflow;
 
-use backflow_nn::{Activation, Init, Layer, Linear, Mlp, Module, Sequential};
+use backflow_nn::{Activation, Dropout, Init, Layer, Linear, Mlp, Module, Sequential};
 use backflow_tensor::check::gradcheck;
 use backflow_tensor::observe::{Observer, Site, observe};
-use backflow_tensor::{DType, LayerId, Rng, Tensor};
+use backflow_tensor::{DType, LayerId, Path, Rng, Tensor, evaluation, no_grad, training};
 use std::collections::BTreeSet;
 
 /// y = x + f(x), a user's own layer.
@@ -33,7 +33,7 @@ fn mlp(sizes: &[usize], activation: Activation, dtype: DType, rng: &mut Rng) -> 
 type Make = fn(DType, &mut Rng) -> Box<dyn Layer>;
 
 /// Every kind of layer, from 3 inputs.
-const LAYERS: [(&str, Make); 9] = [
+const LAYERS: [(&str, Make); 11] = [
     ("linear", |dtype, rng| linear(3, 4, dtype, rng).into()),
     ("linear without bias", |dtype, rng| {
         let mut layer = linear(3, 4, dtype, rng);
@@ -41,6 +41,12 @@ const LAYERS: [(&str, Make); 9] = [
         layer.into()
     }),
     ("activation", |_, _| Activation::Tanh.into()),
+    ("dropout", |_, _| Dropout::default().into()),
+    ("dropout between layers", |dtype, rng| {
+        let first =
+            Sequential::new().add(linear(3, 8, dtype, rng)).add(Activation::Tanh).add(Dropout::new(0.25));
+        first.add(linear(8, 2, dtype, rng)).into()
+    }),
     ("empty sequential", |_, _| Sequential::new().into()),
     ("sequential", |dtype, rng| {
         let layers = Sequential::new().add(linear(3, 4, dtype, rng)).add(Activation::Gelu);
@@ -66,6 +72,11 @@ fn subjects(dtype: DType) -> impl Iterator<Item = (&'static str, Box<dyn Layer>,
     })
 }
 
+/// The output in training, each time by the same chance.
+fn trained(layer: &dyn Layer, x: &Tensor) -> Tensor {
+    training(&Rng::seed_from_u64(9), || layer.forward(x))
+}
+
 fn paths(module: &dyn Layer) -> Vec<String> {
     module.state().into_iter().map(|(path, _)| path).collect()
 }
@@ -89,7 +100,9 @@ fn gradients_of_inputs_and_all_parameters_are_the_derivatives() {
             set_state(&mut **layer.borrow_mut(), &inputs[1..]);
             layer.borrow().forward(&inputs[0])
         };
-        gradcheck(f, &inputs).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let check = || gradcheck(f, &inputs).unwrap_or_else(|error| panic!("{name}: {error}"));
+        training(&Rng::seed_from_u64(9), check);
+        evaluation(check);
     }
 }
 
@@ -98,7 +111,7 @@ fn every_parameter_gets_a_gradient_of_its_shape_and_type() {
     for dtype in [DType::F32, DType::F64] {
         for (name, layer, x) in subjects(dtype) {
             let parameters = layer.parameters();
-            let y = layer.forward(&x);
+            let y = trained(&*layer, &x);
             assert_eq!((y.dtype(), y.is_tracked()), (dtype, !parameters.is_empty()), "{name}");
             if parameters.is_empty() {
                 continue;
@@ -155,14 +168,14 @@ fn the_state_is_the_whole_model() {
 #[test]
 fn frozen_layers_compute_the_same_and_train_nothing() {
     for (name, mut layer, x) in subjects(DType::F32) {
-        let (before, y) = (paths(&*layer), layer.forward(&x).to_vec::<f32>());
+        let (before, y) = (paths(&*layer), trained(&*layer, &x).to_vec::<f32>());
         layer.freeze();
-        let frozen = layer.forward(&x);
+        let frozen = trained(&*layer, &x);
         assert_eq!((frozen.to_vec::<f32>(), frozen.is_tracked()), (y, false), "{name}");
         assert_eq!((layer.parameter_count(), paths(&*layer)), (0, before), "{name}");
         // Gradients still pass through to the input.
         let x = x.requires_grad();
-        assert_eq!(layer.forward(&x).sum(..).backward().len(), 1, "{name}");
+        assert_eq!(trained(&*layer, &x).sum(..).backward().len(), 1, "{name}");
     }
 }
 
@@ -192,7 +205,7 @@ fn each_layer_announces_its_output_and_meets_its_gradient_once() {
     for (name, layer, x) in subjects(DType::F32) {
         let x = x.requires_grad();
         let step = || {
-            let y = layer.forward(&x);
+            let y = trained(&*layer, &x);
             let grads = y.square().sum(..).backward();
             let of = |(_, parameter): (String, Tensor)| grads.of(&parameter).to_vec::<f32>();
             (y.to_vec::<f32>(), layer.parameters().into_iter().map(of).collect::<Vec<_>>())
@@ -209,6 +222,55 @@ fn each_layer_announces_its_output_and_meets_its_gradient_once() {
         assert_eq!(sorted(&log.outputs), layers, "{name}");
         assert_eq!(sorted(&log.gradients), layers, "{name}");
     }
+}
+
+#[test]
+fn chance_is_in_training_alone_and_the_same_scope_draws_the_same() {
+    for (name, layer, x) in subjects(DType::F32) {
+        let drops = name.starts_with("dropout");
+        let once = trained(&*layer, &x).to_vec::<f32>();
+        assert_eq!(trained(&*layer, &x).to_vec::<f32>(), once, "{name}");
+        let other = training(&Rng::seed_from_u64(10), || layer.forward(&x)).to_vec::<f32>();
+        let quiet = evaluation(|| layer.forward(&x));
+        assert_eq!((other != once, quiet.to_vec::<f32>() != once), (drops, drops), "{name}");
+        assert_eq!(
+            layer.forward(&x).to_vec::<f32>(),
+            quiet.to_vec::<f32>(),
+            "{name}: outside, a layer evaluates"
+        );
+        let twice = training(&Rng::seed_from_u64(9), || {
+            [layer.forward(&x), layer.forward(&x)].map(|y| y.to_vec::<f32>())
+        });
+        assert_eq!((twice[0] == once, twice[1] != once), (true, drops), "{name}");
+        // Nothing is recorded, and nothing noted, where recording is off.
+        let x = x.requires_grad();
+        let quiet = no_grad(|| [layer.forward(&x), trained(&*layer, &x), evaluation(|| layer.forward(&x))]);
+        assert!(!drops || quiet.iter().all(|y| !y.is_tracked()), "{name}");
+        // Outside, gradients say which layer was not told.
+        let undecided = layer.forward(&x).sum(..).backward().undecided_layer();
+        assert_eq!(undecided.map(|(_, kind)| kind), drops.then_some("dropout"), "{name}");
+        let told = undecided.is_none_or(|(id, _)| layer.layers().iter().any(|(_, own)| *own == id));
+        assert!(told, "{name}");
+    }
+}
+
+#[test]
+fn dropout_of_half_is_the_default_and_its_bounds_are_possible() {
+    let x = Tensor::ones([1000], DType::F64);
+    let run = |layer: &Dropout| training(&Rng::seed_from_u64(9), || layer.forward(&x));
+    assert_eq!(Dropout::default().p(), 0.5);
+    assert!(run(&Dropout::default()).to_vec::<f64>().iter().all(|y| [0.0, 2.0].contains(y)));
+    assert_eq!(run(&Dropout::new(0.0)).to_vec::<f64>(), x.to_vec::<f64>());
+    assert_eq!(run(&Dropout::new(1.0)).to_vec::<f64>(), [0.0; 1000]);
+    assert_eq!(format!("{:?}", Sequential::new().add(Dropout::new(0.1))), "Sequential[Dropout(0.1)]");
+}
+
+#[test]
+#[should_panic(
+    expected = "Dropout: the probability is not in [0, 1]\n    p     -0.1\n    at crates/nn/tests/layers.rs"
+)]
+fn a_probability_below_zero_is_refused() {
+    let _ = Dropout::new(-0.1);
 }
 
 #[test]

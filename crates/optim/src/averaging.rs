@@ -55,7 +55,8 @@ fn lerp<T: FloatElement>(average: &mut Tensor, w: &Tensor, share: f64) {
 
 impl Optimizer {
     /// Runs `f` on the model with the weights that are to be evaluated in place of those that are trained: the average that
-    /// Schedule-Free, ASGD or [`average`](Self::average) keeps. Without one, these are the same.
+    /// Schedule-Free, ASGD or [`average`](Self::average) keeps. Without one, these are the same. Running statistics stay those of
+    /// the trained weights; [`evaluating_recalibrated`](Self::evaluating_recalibrated) measures them anew.
     ///
     /// ```
     /// # use backflow_optim::{Averaging, Optimizer, Sgd};
@@ -68,6 +69,15 @@ impl Optimizer {
     /// assert_eq!((w.item(), optimizer.evaluating(&mut w, Tensor::item)), (1.0, (4.0 + 2.0 + 1.0) / 3.0));
     /// ```
     pub fn evaluating<M: Module + ?Sized, R>(&mut self, model: &mut M, f: impl FnOnce(&M) -> R) -> R {
+        self.in_place_of_weights(model, |model| f(model))
+    }
+
+    /// Runs `f` on the model with its averages in place of its weights.
+    pub(crate) fn in_place_of_weights<M: Module + ?Sized, R>(
+        &mut self,
+        model: &mut M,
+        f: impl FnOnce(&mut M) -> R,
+    ) -> R {
         /// Puts the weights back, also when `f` panics.
         struct Swapped<'a, M: Module + ?Sized>(&'a mut Optimizer, &'a mut M);
         impl<M: Module + ?Sized> Drop for Swapped<'_, M> {
@@ -78,6 +88,15 @@ impl Optimizer {
         self.swap_averages(model);
         let swapped = Swapped(self, model);
         f(swapped.1)
+    }
+
+    /// Whether weights are averaged at all, by this optimizer or by a rule of it.
+    pub(crate) fn has_averages(&self) -> bool {
+        let by_rule = match &self.method.0 {
+            Kind::PerParameter(rule) => rule.average().is_some(),
+            Kind::Lbfgs(_) => false,
+        };
+        by_rule || self.averaging.is_some() || self.groups.iter().any(|group| group.rule.average().is_some())
     }
 
     fn swap_averages<M: Module + ?Sized>(&mut self, model: &mut M) {

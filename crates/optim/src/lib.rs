@@ -37,6 +37,7 @@
 //! | `clip_grad_norm_`, `clip_grad_value_`, `optax.adaptive_grad_clip` | [`clip_norm`](Optimizer::clip_norm), [`clip_value`](Optimizer::clip_value), [`clip_adaptive`](Optimizer::clip_adaptive), and [`clip_norm_each`](Optimizer::clip_norm_each) by parameter |
 //! | `optax.add_noise`, `apply_if_finite` | [`noise`](Optimizer::noise), [`skip_nonfinite`](Optimizer::skip_nonfinite) |
 //! | `swa_utils.AveragedModel` | [`average`](Optimizer::average), and [`evaluating`](Optimizer::evaluating) to look through it |
+//! | `swa_utils.update_bn` | [`recalibrate`], or [`evaluating_recalibrated`](Optimizer::evaluating_recalibrated) |
 //! | `lr_scheduler.*` | [`schedule`](Optimizer::schedule) with one of [`SCHEDULES`], [`Lambda`], [`Sequence`], [`Warmup`] |
 //! | `ReduceLROnPlateau.step(loss)` | [`schedule(Plateau::new())`](Plateau) and [`observe(loss)`](Optimizer::observe) |
 //! | `state_dict()`, `load_state_dict()` | [`state`](Optimizer::state), [`load_state`](Optimizer::load_state) |
@@ -55,6 +56,7 @@ mod method;
 mod minimise;
 mod optimizer;
 mod prepare;
+mod recalibrate;
 mod report;
 mod restore;
 mod rule;
@@ -71,6 +73,7 @@ pub use elements::{Elements, Equation, Totals};
 pub use hyperparameter::{Hyperparameter, Range};
 pub use method::Method;
 pub use optimizer::Optimizer;
+pub use recalibrate::recalibrate;
 pub use report::{ParameterReport, StepReport};
 pub use restore::StateError;
 pub use rule::{Buffer, Name, Needs, Noise, Rule, Settings, Step, WeightDecay};

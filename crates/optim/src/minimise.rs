@@ -18,7 +18,7 @@ impl Optimizer {
     pub(crate) fn minimise<M: Module + ?Sized>(
         &mut self,
         model: &mut M,
-        start: (f64, Gradients),
+        start: (f64, &Gradients),
         loss: &mut impl FnMut(&M) -> Tensor,
     ) -> StepReport {
         if self.noise.is_some() || self.clipping.is_set() {
@@ -26,7 +26,7 @@ impl Optimizer {
             misuse("step_with", "lbfgs takes neither noise nor clipping", &[], hint);
         }
         let (value, gradients) = start;
-        let found = survey(self, model, &gradients);
+        let found = survey(self, model, gradients);
         let unreached = found.unreached.clone();
         let squares: Vec<f64> = found.gradients.iter().map(|g| sum_squares(g)).collect();
         let prepared = self.prepare(model, found, true);

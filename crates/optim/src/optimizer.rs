@@ -62,6 +62,7 @@ pub struct Optimizer {
     pub(crate) maximize: bool,
     pub(crate) skip_nonfinite: bool,
     pub(crate) averaging: Option<Averaging>,
+    pub(crate) seed: u64,
     pub(crate) state: State,
     /// The parameters that a step need not reach.
     pub(crate) unreached: Vec<Pattern>,
@@ -127,6 +128,7 @@ impl Optimizer {
             maximize: false,
             skip_nonfinite: false,
             averaging: None,
+            seed: 0,
             state: State::default(),
             unreached: Vec::new(),
             met: Vec::new(),
@@ -295,6 +297,16 @@ impl Optimizer {
             );
         }
         self.averaging = Some(averaging);
+        self
+    }
+
+    /// The seed of the chance in steps that compute their loss outside any scope: see [`scope`](Self::scope). It moves nothing in a
+    /// model without chance.
+    ///
+    /// `0` unless set.
+    #[must_use]
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = seed;
         self
     }
 

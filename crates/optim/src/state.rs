@@ -82,8 +82,10 @@ impl ParameterState {
 pub(crate) fn copy(x: &Tensor) -> Tensor {
     let mut copy = x.detach();
     match x.dtype() {
+        DType::F32 => _ = copy.as_mut_slice::<f32>(),
         DType::F64 => _ = copy.as_mut_slice::<f64>(),
-        _ => _ = copy.as_mut_slice::<f32>(),
+        DType::I64 => _ = copy.as_mut_slice::<i64>(),
+        DType::Bool => _ = copy.as_mut_slice::<bool>(),
     }
     copy
 }

@@ -9,6 +9,7 @@
 //!     g ← ±g + λ·w                                  maximised or not; L2 weight decay
 //!     u ← rule(g) + lr·λ'·w                         decoupled weight decay
 //!     w ← w − u
+//! running statistics ← what the forward pass saw    ([`Gradients::statistics`])
 //! averages ← w
 //! ```
 //!
@@ -26,6 +27,7 @@ use crate::rule::{Needs, Noise, Step, WeightDecay};
 use crate::state::ParameterState;
 use crate::survey::{Surveyed, each_parameter, each_reached, survey};
 use backflow_kernels::Float;
+use backflow_tensor::training::Scope;
 use backflow_tensor::{DType, Gradients, Module, Rng, Tensor, misuse, no_grad, profile::section};
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -41,11 +43,16 @@ impl Optimizer {
     /// graph that was not released; where that is another tensor that is the same leaf, a clone of the model for instance, the
     /// model's becomes a [leaf of its own](Tensor#identity).
     ///
+    /// Running statistics that travel with the gradients ([`Gradients::statistics`]) are folded into the model's buffers, unless the
+    /// step is skipped.
+    ///
     /// # Panics
     /// Before anything is changed: if a trainable parameter has no gradient and is not [allowed](Self::allow_unreached) to have
     /// none, if there is no trainable parameter, if two different tensors have the same path, if a parameter no longer has the
     /// shape and element type of its state, or if the rule needs the loss and not only its gradient
-    /// ([`step_with`](Self::step_with)).
+    /// ([`step_with`](Self::step_with)). If a layer with a training mode, such as dropout, computed for this
+    /// loss outside [`training`](backflow_tensor::training()) and outside an explicit
+    /// [`evaluation`](backflow_tensor::evaluation): then it is not known whether it was to be trained.
     #[track_caller]
     pub fn step<M: Module + ?Sized>(&mut self, model: &mut M, gradients: &Gradients) -> StepReport {
         let asks = match &self.method.0 {
@@ -58,6 +65,7 @@ impl Optimizer {
             misuse("step", "this rule needs the loss, not only its gradient", &rows, hint);
         }
         let report = self.update(model, gradients, None);
+        learn(model, gradients, &report);
         self.take_averages(model, &report);
         self.flush_subnormals(model, &report);
         report
@@ -67,6 +75,11 @@ impl Optimizer {
     /// that need the loss itself (bold driver), the gradient at another place (SAM) or both many times (L-BFGS).
     ///
     /// A loss that is no finite number changes nothing: the step is reported, and counted, as skipped.
+    ///
+    /// The loss is computed inside [`training`](backflow_tensor::training()): the scope that this is called in, or one that is opened
+    /// for the step ([`scope`](Self::scope)). Each time it is computed in this step, it begins at the same place of the scope, so
+    /// that the same elements are dropped. Running statistics are those of the first time; a step that is skipped or undone (bold
+    /// driver) learns none.
     ///
     /// ```
     /// use backflow_optim::{Lbfgs, Optimizer};
@@ -85,7 +98,10 @@ impl Optimizer {
         model: &mut M,
         mut loss: impl FnMut(&M) -> Tensor,
     ) -> StepReport {
-        let before = loss(model);
+        let scope = self.scope();
+        // Not from a copy of the scope, so that what the first time draws is drawn: another step in it draws what follows.
+        let before = if Scope::current().is_outside() { scope.enter(|| loss(model)) } else { loss(model) };
+        let mut loss = |model: &M| scope.enter(|| loss(model));
         let value = before.item();
         if !value.is_finite() {
             return self.skip(Some(value), f64::NAN);
@@ -95,8 +111,9 @@ impl Optimizer {
             Kind::PerParameter(rule) => Some(rule.needs()),
             Kind::Lbfgs(_) => None,
         };
+        let mut is_undone = false;
         let report = match needs {
-            None => self.minimise(model, (value, gradients), &mut loss),
+            None => self.minimise(model, (value, &gradients), &mut loss),
             Some(Needs::Gradient) => self.update(model, &gradients, Some(value)),
             Some(Needs::Uphill(distance)) => {
                 let report = match self.uphill(model, &gradients, distance, &mut loss) {
@@ -112,12 +129,25 @@ impl Optimizer {
                 let after = no_grad(|| loss(model)).item();
                 let risen = !after.is_finite() || if self.maximize { after < value } else { after > value };
                 self.judge(model, before, &mut report, if risen { Err(shrink) } else { Ok(grow) });
+                is_undone = risen;
                 report
             }
         };
+        if !is_undone {
+            learn(model, &gradients, &report);
+        }
         self.take_averages(model, &report);
         self.flush_subnormals(model, &report);
         report
+    }
+
+    /// Where the loss of the next step is computed: the scope that this thread is in, or, outside any, the beginning of
+    /// [`training`](backflow_tensor::training()) with the stream of this optimizer's [`seed`](Self::seed) and the number of steps taken.
+    /// Whatever else computes the loss of that step enters it too, and draws the same.
+    #[must_use]
+    pub fn scope(&self) -> Scope {
+        let here = Scope::current();
+        if here.is_outside() { Scope::of_step(self.seed, self.state.steps) } else { here }
     }
 
     /// Tells the schedule a figure to go by, such as the loss on held-out data after an epoch. Only
@@ -335,6 +365,14 @@ impl Optimizer {
     }
 }
 
+/// Folds what the forward pass saw into the running statistics, after a step that changed something.
+#[track_caller]
+fn learn<M: Module + ?Sized>(model: &mut M, gradients: &Gradients, report: &StepReport) {
+    if !report.skipped {
+        gradients.fold_statistics(model);
+    }
+}
+
 /// A model whose weights are elsewhere for a while. They are put back also when the loss there panics.
 struct Moved<'a, M: Module + ?Sized> {
     model: &'a mut M,
@@ -370,10 +408,12 @@ fn disturbed(g: &Tensor, coefficient: f64, noise: Noise, path: &str, t: u64) -> 
     g * coefficient + Tensor::randn(g.shape(), g.dtype(), &mut rng) * deviation
 }
 
-/// Writes `values` into a parameter, which stays the same leaf.
+/// Writes `values` into a parameter or a buffer, which keeps its identity.
 pub(crate) fn assign(w: &mut Tensor, values: &Tensor) {
     match w.dtype() {
+        DType::F32 => w.as_mut_slice::<f32>().copy_from_slice(&values.to_vec::<f32>()),
         DType::F64 => w.as_mut_slice::<f64>().copy_from_slice(&values.to_vec::<f64>()),
-        _ => w.as_mut_slice::<f32>().copy_from_slice(&values.to_vec::<f32>()),
+        DType::I64 => w.as_mut_slice::<i64>().copy_from_slice(&values.to_vec::<i64>()),
+        DType::Bool => w.as_mut_slice::<bool>().copy_from_slice(&values.to_vec::<bool>()),
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::optimizer::{Met, Optimizer};
 use crate::report::StepReport;
-use backflow_tensor::{Gradients, Module, Tensor, misuse, observe};
+use backflow_tensor::{Gradients, LayerId, Module, Tensor, misuse, observe};
 use std::borrow::Cow;
 
 /// The gradients that a step goes by.
@@ -28,6 +28,9 @@ pub(crate) fn survey<'g>(
     model: &(impl Module + ?Sized),
     gradients: &'g Gradients,
 ) -> Surveyed<'g> {
+    if let Some((layer, kind)) = gradients.undecided_layer() {
+        undecided(model, layer, kind);
+    }
     let Optimizer { state, met, .. } = optimizer;
     let mut found: Vec<Option<&Tensor>> = Vec::with_capacity(met.len());
     let mut unfit = None;
@@ -72,6 +75,16 @@ pub(crate) fn survey<'g>(
         misuse("step", "a parameter no longer fits its state", &rows, hint);
     }
     Surveyed { gradients: found.into_iter().flatten().map(Cow::Borrowed).collect(), unreached }
+}
+
+#[track_caller]
+#[cold]
+fn undecided(model: &(impl Module + ?Sized), layer: LayerId, kind: &str) -> ! {
+    let path = model.layers().into_iter().find(|(_, own)| *own == layer);
+    let path = path.map_or("of another model".to_owned(), |(path, _)| path);
+    let rows = [("layer", path), ("kind", kind.to_owned())];
+    let hint = "compute the loss inside training(&rng.split(step), || …), or inside evaluation(|| …) where it is meant so";
+    misuse("step", "a layer did not know whether it is trained", &rows, hint);
 }
 
 /// How many parameters without a gradient an error lists.

@@ -5,6 +5,9 @@
 //! layer, what arrives is the Jacobian of what comes after, and another identity can be sent on: so one pass has the Jacobians of
 //! all layers.
 //!
+//! Copies of a sample must meet the same network, so it is [evaluated](backflow_tensor::evaluation): in training dropout would drop
+//! other elements of each copy, and normalisation would go by a batch of copies.
+//!
 //! The singular values tell what the size of a delta cannot: by how much the network stretches each direction. A mean square of
 //! 1 can be all ones, or a few directions exploding while the rest has vanished (Pennington et al. 2017, "Resurrecting the
 //! sigmoid in deep learning through dynamical isometry").
@@ -12,13 +15,13 @@
 use crate::record::{JacobianFlow, Spectrum};
 use crate::svd::singular_values;
 use backflow_tensor::observe::{Observer, Site, observe, unobserved};
-use backflow_tensor::{LayerId, Module, Shape, Step, Tensor, is_recording, misuse, no_grad};
+use backflow_tensor::{LayerId, Module, Shape, Step, Tensor, evaluation, is_recording, misuse, no_grad};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The Jacobian of `f` at the sample `x`, `[outputs, elements of x]`.
 ///
 /// `f` gets a batch `[n, …x]` and returns `[n, …]`, each output computed from its own sample alone: not through
-/// normalisation over the batch. Outputs and samples of more than one axis count as flat. Where the output does not
+/// normalisation over the batch. It is called inside [`evaluation`]. Outputs and samples of more than one axis count as flat. Where the output does not
 /// depend on x, the Jacobian is zero.
 ///
 /// ```
@@ -37,6 +40,7 @@ use std::collections::{BTreeMap, BTreeSet};
 pub fn jacobian(f: impl Fn(&Tensor) -> Tensor, x: &Tensor) -> Tensor {
     require_recording();
     let x = x.detach();
+    let f = |x: &Tensor| evaluation(|| f(x));
     let one = unobserved(|| no_grad(|| f(&copies(&x, 1))));
     require_batch(&x, &one);
     let rows = one.elements();
@@ -84,6 +88,7 @@ pub fn layer_jacobians<M: Module + ?Sized>(
     let x = x.detach();
     let paths: BTreeMap<LayerId, String> = model.layers().into_iter().map(|(path, id)| (id, path)).collect();
     // As many copies as the longest result has elements: one sample tells.
+    let forward = |x: &Tensor| evaluation(|| forward(x));
     let (seen, one) = unobserved(|| observe(Relay::new(paths), || no_grad(|| forward(&copies(&x, 1)))));
     require_batch(&x, &one);
     let rows = seen.longest.max(one.elements());

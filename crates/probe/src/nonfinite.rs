@@ -156,7 +156,8 @@ fn is_finite(x: &Tensor) -> bool {
 /// none.
 ///
 /// `loss` is called once, to compute again what went wrong: on the same batch, and with the same random numbers where it uses
-/// any. It is not called if a trainable parameter of the model is not finite to begin with. If the loss is finite and tracked,
+/// any: inside [`training`](backflow_tensor::training()) with the stream of the step, or in its [`Scope`](backflow_tensor::training::Scope).
+/// It is not called if a trainable parameter of the model is not finite to begin with. If the loss is finite and tracked,
 /// the gradients are computed too. Neither the model nor an optimizer is changed.
 ///
 /// Of several origins the first in order of computation is told. A −∞ that comes from outside, as in the mask of an attention,

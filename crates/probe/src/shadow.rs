@@ -6,6 +6,7 @@
 
 use crate::flow::GradFlow;
 use crate::record::FlowStep;
+use backflow_tensor::training::Scope;
 use backflow_tensor::{DType, Module, Tensor, misuse};
 use serde::{Deserialize, Serialize};
 
@@ -49,8 +50,8 @@ impl GradFlow {
     /// Computes `loss` with the model and with a copy of it in `f64`, and compares what comes back to each layer: verdicts then know
     /// what was too small for `f32` and what is 0 in any type, and need not guess.
     ///
-    /// `loss` is given the model and its element type, to which it converts the data. It must compute the same both times: no new
-    /// random numbers. In the copy, floating-point tensors are `f64`, trainable ones are trainable leaves of their own, and layers
+    /// `loss` is given the model and its element type, to which it converts the data. It must compute the same both times; inside
+    /// [`training`](backflow_tensor::training()) it begins at the same place of the scope, and drops the same. In the copy, floating-point tensors are `f64`, trainable ones are trainable leaves of their own, and layers
     /// keep their places. A layer whose output is `f64` already has no shadow; if all are, `loss` is not computed at all.
     ///
     /// ```
@@ -84,8 +85,9 @@ impl GradFlow {
             return self;
         }
         let copy = in_f64(model);
-        let own = Self::record(model, || loss(model, DType::F32)).record;
-        let precise = Self::record(&copy, || loss(&copy, DType::F64)).record;
+        let scope = Scope::current();
+        let own = Self::record(model, || scope.enter(|| loss(model, DType::F32))).record;
+        let precise = Self::record(&copy, || scope.enter(|| loss(&copy, DType::F64))).record;
         if let Some(layer) = precise.layers.iter().find(|layer| layer.dtype == f32) {
             let rows = [("layer", layer.path.clone()), ("its output", layer.dtype.clone())];
             misuse(

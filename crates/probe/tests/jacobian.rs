@@ -1,9 +1,9 @@
 //! Jacobians against matrices that are known, and spectra against random-matrix theory.
 #![allow(clippy::print_stdout, reason = "the measured figures are worth seeing: --nocapture")]
 
-use backflow_nn::{Activation, Init, Linear, Mlp};
+use backflow_nn::{Activation, Dropout, Init, Linear, Mlp};
 use backflow_probe::{MeanField, jacobian, layer_jacobians, singular_values};
-use backflow_tensor::{DType, Rng, Tensor, no_grad};
+use backflow_tensor::{DType, Rng, Tensor, no_grad, training};
 
 fn square_weights(init: Init, n: usize, layers: usize, rng: &mut Rng) -> Vec<Tensor> {
     (0..layers).map(|_| init.sample([n, n], 1.0, DType::F64, rng)).collect()
@@ -175,4 +175,17 @@ fn jacobians_of_any_model_unedited() {
     for (product, whole) in product.to_vec::<f64>().iter().zip(whole) {
         assert!((product - whole).abs() < 1e-13, "{product} {whole}");
     }
+}
+
+/// Each row comes from a copy of the sample: in training each copy would lose other elements, and no row would fit the next.
+#[test]
+fn jacobians_are_of_the_network_as_it_is_evaluated() {
+    let (model, x) = subject();
+    let (drop, sample) = (Dropout::default(), x.select(0, 0));
+    let forward = |x: &Tensor| drop.forward(&model.forward(x));
+    let whole = || jacobian(forward, &sample).to_vec::<f64>();
+    let layers = || layer_jacobians(&model, forward, &sample).into_iter().map(|(_, j)| j.to_vec::<f64>());
+    let in_training = training(&Rng::seed_from_u64(0), || (whole(), layers().collect::<Vec<_>>()));
+    assert_eq!(in_training, (whole(), layers().collect()));
+    assert_eq!(whole(), jacobian(|x| model.forward(x), &sample).to_vec::<f64>());
 }

@@ -1,8 +1,8 @@
 //! Whether deltas vanished in `f32` only: a shadow in `f64` tells, where sizes alone would have to guess.
 
-use backflow_nn::{Activation, Init, Linear, Mlp};
+use backflow_nn::{Activation, Dropout, Init, Linear, Mlp};
 use backflow_probe::{FlowRow, GradFlow, Shadow, Verdict, shadow_slope};
-use backflow_tensor::{DType, Module, Rng, Tensor};
+use backflow_tensor::{DType, Module, Path, Rng, Tensor, training};
 
 const WIDTH: usize = 64;
 /// The smallest number above 0 that `f32` has, 2⁻¹⁴⁹.
@@ -254,4 +254,25 @@ fn the_evidence_is_told_and_older_verdicts_are_read() {
         matches!(old, Verdict::Underflow { shadow: None, .. })
             && !serde_json::to_string(&old).unwrap().contains("shadow")
     );
+}
+
+/// The shadow of a network that drops is that of the same elements dropped.
+#[test]
+fn in_training_the_shadow_drops_the_same() {
+    let mut rng = Rng::seed_from_u64(3);
+    let model = vec![Linear::new(8, 32, &mut rng), Linear::new(32, 4, &mut rng)];
+    let (drop, x) = (Dropout::default(), Tensor::randn([16, 8], DType::F32, &mut rng));
+    let loss = |model: &Vec<Linear>, dtype| {
+        let h = drop.forward(&model[0].forward(&x.to_dtype(dtype)).tanh());
+        model[1].forward(&h).square().mean(..)
+    };
+    let flow = training(&rng, || {
+        let flow = GradFlow::record(&model, || loss(&model, DType::F32));
+        flow.with_shadow(&model, loss)
+    });
+    for row in flow.rows() {
+        let Shadow { delta_rms, delta_rms_f64 } = row.shadow.expect("an f32 layer has one");
+        // Sums of some 500 products: other masks would be 10 % apart.
+        assert!((delta_rms / delta_rms_f64 - 1.0).abs() < 1e-5, "{}: {delta_rms} {delta_rms_f64}", row.path);
+    }
 }

@@ -32,8 +32,8 @@ pub fn save(model: &(impl Module + ?Sized), path: &Path) -> Result<(), StoreErro
     atomic::write(path, &file).map_err(failed)
 }
 
-/// Replaces all tensors of `model` by those of the file at `path`. Parameters stay trainable, constants stay constant, tied
-/// weights stay tied. Constants that are one tensor, and two in the file, become two.
+/// Replaces all tensors of `model` by those of the file at `path`. Parameters stay trainable, buffers stay buffers, constants
+/// stay constant, tied weights stay tied. Constants that are one tensor, and two in the file, become two.
 ///
 /// # Errors
 /// If the file cannot be read, is damaged, or belongs to another model; the model is then unchanged.

@@ -11,6 +11,7 @@ use crate::error::misuse;
 use crate::gradients::Gradients;
 use crate::graph::{Kept, Live, Node, Rule};
 use crate::mode::{mode, recording, tracing};
+use crate::note::{Note, Notes};
 use crate::tensor::Tensor;
 use crate::watch::observe;
 use crate::watch::profile;
@@ -161,7 +162,7 @@ impl<'a> Differentiation<'a> {
     #[track_caller]
     pub fn run(self) -> Gradients {
         let output = self.output;
-        let Some(root) = output.node.as_ref() else {
+        let Some(root) = output.tracked() else {
             let hint = "nothing it was computed from requires_grad(), or it was computed under no_grad";
             misuse("backward", "the result is not tracked", &[("shape", output.shape().to_string())], hint);
         };
@@ -217,7 +218,7 @@ impl Plan {
             misuse("backward", "a target is not tracked", &rows, "call requires_grad() before using it");
         }
         let targets: BTreeSet<u64> =
-            targets.iter().filter_map(|target| target.node.as_ref()).map(|node| node.number).collect();
+            targets.iter().filter_map(|target| target.tracked()).map(|node| node.number).collect();
         let lowest = targets.first().copied().unwrap_or(u64::MAX);
 
         // Everything above the lowest target that can be reached, then, upwards, what leads to a target.
@@ -291,13 +292,13 @@ fn sweep(root: &Arc<Node>, seed: Tensor, plan: &Plan, retain: bool) -> Gradients
         let hint = "compute the result again, or use differentiate().retain_graph() for the first pass";
         misuse("backward", "this graph was already used and released", &rows, hint);
     }
-    for (number, (leaf, mut dy)) in waiting.leaves.into_iter().rev() {
+    for (number, (leaf, mut dy)) in std::mem::take(&mut waiting.leaves).into_iter().rev() {
         observe::gradient(&leaf, &mut dy, retain);
         if plan.reports(&leaf) {
             found.push((number, dy));
         }
     }
-    Gradients::from_numbers(found)
+    Gradients::of_pass(found, waiting.notes)
 }
 
 /// Gradients on their way: of results, the latest of which is complete and comes next, and of leaves, where they end.
@@ -307,6 +308,8 @@ struct Waiting {
     next: Option<(Arc<Node>, Tensor)>,
     others: BTreeMap<u64, (Arc<Node>, Tensor)>,
     leaves: BTreeMap<u64, (Arc<Node>, Tensor)>,
+    /// What the pass came by.
+    notes: Notes,
 }
 
 impl Waiting {
@@ -424,6 +427,14 @@ impl Cotangent<'_> {
     /// The gradient of the output for change in place, where nobody else sees it.
     pub(crate) fn dy_mut(&mut self) -> Option<&mut Tensor> {
         (!self.traced && self.dy.is_exclusive()).then_some(&mut self.dy)
+    }
+
+    /// Takes notes that hang on this result along. A pass to chosen targets learns no statistics: it is somebody's look.
+    pub(crate) fn note(&mut self, notes: &Arc<[Note]>) {
+        let learns = notes.iter().any(|note| matches!(note, Note::Statistic(_)));
+        if self.plan.targets.is_none() || !learns {
+            self.waiting.notes.push(self.node.number, Arc::clone(notes));
+        }
     }
 
     /// Whether this pass is itself recorded, so that fused first-order kernels must not be used.

@@ -26,6 +26,7 @@ use crate::dtype::DType;
 use crate::rng::Rng;
 use crate::shape::Shape;
 use crate::tensor::Tensor;
+use crate::training::Scope;
 use rand_distr::{Distribution, StandardUniform, Uniform};
 use std::error::Error;
 use std::fmt;
@@ -39,7 +40,7 @@ const STEP: f64 = 1.0 / 1024.0;
 ///
 /// The backward pass sees the inputs as they are, strides and all; the differences are taken on contiguous copies.
 /// All inputs and the output are `f64`: in `f32` no difference could tell a wrong digit from a rounding. The cost is
-/// four evaluations of `f` per element.
+/// four evaluations of `f` per element. Inside [`training`](crate::training()) each of them draws the same random numbers.
 ///
 /// ```
 /// use backflow_tensor::{Tensor, check::gradcheck};
@@ -73,7 +74,8 @@ pub fn gradcheck(f: impl Fn(&[Tensor]) -> Tensor, inputs: &[Tensor]) -> Result<(
 #[track_caller]
 pub fn gradgradcheck(f: impl Fn(&[Tensor]) -> Tensor, inputs: &[Tensor]) -> Result<(), GradcheckError> {
     demand_f64(inputs)?;
-    let y = f(inputs);
+    let scope = Scope::current();
+    let y = scope.enter(|| f(inputs));
     if y.dtype() != DType::F64 {
         return Err(GradcheckError::OutputType(y.dtype()));
     }
@@ -104,6 +106,9 @@ fn compare(
     inputs: &[Tensor],
 ) -> Result<(), GradcheckError> {
     demand_f64(inputs)?;
+    // Derivative and differences are those of one function, chance included.
+    let scope = Scope::current();
+    let f = |inputs: &[Tensor], differentiable: bool| scope.enter(|| f(inputs, differentiable));
     let leaves: Vec<Tensor> = inputs.iter().map(|x| x.detach().requires_grad()).collect();
     let outputs = f(&leaves, true);
     if let Some(y) = outputs.iter().find(|y| y.dtype() != DType::F64) {

@@ -25,7 +25,11 @@ impl fmt::Display for Tensor {
             None => write!(f, "{value:.3e}"),
         })?;
         write!(f, "  {shape} {}", self.dtype())?;
-        if self.is_leaf() { f.write_str(" leaf") } else { Ok(()) }
+        f.write_str(match (self.is_leaf(), self.is_buffer()) {
+            (true, _) => " leaf",
+            (_, true) => " buffer",
+            _ => "",
+        })
     }
 }
 

@@ -1,16 +1,20 @@
 //! [`Gradients`]: what a backward pass found, as a value.
 
 use crate::error::misuse;
+use crate::note::{Note, Notes};
 use crate::tensor::Tensor;
+use crate::watch::observe::LayerId;
 
 /// The gradients that a backward pass found, by the tensor they belong to.
 ///
 /// A value, not a side effect: there is nothing to zero between steps, and gradients of several passes can be
-/// held, compared and [added](Self::accumulate).
+/// held, compared and [added](Self::accumulate). What the forward pass learnt about running statistics travels with them
+/// ([`statistics`](Self::statistics)).
 #[derive(Clone, Debug, Default)]
 pub struct Gradients {
     /// By the number of the node, ascending.
     by_node: Vec<(u64, Tensor)>,
+    notes: Notes,
 }
 
 impl Gradients {
@@ -23,7 +27,7 @@ impl Gradients {
     /// The gradient of `x`, if the pass reached it.
     #[must_use]
     pub fn get(&self, x: &Tensor) -> Option<&Tensor> {
-        let place = self.place(x.node.as_ref()?.number).ok()?;
+        let place = self.place(x.tracked()?.number).ok()?;
         Some(&self.by_node[place].1)
     }
 
@@ -47,7 +51,7 @@ impl Gradients {
 
     /// Takes the gradient of `x` out.
     pub fn take(&mut self, x: &Tensor) -> Option<Tensor> {
-        self.take_number(x.node.as_ref()?.number)
+        self.take_number(x.tracked()?.number)
     }
 
     /// Sets the gradient of `x`, for gradients that were computed or changed by hand.
@@ -56,7 +60,7 @@ impl Gradients {
     /// If `x` is not tracked, or the gradient has another shape or element type.
     #[track_caller]
     pub fn insert(&mut self, x: &Tensor, gradient: Tensor) {
-        let Some(node) = &x.node else {
+        let Some(node) = x.tracked() else {
             misuse(
                 "gradients",
                 "an untracked tensor has no gradient",
@@ -74,8 +78,10 @@ impl Gradients {
         self.put(node.number, gradient);
     }
 
-    /// Adds the gradients of another pass, e.g. of another part of a batch.
+    /// Adds the gradients of another pass, e.g. of another part of a batch, and appends its statistics. Of two passes back through
+    /// one forward pass these count once.
     pub fn accumulate(&mut self, other: Self) {
+        self.notes.append(other.notes);
         for (number, gradient) in other.by_node {
             match self.place(number) {
                 Err(place) => self.by_node.insert(place, (number, gradient)),
@@ -85,6 +91,16 @@ impl Gradients {
                 }
             }
         }
+    }
+
+    /// A layer with a training mode that the pass went through and that ran outside [`training`](crate::training()) and outside an
+    /// explicit [`evaluation`](crate::evaluation): the first one, with its kind. Optimizers do not take such gradients.
+    #[must_use]
+    pub fn undecided_layer(&self) -> Option<(LayerId, &'static str)> {
+        self.notes.iter().find_map(|note| match note {
+            Note::Undecided(layer, kind) => Some((*layer, *kind)),
+            Note::Statistic(_) => None,
+        })
     }
 
     /// How many tensors have a gradient here.
@@ -99,10 +115,15 @@ impl Gradients {
         self.by_node.is_empty()
     }
 
-    /// Gradients by the numbers of their nodes, each of which is there once.
-    pub(crate) fn from_numbers(mut by_node: Vec<(u64, Tensor)>) -> Self {
+    /// What a pass found: gradients by the numbers of their nodes, each of which is there once, and notes in any order.
+    pub(crate) fn of_pass(mut by_node: Vec<(u64, Tensor)>, mut notes: Notes) -> Self {
         by_node.sort_unstable_by_key(|(number, _)| *number);
-        Self { by_node }
+        notes.sort();
+        Self { by_node, notes }
+    }
+
+    pub(crate) fn notes(&self) -> &Notes {
+        &self.notes
     }
 
     pub(crate) fn take_number(&mut self, number: u64) -> Option<Tensor> {

@@ -44,6 +44,8 @@ pub(crate) struct Node {
     /// Above the number of every operand, so that descending numbers are a backward order.
     pub(crate) number: u64,
     pub(crate) op: &'static str,
+    /// Whether this is no part of the graph, but the identity of a [`buffer`](Tensor::buffer).
+    pub(crate) is_buffer: bool,
     pub(crate) shape: Shape,
     /// The line of the caller's program that computed this result.
     pub(crate) location: &'static Location<'static>,
@@ -86,11 +88,34 @@ impl Node {
 
     pub(crate) fn leaf_at(shape: Shape, location: &'static Location<'static>) -> Arc<Self> {
         let number = node_made();
-        let leaf = |in_graphs| {
-            let (operands, rule) = (SmallVec::new(), Mutex::new(Rule::Leaf));
-            Arc::new(Self { number, op: "leaf", shape, location, operands, rule, in_graphs })
-        };
+        let leaf = |in_graphs| Self::without_operands("leaf", number, shape, location, in_graphs);
         leaf(Some(leaf(None)))
+    }
+
+    /// The identity of a buffer, which is no part of a graph.
+    pub(crate) fn buffer_at(shape: Shape, location: &'static Location<'static>) -> Arc<Self> {
+        Self::without_operands("buffer", node_made(), shape, location, None)
+    }
+
+    fn without_operands(
+        op: &'static str,
+        number: u64,
+        shape: Shape,
+        location: &'static Location<'static>,
+        in_graphs: Option<Arc<Self>>,
+    ) -> Arc<Self> {
+        let (operands, rule) = (SmallVec::new(), Mutex::new(Rule::Leaf));
+        let is_buffer = op == "buffer";
+        Arc::new(Self { number, op, is_buffer, shape, location, operands, rule, in_graphs })
+    }
+
+    /// Another leaf, or another buffer, in the place of this one.
+    pub(crate) fn another(&self, shape: Shape) -> Arc<Self> {
+        if self.is_buffer {
+            Self::buffer_at(shape, self.location)
+        } else {
+            Self::leaf_at(shape, self.location)
+        }
     }
 
     /// This node as graphs hold it.
@@ -117,7 +142,7 @@ impl Tensor {
         backward: impl Fn(&mut crate::backward::Cotangent<'_>) + Send + Sync + 'static,
     ) -> Self {
         let Mode { recording, tracing, .. } = mode();
-        let is_wanted = recording && inputs.iter().any(|input| input.node.is_some());
+        let is_wanted = recording && inputs.iter().any(|input| input.is_tracked());
         let y = if is_wanted { self.with_node(op, inputs, keep, Box::new(backward)) } else { self };
         if tracing {
             show_result(op, Location::caller(), inputs, &y);
@@ -136,7 +161,13 @@ impl Tensor {
 
     // Apart from `record` so that it is compiled once and not for every op.
     #[track_caller]
-    fn with_node(mut self, op: &'static str, inputs: &[&Self], keep: Keep, backward: Box<Backward>) -> Self {
+    pub(crate) fn with_node(
+        mut self,
+        op: &'static str,
+        inputs: &[&Self],
+        keep: Keep,
+        backward: Box<Backward>,
+    ) -> Self {
         debug_assert!(self.node.is_none(), "{op} recorded twice");
         let keeps_inputs = matches!(keep, Keep::Inputs | Keep::InputsAndOutput);
         let keeps_output = matches!(keep, Keep::Output | Keep::InputsAndOutput);
@@ -151,9 +182,10 @@ impl Tensor {
         self.node = Some(Arc::new(Node {
             number: node_made(),
             op,
+            is_buffer: false,
             shape: self.layout.shape,
             location: Location::caller(),
-            operands: inputs.iter().map(|input| input.node.as_ref().map(Node::in_graphs)).collect(),
+            operands: inputs.iter().map(|input| input.tracked().map(Node::in_graphs)).collect(),
             rule: Mutex::new(Rule::Live(Live { backward, kept })),
             in_graphs: None,
         }));
@@ -163,7 +195,7 @@ impl Tensor {
     /// This tensor as a graph holds it: it is no alias of the leaf that it may be.
     fn in_graphs(&self) -> Self {
         let (storage, layout) = (Arc::clone(&self.storage), Arc::clone(&self.layout));
-        Self { storage, layout, node: self.node.as_ref().map(Node::in_graphs) }
+        Self { storage, layout, node: self.tracked().map(Node::in_graphs) }
     }
 }
 

@@ -161,9 +161,10 @@ pub trait Module {
         copy
     }
 
-    /// Makes every tensor a constant: no gradient is computed for it, and optimizers leave it alone.
+    /// Makes every parameter a constant: no gradient is computed for it, and optimizers leave it alone. Buffers go on learning
+    /// [statistics](crate::Statistic) inside [`training`](crate::training()), as in PyTorch.
     fn freeze(&mut self) {
-        self.each_tensor_mut(&mut |_, tensor| *tensor = tensor.detach());
+        self.each_tensor_mut(&mut |_, tensor| freeze(tensor));
     }
 
     /// Makes a constant of every tensor whose path is chosen; of a tied one the first path counts.
@@ -182,12 +183,13 @@ pub trait Module {
     {
         self.each_tensor_mut(&mut |path, tensor| {
             if is_chosen(path.as_str()) {
-                *tensor = tensor.detach();
+                freeze(tensor);
             }
         });
     }
 
-    /// Makes every floating-point tensor trainable, whether it was [frozen](Self::freeze) or a constant from the start. Those
+    /// Makes every floating-point tensor that is no buffer trainable, whether it was [frozen](Self::freeze) or a constant from
+    /// the start. Those
     /// that are trainable stay the leaves that they are. A tensor that is never to be trained does not belong into a module's
     /// fields, or they are marked `#[module(skip)]`.
     fn unfreeze(&mut self) {
@@ -207,15 +209,21 @@ pub trait Module {
     }
 }
 
+fn freeze(tensor: &mut Tensor) {
+    if !tensor.is_buffer() {
+        *tensor = tensor.detach();
+    }
+}
+
 fn thaw(tensor: &mut Tensor) {
-    if tensor.dtype().is_float() && !tensor.is_tracked() {
+    if tensor.dtype().is_float() && !tensor.is_tracked() && !tensor.is_buffer() {
         *tensor = tensor.detach().requires_grad();
     }
 }
 
 /// Sees the parts of a module.
 pub trait Visitor {
-    /// A tensor: a parameter if it is tracked, else a constant or a buffer.
+    /// A tensor: a parameter if it is tracked, else a [buffer](Tensor::buffer) or a constant.
     fn tensor(&mut self, path: &Path, tensor: &Tensor);
 
     /// A layer that announces its outputs.

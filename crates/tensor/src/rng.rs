@@ -18,11 +18,59 @@ use rand_chacha::rand_core::{Infallible, SeedableRng, TryRng};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rng(ChaCha8Rng);
 
+/// Where a stream stands: what is kept to go on with it later, of any number of draws.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RngState {
+    /// The key of the `ChaCha8` stream.
+    pub seed: [u8; 32],
+    /// The number of the stream under this key.
+    pub stream: u64,
+    /// How many 32-bit words of it were drawn.
+    pub words: u128,
+}
+
 impl Rng {
     /// The stream of this seed.
     #[must_use]
     pub fn seed_from_u64(seed: u64) -> Self {
         Self(ChaCha8Rng::seed_from_u64(seed))
+    }
+
+    /// Where this stream stands.
+    ///
+    /// ```
+    /// use backflow_tensor::{DType, Rng, Tensor};
+    /// let mut rng = Rng::seed_from_u64(7);
+    /// let _ = Tensor::randn([3], DType::F32, &mut rng);
+    /// let mut later = Rng::from_state(rng.state());
+    /// let draw = |rng| Tensor::randn([5], DType::F64, rng).to_vec::<f64>();
+    /// assert_eq!(draw(&mut later), draw(&mut rng));
+    /// ```
+    #[must_use]
+    pub fn state(&self) -> RngState {
+        RngState { seed: self.0.get_seed(), stream: self.0.get_stream(), words: self.0.get_word_pos() }
+    }
+
+    /// The stream that stood there.
+    #[must_use]
+    pub fn from_state(state: RngState) -> Self {
+        let mut rng = ChaCha8Rng::from_seed(state.seed);
+        rng.set_stream(state.stream);
+        rng.set_word_pos(state.words);
+        Self(rng)
+    }
+
+    /// This stream from its byte number `byte` on, a multiple of 4, however much was drawn: threads that share the making of many
+    /// numbers begin where theirs are.
+    pub(crate) fn at_byte(&self, byte: usize) -> Self {
+        let mut rng = self.0.clone();
+        rng.set_word_pos(byte as u128 / 4);
+        Self(rng)
+    }
+
+    /// The next bytes.
+    pub(crate) fn fill(&mut self, bytes: &mut [u8]) {
+        let Ok(()) = self.0.try_fill_bytes(bytes);
     }
 
     /// A stream for one purpose, a function of this stream's seed and of `label` alone: it does not depend on how much

@@ -442,6 +442,11 @@ impl Tensor {
         self
     }
 
+    /// The place in the graph, which a buffer does not have.
+    pub(crate) fn tracked(&self) -> Option<&Arc<Node>> {
+        self.node.as_ref().filter(|node| !node.is_buffer)
+    }
+
     /// The same elements, cut off from the graph.
     #[must_use]
     pub fn detach(&self) -> Self {
@@ -451,13 +456,13 @@ impl Tensor {
     /// Whether gradients flow through this tensor: it is a tracked leaf or was computed from one.
     #[must_use]
     pub fn is_tracked(&self) -> bool {
-        self.node.is_some()
+        self.tracked().is_some()
     }
 
     /// Whether this is a tracked leaf, such as a trainable parameter.
     #[must_use]
     pub fn is_leaf(&self) -> bool {
-        self.node.as_ref().is_some_and(|node| node.is_leaf())
+        self.tracked().is_some_and(|node| node.is_leaf())
     }
 
     /// The result of an op that has nothing to do. Tracked as its operand is, unless recording is off.

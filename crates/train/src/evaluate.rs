@@ -2,7 +2,7 @@
 
 use backflow_data::Loader;
 use backflow_nn::Layer;
-use backflow_tensor::{Tensor, no_grad};
+use backflow_tensor::{Tensor, evaluation, no_grad};
 use serde::Serialize;
 
 /// How many examples are best evaluated at once: enough for the matrix product to be efficient, small enough for the cache.
@@ -17,11 +17,11 @@ pub struct Evaluation {
     pub accuracy: f64,
 }
 
-/// Evaluates a classifier whose outputs are logits of shape `[batch, classes]`, without recording a graph.
+/// Evaluates a classifier whose outputs are logits of shape `[batch, classes]`, inside [`evaluation`] and without recording a graph.
 /// Over no example both figures are NaN.
 #[must_use]
 pub fn evaluate(model: &(impl Layer + ?Sized), loader: &Loader) -> Evaluation {
-    no_grad(|| {
+    let measure = || {
         let (mut loss, mut correct, mut count) = (0.0, 0, 0_usize);
         for batch in loader.epoch(0) {
             let logits = model.forward(&batch.inputs);
@@ -31,7 +31,8 @@ pub fn evaluate(model: &(impl Layer + ?Sized), loader: &Loader) -> Evaluation {
             count += examples;
         }
         Evaluation { loss: loss / count as f64, accuracy: correct as f64 / count as f64 }
-    })
+    };
+    evaluation(|| no_grad(measure))
 }
 
 /// How many rows of `logits` (`[batch, classes]`) are highest at their target (`[batch]`).

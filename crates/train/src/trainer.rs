@@ -8,6 +8,7 @@ use backflow_data::{Batch, Epoch, Loader};
 use backflow_nn::Layer;
 use backflow_optim::{Optimizer, StepReport};
 use backflow_probe::{FlowStep, Recorder, find_nonfinite};
+use backflow_tensor::training::Scope;
 use serde::Serialize;
 
 /// One training step, as it is reported and logged.
@@ -97,13 +98,16 @@ pub struct Trainer<'a, M: ?Sized> {
     times: Option<&'a mut StepTimes>,
     steps: u64,
     last: Option<StepRecord>,
+    /// Where the loss of the last step was computed: what computes it again enters it, and draws the same.
+    scope: Scope,
 }
 
 impl<'a, M: Layer + ?Sized> Trainer<'a, M> {
     /// A trainer of `model` by `optimizer`.
     #[must_use]
     pub fn new(model: &'a mut M, optimizer: &'a mut Optimizer) -> Self {
-        Self { model, optimizer, recorder: None, times: None, steps: 0, last: None }
+        let scope = optimizer.scope();
+        Self { model, optimizer, recorder: None, times: None, steps: 0, last: None, scope }
     }
 
     /// Lets `recorder` look at the steps. It changes no bit of the training.
@@ -186,10 +190,11 @@ impl<'a, M: Layer + ?Sized> Trainer<'a, M> {
 
     /// Loss and update of one batch; no update if the loss is no finite number.
     fn step(&mut self, batch: &Batch) -> StepReport {
-        let Self { model, optimizer, recorder, .. } = self;
+        self.scope = self.optimizer.scope();
+        let Self { model, optimizer, recorder, scope, .. } = self;
         let loss = |model: &M| model.forward(&batch.inputs).cross_entropy(&batch.targets);
         if let Some(recorder) = recorder {
-            recorder.measure_curvature(&**model, loss);
+            recorder.measure_curvature(&**model, |model| scope.enter(|| loss(model)));
             recorder.measure_jacobians(&**model, |x| model.forward(x), &batch.inputs);
             recorder.step(|| optimizer.step_with(&mut **model, loss))
         } else {
@@ -201,7 +206,7 @@ impl<'a, M: Layer + ?Sized> Trainer<'a, M> {
     /// the loss can be computed again.
     fn diverged(&mut self, batch: &Batch, loss: f64, epoch: u64) -> TrainError {
         let model = &*self.model;
-        let again = || model.forward(&batch.inputs).cross_entropy(&batch.targets);
+        let again = || self.scope.enter(|| model.forward(&batch.inputs).cross_entropy(&batch.targets));
         let origin = find_nonfinite(model, again);
         if let Some(recorder) = &mut self.recorder {
             let is_this = |record: &FlowStep| record.step == self.steps + 1 && !record.loss.is_finite();

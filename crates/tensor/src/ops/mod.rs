@@ -20,6 +20,7 @@ mod cos;
 mod cross_entropy;
 mod div;
 mod div_scalar;
+mod dropout;
 mod elu;
 mod erf;
 mod exp;
@@ -91,6 +92,8 @@ pub const CATALOGUE: &[crate::catalogue::OpInfo] = catalogue! {
     maximum minimum compare select_where
     // Activations.
     relu leaky_relu elu selu gelu gelu_tanh silu softplus sigmoid tanh
+    // Chance.
+    dropout
     // Reductions.
     sum var norm max min argmax
     logsumexp softmax log_softmax cross_entropy

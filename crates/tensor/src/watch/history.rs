@@ -31,7 +31,7 @@ impl Tensor {
     /// The [`Step::id`] of the op that computed this result, or of this leaf; `None` if it is not tracked.
     #[must_use]
     pub fn id(&self) -> Option<u64> {
-        self.node.as_ref().map(|node| node.number)
+        self.tracked().map(|node| node.number)
     }
 
     /// This result, and everything tracked that it was computed from, newest first; empty if it is not tracked.
@@ -47,7 +47,7 @@ impl Tensor {
     #[must_use]
     pub fn history(&self) -> Vec<Step> {
         let mut reached: BTreeMap<u64, &Arc<Node>> = BTreeMap::new();
-        let mut pending: Vec<&Arc<Node>> = self.node.iter().collect();
+        let mut pending: Vec<&Arc<Node>> = self.tracked().into_iter().collect();
         while let Some(node) = pending.pop() {
             if reached.insert(node.number, node).is_none() {
                 pending.extend(node.operands.iter().flatten());
@@ -64,7 +64,7 @@ impl Tensor {
     #[must_use]
     #[track_caller]
     pub fn gradients_back_to(&self, x: &Self) -> Vec<(Step, Self)> {
-        let Some(root) = self.node.as_ref().filter(|_| self.elements() == 1) else {
+        let Some(root) = self.tracked().filter(|_| self.elements() == 1) else {
             misuse("history", "needs a tracked scalar", &[("shape", self.shape().to_string())], "");
         };
         let mut gradients = crate::backward::gradients_on_the_way(root, self.ones_like(), x);

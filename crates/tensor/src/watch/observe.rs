@@ -223,7 +223,7 @@ fn announce(site: Site, y: &Tensor) {
     with_watches(|watches| {
         for watch in watches {
             no_grad(|| watch.observer.output(&site, y));
-            if let Some(node) = &y.node {
+            if let Some(node) = y.tracked() {
                 watch.sites.entry(node.number).or_default().push(site.clone());
             }
         }

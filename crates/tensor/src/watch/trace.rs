@@ -125,7 +125,7 @@ pub(crate) fn show_result(
     operands: &[&Tensor],
     result: &Tensor,
 ) {
-    let node = result.node.as_ref().map(|node| node.number);
+    let node = result.id();
     show(&Computed { kind: Kind::Result, op, line, node, operands, result });
 }
 

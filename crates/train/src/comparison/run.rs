@@ -108,7 +108,7 @@ impl Conditions {
         let steps = self.epochs.saturating_mul(train.len() as u64);
         let mut training = Training {
             model,
-            optimizer: self.optimizer(contender, steps)?,
+            optimizer: self.optimizer(contender, steps)?.seed(seed),
             evaluations: 0,
             time: Duration::ZERO,
             curve: Vec::new(),

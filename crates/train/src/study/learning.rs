@@ -108,7 +108,7 @@ impl Training {
         let batch_size = if whole { train.len() } else { self.batch_size };
         let loader = Loader::new(train, batch_size).dtype(dtype);
         let loader = if whole { loader } else { loader.shuffle(seed) };
-        let mut optimizer = self.contender.optimizer()?;
+        let mut optimizer = self.contender.optimizer()?.seed(seed);
         let test = Loader::new(test, EVALUATION_BATCH).dtype(dtype);
         let initial_accuracy = evaluate(&*model, &test).accuracy;
         let diverged = Outcome { initial_loss, initial_accuracy, end: None };

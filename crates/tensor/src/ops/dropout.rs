@@ -1,0 +1,89 @@
+//! Elements dropped by chance.
+//!
+//! ```text
+//! y  = x · m,  m = 1/(1 − p) where kept, else 0
+//! dx = dy · m                        keeps m
+//! ```
+//!
+//! Element e, in row-major order, is kept if the 16-bit word e of the `ChaCha8` stream is at least ⌊p·2¹⁶⌉. So the probability is
+//! p rounded to a multiple of 2⁻¹⁶, and each element's fate is known from its number alone: threads share the work by elements,
+//! to the same bits. Two bytes an element are what makes this as cheap as a few additions.
+//!
+//! As in PyTorch dropped elements are multiplied by 0: a NaN or an infinity stays visible, as NaN. Srivastava et al., "Dropout: a
+//! simple way to prevent neural networks from overfitting", 2014.
+
+use crate::catalogue::{OpInfo, Samples};
+use crate::dtype::with_float;
+use crate::error::misuse;
+use crate::graph::Keep;
+use crate::rng::Rng;
+use crate::tensor::Tensor;
+use backflow_kernels::{Float, map, parallel};
+
+pub(super) const INFO: OpInfo = OpInfo {
+    name: "dropout",
+    formula: "y = x · m, m = 1/(1 − p) where kept, else 0",
+    gradient: "dx = dy · m",
+    keep: Keep::Nothing,
+    orders: 2,
+    samples,
+};
+
+/// Elements that a thread takes at a time: some 15 µs.
+const GRAIN: usize = 1 << 14;
+/// Elements whose words lie in cache together.
+const CHUNK: usize = 1 << 11;
+
+impl Tensor {
+    /// Each element dropped with probability `p`, and the others divided by 1 − p, so that the mean stays. The same stream drops the
+    /// same elements, however much was drawn from it.
+    ///
+    /// It drops wherever it is called; [`Dropout`](https://docs.rs/backflow-nn) drops in training only.
+    ///
+    /// ```
+    /// # use backflow_tensor::{DType, Rng, Tensor};
+    /// let y = Tensor::ones([1000], DType::F64).dropout(0.25, &Rng::seed_from_u64(7));
+    /// let kept = y.to_vec::<f64>().iter().filter(|&&y| y == 1.0 / 0.75).count();
+    /// assert!((700..800).contains(&kept) && y.gt(0.0).to_dtype(DType::F64).sum(..).item() == kept as f64);
+    /// ```
+    ///
+    /// # Panics
+    /// If `p` is not in [0, 1], or the elements are not floating point.
+    #[must_use]
+    #[track_caller]
+    pub fn dropout(&self, p: f64, stream: &Rng) -> Self {
+        if !(0.0..=1.0).contains(&p) {
+            misuse("dropout", "the probability is not in [0, 1]", &[("p", p.to_string())], "");
+        }
+        let (y, mask) = with_float!("dropout", self.dtype(), T => {
+            let mask = Self::build(self.shape(), |mask| draw::<T>(mask, p, stream));
+            (Self::zip_to::<T, T, T>(self, &mask, self.shape(), |x, m| x * m), mask)
+        });
+        y.record("dropout", &[self], Keep::Nothing, move |g| g.give(0, |g| g.dy() * &mask))
+    }
+}
+
+/// What each element is multiplied by.
+fn draw<T: Float>(mask: &mut [T], p: f64, stream: &Rng) {
+    let dropped_below = (p * 65536.0).round() as u32;
+    let kept = T::from_f64(1.0 / (1.0 - p));
+    let factor = move |word: [u8; 2]| {
+        if u32::from(u16::from_le_bytes(word)) < dropped_below { T::ZERO } else { kept }
+    };
+    parallel::for_each((0..mask.len(), mask), GRAIN, |(elements, mask)| {
+        let mut stream = stream.at_byte(2 * elements.start);
+        let mut words = [[0; 2]; CHUNK];
+        for mask in mask.chunks_mut(CHUNK) {
+            let words = &mut words[..mask.len()];
+            stream.fill(words.as_flattened_mut());
+            map::map(words, mask, factor);
+        }
+    });
+}
+
+fn samples(s: &mut Samples) {
+    // PyTorch draws from another generator: there is nothing to ask it.
+    for p in [0.0, 0.5, 0.9, 1.0] {
+        s.unary(-3.0..3.0, "", move |a| a.dropout(p, &Rng::seed_from_u64(7)));
+    }
+}

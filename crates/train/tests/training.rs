@@ -1,0 +1,159 @@
+//! Chance and running statistics in whole trainings: who looks sees the function that is trained, and changes no bit of it.
+
+extern crate backflow_tensor as backflow;
+
+use backflow_data::{Dataset, Loader};
+use backflow_nn::{Activation, Dropout, Layer, Linear, Module, Sequential};
+use backflow_optim::{Optimizer, Sgd};
+use backflow_probe::{Recorder, When};
+use backflow_tensor::training::next_stream;
+use backflow_tensor::{DType, LayerId, Rng, Statistic, Tensor, is_recording};
+use backflow_train::{TrainError, Trainer, evaluate, weights};
+use std::sync::{Arc, Mutex};
+
+/// Takes the mean of the batch off, and keeps a running one: a toy normalisation.
+#[derive(Debug, Module)]
+struct Centre {
+    running_mean: Tensor,
+    num_batches_tracked: Tensor,
+    #[module(skip)]
+    seen: Seen,
+    layer: LayerId,
+}
+
+/// What was drawn in each forward in training, and whether it was recorded.
+type Seen = Arc<Mutex<Vec<(Rng, bool)>>>;
+
+/// Every tensor of a model, by path.
+type State = Vec<(String, Vec<u64>)>;
+
+impl Layer for Centre {
+    fn forward(&self, x: &Tensor) -> Tensor {
+        let trained = || {
+            self.seen.lock().unwrap().push((next_stream(), is_recording()));
+            let mean = x.mean(0);
+            let statistics = [
+                Statistic::count(&self.num_batches_tracked),
+                Statistic::moving_average(&self.running_mean, &mean, 0.1),
+            ];
+            (x - mean).with_statistics(statistics)
+        };
+        let y = self.layer.by_mode("centre", trained, || x - &self.running_mean);
+        self.layer.announce("centre", &y);
+        y
+    }
+}
+
+fn model() -> (Sequential, Seen) {
+    let (mut rng, seen) = (Rng::seed_from_u64(0), Seen::default());
+    let centre = Centre {
+        running_mean: Tensor::zeros([16], DType::F32).buffer(),
+        num_batches_tracked: Tensor::from(0_i64).buffer(),
+        seen: Arc::clone(&seen),
+        layer: LayerId::new(),
+    };
+    let first = Sequential::new().add(Linear::new(784, 16, &mut rng)).add(centre).add(Activation::Relu);
+    (first.add(Dropout::default()).add(Linear::new(16, 10, &mut rng)), seen)
+}
+
+fn digits() -> Dataset {
+    backflow_data::Mnist::embedded().test
+}
+
+fn state(model: &Sequential) -> State {
+    let bits = |x: Tensor| x.to_f64_vec().into_iter().map(f64::to_bits).collect();
+    model.state().into_iter().map(|(path, tensor)| (path, bits(tensor))).collect()
+}
+
+/// Everything that the model holds after an epoch, and what was drawn in training.
+fn trained(spec: &str, probe: bool) -> (State, Vec<(Rng, bool)>) {
+    let (mut model, seen) = model();
+    let digits = digits();
+    let (train, test) = (Loader::new(&digits, 100).shuffle(0), Loader::new(&digits, 500));
+    let mut optimizer = Optimizer::from_spec(spec, None).unwrap().seed(4);
+    let mut recorder = Recorder::new(&model).curvature(When::Every(4)).jacobians(When::Every(4));
+    let mut trainer = Trainer::new(&mut model, &mut optimizer);
+    if probe {
+        trainer = trainer.probe(&mut recorder);
+    }
+    trainer.fit(&train, &test, 1, &mut ()).unwrap();
+    let seen = seen.lock().unwrap().clone();
+    (state(&model), seen)
+}
+
+#[test]
+fn looking_at_a_training_changes_no_bit_of_weights_or_statistics() {
+    for spec in ["adam", "sam", "bold-driver"] {
+        let (state, drawn) = trained(spec, false);
+        let (watched, drawn_watched) = trained(spec, true);
+        assert!(watched == state, "{spec}");
+        assert!(drawn_watched.len() > drawn.len(), "{spec}: curvature computes the loss, too");
+        // Step t draws from its own stream, whoever asks, and however often.
+        let mut streams: Vec<&Rng> = drawn_watched.iter().map(|(rng, _)| rng).collect();
+        streams.dedup();
+        let expected: Vec<Rng> = (0..10).map(|t| Rng::seed_from_u64(4).split(t).split(0)).collect();
+        assert!(streams.len() == 10 && streams.into_iter().eq(&expected), "{spec}");
+        if spec != "bold-driver" {
+            let batches = &state.iter().find(|(path, _)| path == "1.num_batches_tracked").unwrap().1;
+            assert_eq!(f64::from_bits(batches[0]), 10.0, "{spec}");
+        }
+    }
+}
+
+#[test]
+fn a_training_with_chance_is_the_same_on_any_number_of_threads() {
+    let on = |threads| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.install(|| trained("adam", false).0)
+    };
+    let one = on(1);
+    assert!([2, 4].iter().all(|&threads| on(threads) == one));
+}
+
+#[test]
+fn a_replay_of_a_loss_that_is_no_number_draws_what_the_step_drew() {
+    let (mut model, seen) = model();
+    let digits = digits();
+    let (train, test) = (Loader::new(&digits, 100).shuffle(0), Loader::new(&digits, 500));
+    let mut optimizer = Optimizer::new(Sgd::new(1e25));
+    let mut recorder = Recorder::new(&model).every(When::Never);
+    let fit = Trainer::new(&mut model, &mut optimizer).probe(&mut recorder).fit(&train, &test, 1, &mut ());
+    let Err(TrainError::Diverged { step, origin: Some(origin), .. }) = fit else { panic!("{fit:?}") };
+    assert!(origin.loss.is_some_and(|loss| !loss.is_finite()), "{origin}");
+    let stream = Rng::seed_from_u64(0).split(step - 1).split(0);
+    let seen = seen.lock().unwrap();
+    let of_step: Vec<bool> =
+        seen.iter().filter(|(rng, _)| *rng == stream).map(|(_, recorded)| *recorded).collect();
+    assert_eq!(of_step, [true, true, false], "the step, the replay, and a look for the record");
+    assert_eq!(seen.len() as u64, step + 2);
+}
+
+#[test]
+fn evaluating_takes_no_chance_and_uses_what_was_learnt() {
+    let (model, seen) = model();
+    let loader = Loader::new(&digits(), 500);
+    let figures = evaluate(&model, &loader);
+    let in_training = backflow_tensor::training(&Rng::seed_from_u64(0), || evaluate(&model, &loader));
+    assert_eq!((figures, seen.lock().unwrap().len()), (in_training, 0));
+}
+
+#[test]
+fn files_of_weights_hold_buffers_which_stay_buffers() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("weights.safetensors");
+    let ((mut trained, _), (mut read, _)) = (model(), model());
+    let mut optimizer = Optimizer::new(Sgd::new(0.1));
+    let batch = Loader::new(&digits(), 100).batch(0, 0);
+    let loss = |model: &Sequential| model.forward(&batch.inputs).cross_entropy(&batch.targets);
+    optimizer.step_with(&mut trained, loss);
+    weights::save(&trained, &path).unwrap();
+    assert!(state(&trained) != state(&read));
+    weights::load(&mut read, &path).unwrap();
+    assert!(state(&trained) == state(&read));
+    let buffers: Vec<bool> = read.state().iter().map(|(_, tensor)| tensor.is_buffer()).collect();
+    assert_eq!(buffers, [false, false, true, true, false, false]);
+    for model in [&mut trained, &mut read] {
+        Optimizer::new(Sgd::new(0.1)).step_with(model, loss);
+    }
+    assert!(state(&trained) == state(&read), "what was read goes on as what was written");
+}

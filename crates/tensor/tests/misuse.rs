@@ -1,10 +1,8 @@
 //! What a mistake is answered with, word for word: what is wrong, both shapes, a hint, and the caller's own line.
 
 use backflow_tensor::observe::{Observer, Site, observe};
-use backflow_tensor::training::next_stream;
-use backflow_tensor::{
-    Affine, DType, Gradients, Pointwise, Rng, Shape, Statistic, Tensor, grad, hvp, keep, training,
-};
+use backflow_tensor::training::{next_stream, training};
+use backflow_tensor::{Affine, DType, Gradients, Pointwise, Rng, Shape, Statistic, Tensor, grad, hvp, keep};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 const THIS_FILE: &str = include_str!("misuse.rs");
@@ -478,49 +476,30 @@ fn a_way_back_from_what_is_no_tracked_scalar() {
 }
 
 #[test]
-fn chance_where_there_is_none() {
-    let rng = Rng::seed_from_u64(0);
+fn chance_and_statistics_where_there_are_none() {
+    let (rng, mean) = (Rng::seed_from_u64(0), f32s([2]).buffer());
+    let moving =
+        |buffer: &Tensor, value: &Tensor, momentum| Statistic::moving_average(buffer, value, momentum);
     let expected =
         "next_stream: there is no chance outside training\n    hint  run it inside training(&rng, || …)";
     says(expected, "next_stream", || next_stream());
-    let expected = "dropout: the probability is not in [0, 1]\n    p     1.5";
-    says(expected, "dropout", || f32s([2]).dropout(1.5, &rng));
-    let expected = "\
-dropout: needs floating-point elements
-    dtype  i64
-    hint   convert with to_dtype(DType::F32)";
-    says(expected, "dropout", || i64s([2]).dropout(0.5, &rng));
-}
-
-#[test]
-fn statistics_that_cannot_be_learnt() {
-    let (mean, count) = (f32s([2]).buffer(), Tensor::from(0_i64).buffer());
-    let moving = |value: &Tensor| Statistic::moving_average(&mean, value, 0.1);
-    let expected = "\
-with_statistics: nothing is learnt outside training
-    hint  by_mode tells a layer when it is trained";
-    says(expected, "with_statistics", || f32s([2]).with_statistics([moving(&f32s([2]))]));
-    let expected = "Statistic: the momentum is not in [0, 1]\n    momentum  2";
-    says(expected, "Statistic::", || Statistic::moving_average(&mean, &mean, 2.0));
-    let expected = "\
-Statistic: this is no buffer of floating-point numbers
-    buffer  [2] f32
-    value   [2] f32
-    hint    make it one with buffer()";
-    says(expected, "Statistic::", || Statistic::moving_average(&mean.detach(), &mean, 0.1));
+    says("dropout: the probability is not in [0, 1]\n    p     1.5", "dropout", || {
+        f32s([2]).dropout(1.5, &rng)
+    });
+    let expected = "with_statistics: nothing is learnt outside training\n    hint  by_mode tells a layer when it is trained";
+    says(expected, "with_statistics", || f32s([2]).with_statistics([moving(&mean, &mean, 0.1)]));
+    says("Statistic: the momentum is not in [0, 1]\n    momentum  2", "Statistic::", || {
+        moving(&mean, &mean, 2.0)
+    });
+    let expected = "Statistic: this is no buffer of floating-point numbers\n    buffer  [2] f32\n    value   [2] f32\n    hint    make it one with buffer()";
+    says(expected, "Statistic::", || moving(&mean.detach(), &mean, 0.1));
     let expected =
         "Statistic: the value does not match its buffer\n    buffer  [2] f32\n    value   [1, 2] f32";
-    says(expected, "Statistic::", || Statistic::moving_average(&mean, &f32s([1, 2]), 0.1));
-    let expected = "\
-Statistic: this is no counter
-    counter  [2] f32
-    hint     Tensor::from(0_i64).buffer() is one";
+    says(expected, "Statistic::", || moving(&mean, &f32s([1, 2]), 0.1));
+    let expected = "Statistic: this is no counter\n    counter  [2] f32\n    hint     Tensor::from(0_i64).buffer() is one";
     says(expected, "Statistic::", || Statistic::cumulative_average(&mean, &mean, &mean));
-    let gradients = training(&Rng::seed_from_u64(0), || {
-        f32s([]).with_statistics([Statistic::cumulative_average(&mean, &f32s([2]), &count)]).backward()
-    });
-    let expected = "\
-fold_statistics: a counter is not in the model
-    hint  a layer's counter is a field of it, as its averages are";
+    let average = [Statistic::cumulative_average(&mean, &mean, &Tensor::from(0_i64).buffer())];
+    let gradients = training(&rng, || f32s([]).with_statistics(average).backward());
+    let expected = "fold_statistics: a counter is not in the model\n    hint  a layer's counter is a field of it, as its averages are";
     says(expected, "fold_statistics", || gradients.fold_statistics(&mut mean.clone()));
 }

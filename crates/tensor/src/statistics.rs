@@ -19,7 +19,7 @@ use crate::dtype::{DType, Element};
 use crate::error::misuse;
 use crate::gradients::Gradients;
 use crate::graph::Node;
-use crate::module::{Module, Path, Visitor};
+use crate::module::Module;
 use crate::note::Note;
 use crate::tensor::Tensor;
 use crate::training::is_training;
@@ -310,9 +310,13 @@ fn fold<M: Module + ?Sized>(
     if statistics.is_empty() {
         return true;
     }
-    let mut buffers = Buffers(Present::new());
-    model.visit(&mut Path::root(), &mut buffers);
-    let Buffers(mut present) = buffers;
+    // Copies: whoever is to write the buffers must not find them shared.
+    let mut present = Present::new();
+    model.each_tensor(&mut |_, tensor| {
+        if let Some(id) = tensor.buffer_id() {
+            present.insert(id, tensor.contiguous_copy());
+        }
+    });
     for statistic in statistics {
         let Some(r) = present.get(&statistic.buffer) else { continue };
         let Some(change) = change(statistic, &present) else { return false };
@@ -338,17 +342,6 @@ fn fold<M: Module + ?Sized>(
 
 fn zip<T: Element>(r: &Tensor, x: &Tensor, f: impl Fn(T, T) -> T + Copy + Send + Sync) -> Tensor {
     Tensor::zip_to::<T, T, T>(r, x, r.shape(), f)
-}
-
-/// Copies of what the buffers hold: whoever is to write them must not find them shared.
-struct Buffers(Present);
-
-impl Visitor for Buffers {
-    fn tensor(&mut self, _: &Path, tensor: &Tensor) {
-        if let Some(id) = tensor.buffer_id() {
-            self.0.insert(id, tensor.contiguous_copy());
-        }
-    }
 }
 
 /// Writes numbers into a buffer, which keeps its identity.

@@ -10,13 +10,12 @@
 use crate::error::misuse;
 use crate::gradients::Gradients;
 use crate::graph::{Kept, Live, Node, Rule};
-use crate::mode::{mode, recording, tracing};
+use crate::mode::{is_recording, mode, recording, tracing};
+use crate::onlooker::{self, Kind, show_gradient};
 use crate::tensor::Tensor;
-use crate::watch::observe;
-use crate::watch::profile;
-use crate::watch::trace::{Kind, show_gradient};
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::sync::{Arc, PoisonError};
 
 impl Tensor {
@@ -216,8 +215,14 @@ impl Plan {
             ];
             misuse("backward", "a target is not tracked", &rows, "call requires_grad() before using it");
         }
-        let targets: BTreeSet<u64> =
-            targets.iter().filter_map(|target| target.node.as_ref()).map(|node| node.number).collect();
+        Self::towards(
+            root,
+            targets.iter().filter_map(|target| target.node.as_ref()).map(|node| node.number).collect(),
+        )
+    }
+
+    /// Towards the nodes of these numbers, and no further.
+    fn towards(root: &Arc<Node>, targets: BTreeSet<u64>) -> Self {
         let lowest = targets.first().copied().unwrap_or(u64::MAX);
 
         // Everything above the lowest target that can be reached, then, upwards, what leads to a target.
@@ -247,14 +252,13 @@ impl Plan {
     }
 }
 
-/// The gradients of `root` with respect to every result on the way from it to `x`, and to `x`. The graph stays, and
-/// observers neither see nor change this pass.
+/// The gradients of `root` with respect to every result on the way from it to `x`, and to `x`. The graph stays.
 #[track_caller]
 pub(crate) fn gradients_on_the_way(root: &Arc<Node>, seed: Tensor, x: &Tensor) -> Gradients {
     let mut plan = Plan::new(root, Some(&[x]));
     plan.targets = Some(plan.useful.clone());
     let _recording = recording(false);
-    observe::unobserved(|| sweep(root, seed, &plan, true))
+    sweep(root, seed, &plan, true)
 }
 
 #[track_caller]
@@ -265,39 +269,45 @@ fn sweep(root: &Arc<Node>, seed: Tensor, plan: &Plan, retain: bool) -> Gradients
     if plan.visits(root) {
         waiting.add(root, seed, traced);
     }
+    go_back(&mut waiting, plan, retain, traced, &mut found);
+    for (number, (leaf, mut dy)) in waiting.leaves.into_iter().rev() {
+        onlooker::gradient(&leaf, &mut dy, retain);
+        if plan.reports(&leaf) {
+            found.push((number, dy));
+        }
+    }
+    Gradients::from_numbers(found)
+}
+
+/// Takes up what waits until nothing is left but leaves.
+#[track_caller]
+fn go_back(waiting: &mut Waiting, plan: &Plan, retain: bool, traced: bool, found: &mut Vec<(u64, Tensor)>) {
     while let Some((node, mut dy)) = waiting.pop() {
-        observe::gradient(&node, &mut dy, retain);
+        onlooker::gradient(&node, &mut dy, retain);
         if plan.reports(&node) {
             found.push((node.number, dy.clone()));
         }
         if traced {
-            profile::going_back();
+            onlooker::going_back();
         }
         // Shown are gradients, not the ops that they are computed by.
         let _quiet = traced.then(|| tracing(false));
         let mut rule = node.rule.lock().unwrap_or_else(PoisonError::into_inner);
         if retain {
             if let Rule::Live(Live { backward, kept }) = &*rule {
-                backward(&mut Cotangent { node: &node, kept, dy, plan, waiting: &mut waiting, traced });
+                backward(&mut Cotangent { node: &node, kept, dy, plan, waiting, traced, given: 0 });
                 continue;
             }
         } else if let Rule::Live(live) = std::mem::replace(&mut *rule, Rule::Released) {
             drop(rule);
             let Live { backward, kept } = live;
-            backward(&mut Cotangent { node: &node, kept: &kept, dy, plan, waiting: &mut waiting, traced });
+            backward(&mut Cotangent { node: &node, kept: &kept, dy, plan, waiting, traced, given: 0 });
             continue;
         }
-        let rows = [("op", node.op.to_owned()), ("recorded", node.location.to_string())];
+        let rows = [("op", node.op.name.to_owned()), ("recorded", node.location.to_string())];
         let hint = "compute the result again, or use differentiate().retain_graph() for the first pass";
         misuse("backward", "this graph was already used and released", &rows, hint);
     }
-    for (number, (leaf, mut dy)) in waiting.leaves.into_iter().rev() {
-        observe::gradient(&leaf, &mut dy, retain);
-        if plan.reports(&leaf) {
-            found.push((number, dy));
-        }
-    }
-    Gradients::from_numbers(found)
 }
 
 /// Gradients on their way: of results, the latest of which is complete and comes next, and of leaves, where they end.
@@ -307,6 +317,9 @@ struct Waiting {
     next: Option<(Arc<Node>, Tensor)>,
     others: BTreeMap<u64, (Arc<Node>, Tensor)>,
     leaves: BTreeMap<u64, (Arc<Node>, Tensor)>,
+    /// Nodes below this number belong to the graph around the one that is gone through; what they get is only put down.
+    first: u64,
+    outside: Vec<(Arc<Node>, Tensor)>,
 }
 
 impl Waiting {
@@ -319,6 +332,9 @@ impl Waiting {
 
     /// Adds a contribution to the gradient of `node`.
     fn add(&mut self, node: &Arc<Node>, dx: Tensor, traced: bool) {
+        if node.number < self.first {
+            return self.outside.push((Arc::clone(node), dx));
+        }
         if node.is_leaf() {
             return put(&mut self.leaves, node, dx, traced);
         }
@@ -354,49 +370,94 @@ fn add(sum: &mut Tensor, node: &Node, dx: Tensor, traced: bool) {
     }
 }
 
-/// What an op's backward works with: the gradient of its output, what was kept, and the operands to give to.
-pub(crate) struct Cotangent<'a> {
+/// What an op's backward works with: the gradient of its result, what was kept, and the operands to give to.
+///
+/// In a pass that is itself recorded ([`create_graph`](Differentiation::create_graph)) all of it is tracked, so that a backward
+/// written in tensor operations can be differentiated again.
+pub struct Cotangent<'a> {
     node: &'a Arc<Node>,
     kept: &'a Kept,
     dy: Tensor,
     plan: &'a Plan,
     waiting: &'a mut Waiting,
     traced: bool,
+    /// The operands that were given something, as bits. Of more than 64 the rest is not looked after.
+    given: u64,
 }
 
 impl Cotangent<'_> {
-    /// The gradient of the output.
-    pub(crate) fn dy(&self) -> &Tensor {
+    /// The gradient of the result.
+    #[must_use]
+    pub fn dy(&self) -> &Tensor {
         &self.dy
     }
 
-    /// Operand `idx`, for ops that keep their inputs.
-    pub(crate) fn x(&self, idx: usize) -> &Tensor {
+    /// Operand `idx`.
+    ///
+    /// # Panics
+    /// If the op does not keep its inputs ([`Op::keep`](crate::Op::keep)), or has no such operand.
+    #[must_use]
+    #[track_caller]
+    pub fn x(&self, idx: usize) -> &Tensor {
         match self.kept.inputs.get(idx) {
             Some(input) => input,
-            None => unreachable!("{} reads an input that it does not keep", self.node.op),
+            None => self.reads_what_is_not_kept(&format!("operand {idx}")),
         }
     }
 
-    /// The output, for ops that keep it.
-    pub(crate) fn y(&self) -> Tensor {
+    /// The result.
+    ///
+    /// # Panics
+    /// If the op does not keep its output ([`Op::keep`](crate::Op::keep)).
+    #[must_use]
+    #[track_caller]
+    pub fn y(&self) -> Tensor {
         match &self.kept.output {
             Some((storage, layout)) => {
                 let (storage, layout) = (Arc::clone(storage), Arc::clone(layout));
                 Tensor { storage, layout, node: Some(Arc::clone(self.node)) }
             }
-            None => unreachable!("{} reads an output that it does not keep", self.node.op),
+            None => self.reads_what_is_not_kept("the result"),
         }
     }
 
-    /// Whether operand `idx` needs its gradient.
-    pub(crate) fn wants(&self, idx: usize) -> bool {
-        self.node.operands[idx].as_ref().is_some_and(|operand| self.plan.visits(operand))
+    #[track_caller]
+    #[cold]
+    fn reads_what_is_not_kept(&self, what: &str) -> ! {
+        let rows = [("reads", what.to_owned()), ("keeps", self.node.op.keep.to_string()), self.recorded()];
+        let hint = "the op declares what it keeps, e.g. Op::new(…).keep(Keep::Inputs)";
+        misuse(self.node.op.name, "its backward reads what it does not keep", &rows, hint)
     }
 
-    /// Gives operand `idx` the gradient that `dx` computes, if it is needed.
-    /// Axes along which the operand was broadcast are summed here, once for all ops.
-    pub(crate) fn give(&mut self, idx: usize, dx: impl FnOnce(&Self) -> Tensor) {
+    fn recorded(&self) -> (&'static str, String) {
+        ("recorded", self.node.location.to_string())
+    }
+
+    /// Whether operand `idx` needs its gradient.
+    ///
+    /// # Panics
+    /// If the op has no such operand.
+    #[must_use]
+    #[track_caller]
+    pub fn wants(&self, idx: usize) -> bool {
+        let Some(operand) = self.node.operands.get(idx) else {
+            let rows = [
+                ("operand", idx.to_string()),
+                ("operands", self.node.operands.len().to_string()),
+                self.recorded(),
+            ];
+            misuse(self.node.op.name, "its backward gives to an operand that it does not have", &rows, "");
+        };
+        operand.as_ref().is_some_and(|operand| self.plan.visits(operand))
+    }
+
+    /// Gives operand `idx` the gradient that `dx` computes, if it is needed. What is given more than once adds up. Axes along
+    /// which the operand was broadcast are summed here, once for all ops.
+    ///
+    /// # Panics
+    /// If the op has no such operand, or the gradient does not fit it in shape or element type.
+    #[track_caller]
+    pub fn give(&mut self, idx: usize, dx: impl FnOnce(&Self) -> Tensor) {
         if self.wants(idx) {
             let dx = dx(self);
             self.deliver(idx, dx);
@@ -404,9 +465,14 @@ impl Cotangent<'_> {
     }
 
     // Apart from `give` so that it is compiled once and not for every op.
+    #[track_caller]
     fn deliver(&mut self, idx: usize, dx: Tensor) {
         let Some(operand) = &self.node.operands[idx] else { return };
+        if dx.dtype() != operand.dtype || dx.shape() != operand.shape {
+            self.require_fit(idx, operand, &dx);
+        }
         let dx = dx.sum_to(operand.shape);
+        self.given |= 1_u64.checked_shl(idx as u32).unwrap_or(0);
         if self.traced {
             self.show(idx, &dx);
         }
@@ -426,9 +492,98 @@ impl Cotangent<'_> {
         (!self.traced && self.dy.is_exclusive()).then_some(&mut self.dy)
     }
 
-    /// Whether this pass is itself recorded, so that fused first-order kernels must not be used.
-    pub(crate) fn is_recorded(&self) -> bool {
-        crate::mode::is_recording()
+    #[track_caller]
+    fn require_fit(&self, idx: usize, operand: &Node, dx: &Tensor) {
+        let shape = dx.shape();
+        if dx.dtype() != operand.dtype || operand.shape.broadcast(&shape) != Some(shape) {
+            let rows = [
+                ("operand", format!("{idx}, {} {}", operand.shape, operand.dtype)),
+                ("gradient", format!("{shape} {}", dx.dtype())),
+                self.recorded(),
+            ];
+            misuse(self.node.op.name, "the gradient does not fit its operand", &rows, "");
+        }
+    }
+
+    /// Whether this pass is itself recorded, so that fused kernels, which cannot be differentiated, must not be used.
+    #[must_use]
+    pub fn is_recorded(&self) -> bool {
+        is_recording()
+    }
+
+    /// Says that this backward is not made of tensor operations, or must not be differentiated for another reason: a recorded pass
+    /// ends here. PyTorch's `once_differentiable`.
+    ///
+    /// # Panics
+    /// If this pass is recorded.
+    #[track_caller]
+    pub fn only_first_order(&self) {
+        if self.is_recorded() {
+            let hint = "its backward is of first order only: go back without create_graph";
+            misuse(self.node.op.name, "it cannot be differentiated twice", &[self.recorded()], hint);
+        }
+    }
+
+    /// That every operand that needs a gradient was given one: a gradient that is forgotten would go missing in silence.
+    pub(crate) fn require_all_given(&self) {
+        let is_given = |idx: usize| self.given & 1_u64.checked_shl(idx as u32).unwrap_or(u64::MAX) != 0;
+        let operands = 0..self.node.operands.len();
+        if let Some(idx) = operands.into_iter().find(|&idx| self.wants(idx) && !is_given(idx)) {
+            let rows = [("operand", format!("{idx}, {}", self.node.op.operand(idx))), self.recorded()];
+            let hint = "where the gradient is 0 everywhere, give zeros_like() of the operand";
+            misuse(self.node.op.name, "its backward gives an operand no gradient", &rows, hint);
+        }
+    }
+
+    /// Goes back from `y`, which was computed again, through nodes from number `first` on, and gives what comes out of them to the
+    /// operands, in the order in which it does: sums are those of a graph that was there all the time.
+    #[track_caller]
+    pub(crate) fn go_back_through(&mut self, y: &Tensor, first: u64) {
+        let same = y.shape() == self.node.shape && y.dtype() == self.node.dtype;
+        let Some(root) = y.node.as_ref().filter(|_| same) else { self.computed_something_else(y) };
+        let plan = match self.plan.targets {
+            None => Plan { targets: None, useful: BTreeSet::new() },
+            Some(_) => {
+                let wanted = self.node.operands.iter().flatten().filter(|operand| self.plan.visits(operand));
+                Plan::towards(root, wanted.map(|operand| operand.number).collect())
+            }
+        };
+        let mut waiting = Waiting { first, ..Waiting::default() };
+        if plan.visits(root) {
+            waiting.add(root, self.dy.clone(), self.traced);
+        }
+        go_back(&mut waiting, &plan, self.is_recorded(), self.traced, &mut Vec::new());
+        for (operand, dx) in waiting.outside {
+            let is_known = |known: &Arc<Node>| known.number == operand.number;
+            if !self.node.operands.iter().flatten().any(is_known) {
+                self.computed_something_else(y);
+            }
+            self.waiting.add(&operand, dx, self.traced);
+        }
+    }
+
+    #[track_caller]
+    #[cold]
+    fn computed_something_else(&self, y: &Tensor) -> ! {
+        let row = |shape: crate::Shape, dtype: crate::DType| format!("{shape} {dtype}");
+        let rows = [
+            ("before", row(self.node.shape, self.node.dtype)),
+            ("now", row(y.shape(), y.dtype())),
+            self.recorded(),
+        ];
+        let hint = "it must compute the same from the same tensors whenever it runs";
+        misuse(self.node.op.name, "the segment is not what it was", &rows, hint)
+    }
+
+    /// Whether a tracer is shown this pass.
+    pub(crate) fn is_traced(&self) -> bool {
+        self.traced
+    }
+}
+
+impl fmt::Debug for Cotangent<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Cotangent of {:?}", self.node)
     }
 }
 

@@ -1,50 +1,32 @@
 //! The graph: one node per recorded result, pointing at the nodes of its operands.
 //!
 //! The graph lives in the tensors. There is no tape and no registry: a node lives as long as a result that
-//! needs it. A node keeps only what its op declares ([`Keep`]) and never the tensor that owns it, so there are
+//! needs it. A node keeps only what its op declares ([`Keep`](crate::Keep)) and never the tensor that owns it, so there are
 //! no cycles. Dropping is iterative: a chain of a million nodes drops on a small stack.
 
 use crate::census::{Count, counted, node_made};
+use crate::dtype::DType;
 use crate::mode::{Mode, mode};
+use crate::onlooker::show_result;
+use crate::op::Op;
 use crate::shape::Shape;
 use crate::storage::Storage;
 use crate::tensor::{Layout, Tensor};
-use crate::watch::trace::show_result;
 use smallvec::SmallVec;
 use std::fmt;
 use std::panic::Location;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// What an op's backward needs to see again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Keep {
-    /// Only the gradient of its output.
-    Nothing,
-    /// Its operands.
-    Inputs,
-    /// Its output.
-    Output,
-    /// Its operands and its output.
-    InputsAndOutput,
-}
-
-impl fmt::Display for Keep {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Nothing => "nothing",
-            Self::Inputs => "inputs",
-            Self::Output => "output",
-            Self::InputsAndOutput => "inputs and output",
-        })
-    }
-}
+/// What leaves are instead of results of an op.
+pub(crate) static LEAF: Op = Op::new("leaf").without_gradient();
 
 /// A recorded result, or a leaf.
 pub(crate) struct Node {
     /// Above the number of every operand, so that descending numbers are a backward order.
     pub(crate) number: u64,
-    pub(crate) op: &'static str,
+    pub(crate) op: &'static Op,
     pub(crate) shape: Shape,
+    pub(crate) dtype: DType,
     /// The line of the caller's program that computed this result.
     pub(crate) location: &'static Location<'static>,
     /// The operands' nodes; `None` for operands that need no gradient.
@@ -77,11 +59,12 @@ pub(crate) struct Kept {
 
 impl Node {
     #[track_caller]
-    pub(crate) fn leaf(shape: Shape) -> Arc<Self> {
+    pub(crate) fn leaf(shape: Shape, dtype: DType) -> Arc<Self> {
         Arc::new(Self {
             number: node_made(),
-            op: "leaf",
+            op: &LEAF,
             shape,
+            dtype,
             location: Location::caller(),
             operands: SmallVec::new(),
             rule: Mutex::new(Rule::Leaf),
@@ -97,18 +80,17 @@ impl Tensor {
     /// Records this untracked result of `op`, if recording is on and one of `inputs` is tracked, and shows it to the tracer,
     /// if there is one. Every op with a floating-point result ends here, or in [`unrecorded`](Self::unrecorded).
     ///
-    /// `backward` must not hold tracked tensors: what it needs of the operands is declared by `keep`.
+    /// `backward` must not hold tracked tensors: what it needs of the operands is declared by the op ([`Op::keep`]).
     #[track_caller]
     pub(crate) fn record(
         self,
-        op: &'static str,
+        op: &'static Op,
         inputs: &[&Self],
-        keep: Keep,
         backward: impl Fn(&mut crate::backward::Cotangent<'_>) + Send + Sync + 'static,
     ) -> Self {
         let Mode { recording, tracing, .. } = mode();
         let is_wanted = recording && inputs.iter().any(|input| input.node.is_some());
-        let y = if is_wanted { self.with_node(op, inputs, keep, Box::new(backward)) } else { self };
+        let y = if is_wanted { self.with_node(op, inputs, Box::new(backward)) } else { self };
         if tracing {
             show_result(op, Location::caller(), inputs, &y);
         }
@@ -117,7 +99,7 @@ impl Tensor {
 
     /// Shows this result of `op`, which has no gradient, to the tracer, if there is one.
     #[track_caller]
-    pub(crate) fn unrecorded(self, op: &'static str, inputs: &[&Self]) -> Self {
+    pub(crate) fn unrecorded(self, op: &'static Op, inputs: &[&Self]) -> Self {
         if mode().tracing {
             show_result(op, Location::caller(), inputs, &self);
         }
@@ -126,24 +108,37 @@ impl Tensor {
 
     // Apart from `record` so that it is compiled once and not for every op.
     #[track_caller]
-    fn with_node(mut self, op: &'static str, inputs: &[&Self], keep: Keep, backward: Box<Backward>) -> Self {
-        debug_assert!(self.node.is_none(), "{op} recorded twice");
-        let keeps_inputs = matches!(keep, Keep::Inputs | Keep::InputsAndOutput);
-        let keeps_output = matches!(keep, Keep::Output | Keep::InputsAndOutput);
+    fn with_node(self, op: &'static Op, inputs: &[&Self], backward: Box<Backward>) -> Self {
+        let keep = op.keep;
         let kept = Kept {
-            inputs: if keeps_inputs {
+            inputs: if keep.inputs() {
                 inputs.iter().map(|&input| input.clone()).collect()
             } else {
                 SmallVec::new()
             },
-            output: keeps_output.then(|| (Arc::clone(&self.storage), Arc::clone(&self.layout))),
+            output: keep.output().then(|| (Arc::clone(&self.storage), Arc::clone(&self.layout))),
         };
+        let operands = inputs.iter().map(|input| input.node.clone()).collect();
+        self.with_operands(op, operands, kept, backward)
+    }
+
+    /// This untracked result with a node of these operands.
+    #[track_caller]
+    pub(crate) fn with_operands(
+        mut self,
+        op: &'static Op,
+        operands: SmallVec<[Option<Arc<Node>>; 3]>,
+        kept: Kept,
+        backward: Box<Backward>,
+    ) -> Self {
+        debug_assert!(self.node.is_none(), "{op} recorded twice");
         self.node = Some(Arc::new(Node {
             number: node_made(),
             op,
             shape: self.layout.shape,
+            dtype: self.dtype(),
             location: Location::caller(),
-            operands: inputs.iter().map(|input| input.node.clone()).collect(),
+            operands,
             rule: Mutex::new(Rule::Live(Live { backward, kept })),
         }));
         self

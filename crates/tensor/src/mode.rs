@@ -64,7 +64,8 @@ pub(crate) fn flushing(on: bool) -> Restore {
     switch(Mode { flushing: on, ..mode() })
 }
 
-fn switch(to: Mode) -> Restore {
+/// Throws all switches until the result is dropped.
+pub(crate) fn switch(to: Mode) -> Restore {
     Restore(MODE.replace(to))
 }
 

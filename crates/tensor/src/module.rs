@@ -3,8 +3,8 @@
 //! A path such as `hidden.3.weight` names a tensor in optimizers, reports and files alike. A module says nothing about
 //! what it computes: `forward` is an ordinary method with whatever signature the model needs.
 
+use crate::layer_id::LayerId;
 use crate::tensor::Tensor;
-use crate::watch::observe::LayerId;
 use std::fmt;
 
 /// Something made of tensors: a layer, a model, a part of one. Derive it for structs and enums:

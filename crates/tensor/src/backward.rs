@@ -13,6 +13,7 @@ use crate::graph::{Kept, Live, Node, Rule};
 use crate::mode::{is_recording, mode, recording, tracing};
 use crate::onlooker::{self, Kind, show_gradient};
 use crate::tensor::Tensor;
+use std::cell::RefCell;
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -198,15 +199,15 @@ impl<'a> Differentiation<'a> {
 struct Plan {
     /// `None`: every leaf is a target.
     targets: Option<BTreeSet<u64>>,
-    /// With targets: the nodes that lead to one.
-    useful: BTreeSet<u64>,
+    /// With targets: the nodes that lead to one. More come to light where something is computed again.
+    useful: RefCell<BTreeSet<u64>>,
 }
 
 impl Plan {
     #[track_caller]
     fn new(root: &Arc<Node>, targets: Option<&[&Tensor]>) -> Self {
         let Some(targets) = targets else {
-            return Self { targets: None, useful: BTreeSet::new() };
+            return Self { targets: None, useful: RefCell::default() };
         };
         if let Some(idx) = targets.iter().position(|target| !target.is_tracked()) {
             let rows = [
@@ -223,28 +224,20 @@ impl Plan {
 
     /// Towards the nodes of these numbers, and no further.
     fn towards(root: &Arc<Node>, targets: BTreeSet<u64>) -> Self {
-        let lowest = targets.first().copied().unwrap_or(u64::MAX);
-
-        // Everything above the lowest target that can be reached, then, upwards, what leads to a target.
-        let mut reached: BTreeMap<u64, &Arc<Node>> = BTreeMap::new();
-        let mut pending = vec![root];
-        while let Some(node) = pending.pop() {
-            if node.number >= lowest && reached.insert(node.number, node).is_none() {
-                pending.extend(node.operands.iter().flatten());
-            }
-        }
-        let mut useful = BTreeSet::new();
-        for (&number, node) in &reached {
-            let leads_on = node.operands.iter().flatten().any(|operand| useful.contains(&operand.number));
-            if leads_on || targets.contains(&number) {
-                useful.insert(number);
-            }
-        }
+        let useful = RefCell::new(useful(root, &targets));
         Self { targets: Some(targets), useful }
     }
 
+    /// Where a gradient of `node` goes: to what stands in for it, unless it is to be reported.
+    fn place<'n>(&self, node: &'n Arc<Node>) -> &'n Arc<Node> {
+        match node.stand_in.get() {
+            Some(stand_in) if !self.reports(node) => stand_in,
+            _ => node,
+        }
+    }
+
     fn visits(&self, node: &Node) -> bool {
-        self.targets.is_none() || self.useful.contains(&node.number)
+        self.targets.is_none() || self.useful.borrow().contains(&node.number)
     }
 
     fn reports(&self, node: &Node) -> bool {
@@ -252,11 +245,32 @@ impl Plan {
     }
 }
 
+/// The nodes behind `root` that lead to one of `targets`, these among them.
+fn useful(root: &Arc<Node>, targets: &BTreeSet<u64>) -> BTreeSet<u64> {
+    let lowest = targets.first().copied().unwrap_or(u64::MAX);
+    // Everything above the lowest target that can be reached, then, upwards, what leads to a target.
+    let mut reached: BTreeMap<u64, &Arc<Node>> = BTreeMap::new();
+    let mut pending = vec![root];
+    while let Some(node) = pending.pop() {
+        if node.number >= lowest && reached.insert(node.number, node).is_none() {
+            pending.extend(node.behind());
+        }
+    }
+    let mut useful = BTreeSet::new();
+    for (&number, node) in &reached {
+        let leads_on = node.behind().any(|operand| useful.contains(&operand.number));
+        if leads_on || targets.contains(&number) {
+            useful.insert(number);
+        }
+    }
+    useful
+}
+
 /// The gradients of `root` with respect to every result on the way from it to `x`, and to `x`. The graph stays.
 #[track_caller]
 pub(crate) fn gradients_on_the_way(root: &Arc<Node>, seed: Tensor, x: &Tensor) -> Gradients {
     let mut plan = Plan::new(root, Some(&[x]));
-    plan.targets = Some(plan.useful.clone());
+    plan.targets = Some(plan.useful.borrow().clone());
     let _recording = recording(false);
     sweep(root, seed, &plan, true)
 }
@@ -267,7 +281,7 @@ fn sweep(root: &Arc<Node>, seed: Tensor, plan: &Plan, retain: bool) -> Gradients
     let mut waiting = Waiting::default();
     let traced = mode().tracing;
     if plan.visits(root) {
-        waiting.add(root, seed, traced);
+        waiting.add(plan.place(root), seed, traced);
     }
     go_back(&mut waiting, plan, retain, traced, &mut found);
     for (number, (leaf, mut dy)) in waiting.leaves.into_iter().rev() {
@@ -317,9 +331,6 @@ struct Waiting {
     next: Option<(Arc<Node>, Tensor)>,
     others: BTreeMap<u64, (Arc<Node>, Tensor)>,
     leaves: BTreeMap<u64, (Arc<Node>, Tensor)>,
-    /// Nodes below this number belong to the graph around the one that is gone through; what they get is only put down.
-    first: u64,
-    outside: Vec<(Arc<Node>, Tensor)>,
 }
 
 impl Waiting {
@@ -332,9 +343,6 @@ impl Waiting {
 
     /// Adds a contribution to the gradient of `node`.
     fn add(&mut self, node: &Arc<Node>, dx: Tensor, traced: bool) {
-        if node.number < self.first {
-            return self.outside.push((Arc::clone(node), dx));
-        }
         if node.is_leaf() {
             return put(&mut self.leaves, node, dx, traced);
         }
@@ -352,6 +360,18 @@ impl Waiting {
             }
         }
     }
+}
+
+/// The error of a segment that is not computed again but for the first time.
+#[cold]
+fn computed_something_else(node: &Node, now: &Tensor) -> ! {
+    let rows = [
+        ("before", format!("{} {}", node.shape, node.dtype)),
+        ("now", format!("{} {}", now.shape(), now.dtype())),
+        ("recorded", node.location.to_string()),
+    ];
+    let hint = "it must compute the same from the same tensors whenever it runs";
+    misuse(node.op.name, "the segment is not what it was", &rows, hint)
 }
 
 fn put(waiting: &mut BTreeMap<u64, (Arc<Node>, Tensor)>, node: &Arc<Node>, dx: Tensor, traced: bool) {
@@ -476,7 +496,7 @@ impl Cotangent<'_> {
         if self.traced {
             self.show(idx, &dx);
         }
-        self.waiting.add(operand, dx, self.traced);
+        self.waiting.add(self.plan.place(operand), dx, self.traced);
     }
 
     /// Shows the tracer the gradient of operand `idx`.
@@ -535,44 +555,37 @@ impl Cotangent<'_> {
         }
     }
 
-    /// Goes back from `y`, which was computed again, through nodes from number `first` on, and gives what comes out of them to the
-    /// operands, in the order in which it does: sums are those of a graph that was there all the time.
-    #[track_caller]
-    pub(crate) fn go_back_through(&mut self, y: &Tensor, first: u64) {
-        let same = y.shape() == self.node.shape && y.dtype() == self.node.dtype;
-        let Some(root) = y.node.as_ref().filter(|_| same) else { self.computed_something_else(y) };
-        let plan = match self.plan.targets {
-            None => Plan { targets: None, useful: BTreeSet::new() },
-            Some(_) => {
-                let wanted = self.node.operands.iter().flatten().filter(|operand| self.plan.visits(operand));
-                Plan::towards(root, wanted.map(|operand| operand.number).collect())
-            }
-        };
-        let mut waiting = Waiting { first, ..Waiting::default() };
-        if plan.visits(root) {
-            waiting.add(root, self.dy.clone(), self.traced);
-        }
-        go_back(&mut waiting, &plan, self.is_recorded(), self.traced, &mut Vec::new());
-        for (operand, dx) in waiting.outside {
-            let is_known = |known: &Arc<Node>| known.number == operand.number;
-            if !self.node.operands.iter().flatten().any(is_known) {
-                self.computed_something_else(y);
-            }
-            self.waiting.add(&operand, dx, self.traced);
-        }
+    /// The graph that stands in for this node since a recorded pass went through it.
+    pub(crate) fn stand_in(&self) -> Option<Arc<Node>> {
+        self.node.stand_in.get().map(Arc::clone)
     }
 
+    /// Goes on at the node of `y`, the result once more, which was computed again from `operands`. The sweep meets the nodes behind
+    /// it where it would have met those that are gone. Where the pass is recorded, gradients are part of them, and from then on they
+    /// stand in for this node.
     #[track_caller]
-    #[cold]
-    fn computed_something_else(&self, y: &Tensor) -> ! {
-        let row = |shape: crate::Shape, dtype: crate::DType| format!("{shape} {dtype}");
-        let rows = [
-            ("before", row(self.node.shape, self.node.dtype)),
-            ("now", row(y.shape(), y.dtype())),
-            self.recorded(),
-        ];
-        let hint = "it must compute the same from the same tensors whenever it runs";
-        misuse(self.node.op.name, "the segment is not what it was", &rows, hint)
+    pub(crate) fn go_on_at(&mut self, y: &Tensor, operands: &BTreeMap<u64, Arc<Node>>) {
+        let is_known =
+            |number: &u64| self.node.operands.iter().flatten().any(|known| known.number == *number);
+        let same = y.shape() == self.node.shape && y.dtype() == self.node.dtype;
+        let Some(root) = y.node.as_ref().filter(|_| same && operands.keys().all(is_known)) else {
+            computed_something_else(self.node, y)
+        };
+        if self.plan.targets.is_some() {
+            let wanted = operands.values().filter(|operand| self.plan.visits(operand));
+            let more = useful(root, &wanted.map(|operand| operand.number).collect());
+            self.plan.useful.borrow_mut().extend(more);
+        }
+        if self.is_recorded() {
+            // A pass goes through a node once at a time, so nobody else can have set it.
+            let _ = self.node.stand_in.set(Arc::clone(root));
+        }
+        self.waiting.add(root, self.dy.clone(), self.traced);
+    }
+
+    /// The same at the node that stands in.
+    pub(crate) fn go_on_at_stand_in(&mut self, stand_in: &Arc<Node>) {
+        self.waiting.add(stand_in, self.dy.clone(), self.traced);
     }
 
     /// Whether a tracer is shown this pass.

@@ -180,8 +180,8 @@ fn add(counts: &Counts, count: Count, to: impl Fn(&AtomicU64, usize)) {
     }
 }
 
-/// The number that the next node will have: those made before have lower ones.
-pub(crate) fn next_number() -> u64 {
+/// The number that the next node will have, if it has a fresh one.
+pub(crate) fn newest_number() -> u64 {
     NODES_MADE.load(Relaxed)
 }
 

@@ -7,9 +7,9 @@
 //! Source: Chen et al., "Training deep nets with sublinear memory cost", 2016.
 
 use crate::backward::Cotangent;
-use crate::census::next_number;
 use crate::graph::{Kept, Node};
-use crate::mode::{Mode, Restore, mode, switch};
+use crate::mode::{Mode, mode};
+use crate::numbering::{Again, Log, number};
 use crate::onlooker::replaying;
 use crate::op::{Keep, Op, Zeros};
 use crate::tensor::Tensor;
@@ -54,8 +54,10 @@ pub fn checkpoint(x: &Tensor, segment: impl Fn(&Tensor) -> Tensor + Send + Sync 
     if !recording || apart {
         return segment(x);
     }
-    let first = next_number();
+    let log = Log::begin();
+    let first = log.first;
     let y = segment(x);
+    let numbers = log.take();
     let Some(root) = y.node.as_ref().filter(|node| node.number >= first) else {
         // Nothing that needs a gradient was computed.
         return y;
@@ -63,15 +65,18 @@ pub fn checkpoint(x: &Tensor, segment: impl Fn(&Tensor) -> Tensor + Send + Sync 
     let operands = older(root, first).into_values().map(Some).collect();
     let (kept, scope) = (Kept { inputs: smallvec![x.clone()], output: None }, Scope::of_this_thread());
     let again = move |g: &mut Cotangent<'_>| {
-        let first = next_number();
+        if let Some(stand_in) = g.stand_in() {
+            return g.go_on_at_stand_in(&stand_in);
+        }
         let y = {
-            let _scope = scope.enter(g.is_traced());
+            let _scope = scope.enter(&numbers, g.is_traced());
             let _replaying = replaying();
             segment(g.x(0))
         };
-        g.go_back_through(&y, first);
+        let operands = y.node.as_ref().map(|root| older(root, first)).unwrap_or_default();
+        g.go_on_at(&y, &operands);
     };
-    y.untracked().with_operands(&OP, operands, kept, Box::new(again))
+    y.untracked().with_operands(number(mode()), &OP, operands, kept, Box::new(again))
 }
 
 /// The nodes made before number `first` that those after it were computed from, by number.
@@ -97,8 +102,9 @@ impl Scope {
         Self(mode())
     }
 
-    /// The same again until the result is dropped, recorded, and shown to a tracer if one sees this pass.
-    fn enter(&self, is_traced: bool) -> Restore {
-        switch(Mode { recording: true, tracing: is_traced, ..self.0 })
+    /// The same again until the result is dropped: recorded under the numbers of the first time, and shown to a tracer if one
+    /// sees this pass.
+    fn enter(&self, numbers: &[u64], is_traced: bool) -> Again {
+        Again::give(numbers, Mode { recording: true, tracing: is_traced, ..self.0 })
     }
 }

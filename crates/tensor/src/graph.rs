@@ -4,9 +4,10 @@
 //! needs it. A node keeps only what its op declares ([`Keep`](crate::Keep)) and never the tensor that owns it, so there are
 //! no cycles. Dropping is iterative: a chain of a million nodes drops on a small stack.
 
-use crate::census::{Count, counted, node_made};
+use crate::census::{Count, counted};
 use crate::dtype::DType;
 use crate::mode::{Mode, mode};
+use crate::numbering::number;
 use crate::onlooker::show_result;
 use crate::op::Op;
 use crate::shape::Shape;
@@ -15,7 +16,7 @@ use crate::tensor::{Layout, Tensor};
 use smallvec::SmallVec;
 use std::fmt;
 use std::panic::Location;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 /// What leaves are instead of results of an op.
 pub(crate) static LEAF: Op = Op::new("leaf").without_gradient();
@@ -32,6 +33,8 @@ pub(crate) struct Node {
     /// The operands' nodes; `None` for operands that need no gradient.
     pub(crate) operands: SmallVec<[Option<Arc<Self>>; 3]>,
     pub(crate) rule: Mutex<Rule>,
+    /// The result once more, where it was computed again in a recorded pass ([`checkpoint`](crate::checkpoint())).
+    pub(crate) stand_in: OnceLock<Arc<Self>>,
 }
 
 /// How to go back through a node.
@@ -61,14 +64,20 @@ impl Node {
     #[track_caller]
     pub(crate) fn leaf(shape: Shape, dtype: DType) -> Arc<Self> {
         Arc::new(Self {
-            number: node_made(),
+            number: number(mode()),
             op: &LEAF,
             shape,
             dtype,
             location: Location::caller(),
             operands: SmallVec::new(),
             rule: Mutex::new(Rule::Leaf),
+            stand_in: OnceLock::new(),
         })
+    }
+
+    /// What a pass may go on to from here.
+    pub(crate) fn behind(&self) -> impl Iterator<Item = &Arc<Self>> {
+        self.operands.iter().flatten().chain(self.stand_in.get())
     }
 
     pub(crate) fn is_leaf(&self) -> bool {
@@ -88,9 +97,9 @@ impl Tensor {
         inputs: &[&Self],
         backward: impl Fn(&mut crate::backward::Cotangent<'_>) + Send + Sync + 'static,
     ) -> Self {
-        let Mode { recording, tracing, .. } = mode();
+        let mode @ Mode { recording, tracing, .. } = mode();
         let is_wanted = recording && inputs.iter().any(|input| input.node.is_some());
-        let y = if is_wanted { self.with_node(op, inputs, Box::new(backward)) } else { self };
+        let y = if is_wanted { self.with_node(mode, op, inputs, Box::new(backward)) } else { self };
         if tracing {
             show_result(op, Location::caller(), inputs, &y);
         }
@@ -108,7 +117,7 @@ impl Tensor {
 
     // Apart from `record` so that it is compiled once and not for every op.
     #[track_caller]
-    fn with_node(self, op: &'static Op, inputs: &[&Self], backward: Box<Backward>) -> Self {
+    fn with_node(self, mode: Mode, op: &'static Op, inputs: &[&Self], backward: Box<Backward>) -> Self {
         let keep = op.keep;
         let kept = Kept {
             inputs: if keep.inputs() {
@@ -119,13 +128,14 @@ impl Tensor {
             output: keep.output().then(|| (Arc::clone(&self.storage), Arc::clone(&self.layout))),
         };
         let operands = inputs.iter().map(|input| input.node.clone()).collect();
-        self.with_operands(op, operands, kept, backward)
+        self.with_operands(number(mode), op, operands, kept, backward)
     }
 
     /// This untracked result with a node of these operands.
     #[track_caller]
     pub(crate) fn with_operands(
         mut self,
+        number: u64,
         op: &'static Op,
         operands: SmallVec<[Option<Arc<Node>>; 3]>,
         kept: Kept,
@@ -133,13 +143,14 @@ impl Tensor {
     ) -> Self {
         debug_assert!(self.node.is_none(), "{op} recorded twice");
         self.node = Some(Arc::new(Node {
-            number: node_made(),
+            number,
             op,
             shape: self.layout.shape,
             dtype: self.dtype(),
             location: Location::caller(),
             operands,
             rule: Mutex::new(Rule::Live(Live { backward, kept })),
+            stand_in: OnceLock::new(),
         }));
         self
     }
@@ -164,6 +175,7 @@ impl Node {
     /// Moves every link to another node into `links`.
     fn unlink(&mut self, links: &mut SmallVec<[Arc<Self>; 8]>) {
         links.extend(self.operands.drain(..).flatten());
+        links.extend(self.stand_in.take());
         let rule = self.rule.get_mut().unwrap_or_else(PoisonError::into_inner);
         if let Rule::Live(Live { kept: Kept { inputs, .. }, .. }) = rule {
             links.extend(inputs.iter_mut().filter_map(|input| input.node.take()));

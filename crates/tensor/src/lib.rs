@@ -24,6 +24,7 @@ mod graph;
 mod layer_id;
 mod mode;
 mod module;
+mod numbering;
 mod onlooker;
 mod op;
 mod ops;

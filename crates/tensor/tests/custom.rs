@@ -170,9 +170,8 @@ fn a_panic_inside_leaves_the_switches_as_they_were() {
     let backward =
         || custom(&PANICS, &[&x], |x| (x[0].clone(), ()), |_, ()| panic!("on purpose")).sum(..).backward();
     for traced in [false, true] {
-        let run = |f: &dyn Fn()| {
-            catch_unwind(AssertUnwindSafe(|| if traced { trace(|_| {}, f) } else { f() }))
-        };
+        let run =
+            |f: &dyn Fn()| catch_unwind(AssertUnwindSafe(|| if traced { trace(|_| {}, f) } else { f() }));
         assert!(run(&|| _ = forward()).is_err() && run(&|| _ = backward()).is_err());
         assert!(is_recording() && (&x * 2.0).is_tracked());
     }

@@ -211,7 +211,10 @@ fn announce(site: Site, y: &Tensor) {
                 no_grad(|| watch.observer.output(&site, y));
             }
             if let Some(node) = &y.node {
-                watch.sites.entry(node.number).or_default().push(site.clone());
+                let sites = watch.sites.entry(node.number).or_default();
+                if !is_replaying() || !sites.contains(&site) {
+                    sites.push(site.clone());
+                }
             }
         }
     });

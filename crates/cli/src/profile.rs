@@ -49,8 +49,8 @@ impl ProfileFigures {
         let sum_ms = ms(profile.sum());
         let figures = |(part, cost): (Part, Cost)| {
             let (name, kind) = match part {
-                Part::Forward(op) => (op, "forward"),
-                Part::Backward(op) => (op, "backward"),
+                Part::Forward(op) => (op.name, "forward"),
+                Part::Backward(op) => (op.name, "backward"),
                 Part::Section(name) => (name, "section"),
             };
             PartFigures {

@@ -5,7 +5,7 @@
 //! Operations of a [`Surgery`](crate::Surgery) are not seen: explained are the gradients of the loss itself.
 
 use crate::watch::look;
-use backflow_tensor::{Module, Step, Tensor, misuse};
+use backflow_tensor::{Module, Op, Step, Tensor, misuse};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::panic::Location;
@@ -67,8 +67,8 @@ pub enum Finding {
 /// An op in the graph of a loss.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OpAt {
-    /// Its name, as in `relu`.
-    pub op: &'static str,
+    /// Which.
+    pub op: &'static Op,
     /// The shape of its result, as text.
     pub shape: String,
     /// The line of the program that computed it.
@@ -234,7 +234,7 @@ impl fmt::Display for GradExplanation {
                     f,
                     "\n    operands that are not tracked: data, or the end of a cut path (detach, no_grad)"
                 )?;
-                list(f, untracked_operands, |_| "")
+                list(f, untracked_operands, false)
             }
             Finding::Released => write!(
                 f,
@@ -243,7 +243,7 @@ impl fmt::Display for GradExplanation {
             ),
             Finding::Zero { stopped_at } => {
                 write!(f, "{path} has a gradient, and all of it is exactly 0")?;
-                list(f, stopped_at, reason)
+                list(f, stopped_at, true)
             }
             Finding::Present { rms, zero_share } => {
                 write!(f, "{path} has a gradient: rms {rms:.3e}, {:.1} % exact zeros", zero_share * 100.0)
@@ -252,30 +252,16 @@ impl fmt::Display for GradExplanation {
     }
 }
 
-fn list(f: &mut fmt::Formatter<'_>, ops: &[OpAt], note: impl Fn(&str) -> &'static str) -> fmt::Result {
+/// One op a line, and why it passes only zeros on, if that is what is asked.
+fn list(f: &mut fmt::Formatter<'_>, ops: &[OpAt], with_reason: bool) -> fmt::Result {
     for OpAt { op, shape, line } in ops.iter().take(LISTED) {
-        write!(f, "\n    {op} {shape} at {line}{}", note(op))?;
+        write!(f, "\n    {op} {shape} at {line}")?;
+        if with_reason {
+            write!(f, ": {}", op.why_zeros)?;
+        }
     }
     match ops.len().saturating_sub(LISTED) {
         0 => Ok(()),
         more => write!(f, "\n    and {more} more"),
-    }
-}
-
-/// Why an op passes only zeros on.
-fn reason(op: &str) -> &'static str {
-    match op {
-        "relu" => ": no input is above 0 where a gradient comes, so the units are dead on this batch",
-        "sigmoid" | "tanh" | "softmax" | "log_softmax" | "erf" => {
-            ": saturated, its derivative is 0 in this element type, or the product underflows"
-        }
-        "linear" | "matmul" | "mul" => {
-            ": the other factor is 0 where a gradient comes, or the product underflows"
-        }
-        "mlp" => ": layers in one op; compute the loss in observe::one_by_one(|| …) to see which of them",
-        "mul_scalar" => ": the factor is 0, or the product underflows",
-        "add" | "sub" => ": what its operands get cancels out",
-        "clamp" | "maximum" | "minimum" | "select_where" => ": another value was taken",
-        _ => ": its derivative is 0 there, or the product underflows",
     }
 }

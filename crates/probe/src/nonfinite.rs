@@ -173,7 +173,7 @@ fn is_finite(x: &Tensor) -> bool {
 /// let x = Tensor::from([[200.0_f32, 1.0]]);
 /// let found = find_nonfinite(&model, || model.forward(&x.exp()).mean(..)).expect("e²⁰⁰ is beyond f32");
 /// let Origin::Op { at, .. } = &found.origin else { panic!("{found}") };
-/// assert_eq!((at.op, at.line.file()), ("exp", file!()));
+/// assert_eq!((at.op.name, at.line.file()), ("exp", file!()));
 /// assert!(found.to_string().contains("exp makes the first infinity"), "{found}");
 /// assert_eq!(find_nonfinite(&model, || model.forward(&x).mean(..)), None);
 /// ```

@@ -88,7 +88,7 @@ fn a_cut_path_names_what_is_reached_and_the_op_behind_the_cut() {
     assert_eq!(reached, ["layers.1.weight", "layers.1.bias", "layers.2.weight", "layers.2.bias"]);
     assert_eq!(other_leaves, 0);
     let [op] = &untracked_operands[..] else { panic!("{text}") };
-    assert_eq!((op.op, op.shape.as_str(), op.line.line()), ("linear", "[6, 4]", line));
+    assert_eq!((op.op.name, op.shape.as_str(), op.line.line()), ("linear", "[6, 4]", line));
     assert!(text.contains(&format!("\n    linear [6, 4] at {}:{line}:", file!())), "{text}");
 }
 
@@ -117,11 +117,11 @@ fn zeros_name_the_op_that_made_them() {
         let loss = || model.forward(&batch()).square().mean(..);
         let (finding, text) = explain(&model, &loss());
         let Finding::Zero { stopped_at } = finding else { panic!("{text}") };
-        assert_eq!(stopped_at[0].op, "mlp", "{text}");
+        assert_eq!(stopped_at[0].op.name, "mlp", "{text}");
         assert!(text.contains("compute the loss in observe::one_by_one(|| …)"), "{text}");
         let (finding, text) = explain(&model, &one_by_one(loss));
         let Finding::Zero { stopped_at } = finding else { panic!("{text}") };
-        let ops: Vec<&str> = stopped_at.iter().map(|op| op.op).collect();
+        let ops: Vec<&str> = stopped_at.iter().map(|op| op.op.name).collect();
         assert_eq!(ops, [op], "{text}");
         assert_eq!(stopped_at[0].shape, "[6, 5]");
         assert!(text.contains(why), "{text}");
@@ -133,7 +133,7 @@ fn zeros_name_the_op_that_made_them() {
     let loss = one_by_one(|| model.forward(&batch()).square().mean(..));
     let (finding, text) = explain(&model, &loss);
     let Finding::Zero { stopped_at } = finding else { panic!("{text}") };
-    assert_eq!(stopped_at.iter().map(|op| op.op).collect::<Vec<_>>(), ["linear"], "{text}");
+    assert_eq!(stopped_at.iter().map(|op| op.op.name).collect::<Vec<_>>(), ["linear"], "{text}");
 }
 
 #[test]

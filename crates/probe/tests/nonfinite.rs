@@ -177,7 +177,7 @@ fn every_mistake_is_found_where_it_was_made() {
             let Origin::Op { at, kind: way, place, .. } = found.origin else { return false };
             let at_line = (at.line.file(), at.line.line()) == (file!(), line);
             let nowhere = Place::Between { after: None, before: None };
-            at_line && (at.op, way, place) == (op, kind, nowhere) && text.contains(word)
+            at_line && (at.op.name, way, place) == (op, kind, nowhere) && text.contains(word)
         });
         if !is_right || text.contains('\n') {
             failures.push(format!("{name}: {op} in line {line} with {word:?}, but: {text}"));
@@ -210,7 +210,9 @@ fn labels() -> Tensor {
 #[track_caller]
 fn blamed(found: Option<NonFinite>) -> (&'static str, Kind, Place, u32) {
     match found.expect("something is not finite") {
-        NonFinite { origin: Origin::Op { at, kind, place, .. }, .. } => (at.op, kind, place, at.line.line()),
+        NonFinite { origin: Origin::Op { at, kind, place, .. }, .. } => {
+            (at.op.name, kind, place, at.line.line())
+        }
         other => panic!("{other}"),
     }
 }
@@ -336,13 +338,13 @@ fn data_that_is_no_number_is_told_from_what_ops_make() {
             Origin::Op { at, place, .. } if number == -INF => (at, place),
             _ => panic!("{text}"),
         };
-        assert_eq!((at.op, at.line.line(), place), ("linear", line, &layer("layers.0")), "{text}");
+        assert_eq!((at.op.name, at.line.line(), place), ("linear", line, &layer("layers.0")), "{text}");
     }
     // A loss that is −∞ because a mask is has nothing else to blame.
     let found = find_nonfinite(&model, || (model.forward(&batch()) + f64::from(-INF)).sum(..));
     assert_eq!(blamed(found).0, "add_scalar");
     let found = find_nonfinite(&model, || (model.forward(&batch()) + of([0.0, -INF])).sum(..)).expect("−∞");
-    assert!(matches!(&found.origin, Origin::Input { at, operand: 1, .. } if at.op == "add"), "{found}");
+    assert!(matches!(&found.origin, Origin::Input { at, operand: 1, .. } if at.op.name == "add"), "{found}");
     // Nor is there an op to blame for a loss made from a number.
     let found = find_nonfinite(&model, || Tensor::from(NAN)).expect("NaN");
     assert_eq!(found.origin, Origin::Unseen);
@@ -394,7 +396,7 @@ fn gradients_that_a_surgery_breaks_are_its_own() {
     let loss = || model.forward(&batch()).cross_entropy(&labels());
     let found = surgery.operate(|| find_nonfinite(&model, loss)).expect("1e300 is infinite in f32");
     let Origin::Op { at, .. } = &found.origin else { panic!("{found}") };
-    assert_eq!(at.op, "mul_scalar");
+    assert_eq!(at.op.name, "mul_scalar");
 }
 
 #[test]

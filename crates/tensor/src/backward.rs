@@ -10,14 +10,14 @@
 use crate::error::misuse;
 use crate::gradients::Gradients;
 use crate::graph::{Kept, Live, Node, Rule};
-use crate::mode::{mode, recording, tracing};
+use crate::mode::{is_recording, mode, recording, tracing};
 use crate::note::{Note, Notes};
+use crate::onlooker::{self, Kind, show_gradient};
 use crate::tensor::Tensor;
-use crate::watch::observe;
-use crate::watch::profile;
-use crate::watch::trace::{Kind, show_gradient};
+use std::cell::RefCell;
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::sync::{Arc, PoisonError};
 
 impl Tensor {
@@ -200,15 +200,15 @@ impl<'a> Differentiation<'a> {
 struct Plan {
     /// `None`: every leaf is a target.
     targets: Option<BTreeSet<u64>>,
-    /// With targets: the nodes that lead to one.
-    useful: BTreeSet<u64>,
+    /// With targets: the nodes that lead to one. More come to light where something is computed again.
+    useful: RefCell<BTreeSet<u64>>,
 }
 
 impl Plan {
     #[track_caller]
     fn new(root: &Arc<Node>, targets: Option<&[&Tensor]>) -> Self {
         let Some(targets) = targets else {
-            return Self { targets: None, useful: BTreeSet::new() };
+            return Self { targets: None, useful: RefCell::default() };
         };
         if let Some(idx) = targets.iter().position(|target| !target.is_tracked()) {
             let rows = [
@@ -217,30 +217,28 @@ impl Plan {
             ];
             misuse("backward", "a target is not tracked", &rows, "call requires_grad() before using it");
         }
-        let targets: BTreeSet<u64> =
-            targets.iter().filter_map(|target| target.tracked()).map(|node| node.number).collect();
-        let lowest = targets.first().copied().unwrap_or(u64::MAX);
+        Self::towards(
+            root,
+            targets.iter().filter_map(|target| target.tracked()).map(|node| node.number).collect(),
+        )
+    }
 
-        // Everything above the lowest target that can be reached, then, upwards, what leads to a target.
-        let mut reached: BTreeMap<u64, &Arc<Node>> = BTreeMap::new();
-        let mut pending = vec![root];
-        while let Some(node) = pending.pop() {
-            if node.number >= lowest && reached.insert(node.number, node).is_none() {
-                pending.extend(node.operands.iter().flatten());
-            }
-        }
-        let mut useful = BTreeSet::new();
-        for (&number, node) in &reached {
-            let leads_on = node.operands.iter().flatten().any(|operand| useful.contains(&operand.number));
-            if leads_on || targets.contains(&number) {
-                useful.insert(number);
-            }
-        }
+    /// Towards the nodes of these numbers, and no further.
+    fn towards(root: &Arc<Node>, targets: BTreeSet<u64>) -> Self {
+        let useful = RefCell::new(useful(root, &targets));
         Self { targets: Some(targets), useful }
     }
 
+    /// Where a gradient of `node` goes: to what stands in for it, unless it is to be reported.
+    fn place<'n>(&self, node: &'n Arc<Node>) -> &'n Arc<Node> {
+        match node.stand_in.get() {
+            Some(stand_in) if !self.reports(node) => stand_in,
+            _ => node,
+        }
+    }
+
     fn visits(&self, node: &Node) -> bool {
-        self.targets.is_none() || self.useful.contains(&node.number)
+        self.targets.is_none() || self.useful.borrow().contains(&node.number)
     }
 
     fn reports(&self, node: &Node) -> bool {
@@ -248,14 +246,34 @@ impl Plan {
     }
 }
 
-/// The gradients of `root` with respect to every result on the way from it to `x`, and to `x`. The graph stays, and
-/// observers neither see nor change this pass.
+/// The nodes behind `root` that lead to one of `targets`, these among them.
+fn useful(root: &Arc<Node>, targets: &BTreeSet<u64>) -> BTreeSet<u64> {
+    let lowest = targets.first().copied().unwrap_or(u64::MAX);
+    // Everything above the lowest target that can be reached, then, upwards, what leads to a target.
+    let mut reached: BTreeMap<u64, &Arc<Node>> = BTreeMap::new();
+    let mut pending = vec![root];
+    while let Some(node) = pending.pop() {
+        if node.number >= lowest && reached.insert(node.number, node).is_none() {
+            pending.extend(node.behind());
+        }
+    }
+    let mut useful = BTreeSet::new();
+    for (&number, node) in &reached {
+        let leads_on = node.behind().any(|operand| useful.contains(&operand.number));
+        if leads_on || targets.contains(&number) {
+            useful.insert(number);
+        }
+    }
+    useful
+}
+
+/// The gradients of `root` with respect to every result on the way from it to `x`, and to `x`. The graph stays.
 #[track_caller]
 pub(crate) fn gradients_on_the_way(root: &Arc<Node>, seed: Tensor, x: &Tensor) -> Gradients {
     let mut plan = Plan::new(root, Some(&[x]));
-    plan.targets = Some(plan.useful.clone());
+    plan.targets = Some(plan.useful.borrow().clone());
     let _recording = recording(false);
-    observe::unobserved(|| sweep(root, seed, &plan, true))
+    sweep(root, seed, &plan, true)
 }
 
 #[track_caller]
@@ -264,41 +282,47 @@ fn sweep(root: &Arc<Node>, seed: Tensor, plan: &Plan, retain: bool) -> Gradients
     let mut waiting = Waiting::default();
     let traced = mode().tracing;
     if plan.visits(root) {
-        waiting.add(root, seed, traced);
+        waiting.add(plan.place(root), seed, traced);
     }
+    go_back(&mut waiting, plan, retain, traced, &mut found);
+    for (number, (leaf, mut dy)) in std::mem::take(&mut waiting.leaves).into_iter().rev() {
+        onlooker::gradient(&leaf, &mut dy, retain);
+        if plan.reports(&leaf) {
+            found.push((number, dy));
+        }
+    }
+    Gradients::of_pass(found, waiting.notes)
+}
+
+/// Takes up what waits until nothing is left but leaves.
+#[track_caller]
+fn go_back(waiting: &mut Waiting, plan: &Plan, retain: bool, traced: bool, found: &mut Vec<(u64, Tensor)>) {
     while let Some((node, mut dy)) = waiting.pop() {
-        observe::gradient(&node, &mut dy, retain);
+        onlooker::gradient(&node, &mut dy, retain);
         if plan.reports(&node) {
             found.push((node.number, dy.clone()));
         }
         if traced {
-            profile::going_back();
+            onlooker::going_back();
         }
         // Shown are gradients, not the ops that they are computed by.
         let _quiet = traced.then(|| tracing(false));
         let mut rule = node.rule.lock().unwrap_or_else(PoisonError::into_inner);
         if retain {
             if let Rule::Live(Live { backward, kept }) = &*rule {
-                backward(&mut Cotangent { node: &node, kept, dy, plan, waiting: &mut waiting, traced });
+                backward(&mut Cotangent { node: &node, kept, dy, plan, waiting, traced, given: 0 });
                 continue;
             }
         } else if let Rule::Live(live) = std::mem::replace(&mut *rule, Rule::Released) {
             drop(rule);
             let Live { backward, kept } = live;
-            backward(&mut Cotangent { node: &node, kept: &kept, dy, plan, waiting: &mut waiting, traced });
+            backward(&mut Cotangent { node: &node, kept: &kept, dy, plan, waiting, traced, given: 0 });
             continue;
         }
-        let rows = [("op", node.op.to_owned()), ("recorded", node.location.to_string())];
+        let rows = [("op", node.op.name.to_owned()), ("recorded", node.location.to_string())];
         let hint = "compute the result again, or use differentiate().retain_graph() for the first pass";
         misuse("backward", "this graph was already used and released", &rows, hint);
     }
-    for (number, (leaf, mut dy)) in std::mem::take(&mut waiting.leaves).into_iter().rev() {
-        observe::gradient(&leaf, &mut dy, retain);
-        if plan.reports(&leaf) {
-            found.push((number, dy));
-        }
-    }
-    Gradients::of_pass(found, waiting.notes)
 }
 
 /// Gradients on their way: of results, the latest of which is complete and comes next, and of leaves, where they end.
@@ -341,6 +365,18 @@ impl Waiting {
     }
 }
 
+/// The error of a segment that is not computed again but for the first time.
+#[cold]
+fn computed_something_else(node: &Node, now: &Tensor) -> ! {
+    let rows = [
+        ("before", format!("{} {}", node.shape, node.dtype)),
+        ("now", format!("{} {}", now.shape(), now.dtype())),
+        ("recorded", node.location.to_string()),
+    ];
+    let hint = "it must compute the same from the same tensors whenever it runs";
+    misuse(node.op.name, "the segment is not what it was", &rows, hint)
+}
+
 fn put(waiting: &mut BTreeMap<u64, (Arc<Node>, Tensor)>, node: &Arc<Node>, dx: Tensor, traced: bool) {
     match waiting.entry(node.number) {
         Entry::Vacant(place) => _ = place.insert((Arc::clone(node), dx)),
@@ -357,49 +393,94 @@ fn add(sum: &mut Tensor, node: &Node, dx: Tensor, traced: bool) {
     }
 }
 
-/// What an op's backward works with: the gradient of its output, what was kept, and the operands to give to.
-pub(crate) struct Cotangent<'a> {
+/// What an op's backward works with: the gradient of its result, what was kept, and the operands to give to.
+///
+/// In a pass that is itself recorded ([`create_graph`](Differentiation::create_graph)) all of it is tracked, so that a backward
+/// written in tensor operations can be differentiated again.
+pub struct Cotangent<'a> {
     node: &'a Arc<Node>,
     kept: &'a Kept,
     dy: Tensor,
     plan: &'a Plan,
     waiting: &'a mut Waiting,
     traced: bool,
+    /// The operands that were given something, as bits. Of more than 64 the rest is not looked after.
+    given: u64,
 }
 
 impl Cotangent<'_> {
-    /// The gradient of the output.
-    pub(crate) fn dy(&self) -> &Tensor {
+    /// The gradient of the result.
+    #[must_use]
+    pub fn dy(&self) -> &Tensor {
         &self.dy
     }
 
-    /// Operand `idx`, for ops that keep their inputs.
-    pub(crate) fn x(&self, idx: usize) -> &Tensor {
+    /// Operand `idx`.
+    ///
+    /// # Panics
+    /// If the op does not keep its inputs ([`Op::keep`](crate::Op::keep)), or has no such operand.
+    #[must_use]
+    #[track_caller]
+    pub fn x(&self, idx: usize) -> &Tensor {
         match self.kept.inputs.get(idx) {
             Some(input) => input,
-            None => unreachable!("{} reads an input that it does not keep", self.node.op),
+            None => self.reads_what_is_not_kept(&format!("operand {idx}")),
         }
     }
 
-    /// The output, for ops that keep it.
-    pub(crate) fn y(&self) -> Tensor {
+    /// The result.
+    ///
+    /// # Panics
+    /// If the op does not keep its output ([`Op::keep`](crate::Op::keep)).
+    #[must_use]
+    #[track_caller]
+    pub fn y(&self) -> Tensor {
         match &self.kept.output {
             Some((storage, layout)) => {
                 let (storage, layout) = (Arc::clone(storage), Arc::clone(layout));
                 Tensor { storage, layout, node: Some(Arc::clone(self.node)) }
             }
-            None => unreachable!("{} reads an output that it does not keep", self.node.op),
+            None => self.reads_what_is_not_kept("the result"),
         }
     }
 
-    /// Whether operand `idx` needs its gradient.
-    pub(crate) fn wants(&self, idx: usize) -> bool {
-        self.node.operands[idx].as_ref().is_some_and(|operand| self.plan.visits(operand))
+    #[track_caller]
+    #[cold]
+    fn reads_what_is_not_kept(&self, what: &str) -> ! {
+        let rows = [("reads", what.to_owned()), ("keeps", self.node.op.keep.to_string()), self.recorded()];
+        let hint = "the op declares what it keeps, e.g. Op::new(…).keep(Keep::Inputs)";
+        misuse(self.node.op.name, "its backward reads what it does not keep", &rows, hint)
     }
 
-    /// Gives operand `idx` the gradient that `dx` computes, if it is needed.
-    /// Axes along which the operand was broadcast are summed here, once for all ops.
-    pub(crate) fn give(&mut self, idx: usize, dx: impl FnOnce(&Self) -> Tensor) {
+    fn recorded(&self) -> (&'static str, String) {
+        ("recorded", self.node.location.to_string())
+    }
+
+    /// Whether operand `idx` needs its gradient.
+    ///
+    /// # Panics
+    /// If the op has no such operand.
+    #[must_use]
+    #[track_caller]
+    pub fn wants(&self, idx: usize) -> bool {
+        let Some(operand) = self.node.operands.get(idx) else {
+            let rows = [
+                ("operand", idx.to_string()),
+                ("operands", self.node.operands.len().to_string()),
+                self.recorded(),
+            ];
+            misuse(self.node.op.name, "its backward gives to an operand that it does not have", &rows, "");
+        };
+        operand.as_ref().is_some_and(|operand| self.plan.visits(operand))
+    }
+
+    /// Gives operand `idx` the gradient that `dx` computes, if it is needed. What is given more than once adds up. Axes along
+    /// which the operand was broadcast are summed here, once for all ops.
+    ///
+    /// # Panics
+    /// If the op has no such operand, or the gradient does not fit it in shape or element type.
+    #[track_caller]
+    pub fn give(&mut self, idx: usize, dx: impl FnOnce(&Self) -> Tensor) {
         if self.wants(idx) {
             let dx = dx(self);
             self.deliver(idx, dx);
@@ -407,13 +488,18 @@ impl Cotangent<'_> {
     }
 
     // Apart from `give` so that it is compiled once and not for every op.
+    #[track_caller]
     fn deliver(&mut self, idx: usize, dx: Tensor) {
         let Some(operand) = &self.node.operands[idx] else { return };
+        if dx.dtype() != operand.dtype || dx.shape() != operand.shape {
+            self.require_fit(idx, operand, &dx);
+        }
         let dx = dx.sum_to(operand.shape);
+        self.given |= 1_u64.checked_shl(idx as u32).unwrap_or(0);
         if self.traced {
             self.show(idx, &dx);
         }
-        self.waiting.add(operand, dx, self.traced);
+        self.waiting.add(self.plan.place(operand), dx, self.traced);
     }
 
     /// Shows the tracer the gradient of operand `idx`.
@@ -437,9 +523,91 @@ impl Cotangent<'_> {
         }
     }
 
-    /// Whether this pass is itself recorded, so that fused first-order kernels must not be used.
-    pub(crate) fn is_recorded(&self) -> bool {
-        crate::mode::is_recording()
+    #[track_caller]
+    fn require_fit(&self, idx: usize, operand: &Node, dx: &Tensor) {
+        let shape = dx.shape();
+        if dx.dtype() != operand.dtype || operand.shape.broadcast(&shape) != Some(shape) {
+            let rows = [
+                ("operand", format!("{idx}, {} {}", operand.shape, operand.dtype)),
+                ("gradient", format!("{shape} {}", dx.dtype())),
+                self.recorded(),
+            ];
+            misuse(self.node.op.name, "the gradient does not fit its operand", &rows, "");
+        }
+    }
+
+    /// Whether this pass is itself recorded, so that fused kernels, which cannot be differentiated, must not be used.
+    #[must_use]
+    pub fn is_recorded(&self) -> bool {
+        is_recording()
+    }
+
+    /// Says that this backward is not made of tensor operations, or must not be differentiated for another reason: a recorded pass
+    /// ends here. PyTorch's `once_differentiable`.
+    ///
+    /// # Panics
+    /// If this pass is recorded.
+    #[track_caller]
+    pub fn only_first_order(&self) {
+        if self.is_recorded() {
+            let hint = "its backward is of first order only: go back without create_graph";
+            misuse(self.node.op.name, "it cannot be differentiated twice", &[self.recorded()], hint);
+        }
+    }
+
+    /// That every operand that needs a gradient was given one: a gradient that is forgotten would go missing in silence.
+    pub(crate) fn require_all_given(&self) {
+        let is_given = |idx: usize| self.given & 1_u64.checked_shl(idx as u32).unwrap_or(u64::MAX) != 0;
+        let operands = 0..self.node.operands.len();
+        if let Some(idx) = operands.into_iter().find(|&idx| self.wants(idx) && !is_given(idx)) {
+            let rows = [("operand", format!("{idx}, {}", self.node.op.operand(idx))), self.recorded()];
+            let hint = "where the gradient is 0 everywhere, give zeros_like() of the operand";
+            misuse(self.node.op.name, "its backward gives an operand no gradient", &rows, hint);
+        }
+    }
+
+    /// The graph that stands in for this node since a recorded pass went through it.
+    pub(crate) fn stand_in(&self) -> Option<Arc<Node>> {
+        self.node.stand_in.get().map(Arc::clone)
+    }
+
+    /// Goes on at the node of `y`, the result once more, which was computed again from `operands`. The sweep meets the nodes behind
+    /// it where it would have met those that are gone. Where the pass is recorded, gradients are part of them, and from then on they
+    /// stand in for this node.
+    #[track_caller]
+    pub(crate) fn go_on_at(&mut self, y: &Tensor, operands: &BTreeMap<u64, Arc<Node>>) {
+        let is_known =
+            |number: &u64| self.node.operands.iter().flatten().any(|known| known.number == *number);
+        let same = y.shape() == self.node.shape && y.dtype() == self.node.dtype;
+        let Some(root) = y.tracked().filter(|_| same && operands.keys().all(is_known)) else {
+            computed_something_else(self.node, y)
+        };
+        if self.plan.targets.is_some() {
+            let wanted = operands.values().filter(|operand| self.plan.visits(operand));
+            let more = useful(root, &wanted.map(|operand| operand.number).collect());
+            self.plan.useful.borrow_mut().extend(more);
+        }
+        if self.is_recorded() {
+            // A pass goes through a node once at a time, so nobody else can have set it.
+            let _ = self.node.stand_in.set(Arc::clone(root));
+        }
+        self.waiting.add(root, self.dy.clone(), self.traced);
+    }
+
+    /// The same at the node that stands in.
+    pub(crate) fn go_on_at_stand_in(&mut self, stand_in: &Arc<Node>) {
+        self.waiting.add(stand_in, self.dy.clone(), self.traced);
+    }
+
+    /// Whether a tracer is shown this pass.
+    pub(crate) fn is_traced(&self) -> bool {
+        self.traced
+    }
+}
+
+impl fmt::Debug for Cotangent<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Cotangent of {:?}", self.node)
     }
 }
 

@@ -1,10 +1,9 @@
 //! What the project knows about its ops: one entry per op, from which tests and documentation are generated.
 //!
-//! Every file of `ops/` holds an op's maths, method, backward, and an [`OpInfo`] with sample inputs; `ops/mod.rs` lists
-//! the files in [`CATALOGUE`]. An op that is in the list is thereby gradient-checked to second order, compared with
+//! Every file of `ops/` holds an op's maths, method, backward, and its facts ([`Op`](crate::Op)) with sample inputs; `ops/mod.rs`
+//! lists the files in [`CATALOGUE`]. An op that is in the list is thereby gradient-checked to second order, compared with
 //! PyTorch, run on every layout of its operands, on empty tensors and on both element types.
 
-use crate::graph::Keep;
 use crate::rng::Rng;
 use crate::tensor::Tensor;
 use std::fmt;
@@ -12,36 +11,6 @@ use std::ops::Range;
 use std::sync::Arc;
 
 pub use crate::ops::CATALOGUE;
-
-/// One op, as tests and documentation see it.
-#[derive(Clone, Copy, Debug)]
-pub struct OpInfo {
-    /// The name that errors, profiles and graphs show.
-    pub name: &'static str,
-    /// What it computes, e.g. `y = tanh x`.
-    pub formula: &'static str,
-    /// Its backward, e.g. `dx = dy · (1 − y²)`.
-    pub gradient: &'static str,
-    /// What its backward keeps.
-    pub keep: Keep,
-    /// How often samples of it are differentiated in tests: 0 for ops without a gradient, 2 for all others.
-    pub orders: u8,
-    /// Adds the op's samples.
-    pub samples: fn(&mut Samples),
-}
-
-impl OpInfo {
-    /// The op's samples, always the same ones.
-    #[must_use]
-    pub fn samples(&self) -> Vec<Sample> {
-        let label =
-            self.name.bytes().fold(0, |sum: u64, byte| sum.wrapping_mul(31).wrapping_add(u64::from(byte)));
-        let mut samples =
-            Samples { op: self.name, list: Vec::new(), rng: Rng::seed_from_u64(0).split(label), avoid: &[] };
-        (self.samples)(&mut samples);
-        samples.list
-    }
-}
 
 /// Applies an op to its operands.
 pub type Run = Arc<dyn Fn(&[Tensor]) -> Tensor + Send + Sync>;
@@ -81,6 +50,16 @@ pub struct Samples {
 const KINK_MARGIN: f64 = 0.05;
 
 impl Samples {
+    /// None yet. The same op draws the same numbers every time.
+    pub(crate) fn of(op: &'static str) -> Self {
+        let label = op.bytes().fold(0, |sum: u64, byte| sum.wrapping_mul(31).wrapping_add(u64::from(byte)));
+        Self { op, list: Vec::new(), rng: Rng::seed_from_u64(0).split(label), avoid: &[] }
+    }
+
+    pub(crate) fn into_list(self) -> Vec<Sample> {
+        self.list
+    }
+
     /// Keeps samples drawn from now on away from these points, where the op has no derivative.
     pub fn avoid(&mut self, kinks: &'static [f64]) {
         self.avoid = kinks;

@@ -47,6 +47,30 @@ pub fn census() -> Census {
     }
 }
 
+/// Runs `f`, and answers how many bytes of elements this thread held at most beyond those it held before, beside the result.
+///
+/// Of buffers made and freed by other threads it knows nothing; kernels that share their work make none there.
+///
+/// ```
+/// # use backflow_tensor::{DType, Tensor, peak_bytes};
+/// let x = Tensor::ones([1000], DType::F32);
+/// let (bytes, _) = peak_bytes(|| x.exp().sum(..));
+/// assert_eq!(bytes, 4000 + 4);
+/// ```
+pub fn peak_bytes<R>(f: impl FnOnce() -> R) -> (u64, R) {
+    let own = |run: &dyn Fn(&Counts) -> u64| OWN.with(|counts| run(&counts.0));
+    let before = own(&Counts::live_bytes);
+    let outer = own(&|counts| counts.most_bytes.swap(before, Relaxed));
+    let result = f();
+    let most = own(&|counts| {
+        let most = counts.most_bytes.load(Relaxed);
+        // An outer call saw this one, too.
+        counts.most_bytes.store(if above(most, outer) { most } else { outer }, Relaxed);
+        most
+    });
+    (most.wrapping_sub(before), result)
+}
+
 /// Something to be counted.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Count {
@@ -62,6 +86,19 @@ struct Counts {
     bytes_made: AtomicU64,
     bytes_freed: AtomicU64,
     nodes_freed: AtomicU64,
+    /// The highest difference of bytes made and freed. A thread that frees what others made has one below 0, which wraps.
+    most_bytes: AtomicU64,
+}
+
+impl Counts {
+    fn live_bytes(&self) -> u64 {
+        self.bytes_made.load(Relaxed).wrapping_sub(self.bytes_freed.load(Relaxed))
+    }
+}
+
+/// Whether a difference that may have wrapped is above another.
+fn above(a: u64, b: u64) -> bool {
+    a.wrapping_sub(b).cast_signed() > 0
 }
 
 /// Those of the threads that run.
@@ -73,6 +110,7 @@ static RETIRED: Counts = Counts {
     bytes_made: AtomicU64::new(0),
     bytes_freed: AtomicU64::new(0),
     nodes_freed: AtomicU64::new(0),
+    most_bytes: AtomicU64::new(0),
 };
 /// Common to all threads: a node's number must be above those of its operands, wherever they were made.
 static NODES_MADE: AtomicU64 = AtomicU64::new(0);
@@ -129,6 +167,10 @@ fn add(counts: &Counts, count: Count, to: impl Fn(&AtomicU64, usize)) {
         Count::BufferMade { bytes } => {
             to(&counts.buffers_made, 1);
             to(&counts.bytes_made, bytes);
+            let live = counts.live_bytes();
+            if above(live, counts.most_bytes.load(Relaxed)) {
+                counts.most_bytes.store(live, Relaxed);
+            }
         }
         Count::BufferFreed { bytes } => {
             to(&counts.buffers_freed, 1);
@@ -136,6 +178,11 @@ fn add(counts: &Counts, count: Count, to: impl Fn(&AtomicU64, usize)) {
         }
         Count::NodeFreed => to(&counts.nodes_freed, 1),
     }
+}
+
+/// The number that the next node will have, if it has a fresh one.
+pub(crate) fn newest_number() -> u64 {
+    NODES_MADE.load(Relaxed)
 }
 
 /// Counts a new node and answers its number. Numbers grow, so a node's number is above its operands'.

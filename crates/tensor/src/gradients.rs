@@ -1,9 +1,9 @@
 //! [`Gradients`]: what a backward pass found, as a value.
 
 use crate::error::misuse;
+use crate::layer_id::LayerId;
 use crate::note::{Note, Notes};
 use crate::tensor::Tensor;
-use crate::watch::observe::LayerId;
 
 /// The gradients that a backward pass found, by the tensor they belong to.
 ///

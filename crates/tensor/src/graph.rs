@@ -1,52 +1,36 @@
 //! The graph: one node per recorded result, pointing at the nodes of its operands.
 //!
 //! The graph lives in the tensors. There is no tape and no registry: a node lives as long as a result that
-//! needs it. A node keeps only what its op declares ([`Keep`]) and never the tensor that owns it, so there are
+//! needs it. A node keeps only what its op declares ([`Keep`](crate::Keep)) and never the tensor that owns it, so there are
 //! no cycles. Dropping is iterative: a chain of a million nodes drops on a small stack.
 
 use crate::census::{Count, counted, node_made};
+use crate::dtype::DType;
 use crate::mode::{Mode, mode};
+use crate::numbering::number;
+use crate::onlooker::show_result;
+use crate::op::Op;
 use crate::shape::Shape;
 use crate::storage::Storage;
 use crate::tensor::{Layout, Tensor};
-use crate::watch::trace::show_result;
 use smallvec::SmallVec;
 use std::fmt;
 use std::panic::Location;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-/// What an op's backward needs to see again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Keep {
-    /// Only the gradient of its output.
-    Nothing,
-    /// Its operands.
-    Inputs,
-    /// Its output.
-    Output,
-    /// Its operands and its output.
-    InputsAndOutput,
-}
+/// What leaves are instead of results of an op.
+pub(crate) static LEAF: Op = Op::new("leaf").without_gradient();
 
-impl fmt::Display for Keep {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Nothing => "nothing",
-            Self::Inputs => "inputs",
-            Self::Output => "output",
-            Self::InputsAndOutput => "inputs and output",
-        })
-    }
-}
+/// What buffers are.
+static BUFFER: Op = Op::new("buffer").without_gradient();
 
 /// A recorded result, or a leaf.
 pub(crate) struct Node {
     /// Above the number of every operand, so that descending numbers are a backward order.
     pub(crate) number: u64,
-    pub(crate) op: &'static str,
-    /// Whether this is no part of the graph, but the identity of a [`buffer`](Tensor::buffer).
-    pub(crate) is_buffer: bool,
+    pub(crate) op: &'static Op,
     pub(crate) shape: Shape,
+    pub(crate) dtype: DType,
     /// The line of the caller's program that computed this result.
     pub(crate) location: &'static Location<'static>,
     /// The operands' nodes; `None` for operands that need no gradient.
@@ -55,6 +39,8 @@ pub(crate) struct Node {
     /// Of a leaf that tensors hold: its twin of the same number, which graphs hold in its place. So the count of this node's
     /// owners is the number of tensors that are this leaf, whatever graphs are alive (see `identity.rs`).
     pub(crate) in_graphs: Option<Arc<Self>>,
+    /// The result once more, where it was computed again in a recorded pass ([`checkpoint`](crate::checkpoint())).
+    pub(crate) stand_in: OnceLock<Arc<Self>>,
 }
 
 /// How to go back through a node.
@@ -82,45 +68,56 @@ pub(crate) struct Kept {
 
 impl Node {
     #[track_caller]
-    pub(crate) fn leaf(shape: Shape) -> Arc<Self> {
-        Self::leaf_at(shape, Location::caller())
+    pub(crate) fn leaf(shape: Shape, dtype: DType) -> Arc<Self> {
+        Self::leaf_at(shape, dtype, Location::caller())
     }
 
-    pub(crate) fn leaf_at(shape: Shape, location: &'static Location<'static>) -> Arc<Self> {
-        let number = node_made();
-        let leaf = |in_graphs| Self::without_operands("leaf", number, shape, location, in_graphs);
+    pub(crate) fn leaf_at(shape: Shape, dtype: DType, location: &'static Location<'static>) -> Arc<Self> {
+        let number = number(mode());
+        let leaf = |in_graphs| Self::without_operands(&LEAF, number, shape, dtype, location, in_graphs);
         leaf(Some(leaf(None)))
     }
 
     /// The identity of a buffer, which is no part of a graph.
-    pub(crate) fn buffer_at(shape: Shape, location: &'static Location<'static>) -> Arc<Self> {
-        Self::without_operands("buffer", node_made(), shape, location, None)
+    pub(crate) fn buffer_at(shape: Shape, dtype: DType, location: &'static Location<'static>) -> Arc<Self> {
+        Self::without_operands(&BUFFER, node_made(), shape, dtype, location, None)
     }
 
     fn without_operands(
-        op: &'static str,
+        op: &'static Op,
         number: u64,
         shape: Shape,
+        dtype: DType,
         location: &'static Location<'static>,
         in_graphs: Option<Arc<Self>>,
     ) -> Arc<Self> {
         let (operands, rule) = (SmallVec::new(), Mutex::new(Rule::Leaf));
-        let is_buffer = op == "buffer";
-        Arc::new(Self { number, op, is_buffer, shape, location, operands, rule, in_graphs })
+        let stand_in = OnceLock::new();
+        Arc::new(Self { number, op, shape, dtype, location, operands, rule, in_graphs, stand_in })
     }
 
     /// Another leaf, or another buffer, in the place of this one.
-    pub(crate) fn another(&self, shape: Shape) -> Arc<Self> {
-        if self.is_buffer {
-            Self::buffer_at(shape, self.location)
+    pub(crate) fn another(&self, shape: Shape, dtype: DType) -> Arc<Self> {
+        if self.is_buffer() {
+            Self::buffer_at(shape, dtype, self.location)
         } else {
-            Self::leaf_at(shape, self.location)
+            Self::leaf_at(shape, dtype, self.location)
         }
     }
 
+    /// Whether this is no part of a graph, but the identity of a [`buffer`](Tensor::buffer).
+    pub(crate) fn is_buffer(&self) -> bool {
+        std::ptr::eq(self.op, &BUFFER)
+    }
+
     /// This node as graphs hold it.
-    fn in_graphs(self: &Arc<Self>) -> Arc<Self> {
+    pub(crate) fn in_graphs(self: &Arc<Self>) -> Arc<Self> {
         Arc::clone(self.in_graphs.as_ref().unwrap_or(self))
+    }
+
+    /// What a pass may go on to from here.
+    pub(crate) fn behind(&self) -> impl Iterator<Item = &Arc<Self>> {
+        self.operands.iter().flatten().chain(self.stand_in.get())
     }
 
     pub(crate) fn is_leaf(&self) -> bool {
@@ -132,18 +129,17 @@ impl Tensor {
     /// Records this untracked result of `op`, if recording is on and one of `inputs` is tracked, and shows it to the tracer,
     /// if there is one. Every op with a floating-point result ends here, or in [`unrecorded`](Self::unrecorded).
     ///
-    /// `backward` must not hold tracked tensors: what it needs of the operands is declared by `keep`.
+    /// `backward` must not hold tracked tensors: what it needs of the operands is declared by the op ([`Op::keep`]).
     #[track_caller]
     pub(crate) fn record(
         self,
-        op: &'static str,
+        op: &'static Op,
         inputs: &[&Self],
-        keep: Keep,
         backward: impl Fn(&mut crate::backward::Cotangent<'_>) + Send + Sync + 'static,
     ) -> Self {
-        let Mode { recording, tracing, .. } = mode();
+        let mode @ Mode { recording, tracing, .. } = mode();
         let is_wanted = recording && inputs.iter().any(|input| input.is_tracked());
-        let y = if is_wanted { self.with_node(op, inputs, keep, Box::new(backward)) } else { self };
+        let y = if is_wanted { self.with_node(mode, op, inputs, Box::new(backward)) } else { self };
         if tracing {
             show_result(op, Location::caller(), inputs, &y);
         }
@@ -152,7 +148,7 @@ impl Tensor {
 
     /// Shows this result of `op`, which has no gradient, to the tracer, if there is one.
     #[track_caller]
-    pub(crate) fn unrecorded(self, op: &'static str, inputs: &[&Self]) -> Self {
+    pub(crate) fn unrecorded(self, op: &'static Op, inputs: &[&Self]) -> Self {
         if mode().tracing {
             show_result(op, Location::caller(), inputs, &self);
         }
@@ -162,38 +158,52 @@ impl Tensor {
     // Apart from `record` so that it is compiled once and not for every op.
     #[track_caller]
     pub(crate) fn with_node(
-        mut self,
-        op: &'static str,
+        self,
+        mode: Mode,
+        op: &'static Op,
         inputs: &[&Self],
-        keep: Keep,
         backward: Box<Backward>,
     ) -> Self {
-        debug_assert!(self.node.is_none(), "{op} recorded twice");
-        let keeps_inputs = matches!(keep, Keep::Inputs | Keep::InputsAndOutput);
-        let keeps_output = matches!(keep, Keep::Output | Keep::InputsAndOutput);
+        let keep = op.keep;
         let kept = Kept {
-            inputs: if keeps_inputs {
+            inputs: if keep.inputs() {
                 inputs.iter().map(|input| input.in_graphs()).collect()
             } else {
                 SmallVec::new()
             },
-            output: keeps_output.then(|| (Arc::clone(&self.storage), Arc::clone(&self.layout))),
+            output: keep.output().then(|| (Arc::clone(&self.storage), Arc::clone(&self.layout))),
         };
+        let operands = inputs.iter().map(|input| input.tracked().map(Node::in_graphs)).collect();
+        self.with_operands(number(mode), op, operands, kept, backward)
+    }
+
+    /// This untracked result with a node of these operands.
+    #[track_caller]
+    pub(crate) fn with_operands(
+        mut self,
+        number: u64,
+        op: &'static Op,
+        operands: SmallVec<[Option<Arc<Node>>; 3]>,
+        kept: Kept,
+        backward: Box<Backward>,
+    ) -> Self {
+        debug_assert!(self.node.is_none(), "{op} recorded twice");
         self.node = Some(Arc::new(Node {
-            number: node_made(),
+            number,
             op,
-            is_buffer: false,
             shape: self.layout.shape,
+            dtype: self.dtype(),
             location: Location::caller(),
-            operands: inputs.iter().map(|input| input.tracked().map(Node::in_graphs)).collect(),
+            operands,
             rule: Mutex::new(Rule::Live(Live { backward, kept })),
             in_graphs: None,
+            stand_in: OnceLock::new(),
         }));
         self
     }
 
     /// This tensor as a graph holds it: it is no alias of the leaf that it may be.
-    fn in_graphs(&self) -> Self {
+    pub(crate) fn in_graphs(&self) -> Self {
         let (storage, layout) = (Arc::clone(&self.storage), Arc::clone(&self.layout));
         Self { storage, layout, node: self.tracked().map(Node::in_graphs) }
     }
@@ -221,6 +231,7 @@ impl Node {
     /// Moves every link to another node into `links`.
     fn unlink(&mut self, links: &mut SmallVec<[Arc<Self>; 8]>) {
         links.extend(self.operands.drain(..).flatten());
+        links.extend(self.stand_in.take());
         let rule = self.rule.get_mut().unwrap_or_else(PoisonError::into_inner);
         if let Rule::Live(Live { kept: Kept { inputs, .. }, .. }) = rule {
             links.extend(inputs.iter_mut().filter_map(|input| input.node.take()));

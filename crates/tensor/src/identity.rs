@@ -59,7 +59,7 @@ impl Tensor {
         if let Some(node) = &self.node
             && Arc::strong_count(node) > 1
         {
-            self.node = Some(node.another(node.shape));
+            self.node = Some(node.another(node.shape, node.dtype));
         }
     }
 
@@ -68,7 +68,7 @@ impl Tensor {
     #[must_use]
     pub fn in_place_of(&self, other: &Self) -> Self {
         let node = other.node.as_ref().filter(|_| other.is_parameter() || other.is_buffer());
-        Self { node: node.map(|node| node.another(self.shape())), ..self.detach() }
+        Self { node: node.map(|node| node.another(self.shape(), self.dtype())), ..self.detach() }
     }
 
     /// Another tensor with the same numbers in the same role, which shares neither elements nor leaf with this one.

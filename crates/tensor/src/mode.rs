@@ -14,10 +14,12 @@ pub(crate) struct Mode {
     pub(crate) flushing: bool,
     /// Whether a tracer, or the program, wants to see each op by itself.
     pub(crate) apart: bool,
+    /// Whether nodes are numbered in a way of its own ([`numbering`](crate::numbering)).
+    pub(crate) numbered: bool,
 }
 
 thread_local! {
-    static MODE: Cell<Mode> = const { Cell::new(Mode { recording: true, tracing: false, flushing: false, apart: false }) };
+    static MODE: Cell<Mode> = const { Cell::new(Mode { recording: true, tracing: false, flushing: false, apart: false, numbered: false }) };
 }
 
 /// The switches of this thread.
@@ -64,7 +66,8 @@ pub(crate) fn flushing(on: bool) -> Restore {
     switch(Mode { flushing: on, ..mode() })
 }
 
-fn switch(to: Mode) -> Restore {
+/// Throws all switches until the result is dropped.
+pub(crate) fn switch(to: Mode) -> Restore {
     Restore(MODE.replace(to))
 }
 

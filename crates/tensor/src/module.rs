@@ -3,9 +3,9 @@
 //! A path such as `hidden.3.weight` names a tensor in optimizers, reports and files alike. A module says nothing about
 //! what it computes: `forward` is an ordinary method with whatever signature the model needs.
 
+use crate::layer_id::LayerId;
 use crate::tensor::Tensor;
 use crate::walk;
-use crate::watch::observe::LayerId;
 use std::collections::HashMap;
 use std::fmt;
 

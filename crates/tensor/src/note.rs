@@ -5,11 +5,15 @@
 //! to a model, or to a time. What nobody goes back through is forgotten with its graph.
 
 use crate::backward::Cotangent;
-use crate::graph::Keep;
+use crate::layer_id::LayerId;
+use crate::mode::mode;
+use crate::op::Op;
 use crate::statistics::Statistic;
 use crate::tensor::Tensor;
-use crate::watch::observe::LayerId;
 use std::sync::Arc;
+
+/// The op that a note hangs by.
+static NOTE: Op = Op::new("note").formula("y = x").gradient("dx = dy");
 
 /// A fact about a forward pass.
 #[derive(Clone, Debug)]
@@ -57,7 +61,7 @@ impl Tensor {
     /// must come by.
     #[track_caller]
     pub(crate) fn noted(self, notes: impl IntoIterator<Item = Note>) -> Self {
-        if !crate::mode::is_recording() {
+        if !mode().recording {
             return self;
         }
         let notes: Arc<[Note]> = notes.into_iter().collect();
@@ -65,6 +69,6 @@ impl Tensor {
             g.note(&notes);
             g.give(0, |g| g.dy().clone());
         };
-        self.untracked().with_node("note", &[&self], Keep::Nothing, Box::new(hand_on))
+        self.untracked().with_node(mode(), &NOTE, &[&self], Box::new(hand_on))
     }
 }

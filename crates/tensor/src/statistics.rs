@@ -25,6 +25,7 @@ use crate::tensor::Tensor;
 use crate::training::is_training;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::panic::Location;
 
 /// Buffers.
 impl Tensor {
@@ -43,7 +44,7 @@ impl Tensor {
     #[must_use]
     #[track_caller]
     pub fn buffer(mut self) -> Self {
-        self.node = Some(Node::buffer_at(self.shape(), std::panic::Location::caller()));
+        self.node = Some(Node::buffer_at(self.shape(), self.dtype(), Location::caller()));
         self
     }
 
@@ -55,7 +56,7 @@ impl Tensor {
 
     /// The identity of a buffer.
     pub(crate) fn buffer_id(&self) -> Option<u64> {
-        self.node.as_ref().filter(|node| node.is_buffer).map(|node| node.number)
+        self.node.as_ref().filter(|node| node.is_buffer()).map(|node| node.number)
     }
 }
 

@@ -4,10 +4,10 @@ use crate::dtype::{DType, Element, Stored, with_element, with_float};
 use crate::error::misuse;
 use crate::graph::Node;
 use crate::mode::{Mode, mode};
+use crate::onlooker;
 use crate::rng::Rng;
 use crate::shape::{MAX_RANK, Shape};
 use crate::storage::{Buffer, Storage};
-use crate::watch::profile;
 use backflow_kernels::Float;
 use backflow_kernels::strided::{self, Strided};
 use rand_distr::{Distribution, StandardNormal, Uniform};
@@ -248,7 +248,7 @@ impl Tensor {
 
     fn build_as<T: Element>(layout: Arc<Layout>, elements: usize, fill: impl FnOnce(&mut [T])) -> Self {
         let Mode { tracing, flushing, .. } = mode();
-        let _computing = tracing.then(profile::computing);
+        let _computing = tracing.then(onlooker::computing);
         let mut buffer = Buffer::<T>::stale(elements);
         fill(buffer.as_mut_slice());
         let mut y = Self::laid_out(buffer, layout);
@@ -438,13 +438,13 @@ impl Tensor {
                 "",
             );
         }
-        self.node = Some(Node::leaf(self.shape()));
+        self.node = Some(Node::leaf(self.shape(), self.dtype()));
         self
     }
 
     /// The place in the graph, which a buffer does not have.
     pub(crate) fn tracked(&self) -> Option<&Arc<Node>> {
-        self.node.as_ref().filter(|node| !node.is_buffer)
+        self.node.as_ref().filter(|node| !node.is_buffer())
     }
 
     /// The same elements, cut off from the graph.

@@ -36,10 +36,10 @@
 //! another job, which would then run in this job's scope. Jobs get pools of their own, or enter their [`Scope`] themselves.
 
 use crate::error::misuse;
+use crate::layer_id::LayerId;
 use crate::note::Note;
 use crate::rng::Rng;
 use crate::tensor::Tensor;
-use crate::watch::observe::LayerId;
 use std::cell::RefCell;
 use std::sync::Arc;
 

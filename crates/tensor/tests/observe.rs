@@ -55,7 +55,7 @@ fn a_kept_graph_is_observed_at_each_pass_and_explaining_is_no_pass() {
         let y = w.square().named("y");
         assert_eq!(y.differentiate().retain_graph().run().of(&w).item(), 60.0);
         let way = y.gradients_back_to(&w);
-        let found: Vec<(&str, f64)> = way.iter().map(|(step, dy)| (step.op, dy.item())).collect();
+        let found: Vec<(&str, f64)> = way.iter().map(|(step, dy)| (step.op.name, dy.item())).collect();
         assert_eq!(found, [("square", 1.0), ("leaf", 6.0)]);
         assert_eq!(y.backward().of(&w).item(), 60.0);
     });

@@ -18,7 +18,7 @@ fn traced<R>(f: impl FnOnce() -> R) -> (R, Vec<Seen>) {
         move |c: &Computed<'_>| {
             let operands = c.operands.iter().map(|x| x.item()).collect();
             assert_eq!(c.line.file(), file!());
-            seen.borrow_mut().push((c.op, c.kind, c.line.line(), operands, c.result.item()));
+            seen.borrow_mut().push((c.op.name, c.kind, c.line.line(), operands, c.result.item()));
         }
     };
     let result = trace(tracer, f);

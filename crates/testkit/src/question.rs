@@ -19,7 +19,7 @@ pub struct Question {
 /// The samples of every op that has a counterpart in PyTorch.
 #[must_use]
 pub fn catalogue() -> Vec<Question> {
-    let of_op = |op: &backflow_tensor::catalogue::OpInfo| {
+    let of_op = |op: &&backflow_tensor::Op| {
         let orders = op.orders;
         op.samples().into_iter().map(move |sample| (orders, sample))
     };

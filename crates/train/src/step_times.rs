@@ -102,11 +102,16 @@ impl fmt::Display for StepTimes {
             return write!(f, "too few steps for a profile: the first two only warm up");
         }
         writeln!(f, "{}", self.profile)?;
-        if self.profile.parts().iter().any(|(part, _)| *part == Part::Forward("mlp")) {
-            writeln!(
-                f,
-                "mlp: linear layers and the functions between them, in one op; in steps that are looked at they run one by one."
-            )?;
+        for (part, _) in self.profile.parts() {
+            if let Part::Forward(op) = part
+                && !op.stands_for.is_empty()
+            {
+                writeln!(
+                    f,
+                    "{op}: {}, in one op; in steps that are looked at they run one by one.",
+                    op.stands_for
+                )?;
+            }
         }
         write!(f, "Means over {} profiled steps", self.profile.runs())?;
         let (Some((steps, plain)), Some(slowdown), Some(discrepancy)) =

@@ -40,7 +40,7 @@ fn an_overflow_is_told_with_its_layer_and_no_bit_is_changed() {
     let Origin::Op { at, kind: Kind::Result, place, numbers, operands, .. } = origin.origin else {
         panic!("{text}")
     };
-    assert_eq!((at.op, place), ("linear", Place::Layer("layers.1".to_owned())), "{text}");
+    assert_eq!((at.op.name, place), ("linear", Place::Layer("layers.1".to_owned())), "{text}");
     assert!(!numbers.are_finite() && operands.iter().all(|operand| operand.are_finite()), "{text}");
     assert!(operands[0].largest * operands[1].largest > 1e37, "{text}");
 

@@ -91,8 +91,9 @@ impl Search {
         } else {
             node.and_then(|node| self.nodes.get(&node).copied())
         };
-        // A view that repeats numbers need not be written out to be looked at.
-        let shown = if kind == Kind::Result && op == "broadcast_to" { operands[0] } else { result };
+        // A view that repeats the numbers of its operand need not be written out to be looked at.
+        let repeats = |x: &&&Tensor| x.shares_elements_with(result) && x.elements() < result.elements();
+        let shown = operands.first().filter(|x| kind == Kind::Result && repeats(x)).map_or(result, |x| x);
         let event = (!is_finite(shown)).then(|| {
             let operands: Vec<Operand> = operands.iter().map(|x| self.operand(x)).collect();
             let numbers = Numbers::of(shown);

@@ -3,8 +3,8 @@
 use super::{NonFinite, Numbers, Origin, Place};
 use crate::OpAt;
 use crate::text::number;
-use backflow_tensor::DType;
 use backflow_tensor::trace::Kind;
+use backflow_tensor::{DType, Makes, Of, Op, Pitfall, Way};
 use std::fmt;
 
 impl fmt::Display for NonFinite {
@@ -100,14 +100,15 @@ enum Subject {
 }
 
 /// The operands, by name and size: `x up to 3, weight up to 1.2e38 and bias up to 0.1`.
-fn sizes(op: &str, kind: Kind, operands: &[Numbers], subject: Subject) -> String {
-    let name = |idx: usize| match (kind, op) {
-        (Kind::Gradient { .. }, _) if idx == 0 => "a gradient",
-        (Kind::Gradient { .. }, _) => "a kept tensor",
-        (Kind::Sum, _) => "gradients",
-        (Kind::Result, "linear") => ["x", "weight", "bias"][idx],
-        (Kind::Result, "div") => ["a dividend", "a divisor"][idx],
-        (Kind::Result, _) => "numbers",
+fn sizes(op: &Op, kind: Kind, operands: &[Numbers], subject: Subject) -> String {
+    let inputs_kept = if op.keep.inputs() { operands.len() - 1 - usize::from(op.keep.output()) } else { 0 };
+    let name = |idx: usize| match kind {
+        Kind::Result => op.operand(idx),
+        Kind::Sum => "gradients".into(),
+        Kind::Gradient { .. } if idx == 0 => "a gradient".into(),
+        // After it, what the op kept.
+        Kind::Gradient { .. } if idx <= inputs_kept => op.operand(idx - 1),
+        Kind::Gradient { .. } => "the result".into(),
     };
     let size = |(idx, numbers): (usize, &Numbers)| {
         let mut text = format!("{} up to {}", name(idx), number(numbers.largest));
@@ -137,80 +138,45 @@ fn list(mut parts: Vec<String>) -> String {
 }
 
 /// Why, most likely, and what to do; and what it is to be seen by.
-fn reason(op: &str, kind: Kind, dtype: DType, made: &Numbers, operands: &[Numbers]) -> (String, Subject) {
-    use Subject::{Sign, Size};
-    let any = |of: fn(&Numbers) -> usize| operands.iter().any(|numbers| of(numbers) > 0);
-    let (is_nan, has_zeros) = (made.nan > 0, any(|numbers| numbers.zeros));
-    let has_infinities = any(|numbers| numbers.infinite + numbers.negative_infinite);
-    let divides_by_zero = operands.last().is_some_and(|divisor| divisor.zeros > 0);
-    let is_result = kind == Kind::Result;
-    let (end, largest_exponent) = if dtype == DType::F32 { ("3.4e38", "88.7") } else { ("1.8e308", "709.7") };
-    let (text, subject) = match op {
-        "exp" | "exp_m1" if is_result => {
-            let text = format!(
-                "eˣ leaves {dtype} for x above {largest_exponent}: subtract the largest first, or use softmax, log_softmax or \
-                 logsumexp"
-            );
-            return (text, Size);
-        }
-        "ln" if is_result && !is_nan => {
-            ("ln 0 is −∞: clamp first, or compute from logits with log_softmax or cross_entropy", Sign)
-        }
-        "ln_1p" if is_result && !is_nan => ("ln_1p of −1 is −∞: clamp first", Sign),
-        "ln" if is_result => {
-            ("The logarithm of a number below 0 is NaN: look at what made it negative", Sign)
-        }
-        "ln_1p" if is_result => ("ln_1p of a number below −1 is NaN: look at what made it so small", Sign),
-        "sqrt" if is_result && is_nan => {
-            ("The square root of a number below 0 is NaN: look at what made it negative", Sign)
-        }
-        "div" | "recip" | "scalar_div" if is_result && is_nan && divides_by_zero => {
-            ("0 divided by 0 is NaN: add a small number to the divisor", Sign)
-        }
-        "div" | "recip" | "scalar_div" if is_result && divides_by_zero => {
-            ("It divides by 0: add a small number to the divisor", Sign)
-        }
-        "div_scalar" if is_result && is_nan => ("It divides 0 by 0, as a mean over nothing does", Sign),
-        "div_scalar" if is_result => ("It divides by 0, or by a number close to it", Size),
-        "powf" | "pow" if is_result && is_nan && any(|numbers| numbers.negative) => {
-            ("A number below 0 to a power that is no integer is NaN: clamp first", Sign)
-        }
-        "powf" | "powi" | "pow" if is_result && has_zeros => {
-            ("0 to a power below 0 is infinite: clamp first, or add a small number", Sign)
-        }
-        "softmax" | "log_softmax" if is_result => {
-            ("A row with nothing but −∞ has no softmax: leave one entry of each row unmasked", Size)
-        }
-        "logsumexp" if !is_result && has_infinities => {
-            ("A row with nothing but −∞ has no gradient: leave one entry of each row unmasked", Size)
-        }
-        "cross_entropy" if is_result && has_infinities => {
-            ("A label whose score is −∞ costs +∞: do not mask the right answer", Size)
-        }
-        "mul" | "mul_scalar" | "matmul" | "linear" if is_nan && has_infinities => {
-            ("0 · ∞ is NaN: mask with masked_fill, not with a product", Size)
-        }
-        "sqrt" if !is_result && has_zeros => (
-            "The derivative of √x is infinite at 0, and 0 · ∞ is NaN: add a small number under the root, or take norm or \
-             std, whose gradient at 0 is 0",
-            Sign,
-        ),
-        "ln" | "ln_1p" | "div" | "recip" | "scalar_div" | "powf" | "powi" | "pow"
-            if !is_result && has_zeros =>
-        {
-            (
-                "Its derivative is infinite at 0, and 0 · ∞ is NaN, also where select_where takes another value: replace \
-                 the zeros before this op",
-                Sign,
-            )
-        }
-        _ if is_nan && has_infinities => ("∞ − ∞ and 0 · ∞ are NaN: look at what meets the mask", Size),
-        _ => {
-            let text = format!(
-                "Numbers leave {dtype}, which ends at {end}: lower the learning rate, clip gradients, or scale what comes in"
-            );
-            return (text, Size);
-        }
+fn reason(op: &Op, kind: Kind, dtype: DType, made: &Numbers, operands: &[Numbers]) -> (String, Subject) {
+    let has_infinities = operands.iter().any(|numbers| numbers.infinite + numbers.negative_infinite > 0);
+    if let Some(pitfall) = op.pitfalls.iter().find(|pitfall| fits(pitfall, kind, made, operands)) {
+        let subject = match pitfall.of {
+            Of::Zeros | Of::ZeroDivisors | Of::Negative => Subject::Sign,
+            Of::Numbers | Of::Infinities => Subject::Size,
+        };
+        return (pitfall.words.to_owned(), subject);
+    }
+    let text = if made.nan > 0 && has_infinities {
+        "∞ − ∞ and 0 · ∞ are NaN: look at what meets the mask".to_owned()
+    } else {
+        let end = if dtype == DType::F32 { "3.4e38" } else { "1.8e308" };
+        format!(
+            "Numbers leave {dtype}, which ends at {end}: lower the learning rate, clip gradients, or scale what comes in"
+        )
     };
-    (text.to_owned(), subject)
+    (text, Subject::Size)
+}
+
+/// Whether this is how the op came to make what it made.
+fn fits(pitfall: &Pitfall, kind: Kind, made: &Numbers, operands: &[Numbers]) -> bool {
+    let any = |of: fn(&Numbers) -> usize| operands.iter().any(|numbers| of(numbers) > 0);
+    let way = match pitfall.way {
+        Way::Forward => kind == Kind::Result,
+        Way::Backward => kind != Kind::Result,
+        Way::Either => true,
+    };
+    let makes = match pitfall.makes {
+        Makes::Nan => made.nan > 0,
+        Makes::Infinity => made.nan == 0,
+        Makes::Either => true,
+    };
+    let of = match pitfall.of {
+        Of::Numbers => true,
+        Of::Zeros => any(|numbers| numbers.zeros),
+        Of::ZeroDivisors => operands.last().is_some_and(|divisor| divisor.zeros > 0),
+        Of::Negative => any(|numbers| numbers.negative + numbers.negative_infinite),
+        Of::Infinities => any(|numbers| numbers.infinite + numbers.negative_infinite),
+    };
+    way && makes && of
 }

@@ -8,37 +8,30 @@
 //! At the kink the derivative is 0, as in PyTorch.
 
 use super::elementwise::Elementwise;
-use super::sign::sign_of;
-use crate::catalogue::{OpInfo, Samples};
-use crate::graph::Keep;
+use super::formula::Number;
+use crate::catalogue::Samples;
+use crate::op::{Keep, Op, Zeros};
 use crate::tensor::Tensor;
 use backflow_kernels::Float;
 
-pub(super) const INFO: OpInfo = OpInfo {
-    name: "abs",
-    formula: "y = |x|",
-    gradient: "dx = dy · sign x",
-    keep: Keep::Inputs,
-    orders: 2,
-    samples,
-};
+pub(super) static OP: Op = Op::new("abs")
+    .formula("y = |x|")
+    .gradient("dx = dy · sign x")
+    .keep(Keep::Inputs)
+    .zeros(Zeros::Product)
+    .sampled_by(samples);
 
 #[derive(Clone, Copy)]
 struct Abs;
 
 impl Elementwise for Abs {
-    const NAME: &'static str = "abs";
-    const KEEP: Keep = Keep::Inputs;
+    const OP: &'static Op = &OP;
 
     fn value<T: Float>(self, x: T) -> T {
         x.abs()
     }
 
-    fn pull<T: Float>(self, dy: T, x: T) -> T {
-        dy * sign_of(x)
-    }
-
-    fn pull_tensor(self, dy: &Tensor, x: &Tensor) -> Tensor {
+    fn pull<N: Number>(self, dy: N, x: N) -> N {
         dy * x.sign()
     }
 }

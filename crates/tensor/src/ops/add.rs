@@ -6,25 +6,23 @@
 //! ```
 
 use super::binary::Pairwise;
-use crate::catalogue::{OpInfo, Samples};
-use crate::graph::Keep;
+use crate::catalogue::Samples;
+use crate::op::{Op, Zeros};
 use crate::tensor::Tensor;
 use backflow_kernels::Float;
 
-pub(super) const INFO: OpInfo = OpInfo {
-    name: "add",
-    formula: "y = a + b",
-    gradient: "da = dy, db = dy",
-    keep: Keep::Nothing,
-    orders: 2,
-    samples,
-};
+pub(super) static OP: Op = Op::new("add")
+    .formula("y = a + b")
+    .gradient("da = dy, db = dy")
+    .operands(&["left", "right"])
+    .zeros(Zeros::Cancellation)
+    .sampled_by(samples);
 
 #[derive(Clone, Copy)]
 struct Add;
 
 impl Pairwise for Add {
-    const NAME: &'static str = "add";
+    const OP: &'static Op = &OP;
 
     fn value<T: Float>(self, a: T, b: T) -> T {
         a + b
@@ -34,7 +32,7 @@ impl Pairwise for Add {
 impl Tensor {
     #[track_caller]
     pub(crate) fn add_tensor(&self, other: &Self) -> Self {
-        Self::pairwise(self, other, Add).record("add", &[self, other], Keep::Nothing, |g| {
+        Self::pairwise(self, other, Add).record(&OP, &[self, other], |g| {
             g.give(0, |g| g.dy().clone());
             g.give(1, |g| g.dy().clone());
         })

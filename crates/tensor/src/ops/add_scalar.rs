@@ -6,37 +6,27 @@
 //! ```
 
 use super::elementwise::Elementwise;
-use crate::catalogue::{OpInfo, Samples};
-use crate::graph::Keep;
+use super::formula::Number;
+use crate::catalogue::Samples;
+use crate::op::{Op, Zeros};
 use crate::tensor::Tensor;
 use backflow_kernels::Float;
 
-pub(super) const INFO: OpInfo = OpInfo {
-    name: "add_scalar",
-    formula: "y = x + c",
-    gradient: "dx = dy",
-    keep: Keep::Nothing,
-    orders: 2,
-    samples,
-};
+pub(super) static OP: Op =
+    Op::new("add_scalar").formula("y = x + c").gradient("dx = dy").zeros(Zeros::Never).sampled_by(samples);
 
 #[derive(Clone, Copy)]
 struct AddScalar(f64);
 
 impl Elementwise for AddScalar {
-    const NAME: &'static str = "add_scalar";
-    const KEEP: Keep = Keep::Nothing;
+    const OP: &'static Op = &OP;
 
     fn value<T: Float>(self, x: T) -> T {
         x + T::from_f64(self.0)
     }
 
-    fn pull<T: Float>(self, dy: T, _: T) -> T {
+    fn pull<N: Number>(self, dy: N, _: N) -> N {
         dy
-    }
-
-    fn pull_tensor(self, dy: &Tensor, _: &Tensor) -> Tensor {
-        dy.clone()
     }
 }
 

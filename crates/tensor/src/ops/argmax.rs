@@ -6,21 +6,17 @@
 //!
 //! A NaN counts as the largest and as the smallest of all, as in PyTorch.
 
-use crate::catalogue::{OpInfo, Samples};
+use crate::catalogue::Samples;
 use crate::dtype::with_float;
 use crate::error::misuse;
-use crate::graph::Keep;
+use crate::op::Op;
 use crate::tensor::Tensor;
 use backflow_kernels::reduce;
 
-pub(super) const INFO: OpInfo = OpInfo {
-    name: "argmax",
-    formula: "y = place of the largest (smallest) x along an axis",
-    gradient: "none",
-    keep: Keep::Nothing,
-    orders: 0,
-    samples,
-};
+pub(super) static OP: Op = Op::new("argmax")
+    .formula("y = place of the largest (smallest) x along an axis")
+    .without_gradient()
+    .sampled_by(samples);
 
 impl Tensor {
     /// The place of the largest element along `axis`, which is gone from the result; of several the first.

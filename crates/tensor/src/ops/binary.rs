@@ -2,13 +2,14 @@
 
 use crate::dtype::{Element, dtype_rows, with_float};
 use crate::error::misuse;
+use crate::op::Op;
 use crate::shape::Shape;
 use crate::tensor::Tensor;
 use backflow_kernels::{Float, map, strided};
 
 /// An elementwise function of two numbers.
 pub(crate) trait Pairwise: Copy + Send + Sync + 'static {
-    const NAME: &'static str;
+    const OP: &'static Op;
 
     /// f(a, b).
     fn value<T: Float>(self, a: T, b: T) -> T;
@@ -18,8 +19,8 @@ impl Tensor {
     /// Applies `op` to two floating-point operands: the untracked result.
     #[track_caller]
     pub(crate) fn pairwise<P: Pairwise>(a: &Self, b: &Self, op: P) -> Self {
-        let shape = joint_shape(P::NAME, a, b);
-        with_float!(P::NAME, a.dtype(), T => Self::zip_to::<T, T, T>(a, b, shape, |a, b| op.value(a, b)))
+        let shape = joint_shape(P::OP.name, a, b);
+        with_float!(P::OP.name, a.dtype(), T => Self::zip_to::<T, T, T>(a, b, shape, |a, b| op.value(a, b)))
     }
 
     /// Applies `f` to the elements of two operands that broadcast to `shape`.

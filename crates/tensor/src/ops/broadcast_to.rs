@@ -5,21 +5,19 @@
 //! dx = dy summed over them           keeps nothing
 //! ```
 
-use crate::catalogue::{OpInfo, Samples};
+use crate::catalogue::Samples;
 use crate::error::misuse;
-use crate::graph::Keep;
+use crate::op::{Op, Zeros};
 use crate::shape::Shape;
 use crate::tensor::Tensor;
 use std::sync::Arc;
 
-pub(super) const INFO: OpInfo = OpInfo {
-    name: "broadcast_to",
-    formula: "y = x, repeated",
-    gradient: "dx = Σ dy over the repetitions",
-    keep: Keep::Nothing,
-    orders: 2,
-    samples,
-};
+pub(super) static OP: Op = Op::new("broadcast_to")
+    .formula("y = x, repeated")
+    .gradient("dx = Σ dy over the repetitions")
+    .zeros(Zeros::Cancellation)
+    .why_zeros("the gradients of its repetitions cancel out")
+    .sampled_by(samples);
 
 impl Tensor {
     /// A view that repeats this tensor to fill `shape`, by NumPy's rule.
@@ -45,7 +43,7 @@ impl Tensor {
         let layout = Arc::new(self.layout.broadcast_to(&shape));
         let y = Self { storage: self.storage.clone(), layout, node: None };
         // The sum over the repeated axes is what every op's operand gets.
-        y.record("broadcast_to", &[self], Keep::Nothing, |g| g.give(0, |g| g.dy().clone()))
+        y.record(&OP, &[self], |g| g.give(0, |g| g.dy().clone()))
     }
 }
 

@@ -6,21 +6,19 @@
 //! ```
 
 use super::slice::Places;
-use crate::catalogue::{OpInfo, Samples};
+use crate::catalogue::Samples;
 use crate::dtype::{dtype_rows, with_element};
 use crate::error::misuse;
-use crate::graph::Keep;
+use crate::op::{Op, Zeros};
 use crate::tensor::{Layout, Tensor};
 use backflow_kernels::strided;
 
-pub(super) const INFO: OpInfo = OpInfo {
-    name: "cat",
-    formula: "y = x₁, x₂, … along an axis",
-    gradient: "dxₖ = its part of dy",
-    keep: Keep::Nothing,
-    orders: 2,
-    samples,
-};
+pub(super) static OP: Op = Op::new("cat")
+    .formula("y = x₁, x₂, … along an axis")
+    .gradient("dxₖ = its part of dy")
+    .zeros(Zeros::Selection)
+    .why_zeros("the gradient belongs to the other operands")
+    .sampled_by(samples);
 
 impl Tensor {
     /// Tensors joined along `axis`, which is the only one along which their sizes may differ.
@@ -77,7 +75,7 @@ impl Tensor {
             }
         }));
         let parts: Vec<Places> = (0..tensors.len()).map(part).collect();
-        y.record("cat", tensors, Keep::Nothing, move |g| {
+        y.record(&OP, tensors, move |g| {
             for (nth, &part) in parts.iter().enumerate() {
                 g.give(nth, |g| g.dy().places(part));
             }

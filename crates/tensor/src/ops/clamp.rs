@@ -9,21 +9,19 @@
 //! The activations `hardtanh` and `relu6` are this op.
 
 use super::elementwise::Elementwise;
-use crate::catalogue::{OpInfo, Samples};
+use super::formula::Number;
+use crate::catalogue::Samples;
 use crate::error::misuse;
-use crate::graph::Keep;
-use crate::shape::Shape;
+use crate::op::{Keep, Op, Zeros};
 use crate::tensor::Tensor;
 use backflow_kernels::Float;
 
-pub(super) const INFO: OpInfo = OpInfo {
-    name: "clamp",
-    formula: "y = min(max(x, low), high)",
-    gradient: "dx = dy where low < x < high",
-    keep: Keep::Inputs,
-    orders: 2,
-    samples,
-};
+pub(super) static OP: Op = Op::new("clamp")
+    .formula("y = min(max(x, low), high)")
+    .gradient("dx = dy where low < x < high")
+    .keep(Keep::Inputs)
+    .zeros(Zeros::Selection)
+    .sampled_by(samples);
 
 #[derive(Clone, Copy)]
 struct Clamp {
@@ -32,21 +30,14 @@ struct Clamp {
 }
 
 impl Elementwise for Clamp {
-    const NAME: &'static str = "clamp";
-    const KEEP: Keep = Keep::Inputs;
+    const OP: &'static Op = &OP;
 
     fn value<T: Float>(self, x: T) -> T {
         x.maximum(T::from_f64(self.low)).minimum(T::from_f64(self.high))
     }
 
-    fn pull<T: Float>(self, dy: T, x: T) -> T {
-        let inside = x > T::from_f64(self.low) && x < T::from_f64(self.high);
-        if inside { dy } else { T::ZERO }
-    }
-
-    fn pull_tensor(self, dy: &Tensor, x: &Tensor) -> Tensor {
-        let zero = Tensor::zeros(Shape::SCALAR, dy.dtype());
-        Tensor::select_where(&x.gt(self.low), &Tensor::select_where(&x.lt(self.high), dy, &zero), &zero)
+    fn pull<N: Number>(self, dy: N, x: N) -> N {
+        N::select(x.gt(self.low), N::select(x.lt(self.high), dy, N::ZERO), N::ZERO)
     }
 }
 

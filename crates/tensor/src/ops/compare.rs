@@ -7,21 +7,18 @@
 //! Every comparison with NaN is false but `ne`, which is true.
 
 use super::binary::joint_shape;
-use crate::catalogue::{OpInfo, Samples};
+use crate::catalogue::Samples;
 use crate::dtype::{DType, Element, with_element};
-use crate::graph::Keep;
+use crate::op::Op;
 use crate::shape::Shape;
 use crate::tensor::Tensor;
 use backflow_kernels::strided::{self, Strided};
 
-pub(super) const INFO: OpInfo = OpInfo {
-    name: "compare",
-    formula: "y = a ∘ b for ∘ in = ≠ < ≤ > ≥",
-    gradient: "none",
-    keep: Keep::Nothing,
-    orders: 0,
-    samples,
-};
+pub(super) static OP: Op = Op::new("compare")
+    .formula("y = a ∘ b for ∘ in = ≠ < ≤ > ≥")
+    .without_gradient()
+    .operands(&["left", "right"])
+    .sampled_by(samples);
 
 /// What a tensor is compared with: a tensor of the same element type that broadcasts against it, or a number.
 ///

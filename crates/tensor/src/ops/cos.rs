@@ -6,36 +6,30 @@
 //! ```
 
 use super::elementwise::Elementwise;
-use crate::catalogue::{OpInfo, Samples};
-use crate::graph::Keep;
+use super::formula::Number;
+use crate::catalogue::Samples;
+use crate::op::{Keep, Op, Zeros};
 use crate::tensor::Tensor;
 use backflow_kernels::Float;
 
-pub(super) const INFO: OpInfo = OpInfo {
-    name: "cos",
-    formula: "y = cos x",
-    gradient: "dx = −dy · sin x",
-    keep: Keep::Inputs,
-    orders: 2,
-    samples,
-};
+pub(super) static OP: Op = Op::new("cos")
+    .formula("y = cos x")
+    .gradient("dx = −dy · sin x")
+    .keep(Keep::Inputs)
+    .zeros(Zeros::Product)
+    .sampled_by(samples);
 
 #[derive(Clone, Copy)]
 struct Cos;
 
 impl Elementwise for Cos {
-    const NAME: &'static str = "cos";
-    const KEEP: Keep = Keep::Inputs;
+    const OP: &'static Op = &OP;
 
     fn value<T: Float>(self, x: T) -> T {
         x.cos()
     }
 
-    fn pull<T: Float>(self, dy: T, x: T) -> T {
-        -(dy * x.sin())
-    }
-
-    fn pull_tensor(self, dy: &Tensor, x: &Tensor) -> Tensor {
+    fn pull<N: Number>(self, dy: N, x: N) -> N {
         -(dy * x.sin())
     }
 }

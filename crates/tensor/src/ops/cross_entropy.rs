@@ -8,23 +8,30 @@
 //! Softmax, logarithm and choice are one pass over the scores each way; a recorded backward recomputes p as a tensor
 //! formula. A label whose score is −∞ costs +∞. Of no rows the mean is NaN.
 
-use crate::catalogue::{OpInfo, Samples};
+use crate::catalogue::Samples;
 use crate::dtype::{DType, FloatElement, with_float};
 use crate::error::misuse;
-use crate::graph::Keep;
+use crate::op::{Keep, Op, Zeros};
+use crate::pitfall::{Makes, Of, Pitfall};
 use crate::shape::Shape;
 use crate::storage::Buffer;
 use crate::tensor::Tensor;
 use backflow_kernels::{map, reduce, softmax};
 
-pub(super) const INFO: OpInfo = OpInfo {
-    name: "cross_entropy",
-    formula: "y = −mean ln softmax(x)[label]",
-    gradient: "dx = dy · (softmax x − onehot) / n",
-    keep: Keep::Inputs,
-    orders: 2,
-    samples,
-};
+pub(super) static OP: Op = Op::new("cross_entropy")
+    .formula("y = −mean ln softmax(x)[label]")
+    .gradient("dx = dy · (softmax x − onehot) / n")
+    .operands(&["logits"])
+    .keep(Keep::Inputs)
+    .saves("softmax x, and the labels")
+    .zeros(Zeros::Saturation)
+    .why_zeros("every label has all of the probability, as far as the element type can tell")
+    .pitfalls(&[Pitfall::forward(
+        Makes::Either,
+        Of::Infinities,
+        "A label whose score is −∞ costs +∞: do not mask the right answer",
+    )])
+    .sampled_by(samples);
 
 impl Tensor {
     /// The mean negative log-likelihood of the labels under the softmax of these scores ("logits").
@@ -78,7 +85,7 @@ impl Tensor {
             reduce::sum(losses.as_slice(), 1, n, 1, y);
             y[0] = y[0] / T::from_f64(n as f64);
         });
-        y.record("cross_entropy", &[self], Keep::Inputs, move |g| {
+        y.record(&OP, &[self], move |g| {
             g.give(0, |g| {
                 let places =
                     labels(&targets).iter().enumerate().map(|(row, &label)| row * classes + label as usize);

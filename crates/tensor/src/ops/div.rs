@@ -8,25 +8,26 @@
 //! Not −dy · a / b²: the square leaves the range of `f32` where the gradient does not.
 
 use super::binary::Pairwise;
-use crate::catalogue::{OpInfo, Samples};
-use crate::graph::Keep;
+use crate::catalogue::Samples;
+use crate::op::{Keep, Op, Zeros};
+use crate::pitfall::Pitfall;
 use crate::tensor::Tensor;
 use backflow_kernels::Float;
 
-pub(super) const INFO: OpInfo = OpInfo {
-    name: "div",
-    formula: "y = a / b",
-    gradient: "da = dy / b, db = −dy (a / b) / b",
-    keep: Keep::Inputs,
-    orders: 2,
-    samples,
-};
+pub(super) static OP: Op = Op::new("div")
+    .formula("y = a / b")
+    .gradient("da = dy / b, db = −dy (a / b) / b")
+    .operands(&["dividend", "divisor"])
+    .keep(Keep::Inputs)
+    .zeros(Zeros::Product)
+    .pitfalls(Pitfall::DIVISION)
+    .sampled_by(samples);
 
 #[derive(Clone, Copy)]
 struct Div;
 
 impl Pairwise for Div {
-    const NAME: &'static str = "div";
+    const OP: &'static Op = &OP;
 
     fn value<T: Float>(self, a: T, b: T) -> T {
         a / b
@@ -36,7 +37,7 @@ impl Pairwise for Div {
 impl Tensor {
     #[track_caller]
     pub(crate) fn div_tensor(&self, other: &Self) -> Self {
-        Self::pairwise(self, other, Div).record("div", &[self, other], Keep::Inputs, |g| {
+        Self::pairwise(self, other, Div).record(&OP, &[self, other], |g| {
             g.give(0, |g| g.dy() / g.x(1));
             g.give(1, |g| -(g.dy() * (g.x(0) / g.x(1))) / g.x(1));
         })

@@ -7,37 +7,36 @@
 //!
 //! A division, not a multiplication by 1/c, which rounds differently.
 use super::elementwise::Elementwise;
-use crate::catalogue::{OpInfo, Samples};
-use crate::graph::Keep;
+use super::formula::Number;
+use crate::catalogue::Samples;
+use crate::op::{Op, Zeros};
+use crate::pitfall::{Makes, Of, Pitfall};
 use crate::tensor::Tensor;
 use backflow_kernels::Float;
 
-pub(super) const INFO: OpInfo = OpInfo {
-    name: "div_scalar",
-    formula: "y = x / c",
-    gradient: "dx = dy / c",
-    keep: Keep::Nothing,
-    orders: 2,
-    samples,
-};
+pub(super) static OP: Op = Op::new("div_scalar")
+    .formula("y = x / c")
+    .gradient("dx = dy / c")
+    .zeros(Zeros::Product)
+    .why_zeros("the divisor is infinite, or the quotient underflows")
+    .pitfalls(&[
+        Pitfall::forward(Makes::Nan, Of::Zeros, "It divides 0 by 0, as a mean over nothing does"),
+        Pitfall::forward(Makes::Infinity, Of::Numbers, "It divides by 0, or by a number close to it"),
+    ])
+    .sampled_by(samples);
 
 #[derive(Clone, Copy)]
 struct DivScalar(f64);
 
 impl Elementwise for DivScalar {
-    const NAME: &'static str = "div_scalar";
-    const KEEP: Keep = Keep::Nothing;
+    const OP: &'static Op = &OP;
 
     fn value<T: Float>(self, x: T) -> T {
         x / T::from_f64(self.0)
     }
 
-    fn pull<T: Float>(self, dy: T, _: T) -> T {
-        dy / T::from_f64(self.0)
-    }
-
-    fn pull_tensor(self, dy: &Tensor, _: &Tensor) -> Tensor {
-        dy / self.0
+    fn pull<N: Number>(self, dy: N, _: N) -> N {
+        dy / N::from_f64(self.0)
     }
 }
 

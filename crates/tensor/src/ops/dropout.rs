@@ -12,22 +12,21 @@
 //! As in PyTorch dropped elements are multiplied by 0: a NaN or an infinity stays visible, as NaN. Srivastava et al., "Dropout: a
 //! simple way to prevent neural networks from overfitting", 2014.
 
-use crate::catalogue::{OpInfo, Samples};
+use crate::catalogue::Samples;
 use crate::dtype::with_float;
 use crate::error::misuse;
-use crate::graph::Keep;
+use crate::op::{Op, Zeros};
 use crate::rng::Rng;
 use crate::tensor::Tensor;
 use backflow_kernels::{Float, map, parallel};
 
-pub(super) const INFO: OpInfo = OpInfo {
-    name: "dropout",
-    formula: "y = x · m, m = 1/(1 − p) where kept, else 0",
-    gradient: "dx = dy · m",
-    keep: Keep::Nothing,
-    orders: 2,
-    samples,
-};
+pub(super) static OP: Op = Op::new("dropout")
+    .formula("y = x · m, m = 1/(1 − p) where kept, else 0")
+    .gradient("dx = dy · m")
+    .saves("m, by which elements were multiplied")
+    .zeros(Zeros::Selection)
+    .why_zeros("all that a gradient comes to was dropped")
+    .sampled_by(samples);
 
 /// Elements that a thread takes at a time: some 15 µs.
 const GRAIN: usize = 1 << 14;
@@ -59,7 +58,7 @@ impl Tensor {
             let mask = Self::build(self.shape(), |mask| draw::<T>(mask, p, stream));
             (Self::zip_to::<T, T, T>(self, &mask, self.shape(), |x, m| x * m), mask)
         });
-        y.record("dropout", &[self], Keep::Nothing, move |g| g.give(0, |g| g.dy() * &mask))
+        y.record(&OP, &[self], move |g| g.give(0, |g| g.dy() * &mask))
     }
 }
 

@@ -1,36 +1,39 @@
 //! Ops that treat every element alike: `y = f(x)`.
 
+use super::formula::{Number, of_tensors};
 use crate::backward::Cotangent;
 use crate::dtype::with_float;
-use crate::graph::Keep;
+use crate::op::{Keep, Op};
 use crate::tensor::Tensor;
 use backflow_kernels::{Float, map};
 
 /// An elementwise op of one operand.
 ///
-/// The backward is given twice: as a tensor formula, which can itself be differentiated, and as a scalar function,
-/// from which first-order passes get a single loop over memory. Tests hold the two against each other.
+/// The derivative is a [formula](super::formula) for numbers, from which first-order passes get a single loop over memory, and for
+/// tensors, which can itself be differentiated. Tests hold the two against each other.
 pub(crate) trait Elementwise: Copy + Send + Sync + 'static {
-    const NAME: &'static str;
-    const KEEP: Keep;
+    const OP: &'static Op;
 
     /// f(x).
     fn value<T: Float>(self, x: T) -> T;
 
-    /// dx, from dy and what is kept: x or y by `KEEP`; for `Nothing`, dy again, to be ignored.
-    fn pull<T: Float>(self, dy: T, kept: T) -> T;
+    /// dx, from dy and what the op keeps: x or y; for [`Keep::Nothing`], dy again, to be ignored.
+    fn pull<N: Number>(self, dy: N, kept: N) -> N;
 
-    /// dx as a tensor formula.
-    fn pull_tensor(self, dy: &Tensor, kept: &Tensor) -> Tensor;
+    /// The same of tensors. Only an op whose formula makes an infinity where it is not taken writes it anew, for the next derivative
+    /// would make NaN of it.
+    fn pull_tensor(self, dy: &Tensor, kept: &Tensor) -> Tensor {
+        of_tensors(dy, kept, |dy, kept| self.pull(dy, kept))
+    }
 }
 
 impl Tensor {
     #[track_caller]
     pub(crate) fn elementwise<E: Elementwise>(&self, op: E) -> Self {
-        let y = with_float!(E::NAME, self.dtype(), T => self.map_to::<T, T>(|x| op.value(x)));
-        y.record(E::NAME, &[self], E::KEEP, move |g| {
+        let y = with_float!(E::OP.name, self.dtype(), T => self.map_to::<T, T>(|x| op.value(x)));
+        y.record(E::OP, &[self], move |g| {
             if g.wants(0) {
-                let kept = match E::KEEP {
+                let kept = match E::OP.keep {
                     Keep::Inputs => Some(g.x(0).clone()),
                     Keep::Output => Some(g.y()),
                     _ => None,
@@ -59,7 +62,7 @@ pub(super) fn pulled<E: Elementwise>(op: E, g: &mut Cotangent<'_>, kept: Option<
     if g.is_recorded() {
         return op.pull_tensor(g.dy(), kept.as_ref().unwrap_or_else(|| g.dy()));
     }
-    with_float!(E::NAME, g.dy().dtype(), T => {
+    with_float!(E::OP.name, g.dy().dtype(), T => {
         let kept = kept.as_ref().map(Tensor::contiguous);
         let kept = kept.as_ref().map(|kept| kept.as_slice::<T>().expect("made contiguous above"));
         let pull = move |dy: T, kept: T| op.pull(dy, kept);

@@ -9,37 +9,35 @@
 //! learning by exponential linear units (ELUs)", 2015, equation 15.
 
 use super::elementwise::Elementwise;
-use crate::catalogue::{OpInfo, Samples};
-use crate::graph::Keep;
+use super::formula::Number;
+use crate::catalogue::Samples;
+use crate::op::{Keep, Op, Zeros};
 use crate::tensor::Tensor;
 use backflow_kernels::Float;
 
-pub(super) const INFO: OpInfo = OpInfo {
-    name: "elu",
-    formula: "y = x where x > 0, else α (eˣ − 1)",
-    gradient: "dx = dy where x > 0, else dy · α eˣ",
-    keep: Keep::Inputs,
-    orders: 2,
-    samples,
-};
+pub(super) static OP: Op = Op::new("elu")
+    .formula("y = x where x > 0, else α (eˣ − 1)")
+    .gradient("dx = dy where x > 0, else dy · α eˣ")
+    .keep(Keep::Inputs)
+    .zeros(Zeros::Saturation)
+    .sampled_by(samples);
 
 #[derive(Clone, Copy)]
 pub(super) struct Elu(pub(super) f64);
 
 impl Elementwise for Elu {
-    const NAME: &'static str = "elu";
-    const KEEP: Keep = Keep::Inputs;
+    const OP: &'static Op = &OP;
 
     fn value<T: Float>(self, x: T) -> T {
         if x > T::ZERO { x } else { x.exp_m1() * T::from_f64(self.0) }
     }
 
-    fn pull<T: Float>(self, dy: T, x: T) -> T {
-        if x <= T::ZERO { dy * (x.exp() * T::from_f64(self.0)) } else { dy }
+    fn pull<N: Number>(self, dy: N, x: N) -> N {
+        N::select(x.le(0.0), dy * (x.exp() * N::from_f64(self.0)), dy)
     }
 
+    // Not the formula above: far on the right the ∞ of eˣ would come back as NaN from the derivative of the choice.
     fn pull_tensor(self, dy: &Tensor, x: &Tensor) -> Tensor {
-        // Not eˣ far on the right: its ∞ would come back as NaN from the derivative of the choice.
         let left = x.masked_fill(&x.gt(0.0), 0.0);
         Tensor::select_where(&x.le(0.0), &(dy * (left.exp() * self.0)), dy)
     }

@@ -6,38 +6,32 @@
 //! ```
 
 use super::elementwise::Elementwise;
-use crate::catalogue::{OpInfo, Samples};
-use crate::graph::Keep;
+use super::formula::Number;
+use crate::catalogue::Samples;
+use crate::op::{Keep, Op, Zeros};
 use crate::tensor::Tensor;
 use backflow_kernels::Float;
 use std::f64::consts::FRAC_2_SQRT_PI;
 
-pub(super) const INFO: OpInfo = OpInfo {
-    name: "erf",
-    formula: "y = erf x",
-    gradient: "dx = dy · 2/√π exp(−x²)",
-    keep: Keep::Inputs,
-    orders: 2,
-    samples,
-};
+pub(super) static OP: Op = Op::new("erf")
+    .formula("y = erf x")
+    .gradient("dx = dy · 2/√π exp(−x²)")
+    .keep(Keep::Inputs)
+    .zeros(Zeros::Saturation)
+    .sampled_by(samples);
 
 #[derive(Clone, Copy)]
 struct Erf;
 
 impl Elementwise for Erf {
-    const NAME: &'static str = "erf";
-    const KEEP: Keep = Keep::Inputs;
+    const OP: &'static Op = &OP;
 
     fn value<T: Float>(self, x: T) -> T {
         x.erf()
     }
 
-    fn pull<T: Float>(self, dy: T, x: T) -> T {
-        dy * ((-(x * x)).exp() * T::from_f64(FRAC_2_SQRT_PI))
-    }
-
-    fn pull_tensor(self, dy: &Tensor, x: &Tensor) -> Tensor {
-        dy * ((-(x * x)).exp() * FRAC_2_SQRT_PI)
+    fn pull<N: Number>(self, dy: N, x: N) -> N {
+        dy * ((-(x * x)).exp() * N::from_f64(FRAC_2_SQRT_PI))
     }
 }
 

@@ -6,36 +6,40 @@
 //! ```
 
 use super::elementwise::Elementwise;
-use crate::catalogue::{OpInfo, Samples};
-use crate::graph::Keep;
+use super::formula::Number;
+use crate::catalogue::Samples;
+use crate::op::{Keep, Op, Zeros};
+use crate::pitfall::{Makes, Of, Pitfall};
 use crate::tensor::Tensor;
 use backflow_kernels::Float;
 
-pub(super) const INFO: OpInfo = OpInfo {
-    name: "exp",
-    formula: "y = eˣ",
-    gradient: "dx = dy · y",
-    keep: Keep::Output,
-    orders: 2,
-    samples,
-};
+/// Of this op and its like.
+pub(super) const OVERFLOW: Pitfall = Pitfall::forward(
+    Makes::Either,
+    Of::Numbers,
+    "eˣ overflows for x above 88.7 in f32, above 709.7 in f64: subtract the largest first, or use softmax, log_softmax or \
+     logsumexp",
+);
+
+pub(super) static OP: Op = Op::new("exp")
+    .formula("y = eˣ")
+    .gradient("dx = dy · y")
+    .keep(Keep::Output)
+    .zeros(Zeros::Saturation)
+    .pitfalls(&[OVERFLOW])
+    .sampled_by(samples);
 
 #[derive(Clone, Copy)]
 struct Exp;
 
 impl Elementwise for Exp {
-    const NAME: &'static str = "exp";
-    const KEEP: Keep = Keep::Output;
+    const OP: &'static Op = &OP;
 
     fn value<T: Float>(self, x: T) -> T {
         x.exp()
     }
 
-    fn pull<T: Float>(self, dy: T, y: T) -> T {
-        dy * y
-    }
-
-    fn pull_tensor(self, dy: &Tensor, y: &Tensor) -> Tensor {
+    fn pull<N: Number>(self, dy: N, y: N) -> N {
         dy * y
     }
 }

@@ -6,37 +6,33 @@
 //! ```
 
 use super::elementwise::Elementwise;
-use crate::catalogue::{OpInfo, Samples};
-use crate::graph::Keep;
+use super::exp::OVERFLOW;
+use super::formula::Number;
+use crate::catalogue::Samples;
+use crate::op::{Keep, Op, Zeros};
 use crate::tensor::Tensor;
 use backflow_kernels::Float;
 
-pub(super) const INFO: OpInfo = OpInfo {
-    name: "exp_m1",
-    formula: "y = eˣ − 1",
-    gradient: "dx = dy · (y + 1)",
-    keep: Keep::Output,
-    orders: 2,
-    samples,
-};
+pub(super) static OP: Op = Op::new("exp_m1")
+    .formula("y = eˣ − 1")
+    .gradient("dx = dy · (y + 1)")
+    .keep(Keep::Output)
+    .zeros(Zeros::Saturation)
+    .pitfalls(&[OVERFLOW])
+    .sampled_by(samples);
 
 #[derive(Clone, Copy)]
 struct ExpM1;
 
 impl Elementwise for ExpM1 {
-    const NAME: &'static str = "exp_m1";
-    const KEEP: Keep = Keep::Output;
+    const OP: &'static Op = &OP;
 
     fn value<T: Float>(self, x: T) -> T {
         x.exp_m1()
     }
 
-    fn pull<T: Float>(self, dy: T, y: T) -> T {
-        dy * (y + T::ONE)
-    }
-
-    fn pull_tensor(self, dy: &Tensor, y: &Tensor) -> Tensor {
-        dy * (y + 1.0)
+    fn pull<N: Number>(self, dy: N, y: N) -> N {
+        dy * (y + N::ONE)
     }
 }
 

@@ -6,21 +6,20 @@
 //! ```
 
 use super::index_select::within;
-use crate::catalogue::{OpInfo, Samples};
+use crate::catalogue::Samples;
 use crate::dtype::{DType, with_element};
 use crate::error::misuse;
-use crate::graph::Keep;
+use crate::op::{Op, Zeros};
 use crate::shape::MAX_RANK;
 use crate::tensor::{Layout, Tensor};
 
-pub(super) const INFO: OpInfo = OpInfo {
-    name: "gather",
-    formula: "y[i, j] = x[index[i, j], j]",
-    gradient: "dx = Σ dy at the same places",
-    keep: Keep::Nothing,
-    orders: 2,
-    samples,
-};
+pub(super) static OP: Op = Op::new("gather")
+    .formula("y[i, j] = x[index[i, j], j]")
+    .gradient("dx = Σ dy at the same places")
+    .saves("the index")
+    .zeros(Zeros::Cancellation)
+    .why_zeros("the gradients of what was picked more than once cancel out")
+    .sampled_by(samples);
 
 impl Tensor {
     /// Elements picked along `axis`: the result has the shape of `index`, which has as many axes as this tensor and is
@@ -47,7 +46,7 @@ impl Tensor {
             }
         }));
         let (shape, index) = (self.shape(), index.untracked());
-        y.record("gather", &[self], Keep::Nothing, move |g| {
+        y.record(&OP, &[self], move |g| {
             g.give(0, |g| Self::zeros(shape, g.dy().dtype()).scatter_add(axis, &index, g.dy()));
         })
     }

@@ -9,50 +9,42 @@
 //! as in PyTorch. Source: Hendrycks and Gimpel, "Gaussian error linear units (GELUs)", 2016.
 
 use super::elementwise::Elementwise;
-use crate::catalogue::{OpInfo, Samples};
-use crate::graph::Keep;
+use super::formula::Number;
+use crate::catalogue::Samples;
+use crate::op::{Keep, Op, Zeros};
 use crate::tensor::Tensor;
 use backflow_kernels::Float;
 use std::f64::consts::FRAC_1_SQRT_2;
 
-pub(super) const INFO: OpInfo = OpInfo {
-    name: "gelu",
-    formula: "y = x Φ(x)",
-    gradient: "dx = dy · (Φ(x) + x φ(x))",
-    keep: Keep::Inputs,
-    orders: 2,
-    samples,
-};
+pub(super) static OP: Op = Op::new("gelu")
+    .formula("y = x Φ(x)")
+    .gradient("dx = dy · (Φ(x) + x φ(x))")
+    .keep(Keep::Inputs)
+    .zeros(Zeros::Saturation)
+    .sampled_by(samples);
 
 /// 1/√(2π).
 const FRAC_1_SQRT_2_PI: f64 = 0.398_942_280_401_432_7;
 
 /// Φ(x), the chance that a standard normal number is below x.
 #[inline(always)]
-fn below<T: Float>(x: T) -> T {
-    ((x * T::from_f64(FRAC_1_SQRT_2)).erf() + T::ONE) * T::from_f64(0.5)
+fn below<N: Number>(x: N) -> N {
+    ((x * N::from_f64(FRAC_1_SQRT_2)).erf() + N::ONE) * N::from_f64(0.5)
 }
 
 #[derive(Clone, Copy)]
 struct Gelu;
 
 impl Elementwise for Gelu {
-    const NAME: &'static str = "gelu";
-    const KEEP: Keep = Keep::Inputs;
+    const OP: &'static Op = &OP;
 
     fn value<T: Float>(self, x: T) -> T {
         x * below(x)
     }
 
-    fn pull<T: Float>(self, dy: T, x: T) -> T {
-        let density = (x * x * T::from_f64(-0.5)).exp() * T::from_f64(FRAC_1_SQRT_2_PI);
+    fn pull<N: Number>(self, dy: N, x: N) -> N {
+        let density = (x * x * N::from_f64(-0.5)).exp() * N::from_f64(FRAC_1_SQRT_2_PI);
         dy * (below(x) + x * density)
-    }
-
-    fn pull_tensor(self, dy: &Tensor, x: &Tensor) -> Tensor {
-        let below = ((x * FRAC_1_SQRT_2).erf() + 1.0) * 0.5;
-        let density = (x * x * -0.5).exp() * FRAC_1_SQRT_2_PI;
-        dy * (below + x * density)
     }
 }
 

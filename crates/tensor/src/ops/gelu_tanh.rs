@@ -9,19 +9,18 @@
 //! (GELUs)", 2016, section 2.
 
 use super::elementwise::Elementwise;
-use crate::catalogue::{OpInfo, Samples};
-use crate::graph::Keep;
+use super::formula::Number;
+use crate::catalogue::Samples;
+use crate::op::{Keep, Op, Zeros};
 use crate::tensor::Tensor;
 use backflow_kernels::Float;
 
-pub(super) const INFO: OpInfo = OpInfo {
-    name: "gelu_tanh",
-    formula: "y = ½ x (1 + tanh(√(2/π) (x + 0.044715 x³)))",
-    gradient: "dx = dy · (½ (1 + t) + ½ x (1 − t²) u′)",
-    keep: Keep::Inputs,
-    orders: 2,
-    samples,
-};
+pub(super) static OP: Op = Op::new("gelu_tanh")
+    .formula("y = ½ x (1 + tanh(√(2/π) (x + 0.044715 x³)))")
+    .gradient("dx = dy · (½ (1 + t) + ½ x (1 − t²) u′)")
+    .keep(Keep::Inputs)
+    .zeros(Zeros::Saturation)
+    .sampled_by(samples);
 
 /// √(2/π).
 const SQRT_2_OVER_PI: f64 = 0.797_884_560_802_865_4;
@@ -29,32 +28,24 @@ const SQRT_2_OVER_PI: f64 = 0.797_884_560_802_865_4;
 const CUBIC: f64 = 0.044_715;
 
 #[inline(always)]
-fn inner<T: Float>(x: T) -> T {
-    x * (x * x * T::from_f64(CUBIC) + T::ONE) * T::from_f64(SQRT_2_OVER_PI)
+fn inner<N: Number>(x: N) -> N {
+    x * (x * x * N::from_f64(CUBIC) + N::ONE) * N::from_f64(SQRT_2_OVER_PI)
 }
 
 #[derive(Clone, Copy)]
 struct GeluTanh;
 
 impl Elementwise for GeluTanh {
-    const NAME: &'static str = "gelu_tanh";
-    const KEEP: Keep = Keep::Inputs;
+    const OP: &'static Op = &OP;
 
     fn value<T: Float>(self, x: T) -> T {
         x * T::from_f64(0.5) * (T::ONE + inner(x).tanh())
     }
 
-    fn pull<T: Float>(self, dy: T, x: T) -> T {
+    fn pull<N: Number>(self, dy: N, x: N) -> N {
         let t = inner(x).tanh();
-        let slope = (x * x * T::from_f64(3.0 * CUBIC) + T::ONE) * T::from_f64(SQRT_2_OVER_PI);
-        dy * ((T::ONE + t + x * (T::ONE - t * t) * slope) * T::from_f64(0.5))
-    }
-
-    fn pull_tensor(self, dy: &Tensor, x: &Tensor) -> Tensor {
-        let square = x * x;
-        let t = (x * (&square * CUBIC + 1.0) * SQRT_2_OVER_PI).tanh();
-        let slope = (square * (3.0 * CUBIC) + 1.0) * SQRT_2_OVER_PI;
-        dy * ((&t + 1.0 + x * (1.0 - &t * &t) * slope) * 0.5)
+        let slope = (x * x * N::from_f64(3.0 * CUBIC) + N::ONE) * N::from_f64(SQRT_2_OVER_PI);
+        dy * ((N::ONE + t + x * (N::ONE - t * t) * slope) * N::from_f64(0.5))
     }
 }
 

@@ -8,21 +8,21 @@
 //! Additions to one row happen in the order of the index, on one thread: the same bits every time.
 
 use super::index_select::places;
-use crate::catalogue::{OpInfo, Samples};
+use crate::catalogue::Samples;
 use crate::dtype::{dtype_rows, with_float};
 use crate::error::misuse;
-use crate::graph::Keep;
+use crate::op::{Op, Zeros};
 use crate::tensor::Tensor;
 use backflow_kernels::strided;
 
-pub(super) const INFO: OpInfo = OpInfo {
-    name: "index_add",
-    formula: "y = x; y[index[i], …] += src[i, …]",
-    gradient: "dx = dy, dsrc[i, …] = dy[index[i], …]",
-    keep: Keep::Nothing,
-    orders: 2,
-    samples,
-};
+pub(super) static OP: Op = Op::new("index_add")
+    .formula("y = x; y[index[i], …] += src[i, …]")
+    .gradient("dx = dy, dsrc[i, …] = dy[index[i], …]")
+    .operands(&["x", "src"])
+    .saves("the index")
+    .zeros(Zeros::Selection)
+    .why_zeros("the gradient belongs to places where nothing was added")
+    .sampled_by(samples);
 
 impl Tensor {
     /// This tensor with the rows of `src` added at the places `index` (a vector of `i64`) along `axis`. PyTorch's
@@ -70,7 +70,7 @@ impl Tensor {
             }
         }));
         let index = index.untracked();
-        y.record("index_add", &[self, src], Keep::Nothing, move |g| {
+        y.record(&OP, &[self, src], move |g| {
             g.give(0, |g| g.dy().clone());
             g.give(1, |g| g.dy().index_select(axis, &index));
         })

@@ -5,21 +5,20 @@
 //! dx      = zeros with dy added at those rows          keeps the index
 //! ```
 
-use crate::catalogue::{OpInfo, Samples};
+use crate::catalogue::Samples;
 use crate::dtype::{DType, with_element};
 use crate::error::misuse;
-use crate::graph::Keep;
+use crate::op::{Op, Zeros};
 use crate::shape::Shape;
 use crate::tensor::Tensor;
 
-pub(super) const INFO: OpInfo = OpInfo {
-    name: "index_select",
-    formula: "y[i, …] = x[index[i], …]",
-    gradient: "dx = Σ dy[i, …] at row index[i]",
-    keep: Keep::Nothing,
-    orders: 2,
-    samples,
-};
+pub(super) static OP: Op = Op::new("index_select")
+    .formula("y[i, …] = x[index[i], …]")
+    .gradient("dx = Σ dy[i, …] at row index[i]")
+    .saves("the index")
+    .zeros(Zeros::Cancellation)
+    .why_zeros("the gradients of what was picked more than once cancel out")
+    .sampled_by(samples);
 
 impl Tensor {
     /// The rows at the places `index` (a vector of `i64`) along `axis`. PyTorch's `index_select`.
@@ -51,7 +50,7 @@ impl Tensor {
             }
         }));
         let index = index.untracked();
-        y.record("index_select", &[self], Keep::Nothing, move |g| {
+        y.record(&OP, &[self], move |g| {
             g.give(0, |g| Self::zeros(shape, g.dy().dtype()).index_add(axis, &index, g.dy()));
         })
     }

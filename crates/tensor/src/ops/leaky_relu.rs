@@ -9,37 +9,32 @@
 //! acoustic models", 2013.
 
 use super::elementwise::Elementwise;
-use crate::catalogue::{OpInfo, Samples};
-use crate::graph::Keep;
+use super::formula::Number;
+use crate::catalogue::Samples;
+use crate::op::{Keep, Op, Zeros};
 use crate::tensor::Tensor;
 use backflow_kernels::Float;
 
-pub(super) const INFO: OpInfo = OpInfo {
-    name: "leaky_relu",
-    formula: "y = x where x > 0, else s·x",
-    gradient: "dx = dy where x > 0, else s·dy",
-    keep: Keep::Inputs,
-    orders: 2,
-    samples,
-};
+pub(super) static OP: Op = Op::new("leaky_relu")
+    .formula("y = x where x > 0, else s·x")
+    .gradient("dx = dy where x > 0, else s·dy")
+    .keep(Keep::Inputs)
+    .zeros(Zeros::Product)
+    .why_zeros("the slope is 0 on the left, or the product underflows")
+    .sampled_by(samples);
 
 #[derive(Clone, Copy)]
 struct LeakyRelu(f64);
 
 impl Elementwise for LeakyRelu {
-    const NAME: &'static str = "leaky_relu";
-    const KEEP: Keep = Keep::Inputs;
+    const OP: &'static Op = &OP;
 
     fn value<T: Float>(self, x: T) -> T {
         if x > T::ZERO { x } else { x * T::from_f64(self.0) }
     }
 
-    fn pull<T: Float>(self, dy: T, x: T) -> T {
-        if x > T::ZERO { dy } else { dy * T::from_f64(self.0) }
-    }
-
-    fn pull_tensor(self, dy: &Tensor, x: &Tensor) -> Tensor {
-        Tensor::select_where(&x.gt(0.0), dy, &(dy * self.0))
+    fn pull<N: Number>(self, dy: N, x: N) -> N {
+        N::select(x.gt(0.0), dy, dy * N::from_f64(self.0))
     }
 }
 

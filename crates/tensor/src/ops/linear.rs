@@ -7,23 +7,26 @@
 //!
 //! Several layers, with the functions between them, are one op as well: `mlp.rs`.
 
-use crate::catalogue::{OpInfo, Samples};
+use super::matmul::product_operations;
+use crate::catalogue::Samples;
 use crate::dtype::{FloatElement, with_float};
 use crate::error::misuse;
-use crate::graph::Keep;
+use crate::op::{Keep, Op, Work, Zeros};
+use crate::pitfall::Pitfall;
 use crate::shape::Shape;
 use crate::tensor::Tensor;
 use backflow_kernels::matmul::{Matrix, Output, matmul};
 use backflow_kernels::reduce;
 
-pub(super) const INFO: OpInfo = OpInfo {
-    name: "linear",
-    formula: "y = x wᵀ + b",
-    gradient: "dx = dy w, dw = dyᵀ x, db = Σ dy",
-    keep: Keep::Inputs,
-    orders: 2,
-    samples,
-};
+pub(super) static OP: Op = Op::new("linear")
+    .formula("y = x wᵀ + b")
+    .gradient("dx = dy w, dw = dyᵀ x, db = Σ dy")
+    .operands(&["x", "weight", "bias"])
+    .keep(Keep::Inputs)
+    .work(Work::Products(product_operations))
+    .zeros(Zeros::Product)
+    .pitfalls(&[Pitfall::ZERO_TIMES_INFINITY])
+    .sampled_by(samples);
 
 impl Tensor {
     /// `x wᵀ + b`. Shapes: x `[…, inputs]`, weight `[outputs, inputs]`, bias `[outputs]`; the result is `[…, outputs]`.
@@ -62,7 +65,7 @@ impl Tensor {
                 matmul(m, n, k, x.rows(k), weight.matrix().transposed(), out, Output::Bias(bias));
             })
         });
-        y.record("linear", &[self, weight, bias], Keep::Inputs, move |g| {
+        y.record(&OP, &[self, weight, bias], move |g| {
             if g.is_recorded() {
                 g.give(0, |g| g.dy().matmul(g.x(1)));
                 g.give(1, |g| g.dy().reshape([m, n]).t().matmul(&g.x(0).reshape([m, k])));

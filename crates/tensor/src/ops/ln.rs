@@ -8,36 +8,44 @@
 //! At 0 it is −∞ with derivative +∞; below 0 it is NaN.
 
 use super::elementwise::Elementwise;
-use crate::catalogue::{OpInfo, Samples};
-use crate::graph::Keep;
+use super::formula::Number;
+use crate::catalogue::Samples;
+use crate::op::{Keep, Op, Zeros};
+use crate::pitfall::{Makes, Of, Pitfall};
 use crate::tensor::Tensor;
 use backflow_kernels::Float;
 
-pub(super) const INFO: OpInfo = OpInfo {
-    name: "ln",
-    formula: "y = ln x",
-    gradient: "dx = dy / x",
-    keep: Keep::Inputs,
-    orders: 2,
-    samples,
-};
+pub(super) static OP: Op = Op::new("ln")
+    .formula("y = ln x")
+    .gradient("dx = dy / x")
+    .keep(Keep::Inputs)
+    .zeros(Zeros::Product)
+    .pitfalls(&[
+        Pitfall::forward(
+            Makes::Infinity,
+            Of::Zeros,
+            "ln 0 is −∞: clamp first, or compute from logits with log_softmax or cross_entropy",
+        ),
+        Pitfall::forward(
+            Makes::Nan,
+            Of::Negative,
+            "The logarithm of a number below 0 is NaN: look at what made it negative",
+        ),
+        Pitfall::STEEP_AT_ZERO,
+    ])
+    .sampled_by(samples);
 
 #[derive(Clone, Copy)]
 struct Ln;
 
 impl Elementwise for Ln {
-    const NAME: &'static str = "ln";
-    const KEEP: Keep = Keep::Inputs;
+    const OP: &'static Op = &OP;
 
     fn value<T: Float>(self, x: T) -> T {
         x.ln()
     }
 
-    fn pull<T: Float>(self, dy: T, x: T) -> T {
-        dy / x
-    }
-
-    fn pull_tensor(self, dy: &Tensor, x: &Tensor) -> Tensor {
+    fn pull<N: Number>(self, dy: N, x: N) -> N {
         dy / x
     }
 }

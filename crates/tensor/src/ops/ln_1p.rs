@@ -8,37 +8,45 @@
 //! At −1 it is −∞ with derivative +∞; below it is NaN.
 
 use super::elementwise::Elementwise;
-use crate::catalogue::{OpInfo, Samples};
-use crate::graph::Keep;
+use super::formula::Number;
+use crate::catalogue::Samples;
+use crate::op::{Keep, Op, Zeros};
+use crate::pitfall::{Makes, Of, Pitfall};
 use crate::tensor::Tensor;
 use backflow_kernels::Float;
 
-pub(super) const INFO: OpInfo = OpInfo {
-    name: "ln_1p",
-    formula: "y = ln(1 + x)",
-    gradient: "dx = dy / (1 + x)",
-    keep: Keep::Inputs,
-    orders: 2,
-    samples,
-};
+pub(super) static OP: Op = Op::new("ln_1p")
+    .formula("y = ln(1 + x)")
+    .gradient("dx = dy / (1 + x)")
+    .keep(Keep::Inputs)
+    .zeros(Zeros::Product)
+    .pitfalls(&[
+        Pitfall::forward(Makes::Infinity, Of::Negative, "ln_1p of −1 is −∞: clamp first"),
+        Pitfall::forward(
+            Makes::Nan,
+            Of::Negative,
+            "ln_1p of a number below −1 is NaN: look at what made it so small",
+        ),
+        Pitfall::backward(
+            Of::Negative,
+            "Its derivative is infinite at −1, and 0 · ∞ is NaN, also where select_where takes another value: replace what \
+             is −1 before this op",
+        ),
+    ])
+    .sampled_by(samples);
 
 #[derive(Clone, Copy)]
 struct Ln1p;
 
 impl Elementwise for Ln1p {
-    const NAME: &'static str = "ln_1p";
-    const KEEP: Keep = Keep::Inputs;
+    const OP: &'static Op = &OP;
 
     fn value<T: Float>(self, x: T) -> T {
         x.ln_1p()
     }
 
-    fn pull<T: Float>(self, dy: T, x: T) -> T {
-        dy / (x + T::ONE)
-    }
-
-    fn pull_tensor(self, dy: &Tensor, x: &Tensor) -> Tensor {
-        dy / (x + 1.0)
+    fn pull<N: Number>(self, dy: N, x: N) -> N {
+        dy / (x + N::ONE)
     }
 }
 

@@ -8,22 +8,21 @@
 //! Not the logarithm of a rounded softmax: probabilities that round to 0 keep their logarithms. Infinities and NaN as in
 //! [`softmax`](super::softmax).
 
-use super::softmax::{along_axes, rows};
-use crate::catalogue::{OpInfo, Samples};
+use super::softmax::{NOTHING_BUT_MASK, along_axes, rows};
+use crate::catalogue::Samples;
 use crate::dtype::with_float;
-use crate::graph::Keep;
+use crate::op::{Keep, Op, Zeros};
 use crate::shape::keep;
 use crate::tensor::Tensor;
 use backflow_kernels::softmax;
 
-pub(super) const INFO: OpInfo = OpInfo {
-    name: "log_softmax",
-    formula: "yᵢ = xᵢ − ln Σ exp xⱼ along an axis",
-    gradient: "dxᵢ = dyᵢ − exp yᵢ · Σ dyⱼ",
-    keep: Keep::Output,
-    orders: 2,
-    samples,
-};
+pub(super) static OP: Op = Op::new("log_softmax")
+    .formula("yᵢ = xᵢ − ln Σ exp xⱼ along an axis")
+    .gradient("dxᵢ = dyᵢ − exp yᵢ · Σ dyⱼ")
+    .keep(Keep::Output)
+    .zeros(Zeros::Saturation)
+    .pitfalls(&[NOTHING_BUT_MASK])
+    .sampled_by(samples);
 
 impl Tensor {
     /// xᵢ − ln Σ exp xⱼ along `axis`: the logarithms of the [`softmax`](Self::softmax), without its underflow.
@@ -47,7 +46,7 @@ impl Tensor {
             let x = x.as_slice::<T>().expect("made contiguous above");
             Self::build_like::<T>(self, |out| softmax::log_softmax(x, rows, n, out))
         });
-        y.record("log_softmax", &[self], Keep::Output, move |g| {
+        y.record(&OP, &[self], move |g| {
             g.give(0, |g| {
                 let (dy, y) = (g.dy(), g.y());
                 if g.is_recorded() {

@@ -8,21 +8,24 @@
 //! With m taken out nothing overflows. Of nothing, and of −∞ alone, it is −∞; the gradient of the latter is NaN, as in
 //! PyTorch, for no direction is better than another.
 
-use crate::catalogue::{OpInfo, Samples};
+use crate::catalogue::Samples;
 use crate::dtype::with_float;
-use crate::graph::Keep;
+use crate::op::{Keep, Op, Zeros};
+use crate::pitfall::{Of, Pitfall};
 use crate::shape::{Axes, keep};
 use crate::tensor::Tensor;
 use backflow_kernels::softmax;
 
-pub(super) const INFO: OpInfo = OpInfo {
-    name: "logsumexp",
-    formula: "y = ln Σ eˣ over axes",
-    gradient: "dx = dy · eˣ⁻ʸ",
-    keep: Keep::Inputs,
-    orders: 2,
-    samples,
-};
+pub(super) static OP: Op = Op::new("logsumexp")
+    .formula("y = ln Σ eˣ over axes")
+    .gradient("dx = dy · eˣ⁻ʸ")
+    .keep(Keep::InputsAndOutput)
+    .zeros(Zeros::Saturation)
+    .pitfalls(&[Pitfall::backward(
+        Of::Infinities,
+        "A row with nothing but −∞ has no gradient: leave one entry of each row unmasked",
+    )])
+    .sampled_by(samples);
 
 impl Tensor {
     /// ln Σ eˣ over `axes`, without overflow.
@@ -49,11 +52,15 @@ impl Tensor {
             let x = rows.as_slice::<T>().expect("made contiguous above");
             Self::build::<T>(reduction.result, |out| softmax::logsumexp(x, out.len(), reduction.count, out))
         });
-        let y_kept = y.clone().viewed(reduction.kept);
-        y.record("logsumexp", &[self], Keep::Inputs, move |g| {
+        let kept = reduction.kept;
+        y.record(&OP, &[self], move |g| {
             g.give(0, |g| {
                 let x = g.x(0);
-                let y = if g.is_recorded() { x.logsumexp(keep(axes.clone())) } else { y_kept.clone() };
+                let y = if g.is_recorded() {
+                    x.logsumexp(keep(axes.clone()))
+                } else {
+                    g.y().untracked().viewed(kept)
+                };
                 g.dy().reshape(y.shape()) * (x - y).exp()
             });
         })

@@ -8,22 +8,25 @@
 //! Transposed operands are read where they lie. Each element of the result is summed in one fixed order, so the bits
 //! do not depend on the number of threads.
 
-use crate::catalogue::{OpInfo, Samples};
+use crate::catalogue::Samples;
 use crate::dtype::{FloatElement, dtype_rows, with_float};
 use crate::error::misuse;
-use crate::graph::Keep;
+use crate::onlooker::{Computed, Kind};
+use crate::op::{Keep, Op, Work, Zeros};
+use crate::pitfall::Pitfall;
 use crate::shape::{MAX_RANK, Shape};
 use crate::tensor::{Layout, Tensor};
 use backflow_kernels::matmul::{Matrix, Output, matmul};
 
-pub(super) const INFO: OpInfo = OpInfo {
-    name: "matmul",
-    formula: "y = a b",
-    gradient: "da = dy bᵀ, db = aᵀ dy",
-    keep: Keep::Inputs,
-    orders: 2,
-    samples,
-};
+pub(super) static OP: Op = Op::new("matmul")
+    .formula("y = a b")
+    .gradient("da = dy bᵀ, db = aᵀ dy")
+    .operands(&["left", "right"])
+    .keep(Keep::Inputs)
+    .work(Work::Products(product_operations))
+    .zeros(Zeros::Product)
+    .pitfalls(&[Pitfall::ZERO_TIMES_INFINITY])
+    .sampled_by(samples);
 
 impl Tensor {
     /// The matrix product. Shapes: `[…, m, k]` by `[…, k, n]` gives `[…, m, n]`, leading axes broadcast; a vector
@@ -84,11 +87,22 @@ impl Tensor {
                 matmul(m, n, k, matrix(a, &a_layout, idx), matrix(b, &b_layout, idx), c, Output::Overwrite);
             }
         }));
-        y.record("matmul", &[a, b], Keep::Inputs, |g| {
+        y.record(&OP, &[a, b], |g| {
             g.give(0, |g| g.dy().matmul_stacks(&g.x(1).t()));
             g.give(1, |g| g.x(0).t().matmul_stacks(g.dy()));
         })
     }
+}
+
+/// The floating-point operations of a product, 2·m·n·k. Its gradients are products of the same size; that of a bias is none.
+pub(super) fn product_operations(computed: &Computed<'_>) -> u64 {
+    let (y, left) = match computed.kind {
+        Kind::Result => (computed.result, computed.operands[0]),
+        // The gradient of the result comes before what was kept: the operands.
+        Kind::Gradient { operand: 0 | 1 } => (computed.operands[0], computed.operands[1]),
+        _ => return 0,
+    };
+    2 * (y.elements() * left.size(-1)) as u64
 }
 
 /// The `idx`-th matrix of a stack.

@@ -8,22 +8,20 @@
 //! Ties share the gradient evenly, as in PyTorch's `amax`. A NaN makes the result and every gradient that it took part
 //! in NaN.
 
-use crate::catalogue::{OpInfo, Samples};
+use crate::catalogue::Samples;
 use crate::dtype::with_float;
 use crate::error::misuse;
-use crate::graph::Keep;
+use crate::op::{Keep, Op, Zeros};
 use crate::shape::{Axes, keep};
 use crate::tensor::Tensor;
 use backflow_kernels::reduce;
 
-pub(super) const INFO: OpInfo = OpInfo {
-    name: "max",
-    formula: "y = max x over axes",
-    gradient: "dx = dy where x = y, shared among equals",
-    keep: Keep::Inputs,
-    orders: 2,
-    samples,
-};
+pub(super) static OP: Op = Op::new("max")
+    .formula("y = max x over axes")
+    .gradient("dx = dy where x = y, shared among equals")
+    .keep(Keep::InputsAndOutput)
+    .zeros(Zeros::Selection)
+    .sampled_by(samples);
 
 /// Which end of the order is looked for.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -47,27 +45,28 @@ impl Tensor {
     #[must_use]
     #[track_caller]
     pub fn max(&self, axes: impl Into<Axes>) -> Self {
-        self.extreme("max", axes.into(), End::Largest)
+        self.extreme(&OP, axes.into(), End::Largest)
     }
 
     #[track_caller]
-    pub(super) fn extreme(&self, op: &'static str, axes: Axes, end: End) -> Self {
-        let reduction = axes.resolve(op, &self.shape());
+    pub(super) fn extreme(&self, op: &'static Op, axes: Axes, end: End) -> Self {
+        let reduction = axes.resolve(op.name, &self.shape());
         if reduction.count == 0 {
             misuse(
-                op,
+                op.name,
                 "nothing to choose from",
                 &[("shape", self.shape().to_string())],
                 "an axis of size 0 is reduced",
             );
         }
-        let y = with_float!(op, self.dtype(), T => self.reduce::<T>(&reduction, match end {
+        let y = with_float!(op.name, self.dtype(), T => self.reduce::<T>(&reduction, match end {
             End::Largest => reduce::max,
             End::Smallest => reduce::min,
         }));
-        let (chosen, kept) = (y.clone().viewed(reduction.kept), reduction.kept);
-        y.record(op, &[self], Keep::Inputs, move |g| {
+        let kept = reduction.kept;
+        y.record(op, &[self], move |g| {
             g.give(0, |g| {
+                let chosen = g.y().untracked().viewed(kept);
                 let equal = g.x(0).eq(&chosen).to_dtype(chosen.dtype());
                 let count = equal.sum(keep(axes.clone()));
                 g.dy().reshape(kept) * equal / count

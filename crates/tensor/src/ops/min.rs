@@ -8,19 +8,17 @@
 //! Ties and NaN as in [`max`](super::max).
 
 use super::max::{End, extremes};
-use crate::catalogue::{OpInfo, Samples};
-use crate::graph::Keep;
+use crate::catalogue::Samples;
+use crate::op::{Keep, Op, Zeros};
 use crate::shape::Axes;
 use crate::tensor::Tensor;
 
-pub(super) const INFO: OpInfo = OpInfo {
-    name: "min",
-    formula: "y = min x over axes",
-    gradient: "dx = dy where x = y, shared among equals",
-    keep: Keep::Inputs,
-    orders: 2,
-    samples,
-};
+pub(super) static OP: Op = Op::new("min")
+    .formula("y = min x over axes")
+    .gradient("dx = dy where x = y, shared among equals")
+    .keep(Keep::InputsAndOutput)
+    .zeros(Zeros::Selection)
+    .sampled_by(samples);
 
 impl Tensor {
     /// The smallest element over `axes`; NaN if there is one. Equal ones share the gradient.
@@ -30,7 +28,7 @@ impl Tensor {
     #[must_use]
     #[track_caller]
     pub fn min(&self, axes: impl Into<Axes>) -> Self {
-        self.extreme("min", axes.into(), End::Smallest)
+        self.extreme(&OP, axes.into(), End::Smallest)
     }
 }
 

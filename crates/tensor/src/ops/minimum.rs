@@ -10,25 +10,24 @@
 
 use super::binary::Pairwise;
 use super::maximum::{rivals, shared};
-use crate::catalogue::{OpInfo, Samples};
-use crate::graph::Keep;
+use crate::catalogue::Samples;
+use crate::op::{Keep, Op, Zeros};
 use crate::tensor::Tensor;
 use backflow_kernels::Float;
 
-pub(super) const INFO: OpInfo = OpInfo {
-    name: "minimum",
-    formula: "y = min(a, b)",
-    gradient: "da = dy where a < b, db = dy where b < a, half each where a = b",
-    keep: Keep::Inputs,
-    orders: 2,
-    samples,
-};
+pub(super) static OP: Op = Op::new("minimum")
+    .formula("y = min(a, b)")
+    .gradient("da = dy where a < b, db = dy where b < a, half each where a = b")
+    .operands(&["left", "right"])
+    .keep(Keep::Inputs)
+    .zeros(Zeros::Selection)
+    .sampled_by(samples);
 
 #[derive(Clone, Copy)]
 struct Minimum;
 
 impl Pairwise for Minimum {
-    const NAME: &'static str = "minimum";
+    const OP: &'static Op = &OP;
 
     fn value<T: Float>(self, a: T, b: T) -> T {
         a.minimum(b)
@@ -43,7 +42,7 @@ impl Tensor {
     #[must_use]
     #[track_caller]
     pub fn minimum(&self, other: &Self) -> Self {
-        Self::pairwise(self, other, Minimum).record("minimum", &[self, other], Keep::Inputs, |g| {
+        Self::pairwise(self, other, Minimum).record(&OP, &[self, other], |g| {
             g.give(0, |g| shared(g.dy(), &g.x(0).eq(g.x(1)), &g.x(0).gt(g.x(1))));
             g.give(1, |g| shared(g.dy(), &g.x(0).eq(g.x(1)), &g.x(0).lt(g.x(1))));
         })

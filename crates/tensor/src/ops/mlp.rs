@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! a₀ = x,  zᵢ = aᵢ wᵢᵀ + bᵢ,  aᵢ₊₁ = fᵢ(zᵢ),  y = a of the last layer
-//! dz = da · f'(z),  dw = dzᵀ a,  db = Σ dz over rows,  da = dz w, and so on down       keeps its inputs and output
+//! dz = da · f'(z),  dw = dzᵀ a,  db = Σ dz over rows,  da = dz w, and so on down       keeps its inputs, its output, and aᵢ
 //! ```
 //!
 //! The bits are those of [`linear`](Tensor::linear) and the functions, one after the other, forwards and on a first way back. As one op they cost the overhead of
@@ -14,11 +14,12 @@ use super::relu::Relu;
 use super::sigmoid::Sigmoid;
 use super::tanh::Tanh;
 use crate::backward::Cotangent;
-use crate::catalogue::{OpInfo, Samples};
+use crate::catalogue::Samples;
 use crate::dtype::{FloatElement, with_float};
 use crate::error::misuse;
-use crate::graph::Keep;
 use crate::mode::mode;
+use crate::onlooker::{Computed, Kind};
+use crate::op::{Keep, Op, Work, Zeros};
 use crate::storage::Buffer;
 use crate::tensor::Tensor;
 use backflow_kernels::perceptron::{Function, Gradients, Layer, Perceptron};
@@ -26,14 +27,16 @@ use backflow_kernels::{Float, map};
 use smallvec::SmallVec;
 use std::borrow::Cow;
 
-pub(super) const INFO: OpInfo = OpInfo {
-    name: "mlp",
-    formula: "y = fₙ(… f₁(x w₁ᵀ + b₁) …)",
-    gradient: "dz = da · f'(z), dw = dzᵀ a, db = Σ dz, da = dz w, layer by layer",
-    keep: Keep::InputsAndOutput,
-    orders: 2,
-    samples,
-};
+pub(super) static OP: Op = Op::new("mlp")
+    .formula("y = fₙ(… f₁(x w₁ᵀ + b₁) …)")
+    .gradient("dz = da · f'(z), dw = dzᵀ a, db = Σ dz, da = dz w, layer by layer")
+    .operands(&["x", "weight 0", "bias 0"])
+    .keep(Keep::InputsAndOutput)
+    .saves("the values of the hidden layers")
+    .work(Work::Products(operations))
+    .zeros(Zeros::Several)
+    .stands_for("linear layers and the functions between them")
+    .sampled_by(samples);
 
 /// A layer of [`Tensor::mlp`].
 #[derive(Clone, Copy, Debug)]
@@ -102,8 +105,8 @@ impl Tensor {
     /// the one before it has outputs; the result is `[…, outputs of the last]`.
     ///
     /// It announces nothing to observers, which is for layers to do; a forward pass of your own that calls it where
-    /// [`is_watched`](crate::watch::observe::is_watched) says no, and layers otherwise, has both. `Mlp` and `Sequential` of the crate of layers
-    /// do so. Inside [`one_by_one`](crate::watch::observe::one_by_one), every layer and function is an op of its own.
+    /// [`is_watched`](crate::observe::is_watched) says no, and layers otherwise, has both. `Mlp` and `Sequential` of the crate of layers
+    /// do so. Inside [`one_by_one`](crate::observe::one_by_one), every layer and function is an op of its own.
     ///
     /// ```
     /// # use backflow_tensor::{Affine, Pointwise, Tensor};
@@ -142,7 +145,7 @@ impl Tensor {
                 let mut hidden = Buffer::stale(network.hidden_len());
                 (Self::build(shape, |y| network.forward(x, hidden.as_mut_slice(), y)), hidden)
             });
-            y.record("mlp", &operands, Keep::InputsAndOutput, move |g| {
+            y.record(&OP, &operands, move |g| {
                 if g.is_recorded() {
                     recorded(g, rows, &functions);
                 } else {
@@ -151,6 +154,28 @@ impl Tensor {
             })
         })
     }
+}
+
+/// The floating-point operations of all products. A gradient of weights is charged with the product that led down to its layer.
+fn operations(computed: &Computed<'_>) -> u64 {
+    let Computed { kind, operands, result, .. } = computed;
+    let (y, operands) = match kind {
+        Kind::Result => (*result, *operands),
+        _ => (operands[0], &operands[1..]),
+    };
+    let weights =
+        |layer: usize| operands.get(2 * layer + 1).filter(|w| w.rank() == 2).map_or(0, |w| w.elements());
+    let layers = (operands.len() - 1) / 2;
+    let numbers: usize = match kind {
+        Kind::Result => (0..layers).map(weights).sum(),
+        Kind::Gradient { operand: 0 } => weights(0),
+        Kind::Gradient { operand } if operand % 2 == 1 => {
+            let layer = operand / 2;
+            weights(layer) + if layer + 1 < layers { weights(layer + 1) } else { 0 }
+        }
+        _ => 0,
+    };
+    2 * (y.elements() / y.size(-1).max(1) * numbers) as u64
 }
 
 /// Runs `f` with the layers that operands `x, w₁, b₁, w₂, …` and functions make, and x.

@@ -2,9 +2,10 @@
 //!
 //! To add an op, write its file after the pattern of [`tanh`] and name it twice below: as a module, and in the catalogue.
 
-// How ops are built: the loops over elements, and the operators `+ − × ÷`.
+// How ops are built: the loops over elements, their derivatives, and the operators `+ − × ÷`.
 pub(crate) mod binary;
 pub(crate) mod elementwise;
+mod formula;
 mod operators;
 pub(crate) mod reduction;
 
@@ -78,11 +79,11 @@ pub use compare::Comparand;
 pub use mlp::{Affine, Pointwise};
 
 macro_rules! catalogue {
-    ($($op:ident)*) => { &[$($op::INFO),*] };
+    ($($op:ident)*) => { &[$(&$op::OP),*] };
 }
 
 /// Every op, in the order of the documentation.
-pub const CATALOGUE: &[crate::catalogue::OpInfo] = catalogue! {
+pub static CATALOGUE: &[&crate::op::Op] = catalogue! {
     // Arithmetic.
     add sub mul div
     neg add_scalar mul_scalar div_scalar scalar_sub scalar_div

@@ -6,25 +6,26 @@
 //! ```
 
 use super::binary::Pairwise;
-use crate::catalogue::{OpInfo, Samples};
-use crate::graph::Keep;
+use crate::catalogue::Samples;
+use crate::op::{Keep, Op, Zeros};
+use crate::pitfall::Pitfall;
 use crate::tensor::Tensor;
 use backflow_kernels::Float;
 
-pub(super) const INFO: OpInfo = OpInfo {
-    name: "mul",
-    formula: "y = a · b",
-    gradient: "da = dy · b, db = dy · a",
-    keep: Keep::Inputs,
-    orders: 2,
-    samples,
-};
+pub(super) static OP: Op = Op::new("mul")
+    .formula("y = a · b")
+    .gradient("da = dy · b, db = dy · a")
+    .operands(&["left", "right"])
+    .keep(Keep::Inputs)
+    .zeros(Zeros::Product)
+    .pitfalls(&[Pitfall::ZERO_TIMES_INFINITY])
+    .sampled_by(samples);
 
 #[derive(Clone, Copy)]
 struct Mul;
 
 impl Pairwise for Mul {
-    const NAME: &'static str = "mul";
+    const OP: &'static Op = &OP;
 
     fn value<T: Float>(self, a: T, b: T) -> T {
         a * b
@@ -34,7 +35,7 @@ impl Pairwise for Mul {
 impl Tensor {
     #[track_caller]
     pub(crate) fn mul_tensor(&self, other: &Self) -> Self {
-        Self::pairwise(self, other, Mul).record("mul", &[self, other], Keep::Inputs, |g| {
+        Self::pairwise(self, other, Mul).record(&OP, &[self, other], |g| {
             g.give(0, |g| g.dy() * g.x(1));
             g.give(1, |g| g.dy() * g.x(0));
         })

@@ -6,37 +6,33 @@
 //! ```
 
 use super::elementwise::Elementwise;
-use crate::catalogue::{OpInfo, Samples};
-use crate::graph::Keep;
+use super::formula::Number;
+use crate::catalogue::Samples;
+use crate::op::{Op, Zeros};
+use crate::pitfall::Pitfall;
 use crate::tensor::Tensor;
 use backflow_kernels::Float;
 
-pub(super) const INFO: OpInfo = OpInfo {
-    name: "mul_scalar",
-    formula: "y = c x",
-    gradient: "dx = c dy",
-    keep: Keep::Nothing,
-    orders: 2,
-    samples,
-};
+pub(super) static OP: Op = Op::new("mul_scalar")
+    .formula("y = c x")
+    .gradient("dx = c dy")
+    .zeros(Zeros::Product)
+    .why_zeros("the factor is 0, or the product underflows")
+    .pitfalls(&[Pitfall::ZERO_TIMES_INFINITY])
+    .sampled_by(samples);
 
 #[derive(Clone, Copy)]
 struct MulScalar(f64);
 
 impl Elementwise for MulScalar {
-    const NAME: &'static str = "mul_scalar";
-    const KEEP: Keep = Keep::Nothing;
+    const OP: &'static Op = &OP;
 
     fn value<T: Float>(self, x: T) -> T {
         x * T::from_f64(self.0)
     }
 
-    fn pull<T: Float>(self, dy: T, _: T) -> T {
-        dy * T::from_f64(self.0)
-    }
-
-    fn pull_tensor(self, dy: &Tensor, _: &Tensor) -> Tensor {
-        dy * self.0
+    fn pull<N: Number>(self, dy: N, _: N) -> N {
+        dy * N::from_f64(self.0)
     }
 }
 

@@ -6,32 +6,26 @@
 //! ```
 
 use super::elementwise::Elementwise;
-use crate::catalogue::{OpInfo, Samples};
-use crate::graph::Keep;
+use super::formula::Number;
+use crate::catalogue::Samples;
+use crate::op::{Op, Zeros};
 use crate::tensor::Tensor;
 use backflow_kernels::Float;
 
-pub(super) const INFO: OpInfo =
-    OpInfo {
-        name: "neg", formula: "y = −x", gradient: "dx = −dy", keep: Keep::Nothing, orders: 2, samples
-    };
+pub(super) static OP: Op =
+    Op::new("neg").formula("y = −x").gradient("dx = −dy").zeros(Zeros::Never).sampled_by(samples);
 
 #[derive(Clone, Copy)]
 struct Neg;
 
 impl Elementwise for Neg {
-    const NAME: &'static str = "neg";
-    const KEEP: Keep = Keep::Nothing;
+    const OP: &'static Op = &OP;
 
     fn value<T: Float>(self, x: T) -> T {
         -x
     }
 
-    fn pull<T: Float>(self, dy: T, _: T) -> T {
-        -dy
-    }
-
-    fn pull_tensor(self, dy: &Tensor, _: &Tensor) -> Tensor {
+    fn pull<N: Number>(self, dy: N, _: N) -> N {
         -dy
     }
 }

@@ -8,19 +8,17 @@
 //! Made of other ops. At 0 the norm has a kink; its gradient there is 0, as in PyTorch. The squares must fit the type:
 //! in `f32` elements beyond 1.8e19 overflow, and those below 1e-23 count as 0.
 
-use crate::catalogue::{OpInfo, Samples};
-use crate::graph::Keep;
+use crate::catalogue::Samples;
+use crate::op::{Keep, Op, Zeros};
 use crate::shape::{Axes, keep};
 use crate::tensor::Tensor;
 
-pub(super) const INFO: OpInfo = OpInfo {
-    name: "norm",
-    formula: "y = √Σ x² over axes",
-    gradient: "dx = dy · x / y",
-    keep: Keep::Inputs,
-    orders: 2,
-    samples,
-};
+pub(super) static OP: Op = Op::new("norm")
+    .formula("y = √Σ x² over axes")
+    .gradient("dx = dy · x / y")
+    .keep(Keep::InputsAndOutput)
+    .zeros(Zeros::Product)
+    .sampled_by(samples);
 
 impl Tensor {
     /// The Euclidean norm √Σ x² over `axes`. Its gradient is 0 where it is 0.

@@ -5,21 +5,18 @@
 //! dx = dy with the order undone      keeps nothing
 //! ```
 
-use crate::catalogue::{OpInfo, Samples};
+use crate::catalogue::Samples;
 use crate::error::misuse;
-use crate::graph::Keep;
+use crate::op::{Op, Zeros};
 use crate::shape::MAX_RANK;
 use crate::tensor::Tensor;
 use std::sync::Arc;
 
-pub(super) const INFO: OpInfo = OpInfo {
-    name: "permute",
-    formula: "y[i_p(0), …] = x[i_0, …]",
-    gradient: "dx = dy, permuted back",
-    keep: Keep::Nothing,
-    orders: 2,
-    samples,
-};
+pub(super) static OP: Op = Op::new("permute")
+    .formula("y[i_p(0), …] = x[i_0, …]")
+    .gradient("dx = dy, permuted back")
+    .zeros(Zeros::Never)
+    .sampled_by(samples);
 
 impl Tensor {
     /// A view whose axis `k` is this tensor's axis `axes[k]`. PyTorch's and NumPy's `permute`/`transpose(axes)`.
@@ -43,7 +40,7 @@ impl Tensor {
             layout.strides[to as usize] = self.layout.strides[from];
         }
         let y = Self { storage: self.storage.clone(), layout: Arc::new(layout), node: None };
-        y.record("permute", &[self], Keep::Nothing, move |g| g.give(0, |g| g.dy().permute(&inverse[..rank])))
+        y.record(&OP, &[self], move |g| g.give(0, |g| g.dy().permute(&inverse[..rank])))
     }
 
     /// A view with two axes exchanged.

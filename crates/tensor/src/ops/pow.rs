@@ -9,25 +9,26 @@
 //! fractional b, and no gradient by b: NaN.
 
 use super::binary::Pairwise;
-use crate::catalogue::{OpInfo, Samples};
-use crate::graph::Keep;
+use crate::catalogue::Samples;
+use crate::op::{Keep, Op, Zeros};
+use crate::pitfall::Pitfall;
 use crate::tensor::Tensor;
 use backflow_kernels::Float;
 
-pub(super) const INFO: OpInfo = OpInfo {
-    name: "pow",
-    formula: "y = aᵇ",
-    gradient: "da = dy · b·aᵇ⁻¹, db = dy · y ln a",
-    keep: Keep::Inputs,
-    orders: 2,
-    samples,
-};
+pub(super) static OP: Op = Op::new("pow")
+    .formula("y = aᵇ")
+    .gradient("da = dy · b·aᵇ⁻¹, db = dy · y ln a")
+    .operands(&["base", "exponent"])
+    .keep(Keep::Inputs)
+    .zeros(Zeros::Product)
+    .pitfalls(Pitfall::POWER)
+    .sampled_by(samples);
 
 #[derive(Clone, Copy)]
 struct Pow;
 
 impl Pairwise for Pow {
-    const NAME: &'static str = "pow";
+    const OP: &'static Op = &OP;
 
     fn value<T: Float>(self, a: T, b: T) -> T {
         a.powf(b)
@@ -43,7 +44,7 @@ impl Tensor {
     #[must_use]
     #[track_caller]
     pub fn pow(&self, exponent: &Self) -> Self {
-        Self::pairwise(self, exponent, Pow).record("pow", &[self, exponent], Keep::Inputs, |g| {
+        Self::pairwise(self, exponent, Pow).record(&OP, &[self, exponent], |g| {
             // Exponents and bases that the rules above except are replaced before they can make a NaN.
             g.give(0, |g| {
                 let (a, b) = (g.x(0), g.x(1));

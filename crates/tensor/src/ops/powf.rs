@@ -9,22 +9,23 @@
 //! xᵉ is ∞ for 0 < e < 1 and 0 for e > 1. A negative x has no real power with a fractional exponent: NaN.
 
 use super::elementwise::Elementwise;
-use crate::catalogue::{OpInfo, Samples};
-use crate::graph::Keep;
+use super::formula::Number;
+use crate::catalogue::Samples;
+use crate::op::{Keep, Op, Zeros};
+use crate::pitfall::Pitfall;
 use crate::tensor::Tensor;
 use backflow_kernels::Float;
 
-pub(super) const INFO: OpInfo = OpInfo {
-    name: "powf",
-    formula: "y = xᵉ",
-    gradient: "dx = dy · e·xᵉ⁻¹",
-    keep: Keep::Inputs,
-    orders: 2,
-    samples,
-};
+pub(super) static OP: Op = Op::new("powf")
+    .formula("y = xᵉ")
+    .gradient("dx = dy · e·xᵉ⁻¹")
+    .keep(Keep::Inputs)
+    .zeros(Zeros::Product)
+    .pitfalls(Pitfall::POWER)
+    .sampled_by(samples);
 
-/// The squares that most losses are made of are worth more than a call of `pow`, and rounded correctly.
-fn power<T: Float>(x: T, exponent: f64) -> T {
+/// xᵉ. The squares that most losses are made of are worth more than a call of `pow`, and rounded correctly.
+pub(super) fn power<T: Float>(x: T, exponent: f64) -> T {
     if exponent == 2.0 { x * x } else { x.powf(T::from_f64(exponent)) }
 }
 
@@ -32,25 +33,17 @@ fn power<T: Float>(x: T, exponent: f64) -> T {
 struct Powf(f64);
 
 impl Elementwise for Powf {
-    const NAME: &'static str = "powf";
-    const KEEP: Keep = Keep::Inputs;
+    const OP: &'static Op = &OP;
 
     fn value<T: Float>(self, x: T) -> T {
         power(x, self.0)
     }
 
-    fn pull<T: Float>(self, dy: T, x: T) -> T {
+    fn pull<N: Number>(self, dy: N, x: N) -> N {
         if self.0 == 0.0 {
-            return T::ZERO;
+            return N::ZERO;
         }
-        dy * (power(x, self.0 - 1.0) * T::from_f64(self.0))
-    }
-
-    fn pull_tensor(self, dy: &Tensor, x: &Tensor) -> Tensor {
-        if self.0 == 0.0 {
-            return dy.zeros_like();
-        }
-        dy * (x.powf(self.0 - 1.0) * self.0)
+        dy * (x.powf(self.0 - 1.0) * N::from_f64(self.0))
     }
 }
 

@@ -8,43 +8,36 @@
 //! By repeated squaring, so negative x is as good as positive. x⁰ is 1 with derivative 0 everywhere, also at 0 and NaN.
 
 use super::elementwise::Elementwise;
-use crate::catalogue::{OpInfo, Samples};
-use crate::graph::Keep;
+use super::formula::Number;
+use crate::catalogue::Samples;
+use crate::op::{Keep, Op, Zeros};
+use crate::pitfall::Pitfall;
 use crate::tensor::Tensor;
 use backflow_kernels::Float;
 
-pub(super) const INFO: OpInfo = OpInfo {
-    name: "powi",
-    formula: "y = xⁿ",
-    gradient: "dx = dy · n·xⁿ⁻¹",
-    keep: Keep::Inputs,
-    orders: 2,
-    samples,
-};
+pub(super) static OP: Op = Op::new("powi")
+    .formula("y = xⁿ")
+    .gradient("dx = dy · n·xⁿ⁻¹")
+    .keep(Keep::Inputs)
+    .zeros(Zeros::Product)
+    .pitfalls(Pitfall::POWER)
+    .sampled_by(samples);
 
 #[derive(Clone, Copy)]
 struct Powi(i32);
 
 impl Elementwise for Powi {
-    const NAME: &'static str = "powi";
-    const KEEP: Keep = Keep::Inputs;
+    const OP: &'static Op = &OP;
 
     fn value<T: Float>(self, x: T) -> T {
         x.powi(self.0)
     }
 
-    fn pull<T: Float>(self, dy: T, x: T) -> T {
+    fn pull<N: Number>(self, dy: N, x: N) -> N {
         if self.0 == 0 {
-            return T::ZERO;
+            return N::ZERO;
         }
-        dy * (x.powi(self.0.saturating_sub(1)) * T::from_f64(f64::from(self.0)))
-    }
-
-    fn pull_tensor(self, dy: &Tensor, x: &Tensor) -> Tensor {
-        if self.0 == 0 {
-            return dy.zeros_like();
-        }
-        dy * (x.powi(self.0.saturating_sub(1)) * f64::from(self.0))
+        dy * (x.powi(self.0.saturating_sub(1)) * N::from_f64(f64::from(self.0)))
     }
 }
 

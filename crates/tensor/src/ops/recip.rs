@@ -8,36 +8,33 @@
 //! At 0 it is ±∞ by the sign of the zero, with derivative −∞.
 
 use super::elementwise::Elementwise;
-use crate::catalogue::{OpInfo, Samples};
-use crate::graph::Keep;
+use super::formula::Number;
+use crate::catalogue::Samples;
+use crate::op::{Keep, Op, Zeros};
+use crate::pitfall::Pitfall;
 use crate::tensor::Tensor;
 use backflow_kernels::Float;
 
-pub(super) const INFO: OpInfo = OpInfo {
-    name: "recip",
-    formula: "y = 1 / x",
-    gradient: "dx = −dy · y²",
-    keep: Keep::Output,
-    orders: 2,
-    samples,
-};
+pub(super) static OP: Op = Op::new("recip")
+    .formula("y = 1 / x")
+    .gradient("dx = −dy · y²")
+    .operands(&["divisor"])
+    .keep(Keep::Output)
+    .zeros(Zeros::Product)
+    .pitfalls(Pitfall::DIVISION)
+    .sampled_by(samples);
 
 #[derive(Clone, Copy)]
 struct Recip;
 
 impl Elementwise for Recip {
-    const NAME: &'static str = "recip";
-    const KEEP: Keep = Keep::Output;
+    const OP: &'static Op = &OP;
 
     fn value<T: Float>(self, x: T) -> T {
         T::ONE / x
     }
 
-    fn pull<T: Float>(self, dy: T, y: T) -> T {
-        -(dy * (y * y))
-    }
-
-    fn pull_tensor(self, dy: &Tensor, y: &Tensor) -> Tensor {
+    fn pull<N: Number>(self, dy: N, y: N) -> N {
         -(dy * (y * y))
     }
 }

@@ -8,37 +8,32 @@
 //! At the kink the derivative is 0, as in PyTorch. NaN passes through, forward and back.
 
 use super::elementwise::Elementwise;
-use crate::catalogue::{OpInfo, Samples};
-use crate::graph::Keep;
+use super::formula::Number;
+use crate::catalogue::Samples;
+use crate::op::{Keep, Op, Zeros};
 use crate::tensor::Tensor;
 use backflow_kernels::Float;
 
-pub(super) const INFO: OpInfo = OpInfo {
-    name: "relu",
-    formula: "y = max(x, 0)",
-    gradient: "dx = dy where y > 0",
-    keep: Keep::Output,
-    orders: 2,
-    samples,
-};
+pub(super) static OP: Op = Op::new("relu")
+    .formula("y = max(x, 0)")
+    .gradient("dx = dy where y > 0")
+    .keep(Keep::Output)
+    .zeros(Zeros::Selection)
+    .why_zeros("no input is above 0 where a gradient comes, so the units are dead on this batch")
+    .sampled_by(samples);
 
 #[derive(Clone, Copy)]
 pub(super) struct Relu;
 
 impl Elementwise for Relu {
-    const NAME: &'static str = "relu";
-    const KEEP: Keep = Keep::Output;
+    const OP: &'static Op = &OP;
 
     fn value<T: Float>(self, x: T) -> T {
         x.maximum(T::ZERO)
     }
 
-    fn pull<T: Float>(self, dy: T, y: T) -> T {
-        if y <= T::ZERO { T::ZERO } else { dy }
-    }
-
-    fn pull_tensor(self, dy: &Tensor, y: &Tensor) -> Tensor {
-        dy.masked_fill(&y.le(0.0), 0.0)
+    fn pull<N: Number>(self, dy: N, y: N) -> N {
+        N::select(y.le(0.0), N::ZERO, dy)
     }
 }
 

@@ -5,20 +5,17 @@
 //! dx = dy, renumbered back           keeps nothing
 //! ```
 
-use crate::catalogue::{OpInfo, Samples};
+use crate::catalogue::Samples;
 use crate::error::misuse;
-use crate::graph::Keep;
+use crate::op::{Op, Zeros};
 use crate::shape::Shape;
 use crate::tensor::Tensor;
 
-pub(super) const INFO: OpInfo = OpInfo {
-    name: "reshape",
-    formula: "y = x, in another shape",
-    gradient: "dx = dy, in x's shape",
-    keep: Keep::Nothing,
-    orders: 2,
-    samples,
-};
+pub(super) static OP: Op = Op::new("reshape")
+    .formula("y = x, in another shape")
+    .gradient("dx = dy, in x's shape")
+    .zeros(Zeros::Never)
+    .sampled_by(samples);
 
 impl Tensor {
     /// The same elements, in row-major order, under `shape`.
@@ -37,7 +34,7 @@ impl Tensor {
             misuse("reshape", "numbers of elements differ", &[("from", row(from)), ("to", row(to))], "");
         }
         let same = if self.layout.is_contiguous() { self.untracked() } else { self.contiguous_copy() };
-        same.viewed(to).record("reshape", &[self], Keep::Nothing, move |g| {
+        same.viewed(to).record(&OP, &[self], move |g| {
             g.give(0, |g| g.dy().reshape(from));
         })
     }

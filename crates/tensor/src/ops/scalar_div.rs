@@ -6,37 +6,34 @@
 //! ```
 
 use super::elementwise::Elementwise;
-use crate::catalogue::{OpInfo, Samples};
-use crate::graph::Keep;
+use super::formula::Number;
+use crate::catalogue::Samples;
+use crate::op::{Keep, Op, Zeros};
+use crate::pitfall::Pitfall;
 use crate::tensor::Tensor;
 use backflow_kernels::Float;
 
-pub(super) const INFO: OpInfo = OpInfo {
-    name: "scalar_div",
-    formula: "y = c / x",
-    gradient: "dx = −dy (c / x) / x",
-    keep: Keep::Inputs,
-    orders: 2,
-    samples,
-};
+pub(super) static OP: Op = Op::new("scalar_div")
+    .formula("y = c / x")
+    .gradient("dx = −dy (c / x) / x")
+    .operands(&["divisor"])
+    .keep(Keep::Inputs)
+    .zeros(Zeros::Product)
+    .pitfalls(Pitfall::DIVISION)
+    .sampled_by(samples);
 
 #[derive(Clone, Copy)]
 struct ScalarDiv(f64);
 
 impl Elementwise for ScalarDiv {
-    const NAME: &'static str = "scalar_div";
-    const KEEP: Keep = Keep::Inputs;
+    const OP: &'static Op = &OP;
 
     fn value<T: Float>(self, x: T) -> T {
         T::from_f64(self.0) / x
     }
 
-    fn pull<T: Float>(self, dy: T, x: T) -> T {
-        -dy * (T::from_f64(self.0) / x) / x
-    }
-
-    fn pull_tensor(self, dy: &Tensor, x: &Tensor) -> Tensor {
-        -dy * (self.0 / x) / x
+    fn pull<N: Number>(self, dy: N, x: N) -> N {
+        -dy * (N::from_f64(self.0) / x) / x
     }
 }
 

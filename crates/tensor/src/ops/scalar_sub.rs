@@ -6,36 +6,26 @@
 //! ```
 
 use super::elementwise::Elementwise;
-use crate::catalogue::{OpInfo, Samples};
-use crate::graph::Keep;
+use super::formula::Number;
+use crate::catalogue::Samples;
+use crate::op::{Op, Zeros};
 use crate::tensor::Tensor;
 use backflow_kernels::Float;
 
-pub(super) const INFO: OpInfo = OpInfo {
-    name: "scalar_sub",
-    formula: "y = c − x",
-    gradient: "dx = −dy",
-    keep: Keep::Nothing,
-    orders: 2,
-    samples,
-};
+pub(super) static OP: Op =
+    Op::new("scalar_sub").formula("y = c − x").gradient("dx = −dy").zeros(Zeros::Never).sampled_by(samples);
 
 #[derive(Clone, Copy)]
 struct ScalarSub(f64);
 
 impl Elementwise for ScalarSub {
-    const NAME: &'static str = "scalar_sub";
-    const KEEP: Keep = Keep::Nothing;
+    const OP: &'static Op = &OP;
 
     fn value<T: Float>(self, x: T) -> T {
         T::from_f64(self.0) - x
     }
 
-    fn pull<T: Float>(self, dy: T, _: T) -> T {
-        -dy
-    }
-
-    fn pull_tensor(self, dy: &Tensor, _: &Tensor) -> Tensor {
+    fn pull<N: Number>(self, dy: N, _: N) -> N {
         -dy
     }
 }

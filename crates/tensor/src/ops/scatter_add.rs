@@ -8,21 +8,21 @@
 //! Additions to one place happen in the row-major order of the index, on one thread: the same bits every time.
 
 use super::gather::positions;
-use crate::catalogue::{OpInfo, Samples};
+use crate::catalogue::Samples;
 use crate::dtype::{dtype_rows, with_float};
 use crate::error::misuse;
-use crate::graph::Keep;
+use crate::op::{Op, Zeros};
 use crate::tensor::{Layout, Tensor};
 use backflow_kernels::strided;
 
-pub(super) const INFO: OpInfo = OpInfo {
-    name: "scatter_add",
-    formula: "y = x; y[index[i, j], j] += src[i, j]",
-    gradient: "dx = dy, dsrc[i, j] = dy[index[i, j], j]",
-    keep: Keep::Nothing,
-    orders: 2,
-    samples,
-};
+pub(super) static OP: Op = Op::new("scatter_add")
+    .formula("y = x; y[index[i, j], j] += src[i, j]")
+    .gradient("dx = dy, dsrc[i, j] = dy[index[i, j], j]")
+    .operands(&["x", "src"])
+    .saves("the index")
+    .zeros(Zeros::Selection)
+    .why_zeros("the gradient belongs to places where nothing was added")
+    .sampled_by(samples);
 
 impl Tensor {
     /// This tensor with the elements of `src` added at the places `index` along `axis`; `src` and `index` are alike in
@@ -61,7 +61,7 @@ impl Tensor {
             }
         }));
         let index = index.untracked();
-        y.record("scatter_add", &[self, src], Keep::Nothing, move |g| {
+        y.record(&OP, &[self, src], move |g| {
             g.give(0, |g| g.dy().clone());
             g.give(1, |g| g.dy().gather(axis, &index));
         })

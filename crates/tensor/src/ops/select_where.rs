@@ -8,22 +8,21 @@
 //! What is not chosen does not count: a NaN or an infinity there reaches neither the result nor a gradient.
 
 use super::binary::joint_shape;
-use crate::catalogue::{OpInfo, Samples};
+use crate::catalogue::Samples;
 use crate::dtype::{DType, Element, with_element};
 use crate::error::misuse;
-use crate::graph::Keep;
+use crate::op::{Op, Zeros};
 use crate::shape::Shape;
 use crate::tensor::Tensor;
 use backflow_kernels::strided::{self, Strided};
 
-pub(super) const INFO: OpInfo = OpInfo {
-    name: "select_where",
-    formula: "y = a where m, else b",
-    gradient: "da = dy where m, db = dy where not m",
-    keep: Keep::Nothing,
-    orders: 2,
-    samples,
-};
+pub(super) static OP: Op = Op::new("select_where")
+    .formula("y = a where m, else b")
+    .gradient("da = dy where m, db = dy where not m")
+    .operands(&["a", "b"])
+    .saves("the mask")
+    .zeros(Zeros::Selection)
+    .sampled_by(samples);
 
 impl Tensor {
     /// The elements of `a` where `mask` is true, those of `b` elsewhere; all three broadcast. PyTorch's `where`.
@@ -60,7 +59,7 @@ impl Tensor {
         };
         let mask = mask.untracked();
         let y = with_element!(a.dtype(), T => choose::<T>(&mask, a, b, shape));
-        y.record("select_where", &[a, b], Keep::Nothing, move |g| {
+        y.record(&OP, &[a, b], move |g| {
             let zero = Self::zeros(Shape::SCALAR, g.dy().dtype());
             g.give(0, |g| Self::select_where(&mask, g.dy(), &zero));
             g.give(1, |g| Self::select_where(&mask, &zero, g.dy()));

@@ -10,19 +10,18 @@
 
 use super::elementwise::Elementwise;
 use super::elu::Elu;
-use crate::catalogue::{OpInfo, Samples};
-use crate::graph::Keep;
+use super::formula::Number;
+use crate::catalogue::Samples;
+use crate::op::{Keep, Op, Zeros};
 use crate::tensor::Tensor;
 use backflow_kernels::Float;
 
-pub(super) const INFO: OpInfo = OpInfo {
-    name: "selu",
-    formula: "y = λ·elu x",
-    gradient: "dx = λ·dy where x > 0, else dy · λα eˣ",
-    keep: Keep::Inputs,
-    orders: 2,
-    samples,
-};
+pub(super) static OP: Op = Op::new("selu")
+    .formula("y = λ·elu x")
+    .gradient("dx = λ·dy where x > 0, else dy · λα eˣ")
+    .keep(Keep::Inputs)
+    .zeros(Zeros::Saturation)
+    .sampled_by(samples);
 
 const ELU: Elu = Elu(1.673_263_242_354_377_2);
 const SCALE: f64 = 1.050_700_987_355_480_5;
@@ -31,15 +30,14 @@ const SCALE: f64 = 1.050_700_987_355_480_5;
 struct Selu;
 
 impl Elementwise for Selu {
-    const NAME: &'static str = "selu";
-    const KEEP: Keep = Keep::Inputs;
+    const OP: &'static Op = &OP;
 
     fn value<T: Float>(self, x: T) -> T {
         ELU.value(x) * T::from_f64(SCALE)
     }
 
-    fn pull<T: Float>(self, dy: T, x: T) -> T {
-        ELU.pull(dy * T::from_f64(SCALE), x)
+    fn pull<N: Number>(self, dy: N, x: N) -> N {
+        ELU.pull(dy * N::from_f64(SCALE), x)
     }
 
     fn pull_tensor(self, dy: &Tensor, x: &Tensor) -> Tensor {

@@ -8,37 +8,31 @@
 //! On the far right, where y rounds to 1, the derivative is 0; on the left it keeps its relative accuracy.
 
 use super::elementwise::Elementwise;
-use crate::catalogue::{OpInfo, Samples};
-use crate::graph::Keep;
+use super::formula::Number;
+use crate::catalogue::Samples;
+use crate::op::{Keep, Op, Zeros};
 use crate::tensor::Tensor;
 use backflow_kernels::Float;
 
-pub(super) const INFO: OpInfo = OpInfo {
-    name: "sigmoid",
-    formula: "y = 1 / (1 + e⁻ˣ)",
-    gradient: "dx = dy · y (1 − y)",
-    keep: Keep::Output,
-    orders: 2,
-    samples,
-};
+pub(super) static OP: Op = Op::new("sigmoid")
+    .formula("y = 1 / (1 + e⁻ˣ)")
+    .gradient("dx = dy · y (1 − y)")
+    .keep(Keep::Output)
+    .zeros(Zeros::Saturation)
+    .sampled_by(samples);
 
 #[derive(Clone, Copy)]
 pub(super) struct Sigmoid;
 
 impl Elementwise for Sigmoid {
-    const NAME: &'static str = "sigmoid";
-    const KEEP: Keep = Keep::Output;
+    const OP: &'static Op = &OP;
 
     fn value<T: Float>(self, x: T) -> T {
         x.sigmoid()
     }
 
-    fn pull<T: Float>(self, dy: T, y: T) -> T {
-        dy * (y * (T::ONE - y))
-    }
-
-    fn pull_tensor(self, dy: &Tensor, y: &Tensor) -> Tensor {
-        dy * (y * (1.0 - y))
+    fn pull<N: Number>(self, dy: N, y: N) -> N {
+        dy * (y * (N::ONE - y))
     }
 }
 

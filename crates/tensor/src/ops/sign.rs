@@ -7,20 +7,13 @@
 //! Its derivative is 0 wherever it has one, so the result is not recorded: a model that learns nothing through a sign
 //! should hear of it. NaN stays NaN, as in NumPy (PyTorch says 0).
 
-use crate::catalogue::{OpInfo, Samples};
+use crate::catalogue::Samples;
 use crate::dtype::with_float;
-use crate::graph::Keep;
+use crate::op::Op;
 use crate::tensor::Tensor;
 use backflow_kernels::Float;
 
-pub(super) const INFO: OpInfo = OpInfo {
-    name: "sign",
-    formula: "y = −1, 0 or 1",
-    gradient: "none",
-    keep: Keep::Nothing,
-    orders: 0,
-    samples,
-};
+pub(super) static OP: Op = Op::new("sign").formula("y = −1, 0 or 1").without_gradient().sampled_by(samples);
 
 /// −1, 0 or 1 by the sign of `x`; NaN for NaN.
 #[inline(always)]
@@ -40,7 +33,7 @@ impl Tensor {
     #[track_caller]
     pub fn sign(&self) -> Self {
         let y = with_float!("sign", self.dtype(), T => self.map_to::<T, T>(sign_of));
-        y.unrecorded("sign", &[self])
+        y.unrecorded(&OP, &[self])
     }
 }
 

@@ -9,39 +9,32 @@
 //! learning", 2017. At ±∞ the derivative is NaN, and so is the value at −∞, as in PyTorch.
 
 use super::elementwise::Elementwise;
-use crate::catalogue::{OpInfo, Samples};
-use crate::graph::Keep;
+use super::formula::Number;
+use crate::catalogue::Samples;
+use crate::op::{Keep, Op, Zeros};
 use crate::tensor::Tensor;
 use backflow_kernels::Float;
 
-pub(super) const INFO: OpInfo = OpInfo {
-    name: "silu",
-    formula: "y = x σ(x)",
-    gradient: "dx = dy · σ (1 + x (1 − σ))",
-    keep: Keep::Inputs,
-    orders: 2,
-    samples,
-};
+pub(super) static OP: Op = Op::new("silu")
+    .formula("y = x σ(x)")
+    .gradient("dx = dy · σ (1 + x (1 − σ))")
+    .keep(Keep::Inputs)
+    .zeros(Zeros::Saturation)
+    .sampled_by(samples);
 
 #[derive(Clone, Copy)]
 struct Silu;
 
 impl Elementwise for Silu {
-    const NAME: &'static str = "silu";
-    const KEEP: Keep = Keep::Inputs;
+    const OP: &'static Op = &OP;
 
     fn value<T: Float>(self, x: T) -> T {
         x * x.sigmoid()
     }
 
-    fn pull<T: Float>(self, dy: T, x: T) -> T {
+    fn pull<N: Number>(self, dy: N, x: N) -> N {
         let s = x.sigmoid();
-        dy * (s * (T::ONE + x * (T::ONE - s)))
-    }
-
-    fn pull_tensor(self, dy: &Tensor, x: &Tensor) -> Tensor {
-        let s = x.sigmoid();
-        dy * (&s * (x * (1.0 - &s) + 1.0))
+        dy * (s * (N::ONE + x * (N::ONE - s)))
     }
 }
 

@@ -6,36 +6,30 @@
 //! ```
 
 use super::elementwise::Elementwise;
-use crate::catalogue::{OpInfo, Samples};
-use crate::graph::Keep;
+use super::formula::Number;
+use crate::catalogue::Samples;
+use crate::op::{Keep, Op, Zeros};
 use crate::tensor::Tensor;
 use backflow_kernels::Float;
 
-pub(super) const INFO: OpInfo = OpInfo {
-    name: "sin",
-    formula: "y = sin x",
-    gradient: "dx = dy · cos x",
-    keep: Keep::Inputs,
-    orders: 2,
-    samples,
-};
+pub(super) static OP: Op = Op::new("sin")
+    .formula("y = sin x")
+    .gradient("dx = dy · cos x")
+    .keep(Keep::Inputs)
+    .zeros(Zeros::Product)
+    .sampled_by(samples);
 
 #[derive(Clone, Copy)]
 struct Sin;
 
 impl Elementwise for Sin {
-    const NAME: &'static str = "sin";
-    const KEEP: Keep = Keep::Inputs;
+    const OP: &'static Op = &OP;
 
     fn value<T: Float>(self, x: T) -> T {
         x.sin()
     }
 
-    fn pull<T: Float>(self, dy: T, x: T) -> T {
-        dy * x.cos()
-    }
-
-    fn pull_tensor(self, dy: &Tensor, x: &Tensor) -> Tensor {
+    fn pull<N: Number>(self, dy: N, x: N) -> N {
         dy * x.cos()
     }
 }

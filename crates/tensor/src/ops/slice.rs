@@ -5,21 +5,18 @@
 //! dx = dy put back among zeros       keeps nothing
 //! ```
 
-use crate::catalogue::{OpInfo, Samples};
+use crate::catalogue::Samples;
 use crate::error::misuse;
-use crate::graph::Keep;
+use crate::op::{Op, Zeros};
 use crate::tensor::{Layout, Tensor};
 use std::ops::{Bound, RangeBounds};
 use std::sync::Arc;
 
-pub(super) const INFO: OpInfo = OpInfo {
-    name: "slice",
-    formula: "y = x[start..end; step]",
-    gradient: "dx = dy among zeros",
-    keep: Keep::Nothing,
-    orders: 2,
-    samples,
-};
+pub(super) static OP: Op = Op::new("slice")
+    .formula("y = x[start..end; step]")
+    .gradient("dx = dy among zeros")
+    .zeros(Zeros::Never)
+    .sampled_by(samples);
 
 /// Places `start, start + step, …` along `axis`: `count` of them.
 #[derive(Clone, Copy, Debug)]
@@ -117,7 +114,7 @@ impl Tensor {
             return self.unchanged();
         }
         let y = Self { storage: self.storage.clone(), layout: Arc::new(places.of(&self.layout)), node: None };
-        y.record("slice", &[self], Keep::Nothing, move |g| g.give(0, |g| g.dy().unslice(places, size)))
+        y.record(&OP, &[self], move |g| g.give(0, |g| g.dy().unslice(places, size)))
     }
 }
 

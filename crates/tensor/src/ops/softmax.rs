@@ -8,21 +8,28 @@
 //! The largest x is subtracted first, so that nothing overflows. A row of −∞ alone, or one with +∞ or NaN in it, has no
 //! softmax: it is NaN. Along the last axis both directions are one kernel each; other axes are turned there.
 
-use crate::catalogue::{OpInfo, Samples};
+use crate::catalogue::Samples;
 use crate::dtype::with_float;
-use crate::graph::Keep;
+use crate::op::{Keep, Op, Zeros};
+use crate::pitfall::{Makes, Of, Pitfall};
 use crate::shape::{Shape, keep};
 use crate::tensor::Tensor;
 use backflow_kernels::softmax;
 
-pub(super) const INFO: OpInfo = OpInfo {
-    name: "softmax",
-    formula: "yᵢ = exp xᵢ / Σ exp xⱼ along an axis",
-    gradient: "dxᵢ = yᵢ (dyᵢ − Σ dyⱼ yⱼ)",
-    keep: Keep::Output,
-    orders: 2,
-    samples,
-};
+/// Of this op and its logarithm.
+pub(super) const NOTHING_BUT_MASK: Pitfall = Pitfall::forward(
+    Makes::Either,
+    Of::Numbers,
+    "A row with nothing but −∞ has no softmax: leave one entry of each row unmasked",
+);
+
+pub(super) static OP: Op = Op::new("softmax")
+    .formula("yᵢ = exp xᵢ / Σ exp xⱼ along an axis")
+    .gradient("dxᵢ = yᵢ (dyᵢ − Σ dyⱼ yⱼ)")
+    .keep(Keep::Output)
+    .zeros(Zeros::Saturation)
+    .pitfalls(&[NOTHING_BUT_MASK])
+    .sampled_by(samples);
 
 impl Tensor {
     /// exp xᵢ / Σ exp xⱼ along `axis`: positive numbers that add up to 1.
@@ -46,7 +53,7 @@ impl Tensor {
             let x = x.as_slice::<T>().expect("made contiguous above");
             Self::build_like::<T>(self, |out| softmax::softmax(x, rows, n, out))
         });
-        y.record("softmax", &[self], Keep::Output, move |g| {
+        y.record(&OP, &[self], move |g| {
             g.give(0, |g| {
                 let (dy, y) = (g.dy(), g.y());
                 if g.is_recorded() {

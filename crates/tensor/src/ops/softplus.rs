@@ -8,36 +8,30 @@
 //! Exact everywhere; PyTorch returns x itself above 20, where the two differ by at most 2.1e-9.
 
 use super::elementwise::Elementwise;
-use crate::catalogue::{OpInfo, Samples};
-use crate::graph::Keep;
+use super::formula::Number;
+use crate::catalogue::Samples;
+use crate::op::{Keep, Op, Zeros};
 use crate::tensor::Tensor;
 use backflow_kernels::Float;
 
-pub(super) const INFO: OpInfo = OpInfo {
-    name: "softplus",
-    formula: "y = ln(1 + eˣ)",
-    gradient: "dx = dy · σ(x)",
-    keep: Keep::Inputs,
-    orders: 2,
-    samples,
-};
+pub(super) static OP: Op = Op::new("softplus")
+    .formula("y = ln(1 + eˣ)")
+    .gradient("dx = dy · σ(x)")
+    .keep(Keep::Inputs)
+    .zeros(Zeros::Saturation)
+    .sampled_by(samples);
 
 #[derive(Clone, Copy)]
 struct Softplus;
 
 impl Elementwise for Softplus {
-    const NAME: &'static str = "softplus";
-    const KEEP: Keep = Keep::Inputs;
+    const OP: &'static Op = &OP;
 
     fn value<T: Float>(self, x: T) -> T {
         x.softplus()
     }
 
-    fn pull<T: Float>(self, dy: T, x: T) -> T {
-        dy * x.sigmoid()
-    }
-
-    fn pull_tensor(self, dy: &Tensor, x: &Tensor) -> Tensor {
+    fn pull<N: Number>(self, dy: N, x: N) -> N {
         dy * x.sigmoid()
     }
 }

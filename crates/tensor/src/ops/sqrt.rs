@@ -9,19 +9,31 @@
 //! instead, where their gradient is 0; they are made of [`root`](Tensor::root), whose derivative at 0 is 0.
 
 use super::elementwise::Elementwise;
-use crate::catalogue::{OpInfo, Samples};
-use crate::graph::Keep;
+use super::formula::Number;
+use crate::catalogue::Samples;
+use crate::op::{Keep, Op, Zeros};
+use crate::pitfall::{Makes, Of, Pitfall};
 use crate::tensor::Tensor;
 use backflow_kernels::Float;
 
-pub(super) const INFO: OpInfo = OpInfo {
-    name: "sqrt",
-    formula: "y = √x",
-    gradient: "dx = dy / 2y",
-    keep: Keep::Output,
-    orders: 2,
-    samples,
-};
+pub(super) static OP: Op = Op::new("sqrt")
+    .formula("y = √x")
+    .gradient("dx = dy / 2y")
+    .keep(Keep::Output)
+    .zeros(Zeros::Product)
+    .pitfalls(&[
+        Pitfall::forward(
+            Makes::Nan,
+            Of::Negative,
+            "The square root of a number below 0 is NaN: look at what made it negative",
+        ),
+        Pitfall::backward(
+            Of::Zeros,
+            "The derivative of √x is infinite at 0, and 0 · ∞ is NaN: add a small number under the root, or take norm or std, \
+             whose gradient at 0 is 0",
+        ),
+    ])
+    .sampled_by(samples);
 
 #[derive(Clone, Copy)]
 struct Sqrt {
@@ -29,22 +41,23 @@ struct Sqrt {
 }
 
 impl Elementwise for Sqrt {
-    const NAME: &'static str = "sqrt";
-    const KEEP: Keep = Keep::Output;
+    const OP: &'static Op = &OP;
 
     fn value<T: Float>(self, x: T) -> T {
         x.sqrt()
     }
 
-    fn pull<T: Float>(self, dy: T, y: T) -> T {
-        if self.flat_at_zero && y == T::ZERO { T::ZERO } else { dy / (y + y) }
+    fn pull<N: Number>(self, dy: N, y: N) -> N {
+        let slope = dy / (y + y);
+        // A root is never below 0, and NaN stays.
+        if self.flat_at_zero { N::select(y.le(0.0), N::ZERO, slope) } else { slope }
     }
 
+    // Not the formula above: where 0 is divided by, the derivative of the quotient would bring the ∞ back.
     fn pull_tensor(self, dy: &Tensor, y: &Tensor) -> Tensor {
         if !self.flat_at_zero {
             return dy / (y * 2.0);
         }
-        // Nowhere is 0 divided by, or the derivative of the quotient would bring the ∞ back.
         let zero = y.eq(0.0);
         (dy / (y.masked_fill(&zero, 1.0) * 2.0)).masked_fill(&zero, 0.0)
     }

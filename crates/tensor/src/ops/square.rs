@@ -6,37 +6,31 @@
 //! ```
 
 use super::elementwise::Elementwise;
-use crate::catalogue::{OpInfo, Samples};
-use crate::graph::Keep;
+use super::formula::Number;
+use crate::catalogue::Samples;
+use crate::op::{Keep, Op, Zeros};
 use crate::tensor::Tensor;
 use backflow_kernels::Float;
 
-pub(super) const INFO: OpInfo = OpInfo {
-    name: "square",
-    formula: "y = x²",
-    gradient: "dx = dy · 2x",
-    keep: Keep::Inputs,
-    orders: 2,
-    samples,
-};
+pub(super) static OP: Op = Op::new("square")
+    .formula("y = x²")
+    .gradient("dx = dy · 2x")
+    .keep(Keep::Inputs)
+    .zeros(Zeros::Product)
+    .sampled_by(samples);
 
 #[derive(Clone, Copy)]
 struct Square;
 
 impl Elementwise for Square {
-    const NAME: &'static str = "square";
-    const KEEP: Keep = Keep::Inputs;
+    const OP: &'static Op = &OP;
 
     fn value<T: Float>(self, x: T) -> T {
         x * x
     }
 
-    fn pull<T: Float>(self, dy: T, x: T) -> T {
+    fn pull<N: Number>(self, dy: N, x: N) -> N {
         dy * (x + x)
-    }
-
-    fn pull_tensor(self, dy: &Tensor, x: &Tensor) -> Tensor {
-        dy * (x * 2.0)
     }
 }
 

@@ -8,22 +8,19 @@
 //! Sums run in a fixed tree that depends on the shape alone, so that results do not depend on threads and the
 //! rounding error grows like the logarithm of the count.
 
-use crate::catalogue::{OpInfo, Samples};
+use crate::catalogue::Samples;
 use crate::dtype::{DType, with_float};
 use crate::error::misuse;
-use crate::graph::Keep;
+use crate::op::{Op, Zeros};
 use crate::shape::{Axes, MAX_RANK, Reduction, Shape, keep};
 use crate::tensor::Tensor;
 use backflow_kernels::reduce;
 
-pub(super) const INFO: OpInfo = OpInfo {
-    name: "sum",
-    formula: "y = Σ x over axes",
-    gradient: "dx = dy, broadcast",
-    keep: Keep::Nothing,
-    orders: 2,
-    samples,
-};
+pub(super) static OP: Op = Op::new("sum")
+    .formula("y = Σ x over axes")
+    .gradient("dx = dy, broadcast")
+    .zeros(Zeros::Never)
+    .sampled_by(samples);
 
 impl Tensor {
     /// The sum over `axes`; over no element it is 0. Integers are summed as integers.
@@ -43,7 +40,7 @@ impl Tensor {
         }
         let y = with_float!("sum", self.dtype(), T => self.reduce::<T>(&reduction, reduce::sum));
         let (shape, kept) = (self.shape(), reduction.kept);
-        y.record("sum", &[self], Keep::Nothing, move |g| {
+        y.record(&OP, &[self], move |g| {
             g.give(0, |g| g.dy().reshape(kept).broadcast_to(shape));
         })
     }

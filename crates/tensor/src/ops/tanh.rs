@@ -9,37 +9,31 @@
 //! instead of 1.7e-17.
 
 use super::elementwise::Elementwise;
-use crate::catalogue::{OpInfo, Samples};
-use crate::graph::Keep;
+use super::formula::Number;
+use crate::catalogue::Samples;
+use crate::op::{Keep, Op, Zeros};
 use crate::tensor::Tensor;
 use backflow_kernels::Float;
 
-pub(super) const INFO: OpInfo = OpInfo {
-    name: "tanh",
-    formula: "y = tanh x",
-    gradient: "dx = dy · (1 − y²)",
-    keep: Keep::Output,
-    orders: 2,
-    samples,
-};
+pub(super) static OP: Op = Op::new("tanh")
+    .formula("y = tanh x")
+    .gradient("dx = dy · (1 − y²)")
+    .keep(Keep::Output)
+    .zeros(Zeros::Saturation)
+    .sampled_by(samples);
 
 #[derive(Clone, Copy)]
 pub(super) struct Tanh;
 
 impl Elementwise for Tanh {
-    const NAME: &'static str = "tanh";
-    const KEEP: Keep = Keep::Output;
+    const OP: &'static Op = &OP;
 
     fn value<T: Float>(self, x: T) -> T {
         x.tanh()
     }
 
-    fn pull<T: Float>(self, dy: T, y: T) -> T {
-        dy * (T::ONE - y * y)
-    }
-
-    fn pull_tensor(self, dy: &Tensor, y: &Tensor) -> Tensor {
-        dy * (1.0 - y * y)
+    fn pull<N: Number>(self, dy: N, y: N) -> N {
+        dy * (N::ONE - y * y)
     }
 }
 

@@ -7,19 +7,17 @@
 //!
 //! Floating point to integer drops the fraction and saturates, NaN becomes 0; anything but zero becomes `true`.
 
-use crate::catalogue::{OpInfo, Samples};
+use crate::catalogue::Samples;
 use crate::dtype::{DType, Element, with_element};
-use crate::graph::Keep;
+use crate::op::{Op, Zeros};
 use crate::tensor::Tensor;
 
-pub(super) const INFO: OpInfo = OpInfo {
-    name: "to_dtype",
-    formula: "y = x in another type",
-    gradient: "dx = dy in x's type",
-    keep: Keep::Nothing,
-    orders: 2,
-    samples,
-};
+pub(super) static OP: Op = Op::new("to_dtype")
+    .formula("y = x in another type")
+    .gradient("dx = dy in x's type")
+    .zeros(Zeros::Product)
+    .why_zeros("the gradient underflows in the type of its operand")
+    .sampled_by(samples);
 
 impl Tensor {
     /// The same values as elements of another type; the same tensor where the type is the same already.
@@ -40,7 +38,7 @@ impl Tensor {
         if !dtype.is_float() {
             return y;
         }
-        y.record("to_dtype", &[self], Keep::Nothing, move |g| g.give(0, |g| g.dy().to_dtype(from)))
+        y.record(&OP, &[self], move |g| g.give(0, |g| g.dy().to_dtype(from)))
     }
 }
 

@@ -6,20 +6,18 @@
 //! ```
 
 use super::slice::Places;
-use crate::catalogue::{OpInfo, Samples};
+use crate::catalogue::Samples;
 use crate::dtype::with_element;
-use crate::graph::Keep;
+use crate::op::{Op, Zeros};
 use crate::tensor::{Layout, Tensor};
 use backflow_kernels::strided;
 
-pub(super) const INFO: OpInfo = OpInfo {
-    name: "unslice",
-    formula: "y = x among zeros",
-    gradient: "dx = dy, sliced",
-    keep: Keep::Nothing,
-    orders: 2,
-    samples,
-};
+pub(super) static OP: Op = Op::new("unslice")
+    .formula("y = x among zeros")
+    .gradient("dx = dy, sliced")
+    .zeros(Zeros::Selection)
+    .why_zeros("the gradient belongs to the zeros around it")
+    .sampled_by(samples);
 
 impl Tensor {
     /// Zeros of `size` along the axis, with this tensor at `places`.
@@ -33,7 +31,7 @@ impl Tensor {
             let x = x.as_slice::<T>().expect("made contiguous above");
             strided::scatter(&self.shape(), x, out, part.offset, part.strides());
         }));
-        y.record("unslice", &[self], Keep::Nothing, move |g| g.give(0, |g| g.dy().places(places)))
+        y.record(&OP, &[self], move |g| g.give(0, |g| g.dy().places(places)))
     }
 
     /// This tensor with zeros before and after it along `axis`.

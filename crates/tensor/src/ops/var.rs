@@ -8,19 +8,17 @@
 //! Made of other ops, in two passes: no digits cancel as they do in mean x² − (mean x)². Where nothing varies the standard
 //! deviation has a kink; its gradient there is 0, as in PyTorch. With n ≤ c the result is NaN or ∞, also as there.
 
-use crate::catalogue::{OpInfo, Samples};
-use crate::graph::Keep;
+use crate::catalogue::Samples;
+use crate::op::{Op, Zeros};
 use crate::shape::{Axes, keep};
 use crate::tensor::Tensor;
 
-pub(super) const INFO: OpInfo = OpInfo {
-    name: "var",
-    formula: "y = Σ (x − mean)² / (n − c) over axes",
-    gradient: "dx = dy · 2 (x − mean) / (n − c)",
-    keep: Keep::Inputs,
-    orders: 2,
-    samples,
-};
+pub(super) static OP: Op = Op::new("var")
+    .formula("y = Σ (x − mean)² / (n − c) over axes")
+    .gradient("dx = dy · 2 (x − mean) / (n − c)")
+    .saves("the distances from the mean")
+    .zeros(Zeros::Product)
+    .sampled_by(samples);
 
 impl Tensor {
     /// The variance over `axes`: squared distances from the mean, added up and divided by n − `correction`.

@@ -2,10 +2,13 @@
 //!
 //! Everything told here is what the graph holds anyway; looking costs a walk and changes nothing.
 
+use crate::backward::gradients_on_the_way;
 use crate::error::misuse;
 use crate::graph::{Node, Rule};
+use crate::op::Op;
 use crate::shape::Shape;
 use crate::tensor::Tensor;
+use crate::watch::observe::unobserved;
 use std::collections::BTreeMap;
 use std::panic::Location;
 use std::sync::{Arc, PoisonError};
@@ -15,8 +18,8 @@ use std::sync::{Arc, PoisonError};
 pub struct Step {
     /// Unlike any other of this process, and higher than those of all operands.
     pub id: u64,
-    /// The op, or `leaf`.
-    pub op: &'static str,
+    /// The op; `leaf` for a leaf.
+    pub op: &'static Op,
     /// The result's shape.
     pub shape: Shape,
     /// The line that computed it; for a leaf, the line that called [`requires_grad`](Tensor::requires_grad).
@@ -40,7 +43,7 @@ impl Tensor {
     /// use backflow_tensor::Tensor;
     /// let w = Tensor::from(2.0).requires_grad();
     /// let y = (&w * &Tensor::from(3.0)).square();
-    /// let ops: Vec<&str> = y.history().iter().map(|step| step.op).collect();
+    /// let ops: Vec<&str> = y.history().iter().map(|step| step.op.name).collect();
     /// assert_eq!(ops, ["square", "mul", "leaf"]);
     /// assert_eq!(y.history()[1].operands, [Some(w.history()[0].id), None]);
     /// ```
@@ -67,7 +70,7 @@ impl Tensor {
         let Some(root) = self.tracked().filter(|_| self.elements() == 1) else {
             misuse("history", "needs a tracked scalar", &[("shape", self.shape().to_string())], "");
         };
-        let mut gradients = crate::backward::gradients_on_the_way(root, self.ones_like(), x);
+        let mut gradients = unobserved(|| gradients_on_the_way(root, self.ones_like(), x));
         let steps = self.history().into_iter();
         steps.filter_map(|step| gradients.take_number(step.id).map(|dy| (step, dy))).collect()
     }

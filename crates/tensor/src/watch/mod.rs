@@ -1,8 +1,42 @@
 //! What looks on: observers of layers, tracers and profiles of ops, and the history of a result.
 //!
-//! Looking changes no bit, and off it costs a branch.
+//! Looking changes no bit, and off it costs a branch. The core of the crate knows none of this: it says what it computes to an
+//! [`Onlooker`], which is [`Watch`] from the moment on when a thread wants to see something.
 
 pub(crate) mod history;
 pub mod observe;
 pub mod profile;
 pub mod trace;
+
+use crate::graph::Node;
+use crate::onlooker::{Computed, Onlooker, install};
+use crate::tensor::Tensor;
+
+struct Watch;
+
+impl Onlooker for Watch {
+    fn computed(&self, computed: &Computed<'_>) {
+        trace::show(computed);
+    }
+
+    fn begins(&self) {
+        profile::begins();
+    }
+
+    fn ends(&self) {
+        profile::ends();
+    }
+
+    fn goes_back(&self) {
+        profile::goes_back();
+    }
+
+    fn gradient(&self, node: &Node, dy: &mut Tensor, retain: bool) {
+        observe::gradient(node, dy, retain);
+    }
+}
+
+/// From now on this thread's computations are said to tracers, profiles and observers, as far as there are any.
+fn look_on() {
+    install(&Watch);
+}

@@ -7,13 +7,14 @@
 
 use crate::error::misuse;
 use crate::graph::Node;
+use crate::layer_id::LayerId;
 use crate::mode::{apart, mode, no_grad};
+use crate::onlooker::{OBSERVED, is_replaying};
 use crate::tensor::Tensor;
 use crate::watch::profile::section;
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Where an announced output came from.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -27,20 +28,7 @@ pub enum Site {
     Parameter(String),
 }
 
-/// The identity of a layer within a process, by which announcements are matched with paths. A layer holds one as a
-/// field; clones of the layer share it, as they share its place in the model; [copies](crate::Module::copied) have their own.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct LayerId(u64);
-
 impl LayerId {
-    /// An identity that no other layer has.
-    #[must_use]
-    #[allow(clippy::new_without_default, reason = "each one is different, which `default` would hide")]
-    pub fn new() -> Self {
-        static NEXT: AtomicU64 = AtomicU64::new(0);
-        Self(NEXT.fetch_add(1, Ordering::Relaxed))
-    }
-
     /// Tells the observer, if there is one, that the layer computed `y`; `kind` says by what, as in `linear` or `sigmoid`.
     pub fn announce(self, kind: &'static str, y: &Tensor) {
         if OBSERVED.get() {
@@ -111,7 +99,6 @@ pub trait Observer {
 }
 
 thread_local! {
-    static OBSERVED: Cell<bool> = const { Cell::new(false) };
     /// Outermost first. Empty while the observers themselves are at work.
     static WATCHES: RefCell<Vec<Watch>> = const { RefCell::new(Vec::new()) };
 }
@@ -140,6 +127,7 @@ pub fn observe<O: Observer + 'static, R>(observer: O, f: impl FnOnce() -> R) -> 
         watches.push(watch);
         Stop(watches.len() - 1)
     });
+    super::look_on();
     OBSERVED.set(true);
     let result = f();
     drop(stop);
@@ -199,6 +187,9 @@ pub fn unobserved<R>(f: impl FnOnce() -> R) -> R {
 
 #[cold]
 fn announce_input(site: &Site, x: &Tensor) {
+    if is_replaying() {
+        return;
+    }
     let _section = section("observers");
     with_watches(|watches| {
         for watch in watches {
@@ -222,21 +213,23 @@ fn announce(site: Site, y: &Tensor) {
     let _section = section("observers");
     with_watches(|watches| {
         for watch in watches {
-            no_grad(|| watch.observer.output(&site, y));
+            if !is_replaying() {
+                no_grad(|| watch.observer.output(&site, y));
+            }
             if let Some(node) = y.tracked() {
-                watch.sites.entry(node.number).or_default().push(site.clone());
+                let sites = watch.sites.entry(node.number).or_default();
+                if !is_replaying() || !sites.contains(&site) {
+                    sites.push(site.clone());
+                }
             }
         }
     });
 }
 
-/// Called by the backward sweep with each node's complete gradient, which observers may replace. The sites are kept
-/// for the next pass if the graph is.
-pub(crate) fn gradient(node: &Node, dy: &mut Tensor, retain: bool) {
-    if OBSERVED.get() {
-        let _section = section("observers");
-        with_watches(|watches| show(watches, node, dy, retain));
-    }
+/// Shows each node's complete gradient, which observers may replace. The sites are kept for the next pass if the graph is.
+pub(super) fn gradient(node: &Node, dy: &mut Tensor, retain: bool) {
+    let _section = section("observers");
+    with_watches(|watches| show(watches, node, dy, retain));
 }
 
 fn show(watches: &mut [Watch], node: &Node, dy: &mut Tensor, retain: bool) {

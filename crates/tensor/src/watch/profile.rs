@@ -9,6 +9,7 @@
 //! waits for it.
 
 use crate::mode::{Restore, apart, mode, tracing};
+use crate::op::{Op, Work};
 use crate::tensor::Tensor;
 use crate::watch::trace::{Computed, Kind, trace};
 use std::cell::{Cell, RefCell};
@@ -21,9 +22,9 @@ use std::time::{Duration, Instant};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Part {
     /// Results of an op.
-    Forward(&'static str),
-    /// Gradients that an op passes back; of `leaf`, their sums.
-    Backward(&'static str),
+    Forward(&'static Op),
+    /// Gradients that an op passes back; of a leaf, their sums.
+    Backward(&'static Op),
     /// What a [`section`] named.
     Section(&'static str),
 }
@@ -243,24 +244,17 @@ fn pass(change: impl FnOnce(&mut Clock, Duration)) {
     }
 }
 
-/// Charges what passes until the guard is dropped to the op whose result is shown next.
-#[cold]
-pub(crate) fn computing() -> Computing {
+/// Charges what passes until [`ends`] to the op whose result is shown next.
+pub(super) fn begins() {
     pass(|clock, passed| clock.around += passed);
-    Computing
 }
 
-pub(crate) struct Computing;
-
-impl Drop for Computing {
-    fn drop(&mut self) {
-        pass(|clock, passed| clock.computing += passed);
-    }
+pub(super) fn ends() {
+    pass(|clock, passed| clock.computing += passed);
 }
 
 /// Charges what passes from here on to the node whose gradients are shown next.
-#[cold]
-pub(crate) fn going_back() {
+pub(super) fn goes_back() {
     pass(|clock, passed| clock.around += passed);
 }
 
@@ -282,47 +276,13 @@ fn record(profile: &mut Profile, computed: &Computed<'_>) {
     let again = matches!(computed.kind, Kind::Gradient { .. }) && clock.node == computed.node;
     clock.node = if matches!(computed.kind, Kind::Result) { None } else { computed.node };
     let mut cost = Cost { calls: u64::from(!again), time, ..Cost::default() };
-    match computed.op {
-        "matmul" | "linear" => cost.floating_point_operations = product_operations(computed),
-        "mlp" => cost.floating_point_operations = mlp_operations(computed),
-        _ => cost.bytes = bytes_moved(computed, again),
+    match computed.op.work {
+        Work::Products(operations) => cost.floating_point_operations = operations(computed),
+        Work::Bytes => cost.bytes = bytes_moved(computed, again),
     }
     profile.charge(part, &cost);
     clock.mark = Instant::now();
     CLOCK.set(Some(clock));
-}
-
-/// Of a matrix product 2·m·n·k. Its gradients are products of the same size; that of a bias is none.
-fn product_operations(computed: &Computed<'_>) -> u64 {
-    let (y, left) = match computed.kind {
-        Kind::Result => (computed.result, computed.operands[0]),
-        // The gradient of the result comes before what was kept: the operands.
-        Kind::Gradient { operand: 0 | 1 } => (computed.operands[0], computed.operands[1]),
-        _ => return 0,
-    };
-    2 * (y.elements() * left.size(-1)) as u64
-}
-
-/// The same for all the products of a perceptron. A gradient of weights is charged with the product that led down to its layer.
-fn mlp_operations(computed: &Computed<'_>) -> u64 {
-    let Computed { kind, operands, result, .. } = computed;
-    let (y, operands) = match kind {
-        Kind::Result => (*result, *operands),
-        _ => (operands[0], &operands[1..]),
-    };
-    let weights =
-        |layer: usize| operands.get(2 * layer + 1).filter(|w| w.rank() == 2).map_or(0, |w| w.elements());
-    let layers = (operands.len() - 1) / 2;
-    let numbers: usize = match kind {
-        Kind::Result => (0..layers).map(weights).sum(),
-        Kind::Gradient { operand: 0 } => weights(0),
-        Kind::Gradient { operand } if operand % 2 == 1 => {
-            let layer = operand / 2;
-            weights(layer) + if layer + 1 < layers { weights(layer + 1) } else { 0 }
-        }
-        _ => 0,
-    };
-    2 * (y.elements() / y.size(-1).max(1) * numbers) as u64
 }
 
 /// The bytes of the result and, unless they were counted for an earlier gradient of the same call, of the operands.

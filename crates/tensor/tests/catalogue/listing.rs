@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 /// Files of `ops/` that hold no op but what several share.
-const SHARED: [&str; 5] = ["mod", "binary", "elementwise", "operators", "reduction"];
+const SHARED: [&str; 6] = ["mod", "binary", "elementwise", "formula", "operators", "reduction"];
 
 fn op_files() -> Vec<(String, String)> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/ops");

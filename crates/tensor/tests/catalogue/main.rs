@@ -13,13 +13,13 @@ mod pytorch;
 mod threads;
 mod tracing;
 
-use backflow_tensor::catalogue::{CATALOGUE, OpInfo, Sample};
-use backflow_tensor::{DType, Rng, Tensor};
+use backflow_tensor::catalogue::{CATALOGUE, Sample};
+use backflow_tensor::{DType, Op, Rng, Tensor};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// Holds a law against every sample of every op, and reports all that break it.
 #[track_caller]
-fn every_sample(law: impl Fn(&OpInfo, &Sample) -> Result<(), String>) {
+fn every_sample(law: impl Fn(&Op, &Sample) -> Result<(), String>) {
     let mut checked = 0;
     let mut broken = Vec::new();
     for op in CATALOGUE {

@@ -7,8 +7,8 @@
 //! multiple; 8 is enough for the transcendental functions (3 ulp) and for what is composed of several steps.
 
 use crate::{contiguous, cotangent, elements, every_sample};
-use backflow_tensor::catalogue::{OpInfo, Sample};
-use backflow_tensor::{DType, Gradients, Tensor};
+use backflow_tensor::catalogue::Sample;
+use backflow_tensor::{DType, Gradients, Op, Tensor};
 
 const ROUNDINGS: f64 = 8.0;
 
@@ -49,7 +49,7 @@ fn scales(y: &Tensor, operands: &[&Tensor]) -> Vec<f64> {
 }
 
 /// What an op's results are accurate beside, other than themselves.
-fn beside_operand(op: &OpInfo, operand: &Tensor) -> f64 {
+fn beside_operand(op: &Op, operand: &Tensor) -> f64 {
     if BESIDE_OPERAND.iter().all(|(name, _)| *name != op.name) {
         return 0.0;
     }

@@ -4,7 +4,7 @@
 use backflow_optim::{Averaging, BoldDriver, Lbfgs, Optimizer, RULES, Sam, Sgd, recalibrate};
 use backflow_tensor::training::{Scope, next_stream};
 use backflow_tensor::{
-    DType, Gradients, LayerId, Module, Path, Rng, Statistic, Tensor, Visitor, evaluation, no_grad, training,
+    DType, Gradients, LayerId, Module, Path, Rng, Statistic, Tensor, Visitor, VisitorMut, evaluation, no_grad, training,
 };
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -59,10 +59,10 @@ impl Module for Model {
         path.inside("layer", |path| self.layer.visit(path, visitor));
     }
 
-    fn visit_mut(&mut self, path: &mut Path, change: &mut dyn FnMut(&Path, &mut Tensor)) {
-        path.inside("weight", |path| self.weight.visit_mut(path, change));
-        path.inside("mean", |path| self.mean.visit_mut(path, change));
-        path.inside("batches", |path| self.batches.visit_mut(path, change));
+    fn visit_mut(&mut self, path: &mut Path, visitor: &mut dyn VisitorMut) {
+        path.inside("weight", |path| self.weight.visit_mut(path, visitor));
+        path.inside("mean", |path| self.mean.visit_mut(path, visitor));
+        path.inside("batches", |path| self.batches.visit_mut(path, visitor));
     }
 }
 

@@ -1,7 +1,7 @@
 //! Laws of running statistics: what a forward learns comes out with its gradients, in its order, once, and by no other way.
 
 use backflow_tensor::{
-    DType, Gradients, LayerId, Module, Path, Rng, Statistic, StatisticMeans, Tensor, Visitor,
+    DType, Gradients, LayerId, Module, Path, Rng, Statistic, StatisticMeans, Tensor, Visitor, VisitorMut,
     collect_statistics, grad, hvp, no_grad, training,
 };
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -55,10 +55,10 @@ impl Module for Centre {
         path.inside("layer", |path| self.layer.visit(path, visitor));
     }
 
-    fn visit_mut(&mut self, path: &mut Path, change: &mut dyn FnMut(&Path, &mut Tensor)) {
-        path.inside("mean", |path| self.mean.visit_mut(path, change));
-        path.inside("batches", |path| self.batches.visit_mut(path, change));
-        path.inside("bias", |path| self.bias.visit_mut(path, change));
+    fn visit_mut(&mut self, path: &mut Path, visitor: &mut dyn VisitorMut) {
+        path.inside("mean", |path| self.mean.visit_mut(path, visitor));
+        path.inside("batches", |path| self.batches.visit_mut(path, visitor));
+        path.inside("bias", |path| self.bias.visit_mut(path, visitor));
     }
 }
 
@@ -212,7 +212,7 @@ fn a_buffer_is_part_of_the_state_and_no_parameter() {
     // A result does not find its way back to a buffer, nor does a gradient.
     let w = Tensor::from([1.0, 2.0]).requires_grad();
     let y = (&w * &handle).sum(..);
-    assert_eq!(y.history().iter().map(|step| step.op).collect::<Vec<_>>(), ["sum", "mul", "leaf"]);
+    assert_eq!(y.history().iter().map(|step| step.op.name).collect::<Vec<_>>(), ["sum", "mul", "leaf"]);
     let gradients = y.backward();
     assert_eq!((gradients.len(), gradients.get(&handle).is_none()), (1, true));
     assert_eq!(gradients.of(&w).to_vec::<f64>(), [0.25, -1.0]);

@@ -81,10 +81,15 @@ pub(crate) struct Kept {
 impl Node {
     #[track_caller]
     pub(crate) fn leaf(shape: Shape) -> Arc<Self> {
-        Self::leaf_at(shape, Location::caller())
+        Self::with_twin(shape, Location::caller())
     }
 
-    pub(crate) fn leaf_at(shape: Shape, location: &'static Location<'static>) -> Arc<Self> {
+    /// Another leaf of the same kind, for elements of this shape.
+    pub(crate) fn another_leaf(&self, shape: Shape) -> Arc<Self> {
+        Self::with_twin(shape, self.location)
+    }
+
+    fn with_twin(shape: Shape, location: &'static Location<'static>) -> Arc<Self> {
         let number = node_made();
         let leaf = |in_graphs| {
             let (operands, rule) = (SmallVec::new(), Mutex::new(Rule::Leaf));

@@ -9,7 +9,6 @@
 //! would make new leaves of a model's parameters at every step); and a counter in the tensor's `Clone` and `Drop` (graphs,
 //! maps and results move tensors about all the time).
 
-use crate::graph::Node;
 use crate::tensor::{Layout, Tensor};
 use std::sync::Arc;
 
@@ -60,21 +59,16 @@ impl Tensor {
         if let Some(node) = &self.node
             && Arc::strong_count(node) > 1
         {
-            self.node = Some(Node::leaf_at(node.shape, node.location));
+            self.node = Some(node.another_leaf(node.shape));
         }
     }
 
     /// These elements in the role of `other`, for a model in which they take its place: a new trainable leaf if `other`
-    /// is a parameter, a constant if it is none.
+    /// is a parameter, a constant if it is none. The result of an op has no role; it is replaced by a constant.
     #[must_use]
     pub fn in_place_of(&self, other: &Self) -> Self {
-        let elements = self.detach();
-        match &other.node {
-            Some(node) if other.is_parameter() => {
-                Self { node: Some(Node::leaf_at(elements.shape(), node.location)), ..elements }
-            }
-            _ => elements,
-        }
+        let node = other.node.as_ref().filter(|node| node.is_leaf());
+        Self { node: node.map(|node| node.another_leaf(self.shape())), ..self.detach() }
     }
 
     /// Another tensor with the same numbers in the same role, which shares neither elements nor leaf with this one.

@@ -75,7 +75,10 @@
 //! | `nn.init.calculate_gain("relu")` | [`Activation::Relu.gain()`](Activation::gain) |
 //! | `model.named_parameters()` | [`model.parameters()`](Module::parameters) |
 //! | `model.state_dict()` | [`model.state()`](Module::state) |
-//! | `model.requires_grad_(False)` | [`model.freeze()`](Module::freeze) |
+//! | `model.requires_grad_(False)` | [`model.freeze()`](Module::freeze), or [`freeze_where`](Module::freeze_where) by path |
+//! | `model.requires_grad_(True)` | [`model.unfreeze()`](Module::unfreeze) |
+//! | `copy.deepcopy(model)` | [`model.copied()`](Module::copied); `clone()` is an alias |
+//! | `decoder.weight = encoder.weight` | `decoder.weight = encoder.weight.clone()`: [tied](Module#tied-weights) |
 //! | `sum(p.numel() for p in model.parameters())` | [`model.parameter_count()`](Module::parameter_count) |
 //! | `module.register_forward_hook(…)` | [`observe(observer, \|\| …)`](backflow_tensor::observe::observe) |
 //! | `F.cross_entropy(x, t)` | [`x.cross_entropy(&t)`](backflow_tensor::Tensor::cross_entropy) |

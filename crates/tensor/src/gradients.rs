@@ -40,7 +40,8 @@ impl Gradients {
     pub fn of(&self, x: &Tensor) -> &Tensor {
         let Some(gradient) = self.get(x) else {
             let hint = if x.is_tracked() {
-                "the result does not depend on it, or the pass was told to report others"
+                "the result does not depend on it, or the pass was told to report others, or it is an alias of a parameter \
+                 that was written since"
             } else {
                 "it is not tracked; call requires_grad() before using it"
             };

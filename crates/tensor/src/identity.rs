@@ -65,6 +65,7 @@ impl Tensor {
 
     /// These elements in the role of `other`, for a model in which they take its place: a new trainable leaf if `other`
     /// is a parameter, a new buffer if it is a buffer, else a constant.
+    /// The result of an op has no role; it is replaced by a constant.
     #[must_use]
     pub fn in_place_of(&self, other: &Self) -> Self {
         let node = other.node.as_ref().filter(|_| other.is_parameter() || other.is_buffer());

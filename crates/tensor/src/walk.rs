@@ -77,11 +77,11 @@ struct Lifted<'a, M: Module + ?Sized> {
 
 impl<'a, M: Module + ?Sized> Lifted<'a, M> {
     fn new(model: &'a mut M, firsts: &'a [usize]) -> Self {
-        let placeholder = Tensor::scalar(false);
         let mut lifted = Self { model, firsts };
+        let mut placeholder = None;
         lifted.each_tied(&mut |is_first, _, tensor| {
             if !is_first {
-                *tensor = placeholder.clone();
+                *tensor = placeholder.get_or_insert_with(|| Tensor::scalar(false)).clone();
             }
         });
         lifted

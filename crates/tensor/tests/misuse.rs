@@ -433,7 +433,8 @@ fn gradients_of_the_wrong_tensor() {
     let expected = "\
 gradients: no gradient for this tensor
     shape  [3]
-    hint   the result does not depend on it, or the pass was told to report others";
+    hint   the result does not depend on it, or the pass was told to report others, or it is an alias of a parameter \
+                        that was written since";
     says(expected, "of(", || grads.of(&other).item());
     let expected = "\
 gradients: no gradient for this tensor

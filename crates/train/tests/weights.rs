@@ -1,0 +1,112 @@
+//! Files of models whose fields hold one tensor twice.
+
+use backflow_tensor::{Module, Tensor};
+use backflow_train::weights;
+use std::path::PathBuf;
+
+/// A tied weight at 0 and 2, and another parameter.
+fn tied(w: f64, other: f64) -> Vec<Tensor> {
+    let w = Tensor::from([w]).requires_grad();
+    vec![w.clone(), Tensor::from([other]).requires_grad(), w]
+}
+
+/// The same paths, all different tensors.
+fn apart(values: [f64; 3]) -> Vec<Tensor> {
+    values.map(|value| Tensor::from([value]).requires_grad()).into()
+}
+
+fn values(model: &[Tensor]) -> Vec<f64> {
+    model.iter().map(Tensor::item).collect()
+}
+
+/// A model at some of the paths 0, 1, 2.
+struct Part(Vec<(&'static str, Tensor)>);
+
+impl Module for Part {
+    fn visit(&self, path: &mut backflow_tensor::Path, visitor: &mut dyn backflow_tensor::Visitor) {
+        for (name, tensor) in &self.0 {
+            path.inside(name, |path| tensor.visit(path, visitor));
+        }
+    }
+
+    fn visit_mut(&mut self, path: &mut backflow_tensor::Path, visitor: &mut dyn backflow_tensor::VisitorMut) {
+        for (name, tensor) in &mut self.0 {
+            path.inside(name, |path| tensor.visit_mut(path, visitor));
+        }
+    }
+}
+
+fn file(model: &impl Module) -> (tempfile::TempDir, PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model.safetensors");
+    weights::save(model, &path).unwrap();
+    (folder, path)
+}
+
+#[test]
+fn a_tied_weight_is_in_the_file_under_all_its_names() {
+    let (_folder, path) = file(&tied(1.0, 2.0));
+    let names: Vec<String> = weights::read(&path).unwrap().into_iter().map(|(name, _)| name).collect();
+    assert_eq!(names, ["0", "1", "2"]);
+}
+
+#[test]
+fn a_tied_model_is_read_from_one_name_or_from_all() {
+    let constant = |value: f64| Tensor::from([value]);
+    let files = [
+        file(&tied(5.0, 6.0)),
+        file(&apart([5.0, 6.0, 5.0])),
+        file(&Part(vec![("0", constant(5.0)), ("1", constant(6.0))])),
+        file(&Part(vec![("1", constant(6.0)), ("2", constant(5.0))])),
+    ];
+    for (idx, (_folder, path)) in files.iter().enumerate() {
+        for is_frozen in [false, true] {
+            let mut model = tied(1.0, 2.0);
+            if is_frozen {
+                model.freeze();
+            }
+            weights::load(&mut model, path).unwrap_or_else(|error| panic!("file {idx}: {error}"));
+            assert_eq!(values(&model), [5.0, 6.0, 5.0], "file {idx}");
+            assert!(
+                model[0].is_alias_of(&model[2]) && model[0].shares_elements_with(&model[2]),
+                "file {idx}"
+            );
+            assert_eq!(model.parameters().len(), if is_frozen { 0 } else { 2 }, "file {idx}");
+        }
+    }
+}
+
+#[test]
+fn different_numbers_for_one_weight_are_refused() {
+    let (_folder, path) = file(&apart([5.0, 6.0, 7.0]));
+    let mut model = tied(1.0, 2.0);
+    let error = weights::load(&mut model, &path).unwrap_err();
+    assert!(error.to_string().contains("0 and 2 are one tensor of the model and two in the file"), "{error}");
+    assert_eq!(values(&model), [1.0, 2.0, 1.0]);
+    assert!(model[0].is_alias_of(&model[2]));
+    // Constants that happen to be one tensor, as zeros that were cloned, become two.
+    model.freeze();
+    weights::load(&mut model, &path).unwrap();
+    assert_eq!(values(&model), [5.0, 6.0, 7.0]);
+}
+
+#[test]
+fn a_name_that_is_missing_altogether_is_named() {
+    let (_folder, path) = file(&Part(vec![("1", Tensor::from([6.0]))]));
+    let error = weights::load(&mut tied(1.0, 2.0), &path).unwrap_err();
+    assert!(error.to_string().contains("0 is missing"), "{error}");
+}
+
+#[test]
+fn two_tensors_with_one_path_are_neither_saved_nor_loaded() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut model = Part(vec![("w", Tensor::from([1.0])), ("w", Tensor::from([2.0]))]);
+    let path = folder.path().join("model.safetensors");
+    let error = weights::save(&model, &path).unwrap_err();
+    let source = std::error::Error::source(&error).expect("a reason").to_string();
+    assert_eq!(source, "two different tensors have the path w");
+    assert!(!path.exists());
+    weights::save(&Part(vec![("w", Tensor::from([1.0]))]), &path).unwrap();
+    let error = weights::load(&mut model, &path).unwrap_err();
+    assert!(error.to_string().contains("two different tensors of the model have the path w"), "{error}");
+}

@@ -48,6 +48,7 @@ const PROMINENT: usize = 8;
 ///     seeds: 1,
 ///     epochs: 1,
 ///     target: 0.9,
+///     json: None,
 /// };
 /// assert!(page.html().contains("<title>Optimizers compared: digits</title>"));
 /// ```
@@ -69,6 +70,8 @@ pub struct ComparisonPage<'a> {
     pub epochs: u64,
     /// The test accuracy that the table counts the steps to.
     pub target: f64,
+    /// The name of a file beside the page that holds the same for programs, if there is one.
+    pub json: Option<&'a str>,
 }
 
 impl ComparisonPage<'_> {
@@ -100,11 +103,7 @@ impl ComparisonPage<'_> {
             page.push_str("</div>\n");
         }
         self.tuning(&mut page);
-        page::end(
-            &mut page,
-            "The same figures and curves for programs are in compare.json, beside this page.",
-            "",
-        );
+        page::end(&mut page, &page::beside("figures and curves", self.json), "");
         page
     }
 
@@ -115,9 +114,7 @@ impl ComparisonPage<'_> {
     pub fn save(&self, path: impl AsRef<Path>) -> Result<(), StoreError> {
         page::save(&self.html(), path.as_ref())
     }
-}
 
-impl ComparisonPage<'_> {
     /// Accuracy and losses over the run.
     fn charts(&self, standings: &[Standing]) -> [Chart; 3] {
         let start = self.runs.iter().filter_map(|run| run.curve.first()).map(|point| point.test_loss);

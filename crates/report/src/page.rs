@@ -22,11 +22,19 @@ pub(crate) fn begin(title: &str, headline: &str, style: &str, class: &str) -> St
     )
 }
 
+/// What the footer says of a file beside the page that holds the same for programs, if there is one.
+pub(crate) fn beside(what: &str, file: Option<&str>) -> String {
+    file.map_or(String::new(), |file| {
+        format!("The same {what} for programs are in {}, beside this page.", escaped(file))
+    })
+}
+
 /// The end of a page: what its footer says, and its scripts, or nothing.
 pub(crate) fn end(page: &mut String, footer: &str, scripts: &str) {
     let version = env!("CARGO_PKG_VERSION");
+    let footer = if footer.is_empty() { String::new() } else { format!(" {footer}") };
     let _ =
-        write!(page, "<footer>Backflow {version}. {footer}</footer>\n</main>\n{scripts}</body>\n</html>\n");
+        write!(page, "<footer>Backflow {version}.{footer}</footer>\n</main>\n{scripts}</body>\n</html>\n");
 }
 
 /// A figure and its caption, which is HTML.

@@ -24,7 +24,7 @@ const STYLE: &str = include_str!("study/style.css");
 /// use backflow_report::StudyPage;
 ///
 /// let notes = ["Nothing was found yet.".to_owned()];
-/// let page = StudyPage { subject: "digits".to_owned(), setup: Vec::new(), notes: &notes, findings: &[] };
+/// let page = StudyPage { subject: "digits".to_owned(), setup: Vec::new(), notes: &notes, findings: &[], json: None };
 /// assert!(page.html().contains("<title>How gradients flow back: digits</title>"));
 /// ```
 #[derive(Clone, Debug)]
@@ -37,6 +37,8 @@ pub struct StudyPage<'a> {
     pub notes: &'a [String],
     /// The configurations that are complete.
     pub findings: &'a [Finding],
+    /// The name of a file beside the page that holds the same for programs, if there is one.
+    pub json: Option<&'a str>,
 }
 
 impl StudyPage<'_> {
@@ -63,7 +65,7 @@ impl StudyPage<'_> {
             charts(&mut page, self.findings, &numbers);
             write_table(&mut page, self.findings, &numbers);
         }
-        page::end(&mut page, "The same figures for programs are in study.json, beside this page.", "");
+        page::end(&mut page, &page::beside("figures", self.json), "");
         page
     }
 

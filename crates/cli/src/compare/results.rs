@@ -79,6 +79,7 @@ impl ComparisonResults {
             seeds: config.seeds,
             epochs: config.epochs,
             target: config.target,
+            json: Some("compare.json"),
         }
     }
 

@@ -68,7 +68,13 @@ impl StudyResults {
 
     /// The page, with the sentences that conclude it.
     pub(crate) fn page<'a>(&'a self, notes: &'a [String]) -> StudyPage<'a> {
-        StudyPage { subject: self.data.clone(), setup: self.introduction(), notes, findings: &self.findings }
+        StudyPage {
+            subject: self.data.clone(),
+            setup: self.introduction(),
+            notes,
+            findings: &self.findings,
+            json: Some("study.json"),
+        }
     }
 
     /// The object, with the sentences that conclude it.

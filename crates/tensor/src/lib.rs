@@ -44,4 +44,5 @@ pub use shape::{Axes, MAX_RANK, Shape, keep};
 pub use tensor::Tensor;
 pub use watch::history::Step;
 pub use watch::observe::LayerId;
+pub use watch::role::Role;
 pub use watch::{observe, profile, trace};

@@ -5,4 +5,5 @@
 pub(crate) mod history;
 pub mod observe;
 pub mod profile;
+pub(crate) mod role;
 pub mod trace;

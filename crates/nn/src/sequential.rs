@@ -33,7 +33,7 @@ impl Sequential {
         Self::default()
     }
 
-    /// Puts a layer at the end: a [`Layer`], a boxed one, or an [`Activation`].
+    /// Puts a layer at the end: a [`Layer`], a boxed one, or an [`Activation`](crate::Activation).
     #[must_use]
     #[allow(clippy::should_implement_trait, reason = "it is no addition: what is added is of another type")]
     pub fn add(mut self, layer: impl Into<Box<dyn Layer>>) -> Self {

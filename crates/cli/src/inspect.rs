@@ -152,6 +152,12 @@ pub(crate) fn measured(flow: &[FlowStep]) -> Vec<String> {
              mean square {mean_square}"
         ));
     }
+    // What was asked for last and could not be measured.
+    if let Some((step, missing)) =
+        latest(flow, |record| Some(&record.not_measured).filter(|list| !list.is_empty()))
+    {
+        lines.extend(missing.iter().map(|missing| format!("step {step}, {missing}")));
+    }
     lines
 }
 

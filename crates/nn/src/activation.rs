@@ -4,9 +4,8 @@
 //! study can run over all of them. The functions themselves, and their gradients, are ops of `Tensor`.
 
 use crate::names::{NameError, parse};
-use crate::sequential::Layer;
-use backflow_nn_derive::Module;
-use backflow_tensor::{LayerId, Pointwise, Tensor};
+use backflow_tensor::observe::{Role, Side};
+use backflow_tensor::{Pointwise, Tensor};
 use std::fmt;
 use std::str::FromStr;
 
@@ -147,20 +146,21 @@ impl Activation {
         }
     }
 
-    /// The limits of a function that saturates on both sides, at which its slope vanishes.
+    /// What the function is to those who look on: to what it tends on either side, and where its slope is exactly 0.
     #[must_use]
-    pub fn bounds(self) -> Option<(f64, f64)> {
-        match self {
-            Self::Sigmoid => Some((0.0, 1.0)),
-            Self::Tanh | Self::Hardtanh => Some((-1.0, 1.0)),
-            _ => None,
-        }
-    }
-
-    /// The activation as a layer, whose output observers see.
-    #[must_use]
-    pub fn layer(self) -> ActivationLayer {
-        ActivationLayer { activation: self, layer: LayerId::new() }
+    pub fn role(self) -> Role {
+        let (below, above) = match self {
+            Self::Identity | Self::LeakyRelu(_) => (Side::Open, Side::Open),
+            Self::Relu => (Side::Flat(0.0), Side::Open),
+            Self::Elu => (Side::Asymptote(-1.0), Side::Open),
+            // −λ α
+            Self::Selu => (Side::Asymptote(-1.758_099_340_847_376_6), Side::Open),
+            Self::Gelu | Self::Silu | Self::Softplus => (Side::Asymptote(0.0), Side::Open),
+            Self::Sigmoid => (Side::Asymptote(0.0), Side::Asymptote(1.0)),
+            Self::Tanh => (Side::Asymptote(-1.0), Side::Asymptote(1.0)),
+            Self::Hardtanh => (Side::Flat(-1.0), Side::Flat(1.0)),
+        };
+        Role::Activation { below, above }
     }
 }
 
@@ -181,44 +181,5 @@ impl FromStr for Activation {
             (_, []) => Self::ALL.into_iter().find(|activation| activation.name() == name),
             _ => None,
         })
-    }
-}
-
-/// An [`Activation`] as a layer of a model: the same function, and its output is announced to observers.
-#[derive(Clone, Module)]
-pub struct ActivationLayer {
-    /// The function.
-    #[module(skip)]
-    pub activation: Activation,
-    layer: LayerId,
-}
-
-impl ActivationLayer {
-    /// Applies the function to each element.
-    ///
-    /// # Panics
-    /// If the elements are not floating point.
-    #[must_use]
-    #[track_caller]
-    pub fn forward(&self, x: &Tensor) -> Tensor {
-        let y = self.activation.apply(x);
-        self.layer.announce(self.activation.name(), &y);
-        y
-    }
-}
-
-impl Layer for ActivationLayer {
-    fn forward(&self, x: &Tensor) -> Tensor {
-        self.forward(x)
-    }
-
-    fn as_activation(&self) -> Option<&Self> {
-        Some(self)
-    }
-}
-
-impl fmt::Debug for ActivationLayer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(&self.activation, f)
     }
 }

@@ -1,9 +1,9 @@
 //! [`Dropout`]: elements dropped by chance in training, the identity in evaluation.
 
-use crate::sequential::Layer;
+use crate::layer::Layer;
 use backflow_nn_derive::Module;
 use backflow_tensor::training::next_stream;
-use backflow_tensor::{LayerId, Tensor, misuse};
+use backflow_tensor::{LayerId, Role, Tensor, misuse};
 use std::fmt;
 
 /// Drops each element with probability p in training, and divides the others by 1 − p: `y = x · m / (1 − p)`, m ∈ {0, 1}. In
@@ -61,7 +61,7 @@ impl Dropout {
     pub fn forward(&self, x: &Tensor) -> Tensor {
         let dropped = || x.dropout(self.p, &next_stream());
         let y = self.layer.by_mode("dropout", dropped, || x.clone());
-        self.layer.announce("dropout", &y);
+        self.layer.announce(Role::Dropout, &y);
         y
     }
 }

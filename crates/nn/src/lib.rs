@@ -90,22 +90,27 @@
 extern crate backflow_tensor as backflow;
 
 mod activation;
+mod activation_layer;
 mod dropout;
 mod init;
+mod layer;
 mod linear;
 pub mod loss;
 mod mlp;
 mod names;
 mod orthogonal;
+mod run;
 mod sequential;
-mod stack;
 
-pub use activation::{Activation, ActivationLayer};
+pub use activation::Activation;
+pub use activation_layer::ActivationLayer;
 pub use backflow_nn_derive::Module;
 pub use backflow_tensor::Module;
 pub use dropout::Dropout;
 pub use init::Init;
+pub use layer::{CloneLayer, Layer};
 pub use linear::Linear;
 pub use mlp::Mlp;
 pub use names::NameError;
-pub use sequential::{Layer, Sequential};
+pub use run::Run;
+pub use sequential::Sequential;

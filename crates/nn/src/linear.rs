@@ -1,7 +1,8 @@
 //! [`Linear`]: the affine map `y = x wᵀ + b`.
 
 use crate::init::Init;
-use crate::sequential::Layer;
+use crate::layer::Layer;
+use crate::run::{self, Run};
 use backflow_nn_derive::Module;
 use backflow_tensor::{DType, LayerId, Rng, Tensor, misuse};
 use std::fmt;
@@ -29,7 +30,7 @@ pub struct Linear {
     pub weight: Tensor,
     /// b, `[outputs]`.
     pub bias: Option<Tensor>,
-    layer: LayerId,
+    id: LayerId,
 }
 
 impl Linear {
@@ -87,7 +88,7 @@ impl Linear {
             misuse("Linear", "parameters do not fit", &rows, "weight [outputs, inputs], bias [outputs]");
         }
         let trainable = |x: Tensor| x.detach().requires_grad();
-        Self { weight: trainable(weight), bias: bias.map(trainable), layer: LayerId::new() }
+        Self { weight: trainable(weight), bias: bias.map(trainable), id: LayerId::new() }
     }
 
     /// The number of inputs.
@@ -109,13 +110,7 @@ impl Linear {
     #[must_use]
     #[track_caller]
     pub fn forward(&self, x: &Tensor) -> Tensor {
-        self.layer.announce_input("linear", x);
-        let y = match &self.bias {
-            Some(bias) => x.linear(&self.weight, bias),
-            None => x.matmul(&self.weight.t()),
-        };
-        self.layer.announce("linear", &y);
-        y
+        run::linear(self.id, &self.weight, self.bias.as_ref(), x)
     }
 }
 
@@ -124,8 +119,8 @@ impl Layer for Linear {
         self.forward(x)
     }
 
-    fn as_linear(&self) -> Option<&Self> {
-        Some(self)
+    fn append_to<'a>(&'a self, run: &mut Run<'a>) {
+        run.linear(self.id, &self.weight, self.bias.as_ref());
     }
 }
 

@@ -1,10 +1,11 @@
 //! [`Mlp`]: the multilayer perceptron, on which gradient flow is studied.
 
-use crate::activation::{Activation, ActivationLayer};
+use crate::activation::Activation;
+use crate::activation_layer::ActivationLayer;
 use crate::init::Init;
+use crate::layer::Layer;
 use crate::linear::Linear;
-use crate::sequential::Layer;
-use crate::stack::Stack;
+use crate::run::Run;
 use backflow_nn_derive::Module;
 use backflow_tensor::{DType, Rng, Tensor, misuse};
 
@@ -73,19 +74,24 @@ impl Mlp {
     #[must_use]
     #[track_caller]
     pub fn forward(&self, x: &Tensor) -> Tensor {
-        let mut stack = Stack::new(x, self.layers.len());
-        for (idx, layer) in self.layers.iter().enumerate() {
-            stack.linear(layer);
-            if let Some(activation) = self.activations.get(idx) {
-                stack.activation(activation);
-            }
-        }
-        stack.output()
+        let mut run = Run::new();
+        self.append_to(&mut run);
+        run.forward(x)
     }
 }
 
 impl Layer for Mlp {
     fn forward(&self, x: &Tensor) -> Tensor {
         self.forward(x)
+    }
+
+    fn append_to<'a>(&'a self, run: &mut Run<'a>) {
+        run.reserve(self.layers.len() + self.activations.len());
+        for (idx, layer) in self.layers.iter().enumerate() {
+            layer.append_to(run);
+            if let Some(activation) = self.activations.get(idx) {
+                activation.append_to(run);
+            }
+        }
     }
 }

@@ -2,6 +2,7 @@
 
 use backflow_nn::{Activation, Init};
 use backflow_tensor::check::gradcheck;
+use backflow_tensor::observe::{Role, Side};
 use backflow_tensor::{DType, Rng, Tensor};
 
 /// E f(z)² for standard normal z, by Simpson's rule on −12 … 12; beyond is less than e⁻⁷².
@@ -50,21 +51,37 @@ fn self_normalising_networks_keep_their_scale_with_lecun_and_lose_it_with_the_ga
     assert!(he < 0.1, "gain 3/4: {he}");
 }
 
+/// To what a function tends, and whether its slope is exactly 0 or only tends to it, far out on each side.
 #[test]
-fn bounded_activations_reach_their_bounds_and_no_further() {
-    let x = Tensor::from([-1e4, -50.0, -1.0, 0.0, 1.0, 50.0, 1e4]);
+fn roles_tell_what_functions_do_far_out() {
     for activation in Activation::ALL {
-        let y = activation.apply(&x).to_vec::<f64>();
-        assert!(y.iter().all(|y| y.is_finite()), "{activation}: {y:?}");
-        match activation.bounds() {
-            Some((low, high)) => {
-                assert!(y.iter().all(|y| (low..=high).contains(y)), "{activation}: {y:?}");
-                // σ(−10⁴) is below the smallest positive number.
-                assert_eq!((y[0], y[6]), (low, high), "{activation}");
+        let Role::Activation { below, above } = activation.role() else { panic!("{activation}") };
+        for (side, far, near) in [(below, -1e4, -8.0), (above, 1e4, 8.0)] {
+            let at = |x: f64| {
+                let x = Tensor::from(x).requires_grad();
+                let y = activation.apply(&x);
+                (y.item(), y.backward().of(&x).item())
+            };
+            let ((y, slope), (_, early_slope)) = (at(far), at(near));
+            match side {
+                Side::Open => assert!(slope != 0.0 && y.abs() >= 99.0, "{activation} at {far}: {y}"),
+                Side::Asymptote(value) => {
+                    assert!((y - value).abs() < 1e-15 && slope == 0.0, "{activation} at {far}: {y}");
+                    assert!(early_slope != 0.0, "{activation} is flat at {near}");
+                }
+                Side::Flat(value) => {
+                    assert_eq!((y, slope, early_slope), (value, 0.0, 0.0), "{activation} at {far}");
+                }
             }
-            None => assert!(y[6] >= 1e4, "{activation} has bounds: {y:?}"),
+        }
+        if let Some((low, high)) = activation.role().saturation() {
+            let x = Tensor::from([-1e4, -50.0, -1.0, 0.0, 1.0, 50.0, 1e4]);
+            let y = activation.apply(&x).to_vec::<f64>();
+            assert!(y.iter().all(|y| (low..=high).contains(y)), "{activation}: {y:?}");
         }
     }
+    let dead: Vec<_> = Activation::ALL.into_iter().filter(|f| f.role().has_dead_zone()).collect();
+    assert_eq!(dead, [Activation::Relu]);
 }
 
 #[test]

@@ -2,14 +2,14 @@
 
 extern crate backflow_tensor as backflow;
 
-use backflow_nn::{Activation, Dropout, Init, Layer, Linear, Mlp, Module, Sequential};
+use backflow_nn::{Activation, ActivationLayer, Dropout, Init, Layer, Linear, Mlp, Module, Run, Sequential};
 use backflow_tensor::check::gradcheck;
-use backflow_tensor::observe::{Observer, Site, observe};
+use backflow_tensor::observe::{Announcement, Observer, Site, observe};
 use backflow_tensor::{DType, LayerId, Path, Rng, Tensor, evaluation, no_grad, training};
 use std::collections::BTreeSet;
 
 /// y = x + f(x), a user's own layer.
-#[derive(Debug, Module)]
+#[derive(Clone, Debug, Module)]
 struct Residual {
     inner: Mlp,
     scale: Option<Tensor>,
@@ -187,14 +187,14 @@ struct Log {
 }
 
 impl Observer for Log {
-    fn output(&mut self, site: &Site, y: &Tensor) {
-        if let Site::Layer(layer, _) = site {
+    fn output(&mut self, site: &Site, _: &Announcement, y: &Tensor) {
+        if let Site::Layer(layer) = site {
             self.outputs.push((*layer, y.clone()));
         }
     }
 
     fn gradient(&mut self, site: &Site, dy: &Tensor) {
-        if let Site::Layer(layer, _) = site {
+        if let Site::Layer(layer) = site {
             self.gradients.push((*layer, dy.clone()));
         }
     }
@@ -333,6 +333,70 @@ fn sequential_numbers_its_layers_as_pytorch_does() {
     let layers: Vec<String> = model.layers().into_iter().map(|(path, _)| path).collect();
     assert_eq!(layers, ["0", "1", "2.0"]);
     assert_eq!(format!("{model:?}"), "Sequential[Linear(2 → 2), relu, Sequential[Linear(2 → 1, no bias)]]");
+}
+
+/// Two layers of a user's, which take part in the run around them.
+#[derive(Clone, Debug, Module)]
+struct Block {
+    linear: Linear,
+    activation: ActivationLayer,
+}
+
+impl Layer for Block {
+    fn forward(&self, x: &Tensor) -> Tensor {
+        let mut run = Run::new();
+        self.append_to(&mut run);
+        run.forward(x)
+    }
+
+    fn append_to<'a>(&'a self, run: &mut Run<'a>) {
+        self.linear.append_to(run);
+        self.activation.append_to(run);
+    }
+}
+
+/// The ops that a result was computed by, first to last.
+fn ops(y: &Tensor) -> Vec<&'static str> {
+    let mut ops: Vec<_> = y.history().iter().map(|step| step.op).filter(|op| *op != "leaf").collect();
+    ops.reverse();
+    ops
+}
+
+#[test]
+fn what_stands_in_a_row_is_one_op_however_it_is_nested() {
+    let rng = &mut Rng::seed_from_u64(7);
+    let block =
+        |rng: &mut Rng| Block { linear: Linear::new(3, 3, rng), activation: Activation::Tanh.layer() };
+    let (first, second, last) = (block(rng), block(rng), Linear::new(3, 2, rng));
+    let inner = Sequential::new().add(second.clone()).add(mlp(&[3, 4, 3], Activation::Relu, DType::F32, rng));
+    let x = Tensor::randn([5, 3], DType::F32, rng);
+    assert_eq!(ops(&first.forward(&x)), ["mlp"]);
+    let model =
+        Sequential::new().add(first.clone()).add(Sequential::new().add(inner.clone())).add(last.clone());
+    let y = model.forward(&x);
+    assert_eq!(ops(&y), ["mlp"]);
+    let expected = last.forward(&inner.forward(&first.forward(&x)));
+    assert_eq!(y.to_vec::<f32>(), expected.to_vec::<f32>());
+    // What cannot take part divides a run.
+    let model = Sequential::new().add(first).add(Activation::Gelu).add(second).add(last);
+    assert_eq!(ops(&model.forward(&x)), ["mlp", "gelu", "mlp"]);
+}
+
+#[test]
+fn a_clone_is_the_same_model_again() {
+    for (name, layer, x) in subjects(DType::F32) {
+        let model = Sequential::new().add(layer.clone()).add(Activation::Tanh);
+        let clone = model.clone();
+        let ids = |model: &Sequential| -> Vec<_> { model.state().iter().map(|(_, w)| w.id()).collect() };
+        assert_eq!(ids(&clone), ids(&model), "{name}");
+        assert_eq!(clone.layers(), model.layers(), "{name}");
+        assert_eq!(clone.forward(&x).to_vec::<f32>(), model.forward(&x).to_vec::<f32>(), "{name}");
+        // Gradients of what the clone computes are those of the model.
+        let y = clone.forward(&x);
+        if y.is_tracked() {
+            assert_eq!(y.square().sum(..).backward().len(), model.parameters().len(), "{name}");
+        }
+    }
 }
 
 #[test]

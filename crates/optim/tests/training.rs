@@ -4,7 +4,8 @@
 use backflow_optim::{Averaging, BoldDriver, Lbfgs, Optimizer, RULES, Sam, Sgd, recalibrate};
 use backflow_tensor::training::{Scope, next_stream};
 use backflow_tensor::{
-    DType, Gradients, LayerId, Module, Path, Rng, Statistic, Tensor, Visitor, VisitorMut, evaluation, no_grad, training,
+    DType, Gradients, LayerId, Module, Path, Rng, Statistic, Tensor, Visitor, VisitorMut, evaluation,
+    no_grad, training,
 };
 use std::panic::{AssertUnwindSafe, catch_unwind};
 

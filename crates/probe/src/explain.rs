@@ -135,7 +135,7 @@ fn find(model: &(impl Module + ?Sized), loss: &Tensor, path: &str) -> Finding {
     let Some((_, gradient)) = way.last() else {
         unreachable!("the history holds the tensor");
     };
-    let stats = look(gradient, None, false, None).stats;
+    let stats = look(gradient, None, false).stats;
     if stats.zero_share < 1.0 {
         return Finding::Present { rms: stats.rms, zero_share: stats.zero_share };
     }
@@ -162,7 +162,7 @@ fn not_reached(state: &[(String, Tensor)], history: &[Step]) -> Finding {
 /// The ops on the way back that got a gradient with something in it and gave an operand on the way only zeros.
 fn stopping_ops(way: &[(Step, Tensor)]) -> Vec<OpAt> {
     let is_zero: BTreeMap<u64, bool> =
-        way.iter().map(|(step, dy)| (step.id, look(dy, None, false, None).stats.zero_share == 1.0)).collect();
+        way.iter().map(|(step, dy)| (step.id, look(dy, None, false).stats.zero_share == 1.0)).collect();
     let stops = |step: &Step| {
         !is_zero[&step.id] && step.operands.iter().flatten().any(|id| is_zero.get(id) == Some(&true))
     };

@@ -127,8 +127,7 @@ impl GradFlow {
     /// RMS δ of each row as theory has it, from the last hidden layer that was measured back; `None` where it has nothing to say.
     #[must_use]
     pub fn predicted_deltas(&self) -> Vec<Option<f64>> {
-        let linear: Vec<usize> =
-            (0..self.rows.len()).filter(|&row| self.rows[row].weight_rms.is_some()).collect();
+        let linear: Vec<usize> = (0..self.rows.len()).filter(|&row| self.rows[row].is_weighted()).collect();
         let mut predicted = vec![None; self.rows.len()];
         let Some(theory) = self.theory.as_ref().filter(|theory| theory.delta_decades.len() == linear.len())
         else {
@@ -148,8 +147,7 @@ impl GradFlow {
     /// RMS of each row's activations as theory has it; `None` where it has nothing to say.
     #[must_use]
     pub fn predicted_activations(&self) -> Vec<Option<f64>> {
-        let linear: Vec<usize> =
-            (0..self.rows.len()).filter(|&row| self.rows[row].weight_rms.is_some()).collect();
+        let linear: Vec<usize> = (0..self.rows.len()).filter(|&row| self.rows[row].is_weighted()).collect();
         let mut predicted = vec![None; self.rows.len()];
         if let Some(theory) =
             self.theory.as_ref().filter(|theory| theory.activation_rms.len() + 1 == linear.len())
@@ -234,6 +232,9 @@ impl fmt::Display for GradFlow {
         }
         if self.rows.is_empty() {
             writeln!(f, "No layer was seen: layers announce themselves, and results that are named(\"…\").")?;
+        }
+        for missing in &self.record.not_measured {
+            writeln!(f, "{missing}.")?;
         }
         for verdict in self.verdicts() {
             writeln!(f, "{verdict}")?;

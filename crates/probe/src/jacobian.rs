@@ -14,7 +14,7 @@
 
 use crate::record::{JacobianFlow, Spectrum};
 use crate::svd::singular_values;
-use backflow_tensor::observe::{Observer, Site, observe, unobserved};
+use backflow_tensor::observe::{Announcement, Observer, Role, Site, observe, unobserved};
 use backflow_tensor::{LayerId, Module, Shape, Step, Tensor, evaluation, is_recording, misuse, no_grad};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -38,11 +38,18 @@ use std::collections::{BTreeMap, BTreeSet};
 #[must_use]
 #[track_caller]
 pub fn jacobian(f: impl Fn(&Tensor) -> Tensor, x: &Tensor) -> Tensor {
-    require_recording();
+    match of_network(f, x) {
+        Ok(jacobian) => jacobian,
+        Err(unfit) => unfit.raise(),
+    }
+}
+
+fn of_network(f: impl Fn(&Tensor) -> Tensor, x: &Tensor) -> Result<Tensor, Unfit> {
+    require_derivatives(x)?;
     let x = x.detach();
     let f = |x: &Tensor| evaluation(|| f(x));
     let one = unobserved(|| no_grad(|| f(&copies(&x, 1))));
-    require_batch(&x, &one);
+    require_batch(&x, &one)?;
     let rows = one.elements();
     let from = copies(&x, rows).requires_grad();
     let gradient = unobserved(|| {
@@ -50,7 +57,7 @@ pub fn jacobian(f: impl Fn(&Tensor) -> Tensor, x: &Tensor) -> Tensor {
         let seed = identity(rows, &y);
         y.is_tracked().then(|| y.differentiate().seed(&seed).wrt(&[&from]).run().take(&from)).flatten()
     });
-    matrix(&gradient.unwrap_or_else(|| from.detach().zeros_like()), rows)
+    Ok(matrix(&gradient.unwrap_or_else(|| from.detach().zeros_like()), rows))
 }
 
 /// The Jacobian of the output of each linear layer, and of each named result, with respect to the one before, `[outputs, inputs]`,
@@ -84,13 +91,27 @@ pub fn layer_jacobians<M: Module + ?Sized>(
     forward: impl Fn(&Tensor) -> Tensor,
     x: &Tensor,
 ) -> Vec<(String, Tensor)> {
-    require_recording();
+    match of_layers(model, forward, x) {
+        Ok(jacobians) => jacobians,
+        Err(unfit) => unfit.raise(),
+    }
+}
+
+fn of_layers<M: Module + ?Sized>(
+    model: &M,
+    forward: impl Fn(&Tensor) -> Tensor,
+    x: &Tensor,
+) -> Result<Vec<(String, Tensor)>, Unfit> {
+    require_derivatives(x)?;
     let x = x.detach();
     let paths: BTreeMap<LayerId, String> = model.layers().into_iter().map(|(path, id)| (id, path)).collect();
     // As many copies as the longest result has elements: one sample tells.
     let forward = |x: &Tensor| evaluation(|| forward(x));
     let (seen, one) = unobserved(|| observe(Relay::new(paths), || no_grad(|| forward(&copies(&x, 1)))));
-    require_batch(&x, &one);
+    require_batch(&x, &one)?;
+    if let Some(unfit) = seen.unfit {
+        return Err(unfit);
+    }
     let rows = seen.longest.max(one.elements());
     let from = copies(&x, rows).requires_grad();
     let relay = Relay { rows, ..Relay::new(seen.paths) };
@@ -102,6 +123,9 @@ pub fn layer_jacobians<M: Module + ?Sized>(
             (output, history, y.is_tracked().then(back).flatten())
         })
     });
+    if let Some(unfit) = relay.unfit {
+        return Err(unfit);
+    }
     let mut places = vec![Place {
         path: String::new(),
         site: None,
@@ -122,7 +146,30 @@ pub fn layer_jacobians<M: Module + ?Sized>(
         let arrived = before.arrived.clone().unwrap_or_else(nothing);
         (after.path.clone(), matrix(&arrived, after.elements))
     };
-    known.map(jacobian).collect()
+    Ok(known.map(jacobian).collect())
+}
+
+/// How many copies of a sample tell whether samples are mixed: few, and unlikely to be the size of anything else.
+const COPIES: usize = 7;
+
+/// Whether each result is one of its own sample alone, as far as shapes tell: what is computed from rows of samples, and has other
+/// rows, mixes them.
+fn require_unmixed(forward: impl Fn(&Tensor) -> Tensor, x: &Tensor) -> Result<(), Unfit> {
+    let from = copies(&x.detach(), COPIES).requires_grad();
+    let history = unobserved(|| forward(&from)).history();
+    let mut of_samples: BTreeSet<u64> = from.id().into_iter().collect();
+    // Oldest first: operands come before results.
+    for step in history.iter().rev() {
+        if step.operands.iter().flatten().any(|operand| of_samples.contains(operand)) {
+            if step.shape.first() != Some(&COPIES) {
+                let op = format!("{} {} at {}", step.op, step.shape, step.location);
+                let rows = vec![("op", op), ("samples", COPIES.to_string())];
+                return Err(Unfit { what: "samples are mixed", rows, hint: "" });
+            }
+            of_samples.insert(step.id);
+        }
+    }
+    Ok(())
 }
 
 /// Whether the end of a graph can be reached from the step `before` past the step `after`.
@@ -148,37 +195,60 @@ struct Place {
     arrived: Option<Tensor>,
 }
 
+/// Why a network has no Jacobian that could be measured at one sample.
+struct Unfit {
+    what: &'static str,
+    rows: Vec<(&'static str, String)>,
+    hint: &'static str,
+}
+
+impl Unfit {
+    #[track_caller]
+    fn raise(&self) -> ! {
+        misuse("jacobian", self.what, &self.rows, self.hint)
+    }
+
+    /// In one line.
+    fn reason(&self) -> String {
+        let rows: Vec<String> = self.rows.iter().map(|(name, value)| format!("{name} {value}")).collect();
+        if rows.is_empty() { self.what.to_owned() } else { format!("{} ({})", self.what, rows.join(", ")) }
+    }
+}
+
 /// Takes what arrives at each place, and sends the identity on.
 struct Relay {
     paths: BTreeMap<LayerId, String>,
     rows: usize,
     longest: usize,
     places: Vec<Place>,
+    unfit: Option<Unfit>,
 }
 
 impl Relay {
     fn new(paths: BTreeMap<LayerId, String>) -> Self {
-        Self { paths, rows: 1, longest: 0, places: Vec::new() }
+        Self { paths, rows: 1, longest: 0, places: Vec::new(), unfit: None }
     }
 }
 
 impl Observer for Relay {
-    fn output(&mut self, site: &Site, y: &Tensor) {
+    fn output(&mut self, site: &Site, what: &Announcement, y: &Tensor) {
         let path = match site {
-            Site::Layer(id, kind @ "linear") => match self.paths.get(id) {
+            Site::Layer(id) if what.role == Role::WeightedMap => match self.paths.get(id) {
                 // The model itself has no path.
-                Some(path) => {
-                    if path.is_empty() {
-                        (*kind).to_owned()
-                    } else {
-                        path.clone()
-                    }
-                }
+                Some(path) if path.is_empty() => what.name.to_owned(),
+                Some(path) => path.clone(),
                 None => return,
             },
             Site::Named(name) => name.clone(),
-            Site::Layer(..) | Site::Parameter(_) => return,
+            Site::Layer(_) | Site::Parameter(_) => return,
         };
+        if y.shape().first() != Some(&self.rows) {
+            let rows =
+                vec![("result", path), ("shape", y.shape().to_string()), ("samples", self.rows.to_string())];
+            let what = "a result has not one row per sample";
+            self.unfit.get_or_insert(Unfit { what, rows, hint: "named results are [n, …], as the output" });
+            return;
+        }
         let uses = self.places.iter().filter(|place| place.site.as_ref() == Some(site)).count();
         let path = if uses == 0 { path } else { format!("{path} ({})", uses + 1) };
         let elements = y.elements() / self.rows;
@@ -197,15 +267,24 @@ impl Observer for Relay {
 }
 
 impl JacobianFlow {
-    /// At the sample `x`, for `forward` as in [`layer_jacobians`].
-    #[track_caller]
-    pub(crate) fn of<M: Module + ?Sized>(model: &M, forward: impl Fn(&Tensor) -> Tensor, x: &Tensor) -> Self {
-        let layers = layer_jacobians(model, &forward, x);
-        let spectrum = |(path, j): (String, Tensor)| (path, Spectrum::of(&j));
-        Self {
-            layers: layers.into_iter().map(spectrum).collect(),
-            whole: Spectrum::of(&jacobian(forward, x)),
+    /// At the first sample of `batch`, for `forward` as in [`layer_jacobians`]; or why they cannot be measured.
+    pub(crate) fn of<M: Module + ?Sized>(
+        model: &M,
+        forward: impl Fn(&Tensor) -> Tensor,
+        batch: &Tensor,
+    ) -> Result<Self, String> {
+        if batch.shape().first().is_none_or(|&samples| samples == 0) {
+            return Err(format!("the batch has no sample (shape {})", batch.shape()));
         }
+        let x = batch.select(0, 0);
+        let measure = || {
+            require_derivatives(&x)?;
+            require_unmixed(&forward, &x)?;
+            let spectrum = |(path, j): (String, Tensor)| (path, Spectrum::of(&j));
+            let layers = of_layers(model, &forward, &x)?.into_iter().map(spectrum).collect();
+            Ok(Self { layers, whole: Spectrum::of(&of_network(&forward, &x)?) })
+        };
+        measure().map_err(|unfit: Unfit| unfit.reason())
     }
 }
 
@@ -231,11 +310,16 @@ impl Spectrum {
     }
 }
 
-#[track_caller]
-fn require_recording() {
+fn require_derivatives(x: &Tensor) -> Result<(), Unfit> {
+    let unfit = |what, rows, hint| Err(Unfit { what, rows, hint });
     if !is_recording() {
-        misuse("jacobian", "gradients are switched off", &[], "call it outside no_grad");
+        return unfit("gradients are switched off", Vec::new(), "call it outside no_grad");
     }
+    if !x.dtype().is_float() {
+        let rows = vec![("x", x.dtype().to_string())];
+        return unfit("only floating-point numbers have derivatives", rows, "");
+    }
+    Ok(())
 }
 
 /// A batch of `n` times the same sample.
@@ -244,15 +328,16 @@ fn copies(x: &Tensor, n: usize) -> Tensor {
     x.unsqueeze(0).broadcast_to(Shape::new(&shape))
 }
 
-#[track_caller]
-fn require_batch(x: &Tensor, y: &Tensor) {
+fn require_batch(x: &Tensor, y: &Tensor) -> Result<(), Unfit> {
     if y.rank() == 0 || y.size(0) != 1 || y.dtype() != x.dtype() {
-        let found = [
+        let rows = vec![
             ("x", format!("{} {}", copies(x, 1).shape(), x.dtype())),
             ("result", format!("{} {}", y.shape(), y.dtype())),
         ];
-        misuse("jacobian", "the result is no batch like x", &found, "f takes [n, …] and returns [n, …]");
+        let hint = "f takes [n, …] and returns [n, …]";
+        return Err(Unfit { what: "the result is no batch like x", rows, hint });
     }
+    Ok(())
 }
 
 /// Rows of the identity in the shape of `y`, and nothing for the copies that a shorter result leaves over.

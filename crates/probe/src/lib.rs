@@ -9,6 +9,7 @@ mod curvature;
 mod explain;
 mod flow;
 mod jacobian;
+mod layer_kind;
 mod nonfinite;
 mod per_sample;
 mod prediction;
@@ -31,11 +32,13 @@ pub use curvature::{Extremes, Hessian, Trace};
 pub use explain::{Finding, GradExplanation, OpAt, explain_grad};
 pub use flow::GradFlow;
 pub use jacobian::{jacobian, layer_jacobians};
+pub use layer_kind::LayerKind;
 pub use nonfinite::{NonFinite, Numbers, Origin, Place, find_nonfinite};
 pub use per_sample::{GradientNoise, SampleNorms};
 pub use prediction::{Prediction, RandomLayer, predict, predict_layers};
 pub use record::{
-    CurvatureFlow, Exponents, FlowStep, JacobianFlow, LayerFlow, ParameterFlow, SampleFlow, Spectrum, Stats,
+    CurvatureFlow, Exponents, FlowStep, JacobianFlow, LayerFlow, NotMeasured, ParameterFlow, SampleFlow,
+    Spectrum, Stats,
 };
 pub use recorder::Recorder;
 pub use rows::FlowRow;

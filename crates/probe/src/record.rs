@@ -1,5 +1,6 @@
 //! What is measured in one step: plain figures that can be printed, written as a line of JSON, and read back.
 
+use crate::layer_kind::LayerKind;
 use crate::per_sample::GradientNoise;
 use crate::text::short;
 use serde::{Deserialize, Serialize};
@@ -32,9 +33,27 @@ pub struct FlowStep {
     /// Singular values of Jacobians before the update, if they were asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub jacobians: Option<JacobianFlow>,
+    /// What was asked for and could not be measured.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub not_measured: Vec<NotMeasured>,
     /// Layers of the model that the forward pass did not call.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub uncalled: Vec<String>,
+}
+
+/// Something that was asked for, and why it was not measured.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NotMeasured {
+    /// What it is.
+    pub quantity: String,
+    /// Why not.
+    pub reason: String,
+}
+
+impl fmt::Display for NotMeasured {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} not measured: {}", self.quantity, self.reason)
+    }
 }
 
 /// How the loss curves over all parameters: the ends of the Hessian's spectrum, and its trace.
@@ -122,18 +141,19 @@ impl fmt::Display for SampleFlow {
 pub struct LayerFlow {
     /// The layer's path, or the name that the program gave the result.
     pub path: String,
-    /// `linear`, the name of the activation function, or `named`.
-    pub kind: String,
+    /// What computed it.
+    pub kind: LayerKind,
     /// The element type of the output: `f32` or `f64`.
     #[serde(default = "single")]
     pub dtype: String,
-    /// The output: z of a linear layer, a of an activation function.
+    /// The output: z of a weighted map, a of an activation function.
     pub output: Stats,
     /// The gradient of the loss with respect to the output (∂L/∂z, ∂L/∂a). `None` if the loss does not depend on it.
     pub delta: Option<Stats>,
     /// The share of outputs within 5 % of the range of a bounded activation function's ends. `None` for unbounded ones.
     pub saturated_share: Option<f64>,
-    /// How many of the layer's units were 0 on the whole batch. `None` unless the function has a flat side at 0.
+    /// How many of the layer's units were 0 on the whole batch. `None` unless it is an activation function with a flat side
+    /// at 0.
     pub dead_units: Option<u64>,
     /// How many of them were 0 at every look since the epoch began.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -1,7 +1,7 @@
 //! [`Recorder`]: looks at a training step by step, as often as it is told to.
 
 use crate::curvature::Hessian;
-use crate::record::{CurvatureFlow, FlowStep, JacobianFlow, ParameterFlow};
+use crate::record::{CurvatureFlow, FlowStep, JacobianFlow, NotMeasured, ParameterFlow};
 use crate::watch::{Asked, Watch, look};
 use crate::when::When;
 use backflow_optim::StepReport;
@@ -45,7 +45,7 @@ pub struct Recorder {
     steps: u64,
     watch: Watch,
     /// Measured before the step that they belong to.
-    next: (Option<CurvatureFlow>, Option<JacobianFlow>),
+    next: (Option<CurvatureFlow>, Option<Result<JacobianFlow, String>>),
     records: Vec<FlowStep>,
 }
 
@@ -92,7 +92,12 @@ impl Recorder {
     ///
     /// It is about the weights and biases of linear layers that were trainable when the recorder was made, with one row per
     /// sample, for a loss that is the *mean* over the batch and to which each sample contributes on its own: with a penalty on
-    /// the weights in the loss, the figures mean nothing. A batch of one sample has none. Gradients below some 1e-150 count as 0.
+    /// the weights in the loss, the figures mean nothing. Gradients below some 1e-150 count as 0.
+    ///
+    /// Where samples have no gradients of their own that inputs and deltas tell, the record says
+    /// [why nothing was measured](FlowStep::not_measured): if the input of a linear layer is not a matrix with one row per
+    /// sample, if parameters are used twice in a step, if samples are mixed between layers, as normalisation over the batch
+    /// does, and of a batch of one sample.
     #[must_use]
     pub fn noise_scale(self, when: When) -> Self {
         Self { noise_scale: when, ..self }
@@ -147,11 +152,8 @@ impl Recorder {
     /// Measures the singular values of the network's Jacobians ([`JacobianFlow`]) at the first sample of `batch`, for the
     /// record of the step that comes next, if it is due. Singular values of n × n matrices take n³ operations, on one thread:
     /// 0.1 s for n = 256, some 5 s for 1024, for each layer. Surgery on gradients does not touch them. `forward` is as in
-    /// [`layer_jacobians`](crate::layer_jacobians).
-    ///
-    /// # Panics
-    /// As [`layer_jacobians`](crate::layer_jacobians), or if the batch is empty.
-    #[track_caller]
+    /// [`layer_jacobians`](crate::layer_jacobians); where it is not, as with samples that are mixed, the record says
+    /// [why nothing was measured](FlowStep::not_measured).
     pub fn measure_jacobians<M: Module + ?Sized>(
         &mut self,
         model: &M,
@@ -159,7 +161,7 @@ impl Recorder {
         batch: &Tensor,
     ) {
         if self.jacobians.is_due(self.steps + 1) {
-            self.next.1 = Some(JacobianFlow::of(model, forward, &batch.select(0, 0)));
+            self.next.1 = Some(JacobianFlow::of(model, forward, batch));
         }
     }
 
@@ -168,9 +170,7 @@ impl Recorder {
     ///
     /// # Panics
     /// If curvature or Jacobians are due and were not measured. If the step calls no layer of the model that the recorder was
-    /// made for. Where [`noise_scale`](Self::noise_scale) is due: before anything is changed, if the input of a linear layer is
-    /// no matrix with one row per sample, if a layer is used twice, or if samples are mixed between layers, as normalisation
-    /// over the batch does.
+    /// made for.
     #[track_caller]
     pub fn step(&mut self, step: impl FnOnce() -> StepReport) -> StepReport {
         for (when, measured, name) in [
@@ -197,6 +197,11 @@ impl Recorder {
             keeps_gradients: self.gradient_cosines.is_due(self.steps + 1),
         };
         let (curvature, jacobians) = std::mem::take(&mut self.next);
+        let (jacobians, refused) = match jacobians {
+            Some(Ok(jacobians)) => (Some(jacobians), None),
+            Some(Err(reason)) => (None, Some(NotMeasured { quantity: "Jacobians".to_owned(), reason })),
+            None => (None, None),
+        };
         if !asked.anything() {
             return step();
         }
@@ -216,6 +221,7 @@ impl Recorder {
                 samples: flow.samples,
                 curvature,
                 jacobians,
+                not_measured: flow.not_measured.into_iter().chain(refused).collect(),
                 uncalled: flow.uncalled,
             });
         }
@@ -314,14 +320,14 @@ pub(crate) fn glance(
     };
     let mut square = 0.0;
     let parameter = |(path, w): (String, Tensor)| {
-        let g = gradients.get(&w).map(|g| look(g, None, histograms, None));
+        let g = gradients.get(&w).map(|g| look(g, None, histograms));
         let gradient_rms = g.as_ref().map_or(f64::NAN, |g| g.stats.rms);
         square += gradient_rms * gradient_rms * w.elements() as f64;
         ParameterFlow {
             path,
             gradient_rms,
             eps: None,
-            weight_rms: look(&w, None, false, None).stats.rms,
+            weight_rms: look(&w, None, false).stats.rms,
             update_rms: f64::NAN,
             update_ratio: f64::NAN,
             effective_learning_rate: f64::NAN,

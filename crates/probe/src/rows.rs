@@ -3,6 +3,7 @@
 use crate::join;
 use crate::record::{FlowStep, LayerFlow};
 use crate::shadow::Shadow;
+use backflow_tensor::observe::Role;
 use serde::Serialize;
 
 /// A layer, its activations, its deltas, and what happened to its weight.
@@ -11,6 +12,9 @@ pub struct FlowRow {
     /// The layer's path, or the name that the program gave the result.
     #[serde(rename = "layer")]
     pub path: String,
+    /// What computed it, to whoever judges the figures.
+    #[serde(skip)]
+    pub role: Role,
     /// The element type of its output.
     pub dtype: String,
     /// The activation function that follows the layer, if one does.
@@ -50,10 +54,10 @@ impl FlowRow {
     pub fn of(record: &FlowStep) -> Vec<Self> {
         let mut rows: Vec<Self> = Vec::new();
         for layer in &record.layers {
-            let follows = !["linear", "named"].contains(&&*layer.kind);
+            let follows = matches!(layer.kind.role, Role::Activation { .. });
             match rows.last_mut().filter(|row| follows && row.activation.is_none()) {
                 Some(row) => {
-                    row.activation = Some(layer.kind.clone());
+                    row.activation = Some(layer.kind.name.clone());
                     row.take_activation(layer);
                 }
                 None => rows.push(Self::new(layer, record)),
@@ -62,12 +66,18 @@ impl FlowRow {
         rows
     }
 
+    /// Whether it is a weighted map whose weight is known: what theory is about.
+    pub(crate) fn is_weighted(&self) -> bool {
+        self.role == Role::WeightedMap && self.weight_rms.is_some()
+    }
+
     fn new(layer: &LayerFlow, record: &FlowStep) -> Self {
         let weight = join(&layer.path, "weight");
         let parameter = record.parameters.iter().find(|parameter| parameter.path == weight);
         let updated = parameter.filter(|parameter| !parameter.update_rms.is_nan());
         let mut row = Self {
             path: layer.path.clone(),
+            role: layer.kind.role,
             dtype: layer.dtype.clone(),
             activation: None,
             activation_rms: 0.0,
@@ -109,6 +119,7 @@ impl FlowRow {
         };
         let mean = |(index, row): (usize, &Self)| Self {
             path: row.path.clone(),
+            role: row.role,
             dtype: row.dtype.clone(),
             activation: row.activation.clone(),
             activation_rms: over(index, &|row| Some(row.activation_rms)).unwrap_or(f64::NAN),

@@ -1,13 +1,13 @@
 //! [`SampleWatch`]: gradients of single samples, from the inputs and deltas that pass by in one step.
 //!
-//! What would be wrong is refused: a layer that serves a sample at several positions, or twice in a step, sends back a sum of
-//! outer products, whose length is not the product of lengths that [`SampleNorms`] goes by.
+//! What would be wrong is not measured, and the reason is kept: a layer that serves a sample at several positions, or twice in a
+//! step, sends back a sum of outer products, whose length is not the product of lengths that [`SampleNorms`] goes by.
 
 use crate::per_sample::SampleNorms;
 use crate::record::{SampleFlow, Stats};
 use crate::watch::Place;
 use backflow_kernels::reduce::sum_squares;
-use backflow_tensor::{DType, Tensor, misuse};
+use backflow_tensor::{DType, Tensor};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The samples of one step.
@@ -16,7 +16,10 @@ pub(crate) struct SampleWatch {
     norms: Option<SampleNorms>,
     /// ‖·‖² of the batch's gradient over the layers that were added.
     gradient_square: f64,
-    added: BTreeSet<String>,
+    /// The parameters that were added, by the numbers of their leaves.
+    added: BTreeSet<u64>,
+    /// Why nothing is measured, if so.
+    refused: Option<String>,
     /// Outputs of linear layers, until the first delta comes.
     outputs: Vec<(String, Tensor)>,
     /// Signal-to-noise ratios of the parameters' elements.
@@ -24,15 +27,14 @@ pub(crate) struct SampleWatch {
 }
 
 impl SampleWatch {
-    /// Hears of the output of a linear layer, in order of computation.
+    /// Takes note of the output of a linear layer, in order of computation.
     pub(crate) fn expect(&mut self, path: &str, y: &Tensor) {
         self.outputs.push((path.to_owned(), y.clone()));
     }
 
-    /// Panics if samples are mixed between one linear layer and the next, so that no delta is that of a single sample. The graph
-    /// tells as far as shapes do: what is computed from rows of samples, and has other rows, mixes them.
-    #[track_caller]
-    pub(crate) fn refuse_mixing(&mut self) {
+    /// Measures nothing if samples are mixed between one linear layer and the next, so that no delta is that of a single sample.
+    /// The graph tells as far as shapes do: what is computed from rows of samples, and has other rows, mixes them.
+    pub(crate) fn look_for_mixing(&mut self) {
         let outputs = std::mem::take(&mut self.outputs);
         let ids: BTreeMap<u64, &String> =
             outputs.iter().filter_map(|(path, y)| Some((y.id()?, path))).collect();
@@ -46,53 +48,62 @@ impl SampleWatch {
                 continue;
             };
             if step.shape.first() != last.shape().first() && !ids.contains_key(&step.id) {
-                let rows = [
-                    ("after layer", (*layer).clone()),
-                    ("op", format!("{} {} at {}", step.op, step.shape, step.location)),
-                    ("samples", last.shape().first().map_or_else(String::new, usize::to_string)),
-                ];
-                let hint = "with normalisation over the batch a sample has no gradient of its own; leave it at When::Never";
-                misuse("Recorder::noise_scale", "samples are mixed between layers", &rows, hint);
+                let reason = format!(
+                    "samples are mixed after layer {layer}, by {} {} at {}",
+                    step.op, step.shape, step.location
+                );
+                self.refused.get_or_insert(reason);
+                return;
             }
             from.insert(step.id, layer);
         }
     }
 
     /// Adds a linear layer, whose outputs' deltas are complete.
-    #[track_caller]
     pub(crate) fn add(&mut self, layer: &Place, x: &Tensor, dy: &Tensor) {
-        let Place { path, weight, bias, .. } = layer;
-        if !weight && !bias {
+        if self.refused.is_none() {
+            self.refused = self.refusal(layer, x, dy);
+        }
+        let [weight, bias] = [&layer.weight, &layer.bias].map(Option::is_some);
+        if self.refused.is_some() || !weight && !bias {
             return;
         }
-        let batch = self.norms.as_ref().map(|norms| norms.squares().len());
-        let refuse = |what: &str, hint: &str| {
-            let mut rows = vec![("layer", path.clone()), ("input", x.shape().to_string())];
-            rows.extend(batch.map(|batch| ("samples in other layers", batch.to_string())));
-            misuse("Recorder::noise_scale", what, &rows, hint)
-        };
-        if x.rank() != 2 {
-            refuse(
-                "needs linear layers with one row per sample",
-                "where a layer serves several positions of a sample, leave it at When::Never",
-            );
-        }
-        if batch.is_some_and(|batch| batch != x.size(0)) {
-            refuse("layers see different numbers of samples", "a row must be the same sample in all layers");
-        }
-        if !self.added.insert(path.clone()) {
-            let hint = "a sample's gradient is then a sum of products; leave it at When::Never";
-            refuse("a layer is used twice in a step", hint);
-        }
-        self.norms.get_or_insert_with(|| SampleNorms::new(x.size(0))).add(x, dy, *weight, *bias);
+        self.norms.get_or_insert_with(|| SampleNorms::new(x.size(0))).add(x, dy, weight, bias);
         // In f64: squares of f32 numbers do not vanish there.
         let [x, dy] = [x, dy].map(|tensor| tensor.to_dtype(DType::F64));
-        if *weight {
+        if weight {
             self.add_parameter(&dy.t().matmul(&x), &dy.square().t().matmul(&x.square()), x.size(0));
         }
-        if *bias {
+        if bias {
             self.add_parameter(&dy.sum(0), &dy.square().sum(0), x.size(0));
         }
+    }
+
+    /// Why a layer's samples have no gradients that could be told from inputs and deltas; `None` if they have.
+    fn refusal(
+        &mut self,
+        Place { path, weight, bias, .. }: &Place,
+        x: &Tensor,
+        dy: &Tensor,
+    ) -> Option<String> {
+        let trained = || [weight, bias].into_iter().flatten();
+        trained().next()?;
+        if x.rank() != 2 || dy.rank() != 2 {
+            let shape = x.shape();
+            return Some(format!(
+                "the input of layer {path} is {shape}, and not a matrix with one row per sample"
+            ));
+        }
+        let samples = self.norms.as_ref().map_or(x.size(0), |norms| norms.squares().len());
+        if samples != x.size(0) {
+            return Some(format!("layer {path} sees {} samples and another layer {samples}", x.size(0)));
+        }
+        if weight.as_ref().is_some_and(|weight| weight.shape != [dy.size(1), x.size(1)]) {
+            return Some(format!("the weight of layer {path} is not [outputs, inputs]"));
+        }
+        // A sample's gradient is then a sum of products.
+        let is_used_twice = trained().any(|leaf| !self.added.insert(leaf.id));
+        is_used_twice.then(|| format!("the parameters of layer {path} are used twice in a step"))
     }
 
     /// Adds a parameter, of which the batch's gradient G and S, the sum of the squares of the n samples' shares in it, are known.
@@ -111,9 +122,15 @@ impl SampleWatch {
         }
     }
 
-    /// What the samples said; nothing if there are fewer than two.
-    pub(crate) fn finish(mut self) -> Option<SampleFlow> {
-        let norms = self.norms.filter(|norms| norms.squares().len() > 1)?;
+    /// What the samples said, or why nothing was measured.
+    pub(crate) fn finish(mut self) -> Result<SampleFlow, String> {
+        if let Some(reason) = self.refused {
+            return Err(reason);
+        }
+        let norms = self.norms.ok_or("no gradient came back to a linear layer that is trained")?;
+        if norms.squares().len() < 2 {
+            return Err("a batch of fewer than two samples has no variance".to_owned());
+        }
         let squares = norms.squares();
         let n = squares.len() as f64;
         let mean = squares.iter().map(|square| square.sqrt()).sum::<f64>() / n;
@@ -121,7 +138,7 @@ impl SampleWatch {
         let deviation = |square: &f64| (square.sqrt() - mean) * (square.sqrt() - mean);
         // A NaN counts as the largest: it must not go unseen.
         let largest = |most: f64, &square: &f64| if most >= square || most.is_nan() { most } else { square };
-        Some(SampleFlow {
+        Ok(SampleFlow {
             samples: squares.len() as u64,
             norms: Stats {
                 mean,

@@ -3,7 +3,7 @@
 //! An operation is performed on the gradient of a layer's *output*. So the layer's own parameters feel it, and everything
 //! before the layer; what comes after it does not. The model is not edited and its outputs do not change.
 
-use backflow_tensor::observe::{Observer, Site, observe};
+use backflow_tensor::observe::{Announcement, Observer, Site, observe};
 use backflow_tensor::{DType, LayerId, Module, Rng, Tensor, misuse};
 use glob::Pattern;
 use std::collections::BTreeSet;
@@ -178,7 +178,7 @@ impl Surgery {
     fn cuts_at<'a>(&'a mut self, site: &'a Site) -> impl Iterator<Item = &'a mut Cut> {
         let layers = &self.layers;
         self.cuts.iter_mut().filter(move |cut| match site {
-            Site::Layer(id, _) => layers.iter().any(|(path, layer)| layer == id && cut.place.matches(path)),
+            Site::Layer(id) => layers.iter().any(|(path, layer)| layer == id && cut.place.matches(path)),
             Site::Named(name) => cut.place.matches(name),
             Site::Parameter(_) => false,
         })
@@ -186,7 +186,7 @@ impl Surgery {
 }
 
 impl Observer for Surgery {
-    fn output(&mut self, site: &Site, _: &Tensor) {
+    fn output(&mut self, site: &Site, _: &Announcement, _: &Tensor) {
         if let Site::Named(name) = site
             && !self.names.contains(name)
         {

@@ -96,10 +96,9 @@ fn smallest(dtype: &str) -> f64 {
 /// Whether the figures suggest that the deltas are too small for their element type. They cannot tell for certain: a delta of 0
 /// may be one.
 fn looks_too_small(row: &FlowRow) -> bool {
-    let gone = row.delta_zero_share.is_some_and(|share| share > MOST)
-        && row.dead_share.is_none_or(|dead| dead < MOST);
-    let relu = row.activation.as_deref() == Some("relu");
-    row.delta_rms.is_some_and(|delta| delta < smallest(&row.dtype)) || gone && !relu
+    // Where a function is flat at 0, it makes zeros of its own; there is a share of dead units then.
+    let is_gone = row.delta_zero_share.is_some_and(|share| share > MOST) && row.dead_share.is_none();
+    row.delta_rms.is_some_and(|delta| delta < smallest(&row.dtype)) || is_gone
 }
 
 /// The last layer to which no gradient comes in `f64` either, unless its own units are dead.
@@ -129,7 +128,7 @@ fn hidden(rows: &[FlowRow]) -> Vec<&FlowRow> {
     if !followed.is_empty() {
         return followed;
     }
-    let mut weighted: Vec<&FlowRow> = rows.iter().filter(|row| row.weight_rms.is_some()).collect();
+    let mut weighted: Vec<&FlowRow> = rows.iter().filter(|row| row.is_weighted()).collect();
     weighted.pop();
     weighted
 }

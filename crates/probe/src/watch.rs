@@ -6,15 +6,14 @@
 //! network: a rule that computes the loss several times in a step does not blur them.
 
 use crate::join;
-use crate::record::{Exponents, LayerFlow, ParameterFlow, SampleFlow, Stats};
+use crate::record::{Exponents, LayerFlow, NotMeasured, ParameterFlow, SampleFlow, Stats};
 use crate::sample_watch::SampleWatch;
 use backflow_kernels::reduce;
-use backflow_nn::Activation;
 use backflow_optim::ParameterReport;
-use backflow_tensor::observe::{Observer, Site};
-use backflow_tensor::{DType, FloatElement, LayerId, Module, Tensor, misuse};
+use backflow_tensor::observe::{Announcement, Observer, Role, Site};
+use backflow_tensor::{DType, FloatElement, LayerId, Module, Path, Shape, Tensor, Visitor, misuse};
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// How close to an end of its range a bounded activation counts as saturated, as a share of the range.
 const SATURATED: f64 = 0.05;
@@ -42,8 +41,6 @@ pub(crate) struct Watch {
     kept: BTreeMap<String, Tensor>,
     /// Whether somebody says where epochs begin.
     has_epochs: bool,
-    /// By kind of layer, between which bounds an output is not saturated: looking up a name takes longer than a look.
-    inner: BTreeMap<&'static str, Option<(f64, f64)>>,
     /// Whether deltas have begun to come: what is announced after that belongs to another pass.
     back: bool,
 }
@@ -72,13 +69,31 @@ impl Asked {
 #[derive(Clone, Debug)]
 pub(crate) struct Place {
     pub(crate) path: String,
-    /// Whether its `weight` is a parameter that is trained.
-    pub(crate) weight: bool,
-    /// Whether its `bias` is.
-    pub(crate) bias: bool,
+    /// Its `weight` and its `bias`, as far as they are trained.
+    pub(crate) weight: Option<Leaf>,
+    pub(crate) bias: Option<Leaf>,
     /// For each use in a step, which units were other than 0 since the epoch began, if they can be 0.
-    heard: Vec<Vec<bool>>,
+    alive: Vec<Vec<bool>>,
     was_called: bool,
+}
+
+/// A trained parameter of a layer: its number in the graph, and its shape.
+#[derive(Clone, Debug)]
+pub(crate) struct Leaf {
+    pub(crate) id: u64,
+    pub(crate) shape: Shape,
+}
+
+/// The trained parameters of a module under all of their paths: one that two layers share has two.
+#[derive(Default)]
+struct Leaves(BTreeMap<String, Leaf>);
+
+impl Visitor for Leaves {
+    fn tensor(&mut self, path: &Path, tensor: &Tensor) {
+        if let Some(id) = tensor.id() {
+            self.0.insert(path.to_string(), Leaf { id, shape: tensor.shape() });
+        }
+    }
 }
 
 /// An output whose delta has not come yet.
@@ -100,6 +115,7 @@ struct Gradient {
 pub(crate) struct Seen {
     pub(crate) layers: Vec<LayerFlow>,
     pub(crate) samples: Option<SampleFlow>,
+    pub(crate) not_measured: Vec<NotMeasured>,
     pub(crate) uncalled: Vec<String>,
     /// How many layers the model has.
     known: usize,
@@ -121,11 +137,11 @@ impl Seen {
 
 impl Watch {
     pub(crate) fn new(model: &(impl Module + ?Sized)) -> Self {
-        let parameters = model.parameters();
-        let trained: BTreeSet<&String> = parameters.iter().map(|(path, _)| path).collect();
+        let mut trained = Leaves::default();
+        model.visit(&mut Path::root(), &mut trained);
         let place = |(path, id): (String, LayerId)| {
-            let [weight, bias] = ["weight", "bias"].map(|name| trained.contains(&join(&path, name)));
-            (id, Place { path, weight, bias, heard: Vec::new(), was_called: false })
+            let [weight, bias] = ["weight", "bias"].map(|name| trained.0.get(&join(&path, name)).cloned());
+            (id, Place { path, weight, bias, alive: Vec::new(), was_called: false })
         };
         let places = model.layers().into_iter().map(place).collect();
         Self { places, ..Self::default() }
@@ -142,10 +158,10 @@ impl Watch {
         (self.asked, self.back) = (asked, false);
     }
 
-    /// Forgets which units were heard.
+    /// Forgets which units were alive.
     pub(crate) fn begin_epoch(&mut self) {
         self.has_epochs = true;
-        self.places.values_mut().for_each(|place| place.heard.clear());
+        self.places.values_mut().for_each(|place| place.alive.clear());
     }
 
     /// What was measured since [`begin`](Self::begin).
@@ -153,9 +169,17 @@ impl Watch {
         self.open.clear();
         self.earlier.clear();
         let uncalled = self.places.values().filter(|place| !place.was_called);
+        let (samples, refused) = match self.samples.take().map(SampleWatch::finish) {
+            Some(Ok(samples)) => (Some(samples), None),
+            Some(Err(reason)) => (None, Some(reason)),
+            None => (None, None),
+        };
+        let quantity = "gradient noise scale".to_owned();
+        let refused = refused.map(|reason| NotMeasured { quantity, reason });
         Seen {
             layers: std::mem::take(&mut self.rows),
-            samples: self.samples.take().and_then(SampleWatch::finish),
+            samples,
+            not_measured: refused.into_iter().collect(),
             uncalled: uncalled.map(|place| place.path.clone()).collect(),
             known: self.places.len(),
         }
@@ -185,8 +209,7 @@ impl Watch {
         let asked = self.asked;
         let cosine =
             if asked.cosines { self.earlier.get(path).map(|earlier| cosine(earlier, g)) } else { None };
-        let exponents =
-            (asked.looks && asked.histograms).then(|| look(g, None, true, None).exponents).flatten();
+        let exponents = (asked.looks && asked.histograms).then(|| look(g, None, true).exponents).flatten();
         self.gradients.insert(path.to_owned(), Gradient { exponents, cosine });
         if asked.keeps_gradients {
             self.kept.insert(path.to_owned(), g.clone());
@@ -195,22 +218,22 @@ impl Watch {
 }
 
 impl Observer for Watch {
-    fn input(&mut self, site: &Site, x: &Tensor) {
+    fn input(&mut self, site: &Site, _: &Announcement, x: &Tensor) {
         if self.samples.is_some() && !self.back {
             self.input = Some((site.clone(), x.clone()));
         }
     }
 
-    fn output(&mut self, site: &Site, y: &Tensor) {
+    fn output(&mut self, site: &Site, what: &Announcement, y: &Tensor) {
         let input = self.input.take().filter(|(of, _)| of == site).map(|(_, x)| x);
         let mut place = None;
-        let (path, kind) = match site {
-            Site::Layer(id, kind) => match self.places.get_mut(id) {
-                Some(found) => (place.insert(found).path.clone(), *kind),
+        let path = match site {
+            Site::Layer(id) => match self.places.get_mut(id) {
+                Some(found) => place.insert(found).path.clone(),
                 // A layer of another model, which the same program runs beside this one.
                 None => return,
             },
-            Site::Named(name) => (name.clone(), "named"),
+            Site::Named(name) => name.clone(),
             Site::Parameter(_) => return,
         };
         if let Some(place) = &mut place {
@@ -219,10 +242,9 @@ impl Observer for Watch {
         if self.back || !self.asked.looks || !y.dtype().is_float() {
             return;
         }
-        let inner = *self.inner.entry(kind).or_insert_with(|| unsaturated(kind));
-        let units = y.shape().last().copied().unwrap_or(1);
-        let mut heard = if kind == "relu" { vec![false; units] } else { Vec::new() };
-        let seen = look(y, inner, self.asked.histograms, Some(&mut heard));
+        let inner = unsaturated(what.role);
+        let alive = what.role.has_dead_zone().then(|| alive(y, what.unit_axis));
+        let seen = look(y, inner, self.asked.histograms);
         let open = self.open.entry(site.clone()).or_default();
         // A pass without gradients before this one, as for an accuracy, is not the one that counts.
         let row = match open.pop_if(|earlier| !earlier.is_tracked && y.is_tracked()) {
@@ -235,26 +257,28 @@ impl Observer for Watch {
         if let (Some(samples), Some(_)) = (&mut self.samples, &input) {
             samples.expect(&path, y);
         }
+        let input = input.filter(|_| what.role == Role::WeightedMap);
         open.push(Open { row, input, is_tracked: y.is_tracked() });
-        let silent = |heard: &[bool]| heard.iter().filter(|&&heard| !heard).count() as u64;
-        let dead_units = (kind == "relu").then(|| silent(&heard));
-        let dead_units_of_epoch = place.filter(|_| kind == "relu" && self.has_epochs).map(|place| {
-            place.heard.resize(place.heard.len().max(uses + 1), Vec::new());
-            let so_far = &mut place.heard[uses];
-            so_far.resize(units, false);
-            so_far.iter_mut().zip(&heard).for_each(|(so_far, &now)| *so_far |= now);
-            silent(so_far)
+        let dead = |alive: &[bool]| alive.iter().filter(|&&alive| !alive).count() as u64;
+        let dead_units = alive.as_deref().map(dead);
+        let of_epoch = alive.zip(place).filter(|_| self.has_epochs);
+        let dead_units_of_epoch = of_epoch.map(|(alive, place)| {
+            place.alive.resize(place.alive.len().max(uses + 1), Vec::new());
+            let so_far = &mut place.alive[uses];
+            so_far.resize(alive.len(), false);
+            so_far.iter_mut().zip(&alive).for_each(|(so_far, &now)| *so_far |= now);
+            dead(so_far)
         });
         let flow = LayerFlow {
             path,
-            kind: kind.to_owned(),
+            kind: what.into(),
             dtype: y.dtype().to_string(),
             output: seen.stats,
             delta: None,
             saturated_share: inner.map(|_| seen.outside),
             dead_units,
             dead_units_of_epoch,
-            units: units as u64,
+            units: units(y, what.unit_axis) as u64,
             output_exponents: seen.exponents,
             delta_exponents: None,
         };
@@ -271,22 +295,43 @@ impl Observer for Watch {
         // The sweep meets the last use of a layer first.
         let Some(Open { row, input, .. }) = self.open.get_mut(site).and_then(Vec::pop) else { return };
         if let Some(samples) = self.samples.as_mut().filter(|_| !self.back) {
-            samples.refuse_mixing();
+            samples.look_for_mixing();
         }
         self.back = true;
-        let seen = look(dy, None, self.asked.histograms, None);
+        let seen = look(dy, None, self.asked.histograms);
         (self.rows[row].delta, self.rows[row].delta_exponents) = (Some(seen.stats), seen.exponents);
-        if let (Some(samples), Some(x), Site::Layer(id, "linear")) = (&mut self.samples, input, site) {
+        if let (Some(samples), Some(x), Site::Layer(id)) = (&mut self.samples, input, site) {
             samples.add(&self.places[id], &x, dy);
         }
     }
 }
 
-/// Between which bounds the outputs of an activation function are not saturated; `None` if it has no bounds.
-fn unsaturated(kind: &str) -> Option<(f64, f64)> {
-    let (low, high) = kind.parse::<Activation>().ok()?.bounds()?;
+/// Between which bounds the outputs of an activation function are not saturated; `None` if it does not saturate.
+fn unsaturated(role: Role) -> Option<(f64, f64)> {
+    let (low, high) = role.saturation()?;
     let margin = SATURATED * (high - low);
     Some((low + margin, high - margin))
+}
+
+/// How many units lie along this axis of `y`; one if it has no such axis.
+fn units(y: &Tensor, axis: isize) -> usize {
+    let rank = y.rank() as isize;
+    if (-rank..rank).contains(&axis) { y.size(axis) } else { 1 }
+}
+
+/// Which units of `y` are anything but 0.
+fn alive(y: &Tensor, axis: isize) -> Vec<bool> {
+    fn run<T: FloatElement>(y: &Tensor, alive: &mut [bool]) {
+        reduce::hear(&elements::<T>(y), alive);
+    }
+    let mut alive = vec![false; units(y, axis)];
+    // The kernel wants units in columns.
+    let columns = if alive.len() > 1 { y.transpose(axis, -1) } else { y.clone() };
+    match y.dtype() {
+        DType::F64 => run::<f64>(&columns, &mut alive),
+        _ => run::<f32>(&columns, &mut alive),
+    }
+    alive
 }
 
 /// The cosine of the angle between two gradients of any size; 0 if one is zero.
@@ -316,23 +361,14 @@ pub(crate) fn elements<T: FloatElement>(x: &Tensor) -> Cow<'_, [T]> {
     x.as_slice::<T>().map_or_else(|| Cow::Owned(x.to_vec::<T>()), Cow::Borrowed)
 }
 
-/// Looks at all elements: moments always, the rest if asked for. In `heard`, columns that hold anything but zeros are marked.
-pub(crate) fn look(
-    x: &Tensor,
-    bounds: Option<(f64, f64)>,
-    histogram: bool,
-    heard: Option<&mut [bool]>,
-) -> Look {
+/// Looks at all elements: moments always, the rest if asked for.
+pub(crate) fn look(x: &Tensor, bounds: Option<(f64, f64)>, histogram: bool) -> Look {
     fn run<T: FloatElement>(
         x: &Tensor,
         bounds: Option<(f64, f64)>,
         histogram: bool,
-        heard: Option<&mut [bool]>,
     ) -> (reduce::Moments, Option<Exponents>) {
         let slice = &*elements::<T>(x);
-        if let Some(heard) = heard {
-            reduce::hear(slice, heard);
-        }
         let moments = reduce::moments(slice, bounds);
         let exponents = histogram.then(|| {
             let mut exponents = Exponents::new(&reduce::exponents(slice), moments.zeros);
@@ -346,8 +382,8 @@ pub(crate) fn look(
         (moments, exponents)
     }
     let (moments, exponents) = match x.dtype() {
-        DType::F64 => run::<f64>(x, bounds, histogram, heard),
-        _ => run::<f32>(x, bounds, histogram, heard),
+        DType::F64 => run::<f64>(x, bounds, histogram),
+        _ => run::<f32>(x, bounds, histogram),
     };
     let n = x.elements().max(1) as f64;
     // In units of the largest, where squares of f64 numbers are out of range.
@@ -378,7 +414,7 @@ impl Stats {
     /// Of all elements of a floating-point tensor.
     #[must_use]
     pub fn of(x: &Tensor) -> Self {
-        look(x, None, false, None).stats
+        look(x, None, false).stats
     }
 }
 

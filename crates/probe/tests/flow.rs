@@ -1,7 +1,8 @@
 //! One look at a network, with the theory beside it.
 
 use backflow_nn::{Activation, Init, Mlp};
-use backflow_probe::{GradFlow, Verdict, predict};
+use backflow_optim::{Optimizer, Sgd};
+use backflow_probe::{GradFlow, Recorder, Verdict, predict};
 use backflow_tensor::{DType, Rng, Tensor};
 
 #[test]

@@ -7,7 +7,7 @@
 
 use backflow_nn::{Activation, Init, Mlp, Module};
 use backflow_probe::{MeanField, predict};
-use backflow_tensor::observe::{Observer, Site, observe};
+use backflow_tensor::observe::{Announcement, Observer, Site, observe};
 use backflow_tensor::{DType, LayerId, Rng, Tensor};
 use std::collections::BTreeMap;
 
@@ -23,7 +23,7 @@ fn rms(x: &Tensor) -> f64 {
 }
 
 impl Observer for Rms {
-    fn output(&mut self, site: &Site, y: &Tensor) {
+    fn output(&mut self, site: &Site, _: &Announcement, y: &Tensor) {
         self.output.insert(site.clone(), rms(y));
     }
 
@@ -49,7 +49,7 @@ fn measure(model: &Mlp, batch: usize, input: f64, rng: &mut Rng) -> Measured {
         let figure = |layer: LayerId| {
             found
                 .iter()
-                .find(|(site, _)| matches!(site, Site::Layer(id, _) if *id == layer))
+                .find(|(site, _)| matches!(site, Site::Layer(id) if *id == layer))
                 .map(|(_, &figure)| figure)
         };
         layers.iter().map(|&(_, layer)| figure(layer).expect("every layer was seen")).collect()

@@ -147,7 +147,7 @@ fn dead_units_of_an_epoch() {
         }
     }
     let dead = |record: &FlowStep| {
-        let relu = record.layers.iter().find(|layer| layer.kind == "relu").unwrap();
+        let relu = record.layers.iter().find(|layer| layer.kind.name == "relu").unwrap();
         (relu.dead_units.unwrap(), relu.dead_units_of_epoch.unwrap())
     };
     assert_eq!(
@@ -327,7 +327,7 @@ fn a_layer_that_is_used_twice_has_units_of_its_own_each_time() {
         });
     }
     let dead = |record: &FlowStep| -> Vec<(String, u64, u64)> {
-        let relu = record.layers.iter().filter(|layer| layer.kind == "relu");
+        let relu = record.layers.iter().filter(|layer| layer.kind.name == "relu");
         relu.map(|layer| (layer.path.clone(), layer.dead_units.unwrap(), layer.dead_units_of_epoch.unwrap()))
             .collect()
     };
@@ -436,20 +436,11 @@ fn sampled(between: impl Fn(&Tensor) -> Tensor) -> FlowStep {
     let mut rng = Rng::seed_from_u64(2);
     let mut model = Mlp::new(&[5, 4, 2], Activation::Tanh, Init::XavierNormal, DType::F64, &mut rng);
     let x = Tensor::randn([BATCH, 5], DType::F64, &mut rng);
-    let before = bits(&model);
-    let mut recorder = Recorder::new(&model).noise_scale(When::Every(1));
+    let mut recorder = Recorder::new(&model).noise_scale(When::Every(1)).jacobians(When::Every(1));
     let mut optimizer = Optimizer::new(Sgd::new(0.1));
-    let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-        recorder.step(|| {
-            optimizer.step_with(&mut model, |model| {
-                model.layers[1].forward(&between(&model.layers[0].forward(&x))).square().mean(..)
-            })
-        });
-    }));
-    if let Err(panic) = result {
-        assert_eq!(bits(&model), before, "nothing was changed");
-        std::panic::resume_unwind(panic);
-    }
+    let forward = |model: &Mlp, x: &Tensor| model.layers[1].forward(&between(&model.layers[0].forward(x)));
+    recorder.measure_jacobians(&model, |x| forward(&model, x), &x);
+    recorder.step(|| optimizer.step_with(&mut model, |model| forward(model, &x).square().mean(..)));
     recorder.take_records().remove(0)
 }
 
@@ -458,13 +449,28 @@ fn samples_on_their_own_are_accepted() {
     let norm = |z: &Tensor| z / &(z.square().mean(keep(1)) + 1e-5).sqrt();
     for record in [sampled(Tensor::tanh), sampled(norm), sampled(|z| z + &Tensor::ones([4], DType::F64))] {
         assert!(record.samples.unwrap().noise.variance > 0.0);
+        assert!(record.jacobians.is_some() && record.not_measured.is_empty());
     }
 }
 
 #[test]
-#[should_panic(expected = "samples are mixed between layers")]
 fn batch_normalisation_has_no_gradients_of_single_samples() {
-    let _ = sampled(|z| (z - &z.mean(0)) / &(z.var(0, 0) + 1e-5).sqrt());
+    let record = sampled(|z| (z - &z.mean(0)) / &(z.var(0, 0) + 1e-5).sqrt());
+    assert!(record.samples.is_none() && record.jacobians.is_none());
+    let text = serde_json::to_string(&record).unwrap();
+    let back: FlowStep = serde_json::from_str(&text).unwrap();
+    assert_eq!(back.not_measured, record.not_measured);
+    let said: Vec<String> = record.not_measured.iter().map(ToString::to_string).collect();
+    let [noise, jacobians] = &said[..] else { panic!("{said:?}") };
+    let expected =
+        "gradient noise scale not measured: samples are mixed after layer layers.0, by sum [4] at ";
+    assert!(noise.starts_with(expected), "{noise}");
+    assert!(
+        jacobians.starts_with("Jacobians not measured: samples are mixed (op sum [4] at "),
+        "{jacobians}"
+    );
+    let table = GradFlow::of(&[record]).to_string();
+    assert!(table.contains(noise) && table.contains(jacobians), "{table}");
 }
 
 /// A loss that is no number is looked at on the way forward; what is recorded after it is as if nothing had been.

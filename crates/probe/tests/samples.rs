@@ -1,9 +1,11 @@
 //! Gradients of single samples as a recorder sees them, against a pass back for every sample on its own.
 
-use backflow_nn::{Activation, Init, Linear, Mlp};
+extern crate backflow_tensor as backflow;
+
+use backflow_nn::{Activation, Init, Linear, Mlp, Module, Sequential};
 use backflow_optim::{Optimizer, Sgd};
 use backflow_probe::{FlowStep, Recorder, SampleFlow, When};
-use backflow_tensor::{DType, Module, Rng, Tensor};
+use backflow_tensor::{DType, LayerId, Rng, Role, Tensor};
 
 const BATCH: usize = 7;
 
@@ -129,6 +131,8 @@ fn records_come_back_and_one_sample_has_no_noise() {
     });
     let [two, one] = recorder.records() else { panic!("two steps were made") };
     assert_eq!(one.samples, None);
+    let reason = "gradient noise scale not measured: a batch of fewer than two samples has no variance";
+    assert_eq!(one.not_measured[0].to_string(), reason);
     let back: FlowStep = serde_json::from_str(&serde_json::to_string(two).unwrap()).unwrap();
     assert_eq!(back.samples, two.samples);
     let mut said = two.samples.unwrap();
@@ -143,25 +147,73 @@ fn records_come_back_and_one_sample_has_no_noise() {
     }
 }
 
-/// One step of a model that is a layer, on this input.
-fn step(layer: &mut Linear, forward: impl Fn(&Linear) -> Tensor) {
-    let mut recorder = Recorder::new(layer).noise_scale(When::Every(1));
+/// Why nothing is measured in one step of this model; the step itself is made.
+fn reason<M: Module>(model: &mut M, forward: impl Fn(&M) -> Tensor) -> String {
+    let recorder = Recorder::new(model);
+    reason_of(recorder, model, forward)
+}
+
+fn reason_of<M: Module>(recorder: Recorder, model: &mut M, forward: impl Fn(&M) -> Tensor) -> String {
+    let mut recorder = recorder.noise_scale(When::Every(1));
     let mut optimizer = Optimizer::new(Sgd::new(0.5));
-    recorder.step(|| optimizer.step_with(layer, |layer| forward(layer).square().mean(..)));
+    let report = recorder.step(|| optimizer.step_with(model, |model| forward(model).square().mean(..)));
+    assert!(report.parameters.iter().any(|parameter| parameter.update_rms > 0.0));
+    let [record] = recorder.records() else { panic!("one step") };
+    assert_eq!(record.samples, None);
+    let [not_measured] = &record.not_measured[..] else { panic!("{:?}", record.not_measured) };
+    assert_eq!(not_measured.quantity, "gradient noise scale");
+    not_measured.reason.clone()
 }
 
 #[test]
-#[should_panic(expected = "needs linear layers with one row per sample")]
-fn sequences_are_refused() {
+fn what_cannot_be_measured_is_said_with_its_reason() {
     let mut rng = Rng::seed_from_u64(0);
-    let x = Tensor::randn([2, 3, 4], DType::F32, &mut rng);
-    step(&mut Linear::new(4, 2, &mut rng), |layer| layer.forward(&x));
-}
-
-#[test]
-#[should_panic(expected = "a layer is used twice in a step")]
-fn layers_that_are_used_twice_are_refused() {
-    let mut rng = Rng::seed_from_u64(0);
+    let sequence = Tensor::randn([2, 3, 4], DType::F32, &mut rng);
+    assert_eq!(
+        reason(&mut Sequential::new().add(Linear::new(4, 2, &mut rng)), |model| model.forward(&sequence)),
+        "the input of layer 0 is [2, 3, 4], and not a matrix with one row per sample"
+    );
     let x = Tensor::randn([3, 4], DType::F32, &mut rng);
-    step(&mut Linear::new(4, 4, &mut rng), |layer| layer.forward(&layer.forward(&x)));
+    let mut square = Linear::new(4, 4, &mut rng);
+    assert_eq!(
+        reason(&mut Sequential::new().add(square.clone()), |model| model.forward(&model.forward(&x))),
+        "the parameters of layer 0 are used twice in a step"
+    );
+    // Two layers that share a weight.
+    let mut other = Linear::without_bias(4, 4, &mut rng);
+    other.weight = square.weight.clone();
+    let tied = Sequential::new().add(square.clone()).add(Activation::Tanh).add(other);
+    assert_eq!(
+        reason_of(Recorder::new(&tied), &mut square, |_| tied.forward(&x)),
+        "the parameters of layer 0 are used twice in a step"
+    );
+    // Two branches, of which one sees some of the samples.
+    let mut branches = Mlp::new(&[4, 4, 4], Activation::Tanh, Init::XavierNormal, DType::F32, &mut rng);
+    let some = x.slice(0, ..2);
+    let seen = reason(&mut branches, |model| {
+        let [a, b] = &model.layers[..] else { panic!("two layers") };
+        a.forward(&x).sum(0) + b.forward(&some).sum(0)
+    });
+    assert_eq!(seen, "layer layers.0 sees 3 samples and another layer 2");
+    // A layer that has parameters and is no weighted map.
+    let mut scale = Scale { weight: Tensor::ones([4], DType::F32).requires_grad(), id: LayerId::new() };
+    assert_eq!(
+        reason(&mut scale, |model| model.forward(&x)),
+        "no gradient came back to a linear layer that is trained"
+    );
+}
+
+/// y = w x, element by element.
+#[derive(Module)]
+struct Scale {
+    weight: Tensor,
+    id: LayerId,
+}
+
+impl Scale {
+    fn forward(&self, x: &Tensor) -> Tensor {
+        let y = x * &self.weight;
+        self.id.announce(Role::Other, &y);
+        y
+    }
 }

@@ -2,8 +2,12 @@
 
 use backflow_nn::{Activation, Init, Mlp};
 use backflow_optim::{Optimizer, Sgd};
-use backflow_probe::{FlowStep, GradFlow, LayerFlow, Recorder, Stats, Verdict};
-use backflow_tensor::{DType, Rng, Tensor};
+use backflow_probe::{FlowStep, GradFlow, LayerFlow, LayerKind, Recorder, Stats, Verdict};
+use backflow_tensor::{DType, Rng, Role, Tensor};
+
+fn kind(name: &str, role: Role) -> LayerKind {
+    LayerKind { name: name.to_owned(), role }
+}
 
 /// Hidden layers with deltas of these sizes, the input's neighbour first.
 fn flow(dtype: &str, deltas: impl Iterator<Item = f64>) -> GradFlow {
@@ -11,9 +15,15 @@ fn flow(dtype: &str, deltas: impl Iterator<Item = f64>) -> GradFlow {
     let layers = deltas.enumerate().flat_map(|(layer, delta)| {
         let delta = Some(Stats { rms: delta, ..ones });
         let (path, dtype) = (format!("layers.{layer}"), dtype.to_owned());
-        let linear =
-            LayerFlow { path, dtype, kind: "linear".to_owned(), output: ones, delta, ..LayerFlow::default() };
-        [linear.clone(), LayerFlow { kind: "softplus".to_owned(), ..linear }]
+        let linear = LayerFlow {
+            path,
+            dtype,
+            kind: kind("linear", Role::WeightedMap),
+            output: ones,
+            delta,
+            ..LayerFlow::default()
+        };
+        [linear.clone(), LayerFlow { kind: kind("softplus", Activation::Softplus.role()), ..linear }]
     });
     GradFlow::of(&[FlowStep { layers: layers.collect(), ..FlowStep::default() }])
 }

@@ -61,4 +61,5 @@ pub use statistics::{Statistic, StatisticMeans, collect_statistics};
 pub use tensor::Tensor;
 pub use training::{evaluation, is_training, training};
 pub use watch::history::Step;
+pub use watch::role::Role;
 pub use watch::{observe, profile, trace};

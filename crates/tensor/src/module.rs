@@ -73,7 +73,7 @@ pub trait Module {
     /// assert_eq!(model[1].item(), 2.0);
     /// assert!(model[0].is_alias_of(&model[1]));
     /// ```
-    fn each_tensor_mut(&mut self, visitor: &mut dyn VisitorMut) {
+    fn each_tensor_mut(&mut self, change: &mut dyn FnMut(&Path, &mut Tensor)) {
         walk::each_tensor_mut(self, change);
     }
 

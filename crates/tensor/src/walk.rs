@@ -30,7 +30,7 @@ pub(crate) fn each_tensor(model: &(impl Module + ?Sized), visit: &mut dyn FnMut(
 /// Hands out each tensor once, in the order of the fields. What `change` makes of it stands in all fields that held it.
 pub(crate) fn each_tensor_mut(
     model: &mut (impl Module + ?Sized),
-    visitor: &mut dyn VisitorMut,
+    change: &mut dyn FnMut(&Path, &mut Tensor),
 ) {
     // Where no tensor has an alias, none stands in two fields: one walk, as at every step of most models.
     let mut changed = 0;

@@ -1,6 +1,6 @@
 //! What a mistake is answered with, word for word: what is wrong, both shapes, a hint, and the caller's own line.
 
-use backflow_tensor::observe::{Observer, Site, observe};
+use backflow_tensor::observe::{Announcement, Observer, Site, observe};
 use backflow_tensor::training::{next_stream, training};
 use backflow_tensor::{Affine, DType, Gradients, Pointwise, Rng, Shape, Statistic, Tensor, grad, hvp, keep};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -453,7 +453,7 @@ fn a_replacement_of_another_shape() {
     #[derive(Debug)]
     struct Wrong;
     impl Observer for Wrong {
-        fn output(&mut self, _: &Site, _: &Tensor) {}
+        fn output(&mut self, _: &Site, _: &Announcement, _: &Tensor) {}
         fn gradient(&mut self, _: &Site, _: &Tensor) {}
         fn replace(&mut self, _: &Site, _: &Tensor) -> Option<Tensor> {
             Some(f32s([3]))

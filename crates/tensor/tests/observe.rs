@@ -1,6 +1,6 @@
 //! Observers inside one another, and the gradients they replace.
 
-use backflow_tensor::observe::{Observer, Site, observe};
+use backflow_tensor::observe::{Announcement, Observer, Site, observe};
 use backflow_tensor::{Tensor, is_recording};
 
 /// Multiplies gradients, and writes down the outputs and the gradients it saw.
@@ -12,7 +12,7 @@ struct Times {
 }
 
 impl Observer for Times {
-    fn output(&mut self, _: &Site, y: &Tensor) {
+    fn output(&mut self, _: &Site, _: &Announcement, y: &Tensor) {
         assert!(!is_recording());
         self.outputs.push(y.item());
     }

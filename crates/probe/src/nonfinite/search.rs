@@ -2,7 +2,7 @@
 
 use super::{Numbers, Origin, Place, is_finite};
 use crate::OpAt;
-use backflow_tensor::observe::{Observer, Site};
+use backflow_tensor::observe::{Announcement, Observer, Site};
 use backflow_tensor::trace::{Computed, ElementsId, Kind};
 use backflow_tensor::{DType, LayerId, Module, Tensor};
 use std::cell::RefCell;
@@ -191,12 +191,12 @@ impl Search {
     }
 
     /// The path of a layer or the name of a result; `None` for a layer of another model.
-    fn name(&self, site: &Site) -> Option<String> {
+    fn name(&self, site: &Site, what: &Announcement) -> Option<String> {
         match site {
-            Site::Layer(id, kind) => {
+            Site::Layer(id) => {
                 let path = self.layers.get(id)?;
                 // The model itself has no path.
-                Some(if path.is_empty() { (*kind).to_owned() } else { path.clone() })
+                Some(if path.is_empty() { what.name.to_owned() } else { path.clone() })
             }
             Site::Named(name) => Some(name.clone()),
             Site::Parameter(_) => None,
@@ -214,15 +214,15 @@ impl Search {
         }
     }
 
-    fn begins(&mut self, site: &Site) {
-        let Some(name) = self.name(site) else { return };
+    fn begins(&mut self, site: &Site, what: &Announcement) {
+        let Some(name) = self.name(site, what) else { return };
         self.ends_before(&name);
         let place = self.add_place(Place::Layer(name.clone()));
         self.inside.push((name, place));
     }
 
-    fn announced(&mut self, site: &Site, y: &Tensor) {
-        let Some(name) = self.name(site) else { return };
+    fn announced(&mut self, site: &Site, what: &Announcement, y: &Tensor) {
+        let Some(name) = self.name(site, what) else { return };
         self.ends_before(&name);
         if self.inside.last().is_some_and(|(open, _)| *open == name) {
             self.inside.pop();
@@ -256,12 +256,12 @@ fn is_mask(numbers: &Numbers) -> bool {
 pub(super) struct Sites(pub(super) Rc<RefCell<Search>>);
 
 impl Observer for Sites {
-    fn input(&mut self, site: &Site, _: &Tensor) {
-        self.0.borrow_mut().begins(site);
+    fn input(&mut self, site: &Site, what: &Announcement, _: &Tensor) {
+        self.0.borrow_mut().begins(site, what);
     }
 
-    fn output(&mut self, site: &Site, y: &Tensor) {
-        self.0.borrow_mut().announced(site, y);
+    fn output(&mut self, site: &Site, what: &Announcement, y: &Tensor) {
+        self.0.borrow_mut().announced(site, what, y);
     }
 
     fn gradient(&mut self, _: &Site, _: &Tensor) {}

@@ -1,7 +1,7 @@
 //! The recorded figures as the page holds them: a number per quantity, shown step and place, thinned and rounded.
 
 use super::sparse::Sparse;
-use backflow_probe::{FlowStep, LayerFlow, ParameterFlow, Spectrum};
+use backflow_probe::{FlowStep, LayerFlow, LayerKind, ParameterFlow, Spectrum};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -66,7 +66,7 @@ pub(super) struct Figures<'a> {
     /// The column that is shown until another is asked for: where the first figure breaks, or the last.
     pub(super) shown: usize,
     /// Path and kind.
-    pub(super) layers: Vec<(String, String)>,
+    pub(super) layers: Vec<(String, LayerKind)>,
     pub(super) parameters: Vec<String>,
     /// The paths of the layers that have Jacobians.
     pub(super) jacobians: Vec<String>,

@@ -7,6 +7,7 @@ use super::Theory;
 use super::figures::{Figures, GRADIENT_COSINE, JACOBIANS, rare};
 use super::run::LARGEST;
 use crate::chart::{Chart, ChartPoint, Curve, Frame, Scale, whole_ticks};
+use backflow_tensor::Role;
 use serde_json::{Value, json};
 
 /// Values over places.
@@ -50,7 +51,7 @@ pub(super) struct Plot {
 }
 
 /// What [`by_kind`] tells apart.
-const OUTPUTS: [&str; 3] = ["z (linear)", "a (activation)", "named"];
+const OUTPUTS: [&str; 3] = ["z (linear)", "a (activation)", "other"];
 
 const LAYERS: &str = "layer, from input to output";
 const PARAMETERS: &str = "layer with parameters, from input to output";
@@ -92,8 +93,8 @@ pub(super) fn all(figures: &Figures<'_>, theory: Option<&Theory>) -> Vec<Plot> {
         let places = (0..figures.layers.len()).filter(|&place| figures.has(quantity, place));
         // Every layer has a share of zeros; it is of interest where zeros are made.
         let zeros = figures.finite("zeros").any(|share| share > 0.0);
-        let places =
-            places.filter(|&place| quantity != "zeros" || zeros && is_activation(&figures.layers[place].1));
+        let places = places
+            .filter(|&place| quantity != "zeros" || zeros && is_activation(figures.layers[place].1.role));
         let places: Vec<_> = places.map(|place| (place, place as f64 + 1.0)).collect();
         let name = name.to_owned();
         (!places.is_empty()).then_some(Series {
@@ -122,7 +123,7 @@ pub(super) fn all(figures: &Figures<'_>, theory: Option<&Theory>) -> Vec<Plot> {
             Section::Flow,
             Scale::Log,
             over_layers,
-            by_kind(figures, "delta", None, delta, ["∂L/∂z", "∂L/∂a", "named"]),
+            by_kind(figures, "delta", None, delta, ["∂L/∂z", "∂L/∂a", "other"]),
         ),
         plot(
             "gradients",
@@ -193,11 +194,11 @@ pub(super) fn all(figures: &Figures<'_>, theory: Option<&Theory>) -> Vec<Plot> {
     plots.into_iter().filter(drawn).collect()
 }
 
-fn is_activation(kind: &str) -> bool {
-    kind != "linear" && kind != "named"
+fn is_activation(role: Role) -> bool {
+    matches!(role, Role::Activation { .. })
 }
 
-/// Linear layers, activation functions and named results apart: z and a have different sizes, and a line through both would
+/// Weighted maps, activation functions and all other results apart: z and a have different sizes, and a line through both would
 /// be a saw.
 fn by_kind(
     figures: &Figures<'_>,
@@ -206,9 +207,13 @@ fn by_kind(
     theory: &[f64],
     names: [&str; 3],
 ) -> Vec<Series> {
-    let kinds: [fn(&str) -> bool; 3] = [|kind| kind == "linear", is_activation, |kind| kind == "named"];
+    let kinds: [fn(Role) -> bool; 3] = [
+        |role| role == Role::WeightedMap,
+        is_activation,
+        |role| role != Role::WeightedMap && !is_activation(role),
+    ];
     let series = (0..3).map(|number| {
-        let places = figures.layers.iter().enumerate().filter(|(_, (_, kind))| kinds[number](kind));
+        let places = figures.layers.iter().enumerate().filter(|(_, (_, kind))| kinds[number](kind.role));
         let places: Vec<_> = places.map(|(place, _)| (place, place as f64 + 1.0)).collect();
         let theory = if theory.is_empty() {
             Vec::new()

@@ -91,7 +91,7 @@ pub(super) fn write(page: &mut String, figures: &Figures<'_>, header: &Header) {
     if !figures.layers.is_empty() {
         let _ = writeln!(page, "<h2>Layers at step {at}</h2>");
         let rows: Vec<Vec<String>> =
-            figures.layers.iter().map(|(path, kind)| vec![escaped(path), escaped(kind)]).collect();
+            figures.layers.iter().map(|(path, kind)| vec![escaped(path), escaped(&kind.name)]).collect();
         write_table(page, figures, "layers", &["layer", "kind"], &rows, &OF_LAYERS, &verdicts);
     }
     if !figures.parameters.is_empty() {

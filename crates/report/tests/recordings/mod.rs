@@ -2,11 +2,13 @@
 //! health, and of one that breaks.
 #![allow(dead_code, reason = "not every test needs every subject")]
 
+use backflow_nn::Activation;
 use backflow_probe::{
-    CurvatureFlow, Exponents, FlowStep, GradientNoise, JacobianFlow, LayerFlow, ParameterFlow, SampleFlow,
-    Spectrum, Stats,
+    CurvatureFlow, Exponents, FlowStep, GradientNoise, JacobianFlow, LayerFlow, LayerKind, ParameterFlow,
+    SampleFlow, Spectrum, Stats,
 };
 use backflow_report::{Header, Theory};
+use backflow_tensor::Role;
 
 /// How numbers change from layer to layer, and what else happens to the network.
 pub(crate) struct Subject {
@@ -84,7 +86,7 @@ impl Subject {
             let broken = self.broken.is_some_and(|(at, place)| step > at || step == at && layer >= place);
             let linear = LayerFlow {
                 path: format!("layers.{}", 2 * layer),
-                kind: "linear".to_owned(),
+                kind: LayerKind { name: "linear".to_owned(), role: Role::WeightedMap },
                 output: stats(activation, 0.02, broken),
                 delta: Some(stats(delta, 0.0, self.broken.is_some_and(|(at, _)| step >= at))),
                 units: 64,
@@ -109,7 +111,10 @@ impl Subject {
             let bounded = self.activation != "relu";
             let activated = LayerFlow {
                 path: format!("layers.{}", 2 * layer + 1),
-                kind: self.activation.to_owned(),
+                kind: LayerKind {
+                    name: self.activation.to_owned(),
+                    role: self.activation.parse().map_or(Role::Other, Activation::role),
+                },
                 output: stats(0.6 * activation, if self.activation == "sigmoid" { 0.5 } else { 0.0 }, broken),
                 saturated_share: bounded.then_some(0.04 * layer as f64 / self.depth as f64 + 0.3 * progress),
                 dead_units: (!bounded).then_some(layer as u64 / 2 + 6 * step / self.steps),

@@ -6,6 +6,7 @@
 pub(crate) mod history;
 pub mod observe;
 pub mod profile;
+pub(crate) mod role;
 pub mod trace;
 
 use crate::graph::Node;

@@ -12,6 +12,7 @@ use crate::mode::{apart, mode, no_grad};
 use crate::onlooker::{OBSERVED, is_replaying};
 use crate::tensor::Tensor;
 use crate::watch::profile::section;
+pub use crate::watch::role::{Announcement, Role, Side};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -19,9 +20,8 @@ use std::rc::Rc;
 /// Where an announced output came from.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Site {
-    /// A layer of a model, and what it computes (`linear`, `sigmoid`, …); [`Visitor::layer`](crate::Visitor::layer) tells its
-    /// path.
-    Layer(LayerId, &'static str),
+    /// A layer of a model; [`Visitor::layer`](crate::Visitor::layer) tells its path.
+    Layer(LayerId),
     /// A result named in the program with [`Tensor::named`].
     Named(String),
     /// A parameter, by its path, whose gradient a step goes by ([`announce_parameter`]).
@@ -29,18 +29,19 @@ pub enum Site {
 }
 
 impl LayerId {
-    /// Tells the observer, if there is one, that the layer computed `y`; `kind` says by what, as in `linear` or `sigmoid`.
-    pub fn announce(self, kind: &'static str, y: &Tensor) {
+    /// Tells the observer, if there is one, that the layer computed `y`, and what the layer is: a [`Role`], or an
+    /// [`Announcement`] that says more.
+    pub fn announce(self, what: impl Into<Announcement>, y: &Tensor) {
         if OBSERVED.get() {
-            announce(Site::Layer(self, kind), y);
+            announce(Site::Layer(self), &what.into(), y);
         }
     }
 
     /// Tells the observer, if there is one, what the layer is about to compute from. It comes right before
-    /// [`announce`](Self::announce), with the same `kind`.
-    pub fn announce_input(self, kind: &'static str, x: &Tensor) {
+    /// [`announce`](Self::announce), with the same announcement.
+    pub fn announce_input(self, what: impl Into<Announcement>, x: &Tensor) {
         if OBSERVED.get() {
-            announce_input(&Site::Layer(self, kind), x);
+            announce_input(&Site::Layer(self), &what.into(), x);
         }
     }
 }
@@ -69,7 +70,7 @@ impl Tensor {
     #[must_use]
     pub fn named(self, name: &str) -> Self {
         if OBSERVED.get() {
-            announce(Site::Named(name.to_owned()), &self);
+            announce(Site::Named(name.to_owned()), &Role::Named.into(), &self);
         }
         self
     }
@@ -78,12 +79,12 @@ impl Tensor {
 /// Sees outputs and their gradients.
 pub trait Observer {
     /// What a layer computes its next output from, of layers that say so, as linear ones do. By default it is not looked at.
-    fn input(&mut self, site: &Site, x: &Tensor) {
-        let _ = (site, x);
+    fn input(&mut self, site: &Site, what: &Announcement, x: &Tensor) {
+        let _ = (site, what, x);
     }
 
     /// An output on the way forward, in order of computation. Whoever keeps `y` keeps its graph, too.
-    fn output(&mut self, site: &Site, y: &Tensor);
+    fn output(&mut self, site: &Site, what: &Announcement, y: &Tensor);
 
     /// The complete gradient of an announced output, on the way back.
     fn gradient(&mut self, site: &Site, dy: &Tensor);
@@ -149,12 +150,12 @@ pub fn announce_parameter(path: &str, dy: &Tensor) {
 
 /// An observer that its owner keeps a hand on: it is there also after a panic.
 impl<O: Observer> Observer for Rc<RefCell<O>> {
-    fn input(&mut self, site: &Site, x: &Tensor) {
-        self.borrow_mut().input(site, x);
+    fn input(&mut self, site: &Site, what: &Announcement, x: &Tensor) {
+        self.borrow_mut().input(site, what, x);
     }
 
-    fn output(&mut self, site: &Site, y: &Tensor) {
-        self.borrow_mut().output(site, y);
+    fn output(&mut self, site: &Site, what: &Announcement, y: &Tensor) {
+        self.borrow_mut().output(site, what, y);
     }
 
     fn gradient(&mut self, site: &Site, dy: &Tensor) {
@@ -186,14 +187,14 @@ pub fn unobserved<R>(f: impl FnOnce() -> R) -> R {
 }
 
 #[cold]
-fn announce_input(site: &Site, x: &Tensor) {
+fn announce_input(site: &Site, what: &Announcement, x: &Tensor) {
     if is_replaying() {
         return;
     }
     let _section = section("observers");
     with_watches(|watches| {
         for watch in watches {
-            no_grad(|| watch.observer.input(site, &x.detach()));
+            no_grad(|| watch.observer.input(site, what, &x.detach()));
         }
     });
 }
@@ -209,12 +210,12 @@ fn announce_gradient(site: &Site, dy: &Tensor) {
 }
 
 #[cold]
-fn announce(site: Site, y: &Tensor) {
+fn announce(site: Site, what: &Announcement, y: &Tensor) {
     let _section = section("observers");
     with_watches(|watches| {
         for watch in watches {
             if !is_replaying() {
-                no_grad(|| watch.observer.output(&site, y));
+                no_grad(|| watch.observer.output(&site, what, y));
             }
             if let Some(node) = y.tracked() {
                 let sites = watch.sites.entry(node.number).or_default();

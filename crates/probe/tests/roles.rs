@@ -1,0 +1,208 @@
+//! What a layer is, is told by its role: in tables and verdicts, in logs old and new, and in the sources.
+
+extern crate backflow_tensor as backflow;
+
+use backflow_nn::{Activation, Layer, Linear, Module, Sequential};
+use backflow_optim::{Optimizer, Sgd};
+use backflow_probe::{FlowRow, FlowStep, GradFlow, LayerKind, Recorder, When};
+use backflow_tensor::{DType, LayerId, Rng, Role, Tensor};
+use std::path::{Path, PathBuf};
+
+/// A step that version 0.1 wrote.
+const OLDER: &str = include_str!("logs/version-0.1.jsonl");
+
+#[test]
+fn logs_of_version_0_1_are_read_and_judged_as_they_were() {
+    let step: FlowStep = serde_json::from_str(OLDER).unwrap();
+    let kinds: Vec<(&str, Role)> =
+        step.layers.iter().map(|layer| (&*layer.kind.name, layer.kind.role)).collect();
+    let relu = Activation::Relu.role();
+    assert_eq!(kinds, [("linear", Role::WeightedMap), ("relu", relu), ("linear", Role::WeightedMap)]);
+    let rows = FlowRow::of(&step);
+    let rows: Vec<_> =
+        rows.iter().map(|row| (&*row.path, row.activation.as_deref(), row.dead_share)).collect();
+    assert_eq!(rows, [("layers.0", Some("relu"), Some(0.0)), ("layers.1", None, None)]);
+    // Written anew, it says the roles, and nothing else is different.
+    let text = serde_json::to_string(&step).unwrap();
+    assert!(text.contains(r#""kind":{"name":"linear","role":"weighted-map"}"#), "{text}");
+    assert_eq!(serde_json::from_str::<FlowStep>(&text).unwrap(), step);
+    let older = text.replace(r#"{"name":"linear","role":"weighted-map"}"#, r#""linear""#).replace(
+        r#"{"name":"relu","role":{"activation":{"below":{"flat":0.0},"above":"open"}}}"#,
+        r#""relu""#,
+    );
+    assert_eq!(older, OLDER.trim_end());
+}
+
+/// A user's own activation function, and a sum that is one of a residual branch.
+#[derive(Clone, Debug, Module)]
+struct Own {
+    id: LayerId,
+    #[module(skip)]
+    role: Role,
+}
+
+impl Layer for Own {
+    fn forward(&self, x: &Tensor) -> Tensor {
+        let y = x.clamp(0.0, 6.0);
+        self.id.announce(self.role.called("own").with_unit_axis(0), &y);
+        y
+    }
+}
+
+#[test]
+fn layers_of_a_users_are_treated_by_their_roles() {
+    let mut rng = Rng::seed_from_u64(0);
+    let x = Tensor::randn([4, 3], DType::F32, &mut rng);
+    let look = |role: Role, rng: &mut Rng| {
+        let own = Own { id: LayerId::new(), role };
+        let model = Sequential::new().add(Linear::new(3, 5, rng)).add(own).add(Linear::new(5, 2, rng));
+        GradFlow::record(&model, || model.forward(&x).square().mean(..))
+    };
+    let flow = look(Activation::Relu.role(), &mut rng);
+    assert_eq!(flow.rows().len(), 2);
+    assert_eq!(flow.rows()[0].activation.as_deref(), Some("own"));
+    let own = &flow.step().layers[1];
+    assert_eq!((own.units, own.kind.name.as_str()), (4, "own"), "units lie along the first axis");
+    let z = &flow.step().layers[0];
+    assert!(own.dead_units.is_some() && z.dead_units.is_none());
+    // Anything else is a row by itself, and neither dead nor saturated.
+    for role in [Role::ResidualSum, Role::Normalisation, Role::Other] {
+        let flow = look(role, &mut rng);
+        let paths: Vec<&str> = flow.rows().iter().map(|row| &*row.path).collect();
+        assert_eq!(paths, ["0", "1", "2"]);
+        let own = &flow.step().layers[1];
+        assert_eq!(own.kind, LayerKind { name: "own".to_owned(), role });
+        assert!(own.dead_units.is_none() && own.saturated_share.is_none());
+    }
+}
+
+/// Units along an axis that is not the last: a channel is dead if it is 0 in all samples and places.
+#[test]
+fn dead_units_are_counted_along_the_axis_of_units() {
+    let id = LayerId::new();
+    let w = Tensor::from(1.0).requires_grad();
+    let channels = Tensor::from([[[1.0, 0.0], [0.0, 0.0], [0.0, 0.0]], [[0.0, 0.0], [0.0, 0.0], [0.0, 2.0]]]);
+    let found = |axis: isize| {
+        let mut model = Held { w: w.clone(), id };
+        let (mut optimizer, mut recorder) = (Optimizer::new(Sgd::new(0.1)), Recorder::new(&model));
+        recorder.step(|| {
+            optimizer.step_with(&mut model, |model| {
+                let y = &channels * &model.w;
+                let relu = Activation::Relu.role().called("relu").with_unit_axis(axis);
+                model.id.announce(relu, &y);
+                y.sum(..)
+            })
+        });
+        let layer = &recorder.records()[0].layers[0];
+        (layer.units, layer.dead_units.unwrap())
+    };
+    assert_eq!([found(0), found(1), found(2), found(-1)], [(2, 0), (3, 1), (2, 0), (2, 0)]);
+    // Without such an axis there is one unit.
+    assert_eq!(found(7), (1, 0));
+}
+
+#[derive(Module)]
+struct Held {
+    w: Tensor,
+    id: LayerId,
+}
+
+#[test]
+fn jacobians_that_cannot_be_measured_have_a_reason() {
+    let model = Linear::new(3, 2, &mut Rng::seed_from_u64(0));
+    let reason = |forward: &dyn Fn(&Tensor) -> Tensor, batch: &Tensor| {
+        let (mut model, mut optimizer) = (model.clone(), Optimizer::new(Sgd::new(0.1)));
+        let mut recorder = Recorder::new(&model).jacobians(When::Every(1));
+        recorder.measure_jacobians(&model, forward, batch);
+        let x = Tensor::ones([4, 3], DType::F32);
+        recorder.step(|| optimizer.step_with(&mut model, |model| model.forward(&x).square().mean(..)));
+        let record = recorder.take_records().remove(0);
+        assert!(record.jacobians.is_none());
+        record.not_measured[0].to_string()
+    };
+    let x = Tensor::ones([4, 3], DType::F32);
+    let f = |x: &Tensor| model.forward(x);
+    assert_eq!(
+        reason(&f, &x.slice(0, ..0)),
+        "Jacobians not measured: the batch has no sample (shape [0, 3])"
+    );
+    assert_eq!(
+        reason(&f, &Tensor::from([[0_i64, 1]])),
+        "Jacobians not measured: only floating-point numbers have derivatives (x i64)"
+    );
+    assert_eq!(
+        reason(&|x| f(x).to_dtype(DType::F64), &x),
+        "Jacobians not measured: the result is no batch like x (x [1, 3] f32, result [1, 2] f64)"
+    );
+    let of_one = |x: &Tensor| {
+        let _ = x.sum(0).named("sum");
+        f(x)
+    };
+    assert_eq!(
+        reason(&of_one, &x),
+        "Jacobians not measured: a result has not one row per sample (result sum, shape [3], samples 1)"
+    );
+}
+
+/// Files that compare the names of ops, not of layers.
+const OF_OPS: [&str; 3] =
+    ["probe/src/explain.rs", "probe/src/nonfinite/words.rs", "tensor/src/watch/profile.rs"];
+/// Where logs of version 0.1 are read.
+const BORDER: &str = "probe/src/layer_kind.rs";
+
+#[test]
+fn no_name_is_compared_to_learn_what_a_layer_is() {
+    let crates = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let names: Vec<String> = Activation::ALL
+        .iter()
+        .map(|activation| activation.name())
+        .chain(["linear", "named"])
+        .map(|name| format!("\"{name}\""))
+        .collect();
+    let (mut files, mut at_the_border) = (0, false);
+    for file in sources(crates) {
+        let relative = file.strip_prefix(crates).unwrap().to_str().unwrap().replace('\\', "/");
+        if OF_OPS.contains(&&*relative) {
+            continue;
+        }
+        files += 1;
+        let text = std::fs::read_to_string(&file).unwrap();
+        let code = text.split("#[cfg(test)]").next().unwrap_or_default();
+        for (line, number) in code.lines().zip(1..) {
+            let compared =
+                !line.trim_start().starts_with("//") && names.iter().any(|name| is_compared(line, name));
+            at_the_border |= compared && relative == BORDER;
+            assert!(!compared || relative == BORDER, "{relative}:{number} asks for a name: {line}");
+        }
+    }
+    assert!(files > 100 && at_the_border, "{files} files were read");
+}
+
+fn is_compared(line: &str, name: &str) -> bool {
+    line.match_indices(name).any(|(at, _)| {
+        let (before, after) = (line[..at].trim_end(), line[at + name.len()..].trim_start());
+        ["==", "!=", "@", "|", "Some(", "contains(&", "contains(&&"]
+            .iter()
+            .any(|token| before.ends_with(token))
+            || ["==", "!=", "=>", "|"].iter().any(|token| after.starts_with(token))
+    })
+}
+
+/// The Rust files of all crates' `src`.
+fn sources(crates: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut folders: Vec<PathBuf> =
+        std::fs::read_dir(crates).unwrap().map(|entry| entry.unwrap().path().join("src")).collect();
+    while let Some(folder) = folders.pop() {
+        let Ok(entries) = std::fs::read_dir(folder) else { continue };
+        for entry in entries {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                found.push(path);
+            }
+        }
+    }
+    found
+}

@@ -1,0 +1,140 @@
+//! [`Announcement`]: what a layer says of the output that it announces, above all its [`Role`].
+//!
+//! Whoever measures, draws or judges asks for the role, never for a name: so a layer that a user wrote is treated as a
+//! built-in one of the same role. Names are for tables and logs.
+
+/// What a layer is to those who look on.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub enum Role {
+    /// Weighted sums of the inputs: z = x wᵀ + b of a linear layer, a convolution. Its weights are the parameter `weight`.
+    WeightedMap,
+    /// A function of each element, and what it tends to on either side.
+    Activation {
+        /// Towards −∞.
+        below: Side,
+        /// Towards +∞.
+        above: Side,
+    },
+    /// Shifts and scales by moments of the input, as batch and layer normalisation do.
+    Normalisation,
+    /// A maximum or a mean over places.
+    Pooling,
+    /// A state that goes from step to step.
+    Recurrence,
+    /// Weighted means of values, by similarity.
+    Attention,
+    /// The sum of a residual branch and what goes past it.
+    ResidualSum,
+    /// The input with some elements left out by chance.
+    Dropout,
+    /// A result that the program gave a name ([`Tensor::named`](crate::Tensor::named)).
+    Named,
+    /// None of these.
+    #[default]
+    Other,
+}
+
+/// What an activation function does far out on one side.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Side {
+    /// It goes on without bound.
+    Open,
+    /// It tends to this value, and its slope to 0.
+    Asymptote(f64),
+    /// It has this value, and its slope is exactly 0.
+    Flat(f64),
+}
+
+impl Side {
+    fn value(self) -> Option<f64> {
+        match self {
+            Self::Open => None,
+            Self::Asymptote(value) | Self::Flat(value) => Some(value),
+        }
+    }
+}
+
+impl Role {
+    /// The ends of the range of an activation function that levels off on both sides; there it is saturated.
+    ///
+    /// ```
+    /// use backflow_tensor::observe::{Role, Side};
+    /// let sigmoid = Role::Activation { below: Side::Asymptote(0.0), above: Side::Asymptote(1.0) };
+    /// assert_eq!(sigmoid.saturation(), Some((0.0, 1.0)));
+    /// assert!(!sigmoid.has_dead_zone(), "the slope is never exactly 0");
+    /// ```
+    #[must_use]
+    pub fn saturation(self) -> Option<(f64, f64)> {
+        let Self::Activation { below, above } = self else { return None };
+        below.value().zip(above.value())
+    }
+
+    /// Whether it is an activation function that is exactly 0, and flat, on one side, as relu: a unit that is 0 on all samples
+    /// gets no gradient.
+    #[must_use]
+    pub fn has_dead_zone(self) -> bool {
+        matches!(self, Self::Activation { below, above } if [below, above].contains(&Side::Flat(0.0)))
+    }
+
+    /// The role in a word, which is also the name of what announces no other: `weighted-map`, `activation`, …
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::WeightedMap => "weighted-map",
+            Self::Activation { .. } => "activation",
+            Self::Normalisation => "normalisation",
+            Self::Pooling => "pooling",
+            Self::Recurrence => "recurrence",
+            Self::Attention => "attention",
+            Self::ResidualSum => "residual-sum",
+            Self::Dropout => "dropout",
+            Self::Named => "named",
+            Self::Other => "other",
+        }
+    }
+
+    /// An announcement under a name of its own, for tables and logs.
+    ///
+    /// ```
+    /// # use backflow_tensor::observe::Role;
+    /// assert_eq!(Role::Normalisation.called("layer-norm").name, "layer-norm");
+    /// ```
+    #[must_use]
+    pub const fn called(self, name: &'static str) -> Announcement {
+        Announcement { name, role: self, unit_axis: -1, time: None }
+    }
+}
+
+/// What a layer says of an output. A [`Role`] is one by itself, for outputs whose units lie along the last axis.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Announcement {
+    /// What tables and logs call it: `linear`, `tanh`, …
+    pub name: &'static str,
+    /// What the layer is to those who look on.
+    pub role: Role,
+    /// The axis along which its units lie, which are alive or dead each on its own: −1 as of linear layers, 1 for the channels
+    /// of a convolution.
+    pub unit_axis: isize,
+    /// The step in time, for a layer that announces one output for each.
+    pub time: Option<usize>,
+}
+
+impl Announcement {
+    /// The same with units along another axis.
+    #[must_use]
+    pub fn with_unit_axis(self, axis: isize) -> Self {
+        Self { unit_axis: axis, ..self }
+    }
+
+    /// The same of one step in time.
+    #[must_use]
+    pub fn at_time(self, step: usize) -> Self {
+        Self { time: Some(step), ..self }
+    }
+}
+
+impl From<Role> for Announcement {
+    fn from(role: Role) -> Self {
+        role.called(role.name())
+    }
+}

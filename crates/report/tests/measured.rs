@@ -4,7 +4,7 @@ use backflow_nn::{Activation, Init, Mlp};
 use backflow_optim::{Optimizer, Sgd};
 use backflow_probe::{GradFlow, Recorder, predict};
 use backflow_report::{FlowPage, Header};
-use backflow_tensor::{DType, Rng, Tensor};
+use backflow_tensor::{DType, Rng, Role, Tensor};
 
 #[test]
 fn a_flow_has_a_page_with_theory_and_verdicts() {
@@ -33,7 +33,7 @@ fn a_flow_has_a_page_with_theory_and_verdicts() {
     for (layer, (delta, activation)) in
         layers.iter().zip(theory.delta_rms.iter().zip(&theory.activation_rms)).take(16)
     {
-        let (measured, predicted) = if layer.kind == "linear" {
+        let (measured, predicted) = if layer.kind.role == Role::WeightedMap {
             assert!(activation.is_nan());
             (layer.delta.unwrap().rms, delta)
         } else {

@@ -13,7 +13,7 @@ use crate::tensor::{Layout, Tensor};
 use std::sync::Arc;
 
 /// What tells a tensor from others, as long as both are alive.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Identity {
     /// The leaf, or the result of an op, of this number.
     Node(u64),

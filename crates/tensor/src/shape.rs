@@ -12,7 +12,7 @@ use std::ops::{Deref, RangeFull};
 pub const MAX_RANK: usize = 8;
 
 /// The length of a tensor along each axis. `[]` is the shape of a scalar, which has one element.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Shape {
     sizes: [usize; MAX_RANK],
     rank: usize,

@@ -19,7 +19,7 @@ const BATCH: usize = 2048;
 const ROUNDS: usize = 5;
 
 type Layers = Vec<[Tensor; 2]>;
-type Segment = fn(&Layers, &Tensor) -> Tensor;
+type Run = fn(&Layers, &Tensor) -> Tensor;
 
 fn in_one_op(layers: &Layers, x: &Tensor) -> Tensor {
     let affine = |[weight, bias]: &'_ [Tensor; 2]| (weight.clone(), bias.clone());
@@ -42,7 +42,7 @@ fn main() {
     let segments: Vec<Layers> = layers.chunks(LAYERS / SEGMENTS).map(<[_]>::to_vec).collect();
     let x = Tensor::randn([BATCH, WIDTH], DType::F32, &mut Rng::seed_from_u64(1));
     let of_gradients: usize = layers.iter().flatten().map(|w| w.elements() * 4).sum();
-    let kinds: [(&str, Segment); 2] = [("in one op", in_one_op), ("one by one", one_by_one)];
+    let kinds: [(&str, Run); 2] = [("in one op", in_one_op), ("one by one", one_by_one)];
     for (name, run) in kinds {
         let pass = |saves: bool| {
             let h = segments.iter().cloned().fold(x.clone(), |h, segment| {

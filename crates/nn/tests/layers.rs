@@ -5,7 +5,7 @@ extern crate backflow_tensor as backflow;
 use backflow_nn::{Activation, ActivationLayer, Dropout, Init, Layer, Linear, Mlp, Module, Run, Sequential};
 use backflow_tensor::check::gradcheck;
 use backflow_tensor::observe::{Announcement, Observer, Site, observe};
-use backflow_tensor::{DType, LayerId, Path, Rng, Tensor, evaluation, no_grad, training};
+use backflow_tensor::{DType, LayerId, Rng, Tensor, evaluation, no_grad, training};
 use std::collections::BTreeSet;
 
 /// y = x + f(x), a user's own layer.
@@ -357,7 +357,7 @@ impl Layer for Block {
 
 /// The ops that a result was computed by, first to last.
 fn ops(y: &Tensor) -> Vec<&'static str> {
-    let mut ops: Vec<_> = y.history().iter().map(|step| step.op).filter(|op| *op != "leaf").collect();
+    let mut ops: Vec<_> = y.history().iter().map(|step| step.op.name).filter(|op| *op != "leaf").collect();
     ops.reverse();
     ops
 }

@@ -316,7 +316,7 @@ fn a_state_is_saved_and_taken_up_with_buffers_in_the_model() {
     let mut again = Optimizer::from_spec("adam", None).unwrap();
     again.load_state(&model, optimizer.state().clone()).unwrap();
     let mut copy = model.clone();
-    copy.visit_mut(&mut Path::root(), &mut |_, tensor| {
+    copy.each_tensor_mut(&mut |_, tensor| {
         let numbers = tensor.detach();
         *tensor = if tensor.is_buffer() { numbers.buffer() } else { numbers.requires_grad() };
     });

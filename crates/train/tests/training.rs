@@ -6,13 +6,14 @@ use backflow_data::{Dataset, Loader};
 use backflow_nn::{Activation, Dropout, Layer, Linear, Module, Sequential};
 use backflow_optim::{Optimizer, Sgd};
 use backflow_probe::{Recorder, When};
+use backflow_store::weights;
 use backflow_tensor::training::next_stream;
-use backflow_tensor::{DType, LayerId, Rng, Statistic, Tensor, is_recording};
-use backflow_train::{TrainError, Trainer, evaluate, weights};
+use backflow_tensor::{DType, LayerId, Rng, Role, Statistic, Tensor, is_recording};
+use backflow_train::{TrainError, Trainer, evaluate};
 use std::sync::{Arc, Mutex};
 
 /// Takes the mean of the batch off, and keeps a running one: a toy normalisation.
-#[derive(Debug, Module)]
+#[derive(Clone, Debug, Module)]
 struct Centre {
     running_mean: Tensor,
     num_batches_tracked: Tensor,
@@ -39,7 +40,7 @@ impl Layer for Centre {
             (x - mean).with_statistics(statistics)
         };
         let y = self.layer.by_mode("centre", trained, || x - &self.running_mean);
-        self.layer.announce("centre", &y);
+        self.layer.announce(Role::Normalisation.called("centre"), &y);
         y
     }
 }

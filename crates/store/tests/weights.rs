@@ -1,7 +1,7 @@
 //! Files of models whose fields hold one tensor twice.
 
+use backflow_store::weights;
 use backflow_tensor::{Module, Tensor};
-use backflow_train::weights;
 use std::path::PathBuf;
 
 /// A tied weight at 0 and 2, and another parameter.

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! every trainable parameter has a gradient, or nothing happens at all
-//! lr = schedule(base lr, steps taken)
+//! lr = schedule(base lr, steps taken), and so for other settings     (see scheduled.rs)
 //! g ← clipped: value, each, adaptive, norm          (see clip.rs)
 //! g ← g + N(0, eta/tᵞ)                              noise
 //! for each parameter, in the order of the model, in one pass over memory:
@@ -17,6 +17,7 @@
 
 use crate::elements::Surroundings;
 use crate::method::{AnyRule, Kind};
+use crate::objective::{Objective, Whole, wanted};
 use crate::optimizer::{Met, Optimizer};
 use crate::prepare::{Ready, sum_squares};
 use crate::report::{ParameterReport, StepReport};
@@ -53,6 +54,7 @@ impl Optimizer {
             let hint = "call step_with(&mut model, |model| loss) instead";
             misuse("step", "this rule needs the loss, not only its gradient", &rows, hint);
         }
+        self.set_scheduled();
         let report = self.update(model, gradients, None);
         self.take_averages(model, &report);
         self.flush_subnormals(model, &report);
@@ -79,23 +81,37 @@ impl Optimizer {
     pub fn step_with<M: Module + ?Sized>(
         &mut self,
         model: &mut M,
-        mut loss: impl FnMut(&M) -> Tensor,
+        loss: impl FnMut(&M) -> Tensor,
     ) -> StepReport {
-        let before = loss(model);
-        let value = before.item();
+        self.step_on(model, &mut Whole(loss))
+    }
+
+    /// A step of any rule whose losses and gradients come from an [`Objective`], such as the parts of a batch put together:
+    /// what [`step_with`](Self::step_with) is, for a loss that is not one tensor.
+    ///
+    /// # Panics
+    /// As [`step_with`](Self::step_with), or if the objective gives no gradients of a finite loss.
+    #[track_caller]
+    pub fn step_on<M: Module + ?Sized>(
+        &mut self,
+        model: &mut M,
+        objective: &mut impl Objective<M>,
+    ) -> StepReport {
+        let (value, gradients) = objective.evaluate(model, &f64::is_finite);
         if !value.is_finite() {
             return self.skip(Some(value), f64::NAN);
         }
-        let gradients = before.backward();
+        let gradients = wanted(gradients);
+        self.set_scheduled();
         let needs = match &self.method.0 {
             Kind::PerParameter(rule) => Some(rule.needs()),
             Kind::Lbfgs(_) => None,
         };
         let report = match needs {
-            None => self.minimise(model, (value, gradients), &mut loss),
+            None => self.minimise(model, (value, gradients), objective),
             Some(Needs::Gradient) => self.update(model, &gradients, Some(value)),
             Some(Needs::Uphill(distance)) => {
-                let report = match self.uphill(model, &gradients, distance, &mut loss) {
+                let report = match self.uphill(model, &gradients, distance, objective) {
                     Some(there) => self.update(model, &there, Some(value)),
                     None => self.skip(Some(value), f64::NAN),
                 };
@@ -104,7 +120,7 @@ impl Optimizer {
             Some(Needs::Trial { shrink, grow }) => {
                 let before: Vec<Tensor> = model.parameters().iter().map(|(_, w)| w.detach()).collect();
                 let mut report = self.update(model, &gradients, Some(value));
-                let after = no_grad(|| loss(model)).item();
+                let after = no_grad(|| objective.evaluate(model, &|_| false)).0;
                 let risen = !after.is_finite() || if self.maximize { after < value } else { after > value };
                 self.judge(model, before, &mut report, if risen { Err(shrink) } else { Ok(grow) });
                 report
@@ -208,7 +224,7 @@ impl Optimizer {
         model: &mut M,
         gradients: &Gradients,
         distance: f64,
-        loss: &mut impl FnMut(&M) -> Tensor,
+        objective: &mut impl Objective<M>,
     ) -> Option<Gradients> {
         let found = survey(self, model, gradients);
         let norm = found.iter().map(|g| sum_squares(g)).sum::<f64>().sqrt();
@@ -223,8 +239,8 @@ impl Optimizer {
             saved.push(before);
         });
         let moved = Moved { model, saved };
-        let there = loss(moved.model);
-        there.item().is_finite().then(|| there.backward())
+        let (there, gradients) = objective.evaluate(moved.model, &f64::is_finite);
+        there.is_finite().then(|| wanted(gradients))
     }
 
     #[track_caller]

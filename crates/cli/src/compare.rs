@@ -13,6 +13,7 @@ use crate::options;
 use crate::results::{ResultFolder, free_folder, page_in};
 use crate::setup::{Setup, usage};
 use crate::table;
+use crate::task::TaskConfig;
 use crate::terminal::line;
 use backflow_data::Mnist;
 use backflow_tensor::Module;
@@ -173,6 +174,7 @@ impl<'a> Experiment<'a> {
             dtype: setup.dtype,
             schedule: options.schedule.clone(),
             clip_norm: setup.clip_norm,
+            accumulate: setup.task.accumulate,
             ..Conditions::new(options.epochs, batch_size)
         };
         for contender in &contenders {
@@ -202,6 +204,7 @@ impl<'a> Experiment<'a> {
             clip_norm: setup.clip_norm,
             seeds: options.seeds,
             target: options.target,
+            task: TaskConfig::from(&setup.task),
             rates: self.tuning.as_ref().map(|(rates, _)| rates.clone()),
             folds: self.tuning.as_ref().map(|&(_, folds)| folds),
             threads: rayon::current_num_threads(),
@@ -237,6 +240,7 @@ impl<'a> Experiment<'a> {
         folder: &ResultFolder,
         display: &mut Display,
     ) -> Result<(), Ended> {
+        let task = self.setup.task.task();
         if let Some((rates, folds)) = &self.tuning {
             for contender in &mut self.contenders {
                 if contender.states_rate() {
@@ -244,6 +248,7 @@ impl<'a> Experiment<'a> {
                 }
                 let model = || self.setup.model(&self.sizes, TUNING_SEED);
                 let tuning = self.conditions.tune(
+                    &task,
                     contender,
                     rates,
                     *folds,
@@ -270,7 +275,7 @@ impl<'a> Experiment<'a> {
                     interrupt::check()
                 };
                 let (train, test) = (&self.digits.train, &self.digits.test);
-                let run = self.conditions.run(contender, seed, &mut model, train, test, &mut watch)?;
+                let run = self.conditions.run(&task, contender, seed, &mut model, train, test, &mut watch)?;
                 display.ran(&run);
                 report.runs.push(run);
                 report.save(folder)?;
@@ -319,6 +324,7 @@ impl From<Stopped> for Ended {
     fn from(stopped: Stopped) -> Self {
         match stopped {
             Stopped::Interrupted => Self::Interrupted,
+            Stopped::Task(error) => Self::Failed(Failure::Run(error.to_string())),
             other => Self::Failed(Failure::Usage(other.to_string())),
         }
     }

@@ -20,6 +20,7 @@ mod series;
 mod setup;
 mod study;
 mod table;
+mod task;
 mod terminal;
 mod train;
 

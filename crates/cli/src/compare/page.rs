@@ -31,13 +31,14 @@ pub(crate) fn html(report: &Report, notes: &[String]) -> String {
     );
     let _ = writeln!(
         page,
-        "<p class=\"setup\">{}<br>{}<br>{}, batch size {}, {} schedule{}; {}</p>",
+        "<p class=\"setup\">{}<br>{}<br>{}, batch size {}, {} schedule{}{}; {}</p>",
         escaped(&report.setup[0]),
         escaped(&report.setup[1]),
         counted(config.epochs, "epoch"),
         grouped(config.batch_size),
         escaped(&config.schedule),
         config.clip_norm.map_or(String::new(), |norm| format!(", gradients clipped at norm {norm}")),
+        config.task.in_words(),
         counted(config.seeds, "seed"),
     );
     for (idx, note) in notes.iter().enumerate() {
@@ -141,7 +142,7 @@ fn charts(report: &Report, standings: &[Standing]) -> [Chart; 3] {
         }
     };
     [
-        chart("accuracy", "Test accuracy", Scale::Accuracy, |point| Some(point.test_accuracy)),
+        chart("accuracy", "Test accuracy", Scale::Accuracy, |point| point.metrics.get("accuracy")),
         chart("test-loss", "Test loss", Scale::Log, |point| Some(point.test_loss)),
         chart("train-loss", "Training loss", Scale::Log, |point| point.train_loss),
     ]
@@ -157,7 +158,7 @@ fn curve(number: usize, standing: &Standing, runs: &[Run], of: fn(&Point) -> Opt
         let std = std.unwrap_or(0.0);
         Some(ChartPoint { x: points().next()?.epoch, y: mean, low: mean - std, high: mean + std })
     };
-    let name = format!("{}: {}", standing.optimizer, rows::accuracy(standing.test_accuracy));
+    let name = format!("{}: {}", standing.optimizer, rows::accuracy(standing.test_metric));
     let broken = runs.iter().any(|run| run.outcome != Outcome::Finished);
     let points = (0..longest).filter_map(at).collect();
     Curve { number, name, points, broken, theory: false, dots: false }
@@ -215,7 +216,7 @@ fn tuning(page: &mut String, report: &Report) {
     for tuning in &report.tunings {
         let _ = write!(page, "<tr><th scope=\"row\" class=\"words\">{}</th>", escaped(&tuning.optimizer));
         for trial in &tuning.trials {
-            let accuracy = short(Some(trial.accuracy()));
+            let accuracy = short(trial.figure());
             if Some(trial.learning_rate) == tuning.learning_rate {
                 let _ = write!(page, "<td class=\"chosen\"><strong>{accuracy}</strong></td>");
             } else {

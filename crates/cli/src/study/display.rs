@@ -71,5 +71,8 @@ pub(crate) fn introduction(report: &Report) -> Vec<String> {
             grouped(batch_size)
         ));
     }
+    if let Some(last) = texts.last_mut() {
+        last.push_str(&config.task.in_words());
+    }
     texts
 }

@@ -5,6 +5,7 @@
 use super::{page, words};
 use crate::failure::Failure;
 use crate::results::ResultFolder;
+use crate::task::TaskConfig;
 use backflow_probe::Verdict;
 use backflow_train::comparison::Spread;
 use backflow_train::study::{Finding, Flow, Learned};
@@ -24,6 +25,8 @@ pub(crate) struct Config {
     pub(crate) optimizer: Option<String>,
     pub(crate) lr: Option<f64>,
     pub(crate) batch_size: Option<usize>,
+    #[serde(flatten)]
+    pub(crate) task: TaskConfig,
     pub(crate) threads: usize,
     pub(crate) flush_to_zero: bool,
 }

@@ -10,6 +10,7 @@ use crate::interrupt;
 use crate::options;
 use crate::result_folder::{ResultFolder, free_folder, page_in};
 use crate::setup::{Setup, usage};
+use crate::task::TaskConfig;
 use crate::terminal::line;
 use backflow_data::Mnist;
 use backflow_report::Table;
@@ -171,6 +172,7 @@ impl<'a> Experiment<'a> {
             dtype: setup.dtype,
             schedule: options.schedule.clone(),
             clip_norm: setup.clip_norm,
+            accumulate: setup.task.accumulate,
             ..Conditions::new(options.epochs, batch_size)
         };
         for contender in &contenders {
@@ -200,6 +202,7 @@ impl<'a> Experiment<'a> {
             clip_norm: setup.clip_norm,
             seeds: options.seeds,
             target: options.target,
+            task: TaskConfig::from(&setup.task),
             rates: self.tuning.as_ref().map(|(rates, _)| rates.clone()),
             folds: self.tuning.as_ref().map(|&(_, folds)| folds),
             threads: rayon::current_num_threads(),
@@ -235,6 +238,7 @@ impl<'a> Experiment<'a> {
         folder: &ResultFolder,
         display: &mut Display,
     ) -> Result<(), Ended> {
+        let task = self.setup.task.task();
         if let Some((rates, folds)) = &self.tuning {
             for contender in &mut self.contenders {
                 if contender.states_rate() {
@@ -242,6 +246,7 @@ impl<'a> Experiment<'a> {
                 }
                 let model = || self.setup.model(&self.sizes, TUNING_SEED);
                 let tuning = self.conditions.tune(
+                    &task,
                     contender,
                     rates,
                     *folds,
@@ -268,7 +273,7 @@ impl<'a> Experiment<'a> {
                     interrupt::check()
                 };
                 let (train, test) = (&self.digits.train, &self.digits.test);
-                let run = self.conditions.run(contender, seed, &mut model, train, test, &mut watch)?;
+                let run = self.conditions.run(&task, contender, seed, &mut model, train, test, &mut watch)?;
                 display.ran(&run);
                 results.runs.push(run);
                 save(results, folder)?;
@@ -321,6 +326,7 @@ impl From<Stopped> for Ended {
     fn from(stopped: Stopped) -> Self {
         match stopped {
             Stopped::Interrupted => Self::Interrupted,
+            Stopped::Task(error) => Self::Failed(Failure::Run(error.to_string())),
             other => Self::Failed(Failure::Usage(other.to_string())),
         }
     }

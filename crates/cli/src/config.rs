@@ -2,7 +2,8 @@
 //! run's page again, but for what was settled with the weights at hand.
 
 use crate::setup::{FLUSHED, data_name, joined};
-use backflow_probe::text::rate;
+use crate::task::TaskConfig;
+use backflow_probe::text::{grouped, rate};
 use backflow_probe::{Prediction, predict};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -18,12 +19,17 @@ pub(crate) struct Config {
     pub(crate) optimizer: String,
     pub(crate) learning_rate: f64,
     pub(crate) schedule: String,
+    /// How other settings changed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) schedule_of: Vec<String>,
     pub(crate) clip_norm: Option<f64>,
     pub(crate) batch_size: usize,
     pub(crate) epochs: u64,
     pub(crate) seed: u64,
     pub(crate) dtype: String,
     pub(crate) threads: usize,
+    #[serde(flatten)]
+    pub(crate) task: TaskConfig,
     /// Whether subnormal results became 0.
     #[serde(default)]
     pub(crate) flush_to_zero: bool,
@@ -38,15 +44,27 @@ impl Config {
         let Self { layers, activation, init, dtype, optimizer, schedule, batch_size, seed, .. } = self;
         let data = data_name(Path::new(&self.data));
         let clipping = self.clip_norm.map(|norm| format!(", gradients clipped to {}", rate(norm)));
+        let limit = self.task.limit.map(|limit| format!(", at most {} examples", grouped(limit)));
         let flushed = if self.flush_to_zero { format!("; {FLUSHED}") } else { String::new() };
         vec![
-            format!("{}, {activation}, {init}, {dtype}{flushed}; data: {data}", joined(layers, "-")),
             format!(
-                "{optimizer}, learning rate {}, {schedule}{}; batch size {batch_size}; seed {seed}",
+                "{}, {activation}, {init}, {dtype}{flushed}; data: {data}{}",
+                joined(layers, "-"),
+                limit.unwrap_or_default()
+            ),
+            format!(
+                "{optimizer}, learning rate {}, {schedule}{}{}{}; batch size {batch_size}; seed {seed}",
                 self.learning_rate,
-                clipping.unwrap_or_default()
+                self.other_schedules(),
+                clipping.unwrap_or_default(),
+                self.task.in_words()
             ),
         ]
+    }
+
+    /// The schedules of other settings than the learning rate, to be put behind that one's.
+    pub(crate) fn other_schedules(&self) -> String {
+        self.schedule_of.iter().map(|spec| format!(", {spec}")).collect()
     }
 
     /// What theory predicts for the network before it is trained. `None` for rules of weights that theory does not know, and
@@ -64,6 +82,7 @@ impl Config {
 #[cfg(test)]
 mod tests {
     use super::Config;
+    use crate::task::{LossName, TaskConfig};
 
     fn config() -> Config {
         Config {
@@ -75,12 +94,14 @@ mod tests {
             optimizer: "sgd".to_owned(),
             learning_rate: 0.1,
             schedule: "constant".to_owned(),
+            schedule_of: Vec::new(),
             clip_norm: Some(1.0),
             batch_size: 32,
             epochs: 1,
             seed: 0,
             dtype: "f32".to_owned(),
             threads: 1,
+            task: TaskConfig::default(),
             flush_to_zero: false,
             input_mean_square: Some(3.0),
         }
@@ -121,7 +142,21 @@ mod tests {
             "adam, learning rate 0.001, cosine; batch size 32; seed 0",
         ];
         assert_eq!(config.setup(), expected);
+        assert_eq!(config.task, TaskConfig::default());
         let clipped = "sgd, learning rate 0.1, constant, gradients clipped to 1; batch size 32; seed 0";
         assert_eq!(self::config().setup()[1], clipped);
+    }
+
+    #[test]
+    fn a_task_is_written_and_read_and_told_where_it_is_not_the_usual_one() {
+        let task = TaskConfig { loss: LossName::Mse, limit: Some(1500), accumulate: 4 };
+        let schedule_of = vec!["momentum=cosine".to_owned()];
+        let config = Config { task, schedule_of, ..config() };
+        let text = serde_json::to_string(&config).unwrap();
+        assert!(text.contains(r#""loss":"mse","limit":1500,"accumulate":4"#), "{text}");
+        assert_eq!(serde_json::from_str::<Config>(&text).unwrap(), config);
+        assert!(config.setup()[0].ends_with("data: digits, at most 1,500 examples"), "{:?}", config.setup());
+        let expected = "sgd, learning rate 0.1, constant, momentum=cosine, gradients clipped to 1, loss mse, batches in 4 parts; batch size 32; seed 0";
+        assert_eq!(config.setup()[1], expected);
     }
 }

@@ -17,6 +17,7 @@ mod profile;
 mod result_folder;
 mod setup;
 mod study;
+mod task;
 mod terminal;
 mod train;
 

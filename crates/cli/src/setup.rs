@@ -2,6 +2,7 @@
 
 use crate::failure::Failure;
 use crate::options::{self, LayerSizes};
+use crate::task::TaskOptions;
 use backflow_data::Mnist;
 use backflow_nn::{Activation, Init, Mlp};
 use backflow_optim::{Optimizer, SpecError};
@@ -32,6 +33,9 @@ pub(crate) struct Setup {
     /// The digits: `embedded`, or a folder with the four MNIST IDX files, gzipped or not.
     #[arg(long, default_value = "embedded", value_name = "embedded|DIR")]
     pub(crate) data: PathBuf,
+
+    #[command(flatten)]
+    pub(crate) task: TaskOptions,
 
     /// Layer sizes, from pixels to classes [default: hidden layers of 256 and 128].
     #[arg(long, value_parser = options::layer_sizes, value_name = "N,N,…")]
@@ -76,7 +80,7 @@ impl Setup {
     }
 
     pub(crate) fn digits(&self) -> Result<Mnist, Failure> {
-        digits(&self.data)
+        digits(&self.data, &self.task)
     }
 
     /// How many examples a step sees, for rules that do not want all of them.
@@ -172,9 +176,15 @@ pub(crate) fn data_name(data: &Path) -> Cow<'_, str> {
     data.file_name().map_or("data".into(), |name| name.to_string_lossy())
 }
 
-/// The digits of `--data`.
-pub(crate) fn digits(data: &Path) -> Result<Mnist, Failure> {
-    Ok(if data == Path::new("embedded") { Mnist::embedded() } else { Mnist::load(data)? })
+/// The digits of `--data`, as many as `--limit` leaves.
+pub(crate) fn digits(data: &Path, task: &TaskOptions) -> Result<Mnist, Failure> {
+    let digits = if data == Path::new("embedded") { Mnist::embedded() } else { Mnist::load(data)? };
+    for (set, purpose) in [(&digits.train, "train on"), (&digits.test, "test on")] {
+        if set.is_empty() {
+            return Err(Failure::Run(format!("{}: holds no digits to {purpose}", data.display())));
+        }
+    }
+    Ok(task.limited(digits))
 }
 
 pub(crate) fn data_in_words(data: &Path, digits: &Mnist) -> String {

@@ -10,6 +10,7 @@ use crate::interrupt;
 use crate::options;
 use crate::result_folder::{ResultFolder, free_folder, page_in};
 use crate::setup::{self, DEFAULT_BATCH, MOST_WEIGHTS, data_name, usage};
+use crate::task::{TaskConfig, TaskOptions};
 use crate::terminal::line;
 use backflow_data::Mnist;
 use backflow_nn::{Activation, Init};
@@ -74,6 +75,9 @@ pub(crate) struct StudyOptions {
     #[arg(long, value_parser = options::at_least_one::<usize>, allow_hyphen_values = true, value_name = "N")]
     batch_size: Option<usize>,
 
+    #[command(flatten)]
+    task: TaskOptions,
+
     /// The digits: `embedded`, or a folder with the four MNIST IDX files, gzipped or not.
     #[arg(long, default_value = "embedded", value_name = "embedded|DIR")]
     data: PathBuf,
@@ -109,7 +113,7 @@ pub(crate) fn run(options: &StudyOptions) -> Result<ExitCode, Failure> {
 
 fn study(options: &StudyOptions) -> Result<ExitCode, Failure> {
     let mut study = options.study()?;
-    let digits = setup::digits(&options.data)?;
+    let digits = setup::digits(&options.data, &options.task)?;
     if let Some(training) = &mut study.training {
         // A batch holds no more than there is.
         training.batch_size = training.batch_size.min(digits.train.len());
@@ -131,6 +135,7 @@ fn study(options: &StudyOptions) -> Result<ExitCode, Failure> {
                 results.findings.push(finding);
             }
             Err(Stopped::Interrupted) => results.interrupted = true,
+            Err(Stopped::Task(error)) => return Err(Failure::Run(error.to_string())),
             Err(other) => return Err(Failure::Usage(other.to_string())),
         }
         if results.findings.is_empty() {
@@ -170,6 +175,7 @@ impl StudyOptions {
             ("--optimizer", self.optimizer.is_some()),
             ("--lr", self.lr.is_some()),
             ("--batch-size", self.batch_size.is_some()),
+            ("--accumulate", self.task.accumulate > 1),
         ];
         if let Some((option, _)) = of_training.iter().find(|(_, given)| *given && steps == 0) {
             return Err(usage(option, "only a training has one; say how long with --steps"));
@@ -182,8 +188,13 @@ impl StudyOptions {
             None => contender,
         };
         let batch_size = self.batch_size.unwrap_or(DEFAULT_BATCH);
-        let training = (steps > 0).then_some(Training { contender, steps, batch_size });
-        Ok(Study { dtype: self.dtype, training, ..Study::new(self.seeds) })
+        let training = (steps > 0).then_some(Training {
+            contender,
+            steps,
+            batch_size,
+            accumulate: self.task.accumulate,
+        });
+        Ok(Study { task: self.task.task(), dtype: self.dtype, training, ..Study::new(self.seeds) })
     }
 
     /// Every combination: functions first, depths last.
@@ -226,6 +237,7 @@ impl StudyOptions {
             batch_size: study.training.as_ref().map(|training| {
                 if training.contender.full_batch() { digits.train.len() } else { training.batch_size }
             }),
+            task: TaskConfig::from(&self.task),
             threads: rayon::current_num_threads(),
             flush_to_zero: self.flush_to_zero,
         };

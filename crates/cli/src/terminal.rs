@@ -3,7 +3,7 @@
 //! The bar goes to standard error and appears only on a terminal; lines go to standard output.
 
 use backflow_probe::text::short;
-use backflow_train::{EpochRecord, Listener, StepRecord, TrainError};
+use backflow_train::{EpochRecord, Listener, Metric, StepRecord, TrainError};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::Write;
 
@@ -17,14 +17,20 @@ pub(crate) fn line(text: &str) {
 pub(crate) struct Progress {
     bar: ProgressBar,
     loss_sum: f64,
+    /// The names of the figures beside the losses.
+    metrics: Vec<&'static str>,
 }
 
 impl Progress {
-    pub(crate) fn new() -> Self {
+    /// For a task with these metrics.
+    pub(crate) fn new(metrics: &[Metric]) -> Self {
         let style = ProgressStyle::with_template("epoch {prefix} {bar:40} {pos}/{len}  {msg}  {eta} left");
         let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr_with_hz(10));
-        line("epoch  train loss  test loss  test accuracy");
-        Self { bar: bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar())), loss_sum: 0.0 }
+        let metrics: Vec<_> = metrics.iter().map(Metric::name).collect();
+        let columns: Vec<_> = metrics.iter().map(|name| format!("  test {name}")).collect();
+        line(&format!("epoch  train loss  test loss{}", columns.concat()));
+        let style = style.unwrap_or_else(|_| ProgressStyle::default_bar());
+        Self { bar: bar.with_style(style), loss_sum: 0.0, metrics }
     }
 }
 
@@ -49,9 +55,14 @@ impl Listener for Progress {
     }
 
     fn epoch(&mut self, record: &EpochRecord) -> Result<(), TrainError> {
-        let EpochRecord { epoch, train_loss, test_loss, test_accuracy } = record;
+        let EpochRecord { epoch, train_loss, test_loss, metrics } = record;
         let (train, test) = (short(Some(*train_loss)), short(Some(*test_loss)));
-        let text = format!("{epoch:5}  {train:>10}  {test:>9}  {test_accuracy:13.4}");
+        let column = |name: &&str| {
+            let figure = metrics.get(name).map_or("-".to_owned(), |figure| format!("{figure:.4}"));
+            format!("  {figure:>width$}", width = "test ".len() + name.len())
+        };
+        let columns: String = self.metrics.iter().map(column).collect();
+        let text = format!("{epoch:5}  {train:>10}  {test:>9}{columns}");
         self.bar.suspend(|| line(&text));
         Ok(())
     }

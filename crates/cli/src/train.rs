@@ -7,6 +7,7 @@ use crate::interrupt;
 use crate::options;
 use crate::profile::ProfileFigures;
 use crate::setup::{self, Setup, usage};
+use crate::task::TaskConfig;
 use crate::terminal::{Progress, line};
 use backflow_data::Loader;
 use backflow_nn::Mlp;
@@ -16,7 +17,8 @@ use backflow_probe::{FlowRow, FlowStep, GradFlow, Recorder, Stats, Verdict, When
 use backflow_report::FlowPage;
 use backflow_tensor::{DType, Module};
 use backflow_train::{
-    EVALUATION_BATCH, EpochRecord, Listener, RunFolder, StepRecord, StepTimes, Summary, TrainError, Trainer,
+    EVALUATION_BATCH, EpochRecord, Listener, Metrics, RunFolder, StepRecord, StepTimes, Summary, Task,
+    TrainError, Trainer,
 };
 use clap::{Args, ValueEnum};
 use serde::Serialize;
@@ -41,6 +43,11 @@ pub(crate) struct TrainOptions {
     // Not `constant`, the library's default: a run should end with what it has learned, not with the noise of its last steps.
     #[arg(long, default_value = "cosine", value_name = "NAME[:KEY=VALUE,…][/…]")]
     schedule: String,
+
+    /// How another setting of the optimizer changes: `momentum=cyclic:max=0.8,up=100`, `beta1=linear:start=1,end=0.9`, … May be given
+    /// several times.
+    #[arg(long, value_name = "SETTING=NAME[:KEY=VALUE,…]")]
+    schedule_of: Vec<String>,
 
     /// Passes over the training set.
     #[arg(long, default_value_t = 10, value_parser = options::at_least_one::<u64>, allow_hyphen_values = true, value_name = "N")]
@@ -76,7 +83,8 @@ struct Outcome {
     epochs: u64,
     train_loss: f64,
     test_loss: f64,
-    test_accuracy: f64,
+    #[serde(flatten, serialize_with = "of_test")]
+    metrics: Metrics,
     /// Of training and testing, without loading the data.
     seconds: f64,
     out: String,
@@ -150,6 +158,9 @@ fn train(options: &TrainOptions) -> Result<(), Failure> {
     // Before the schedule: what a person would write down to repeat the run.
     let learning_rate = optimizer.learning_rate();
     let mut optimizer = optimizer.schedule(schedule);
+    for spec in &options.schedule_of {
+        optimizer = optimizer.schedule_of_spec(spec, steps).map_err(|error| usage("--schedule-of", error))?;
+    }
     if let Some(max_norm) = setup.clip_norm {
         optimizer = optimizer.clip_norm(max_norm);
     }
@@ -164,12 +175,14 @@ fn train(options: &TrainOptions) -> Result<(), Failure> {
         optimizer: options.optimizer.clone(),
         learning_rate,
         schedule: options.schedule.clone(),
+        schedule_of: options.schedule_of.clone(),
         clip_norm: setup.clip_norm,
         batch_size,
         epochs: options.epochs,
         seed: options.seed,
         dtype: setup.dtype.to_string(),
         threads: rayon::current_num_threads(),
+        task: TaskConfig::from(&setup.task),
         input_mean_square: (options.probe != Probe::Off)
             .then(|| Stats::of(&train.batch(0, 0).inputs).rms.powi(2)),
         flush_to_zero: setup.flush_to_zero,
@@ -184,10 +197,12 @@ fn train(options: &TrainOptions) -> Result<(), Failure> {
     }
 
     interrupt::listen()?;
-    let mut progress = (!options.json).then(Progress::new);
+    let task = setup.task.task();
+    let metrics = Task::<Mlp>::metrics(&task);
+    let mut progress = (!options.json).then(|| Progress::new(&metrics));
     let start = Instant::now();
     let mut recorder = options.probe.recorder(&model, steps);
-    let mut trainer = Trainer::new(&mut model, &mut optimizer);
+    let mut trainer = Trainer::with_task(&task, &mut model, &mut optimizer).accumulate(setup.task.accumulate);
     if let Some(recorder) = &mut recorder {
         trainer = trainer.probe(recorder);
     }
@@ -235,9 +250,7 @@ fn train(options: &TrainOptions) -> Result<(), Failure> {
             return flow;
         }
         let batch = train.batch(options.epochs - 1, 0);
-        flow.with_shadow(&model, |model, dtype| {
-            model.forward(&batch.inputs.to_dtype(dtype)).cross_entropy(&batch.targets)
-        })
+        flow.with_shadow(&model, |model, dtype| task.loss(model, &batch.to_dtype(dtype)).mean)
     };
     let table = settled(GradFlow::of(&last_epoch));
     if !flow.is_empty() {
@@ -278,10 +291,12 @@ fn run_name(options: &TrainOptions, sizes: &[usize]) -> String {
 fn introduce(setup: &[String], config: &Config, steps: usize) {
     setup.iter().for_each(|text| line(text));
     line(&format!(
-        "{}, learning rate {}, {}; epochs: {}, steps in each: {}, batch size {}; seed {}",
+        "{}, learning rate {}, {}{}{}; epochs: {}, steps in each: {}, batch size {}; seed {}",
         config.optimizer,
         config.learning_rate,
         config.schedule,
+        config.other_schedules(),
+        config.task.in_words(),
         config.epochs,
         grouped(steps),
         config.batch_size,
@@ -293,17 +308,22 @@ fn introduce(setup: &[String], config: &Config, steps: usize) {
     line("");
 }
 
+/// Figures on the test set, under the names that they have in files.
+fn of_test<S: serde::Serializer>(metrics: &Metrics, serializer: S) -> Result<S::Ok, S::Error> {
+    metrics.prefixed("test_").serialize(serializer)
+}
+
 fn outcome(summary: Summary, model: &Mlp, seconds: f64, out: &Path, layers: Vec<FlowRow>) -> Outcome {
     let Summary { steps, epochs } = summary;
-    let last = epochs.last().copied();
-    let figure = |of: fn(EpochRecord) -> f64| last.map_or(f64::NAN, of);
+    let last = epochs.last();
+    let figure = |of: fn(&EpochRecord) -> f64| last.map_or(f64::NAN, of);
     Outcome {
         params: model.parameter_count(),
         steps,
         epochs: epochs.len() as u64,
         train_loss: figure(|epoch| epoch.train_loss),
         test_loss: figure(|epoch| epoch.test_loss),
-        test_accuracy: figure(|epoch| epoch.test_accuracy),
+        metrics: last.map(|epoch| epoch.metrics.clone()).unwrap_or_default(),
         seconds,
         out: out.display().to_string(),
         history: epochs,

@@ -251,6 +251,7 @@ fn bad_input_ends_with_one_line_and_an_exit_code() {
         ),
         ("--depth 2 --optimizer sgd", 2, "--optimizer: only a training has one; say how long with --steps"),
         ("--steps 0 --batch-size 3", 2, "--batch-size: only a training has one"),
+        ("--steps 0 --accumulate 3", 2, "--accumulate: only a training has one"),
         ("--data nowhere", 1, "nowhere"),
         ("--depth 2 --out file", 1, "file: is a file; choose another name for the folder of the study"),
         ("--depth 2 --out other", 1, "other: is not empty and holds no earlier study"),

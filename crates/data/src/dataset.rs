@@ -1,40 +1,47 @@
-//! Labelled examples in memory.
+//! Examples in memory: an input each, and what it should lead to.
 //!
-//! Inputs are one row-major block, one row per example, so that a batch is a handful of memory copies. Pictures stay the bytes
-//! that they were, a quarter of the memory, and become numbers batch by batch. A data set is a value: cloning shares the
-//! block, changing it (see [`Standardize::transform`](crate::Standardize::transform)) copies the block only if someone else still
-//! holds it. Regression targets and ragged inputs are out of its scope.
+//! Inputs are one row-major block, and targets another, each with one shape and one type for all examples, so that a batch is a
+//! handful of memory copies. A data set is a value: cloning shares the blocks, changing it (see
+//! [`Standardize::transform`](crate::Standardize::transform)) copies a block only if someone else still holds it. What targets
+//! *mean* is not known here: that is a task's. Ragged inputs are padded to one length, with the lengths beside them.
 
-use backflow_tensor::misuse;
+use crate::column::Column;
+use backflow_tensor::{DType, Shape, Tensor, misuse};
 use std::fmt;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
-/// Examples of a classification problem: a row of features and a class each.
+/// Examples to learn from: inputs and targets of any shape and type.
 ///
 /// ```
 /// use backflow_data::Dataset;
+/// use backflow_tensor::Tensor;
 ///
+/// // Classes: a row of features and a label each.
 /// let xor = Dataset::new(vec![0., 0., 0., 1., 1., 0., 1., 1.], 2, vec![0, 1, 1, 0], 2);
 /// assert_eq!(xor.len(), 4);
 /// assert_eq!(xor.row(2), [1., 0.]);
 /// assert_eq!(xor.subset(&[2, 0]).labels(), [1, 0]);
+///
+/// // Regression: whatever tensors hold, the first axis counts the examples.
+/// let (x, y) = (Tensor::from([[1.0_f32], [2.0]]), Tensor::from([[2.0_f32, 1.0], [4.0, 0.5]]));
+/// let line = Dataset::from_tensors(&x, &y);
+/// assert_eq!((line.input_shape(), line.target_shape()), ([1][..].into(), Some([2][..].into())));
+///
+/// // Sequences of class ids, padded with 0, to predict the next of: they are their own targets.
+/// let words = Dataset::unlabelled(&Tensor::from([[1_i64, 2, 1], [2, 2, 0]])).with_classes(3).with_lengths(vec![3, 2]);
+/// assert_eq!(words.classes(), 3);
 /// ```
-#[derive(Clone)]
+#[derive(Clone, PartialEq)]
 pub struct Dataset {
-    /// The pixels, as long as nothing else than pictures is asked for.
-    pixels: Option<Arc<Vec<u8>>>,
-    /// The inputs as numbers. Of pictures they are made when somebody asks for them.
-    inputs: Arc<OnceLock<Vec<f32>>>,
-    labels: Arc<Vec<i64>>,
-    features: usize,
+    len: usize,
+    inputs: Column,
+    targets: Option<Column>,
+    /// 0 where targets are not classes.
     classes: usize,
+    lengths: Option<Arc<Vec<usize>>>,
 }
 
-/// Pixel values 0 to 255 as inputs 0 to 1.
-fn number(pixel: u8) -> f32 {
-    f32::from(pixel) / 255.0
-}
-
+/// Making data sets.
 impl Dataset {
     /// A data set of `labels.len()` examples with `features` features each, row after row in `inputs`.
     ///
@@ -43,35 +50,9 @@ impl Dataset {
     #[must_use]
     #[track_caller]
     pub fn new(inputs: Vec<f32>, features: usize, labels: Vec<i64>, classes: usize) -> Self {
-        let values = inputs.len();
-        let inputs = Arc::new(OnceLock::from(inputs));
-        Self { pixels: None, inputs, labels: Arc::new(labels), features, classes }.checked(values)
-    }
-
-    /// The data set, if it is one: with `values` inputs.
-    #[track_caller]
-    fn checked(self, values: usize) -> Self {
-        let Self { labels, features, classes, .. } = &self;
-        if labels.len().checked_mul(*features) != Some(values) {
-            let rows = [
-                ("inputs", format!("{values} values")),
-                ("labels", labels.len().to_string()),
-                ("features", features.to_string()),
-            ];
-            misuse(
-                "Dataset::new",
-                "inputs are not one row per label",
-                &rows,
-                "inputs needs labels × features values",
-            );
-        }
-        let valid = |&label: &i64| usize::try_from(label).is_ok_and(|label| label < *classes);
-        if let Some(index) = labels.iter().position(|label| !valid(label)) {
-            let rows =
-                [("label", format!("{} at index {index}", labels[index])), ("classes", classes.to_string())];
-            misuse("Dataset::new", "a label names no class", &rows, "labels run from 0 to classes − 1");
-        }
-        self
+        require_rows(inputs.len(), features, labels.len());
+        let inputs = Column::Numbers(Tensor::from_vec(inputs, [labels.len(), features]));
+        Self::labelled(inputs, labels, classes)
     }
 
     /// A data set of pictures: pixel values 0 to 255 become inputs 0 to 1.
@@ -81,67 +62,112 @@ impl Dataset {
     #[must_use]
     #[track_caller]
     pub fn from_pixels(pixels: Vec<u8>, features: usize, labels: &[u8], classes: usize) -> Self {
-        let values = pixels.len();
-        let (pixels, inputs) = (Some(Arc::new(pixels)), Arc::default());
-        let labels = Arc::new(labels.iter().map(|&label| i64::from(label)).collect());
-        Self { pixels, inputs, labels, features, classes }.checked(values)
+        require_rows(pixels.len(), features, labels.len());
+        let inputs = Column::of_pixels(pixels, Shape::new(&[features]));
+        Self::labelled(inputs, labels.iter().map(|&label| i64::from(label)).collect(), classes)
     }
 
-    /// The number of examples.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.labels.len()
+    #[track_caller]
+    fn labelled(inputs: Column, labels: Vec<i64>, classes: usize) -> Self {
+        let len = labels.len();
+        let targets = Some(Column::Numbers(Tensor::from_vec(labels, [len])));
+        Self { len, inputs, targets, classes, lengths: None }.checked("Dataset::new")
     }
 
-    /// Whether there are no examples.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.labels.is_empty()
-    }
-
-    /// The number of features of an example.
-    #[must_use]
-    pub fn features(&self) -> usize {
-        self.features
-    }
-
-    /// The number of classes; labels are below it.
-    #[must_use]
-    pub fn classes(&self) -> usize {
-        self.classes
-    }
-
-    /// All inputs, row after row: `[len, features]`. Of pictures, all become numbers with the first question and stay it.
-    #[must_use]
-    pub fn inputs(&self) -> &[f32] {
-        let pixels = || self.pixels.as_ref().map_or(&[][..], |pixels| &pixels[..]);
-        self.inputs.get_or_init(|| pixels().iter().map(|&pixel| number(pixel)).collect())
-    }
-
-    /// Appends the features of one example.
-    pub(crate) fn copy_row<T: From<f32>>(&self, index: usize, to: &mut Vec<T>) {
-        let row = index * self.features..(index + 1) * self.features;
-        match &self.pixels {
-            Some(pixels) => to.extend(pixels[row].iter().map(|&pixel| T::from(number(pixel)))),
-            None => to.extend(self.inputs()[row].iter().map(|&x| T::from(x))),
-        }
-    }
-
-    /// The class of each example.
-    #[must_use]
-    pub fn labels(&self) -> &[i64] {
-        &self.labels
-    }
-
-    /// The features of one example: a part of [`inputs`](Self::inputs).
+    /// A data set of inputs `[n, …]` and targets `[n, …]` of any type, for regression and whatever a task of your own asks for.
+    /// Integer targets that are classes become so by [`with_classes`](Self::with_classes). Graphs are left behind.
     ///
     /// # Panics
-    /// If there is no example of this index.
+    /// If one of the tensors is a scalar, or they do not have one row per example.
     #[must_use]
     #[track_caller]
-    pub fn row(&self, index: usize) -> &[f32] {
-        self.check("Dataset::row", index);
-        &self.inputs()[index * self.features..][..self.features]
+    pub fn from_tensors(inputs: &Tensor, targets: &Tensor) -> Self {
+        let (n, m) = (inputs.shape().first().copied(), targets.shape().first().copied());
+        if n.is_none() || n != m {
+            let rows = [("inputs", inputs.shape().to_string()), ("targets", targets.shape().to_string())];
+            let hint = "the first axis of both counts the examples";
+            misuse("Dataset::from_tensors", "inputs and targets do not pair up", &rows, hint);
+        }
+        Self { targets: Some(Column::of_tensor(targets)), ..Self::unlabelled(inputs) }
+    }
+
+    /// A data set of inputs `[n, …]` alone, each of which is its own target: for reconstruction, and for sequences of which the
+    /// next element is to be predicted.
+    ///
+    /// # Panics
+    /// If the tensor is a scalar.
+    #[must_use]
+    #[track_caller]
+    pub fn unlabelled(inputs: &Tensor) -> Self {
+        let Some(&len) = inputs.shape().first() else {
+            misuse("Dataset::unlabelled", "a scalar has no axis of examples", &[], "")
+        };
+        Self { len, inputs: Column::of_tensor(inputs), targets: None, classes: 0, lengths: None }
+    }
+
+    /// Says that the targets (of a data set without any, the inputs) are classes from 0 to `classes` − 1.
+    ///
+    /// # Panics
+    /// If they are not `i64`, or one of them is no such class.
+    #[must_use]
+    #[track_caller]
+    pub fn with_classes(self, classes: usize) -> Self {
+        let dtype = self.targets.as_ref().unwrap_or(&self.inputs).dtype();
+        if dtype != DType::I64 {
+            let rows = [("dtype", dtype.to_string())];
+            misuse(
+                "Dataset::with_classes",
+                "classes are integers",
+                &rows,
+                "convert with to_dtype(DType::I64)",
+            );
+        }
+        Self { classes, ..self }.checked("Dataset::with_classes")
+    }
+
+    /// Says how many steps of each padded sequence `[T, …]` are its own; what comes after them is padding. The lengths travel with
+    /// the [batches](crate::Batch).
+    ///
+    /// # Panics
+    /// If there is not one length per example, or one is 0 or longer than the inputs' first axis.
+    #[must_use]
+    #[track_caller]
+    pub fn with_lengths(self, lengths: Vec<usize>) -> Self {
+        let longest = self.input_shape().first().copied().unwrap_or(0);
+        let wrong = lengths.iter().position(|length| !(1..=longest).contains(length));
+        if lengths.len() != self.len || wrong.is_some() {
+            let at = wrong.map_or("-".to_owned(), |index| format!("{} at index {index}", lengths[index]));
+            let rows = [
+                ("examples", self.len.to_string()),
+                ("lengths", lengths.len().to_string()),
+                ("inputs", self.input_shape().to_string()),
+                ("impossible", at),
+            ];
+            let hint = "one length per example, from 1 to the size of the inputs' first axis";
+            misuse("Dataset::with_lengths", "lengths do not fit the data", &rows, hint);
+        }
+        Self { lengths: Some(Arc::new(lengths)), ..self }
+    }
+
+    /// The same examples, each one's input in another shape: pictures of 784 pixels as `[1, 28, 28]`, or flat again.
+    ///
+    /// # Panics
+    /// If the shape has not as many elements.
+    #[must_use]
+    #[track_caller]
+    pub fn with_input_shape(self, shape: impl Into<Shape>) -> Self {
+        let shape = shape.into();
+        if shape.elements() != self.features() {
+            let rows = [("inputs", self.input_shape().to_string()), ("asked", shape.to_string())];
+            misuse("Dataset::with_input_shape", "numbers of elements differ", &rows, "");
+        }
+        Self { inputs: self.inputs.reshaped(shape), ..self }
+    }
+
+    /// The first `count` examples, or all if there are fewer.
+    #[must_use]
+    pub fn first(&self, count: usize) -> Self {
+        if count >= self.len { self.clone() } else { self.subset(&(0..count).collect::<Vec<_>>()) }
     }
 
     /// The examples of these indices, in this order; an index may occur more than once.
@@ -151,65 +177,219 @@ impl Dataset {
     #[must_use]
     #[track_caller]
     pub fn subset(&self, indices: &[usize]) -> Self {
-        indices.iter().for_each(|&index| self.check("Dataset::subset", index));
-        let labels = Arc::new(indices.iter().map(|&index| self.labels[index]).collect());
-        let rows = || indices.iter().map(|index| index * self.features..(index + 1) * self.features);
-        let (pixels, inputs) = match &self.pixels {
-            Some(pixels) => {
-                (Some(Arc::new(rows().flat_map(|row| &pixels[row]).copied().collect())), Arc::default())
-            }
-            None => {
-                let inputs: Vec<f32> = rows().flat_map(|row| &self.inputs()[row]).copied().collect();
-                (None, Arc::new(OnceLock::from(inputs)))
-            }
-        };
-        Self { pixels, inputs, labels, ..*self }
-    }
-
-    /// How many examples each class has.
-    #[must_use]
-    pub fn class_counts(&self) -> Vec<usize> {
-        let mut counts = vec![0; self.classes];
-        for &label in self.labels.iter() {
-            counts[label as usize] += 1;
-        }
-        counts
-    }
-
-    /// The same examples with every row changed by `change`; in place if nobody else holds the inputs.
-    pub(crate) fn map_rows(mut self, change: impl Fn(&mut [f32])) -> Self {
-        let _ = self.inputs();
-        self.pixels = None;
-        if self.features > 0
-            && let Some(inputs) = Arc::make_mut(&mut self.inputs).get_mut()
-        {
-            inputs.chunks_exact_mut(self.features).for_each(change);
-        }
-        self
-    }
-
-    #[track_caller]
-    fn check(&self, op: &str, index: usize) {
-        if index >= self.len() {
-            let rows = [("index", index.to_string()), ("examples", self.len().to_string())];
-            misuse(op, "no such example", &rows, "");
+        indices.iter().for_each(|&index| self.require("Dataset::subset", index));
+        let length = |all: &Arc<Vec<usize>>| Arc::new(indices.iter().map(|&index| all[index]).collect());
+        Self {
+            len: indices.len(),
+            inputs: self.inputs.subset(indices),
+            targets: self.targets.as_ref().map(|targets| targets.subset(indices)),
+            classes: self.classes,
+            lengths: self.lengths.as_ref().map(length),
         }
     }
 }
 
-impl PartialEq for Dataset {
-    fn eq(&self, other: &Self) -> bool {
-        let Self { labels, features, classes, .. } = self;
-        let same_inputs = || match (&self.pixels, &other.pixels) {
-            (Some(pixels), Some(others)) => pixels == others,
-            _ => self.inputs() == other.inputs(),
-        };
-        (labels, features, classes) == (&other.labels, &other.features, &other.classes) && same_inputs()
+/// Looking.
+impl Dataset {
+    /// The number of examples.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.len
     }
+
+    /// Whether there are no examples.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// The number of features of an example: of elements, whatever their shape.
+    #[must_use]
+    pub fn features(&self) -> usize {
+        self.inputs.elements()
+    }
+
+    /// The shape of one example's input: `[features]`, `[1, 28, 28]`, `[T, features]`, …
+    #[must_use]
+    pub fn input_shape(&self) -> Shape {
+        self.inputs.shape()
+    }
+
+    /// The type of the inputs; of pictures, the `f32` that batches hold.
+    #[must_use]
+    pub fn input_dtype(&self) -> DType {
+        self.inputs.dtype()
+    }
+
+    /// The shape of one example's target: `[]` for a label. `None` if there are no targets beside the inputs.
+    #[must_use]
+    pub fn target_shape(&self) -> Option<Shape> {
+        self.targets.as_ref().map(Column::shape)
+    }
+
+    /// The type of the targets. `None` if there are none beside the inputs.
+    #[must_use]
+    pub fn target_dtype(&self) -> Option<DType> {
+        self.targets.as_ref().map(Column::dtype)
+    }
+
+    /// The number of classes, which the targets are below; 0 if targets are not classes.
+    #[must_use]
+    pub fn classes(&self) -> usize {
+        self.classes
+    }
+
+    /// The lengths of padded sequences, if there are any.
+    #[must_use]
+    pub fn lengths(&self) -> Option<&[usize]> {
+        self.lengths.as_deref().map(Vec::as_slice)
+    }
+
+    /// All inputs, row after row: `[len, …]`. Of pictures, all become numbers with the first question and stay it.
+    ///
+    /// # Panics
+    /// If the inputs are not `f32`.
+    #[must_use]
+    #[track_caller]
+    pub fn inputs(&self) -> &[f32] {
+        let numbers = self.inputs.numbers();
+        numbers.as_slice::<f32>().unwrap_or_else(|| not_f32("Dataset::inputs", numbers.dtype()))
+    }
+
+    /// The class of each example.
+    ///
+    /// # Panics
+    /// If targets are not one `i64` per example.
+    #[must_use]
+    #[track_caller]
+    pub fn labels(&self) -> &[i64] {
+        let labels = match &self.targets {
+            Some(Column::Numbers(targets)) if targets.shape().rank() == 1 => targets.as_slice::<i64>(),
+            _ => None,
+        };
+        labels.unwrap_or_else(|| {
+            let rows = [("data set", format!("{self:?}"))];
+            misuse("Dataset::labels", "the targets are not one class per example", &rows, "")
+        })
+    }
+
+    /// The features of one example: a part of [`inputs`](Self::inputs).
+    ///
+    /// # Panics
+    /// If there is no example of this index, or the inputs are not `f32`.
+    #[must_use]
+    #[track_caller]
+    pub fn row(&self, index: usize) -> &[f32] {
+        self.require("Dataset::row", index);
+        &self.inputs()[index * self.features()..][..self.features()]
+    }
+
+    /// How many examples each class has; with several classes per example, as of a sequence, how many times each occurs.
+    ///
+    /// # Panics
+    /// If targets are not classes.
+    #[must_use]
+    #[track_caller]
+    pub fn class_counts(&self) -> Vec<usize> {
+        let Some(ids) = self.ids().filter(|_| self.classes > 0) else {
+            let rows = [("data set", format!("{self:?}"))];
+            misuse("Dataset::class_counts", "the targets are not classes", &rows, "")
+        };
+        let mut counts = vec![0; self.classes];
+        ids.iter().for_each(|&id| counts[id as usize] += 1);
+        counts
+    }
+
+    /// What can be classes: integer targets, or integer inputs if there are no targets.
+    fn ids(&self) -> Option<&[i64]> {
+        match self.targets.as_ref().unwrap_or(&self.inputs) {
+            Column::Numbers(values) => values.as_slice::<i64>(),
+            Column::Pixels { .. } => None,
+        }
+    }
+}
+
+/// For loaders and preprocessing.
+impl Dataset {
+    pub(crate) fn input_column(&self) -> &Column {
+        &self.inputs
+    }
+
+    pub(crate) fn target_column(&self) -> Option<&Column> {
+        self.targets.as_ref()
+    }
+
+    /// The same examples with every input changed by `change`; in place if nobody else holds the inputs.
+    #[track_caller]
+    pub(crate) fn map_rows(self, op: &str, change: impl Fn(&mut [f32])) -> Self {
+        let dtype = self.input_dtype();
+        match self.inputs.map_rows(change) {
+            Some(inputs) => Self { inputs, ..self },
+            None => not_f32(op, dtype),
+        }
+    }
+
+    #[track_caller]
+    fn require(&self, op: &str, index: usize) {
+        if index >= self.len {
+            let rows = [("index", index.to_string()), ("examples", self.len.to_string())];
+            misuse(op, "no such example", &rows, "");
+        }
+    }
+
+    /// The data set, if all its classes are.
+    #[track_caller]
+    fn checked(self, op: &str) -> Self {
+        let valid = |&id: &i64| usize::try_from(id).is_ok_and(|id| id < self.classes);
+        let ids = self.ids().unwrap_or_default();
+        if let Some(index) = ids.iter().position(|id| !valid(id)) {
+            let label = format!("{} at index {index}", ids[index]);
+            let rows = [("label", label), ("classes", self.classes.to_string())];
+            misuse(op, "a label names no class", &rows, "labels run from 0 to classes − 1");
+        }
+        self
+    }
+}
+
+#[track_caller]
+fn require_rows(values: usize, features: usize, labels: usize) {
+    if labels.checked_mul(features) != Some(values) {
+        let rows = [
+            ("inputs", format!("{values} values")),
+            ("labels", labels.to_string()),
+            ("features", features.to_string()),
+        ];
+        let hint = "inputs needs labels × features values";
+        misuse("Dataset::new", "inputs are not one row per label", &rows, hint);
+    }
+}
+
+#[track_caller]
+fn not_f32(op: &str, dtype: DType) -> ! {
+    misuse(
+        op,
+        "inputs are not f32",
+        &[("inputs", dtype.to_string())],
+        "convert the tensor with to_dtype(DType::F32)",
+    )
 }
 
 impl fmt::Debug for Dataset {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Dataset({} examples, {} features, {} classes)", self.len(), self.features, self.classes)
+        let plain = self.input_shape().rank() == 1 && self.input_dtype() == DType::F32;
+        write!(f, "Dataset({} examples, ", self.len)?;
+        match plain {
+            true => write!(f, "{} features", self.features())?,
+            false => write!(f, "inputs {} {}", self.input_shape(), self.input_dtype())?,
+        }
+        match (self.target_shape(), self.target_dtype()) {
+            (Some(shape), Some(_)) if self.classes > 0 && shape.rank() == 0 => {}
+            (Some(shape), Some(dtype)) => write!(f, ", targets {shape} {dtype}")?,
+            _ => write!(f, ", no targets")?,
+        }
+        if self.classes > 0 || plain && self.target_shape().is_some_and(|shape| shape.rank() == 0) {
+            write!(f, ", {} classes", self.classes)?;
+        }
+        f.write_str(")")
     }
 }

@@ -5,7 +5,7 @@
 //! 1. [`formats`]: bytes to arrays. Parsers that a hostile file cannot crash, stall or bloat.
 //! 2. [`Mnist`]: four files to a training and a test set, checked against each other. 5,000 real digits come
 //!    with the library ([`Mnist::embedded`]), so that every example runs without a download.
-//! 3. [`Dataset`]: labelled examples in memory, cheap to clone.
+//! 3. [`Dataset`]: examples in memory, with inputs and targets of any shape and type, cheap to clone.
 //! 4. [`Standardize`], [`MinMax`], [`one_hot`]: fitted on the training set, applied to any.
 //! 5. [`train_validation_split`], [`KFold`]: which examples train and which validate.
 //! 6. [`Loader`]: batches of tensors, in an order that is a function of seed and epoch alone.
@@ -29,6 +29,8 @@
 
 #![forbid(unsafe_code)]
 
+mod batch;
+mod column;
 mod dataset;
 mod digits;
 mod error;
@@ -39,9 +41,10 @@ mod preprocess;
 mod shuffle;
 mod split;
 
+pub use batch::Batch;
 pub use dataset::Dataset;
 pub use error::DataError;
-pub use loader::{Batch, Epoch, Loader};
+pub use loader::{Epoch, Loader};
 pub use mnist::Mnist;
 pub use preprocess::{MinMax, Standardize, one_hot};
 pub use split::{KFold, Split, stratified_train_validation_split, train_validation_split};

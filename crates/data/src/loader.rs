@@ -5,23 +5,15 @@
 //! nothing. The price is that an epoch's order is drawn whole (half a millisecond for 60,000 examples); the rows themselves are copied
 //! batch by batch, never the set.
 
+use crate::batch::Batch;
 use crate::dataset::Dataset;
 use crate::shuffle::shuffle;
-use backflow_tensor::{DType, Rng, Tensor, misuse, profile::section};
-
-/// Some examples as tensors.
-#[derive(Clone, Debug)]
-pub struct Batch {
-    /// The features, `[batch, features]`.
-    pub inputs: Tensor,
-    /// The classes, `[batch]`, of type `I64`.
-    pub targets: Tensor,
-}
+use backflow_tensor::{DType, Rng, misuse, profile::section};
 
 /// Cuts a data set into batches.
 ///
-/// Unless told otherwise it keeps the order of the data set, gives the last, smaller batch too, and makes `f32`
-/// inputs. For full-batch training let the batch size be the length of the data set.
+/// Unless told otherwise it keeps the order of the data set, gives the last, smaller batch too, and leaves numbers the type
+/// that they have. For full-batch training let the batch size be the length of the data set.
 ///
 /// ```
 /// use backflow_data::{Dataset, Loader};
@@ -41,7 +33,7 @@ pub struct Loader {
     batch_size: usize,
     seed: Option<u64>,
     drop_last: bool,
-    dtype: DType,
+    dtype: Option<DType>,
 }
 
 impl Loader {
@@ -55,7 +47,7 @@ impl Loader {
         if batch_size == 0 {
             misuse("Loader::new", "batch size is 0", &[], "for one batch of everything use dataset.len()");
         }
-        Self { dataset: dataset.clone(), batch_size, seed: None, drop_last: false, dtype: DType::F32 }
+        Self { dataset: dataset.clone(), batch_size, seed: None, drop_last: false, dtype: None }
     }
 
     /// Takes the examples of every epoch in a random order of its own, a function of `seed` and the epoch's number.
@@ -70,7 +62,7 @@ impl Loader {
         Self { drop_last, ..self }
     }
 
-    /// Makes inputs of this type, `F32` or `F64`.
+    /// Makes floating-point inputs and targets of this type, `F32` or `F64`. Integers and booleans stay what they are.
     ///
     /// # Panics
     /// If the type is not one of these.
@@ -85,7 +77,7 @@ impl Loader {
                 "F32 or F64",
             );
         }
-        Self { dtype, ..self }
+        Self { dtype: Some(dtype), ..self }
     }
 
     /// The data set that the batches are cut from.
@@ -118,6 +110,12 @@ impl Loader {
         Epoch { loader: self, order, next: 0 }
     }
 
+    /// An epoch that is over, for whoever wants to draw an order later.
+    #[must_use]
+    pub fn no_epoch(&self) -> Epoch<'_> {
+        Epoch { loader: self, order: None, next: self.len() }
+    }
+
     /// One batch of an epoch. Each call draws the epoch's whole order; for many batches use [`epoch`](Self::epoch).
     ///
     /// # Panics
@@ -134,21 +132,33 @@ impl Loader {
         }
     }
 
-    /// Copies these examples into tensors.
-    fn gather(&self, indices: impl Iterator<Item = usize> + Clone) -> Batch {
-        let targets: Vec<i64> = indices.clone().map(|index| self.dataset.labels()[index]).collect();
-        let shape = [targets.len(), self.dataset.features()];
-        let inputs = match self.dtype {
-            DType::F64 => Tensor::from_vec(self.rows::<f64>(indices, shape), shape),
-            _ => Tensor::from_vec(self.rows::<f32>(indices, shape), shape),
-        };
-        Batch { inputs, targets: Tensor::from_vec(targets, [shape[0]]) }
+    /// Whether every epoch has an order of its own.
+    #[must_use]
+    pub fn is_shuffled(&self) -> bool {
+        self.seed.is_some()
     }
 
-    fn rows<T: From<f32>>(&self, indices: impl Iterator<Item = usize>, [n, features]: [usize; 2]) -> Vec<T> {
-        let mut rows = Vec::with_capacity(n * features);
-        indices.for_each(|index| self.dataset.copy_row(index, &mut rows));
-        rows
+    /// Whether a smaller last batch is left out.
+    #[must_use]
+    pub fn drops_last(&self) -> bool {
+        self.drop_last
+    }
+
+    /// How many examples a batch holds, the last one apart.
+    #[must_use]
+    pub fn batch_size(&self) -> usize {
+        self.batch_size
+    }
+
+    /// Copies these examples into tensors.
+    fn gather(&self, indices: impl ExactSizeIterator<Item = usize> + Clone) -> Batch {
+        let inputs = self.dataset.input_column().rows(indices.clone(), self.dtype);
+        let targets = match self.dataset.target_column() {
+            Some(targets) => targets.rows(indices.clone(), self.dtype),
+            None => inputs.clone(),
+        };
+        let lengths = self.dataset.lengths().map(|lengths| indices.map(|index| lengths[index]).collect());
+        Batch { inputs, targets, lengths }
     }
 }
 

@@ -4,7 +4,8 @@
 //! of them. For pictures fit globally: per feature, a pixel that is nearly always black has a tiny scale, and the
 //! one test picture that uses it sends a huge input into the network.
 //!
-//! A constant feature has no scale of its own; it is mapped to 0, on any set that keeps the constant.
+//! A constant feature has no scale of its own; it is mapped to 0, on any set that keeps the constant. Inputs keep their shape, in
+//! which features are counted in row-major order, and must be `f32` or pictures.
 
 use crate::dataset::Dataset;
 use backflow_tensor::{Tensor, misuse};
@@ -175,14 +176,14 @@ impl Affine {
     #[track_caller]
     fn transform(&self, op: &str, dataset: Dataset) -> Dataset {
         if let ([shift], [scale]) = (&self.shift[..], &self.scale[..]) {
-            return dataset.map_rows(|row| row.iter_mut().for_each(|x| *x = (*x - shift) / scale));
+            return dataset.map_rows(op, |row| row.iter_mut().for_each(|x| *x = (*x - shift) / scale));
         }
         if self.shift.len() != dataset.features() {
             let rows =
                 [("fitted", self.shift.len().to_string()), ("data set", dataset.features().to_string())];
             misuse(op, "numbers of features differ", &rows, "");
         }
-        dataset.map_rows(|row| {
+        dataset.map_rows(op, |row| {
             for ((x, shift), scale) in row.iter_mut().zip(&self.shift).zip(&self.scale) {
                 *x = (*x - shift) / scale;
             }

@@ -125,6 +125,21 @@ impl<'a> Hyperparameter<'a> {
         }
     }
 
+    /// The value, if it is a number in a range.
+    pub(crate) fn into_number(self) -> Option<&'a mut f64> {
+        if let Value::Number(value, _) = self.value { Some(value) } else { None }
+    }
+
+    /// The same, without giving the setting away.
+    pub(crate) fn number_mut(&mut self) -> Option<&mut f64> {
+        if let Value::Number(value, _) = &mut self.value { Some(value) } else { None }
+    }
+
+    /// Whether it is a number that may be this one.
+    pub(crate) fn takes(&self, x: f64) -> bool {
+        matches!(self.value, Value::Number(_, range) if range.contains(x))
+    }
+
     /// Takes the value that `text` says; answers whether it is one, and allowed.
     pub(crate) fn set(&mut self, text: &str) -> bool {
         fn parse<T: std::str::FromStr>(text: &str, value: &mut T) -> bool {

@@ -25,6 +25,7 @@
 //! | PyTorch, Optax | here |
 //! |---|---|
 //! | `optimizer.zero_grad(); loss.backward(); optimizer.step()` | [`optimizer.step(&mut model, &loss.backward())`](Optimizer::step) |
+//! | `loss.backward()` of several parts, then `optimizer.step()` | [`optimizer.step_on(&mut model, &mut parts)`](Optimizer::step_on) with an [`Objective`] that adds parts up in a [`WeightedMean`] |
 //! | `optimizer.step(closure)` | [`optimizer.step_with(&mut model, \|model\| loss)`](Optimizer::step_with) |
 //! | `SGD`, `ASGD`, `Rprop`, `Adagrad`, `Adadelta`, `RMSprop` | [`Sgd`], [`Asgd`], [`Rprop`], [`Adagrad`], [`Adadelta`], [`Rmsprop`] |
 //! | `Adam`, `AdamW`, `Adamax`, `NAdam`, `RAdam` | [`Adam`], [`AdamW`], [`Adamax`], [`Nadam`], [`Radam`] |
@@ -39,6 +40,7 @@
 //! | `swa_utils.AveragedModel` | [`average`](Optimizer::average), and [`evaluating`](Optimizer::evaluating) to look through it |
 //! | `swa_utils.update_bn` | [`recalibrate`], or [`evaluating_recalibrated`](Optimizer::evaluating_recalibrated) |
 //! | `lr_scheduler.*` | [`schedule`](Optimizer::schedule) with one of [`SCHEDULES`], [`Lambda`], [`Sequence`], [`Warmup`] |
+//! | `CyclicLR`, `OneCycleLR` with `cycle_momentum=True` | [`schedule_of("momentum", …)`](Optimizer::schedule_of) beside it, as for every setting |
 //! | `ReduceLROnPlateau.step(loss)` | [`schedule(Plateau::new())`](Plateau) and [`observe(loss)`](Optimizer::observe) |
 //! | `state_dict()`, `load_state_dict()` | [`state`](Optimizer::state), [`load_state`](Optimizer::load_state) |
 //!
@@ -54,6 +56,7 @@ mod hyperparameter;
 mod line_search;
 mod method;
 mod minimise;
+mod objective;
 mod optimizer;
 mod prepare;
 mod recalibrate;
@@ -62,6 +65,7 @@ mod restore;
 mod rule;
 mod rules;
 mod schedule;
+mod scheduled;
 mod schedules;
 mod spec;
 mod state;
@@ -72,6 +76,7 @@ pub use averaging::Averaging;
 pub use elements::{Elements, Equation, Totals};
 pub use hyperparameter::{Hyperparameter, Range};
 pub use method::Method;
+pub use objective::{Objective, WeightedMean};
 pub use optimizer::Optimizer;
 pub use recalibrate::recalibrate;
 pub use report::{ParameterReport, StepReport};

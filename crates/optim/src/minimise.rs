@@ -2,6 +2,7 @@
 
 use crate::elements::Totals;
 use crate::method::Kind;
+use crate::objective::{Objective, wanted};
 use crate::optimizer::Optimizer;
 use crate::prepare::sum_squares;
 use crate::report::{ParameterReport, StepReport};
@@ -19,7 +20,7 @@ impl Optimizer {
         &mut self,
         model: &mut M,
         start: (f64, &Gradients),
-        loss: &mut impl FnMut(&M) -> Tensor,
+        objective: &mut impl Objective<M>,
     ) -> StepReport {
         if self.noise.is_some() || self.clipping.is_set() {
             let hint = "its line search compares losses and gradients of one function";
@@ -61,17 +62,15 @@ impl Optimizer {
         let x = flat(before.iter().map(|w| (w, 1.0)));
         let outcome = lbfgs.minimise(&mut memory, &paths, learning_rate, x, (sign * value, g), &mut |x| {
             scatter(model, &unreached, x);
-            let here = loss(model);
-            let gradients = here.backward();
+            // Also where the loss is no finite number: on which side the search turns back hangs on the slope there.
+            let (here, gradients) = objective.evaluate(model, &|_| true);
+            let gradients = wanted(gradients);
             let found = survey(self, model, &gradients);
             if found.unreached != unreached {
                 different_parameters();
             }
             let ready = self.prepare(model, found, true);
-            (
-                sign * here.item(),
-                flat(ready.gradients.iter().map(|ready| (&*ready.g, sign * ready.coefficient))),
-            )
+            (sign * here, flat(ready.gradients.iter().map(|ready| (&*ready.g, sign * ready.coefficient))))
         });
         scatter(model, &unreached, &outcome.x);
         self.state.lbfgs = memory;

@@ -6,6 +6,7 @@ use crate::hyperparameter::Range;
 use crate::method::{AnyRule, Kind, Method};
 use crate::rule::{Needs, Noise, Settings};
 use crate::schedule::Schedule;
+use crate::scheduled::Scheduled;
 use crate::schedules::Constant;
 use crate::spec::{self, SpecError};
 use crate::state::State;
@@ -57,6 +58,8 @@ pub struct Optimizer {
     pub(crate) method: Method,
     pub(crate) groups: Vec<Group>,
     pub(crate) schedule: Box<dyn Schedule>,
+    /// Settings beside the learning rate that have a schedule.
+    pub(crate) scheduled: Vec<Scheduled>,
     pub(crate) clipping: Clipping,
     pub(crate) noise: Option<Noise>,
     pub(crate) maximize: bool,
@@ -123,6 +126,7 @@ impl Optimizer {
             method,
             groups: Vec::new(),
             schedule: Box::new(Constant),
+            scheduled: Vec::new(),
             clipping: Clipping::default(),
             noise: None,
             maximize: false,

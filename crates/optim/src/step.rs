@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! every trainable parameter has a gradient, or need not have one (allow_unreached), or nothing happens at all
-//! lr = schedule(base lr, steps taken)
+//! lr = schedule(base lr, steps taken), and so for other settings     (see scheduled.rs)
 //! g ← clipped: value, each, adaptive, norm          (see clip.rs)
 //! g ← g + N(0, eta/tᵞ)                              noise
 //! for each parameter that has one, in the order of the model, in one pass over memory:
@@ -20,6 +20,7 @@
 
 use crate::elements::Surroundings;
 use crate::method::{AnyRule, Kind};
+use crate::objective::{Objective, Whole, Within, wanted};
 use crate::optimizer::{Met, Optimizer};
 use crate::prepare::{Ready, sum_squares};
 use crate::report::{ParameterReport, StepReport};
@@ -64,6 +65,7 @@ impl Optimizer {
             let hint = "call step_with(&mut model, |model| loss) instead";
             misuse("step", "this rule needs the loss, not only its gradient", &rows, hint);
         }
+        self.set_scheduled();
         let report = self.update(model, gradients, None);
         learn(model, gradients, &report);
         self.take_averages(model, &report);
@@ -96,27 +98,45 @@ impl Optimizer {
     pub fn step_with<M: Module + ?Sized>(
         &mut self,
         model: &mut M,
-        mut loss: impl FnMut(&M) -> Tensor,
+        loss: impl FnMut(&M) -> Tensor,
+    ) -> StepReport {
+        self.step_on(model, &mut Whole(loss))
+    }
+
+    /// A step of any rule whose losses and gradients come from an [`Objective`], such as the parts of a batch put together:
+    /// what [`step_with`](Self::step_with) is, for a loss that is not one tensor.
+    ///
+    /// # Panics
+    /// As [`step_with`](Self::step_with), or if the objective gives no gradients of a finite loss.
+    #[track_caller]
+    pub fn step_on<M: Module + ?Sized>(
+        &mut self,
+        model: &mut M,
+        objective: &mut impl Objective<M>,
     ) -> StepReport {
         let scope = self.scope();
         // Not from a copy of the scope, so that what the first time draws is drawn: another step in it draws what follows.
-        let before = if Scope::current().is_outside() { scope.enter(|| loss(model)) } else { loss(model) };
-        let mut loss = |model: &M| scope.enter(|| loss(model));
-        let value = before.item();
+        let (value, gradients) = if Scope::current().is_outside() {
+            scope.enter(|| objective.evaluate(model, &f64::is_finite))
+        } else {
+            objective.evaluate(model, &f64::is_finite)
+        };
+        let objective = &mut Within { scope, objective };
         if !value.is_finite() {
             return self.skip(Some(value), f64::NAN);
         }
-        let gradients = before.backward();
+        let gradients = wanted(gradients);
+        self.set_scheduled();
         let needs = match &self.method.0 {
             Kind::PerParameter(rule) => Some(rule.needs()),
             Kind::Lbfgs(_) => None,
         };
         let mut is_undone = false;
         let report = match needs {
-            None => self.minimise(model, (value, &gradients), &mut loss),
+            None => self.minimise(model, (value, &gradients), objective),
             Some(Needs::Gradient) => self.update(model, &gradients, Some(value)),
             Some(Needs::Uphill(distance)) => {
-                let report = match self.uphill(model, &gradients, distance, &mut loss) {
+                let report = match self.uphill(model, &gradients, distance, objective) {
                     Some(there) => self.apply(model, there, Some(value)),
                     None => self.skip(Some(value), f64::NAN),
                 };
@@ -126,7 +146,7 @@ impl Optimizer {
                 let mut before = Vec::new();
                 each_parameter(model, &mut |_, w| before.push(w.detach()));
                 let mut report = self.update(model, &gradients, Some(value));
-                let after = no_grad(|| loss(model)).item();
+                let after = no_grad(|| objective.evaluate(model, &|_| false)).0;
                 let risen = !after.is_finite() || if self.maximize { after < value } else { after > value };
                 self.judge(model, before, &mut report, if risen { Err(shrink) } else { Ok(grow) });
                 is_undone = risen;
@@ -247,7 +267,7 @@ impl Optimizer {
         model: &mut M,
         gradients: &Gradients,
         distance: f64,
-        loss: &mut impl FnMut(&M) -> Tensor,
+        objective: &mut impl Objective<M>,
     ) -> Option<Surveyed<'static>> {
         let Surveyed { gradients, unreached } = survey(self, model, gradients);
         let norm = gradients.iter().map(|g| sum_squares(g)).sum::<f64>().sqrt();
@@ -262,8 +282,8 @@ impl Optimizer {
             saved.push(before);
         });
         let moved = Moved { model, unreached, saved };
-        let there = loss(moved.model);
-        there.item().is_finite().then(|| survey(self, moved.model, &there.backward()).into_owned())
+        let (there, gradients) = objective.evaluate(moved.model, &f64::is_finite);
+        there.is_finite().then(|| survey(self, moved.model, &wanted(gradients)).into_owned())
     }
 
     #[track_caller]

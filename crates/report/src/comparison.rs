@@ -26,10 +26,13 @@ const PROMINENT: usize = 8;
 /// ```
 /// use backflow_report::ComparisonPage;
 /// use backflow_train::comparison::{Outcome, Point, Run};
+/// use backflow_train::{Metric, Metrics};
 ///
-/// let point = Point { step: 10, epoch: 1.0, train_loss: Some(0.4), test_loss: 0.5, test_accuracy: 0.9 };
+/// let metrics = Metrics::from_iter([("accuracy", 0.9)]);
+/// let point = Point { step: 10, epoch: 1.0, train_loss: Some(0.4), test_loss: 0.5, metrics };
 /// let run = Run {
 ///     optimizer: "adam".to_owned(),
+///     metric: Some(Metric::share("accuracy")),
 ///     seed: 0,
 ///     learning_rate: 1e-3,
 ///     batch_size: 32,
@@ -155,7 +158,7 @@ impl ComparisonPage<'_> {
             }
         };
         [
-            chart("accuracy", "Test accuracy", Scale::Accuracy, |point| Some(point.test_accuracy)),
+            chart("accuracy", "Test accuracy", Scale::Accuracy, |point| point.metrics.get("accuracy")),
             chart("test-loss", "Test loss", Scale::Log, |point| Some(point.test_loss)),
             chart("train-loss", "Training loss", Scale::Log, |point| point.train_loss),
         ]
@@ -210,7 +213,7 @@ impl ComparisonPage<'_> {
         for tuning in self.tunings {
             let _ = write!(page, "<tr><th scope=\"row\" class=\"words\">{}</th>", escaped(&tuning.optimizer));
             for trial in &tuning.trials {
-                let accuracy = short(Some(trial.accuracy()));
+                let accuracy = short(trial.figure());
                 if Some(trial.learning_rate) == tuning.learning_rate {
                     let _ = write!(page, "<td class=\"chosen\"><strong>{accuracy}</strong></td>");
                 } else {
@@ -263,7 +266,7 @@ fn curve(number: usize, standing: &Standing, runs: &[Run], of: fn(&Point) -> Opt
         let std = std.unwrap_or(0.0);
         Some(ChartPoint { x: points().next()?.epoch, y: mean, low: mean - std, high: mean + std })
     };
-    let name = format!("{}: {}", standing.optimizer, mean_and_std(standing.test_accuracy));
+    let name = format!("{}: {}", standing.optimizer, mean_and_std(standing.test_metric));
     let broken = runs.iter().any(|run| run.outcome != Outcome::Finished);
     let points = (0..longest).filter_map(at).collect();
     Curve { number, name, points, broken, theory: false, dots: false }

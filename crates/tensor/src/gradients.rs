@@ -104,6 +104,13 @@ impl Gradients {
         })
     }
 
+    /// Multiplies every gradient by `factor`, e.g. by the share of a batch that they are the gradients of.
+    pub fn scale(&mut self, factor: f64) {
+        for (_, gradient) in &mut self.by_node {
+            *gradient = &*gradient * factor;
+        }
+    }
+
     /// How many tensors have a gradient here.
     #[must_use]
     pub fn len(&self) -> usize {

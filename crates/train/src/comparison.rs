@@ -1,6 +1,7 @@
 //! Optimizers compared: the same network from the same initial weights over the same batches, and only the rule differs.
 //!
 //! ```text
+//! Task          what they are trained for; its first metric is what they are judged by
 //! Contender     an optimizer by its spec, perhaps at a learning rate that was chosen for it
 //! Conditions    what is the same for all of them
 //!   .run(…)     one training of one contender                                  → Run, with its learning curve
@@ -16,10 +17,11 @@
 //! use backflow_data::Mnist;
 //! use backflow_nn::{Activation, Init, Mlp};
 //! use backflow_tensor::{DType, Rng};
+//! use backflow_train::Classification;
 //! use backflow_train::comparison::{Conditions, Contender, rank};
 //! use std::ops::ControlFlow;
 //!
-//! let digits = Mnist::embedded();
+//! let (task, digits) = (Classification::new(), Mnist::embedded());
 //! let conditions = Conditions::new(1, 100);
 //! let mut runs = Vec::new();
 //! for spec in ["sgd", "adam"] {
@@ -27,7 +29,7 @@
 //!     let sizes = [784, 16, 10];
 //!     let mut model = Mlp::new(&sizes, Activation::Relu, Init::HeNormal, DType::F32, &mut Rng::seed_from_u64(0));
 //!     let on = |_, _| ControlFlow::Continue(());
-//!     runs.push(conditions.run(&contender, 0, &mut model, &digits.train, &digits.test, &mut { on })?);
+//!     runs.push(conditions.run(&task, &contender, 0, &mut model, &digits.train, &digits.test, &mut { on })?);
 //! }
 //! assert_eq!(rank(&runs, 0.5)[0].optimizer, "adam");
 //! # Ok::<(), Box<dyn std::error::Error>>(())
@@ -43,6 +45,7 @@ pub use ranking::{Spread, Standing, rank};
 pub use run::{Outcome, Point, Run};
 pub use tuning::{Fold, Trial, Tuning};
 
+use crate::task::TaskError;
 use backflow_optim::{Optimizer, SpecError, schedule_for_run};
 use backflow_tensor::DType;
 use std::ops::ControlFlow;
@@ -54,6 +57,8 @@ pub struct Conditions {
     pub epochs: u64,
     /// Examples per step.
     pub batch_size: usize,
+    /// Into how many parts a batch is cut, one after another: 1 unless set.
+    pub accumulate: usize,
     /// The type of inputs, and of the model: `F32` unless set.
     pub dtype: DType,
     /// How learning rates change, as [`schedule_for_run`] reads it: `constant` unless set. A schedule that goes by a
@@ -76,6 +81,9 @@ pub enum Stopped {
     /// The schedule is not one.
     #[error(transparent)]
     Spec(#[from] SpecError),
+    /// The data are not what the task needs, or there are none.
+    #[error(transparent)]
+    Task(#[from] TaskError),
 }
 
 /// Hears of each step before it is made: how many were, and how many will be. It may break off.
@@ -88,6 +96,7 @@ impl Conditions {
         Self {
             epochs,
             batch_size,
+            accumulate: 1,
             dtype: DType::F32,
             schedule: "constant".to_owned(),
             clip_norm: None,

@@ -1,5 +1,6 @@
 //! What can go wrong in a training run, apart from mistakes in the program.
 
+use crate::task::TaskError;
 use crate::trainer::StepRecord;
 use backflow_probe::text::number;
 use backflow_probe::{NonFinite, Origin};
@@ -27,6 +28,9 @@ pub enum TrainError {
         /// The step before, the last one that changed the weights.
         last: Option<StepRecord>,
     },
+    /// The data are not what the task needs, or there are none.
+    #[error(transparent)]
+    Task(TaskError),
     /// A listener asked to stop, as for Ctrl-C.
     #[error("stopped after step {step}")]
     Interrupted {

@@ -1,44 +1,72 @@
-//! How good a classifier is on data that it does not learn from.
+//! How good a model is on data that it does not learn from.
 
+use crate::metric::{Metrics, Tally};
+use crate::steps::Losses;
+use crate::task::{Loss, Task, TaskError, require};
 use backflow_data::Loader;
-use backflow_nn::Layer;
-use backflow_tensor::{Tensor, evaluation, no_grad};
+use backflow_tensor::{evaluation, misuse, no_grad};
 use serde::Serialize;
 
 /// How many examples are best evaluated at once: enough for the matrix product to be efficient, small enough for the cache.
 pub const EVALUATION_BATCH: usize = 500;
 
-/// Loss and accuracy of a classifier over a data set.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+/// Loss and metrics of a model over a data set.
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Evaluation {
-    /// Mean cross entropy over the examples, in nats.
+    /// The mean loss over all terms.
     pub loss: f64,
-    /// The share of examples whose highest logit is that of their class, from 0 to 1.
-    pub accuracy: f64,
+    /// The task's figures over all of them.
+    #[serde(flatten)]
+    pub metrics: Metrics,
 }
 
-/// Evaluates a classifier whose outputs are logits of shape `[batch, classes]`, inside [`evaluation`] and without recording a graph.
-/// Over no example both figures are NaN.
-#[must_use]
-pub fn evaluate(model: &(impl Layer + ?Sized), loader: &Loader) -> Evaluation {
+/// Evaluates a model at a task, inside [`evaluation`] and without recording a graph. How the
+/// data are cut into batches does not matter, but for rounding.
+///
+/// ```
+/// use backflow_data::{Loader, Mnist};
+/// use backflow_nn::{Activation, Init, Mlp};
+/// use backflow_tensor::{DType, Rng};
+/// use backflow_train::{Classification, evaluate};
+///
+/// let model = Mlp::new(&[784, 10], Activation::Relu, Init::Zeros, DType::F32, &mut Rng::seed_from_u64(0));
+/// let test = Loader::new(&Mnist::embedded().test, 500);
+/// let untrained = evaluate(&Classification::new(), &model, &test)?;
+/// assert!((untrained.loss - 10_f64.ln()).abs() < 1e-6);
+/// assert_eq!(untrained.metrics["accuracy"], 0.1);
+/// # Ok::<(), backflow_train::TaskError>(())
+/// ```
+///
+/// # Errors
+/// If there is no batch, or the data are not of the form that the task needs.
+///
+/// # Panics
+/// If the task does not give one [`Tally`] for each of its metrics.
+pub fn evaluate<M: ?Sized>(task: &dyn Task<M>, model: &M, loader: &Loader) -> Result<Evaluation, TaskError> {
+    require(task, loader, "evaluate on")?;
+    let metrics = task.metrics();
+    let (mut losses, mut tallies) = (Losses::default(), vec![Tally::default(); metrics.len()]);
     let measure = || {
-        let (mut loss, mut correct, mut count) = (0.0, 0, 0_usize);
         for batch in loader.epoch(0) {
-            let logits = model.forward(&batch.inputs);
-            let examples = batch.targets.elements();
-            loss += logits.cross_entropy(&batch.targets).item() * examples as f64;
-            correct += count_correct(&logits, &batch.targets);
-            count += examples;
+            let (Loss { mean, terms }, found) = task.measure(model, &batch);
+            if found.len() != metrics.len() {
+                let rows = [("metrics", metrics.len().to_string()), ("tallies", found.len().to_string())];
+                misuse(
+                    "Task::measure",
+                    "metrics and tallies do not pair up",
+                    &rows,
+                    "one tally for each metric",
+                );
+            }
+            // The mean of no term is no number, and counts for nothing.
+            if terms > 0.0 {
+                losses.add(mean.item(), terms);
+                tallies.iter_mut().zip(found).for_each(|(tally, more)| tally.add(more));
+            }
         }
-        Evaluation { loss: loss / count as f64, accuracy: correct as f64 / count as f64 }
     };
-    evaluation(|| no_grad(measure))
-}
-
-/// How many rows of `logits` (`[batch, classes]`) are highest at their target (`[batch]`).
-#[must_use]
-#[track_caller]
-pub fn count_correct(logits: &Tensor, targets: &Tensor) -> usize {
-    let guesses = logits.argmax(-1).to_vec::<i64>();
-    guesses.iter().zip(targets.to_vec::<i64>()).filter(|&(&guess, target)| guess == target).count()
+    evaluation(|| no_grad(measure));
+    let figure = |(metric, tally): (&crate::metric::Metric, Tally)| (metric.name(), metric.of(tally));
+    let metrics = metrics.iter().zip(tallies).map(figure).collect();
+    Ok(Evaluation { loss: losses.mean().unwrap_or(f64::NAN), metrics })
 }

@@ -1,4 +1,7 @@
-//! Training runs: the loop of a classifier, its figures, the folder it leaves behind.
+//! Training runs: tasks, the one loop over them, its figures, the folder it leaves behind.
+//!
+//! A [`Task`] says how a batch becomes a loss, how many terms that is the mean of, and what else is measured. The same loop trains
+//! at it for [`Trainer`], [`comparison`], [`study`] and the program.
 //!
 //! [`Trainer`] holds no logic that a program could not write out with the other crates; it exists so that the common case
 //! is short and so that the program `backflow` and the library train by the same code. It refuses to know about
@@ -8,13 +11,21 @@
 pub mod comparison;
 mod error;
 mod evaluate;
+mod metric;
+mod parts;
 mod run_folder;
 mod step_times;
+mod steps;
 pub mod study;
+mod task;
+mod tasks;
 mod trainer;
 
 pub use error::TrainError;
-pub use evaluate::{EVALUATION_BATCH, Evaluation, count_correct, evaluate};
+pub use evaluate::{EVALUATION_BATCH, Evaluation, evaluate};
+pub use metric::{Metric, Metrics, Prefixed, Tally};
 pub use run_folder::RunFolder;
 pub use step_times::StepTimes;
+pub use task::{Loss, Task, TaskError};
+pub use tasks::{Classification, NextToken, PointwiseLoss, Reconstruction, Regression, count_correct};
 pub use trainer::{EpochRecord, Listener, StepRecord, Summary, Trainer};

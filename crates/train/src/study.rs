@@ -32,6 +32,9 @@ pub use flow::Flow;
 pub use learning::{Learned, Training};
 
 use crate::comparison::{Stopped, Watcher};
+use crate::evaluate::EVALUATION_BATCH;
+use crate::task::{Task, require};
+use crate::tasks::Classification;
 use backflow_data::{Batch, Dataset, Loader};
 use backflow_nn::{Activation, Init, Mlp};
 use backflow_probe::{FlowRow, FlowStep, GradFlow, predict};
@@ -80,6 +83,8 @@ impl fmt::Display for Configuration {
 pub struct Study {
     /// How many networks of each configuration there are: seeds 0, 1, …
     pub seeds: u64,
+    /// What the networks are for: classification by cross entropy unless set.
+    pub task: Classification,
     /// The type of weights and inputs: `F32` unless set.
     pub dtype: DType,
     /// How many examples the flow is measured on, the same for all networks: 256 of the training set, in random order, unless set.
@@ -108,7 +113,7 @@ impl Study {
     /// So many networks of each configuration; `f32`, 256 examples, no training.
     #[must_use]
     pub fn new(seeds: u64) -> Self {
-        Self { seeds, dtype: DType::F32, examples: 256, training: None }
+        Self { seeds, task: Classification::new(), dtype: DType::F32, examples: 256, training: None }
     }
 
     /// How often [`examine`](Self::examine) asks its watcher.
@@ -126,10 +131,10 @@ impl Study {
     /// Nothing depends on the clock or on the number of threads. The watcher hears how many of [`parts`](Self::parts) are done.
     ///
     /// # Errors
-    /// If `watch` breaks off, or a setting of the optimizer is impossible.
+    /// If `watch` breaks off, a setting of the optimizer is impossible, or there are no examples, or none with classes.
     ///
     /// # Panics
-    /// If there are no seeds or no examples, or the configuration has no layers or no units.
+    /// If there are no seeds or none of the examples is asked for, or the configuration has no layers or no units.
     #[track_caller]
     pub fn examine(
         &self,
@@ -138,7 +143,10 @@ impl Study {
         test: &Dataset,
         watch: &mut Watcher<'_>,
     ) -> Result<Finding, Stopped> {
-        self.check(configuration, train);
+        self.check(configuration);
+        for (set, purpose) in [(train, "train on"), (test, "evaluate on")] {
+            require::<Mlp>(&self.task, &Loader::new(set, EVALUATION_BATCH), purpose)?;
+        }
         let sizes = configuration.sizes(train.features(), train.classes());
         let batch = Loader::new(train, self.examples).shuffle(0).dtype(self.dtype).batch(0, 0);
         let parts = self.parts();
@@ -150,10 +158,18 @@ impl Study {
                 return Err(Stopped::Interrupted);
             }
             let mut model = configuration.model(&sizes, self.dtype, seed);
-            let record = look(&model, &batch);
+            let record = look(self.task, &model, &batch);
             if let Some(training) = &self.training {
                 let watch = &mut |step, _| watch(done + 1 + step, parts);
-                outcomes.push(training.run(&mut model, seed, record.loss, &batch, [train, test], watch)?);
+                outcomes.push(training.run(
+                    self.task,
+                    &mut model,
+                    seed,
+                    record.loss,
+                    &batch,
+                    [train, test],
+                    watch,
+                )?);
             }
             before.push(record);
         }
@@ -164,7 +180,7 @@ impl Study {
                 if watch(parts, parts).is_break() {
                     return Err(Stopped::Interrupted);
                 }
-                shadows.push(look_twice(&configuration.model(&sizes, self.dtype, seed), &batch));
+                shadows.push(look_twice(self.task, &configuration.model(&sizes, self.dtype, seed), &batch));
             }
             initial = Flow::of(&before, &shadows, &sizes);
         }
@@ -181,10 +197,10 @@ impl Study {
     }
 
     #[track_caller]
-    fn check(&self, configuration: &Configuration, train: &Dataset) {
+    fn check(&self, configuration: &Configuration) {
         let figures = [
             ("seeds", self.seeds as usize),
-            ("examples", self.examples.min(train.len())),
+            ("examples", self.examples),
             ("depth", configuration.depth),
             ("width", configuration.width),
         ];
@@ -196,15 +212,13 @@ impl Study {
 }
 
 /// The flow of one network on these examples.
-fn look(model: &Mlp, batch: &Batch) -> FlowStep {
-    let flow = GradFlow::record(model, || model.forward(&batch.inputs).cross_entropy(&batch.targets));
-    flow.step().clone()
+fn look(task: Classification, model: &Mlp, batch: &Batch) -> FlowStep {
+    GradFlow::record(model, || task.loss(model, batch).mean).step().clone()
 }
 
 /// The same, as rows with a shadow in `f64`.
-fn look_twice(model: &Mlp, batch: &Batch) -> Vec<FlowRow> {
-    let loss =
-        |model: &Mlp, dtype| model.forward(&batch.inputs.to_dtype(dtype)).cross_entropy(&batch.targets);
+fn look_twice(task: Classification, model: &Mlp, batch: &Batch) -> Vec<FlowRow> {
+    let loss = |model: &Mlp, dtype| task.loss(model, &batch.to_dtype(dtype)).mean;
     GradFlow::record(model, || loss(model, DType::F32)).with_shadow(model, loss).rows().to_vec()
 }
 

@@ -1,24 +1,29 @@
-//! The training loop of a classifier: nothing that a user could not write out (see `examples/mnist_mlp.rs`), plus what
-//! everyone wants around it: figures per step and per epoch, a stop when the loss is no number, a recorder of the flow.
+//! [`Trainer`]: training for some epochs, with what everyone wants around it: figures per step and per epoch, a stop when the
+//! loss is no number, a recorder of the flow. Nothing that a user could not write out (see `examples/mnist_mlp.rs`).
 
 use crate::error::TrainError;
-use crate::evaluate::{Evaluation, evaluate};
+use crate::evaluate::Evaluation;
+use crate::metric::{Metrics, of_test};
 use crate::step_times::StepTimes;
-use backflow_data::{Batch, Epoch, Loader};
+use crate::steps::{Made, Steps, Watched};
+use crate::task::{Task, TaskError, require};
+use crate::tasks::Classification;
+use backflow_data::{Batch, Loader};
 use backflow_nn::Layer;
-use backflow_optim::{Optimizer, StepReport};
+use backflow_optim::Optimizer;
 use backflow_probe::{FlowStep, Recorder, find_nonfinite};
-use backflow_tensor::training::Scope;
+use backflow_tensor::Module;
 use serde::Serialize;
+use std::fmt;
 
-/// One training step, as it is reported and logged.
+/// One training step, as it is reported and logged. It has no metrics: they would cost a look at all outputs.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct StepRecord {
     /// Counted from 1 over all epochs.
     pub step: u64,
     /// Counted from 1.
     pub epoch: u64,
-    /// Mean cross entropy over the batch before the update, in nats.
+    /// Mean loss over the terms of the batch before the update.
     pub loss: f64,
     /// The learning rate of the update.
     pub learning_rate: f64,
@@ -27,16 +32,17 @@ pub struct StepRecord {
 }
 
 /// One epoch: a pass over the training set, and the test that followed it.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct EpochRecord {
     /// Counted from 1.
     pub epoch: u64,
-    /// Mean of the losses of the epoch's examples, each before the update that it took part in.
+    /// Mean of the losses of the epoch's terms, each before the update that it took part in.
     pub train_loss: f64,
     /// Loss on the test set after the epoch.
     pub test_loss: f64,
-    /// Accuracy on the test set after the epoch, from 0 to 1.
-    pub test_accuracy: f64,
+    /// The task's metrics on the test set after the epoch; in files `accuracy` is `test_accuracy`.
+    #[serde(flatten, serialize_with = "of_test")]
+    pub metrics: Metrics,
 }
 
 /// What a training run came to.
@@ -72,7 +78,7 @@ pub trait Listener {
 /// Hears nothing.
 impl Listener for () {}
 
-/// Trains a classifier, whose outputs are logits of shape `[batch, classes]`, with cross entropy.
+/// Trains a model at a [`Task`]: a classifier by cross entropy, unless another is given.
 ///
 /// ```
 /// use backflow_data::{Loader, Mnist};
@@ -87,33 +93,69 @@ impl Listener for () {}
 /// let train = Loader::new(&digits.train, 32).shuffle(0);
 /// let test = Loader::new(&digits.test, 1000);
 /// let summary = Trainer::new(&mut model, &mut optimizer).fit(&train, &test, 1, &mut ())?;
-/// assert!(summary.epochs[0].test_accuracy > 0.8);
+/// assert!(summary.epochs[0].metrics["accuracy"] > 0.8);
 /// # Ok::<(), backflow_train::TrainError>(())
 /// ```
-#[derive(Debug)]
 pub struct Trainer<'a, M: ?Sized> {
     model: &'a mut M,
     optimizer: &'a mut Optimizer,
-    recorder: Option<&'a mut Recorder>,
+    task: &'a dyn Task<M>,
+    accumulate: usize,
+    watched: Option<Watched<'a, M>>,
     times: Option<&'a mut StepTimes>,
     steps: u64,
     last: Option<StepRecord>,
-    /// Where the loss of the last step was computed: what computes it again enters it, and draws the same.
-    scope: Scope,
+}
+
+impl<M: ?Sized> fmt::Debug for Trainer<'_, M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { optimizer, accumulate, steps, last, .. } = self;
+        let mut show = f.debug_struct("Trainer");
+        show.field("optimizer", optimizer).field("accumulate", accumulate);
+        show.field("steps", steps).field("last", last).finish_non_exhaustive()
+    }
 }
 
 impl<'a, M: Layer + ?Sized> Trainer<'a, M> {
-    /// A trainer of `model` by `optimizer`.
+    /// A trainer of a classifier, whose outputs are logits of shape `[batch, classes]`, by cross entropy.
     #[must_use]
     pub fn new(model: &'a mut M, optimizer: &'a mut Optimizer) -> Self {
-        let scope = optimizer.scope();
-        Self { model, optimizer, recorder: None, times: None, steps: 0, last: None, scope }
+        static CROSS_ENTROPY: Classification = Classification::new();
+        Self::with_task(&CROSS_ENTROPY, model, optimizer)
     }
 
-    /// Lets `recorder` look at the steps. It changes no bit of the training.
+    /// Lets `recorder` look at the steps. It changes no bit of the training. Of a batch in several parts it sees the first.
     #[must_use]
     pub fn probe(self, recorder: &'a mut Recorder) -> Self {
-        Self { recorder: Some(recorder), ..self }
+        Self { watched: Some(Watched { recorder, forward: M::forward }), ..self }
+    }
+}
+
+impl<'a, M: Module + ?Sized> Trainer<'a, M> {
+    /// A trainer of `model` at `task`.
+    #[must_use]
+    pub fn with_task(task: &'a dyn Task<M>, model: &'a mut M, optimizer: &'a mut Optimizer) -> Self {
+        Self { model, optimizer, task, accumulate: 1, watched: None, times: None, steps: 0, last: None }
+    }
+
+    /// Cuts each batch into so many parts of equal size, up to one example, which run forward and backward one after another:
+    /// what a graph holds takes a part of the memory. The update is that of the whole batch, up to rounding: gradients are
+    /// means over all terms. A layer that looks at the batch as a whole, as normalisation does, sees a part.
+    ///
+    /// # Panics
+    /// If `parts` is 0.
+    #[must_use]
+    #[track_caller]
+    pub fn accumulate(self, parts: usize) -> Self {
+        if parts == 0 {
+            backflow_tensor::misuse(
+                "Trainer::accumulate",
+                "no part of a batch",
+                &[],
+                "1 takes batches whole",
+            );
+        }
+        Self { accumulate: parts, ..self }
     }
 
     /// Lets `times` measure where the time of the steps goes, batches included. It changes no bit of the training.
@@ -127,8 +169,9 @@ impl<'a, M: Layer + ?Sized> Trainer<'a, M> {
     /// loss of each epoch: what goes by the test set is no test any more.
     ///
     /// # Errors
-    /// If the loss becomes NaN or infinite, or the listener fails. The error tells where the first number that is not finite
-    /// came from: the loss of that batch is computed once more to [find](find_nonfinite) it.
+    /// If one of the loaders has no batch, or data that the task is not for; if the loss becomes NaN or infinite, or the listener
+    /// fails. The error of a loss tells where the first number that is not finite came from: the loss of that batch is computed
+    /// once more to [find](find_nonfinite) it.
     pub fn fit(
         &mut self,
         train: &Loader,
@@ -136,91 +179,78 @@ impl<'a, M: Layer + ?Sized> Trainer<'a, M> {
         epochs: u64,
         listener: &mut dyn Listener,
     ) -> Result<Summary, TrainError> {
+        let Self { model, optimizer, task, accumulate, watched, times, steps: made, last } = self;
+        require(*task, test, "evaluate on")?;
         let mut records = Vec::new();
-        for epoch in 1..=epochs {
-            let (mut loss_sum, mut examples) = (0.0, 0_usize);
-            if let Some(recorder) = &mut self.recorder {
-                recorder.begin_epoch();
+        let mut steps = Steps::new(&mut **model, optimizer, *task, train)?;
+        steps.accumulate = *accumulate;
+        steps.made = *made;
+        steps.watched =
+            watched.as_mut().map(|Watched { recorder, forward }| Watched { recorder, forward: *forward });
+        while (records.len() as u64) < epochs {
+            let (batch, step) = timed(times, || {
+                let batch = steps.batch();
+                let step = steps.step(&batch);
+                (batch, step)
+            });
+            let Made { report, loss, step, epoch, epoch_loss, .. } = step?;
+            if !loss.is_finite() {
+                return Err(diverged(&mut steps, &batch, loss, epoch, *last));
             }
-            let mut batches = train.epoch(epoch - 1);
-            while batches.len() > 0 {
-                let (batch, report) = self.timed_step(&mut batches);
-                let loss = report.loss.unwrap_or(f64::NAN);
-                if !loss.is_finite() {
-                    return Err(self.diverged(&batch, loss, epoch));
-                }
-                self.steps += 1;
-                let count = batch.targets.elements();
-                loss_sum += loss * count as f64;
-                examples += count;
-                let record = StepRecord {
-                    step: self.steps,
-                    epoch,
-                    loss,
-                    learning_rate: report.learning_rate,
-                    gradient_norm: report.gradient_norm,
-                };
-                self.last = Some(record);
-                listener.step(&record, train.len() as u64)?;
-            }
-            let Evaluation { loss: test_loss, accuracy: test_accuracy } =
-                self.optimizer.evaluating(&mut *self.model, |model| evaluate(model, test));
-            let train_loss = loss_sum / examples as f64;
-            self.optimizer.observe(train_loss);
-            let record = EpochRecord { epoch, train_loss, test_loss, test_accuracy };
-            listener.epoch(&record)?;
-            records.push(record);
-        }
-        Ok(Summary { steps: self.steps, epochs: records })
-    }
-
-    /// Takes the next batch, and makes a step with it.
-    fn timed_step(&mut self, batches: &mut Epoch<'_>) -> (Batch, StepReport) {
-        let times = self.times.take();
-        let mut step = || {
-            let batch = batches.next().expect("some are left");
-            let report = self.step(&batch);
-            (batch, report)
-        };
-        let Some(times) = times else { return step() };
-        let made = times.measure(step);
-        self.times = Some(times);
-        made
-    }
-
-    /// Loss and update of one batch; no update if the loss is no finite number.
-    fn step(&mut self, batch: &Batch) -> StepReport {
-        self.scope = self.optimizer.scope();
-        let Self { model, optimizer, recorder, scope, .. } = self;
-        let loss = |model: &M| model.forward(&batch.inputs).cross_entropy(&batch.targets);
-        if let Some(recorder) = recorder {
-            recorder.measure_curvature(&**model, |model| scope.enter(|| loss(model)));
-            recorder.measure_jacobians(&**model, |x| model.forward(x), &batch.inputs);
-            recorder.step(|| optimizer.step_with(&mut **model, loss))
-        } else {
-            optimizer.step_with(&mut **model, loss)
-        }
-    }
-
-    /// The error of a step whose loss is no finite number, which the recorder is shown, too. The step has changed nothing, so that
-    /// the loss can be computed again.
-    fn diverged(&mut self, batch: &Batch, loss: f64, epoch: u64) -> TrainError {
-        let model = &*self.model;
-        let again = || self.scope.enter(|| model.forward(&batch.inputs).cross_entropy(&batch.targets));
-        let origin = find_nonfinite(model, again);
-        if let Some(recorder) = &mut self.recorder {
-            let is_this = |record: &FlowStep| record.step == self.steps + 1 && !record.loss.is_finite();
-            let is_seen = recorder.records().last().is_some_and(is_this);
-            if !is_seen {
-                recorder.look_forward(self.steps + 1, again);
+            *made = step;
+            let record = StepRecord {
+                step,
+                epoch,
+                loss,
+                learning_rate: report.learning_rate,
+                gradient_norm: report.gradient_norm,
+            };
+            *last = Some(record);
+            listener.step(&record, train.len() as u64)?;
+            if let Some(train_loss) = epoch_loss {
+                let Evaluation { loss: test_loss, metrics } = steps.evaluate(test)?;
+                let record = EpochRecord { epoch, train_loss, test_loss, metrics };
+                listener.epoch(&record)?;
+                records.push(record);
             }
         }
-        TrainError::Diverged {
-            loss,
-            step: self.steps + 1,
-            epoch,
-            origin: origin.map(Box::new),
-            last: self.last,
+        Ok(Summary { steps: *made, epochs: records })
+    }
+}
+
+/// Runs a step, and measures it if somebody wants to know.
+fn timed<R>(times: &mut Option<&mut StepTimes>, step: impl FnOnce() -> R) -> R {
+    match times {
+        Some(times) => times.measure(step),
+        None => step(),
+    }
+}
+
+/// The error of a step whose loss is no finite number, which the recorder is shown, too. The step has changed nothing, so that
+/// the loss can be computed again.
+fn diverged<M: Module + ?Sized>(
+    steps: &mut Steps<'_, M>,
+    batch: &Batch,
+    loss: f64,
+    epoch: u64,
+    last: Option<StepRecord>,
+) -> TrainError {
+    let step = steps.made + 1;
+    let (model, task, scope) = (&*steps.model, steps.task, &steps.scope);
+    let again = || scope.enter(|| task.loss(model, batch).mean);
+    let origin = find_nonfinite(model, again);
+    if let Some(Watched { recorder, .. }) = &mut steps.watched {
+        let is_this = |record: &FlowStep| record.step == step && !record.loss.is_finite();
+        let is_seen = recorder.records().last().is_some_and(is_this);
+        if !is_seen {
+            recorder.look_forward(step, again);
         }
+    }
+    TrainError::Diverged { loss, step, epoch, origin: origin.map(Box::new), last }
+}
+
+impl From<TaskError> for TrainError {
+    fn from(error: TaskError) -> Self {
+        Self::Task(error)
     }
 }

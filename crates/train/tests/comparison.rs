@@ -5,8 +5,14 @@ use backflow_nn::{Activation, Init, Mlp};
 use backflow_optim::{Optimizer, RULES, schedule_for_run};
 use backflow_tensor::{DType, Rng};
 use backflow_train::comparison::{Conditions, Contender, Outcome, Run, Spread, Stopped, Watcher, rank};
-use backflow_train::evaluate;
+use backflow_train::{Classification, Evaluation, Metrics};
 use std::ops::ControlFlow;
+
+const TASK: Classification = Classification::new();
+
+fn evaluate(model: &Mlp, loader: &Loader) -> Evaluation {
+    backflow_train::evaluate(&TASK, model, loader).unwrap()
+}
 
 /// A tenth of the embedded digits, so that many trainings take a moment.
 fn digits() -> [Dataset; 2] {
@@ -30,7 +36,7 @@ fn watched(
     watch: &mut Watcher<'_>,
 ) -> Result<Run, Stopped> {
     let [train, test] = digits();
-    conditions.run(&Contender::new(spec).unwrap(), seed, model, &train, &test, watch)
+    conditions.run(&TASK, &Contender::new(spec).unwrap(), seed, model, &train, &test, watch)
 }
 
 fn run(conditions: &Conditions, spec: &str, seed: u64) -> Run {
@@ -58,7 +64,7 @@ fn a_run_is_the_loop_that_a_program_would_write_out() {
     }
     let end = evaluate(&model, &Loader::new(&test, 500));
     let last = run.last().unwrap();
-    assert_eq!((last.test_loss, last.test_accuracy), (end.loss, end.accuracy));
+    assert_eq!((last.test_loss, &last.metrics), (end.loss, &end.metrics));
     assert_eq!((run.steps, run.evaluations, last.step, last.epoch), (26, 26, 26, 2.0));
     assert_eq!((run.batch_size, run.learning_rate), (32, 0.1));
 }
@@ -73,9 +79,9 @@ fn curves_begin_with_the_initial_weights_and_have_points_at_the_same_steps() {
     assert_eq!(adam.curve[0], sgd.curve[0], "the same initial weights");
     assert_ne!(adam.last(), sgd.last());
     let start = evaluate(&model(0), &Loader::new(&digits()[1], 500));
-    let first = adam.curve[0];
+    let first = &adam.curve[0];
     assert_eq!((first.step, first.train_loss), (0, None));
-    assert_eq!((first.test_loss, first.test_accuracy), (start.loss, start.accuracy));
+    assert_eq!((first.test_loss, &first.metrics), (start.loss, &start.metrics));
     // A run of fewer steps than points has one after each.
     let short = run(&Conditions::new(1, 100), "adam", 0);
     assert_eq!(steps(&short), [0, 1, 2, 3, 4]);
@@ -109,7 +115,7 @@ fn a_rule_is_judged_by_the_weights_that_it_wants_to_be_judged_by() {
         watched(&conditions, "schedule-free", &mut model, 0, &mut |_, _| ControlFlow::Continue(())).unwrap();
     let where_it_trains = evaluate(&model, &Loader::new(&digits()[1], 500));
     assert_ne!(run.last().unwrap().test_loss, where_it_trains.loss);
-    assert!(run.last().unwrap().test_accuracy > 0.3, "{run:?}");
+    assert!(run.test_metric().unwrap() > 0.3, "{run:?}");
 }
 
 #[test]
@@ -141,7 +147,7 @@ fn a_diverging_run_is_a_result_that_keeps_what_came_before() {
     let ranked = rank(&[wild, run(&Conditions::new(1, 32), "sgd:lr=1e-9", 0)], 0.9);
     assert_eq!(ranked[0].optimizer, "sgd:lr=1e-9", "learning nothing is better");
     assert_eq!((ranked[1].diverged, ranked[1].diverged_at), (1, Some(step)));
-    assert_eq!(ranked[1].test_accuracy, None);
+    assert_eq!(ranked[1].test_metric, None);
 }
 
 #[test]
@@ -186,7 +192,8 @@ fn tuning_chooses_the_rate_that_a_written_out_cross_validation_chooses() {
         ControlFlow::Continue(())
     };
     let conditions = Conditions::new(2, 32);
-    let tuning = conditions.tune(&contender, &rates, k, seed, || model(seed), &train, &mut watch).unwrap();
+    let tuning =
+        conditions.tune(&TASK, &contender, &rates, k, seed, || model(seed), &train, &mut watch).unwrap();
     assert!(heard > 12, "{heard}");
 
     let mut best = (-1.0, f64::INFINITY, f64::NAN);
@@ -205,10 +212,10 @@ fn tuning_chooses_the_rate_that_a_written_out_cross_validation_chooses() {
             let end = evaluate(&model, &Loader::new(&train.subset(&split.validation), 500));
             let start = evaluate(&self::model(seed), &Loader::new(&train.subset(&split.validation), 500));
             diverged |= !end.loss.is_finite() || end.loss > 100.0 * start.loss;
-            accuracy += if diverged { 0.0 } else { end.accuracy };
+            accuracy += if diverged { 0.0 } else { end.metrics["accuracy"] };
             loss += if diverged { f64::INFINITY } else { end.loss };
         }
-        assert_eq!((trial.accuracy(), trial.loss()), (accuracy / 3.0, loss / 3.0), "{rate}");
+        assert_eq!((trial.figure(), trial.loss()), (Some(accuracy / 3.0), loss / 3.0), "{rate}");
         assert_eq!(trial.folds.len(), 3);
         if accuracy > best.0 || (accuracy == best.0 && loss < best.1) {
             best = (accuracy, loss, *rate);
@@ -244,7 +251,7 @@ fn the_ranking_goes_by_divergence_then_accuracy_then_loss_then_order() {
     let made = |name: &str, accuracy: f64, loss: f64, outcome: Outcome| {
         let mut run = Run { optimizer: name.to_owned(), outcome, ..template.clone() };
         let last = run.curve.last_mut().unwrap();
-        (last.test_accuracy, last.test_loss) = (accuracy, loss);
+        (last.metrics, last.test_loss) = (Metrics::from_iter([("accuracy", accuracy)]), loss);
         run
     };
     let diverged = Outcome::Diverged { step: 9 };
@@ -263,6 +270,6 @@ fn the_ranking_goes_by_divergence_then_accuracy_then_loss_then_order() {
     assert_eq!(names, ["less loss", "tie", "tie again", "worse", "half", "all"]);
     let worse = &ranked[3];
     assert_eq!(worse.runs, 2);
-    assert!((worse.test_accuracy.unwrap().mean - 0.85).abs() < 1e-15);
+    assert!((worse.test_metric.unwrap().mean - 0.85).abs() < 1e-15);
     assert_eq!(worse.steps_to_target.unwrap().count, 1, "one of two runs reached 0.9");
 }

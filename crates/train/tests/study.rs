@@ -26,7 +26,7 @@ fn examine(study: &Study, configuration: Configuration) -> Finding {
 }
 
 fn training(spec: &str, steps: u64) -> Option<Training> {
-    Some(Training { contender: Contender::new(spec).unwrap(), steps, batch_size: 32 })
+    Some(Training { contender: Contender::new(spec).unwrap(), steps, batch_size: 32, accumulate: 1 })
 }
 
 /// The textbook case: sigmoid, 20 × 256, weights N(0, 1/n). Deltas shrink to 0.2361 of themselves per layer, √(χ) at the fixed

@@ -3,7 +3,7 @@
 use super::results::ComparisonResults;
 use crate::terminal::line;
 use backflow_probe::text::{counted, grouped, rate, short};
-use backflow_train::comparison::{Outcome, Run, Tuning};
+use backflow_train::comparison::{Outcome, Run, Trial, Tuning};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 /// The parts that the bar divides a training into.
@@ -36,9 +36,10 @@ impl Display {
         let config = &results.config;
         results.setup.iter().for_each(|text| self.print(text));
         self.print(&format!(
-            "{}, schedule {}; {}, batch size {}; {}",
+            "{}, schedule {}{}; {}, batch size {}; {}",
             counted(config.optimizers.len() as u64, "optimizer"),
             config.schedule,
+            config.task.in_words(),
             counted(config.epochs, "epoch"),
             grouped(config.batch_size),
             counted(config.seeds, "seed")
@@ -63,7 +64,7 @@ impl Display {
             return;
         };
         let best = tuning.trials.iter().find(|trial| trial.learning_rate == chosen);
-        let accuracy = short(best.map(|trial| trial.accuracy()));
+        let accuracy = short(best.and_then(Trial::figure));
         self.print(&format!(
             "{}: learning rate {}, validation accuracy {accuracy}",
             tuning.optimizer,
@@ -79,7 +80,7 @@ impl Display {
         self.done += 1;
         let result = match run.outcome {
             Outcome::Finished => {
-                format!("test accuracy {}", short(run.last().map(|point| point.test_accuracy)))
+                format!("test accuracy {}", short(run.test_metric()))
             }
             Outcome::Diverged { step } => format!("diverged at step {step}"),
         };

@@ -2,10 +2,13 @@
 //!
 //! Numbers that are not finite, such as the validation loss of a rate that diverged, are null.
 
+use crate::task::TaskConfig;
 use backflow_probe::text::{counted, grouped};
 use backflow_report::ComparisonPage;
-use backflow_train::comparison::{Fold, Outcome, Point, Run, Spread, Standing, Tuning, rank};
+use backflow_train::Metric;
+use backflow_train::comparison::{Fold, Outcome, Point, Run, Spread, Standing, Trial, Tuning, rank};
 use serde::Serialize;
+use serde::ser::{SerializeMap, Serializer};
 
 /// What was asked for, defaults filled in.
 #[derive(Debug, Serialize)]
@@ -23,6 +26,8 @@ pub(crate) struct ComparisonConfig {
     /// Seeds 0, 1, … up to this number.
     pub(crate) seeds: u64,
     pub(crate) target: f64,
+    #[serde(flatten)]
+    pub(crate) task: TaskConfig,
     /// The rates that were tried where no spec states one; none without `--tune`.
     pub(crate) rates: Option<Vec<f64>>,
     pub(crate) folds: Option<usize>,
@@ -64,10 +69,11 @@ impl ComparisonResults {
         let clipping =
             config.clip_norm.map_or(String::new(), |norm| format!(", gradients clipped at norm {norm}"));
         let conditions = format!(
-            "{}, batch size {}, {} schedule{clipping}; {}",
+            "{}, batch size {}, {} schedule{clipping}{}; {}",
             counted(config.epochs, "epoch"),
             grouped(config.batch_size),
             config.schedule,
+            config.task.in_words(),
             counted(config.seeds, "seed"),
         );
         ComparisonPage {
@@ -124,8 +130,9 @@ struct RunJson<'a> {
     batch_size: usize,
     steps: u64,
     evaluations: u64,
-    test_accuracy: Option<f64>,
-    best_test_accuracy: Option<f64>,
+    /// At the end, and the best along the curve.
+    #[serde(flatten)]
+    metric: Named<Option<f64>>,
     test_loss: Option<f64>,
     train_loss: Option<f64>,
     steps_to_target: Option<u64>,
@@ -148,8 +155,7 @@ impl<'a> RunJson<'a> {
             batch_size: run.batch_size,
             steps: run.steps,
             evaluations: run.evaluations,
-            test_accuracy: run.last().map(|point| point.test_accuracy),
-            best_test_accuracy: run.best_accuracy(),
+            metric: Named::of_test(run.metric, run.test_metric(), run.best_metric()),
             test_loss: run.last().map(|point| point.test_loss),
             train_loss: run.last().and_then(|point| point.train_loss),
             steps_to_target: run.steps_to(target),
@@ -172,7 +178,8 @@ struct TuningJson<'a> {
 #[derive(Serialize)]
 struct TrialJson<'a> {
     lr: f64,
-    validation_accuracy: f64,
+    #[serde(flatten)]
+    metric: Named<f64>,
     validation_loss: f64,
     folds: &'a [Fold],
 }
@@ -181,7 +188,7 @@ impl<'a> TuningJson<'a> {
     fn new(tuning: &'a Tuning) -> Self {
         let trials = tuning.trials.iter().map(|trial| TrialJson {
             lr: trial.learning_rate,
-            validation_accuracy: trial.accuracy(),
+            metric: Named::of_validation(trial),
             validation_loss: trial.loss(),
             folds: &trial.folds,
         });
@@ -196,8 +203,8 @@ struct StandingJson {
     lr: f64,
     runs: usize,
     diverged: usize,
-    test_accuracy: Option<Spread>,
-    best_test_accuracy: Option<Spread>,
+    #[serde(flatten)]
+    metric: Named<Option<Spread>>,
     test_loss: Option<Spread>,
     train_loss: Option<Spread>,
     steps_to_target: Option<Spread>,
@@ -212,12 +219,42 @@ impl StandingJson {
             lr: standing.learning_rate,
             runs: standing.runs,
             diverged: standing.diverged,
-            test_accuracy: standing.test_accuracy,
-            best_test_accuracy: standing.best_accuracy,
+            metric: Named::of_test(standing.metric, standing.test_metric, standing.best_metric),
             test_loss: standing.test_loss,
             train_loss: standing.train_loss,
             steps_to_target: standing.steps_to_target,
             seconds_per_step: standing.seconds_per_step,
         }
+    }
+}
+
+/// Figures under names that are made from that of a metric: `test_accuracy`. None where a task has no metric.
+struct Named<T>(Vec<(String, T)>);
+
+impl<T> Named<T> {
+    fn of_test(metric: Option<Metric>, end: T, best: T) -> Self {
+        let names =
+            metric.map(|metric| ["test_", "best_test_"].map(|prefix| prefix.to_owned() + metric.name()));
+        Self(names.into_iter().flatten().zip([end, best]).collect())
+    }
+}
+
+impl Named<f64> {
+    fn of_validation(trial: &Trial) -> Self {
+        let figure = trial.metric.zip(trial.figure());
+        Self(
+            figure
+                .map(|(metric, figure)| (format!("validation_{}", metric.name()), figure))
+                .into_iter()
+                .collect(),
+        )
+    }
+}
+
+impl<T: Serialize> Serialize for Named<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(self.0.len()))?;
+        self.0.iter().try_for_each(|(name, figure)| map.serialize_entry(name, figure))?;
+        map.end()
     }
 }

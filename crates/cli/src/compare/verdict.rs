@@ -45,12 +45,12 @@ fn winner(standings: &[Standing], advice: &str) -> String {
     let (Some(first), second) = (stable.first(), stable.get(1)) else {
         return format!("No optimizer finished every run; try {advice}.");
     };
-    let (name, figure) = (&first.optimizer, mean_and_std(first.test_accuracy));
+    let (name, figure) = (&first.optimizer, mean_and_std(first.test_metric));
     let alone = format!("{name} reached a test accuracy of {figure}");
-    let (Some(second), Some(best)) = (second, first.test_accuracy) else { return format!("{alone}.") };
-    let Some(next) = second.test_accuracy else { return format!("{alone}.") };
+    let (Some(second), Some(best)) = (second, first.test_metric) else { return format!("{alone}.") };
+    let Some(next) = second.test_metric else { return format!("{alone}.") };
     let lead = best.mean - next.mean;
-    let other = format!("{} ({})", second.optimizer, mean_and_std(second.test_accuracy));
+    let other = format!("{} ({})", second.optimizer, mean_and_std(second.test_metric));
     if lead == 0.0 {
         return format!("{alone}, and so did {other}: {name} only has the lower test loss.");
     }
@@ -140,19 +140,27 @@ fn full_batch(results: &ComparisonResults, standings: &[Standing]) -> Option<Str
 mod tests {
     use super::winner;
     use backflow_train::comparison::{Outcome, Point, Run, rank};
+    use backflow_train::{Metric, Metrics};
 
     /// Runs of one optimizer that ended with these accuracies; a negative one stands for a run that diverged.
     fn runs(optimizer: &str, accuracies: &[f64]) -> Vec<Run> {
-        let run = |&test_accuracy: &f64| Run {
+        let run = |&accuracy: &f64| Run {
             optimizer: optimizer.to_owned(),
+            metric: Some(Metric::share("accuracy")),
             seed: 0,
             learning_rate: 0.1,
             batch_size: 32,
             steps: 10,
             evaluations: 10,
-            curve: vec![Point { step: 10, epoch: 1.0, train_loss: Some(0.1), test_loss: 0.1, test_accuracy }],
+            curve: vec![Point {
+                step: 10,
+                epoch: 1.0,
+                train_loss: Some(0.1),
+                test_loss: 0.1,
+                metrics: Metrics::from_iter([("accuracy", accuracy)]),
+            }],
             seconds_per_step: 1e-3,
-            outcome: if test_accuracy < 0.0 { Outcome::Diverged { step: 10 } } else { Outcome::Finished },
+            outcome: if accuracy < 0.0 { Outcome::Diverged { step: 10 } } else { Outcome::Finished },
         };
         accuracies.iter().map(run).collect()
     }

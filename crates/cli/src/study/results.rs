@@ -2,6 +2,7 @@
 //!
 //! Numbers that are not finite are null.
 
+use crate::task::TaskConfig;
 use backflow_probe::Verdict;
 use backflow_probe::text::{counted, grouped, rate};
 use backflow_report::StudyPage;
@@ -23,6 +24,8 @@ pub(crate) struct StudyConfig {
     pub(crate) optimizer: Option<String>,
     pub(crate) lr: Option<f64>,
     pub(crate) batch_size: Option<usize>,
+    #[serde(flatten)]
+    pub(crate) task: TaskConfig,
     pub(crate) threads: usize,
     pub(crate) flush_to_zero: bool,
 }
@@ -62,6 +65,9 @@ impl StudyResults {
                 rate(lr),
                 grouped(batch_size)
             ));
+        }
+        if let Some(last) = texts.last_mut() {
+            last.push_str(&config.task.in_words());
         }
         texts
     }

@@ -13,7 +13,8 @@
 //!
 //! Smith and Topin, "Super-convergence", 2018; `torch.optim.lr_scheduler.OneCycleLR`, where `steps` is called `total_steps`
 //! and `linear` is `anneal_strategy="linear"`. There, the highest learning rate is an argument, `max_lr`, and the optimizer's
-//! own is overwritten; here it is the base learning rate. The momentum stays as it is (`cycle_momentum=False`).
+//! own is overwritten; here it is the base learning rate. Its `cycle_momentum=True` is a second
+//! schedule, [`OneCycle::of_momentum`].
 
 use super::ScheduleInfo;
 use crate::hyperparameter::{Hyperparameter, Range};
@@ -52,6 +53,22 @@ impl OneCycle {
             linear: false,
             three_phase: false,
         }
+    }
+
+    /// The momentum's side of the cycle, for [`schedule_of`](crate::Optimizer::schedule_of) with a rule of momentum `low`: from
+    /// `high` down to `low` while the learning rate rises, and back. PyTorch's `max_momentum` and `base_momentum`, 0.95 and 0.85
+    /// there. Give it the `pct_start`, `linear` and `three_phase` of the learning rate's.
+    ///
+    /// ```
+    /// use backflow_optim::{OneCycle, Optimizer, Sgd};
+    /// let optimizer = Optimizer::new(Sgd::new(0.1).momentum(0.85))
+    ///     .schedule(OneCycle::new(1000))
+    ///     .schedule_of("momentum", OneCycle::of_momentum(1000, 0.85, 0.95));
+    /// ```
+    #[must_use]
+    pub fn of_momentum(steps: u64, low: f64, high: f64) -> Self {
+        // What rises to the base from base/div_factor falls to it where that is above.
+        Self { div_factor: low / high, final_div_factor: 1.0, ..Self::new(steps) }
     }
 
     /// The share of the steps in which the learning rate rises, from 0 to 1 (not in percent, whatever PyTorch's name says).

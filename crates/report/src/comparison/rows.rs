@@ -30,8 +30,8 @@ fn row(rank: usize, standing: &Standing) -> Vec<String> {
         rank.to_string(),
         standing.optimizer.clone(),
         rate(standing.learning_rate),
-        mean_and_std(standing.test_accuracy),
-        mean_and_std(standing.best_accuracy),
+        mean_and_std(standing.test_metric),
+        mean_and_std(standing.best_metric),
         short(standing.test_loss.map(|loss| loss.mean)),
         short(standing.train_loss.map(|loss| loss.mean)),
         steps_to_target,
@@ -67,11 +67,13 @@ fn outcome(standing: &Standing) -> String {
 mod tests {
     use crate::Table;
     use backflow_train::comparison::{Outcome, Point, Run, rank};
+    use backflow_train::{Metric, Metrics};
 
     #[test]
     fn columns_line_up_whatever_the_numbers() {
         let run = |optimizer: &str, loss, accuracy, outcome| Run {
             optimizer: optimizer.to_owned(),
+            metric: Some(Metric::share("accuracy")),
             seed: 0,
             learning_rate: 1e-12,
             batch_size: 32,
@@ -82,7 +84,7 @@ mod tests {
                 epoch: 1.0,
                 train_loss: Some(loss),
                 test_loss: loss,
-                test_accuracy: accuracy,
+                metrics: Metrics::from_iter([("accuracy", accuracy)]),
             }],
             seconds_per_step: 1e-3,
             outcome,

@@ -1,6 +1,7 @@
 //! Runs summed up over seeds, the best optimizer first.
 
 use super::{Outcome, Point, Run};
+use crate::metric::Metric;
 use backflow_tensor::Float;
 use serde::Serialize;
 
@@ -32,6 +33,8 @@ impl Spread {
 pub struct Standing {
     /// The contender's spec.
     pub optimizer: String,
+    /// What its runs are judged by; the test loss if there is no metric.
+    pub metric: Option<Metric>,
     /// The learning rate that its runs started with.
     pub learning_rate: f64,
     /// Examples per step.
@@ -46,22 +49,22 @@ pub struct Standing {
     pub diverged: usize,
     /// The earliest step at which one did.
     pub diverged_at: Option<u64>,
-    /// Test accuracy at the end.
-    pub test_accuracy: Option<Spread>,
-    /// The highest test accuracy along the curve, of all runs.
-    pub best_accuracy: Option<Spread>,
+    /// The metric on the test set at the end.
+    pub test_metric: Option<Spread>,
+    /// The best of that along the curve, of all runs.
+    pub best_metric: Option<Spread>,
     /// Test loss at the end.
     pub test_loss: Option<Spread>,
     /// Training loss at the end.
     pub train_loss: Option<Spread>,
-    /// Steps until the test accuracy was at least the target, over those of all runs that got there.
+    /// Steps until the metric had reached the target, over those of all runs that got there.
     pub steps_to_target: Option<Spread>,
     /// Time per step, of all runs.
     pub seconds_per_step: Option<Spread>,
 }
 
-/// One standing per optimizer, the best first: by the share of runs that diverged, then by mean test accuracy at the end, then by mean
-/// test loss, then in the order of `runs`.
+/// One standing per optimizer, the best first: by the share of runs that diverged, then by the mean of the metric at the end, then by
+/// mean test loss, then in the order of `runs`.
 #[must_use]
 pub fn rank(runs: &[Run], target: f64) -> Vec<Standing> {
     let mut names: Vec<&str> = Vec::new();
@@ -74,10 +77,14 @@ pub fn rank(runs: &[Run], target: f64) -> Vec<Standing> {
     let mut standings: Vec<_> = names.into_iter().filter_map(|name| standing(&of(name), target)).collect();
     standings.sort_by(|a, b| {
         let diverged = |s: &Standing| s.diverged as f64 / s.runs as f64;
-        let accuracy = |s: &Standing| s.test_accuracy.map_or(-1.0, |spread| spread.mean);
+        let score = |s: &Standing| match (s.metric, s.test_metric) {
+            (Some(metric), Some(spread)) if metric.higher_is_better() => spread.mean,
+            (Some(_), Some(spread)) => -spread.mean,
+            _ => f64::NEG_INFINITY,
+        };
         let loss = |s: &Standing| s.test_loss.map_or(f64::INFINITY, |spread| spread.mean);
         let first = diverged(a).total_cmp(&diverged(b));
-        first.then(accuracy(b).total_cmp(&accuracy(a))).then(loss(a).total_cmp(&loss(b)))
+        first.then(score(b).total_cmp(&score(a))).then(loss(a).total_cmp(&loss(b)))
     });
     standings
 }
@@ -93,6 +100,7 @@ fn standing(runs: &[&Run], target: f64) -> Option<Standing> {
     };
     Some(Standing {
         optimizer: first.optimizer.clone(),
+        metric: first.metric,
         learning_rate: first.learning_rate,
         batch_size: first.batch_size,
         steps: runs.iter().map(|run| run.steps).max().unwrap_or(0),
@@ -100,8 +108,8 @@ fn standing(runs: &[&Run], target: f64) -> Option<Standing> {
         runs: runs.len(),
         diverged: runs.iter().filter_map(diverged_at).count(),
         diverged_at: runs.iter().filter_map(diverged_at).min(),
-        test_accuracy: ends(|point| Some(point.test_accuracy)),
-        best_accuracy: Spread::of(runs.iter().filter_map(|run| run.best_accuracy())),
+        test_metric: Spread::of(runs.iter().filter_map(|run| run.test_metric())),
+        best_metric: Spread::of(runs.iter().filter_map(|run| run.best_metric())),
         test_loss: ends(|point| Some(point.test_loss)),
         train_loss: ends(|point| point.train_loss),
         steps_to_target: Spread::of(

@@ -1,10 +1,12 @@
 //! One training, with its learning curve.
 
 use super::{Conditions, Contender, Stopped, Watcher};
-use crate::evaluate::{EVALUATION_BATCH, Evaluation, evaluate};
-use backflow_data::{Batch, Dataset, Loader};
-use backflow_nn::Layer;
-use backflow_optim::Optimizer;
+use crate::evaluate::{EVALUATION_BATCH, Evaluation};
+use crate::metric::{Metric, Metrics, of_test};
+use crate::steps::{Losses, Made, Steps};
+use crate::task::{Task, TaskError, require};
+use backflow_data::{Dataset, Loader};
+use backflow_tensor::Module;
 use serde::Serialize;
 use std::time::{Duration, Instant};
 
@@ -12,19 +14,20 @@ use std::time::{Duration, Instant};
 /// finite: a guess at random is as good as the initial weights, and no rate that helps leads so far from it.
 const LOST: f64 = 100.0;
 
-/// One point of a learning curve. All its figures are finite numbers.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+/// One point of a learning curve. Its losses are finite numbers.
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Point {
     /// Steps made so far.
     pub step: u64,
     /// Passes over the training set so far, in fractions: what curves of different batch sizes have in common.
     pub epoch: f64,
-    /// Mean loss of the examples trained on since the last point, each before the update it took part in; none at the start.
+    /// Mean loss of the terms trained on since the last point, each before the update it took part in; none at the start.
     pub train_loss: Option<f64>,
     /// Loss on the test set.
     pub test_loss: f64,
-    /// Accuracy on the test set, from 0 to 1.
-    pub test_accuracy: f64,
+    /// The task's metrics on the test set; in files `accuracy` is `test_accuracy`.
+    #[serde(flatten, serialize_with = "of_test")]
+    pub metrics: Metrics,
 }
 
 /// How a run ended.
@@ -45,6 +48,8 @@ pub enum Outcome {
 pub struct Run {
     /// The contender's spec.
     pub optimizer: String,
+    /// What it is judged by: the first metric of the task, or the test loss if that has none.
+    pub metric: Option<Metric>,
     /// The seed of initial weights and batches.
     pub seed: u64,
     /// The learning rate that it started with.
@@ -71,29 +76,47 @@ impl Run {
         self.curve.last().filter(|_| self.outcome == Outcome::Finished)
     }
 
-    /// The highest test accuracy along the curve, after the first step.
+    /// What it is judged by at the end.
     #[must_use]
-    pub fn best_accuracy(&self) -> Option<f64> {
-        self.curve.iter().filter(|point| point.step > 0).map(|point| point.test_accuracy).reduce(f64::max)
+    pub fn test_metric(&self) -> Option<f64> {
+        self.figure(self.last()?)
     }
 
-    /// The steps at the first point whose test accuracy is at least `target`.
+    /// The best of that along the curve, after the first step.
+    #[must_use]
+    pub fn best_metric(&self) -> Option<f64> {
+        let metric = self.metric?;
+        let figures = self.curve.iter().filter(|point| point.step > 0).filter_map(|point| self.figure(point));
+        figures.reduce(|best, next| if metric.is_better(next, best) { next } else { best })
+    }
+
+    /// The steps at the first point that reaches `target`.
     #[must_use]
     pub fn steps_to(&self, target: f64) -> Option<u64> {
-        self.curve.iter().find(|point| point.test_accuracy >= target).map(|point| point.step)
+        let metric = self.metric?;
+        let reaches =
+            |point: &&Point| self.figure(point).is_some_and(|figure| metric.reaches(figure, target));
+        self.curve.iter().find(reaches).map(|point| point.step)
+    }
+
+    /// What the run is judged by, at one of its points.
+    #[must_use]
+    pub fn figure(&self, point: &Point) -> Option<f64> {
+        point.metrics.get(self.metric?.name())
     }
 }
 
 impl Conditions {
-    /// Trains `model`, which holds the initial weights of `seed`, and tests it along the way.
+    /// Trains `model`, which holds the initial weights of `seed`, at `task`, and tests it along the way.
     ///
     /// The batches are a function of the seed alone. Contenders that need the whole training set get it as one batch, in
     /// the order of the data set, as often as the others see it.
     ///
     /// # Errors
-    /// If `watch` breaks off, or the schedule's spec is wrong.
-    pub fn run<M: Layer + ?Sized>(
+    /// If `watch` breaks off, the schedule's spec is wrong, a data set is empty or not what the task is for, or the batch size 0.
+    pub fn run<M: Module + ?Sized>(
         &self,
+        task: &dyn Task<M>,
         contender: &Contender,
         seed: u64,
         model: &mut M,
@@ -101,76 +124,73 @@ impl Conditions {
         test: &Dataset,
         watch: &mut Watcher<'_>,
     ) -> Result<Run, Stopped> {
-        let batch_size = if contender.full_batch() { train.len() } else { self.batch_size };
+        if self.batch_size == 0 {
+            return Err(TaskError::EmptyBatches.into());
+        }
+        let whole = contender.full_batch();
+        let batch_size = if whole { train.len() } else { self.batch_size };
         let train = Loader::new(train, batch_size.max(1)).dtype(self.dtype);
-        let train = if contender.full_batch() { train } else { train.shuffle(seed) };
+        let train = if whole { train } else { train.shuffle(seed) };
         let test = Loader::new(test, EVALUATION_BATCH).dtype(self.dtype);
-        let steps = self.epochs.saturating_mul(train.len() as u64);
-        let mut training = Training {
-            model,
-            optimizer: self.optimizer(contender, steps)?.seed(seed),
+        require(task, &test, "evaluate on")?;
+        let planned = self.epochs.saturating_mul(train.len() as u64);
+        let mut optimizer = self.optimizer(contender, planned)?.seed(seed);
+        let mut steps = Steps::new(model, &mut optimizer, task, &train)?.keep_the_only_batch();
+        steps.accumulate = self.accumulate.max(1);
+        let mut course = Course {
+            steps,
+            test: &test,
             evaluations: 0,
             time: Duration::ZERO,
             curve: Vec::new(),
             since_point: Losses::default(),
-            since_epoch: Losses::default(),
         };
-        let learning_rate = contender.learning_rate()?;
-        let (made, outcome) = self.train(&mut training, &train, &test, steps, watch)?;
+        let outcome = self.train(&mut course, planned, train.len() as u64, watch)?;
+        let (made, time) = (course.steps.made, course.time);
         Ok(Run {
             optimizer: contender.spec().to_owned(),
+            metric: task.metrics().first().copied(),
             seed,
-            learning_rate,
+            learning_rate: contender.learning_rate()?,
             batch_size,
             steps: made,
-            evaluations: training.evaluations,
-            seconds_per_step: training.time.as_secs_f64() / made.max(1) as f64,
-            curve: training.curve,
+            evaluations: course.evaluations,
+            seconds_per_step: time.as_secs_f64() / made.max(1) as f64,
+            curve: course.curve,
             outcome,
         })
     }
 
-    /// The steps made, and how the training ended.
-    fn train<M: Layer + ?Sized>(
+    /// How the training ended.
+    fn train<M: Module + ?Sized>(
         &self,
-        training: &mut Training<'_, M>,
-        train: &Loader,
-        test: &Loader,
-        steps: u64,
+        course: &mut Course<'_, M>,
+        planned: u64,
+        per_epoch: u64,
         watch: &mut Watcher<'_>,
-    ) -> Result<(u64, Outcome), Stopped> {
-        let per_epoch = train.len() as u64;
-        let whole = (per_epoch == 1).then(|| train.batch(0, 0));
-        if !training.test(test, 0, 0.0) {
-            return Ok((0, Outcome::Diverged { step: 0 }));
+    ) -> Result<Outcome, Stopped> {
+        if !course.test(0.0)? {
+            return Ok(Outcome::Diverged { step: 0 });
         }
-        let mut made = 0;
-        for epoch in 0..self.epochs {
-            let mut batches = train.epoch(epoch);
-            for _ in 0..per_epoch {
-                if watch(made, steps).is_break() {
-                    return Err(Stopped::Interrupted);
-                }
-                let fits = match &whole {
-                    Some(batch) => training.step(batch),
-                    None => batches.next().is_some_and(|batch| training.step(&batch)),
-                };
-                if !fits {
-                    return Ok((made, Outcome::Diverged { step: made + 1 }));
-                }
-                made += 1;
-                let is_point = self.points_before(made, steps) > self.points_before(made - 1, steps);
-                if is_point && !training.test(test, made, made as f64 / per_epoch as f64) {
-                    return Ok((made, Outcome::Diverged { step: made }));
-                }
+        for step in 1..=planned {
+            if watch(step - 1, planned).is_break() {
+                return Err(Stopped::Interrupted);
             }
-            training.end_epoch();
+            if !course.step()? {
+                return Ok(Outcome::Diverged { step });
+            }
+            let is_point = self.points_before(step, planned) > self.points_before(step - 1, planned);
+            if is_point && !course.test(step as f64 / per_epoch as f64)? {
+                return Ok(Outcome::Diverged { step });
+            }
         }
-        let ends =
-            [training.curve.first(), training.curve.last()].map(|end| end.map(|point| point.test_loss));
+        let ends = [course.curve.first(), course.curve.last()].map(|end| end.map(|point| point.test_loss));
         Ok(match ends {
-            [Some(first), Some(last)] if last > LOST * first => (made, Outcome::Diverged { step: made }),
-            _ => (made, Outcome::Finished),
+            // A loss that can be below 0 has no such measure.
+            [Some(first), Some(last)] if first > 0.0 && last > LOST * first => {
+                Outcome::Diverged { step: planned }
+            }
+            _ => Outcome::Finished,
         })
     }
 
@@ -180,65 +200,37 @@ impl Conditions {
     }
 }
 
-/// A model in training, with what was measured so far.
-struct Training<'a, M: ?Sized> {
-    model: &'a mut M,
-    optimizer: Optimizer,
+/// A training with what was measured so far.
+struct Course<'a, M: ?Sized> {
+    steps: Steps<'a, M>,
+    test: &'a Loader,
     evaluations: u64,
     time: Duration,
     curve: Vec<Point>,
     since_point: Losses,
-    since_epoch: Losses,
 }
 
-/// Losses of batches, summed over their examples.
-#[derive(Clone, Copy, Debug, Default)]
-struct Losses {
-    loss: f64,
-    examples: usize,
-}
-
-impl Losses {
-    fn mean(self) -> Option<f64> {
-        (self.examples > 0).then(|| self.loss / self.examples as f64)
-    }
-}
-
-impl<M: Layer + ?Sized> Training<'_, M> {
+impl<M: Module + ?Sized> Course<'_, M> {
     /// One update; answers whether the loss was a finite number.
-    fn step(&mut self, batch: &Batch) -> bool {
+    fn step(&mut self) -> Result<bool, TaskError> {
+        let batch = self.steps.batch();
         let start = Instant::now();
-        let report = self
-            .optimizer
-            .step_with(&mut *self.model, |model| model.forward(&batch.inputs).cross_entropy(&batch.targets));
+        let Made { report, loss, terms, .. } = self.steps.step(&batch)?;
         self.time += start.elapsed();
         self.evaluations += report.evaluations;
-        let loss = report.loss.unwrap_or(f64::NAN);
-        let examples = batch.targets.elements();
-        for sum in [&mut self.since_point, &mut self.since_epoch] {
-            sum.loss += loss * examples as f64;
-            sum.examples += examples;
-        }
-        loss.is_finite()
-    }
-
-    /// Tells the schedule how the epoch went.
-    fn end_epoch(&mut self) {
-        if let Some(loss) = std::mem::take(&mut self.since_epoch).mean() {
-            self.optimizer.observe(loss);
-        }
+        self.since_point.add(loss, terms);
+        Ok(loss.is_finite())
     }
 
     /// Adds a point to the curve; answers whether the loss was a finite number.
-    fn test(&mut self, test: &Loader, step: u64, epoch: f64) -> bool {
-        let Evaluation { loss, accuracy } =
-            self.optimizer.evaluating(&mut *self.model, |model| evaluate(model, test));
+    fn test(&mut self, epoch: f64) -> Result<bool, TaskError> {
+        let Evaluation { loss, metrics } = self.steps.evaluate(self.test)?;
         let train_loss = std::mem::take(&mut self.since_point).mean();
         // The sum of finite losses can still be too large.
         let finite = loss.is_finite() && train_loss.is_none_or(f64::is_finite);
         if finite {
-            self.curve.push(Point { step, epoch, train_loss, test_loss: loss, test_accuracy: accuracy });
+            self.curve.push(Point { step: self.steps.made, epoch, train_loss, test_loss: loss, metrics });
         }
-        finite
+        Ok(finite)
     }
 }

@@ -1,17 +1,20 @@
 //! The learning rate by k-fold cross-validation: every rate of a grid is tried on splits of the training set alone.
 
 use super::{Conditions, Contender, Run, Stopped};
+use crate::metric::{Metric, Metrics};
+use crate::task::Task;
 use backflow_data::{Dataset, KFold};
-use backflow_nn::Layer;
+use backflow_tensor::{DType, Module};
 use serde::Serialize;
 use std::cmp::Ordering;
 use std::ops::ControlFlow;
 
 /// How one training on all folds but one did on that one.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Fold {
-    /// Accuracy on the fold; 0 if the training diverged, the worst there is.
-    pub accuracy: f64,
+    /// The task's metrics on the fold; the worst there is if the training diverged, 0 for an accuracy.
+    #[serde(flatten)]
+    pub metrics: Metrics,
     /// Loss on the fold; infinite if the training diverged.
     pub loss: f64,
 }
@@ -21,15 +24,18 @@ pub struct Fold {
 pub struct Trial {
     /// The learning rate.
     pub learning_rate: f64,
+    /// What it is judged by; the loss if there is no metric.
+    pub metric: Option<Metric>,
     /// One entry per fold.
     pub folds: Vec<Fold>,
 }
 
 impl Trial {
-    /// Mean accuracy over the folds.
+    /// The mean of the metric over the folds.
     #[must_use]
-    pub fn accuracy(&self) -> f64 {
-        self.mean(|fold| fold.accuracy)
+    pub fn figure(&self) -> Option<f64> {
+        let name = self.metric?.name();
+        Some(self.mean(|fold| fold.metrics.get(name).unwrap_or(f64::NAN)))
     }
 
     /// Mean loss over the folds; infinite if one diverged.
@@ -48,7 +54,7 @@ impl Trial {
 pub struct Tuning {
     /// The contender's spec.
     pub optimizer: String,
-    /// The rate of the highest mean accuracy, of these the one with the lowest mean loss, of these the first; none if every
+    /// The rate with the best mean of the metric, of these the one with the lowest mean loss, of these the first; none if every
     /// training diverged.
     pub learning_rate: Option<f64>,
     /// All of them, in the order in which they were given.
@@ -67,10 +73,12 @@ impl Tuning {
     }
 
     fn choose(optimizer: String, trials: Vec<Trial>) -> Self {
-        let better = |a: &Trial, b: &Trial| {
-            let by_accuracy = b.accuracy().total_cmp(&a.accuracy());
-            by_accuracy.then_with(|| a.loss().total_cmp(&b.loss()))
+        let score = |trial: &Trial| match (trial.metric, trial.figure()) {
+            (Some(metric), Some(figure)) if metric.higher_is_better() => figure,
+            (_, figure) => figure.map_or(0.0, |figure| -figure),
         };
+        let better =
+            |a: &Trial, b: &Trial| score(b).total_cmp(&score(a)).then_with(|| a.loss().total_cmp(&b.loss()));
         // `min_by` keeps the first of equals.
         let trained = |trial: &&Trial| trial.folds.iter().any(|fold| fold.loss.is_finite());
         let best = trials.iter().filter(trained).min_by(|a, b| better(a, b));
@@ -83,16 +91,18 @@ impl Conditions {
     ///
     /// For each rate and each of `folds` folds, a model of `model` is trained under these very conditions on the other folds
     /// and evaluated on this one after its last step. The folds, with every class spread evenly, and the order of the batches are
-    /// functions of `seed`. `watch` hears of each step: the trainings done, and the share of the present one that is done.
+    /// functions of `seed`; targets that are not one class each are dealt out at random. `watch` hears of each step: the trainings done, and the share of the present one that is done.
     ///
     /// # Errors
-    /// If `watch` breaks off, the schedule's spec is wrong, or the contender cannot have one of the rates.
+    /// If `watch` breaks off, the schedule's spec is wrong, the contender cannot have one of the rates, or the data are not what the
+    /// task is for.
     ///
     /// # Panics
     /// If there is no rate, or unless `2 ≤ folds ≤ train.len()`.
     #[track_caller]
-    pub fn tune<M: Layer>(
+    pub fn tune<M: Module>(
         &self,
+        task: &dyn Task<M>,
         contender: &Contender,
         rates: &[f64],
         folds: usize,
@@ -101,7 +111,14 @@ impl Conditions {
         train: &Dataset,
         watch: &mut dyn FnMut(u64, f64) -> ControlFlow<()>,
     ) -> Result<Tuning, Stopped> {
-        let splits = KFold::stratified(train.labels(), folds, seed);
+        task.check(train)?;
+        let is_labelled = train.target_dtype() == Some(DType::I64)
+            && train.target_shape().is_some_and(|shape| shape.rank() == 0);
+        let splits = if is_labelled {
+            KFold::stratified(train.labels(), folds, seed)
+        } else {
+            KFold::new(train.len(), folds, seed)
+        };
         let sets: Vec<_> = splits
             .splits()
             .map(|split| (train.subset(&split.train), train.subset(&split.validation)))
@@ -109,13 +126,16 @@ impl Conditions {
         let conditions = Self { points: 1, ..self.clone() };
         let mut trials = Vec::with_capacity(rates.len());
         let mut done = 0;
+        let metrics = task.metrics();
         for &learning_rate in rates {
             let contender = contender.at(learning_rate)?;
-            let mut trial = Trial { learning_rate, folds: Vec::with_capacity(folds) };
+            let metric = metrics.first().copied();
+            let mut trial = Trial { learning_rate, metric, folds: Vec::with_capacity(folds) };
             for (train, validation) in &sets {
                 let mut watch = |step: u64, steps: u64| watch(done, step as f64 / steps as f64);
-                let run = conditions.run(&contender, seed, &mut model(), train, validation, &mut watch)?;
-                trial.folds.push(Fold::of(&run));
+                let model = &mut model();
+                let run = conditions.run(task, &contender, seed, model, train, validation, &mut watch)?;
+                trial.folds.push(Fold::of(&run, &metrics));
                 done += 1;
             }
             trials.push(trial);
@@ -125,10 +145,13 @@ impl Conditions {
 }
 
 impl Fold {
-    fn of(run: &Run) -> Self {
+    fn of(run: &Run, metrics: &[Metric]) -> Self {
         match run.last() {
-            Some(point) => Self { accuracy: point.test_accuracy, loss: point.test_loss },
-            None => Self { accuracy: 0.0, loss: f64::INFINITY },
+            Some(point) => Self { metrics: point.metrics.clone(), loss: point.test_loss },
+            None => Self {
+                metrics: metrics.iter().map(|metric| (metric.name(), metric.worst())).collect(),
+                loss: f64::INFINITY,
+            },
         }
     }
 }
@@ -136,6 +159,7 @@ impl Fold {
 #[cfg(test)]
 mod tests {
     use super::{Fold, Trial, Tuning};
+    use crate::metric::{Metric, Metrics};
     use std::cmp::Ordering::{Greater, Less};
 
     #[test]
@@ -152,7 +176,8 @@ mod tests {
         for (trials, best, edge) in cases {
             let trial = |(rate, &(accuracy, loss))| Trial {
                 learning_rate: f64::from(rate),
-                folds: vec![Fold { accuracy, loss }],
+                metric: Some(Metric::share("accuracy")),
+                folds: vec![Fold { metrics: Metrics::from_iter([("accuracy", accuracy)]), loss }],
             };
             let trials: Vec<_> = (0..).zip(trials).map(trial).collect();
             let expected = best.map(|best| trials[best].learning_rate);

@@ -2,7 +2,10 @@
 
 use super::{Flow, look};
 use crate::comparison::{Contender, Spread, Stopped, Watcher};
-use crate::evaluate::{EVALUATION_BATCH, evaluate};
+use crate::evaluate::{EVALUATION_BATCH, Evaluation, evaluate};
+use crate::steps::Steps;
+use crate::task::TaskError;
+use crate::tasks::Classification;
 use backflow_data::{Batch, Dataset, Loader};
 use backflow_nn::Mlp;
 use backflow_probe::FlowStep;
@@ -19,6 +22,8 @@ pub struct Training {
     pub steps: u64,
     /// Examples per step; the whole training set, whatever is said here, for rules that need it.
     pub batch_size: usize,
+    /// Into how many parts a batch is cut, one after another.
+    pub accumulate: usize,
 }
 
 /// What the training of one configuration came to.
@@ -96,6 +101,7 @@ impl Training {
     /// Trains one network over batches that are a function of the seed.
     pub(super) fn run(
         &self,
+        task: Classification,
         model: &mut Mlp,
         seed: u64,
         initial_loss: f64,
@@ -103,31 +109,33 @@ impl Training {
         [train, test]: [&Dataset; 2],
         watch: &mut Watcher<'_>,
     ) -> Result<Outcome, Stopped> {
+        if self.batch_size == 0 {
+            return Err(TaskError::EmptyBatches.into());
+        }
         let dtype = probe.inputs.dtype();
         let whole = self.contender.full_batch();
-        let batch_size = if whole { train.len() } else { self.batch_size };
-        let loader = Loader::new(train, batch_size).dtype(dtype);
+        let loader = Loader::new(train, if whole { train.len() } else { self.batch_size }).dtype(dtype);
         let loader = if whole { loader } else { loader.shuffle(seed) };
         let mut optimizer = self.contender.optimizer()?.seed(seed);
         let test = Loader::new(test, EVALUATION_BATCH).dtype(dtype);
-        let initial_accuracy = evaluate(&*model, &test).accuracy;
+        let accuracy = |evaluation: Evaluation| evaluation.metrics["accuracy"];
+        let initial_accuracy = accuracy(evaluate(&task, &*model, &test)?);
         let diverged = Outcome { initial_loss, initial_accuracy, end: None };
-        let batches = (0..).flat_map(|epoch| loader.epoch(epoch));
-        for (step, batch) in (0..self.steps).zip(batches) {
+        let mut steps = Steps::new(&mut *model, &mut optimizer, &task, &loader)?;
+        steps.accumulate = self.accumulate.max(1);
+        for step in 0..self.steps {
             if watch(step, self.steps).is_break() {
                 return Err(Stopped::Interrupted);
             }
-            let report = optimizer.step_with(&mut *model, |model: &Mlp| {
-                model.forward(&batch.inputs).cross_entropy(&batch.targets)
-            });
-            if !report.loss.is_some_and(f64::is_finite) {
+            let batch = steps.batch();
+            if !steps.step(&batch)?.loss.is_finite() {
                 return Ok(diverged);
             }
         }
-        let end = optimizer.evaluating(&mut *model, |model: &Mlp| End {
-            record: look(model, probe),
-            test_accuracy: evaluate(model, &test).accuracy,
-        });
+        let end = optimizer.evaluating(&mut *model, |model: &Mlp| {
+            let test_accuracy = accuracy(evaluate(&task, model, &test)?);
+            Ok::<_, TaskError>(End { record: look(task, model, probe), test_accuracy })
+        })?;
         Ok(if end.record.loss.is_finite() { Outcome { end: Some(end), ..diverged } } else { diverged })
     }
 }

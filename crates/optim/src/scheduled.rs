@@ -1,0 +1,201 @@
+//! Settings of a rule that follow a schedule of their own: the momentum, the strength of weight decay, whatever has a name.
+//!
+//! ```text
+//! setting(s) = schedule(what the rule was built with, s steps taken)        before anything else in a step
+//! ```
+//!
+//! The learning rate has a schedule of its own ([`Optimizer::schedule`]). What comes out of a schedule of rates is as good for
+//! any other number: PyTorch's `cycle_momentum` is [`Cyclic`](crate::Cyclic) between the rule's momentum and a lower one, and
+//! [`OneCycle`](crate::OneCycle) from the lower one.
+
+use crate::hyperparameter::Hyperparameter;
+use crate::method::Kind;
+use crate::optimizer::Optimizer;
+use crate::schedule::Schedule;
+use crate::spec::{self, SpecError, schedule_for_run};
+use backflow_tensor::misuse;
+
+/// A setting with its schedule.
+#[derive(Clone, Debug)]
+pub(crate) struct Scheduled {
+    name: String,
+    schedule: Box<dyn Schedule>,
+    /// What the rules were built with: the one for all parameters, and those of the groups; known from the first step on. `None`
+    /// for those that have no such setting.
+    bases: Vec<Option<f64>>,
+}
+
+impl Optimizer {
+    /// Lets a setting of the rule, and of the groups whose rules have one of that name, follow a schedule that starts from what the
+    /// rule was built with. Names are those of specs: `momentum`, `beta1`, `weight_decay`, `rho`, …
+    ///
+    /// A setting of exactly 0 is off, and has no buffers; one that is scheduled is on all the time. Where the schedule gives 0, it
+    /// is the smallest positive number, which no result can tell from 0.
+    ///
+    /// ```
+    /// use backflow_optim::{Cyclic, LinearRamp, Optimizer, Sgd};
+    /// use backflow_tensor::Tensor;
+    ///
+    /// // As CyclicLR does: the momentum falls from 0.9 to 0.8 while the rate rises from 0.01 to 0.1.
+    /// let rule = Sgd::new(0.01).momentum(0.9);
+    /// let mut optimizer =
+    ///     Optimizer::new(rule).schedule(Cyclic::new(0.1).up(2)).schedule_of("momentum", Cyclic::new(0.8).up(2));
+    /// let mut w = Tensor::from(1.0).requires_grad();
+    /// let mut momenta = Vec::new();
+    /// for _ in 0..5 {
+    ///     optimizer.step_with(&mut w, |w| w * w);
+    ///     momenta.push((optimizer.setting("momentum").unwrap() * 1e6).round() / 1e6);
+    /// }
+    /// assert_eq!(momenta, [0.9, 0.85, 0.8, 0.85, 0.9]);
+    /// ```
+    ///
+    /// # Panics
+    /// If the rule has no setting of this name that is a number, or it is 0; if it is the learning rate; if a setting of the schedule
+    /// is outside its range, or the schedule goes by figures that it is told, as [`Plateau`](crate::Plateau) does. And in a step,
+    /// if the schedule leads the setting out of its range.
+    #[must_use]
+    #[track_caller]
+    pub fn schedule_of(mut self, setting: &str, mut schedule: impl Schedule + 'static) -> Self {
+        spec::require(schedule.name(), schedule.hyperparameters());
+        if let Err(refused) = self.can_schedule(setting, &mut schedule) {
+            misuse("schedule_of", refused.what, &[("setting", setting.to_owned())], &refused.hint);
+        }
+        self.scheduled.push(Scheduled {
+            name: setting.to_owned(),
+            schedule: Box::new(schedule),
+            bases: Vec::new(),
+        });
+        self
+    }
+
+    /// The same by a text such as `momentum=cyclic:max=0.8,up=100`, for a run of `steps` steps, as
+    /// [`schedule_for_run`](crate::schedule_for_run) reads what is behind the first `=`.
+    ///
+    /// ```
+    /// use backflow_optim::Optimizer;
+    /// let optimizer = || Optimizer::from_spec("momentum", None).unwrap();
+    /// assert!(optimizer().schedule_of_spec("momentum=linear:start=1,end=0.5", 100).is_ok());
+    /// let error = optimizer().schedule_of_spec("momentum=cyclic:max=2", 4000).unwrap_err();
+    /// assert!(error.to_string().contains("expected a number in [0, 1)"), "{error}");
+    /// ```
+    ///
+    /// # Errors
+    /// If the text is no setting with a schedule, or names one that [`schedule_of`](Self::schedule_of) refuses, or leads the setting
+    /// out of its range within the run.
+    pub fn schedule_of_spec(mut self, spec: &str, steps: u64) -> Result<Self, SpecError> {
+        let rule = self.method.name();
+        let Some((setting, schedule)) = spec.split_once('=') else {
+            return Err(SpecError::Malformed { name: rule, option: spec.to_owned() });
+        };
+        let (setting, mut schedule) = (setting.trim(), schedule_for_run(schedule, steps)?);
+        self.can_schedule(setting, &mut schedule).map_err(|refused| match refused.known {
+            Some(known) => SpecError::UnknownOption { name: rule, key: setting.to_owned(), known },
+            None => SpecError::Conflict { name: rule, reason: refused.what },
+        })?;
+        let mut settings = self.method.hyperparameters();
+        let Some((index, base)) = number_in(&mut settings, setting) else { return Ok(self) };
+        for step in 0..steps {
+            let value = schedule.learning_rate(base, step);
+            if !settings[index].takes(value) {
+                let setting = &settings[index];
+                let (key, expected) =
+                    (setting.name(), format!("{}, after {step} steps too", setting.expected()));
+                return Err(SpecError::Value { name: rule, key, value: value.to_string(), expected });
+            }
+        }
+        Ok(self.schedule_of(setting, schedule))
+    }
+
+    /// Whether a setting can have this schedule.
+    fn can_schedule(&mut self, setting: &str, schedule: &mut impl Schedule) -> Result<(), Refused> {
+        let refused = |what| Err(Refused { what, hint: String::new(), known: None });
+        if setting == "lr" {
+            return refused("the learning rate has a schedule of its own");
+        }
+        if !schedule.memory().is_empty() {
+            return refused("the schedule goes by figures, of which only that of the learning rate hears");
+        }
+        if self.scheduled.iter().any(|known| known.name == setting) {
+            return refused("the setting has a schedule already");
+        }
+        match self.setting(setting) {
+            Some(0.0) => {
+                refused("the setting is 0, which turns it off; build the rule with what it is to start from")
+            }
+            Some(_) => Ok(()),
+            None => {
+                let known: Vec<String> =
+                    self.method.hyperparameters().iter().map(|known| known.name().to_owned()).collect();
+                let hint = format!("it has {}", known.join(", "));
+                Err(Refused { what: "the rule has no number of this name", hint, known: Some(known) })
+            }
+        }
+    }
+
+    /// A setting of the rule, of parameters in no group, as it was in the last step; `None` if it has no number of this name. Under
+    /// a schedule `lr` is what that starts from; see [`learning_rate`](Self::learning_rate).
+    #[must_use]
+    pub fn setting(&mut self, name: &str) -> Option<f64> {
+        number(self.method.hyperparameters(), name).map(|number| *number)
+    }
+
+    /// Gives the settings that follow a schedule their values for the coming step.
+    #[track_caller]
+    pub(crate) fn set_scheduled(&mut self) {
+        let Self { method, groups, scheduled, state, .. } = self;
+        for Scheduled { name, schedule, bases } in scheduled {
+            let own = match &mut method.0 {
+                Kind::PerParameter(rule) => rule.hyperparameters(),
+                Kind::Lbfgs(lbfgs) => crate::rule::Settings::hyperparameters(lbfgs),
+            };
+            let of_groups = groups.iter_mut().map(|group| group.rule.hyperparameters());
+            let mut rules: Vec<_> = std::iter::once(own).chain(of_groups).collect();
+            if bases.is_empty() {
+                let base = |settings: &mut Vec<_>| number_in(settings, name).map(|(_, value)| value);
+                // What is off in a group stays off.
+                bases.extend(rules.iter_mut().map(|settings| base(settings).filter(|base| *base != 0.0)));
+            }
+            for (settings, base) in rules.iter_mut().zip(&*bases) {
+                let Some(base) = *base else { continue };
+                let value = schedule.learning_rate(base, state.steps);
+                let value = if value == 0.0 { f64::MIN_POSITIVE } else { value };
+                set(settings, name, value, state.steps);
+            }
+        }
+    }
+}
+
+/// Why a setting cannot have a schedule.
+struct Refused {
+    what: &'static str,
+    hint: String,
+    /// The settings that there are, if there is none of the name.
+    known: Option<Vec<String>>,
+}
+
+/// The number of this name.
+fn number<'a>(settings: Vec<Hyperparameter<'a>>, name: &str) -> Option<&'a mut f64> {
+    settings.into_iter().find(|setting| setting.name() == name)?.into_number()
+}
+
+fn number_in(settings: &mut [Hyperparameter<'_>], name: &str) -> Option<(usize, f64)> {
+    let index = settings.iter().position(|setting| setting.name() == name)?;
+    settings[index].number_mut().map(|number| (index, *number))
+}
+
+#[track_caller]
+fn set(settings: &mut [Hyperparameter<'_>], name: &str, value: f64, steps: u64) {
+    let Some((index, _)) = number_in(settings, name) else { return };
+    let setting = &mut settings[index];
+    if let Some(number) = setting.number_mut() {
+        *number = value;
+    }
+    if !setting.is_valid() {
+        let rows = [
+            (setting.name(), value.to_string()),
+            ("expected", setting.expected()),
+            ("after steps", steps.to_string()),
+        ];
+        misuse("step", "a schedule leads a setting out of its range", &rows, "");
+    }
+}

@@ -1,0 +1,166 @@
+//! [`Steps`]: the one loop, a step at a time. The trainer, comparisons and studies pull steps from it and differ in what they do
+//! between two of them.
+//!
+//! ```text
+//! batch ← the next of the epoch, or the first of the next epoch
+//! loss, gradients ← task, over the parts of the batch         (parts.rs)
+//! model ← optimizer                                           one update; none if the loss is no finite number
+//! after the last batch of an epoch, the schedule is told the mean loss of its terms
+//! ```
+
+use crate::evaluate::{Evaluation, evaluate};
+use crate::parts::Parts;
+use crate::task::{Task, TaskError, require};
+use backflow_data::{Batch, Epoch, Loader};
+use backflow_optim::{Optimizer, StepReport};
+use backflow_probe::Recorder;
+use backflow_tensor::training::Scope;
+use backflow_tensor::{Module, Tensor};
+
+/// A model in training.
+pub(crate) struct Steps<'a, M: ?Sized> {
+    pub(crate) model: &'a mut M,
+    pub(crate) optimizer: &'a mut Optimizer,
+    pub(crate) task: &'a dyn Task<M>,
+    /// Into how many parts a batch is cut.
+    pub(crate) accumulate: usize,
+    pub(crate) watched: Option<Watched<'a, M>>,
+    /// Steps made so far.
+    pub(crate) made: u64,
+    /// Where the loss of the last step was computed: what computes it again enters it, and draws the same.
+    pub(crate) scope: Scope,
+    train: &'a Loader,
+    batches: Epoch<'a>,
+    /// The batch that is every one, if there is only one and it is always the same.
+    only: Option<Batch>,
+    /// The epoch of the last batch, counted from 1; 0 before the first.
+    epoch: u64,
+    /// How many batches of it were taken.
+    taken: usize,
+    losses: Losses,
+}
+
+/// Who looks at the steps, and how the model is called for that.
+pub(crate) struct Watched<'a, M: ?Sized> {
+    pub(crate) recorder: &'a mut Recorder,
+    pub(crate) forward: fn(&M, &Tensor) -> Tensor,
+}
+
+/// A step that was made, or could not be made since its loss is no finite number.
+pub(crate) struct Made {
+    pub(crate) report: StepReport,
+    pub(crate) loss: f64,
+    /// How many terms the loss is the mean of.
+    pub(crate) terms: f64,
+    /// The step, counted from 1.
+    pub(crate) step: u64,
+    pub(crate) epoch: u64,
+    /// The mean loss of the epoch's terms, if this was its last step.
+    pub(crate) epoch_loss: Option<f64>,
+}
+
+/// Losses of batches, summed over their terms.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Losses {
+    sum: f64,
+    terms: f64,
+}
+
+impl Losses {
+    pub(crate) fn add(&mut self, mean: f64, terms: f64) {
+        self.sum += mean * terms;
+        self.terms += terms;
+    }
+
+    pub(crate) fn mean(self) -> Option<f64> {
+        (self.terms > 0.0).then(|| self.sum / self.terms)
+    }
+}
+
+impl<'a, M: Module + ?Sized> Steps<'a, M> {
+    /// Steps over batches of `train`, epoch after epoch without end.
+    pub(crate) fn new(
+        model: &'a mut M,
+        optimizer: &'a mut Optimizer,
+        task: &'a dyn Task<M>,
+        train: &'a Loader,
+    ) -> Result<Self, TaskError> {
+        require(task, train, "train on")?;
+        let scope = optimizer.scope();
+        Ok(Self {
+            scope,
+            model,
+            optimizer,
+            task,
+            accumulate: 1,
+            watched: None,
+            made: 0,
+            train,
+            // Drawn when the first batch is asked for.
+            batches: train.no_epoch(),
+            only: None,
+            epoch: 0,
+            taken: 0,
+            losses: Losses::default(),
+        })
+    }
+
+    /// Takes the one batch of the first epoch for those of all epochs, if there is only one.
+    pub(crate) fn keep_the_only_batch(mut self) -> Self {
+        self.only = (self.train.len() == 1).then(|| self.train.batch(0, 0));
+        self
+    }
+
+    /// The batch of the next step.
+    pub(crate) fn batch(&mut self) -> Batch {
+        if self.taken == 0 {
+            self.epoch += 1;
+            if let Some(Watched { recorder, .. }) = &mut self.watched {
+                recorder.begin_epoch();
+            }
+            if self.only.is_none() {
+                self.batches = self.train.epoch(self.epoch - 1);
+            }
+        }
+        self.taken = (self.taken + 1) % self.train.len();
+        match &self.only {
+            Some(batch) => batch.clone(),
+            None => self.batches.next().expect("an epoch has as many batches as its loader says"),
+        }
+    }
+
+    /// Loss and update of one batch; no update if the loss is no finite number.
+    pub(crate) fn step(&mut self, batch: &Batch) -> Result<Made, TaskError> {
+        self.scope = self.optimizer.scope();
+        let Self { model, optimizer, task, accumulate, watched, scope, .. } = self;
+        let mut parts = Parts { task: *task, batch, parts: *accumulate, terms: 0.0 };
+        let report = if let Some(Watched { recorder, forward }) = watched {
+            recorder.measure_curvature(&**model, |model: &M| scope.enter(|| task.loss(model, batch).mean));
+            recorder.measure_jacobians(&**model, |x| forward(model, x), &batch.inputs);
+            recorder.step(|| optimizer.step_on(&mut **model, &mut parts))
+        } else {
+            optimizer.step_on(&mut **model, &mut parts)
+        };
+        let terms = parts.terms;
+        if terms == 0.0 {
+            return Err(TaskError::NoTerms { step: self.made + 1 });
+        }
+        let loss = report.loss.unwrap_or(f64::NAN);
+        let mut epoch_loss = None;
+        if loss.is_finite() {
+            self.made += 1;
+            self.losses.add(loss, terms);
+            if self.taken == 0 {
+                epoch_loss = std::mem::take(&mut self.losses).mean();
+                epoch_loss.into_iter().for_each(|loss| self.optimizer.observe(loss));
+            }
+        }
+        let step = self.made + u64::from(!loss.is_finite());
+        Ok(Made { report, loss, terms, step, epoch: self.epoch, epoch_loss })
+    }
+
+    /// How good the model is on `test`, with the weights that the optimizer would have [evaluated](Optimizer::evaluating).
+    pub(crate) fn evaluate(&mut self, test: &Loader) -> Result<Evaluation, TaskError> {
+        self.optimizer.evaluating(&mut *self.model, |model| evaluate(self.task, model, test))
+    }
+}

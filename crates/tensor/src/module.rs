@@ -6,7 +6,7 @@
 use crate::tensor::Tensor;
 use crate::walk;
 use crate::watch::observe::LayerId;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::fmt;
 
 /// Something made of tensors: a layer, a model, a part of one. Derive it for structs and enums:
@@ -148,7 +148,7 @@ pub trait Module {
     where
         Self: Sized + Clone,
     {
-        struct NewLayers(HashMap<LayerId, LayerId>);
+        struct NewLayers(BTreeMap<LayerId, LayerId>);
         impl VisitorMut for NewLayers {
             fn tensor(&mut self, _: &Path, _: &mut Tensor) {}
             fn layer(&mut self, _: &str, layer: &mut LayerId) {
@@ -157,7 +157,7 @@ pub trait Module {
         }
         let mut copy = self.clone();
         copy.each_tensor_mut(&mut |_, tensor| *tensor = tensor.another());
-        copy.visit_mut(&mut Path::root(), &mut NewLayers(HashMap::new()));
+        copy.visit_mut(&mut Path::root(), &mut NewLayers(BTreeMap::new()));
         copy
     }
 

@@ -63,7 +63,7 @@ pub struct Tensor {
 }
 
 /// Which elements of a storage a tensor shows, and in which order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Layout {
     pub(crate) shape: Shape,
     pub(crate) strides: [usize; MAX_RANK],

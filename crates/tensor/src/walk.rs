@@ -7,14 +7,13 @@
 use crate::identity::Identity;
 use crate::module::{Module, Path, Visitor};
 use crate::tensor::Tensor;
-use std::collections::hash_map::Entry;
-use std::collections::{HashMap, HashSet};
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Shows each tensor once, in the order of the fields.
 pub(crate) fn each_tensor(model: &(impl Module + ?Sized), visit: &mut dyn FnMut(&Path, &Tensor)) {
     struct Once<'a> {
-        // Only asked, never listed: the order of a hash set is nobody's business.
-        known: HashSet<Identity>,
+        known: BTreeSet<Identity>,
         visit: &'a mut dyn FnMut(&Path, &Tensor),
     }
     impl Visitor for Once<'_> {
@@ -24,7 +23,7 @@ pub(crate) fn each_tensor(model: &(impl Module + ?Sized), visit: &mut dyn FnMut(
             }
         }
     }
-    model.visit(&mut Path::root(), &mut Once { known: HashSet::new(), visit });
+    model.visit(&mut Path::root(), &mut Once { known: BTreeSet::new(), visit });
 }
 
 /// Hands out each tensor once, in the order of the fields. What `change` makes of it stands in all fields that held it.
@@ -58,7 +57,7 @@ pub(crate) fn each_tensor_mut(
 
 /// For each tensor field, the place of the first one that holds the same tensor.
 fn firsts(model: &mut (impl Module + ?Sized)) -> Vec<usize> {
-    let (mut firsts, mut known) = (Vec::new(), HashMap::new());
+    let (mut firsts, mut known) = (Vec::new(), BTreeMap::new());
     model.visit_mut(&mut Path::root(), &mut |_: &Path, tensor: &mut Tensor| {
         firsts.push(match known.entry(tensor.identity()) {
             Entry::Occupied(first) => *first.get(),
@@ -89,7 +88,7 @@ impl<'a, M: Module + ?Sized> Lifted<'a, M> {
 
     /// Hands out every tensor that stands in several fields, at each of them, with the place of the first.
     fn each_tied(&mut self, visit: &mut dyn FnMut(bool, usize, &mut Tensor)) {
-        let tied: HashSet<usize> = (self.firsts.iter().enumerate())
+        let tied: BTreeSet<usize> = (self.firsts.iter().enumerate())
             .filter_map(|(place, &first)| (place != first).then_some(first))
             .collect();
         if tied.is_empty() {
@@ -108,7 +107,7 @@ impl<'a, M: Module + ?Sized> Lifted<'a, M> {
 
 impl<M: Module + ?Sized> Drop for Lifted<'_, M> {
     fn drop(&mut self) {
-        let mut changed: HashMap<usize, Tensor> = HashMap::new();
+        let mut changed: BTreeMap<usize, Tensor> = BTreeMap::new();
         self.each_tied(&mut |is_first, first, tensor| {
             if is_first {
                 changed.insert(first, tensor.clone());
@@ -122,7 +121,7 @@ impl<M: Module + ?Sized> Drop for Lifted<'_, M> {
 /// A path under which there are two different tensors.
 pub(crate) fn ambiguous_path(model: &(impl Module + ?Sized)) -> Option<String> {
     struct Search {
-        known: HashMap<String, Identity>,
+        known: BTreeMap<String, Identity>,
         ambiguous: Option<String>,
     }
     impl Visitor for Search {
@@ -133,7 +132,7 @@ pub(crate) fn ambiguous_path(model: &(impl Module + ?Sized)) -> Option<String> {
             }
         }
     }
-    let mut search = Search { known: HashMap::new(), ambiguous: None };
+    let mut search = Search { known: BTreeMap::new(), ambiguous: None };
     model.visit(&mut Path::root(), &mut search);
     search.ambiguous
 }

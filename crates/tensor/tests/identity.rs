@@ -27,10 +27,10 @@ fn a_write_that_separates_two_aliases_makes_the_written_one_a_new_leaf() {
 #[test]
 fn the_last_of_several_aliases_keeps_the_leaf() {
     let original = leaf(1.0);
-    let mut aliases = vec![original.clone(), original.clone(), original];
+    let mut aliases = [original.clone(), original.clone(), original];
     let number = aliases[0].id();
-    for idx in 0..3 {
-        write(&mut aliases[idx], 2.0 + idx as f64);
+    for (alias, value) in aliases.iter_mut().zip([2.0, 3.0, 4.0]) {
+        write(alias, value);
     }
     let same: Vec<bool> = aliases.iter().map(|alias| alias.id() == number).collect();
     assert_eq!(same, [false, false, true]);
@@ -93,7 +93,7 @@ fn a_view_made_a_leaf_is_written_as_a_whole() {
 #[derive(Clone)]
 struct Model {
     first: Tensor,
-    list: Vec<Box<Tensor>>,
+    list: Box<[Tensor]>,
     bias: Option<Tensor>,
     pair: [Tensor; 2],
     layer: LayerId,
@@ -122,7 +122,7 @@ fn tied() -> Model {
     let (shared, constant) = (leaf(1.0), Tensor::from([7.0_f32]));
     Model {
         first: shared.clone(),
-        list: vec![Box::new(leaf(2.0)), Box::new(shared)],
+        list: Box::new([leaf(2.0), shared]),
         bias: Some(constant.clone()),
         pair: [Tensor::from([3_i64]), constant],
         layer: LayerId::new(),

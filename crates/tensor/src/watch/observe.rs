@@ -29,7 +29,7 @@ pub enum Site {
 
 /// The identity of a layer within a process, by which announcements are matched with paths. A layer holds one as a
 /// field; clones of the layer share it, as they share its place in the model; [copies](crate::Module::copied) have their own.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct LayerId(u64);
 
 impl LayerId {

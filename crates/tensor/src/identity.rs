@@ -9,7 +9,8 @@
 //! would make new leaves of a model's parameters at every step); and a counter in the tensor's `Clone` and `Drop` (graphs,
 //! maps and results move tensors about all the time).
 
-use crate::tensor::{Layout, Tensor};
+use crate::shape::MAX_RANK;
+use crate::tensor::Tensor;
 use std::sync::Arc;
 
 /// What tells a tensor from others, as long as both are alive.
@@ -17,8 +18,8 @@ use std::sync::Arc;
 pub(crate) enum Identity {
     /// The leaf, or the result of an op, of this number.
     Node(u64),
-    /// An untracked tensor: these elements in this order.
-    Elements { storage: usize, layout: Layout },
+    /// An untracked tensor: the address of its elements, where it begins, and the length and stride of each axis.
+    Elements { storage: usize, offset: usize, rank: usize, axes: [(usize, usize); MAX_RANK] },
 }
 
 impl Tensor {
@@ -38,7 +39,14 @@ impl Tensor {
     pub(crate) fn identity(&self) -> Identity {
         match &self.node {
             Some(node) => Identity::Node(node.number),
-            None => Identity::Elements { storage: Arc::as_ptr(&self.storage) as usize, layout: *self.layout },
+            None => {
+                let storage = Arc::as_ptr(&self.storage) as usize;
+                let mut axes = [(0, 0); MAX_RANK];
+                for (idx, axis) in axes.iter_mut().enumerate().take(self.rank()) {
+                    *axis = (self.layout.shape[idx], self.layout.strides[idx]);
+                }
+                Identity::Elements { storage, offset: self.layout.offset, rank: self.rank(), axes }
+            }
         }
     }
 

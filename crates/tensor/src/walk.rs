@@ -13,7 +13,6 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Shows each tensor once, in the order of the fields.
 pub(crate) fn each_tensor(model: &(impl Module + ?Sized), visit: &mut dyn FnMut(&Path, &Tensor)) {
     struct Once<'a> {
-        // Only asked, never listed: the order is nobody's business.
         known: BTreeSet<Identity>,
         visit: &'a mut dyn FnMut(&Path, &Tensor),
     }

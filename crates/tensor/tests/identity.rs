@@ -94,7 +94,7 @@ fn a_view_made_a_leaf_is_written_as_a_whole() {
 #[allow(clippy::vec_box, reason = "a box is a module of its own")]
 struct Model {
     first: Tensor,
-    list: Vec<Box<Tensor>>,
+    list: Box<[Tensor]>,
     bias: Option<Tensor>,
     pair: [Tensor; 2],
     layer: LayerId,
@@ -123,7 +123,7 @@ fn tied() -> Model {
     let (shared, constant) = (leaf(1.0), Tensor::from([7.0_f32]));
     Model {
         first: shared.clone(),
-        list: vec![Box::new(leaf(2.0)), Box::new(shared)],
+        list: Box::new([leaf(2.0), shared]),
         bias: Some(constant.clone()),
         pair: [Tensor::from([3_i64]), constant],
         layer: LayerId::new(),

@@ -50,7 +50,7 @@ impl Task<Sequential> for Weighted {
 }
 
 /// Scores of the next id from the present one: a row of a table.
-#[derive(Debug, Module)]
+#[derive(Clone, Debug, Module)]
 struct Bigram {
     table: Tensor,
 }
@@ -253,7 +253,7 @@ fn metrics_are_what_their_names_say() {
     let (x, y) = (Tensor::from([[1.0], [2.0], [3.0]]), Tensor::from([[3.0], [2.0], [-1.0]]));
     let mut model = Sequential::new().add(linear(1, 1, &mut Rng::seed_from_u64(0)));
     let mut values = [1.0, 0.0].into_iter(); // y = x
-    model.visit_mut(&mut backflow_tensor::Path::root(), &mut |_, w| {
+    model.each_tensor_mut(&mut |_, w| {
         w.as_mut_slice::<f64>()[0] = values.next().unwrap();
     });
     let data = Loader::new(&Dataset::from_tensors(&x, &y), 2);

@@ -9,7 +9,7 @@ use backflow_probe::{Recorder, When};
 use backflow_store::weights;
 use backflow_tensor::training::next_stream;
 use backflow_tensor::{DType, LayerId, Rng, Role, Statistic, Tensor, is_recording};
-use backflow_train::{TrainError, Trainer, evaluate};
+use backflow_train::{Classification, TrainError, Trainer, evaluate};
 use std::sync::{Arc, Mutex};
 
 /// Takes the mean of the batch off, and keeps a running one: a toy normalisation.
@@ -133,9 +133,9 @@ fn a_replay_of_a_loss_that_is_no_number_draws_what_the_step_drew() {
 fn evaluating_takes_no_chance_and_uses_what_was_learnt() {
     let (model, seen) = model();
     let loader = Loader::new(&digits(), 500);
-    let figures = evaluate(&model, &loader);
-    let in_training = backflow_tensor::training(&Rng::seed_from_u64(0), || evaluate(&model, &loader));
-    assert_eq!((figures, seen.lock().unwrap().len()), (in_training, 0));
+    let figures = || evaluate(&Classification::new(), &model, &loader).unwrap();
+    let in_training = backflow_tensor::training(&Rng::seed_from_u64(0), figures);
+    assert_eq!((figures(), seen.lock().unwrap().len()), (in_training, 0));
 }
 
 #[test]

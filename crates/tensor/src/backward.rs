@@ -371,7 +371,7 @@ fn computed_something_else(node: &Node, now: &Tensor) -> ! {
         ("recorded", node.location.to_string()),
     ];
     let hint = "it must compute the same from the same tensors whenever it runs";
-    misuse(node.op.name, "the segment is not what it was", &rows, hint)
+    misuse(node.op.name, "the segment is not what it was", &rows, hint);
 }
 
 fn put(waiting: &mut BTreeMap<u64, (Arc<Node>, Tensor)>, node: &Arc<Node>, dx: Tensor, traced: bool) {
@@ -446,7 +446,7 @@ impl Cotangent<'_> {
     fn reads_what_is_not_kept(&self, what: &str) -> ! {
         let rows = [("reads", what.to_owned()), ("keeps", self.node.op.keep.to_string()), self.recorded()];
         let hint = "the op declares what it keeps, e.g. Op::new(…).keep(Keep::Inputs)";
-        misuse(self.node.op.name, "its backward reads what it does not keep", &rows, hint)
+        misuse(self.node.op.name, "its backward reads what it does not keep", &rows, hint);
     }
 
     fn recorded(&self) -> (&'static str, String) {

@@ -135,5 +135,5 @@ fn captured(op: &'static Op, y: &Tensor) -> ! {
         }
     }
     let hint = "put it among the inputs, or detach() it";
-    misuse(op.name, "its forward uses a tracked tensor that is not among its inputs", &rows, hint)
+    misuse(op.name, "its forward uses a tracked tensor that is not among its inputs", &rows, hint);
 }

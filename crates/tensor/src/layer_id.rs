@@ -2,8 +2,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// The identity of a layer within a process, by which announcements are matched with paths. A layer holds one as a
-/// field; copies of the layer share it, as they share its place in the model.
+/// The identity of a layer within a process, by which announcements are matched with paths. A layer holds one
+/// as a field; copies of the layer share it, as they share its place in the model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct LayerId(u64);
 

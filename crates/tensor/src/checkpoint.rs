@@ -1,12 +1,13 @@
 //! [`checkpoint`]: part of a network whose activations are not kept but computed again on the way back.
 //!
-//! Kept are the segment's input and the segment itself. Memory falls from the activations of all layers to those of one segment
-//! and one tensor for each; time grows by one more forward pass. No bit changes, to any order: what is gone back through
-//! is the graph that would have been there, and its sums are added up in the same order.
+//! Kept are the segment's input and the segment itself. Memory falls from the activations of all layers to
+//! those of one segment and one tensor for each; time grows by one more forward pass. No bit changes, to any
+//! order: what is gone back through is the graph that would have been there, and its sums are added up in the
+//! same order.
 //!
 //! Source: Chen et al., "Training deep nets with sublinear memory cost", 2016.
 
-use crate::backward::Cotangent;
+use crate::cotangent::Cotangent;
 use crate::graph::{Kept, Node};
 use crate::mode::{Mode, mode};
 use crate::numbering::{Again, Log, number};
@@ -28,13 +29,14 @@ static OP: Op = Op::new("checkpoint")
 
 /// `segment(x)`, whose activations are not kept until the way back needs them.
 ///
-/// Whatever else the segment uses belongs to it: parameters of its layers, and results that were computed before and are captured,
-/// get their gradients as they would without `checkpoint`. The segment must compute the same whenever it runs. It owns its
-/// layers, which are clones, and so the same layers; a backward pass lets go of them. A layer that is written to between forward
-/// and backward is computed again as it was.
+/// Whatever else the segment uses belongs to it: parameters of its layers, and results that were computed
+/// before and are captured, get their gradients as they would without `checkpoint`. The segment must compute
+/// the same whenever it runs. It owns its layers, which are clones, and so the same layers; a backward pass
+/// lets go of them. A layer that is written to between forward and backward is computed again as it was.
 ///
 /// Observers see what layers announce on the way forward, once, and all gradients. Inside
-/// [`one_by_one`](crate::observe::one_by_one), and where a tracer is at work, the segment simply runs, and all of its ops are seen.
+/// [`one_by_one`](crate::observe::one_by_one), and where a tracer is at work, the segment simply runs, and
+/// all of its ops are seen.
 ///
 /// ```
 /// use backflow_tensor::{Tensor, checkpoint};

@@ -1,13 +1,14 @@
-//! [`custom`]: differentiable functions of a program's own, by the door through which the ops of this crate go.
+//! [`custom`]: differentiable functions of a program's own, by the door through which the ops of this crate
+//! go.
 //!
-//! Such a function is an op like any other: recorded as one node, shown under its name by traces, profiles, histories and the search
-//! for NaN, checked by [`gradcheck`](crate::check::gradcheck). Its backward is written in tensor operations, and can then be
-//! differentiated as often as they can.
+//! Such a function is an op like any other: recorded as one node, shown under its name by traces, profiles,
+//! histories and the search for NaN, checked by [`gradcheck`](crate::check::gradcheck). Its backward is
+//! written in tensor operations, and can then be differentiated as often as they can.
 //!
-//! It refuses to guess: a tracked tensor that the function uses without having been given it, a gradient that is forgotten, and
-//! one that does not fit are errors that name the op and the line.
+//! It refuses to guess: a tracked tensor that the function uses without having been given it, a gradient that
+//! is forgotten, and one that does not fit are errors that name the op and the line.
 
-use crate::backward::Cotangent;
+use crate::cotangent::Cotangent;
 use crate::error::misuse;
 use crate::mode::{mode, tracing};
 use crate::onlooker;
@@ -17,13 +18,13 @@ use smallvec::SmallVec;
 
 /// `forward` of `inputs`, whose gradient is what `backward` says.
 ///
-/// `forward` is given the inputs untracked, and returns the result and whatever its backward is to find again beside what the
-/// op [keeps](Op::keep). `backward` [gives](Cotangent::give) each input its gradient; it must neither capture tracked tensors nor
-/// find them among what was saved, for their own gradients would be lost. If the result is not of floating point, or nothing that
-/// needs a gradient goes in, nothing is recorded.
+/// `forward` is given the inputs untracked, and returns the result and whatever its backward is to find again
+/// beside what the op [keeps](Op::keep). `backward` [gives](Cotangent::give) each input its gradient; it must
+/// neither capture tracked tensors nor find them among what was saved, for their own gradients would be lost.
+/// If the result is not of floating point, or nothing that needs a gradient goes in, nothing is recorded.
 ///
-/// The same as without a function, and another gradient. A sign whose gradient passes straight through (Bengio et al.,
-/// "Estimating or propagating gradients through stochastic neurons", 2013):
+/// The same as without a function, and another gradient. A sign whose gradient passes straight through
+/// (Bengio et al., "Estimating or propagating gradients through stochastic neurons", 2013):
 ///
 /// ```
 /// use backflow_tensor::{Op, Tensor, custom};
@@ -35,8 +36,8 @@ use smallvec::SmallVec;
 /// assert_eq!(gradients.of(&x).to_vec::<f64>(), [3.0, 4.0]);
 /// ```
 ///
-/// The same numbers on the way forward, the opposite gradient on the way back (Ganin et al., "Domain-adversarial training of
-/// neural networks", 2016):
+/// The same numbers on the way forward, the opposite gradient on the way back (Ganin et al.,
+/// "Domain-adversarial training of neural networks", 2016):
 ///
 /// ```
 /// use backflow_tensor::{Op, Tensor, custom};
@@ -53,8 +54,9 @@ use smallvec::SmallVec;
 /// ```
 /// use backflow_tensor::{Op, Tensor, custom};
 /// static CLIP: Op = Op::new("clip_gradient").formula("y = x").gradient("dx = clamp(dy, −1, 1)");
-/// let clipped =
-///     |x: &Tensor| custom(&CLIP, &[x], |x| (x[0].clone(), ()), |g, ()| g.give(0, |g| g.dy().clamp(-1.0, 1.0)));
+/// let clipped = |x: &Tensor| {
+///     custom(&CLIP, &[x], |x| (x[0].clone(), ()), |g, ()| g.give(0, |g| g.dy().clamp(-1.0, 1.0)))
+/// };
 /// let x = Tensor::from([1.0, 2.0]).requires_grad();
 /// let gradients = (clipped(&x) * Tensor::from([0.5, 30.0])).sum(..).backward();
 /// assert_eq!(gradients.of(&x).to_vec::<f64>(), [0.5, 1.0]);
@@ -64,12 +66,13 @@ use smallvec::SmallVec;
 ///
 /// ```
 /// use backflow_tensor::{Keep, Op, Tensor, check::{gradcheck, gradgradcheck}, custom};
-/// static GAUSS: Op = Op::new("gauss").formula("y = exp(−a²b)").operands(&["a", "b"]).keep(Keep::InputsAndOutput).saves("a²");
+/// static GAUSS: Op = Op::new("gauss").operands(&["a", "b"]).keep(Keep::InputsAndOutput).saves("a²");
 /// let gauss = |x: &[Tensor]| {
 ///     let forward = |x: &[Tensor]| { let square = x[0].square(); ((-&square * &x[1]).exp(), square) };
 ///     custom(&GAUSS, &[&x[0], &x[1]], forward, |g, square| {
+///         let square = if g.is_recorded() { g.x(0).square() } else { square.clone() };
 ///         g.give(0, |g| g.dy() * g.y() * (g.x(0) * g.x(1)) * -2.0);
-///         g.give(1, |g| if g.is_recorded() { -(g.dy() * g.y() * g.x(0).square()) } else { -(g.dy() * g.y() * square) });
+///         g.give(1, |g| -(g.dy() * g.y() * &square));
 ///     })
 /// };
 /// let inputs = [Tensor::from([0.5, -1.0]), Tensor::from([2.0, 0.1])];
@@ -77,9 +80,9 @@ use smallvec::SmallVec;
 /// gradgradcheck(gauss, &inputs).unwrap();
 /// ```
 ///
-/// What was saved is a constant: in a recorded pass the last line computes a² anew, of the tracked operand, or the derivative of
-/// that gradient by a would be missing. [`gradgradcheck`](crate::check::gradgradcheck) tells when it was forgotten, and
-/// [`gradcheck`](crate::check::gradcheck) when the gradient itself is wrong:
+/// What was saved is a constant: in a recorded pass a² is computed anew, of the tracked operand,
+/// or the derivative of that gradient by a would be missing. [`gradgradcheck`](crate::check::gradgradcheck)
+/// tells when it was forgotten, and [`gradcheck`](crate::check::gradcheck) when the gradient itself is wrong:
 ///
 /// ```
 /// use backflow_tensor::{Keep, Op, Tensor, check::gradcheck, custom};
@@ -92,8 +95,9 @@ use smallvec::SmallVec;
 /// ```
 ///
 /// # Panics
-/// If the result is tracked, since `forward` used a tracked tensor that is not among `inputs`. On the way back, if `backward` gives
-/// an input that needs it no gradient, or one of another shape or element type, or reads what the op does not keep.
+/// If the result is tracked, since `forward` used a tracked tensor that is not among `inputs`. On the way
+/// back, if `backward` gives an input that needs it no gradient, or one of another shape or element type, or
+/// reads what the op does not keep.
 #[must_use]
 #[track_caller]
 pub fn custom<S: Send + Sync + 'static>(
@@ -135,5 +139,5 @@ fn captured(op: &'static Op, y: &Tensor) -> ! {
         }
     }
     let hint = "put it among the inputs, or detach() it";
-    misuse(op.name, "its forward uses a tracked tensor that is not among its inputs", &rows, hint)
+    misuse(op.name, "its forward uses a tracked tensor that is not among its inputs", &rows, hint);
 }

@@ -57,7 +57,7 @@ pub(crate) struct Live {
 }
 
 /// An op's backward: reads the gradient of the output and gives gradients to the operands.
-pub(crate) type Backward = dyn Fn(&mut crate::backward::Cotangent<'_>) + Send + Sync;
+pub(crate) type Backward = dyn Fn(&mut crate::cotangent::Cotangent<'_>) + Send + Sync;
 
 /// What a node keeps for its backward.
 pub(crate) struct Kept {
@@ -135,7 +135,7 @@ impl Tensor {
         self,
         op: &'static Op,
         inputs: &[&Self],
-        backward: impl Fn(&mut crate::backward::Cotangent<'_>) + Send + Sync + 'static,
+        backward: impl Fn(&mut crate::cotangent::Cotangent<'_>) + Send + Sync + 'static,
     ) -> Self {
         let mode @ Mode { recording, tracing, .. } = mode();
         let is_wanted = recording && inputs.iter().any(|input| input.is_tracked());

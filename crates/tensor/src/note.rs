@@ -4,7 +4,7 @@
 //! it puts the note into its [`Gradients`](crate::Gradients). So a fact belongs to a computation and to nothing else: not to a thread,
 //! to a model, or to a time. What nobody goes back through is forgotten with its graph.
 
-use crate::backward::Cotangent;
+use crate::cotangent::Cotangent;
 use crate::layer_id::LayerId;
 use crate::mode::mode;
 use crate::op::Op;

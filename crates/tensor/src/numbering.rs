@@ -1,7 +1,8 @@
 //! The numbers of nodes: above those of all operands, so that descending numbers are a backward order.
 //!
-//! What is computed again on the way back ([`checkpoint`](crate::checkpoint())) takes the numbers that it had the first time. Then a
-//! sweep meets it where it would have met the nodes that are gone, and sums of gradients are added up in the same order.
+//! What is computed again on the way back ([`checkpoint`](crate::checkpoint())) takes the numbers that it had
+//! the first time. Then a sweep meets it where it would have met the nodes that are gone, and sums of
+//! gradients are added up in the same order.
 
 use crate::census::{newest_number, node_made};
 use crate::mode::{Mode, Restore, mode, switch};
@@ -27,7 +28,8 @@ pub(crate) fn number(mode: Mode) -> u64 {
         return fresh;
     }
     NUMBERS.with_borrow_mut(|numbers| {
-        // A computation that makes more nodes than it did goes on with fresh ones, which are above all others.
+        // A computation that makes more nodes than it did goes on with fresh ones, which are above all
+        // others.
         let number = numbers.again.pop().unwrap_or(fresh);
         numbers.given.push(number);
         number

@@ -1,8 +1,10 @@
-//! The one door through which somebody may look on: what the core of this crate says of what it computes, and to whom.
+//! The one door through which somebody may look on: what the core of this crate says of what it computes, and
+//! to whom.
 //!
-//! The core knows no tracer, profile or observer. It says what happens to this thread's [`Onlooker`], which `watch/` is when one
-//! of its own wants to see something. Off, it costs nothing that an op does not pay anyway: whether somebody is traced for is
-//! a switch beside that of recording, and both are read at once ([`mode`](crate::mode)).
+//! The core knows no tracer, profile or observer. It says what happens to this thread's [`Onlooker`], which
+//! `watch/` is when one of its own wants to see something. Off, it costs nothing that an op does not pay
+//! anyway: whether somebody is traced for is a switch beside that of recording, and both are read at once
+//! ([`mode`](crate::mode)).
 
 use crate::graph::Node;
 use crate::op::Op;
@@ -17,11 +19,13 @@ pub struct Computed<'a> {
     pub kind: Kind,
     /// The op; `leaf` for the sum of the gradients of a leaf.
     pub op: &'static Op,
-    /// The line of the program that computed the op's result on the way forward; for a leaf, the line that made it one.
+    /// The line of the program that computed the op's result on the way forward; for a leaf, the line that
+    /// made it one.
     pub line: &'static Location<'static>,
     /// The [`id`](crate::Step::id) of the op's result in the graph, if it was recorded.
     pub node: Option<u64>,
-    /// What it was computed from: the op's operands; for a gradient, that of the op's result and then what the op kept.
+    /// What it was computed from: the op's operands; for a gradient, that of the op's result and then what
+    /// the op kept.
     pub operands: &'a [&'a Tensor],
     /// The numbers.
     pub result: &'a Tensor,
@@ -52,8 +56,8 @@ pub(crate) trait Onlooker: Sync {
     /// It was computed.
     fn ends(&self);
 
-    /// The gradient of a result is complete, and what belongs to its node from here on is the way back through it. Said while
-    /// tracing is on.
+    /// The gradient of a result is complete, and what belongs to its node from here on is the way back
+    /// through it. Said while tracing is on.
     fn goes_back(&self);
 
     /// The complete gradient of a node, which may be replaced. Said while layers are observed.
@@ -138,7 +142,8 @@ pub(crate) fn is_replaying() -> bool {
     REPLAYING.get()
 }
 
-/// Layers do not announce anew what they compute until the guard is dropped; observers wait for its gradients all the same.
+/// Layers do not announce anew what they compute until the guard is dropped; observers wait for its gradients
+/// all the same.
 pub(crate) fn replaying() -> Replaying {
     Replaying(REPLAYING.replace(true))
 }

@@ -1,7 +1,8 @@
 //! [`Op`]: what is known of an op, as one value that every result of it points at.
 //!
-//! Whoever asks which op a result is of (profiles, tracers, explanations, the search for NaN, tests, tables) asks this value. No
-//! name is compared: an op that a program brings along ([`custom`](crate::custom)) is explained like one of this crate.
+//! Whoever asks which op a result is of (profiles, tracers, explanations, the search for NaN, tests, tables)
+//! asks this value. No name is compared: an op that a program brings along ([`custom`](crate::custom)) is
+//! explained like one of this crate.
 
 use crate::catalogue::{Sample, Samples};
 use crate::onlooker::Computed;
@@ -54,7 +55,8 @@ pub struct Op {
     samples: fn(&mut Samples),
 }
 
-/// What a node keeps of its op's operands and result, for the way back. What an op holds beside, it [says](Op::saves).
+/// What a node keeps of its op's operands and result, for the way back. What an op holds beside, it
+/// [says](Op::saves).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Keep {
     /// Neither: only the gradient of its result is needed.
@@ -105,9 +107,11 @@ pub enum Work {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Zeros {
-    /// It chooses: what was not chosen gets 0, however large the gradient is (`relu`, `max`, `clamp`, `select_where`).
+    /// It chooses: what was not chosen gets 0, however large the gradient is (`relu`, `max`, `clamp`,
+    /// `select_where`).
     Selection,
-    /// It flattens out: its slope falls below what the element type can tell from 0 (`sigmoid`, `tanh`, `softmax`).
+    /// It flattens out: its slope falls below what the element type can tell from 0 (`sigmoid`, `tanh`,
+    /// `softmax`).
     Saturation,
     /// It multiplies: by a factor that is 0, or to a product that underflows (`mul`, `matmul`, `linear`).
     Product,
@@ -142,8 +146,8 @@ impl Zeros {
 }
 
 impl Op {
-    /// An op of which nothing is known but the name. Until something else is said, its one operand is called `x`, nothing is
-    /// kept, and its work is the bytes that it moves.
+    /// An op of which nothing is known but the name. Until something else is said, its one operand is called
+    /// `x`, nothing is kept, and its work is the bytes that it moves.
     #[must_use]
     pub const fn new(name: &'static str) -> Self {
         Self {

@@ -1,7 +1,7 @@
 //! Ops that treat every element alike: `y = f(x)`.
 
 use super::formula::{Number, of_tensors};
-use crate::backward::Cotangent;
+use crate::cotangent::Cotangent;
 use crate::dtype::with_float;
 use crate::op::{Keep, Op};
 use crate::tensor::Tensor;
@@ -9,8 +9,8 @@ use backflow_kernels::{Float, map};
 
 /// An elementwise op of one operand.
 ///
-/// The derivative is a [formula](super::formula) for numbers, from which first-order passes get a single loop over memory, and for
-/// tensors, which can itself be differentiated. Tests hold the two against each other.
+/// The derivative is a [formula](super::formula) for numbers, from which first-order passes get a single loop
+/// over memory, and for tensors, which can itself be differentiated. Tests hold the two against each other.
 pub(crate) trait Elementwise: Copy + Send + Sync + 'static {
     const OP: &'static Op;
 
@@ -20,8 +20,8 @@ pub(crate) trait Elementwise: Copy + Send + Sync + 'static {
     /// dx, from dy and what the op keeps: x or y; for [`Keep::Nothing`], dy again, to be ignored.
     fn pull<N: Number>(self, dy: N, kept: N) -> N;
 
-    /// The same of tensors. Only an op whose formula makes an infinity where it is not taken writes it anew, for the next derivative
-    /// would make NaN of it.
+    /// The same of tensors. Only an op whose formula makes an infinity where it is not taken writes it anew,
+    /// for the next derivative would make NaN of it.
     fn pull_tensor(self, dy: &Tensor, kept: &Tensor) -> Tensor {
         of_tensors(dy, kept, |dy, kept| self.pull(dy, kept))
     }
@@ -50,14 +50,15 @@ impl Tensor {
         A: crate::dtype::Element,
         B: crate::dtype::Element,
     {
-        // A strided operand is copied first: a loop of its own for every op would double the time to compile them all.
+        // A strided operand is copied first: a loop of its own for every op would double the time to compile
+        // them all.
         let x = self.contiguous();
         Self::build_like(self, |out| map::map(x.as_slice::<A>().expect("made contiguous above"), out, f))
     }
 }
 
-/// dx from dy and `kept`, or from dy alone: by a tensor formula in a pass that is recorded, and else in one loop, which overwrites
-/// dy where nobody else sees it.
+/// dx from dy and `kept`, or from dy alone: by a tensor formula in a pass that is recorded, and else in one
+/// loop, which overwrites dy where nobody else sees it.
 pub(super) fn pulled<E: Elementwise>(op: E, g: &mut Cotangent<'_>, kept: Option<Tensor>) -> Tensor {
     if g.is_recorded() {
         return op.pull_tensor(g.dy(), kept.as_ref().unwrap_or_else(|| g.dy()));

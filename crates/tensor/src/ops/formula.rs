@@ -1,8 +1,8 @@
 //! One formula for numbers and for tensors: the derivative of an elementwise op is written once.
 //!
-//! Of numbers it is the body of a loop over memory; of tensors it is made of ops, which can be differentiated again. Both do the
-//! same operations in the same order. A constant stays a number until it meets a tensor, so `1 − y²` is a subtraction
-//! from a number there, too, and no tensor of ones.
+//! Of numbers it is the body of a loop over memory; of tensors it is made of ops, which can be differentiated
+//! again. Both do the same operations in the same order. A constant stays a number until it meets a tensor,
+//! so `1 − y²` is a subtraction from a number there, too, and no tensor of ones.
 
 use super::powf::power;
 use super::sign::sign_of;
@@ -105,7 +105,8 @@ impl<T: Float> Number for T {
     }
 }
 
-/// A tensor in a formula, or a constant. It can be copied, as numbers can: tensors on the way are held by [`Results`].
+/// A tensor in a formula, or a constant. It can be copied, as numbers can: tensors on the way are held by
+/// [`Results`].
 #[derive(Clone, Copy)]
 pub(crate) enum Term<'a> {
     Number(f64),

@@ -1,7 +1,8 @@
 //! What looks on: observers of layers, tracers and profiles of ops, and the history of a result.
 //!
-//! Looking changes no bit, and off it costs a branch. The core of the crate knows none of this: it says what it computes to an
-//! [`Onlooker`], which is [`Watch`] from the moment on when a thread wants to see something.
+//! Looking changes no bit, and off it costs a branch. The core of the crate knows none of this: it says what
+//! it computes to an [`Onlooker`], which is [`Watch`] from the moment on when a thread wants to see
+//! something.
 
 pub(crate) mod history;
 pub mod observe;
@@ -37,7 +38,8 @@ impl Onlooker for Watch {
     }
 }
 
-/// From now on this thread's computations are said to tracers, profiles and observers, as far as there are any.
+/// From now on this thread's computations are said to tracers, profiles and observers, as far as there are
+/// any.
 fn look_on() {
     install(&Watch);
 }

@@ -56,7 +56,8 @@ impl Optimizer {
         let x = flat(before.iter().map(|w| (w, 1.0)));
         let outcome = lbfgs.minimise(&mut memory, &paths, learning_rate, x, (sign * value, g), &mut |x| {
             scatter(model, x);
-            // Also where the loss is no finite number: on which side the search turns back hangs on the slope there.
+            // Also where the loss is no finite number: on which side the search turns back hangs on the slope
+            // there.
             let (here, gradients) = objective.evaluate(model, &|_| true);
             let gradients = wanted(gradients);
             let ready = self.gather(model, &gradients);

@@ -20,7 +20,8 @@ pub struct Evaluation {
     pub metrics: Metrics,
 }
 
-/// Evaluates a model at a task, without recording a graph. How the data are cut into batches does not matter, but for rounding.
+/// Evaluates a model at a task, without recording a graph. How the data are cut into batches does not matter,
+/// but for rounding.
 ///
 /// ```
 /// use backflow_data::{Loader, Mnist};

@@ -18,8 +18,8 @@ pub(crate) struct TaskOptions {
     #[arg(long, value_parser = options::at_least_one::<usize>, allow_hyphen_values = true, value_name = "N")]
     pub(crate) limit: Option<usize>,
 
-    /// Cut each batch into K parts that run one after another and are put together before the update, which takes less memory; the
-    /// result is that of the whole batch but for rounding.
+    /// Cut each batch into K parts that run one after another and are put together before the update, which
+    /// takes less memory; the result is that of the whole batch but for rounding.
     #[arg(long, default_value_t = 1, value_parser = options::at_least_one::<usize>, allow_hyphen_values = true, value_name = "K")]
     pub(crate) accumulate: usize,
 }
@@ -94,8 +94,8 @@ impl From<&TaskOptions> for TaskConfig {
 }
 
 impl TaskConfig {
-    /// What is not as it would be without options, to be put behind a sentence: `, loss mse, batches in 4 parts`. The data say how
-    /// many examples there are.
+    /// What is not as it would be without options, to be put behind a sentence: `, loss mse, batches in 4
+    /// parts`. The data say how many examples there are.
     pub(crate) fn in_words(&self) -> String {
         let loss = (self.loss != LossName::default()).then(|| format!(", loss {}", self.loss));
         let parts = (self.accumulate > 1).then(|| format!(", batches in {} parts", self.accumulate));

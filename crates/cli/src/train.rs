@@ -44,8 +44,8 @@ pub(crate) struct TrainOptions {
     #[arg(long, default_value = "cosine", value_name = "NAME[:KEY=VALUE,…][/…]")]
     schedule: String,
 
-    /// How another setting of the optimizer changes: `momentum=cyclic:max=0.8,up=100`, `beta1=linear:start=1,end=0.9`, … May be given
-    /// several times.
+    /// How another setting of the optimizer changes: `momentum=cyclic:max=0.8,up=100`,
+    /// `beta1=linear:start=1,end=0.9`, … May be given several times.
     #[arg(long, value_name = "SETTING=NAME[:KEY=VALUE,…]")]
     schedule_of: Vec<String>,
 

@@ -160,8 +160,8 @@ fn every_choice_of_every_option_trains() {
     }
 }
 
-/// Parts of a batch are put together to the batch: in f64 three of them differ from one by rounding alone, some 10⁻¹⁶, which forty
-/// steps of Adam enlarge by far less than 10⁷.
+/// Parts of a batch are put together to the batch: in f64 three of them differ from one by rounding alone,
+/// some 10⁻¹⁶, which forty steps of Adam enlarge by far less than 10⁷.
 #[test]
 fn the_task_of_a_run_is_in_its_configuration_and_its_figures() {
     let folder = tempfile::tempdir().unwrap();

@@ -7,7 +7,8 @@ use backflow_tensor::{DType, Tensor};
 pub struct Batch {
     /// The inputs, `[batch, …]`: `[batch, features]`, `[batch, 1, 28, 28]`, `[batch, T]` of class ids, …
     pub inputs: Tensor,
-    /// The targets, `[batch, …]`: classes are `[batch]` of type `I64`. Of a data set without targets, the inputs again.
+    /// The targets, `[batch, …]`: classes are `[batch]` of type `I64`. Of a data set without targets, the
+    /// inputs again.
     pub targets: Tensor,
     /// How many steps of each padded sequence are its own, where the data set says so.
     pub lengths: Option<Vec<usize>>,
@@ -33,8 +34,8 @@ impl Batch {
         Self { inputs: convert(&self.inputs), targets: convert(&self.targets), lengths: self.lengths.clone() }
     }
 
-    /// The batch in `count` consecutive parts whose sizes differ by at most one, or in as many as it has examples. The parts are
-    /// views: nothing is copied.
+    /// The batch in `count` consecutive parts whose sizes differ by at most one, or in as many as it has
+    /// examples. The parts are views: nothing is copied.
     ///
     /// ```
     /// use backflow_data::{Dataset, Loader};

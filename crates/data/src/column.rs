@@ -1,8 +1,8 @@
 //! [`Column`]: one value per example, all of one shape and one type, in one row-major block.
 //!
-//! Inputs are a column, and so are targets. Pictures stay the bytes that they were, a quarter of the memory, and become numbers
-//! batch by batch; everything else is a tensor whose first axis counts the examples. Cloning shares the block; changing it copies
-//! it only if someone else still holds it.
+//! Inputs are a column, and so are targets. Pictures stay the bytes that they were, a quarter of the memory,
+//! and become numbers batch by batch; everything else is a tensor whose first axis counts the examples.
+//! Cloning shares the block; changing it copies it only if someone else still holds it.
 
 use backflow_tensor::{DType, Element, Shape, Tensor};
 use std::sync::{Arc, OnceLock};
@@ -88,7 +88,8 @@ impl Column {
     pub(crate) fn reshaped(self, shape: Shape) -> Self {
         match self {
             Self::Pixels { bytes, numbers, .. } => {
-                // A cell of its own, for that of the old shape may be filled by others later; what is in it is shared.
+                // A cell of its own, for that of the old shape may be filled by others later; what is in it
+                // is shared.
                 let reshaped = |all: &Tensor| OnceLock::from(all.reshape(with_rows(all.shape()[0], shape)));
                 let numbers = Arc::new(numbers.get().map_or_else(OnceLock::new, reshaped));
                 Self::Pixels { bytes, shape, numbers }
@@ -100,7 +101,8 @@ impl Column {
         }
     }
 
-    /// All values as one tensor `[examples, …]`. Of pictures, all become numbers with the first question and stay it.
+    /// All values as one tensor `[examples, …]`. Of pictures, all become numbers with the first question and
+    /// stay it.
     pub(crate) fn numbers(&self) -> &Tensor {
         match self {
             Self::Numbers(values) => values,
@@ -112,8 +114,8 @@ impl Column {
         }
     }
 
-    /// The values of some examples, one after another, as a tensor of their own; floating-point numbers as `float`, if that is
-    /// given, everything else as it is.
+    /// The values of some examples, one after another, as a tensor of their own; floating-point numbers as
+    /// `float`, if that is given, everything else as it is.
     pub(crate) fn rows(&self, indices: impl ExactSizeIterator<Item = usize>, float: Option<DType>) -> Tensor {
         let size = self.elements();
         let shape = with_rows(indices.len(), self.shape());
@@ -136,7 +138,8 @@ impl Column {
         }
     }
 
-    /// The same examples with each one's numbers changed; in place if nobody else holds them. `None` if they are not `f32`.
+    /// The same examples with each one's numbers changed; in place if nobody else holds them. `None` if they
+    /// are not `f32`.
     pub(crate) fn map_rows(self, change: impl Fn(&mut [f32])) -> Option<Self> {
         let size = self.elements();
         let mut values = match self {

@@ -1,9 +1,10 @@
 //! Examples in memory: an input each, and what it should lead to.
 //!
-//! Inputs are one row-major block, and targets another, each with one shape and one type for all examples, so that a batch is a
-//! handful of memory copies. A data set is a value: cloning shares the blocks, changing it (see
-//! [`Standardize::transform`](crate::Standardize::transform)) copies a block only if someone else still holds it. What targets
-//! *mean* is not known here: that is a task's. Ragged inputs are padded to one length, with the lengths beside them.
+//! Inputs are one row-major block, and targets another, each with one shape and one type for all examples, so
+//! that a batch is a handful of memory copies. A data set is a value: cloning shares the blocks, changing it
+//! (see [`Standardize::transform`](crate::Standardize::transform)) copies a block only if someone else still
+//! holds it. What targets *mean* is not known here: that is a task's. Ragged inputs are padded to one length,
+//! with the lengths beside them.
 
 use crate::column::Column;
 use backflow_tensor::{DType, Shape, Tensor, misuse};
@@ -74,8 +75,9 @@ impl Dataset {
         Self { len, inputs, targets, classes, lengths: None }.checked("Dataset::new")
     }
 
-    /// A data set of inputs `[n, …]` and targets `[n, …]` of any type, for regression and whatever a task of your own asks for.
-    /// Integer targets that are classes become so by [`with_classes`](Self::with_classes). Graphs are left behind.
+    /// A data set of inputs `[n, …]` and targets `[n, …]` of any type, for regression and whatever a task of
+    /// your own asks for. Integer targets that are classes become so by [`with_classes`](Self::with_classes).
+    /// Graphs are left behind.
     ///
     /// # Panics
     /// If one of the tensors is a scalar, or they do not have one row per example.
@@ -91,8 +93,8 @@ impl Dataset {
         Self { targets: Some(Column::of_tensor(targets)), ..Self::unlabelled(inputs) }
     }
 
-    /// A data set of inputs `[n, …]` alone, each of which is its own target: for reconstruction, and for sequences of which the
-    /// next element is to be predicted.
+    /// A data set of inputs `[n, …]` alone, each of which is its own target: for reconstruction, and for
+    /// sequences of which the next element is to be predicted.
     ///
     /// # Panics
     /// If the tensor is a scalar.
@@ -125,8 +127,8 @@ impl Dataset {
         Self { classes, ..self }.checked("Dataset::with_classes")
     }
 
-    /// Says how many steps of each padded sequence `[T, …]` are its own; what comes after them is padding. The lengths travel with
-    /// the [batches](crate::Batch).
+    /// Says how many steps of each padded sequence `[T, …]` are its own; what comes after them is padding.
+    /// The lengths travel with the [batches](crate::Batch).
     ///
     /// # Panics
     /// If there is not one length per example, or one is 0 or longer than the inputs' first axis.
@@ -149,7 +151,8 @@ impl Dataset {
         Self { lengths: Some(Arc::new(lengths)), ..self }
     }
 
-    /// The same examples, each one's input in another shape: pictures of 784 pixels as `[1, 28, 28]`, or flat again.
+    /// The same examples, each one's input in another shape: pictures of 784 pixels as `[1, 28, 28]`, or flat
+    /// again.
     ///
     /// # Panics
     /// If the shape has not as many elements.
@@ -245,7 +248,8 @@ impl Dataset {
         self.lengths.as_deref().map(Vec::as_slice)
     }
 
-    /// All inputs, row after row: `[len, …]`. Of pictures, all become numbers with the first question and stay it.
+    /// All inputs, row after row: `[len, …]`. Of pictures, all become numbers with the first question and
+    /// stay it.
     ///
     /// # Panics
     /// If the inputs are not `f32`.
@@ -284,7 +288,8 @@ impl Dataset {
         &self.inputs()[index * self.features()..][..self.features()]
     }
 
-    /// How many examples each class has; with several classes per example, as of a sequence, how many times each occurs.
+    /// How many examples each class has; with several classes per example, as of a sequence, how many times
+    /// each occurs.
     ///
     /// # Panics
     /// If targets are not classes.

@@ -12,8 +12,8 @@ use backflow_tensor::{DType, Rng, misuse, profile::section};
 
 /// Cuts a data set into batches.
 ///
-/// Unless told otherwise it keeps the order of the data set, gives the last, smaller batch too, and leaves numbers the type
-/// that they have. For full-batch training let the batch size be the length of the data set.
+/// Unless told otherwise it keeps the order of the data set, gives the last, smaller batch too, and leaves
+/// numbers the type that they have. For full-batch training let the batch size be the length of the data set.
 ///
 /// ```
 /// use backflow_data::{Dataset, Loader};
@@ -62,7 +62,8 @@ impl Loader {
         Self { drop_last, ..self }
     }
 
-    /// Makes floating-point inputs and targets of this type, `F32` or `F64`. Integers and booleans stay what they are.
+    /// Makes floating-point inputs and targets of this type, `F32` or `F64`. Integers and booleans stay what
+    /// they are.
     ///
     /// # Panics
     /// If the type is not one of these.

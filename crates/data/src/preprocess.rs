@@ -4,8 +4,8 @@
 //! of them. For pictures fit globally: per feature, a pixel that is nearly always black has a tiny scale, and the
 //! one test picture that uses it sends a huge input into the network.
 //!
-//! A constant feature has no scale of its own; it is mapped to 0, on any set that keeps the constant. Inputs keep their shape, in
-//! which features are counted in row-major order, and must be `f32` or pictures.
+//! A constant feature has no scale of its own; it is mapped to 0, on any set that keeps the constant. Inputs
+//! keep their shape, in which features are counted in row-major order, and must be `f32` or pictures.
 
 use crate::dataset::Dataset;
 use backflow_tensor::{Tensor, misuse};

@@ -5,7 +5,8 @@ use backflow_tensor::{DType, Tensor};
 
 const EXAMPLES: usize = 11;
 
-/// Example `i` holds the numbers i, i + 100, i + 200, … in the shape `[2, 3]`, and its target those from −i down in `[2]`.
+/// Example `i` holds the numbers i, i + 100, i + 200, … in the shape `[2, 3]`, and its target those from −i
+/// down in `[2]`.
 fn numbers(inputs: DType, targets: DType) -> Dataset {
     let value = |i: usize, k: usize| (i + 100 * k) as i64;
     let x: Vec<i64> = (0..EXAMPLES).flat_map(|i| (0..6).map(move |k| value(i, k))).collect();

@@ -1,10 +1,11 @@
-//! [`Objective`]: where the losses and gradients of a step come from; and [`WeightedMean`], the one place where those of several
-//! parts of a batch are put together.
+//! [`Objective`]: where the losses and gradients of a step come from; and [`WeightedMean`], the one place
+//! where those of several parts of a batch are put together.
 //!
-//! Between backward and update there is this and nothing else. A loss that is one tensor goes through unchanged; micro-batches
-//! are parts of a batch, one after another. Each part brings the mean over its terms and their number, and what comes out is the
-//! mean over *all* terms, not the mean of the means: a last, smaller part counts for what it holds. Rules that compute the loss
-//! several times in a step (SAM, L-BFGS, bold driver) ask the objective each time, so that they meet the same function.
+//! Between backward and update there is this and nothing else. A loss that is one tensor goes through
+//! unchanged; micro-batches are parts of a batch, one after another. Each part brings the mean over its terms
+//! and their number, and what comes out is the mean over *all* terms, not the mean of the means: a last,
+//! smaller part counts for what it holds. Rules that compute the loss several times in a step (SAM, L-BFGS,
+//! bold driver) ask the objective each time, so that they meet the same function.
 
 use backflow_tensor::training::Scope;
 use backflow_tensor::{Gradients, Tensor, misuse};
@@ -36,9 +37,9 @@ use backflow_tensor::{Gradients, Tensor, misuse};
 /// assert_eq!(w.item(), 3.0); // the mean of all three numbers
 /// ```
 pub trait Objective<M: ?Sized> {
-    /// The loss of `model`, and its gradients if they are `wanted` of a loss of this size. Those of a number that is not finite
-    /// mostly are not, and for some questions the loss is enough: then nothing is recorded either. Of a loss in parts, each part
-    /// is asked about; `None` if the answer was no for one of them.
+    /// The loss of `model`, and its gradients if they are `wanted` of a loss of this size. Those of a number
+    /// that is not finite mostly are not, and for some questions the loss is enough: then nothing is recorded
+    /// either. Of a loss in parts, each part is asked about; `None` if the answer was no for one of them.
     #[track_caller]
     fn evaluate(&mut self, model: &M, wanted: &dyn Fn(f64) -> bool) -> (f64, Option<Gradients>);
 }
@@ -76,11 +77,12 @@ pub(crate) fn wanted(gradients: Option<Gradients>) -> Gradients {
     })
 }
 
-/// Losses and gradients of the parts of a batch, put together: Σ wᵢ·xᵢ / Σ wᵢ, where xᵢ is a mean over wᵢ terms.
+/// Losses and gradients of the parts of a batch, put together: Σ wᵢ·xᵢ / Σ wᵢ, where xᵢ is a mean over wᵢ
+/// terms.
 ///
-/// Weights are taken relative to the first part's, so that parts of one size are added up as they are, and large gradients
-/// stay in the range of their type. One part comes out to the bit as it went in. Parts are added in the order in which they
-/// come, whatever the number of threads.
+/// Weights are taken relative to the first part's, so that parts of one size are added up as they are, and
+/// large gradients stay in the range of their type. One part comes out to the bit as it went in. Parts are
+/// added in the order in which they come, whatever the number of threads.
 ///
 /// ```
 /// use backflow_optim::WeightedMean;
@@ -110,7 +112,8 @@ impl WeightedMean {
         Self::default()
     }
 
-    /// Takes in a part: the mean over `weight` terms of the loss, and its gradients. A part without terms is passed over.
+    /// Takes in a part: the mean over `weight` terms of the loss, and its gradients. A part without terms is
+    /// passed over.
     ///
     /// # Panics
     /// If the weight is below 0 or no finite number.
@@ -147,7 +150,8 @@ impl WeightedMean {
         };
     }
 
-    /// The mean loss over the terms of all parts, and its gradients if every part had some. NaN and none of no terms.
+    /// The mean loss over the terms of all parts, and its gradients if every part had some. NaN and none of
+    /// no terms.
     #[must_use]
     pub fn finish(self) -> (f64, Option<Gradients>) {
         let Self { weight, loss, mut gradients, .. } = self;

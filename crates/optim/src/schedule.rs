@@ -4,11 +4,11 @@
 //! The one exception looks at how training goes ([`Plateau`](crate::Plateau)); what it remembers is a handful of named
 //! numbers, which [`memory`](Schedule::memory) hands out.
 //!
-//! Schedules are put together in two ways: one after another ([`then_after`](Schedule::then_after)), and under a rise at the
-//! beginning ([`warmup`](Schedule::warmup)). Others are better written as one function ([`Lambda`](crate::Lambda)). A
-//! schedule sets one number: the learning rate, or another setting that is given one
-//! ([`schedule_of`](crate::Optimizer::schedule_of)). Where PyTorch's `CyclicLR` and `OneCycleLR` move the momentum too, a second
-//! schedule does here.
+//! Schedules are put together in two ways: one after another ([`then_after`](Schedule::then_after)), and
+//! under a rise at the beginning ([`warmup`](Schedule::warmup)). Others are better written as one function
+//! ([`Lambda`](crate::Lambda)). A schedule sets one number: the learning rate, or another setting that is
+//! given one ([`schedule_of`](crate::Optimizer::schedule_of)). Where PyTorch's `CyclicLR` and `OneCycleLR`
+//! move the momentum too, a second schedule does here.
 
 use crate::hyperparameter::Hyperparameter;
 use crate::schedules::{Sequence, Warmup};

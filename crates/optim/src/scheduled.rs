@@ -1,12 +1,13 @@
-//! Settings of a rule that follow a schedule of their own: the momentum, the strength of weight decay, whatever has a name.
+//! Settings of a rule that follow a schedule of their own: the momentum, the strength of weight decay,
+//! whatever has a name.
 //!
 //! ```text
 //! setting(s) = schedule(what the rule was built with, s steps taken)        before anything else in a step
 //! ```
 //!
-//! The learning rate has a schedule of its own ([`Optimizer::schedule`]). What comes out of a schedule of rates is as good for
-//! any other number: PyTorch's `cycle_momentum` is [`Cyclic`](crate::Cyclic) between the rule's momentum and a lower one, and
-//! [`OneCycle`](crate::OneCycle) from the lower one.
+//! The learning rate has a schedule of its own ([`Optimizer::schedule`]). What comes out of a schedule of
+//! rates is as good for any other number: PyTorch's `cycle_momentum` is [`Cyclic`](crate::Cyclic) between the
+//! rule's momentum and a lower one, and [`OneCycle`](crate::OneCycle) from the lower one.
 
 use crate::hyperparameter::Hyperparameter;
 use crate::method::Kind;
@@ -20,20 +21,21 @@ use backflow_tensor::misuse;
 pub(crate) struct Scheduled {
     name: String,
     schedule: Box<dyn Schedule>,
-    /// What the rules were built with: the one for all parameters, and those of the groups; known from the first step on. `None`
-    /// for those that have no such setting.
+    /// What the rules were built with: the one for all parameters, and those of the groups; known from the
+    /// first step on. `None` for those that have no such setting.
     bases: Vec<Option<f64>>,
 }
 
 impl Optimizer {
-    /// Lets a setting of the rule, and of the groups whose rules have one of that name, follow a schedule that starts from what the
-    /// rule was built with. Names are those of specs: `momentum`, `beta1`, `weight_decay`, `rho`, …
+    /// Lets a setting of the rule, and of the groups whose rules have one of that name, follow a schedule
+    /// that starts from what the rule was built with. Names are those of specs: `momentum`, `beta1`,
+    /// `weight_decay`, `rho`, …
     ///
-    /// A setting of exactly 0 is off, and has no buffers; one that is scheduled is on all the time. Where the schedule gives 0, it
-    /// is the smallest positive number, which no result can tell from 0.
+    /// A setting of exactly 0 is off, and has no buffers; one that is scheduled is on all the time. Where the
+    /// schedule gives 0, it is the smallest positive number, which no result can tell from 0.
     ///
     /// ```
-    /// use backflow_optim::{Cyclic, LinearRamp, Optimizer, Sgd};
+    /// use backflow_optim::{Cyclic, Optimizer, Sgd};
     /// use backflow_tensor::Tensor;
     ///
     /// // As CyclicLR does: the momentum falls from 0.9 to 0.8 while the rate rises from 0.01 to 0.1.
@@ -50,9 +52,9 @@ impl Optimizer {
     /// ```
     ///
     /// # Panics
-    /// If the rule has no setting of this name that is a number, or it is 0; if it is the learning rate; if a setting of the schedule
-    /// is outside its range, or the schedule goes by figures that it is told, as [`Plateau`](crate::Plateau) does. And in a step,
-    /// if the schedule leads the setting out of its range.
+    /// If the rule has no setting of this name that is a number, or it is 0; if it is the learning rate; if a
+    /// setting of the schedule is outside its range, or the schedule goes by figures that it is told, as
+    /// [`Plateau`](crate::Plateau) does. And in a step, if the schedule leads the setting out of its range.
     #[must_use]
     #[track_caller]
     pub fn schedule_of(mut self, setting: &str, mut schedule: impl Schedule + 'static) -> Self {
@@ -80,8 +82,8 @@ impl Optimizer {
     /// ```
     ///
     /// # Errors
-    /// If the text is no setting with a schedule, or names one that [`schedule_of`](Self::schedule_of) refuses, or leads the setting
-    /// out of its range within the run.
+    /// If the text is no setting with a schedule, or names one that [`schedule_of`](Self::schedule_of)
+    /// refuses, or leads the setting out of its range within the run.
     pub fn schedule_of_spec(mut self, spec: &str, steps: u64) -> Result<Self, SpecError> {
         let rule = self.method.name();
         let Some((setting, schedule)) = spec.split_once('=') else {
@@ -132,8 +134,9 @@ impl Optimizer {
         }
     }
 
-    /// A setting of the rule, of parameters in no group, as it was in the last step; `None` if it has no number of this name. Under
-    /// a schedule `lr` is what that starts from; see [`learning_rate`](Self::learning_rate).
+    /// A setting of the rule, of parameters in no group, as it was in the last step; `None` if it has no
+    /// number of this name. Under a schedule `lr` is what that starts from; see
+    /// [`learning_rate`](Self::learning_rate).
     #[must_use]
     pub fn setting(&mut self, name: &str) -> Option<f64> {
         number(self.method.hyperparameters(), name).map(|number| *number)

@@ -103,8 +103,8 @@ impl Optimizer {
         self.step_on(model, &mut Whole(loss))
     }
 
-    /// A step of any rule whose losses and gradients come from an [`Objective`], such as the parts of a batch put together:
-    /// what [`step_with`](Self::step_with) is, for a loss that is not one tensor.
+    /// A step of any rule whose losses and gradients come from an [`Objective`], such as the parts of a batch
+    /// put together: what [`step_with`](Self::step_with) is, for a loss that is not one tensor.
     ///
     /// # Panics
     /// As [`step_with`](Self::step_with), or if the objective gives no gradients of a finite loss.

@@ -7,7 +7,7 @@ use backflow_optim::{Objective, Optimizer, RULES, WeightedMean};
 use backflow_tensor::{DType, Gradients, Rng, Tensor};
 use subjects::subjects;
 
-/// The mean over rows of ½|x·w − t|² + cosh of the second parameter's distance: two parameters, far from quadratic.
+/// The mean over rows of ½|y − t|² + ⅒ Σ softplus y with y = x·w + b: two parameters, and no parabola.
 struct Rows {
     x: Tensor,
     t: Tensor,
@@ -74,9 +74,9 @@ fn by_parts(optimizer: &mut Optimizer, model: &mut Model, rows: &mut Rows) -> f6
     optimizer.step_on(model, rows).loss.unwrap()
 }
 
-/// Gradients of parts are rounded some ten times more, relative to Σ|gᵢ|/n, which is of size 1 here: by 10⁻¹⁵. What rules do with
-/// that differs: most pass it on, an orthogonalisation or a line search through 25 evaluations may enlarge it some thousand
-/// times. A mean of means would be off by a tenth.
+/// Gradients of parts are rounded some ten times more, relative to Σ|gᵢ|/n, which is of size 1 here: by
+/// 10⁻¹⁵. What rules do with that differs: most pass it on, an orthogonalisation or a line search through 25
+/// evaluations may enlarge it some thousand times. A mean of means would be off by a tenth.
 #[test]
 fn parts_make_the_step_of_the_whole_for_every_rule() {
     assert!(RULES.iter().all(|rule| subjects().iter().any(|spec| spec == rule.name)));

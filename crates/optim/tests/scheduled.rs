@@ -33,8 +33,9 @@ fn assert_close(found: &[f64], expected: &[f64]) {
     assert!(close, "{found:?} is not {expected:?}");
 }
 
-/// `torch.optim.lr_scheduler.CyclicLR(SGD(…), 0.01, 0.1, step_size_up=4, step_size_down=2, cycle_momentum=True,
-/// base_momentum=0.8, max_momentum=0.9)`, whose momentum is `max_momentum − (max_momentum − base_momentum)·height`.
+/// `torch.optim.lr_scheduler.CyclicLR(SGD(…), 0.01, 0.1, step_size_up=4, step_size_down=2,
+/// cycle_momentum=True, base_momentum=0.8, max_momentum=0.9)`, whose momentum is `max_momentum −
+/// (max_momentum − base_momentum)·height`.
 #[test]
 fn momentum_cycles_as_in_cyclic_lr() {
     let optimizer =
@@ -43,9 +44,9 @@ fn momentum_cycles_as_in_cyclic_lr() {
     assert_close(&course(optimizer, "momentum", 8), &heights.map(|height| 0.9 - 0.1 * height));
 }
 
-/// `OneCycleLR(…, total_steps=10, pct_start=0.4, cycle_momentum=True, base_momentum=0.85, max_momentum=0.95)` has phases that end
-/// at steps 0.4·10 − 1 = 3 and 9: from 0.95 to 0.85 and back, along half a cosine each; with `three_phase` it is back at step
-/// 2·0.4·10 − 2 = 6, and stays. For Adam the momentum is β₁.
+/// `OneCycleLR(…, total_steps=10, pct_start=0.4, cycle_momentum=True, base_momentum=0.85, max_momentum=0.95)`
+/// has phases that end at steps 0.4·10 − 1 = 3 and 9: from 0.95 to 0.85 and back, along half a cosine each;
+/// with `three_phase` it is back at step 2·0.4·10 − 2 = 6, and stays. For Adam the momentum is β₁.
 #[test]
 fn momentum_cycles_as_in_one_cycle_lr() {
     let half_cosine = |from: f64, to: f64, share: f64| {

@@ -4,9 +4,10 @@
 //! figure = finish(Σ sum / Σ count)          over the batches; finish is the identity unless the metric says otherwise
 //! ```
 //!
-//! A batch gives a sum and a count ([`Tally`]), never a mean: batches of different sizes then weigh what they hold, and the figure
-//! of a set does not depend on how it was cut. A root of a mean square has the square root as its `finish`, a perplexity the
-//! exponential function. What is no function of two sums, such as a median, is no metric here.
+//! A batch gives a sum and a count ([`Tally`]), never a mean: batches of different sizes then weigh what they
+//! hold, and the figure of a set does not depend on how it was cut. A root of a mean square has the square
+//! root as its `finish`, a perplexity the exponential function. What is no function of two sums, such as a
+//! median, is no metric here.
 
 use backflow_tensor::misuse;
 use serde::ser::{Serialize, SerializeMap, Serializer};
@@ -159,7 +160,8 @@ impl Metrics {
         self.0.iter().copied()
     }
 
-    /// The same figures as they stand in files beside others: with `test_`, `accuracy` is written as `test_accuracy`.
+    /// The same figures as they stand in files beside others: with `test_`, `accuracy` is written as
+    /// `test_accuracy`.
     #[must_use]
     pub fn prefixed(&self, prefix: &'static str) -> Prefixed<'_> {
         Prefixed { prefix, metrics: self }

@@ -1,7 +1,8 @@
 //! The loss of a batch as an [`Objective`]: whole, or in micro-batches one after another.
 //!
-//! A micro-batch runs forward and backward by itself, so that what a graph holds is a micro-batch's and not the batch's; what is
-//! put together are losses and gradients, by their terms ([`WeightedMean`]). The update sees the whole batch in any case.
+//! A micro-batch runs forward and backward by itself, so that what a graph holds is a micro-batch's and not
+//! the batch's; what is put together are losses and gradients, by their terms ([`WeightedMean`]). The update
+//! sees the whole batch in any case.
 
 use crate::task::{Loss, Task};
 use backflow_data::Batch;

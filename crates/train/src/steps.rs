@@ -1,5 +1,5 @@
-//! [`Steps`]: the one loop, a step at a time. The trainer, comparisons and studies pull steps from it and differ in what they do
-//! between two of them.
+//! [`Steps`]: the one loop, a step at a time. The trainer, comparisons and studies pull steps from it and
+//! differ in what they do between two of them.
 //!
 //! ```text
 //! batch ← the next of the epoch, or the first of the next epoch
@@ -159,7 +159,8 @@ impl<'a, M: Module + ?Sized> Steps<'a, M> {
         Ok(Made { report, loss, terms, step, epoch: self.epoch, epoch_loss })
     }
 
-    /// How good the model is on `test`, with the weights that the optimizer would have [evaluated](Optimizer::evaluating).
+    /// How good the model is on `test`, with the weights that the optimizer would have
+    /// [evaluated](Optimizer::evaluating).
     pub(crate) fn evaluate(&mut self, test: &Loader) -> Result<Evaluation, TaskError> {
         self.optimizer.evaluating(&mut *self.model, |model| evaluate(self.task, model, test))
     }

@@ -131,10 +131,12 @@ impl Study {
     /// Nothing depends on the clock or on the number of threads. The watcher hears how many of [`parts`](Self::parts) are done.
     ///
     /// # Errors
-    /// If `watch` breaks off, a setting of the optimizer is impossible, or there are no examples, or none with classes.
+    /// If `watch` breaks off, a setting of the optimizer is impossible, or there are no examples, or none
+    /// with classes.
     ///
     /// # Panics
-    /// If there are no seeds or none of the examples is asked for, or the configuration has no layers or no units.
+    /// If there are no seeds or none of the examples is asked for, or the configuration has no layers or no
+    /// units.
     #[track_caller]
     pub fn examine(
         &self,

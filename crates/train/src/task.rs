@@ -1,10 +1,10 @@
-//! [`Task`]: what a model is trained for. How a batch becomes a loss, how many terms that loss is the mean of, and which figures
-//! tell how good the model is.
+//! [`Task`]: what a model is trained for. How a batch becomes a loss, how many terms that loss is the mean
+//! of, and which figures tell how good the model is.
 //!
-//! All that trains ([`Trainer`](crate::Trainer), [`comparison`](crate::comparison), [`study`](crate::study), the program) runs one
-//! loop over a task, so that another loss is one struct in one place. The number of terms is what makes means right: over parts
-//! of a batch, over batches of different sizes, over sequences of different lengths. A task holds no weights and no state; what is
-//! learned belongs to the model.
+//! All that trains ([`Trainer`](crate::Trainer), [`comparison`](crate::comparison), [`study`](crate::study),
+//! the program) runs one loop over a task, so that another loss is one struct in one place. The number of
+//! terms is what makes means right: over parts of a batch, over batches of different sizes, over sequences of
+//! different lengths. A task holds no weights and no state; what is learned belongs to the model.
 
 use crate::metric::{Metric, Tally};
 use backflow_data::{Batch, Dataset, Loader};
@@ -13,8 +13,9 @@ use backflow_tensor::Tensor;
 /// What a model of type `M` is trained for.
 ///
 /// The tasks that are here ([`Classification`](crate::Classification), [`Regression`](crate::Regression),
-/// [`Reconstruction`](crate::Reconstruction), [`NextToken`](crate::NextToken)) serve every [`Layer`](backflow_nn::Layer). A task of
-/// your own is one struct; it may ask for a type of model of its own, which takes two inputs or the lengths of the batch:
+/// [`Reconstruction`](crate::Reconstruction), [`NextToken`](crate::NextToken)) serve every
+/// [`Layer`](backflow_nn::Layer). A task of your own is one struct; it may ask for a type of model of its
+/// own, which takes two inputs or the lengths of the batch:
 ///
 /// ```
 /// # extern crate backflow_tensor as backflow;
@@ -55,7 +56,8 @@ use backflow_tensor::Tensor;
 ///
 ///     fn measure(&self, model: &Twins, batch: &Batch) -> (Loss, Vec<Tally>) {
 ///         let d = Self::distances(model, batch);
-///         let right = d.to_f64_vec().iter().zip(batch.targets.to_f64_vec()).filter(|&(d, t)| (*d < 0.5) == (t > 0.5)).count();
+///         let pairs = d.to_f64_vec().into_iter().zip(batch.targets.to_f64_vec());
+///         let right = pairs.filter(|&(d, t)| (d < 0.5) == (t > 0.5)).count();
 ///         let loss = Loss::over(Self::mean(&d, &batch.targets), batch.len());
 ///         (loss, vec![Tally::new(right as f64, batch.len() as f64)])
 ///     }
@@ -74,8 +76,8 @@ use backflow_tensor::Tensor;
 /// # Ok::<(), backflow_train::TrainError>(())
 /// ```
 pub trait Task<M: ?Sized> {
-    /// The loss of a batch, to be differentiated, and how many terms it is the mean of. It must be a function of model and batch
-    /// alone: rules that look around compute it again.
+    /// The loss of a batch, to be differentiated, and how many terms it is the mean of. It must be a function
+    /// of model and batch alone: rules that look around compute it again.
     fn loss(&self, model: &M, batch: &Batch) -> Loss;
 
     /// Whether the data are of the form that the task needs.
@@ -87,12 +89,14 @@ pub trait Task<M: ?Sized> {
         Ok(())
     }
 
-    /// The figures beside the loss; the first is the one that models are ranked by. None unless the task says so.
+    /// The figures beside the loss; the first is the one that models are ranked by. None unless the task says
+    /// so.
     fn metrics(&self) -> Vec<Metric> {
         Vec::new()
     }
 
-    /// Loss and [`metrics`](Self::metrics) of a batch that is not learned from, from one forward pass. One entry per metric.
+    /// Loss and [`metrics`](Self::metrics) of a batch that is not learned from, from one forward pass. One
+    /// entry per metric.
     fn measure(&self, model: &M, batch: &Batch) -> (Loss, Vec<Tally>) {
         (self.loss(model, batch), Vec::new())
     }
@@ -103,8 +107,8 @@ pub trait Task<M: ?Sized> {
 pub struct Loss {
     /// The mean over the terms: a scalar.
     pub mean: Tensor,
-    /// How many terms there are (examples, elements, steps of sequences), or the sum of their weights. 0 for none, where the mean
-    /// does not count, whatever it is.
+    /// How many terms there are (examples, elements, steps of sequences), or the sum of their weights. 0 for
+    /// none, where the mean does not count, whatever it is.
     pub terms: f64,
 }
 
@@ -131,7 +135,7 @@ pub enum TaskError {
         found: String,
     },
     /// A loader has no batch.
-    #[error("no batch to {purpose}: {examples} examples in batches of {batch_size}, {}", if *drop_last { "the smaller last one left out" } else { "the last one as small as it is" })]
+    #[error("no batch to {purpose}: {examples} examples in batches of {batch_size}{}", left_out(*drop_last))]
     NoBatch {
         /// `train on` or `evaluate on`.
         purpose: &'static str,
@@ -153,6 +157,10 @@ pub enum TaskError {
         /// The step that could not be made, counted from 1.
         step: u64,
     },
+}
+
+fn left_out(drop_last: bool) -> &'static str {
+    if drop_last { ", the smaller last one left out" } else { "" }
 }
 
 /// Refuses data that a task cannot be worked on with, and a loader without batches.

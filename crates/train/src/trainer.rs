@@ -1,5 +1,6 @@
-//! [`Trainer`]: training for some epochs, with what everyone wants around it: figures per step and per epoch, a stop when the
-//! loss is no number, a recorder of the flow. Nothing that a user could not write out (see `examples/mnist_mlp.rs`).
+//! [`Trainer`]: training for some epochs, with what everyone wants around it: figures per step and per epoch,
+//! a stop when the loss is no number, a recorder of the flow. Nothing that a user could not write out (see
+//! `examples/mnist_mlp.rs`).
 
 use crate::error::TrainError;
 use crate::evaluate::Evaluation;
@@ -124,7 +125,8 @@ impl<'a, M: Layer + ?Sized> Trainer<'a, M> {
         Self::with_task(&CROSS_ENTROPY, model, optimizer)
     }
 
-    /// Lets `recorder` look at the steps. It changes no bit of the training. Of a batch in several parts it sees the first.
+    /// Lets `recorder` look at the steps. It changes no bit of the training. Of a batch in several parts it
+    /// sees the first.
     #[must_use]
     pub fn probe(self, recorder: &'a mut Recorder) -> Self {
         Self { watched: Some(Watched { recorder, forward: M::forward }), ..self }
@@ -138,9 +140,10 @@ impl<'a, M: Module + ?Sized> Trainer<'a, M> {
         Self { model, optimizer, task, accumulate: 1, watched: None, times: None, steps: 0, last: None }
     }
 
-    /// Cuts each batch into so many parts of equal size, up to one example, which run forward and backward one after another:
-    /// what a graph holds takes a part of the memory. The update is that of the whole batch, up to rounding: gradients are
-    /// means over all terms. A layer that looks at the batch as a whole, as normalisation does, sees a part.
+    /// Cuts each batch into so many parts of equal size, up to one example, which run forward and backward
+    /// one after another: what a graph holds takes a part of the memory. The update is that of the whole
+    /// batch, up to rounding: gradients are means over all terms. A layer that looks at the batch as a whole,
+    /// as normalisation does, sees a part.
     ///
     /// # Panics
     /// If `parts` is 0.
@@ -169,9 +172,9 @@ impl<'a, M: Module + ?Sized> Trainer<'a, M> {
     /// loss of each epoch: what goes by the test set is no test any more.
     ///
     /// # Errors
-    /// If one of the loaders has no batch, or data that the task is not for; if the loss becomes NaN or infinite, or the listener
-    /// fails. The error of a loss tells where the first number that is not finite came from: the loss of that batch is computed
-    /// once more to [find](find_nonfinite) it.
+    /// If one of the loaders has no batch, or data that the task is not for; if the loss becomes NaN or
+    /// infinite, or the listener fails. The error of a loss tells where the first number that is not finite
+    /// came from: the loss of that batch is computed once more to [find](find_nonfinite) it.
     pub fn fit(
         &mut self,
         train: &Loader,
@@ -226,8 +229,8 @@ fn timed<R>(times: &mut Option<&mut StepTimes>, step: impl FnOnce() -> R) -> R {
     }
 }
 
-/// The error of a step whose loss is no finite number, which the recorder is shown, too. The step has changed nothing, so that
-/// the loss can be computed again.
+/// The error of a step whose loss is no finite number, which the recorder is shown, too. The step has changed
+/// nothing, so that the loss can be computed again.
 fn diverged<M: Module + ?Sized>(
     steps: &mut Steps<'_, M>,
     batch: &Batch,

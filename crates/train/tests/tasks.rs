@@ -1,4 +1,5 @@
-//! Laws of tasks, over a table of them: the built-in ones, and one of the test's own. What trains them is one loop.
+//! Laws of tasks, over a table of them: the built-in ones, and one of the test's own. What trains them is one
+//! loop.
 
 use backflow_data::{Batch, Dataset, Loader};
 use backflow_nn::loss::{binary_cross_entropy_with_logits, mse_loss};
@@ -150,8 +151,8 @@ fn assert_close(found: &[f64], expected: &[f64], tolerance: f64, what: &str) {
     }
 }
 
-/// A set's figures are sums over its terms: cut into batches they are added up in another order, whose error is at most some
-/// 100 terms · 2⁻⁵³ of figures below 100.
+/// A set's figures are sums over its terms: cut into batches they are added up in another order, whose error
+/// is at most some 100 terms · 2⁻⁵³ of figures below 100.
 #[test]
 fn figures_do_not_depend_on_how_a_set_is_cut() {
     for case in cases() {
@@ -212,8 +213,9 @@ fn trainer_and_comparison_are_one_loop_to_the_bit() {
     }
 }
 
-/// Batches of 7, the last of 2, in three parts of 2, 2 and 3, or one example each, with up to five terms per example. Each step
-/// rounds gradients of size 1 some ten times more, by 2⁻⁵³; 16 steps of momentum at this rate pass on less than 10⁴ of that.
+/// Batches of 7, the last of 2, in three parts of 2, 2 and 3, or one example each, with up to five terms per
+/// example. Each step rounds gradients of size 1 some ten times more, by 2⁻⁵³; 16 steps of momentum at this
+/// rate pass on less than 10⁴ of that.
 #[test]
 fn parts_of_a_batch_make_the_step_of_the_batch() {
     for case in cases() {

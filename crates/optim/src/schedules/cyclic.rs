@@ -6,11 +6,12 @@
 //!          (up + down − r)/down      for r > up          r = s mod (up + down)
 //! ```
 //!
-//! Smith, "Cyclical learning rates for training neural networks", 2017; `torch.optim.lr_scheduler.CyclicLR`, where `base` is
-//! called `base_lr` (here it is the optimizer's own), `max` is `max_lr`, and `up` and `down` are `step_size_up` and
-//! `step_size_down`. Its `mode="triangular2"` is `halve`, and `mode="exp_range"` is `gamma`; each can be had with the other.
-//! Instead of a `scale_fn`, write the schedule as a [`Lambda`](crate::Lambda). Its `cycle_momentum=True` is a second schedule:
-//! `schedule_of("momentum", Cyclic::new(0.8).up(…))` for a rule of momentum 0.9, and `"beta1"` for Adam and its like.
+//! Smith, "Cyclical learning rates for training neural networks", 2017; `torch.optim.lr_scheduler.CyclicLR`,
+//! where `base` is called `base_lr` (here it is the optimizer's own), `max` is `max_lr`, and `up` and `down`
+//! are `step_size_up` and `step_size_down`. Its `mode="triangular2"` is `halve`, and `mode="exp_range"` is
+//! `gamma`; each can be had with the other. Instead of a `scale_fn`, write the schedule as a
+//! [`Lambda`](crate::Lambda). Its `cycle_momentum=True` is a second schedule: `schedule_of("momentum",
+//! Cyclic::new(0.8).up(…))` for a rule of momentum 0.9, and `"beta1"` for Adam and its like.
 
 use super::ScheduleInfo;
 use crate::hyperparameter::{Hyperparameter, Range};

@@ -55,9 +55,10 @@ impl OneCycle {
         }
     }
 
-    /// The momentum's side of the cycle, for [`schedule_of`](crate::Optimizer::schedule_of) with a rule of momentum `low`: from
-    /// `high` down to `low` while the learning rate rises, and back. PyTorch's `max_momentum` and `base_momentum`, 0.95 and 0.85
-    /// there. Give it the `pct_start`, `linear` and `three_phase` of the learning rate's.
+    /// The momentum's side of the cycle, for [`schedule_of`](crate::Optimizer::schedule_of) with a rule of
+    /// momentum `low`: from `high` down to `low` while the learning rate rises, and back. PyTorch's
+    /// `max_momentum` and `base_momentum`, 0.95 and 0.85 there. Give it the `pct_start`, `linear` and
+    /// `three_phase` of the learning rate's.
     ///
     /// ```
     /// use backflow_optim::{OneCycle, Optimizer, Sgd};

@@ -63,8 +63,8 @@ pub struct Standing {
     pub seconds_per_step: Option<Spread>,
 }
 
-/// One standing per optimizer, the best first: by the share of runs that diverged, then by the mean of the metric at the end, then by
-/// mean test loss, then in the order of `runs`.
+/// One standing per optimizer, the best first: by the share of runs that diverged, then by the mean of the
+/// metric at the end, then by mean test loss, then in the order of `runs`.
 #[must_use]
 pub fn rank(runs: &[Run], target: f64) -> Vec<Standing> {
     let mut names: Vec<&str> = Vec::new();

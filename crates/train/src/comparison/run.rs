@@ -21,7 +21,8 @@ pub struct Point {
     pub step: u64,
     /// Passes over the training set so far, in fractions: what curves of different batch sizes have in common.
     pub epoch: f64,
-    /// Mean loss of the terms trained on since the last point, each before the update it took part in; none at the start.
+    /// Mean loss of the terms trained on since the last point, each before the update it took part in; none
+    /// at the start.
     pub train_loss: Option<f64>,
     /// Loss on the test set.
     pub test_loss: f64,
@@ -113,7 +114,8 @@ impl Conditions {
     /// the order of the data set, as often as the others see it.
     ///
     /// # Errors
-    /// If `watch` breaks off, the schedule's spec is wrong, a data set is empty or not what the task is for, or the batch size 0.
+    /// If `watch` breaks off, the schedule's spec is wrong, a data set is empty or not what the task is for,
+    /// or the batch size 0.
     pub fn run<M: Module + ?Sized>(
         &self,
         task: &dyn Task<M>,

@@ -54,8 +54,8 @@ impl Trial {
 pub struct Tuning {
     /// The contender's spec.
     pub optimizer: String,
-    /// The rate with the best mean of the metric, of these the one with the lowest mean loss, of these the first; none if every
-    /// training diverged.
+    /// The rate with the best mean of the metric, of these the one with the lowest mean loss, of these the
+    /// first; none if every training diverged.
     pub learning_rate: Option<f64>,
     /// All of them, in the order in which they were given.
     pub trials: Vec<Trial>,
@@ -89,13 +89,15 @@ impl Tuning {
 impl Conditions {
     /// Chooses the learning rate of `contender` from `rates`.
     ///
-    /// For each rate and each of `folds` folds, a model of `model` is trained under these very conditions on the other folds
-    /// and evaluated on this one after its last step. The folds, with every class spread evenly, and the order of the batches are
-    /// functions of `seed`; targets that are not one class each are dealt out at random. `watch` hears of each step: the trainings done, and the share of the present one that is done.
+    /// For each rate and each of `folds` folds, a model of `model` is trained under these very conditions on
+    /// the other folds and evaluated on this one after its last step. The folds, with every class spread
+    /// evenly, and the order of the batches are functions of `seed`; targets that are not one class each are
+    /// dealt out at random. `watch` hears of each step: the trainings done, and the share of the present one
+    /// that is done.
     ///
     /// # Errors
-    /// If `watch` breaks off, the schedule's spec is wrong, the contender cannot have one of the rates, or the data are not what the
-    /// task is for.
+    /// If `watch` breaks off, the schedule's spec is wrong, the contender cannot have one of the rates, or
+    /// the data are not what the task is for.
     ///
     /// # Panics
     /// If there is no rate, or unless `2 ≤ folds ≤ train.len()`.

@@ -15,9 +15,9 @@ use backflow_tensor::{DType, Tensor};
 
 /// Classes by scores: the highest one is the guess, and `accuracy` the share of right guesses.
 ///
-/// With [`one_hot`](Self::one_hot), the outputs themselves, not their softmax, are compared with rows that are 1 at the label and 0
-/// elsewhere: what `F.mse_loss(model(x), F.one_hot(t).float())` is in PyTorch, a mean over all elements. Padded sequences count
-/// up to their lengths.
+/// With [`one_hot`](Self::one_hot), the outputs themselves, not their softmax, are compared with rows that
+/// are 1 at the label and 0 elsewhere: what `F.mse_loss(model(x), F.one_hot(t).float())` is in PyTorch, a
+/// mean over all elements. Padded sequences count up to their lengths.
 ///
 /// ```
 /// use backflow_nn::loss::mse_loss;
@@ -38,7 +38,8 @@ impl Classification {
         Self { one_hot: None }
     }
 
-    /// With a loss between outputs and one-hot rows, such as `mse_loss` or `binary_cross_entropy_with_logits`.
+    /// With a loss between outputs and one-hot rows, such as `mse_loss` or
+    /// `binary_cross_entropy_with_logits`.
     #[must_use]
     pub const fn one_hot(loss: PointwiseLoss) -> Self {
         Self { one_hot: Some(loss) }

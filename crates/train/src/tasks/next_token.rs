@@ -5,9 +5,9 @@
 //! loss = −mean ln softmax(scores)[next], in nats, over the steps that have a next one        perplexity = e^loss
 //! ```
 //!
-//! The shift is the task's: a data set holds sequences once. Of a padded sequence of length l, l − 1 steps count; the weight of a
-//! batch is their number, so that short sequences do not weigh as much as long ones. That no step sees those after it is the
-//! model's promise.
+//! The shift is the task's: a data set holds sequences once. Of a padded sequence of length l, l − 1 steps
+//! count; the weight of a batch is their number, so that short sequences do not weigh as much as long ones.
+//! That no step sees those after it is the model's promise.
 
 use super::classification::{ACCURACY, count_correct};
 use super::steps_of_sequences::rows;

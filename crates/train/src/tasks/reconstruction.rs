@@ -1,4 +1,5 @@
-//! [`Reconstruction`]: outputs that are the inputs again, through whatever bottleneck the model has. Targets are not looked at.
+//! [`Reconstruction`]: outputs that are the inputs again, through whatever bottleneck the model has. Targets
+//! are not looked at.
 
 use super::{PointwiseLoss, Regression};
 use crate::metric::{Metric, Tally};
@@ -6,7 +7,8 @@ use crate::task::{Loss, Task, TaskError};
 use backflow_data::{Batch, Dataset};
 use backflow_nn::Layer;
 
-/// An autoencoder's task: the same loss as in [`Regression`], with the inputs as targets. It takes data with targets, too.
+/// An autoencoder's task: the same loss as in [`Regression`], with the inputs as targets. It takes data with
+/// targets, too.
 ///
 /// ```
 /// use backflow_nn::loss::binary_cross_entropy_with_logits;

@@ -13,7 +13,8 @@ use backflow_nn::Layer;
 use backflow_nn::loss::mse_loss;
 use backflow_tensor::Tensor;
 
-/// A loss of outputs and targets of one shape that is the mean over their elements: `mse_loss`, for instance, or your own.
+/// A loss of outputs and targets of one shape that is the mean over their elements: `mse_loss`, for instance,
+/// or your own.
 pub type PointwiseLoss = fn(&Tensor, &Tensor) -> Tensor;
 
 /// The mean absolute error, and the root of the mean square of errors, over all elements.
@@ -51,14 +52,15 @@ impl Regression {
         Self { metrics: &ERRORS, ..Self::new(mse_loss) }
     }
 
-    /// By a loss of your choice, with no other figure: what its outputs are (numbers, scores, logarithms) is not known here.
+    /// By a loss of your choice, with no other figure: what its outputs are (numbers, scores, logarithms) is
+    /// not known here.
     #[must_use]
     pub fn new(loss: PointwiseLoss) -> Self {
         Self { loss, metrics: &[], each_step: false }
     }
 
-    /// Says that targets `[n, T, …]` belong to the steps of the inputs, so that those behind the end of a padded sequence do not
-    /// count. Otherwise all elements do, and lengths are the model's business.
+    /// Says that targets `[n, T, …]` belong to the steps of the inputs, so that those behind the end of a
+    /// padded sequence do not count. Otherwise all elements do, and lengths are the model's business.
     #[must_use]
     pub fn each_step(self) -> Self {
         Self { each_step: true, ..self }

@@ -2,7 +2,8 @@
 
 use backflow_tensor::Tensor;
 
-/// `[n, T, …]` as rows `[m, …]`, one for each of the n·T steps, or for each that lies before the end of its sequence.
+/// `[n, T, …]` as rows `[m, …]`, one for each of the n·T steps, or for each that lies before the end of its
+/// sequence.
 pub(super) fn rows(x: &Tensor, steps: usize, lengths: Option<&[usize]>) -> Tensor {
     let shape = x.shape();
     let flat = x.reshape(&[&[shape[0] * steps], &shape[2..]].concat()[..]);

@@ -1,8 +1,7 @@
 //! One look at a network, with the theory beside it.
 
 use backflow_nn::{Activation, Init, Mlp};
-use backflow_optim::{Optimizer, Sgd};
-use backflow_probe::{GradFlow, Recorder, Verdict, predict};
+use backflow_probe::{GradFlow, Verdict, predict};
 use backflow_tensor::{DType, Rng, Tensor};
 
 #[test]

@@ -2,7 +2,7 @@
 
 use backflow_nn::{Activation, Dropout, Init, Linear, Mlp};
 use backflow_probe::{FlowRow, GradFlow, Shadow, Verdict, shadow_slope};
-use backflow_tensor::{DType, Module, Path, Rng, Tensor, training};
+use backflow_tensor::{DType, Module, Rng, Tensor, training};
 
 const WIDTH: usize = 64;
 /// The smallest number above 0 that `f32` has, 2⁻¹⁴⁹.

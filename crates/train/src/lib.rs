@@ -8,6 +8,7 @@
 pub mod comparison;
 mod error;
 mod evaluate;
+mod flow_log;
 mod run_folder;
 mod step_times;
 pub mod study;

@@ -4,8 +4,9 @@ use crate::config::Config;
 use crate::failure::Failure;
 use crate::setup::FLUSHED;
 use crate::terminal::line;
+use backflow_probe::quantities::QUANTITIES;
 use backflow_probe::text::{grouped, short};
-use backflow_probe::{FlowStep, GradFlow, Stats};
+use backflow_probe::{Figure, FlowStep, GradFlow, Measured, Quantity, Stats};
 use backflow_report::tensorboard::EventFile;
 use backflow_report::{FlowPage, Header};
 use backflow_store::{StoreError, atomic, weights};
@@ -152,6 +153,12 @@ pub(crate) fn measured(flow: &[FlowStep]) -> Vec<String> {
              mean square {mean_square}"
         ));
     }
+    let by_themselves = |quantity: &&&Quantity| matches!(quantity.measured, Measured::Itself { .. });
+    for quantity in QUANTITIES.iter().filter(by_themselves) {
+        if let Some((step, flow)) = latest(flow, |record| quantity.is_in(record).then_some(record)) {
+            lines.push(format!("step {step}, {}: {}", quantity.title, range(quantity, flow)));
+        }
+    }
     // What was asked for last and could not be measured.
     if let Some((step, missing)) =
         latest(flow, |record| Some(&record.not_measured).filter(|list| !list.is_empty()))
@@ -159,6 +166,25 @@ pub(crate) fn measured(flow: &[FlowStep]) -> Vec<String> {
         lines.extend(missing.iter().map(|missing| format!("step {step}, {missing}")));
     }
     lines
+}
+
+/// The least and the greatest figure of a quantity, with where they are.
+fn range(quantity: &Quantity, flow: &FlowStep) -> String {
+    let number = |(path, figure)| match figure {
+        Figure::Number(x) => Some((path, x)),
+        Figure::Histogram(_) => None,
+    };
+    let mut figures: Vec<(Option<&str>, f64)> =
+        quantity.figures(flow).into_iter().filter_map(number).collect();
+    figures.sort_by(|a, b| a.1.total_cmp(&b.1));
+    let text = |&(path, x): &(Option<&str>, f64)| {
+        short(Some(x)) + &path.map_or(String::new(), |path| format!(" in {path}"))
+    };
+    match &figures[..] {
+        [] => "-".to_owned(),
+        [only] => text(only),
+        [least, .., greatest] => format!("from {} to {}", text(least), text(greatest)),
+    }
 }
 
 /// The last measurement, with its step.

@@ -104,8 +104,8 @@ enum Probe {
     /// About two hundred steps of the run: activations, deltas, gradients, updates.
     Basic,
     /// About two thousand steps, with histograms of exponents and cosines of successive gradients; at each tenth of them the
-    /// gradient noise scale; now and then, ever more seldom, the curvature of the loss (each time as long as a hundred steps)
-    /// and singular values of Jacobians (0.1 s for layers of 256, 5 s for layers of 1024).
+    /// gradient noise scale; now and then, ever more seldom, the curvature of the loss (each time as long as a hundred steps),
+    /// singular values of Jacobians (0.1 s for layers of 256, 5 s for layers of 1024) and stable ranks of gradients.
     Full,
 }
 
@@ -127,6 +127,7 @@ impl Probe {
                 .noise_scale(When::Every(10 * pause))
                 .curvature(When::PerDecade(4))
                 .jacobians(When::PerDecade(2))
+                .measure_affordable()
         } else {
             recorder
         })

@@ -380,6 +380,7 @@ fn watching_changes_no_bit() {
         shown.contains(", Hessian: sharpness ") && shown.contains(", Jacobian of the network: "),
         "{shown}"
     );
+    assert!(shown.contains(", stable rank of the gradient: from "), "{shown}");
     let basic = text(&inspect(&["basic"]).stdout);
     assert!(
         ["Hessian", "Jacobian", "single samples", "signal-to-noise"].iter().all(|what| !basic.contains(what))
@@ -391,7 +392,7 @@ fn watching_changes_no_bit() {
     );
     assert!(page.contains("id=\"deltas-t0\"") && page.contains("theory at initialisation"));
     assert!(
-        ["sharpness-s0", "noise-scale-s0", "jacobians-s0", "gradient-cosines-s0"]
+        ["sharpness-s0", "noise-scale-s0", "jacobians-s0", "gradient-cosines-s0", "gradient-stable-ranks-s0"]
             .iter()
             .all(|id| page.contains(id))
     );

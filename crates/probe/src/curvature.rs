@@ -3,12 +3,9 @@
 //! A product H v costs about two passes back, whatever the number of parameters, and products are all that is needed: for the
 //! largest eigenvalue (the *sharpness*, which gradient descent keeps near 2/lr; Cohen et al. 2021), for the smallest one,
 //! which says whether the loss curves down somewhere, and for the trace.
-//!
-//! The ends of the spectrum are found by Lanczos' method, not by power iteration: that converges to the eigenvalue of largest
-//! magnitude, of whichever sign, and slowly.
 
-use crate::tridiagonal::eigenvalues;
-use backflow_kernels::reduce::{dot, sum_squares};
+use crate::lanczos;
+use backflow_kernels::reduce::dot;
 use backflow_tensor::{DType, Module, Rng, Tensor, is_recording, misuse};
 
 /// When Lanczos' method stops: the bounds of both ends are below this share of the largest magnitude. An end that stands apart
@@ -164,51 +161,16 @@ impl Hessian {
         if products == 0 {
             misuse("extremes", "needs at least one product", &[], "20 to 40 are usual");
         }
-        let mut basis: Vec<Vec<f64>> = Vec::new();
-        let (mut diagonal, mut beside) = (Vec::new(), Vec::new());
-        let mut next = Tensor::randn([self.size()], DType::F64, rng).to_vec::<f64>();
-        let mut length = sum_squares(&next).sqrt();
-        loop {
-            next.iter_mut().for_each(|x| *x /= length);
-            let product = self.times(&next);
-            diagonal.push(dot(&product, &next));
-            basis.push(std::mem::replace(&mut next, product));
-            // Twice is enough (Giraud et al. 2005). It also takes off what the three-term recurrence would.
-            for _ in 0..2 {
-                for earlier in &basis {
-                    let shared = dot(&next, earlier);
-                    next.iter_mut().zip(earlier).for_each(|(x, q)| *x -= shared * q);
-                }
-            }
-            length = sum_squares(&next).sqrt();
-            if !(length.is_finite() && diagonal.iter().all(|x| x.is_finite())) {
-                let nan = f64::NAN;
-                return Extremes {
-                    smallest: nan,
-                    largest: nan,
-                    smallest_bound: nan,
-                    largest_bound: nan,
-                    products: basis.len(),
-                };
-            }
-            let ritz = eigenvalues(&diagonal, &beside);
-            let ((smallest, from_smallest), (largest, from_largest)) = (ritz[0], ritz[ritz.len() - 1]);
-            let ends = Extremes {
-                smallest,
-                largest,
-                smallest_bound: length * from_smallest.abs(),
-                largest_bound: length * from_largest.abs(),
-                products: basis.len(),
-            };
-            let enough = TOLERANCE * smallest.abs().max(largest.abs());
-            // The second condition also holds when the vectors span everything the start reaches.
-            if basis.len() == products.min(self.size())
-                || ends.smallest_bound.max(ends.largest_bound) <= enough
-            {
-                return ends;
-            }
-            beside.push(length);
+        // Here and not in the closure, which would not pass the caller's line on.
+        if !is_recording() {
+            misuse("Hessian", "gradients are switched off", &[], "call it outside no_grad");
         }
+        let start = Tensor::randn([self.size()], DType::F64, rng).to_vec::<f64>();
+        let is_enough = |ends: &Extremes| {
+            let larger = ends.smallest.abs().max(ends.largest.abs());
+            ends.smallest_bound.max(ends.largest_bound) <= TOLERANCE * larger
+        };
+        lanczos::extremes(start, products, |v| self.times(v), is_enough)
     }
 
     /// The trace, estimated with `samples` random vectors of ±1 (Hutchinson 1990): E vᵀ H v. The only error is by chance, and

@@ -9,11 +9,14 @@ mod curvature;
 mod explain;
 mod flow;
 mod jacobian;
+mod lanczos;
 mod layer_kind;
 mod nonfinite;
 mod per_sample;
 mod prediction;
 mod quadrature;
+pub mod quantities;
+mod quantity;
 mod record;
 mod recorder;
 mod rows;
@@ -36,6 +39,7 @@ pub use layer_kind::LayerKind;
 pub use nonfinite::{NonFinite, Numbers, Origin, Place, find_nonfinite};
 pub use per_sample::{GradientNoise, SampleNorms};
 pub use prediction::{Prediction, RandomLayer, predict, predict_layers};
+pub use quantity::{Axis, Chart, Drawn, Figure, Measured, Of, Quantity, Read, Section, Unit};
 pub use record::{
     CurvatureFlow, Exponents, FlowStep, JacobianFlow, LayerFlow, NotMeasured, ParameterFlow, SampleFlow,
     Spectrum, Stats,

@@ -4,6 +4,7 @@ use crate::layer_kind::LayerKind;
 use crate::per_sample::GradientNoise;
 use crate::text::short;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::fmt;
 
 /// One step of a training, or one look at a network.
@@ -164,6 +165,9 @@ pub struct LayerFlow {
     pub output_exponents: Option<Exponents>,
     /// The same of the deltas.
     pub delta_exponents: Option<Exponents>,
+    /// Quantities that measure themselves, by their names, where they were asked for.
+    #[serde(with = "figures", default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub more: BTreeMap<String, f64>,
 }
 
 /// What logs meant that did not say.
@@ -224,6 +228,9 @@ pub struct ParameterFlow {
     pub gradient_cosine: Option<f64>,
     /// A histogram of the gradient's exponents, if it was asked for.
     pub gradient_exponents: Option<Exponents>,
+    /// Quantities that measure themselves, by their names, where they were asked for.
+    #[serde(with = "figures", default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub more: BTreeMap<String, f64>,
 }
 
 /// A histogram over the exponents of floating-point numbers: it has no range to choose, covers all there is, and counts what
@@ -269,6 +276,30 @@ pub(crate) mod figure {
             }
             Figure::Text(text) => Err(D::Error::custom(format!("{text:?} is no number"))),
         }
+    }
+}
+
+/// Such numbers by name.
+mod figures {
+    use super::figure;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+    use std::collections::BTreeMap;
+
+    #[derive(Serialize, Deserialize)]
+    struct Number(#[serde(with = "figure")] f64);
+
+    pub(super) fn serialize<S: Serializer>(
+        numbers: &BTreeMap<String, f64>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(numbers.iter().map(|(name, &x)| (name, Number(x))))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<BTreeMap<String, f64>, D::Error> {
+        let numbers = BTreeMap::<String, Number>::deserialize(deserializer)?;
+        Ok(numbers.into_iter().map(|(name, Number(x))| (name, x)).collect())
     }
 }
 

@@ -1,6 +1,7 @@
 //! [`Recorder`]: looks at a training step by step, as often as it is told to.
 
 use crate::curvature::Hessian;
+use crate::quantity::{Measured, Quantity};
 use crate::record::{CurvatureFlow, FlowStep, JacobianFlow, NotMeasured, ParameterFlow};
 use crate::watch::{Asked, Watch, look};
 use crate::when::When;
@@ -8,6 +9,7 @@ use backflow_optim::StepReport;
 use backflow_tensor::observe::{observe, unobserved};
 use backflow_tensor::{Gradients, Module, Rng, Tensor, is_recording, misuse, no_grad};
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 /// Products with the Hessian for the ends of its spectrum, at most.
@@ -42,6 +44,8 @@ pub struct Recorder {
     noise_scale: When,
     curvature: When,
     jacobians: When,
+    /// Quantities that measure themselves.
+    more: Vec<(&'static Quantity, When)>,
     steps: u64,
     watch: Watch,
     /// Measured before the step that they belong to.
@@ -62,6 +66,7 @@ impl Recorder {
             noise_scale: When::Never,
             curvature: When::Never,
             jacobians: When::Never,
+            more: Vec::new(),
             steps: 0,
             watch: Watch::new(model),
             next: (None, None),
@@ -114,6 +119,36 @@ impl Recorder {
     pub fn jacobians(self, when: When) -> Self {
         Self { jacobians: when, ..self }
     }
+
+    /// When to measure a quantity that [measures itself](Measured::Itself), one of the [table](crate::quantities) or
+    /// another: [`GRADIENT_STABLE_RANK`](crate::quantities::GRADIENT_STABLE_RANK), for example. What is asked for again is
+    /// measured as it was asked for last.
+    ///
+    /// # Panics
+    /// If the quantity is one that the recorder measures, whose schedule has a method of its own.
+    #[must_use]
+    #[track_caller]
+    pub fn measure(mut self, quantity: &'static Quantity, when: When) -> Self {
+        if !matches!(quantity.measured, Measured::Itself { .. }) {
+            let rows =
+                [("quantity", quantity.name.to_owned()), ("measured", format!("{:?}", quantity.measured))];
+            let hint = "its schedule is set by the method of the recorder that measures it";
+            misuse("Recorder::measure", "the quantity does not measure itself", &rows, hint);
+        }
+        self.more.retain(|(earlier, _)| *earlier != quantity);
+        self.more.push((quantity, when));
+        self
+    }
+
+    /// Measures every quantity of the [table](crate::quantities::QUANTITIES) that measures itself, at the steps at which that
+    /// costs next to nothing of a training's time.
+    #[must_use]
+    pub fn measure_affordable(self) -> Self {
+        crate::quantities::QUANTITIES.iter().fold(self, |recorder, quantity| match quantity.measured {
+            Measured::Itself { affordable, .. } => recorder.measure(quantity, affordable),
+            _ => recorder,
+        })
+    }
 }
 
 /// Measuring.
@@ -121,7 +156,8 @@ impl Recorder {
     fn looks_at(&self, step: u64) -> bool {
         let Self { every, histograms, gradient_cosines, noise_scale, curvature, jacobians, .. } = self;
         [every, histograms, gradient_cosines, noise_scale, curvature, jacobians]
-            .iter()
+            .into_iter()
+            .chain(self.more.iter().map(|(_, when)| when))
             .any(|when| when.is_due(step))
     }
 
@@ -206,6 +242,8 @@ impl Recorder {
             return step();
         }
         self.watch.begin(asked);
+        let due = self.more.iter().filter(|(_, when)| when.is_due(self.steps));
+        self.watch.measure(due.map(|&(quantity, _)| quantity));
         let report = lend(&mut self.watch, step);
         if asked.looks {
             let flow = self.watch.take();
@@ -334,6 +372,7 @@ pub(crate) fn glance(
             momentum_cosine: None,
             gradient_cosine: None,
             gradient_exponents: g.and_then(|g| g.exponents),
+            more: BTreeMap::new(),
         }
     };
     let parameters = parameters.into_iter().map(parameter).collect();

@@ -6,6 +6,7 @@
 //! network: a rule that computes the loss several times in a step does not blur them.
 
 use crate::join;
+use crate::quantity::{Of, Quantity};
 use crate::record::{Exponents, LayerFlow, NotMeasured, ParameterFlow, SampleFlow, Stats};
 use crate::sample_watch::SampleWatch;
 use backflow_kernels::reduce;
@@ -27,6 +28,8 @@ pub(crate) struct Watch {
     /// The layers that are known.
     places: BTreeMap<LayerId, Place>,
     asked: Asked,
+    /// Which quantities that measure themselves are due in this step.
+    due: Vec<&'static Quantity>,
     rows: Vec<LayerFlow>,
     /// For each place, the rows whose delta has not come yet, in order of computation.
     open: BTreeMap<Site, Vec<Open>>,
@@ -109,6 +112,7 @@ struct Open {
 struct Gradient {
     exponents: Option<Exponents>,
     cosine: Option<f64>,
+    more: BTreeMap<String, f64>,
 }
 
 /// What a step showed.
@@ -156,6 +160,17 @@ impl Watch {
         self.samples = asked.samples.then(SampleWatch::default);
         self.earlier = std::mem::take(&mut self.kept);
         (self.asked, self.back) = (asked, false);
+        self.due.clear();
+    }
+
+    /// After [`begin`](Self::begin): these quantities are to be measured too.
+    pub(crate) fn measure(&mut self, due: impl Iterator<Item = &'static Quantity>) {
+        self.due.extend(due);
+    }
+
+    /// What is due of such a tensor, by name.
+    fn more(&self, of: Of, x: &Tensor) -> BTreeMap<String, f64> {
+        self.due.iter().filter_map(|quantity| quantity.measure(of, x)).collect()
     }
 
     /// Forgets which units were alive.
@@ -199,18 +214,20 @@ impl Watch {
             momentum_cosine: report.momentum_cosine,
             gradient_cosine: gradient.cosine,
             gradient_exponents: gradient.exponents,
+            more: gradient.more,
         }
     }
 
     fn take_gradient(&mut self, path: &str, g: &Tensor) {
-        if !self.asked.gradients() || self.gradients.contains_key(path) {
+        if !(self.asked.gradients() || !self.due.is_empty()) || self.gradients.contains_key(path) {
             return;
         }
         let asked = self.asked;
         let cosine =
             if asked.cosines { self.earlier.get(path).map(|earlier| cosine(earlier, g)) } else { None };
         let exponents = (asked.looks && asked.histograms).then(|| look(g, None, true).exponents).flatten();
-        self.gradients.insert(path.to_owned(), Gradient { exponents, cosine });
+        let more = self.more(Of::Gradients, g);
+        self.gradients.insert(path.to_owned(), Gradient { exponents, cosine, more });
         if asked.keeps_gradients {
             self.kept.insert(path.to_owned(), g.clone());
         }
@@ -281,6 +298,7 @@ impl Observer for Watch {
             units: units(y, what.unit_axis) as u64,
             output_exponents: seen.exponents,
             delta_exponents: None,
+            more: self.more(Of::Outputs, y),
         };
         match self.rows.get_mut(row) {
             Some(earlier) => *earlier = flow,
@@ -300,6 +318,8 @@ impl Observer for Watch {
         self.back = true;
         let seen = look(dy, None, self.asked.histograms);
         (self.rows[row].delta, self.rows[row].delta_exponents) = (Some(seen.stats), seen.exponents);
+        let more = self.more(Of::Deltas, dy);
+        self.rows[row].more.extend(more);
         if let (Some(samples), Some(x), Site::Layer(id)) = (&mut self.samples, input, site) {
             samples.add(&self.places[id], &x, dy);
         }

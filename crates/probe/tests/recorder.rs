@@ -2,6 +2,7 @@
 
 use backflow_nn::{Activation, Init, Linear, Mlp, Module};
 use backflow_optim::{Optimizer, Sgd, StepReport};
+use backflow_probe::quantities::GRADIENT_STABLE_RANK;
 use backflow_probe::{
     FlowStep, GradFlow, Hessian, Recorder, Spectrum, Stats, Surgery, Verdict, When, jacobian,
 };
@@ -30,6 +31,7 @@ fn everything(model: &Mlp) -> Recorder {
         .noise_scale(always)
         .curvature(always)
         .jacobians(always)
+        .measure(&GRADIENT_STABLE_RANK, always)
 }
 
 fn train(spec: &str, dtype: DType, recorder: impl Fn(&Mlp) -> Option<Recorder>) -> (Mlp, Vec<FlowStep>) {

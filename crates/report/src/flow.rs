@@ -19,12 +19,12 @@ mod tables;
 use crate::chart::Chart;
 use crate::page::{self, escaped, figure};
 use backflow_probe::text::wrapped;
-use backflow_probe::{FlowStep, GradFlow};
+use backflow_probe::{FlowStep, GradFlow, Section};
 use backflow_store::StoreError;
 use exponents::Panel;
-use figures::{Figures, JACOBIANS};
+use figures::Figures;
 pub use header::{Header, Theory};
-use plots::{Plot, Section};
+use plots::Plot;
 use serde_json::{Value, json};
 use std::borrow::Cow;
 use std::fmt::Write;
@@ -144,7 +144,7 @@ impl<'a> FlowPage<'a> {
             }
             let at =
                 plot.rare().map_or(self.figures.step(*shown), |name| self.figures.measured_at(name, *shown));
-            push(plot.id, chart.svg(), &format!("{}: {}, step {at}", chart.title, chart.description));
+            push(plot.chart.id, chart.svg(), &format!("{}: {}, step {at}", chart.title, chart.description));
         }
         for chart in &self.runs {
             push(&chart.id, chart.svg(), &format!("{}: {}", chart.title, chart.description));
@@ -245,7 +245,7 @@ impl<'a> FlowPage<'a> {
 
     /// Plots under a headline, if there are any.
     fn section(&self, page: &mut String, headline: &str, section: Section) {
-        if self.plots.iter().any(|plot| plot.section == section) {
+        if self.plots.iter().any(|plot| plot.chart.section == section) {
             let _ = writeln!(page, "<h2>{headline}</h2>\n<section class=\"panels\">");
             self.draw(page, section);
             page.push_str("</section>\n");
@@ -254,7 +254,7 @@ impl<'a> FlowPage<'a> {
 
     fn draw(&self, page: &mut String, section: Section) {
         let (figures, shown) = (&self.figures, self.figures.shown);
-        for plot in self.plots.iter().filter(|plot| plot.section == section) {
+        for plot in self.plots.iter().filter(|plot| plot.chart.section == section) {
             let chart = plot.chart(figures, shown);
             let mut caption = escaped(&chart.description);
             if let Some(name) = plot.rare() {
@@ -263,9 +263,7 @@ impl<'a> FlowPage<'a> {
             if plot.predicted() {
                 caption.push_str("<span class=\"theory\">; theory at initialisation</span>");
             }
-            if plot.id == JACOBIANS {
-                caption.push_str(&tables::network(figures));
-            }
+            caption.push_str(&tables::network(figures, plot.chart));
             figure(page, &chart.title, &caption, &chart.svg());
         }
     }

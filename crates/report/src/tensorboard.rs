@@ -7,7 +7,8 @@
 mod frame;
 mod message;
 
-use backflow_probe::{Exponents, FlowStep, Spectrum};
+use backflow_probe::quantities::QUANTITIES;
+use backflow_probe::{Exponents, Figure, FlowStep};
 use message::Message;
 
 /// The bytes of an event file in the making. TensorBoard finds files whose name contains `tfevents`.
@@ -84,99 +85,15 @@ impl EventFile {
         self.summary(wall_time, step, entry);
     }
 
-    /// Everything that was measured in one step: scalars `loss`, `gradient_norm`, `learning_rate`, `sharpness`, `noise_scale`,
-    /// `network_jacobian_largest`, `activation_rms/PATH`, `delta_rms/PATH`, `jacobian_largest/PATH`, …, and histograms of
-    /// magnitudes where exponents were counted. What has no value is left out, NaN as the value of a loss is not.
+    /// Everything that was measured in one step: for each [quantity](QUANTITIES) the tag is its name, `loss`, or that with the
+    /// path of the layer or parameter, `delta_rms/layers.0`. What has no value is left out, NaN as the value of a loss is not.
     pub fn flow(&mut self, wall_time: f64, flow: &FlowStep) {
-        self.scalar(wall_time, flow.step, "loss", flow.loss);
-        // Without an update there is neither; that is what their NaN says.
-        if !flow.learning_rate.is_nan() {
-            self.scalar(wall_time, flow.step, "gradient_norm", flow.gradient_norm);
-            self.scalar(wall_time, flow.step, "learning_rate", flow.learning_rate);
-        }
-        self.seldom(wall_time, flow);
-        for layer in &flow.layers {
-            let path = &layer.path;
-            let scalars = [
-                ("activation_mean", Some(layer.output.mean)),
-                ("activation_std", Some(layer.output.std)),
-                ("activation_rms", Some(layer.output.rms)),
-                ("delta_rms", layer.delta.map(|delta| delta.rms)),
-                ("saturated_share", layer.saturated_share),
-                ("dead_units", layer.dead_units.map(|units| units as f64)),
-                ("dead_units_of_epoch", layer.dead_units_of_epoch.map(|units| units as f64)),
-            ];
-            for (quantity, value) in scalars {
-                if let Some(value) = value {
-                    self.scalar(wall_time, flow.step, &format!("{quantity}/{path}"), value);
-                }
-            }
-            for (quantity, exponents) in
-                [("activation", &layer.output_exponents), ("delta", &layer.delta_exponents)]
-            {
-                if let Some(exponents) = exponents {
-                    self.histogram(wall_time, flow.step, &format!("{quantity}_magnitude/{path}"), exponents);
-                }
-            }
-        }
-        for parameter in &flow.parameters {
-            let path = &parameter.path;
-            let scalars = [
-                ("gradient_rms", Some(parameter.gradient_rms)),
-                ("weight_rms", Some(parameter.weight_rms)),
-                ("update_ratio", (!parameter.update_rms.is_nan()).then_some(parameter.update_ratio)),
-                ("momentum_cosine", parameter.momentum_cosine),
-                ("gradient_cosine", parameter.gradient_cosine),
-            ];
-            for (quantity, value) in scalars {
-                if let Some(value) = value {
-                    self.scalar(wall_time, flow.step, &format!("{quantity}/{path}"), value);
-                }
-            }
-            if let Some(exponents) = &parameter.gradient_exponents {
-                self.histogram(wall_time, flow.step, &format!("gradient_magnitude/{path}"), exponents);
-            }
-        }
-    }
-
-    /// What is not measured at every step: curvature, single samples, Jacobians.
-    fn seldom(&mut self, wall_time: f64, flow: &FlowStep) {
-        if let Some(curvature) = &flow.curvature {
-            for (tag, value) in [
-                ("sharpness", curvature.sharpness),
-                ("smallest_eigenvalue", curvature.smallest),
-                ("eigenvalue_bound", curvature.bound),
-                ("hessian_trace", curvature.trace),
-                ("hessian_trace_error", curvature.trace_error),
-            ] {
-                self.scalar(wall_time, flow.step, tag, value);
-            }
-        }
-        if let Some(samples) = &flow.samples {
-            for (tag, value) in [
-                ("batch_size", samples.samples as f64),
-                ("sample_gradient_norm_mean", samples.norms.mean),
-                ("sample_gradient_norm_std", samples.norms.std),
-                ("sample_gradient_norm_max", samples.norms.max),
-                ("gradient_variance", samples.noise.variance),
-                ("gradient_signal", samples.noise.signal),
-                ("noise_scale", samples.noise.noise_scale),
-                ("gradient_relative_error", samples.noise.relative_error),
-            ] {
-                self.scalar(wall_time, flow.step, tag, value);
-            }
-            // Earlier logs do not know it.
-            if !samples.signal_to_noise.is_nan() {
-                self.scalar(wall_time, flow.step, "signal_to_noise", samples.signal_to_noise);
-            }
-        }
-        if let Some(jacobians) = &flow.jacobians {
-            for (quantity, value) in quantities(&jacobians.whole) {
-                self.scalar(wall_time, flow.step, &format!("network_jacobian_{quantity}"), value);
-            }
-            for (path, spectrum) in &jacobians.layers {
-                for (quantity, value) in quantities(spectrum) {
-                    self.scalar(wall_time, flow.step, &format!("jacobian_{quantity}/{path}"), value);
+        for quantity in QUANTITIES {
+            for (path, figure) in quantity.figures(flow) {
+                let tag = path.map_or(quantity.name.to_owned(), |path| format!("{}/{path}", quantity.name));
+                match figure {
+                    Figure::Number(value) => self.scalar(wall_time, flow.step, &tag, value),
+                    Figure::Histogram(exponents) => self.histogram(wall_time, flow.step, &tag, exponents),
                 }
             }
         }
@@ -202,18 +119,6 @@ impl EventFile {
     fn push(&mut self, event: Message) {
         frame::append(&mut self.bytes, &event.into_bytes());
     }
-}
-
-/// A spectrum by the names of its figures.
-fn quantities(spectrum: &Spectrum) -> [(&'static str, f64); 5] {
-    let Spectrum { largest, median, smallest, mean_square, spread } = *spectrum;
-    [
-        ("largest", largest),
-        ("median", median),
-        ("smallest", smallest),
-        ("mean_square", mean_square),
-        ("spread", spread),
-    ]
 }
 
 /// The least positive number of single precision, above which subnormals begin.

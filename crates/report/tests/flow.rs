@@ -265,7 +265,7 @@ fn a_browser_shows_the_step_that_the_slider_picks() {
         assert!(by_address.contains(&format!("<span data-at=\"step\">{at}</span>")));
         let delta = steps[at - 1].layers[20.min(steps[0].layers.len() - 1)].delta.unwrap().rms;
         let place = 20.min(steps[0].layers.len() - 1);
-        let cell = format!("data-of=\"delta\" data-place=\"{place}\">");
+        let cell = format!("data-of=\"delta_rms\" data-place=\"{place}\">");
         let cell = by_address.split(&cell).nth(1).unwrap().split('<').next().unwrap();
         assert!((cell.parse::<f64>().unwrap() / delta - 1.0).abs() < 0.006, "{cell} for {delta}");
         for (id, class) in [("deltas-s0", "line"), ("activations-s0", "dots"), ("distributions-s0", "band")] {
@@ -300,7 +300,7 @@ fn what_is_measured_seldom_is_shown_until_it_is_measured_again() {
     let (measured, next) = (2 * SELDOM + 1, 3 * SELDOM + 1);
     let Some(at) = looked(measured) else { return };
     let [before, after] = [next - 1, next].map(|step| looked(step).unwrap());
-    for name in ["jacobians", "gradient-cosine"] {
+    for name in ["jacobians", "gradient_cosine"] {
         let attribute = format!("data-at=\"{name}\"");
         let shown = [&at, &before, &after].map(|page| labelled(page, &attribute).parse::<u64>().unwrap());
         assert_eq!(shown, [measured, measured, next], "{name}");
@@ -317,10 +317,11 @@ fn what_is_measured_seldom_is_shown_until_it_is_measured_again() {
         let flow = &steps[seldom(step) as usize - 1];
         let whole = flow.jacobians.as_ref().unwrap().whole;
         for (quantity, value) in [("largest", whole.largest), ("rms", whole.mean_square.sqrt())] {
-            let shown = labelled(page, &format!("data-of=\"network-{quantity}\"")).parse::<f64>().unwrap();
+            let shown =
+                labelled(page, &format!("data-of=\"network_jacobian_{quantity}\"")).parse::<f64>().unwrap();
             assert!((shown / value - 1.0).abs() < 0.006, "{quantity}: {shown} for {value}");
         }
-        let cosine = labelled(page, "data-of=\"gradient-cosine\" data-place=\"3\"").parse::<f64>().unwrap();
+        let cosine = labelled(page, "data-of=\"gradient_cosine\" data-place=\"3\"").parse::<f64>().unwrap();
         assert!((cosine - flow.parameters[3].gradient_cosine.unwrap()).abs() < 1e-3, "{cosine}");
     }
 }

@@ -50,7 +50,7 @@ pub enum TrainError {
         path: PathBuf,
     },
     /// A line of a log of the flow is none.
-    #[error("{}: line {line}: {reason}; the log is damaged, or of another version", path.display())]
+    #[error("{}: line {line}: {reason}; the log is damaged", path.display())]
     Flow {
         /// The log.
         path: PathBuf,
@@ -58,6 +58,21 @@ pub enum TrainError {
         line: usize,
         /// What is wrong with it.
         reason: String,
+    },
+    /// A line of a log of the flow is of a version that came later than this program.
+    #[error(
+        "{}: line {line}: of version {version}, and this program reads versions up to {known}; a newer one can read it",
+        path.display()
+    )]
+    LaterFlow {
+        /// The log.
+        path: PathBuf,
+        /// The line, counted from 1.
+        line: usize,
+        /// Its version.
+        version: u32,
+        /// The last version that is known.
+        known: u32,
     },
     /// A file of the run cannot be written or read, or is not what it should be.
     #[error(transparent)]

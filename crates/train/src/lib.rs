@@ -11,6 +11,7 @@
 pub mod comparison;
 mod error;
 mod evaluate;
+mod flow_log;
 mod metric;
 mod parts;
 mod run_folder;

@@ -5,12 +5,13 @@
 //!   config.json          what was asked for
 //!   metrics.jsonl        one line per step, appended and flushed: readable while the run goes on
 //!   model.safetensors    the final weights
-//!   flow.jsonl           what was measured in the layers: one line per step that was looked at
+//!   flow.jsonl           what was measured in the layers: one line per step that was looked at, with the format's version
 //!   report.html          the same as a page
 //!   summary.json         the results; this file and the weights are there only once the run has succeeded
 //! ```
 
 use crate::error::TrainError;
+use crate::flow_log::{self, LineError};
 use crate::trainer::{EpochRecord, Listener, StepRecord};
 use backflow_probe::FlowStep;
 use backflow_store::{StoreError, atomic, weights};
@@ -91,6 +92,9 @@ impl RunFolder {
 
     /// Saves what was measured in the layers, and the page that shows it.
     ///
+    /// The log has a record a line, and each line says the version of its format, as `{"version":2,"step":1,…}`, so that it can
+    /// be read wherever logs are cut and joined. Lines without one are of version 1.
+    ///
     /// # Errors
     /// If one of the files cannot be written.
     pub fn save_flow(&self, flow: &[FlowStep], page: &str) -> Result<(), TrainError> {
@@ -98,28 +102,30 @@ impl RunFolder {
         let failed = |path: &Path, source| StoreError::Write { path: path.to_owned(), source };
         let mut lines = Vec::new();
         for step in flow {
-            serde_json::to_writer(&mut lines, step).map_err(|error| failed(&log, error.into()))?;
-            lines.push(b'\n');
+            flow_log::write(&mut lines, step).map_err(|error| failed(&log, error.into()))?;
         }
         atomic::write(&log, &lines).map_err(|source| failed(&log, source))?;
         Ok(atomic::write(&report, page.as_bytes()).map_err(|source| failed(&report, source))?)
     }
 
-    /// Reads what was measured in the layers of the run in `path`.
+    /// Reads what was measured in the layers of the run in `path`, by this version of Backflow or an earlier one.
     ///
     /// # Errors
-    /// If the log cannot be read, or a line of it is no record.
+    /// If the log cannot be read, or a line of it is no record, or one of a [later version](TrainError::LaterFlow).
     pub fn read_flow(path: &Path) -> Result<Vec<FlowStep>, TrainError> {
         let log = path.join(FLOW);
         let text =
             std::fs::read_to_string(&log).map_err(|source| StoreError::Read { path: log.clone(), source })?;
         let record = |(index, line): (usize, &str)| {
-            let invalid = |error: serde_json::Error| TrainError::Flow {
-                path: log.clone(),
-                line: index + 1,
-                reason: error.to_string(),
-            };
-            serde_json::from_str(line).map_err(invalid)
+            let (path, number) = (log.clone(), index + 1);
+            flow_log::read(line).map_err(|error| match error {
+                LineError::Later(version) => {
+                    TrainError::LaterFlow { path, line: number, version, known: flow_log::VERSION }
+                }
+                LineError::Invalid(error) => {
+                    TrainError::Flow { path, line: number, reason: error.to_string() }
+                }
+            })
         };
         text.lines().enumerate().map(record).collect()
     }

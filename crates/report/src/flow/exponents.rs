@@ -4,7 +4,8 @@ use super::figures::Figures;
 use super::heat_map::{label, label_width};
 use super::sparse::Sparse;
 use crate::page::escaped;
-use backflow_probe::{Exponents, FlowStep};
+use backflow_probe::quantities::QUANTITIES;
+use backflow_probe::{Drawn, Exponents, FlowStep, Read};
 use serde_json::{Value, json};
 use std::fmt::Write;
 
@@ -48,41 +49,38 @@ pub(super) struct Panel {
     rows: Vec<Vec<Option<Row>>>,
 }
 
-type Find = for<'f> fn(&Figures<'_>, &'f FlowStep, usize) -> Option<&'f Exponents>;
-
 /// The panels for which histograms were recorded.
 pub(super) fn all(figures: &Figures<'_>) -> Vec<Panel> {
     let layers: Vec<&str> = figures.layers.iter().map(|(path, _)| &**path).collect();
     let parameters: Vec<&str> = figures.parameters.iter().map(|path| &**path).collect();
-    let panels: [(&str, &str, &[&str], Find); 3] = [
-        ("exponents-outputs", "Outputs", &layers, |figures, flow, place| {
-            figures.layer(flow, place)?.output_exponents.as_ref()
-        }),
-        ("exponents-deltas", "Deltas", &layers, |figures, flow, place| {
-            figures.layer(flow, place)?.delta_exponents.as_ref()
-        }),
-        ("exponents-gradients", "Gradients of parameters", &parameters, |figures, flow, place| {
-            figures.parameter(flow, place)?.gradient_exponents.as_ref()
-        }),
-    ];
-    panels.into_iter().filter_map(|(id, title, paths, find)| panel(figures, id, title, paths, find)).collect()
+    let panels = QUANTITIES.iter().filter_map(|quantity| {
+        let Drawn::Histograms { id } = quantity.drawn else { return None };
+        let named = (id, quantity.title);
+        match quantity.read {
+            Read::LayerExponents(of) => {
+                panel(figures, named, &layers, |flow, place| of(figures.layer(flow, place)?))
+            }
+            Read::ParameterExponents(of) => {
+                panel(figures, named, &parameters, |flow, place| of(figures.parameter(flow, place)?))
+            }
+            _ => None,
+        }
+    });
+    panels.collect()
 }
 
 fn panel(
     figures: &Figures<'_>,
-    id: &'static str,
-    title: &'static str,
+    (id, title): (&'static str, &'static str),
     paths: &[&str],
-    find: Find,
+    find: impl for<'f> Fn(&'f FlowStep, usize) -> Option<&'f Exponents>,
 ) -> Option<Panel> {
-    let has = |flow: &FlowStep| (0..paths.len()).any(|place| find(figures, flow, place).is_some());
+    let has = |flow: &FlowStep| (0..paths.len()).any(|place| find(flow, place).is_some());
     let sparse = figures.sparse(SHOWN, has)?;
     let records: Vec<&FlowStep> = sparse.records().iter().map(|&record| &figures.steps[record]).collect();
-    let places: Vec<usize> = (0..paths.len())
-        .filter(|&place| records.iter().any(|flow| find(figures, flow, place).is_some()))
-        .collect();
-    let row =
-        |flow: &&FlowStep| places.iter().map(|&place| find(figures, flow, place).map(Row::of)).collect();
+    let places: Vec<usize> =
+        (0..paths.len()).filter(|&place| records.iter().any(|flow| find(flow, place).is_some())).collect();
+    let row = |flow: &&FlowStep| places.iter().map(|&place| find(flow, place).map(Row::of)).collect();
     let rows = records.iter().map(row).collect();
     Some(Panel { id, title, labels: places.iter().map(|&place| label(paths[place])).collect(), sparse, rows })
 }

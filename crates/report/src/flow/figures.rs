@@ -1,58 +1,14 @@
 //! The recorded figures as the page holds them: a number per quantity, shown step and place, thinned and rounded.
 
 use super::sparse::Sparse;
-use backflow_probe::{FlowStep, LayerFlow, LayerKind, ParameterFlow, Spectrum};
+use backflow_probe::quantities::QUANTITIES;
+use backflow_probe::{Drawn, FlowStep, LayerFlow, LayerKind, Measured, ParameterFlow, Quantity, Read};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 /// So many steps are told apart on a screen.
 const COLUMNS: usize = 200;
-
-/// What a place is asked for.
-type Measure<T> = (&'static str, fn(&T) -> Option<f64>);
-
-const OF_LAYERS: [Measure<LayerFlow>; 9] = [
-    ("mean", |layer| Some(layer.output.mean)),
-    ("std", |layer| Some(layer.output.std)),
-    ("rms", |layer| Some(layer.output.rms)),
-    ("zeros", |layer| Some(layer.output.zero_share)),
-    ("saturated", |layer| layer.saturated_share),
-    ("dead", |layer| layer.dead_units.map(|dead| share_of_units(layer, dead))),
-    ("dead-epoch", |layer| layer.dead_units_of_epoch.map(|dead| share_of_units(layer, dead))),
-    ("delta", |layer| layer.delta.map(|delta| delta.rms)),
-    ("delta-zeros", |layer| layer.delta.map(|delta| delta.zero_share)),
-];
-
-const OF_PARAMETERS: [Measure<ParameterFlow>; 5] = [
-    ("gradient", |parameter| Some(parameter.gradient_rms)),
-    ("weight", |parameter| Some(parameter.weight_rms)),
-    // Without an update there is no ratio; that is what its NaN says.
-    ("ratio", |parameter| (!parameter.update_rms.is_nan()).then_some(parameter.update_ratio)),
-    ("rate", |parameter| (!parameter.update_rms.is_nan()).then_some(parameter.effective_learning_rate)),
-    ("momentum-cosine", |parameter| parameter.momentum_cosine),
-];
-
-/// What is measured at some steps only has a row per measurement; its name is also that of its [`Sparse`].
-pub(super) const GRADIENT_COSINE: &str = "gradient-cosine";
-pub(super) const JACOBIANS: &str = "jacobians";
-
-const OF_JACOBIANS: [Measure<Spectrum>; 4] = [
-    // What a random delta is multiplied by, so that it compares with the singular values.
-    ("jacobian-rms", |spectrum| Some(spectrum.mean_square.sqrt())),
-    ("jacobian-largest", |spectrum| Some(spectrum.largest)),
-    ("jacobian-median", |spectrum| Some(spectrum.median)),
-    ("jacobian-smallest", |spectrum| Some(spectrum.smallest)),
-];
-
-/// Of the network as a whole, a single place.
-const OF_NETWORK: [Measure<Spectrum>; 5] = [
-    ("network-rms", |spectrum| Some(spectrum.mean_square.sqrt())),
-    ("network-largest", |spectrum| Some(spectrum.largest)),
-    ("network-median", |spectrum| Some(spectrum.median)),
-    ("network-smallest", |spectrum| Some(spectrum.smallest)),
-    ("network-spread", |spectrum| Some(spectrum.spread)),
-];
 
 /// What can be shown.
 #[derive(Debug)]
@@ -100,52 +56,40 @@ impl<'a> Figures<'a> {
     }
 
     fn measure(&mut self) {
-        for (quantity, of) in OF_LAYERS {
-            let row = |flow: &&FlowStep| {
-                (0..self.layers.len()).map(|place| of(self.layer(flow, place)?).map(rounded)).collect()
-            };
-            let rows = self.columns.iter().map(row).collect();
-            self.values.insert(quantity, rows);
-        }
-        for (quantity, of) in OF_PARAMETERS {
-            let row = |flow: &&FlowStep| {
-                (0..self.parameters.len())
-                    .map(|place| of(self.parameter(flow, place)?).map(rounded))
-                    .collect()
-            };
-            let rows = self.columns.iter().map(row).collect();
-            self.values.insert(quantity, rows);
-        }
-        let has =
-            |flow: &FlowStep| flow.parameters.iter().any(|parameter| parameter.gradient_cosine.is_some());
-        if let Some(sparse) = self.sparse(COLUMNS, has) {
-            let row = |&record: &usize| {
-                let cosine = |place| self.parameter(&self.steps[record], place)?.gradient_cosine.map(rounded);
-                (0..self.parameters.len()).map(cosine).collect()
-            };
-            let rows = sparse.records().iter().map(row).collect();
-            self.values.insert(GRADIENT_COSINE, rows);
-            self.sparse.insert(GRADIENT_COSINE, sparse);
-        }
-        if let Some(sparse) = self.sparse(COLUMNS, |flow| flow.jacobians.is_some()) {
-            let measured =
-                || sparse.records().iter().filter_map(|&record| self.steps[record].jacobians.as_ref());
-            for (quantity, of) in OF_JACOBIANS {
-                let rows = measured().map(|found| {
-                    let at = |path: &String| {
-                        let (_, spectrum) = found.layers.iter().find(|(name, _)| name == path)?;
-                        of(spectrum).map(rounded)
-                    };
-                    self.jacobians.iter().map(at).collect()
-                });
-                let rows = rows.collect();
-                self.values.insert(quantity, rows);
+        for &quantity in QUANTITIES.iter().filter(|quantity| is_shown(quantity)) {
+            let name = rare(quantity);
+            if let Some(name) = name.filter(|name| !self.sparse.contains_key(name)) {
+                let same = || QUANTITIES.iter().filter(|other| rare(other) == Some(name));
+                let Some(sparse) = self.sparse(COLUMNS, |flow| same().any(|other| other.is_in(flow))) else {
+                    continue;
+                };
+                self.sparse.insert(name, sparse);
             }
-            for (quantity, of) in OF_NETWORK {
-                let rows = measured().map(|found| vec![of(&found.whole).map(rounded)]).collect();
-                self.values.insert(quantity, rows);
+            let records = name.map_or(&*self.kept, |name| self.sparse[name].records());
+            let rows = records.iter().map(|&record| self.row(quantity, &self.steps[record])).collect();
+            self.values.insert(quantity.name, rows);
+        }
+    }
+
+    /// The figures of all places at a step.
+    fn row(&self, quantity: &Quantity, flow: &FlowStep) -> Vec<Option<f64>> {
+        let places = |count: usize, of: &dyn Fn(usize) -> Option<f64>| {
+            (0..count).map(|place| of(place).map(rounded)).collect()
+        };
+        match quantity.read {
+            Read::Step(of) => vec![of(flow).map(rounded)],
+            Read::Layer(_) | Read::MoreOfLayer => {
+                places(self.layers.len(), &|place| quantity.of_layer(self.layer(flow, place)?))
             }
-            self.sparse.insert(JACOBIANS, sparse);
+            Read::Parameter(_) | Read::MoreOfParameter => {
+                places(self.parameters.len(), &|place| quantity.of_parameter(self.parameter(flow, place)?))
+            }
+            Read::Jacobian(of) => places(self.jacobians.len(), &|place| {
+                let layers = &flow.jacobians.as_ref()?.layers;
+                let (_, spectrum) = layers.iter().find(|(path, _)| *path == self.jacobians[place])?;
+                Some(of(spectrum))
+            }),
+            Read::LayerExponents(_) | Read::ParameterExponents(_) => Vec::new(),
         }
     }
 
@@ -169,20 +113,20 @@ impl<'a> Figures<'a> {
     }
 
     /// A figure; `None` if there is none.
-    pub(super) fn get(&self, quantity: &str, column: usize, place: usize) -> Option<f64> {
+    pub(super) fn get(&self, quantity: &Quantity, column: usize, place: usize) -> Option<f64> {
         let sparse = rare(quantity).and_then(|name| self.sparse.get(name));
         let row = sparse.map_or(column, |sparse| sparse.row(column));
-        *self.values.get(quantity)?.get(row)?.get(place)?
+        *self.values.get(quantity.name)?.get(row)?.get(place)?
     }
 
     /// All figures of a quantity that are numbers.
-    pub(super) fn finite(&self, quantity: &str) -> impl Iterator<Item = f64> {
-        let rows = self.values.get(quantity).into_iter().flatten();
+    pub(super) fn finite(&self, quantity: &Quantity) -> impl Iterator<Item = f64> {
+        let rows = self.values.get(quantity.name).into_iter().flatten();
         rows.flatten().flatten().copied().filter(|value| value.is_finite())
     }
 
     /// Whether the place has a figure at any step.
-    pub(super) fn has(&self, quantity: &str, place: usize) -> bool {
+    pub(super) fn has(&self, quantity: &Quantity, place: usize) -> bool {
         (0..self.columns.len()).any(|column| self.get(quantity, column, place).is_some())
     }
 
@@ -207,22 +151,33 @@ impl<'a> Figures<'a> {
     /// What was measured at some steps only, by name, with the quantities that it has.
     pub(super) fn sparse_data(&self) -> impl Iterator<Item = (String, Value)> {
         self.sparse.iter().map(|(&name, sparse)| {
-            let quantities = self.values.keys().filter(|quantity| rare(quantity) == Some(name));
-            (name.to_owned(), sparse.data(&quantities.copied().collect::<Vec<_>>()))
+            let quantities = QUANTITIES.iter().filter(|quantity| is_shown(quantity));
+            let quantities = quantities.filter(|quantity| rare(quantity) == Some(name));
+            (name.to_owned(), sparse.data(&quantities.map(|quantity| quantity.name).collect::<Vec<_>>()))
         })
     }
 }
 
-/// Under which name a quantity is measured at some steps only; `None` if it is at all.
-pub(super) fn rare(quantity: &str) -> Option<&'static str> {
-    if quantity == GRADIENT_COSINE {
-        return Some(GRADIENT_COSINE);
+/// Whether a plot, a table or a caption shows the quantity at the step that is picked.
+fn is_shown(quantity: &Quantity) -> bool {
+    match quantity.drawn {
+        Drawn::EventFiles | Drawn::BelowMap | Drawn::Histograms { .. } => false,
+        Drawn::Caption { .. } => true,
+        Drawn::Table | Drawn::Curves { .. } | Drawn::Curve { .. } | Drawn::Limit { .. } => {
+            !matches!(quantity.read, Read::Step(_))
+        }
     }
-    OF_JACOBIANS.iter().chain(&OF_NETWORK).any(|(of, _)| *of == quantity).then_some(JACOBIANS)
 }
 
-fn share_of_units(layer: &LayerFlow, units: u64) -> f64 {
-    units as f64 / layer.units.max(1) as f64
+/// Under which name a quantity that is shown has a row per measurement instead of one per column; `None` if it is measured
+/// at all of them. Quantities that are measured together have one name.
+pub(super) fn rare(quantity: &Quantity) -> Option<&'static str> {
+    match quantity.measured {
+        Measured::GradientCosines => Some("gradient_cosine"),
+        Measured::Jacobians => Some("jacobians"),
+        Measured::Itself { .. } => Some(quantity.name),
+        Measured::Looks | Measured::Histograms | Measured::NoiseScale | Measured::Curvature => None,
+    }
 }
 
 /// Which steps are shown: evenly many of those recorded, the ends, and where the first figure breaks with the step before it.

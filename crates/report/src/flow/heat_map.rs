@@ -5,6 +5,7 @@ use super::figures::Figures;
 use super::steps::{self, Columns};
 use crate::chart::Scale;
 use crate::page::escaped;
+use backflow_probe::quantities::DELTA_RMS;
 use backflow_probe::text::number;
 use std::fmt::Write;
 
@@ -58,7 +59,7 @@ pub(super) fn svg(figures: &Figures<'_>) -> String {
     let Columns { left, width } = columns(figures);
     let bottom = TOP + height * rows as f64;
     let [low, high] = range(figures);
-    let cell = |row: usize, column: usize| match figures.get("delta", column, row) {
+    let cell = |row: usize, column: usize| match figures.get(&DELTA_RMS, column, row) {
         None => Cell::Nothing,
         Some(x) if x.is_nan() => Cell::Nan,
         Some(x) if x.is_infinite() => Cell::Infinite,
@@ -149,7 +150,7 @@ pub(super) fn svg(figures: &Figures<'_>) -> String {
 
 /// Ends of the scale of colours, as logarithms.
 fn range(figures: &Figures<'_>) -> [f64; 2] {
-    let logs = || figures.finite("delta").filter(|&x| x > 0.0).map(f64::log10);
+    let logs = || figures.finite(&DELTA_RMS).filter(|&x| x > 0.0).map(f64::log10);
     let (low, high) = (logs().fold(f64::INFINITY, f64::min), logs().fold(f64::NEG_INFINITY, f64::max));
     if low > high {
         return [-1.0, 0.0];

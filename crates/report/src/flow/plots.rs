@@ -1,12 +1,15 @@
 //! Curves over the layers at one step, with what theory predicts.
 //!
-//! A plot is described once; from the description come the chart of a step and what the script needs to draw any other. Axes
-//! stay the same over all steps, so that steps can be compared.
+//! The table of quantities says which plots there are and what is drawn in each; a plot joins what its chart is named by. From
+//! it come the chart of a step and what the script needs to draw any other. Axes stay the same over all steps, so that steps
+//! can be compared.
 
 use super::Theory;
-use super::figures::{Figures, GRADIENT_COSINE, JACOBIANS, rare};
+use super::figures::{Figures, rare};
 use super::run::LARGEST;
 use crate::chart::{Chart, ChartPoint, Curve, Frame, Scale, whole_ticks};
+use backflow_probe::quantities::{ACTIVATION_RMS, ACTIVATION_ZERO_SHARE, DELTA_RMS, QUANTITIES};
+use backflow_probe::{self as probe, Axis, Drawn, Quantity, Read, Section};
 use backflow_tensor::Role;
 use serde_json::{Value, json};
 
@@ -15,183 +18,98 @@ use serde_json::{Value, json};
 struct Series {
     number: usize,
     name: String,
-    quantity: &'static str,
-    /// What is shaded around it.
-    spread: Option<&'static str>,
+    quantity: &'static Quantity,
     /// The places in [`Figures`], and where each is on the horizontal axis.
     places: Vec<(usize, f64)>,
     /// As many as places, or none.
     theory: Vec<f64>,
 }
 
-/// Where on the page a plot stands.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Section {
-    /// What flows, beside the map.
-    Flow,
-    /// How activations are distributed.
-    Activations,
-    /// By how much, and where, things are turned.
-    Directions,
-}
-
 /// A chart for every step.
 #[derive(Debug)]
 pub(super) struct Plot {
-    /// Also the file's name, without its ending.
-    pub(super) id: &'static str,
-    title: &'static str,
+    pub(super) chart: &'static probe::Chart,
     description: String,
-    pub(super) section: Section,
-    scale: Scale,
     x_label: &'static str,
     x_end: f64,
     y_range: [f64; 2],
     series: Vec<Series>,
 }
 
-/// What [`by_kind`] tells apart.
-const OUTPUTS: [&str; 3] = ["z (linear)", "a (activation)", "other"];
-
-const LAYERS: &str = "layer, from input to output";
-const PARAMETERS: &str = "layer with parameters, from input to output";
-
-/// The plots for which there are figures.
+/// The plots for which there are figures: section by section, in the order of the table.
 pub(super) fn all(figures: &Figures<'_>, theory: Option<&Theory>) -> Vec<Plot> {
-    let activation = theory.map_or(&[][..], |theory| &theory.activation_rms);
-    let delta = theory.map_or(&[][..], |theory| &theory.delta_rms);
-    let layers = figures.layers.len() as f64;
-    let plot = |id, title, description: &str, section, scale, (x_label, x_end), series: Vec<Series>| {
-        let mut plot = Plot {
-            id,
-            title,
-            description: description.to_owned(),
-            section,
-            scale,
-            x_label,
-            x_end,
-            y_range: [0.0, 1.0],
-            series,
-        };
-        plot.fit(figures);
-        plot
-    };
-    let (gradients, parameters) = by_parameter(figures, "gradient");
-    let (ratios, _) = by_parameter(figures, "ratio");
-    let over_layers = (LAYERS, layers);
-    let over_parameters = (PARAMETERS, parameters);
-    let (momentum, _) = by_parameter(figures, "momentum-cosine");
-    let (gradient_cosines, _) = by_parameter(figures, GRADIENT_COSINE);
-    let over_jacobians = ("layer or named result, from input to output", figures.jacobians.len() as f64);
-    let shares = [
-        ("saturated", "saturated"),
-        ("dead", "dead units"),
-        ("zeros", "zeros"),
-        ("dead-epoch", "dead all epoch"),
-    ];
-    let shares = shares.into_iter().enumerate().filter_map(|(number, (quantity, name))| {
-        let places = (0..figures.layers.len()).filter(|&place| figures.has(quantity, place));
-        // Every layer has a share of zeros; it is of interest where zeros are made.
-        let zeros = figures.finite("zeros").any(|share| share > 0.0);
-        let places = places
-            .filter(|&place| quantity != "zeros" || zeros && is_activation(figures.layers[place].1.role));
-        let places: Vec<_> = places.map(|place| (place, place as f64 + 1.0)).collect();
-        let name = name.to_owned();
-        (!places.is_empty()).then_some(Series {
-            number,
-            name,
-            quantity,
-            spread: None,
-            places,
-            theory: Vec::new(),
-        })
-    });
-    let plots = [
-        plot(
-            "activations",
-            "Activations",
-            "RMS",
-            Section::Flow,
-            Scale::Log,
-            over_layers,
-            by_kind(figures, "rms", None, activation, OUTPUTS),
-        ),
-        plot(
-            "deltas",
-            "Deltas",
-            "RMS",
-            Section::Flow,
-            Scale::Log,
-            over_layers,
-            by_kind(figures, "delta", None, delta, ["∂L/∂z", "∂L/∂a", "other"]),
-        ),
-        plot(
-            "gradients",
-            "Gradients of parameters",
-            "RMS",
-            Section::Flow,
-            Scale::Log,
-            over_parameters,
-            gradients,
-        ),
-        plot(
-            "updates",
-            "Update / weight",
-            "ratio of their RMS",
-            Section::Flow,
-            Scale::Log,
-            over_parameters,
-            ratios,
-        ),
-        plot(
-            "distributions",
-            "Distribution of outputs",
-            "mean ± standard deviation",
-            Section::Activations,
-            Scale::Linear,
-            over_layers,
-            by_kind(figures, "mean", Some("std"), &[], OUTPUTS),
-        ),
-        plot(
-            "shares",
-            "Saturated, dead and zero",
-            "shares of outputs, or of units",
-            Section::Activations,
-            Scale::Linear,
-            over_layers,
-            shares.collect(),
-        ),
-        plot(
-            JACOBIANS,
-            "Jacobians",
-            "singular values at one sample, on the lower edge those near 0",
-            Section::Directions,
-            Scale::Log,
-            over_jacobians,
-            singular_values(figures),
-        ),
-        plot(
-            "momentum-cosines",
-            "Gradient and momentum",
-            "cosine",
-            Section::Directions,
-            Scale::Linear,
-            over_parameters,
-            momentum,
-        ),
-        plot(
-            "gradient-cosines",
-            "Gradient and the one before",
-            "cosine",
-            Section::Directions,
-            Scale::Linear,
-            over_parameters,
-            gradient_cosines,
-        ),
-    ];
+    let mut plots: Vec<Plot> = Vec::new();
+    for &quantity in QUANTITIES.iter().filter(|quantity| !matches!(quantity.read, Read::Step(_))) {
+        let Some(chart) = quantity.chart() else { continue };
+        let (x_label, x_end) = places(figures, quantity.read);
+        let series = series(figures, quantity, theory);
+        match plots.iter_mut().find(|plot| plot.chart.id == chart.id) {
+            Some(plot) => plot.series.extend(series),
+            None => {
+                let description = chart.description.to_owned();
+                plots.push(Plot { chart, description, x_label, x_end, y_range: [0.0, 1.0], series });
+            }
+        }
+    }
     let drawn =
         |plot: &Plot| plot.series.iter().any(|series| figures.finite(series.quantity).next().is_some());
-    plots.into_iter().filter(drawn).collect()
+    plots.retain(drawn);
+    plots.sort_by_key(|plot| plot.chart.section);
+    for plot in &mut plots {
+        plot.series.sort_by_key(|series| series.number);
+        plot.fit(figures);
+    }
+    plots
+}
+
+/// What the places of a plot are called, and how many there are.
+fn places(figures: &Figures<'_>, read: Read) -> (&'static str, f64) {
+    match read {
+        Read::Parameter(_) | Read::MoreOfParameter => {
+            ("layer with parameters, from input to output", over_layers(figures).1 as f64)
+        }
+        Read::Jacobian(_) => ("layer or named result, from input to output", figures.jacobians.len() as f64),
+        _ => ("layer, from input to output", figures.layers.len() as f64),
+    }
+}
+
+/// The curves of a quantity.
+fn series(figures: &Figures<'_>, quantity: &'static Quantity, theory: Option<&Theory>) -> Vec<Series> {
+    match (quantity.drawn, quantity.read) {
+        (Drawn::Curves { .. }, Read::Parameter(_) | Read::MoreOfParameter) => by_parameter(figures, quantity),
+        (Drawn::Curves { names, .. }, _) => {
+            let theory = match theory {
+                Some(theory) if *quantity == ACTIVATION_RMS => &*theory.activation_rms,
+                Some(theory) if *quantity == DELTA_RMS => &*theory.delta_rms,
+                _ => &[],
+            };
+            by_kind(figures, quantity, theory, names)
+        }
+        (Drawn::Curve { name, colour, .. }, read) => {
+            one(figures, quantity, read, name, colour).into_iter().collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// One curve over the places that have the quantity.
+fn one(
+    figures: &Figures<'_>,
+    quantity: &'static Quantity,
+    read: Read,
+    name: &str,
+    number: usize,
+) -> Option<Series> {
+    let (_, count) = places(figures, read);
+    // Every layer has a share of zeros; it is of interest where zeros are made.
+    let is_of_zeros = *quantity == ACTIVATION_ZERO_SHARE;
+    let has_zeros = is_of_zeros && figures.finite(quantity).any(|share| share > 0.0);
+    let is_of_interest =
+        |place: usize| !is_of_zeros || has_zeros && is_activation(figures.layers[place].1.role);
+    let places = (0..count as usize).filter(|&place| figures.has(quantity, place) && is_of_interest(place));
+    let places: Vec<_> = places.map(|place| (place, place as f64 + 1.0)).collect();
+    let theory = Vec::new();
+    (!places.is_empty()).then(|| Series { number, name: name.to_owned(), quantity, places, theory })
 }
 
 fn is_activation(role: Role) -> bool {
@@ -202,8 +120,7 @@ fn is_activation(role: Role) -> bool {
 /// be a saw.
 fn by_kind(
     figures: &Figures<'_>,
-    quantity: &'static str,
-    spread: Option<&'static str>,
+    quantity: &'static Quantity,
     theory: &[f64],
     names: [&str; 3],
 ) -> Vec<Series> {
@@ -220,57 +137,57 @@ fn by_kind(
         } else {
             places.iter().map(|&(place, _)| theory.get(place).copied().unwrap_or(f64::NAN)).collect()
         };
-        Series { number, name: names[number].to_owned(), quantity, spread, places, theory }
+        Series { number, name: names[number].to_owned(), quantity, places, theory }
     });
     series.filter(|series| !series.places.is_empty()).collect()
 }
 
-/// The ends, the middle and the mean of each layer's singular values.
-fn singular_values(figures: &Figures<'_>) -> Vec<Series> {
-    let names = [
-        ("jacobian-rms", "RMS"),
-        ("jacobian-largest", "largest"),
-        ("jacobian-median", "median"),
-        ("jacobian-smallest", "smallest"),
-    ];
-    let places: Vec<_> = (0..figures.jacobians.len()).map(|place| (place, place as f64 + 1.0)).collect();
-    let series = names.into_iter().enumerate().map(|(number, (quantity, name))| Series {
-        number,
-        name: name.to_owned(),
-        quantity,
-        spread: None,
-        places: places.clone(),
-        theory: Vec::new(),
-    });
-    series.collect()
-}
-
-/// Weights, biases and whatever else there is apart, by the last part of their paths, over the layers that have them; and how
-/// many such layers there are.
-fn by_parameter(figures: &Figures<'_>, quantity: &'static str) -> (Vec<Series>, f64) {
+/// For each parameter the number of its layer, counted from 1 over the layers that have parameters, and how many these are.
+fn over_layers(figures: &Figures<'_>) -> (Vec<usize>, usize) {
     let mut parents: Vec<&str> = Vec::new();
-    let mut series: Vec<Series> = Vec::new();
-    for (place, path) in figures.parameters.iter().enumerate() {
-        let (parent, name) = path.rsplit_once('.').unwrap_or(("", path));
+    let layers = figures.parameters.iter().map(|path| {
+        let (parent, _) = path.rsplit_once('.').unwrap_or(("", path));
         if parents.last() != Some(&parent) {
             parents.push(parent);
         }
-        let at = (place, parents.len() as f64);
+        parents.len()
+    });
+    let layers: Vec<usize> = layers.collect();
+    let count = layers.last().copied().unwrap_or(0);
+    (layers, count)
+}
+
+/// Weights, biases and whatever else there is apart, by the last part of their paths, over the layers that have them.
+fn by_parameter(figures: &Figures<'_>, quantity: &'static Quantity) -> Vec<Series> {
+    let mut series: Vec<Series> = Vec::new();
+    let (layers, _) = over_layers(figures);
+    for (place, (path, layer)) in figures.parameters.iter().zip(layers).enumerate() {
+        let (_, name) = path.rsplit_once('.').unwrap_or(("", path));
+        let at = (place, layer as f64);
         match series.iter_mut().find(|series| series.name == name) {
             Some(series) => series.places.push(at),
             None => series.push(Series {
                 number: series.len() % 4,
                 name: name.to_owned(),
                 quantity,
-                spread: None,
                 places: vec![at],
                 theory: Vec::new(),
             }),
         }
     }
+    // What has no figure at all, as biases have no rank, needs no curve.
+    series.retain(|series| {
+        let mut places = series.places.iter();
+        !is_partial(quantity) || places.any(|&(place, _)| figures.has(quantity, place))
+    });
     // More cannot be told apart.
     series.truncate(4);
-    (series, parents.len() as f64)
+    series
+}
+
+/// Whether only some of the parameters may have the quantity.
+fn is_partial(quantity: &Quantity) -> bool {
+    matches!(quantity.read, Read::MoreOfParameter)
 }
 
 impl Series {
@@ -280,11 +197,18 @@ impl Series {
 }
 
 impl Plot {
+    fn scale(&self) -> Scale {
+        match self.chart.axis {
+            Axis::Log | Axis::LogWithFloor => Scale::Log,
+            Axis::Linear | Axis::Share | Axis::Cosine => Scale::Linear,
+        }
+    }
+
     /// Sets the range of values to what there is over all steps.
     fn fit(&mut self, figures: &Figures<'_>) {
         let theory = self.series.iter().flat_map(|series| series.theory.iter().copied());
         let measured = |series: &Series| figures.finite(series.quantity).collect::<Vec<_>>();
-        if self.scale == Scale::Log {
+        if self.scale() == Scale::Log {
             let values = self.series.iter().flat_map(measured).chain(theory.filter(|x| x.is_finite()));
             let values: Vec<f64> = values.filter(|&x| x > 0.0).collect();
             let low = values.iter().copied().fold(f64::INFINITY, f64::min);
@@ -297,22 +221,32 @@ impl Plot {
             self.y_range = if low > high { [0.1, 1.0] } else { [low / margin, high.min(LARGEST) * margin] };
             return;
         }
-        if self.section == Section::Directions {
+        if self.chart.axis == Axis::Cosine {
             self.y_range = [-1.05, 1.05];
             return;
         }
-        if self.id == "shares" {
+        if self.chart.axis == Axis::Share {
             let high = self.series.iter().flat_map(measured).fold(0.0, f64::max);
             self.y_range = [0.0, if high > 0.5 { 1.0 } else { (high * 1.1).max(0.1) }];
             return;
         }
-        let mean: Vec<f64> = figures.finite("mean").collect();
-        let std: Vec<f64> = figures.finite("std").collect();
-        let mut reach: Vec<f64> = mean.iter().zip(&std).map(|(mean, std)| mean.abs() + std).collect();
+        // Values with what is shaded around them, each quantity once.
+        let mut ends: Vec<[f64; 2]> = Vec::new();
+        let mut seen: Vec<&Quantity> = Vec::new();
+        for quantity in self.series.iter().map(|series| series.quantity) {
+            if !seen.contains(&quantity) {
+                seen.push(quantity);
+                let spread: Vec<f64> =
+                    quantity.within().map_or(Vec::new(), |spread| figures.finite(spread).collect());
+                let spread = spread.into_iter().chain(std::iter::repeat(0.0));
+                ends.extend(figures.finite(quantity).zip(spread).map(|(middle, spread)| [middle, spread]));
+            }
+        }
+        let mut reach: Vec<f64> = ends.iter().map(|[middle, spread]| middle.abs() + spread).collect();
         reach.sort_by(f64::total_cmp);
         let typical = reach.get(reach.len() / 2).copied().unwrap_or(1.0).max(1e-30);
-        let low = mean.iter().zip(&std).map(|(mean, std)| mean - std).fold(0.0, f64::min);
-        let high = mean.iter().zip(&std).map(|(mean, std)| mean + std).fold(0.0, f64::max);
+        let low = ends.iter().map(|[middle, spread]| middle - spread).fold(0.0, f64::min);
+        let high = ends.iter().map(|[middle, spread]| middle + spread).fold(0.0, f64::max);
         // One layer that explodes would leave the others no room.
         let limit = (20.0 * typical).min(LARGEST);
         if high > limit || low < -limit {
@@ -328,7 +262,7 @@ impl Plot {
 
     /// Whether what is below the axis is drawn on it.
     fn has_floor(&self) -> bool {
-        self.id == JACOBIANS
+        self.chart.axis == Axis::LogWithFloor
     }
 
     /// Under which name its figures are measured at some steps only; `None` if they are measured at all.
@@ -344,7 +278,7 @@ impl Plot {
             let points = series.places.iter().map(|&(place, x)| {
                 let y = at(series.quantity, place);
                 let y = if self.has_floor() && y < self.y_range[0] { self.y_range[0] } else { y };
-                let spread = series.spread.map_or(0.0, |spread| at(spread, place));
+                let spread = series.quantity.within().map_or(0.0, |spread| at(spread, place));
                 ChartPoint { x, y, low: y - spread, high: y + spread }
             });
             curves.push(Curve {
@@ -370,17 +304,17 @@ impl Plot {
             });
         }
         Chart {
-            id: self.id.to_owned(),
-            title: self.title.to_owned(),
+            id: self.chart.id.to_owned(),
+            title: self.chart.title.to_owned(),
             description: self.description.clone(),
-            scale: self.scale,
+            scale: self.scale(),
             x_label: self.x_label.to_owned(),
             x_range: [0.5, self.x_end + 0.5],
             x_ticks: whole_ticks(1.0, self.x_end),
             y_range: self.y_range,
             // Four beside the map are narrower than two below it, and their text is to be as large.
             frame: Frame {
-                width: if self.section == Section::Flow { 390.0 } else { 480.0 },
+                width: if self.chart.section == Section::Flow { 390.0 } else { 480.0 },
                 top: 26.0,
                 ..Frame::default()
             },
@@ -392,19 +326,19 @@ impl Plot {
     /// What the script needs to draw the chart of any step.
     pub(super) fn data(&self, figures: &Figures<'_>) -> Value {
         let chart = self.chart(figures, figures.shown);
-        let [low, high] = self.y_range.map(|end| self.scale.place(end));
+        let [low, high] = self.y_range.map(|end| self.scale().place(end));
         let series = |series: &Series| {
             let x = series.places.iter().map(|&(_, x)| (chart.x(x) * 10.0).round() / 10.0);
             json!({
-                "id": format!("{}-s{}", self.id, series.number),
-                "of": series.quantity,
-                "spread": series.spread,
+                "id": format!("{}-s{}", self.chart.id, series.number),
+                "of": series.quantity.name,
+                "spread": series.quantity.within().map(|spread| spread.name),
                 "at": series.places.iter().map(|&(place, _)| place).collect::<Vec<_>>(),
                 "x": x.collect::<Vec<_>>(),
             })
         };
         json!({
-            "log": self.scale == Scale::Log,
+            "log": self.scale() == Scale::Log,
             "floor": self.has_floor(),
             "low": low,
             "high": high,

@@ -7,118 +7,47 @@ use super::figures::Figures;
 use super::heat_map;
 use super::steps::{self, Columns};
 use crate::chart::{Chart, ChartPoint, Curve, Frame, Scale};
-use backflow_probe::FlowStep;
+use backflow_probe::quantities::QUANTITIES;
+use backflow_probe::{self as probe, Axis, Drawn, FlowStep, Quantity, Read, Section};
 
 /// Numbers whose sums and small multiples are still finite.
 pub(super) const LARGEST: f64 = 1e300;
 
 /// A number with the ends of what it may be instead.
-type Measured = [f64; 3];
+type Interval = [f64; 3];
 
-/// A curve: its name and what it shows.
+/// A curve.
 struct Line {
+    quantity: &'static Quantity,
     name: &'static str,
     number: usize,
     /// Whether it is a limit to compare with: it is dashed.
-    limit: bool,
-    of: fn(&FlowStep) -> Option<Measured>,
+    is_limit: bool,
 }
 
-const fn line(name: &'static str, number: usize, of: fn(&FlowStep) -> Option<Measured>) -> Line {
-    Line { name, number, limit: false, of }
-}
-
-const fn limit(name: &'static str, number: usize, of: fn(&FlowStep) -> Option<Measured>) -> Line {
-    Line { name, number, limit: true, of }
-}
-
-/// A chart: its name, title and description.
+/// A chart with the quantities that are drawn in it.
 struct Subject {
-    id: &'static str,
-    title: &'static str,
-    description: &'static str,
-    scale: Scale,
-    lines: &'static [Line],
+    chart: &'static probe::Chart,
+    lines: Vec<Line>,
 }
 
-/// What its description says where the limit of [`SHARPNESS`] is too far above to be drawn.
-const LIMIT_ABOVE: &str =
-    "ends of the Hessian's spectrum; 2/lr, the limit of plain gradient descent, is far above";
-
-const SHARPNESS: &str = "sharpness";
-
-const SUBJECTS: [Subject; 6] = [
-    Subject {
-        id: "gradient-norms",
-        title: "Gradient norms",
-        description: "of the batch, and of its samples",
-        scale: Scale::Log,
-        lines: &[
-            line("batch", 0, |flow| {
-                // Without an update there is none; that is what its NaN says.
-                (!flow.learning_rate.is_nan()).then_some([flow.gradient_norm; 3])
-            }),
-            line("samples, mean", 1, |flow| flow.samples.map(|samples| [samples.norms.mean; 3])),
-            line("samples, largest", 3, |flow| flow.samples.map(|samples| [samples.norms.max; 3])),
-        ],
-    },
-    Subject {
-        id: "noise-scale",
-        title: "Gradient noise scale",
-        description: "batch size at which noise and signal are alike; gaps: no signal",
-        scale: Scale::Log,
-        lines: &[
-            line("noise scale", 0, |flow| flow.samples.map(|samples| [samples.noise.noise_scale; 3])),
-            limit("batch size", 1, |flow| flow.samples.map(|samples| [samples.samples as f64; 3])),
-        ],
-    },
-    Subject {
-        id: "signal",
-        title: "Signal and noise",
-        description: "signal-to-noise ratio of a weight (median); relative error of the batch's gradient",
-        scale: Scale::Log,
-        lines: &[
-            line("signal-to-noise", 0, |flow| {
-                flow.samples.map(|samples| samples.signal_to_noise).filter(|x| !x.is_nan()).map(|x| [x; 3])
-            }),
-            line("error of the batch", 1, |flow| {
-                flow.samples.map(|samples| [samples.noise.relative_error; 3])
-            }),
-        ],
-    },
-    Subject {
-        id: SHARPNESS,
-        title: "Sharpness",
-        description: "ends of the Hessian's spectrum; dashed: 2/lr, the limit of plain gradient descent",
-        scale: Scale::Linear,
-        lines: &[
-            line("largest eigenvalue", 0, |flow| {
-                flow.curvature.map(|found| around(found.sharpness, found.bound))
-            }),
-            line("smallest", 1, |flow| flow.curvature.map(|found| around(found.smallest, found.bound))),
-            limit("2/lr", 3, |flow| flow.curvature.map(|_| [2.0 / flow.learning_rate; 3])),
-        ],
-    },
-    Subject {
-        id: "trace",
-        title: "Trace of the Hessian",
-        description: "estimated; shaded: its standard deviation",
-        scale: Scale::Linear,
-        lines: &[line("trace", 0, |flow| flow.curvature.map(|found| around(found.trace, found.trace_error)))],
-    },
-    Subject {
-        id: "learning-rate",
-        title: "Learning rate",
-        description: "of each update",
-        scale: Scale::Linear,
-        lines: &[line("learning rate", 0, |flow| {
-            (!flow.learning_rate.is_nan()).then_some([flow.learning_rate; 3])
-        })],
-    },
-];
-
-fn around(middle: f64, error: f64) -> Measured {
-    [middle, middle - error, middle + error]
+/// The subjects in the order in which the table names their charts first.
+fn subjects() -> Vec<Subject> {
+    let mut subjects: Vec<Subject> = Vec::new();
+    for &quantity in QUANTITIES.iter().filter(|quantity| matches!(quantity.read, Read::Step(_))) {
+        let (chart, name, number, is_limit) = match quantity.drawn {
+            Drawn::Curve { chart, name, colour, .. } => (chart, name, colour, false),
+            Drawn::Limit { chart, name, colour } => (chart, name, colour, true),
+            _ => continue,
+        };
+        debug_assert_eq!(chart.section, Section::Run, "{}", chart.id);
+        let line = Line { quantity, name, number, is_limit };
+        match subjects.iter_mut().find(|subject| subject.chart.id == chart.id) {
+            Some(subject) => subject.lines.push(line),
+            None => subjects.push(Subject { chart, lines: vec![line] }),
+        }
+    }
+    subjects
 }
 
 /// The charts for which there are figures.
@@ -126,7 +55,7 @@ pub(super) fn all(figures: &Figures<'_>) -> Vec<Chart> {
     if figures.columns.len() < 2 {
         return Vec::new();
     }
-    SUBJECTS.iter().filter_map(|subject| subject.chart(figures)).collect()
+    subjects().iter().filter_map(|subject| subject.chart(figures)).collect()
 }
 
 impl Subject {
@@ -138,22 +67,22 @@ impl Subject {
             return None;
         }
         let mut y_range = self.range(&curves);
-        let mut description = self.description;
-        if self.id == SHARPNESS {
+        let mut description = self.chart.description;
+        if let Some(limit_above) = self.chart.limit_above {
             let ends = || curves.iter().filter(|curve| curve.theory).flat_map(|curve| &curve.points);
             let lowest = ends().map(|point| point.y).fold(f64::INFINITY, f64::min);
             if lowest > 3.0 * y_range[1] {
                 curves.retain(|curve| !curve.theory);
-                description = LIMIT_ABOVE;
+                description = limit_above;
             } else {
                 y_range[1] = y_range[1].max(1.1 * lowest);
             }
         }
         Some(Chart {
-            id: self.id.to_owned(),
-            title: self.title.to_owned(),
+            id: self.chart.id.to_owned(),
+            title: self.chart.title.to_owned(),
             description: description.to_owned(),
-            scale: self.scale,
+            scale: self.scale(),
             x_label: "step".to_owned(),
             x_range: [0.0, figures.columns.len() as f64],
             x_ticks: steps::ticks(figures),
@@ -164,15 +93,22 @@ impl Subject {
         })
     }
 
+    fn scale(&self) -> Scale {
+        match self.chart.axis {
+            Axis::Log | Axis::LogWithFloor => Scale::Log,
+            Axis::Linear | Axis::Share | Axis::Cosine => Scale::Linear,
+        }
+    }
+
     /// From the least to the greatest, without the limits on a linear axis.
     fn range(&self, curves: &[Curve]) -> [f64; 2] {
-        let log = self.scale == Scale::Log;
+        let log = self.scale() == Scale::Log;
         let points = curves.iter().filter(|curve| log || !curve.theory).flat_map(|curve| &curve.points);
         let ends = points.flat_map(|point| [point.y, point.low, point.high]);
         let values: Vec<f64> = ends.filter(|x| x.is_finite() && (!log || *x > 0.0)).collect();
         let low = values.iter().copied().fold(f64::INFINITY, f64::min).max(-LARGEST);
         let high = values.iter().copied().fold(f64::NEG_INFINITY, f64::max).min(LARGEST);
-        match self.scale {
+        match self.scale() {
             _ if low > high => [0.1, 1.0],
             // At least half a decade, or noise would look like a trend.
             Scale::Log => {
@@ -189,10 +125,18 @@ impl Subject {
 }
 
 impl Line {
+    /// What a step has of it, with what it may be instead.
+    fn measured(&self, flow: &FlowStep) -> Option<Interval> {
+        let middle = self.quantity.of_step(flow)?;
+        let error = self.quantity.within().and_then(|error| error.of_step(flow));
+        Some(error.map_or([middle; 3], |error| [middle, middle - error, middle + error]))
+    }
+
     /// A point per column that has a measurement, the first of those from this column to the next, with the range of all of them.
     fn curve(&self, figures: &Figures<'_>) -> Curve {
         let points = (0..figures.columns.len()).filter_map(|column| {
-            let mut found = figures.steps[figures.span(column)].iter().filter_map(self.of).peekable();
+            let mut found =
+                figures.steps[figures.span(column)].iter().filter_map(|flow| self.measured(flow)).peekable();
             let [y, ..] = *found.peek()?;
             let [low, high] =
                 found.fold([y; 2], |[least, most], [_, low, high]| [least.min(low), most.max(high)]);
@@ -202,10 +146,10 @@ impl Line {
         Curve {
             number: self.number,
             name: self.name.to_owned(),
-            dots: !self.limit && points.len() <= 60,
+            dots: !self.is_limit && points.len() <= 60,
             points,
             broken: false,
-            theory: self.limit,
+            theory: self.is_limit,
         }
     }
 }

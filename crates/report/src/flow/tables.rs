@@ -1,34 +1,22 @@
 //! The figures of one step in full, and how numbers are written.
 
-use super::figures::{Figures, GRADIENT_COSINE, rare};
+use super::figures::{Figures, rare};
 use super::{Header, at};
 use crate::page::escaped;
 use crate::table;
+use backflow_probe::quantities::QUANTITIES;
+use backflow_probe::{Chart, Drawn, Quantity, Read, Unit};
 use std::fmt::Write;
 
-/// Quantity, heading, and whether it is a share.
-type Column = (&'static str, &'static str, bool);
+/// What has a column in the table of layers.
+fn is_of_layers(quantity: &Quantity) -> bool {
+    matches!(quantity.read, Read::Layer(_) | Read::MoreOfLayer)
+}
 
-const OF_LAYERS: [Column; 9] = [
-    ("rms", "output RMS", false),
-    ("mean", "mean", false),
-    ("std", "std", false),
-    ("saturated", "saturated", true),
-    ("dead", "dead", true),
-    ("dead-epoch", "dead all epoch", true),
-    ("zeros", "zeros", true),
-    ("delta", "delta RMS", false),
-    ("delta-zeros", "delta zeros", true),
-];
-
-const OF_PARAMETERS: [Column; 6] = [
-    ("gradient", "gradient RMS", false),
-    ("weight", "weight RMS", false),
-    ("ratio", "update / weight", false),
-    ("rate", "effective learning rate", false),
-    ("momentum-cosine", "cosine to momentum", false),
-    (GRADIENT_COSINE, "cosine to the gradient before", false),
-];
+/// What has one in the table of parameters.
+fn is_of_parameters(quantity: &Quantity) -> bool {
+    matches!(quantity.read, Read::Parameter(_) | Read::MoreOfParameter)
+}
 
 /// The figure as the tables show it. The script writes figures in the same way.
 fn text(value: Option<f64>, share: bool) -> String {
@@ -61,20 +49,17 @@ pub(super) fn verdict(sentence: &str) -> String {
     format!("<strong class=\"{class}\">{}</strong>{}", escaped(words), escaped(&sentence[words.len()..]))
 }
 
-/// The singular values of the network's Jacobian, as part of a caption.
-pub(super) fn network(figures: &Figures<'_>) -> String {
-    let figure = |(quantity, name): (&str, &str)| {
+/// What the caption of a chart says of the network as a whole, if there is such a thing.
+pub(super) fn network(figures: &Figures<'_>, chart: &Chart) -> String {
+    let is_of_chart =
+        |quantity: &&&Quantity| matches!(quantity.drawn, Drawn::Caption { chart: of } if of.id == chart.id);
+    let figure = |quantity: &&Quantity| {
+        let Quantity { name, title, .. } = quantity;
         let value = text(figures.get(quantity, figures.shown, 0), false);
-        format!("{name} <span data-of=\"{quantity}\" data-place=\"0\">{value}</span>")
+        format!("{title} <span data-of=\"{name}\" data-place=\"0\">{value}</span>")
     };
-    let figures = [
-        ("network-rms", "RMS"),
-        ("network-largest", "largest"),
-        ("network-median", "median"),
-        ("network-smallest", "smallest"),
-        ("network-spread", "spread of squares"),
-    ];
-    format!(". Whole network: {}", figures.map(figure).join(", "))
+    let figures: Vec<String> = QUANTITIES.iter().filter(is_of_chart).map(figure).collect();
+    if figures.is_empty() { String::new() } else { format!(". Whole network: {}", figures.join(", ")) }
 }
 
 /// Both tables.
@@ -92,12 +77,12 @@ pub(super) fn write(page: &mut String, figures: &Figures<'_>, header: &Header) {
         let _ = writeln!(page, "<h2>Layers at step {at}</h2>");
         let rows: Vec<Vec<String>> =
             figures.layers.iter().map(|(path, kind)| vec![escaped(path), escaped(&kind.name)]).collect();
-        write_table(page, figures, "layers", &["layer", "kind"], &rows, &OF_LAYERS, &verdicts);
+        write_table(page, figures, "layers", &["layer", "kind"], &rows, is_of_layers, &verdicts);
     }
     if !figures.parameters.is_empty() {
         let _ = writeln!(page, "<h2>Parameters at step {at}</h2>");
         let rows: Vec<Vec<String>> = figures.parameters.iter().map(|path| vec![escaped(path)]).collect();
-        write_table(page, figures, "parameters", &["parameter"], &rows, &OF_PARAMETERS, &[]);
+        write_table(page, figures, "parameters", &["parameter"], &rows, is_of_parameters, &[]);
     }
 }
 
@@ -107,20 +92,22 @@ fn write_table(
     name: &str,
     words: &[&str],
     rows: &[Vec<String>],
-    columns: &[Column],
+    is_column: fn(&Quantity) -> bool,
     verdicts: &[String],
 ) {
-    let has = |quantity| (0..rows.len()).any(|place| figures.has(quantity, place));
-    let columns: Vec<&Column> = columns.iter().filter(|(quantity, ..)| has(quantity)).collect();
+    let has = |quantity: &Quantity| (0..rows.len()).any(|place| figures.has(quantity, place));
+    let columns: Vec<&Quantity> =
+        QUANTITIES.iter().copied().filter(|quantity| is_column(quantity) && has(quantity)).collect();
     let judged = verdicts.iter().any(|verdict| !verdict.is_empty());
     table::begin(page, &format!("Table of {name}"));
     page.push_str("<th scope=\"col\">#</th>");
     for word in words {
         let _ = write!(page, "<th scope=\"col\" class=\"words\">{word}</th>");
     }
-    for (quantity, heading, _) in &columns {
+    for quantity in &columns {
         let at =
             rare(quantity).map(|name| format!(", {}", at(name, figures.measured_at(name, figures.shown))));
+        let heading = escaped(quantity.title);
         let _ = write!(page, "<th scope=\"col\">{heading}{}</th>", at.unwrap_or_default());
     }
     if judged {
@@ -132,10 +119,11 @@ fn write_table(
         for word in &row[1..] {
             let _ = write!(page, "<td class=\"words\">{word}</td>");
         }
-        for (quantity, _, share) in &columns {
-            let figure = text(figures.get(quantity, figures.shown, place), *share);
-            let share = if *share { " data-share" } else { "" };
-            let _ = write!(page, "<td data-of=\"{quantity}\" data-place=\"{place}\"{share}>{figure}</td>");
+        for quantity in &columns {
+            let is_share = quantity.unit == Unit::Share;
+            let figure = text(figures.get(quantity, figures.shown, place), is_share);
+            let (name, share) = (quantity.name, if is_share { " data-share" } else { "" });
+            let _ = write!(page, "<td data-of=\"{name}\" data-place=\"{place}\"{share}>{figure}</td>");
         }
         if judged {
             let _ = write!(page, "<td class=\"words\">{}</td>", verdicts[place]);

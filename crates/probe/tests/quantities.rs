@@ -1,0 +1,241 @@
+//! Laws of the table of quantities: each is measured when it is due, survives the log to the bit, is documented, and has a
+//! name of its own. That each is drawn and tagged is a law of the crate that draws.
+
+use backflow_nn::{Activation, Init, Mlp, Module};
+use backflow_optim::Optimizer;
+use backflow_probe::quantities::{GRADIENT_STABLE_RANK, LOSS, QUANTITIES};
+use backflow_probe::{
+    Axis, Chart, Drawn, Figure, FlowStep, Measured, Of, Quantity, Read, Recorder, Section, Stats, Unit, When,
+    singular_values,
+};
+use backflow_tensor::{DType, Rng, Tensor};
+use std::collections::BTreeSet;
+
+/// Six steps of a small training, watched by this recorder.
+fn record(activation: Activation, recorder: impl Fn(&Mlp) -> Recorder) -> Vec<FlowStep> {
+    let mut rng = Rng::seed_from_u64(3);
+    let mut model = Mlp::new(&[5, 8, 6, 3], activation, Init::HeNormal, DType::F32, &mut rng);
+    let x = Tensor::randn([12, 5], DType::F32, &mut rng);
+    let labels = Tensor::from_vec((0..12).map(|i| i % 3).collect::<Vec<i64>>(), [12]);
+    let mut optimizer = Optimizer::from_spec("sgd:momentum=0.9", Some(0.1)).unwrap();
+    let mut recorder = recorder(&model);
+    recorder.begin_epoch();
+    let loss = |model: &Mlp| model.forward(&x).cross_entropy(&labels);
+    for _ in 0..6 {
+        recorder.measure_curvature(&model, loss);
+        recorder.measure_jacobians(&model, |x| model.forward(x), &x);
+        recorder.step(|| optimizer.step_with(&mut model, loss));
+    }
+    recorder.take_records()
+}
+
+/// All that the recorder measures, and what measures itself, at every step.
+fn everything(model: &Mlp) -> Recorder {
+    let always = When::Every(1);
+    let recorder = Recorder::new(model)
+        .histograms(always)
+        .gradient_cosines(always)
+        .noise_scale(always)
+        .curvature(always)
+        .jacobians(always);
+    let by_themselves =
+        QUANTITIES.iter().filter(|quantity| matches!(quantity.measured, Measured::Itself { .. }));
+    by_themselves.fold(recorder, |recorder, quantity| recorder.measure(quantity, always))
+}
+
+/// A network with a flat side at 0, and one that saturates.
+fn recordings() -> [Vec<FlowStep>; 2] {
+    [Activation::Relu, Activation::Tanh].map(|activation| record(activation, everything))
+}
+
+#[test]
+fn each_is_measured_when_it_is_due_and_not_else() {
+    let recordings = recordings();
+    let looks = record(Activation::Relu, Recorder::new);
+    for quantity in QUANTITIES {
+        // Of the first gradient there is none before.
+        let is_always = |steps: &Vec<FlowStep>| steps[1..].iter().all(|flow| quantity.is_in(flow));
+        assert!(recordings.iter().any(is_always), "{}", quantity.name);
+        if !matches!(quantity.measured, Measured::Looks) {
+            assert!(!looks.iter().any(|flow| quantity.is_in(flow)), "{}", quantity.name);
+        }
+    }
+}
+
+#[test]
+fn each_comes_back_from_a_log_to_the_bit() {
+    let mut steps = recordings().concat();
+    // What is no number comes back, too.
+    for (name, x) in [("nan", f64::NAN), ("infinite", f64::NEG_INFINITY), ("zero", -0.0)] {
+        steps[1].parameters[0].more.insert(name.to_owned(), x);
+        steps[1].layers[0].more.insert(name.to_owned(), x);
+    }
+    steps[2].parameters[0].more.insert(GRADIENT_STABLE_RANK.name.to_owned(), f64::NAN);
+    let bits = |figure: Figure<'_>| match figure {
+        Figure::Number(x) => Ok(x.to_bits()),
+        Figure::Histogram(exponents) => Err(exponents.clone()),
+    };
+    for flow in &steps {
+        let text = serde_json::to_string(flow).unwrap();
+        let back: FlowStep = serde_json::from_str(&text).unwrap();
+        for quantity in QUANTITIES {
+            let [came, went] = [&back, flow].map(|flow| {
+                let figures = quantity.figures(flow).into_iter();
+                figures.map(|(path, figure)| (path.map(str::to_owned), bits(figure))).collect::<Vec<_>>()
+            });
+            assert_eq!(came, went, "{}", quantity.name);
+        }
+        let more = |flow: &FlowStep| {
+            let [layer, parameter] = [&flow.layers[0].more, &flow.parameters[0].more];
+            layer.iter().chain(parameter).map(|(name, x)| (name.clone(), x.to_bits())).collect::<Vec<_>>()
+        };
+        assert_eq!(more(&back), more(flow));
+    }
+    // Without such quantities a log is what it was before there were any.
+    let looks = record(Activation::Relu, Recorder::new);
+    assert!(!serde_json::to_string(&looks).unwrap().contains("\"more\""));
+}
+
+#[test]
+fn each_is_documented() {
+    let source = include_str!("../src/quantities.rs");
+    let words = source.lines().filter_map(|line| line.strip_prefix("//!")).flat_map(str::split_whitespace);
+    let documented = words.collect::<Vec<_>>().join(" ");
+    for Quantity { name, unit, about, .. } in QUANTITIES {
+        let line = format!("- `{name}` ({unit}): {about}");
+        assert!(documented.contains(&line), "the text of quantities.rs lacks the line\n//! {line}");
+        assert!(about.ends_with('.') && about.len() > 15, "{name}: {about}");
+    }
+    assert_eq!(documented.matches("- `").count(), QUANTITIES.len(), "a line for each and no other");
+}
+
+#[test]
+fn names_are_unique() {
+    let mut names = BTreeSet::new();
+    let mut columns = BTreeSet::new();
+    let mut charts: Vec<&Chart> = Vec::new();
+    for quantity in QUANTITIES {
+        let Quantity { name, title, .. } = quantity;
+        assert!(names.insert(*name), "{name} twice");
+        assert!(name.chars().all(|c| c.is_ascii_lowercase() || c == '_'), "{name} as a tag");
+        let table = match quantity.read {
+            Read::Layer(_) | Read::MoreOfLayer => 0,
+            Read::Parameter(_) | Read::MoreOfParameter => 1,
+            _ => 2,
+        };
+        if table < 2 && !matches!(quantity.drawn, Drawn::EventFiles) {
+            assert!(columns.insert((table, *title)), "two columns {title}");
+        }
+        // Those that share a chart name the same one.
+        if let Some(chart) = quantity.chart() {
+            match charts.iter().find(|earlier| earlier.id == chart.id) {
+                Some(earlier) => assert!(std::ptr::eq(*earlier, chart), "two charts {}", chart.id),
+                None => charts.push(chart),
+            }
+            // One figure a step is drawn over the run, and nothing else is.
+            let is_of_run = matches!(quantity.read, Read::Step(_));
+            let is_caption = matches!(quantity.drawn, Drawn::Caption { .. });
+            assert!(
+                is_of_run || !matches!(quantity.drawn, Drawn::Limit { .. }),
+                "{name} is a limit over the run"
+            );
+            assert!(is_caption || is_of_run == (chart.section == Section::Run), "{name} in {}", chart.id);
+        }
+    }
+}
+
+/// A quantity of a program's own.
+const fn own(name: &'static str, of: Of, read: Read, measure: fn(&Tensor) -> Option<f64>) -> Quantity {
+    Quantity {
+        name,
+        title: name,
+        unit: Unit::Number,
+        about: "One of this test.",
+        read,
+        measured: Measured::Itself { of, measure, affordable: When::Never },
+        drawn: Drawn::Curves {
+            chart: &Chart {
+                id: "own",
+                title: "Own",
+                description: "",
+                section: Section::Directions,
+                axis: Axis::Linear,
+                limit_above: None,
+            },
+            names: [""; 3],
+            within: None,
+        },
+    }
+}
+
+static LARGEST_OUTPUT: Quantity =
+    own("largest_output", Of::Outputs, Read::MoreOfLayer, |y| Some(Stats::of(y).max));
+static LARGEST_DELTA: Quantity =
+    own("largest_delta", Of::Deltas, Read::MoreOfLayer, |dy| Some(Stats::of(dy).max));
+static GRADIENT_SIZE: Quantity = own("gradient_size", Of::Gradients, Read::MoreOfParameter, |g| {
+    // Of weights alone.
+    (g.rank() == 2).then(|| Stats::of(g).rms)
+});
+
+#[test]
+fn a_program_measures_quantities_of_its_own() {
+    let steps = record(Activation::Relu, |model| {
+        Recorder::new(model)
+            .every(When::Never)
+            .measure(&LARGEST_OUTPUT, When::Every(2))
+            .measure(&LARGEST_DELTA, When::Every(3))
+            // As it was asked for last.
+            .measure(&GRADIENT_SIZE, When::Every(1))
+            .measure(&GRADIENT_SIZE, When::Every(3))
+    });
+    assert_eq!(steps.iter().map(|flow| flow.step).collect::<Vec<_>>(), [1, 3, 4, 5]);
+    for flow in &steps {
+        let is_third = flow.step % 3 == 1;
+        for layer in &flow.layers {
+            let output = (flow.step % 2 == 1).then_some(layer.output.max);
+            assert_eq!(LARGEST_OUTPUT.of_layer(layer), output, "{}", layer.path);
+            let delta = layer.delta.filter(|_| is_third).map(|delta| delta.max);
+            assert_eq!(LARGEST_DELTA.of_layer(layer), delta, "{}", layer.path);
+        }
+        for parameter in &flow.parameters {
+            let size = GRADIENT_SIZE.of_parameter(parameter);
+            assert_eq!(size.is_some(), is_third && parameter.path.ends_with("weight"), "{}", parameter.path);
+            // The optimizer sums in another order.
+            assert!(size.is_none_or(|size| (size / parameter.gradient_rms - 1.0).abs() < 1e-6));
+        }
+    }
+}
+
+#[test]
+#[should_panic(expected = "the quantity does not measure itself")]
+fn what_the_recorder_measures_has_a_schedule_of_its_own() {
+    let _ = record(Activation::Relu, |model| Recorder::new(model).measure(&LOSS, When::Every(1)));
+}
+
+#[test]
+fn stable_ranks_are_those_of_the_gradients() {
+    let mut rng = Rng::seed_from_u64(5);
+    let mut model = Mlp::new(&[20, 30, 10], Activation::Tanh, Init::XavierNormal, DType::F64, &mut rng);
+    let x = Tensor::randn([16, 20], DType::F64, &mut rng);
+    let mut optimizer = Optimizer::from_spec("adam", None).unwrap();
+    let mut recorder = Recorder::new(&model).measure(&GRADIENT_STABLE_RANK, When::Every(1));
+    for _ in 0..3 {
+        let loss = |model: &Mlp| model.forward(&x).square().mean(..);
+        let gradients = loss(&model).backward();
+        let expected = model.parameters().into_iter().map(|(path, w)| {
+            let matrix = (w.rank() == 2).then(|| singular_values(&gradients.of(&w)));
+            (path, matrix.map(|s| s.iter().map(|s| s * s).sum::<f64>() / (s[0] * s[0])))
+        });
+        let expected: Vec<(String, Option<f64>)> = expected.collect();
+        recorder.step(|| optimizer.step_with(&mut model, loss));
+        let record = recorder.take_records().remove(0);
+        for ((path, expected), parameter) in expected.iter().zip(&record.parameters) {
+            let found = GRADIENT_STABLE_RANK.of_parameter(parameter);
+            assert_eq!((path, expected.is_some()), (&parameter.path, found.is_some()));
+            let (Some(found), Some(expected)) = (found, *expected) else { continue };
+            assert!((found / expected - 1.0).abs() < 1e-3, "{path}: {found} for {expected}");
+            // 16 samples push in 16 directions at most.
+            assert!((1.0..=16.0).contains(&found), "{path}: {found}");
+        }
+    }
+}

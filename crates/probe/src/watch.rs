@@ -219,7 +219,8 @@ impl Watch {
     }
 
     fn take_gradient(&mut self, path: &str, g: &Tensor) {
-        if !(self.asked.gradients() || !self.due.is_empty()) || self.gradients.contains_key(path) {
+        let is_asked = self.asked.gradients() || !self.due.is_empty();
+        if !is_asked || self.gradients.contains_key(path) {
             return;
         }
         let asked = self.asked;

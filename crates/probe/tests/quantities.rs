@@ -223,7 +223,7 @@ fn stable_ranks_are_those_of_the_gradients() {
         let loss = |model: &Mlp| model.forward(&x).square().mean(..);
         let gradients = loss(&model).backward();
         let expected = model.parameters().into_iter().map(|(path, w)| {
-            let matrix = (w.rank() == 2).then(|| singular_values(&gradients.of(&w)));
+            let matrix = (w.rank() == 2).then(|| singular_values(gradients.of(&w)));
             (path, matrix.map(|s| s.iter().map(|s| s * s).sum::<f64>() / (s[0] * s[0])))
         });
         let expected: Vec<(String, Option<f64>)> = expected.collect();

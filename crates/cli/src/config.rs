@@ -1,4 +1,4 @@
-//! [`Config`]: what a run was asked for. `train` writes it as `config.json`; from it and the log, `inspect` makes the
+//! [`RunConfig`]: what a run was asked for. `train` writes it as `config.json`; from it and the log, `inspect` makes the
 //! run's page again, but for what was settled with the weights at hand.
 
 use crate::setup::{FLUSHED, data_name, joined};
@@ -10,7 +10,7 @@ use std::path::Path;
 
 /// What was asked for, defaults filled in.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Config {
+pub(crate) struct RunConfig {
     pub(crate) version: String,
     pub(crate) data: String,
     pub(crate) layers: Vec<usize>,
@@ -38,7 +38,7 @@ pub(crate) struct Config {
     pub(crate) input_mean_square: Option<f64>,
 }
 
-impl Config {
+impl RunConfig {
     /// Network, data and training, a line each.
     pub(crate) fn setup(&self) -> Vec<String> {
         let Self { layers, activation, init, dtype, optimizer, schedule, batch_size, seed, .. } = self;
@@ -81,11 +81,11 @@ impl Config {
 
 #[cfg(test)]
 mod tests {
-    use super::Config;
+    use super::RunConfig;
     use crate::task::{LossName, TaskConfig};
 
-    fn config() -> Config {
-        Config {
+    fn config() -> RunConfig {
+        RunConfig {
             version: "0".to_owned(),
             data: "some/folder/digits".to_owned(),
             layers: vec![8, 4, 2],
@@ -118,12 +118,12 @@ mod tests {
     #[test]
     fn what_has_no_theory() {
         for damage in [
-            |config: &mut Config| config.init = "constant:0.1".to_owned(),
-            |config: &mut Config| config.layers = vec![8],
-            |config: &mut Config| config.layers = vec![8, 0, 2],
-            |config: &mut Config| config.activation = "rule".to_owned(),
-            |config: &mut Config| config.input_mean_square = Some(-1.0),
-            |config: &mut Config| config.input_mean_square = None,
+            |config: &mut RunConfig| config.init = "constant:0.1".to_owned(),
+            |config: &mut RunConfig| config.layers = vec![8],
+            |config: &mut RunConfig| config.layers = vec![8, 0, 2],
+            |config: &mut RunConfig| config.activation = "rule".to_owned(),
+            |config: &mut RunConfig| config.input_mean_square = Some(-1.0),
+            |config: &mut RunConfig| config.input_mean_square = None,
         ] {
             let mut config = config();
             damage(&mut config);
@@ -136,7 +136,7 @@ mod tests {
         let text = r#"{"version":"0.1.0","data":"embedded","layers":[784,256,128,10],"activation":"relu","init":"he-normal",
             "optimizer":"adam","learning_rate":0.001,"schedule":"cosine","clip_norm":null,"batch_size":32,"epochs":10,"seed":0,
             "dtype":"f32","threads":2}"#;
-        let config: Config = serde_json::from_str(text).unwrap();
+        let config: RunConfig = serde_json::from_str(text).unwrap();
         let expected = [
             "784-256-128-10, relu, he-normal, f32; data: embedded",
             "adam, learning rate 0.001, cosine; batch size 32; seed 0",
@@ -151,10 +151,10 @@ mod tests {
     fn a_task_is_written_and_read_and_told_where_it_is_not_the_usual_one() {
         let task = TaskConfig { loss: LossName::Mse, limit: Some(1500), accumulate: 4 };
         let schedule_of = vec!["momentum=cosine".to_owned()];
-        let config = Config { task, schedule_of, ..config() };
+        let config = RunConfig { task, schedule_of, ..config() };
         let text = serde_json::to_string(&config).unwrap();
         assert!(text.contains(r#""loss":"mse","limit":1500,"accumulate":4"#), "{text}");
-        assert_eq!(serde_json::from_str::<Config>(&text).unwrap(), config);
+        assert_eq!(serde_json::from_str::<RunConfig>(&text).unwrap(), config);
         assert!(config.setup()[0].ends_with("data: digits, at most 1,500 examples"), "{:?}", config.setup());
         let expected = "sgd, learning rate 0.1, constant, momentum=cosine, gradients clipped to 1, loss mse, batches in 4 parts; batch size 32; seed 0";
         assert_eq!(config.setup()[1], expected);

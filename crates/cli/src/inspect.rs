@@ -1,6 +1,6 @@
 //! `backflow inspect`: what a run has recorded, or what a file of weights holds.
 
-use crate::config::Config;
+use crate::config::RunConfig;
 use crate::failure::Failure;
 use crate::setup::FLUSHED;
 use crate::terminal::line;
@@ -74,7 +74,7 @@ pub(crate) fn run(options: &InspectOptions) -> Result<(), Failure> {
         short(Some(record.gradient_norm))
     ));
     measured(&flow[..=index]).iter().for_each(|text| line(text));
-    let config: Option<Config> = RunFolder::read_config(&options.path);
+    let config: Option<RunConfig> = RunFolder::read_config(&options.path);
     if config.as_ref().is_some_and(|config| config.flush_to_zero) {
         line(FLUSHED);
     }
@@ -116,13 +116,13 @@ fn missing(path: &Path, error: TrainError) -> Failure {
 }
 
 /// What the page of a run says beside its figures: verdicts on its last record, and setup and theory, which its configuration tells.
-pub(crate) fn header(flow: &[FlowStep], last: &GradFlow, config: Option<&Config>) -> Header {
+pub(crate) fn header(flow: &[FlowStep], last: &GradFlow, config: Option<&RunConfig>) -> Header {
     // Theory is about networks that were not trained yet.
     let first = flow.first().filter(|record| record.step <= 1);
-    let theory = first.zip(config.and_then(Config::prediction)).and_then(|(first, prediction)| {
+    let theory = first.zip(config.and_then(RunConfig::prediction)).and_then(|(first, prediction)| {
         Header::of(&GradFlow::of(std::slice::from_ref(first)).with_theory(prediction)).theory
     });
-    let setup = config.map(Config::setup).unwrap_or_default();
+    let setup = config.map(RunConfig::setup).unwrap_or_default();
     Header { title: "A training run".to_owned(), setup, theory, ..Header::of(last) }
 }
 

@@ -1,6 +1,6 @@
 //! `backflow train`: one run, from options to a folder with its results.
 
-use crate::config::Config;
+use crate::config::RunConfig;
 use crate::failure::Failure;
 use crate::inspect;
 use crate::interrupt;
@@ -77,7 +77,7 @@ pub(crate) struct TrainOptions {
 
 /// What the run came to: the object of `--json`, and `summary.json`.
 #[derive(Debug, Serialize)]
-struct Outcome {
+struct TrainResults {
     params: usize,
     steps: u64,
     epochs: u64,
@@ -167,7 +167,7 @@ fn train(options: &TrainOptions) -> Result<(), Failure> {
     }
     let mut model = setup.model(&sizes, options.seed);
 
-    let config = Config {
+    let config = RunConfig {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         data: setup.data.display().to_string(),
         layers: sizes.clone(),
@@ -260,10 +260,11 @@ fn train(options: &TrainOptions) -> Result<(), Failure> {
         folder.save_flow(&flow, &FlowPage::new(&flow, &header).html())?;
     }
     let profile = times.as_ref().map(ProfileFigures::of);
-    let outcome = Outcome { profile, ..outcome(summary, &model, seconds, &out, table.rows().to_vec()) };
-    folder.save_summary(&outcome)?;
+    let results =
+        TrainResults { profile, ..results_of(summary, &model, seconds, &out, table.rows().to_vec()) };
+    folder.save_summary(&results)?;
     if options.json {
-        let json = serde_json::to_string(&outcome).map_err(|error| Failure::Run(error.to_string()))?;
+        let json = serde_json::to_string(&results).map_err(|error| Failure::Run(error.to_string()))?;
         line(&json);
     } else {
         if !flow.is_empty() {
@@ -289,7 +290,7 @@ fn run_name(options: &TrainOptions, sizes: &[usize]) -> String {
     format!("{}-{optimizer}-seed{}", options.setup.name(sizes), options.seed)
 }
 
-fn introduce(setup: &[String], config: &Config, steps: usize) {
+fn introduce(setup: &[String], config: &RunConfig, steps: usize) {
     setup.iter().for_each(|text| line(text));
     line(&format!(
         "{}, learning rate {}, {}{}{}; epochs: {}, steps in each: {}, batch size {}; seed {}",
@@ -314,11 +315,11 @@ fn of_test<S: serde::Serializer>(metrics: &Metrics, serializer: S) -> Result<S::
     metrics.prefixed("test_").serialize(serializer)
 }
 
-fn outcome(summary: Summary, model: &Mlp, seconds: f64, out: &Path, layers: Vec<FlowRow>) -> Outcome {
+fn results_of(summary: Summary, model: &Mlp, seconds: f64, out: &Path, layers: Vec<FlowRow>) -> TrainResults {
     let Summary { steps, epochs } = summary;
     let last = epochs.last();
     let figure = |of: fn(&EpochRecord) -> f64| last.map_or(f64::NAN, of);
-    Outcome {
+    TrainResults {
         params: model.parameter_count(),
         steps,
         epochs: epochs.len() as u64,

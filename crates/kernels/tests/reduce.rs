@@ -226,22 +226,22 @@ fn silent_columns_are_told_from_heard_ones() {
                 (0..columns).map(|c| heard[c] || (0..rows).any(|r| x[r * columns + c] != 0.0)).collect();
             let found = everywhere(&format!("hear {rows} × {columns}"), || {
                 let mut heard = heard.clone();
-                reduce::hear(&x, &mut heard);
+                reduce::mark_nonzero_columns(&x, &mut heard);
                 heard
             });
             assert_eq!(found, expected, "{rows} × {columns}, {silent_share}");
         }
     }
     let mut heard = [false; 4];
-    reduce::hear(&[0.0, 1.0, f64::NAN, 0.0, 0.0, 0.0, 0.0, -0.0], &mut heard);
+    reduce::mark_nonzero_columns(&[0.0, 1.0, f64::NAN, 0.0, 0.0, 0.0, 0.0, -0.0], &mut heard);
     assert_eq!(heard, [false, true, true, false]);
-    reduce::hear::<f32>(&[], &mut heard);
+    reduce::mark_nonzero_columns::<f32>(&[], &mut heard);
 }
 
 #[test]
 #[should_panic(expected = "hear: 5 elements in rows of 2")]
 fn rows_must_be_whole() {
-    reduce::hear(&[0.0; 5], &mut [false; 2]);
+    reduce::mark_nonzero_columns(&[0.0; 5], &mut [false; 2]);
 }
 
 #[test]

@@ -70,12 +70,12 @@ pub struct Optimizer {
     /// The parameters that a step need not reach.
     pub(crate) unreached: Vec<Pattern>,
     /// The parameters of the last step, in the order of the model: the next one mostly meets the same.
-    pub(crate) met: Vec<Met>,
+    pub(crate) visited: Vec<Visited>,
 }
 
 /// A parameter whose state, if it has one, fits it.
 #[derive(Clone, Debug)]
-pub(crate) struct Met {
+pub(crate) struct Visited {
     pub(crate) path: Arc<str>,
     pub(crate) shape: Shape,
     pub(crate) dtype: DType,
@@ -135,7 +135,7 @@ impl Optimizer {
             seed: 0,
             state: State::default(),
             unreached: Vec::new(),
-            met: Vec::new(),
+            visited: Vec::new(),
         }
     }
 

@@ -109,7 +109,7 @@ impl Optimizer {
         for (path, w) in &tensors {
             match state.parameters.get(path.as_str()) {
                 Some(found) => self.fits(path, w, found)?,
-                // A state without parameters is one that has not met the model yet.
+                // A state without parameters is one that knows no model yet.
                 None if w.is_parameter() && !state.parameters.is_empty() && !self.may_miss(path) => {
                     return Err(StateError::MissingParameter { path: path.clone() });
                 }
@@ -149,7 +149,7 @@ impl Optimizer {
             **own = *value;
         }
         self.state = state;
-        self.met.clear();
+        self.visited.clear();
         Ok(())
     }
 

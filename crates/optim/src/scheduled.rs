@@ -115,7 +115,7 @@ impl Optimizer {
             return refused("the learning rate has a schedule of its own");
         }
         if !schedule.memory().is_empty() {
-            return refused("the schedule goes by figures, of which only that of the learning rate hears");
+            return refused("the schedule goes by figures, which only that of the learning rate is given");
         }
         if self.scheduled.iter().any(|known| known.name == setting) {
             return refused("the setting has a schedule already");

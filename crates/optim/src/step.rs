@@ -21,7 +21,7 @@
 use crate::elements::Surroundings;
 use crate::method::{AnyRule, Kind};
 use crate::objective::{Objective, Whole, Within, wanted};
-use crate::optimizer::{Met, Optimizer};
+use crate::optimizer::{Optimizer, Visited};
 use crate::prepare::{Ready, sum_squares};
 use crate::report::{ParameterReport, StepReport};
 use crate::rule::{Needs, Noise, Step, WeightDecay};
@@ -317,7 +317,7 @@ impl Optimizer {
         if self.skip_nonfinite && !prepared.finite {
             return self.skip(loss, prepared.norm.unwrap_or(f64::NAN));
         }
-        let Self { method, groups, schedule, maximize, state, met, noise, .. } = self;
+        let Self { method, groups, schedule, maximize, state, visited, noise, .. } = self;
         let Kind::PerParameter(default) = &method.0 else { unreachable!("L-BFGS has a step of its own") };
 
         let mut parameters = Vec::with_capacity(prepared.gradients.len());
@@ -327,9 +327,14 @@ impl Optimizer {
         each_parameter(model, &mut |path, w| {
             let place = next_place;
             next_place += 1;
-            if met.get(place).is_none_or(|met| &*met.path != path) {
-                met.truncate(place);
-                met.push(Met { path: path.into(), shape: w.shape(), dtype: w.dtype(), has_state: false });
+            if visited.get(place).is_none_or(|visited| &*visited.path != path) {
+                visited.truncate(place);
+                visited.push(Visited {
+                    path: path.into(),
+                    shape: w.shape(),
+                    dtype: w.dtype(),
+                    has_state: false,
+                });
             }
             if unreached.next_if_eq(&place).is_some() {
                 return;
@@ -337,13 +342,13 @@ impl Optimizer {
             let Ready { g, coefficient, raw } = ready.next().expect("as many as were surveyed");
             let rule = rule_of(&**default, groups, path);
             let known = &mut state.parameters;
-            let met = &mut met[place];
-            let path = Arc::clone(&met.path);
-            if !met.has_state {
+            let visited = &mut visited[place];
+            let path = Arc::clone(&visited.path);
+            if !visited.has_state {
                 known.entry(Arc::clone(&path)).or_insert_with(|| ParameterState::new(rule, w));
-                met.has_state = true;
+                visited.has_state = true;
             }
-            let state = known.get_mut(&path).expect("made when it was met");
+            let state = known.get_mut(&path).expect("made when it was visited");
             state.steps += 1;
 
             let noise = noise.or(rule.noise()).filter(|noise| noise.eta > 0.0);

@@ -1,6 +1,6 @@
 //! What is checked before a step changes anything, and the walks over the parameters that it is about.
 
-use crate::optimizer::{Met, Optimizer};
+use crate::optimizer::{Optimizer, Visited};
 use crate::report::StepReport;
 use backflow_tensor::{Gradients, LayerId, Module, Tensor, misuse, observe};
 use std::borrow::Cow;
@@ -31,18 +31,19 @@ pub(crate) fn survey<'g>(
     if let Some((layer, kind)) = gradients.undecided_layer() {
         undecided(model, layer, kind);
     }
-    let Optimizer { state, met, .. } = optimizer;
-    let mut found: Vec<Option<&Tensor>> = Vec::with_capacity(met.len());
+    let Optimizer { state, visited, .. } = optimizer;
+    let mut found: Vec<Option<&Tensor>> = Vec::with_capacity(visited.len());
     let mut unfit = None;
-    let mut all_met = true;
+    let mut all_visited = true;
     model.each_tensor(&mut |path, w| {
         if !w.is_parameter() {
             return;
         }
-        let is_met =
-            |met: &Met| &*met.path == path.as_str() && met.shape == w.shape() && met.dtype == w.dtype();
-        if !met.get(found.len()).is_some_and(is_met) {
-            all_met = false;
+        let is_visited = |visited: &Visited| {
+            &*visited.path == path.as_str() && visited.shape == w.shape() && visited.dtype == w.dtype()
+        };
+        if !visited.get(found.len()).is_some_and(is_visited) {
+            all_visited = false;
             if state.parameters.get(path.as_str()).is_some_and(|state| !state.fits(w)) {
                 unfit = Some(found.len());
             }
@@ -57,7 +58,7 @@ pub(crate) fn survey<'g>(
         let hint = "requires_grad() makes a tensor trainable";
         misuse("step", "the model has no trainable parameter", &[], hint);
     }
-    if let Some(path) = if all_met { None } else { model.ambiguous_path() } {
+    if let Some(path) = if all_visited { None } else { model.ambiguous_path() } {
         let hint = "a parameter is known by its path: give each field a step of its own";
         misuse("step", "two different tensors have the same path", &[("path", path)], hint);
     }

@@ -5,7 +5,7 @@
 //! Operations of a [`Surgery`](crate::Surgery) are not seen: explained are the gradients of the loss itself.
 
 use crate::watch::look;
-use backflow_tensor::{Module, Op, Step, Tensor, misuse};
+use backflow_tensor::{GraphStep, Module, Op, Tensor, misuse};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::panic::Location;
@@ -16,12 +16,12 @@ pub struct GradExplanation {
     /// The parameter that was asked for.
     pub path: String,
     /// What became of its gradient.
-    pub finding: Finding,
+    pub why: WhyGradient,
 }
 
 /// What became of the gradient of a parameter.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Finding {
+pub enum WhyGradient {
     /// The model has no tensor at this path.
     NoSuchPath {
         /// The paths that look most like it, at most three.
@@ -76,7 +76,7 @@ pub struct OpAt {
 }
 
 impl OpAt {
-    fn new(step: &Step) -> Self {
+    fn new(step: &GraphStep) -> Self {
         Self { op: step.op, shape: step.shape.to_string(), line: step.location }
     }
 }
@@ -108,28 +108,28 @@ pub fn explain_grad(model: &(impl Module + ?Sized), loss: &Tensor, path: &str) -
         let rows = [("shape", loss.shape().to_string())];
         misuse("explain_grad", "the loss is not a scalar", &rows, "reduce it, e.g. with mean(..)");
     }
-    GradExplanation { path: path.to_owned(), finding: find(model, loss, path) }
+    GradExplanation { path: path.to_owned(), why: find(model, loss, path) }
 }
 
 #[track_caller]
-fn find(model: &(impl Module + ?Sized), loss: &Tensor, path: &str) -> Finding {
+fn find(model: &(impl Module + ?Sized), loss: &Tensor, path: &str) -> WhyGradient {
     let state = model.state();
     let Some((_, tensor)) = state.iter().find(|(known, _)| known == path) else {
-        return Finding::NoSuchPath { similar: similar(path, &state) };
+        return WhyGradient::NoSuchPath { similar: similar(path, &state) };
     };
-    let Some(leaf) = tensor.history().into_iter().next() else { return Finding::NotTrainable };
+    let Some(leaf) = tensor.history().into_iter().next() else { return WhyGradient::NotTrainable };
     let history = loss.history();
     let Some(root) = history.first() else {
-        return Finding::LossNotTracked { is_any_trainable: !model.parameters().is_empty() };
+        return WhyGradient::LossNotTracked { is_any_trainable: !model.parameters().is_empty() };
     };
     if !history.iter().any(|step| step.id == leaf.id) {
         if leaf.id > root.id {
-            return Finding::TrackedTooLate { line: leaf.location };
+            return WhyGradient::TrackedTooLate { line: leaf.location };
         }
         return not_reached(&state, &history);
     }
     if history.iter().any(|step| step.is_released) {
-        return Finding::Released;
+        return WhyGradient::Released;
     }
     let way = loss.gradients_back_to(tensor);
     let Some((_, gradient)) = way.last() else {
@@ -137,12 +137,12 @@ fn find(model: &(impl Module + ?Sized), loss: &Tensor, path: &str) -> Finding {
     };
     let stats = look(gradient, None, false).stats;
     if stats.zero_share < 1.0 {
-        return Finding::Present { rms: stats.rms, zero_share: stats.zero_share };
+        return WhyGradient::Present { rms: stats.rms, zero_share: stats.zero_share };
     }
-    Finding::Zero { stopped_at: stopping_ops(&way) }
+    WhyGradient::Zero { stopped_at: stopping_ops(&way) }
 }
 
-fn not_reached(state: &[(String, Tensor)], history: &[Step]) -> Finding {
+fn not_reached(state: &[(String, Tensor)], history: &[GraphStep]) -> WhyGradient {
     let leaves: BTreeSet<u64> =
         history.iter().filter(|step| step.operands.is_empty()).map(|step| step.id).collect();
     let is_reached = |tensor: &Tensor| tensor.history().first().is_some_and(|leaf| leaves.contains(&leaf.id));
@@ -151,7 +151,7 @@ fn not_reached(state: &[(String, Tensor)], history: &[Step]) -> Finding {
     let oldest_first = history.iter().rev();
     let untracked_operands =
         oldest_first.filter(|step| step.operands.contains(&None)).map(OpAt::new).collect();
-    Finding::NotReached {
+    WhyGradient::NotReached {
         // A tensor that is held at two paths is one leaf.
         other_leaves: leaves.len().saturating_sub(reached.len()),
         reached,
@@ -160,10 +160,10 @@ fn not_reached(state: &[(String, Tensor)], history: &[Step]) -> Finding {
 }
 
 /// The ops on the way back that got a gradient with something in it and gave an operand on the way only zeros.
-fn stopping_ops(way: &[(Step, Tensor)]) -> Vec<OpAt> {
+fn stopping_ops(way: &[(GraphStep, Tensor)]) -> Vec<OpAt> {
     let is_zero: BTreeMap<u64, bool> =
         way.iter().map(|(step, dy)| (step.id, look(dy, None, false).stats.zero_share == 1.0)).collect();
-    let stops = |step: &Step| {
+    let stops = |step: &GraphStep| {
         !is_zero[&step.id] && step.operands.iter().flatten().any(|id| is_zero.get(id) == Some(&true))
     };
     way.iter().filter(|(step, _)| stops(step)).map(|(step, _)| OpAt::new(step)).collect()
@@ -188,35 +188,35 @@ const LISTED: usize = 5;
 impl fmt::Display for GradExplanation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let path = &self.path;
-        match &self.finding {
-            Finding::NoSuchPath { similar } => {
+        match &self.why {
+            WhyGradient::NoSuchPath { similar } => {
                 write!(f, "the model has no tensor {path:?}")?;
                 if !similar.is_empty() {
                     write!(f, "; the most similar: {}", similar.join(", "))?;
                 }
                 Ok(())
             }
-            Finding::NotTrainable => write!(
+            WhyGradient::NotTrainable => write!(
                 f,
                 "{path} has no gradient: it is not trainable. It was frozen or detached; requires_grad() makes it a \
                  parameter again"
             ),
-            Finding::LossNotTracked { is_any_trainable: true } => write!(
+            WhyGradient::LossNotTracked { is_any_trainable: true } => write!(
                 f,
                 "{path} has no gradient: the loss is not tracked at all. It was computed under no_grad, detached at its \
                  end, or is made of numbers that left the graph, as by item()"
             ),
-            Finding::LossNotTracked { is_any_trainable: false } => {
+            WhyGradient::LossNotTracked { is_any_trainable: false } => {
                 write!(
                     f,
                     "{path} has no gradient: the loss is not tracked, as no tensor of the model is trainable"
                 )
             }
-            Finding::TrackedTooLate { line } => write!(
+            WhyGradient::TrackedTooLate { line } => write!(
                 f,
                 "{path} has no gradient: it became trainable at {line}, after the loss was computed. Compute the loss again"
             ),
-            Finding::NotReached { reached, other_leaves, untracked_operands } => {
+            WhyGradient::NotReached { reached, other_leaves, untracked_operands } => {
                 writeln!(f, "{path} has no gradient: the loss was not computed from it by tracked ops")?;
                 let reached = if reached.is_empty() { "none".to_owned() } else { reached.join(", ") };
                 let plural = if *other_leaves == 1 { "leaf" } else { "leaves" };
@@ -236,16 +236,16 @@ impl fmt::Display for GradExplanation {
                 )?;
                 list(f, untracked_operands, false)
             }
-            Finding::Released => write!(
+            WhyGradient::Released => write!(
                 f,
                 "{path} is reached by the loss, but backward() has used and released the graph. Explain before it, or go \
                  back with differentiate().retain_graph()"
             ),
-            Finding::Zero { stopped_at } => {
+            WhyGradient::Zero { stopped_at } => {
                 write!(f, "{path} has a gradient, and all of it is exactly 0")?;
                 list(f, stopped_at, true)
             }
-            Finding::Present { rms, zero_share } => {
+            WhyGradient::Present { rms, zero_share } => {
                 write!(f, "{path} has a gradient: rms {rms:.3e}, {:.1} % exact zeros", zero_share * 100.0)
             }
         }

@@ -2,7 +2,7 @@
 
 use crate::prediction::Prediction;
 use crate::record::FlowStep;
-use crate::recorder::glance;
+use crate::recorder::record_once;
 use crate::rows::FlowRow;
 use crate::text::short;
 use crate::verdict::{Verdict, slope};
@@ -42,7 +42,7 @@ impl GradFlow {
     #[must_use]
     #[track_caller]
     pub fn record(model: &(impl Module + ?Sized), loss: impl FnOnce() -> Tensor) -> Self {
-        let (record, _) = glance(model, true, loss);
+        let (record, _) = record_once(model, true, loss);
         let rows = FlowRow::of(&record);
         Self { steps: vec![record.clone()], record, rows, theory: None, eps: None }
     }

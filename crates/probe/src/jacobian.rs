@@ -15,7 +15,7 @@
 use crate::record::{JacobianFlow, Spectrum};
 use crate::svd::singular_values;
 use backflow_tensor::observe::{Announcement, Observer, Role, Site, observe, unobserved};
-use backflow_tensor::{LayerId, Module, Shape, Step, Tensor, evaluation, is_recording, misuse, no_grad};
+use backflow_tensor::{GraphStep, LayerId, Module, Shape, Tensor, evaluation, is_recording, misuse, no_grad};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The Jacobian of `f` at the sample `x`, `[outputs, elements of x]`.
@@ -126,7 +126,7 @@ fn of_layers<M: Module + ?Sized>(
     if let Some(unfit) = relay.unfit {
         return Err(unfit);
     }
-    let mut places = vec![Place {
+    let mut places = vec![Waypoint {
         path: String::new(),
         site: None,
         id: from.id(),
@@ -136,12 +136,12 @@ fn of_layers<M: Module + ?Sized>(
     places.extend(relay.places);
     if places.last().is_some_and(|last| last.id != output) {
         let (path, elements) = ("output".to_owned(), one.elements());
-        places.push(Place { path, site: None, id: output, elements, arrived: None });
+        places.push(Waypoint { path, site: None, id: output, elements, arrived: None });
     }
     let steps = places.windows(2).map(|pair| (&pair[0], &pair[1]));
     let known =
         steps.filter(|(before, after)| before.id != after.id && !leads_past(&history, before.id, after.id));
-    let jacobian = |(before, after): (&Place, &Place)| {
+    let jacobian = |(before, after): (&Waypoint, &Waypoint)| {
         let nothing = || Tensor::zeros([rows, before.elements], x.dtype());
         let arrived = before.arrived.clone().unwrap_or_else(nothing);
         (after.path.clone(), matrix(&arrived, after.elements))
@@ -173,7 +173,7 @@ fn require_unmixed(forward: impl Fn(&Tensor) -> Tensor, x: &Tensor) -> Result<()
 }
 
 /// Whether the end of a graph can be reached from the step `before` past the step `after`.
-fn leads_past(history: &[Step], before: Option<u64>, after: Option<u64>) -> bool {
+fn leads_past(history: &[GraphStep], before: Option<u64>, after: Option<u64>) -> bool {
     let mut reached: BTreeSet<u64> = history.first().map(|end| end.id).into_iter().collect();
     // Newest first: results come before their operands.
     for step in history.iter().filter(|step| Some(step.id) != after) {
@@ -185,7 +185,7 @@ fn leads_past(history: &[Step], before: Option<u64>, after: Option<u64>) -> bool
 }
 
 /// The input, the output of a linear layer, a named result, or the output.
-struct Place {
+struct Waypoint {
     path: String,
     site: Option<Site>,
     id: Option<u64>,
@@ -220,7 +220,7 @@ struct Relay {
     paths: BTreeMap<LayerId, String>,
     rows: usize,
     longest: usize,
-    places: Vec<Place>,
+    places: Vec<Waypoint>,
     unfit: Option<Unfit>,
 }
 
@@ -253,14 +253,14 @@ impl Observer for Relay {
         let path = if uses == 0 { path } else { format!("{path} ({})", uses + 1) };
         let elements = y.elements() / self.rows;
         self.longest = self.longest.max(elements);
-        self.places.push(Place { path, site: Some(site.clone()), id: y.id(), elements, arrived: None });
+        self.places.push(Waypoint { path, site: Some(site.clone()), id: y.id(), elements, arrived: None });
     }
 
     fn gradient(&mut self, _: &Site, _: &Tensor) {}
 
     fn replace(&mut self, site: &Site, dy: &Tensor) -> Option<Tensor> {
         // The pass meets the last use of a layer first.
-        let waits = |place: &&mut Place| place.site.as_ref() == Some(site) && place.arrived.is_none();
+        let waits = |place: &&mut Waypoint| place.site.as_ref() == Some(site) && place.arrived.is_none();
         self.places.iter_mut().rev().find(waits)?.arrived = Some(dy.clone());
         Some(identity(self.rows, dy))
     }

@@ -32,7 +32,7 @@ mod watch;
 mod when;
 
 pub use curvature::{Extremes, Hessian, Trace};
-pub use explain::{Finding, GradExplanation, OpAt, explain_grad};
+pub use explain::{GradExplanation, OpAt, WhyGradient, explain_grad};
 pub use flow::GradFlow;
 pub use jacobian::{jacobian, layer_jacobians};
 pub use layer_kind::LayerKind;

@@ -325,7 +325,7 @@ fn lend<R>(watch: &mut Watch, f: impl FnOnce() -> R) -> R {
 
 /// One look without an update: forward, backward, and what was seen.
 #[track_caller]
-pub(crate) fn glance(
+pub(crate) fn record_once(
     model: &(impl Module + ?Sized),
     histograms: bool,
     loss: impl FnOnce() -> Tensor,

@@ -5,7 +5,7 @@
 
 use crate::per_sample::SampleNorms;
 use crate::record::{SampleFlow, Stats};
-use crate::watch::Place;
+use crate::watch::WatchedLayer;
 use backflow_kernels::reduce::sum_squares;
 use backflow_tensor::{DType, Tensor};
 use std::collections::{BTreeMap, BTreeSet};
@@ -60,7 +60,7 @@ impl SampleWatch {
     }
 
     /// Adds a linear layer, whose outputs' deltas are complete.
-    pub(crate) fn add(&mut self, layer: &Place, x: &Tensor, dy: &Tensor) {
+    pub(crate) fn add(&mut self, layer: &WatchedLayer, x: &Tensor, dy: &Tensor) {
         if self.refused.is_none() {
             self.refused = self.refusal(layer, x, dy);
         }
@@ -82,7 +82,7 @@ impl SampleWatch {
     /// Why a layer's samples have no gradients that could be told from inputs and deltas; `None` if they have.
     fn refusal(
         &mut self,
-        Place { path, weight, bias, .. }: &Place,
+        WatchedLayer { path, weight, bias, .. }: &WatchedLayer,
         x: &Tensor,
         dy: &Tensor,
     ) -> Option<String> {

@@ -26,7 +26,7 @@ const CLOSE: f64 = 1e-3;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Watch {
     /// The layers that are known.
-    places: BTreeMap<LayerId, Place>,
+    places: BTreeMap<LayerId, WatchedLayer>,
     asked: Asked,
     /// Which quantities that measure themselves are due in this step.
     due: Vec<&'static Quantity>,
@@ -70,7 +70,7 @@ impl Asked {
 
 /// A layer of the model.
 #[derive(Clone, Debug)]
-pub(crate) struct Place {
+pub(crate) struct WatchedLayer {
     pub(crate) path: String,
     /// Its `weight` and its `bias`, as far as they are trained.
     pub(crate) weight: Option<Leaf>,
@@ -145,7 +145,7 @@ impl Watch {
         model.visit(&mut Path::root(), &mut trained);
         let place = |(path, id): (String, LayerId)| {
             let [weight, bias] = ["weight", "bias"].map(|name| trained.0.get(&join(&path, name)).cloned());
-            (id, Place { path, weight, bias, alive: Vec::new(), was_called: false })
+            (id, WatchedLayer { path, weight, bias, alive: Vec::new(), was_called: false })
         };
         let places = model.layers().into_iter().map(place).collect();
         Self { places, ..Self::default() }
@@ -343,7 +343,7 @@ fn units(y: &Tensor, axis: isize) -> usize {
 /// Which units of `y` are anything but 0.
 fn alive(y: &Tensor, axis: isize) -> Vec<bool> {
     fn run<T: FloatElement>(y: &Tensor, alive: &mut [bool]) {
-        reduce::hear(&elements::<T>(y), alive);
+        reduce::mark_nonzero_columns(&elements::<T>(y), alive);
     }
     let mut alive = vec![false; units(y, axis)];
     // The kernel wants units in columns.

@@ -1,7 +1,7 @@
 //! Each reason for which a parameter has no gradient, told from the others, with the op and the line that did it.
 
 use backflow_nn::{Activation, Init, Mlp, Module};
-use backflow_probe::{Finding, explain_grad};
+use backflow_probe::{WhyGradient, explain_grad};
 use backflow_tensor::observe::one_by_one;
 use backflow_tensor::{DType, Rng, Tensor, no_grad};
 
@@ -13,9 +13,9 @@ fn batch() -> Tensor {
     Tensor::randn([6, 3], DType::F32, &mut Rng::seed_from_u64(4))
 }
 
-fn explain(model: &Mlp, loss: &Tensor) -> (Finding, String) {
+fn explain(model: &Mlp, loss: &Tensor) -> (WhyGradient, String) {
     let explanation = explain_grad(model, loss, "layers.0.weight");
-    (explanation.finding.clone(), explanation.to_string())
+    (explanation.why.clone(), explanation.to_string())
 }
 
 #[test]
@@ -26,13 +26,13 @@ fn a_gradient_that_is_there_has_its_rms_and_may_be_taken_afterwards() {
     // The graph is still whole.
     let gradient = loss.backward().of(&model.layers[0].weight).to_f64_vec();
     let square: f64 = gradient.iter().map(|g| g * g).sum::<f64>() / gradient.len() as f64;
-    let Finding::Present { rms, zero_share: 0.0 } = finding else { panic!("{text}") };
+    let WhyGradient::Present { rms, zero_share: 0.0 } = finding else { panic!("{text}") };
     // The probe sums squares of f32 numbers in its own order and precision.
     assert!((rms / square.sqrt() - 1.0).abs() < 1e-6, "{rms} {square}");
     assert!(text.starts_with("layers.0.weight has a gradient: rms "), "{text}");
     // Now it is used up.
     let (finding, text) = explain(&model, &loss);
-    assert_eq!(finding, Finding::Released);
+    assert_eq!(finding, WhyGradient::Released);
     assert!(text.contains("released the graph"), "{text}");
 }
 
@@ -45,7 +45,7 @@ fn a_path_that_does_not_exist_has_similar_ones() {
         ("layers.1.wieght", "layers.1.weight"),
         ("2.bias", "layers.2.bias"),
     ] {
-        let Finding::NoSuchPath { similar } = explain_grad(&model, &loss, given).finding else {
+        let WhyGradient::NoSuchPath { similar } = explain_grad(&model, &loss, given).why else {
             panic!("{given} exists")
         };
         assert_eq!((similar[0].as_str(), similar.len()), (meant, 3), "{given}");
@@ -61,18 +61,20 @@ fn frozen_tensors_and_losses_without_a_graph() {
     let mut model = model(Activation::Tanh);
     let loss = |model: &Mlp| model.forward(&batch()).square().mean(..);
     let untracked = |model: &Mlp, loss: Tensor| explain(model, &loss).0;
-    let without_graph = Finding::LossNotTracked { is_any_trainable: true };
+    let without_graph = WhyGradient::LossNotTracked { is_any_trainable: true };
     assert_eq!(untracked(&model, no_grad(|| loss(&model))), without_graph);
     assert_eq!(untracked(&model, loss(&model).detach()), without_graph);
     model.layers[0].freeze();
     let (finding, text) = explain(&model, &loss(&model));
-    assert_eq!(finding, Finding::NotTrainable);
+    assert_eq!(finding, WhyGradient::NotTrainable);
     assert!(text.starts_with("layers.0.weight has no gradient: it is not trainable"), "{text}");
     // Thawed after the loss was computed.
     let too_early = loss(&model);
     let line = line!() + 1;
     model.layers[0].weight = model.layers[0].weight.clone().requires_grad();
-    let Finding::TrackedTooLate { line: found } = explain(&model, &too_early).0 else { panic!("not told") };
+    let WhyGradient::TrackedTooLate { line: found } = explain(&model, &too_early).0 else {
+        panic!("not told")
+    };
     assert_eq!((found.file(), found.line()), (file!(), line));
 }
 
@@ -84,7 +86,9 @@ fn a_cut_path_names_what_is_reached_and_the_op_behind_the_cut() {
     let h = model.layers[1].forward(&cut).tanh();
     let loss = model.layers[2].forward(&h).square().mean(..);
     let (finding, text) = explain(&model, &loss);
-    let Finding::NotReached { reached, other_leaves, untracked_operands } = finding else { panic!("{text}") };
+    let WhyGradient::NotReached { reached, other_leaves, untracked_operands } = finding else {
+        panic!("{text}")
+    };
     assert_eq!(reached, ["layers.1.weight", "layers.1.bias", "layers.2.weight", "layers.2.bias"]);
     assert_eq!(other_leaves, 0);
     let [op] = &untracked_operands[..] else { panic!("{text}") };
@@ -97,7 +101,7 @@ fn a_parameter_that_the_loss_does_not_use() {
     let model = model(Activation::Tanh);
     let other = Tensor::from([1.0_f32, 2.0]).requires_grad();
     let (finding, text) = explain(&model, &other.square().sum(..));
-    let expected = Finding::NotReached { reached: vec![], other_leaves: 1, untracked_operands: vec![] };
+    let expected = WhyGradient::NotReached { reached: vec![], other_leaves: 1, untracked_operands: vec![] };
     assert_eq!(finding, expected);
     assert!(text.contains("the loss reaches  none, and 1 leaf outside the model"), "{text}");
     assert!(text.ends_with("the forward pass does not use it"), "{text}");
@@ -116,11 +120,11 @@ fn zeros_name_the_op_that_made_them() {
         model.layers[1].bias = Some(Tensor::ones([4], DType::F32).requires_grad());
         let loss = || model.forward(&batch()).square().mean(..);
         let (finding, text) = explain(&model, &loss());
-        let Finding::Zero { stopped_at } = finding else { panic!("{text}") };
+        let WhyGradient::Zero { stopped_at } = finding else { panic!("{text}") };
         assert_eq!(stopped_at[0].op.name, "mlp", "{text}");
         assert!(text.contains("compute the loss in observe::one_by_one(|| …)"), "{text}");
         let (finding, text) = explain(&model, &one_by_one(loss));
-        let Finding::Zero { stopped_at } = finding else { panic!("{text}") };
+        let WhyGradient::Zero { stopped_at } = finding else { panic!("{text}") };
         let ops: Vec<&str> = stopped_at.iter().map(|op| op.op.name).collect();
         assert_eq!(ops, [op], "{text}");
         assert_eq!(stopped_at[0].shape, "[6, 5]");
@@ -132,7 +136,7 @@ fn zeros_name_the_op_that_made_them() {
     model.layers[2].bias = Some(Tensor::ones([2], DType::F32).requires_grad());
     let loss = one_by_one(|| model.forward(&batch()).square().mean(..));
     let (finding, text) = explain(&model, &loss);
-    let Finding::Zero { stopped_at } = finding else { panic!("{text}") };
+    let WhyGradient::Zero { stopped_at } = finding else { panic!("{text}") };
     assert_eq!(stopped_at.iter().map(|op| op.op.name).collect::<Vec<_>>(), ["linear"], "{text}");
 }
 

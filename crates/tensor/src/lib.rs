@@ -62,6 +62,6 @@ pub use shape::{Axes, MAX_RANK, Shape, keep};
 pub use statistics::{Statistic, StatisticMeans, collect_statistics};
 pub use tensor::Tensor;
 pub use training::{evaluation, is_training, training};
-pub use watch::history::Step;
+pub use watch::history::GraphStep;
 pub use watch::role::Role;
 pub use watch::{observe, profile, trace};

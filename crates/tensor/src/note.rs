@@ -33,7 +33,7 @@ impl Notes {
         self.0.push((node, notes));
     }
 
-    /// Puts notes that a sweep met, last ones first, into the order of the forward pass.
+    /// Puts notes in the order of a sweep, last ones first, into the order of the forward pass.
     pub(crate) fn sort(&mut self) {
         self.0.sort_by_key(|(node, _)| *node);
     }

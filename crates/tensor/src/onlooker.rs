@@ -22,7 +22,7 @@ pub struct Computed<'a> {
     /// The line of the program that computed the op's result on the way forward; for a leaf, the line that
     /// made it one.
     pub line: &'static Location<'static>,
-    /// The [`id`](crate::Step::id) of the op's result in the graph, if it was recorded.
+    /// The [`id`](crate::GraphStep::id) of the op's result in the graph, if it was recorded.
     pub node: Option<u64>,
     /// What it was computed from: the op's operands; for a gradient, that of the op's result and then what
     /// the op kept.

@@ -62,7 +62,7 @@ pub struct Conditions {
     /// The type of inputs, and of the model: `F32` unless set.
     pub dtype: DType,
     /// How learning rates change, as [`schedule_for_run`] reads it: `constant` unless set. A schedule that goes by a
-    /// figure hears the mean training loss of each epoch.
+    /// figure is given the mean training loss of each epoch.
     pub schedule: String,
     /// The norm that gradients are scaled down to, if any, but not those of a contender that refuses clipping.
     pub clip_norm: Option<f64>,
@@ -86,7 +86,7 @@ pub enum Stopped {
     Task(#[from] TaskError),
 }
 
-/// Hears of each step before it is made: how many were, and how many will be. It may break off.
+/// Is told of each step before it is made: how many were, and how many will be. It may break off.
 pub type Watcher<'a> = dyn FnMut(u64, u64) -> ControlFlow<()> + 'a;
 
 impl Conditions {

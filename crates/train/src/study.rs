@@ -128,7 +128,7 @@ impl Study {
     /// Where `f32` deltas at initialisation come near the end of their type (an RMS below 1e-30), the networks are computed once more
     /// in `f64`, for [`Flow::shadow_delta_rms`].
     ///
-    /// Nothing depends on the clock or on the number of threads. The watcher hears how many of [`parts`](Self::parts) are done.
+    /// Nothing depends on the clock or on the number of threads. The watcher is told how many of [`parts`](Self::parts) are done.
     ///
     /// # Errors
     /// If `watch` breaks off, a setting of the optimizer is impossible, or there are no examples, or none

@@ -55,7 +55,7 @@ pub struct Summary {
     pub epochs: Vec<EpochRecord>,
 }
 
-/// Hears of a run while it goes on: a progress bar, a log file.
+/// Is told of a run while it goes on: a progress bar, a log file.
 pub trait Listener {
     /// A step was made; `steps` are made in each epoch.
     ///
@@ -76,7 +76,7 @@ pub trait Listener {
     }
 }
 
-/// Hears nothing.
+/// Is told nothing.
 impl Listener for () {}
 
 /// Trains a model at a [`Task`]: a classifier by cross entropy, unless another is given.
@@ -168,7 +168,7 @@ impl<'a, M: Module + ?Sized> Trainer<'a, M> {
     }
 
     /// Trains for `epochs` passes over `train`, with a test after each, of the weights that the optimizer would have
-    /// [evaluated](Optimizer::evaluating). A schedule that [listens](Optimizer::observe) hears the mean training
+    /// [evaluated](Optimizer::evaluating). A schedule that [listens](Optimizer::observe) is given the mean training
     /// loss of each epoch: what goes by the test set is no test any more.
     ///
     /// # Errors

@@ -8,7 +8,7 @@ mod columns;
 mod exponents;
 pub(crate) mod fold;
 mod moments;
-mod silence;
+mod nonzero_columns;
 mod statistics;
 
 use crate::Float;
@@ -17,7 +17,7 @@ use crate::parallel::{self, GRAIN};
 pub use exponents::exponents;
 use fold::Fold;
 pub use moments::{Moments, moments};
-pub use silence::hear;
+pub use nonzero_columns::mark_nonzero_columns;
 pub use statistics::{dot, sum_squares};
 
 #[track_caller]

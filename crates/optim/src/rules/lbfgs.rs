@@ -72,7 +72,7 @@ pub struct LbfgsMemory {
 }
 
 /// What a step of L-BFGS came to.
-pub(crate) struct Outcome {
+pub(crate) struct Minimum {
     pub(crate) x: Tensor,
     pub(crate) evaluations: u64,
 }
@@ -87,11 +87,11 @@ impl Lbfgs {
         mut x: Tensor,
         start: (f64, Tensor),
         evaluate: &mut dyn FnMut(&Tensor) -> (f64, Tensor),
-    ) -> Outcome {
+    ) -> Minimum {
         let (mut loss, mut g) = start;
         let mut evaluations = 1;
         if largest(&g) <= self.tolerance_grad {
-            return Outcome { x, evaluations };
+            return Minimum { x, evaluations };
         }
         for iteration in 1..=self.max_iter {
             let direction = match memory {
@@ -152,7 +152,7 @@ impl Lbfgs {
                 break;
             }
         }
-        Outcome { x, evaluations }
+        Minimum { x, evaluations }
     }
 }
 

@@ -5,7 +5,7 @@
 //! ```
 //!
 //! Its derivative is 0 wherever it has one, so the result is not recorded: a model that learns nothing through a sign
-//! should hear of it. NaN stays NaN, as in NumPy (PyTorch says 0).
+//! should see it. NaN stays NaN, as in NumPy (PyTorch says 0).
 
 use crate::catalogue::Samples;
 use crate::dtype::with_float;

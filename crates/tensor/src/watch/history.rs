@@ -15,7 +15,7 @@ use std::sync::{Arc, PoisonError};
 
 /// One recorded result, or a leaf.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Step {
+pub struct GraphStep {
     /// Unlike any other of this process, and higher than those of all operands.
     pub id: u64,
     /// The op; `leaf` for a leaf.
@@ -31,7 +31,7 @@ pub struct Step {
 }
 
 impl Tensor {
-    /// The [`Step::id`] of the op that computed this result, or of this leaf; `None` if it is not tracked.
+    /// The [`GraphStep::id`] of the op that computed this result, or of this leaf; `None` if it is not tracked.
     #[must_use]
     pub fn id(&self) -> Option<u64> {
         self.tracked().map(|node| node.number)
@@ -48,7 +48,7 @@ impl Tensor {
     /// assert_eq!(y.history()[1].operands, [Some(w.history()[0].id), None]);
     /// ```
     #[must_use]
-    pub fn history(&self) -> Vec<Step> {
+    pub fn history(&self) -> Vec<GraphStep> {
         let mut reached: BTreeMap<u64, &Arc<Node>> = BTreeMap::new();
         let mut pending: Vec<&Arc<Node>> = self.tracked().into_iter().collect();
         while let Some(node) = pending.pop() {
@@ -66,7 +66,7 @@ impl Tensor {
     /// If this is not a tracked scalar, `x` is not tracked, or a backward pass released the graph.
     #[must_use]
     #[track_caller]
-    pub fn gradients_back_to(&self, x: &Self) -> Vec<(Step, Self)> {
+    pub fn gradients_back_to(&self, x: &Self) -> Vec<(GraphStep, Self)> {
         let Some(root) = self.tracked().filter(|_| self.elements() == 1) else {
             misuse("history", "needs a tracked scalar", &[("shape", self.shape().to_string())], "");
         };
@@ -76,9 +76,9 @@ impl Tensor {
     }
 }
 
-fn step(node: &Node) -> Step {
+fn step(node: &Node) -> GraphStep {
     let rule = node.rule.lock().unwrap_or_else(PoisonError::into_inner);
-    Step {
+    GraphStep {
         id: node.number,
         op: node.op,
         shape: node.shape,

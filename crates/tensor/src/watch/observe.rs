@@ -234,14 +234,14 @@ pub(super) fn gradient(node: &Node, dy: &mut Tensor, retain: bool) {
 }
 
 fn show(watches: &mut [Watch], node: &Node, dy: &mut Tensor, retain: bool) {
-    let mut met = Vec::new();
+    let mut found = Vec::new();
     for (idx, watch) in watches.iter_mut().enumerate() {
         let sites =
             if retain { watch.sites.get(&node.number).cloned() } else { watch.sites.remove(&node.number) };
         // A result may have several names: on the way back the last one comes first.
-        met.extend(sites.unwrap_or_default().into_iter().rev().map(|site| (idx, site)));
+        found.extend(sites.unwrap_or_default().into_iter().rev().map(|site| (idx, site)));
     }
-    for (idx, site) in &met {
+    for (idx, site) in &found {
         if let Some(replacement) = watches[*idx].observer.replace(site, dy) {
             if replacement.shape() != dy.shape() || replacement.dtype() != dy.dtype() {
                 let rows = [
@@ -253,7 +253,7 @@ fn show(watches: &mut [Watch], node: &Node, dy: &mut Tensor, retain: bool) {
             *dy = replacement;
         }
     }
-    for (idx, site) in &met {
+    for (idx, site) in &found {
         no_grad(|| watches[*idx].observer.gradient(site, &dy.detach()));
     }
 }

@@ -92,7 +92,7 @@ impl Conditions {
     /// For each rate and each of `folds` folds, a model of `model` is trained under these very conditions on
     /// the other folds and evaluated on this one after its last step. The folds, with every class spread
     /// evenly, and the order of the batches are functions of `seed`; targets that are not one class each are
-    /// dealt out at random. `watch` hears of each step: the trainings done, and the share of the present one
+    /// dealt out at random. `watch` is told of each step: the trainings done, and the share of the present one
     /// that is done.
     ///
     /// # Errors

@@ -4,8 +4,9 @@
 //! cargo bench --bench checkpoint
 //! ```
 //!
-//! One JSON line each for layers with their functions in one op (`Mlp` does so) and one by one: bytes of activations, that is the
-//! peak of a forward and a backward pass less the gradients at its end, and medians of its time. The ways take turns.
+//! One JSON line each for layers with their functions in one op (`Mlp` does so) and one by one: bytes of
+//! activations, that is the peak of a forward and a backward pass less the gradients at its end, and medians
+//! of its time. The ways take turns.
 #![allow(clippy::print_stdout, reason = "a benchmark shows its results")]
 
 use backflow::prelude::*;

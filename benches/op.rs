@@ -1,4 +1,5 @@
-//! What an op costs beside its numbers: nanoseconds for each op of a chain on a single element, recorded, and on the way back.
+//! What an op costs beside its numbers: nanoseconds for each op of a chain on a single element, recorded, and
+//! on the way back.
 //!
 //! ```text
 //! cargo bench --bench op

@@ -5,8 +5,9 @@
 //! cargo bench --bench optimizer -- adam sgd         these only
 //! ```
 //!
-//! Prints one JSON line each: medians over interleaved rounds, and bandwidth where the number of streams is known. Compare with PyTorch by
-//! `benches/peers/adam_step.py`, which runs this program and PyTorch's fused optimizer in turn.
+//! Prints one JSON line each: medians over interleaved rounds, and bandwidth where the number of streams is
+//! known. Compare with PyTorch by `benches/peers/adam_step.py`, which runs this program and PyTorch's fused
+//! optimizer in turn.
 #![allow(clippy::print_stdout, reason = "a benchmark shows its results")]
 
 use backflow::optim::{Optimizer, RULES};

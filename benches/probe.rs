@@ -4,8 +4,9 @@
 //! cargo bench --bench probe
 //! ```
 //!
-//! Steps of the variants take turns in one process, so that a slow moment of a shared machine meets all of them. Each line is
-//! JSON: the median time of a step, and the median over the turns of its ratio to the step that nobody watches.
+//! Steps of the variants take turns in one process, so that a slow moment of a shared machine meets all of
+//! them. Each line is JSON: the median time of a step, and the median over the turns of its ratio to the step
+//! that nobody watches.
 #![allow(clippy::print_stdout, reason = "a benchmark shows its results")]
 
 use backflow::prelude::*;

@@ -1,12 +1,14 @@
-//! What subnormal numbers cost, and what flushing them to zero gains: a step of a stack of 100 sigmoid layers whose deltas shrink to
-//! a quarter per layer, beside the same stack with weights of four times the size, in which nothing is subnormal.
+//! What subnormal numbers cost, and what flushing them to zero gains: a step of a stack of 100 sigmoid layers
+//! whose deltas shrink to a quarter per layer, beside the same stack with weights of four times the size, in
+//! which nothing is subnormal.
 //!
 //! ```text
 //! cargo bench --bench subnormal
 //! ```
 //!
-//! The three take turns on one thread. One JSON line each: the 10th percentile of the time per layer, the share of subnormal
-//! numbers among the gradients, and the median over the rounds of the time beside that of the stack without them.
+//! The three take turns on one thread. One JSON line each: the 10th percentile of the time per layer, the
+//! share of subnormal numbers among the gradients, and the median over the rounds of the time beside that of
+//! the stack without them.
 #![allow(clippy::print_stdout, reason = "a benchmark shows its results")]
 
 use backflow::prelude::*;

@@ -4,9 +4,9 @@
 //! cargo run --release --example linear_regression
 //! ```
 //!
-//! All start from the same line and see all points at every step. Learning rates differ by what a rule does with them: a
-//! gradient is multiplied by one, a sign has only one for its size. A cosine takes them to 0, so that rules whose steps have
-//! one size come to rest too.
+//! All start from the same line and see all points at every step. Learning rates differ by what a rule does
+//! with them: a gradient is multiplied by one, a sign has only one for its size. A cosine takes them to 0, so
+//! that rules whose steps have one size come to rest too.
 #![allow(clippy::print_stdout, reason = "an example shows its results")]
 
 use backflow::optim::RULES;

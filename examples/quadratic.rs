@@ -4,8 +4,8 @@
 //! cargo run --release --example quadratic
 //! ```
 //!
-//! The bowl is f(x, y) = ½ (x² + 25 y²). Gradient descent is stable while lr · 25 < 2: at lr = 0.07 it crosses the
-//! valley at every step (1 − 0.07 · 25 = −0.75) and creeps along it (1 − 0.07 = 0.93).
+//! The bowl is f(x, y) = ½ (x² + 25 y²). Gradient descent is stable while lr · 25 < 2: at lr = 0.07 it
+//! crosses the valley at every step (1 − 0.07 · 25 = −0.75) and creeps along it (1 − 0.07 = 0.93).
 
 #![allow(clippy::print_stdout, reason = "an example shows its results")]
 

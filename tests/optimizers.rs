@@ -1,7 +1,8 @@
-//! Every rule, from the table of rules, learns to read digits: by logistic regression, and with a network of three layers.
+//! Every rule, from the table of rules, learns to read digits: by logistic regression, and with a network of
+//! three layers.
 //!
-//! Learning rates were chosen from a grid of two per decade. Losses are those that were reached, with half as much again
-//! to spare; no rule has to go below 0.01. At the start a loss of ln 10 = 2.3 is a guess.
+//! Learning rates were chosen from a grid of two per decade. Losses are those that were reached, with half as
+//! much again to spare; no rule has to go below 0.01. At the start a loss of ln 10 = 2.3 is a guess.
 
 use backflow::optim::RULES;
 use backflow::prelude::*;

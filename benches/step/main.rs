@@ -6,8 +6,8 @@
 //! cargo bench --bench step -- --serve            one answer per line `WORKLOAD SECONDS` of the input, for `benches/peers/step.py`
 //! ```
 //!
-//! One JSON line each: how many steps were timed, their median and 10th percentile in microseconds. The speed of a shared machine
-//! drifts: for comparisons with other frameworks, let `benches/peers/step.py` take turns.
+//! One JSON line each: how many steps were timed, their median and 10th percentile in microseconds. The speed
+//! of a shared machine drifts: for comparisons with other frameworks, let `benches/peers/step.py` take turns.
 #![allow(clippy::print_stdout, reason = "a benchmark shows its results")]
 
 mod workload;

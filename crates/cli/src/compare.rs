@@ -61,7 +61,8 @@ pub(crate) struct CompareOptions {
     #[arg(long, default_value_t = 0.9, value_parser = options::share, allow_hyphen_values = true, value_name = "SHARE")]
     target: f64,
 
-    /// Choose the learning rate of each optimizer whose settings state none, by cross-validation on the training set.
+    /// Choose the learning rate of each optimizer whose settings state none, by cross-validation on the
+    /// training set.
     #[arg(long)]
     tune: bool,
 
@@ -230,8 +231,9 @@ impl<'a> Experiment<'a> {
         (self.contenders.len() as u64).saturating_mul(self.seeds).saturating_add(tuned.saturating_mul(each))
     }
 
-    /// Chooses learning rates, then makes all runs, saving after each. Where every rate diverged, the default stays. Runs come seed by seed, so that a
-    /// comparison that is stopped has compared every optimizer over some seeds, not some optimizers over every seed.
+    /// Chooses learning rates, then makes all runs, saving after each. Where every rate diverged, the default
+    /// stays. Runs come seed by seed, so that a comparison that is stopped has compared every optimizer over
+    /// some seeds, not some optimizers over every seed.
     fn carry_out(
         &mut self,
         results: &mut ComparisonResults,

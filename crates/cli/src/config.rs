@@ -1,5 +1,5 @@
-//! [`RunConfig`]: what a run was asked for. `train` writes it as `config.json`; from it and the log, `inspect` makes the
-//! run's page again, but for what was settled with the weights at hand.
+//! [`RunConfig`]: what a run was asked for. `train` writes it as `config.json`; from it and the log,
+//! `inspect` makes the run's page again, but for what was settled with the weights at hand.
 
 use crate::setup::{FLUSHED, data_name, joined};
 use crate::task::TaskConfig;
@@ -33,7 +33,8 @@ pub(crate) struct RunConfig {
     /// Whether subnormal results became 0.
     #[serde(default)]
     pub(crate) flush_to_zero: bool,
-    /// Of the numbers of the first batch: what theory has to know of the data. Not in runs that were not watched.
+    /// Of the numbers of the first batch: what theory has to know of the data. Not in runs that were not
+    /// watched.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) input_mean_square: Option<f64>,
 }
@@ -67,8 +68,8 @@ impl RunConfig {
         self.schedule_of.iter().map(|spec| format!(", {spec}")).collect()
     }
 
-    /// What theory predicts for the network before it is trained. `None` for rules of weights that theory does not know, and
-    /// where the data are not known.
+    /// What theory predicts for the network before it is trained. `None` for rules of weights that theory
+    /// does not know, and where the data are not known.
     pub(crate) fn prediction(&self) -> Option<Prediction> {
         let input = self.input_mean_square.filter(|x| x.is_finite() && *x >= 0.0)?;
         // The file may have been written by hand.
@@ -107,7 +108,8 @@ mod tests {
         }
     }
 
-    /// [8 → 4 → 2], relu, weights of variance ½, inputs of mean square 3: q = 12, E a² = 6 (by hand in the tests of `predict`).
+    /// [8 → 4 → 2], relu, weights of variance ½, inputs of mean square 3: q = 12, E a² = 6 (by hand in the
+    /// tests of `predict`).
     #[test]
     fn theory_is_that_of_the_configuration() {
         let prediction = config().prediction().unwrap();

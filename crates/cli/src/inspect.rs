@@ -115,7 +115,8 @@ fn missing(path: &Path, error: TrainError) -> Failure {
     }
 }
 
-/// What the page of a run says beside its figures: verdicts on its last record, and setup and theory, which its configuration tells.
+/// What the page of a run says beside its figures: verdicts on its last record, and setup and theory, which
+/// its configuration tells.
 pub(crate) fn header(flow: &[FlowStep], last: &GradFlow, config: Option<&RunConfig>) -> Header {
     // Theory is about networks that were not trained yet.
     let first = flow.first().filter(|record| record.step <= 1);

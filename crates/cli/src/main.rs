@@ -1,8 +1,8 @@
 //! The program `backflow`: experiments with gradient flow from the command line.
 //!
-//! It parses, calls the library, and prints. Whatever it can do, a program of three crates can do too. Bad input ends with
-//! one line on standard error that says what, where and what to do, and with exit code 2 if the command line is wrong or 1
-//! if something else is.
+//! It parses, calls the library, and prints. Whatever it can do, a program of three crates can do too. Bad
+//! input ends with one line on standard error that says what, where and what to do, and with exit code 2 if
+//! the command line is wrong or 1 if something else is.
 #![forbid(unsafe_code)]
 #![allow(clippy::print_stderr, reason = "this is the program: errors go to standard error")]
 
@@ -39,7 +39,8 @@ enum Command {
     Train(train::TrainOptions),
     /// Train with several optimizers, from the same weights over the same batches, and rank them.
     Compare(compare::CompareOptions),
-    /// Measure how gradients flow back through networks of given depth and activation, beside theory, and see which learn.
+    /// Measure how gradients flow back through networks of given depth and activation, beside theory, and see
+    /// which learn.
     Study(study::StudyOptions),
     /// Show what a run has recorded, rebuild its report, or list the tensors of a file of weights.
     Inspect(inspect::InspectOptions),

@@ -1,4 +1,5 @@
-//! How the values of options are read: each from its text to its type, with a message that says what was expected.
+//! How the values of options are read: each from its text to its type, with a message that says what was
+//! expected.
 
 use backflow_nn::{Activation, Init};
 use backflow_tensor::DType;

@@ -1,7 +1,9 @@
-//! The folder of an experiment, a comparison or a study: `NAME.json` and `NAME.html`, whole at any time, whatever ends the program.
+//! The folder of an experiment, a comparison or a study: `NAME.json` and `NAME.html`, whole at any time,
+//! whatever ends the program.
 //!
-//! Both are written anew whenever more is known, so that nothing finished is lost, and not before there is something: an earlier
-//! experiment is there until then. That the folder can be written is tried out at once, with a file that does not stay.
+//! Both are written anew whenever more is known, so that nothing finished is lost, and not before there is
+//! something: an earlier experiment is there until then. That the folder can be written is tried out at once,
+//! with a file that does not stay.
 
 use crate::failure::Failure;
 use backflow_store::atomic;
@@ -21,8 +23,8 @@ pub(crate) struct ResultFolder {
 }
 
 impl ResultFolder {
-    /// Makes the folder, or takes over that of an earlier experiment of the same kind (`comparison`), which is known by its
-    /// `NAME.json`, and whose files stay until the first [`save`](Self::save).
+    /// Makes the folder, or takes over that of an earlier experiment of the same kind (`comparison`), which
+    /// is known by its `NAME.json`, and whose files stay until the first [`save`](Self::save).
     pub(crate) fn create(path: PathBuf, name: &'static str, kind: &str) -> Result<Self, Failure> {
         let is_new = !path.exists();
         if path.is_file() {

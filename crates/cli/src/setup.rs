@@ -22,7 +22,8 @@ const DEFAULT_HIDDEN: [usize; 2] = [256, 128];
 /// How many examples a step sees.
 pub(crate) const DEFAULT_BATCH: usize = 32;
 
-/// Weights, gradients and an optimizer's state of this size fill some 16 GB in f32; what is far beyond would only be killed.
+/// Weights, gradients and an optimizer's state of this size fill some 16 GB in f32; what is far beyond would
+/// only be killed.
 pub(crate) const MOST_WEIGHTS: usize = 1_000_000_000;
 
 /// What `--flush-to-zero` did.
@@ -41,11 +42,13 @@ pub(crate) struct Setup {
     #[arg(long, value_parser = options::layer_sizes, value_name = "N,N,…")]
     layers: Option<LayerSizes>,
 
-    /// The function after every hidden layer: relu, leaky-relu:0.01, elu, selu, gelu, silu, softplus, hardtanh, sigmoid, tanh.
+    /// The function after every hidden layer: relu, leaky-relu:0.01, elu, selu, gelu, silu, softplus,
+    /// hardtanh, sigmoid, tanh.
     #[arg(long, default_value = "relu", value_parser = options::activation, value_name = "NAME")]
     pub(crate) activation: Activation,
 
-    /// How weights begin: he-normal, xavier-uniform, lecun-normal, orthogonal, … [default: what suits the activation].
+    /// How weights begin: he-normal, xavier-uniform, lecun-normal, orthogonal, … [default: what suits the
+    /// activation].
     #[arg(long, value_parser = options::init, value_name = "NAME")]
     init: Option<Init>,
 
@@ -53,7 +56,8 @@ pub(crate) struct Setup {
     #[arg(long, value_parser = options::positive, allow_hyphen_values = true, value_name = "NORM")]
     pub(crate) clip_norm: Option<f64>,
 
-    /// Examples per step [default: 32; `train` gives gd, rprop, bold-driver and lbfgs the whole training set, `compare` always does].
+    /// Examples per step [default: 32; `train` gives gd, rprop, bold-driver and lbfgs the whole training set,
+    /// `compare` always does].
     #[arg(long, value_parser = options::at_least_one::<usize>, allow_hyphen_values = true, value_name = "N")]
     pub(crate) batch_size: Option<usize>,
 
@@ -158,8 +162,8 @@ impl Setup {
     }
 }
 
-/// Runs `work` on so many threads, or one per core. Inside their pool, sharing work with another thread costs a fifth of what
-/// it costs from outside.
+/// Runs `work` on so many threads, or one per core. Inside their pool, sharing work with another thread costs
+/// a fifth of what it costs from outside.
 pub(crate) fn in_pool<T: Send>(
     threads: Option<usize>,
     flush: bool,
@@ -192,7 +196,8 @@ pub(crate) fn data_in_words(data: &Path, digits: &Mnist) -> String {
     format!("{train} digits to train on, {test} to test on ({})", data.display())
 }
 
-/// How many weights a network of these sizes has; `None` if they are too many for any machine that this program is for.
+/// How many weights a network of these sizes has; `None` if they are too many for any machine that this
+/// program is for.
 pub(crate) fn weights(sizes: &[usize]) -> Option<usize> {
     let mut pairs = sizes.windows(2);
     let weights = pairs.try_fold(0_usize, |sum, pair| sum.checked_add(pair[0].checked_mul(pair[1])?));

@@ -1,4 +1,5 @@
-//! `backflow study`: how gradients flow back through networks of many kinds, beside the theory, and which of them learn.
+//! `backflow study`: how gradients flow back through networks of many kinds, beside the theory, and which of
+//! them learn.
 
 mod display;
 mod list;
@@ -59,7 +60,8 @@ pub(crate) struct StudyOptions {
     #[arg(long, value_parser = list::widths, allow_hyphen_values = true, value_name = "N,…")]
     width: Option<List<usize>>,
 
-    /// Train each network for so many steps, to see whether it learns [default: 300 if none of the four above is given, else 0].
+    /// Train each network for so many steps, to see whether it learns [default: 300 if none of the four above
+    /// is given, else 0].
     #[arg(long, value_parser = options::seed, allow_hyphen_values = true, value_name = "N")]
     steps: Option<u64>,
 
@@ -71,7 +73,8 @@ pub(crate) struct StudyOptions {
     #[arg(long, value_parser = options::positive, allow_hyphen_values = true, value_name = "RATE")]
     lr: Option<f64>,
 
-    /// Examples per step of the training [default: 32; gd, rprop, bold-driver and lbfgs get the whole training set].
+    /// Examples per step of the training [default: 32; gd, rprop, bold-driver and lbfgs get the whole
+    /// training set].
     #[arg(long, value_parser = options::at_least_one::<usize>, allow_hyphen_values = true, value_name = "N")]
     batch_size: Option<usize>,
 

@@ -7,7 +7,8 @@ use backflow_train::{EpochRecord, Listener, Metric, StepRecord, TrainError};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::Write;
 
-/// Prints a line. When nobody reads any more (`backflow train | head`), the run goes on and its folder is written.
+/// Prints a line. When nobody reads any more (`backflow train | head`), the run goes on and its folder is
+/// written.
 pub(crate) fn line(text: &str) {
     let _ = writeln!(std::io::stdout().lock(), "{text}");
 }

@@ -40,7 +40,8 @@ pub(crate) struct TrainOptions {
 
     /// How the learning rate changes: `constant`, `step:every=1000,gamma=0.5`, `cosine` (to 0 over the run),
     /// `constant:for=500/cosine` (one after another), …
-    // Not `constant`, the library's default: a run should end with what it has learned, not with the noise of its last steps.
+    // Not `constant`, the library's default: a run should end with what it has learned, not with the noise of
+    // its last steps.
     #[arg(long, default_value = "cosine", value_name = "NAME[:KEY=VALUE,…][/…]")]
     schedule: String,
 
@@ -65,8 +66,8 @@ pub(crate) struct TrainOptions {
     #[arg(long, value_enum, default_value = "basic")]
     probe: Probe,
 
-    /// Show where the time of a step goes: each op, forwards and backwards, the optimizer, the loader. About every second step is
-    /// timed so; no bit of the training changes.
+    /// Show where the time of a step goes: each op, forwards and backwards, the optimizer, the loader. About
+    /// every second step is timed so; no bit of the training changes.
     #[arg(long)]
     profile: bool,
 
@@ -103,9 +104,10 @@ enum Probe {
     Off,
     /// About two hundred steps of the run: activations, deltas, gradients, updates.
     Basic,
-    /// About two thousand steps, with histograms of exponents and cosines of successive gradients; at each tenth of them the
-    /// gradient noise scale; now and then, ever more seldom, the curvature of the loss (each time as long as a hundred steps),
-    /// singular values of Jacobians (0.1 s for layers of 256, 5 s for layers of 1024) and stable ranks of gradients.
+    /// About two thousand steps, with histograms of exponents and cosines of successive gradients; at each
+    /// tenth of them the gradient noise scale; now and then, ever more seldom, the curvature of the loss
+    /// (each time as long as a hundred steps), singular values of Jacobians (0.1 s for layers of 256, 5 s for
+    /// layers of 1024) and stable ranks of gradients.
     Full,
 }
 

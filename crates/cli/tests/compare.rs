@@ -1,4 +1,5 @@
-//! `backflow compare` as a person or a script meets it: what it prints, what it leaves behind, how it fails and stops.
+//! `backflow compare` as a person or a script meets it: what it prints, what it leaves behind, how it fails
+//! and stops.
 
 #![allow(clippy::disallowed_methods, reason = "tests put files where the program must find them")]
 

@@ -1,4 +1,5 @@
-//! The whole MNIST, where it is at hand: `BACKFLOW_MNIST=DIR cargo test --release -p backflow-cli --test mnist`.
+//! The whole MNIST, where it is at hand:
+//! `BACKFLOW_MNIST=DIR cargo test --release -p backflow-cli --test mnist`.
 #![allow(clippy::print_stderr, reason = "a test that has nothing to work on says so")]
 
 use serde_json::Value;

@@ -76,7 +76,8 @@ fn measured_slopes_are_those_of_theory() {
     let factor = 10_f64.powf(sigmoid["slope_decades_per_layer"].as_f64().unwrap());
     assert!((factor / 0.2361 - 1.0).abs() < 0.03, "{factor}");
     assert_eq!(sigmoid["verdict"], "VANISHING");
-    // Xavier's weights with relu's gain are He's where layers are square. See the library's test for the tolerance.
+    // Xavier's weights with relu's gain are He's where layers are square. See the library's test for the
+    // tolerance.
     assert!(relu["slope_decades_per_layer"].as_f64().unwrap().abs() < 0.015, "{relu}");
     assert_eq!(relu["verdict"], "HEALTHY");
 }

@@ -422,7 +422,8 @@ fn watching_changes_no_bit() {
     assert!(text(&output.stderr).contains("are for the folder of a run"));
 }
 
-/// 12 layers of sigmoid leave the first a gradient that Adam's ε swallows. The table of the run says so, and that of its log.
+/// 12 layers of sigmoid leave the first a gradient that Adam's ε swallows. The table of the run says so, and
+/// that of its log.
 #[test]
 fn the_optimizers_eps_reaches_the_table() {
     let folder = tempfile::tempdir().unwrap();
@@ -441,8 +442,8 @@ fn the_optimizers_eps_reaches_the_table() {
     }
 }
 
-/// What f32 has lost at the end is settled by f64 in the table, the summary and the report. Where nothing is suspected nothing is
-/// computed again.
+/// What f32 has lost at the end is settled by f64 in the table, the summary and the report. Where nothing is
+/// suspected nothing is computed again.
 #[test]
 fn a_shadow_settles_what_looks_too_small() {
     let folder = tempfile::tempdir().unwrap();

@@ -1,8 +1,8 @@
 //! Real digits that travel inside the library, for examples and tests that need no download.
 //!
-//! 5,000 pictures of MNIST's training set, 500 of each digit, split into 4,000 to train on and 1,000 to
-//! test on. `embedded/README.md` beside this crate's sources says where they come from, under which terms, and
-//! how the split was made; `scripts/make_embedded_digits.py` makes the files.
+//! 5,000 pictures of MNIST's training set, 500 of each digit, split into 4,000 to train on and 1,000 to test
+//! on. `embedded/README.md` beside this crate's sources says where they come from, under which terms, and how
+//! the split was made; `scripts/make_embedded_digits.py` makes the files.
 
 use crate::mnist::{Mnist, MnistFile};
 use std::borrow::Cow;
@@ -20,8 +20,8 @@ macro_rules! embedded {
 impl Mnist {
     /// 4,000 digits to train on and 1,000 to test on, with as many of each class: a small MNIST.
     ///
-    /// The test digits belong to MNIST's *training* set and there are a fifteenth as many to train on, so accuracies
-    /// measured here are not MNIST accuracies. Unpacking takes some 20 ms; keep the result.
+    /// The test digits belong to MNIST's *training* set and there are a fifteenth as many to train on, so
+    /// accuracies measured here are not MNIST accuracies. Unpacking takes some 20 ms; keep the result.
     ///
     /// ```
     /// let digits = backflow_data::Mnist::embedded();

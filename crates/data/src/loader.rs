@@ -1,9 +1,9 @@
 //! Batches of tensors, in an order that is a function of seed and epoch alone.
 //!
-//! There is no cursor and no hidden generator: batch `i` of epoch `e` is the same batch whenever and from wherever it
-//! is asked for. A run that was cut resumes with `loader.epoch(e).skip(i)`; evaluating in between disturbs
-//! nothing. The price is that an epoch's order is drawn whole (half a millisecond for 60,000 examples); the rows themselves are copied
-//! batch by batch, never the set.
+//! There is no cursor and no hidden generator: batch `i` of epoch `e` is the same batch whenever and from
+//! wherever it is asked for. A run that was cut resumes with `loader.epoch(e).skip(i)`; evaluating in between
+//! disturbs nothing. The price is that an epoch's order is drawn whole (half a millisecond for 60,000
+//! examples); the rows themselves are copied batch by batch, never the set.
 
 use crate::batch::Batch;
 use crate::dataset::Dataset;
@@ -50,7 +50,8 @@ impl Loader {
         Self { dataset: dataset.clone(), batch_size, seed: None, drop_last: false, dtype: None }
     }
 
-    /// Takes the examples of every epoch in a random order of its own, a function of `seed` and the epoch's number.
+    /// Takes the examples of every epoch in a random order of its own, a function of `seed` and the epoch's
+    /// number.
     #[must_use]
     pub fn shuffle(self, seed: u64) -> Self {
         Self { seed: Some(seed), ..self }
@@ -100,7 +101,8 @@ impl Loader {
         self.len() == 0
     }
 
-    /// The batches of an epoch, one after the other. `skip` and `nth` are free: batches passed over are not made.
+    /// The batches of an epoch, one after the other. `skip` and `nth` are free: batches passed over are not
+    /// made.
     #[must_use]
     pub fn epoch(&self, epoch: u64) -> Epoch<'_> {
         let order = self.seed.map(|seed| {
@@ -117,7 +119,8 @@ impl Loader {
         Epoch { loader: self, order: None, next: self.len() }
     }
 
-    /// One batch of an epoch. Each call draws the epoch's whole order; for many batches use [`epoch`](Self::epoch).
+    /// One batch of an epoch. Each call draws the epoch's whole order; for many batches use
+    /// [`epoch`](Self::epoch).
     ///
     /// # Panics
     /// If the epoch has no batch of this index.

@@ -1,8 +1,8 @@
 //! MNIST and everything distributed in its form: four IDX files, gzipped or not.
 //!
 //! Loading checks what the format cannot: that images and labels belong together, that every label is a
-//! digit, that the test set's pictures have the size of the training set's. It downloads nothing. Fashion-MNIST
-//! and KMNIST, which kept the names and the ten classes, load as well.
+//! digit, that the test set's pictures have the size of the training set's. It downloads nothing.
+//! Fashion-MNIST and KMNIST, which kept the names and the ten classes, load as well.
 //!
 //! Y. LeCun, L. Bottou, Y. Bengio and P. Haffner, "Gradient-based learning applied to document
 //! recognition", Proceedings of the IEEE 86(11), 1998.

@@ -1,8 +1,8 @@
 //! Preprocessing: fitted on the training set, then applied to any set.
 //!
-//! Both transforms are maps `x ↦ (x − shift) / scale`, with one pair of numbers per feature or one pair for all
-//! of them. For pictures fit globally: per feature, a pixel that is nearly always black has a tiny scale, and the
-//! one test picture that uses it sends a huge input into the network.
+//! Both transforms are maps `x ↦ (x − shift) / scale`, with one pair of numbers per feature or one pair for
+//! all of them. For pictures fit globally: per feature, a pixel that is nearly always black has a tiny scale,
+//! and the one test picture that uses it sends a huge input into the network.
 //!
 //! A constant feature has no scale of its own; it is mapped to 0, on any set that keeps the constant. Inputs
 //! keep their shape, in which features are counted in row-major order, and must be `f32` or pictures.
@@ -51,7 +51,8 @@ impl Standardize {
     fn fit_columns(op: &str, train: &Dataset, columns: usize) -> Self {
         let inputs = non_empty(op, train);
         let count = (inputs.len() / columns) as f64;
-        // Measured from the first row, a constant column's deviations are all exactly 0, and so is its variance.
+        // Measured from the first row, a constant column's deviations are all exactly 0, and so is its
+        // variance.
         let first: Vec<f64> = inputs[..columns].iter().map(|&x| f64::from(x)).collect();
         let offsets = deviation_sums(train, &first, |deviation| deviation);
         let mean: Vec<f64> =
@@ -86,7 +87,8 @@ impl Standardize {
 
 /// Shifts and scales inputs to the interval from 0 to 1.
 ///
-/// `x ↦ (x − min) / (max − min)`, like scikit-learn's `MinMaxScaler`. Inputs of another set may leave the interval.
+/// `x ↦ (x − min) / (max − min)`, like scikit-learn's `MinMaxScaler`. Inputs of another set may leave the
+/// interval.
 ///
 /// ```
 /// use backflow_data::{Dataset, MinMax};
@@ -200,8 +202,8 @@ fn non_empty<'a>(op: &str, train: &'a Dataset) -> &'a [f32] {
     train.inputs()
 }
 
-/// The sum, over all rows, of a function of each value's deviation from its feature's centre; with one centre for all
-/// features, the one sum over all values.
+/// The sum, over all rows, of a function of each value's deviation from its feature's centre; with one centre
+/// for all features, the one sum over all values.
 fn deviation_sums(train: &Dataset, centres: &[f64], of: impl Fn(f64) -> f64) -> Vec<f64> {
     let spread: Vec<f64> = centres.iter().copied().cycle().take(train.features()).collect();
     let mut sums = vec![0.0; spread.len()];
@@ -215,7 +217,8 @@ fn deviation_sums(train: &Dataset, centres: &[f64], of: impl Fn(f64) -> f64) -> 
 
 /// Labels `[n]` as rows of `classes` numbers, 1 at the label and 0 elsewhere: `[n, classes]`, `f32`.
 ///
-/// For losses that compare with a distribution, such as the mean squared error. `cross_entropy` takes labels as they are.
+/// For losses that compare with a distribution, such as the mean squared error. `cross_entropy` takes labels
+/// as they are.
 ///
 /// ```
 /// use backflow_data::one_hot;

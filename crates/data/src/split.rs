@@ -1,9 +1,9 @@
 //! Which examples train and which validate: lists of indices.
 //!
 //! The one idea: put the examples in a random order (for a stratified split, class after class), then deal
-//! them out evenly along that order. Then every class is represented as exactly as whole numbers allow, and there is
-//! no case for classes that are small or missing. The index lists are ascending; mixing is the loader's work. For
-//! a final test set, use one that came with the data.
+//! them out evenly along that order. Then every class is represented as exactly as whole numbers allow, and
+//! there is no case for classes that are small or missing. The index lists are ascending; mixing is the
+//! loader's work. For a final test set, use one that came with the data.
 
 use crate::shuffle::shuffle;
 use backflow_tensor::{Rng, misuse};
@@ -37,8 +37,8 @@ pub fn train_validation_split(n: usize, fraction: f64, seed: u64) -> Split {
 
 /// Sets a random `fraction` of the examples aside for validation, of each class the same fraction.
 ///
-/// Sizes are those of [`train_validation_split`]; each class's share of the validation set is its number of examples
-/// times the fraction, rounded up or down.
+/// Sizes are those of [`train_validation_split`]; each class's share of the validation set is its number of
+/// examples times the fraction, rounded up or down.
 ///
 /// ```
 /// let split = backflow_data::stratified_train_validation_split(&[0, 0, 0, 0, 1, 1], 0.5, 7);
@@ -83,7 +83,8 @@ impl KFold {
         Self::over("KFold::new", random_order(n, None, seed), k)
     }
 
-    /// `k` random folds with each class's examples spread evenly: its counts in two folds differ by at most one.
+    /// `k` random folds with each class's examples spread evenly: its counts in two folds differ by at most
+    /// one.
     ///
     /// # Panics
     /// Unless `2 ≤ k ≤ labels.len()`.
@@ -142,8 +143,8 @@ fn deal(op: &str, order: &[usize], fraction: f64) -> Split {
         misuse(op, "nothing to split", &rows, "at least two examples, a fraction between 0 and 1");
     }
     let n_validation = ((n as f64 * fraction).round() as usize).clamp(1, n - 1);
-    // How many of the first `position` places validate. Any run of c places holds c · n_validation / n of them,
-    // rounded up or down.
+    // How many of the first `position` places validate. Any run of c places holds c · n_validation / n of
+    // them, rounded up or down.
     let before = |position: usize| (position as u128 * n_validation as u128 / n as u128) as usize;
     partition(order, |position| before(position + 1) > before(position))
 }

@@ -26,7 +26,8 @@ fn count(bytes: isize) {
     });
 }
 
-// SAFETY: every request goes to `System` unchanged; counting touches thread-local integers and allocates nothing.
+// SAFETY: every request goes to `System` unchanged; counting touches thread-local integers and allocates
+// nothing.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         count(layout.size() as isize);
@@ -329,6 +330,7 @@ fn every_bit_flip_in_a_gzip_file_is_found_or_harmless() {
             Err(_) => found += 1,
         }
     }
-    // Harmless: the 6 bytes of time stamp, compression level and operating system, and single bits of the flags.
+    // Harmless: the 6 bytes of time stamp, compression level and operating system, and single bits of the
+    // flags.
     assert!(found >= 8 * (packed.len() - 7), "{found} of {} flips found", 8 * packed.len());
 }

@@ -103,10 +103,11 @@ fn exhaustive_header_sweep() {
             sweep([high, low, 0x08, 3]);
         }
     }
-    // Right are the arrays of one element. With an element behind the header, of each of six types: shapes [1], [1, 1]
-    // and [1, 1, 1], met 25, 5 and 1 times, because the sizes left over run on.
+    // Right are the arrays of one element. With an element behind the header, of each of six types: shapes
+    // [1], [1, 1] and [1, 1, 1], met 25, 5 and 1 times, because the sizes left over run on.
     let one_element = 6 * (25 + 5 + 1);
-    // And with the sizes left over as the element: two of them under an f64 of shape [1], one under an i32 or f32 of [1, 1].
+    // And with the sizes left over as the element: two of them under an f64 of shape [1], one under an i32 or
+    // f32 of [1, 1].
     let sizes_as_element = 25 + 2 * 5;
     assert_eq!(accepted, one_element + sizes_as_element);
 }

@@ -138,7 +138,8 @@ fn inputs_are_floating_point() {
     let _ = Loader::new(&dataset(3), 1).dtype(DType::I64);
 }
 
-/// Pictures stay bytes until somebody asks for numbers; nothing else tells them from a data set of the same numbers.
+/// Pictures stay bytes until somebody asks for numbers; nothing else tells them from a data set of the same
+/// numbers.
 #[test]
 fn pictures_are_the_numbers_that_they_stand_for() {
     let pixels: Vec<u8> = (0..=255).cycle().take(300 * 4).collect();

@@ -1,7 +1,7 @@
 //! Loading MNIST from files, the embedded digits, and facts about the full data set.
 //!
-//! The full data set is not part of the repository: tests that need it read its directory from the environment
-//! variable `BACKFLOW_MNIST` and say so when they are skipped.
+//! The full data set is not part of the repository: tests that need it read its directory from the
+//! environment variable `BACKFLOW_MNIST` and say so when they are skipped.
 
 use backflow_data::formats::idx::{ElementType, Idx};
 use backflow_data::formats::unpack_idx;
@@ -97,7 +97,8 @@ fn embedded_digits_are_mixed() {
     for part in [train, test] {
         for labels in part.labels().chunks(100) {
             let largest = (0..10).map(|class| labels.iter().filter(|&&label| label == class).count()).max();
-            // Of 100 draws, 10 are expected of a class with standard deviation 3; this is 5 standard deviations.
+            // Of 100 draws, 10 are expected of a class with standard deviation 3; this is 5 standard
+            // deviations.
             assert!(largest <= Some(25), "{labels:?}");
         }
     }
@@ -134,7 +135,8 @@ fn full_mnist_is_as_published() {
     assert_eq!(train.class_counts(), [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949]);
     assert_eq!(test.class_counts(), [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]);
     assert_eq!(&train.labels()[..8], [5, 0, 4, 1, 9, 2, 1, 3]);
-    // The constants that every PyTorch tutorial normalises MNIST with, to the four digits they are given with.
+    // The constants that every PyTorch tutorial normalises MNIST with, to the four digits they are given
+    // with.
     let scale = Standardize::fit_global(train);
     assert!((scale.mean()[0] - 0.1307).abs() < 5e-5 && (scale.std()[0] - 0.3081).abs() < 5e-5, "{scale:?}");
 

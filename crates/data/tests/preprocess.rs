@@ -23,8 +23,9 @@ fn moments(values: &[f64]) -> (f64, f64) {
     (mean, variance.sqrt())
 }
 
-/// The statistics are rounded to `f32`, with relative error ε = 2⁻²⁴. A rounded centre moves the mean of the results by
-/// ε·|mean|/std, here at most 100·√12·ε; a rounded scale and the arithmetic change the deviation by a few ε.
+/// The statistics are rounded to `f32`, with relative error ε = 2⁻²⁴. A rounded centre moves the mean of the
+/// results by ε·|mean|/std, here at most 100·√12·ε; a rounded scale and the arithmetic change the deviation
+/// by a few ε.
 #[test]
 fn standardized_features_have_mean_0_and_deviation_1() {
     let epsilon = f64::from(f32::EPSILON) / 2.0;

@@ -1,11 +1,11 @@
 //! `exp`, `ln`, `tanh` and their family for `f32`, as straight-line code.
 //!
-//! Only `+ − × ÷`, comparisons that select, and bit operations: no branch, no table, no fused multiply-add. So a loop
-//! around them vectorises, and every processor returns the same bits.
+//! Only `+ − × ÷`, comparisons that select, and bit operations: no branch, no table, no fused multiply-add.
+//! So a loop around them vectorises, and every processor returns the same bits.
 
 const LOG2_E: f32 = std::f32::consts::LOG2_E;
-/// ln 2 in two parts (Cody and Waite). The high one has 9 trailing zero bits, so that `n × LN_2_HIGH` is exact for the
-/// exponents `n` of this file, which need at most 8.
+/// ln 2 in two parts (Cody and Waite). The high one has 9 trailing zero bits, so that `n × LN_2_HIGH` is
+/// exact for the exponents `n` of this file, which need at most 8.
 const LN_2_HIGH: f32 = 355.0 / 512.0;
 const LN_2_LOW: f32 = -2.121_944_4e-4;
 /// 1.5 · 2²³: adding and subtracting it rounds a small number to the nearest integer.
@@ -45,7 +45,8 @@ fn clamp(x: f32, low: f32, high: f32) -> f32 {
 pub(crate) fn exp(x: f32) -> f32 {
     // e⁸⁹ overflows to +∞ and e⁻¹⁰⁵ rounds to 0: nothing beyond changes the result.
     let (n, m1) = reduced_exp_m1(clamp(x, -105.0, 89.0));
-    // 2ⁿ in two factors: n reaches 128 and −151, which one exponent field cannot hold. Only the last product rounds.
+    // 2ⁿ in two factors: n reaches 128 and −151, which one exponent field cannot hold. Only the last product
+    // rounds.
     let half = (n * 0.5 + ROUND) - ROUND;
     (m1 + 1.0) * power_of_two(half) * power_of_two(n - half)
 }

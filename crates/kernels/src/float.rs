@@ -1,13 +1,14 @@
 //! The element types of the framework: what a floating-point number must be able to do.
 //!
-//! `f32` and `f64` implement [`Float`]. The standard library's `exp`, `ln`, `tanh` … are not used anywhere: their
-//! precision is documented as varying by platform, Rust version and even call. Those of `f32` that training needs most
-//! are this crate's own branch-free polynomials, which vectorise inside the loops of [`map`](crate::map): 0.5 ns an
-//! element with AVX-512. All others, among them everything transcendental in `f64`, are the pure-Rust `libm` crate's.
+//! `f32` and `f64` implement [`Float`]. The standard library's `exp`, `ln`, `tanh` … are not used anywhere:
+//! their precision is documented as varying by platform, Rust version and even call. Those of `f32` that
+//! training needs most are this crate's own branch-free polynomials, which vectorise inside the loops of
+//! [`map`](crate::map): 0.5 ns an element with AVX-512. All others, among them everything transcendental in
+//! `f64`, are the pure-Rust `libm` crate's.
 //!
-//! The worst errors of `f32`, in units in the last place (ulp) of the exact result, of which perfect rounding leaves 0.5.
-//! They were found among all numbers from 2⁻¹⁷ to 2¹⁶ in magnitude and a sixteenth of the others; `tests/float.rs` looks at
-//! every 997th `f32` there is.
+//! The worst errors of `f32`, in units in the last place (ulp) of the exact result, of which perfect rounding
+//! leaves 0.5. They were found among all numbers from 2⁻¹⁷ to 2¹⁶ in magnitude and a sixteenth of the others;
+//! `tests/float.rs` looks at every 997th `f32` there is.
 //!
 //! | `exp` | `exp_m1` | `ln` | `ln_1p` | `tanh` | `sigmoid` | `softplus` | `erf` | `sin` `cos` `powf` |
 //! |-------|----------|------|---------|--------|-----------|------------|-------|--------------------|
@@ -58,8 +59,8 @@ pub trait Float:
 
     /// How many values [`biased_exponent`](Self::biased_exponent) can have: 256 or 2048.
     const EXPONENTS: usize;
-    /// The exponent as it is stored: 0 of zeros and subnormal numbers, `EXPONENTS - 1` of infinities and NaNs, else
-    /// ⌊log₂|x|⌋ + `EXPONENTS / 2 - 1`.
+    /// The exponent as it is stored: 0 of zeros and subnormal numbers, `EXPONENTS - 1` of infinities and
+    /// NaNs, else ⌊log₂|x|⌋ + `EXPONENTS / 2 - 1`.
     fn biased_exponent(self) -> u16;
 
     /// The nearest number to `value`.
@@ -75,7 +76,8 @@ pub trait Float:
     fn floor(self) -> Self;
     /// The smallest integer not below `x`.
     fn ceil(self) -> Self;
-    /// The nearest integer; ties go to the even one, as in PyTorch and NumPy (Rust's own `round` sends them away from 0).
+    /// The nearest integer; ties go to the even one, as in PyTorch and NumPy (Rust's own `round` sends them
+    /// away from 0).
     fn round(self) -> Self;
     /// The magnitude of `self` with the sign of `sign`.
     fn copysign(self, sign: Self) -> Self;

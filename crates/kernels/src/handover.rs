@@ -1,12 +1,13 @@
 //! Handing half of some work to another thread that stands by.
 //!
-//! rayon's threads go to sleep some ten microseconds after they have run out of work, and waking one takes fifty where processors are
-//! virtual: as long as a network of ten layers of 64 takes forwards and back. So a thread that has such work again and again, the
-//! *leader*, is given a *helper*: a job in its pool that stands by, looks for work in one place, and gives up when none has
-//! come for a while. A hand-over there and back takes 0.2 µs.
+//! rayon's threads go to sleep some ten microseconds after they have run out of work, and waking one takes
+//! fifty where processors are virtual: as long as a network of ten layers of 64 takes forwards and back. So a
+//! thread that has such work again and again, the *leader*, is given a *helper*: a job in its pool that
+//! stands by, looks for work in one place, and gives up when none has come for a while. A hand-over there and
+//! back takes 0.2 µs.
 //!
-//! It decides the speed and nothing else: what is offered is taken back by the leader, and computed there, if nobody has begun it
-//! by then. While it stands by, the helper takes up other jobs of its pool.
+//! It decides the speed and nothing else: what is offered is taken back by the leader, and computed there, if
+//! nobody has begun it by then. While it stands by, the helper takes up other jobs of its pool.
 
 use std::any::Any;
 use std::cell::{Cell, UnsafeCell};
@@ -18,8 +19,8 @@ use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 use std::thread::{self, LocalKey};
 use std::time::{Duration, Instant};
 
-/// For how long a helper stands by without work. Longer than what lies between two passes of a training step: an optimizer's
-/// update, a batch.
+/// For how long a helper stands by without work. Longer than what lies between two passes of a training step:
+/// an optimizer's update, a batch.
 const PATIENCE: Duration = Duration::from_millis(1);
 /// A helper is sent for where it was missed twice within this time.
 const AGAIN: Duration = Duration::from_millis(5);
@@ -51,7 +52,8 @@ thread_local! {
     static MISSED: Cell<Option<Instant>> = const { Cell::new(None) };
     /// Whether this thread is at work for a leader, and does not share that any further.
     static IS_HELPING: Cell<bool> = const { Cell::new(false) };
-    /// Whether this thread stands by for somebody, or waits for somebody in rayon, where it takes up any other job meanwhile.
+    /// Whether this thread stands by for somebody, or waits for somebody in rayon, where it takes up any
+    /// other job meanwhile.
     static IS_ENGAGED: Cell<bool> = const { Cell::new(false) };
 }
 
@@ -70,7 +72,8 @@ impl Drop for Restore {
     }
 }
 
-/// `rayon::join`, during which this thread becomes nobody's helper: who waits for it would wait as long as it helps.
+/// `rayon::join`, during which this thread becomes nobody's helper: who waits for it would wait as long as it
+/// helps.
 pub(crate) fn rayon_join(left: impl FnOnce() + Send, right: impl FnOnce() + Send) {
     if rayon::current_thread_index().is_none() {
         // It is a thread of the pool that joins, and waits.
@@ -80,8 +83,8 @@ pub(crate) fn rayon_join(left: impl FnOnce() + Send, right: impl FnOnce() + Send
     rayon::join(left, right);
 }
 
-/// Whether this thread's helper stands by. If not, cutting work in two is of no use; where it was missed twice in a short
-/// while, it is sent for.
+/// Whether this thread's helper stands by. If not, cutting work in two is of no use; where it was missed
+/// twice in a short while, it is sent for.
 pub(crate) fn ask_for_help() -> bool {
     !IS_HELPING.get() && PLACE.with(|place| place.is_attended.load(Ordering::Relaxed) || send_for_help(place))
 }
@@ -144,7 +147,8 @@ fn job_of<R: FnOnce() + Send>(work: &Cell<Option<R>>) -> Job {
     }
 }
 
-/// A job on offer. Dropped, also by a panic, it sees to it that nobody has the job any more when the leader's stack is left.
+/// A job on offer. Dropped, also by a panic, it sees to it that nobody has the job any more when the leader's
+/// stack is left.
 struct Offer<'a> {
     place: &'a Place,
     job: &'a Job,
@@ -208,8 +212,8 @@ fn attend(place: &Place) {
         };
         if !job.is_null() {
             let helping = Restore::after(&IS_HELPING, true);
-            // SAFETY: the leader that offered the job waits until it is done, and only we swapped it out. The job's work
-            // lies beside it.
+            // SAFETY: the leader that offered the job waits until it is done, and only we swapped it out. The
+            // job's work lies beside it.
             unsafe {
                 let job = &*job;
                 if let Err(panic) = catch_unwind(AssertUnwindSafe(|| (job.run)(job.work))) {

@@ -1,11 +1,12 @@
 //! The widest instruction set this processor has, chosen when the program runs.
 //!
-//! A plain build for x86-64 may use SSE2 alone: four `f32` at a time and no fused multiply-add. So every hot loop is
-//! compiled several times, once per [`Isa`], and [`dispatch`] picks one. The idea is that of the `pulp` crate: the loop is a
-//! value that implements [`Work`], because a closure cannot be compiled under several target features.
+//! A plain build for x86-64 may use SSE2 alone: four `f32` at a time and no fused multiply-add. So every hot
+//! loop is compiled several times, once per [`Isa`], and [`dispatch`] picks one. The idea is that of the
+//! `pulp` crate: the loop is a value that implements [`Work`], because a closure cannot be compiled under
+//! several target features.
 //!
-//! Loops run through here give the same bits at every level: Rust never contracts `a * b + c` into one rounding, and
-//! lane counts are fixed in the source, not taken from the register width.
+//! Loops run through here give the same bits at every level: Rust never contracts `a * b + c` into one
+//! rounding, and lane counts are fixed in the source, not taken from the register width.
 
 use std::sync::atomic::{AtomicU8, Ordering};
 
@@ -84,8 +85,8 @@ pub fn force(isa: Option<Isa>) {
 
 /// A loop to be compiled once per instruction set.
 ///
-/// `run` must be `#[inline(always)]`, and so must be what it calls in the loop: only code that is inlined is compiled for
-/// the wider registers.
+/// `run` must be `#[inline(always)]`, and so must be what it calls in the loop: only code that is inlined is
+/// compiled for the wider registers.
 pub trait Work {
     /// What the loop returns.
     type Output;

@@ -1,14 +1,17 @@
 //! Loops over slices: elementwise maps, reductions in a fixed order, matrix products.
 //!
-//! Slices in, slices out. This crate knows element types and strides and nothing of tensors, graphs or gradients; it
-//! allocates no results and never decides what is computed, only how fast. Three promises hold for every function here:
+//! Slices in, slices out. This crate knows element types and strides and nothing of tensors, graphs or
+//! gradients; it allocates no results and never decides what is computed, only how fast. Three promises hold
+//! for every function here:
 //!
-//! 1. **Bits do not depend on the number of threads.** Work is cut by shape ([`parallel`]), sums follow a fixed tree
-//!    ([`reduce`]) and the inner axis of a product is never shared between threads ([`matmul`]).
-//! 2. **Elementwise bits do not depend on the instruction set.** Transcendental functions ([`Float`]) use only
-//!    `+ − × ÷` and bit operations, which every processor rounds alike; [`isa`] then compiles the same loop several
-//!    times. Products use fused multiply-add where the processor has it and are the one exception.
-//! 3. **Lengths are checked first.** A function that gets slices of the wrong length panics before it writes anything.
+//! 1. **Bits do not depend on the number of threads.** Work is cut by shape ([`parallel`]), sums follow a
+//!    fixed tree ([`reduce`]) and the inner axis of a product is never shared between threads ([`matmul`]).
+//! 2. **Elementwise bits do not depend on the instruction set.** Transcendental functions ([`Float`]) use
+//!    only `+ − × ÷` and bit operations, which every processor rounds alike; [`isa`] then compiles the same
+//!    loop several times. Products use fused multiply-add where the processor has it and are the one
+//!    exception.
+//! 3. **Lengths are checked first.** A function that gets slices of the wrong length panics before it writes
+//!    anything.
 //!
 //! It is the only crate of the workspace with `unsafe`, and each block says what it relies on.
 

@@ -1,8 +1,8 @@
 //! One function applied to every element of contiguous slices.
 //!
-//! Large slices are cut into fixed pieces that run in parallel; each piece is one loop, compiled for the widest registers
-//! the processor has ([`isa`](crate::isa)). The function must be plain arithmetic to vectorise: anything marked
-//! `#[inline(always)]` in [`Float`] is.
+//! Large slices are cut into fixed pieces that run in parallel; each piece is one loop, compiled for the
+//! widest registers the processor has ([`isa`](crate::isa)). The function must be plain arithmetic to
+//! vectorise: anything marked `#[inline(always)]` in [`Float`] is.
 
 use crate::Float;
 use crate::isa::{Work, dispatch};
@@ -184,7 +184,8 @@ pub fn zip_inplace<A: Element, B: Element>(x: &mut [A], y: &[B], f: impl Fn(A, B
     });
 }
 
-/// How many rows ahead of its work an update asks for memory: with seven streams, the processor's own foresight is not enough.
+/// How many rows ahead of its work an update asks for memory: with seven streams, the processor's own
+/// foresight is not enough.
 const AHEAD: usize = 16;
 
 struct Update<'a, T, const B: usize, F> {
@@ -194,8 +195,9 @@ struct Update<'a, T, const B: usize, F> {
     step: F,
 }
 
-/// Elements updated side by side, and partial sums of each statistic. Fixed in the source, so that every instruction set adds
-/// in the same order; 32 is what the compiler turns into straight vector code (measured: with 16 or 64 it does not).
+/// Elements updated side by side, and partial sums of each statistic. Fixed in the source, so that every
+/// instruction set adds in the same order; 32 is what the compiler turns into straight vector code (measured:
+/// with 16 or 64 it does not).
 const LANES: usize = 32;
 /// Rows of lanes whose statistics are summed at their own precision before they join the `f64` totals.
 const ROWS: usize = 16;
@@ -237,7 +239,8 @@ where
             first += w.len();
         }
 
-        // What does not fill a row takes the same way, padded with zeros that are not written back and not counted.
+        // What does not fill a row takes the same way, padded with zeros that are not written back and not
+        // counted.
         let n = w_rest.len();
         if n > 0 {
             let (mut w, mut g) = ([T::ZERO; LANES], [T::ZERO; LANES]);
@@ -268,7 +271,8 @@ where
     }
 }
 
-/// Asks for the row that comes `AHEAD` rows after this one, where the processor can be asked; it need not exist.
+/// Asks for the row that comes `AHEAD` rows after this one, where the processor can be asked; it need not
+/// exist.
 #[inline(always)]
 fn ahead<T>(row: &[T; LANES]) {
     #[cfg(target_arch = "x86_64")]
@@ -311,11 +315,12 @@ fn row<T: Float, A: Float, const B: usize, const S: usize>(
     new.2
 }
 
-/// One pass over the parameters `w`, their gradients `g` and `B` state buffers: an optimizer's update rule, fused.
+/// One pass over the parameters `w`, their gradients `g` and `B` state buffers: an optimizer's update rule,
+/// fused.
 ///
-/// `step(w, g, state)` returns the new parameter, the new state, and `S` terms (squares, say) that are summed over all
-/// elements, in an order that depends on the length alone. The sums come back as `f64`; terms that could leave the range of
-/// `T`, such as squares of `f32` gradients, can themselves be `f64`.
+/// `step(w, g, state)` returns the new parameter, the new state, and `S` terms (squares, say) that are summed
+/// over all elements, in an order that depends on the length alone. The sums come back as `f64`; terms that
+/// could leave the range of `T`, such as squares of `f32` gradients, can themselves be `f64`.
 ///
 /// ```
 /// // Momentum, and the squared norm of the gradient on the way.

@@ -1,20 +1,22 @@
 //! Work cut by shape, never by thread count.
 //!
-//! [`fork`] halves its work until a piece is no longer than a given grain, runs the pieces wherever rayon finds a free
-//! thread, and merges their results along the same tree. Where the cuts fall depends on the length and the grain alone, so
-//! the result is the same to the bit on one thread and on sixty-four. Work of one grain never leaves the calling thread.
+//! [`fork`] halves its work until a piece is no longer than a given grain, runs the pieces wherever rayon
+//! finds a free thread, and merges their results along the same tree. Where the cuts fall depends on the
+//! length and the grain alone, so the result is the same to the bit on one thread and on sixty-four. Work of
+//! one grain never leaves the calling thread.
 //!
-//! A thread of rayon's pool shares work at almost no cost while the others are awake; any other thread must wake the pool and wait for
-//! it. So long computations are best run inside the pool (`rayon::scope`); outside, only larger work is shared. A thread that has short
-//! work again and again gets a helper of its own (`handover.rs`).
+//! A thread of rayon's pool shares work at almost no cost while the others are awake; any other thread must
+//! wake the pool and wait for it. So long computations are best run inside the pool (`rayon::scope`);
+//! outside, only larger work is shared. A thread that has short work again and again gets a helper of its own
+//! (`handover.rs`).
 
 use crate::handover;
 use std::marker::PhantomData;
 use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
-/// Elements a thread takes at a time in a cheap elementwise loop: 3 µs for an addition of `f32` in cache, 15 µs for an
-/// exponential. Inside the pool a hand-over costs about one microsecond.
+/// Elements a thread takes at a time in a cheap elementwise loop: 3 µs for an addition of `f32` in cache, 15
+/// µs for an exponential. Inside the pool a hand-over costs about one microsecond.
 pub const GRAIN: usize = 1 << 15;
 
 /// Pieces from which a thread outside rayon's pool shares its work: waking the pool costs some 15 µs.
@@ -117,7 +119,8 @@ split_tuple!(A 0, B 1);
 split_tuple!(A 0, B 1, C 2);
 split_tuple!(A 0, B 1, C 2, D 3);
 
-/// Runs `leaf` over pieces of `work` of at most `grain` items, and merges the results from left to right in a tree.
+/// Runs `leaf` over pieces of `work` of at most `grain` items, and merges the results from left to right in a
+/// tree.
 ///
 /// Every piece but the last is a multiple of `grain` long.
 ///
@@ -178,7 +181,8 @@ fn share(range: Range<usize>, task: &(dyn Fn(usize) + Sync)) {
     handover::rayon_join(|| share(range.start..mid, task), || share(mid..range.end, task));
 }
 
-/// Whether work of so many pieces is shared with other threads. The answer decides the speed and nothing else.
+/// Whether work of so many pieces is shared with other threads. The answer decides the speed and nothing
+/// else.
 fn is_shared(pieces: usize) -> bool {
     pieces >= PIECES_OUTSIDE || rayon::current_thread_index().is_some()
 }
@@ -218,20 +222,22 @@ pub(crate) fn for_ranges(len: usize, grain: usize, task: &(dyn Fn(Range<usize>) 
     run_all(0..len.div_ceil(grain), &|piece| task(piece * grain..len.min((piece + 1) * grain)));
 }
 
-/// Work of fewer nanoseconds, about, is left to a helper ([`handover`]): waking rayon's threads would take too much of it. With
-/// more than two threads, of which a helper is but one, a quarter of that.
+/// Work of fewer nanoseconds, about, is left to a helper ([`handover`]): waking rayon's threads would take
+/// too much of it. With more than two threads, of which a helper is but one, a quarter of that.
 const SHORT: usize = 1_000_000;
 
 fn is_short(nanoseconds: usize) -> bool {
     nanoseconds < SHORT / 4 || (nanoseconds < SHORT && rayon::current_num_threads() <= 2)
 }
 
-/// Whether there is another thread for work of about so many nanoseconds; asked again and again, there will be.
+/// Whether there is another thread for work of about so many nanoseconds; asked again and again, there will
+/// be.
 pub(crate) fn ask_for_help(nanoseconds: usize) -> bool {
     if is_short(nanoseconds) { handover::ask_for_help() } else { rayon::current_num_threads() > 1 }
 }
 
-/// [`for_ranges`] for work whose pieces are worth a hand-over each, and which takes about so many nanoseconds.
+/// [`for_ranges`] for work whose pieces are worth a hand-over each, and which takes about so many
+/// nanoseconds.
 pub(crate) fn for_large_ranges(
     nanoseconds: usize,
     len: usize,
@@ -262,8 +268,9 @@ pub(crate) struct Parts<'a, T> {
     slice: PhantomData<&'a mut [T]>,
 }
 
-// SAFETY: the only use of a shared `Parts` is `part`, whose callers promise that no two parts overlap, so that every element
-// is reached by one thread at most, as if the slice had been cut and each piece sent to its thread.
+// SAFETY: the only use of a shared `Parts` is `part`, whose callers promise that no two parts overlap, so
+// that every element is reached by one thread at most, as if the slice had been cut and each piece sent to
+// its thread.
 unsafe impl<T: Send> Sync for Parts<'_, T> {}
 
 impl<'a, T> Parts<'a, T> {
@@ -281,7 +288,8 @@ impl<'a, T> Parts<'a, T> {
     )]
     pub(crate) unsafe fn part(&self, range: Range<usize>) -> &mut [T] {
         assert!(range.start <= range.end && range.end <= self.len, "a part outside the slice");
-        // SAFETY: the range lies within the slice, which `self` borrows mutably; the caller promises that nobody else has it.
+        // SAFETY: the range lies within the slice, which `self` borrows mutably; the caller promises that
+        // nobody else has it.
         unsafe { std::slice::from_raw_parts_mut(self.start.add(range.start), range.len()) }
     }
 }

@@ -1,12 +1,13 @@
 //! A multilayer perceptron forwards and backwards, with all its layers at once.
 //!
-//! Layer by layer, two threads gain nothing on a network of 64 × 64: a product takes two microseconds, and handing 16 KiB from
-//! one core to another takes one. But the rows of a batch never meet on the way forward, nor on the way back: so each
-//! thread takes some rows through all layers, and their numbers stay in its cache. Only the gradients of weights sum over
-//! rows. They come last, some layers at a time, each layer on one thread.
+//! Layer by layer, two threads gain nothing on a network of 64 × 64: a product takes two microseconds, and
+//! handing 16 KiB from one core to another takes one. But the rows of a batch never meet on the way forward,
+//! nor on the way back: so each thread takes some rows through all layers, and their numbers stay in its
+//! cache. Only the gradients of weights sum over rows. They come last, some layers at a time, each layer on
+//! one thread.
 //!
-//! Networks with a wide layer have products enough to share: there all rows go from layer to layer together, and each
-//! product is shared by [`matmul()`].
+//! Networks with a wide layer have products enough to share: there all rows go from layer to layer together,
+//! and each product is shared by [`matmul()`].
 //!
 //! Either way every product and sum is that of the single ops, so results are the same to the bit.
 
@@ -16,18 +17,20 @@ use crate::parallel::{Parts, ask_for_help, for_large_ranges};
 use crate::{reduce, subnormal};
 use std::ops::Range;
 
-/// Rows that a thread takes through the layers, at least, and how many such blocks there are, at most. So a block that is left
-/// over has 18 rows or more: products of fewer than 9 sum in another order.
+/// Rows that a thread takes through the layers, at least, and how many such blocks there are, at most. So a
+/// block that is left over has 18 rows or more: products of fewer than 9 sum in another order.
 const BLOCK_ROWS: usize = 32;
 const BLOCKS: usize = 16;
 const _: () = assert!(BLOCK_ROWS + 1 - (BLOCKS - 1) > matmul::FEW_ROWS);
-/// Weights of the widest layer, at most, of a network whose rows are shared: a quarter of a megabyte of `f32`.
+/// Weights of the widest layer, at most, of a network whose rows are shared: a quarter of a megabyte of
+/// `f32`.
 const NARROW: usize = 1 << 16;
 /// Multiply-adds from which sharing rows pays: some 10 µs.
 const WORTH: usize = 1 << 20;
 /// Multiply-adds in a nanosecond, about.
 const PER_NANOSECOND: usize = 100;
-/// Numbers between layers that a backward pass holds before it turns to the gradients of weights: a quarter of a megabyte of `f32`.
+/// Numbers between layers that a backward pass holds before it turns to the gradients of weights: a quarter
+/// of a megabyte of `f32`.
 const SEGMENT: usize = 1 << 16;
 
 /// What a layer applies to its sums.
@@ -67,7 +70,8 @@ pub struct Perceptron<'a, T> {
     layers: &'a [Layer<'a, T>],
     rows: usize,
     flushes: bool,
-    /// Where the outputs of each layer begin if those of all layers lie one after the other, and where they end.
+    /// Where the outputs of each layer begin if those of all layers lie one after the other, and where they
+    /// end.
     offsets: Vec<usize>,
     /// Rows that go through the layers together: all of them, or some for each thread.
     block: usize,
@@ -133,7 +137,8 @@ impl<'a, T: Float> Perceptron<'a, T> {
         2 * longest
     }
 
-    /// Writes the outputs of the last layer into `y` and those of all others, one layer after the other, into `hidden`.
+    /// Writes the outputs of the last layer into `y` and those of all others, one layer after the other, into
+    /// `hidden`.
     ///
     /// # Panics
     /// If a slice does not have the length that the shapes say.
@@ -172,8 +177,8 @@ impl<'a, T: Float> Perceptron<'a, T> {
         for_large_ranges(self.nanoseconds, self.rows, self.block, &|rows| {
             let mut x = &x[rows_at(0, &rows, self.layers[0].inputs)];
             for (idx, layer) in self.layers.iter().enumerate() {
-                // SAFETY: no other block has these rows. This one has its place for an output once, or again when it is done
-                // with what was there.
+                // SAFETY: no other block has these rows. This one has its place for an output once, or again
+                // when it is done with what was there.
                 let a = unsafe {
                     match idx == last {
                         true => y.part(rows_at(0, &rows, layer.outputs())),
@@ -199,8 +204,8 @@ impl<'a, T: Float> Perceptron<'a, T> {
         });
     }
 
-    /// From `dy`, the gradient of the outputs `y`, to those of the parameters, as far as they are wanted, and of `x`; `hidden`
-    /// is what [`forward`](Self::forward) wrote, `deltas` room for what lies between.
+    /// From `dy`, the gradient of the outputs `y`, to those of the parameters, as far as they are wanted, and
+    /// of `x`; `hidden` is what [`forward`](Self::forward) wrote, `deltas` room for what lies between.
     ///
     /// # Panics
     /// If a slice does not have the length that the shapes say.
@@ -252,8 +257,9 @@ impl<'a, T: Float> Perceptron<'a, T> {
         }
     }
 
-    /// From da of the last of these layers, which becomes dz, down to that of the layer below the first, but not below `lowest`; or to
-    /// dx. The first array of deltas begins with those of a certain layer, and what lies before is in the second.
+    /// From da of the last of these layers, which becomes dz, down to that of the layer below the first, but
+    /// not below `lowest`; or to dx. The first array of deltas begins with those of a certain layer, and what
+    /// lies before is in the second.
     fn descend(
         &self,
         known: &Known<'_, T>,
@@ -262,8 +268,8 @@ impl<'a, T: Float> Perceptron<'a, T> {
         dx: Option<&Parts<'_, T>>,
     ) {
         for_large_ranges(self.nanoseconds, self.rows, self.block, &|rows| {
-            // SAFETY: no other block has these rows, and this one asks once for those of a layer: when it comes to it, or, for
-            // the last, here below.
+            // SAFETY: no other block has these rows, and this one asks once for those of a layer: when it
+            // comes to it, or, for the last, here below.
             let delta = |layer: usize| unsafe {
                 let (begin, parts) = &deltas[usize::from(layer < deltas[0].0)];
                 parts.part(rows_at(

@@ -1,8 +1,8 @@
 //! Softmax, its logarithm and cross entropy over the rows of a contiguous matrix.
 //!
-//! The largest element of a row is subtracted first, so that no exponential overflows. Several short rows are taken at a
-//! time, because the exponentials of ten classes do not fill a register and those of a thousand numbers do. As in PyTorch,
-//! a row with a NaN or a +∞, or of −∞ alone, has NaN probabilities.
+//! The largest element of a row is subtracted first, so that no exponential overflows. Several short rows are
+//! taken at a time, because the exponentials of ten classes do not fill a register and those of a thousand
+//! numbers do. As in PyTorch, a row with a NaN or a +∞, or of −∞ alone, has NaN probabilities.
 
 use crate::Float;
 use crate::isa::{Work, dispatch};
@@ -140,8 +140,8 @@ fn normalize<T: Float, const LOG: bool>(x: &[T], n: usize, y: &mut [T]) {
     });
 }
 
-/// `−ln softmax(logits)[target]` of each row into `losses`, and the softmax itself into `probabilities`: the gradient
-/// with respect to the logits is `probabilities − one_hot(target)`.
+/// `−ln softmax(logits)[target]` of each row into `losses`, and the softmax itself into `probabilities`: the
+/// gradient with respect to the logits is `probabilities − one_hot(target)`.
 ///
 /// # Panics
 /// If a slice does not have the length its shape says, or a target is outside `0..n`.

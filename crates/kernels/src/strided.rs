@@ -1,9 +1,9 @@
 //! Views with strides: gathering them, applying functions to them, writing into them.
 //!
-//! The one idea: a strided operand is gathered into a small contiguous block that stays in the first-level cache, and the
-//! contiguous loop runs on the block. So a function is compiled once per instruction set and not once per layout, and
-//! only [`gather`](self) knows about strides. An operand that is contiguous along the innermost axis is used where it
-//! lies. Before anything else, axes that can be walked as one are merged.
+//! The one idea: a strided operand is gathered into a small contiguous block that stays in the first-level
+//! cache, and the contiguous loop runs on the block. So a function is compiled once per instruction set and
+//! not once per layout, and only [`gather`](self) knows about strides. An operand that is contiguous along
+//! the innermost axis is used where it lies. Before anything else, axes that can be walked as one are merged.
 
 use std::ops::Range;
 
@@ -20,7 +20,8 @@ const BLOCK: usize = 1024;
 /// Side of the squares in which a transposed view is copied: one cache line of `f32`.
 const SQUARE: usize = 16;
 
-/// A view of `data` from `offset` on: element `(i, j, …)` is `data[offset + i·strides[0] + j·strides[1] + …]`.
+/// A view of `data` from `offset` on: element `(i, j, …)` is
+/// `data[offset + i·strides[0] + j·strides[1] + …]`.
 ///
 /// Strides count elements; 0 repeats one along an axis (broadcasting).
 #[derive(Clone, Copy, Debug)]
@@ -151,8 +152,8 @@ impl<'a, T: Copy> Walk<'a, T> {
         }
     }
 
-    /// Copies rows of `n` from the `first` on, where the view runs down contiguous columns: square by square, so that
-    /// the lines that are read are still in cache when the next row wants them.
+    /// Copies rows of `n` from the `first` on, where the view runs down contiguous columns: square by square,
+    /// so that the lines that are read are still in cache when the next row wants them.
     fn transpose(&self, first: usize, n: usize, out: &mut [T]) {
         let (column, stride) = (self.shape[self.rank - 2], self.strides[self.rank - 1]);
         let rows = out.len() / n;

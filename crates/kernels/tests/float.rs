@@ -3,7 +3,8 @@
 
 use backflow_kernels::Float;
 
-/// The error of `got` in units in the last place of the exact result: the distance between the `f32` around it.
+/// The error of `got` in units in the last place of the exact result: the distance between the `f32` around
+/// it.
 fn ulps(got: f32, exact: f64) -> f64 {
     let near = exact as f32;
     if got == near && near.is_infinite() || got.is_nan() && near.is_nan() {

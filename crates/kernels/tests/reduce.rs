@@ -209,7 +209,8 @@ fn exponents_are_counted() {
     assert_eq!(counts[127..132], [501, 500, 500, 500, 500]);
 }
 
-/// Against a plain loop, for shapes on both sides of a block of rows, few and many silent columns, and marks that were there.
+/// Against a plain loop, for shapes on both sides of a block of rows, few and many silent columns, and marks
+/// that were there.
 #[test]
 fn silent_columns_are_told_from_heard_ones() {
     for (rows, columns) in [(1, 1), (7, 5), (8, 64), (9, 3), (64, 256), (33, 40)] {
@@ -291,7 +292,8 @@ fn softmax_and_its_family_agree_with_f64() {
                 assert!(close(losses[r], libm::log(sum) - wide[target], 32.0));
                 for i in row {
                     let exact = libm::exp(wide[i]) / sum;
-                    // x − max rounds at a size below 16, and the exponential turns that into a relative error.
+                    // x − max rounds at a size below 16, and the exponential turns that into a relative
+                    // error.
                     assert!(close(y[i], exact, 16.0 * exact), "{} {exact}", y[i]);
                     assert!(close(log_y[i], wide[i] - libm::log(sum), 32.0));
                     // The sum over a row carries one rounding per level of its tree.

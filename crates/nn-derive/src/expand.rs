@@ -1,7 +1,7 @@
 //! From the syntax tree of an item to its implementation of `Module`.
 //!
-//! Structs and enums take the same road: a struct is matched like an enum with one variant. The code that comes out is
-//! what one would write by hand:
+//! Structs and enums take the same road: a struct is matched like an enum with one variant. The code that
+//! comes out is what one would write by hand:
 //!
 //! ```text
 //! match self {

@@ -1,8 +1,8 @@
 //! `#[derive(Module)]`: the two methods of the trait `Module`, written out field by field.
 //!
-//! The one idea: a field's name is a step of the path, and everything else is up to the field's own `Module`. The derive
-//! looks at names only. It does not know which types hold tensors; a field that holds none says so with
-//! `#[module(skip)]`, and one that forgets to say it does not compile.
+//! The one idea: a field's name is a step of the path, and everything else is up to the field's own `Module`.
+//! The derive looks at names only. It does not know which types hold tensors; a field that holds none says so
+//! with `#[module(skip)]`, and one that forgets to say it does not compile.
 #![forbid(unsafe_code)]
 
 mod expand;
@@ -10,7 +10,8 @@ mod expand;
 use proc_macro::TokenStream;
 use syn::{DeriveInput, parse_macro_input};
 
-/// Implements `Module` for a struct or an enum, so that optimizers, files and reports reach its tensors by path.
+/// Implements `Module` for a struct or an enum, so that optimizers, files and reports reach its tensors by
+/// path.
 ///
 /// | item | paths |
 /// |---|---|
@@ -18,11 +19,11 @@ use syn::{DeriveInput, parse_macro_input};
 /// | `struct S(Linear, Linear)` | `0.weight`, `1.weight` |
 /// | `enum E { Linear(Linear), Scale { by: Tensor }, Nothing }` | `weight`, `by`: those of the present variant |
 ///
-/// A `Vec` or an array adds the index, an `Option` or a `Box` adds nothing. An enum is one of several things in the same
-/// place, so neither the name of the variant nor the index of its only unnamed field is a step.
+/// A `Vec` or an array adds the index, an `Option` or a `Box` adds nothing. An enum is one of several things
+/// in the same place, so neither the name of the variant nor the index of its only unnamed field is a step.
 ///
-/// `#[module(skip)]` leaves a field out: sizes, names, `PhantomData`, anything without tensors. A type parameter that a
-/// visited field mentions gets the bound `Module`.
+/// `#[module(skip)]` leaves a field out: sizes, names, `PhantomData`, anything without tensors. A type
+/// parameter that a visited field mentions gets the bound `Module`.
 ///
 /// ```
 /// # extern crate backflow_tensor as backflow;

@@ -1,7 +1,8 @@
 //! [`Activation`]: the nonlinear functions between layers, by name.
 //!
-//! The one idea: an activation is a value, so that a configuration can name it, an initialiser can ask for its gain, and a
-//! study can run over all of them. The functions themselves, and their gradients, are ops of `Tensor`.
+//! The one idea: an activation is a value, so that a configuration can name it, an initialiser can ask for
+//! its gain, and a study can run over all of them. The functions themselves, and their gradients, are ops of
+//! `Tensor`.
 
 use crate::names::{NameError, parse};
 use backflow_tensor::observe::{Role, Side};
@@ -29,8 +30,9 @@ pub enum Activation {
     LeakyRelu(f64),
     /// `x` where x > 0, else `eˣ − 1`.
     Elu,
-    /// `λ x` where x > 0, else `λ α (eˣ − 1)`, with λ ≈ 1.0507 and α ≈ 1.6733, such that mean 0 and variance 1 are an
-    /// attracting fixed point (Klambauer et al. 2017). Needs weights of variance `1/fan_in`: see [`gain`](Self::gain).
+    /// `λ x` where x > 0, else `λ α (eˣ − 1)`, with λ ≈ 1.0507 and α ≈ 1.6733, such that mean 0 and variance
+    /// 1 are an attracting fixed point (Klambauer et al. 2017). Needs weights of variance `1/fan_in`: see
+    /// [`gain`](Self::gain).
     Selu,
     /// `x Φ(x)` with the normal distribution function Φ, exact (Hendrycks and Gimpel 2016).
     Gelu,
@@ -114,7 +116,8 @@ impl Activation {
         }
     }
 
-    /// By how much the standard deviation of the weights should exceed `1/√fan_in` to make up for this activation.
+    /// By how much the standard deviation of the weights should exceed `1/√fan_in` to make up for this
+    /// activation.
     ///
     /// | activation | gain | why |
     /// |---|---|---|
@@ -125,9 +128,9 @@ impl Activation {
     /// | leaky relu | √(2 / (1 + slope²)) | as relu |
     /// | elu, gelu, silu, softplus, hardtanh | 1.245, 1.534, 1.677, 1.042, 1.392 | as relu; PyTorch has no value |
     ///
-    /// **The trap of SELU.** Self-normalisation needs a gain of 1: SELU keeps the second moment of a standard normal
-    /// by design, and 3/4 shrinks it layer by layer. PyTorch gives the normalisation up for steadier gradients where
-    /// layers are not square. For a self-normalising network take
+    /// **The trap of SELU.** Self-normalisation needs a gain of 1: SELU keeps the second moment of a standard
+    /// normal by design, and 3/4 shrinks it layer by layer. PyTorch gives the normalisation up for steadier
+    /// gradients where layers are not square. For a self-normalising network take
     /// [`Init::LecunNormal`](crate::Init::LecunNormal), which asks no activation for its gain.
     #[must_use]
     pub fn gain(self) -> f64 {
@@ -146,7 +149,8 @@ impl Activation {
         }
     }
 
-    /// What the function is to those who look on: to what it tends on either side, and where its slope is exactly 0.
+    /// What the function is to those who look on: to what it tends on either side, and where its slope is
+    /// exactly 0.
     #[must_use]
     pub fn role(self) -> Role {
         let (below, above) = match self {
@@ -174,7 +178,8 @@ impl fmt::Display for Activation {
 impl FromStr for Activation {
     type Err = NameError;
 
-    /// Reads what `Display` writes: a [`name`](Self::name), and `leaky-relu` also with its slope, `leaky-relu:0.2`.
+    /// Reads what `Display` writes: a [`name`](Self::name), and `leaky-relu` also with its slope,
+    /// `leaky-relu:0.2`.
     fn from_str(text: &str) -> Result<Self, NameError> {
         parse("activation", text, &Self::ALL, |name, numbers| match (name, numbers) {
             ("leaky-relu", [slope]) => Some(Self::LeakyRelu(*slope)),

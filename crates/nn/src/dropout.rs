@@ -6,12 +6,13 @@ use backflow_tensor::training::next_stream;
 use backflow_tensor::{LayerId, Role, Tensor, misuse};
 use std::fmt;
 
-/// Drops each element with probability p in training, and divides the others by 1 − p: `y = x · m / (1 − p)`, m ∈ {0, 1}. In
-/// evaluation `y = x`. Shapes: any.
+/// Drops each element with probability p in training, and divides the others by 1 − p: `y = x · m / (1 − p)`,
+/// m ∈ {0, 1}. In evaluation `y = x`. Shapes: any.
 ///
 /// It drops inside [`training`](backflow_tensor::training()), from the scope's stream, and an optimizer's
-/// [`step_with`](https://docs.rs/backflow-optim) opens such a scope by itself. Used twice, it drops different elements; in the same scope
-/// entered again, the same ones. It announces y to observers. Srivastava et al. 2014; p is `0.5` by [default](Default), as in PyTorch.
+/// [`step_with`](https://docs.rs/backflow-optim) opens such a scope by itself. Used twice, it drops different
+/// elements; in the same scope entered again, the same ones. It announces y to observers. Srivastava et al.
+/// 2014; p is `0.5` by [default](Default), as in PyTorch.
 ///
 /// ```
 /// use backflow_nn::{Activation, Dropout, Linear, Sequential};

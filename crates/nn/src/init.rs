@@ -1,11 +1,12 @@
 //! [`Init`]: how weights are drawn before training.
 //!
-//! The one idea: a rule is a distribution whose scale follows from the shape of the weights, chosen so that signals keep
-//! their size on the way forward, gradients on the way back, or a compromise of the two. Biases start at zero; only
-//! PyTorch's own default draws them as well.
+//! The one idea: a rule is a distribution whose scale follows from the shape of the weights, chosen so that
+//! signals keep their size on the way forward, gradients on the way back, or a compromise of the two. Biases
+//! start at zero; only PyTorch's own default draws them as well.
 //!
-//! `fan_in` is the number of inputs that one output sums over, `fan_out` the number of outputs that one input feeds. For
-//! weights `[outputs, inputs]` they are `inputs` and `outputs`; further axes (a receptive field) multiply both.
+//! `fan_in` is the number of inputs that one output sums over, `fan_out` the number of outputs that one input
+//! feeds. For weights `[outputs, inputs]` they are `inputs` and `outputs`; further axes (a receptive field)
+//! multiply both.
 
 use crate::activation::Activation;
 use crate::names::{NameError, parse};
@@ -64,7 +65,8 @@ pub enum Init {
         /// The standard deviation.
         std: f64,
     },
-    /// The compromise between signals forward (variance `1/fan_in`) and gradients back (`1/fan_out`), uniform.
+    /// The compromise between signals forward (variance `1/fan_in`) and gradients back (`1/fan_out`),
+    /// uniform.
     XavierUniform,
     /// The same compromise, normal.
     XavierNormal,
@@ -76,12 +78,12 @@ pub enum Init {
     LecunUniform,
     /// The same, normal: what self-normalising networks (SELU) need.
     LecunNormal,
-    /// A random orthogonal matrix times the gain. Of a matrix that is not square, the rows or the columns are orthonormal,
-    /// whichever are fewer; further axes count as columns. Where no outputs are missing, it scales the length of every
-    /// signal by the gain exactly, not only on average.
+    /// A random orthogonal matrix times the gain. Of a matrix that is not square, the rows or the columns are
+    /// orthonormal, whichever are fewer; further axes count as columns. Where no outputs are missing, it
+    /// scales the length of every signal by the gain exactly, not only on average.
     Orthogonal,
-    /// What `torch.nn.Linear` does, for weights and bias alike. PyTorch writes it `kaiming_uniform_(a=√5)`: a leaky relu of
-    /// that slope has a gain of 1/√3.
+    /// What `torch.nn.Linear` does, for weights and bias alike. PyTorch writes it `kaiming_uniform_(a=√5)`: a
+    /// leaky relu of that slope has a gain of 1/√3.
     #[default]
     TorchLinear,
 }
@@ -124,8 +126,8 @@ impl Init {
         Self::TorchLinear,
     ];
 
-    /// The usual rule for an activation: He's for the relu family, LeCun's for SELU, Xavier's for all others; each from the
-    /// distribution of its paper.
+    /// The usual rule for an activation: He's for the relu family, LeCun's for SELU, Xavier's for all others;
+    /// each from the distribution of its paper.
     #[must_use]
     pub fn default_for(activation: Activation) -> Self {
         match activation {
@@ -161,12 +163,13 @@ impl Init {
         }
     }
 
-    /// Draws weights of `shape`, `[outputs, inputs]` or with further axes, untracked. Both element types see the same
-    /// random numbers.
+    /// Draws weights of `shape`, `[outputs, inputs]` or with further axes, untracked. Both element types see
+    /// the same random numbers.
     ///
     /// # Panics
-    /// If a rule that depends on `fan_in` or `fan_out` meets a shape of fewer than two axes, if `gain` is negative or not
-    /// finite, if the rule's own numbers are not finite or contradict each other, or if `dtype` is not floating point.
+    /// If a rule that depends on `fan_in` or `fan_out` meets a shape of fewer than two axes, if `gain` is
+    /// negative or not finite, if the rule's own numbers are not finite or contradict each other, or if
+    /// `dtype` is not floating point.
     #[must_use]
     #[track_caller]
     pub fn sample(self, shape: impl Into<Shape>, gain: f64, dtype: DType, rng: &mut Rng) -> Tensor {
@@ -185,8 +188,8 @@ impl Init {
         }
     }
 
-    /// The variance of the elements of weights of this shape. The theory of signal propagation writes `σ_w²` for it times
-    /// `fan_in`.
+    /// The variance of the elements of weights of this shape. The theory of signal propagation writes `σ_w²`
+    /// for it times `fan_in`.
     ///
     /// # Panics
     /// As [`sample`](Self::sample).
@@ -269,7 +272,8 @@ impl fmt::Display for Init {
 impl FromStr for Init {
     type Err = NameError;
 
-    /// Reads what `Display` writes: a [`name`](Self::name), with numbers where the rule takes some, `normal:0:0.02`.
+    /// Reads what `Display` writes: a [`name`](Self::name), with numbers where the rule takes some,
+    /// `normal:0:0.02`.
     fn from_str(text: &str) -> Result<Self, NameError> {
         parse("initialiser", text, &Self::ALL, |name, numbers| {
             let init = match (name, numbers) {

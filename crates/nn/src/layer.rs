@@ -8,8 +8,8 @@ use std::fmt::Debug;
 
 /// A module that maps one tensor to one tensor, so that it can stand in a [`Sequential`](crate::Sequential).
 ///
-/// A layer that wants a row of its own in tables and logs holds a [`LayerId`](backflow_tensor::LayerId) and announces its output,
-/// with the [`Role`](backflow_tensor::Role) by which it is to be treated:
+/// A layer that wants a row of its own in tables and logs holds a [`LayerId`](backflow_tensor::LayerId) and
+/// announces its output, with the [`Role`](backflow_tensor::Role) by which it is to be treated:
 ///
 /// ```
 /// # extern crate backflow_tensor as backflow;
@@ -40,16 +40,16 @@ use std::fmt::Debug;
 /// assert_eq!(model.clone().state()[0].1.id(), model.state()[0].1.id());
 /// ```
 ///
-/// A layer is cloned with the model that it stands in, so its type is [`Clone`]; a clone is the same layer again, as that of a
-/// [`Tensor`] is the same tensor.
+/// A layer is cloned with the model that it stands in, so its type is [`Clone`]; a clone is the same layer
+/// again, as that of a [`Tensor`] is the same tensor.
 pub trait Layer: Module + CloneLayer + Debug + Send + Sync {
     /// The output for the input `x`.
     #[must_use]
     fn forward(&self, x: &Tensor) -> Tensor;
 
-    /// Adds this layer to a run of parts, of which neighbours may be computed as one op. By default it is one part, which is
-    /// computed by [`forward`](Self::forward). A layer that consists of others, one after the other, may add theirs; then
-    /// they are computed together also with what stands before and after it:
+    /// Adds this layer to a run of parts, of which neighbours may be computed as one op. By default it is one
+    /// part, which is computed by [`forward`](Self::forward). A layer that consists of others, one after the
+    /// other, may add theirs; then they are computed together also with what stands before and after it:
     ///
     /// ```
     /// # extern crate backflow_tensor as backflow;

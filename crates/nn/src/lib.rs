@@ -1,10 +1,11 @@
 //! Layers, initialisers and losses.
 //!
-//! The one idea: a model is an ordinary struct that owns its tensors. `#[derive(Module)]` names them by the path of their
-//! fields; `forward` is an ordinary method. There is no registry and no hidden state here, and no flag that a model is put into
-//! training by: [`training`](backflow_tensor::training()) is a scope and the source of chance, outside it a model evaluates
-//! ([`Dropout`] is such a layer), and an optimizer refuses a loss for which it was forgotten. What is not here either: optimizers,
-//! which reach a model through [`Module`] alone and know nothing of layers.
+//! The one idea: a model is an ordinary struct that owns its tensors. `#[derive(Module)]` names them by the
+//! path of their fields; `forward` is an ordinary method. There is no registry and no hidden state here, and
+//! no flag that a model is put into training by: [`training`](backflow_tensor::training()) is a scope and the
+//! source of chance, outside it a model evaluates ([`Dropout`] is such a layer), and an optimizer refuses a
+//! loss for which it was forgotten. What is not here either: optimizers, which reach a model through
+//! [`Module`] alone and know nothing of layers.
 //!
 //! ```
 //! # extern crate backflow_tensor as backflow;
@@ -38,10 +39,11 @@
 //!
 //! # Training and evaluation
 //!
-//! A layer with a training mode asks the scope that it is called in, through [`by_mode`](backflow_tensor::LayerId::by_mode), so that
-//! `forward(&self, x)` is the same for all layers and models. What it learns of a batch hangs on its result
-//! ([`with_statistics`](backflow_tensor::Tensor::with_statistics)) and is folded into its [buffers](backflow_tensor::Tensor::buffer) by
-//! the optimizer's step.
+//! A layer with a training mode asks the scope that it is called in, through
+//! [`by_mode`](backflow_tensor::LayerId::by_mode), so that `forward(&self, x)` is the same for all layers and
+//! models. What it learns of a batch hangs on its result
+//! ([`with_statistics`](backflow_tensor::Tensor::with_statistics)) and is folded into its
+//! [buffers](backflow_tensor::Tensor::buffer) by the optimizer's step.
 //!
 //! ```
 //! use backflow_nn::{Dropout, Linear, Sequential};

@@ -9,7 +9,8 @@ use std::fmt;
 
 /// A fully connected layer: `y = x wᵀ + b`. Shapes: x `[…, inputs]`, y `[…, outputs]`.
 ///
-/// It announces x and y to observers. A clone is the same layer again: it shares the parameters' place in the graph.
+/// It announces x and y to observers. A clone is the same layer again: it shares the parameters' place in the
+/// graph.
 ///
 /// ```
 /// use backflow_nn::{Init, Linear};
@@ -47,8 +48,9 @@ impl Linear {
         Self::from_tensors(weight, None)
     }
 
-    /// A layer whose weights are drawn by `init`, for an activation of this [`gain`](crate::Activation::gain). The bias is
-    /// drawn too by [`Init::TorchLinear`] and zero with all others.
+    /// A layer whose weights are drawn by `init`, for an activation of this
+    /// [`gain`](crate::Activation::gain). The bias is drawn too by [`Init::TorchLinear`] and zero with all
+    /// others.
     ///
     /// # Panics
     /// If `dtype` is not floating point, or as [`Init::sample`].

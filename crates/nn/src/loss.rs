@@ -1,8 +1,8 @@
 //! Losses: how far outputs are from targets, as one number to differentiate.
 //!
-//! Names and arguments are PyTorch's, outputs first; each is the mean over all elements or rows. They refuse to broadcast:
-//! `[n, 1]` against `[n]` would average n² differences and look like a bad learning rate. Where a sum or the losses one
-//! by one are wanted, the formula is short enough to write.
+//! Names and arguments are PyTorch's, outputs first; each is the mean over all elements or rows. They refuse
+//! to broadcast: `[n, 1]` against `[n]` would average n² differences and look like a bad learning rate. Where
+//! a sum or the losses one by one are wanted, the formula is short enough to write.
 
 use backflow_tensor::{Tensor, misuse};
 
@@ -40,9 +40,10 @@ pub fn cross_entropy(input: &Tensor, target: &Tensor) -> Tensor {
 /// mean −t ln σ(x) − (1 − t) ln(1 − σ(x))  =  mean t softplus(−x) + (1 − t) softplus(x)
 /// ```
 ///
-/// The right side neither overflows nor cancels, however large the score. (The usual `max(x, 0) − x t + ln(1 + e^−|x|)`
-/// does not either, but its pieces have kinks at 0, where zero-initialised models start, and there its gradient would
-/// be −t instead of ½ − t.) Shapes: x and t alike; the result is a scalar, in nats.
+/// The right side neither overflows nor cancels, however large the score. (The usual
+/// `max(x, 0) − x t + ln(1 + e^−|x|)` does not either, but its pieces have kinks at 0, where zero-initialised
+/// models start, and there its gradient would be −t instead of ½ − t.) Shapes: x and t alike; the result is a
+/// scalar, in nats.
 ///
 /// ```
 /// # use backflow_nn::loss::binary_cross_entropy_with_logits;

@@ -15,8 +15,9 @@ use backflow_tensor::{DType, Rng, Tensor, misuse};
 /// z₀ = x w₀ᵀ + b₀,  aᵢ = f(zᵢ),  zᵢ₊₁ = aᵢ wᵢ₊₁ᵀ + bᵢ₊₁,  y = z of the last layer
 /// ```
 ///
-/// `layers.i` announces zᵢ to observers and `activations.i` announces aᵢ, so the activation after the layer at path
-/// `layers.i` is the one at path `activations.i`. Announcements come in the order of the computation: z₀, a₀, z₁, a₁, …
+/// `layers.i` announces zᵢ to observers and `activations.i` announces aᵢ, so the activation after the layer
+/// at path `layers.i` is the one at path `activations.i`. Announcements come in the order of the computation:
+/// z₀, a₀, z₁, a₁, …
 ///
 /// ```
 /// use backflow_nn::{Activation, Init, Mlp, Module};
@@ -38,11 +39,13 @@ pub struct Mlp {
 }
 
 impl Mlp {
-    /// A network with these layer sizes, inputs first: two sizes are one linear layer, each further one adds a hidden
-    /// layer. Weights are drawn by `init` with the gain of the activation, biases as [`Linear::with_init`] says.
+    /// A network with these layer sizes, inputs first: two sizes are one linear layer, each further one adds
+    /// a hidden layer. Weights are drawn by `init` with the gain of the activation, biases as
+    /// [`Linear::with_init`] says.
     ///
-    /// The gain is the same for all layers, as is customary. Strictly, a layer's gain makes up for the activation before
-    /// it, which the first layer does not have; one factor on one layer does not matter (He et al. 2015, section 2.2).
+    /// The gain is the same for all layers, as is customary. Strictly, a layer's gain makes up for the
+    /// activation before it, which the first layer does not have; one factor on one layer does not matter (He
+    /// et al. 2015, section 2.2).
     ///
     /// # Panics
     /// If there are fewer than two sizes, or as [`Init::sample`].
@@ -67,10 +70,12 @@ impl Mlp {
         Self { layers, activations }
     }
 
-    /// The outputs for the inputs `x`, before any softmax. Shapes: x `[…, first size]`; the result is `[…, last size]`.
+    /// The outputs for the inputs `x`, before any softmax. Shapes: x `[…, first size]`; the result is
+    /// `[…, last size]`.
     ///
     /// # Panics
-    /// If the last axis of `x` is not as long as the first size, or `x` has another element type than the weights.
+    /// If the last axis of `x` is not as long as the first size, or `x` has another element type than the
+    /// weights.
     #[must_use]
     #[track_caller]
     pub fn forward(&self, x: &Tensor) -> Tensor {

@@ -1,5 +1,5 @@
-//! How activations and initialisers are written in configurations: `name`, or `name:number` where there is something
-//! to choose, as in `leaky-relu:0.2` or `normal:0:0.02`.
+//! How activations and initialisers are written in configurations: `name`, or `name:number` where there is
+//! something to choose, as in `leaky-relu:0.2` or `normal:0:0.02`.
 //!
 //! The table of all values serves three ends: it parses, it fills error messages, and it documents itself.
 
@@ -30,7 +30,8 @@ pub enum NameError {
     },
 }
 
-/// Reads `text` as one of the values that `make` makes of a name and its numbers; `all` has one value of each name.
+/// Reads `text` as one of the values that `make` makes of a name and its numbers; `all` has one value of each
+/// name.
 pub(crate) fn parse<T: Display>(
     kind: &'static str,
     text: &str,

@@ -1,21 +1,21 @@
 //! Random orthogonal matrices.
 //!
-//! Gram and Schmidt's process on the rows of a Gaussian matrix. Dividing by norms, which are positive, gives the one
-//! factorisation A = RQ whose R has a positive diagonal, and only that Q is distributed evenly over all orthogonal
-//! matrices (Haar measure; Mezzadri 2007, "How to generate random matrices from the classical compact groups"). A
-//! Householder factorisation leaves the signs to chance and would need them corrected.
+//! Gram and Schmidt's process on the rows of a Gaussian matrix. Dividing by norms, which are positive, gives
+//! the one factorisation A = RQ whose R has a positive diagonal, and only that Q is distributed evenly over
+//! all orthogonal matrices (Haar measure; Mezzadri 2007, "How to generate random matrices from the classical
+//! compact groups"). A Householder factorisation leaves the signs to chance and would need them corrected.
 //!
-//! Rows are taken in blocks: what they share with earlier blocks is removed by matrix products, which are fast, and what
-//! they share with each other row by row. All is done twice, which is enough for orthogonality to rounding (Giraud et
-//! al. 2005), however much of a row the first time removes.
+//! Rows are taken in blocks: what they share with earlier blocks is removed by matrix products, which are
+//! fast, and what they share with each other row by row. All is done twice, which is enough for orthogonality
+//! to rounding (Giraud et al. 2005), however much of a row the first time removes.
 
 use backflow_tensor::{DType, Rng, Shape, Tensor};
 
 /// Rows per block: few enough that the work row by row is small beside the matrix products.
 const BLOCK: usize = 32;
 
-/// A matrix of `shape`, axes after the first counting as columns, whose rows are orthonormal, or its columns if there are
-/// more rows than columns. In `f64`.
+/// A matrix of `shape`, axes after the first counting as columns, whose rows are orthonormal, or its columns
+/// if there are more rows than columns. In `f64`.
 #[track_caller]
 pub(crate) fn orthogonal(shape: Shape, rng: &mut Rng) -> Tensor {
     if shape.elements() == 0 {

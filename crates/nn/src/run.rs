@@ -1,8 +1,8 @@
 //! [`Run`]: parts of layers, one after the other, of which as many as can be are computed as one op.
 //!
-//! One op costs the overhead of one, stores nothing between a linear map and its activation, and lets threads share the rows of a
-//! batch for all layers at once ([`Tensor::mlp`]). The bits are those of the parts by themselves. Observers, and whoever
-//! looks for the op that made a NaN, see every part.
+//! One op costs the overhead of one, stores nothing between a linear map and its activation, and lets threads
+//! share the rows of a batch for all layers at once ([`Tensor::mlp`]). The bits are those of the parts by
+//! themselves. Observers, and whoever looks for the op that made a NaN, see every part.
 
 use crate::activation::Activation;
 use backflow_tensor::observe::{Announcement, Role, is_watched};
@@ -57,8 +57,8 @@ impl<'a> Run<'a> {
         self.parts.reserve(parts);
     }
 
-    /// Adds `x wᵀ + b`, which is announced as the output of the layer `id`. Shapes: weight `[outputs, inputs]`, bias
-    /// `[outputs]`.
+    /// Adds `x wᵀ + b`, which is announced as the output of the layer `id`. Shapes: weight
+    /// `[outputs, inputs]`, bias `[outputs]`.
     pub fn linear(&mut self, id: LayerId, weight: &'a Tensor, bias: Option<&'a Tensor>) {
         self.parts.push(Part::Linear { id, weight, bias });
     }

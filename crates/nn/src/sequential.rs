@@ -7,8 +7,8 @@ use std::fmt::Debug;
 
 /// Layers one after the other. Paths are numbers, as in PyTorch: `0.weight`, `0.bias`, `2.weight`, …
 ///
-/// Linear layers and activations that follow one another are computed as one op, also where they stand in a `Sequential`
-/// inside. A clone is the same model again: same layers, same parameters.
+/// Linear layers and activations that follow one another are computed as one op, also where they stand in a
+/// `Sequential` inside. A clone is the same model again: same layers, same parameters.
 ///
 /// ```
 /// use backflow_nn::{Activation, Linear, Module, Sequential};

@@ -7,8 +7,8 @@ use backflow_tensor::{DType, Rng, Tensor};
 
 /// E f(z)² for standard normal z, by Simpson's rule on −12 … 12; beyond is less than e⁻⁷².
 ///
-/// The kinks, at −1, 0 and 1, are nodes of the coarse grid, so between them the rule's error is that of a smooth function:
-/// step⁴/180 times differences of third derivatives, some 1e-10.
+/// The kinks, at −1, 0 and 1, are nodes of the coarse grid, so between them the rule's error is that of a
+/// smooth function: step⁴/180 times differences of third derivatives, some 1e-10.
 fn second_moment(activation: Activation) -> f64 {
     let trapezoids = |per_unit: usize| {
         let z = Tensor::arange(24 * per_unit + 1, DType::F64) / per_unit as f64 - 12.0;
@@ -35,8 +35,9 @@ fn gains_make_up_for_the_second_moment() {
 
 #[test]
 fn self_normalising_networks_keep_their_scale_with_lecun_and_lose_it_with_the_gain() {
-    // 20 layers of 400 units on 200 samples. With gain 1 the mean square is at its fixed point 1; its fluctuation is
-    // about √(2/400) a layer and damped by the fixed point. With 3/4 it contracts towards 0 with every layer.
+    // 20 layers of 400 units on 200 samples. With gain 1 the mean square is at its fixed point 1; its
+    // fluctuation is about √(2/400) a layer and damped by the fixed point. With 3/4 it contracts towards 0
+    // with every layer.
     let mean_square = |init: Init| {
         let mut rng = Rng::seed_from_u64(7);
         let mut x = Tensor::randn([200, 400], DType::F32, &mut rng);

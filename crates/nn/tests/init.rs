@@ -54,9 +54,10 @@ fn samples_have_the_mean_variance_and_bounds_of_the_formula() {
                 };
                 let w: Vec<f64> = draw(init, shape, gain).into_iter().map(|w| w - mean).collect();
                 let n = w.len() as f64;
-                // The mean of n uncorrelated elements varies by σ²/n. Their mean square varies by (μ₄ − σ⁴)/n, where
-                // the fourth moment μ₄ is 9/5 σ⁴ (uniform) or 3 σ⁴ (normal). Of the rows of an orthogonal matrix it
-                // is exact. Five standard errors leave one false alarm in 1.7 million, for all n here.
+                // The mean of n uncorrelated elements varies by σ²/n. Their mean square varies by (μ₄ −
+                // σ⁴)/n, where the fourth moment μ₄ is 9/5 σ⁴ (uniform) or 3 σ⁴ (normal). Of the rows of an
+                // orthogonal matrix it is exact. Five standard errors leave one false alarm in 1.7 million,
+                // for all n here.
                 let square_error = match init {
                     Init::Orthogonal => 1e-13,
                     init if is_uniform(init) => 5.0 * (0.8 / n).sqrt(),
@@ -125,7 +126,8 @@ fn a_receptive_field_counts_as_inputs_and_outputs() {
 
 #[test]
 fn orthogonal_matrices_are_orthogonal_to_rounding() {
-    // Sizes around the block of 32 rows, both ways, and a field of 3 × 3. Square ones come closest to dependent rows.
+    // Sizes around the block of 32 rows, both ways, and a field of 3 × 3. Square ones come closest to
+    // dependent rows.
     let shapes: [&[usize]; 11] = [
         &[1, 1],
         &[1, 9],
@@ -146,16 +148,17 @@ fn orthogonal_matrices_are_orthogonal_to_rounding() {
         let q = q.reshape([shape[0], columns]);
         let gram = if shape[0] <= columns { q.matmul(&q.t()) } else { q.t().matmul(&q) };
         let error = (&gram - Tensor::eye(gram.size(0), DType::F64)).abs().max(..).item();
-        // Orthogonal to rounding: the squares of n elements add to 1, and each of the n products and sums that make
-        // an entry rounds by at most ε/2 of what is there; in a random walk that is √n ε/2, and √300 is 17.
+        // Orthogonal to rounding: the squares of n elements add to 1, and each of the n products and sums
+        // that make an entry rounds by at most ε/2 of what is there; in a random walk that is √n ε/2, and
+        // √300 is 17.
         assert!(error <= 20.0 * f64::EPSILON, "{shape:?}: {error:e}");
     }
 }
 
 #[test]
 fn orthogonal_matrices_are_spread_evenly() {
-    // Under Haar measure on O(3) every entry has mean 0 and variance 1/3, and the trace mean 0 and variance 1. A QR whose
-    // signs are left as they come has q₀₀ < 0 always.
+    // Under Haar measure on O(3) every entry has mean 0 and variance 1/3, and the trace mean 0 and variance
+    // 1. A QR whose signs are left as they come has q₀₀ < 0 always.
     let samples = 4000;
     let mut rng = Rng::seed_from_u64(7);
     let (mut sum, mut trace_squared) = ([0.0; 9], 0.0);
@@ -176,7 +179,8 @@ fn orthogonal_matrices_are_spread_evenly() {
 fn linear_starts_like_torch() {
     let (inputs, outputs) = (784, 256);
     let layer = Linear::new(inputs, outputs, &mut Rng::seed_from_u64(7));
-    // U(±1/√inputs) for both, rounded to f32; variance 1/(3 inputs) within five standard errors, √(0.8/n) each.
+    // U(±1/√inputs) for both, rounded to f32; variance 1/(3 inputs) within five standard errors, √(0.8/n)
+    // each.
     for (name, x) in [("weight", &layer.weight), ("bias", layer.bias.as_ref().expect("it has a bias"))] {
         let x = x.to_f64_vec();
         let n = x.len() as f64;

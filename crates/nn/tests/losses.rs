@@ -41,8 +41,8 @@ fn losses_and_gradients_are_those_of_pytorch() {
             let y = loss(&input, &target);
             let gradient = y.backward().of(&input).to_vec::<f64>();
             let expected = numbers(&case["gradient"]);
-            // Both sides round some ten intermediate results, each below the value in magnitude but for the gradient
-            // of BCE: PyTorch takes differences of numbers near 1 there, hence the absolute part.
+            // Both sides round some ten intermediate results, each below the value in magnitude but for the
+            // gradient of BCE: PyTorch takes differences of numbers near 1 there, hence the absolute part.
             let close = |a: f64, b: f64| (a - b).abs() <= 1e-14 * b.abs() + 1e-16;
             assert!(close(y.item(), case["value"].as_f64().unwrap()), "{case}: {}", y.item());
             let all_close = gradient.iter().zip(&expected).all(|(&a, &b)| close(a, b));

@@ -5,8 +5,8 @@
 //! mean   a ← a + (w − a)/n                 over the n steps from `start` on
 //! ```
 //!
-//! Both begin with the weights after the first step that they count, as `torch.optim.swa_utils.AveragedModel` does. Polyak and
-//! Juditsky 1992; Izmailov et al., "Averaging weights leads to wider optima", 2018.
+//! Both begin with the weights after the first step that they count, as `torch.optim.swa_utils.AveragedModel`
+//! does. Polyak and Juditsky 1992; Izmailov et al., "Averaging weights leads to wider optima", 2018.
 
 use crate::method::Kind;
 use crate::optimizer::Optimizer;
@@ -54,9 +54,10 @@ fn lerp<T: FloatElement>(average: &mut Tensor, w: &Tensor, share: f64) {
 }
 
 impl Optimizer {
-    /// Runs `f` on the model with the weights that are to be evaluated in place of those that are trained: the average that
-    /// Schedule-Free, ASGD or [`average`](Self::average) keeps. Without one, these are the same. Running statistics stay those of
-    /// the trained weights; [`evaluating_recalibrated`](Self::evaluating_recalibrated) measures them anew.
+    /// Runs `f` on the model with the weights that are to be evaluated in place of those that are trained:
+    /// the average that Schedule-Free, ASGD or [`average`](Self::average) keeps. Without one, these are the
+    /// same. Running statistics stay those of the trained weights;
+    /// [`evaluating_recalibrated`](Self::evaluating_recalibrated) measures them anew.
     ///
     /// ```
     /// # use backflow_optim::{Averaging, Optimizer, Sgd};

@@ -7,19 +7,22 @@
 //! norm       g ← g · min(1, max_norm / (‖all g‖ + 1e-6))                all parameters alike
 //! ```
 //!
-//! They come in this order where several are set. The last one keeps the direction of the whole gradient; the others do not.
-//! As `torch.nn.utils.clip_grad_value_` and `clip_grad_norm_`, except that squares are always summed in `f64`: neither
-//! vanishing nor exploding `f32` gradients leave its range. Adaptive clipping: Brock et al., "High-performance large-scale
-//! image recognition without normalization", 2021; a unit is what one output of a layer sees, a row of a matrix here, or a whole
-//! vector or scalar (Optax, whose matrices are the other way round, takes columns). Norms: Pascanu, Mikolov and Bengio 2013.
+//! They come in this order where several are set. The last one keeps the direction of the whole gradient; the
+//! others do not. As `torch.nn.utils.clip_grad_value_` and `clip_grad_norm_`, except that squares are always
+//! summed in `f64`: neither vanishing nor exploding `f32` gradients leave its range. Adaptive clipping: Brock
+//! et al., "High-performance large-scale image recognition without normalization", 2021; a unit is what one
+//! output of a layer sees, a row of a matrix here, or a whole vector or scalar (Optax, whose matrices are the
+//! other way round, takes columns). Norms: Pascanu, Mikolov and Bengio 2013.
 //!
-//! A NaN among the gradients makes a norm's coefficient NaN, and an infinity makes it 0, as there; a value stays NaN.
+//! A NaN among the gradients makes a norm's coefficient NaN, and an infinity makes it 0, as there; a value
+//! stays NaN.
 
 use backflow_tensor::{DType, Tensor, keep};
 
 /// PyTorch's guard against division by zero.
 const GUARD: f64 = 1e-6;
-/// Weights smaller than this are taken for this large by adaptive clipping, so that a layer of zeros can start to learn.
+/// Weights smaller than this are taken for this large by adaptive clipping, so that a layer of zeros can
+/// start to learn.
 const SMALLEST_WEIGHT_NORM: f64 = 1e-3;
 
 /// The limits that are set.

@@ -1,8 +1,9 @@
-//! [`Elements`]: one parameter with its gradient and buffers, about to be updated, and the passes over memory that do it.
+//! [`Elements`]: one parameter with its gradient and buffers, about to be updated, and the passes over memory
+//! that do it.
 //!
-//! An elementwise rule makes one pass ([`Elements::each`]), and the figures of the step report are summed on the way. Rules
-//! that must see the whole parameter before they can write any of it have [`Elements::whole`]; those that scale their step by
-//! what it comes to have [`Elements::scaled`].
+//! An elementwise rule makes one pass ([`Elements::each`]), and the figures of the step report are summed on
+//! the way. Rules that must see the whole parameter before they can write any of it have [`Elements::whole`];
+//! those that scale their step by what it comes to have [`Elements::scaled`].
 
 use crate::prepare::{dot, sum_squares};
 use crate::rule::Name;
@@ -76,8 +77,8 @@ impl<T: FloatElement> Elements<'_, T> {
         self.pass(rule, |g, w, u, _| [g * g, w * w, u * u])
     }
 
-    /// As [`each`](Self::each), for a rule whose first buffer is a momentum: a running mean or sum of gradients. The step
-    /// report then has the angle between the two.
+    /// As [`each`](Self::each), for a rule whose first buffer is a momentum: a running mean or sum of
+    /// gradients. The step report then has the angle between the two.
     #[track_caller]
     pub fn each_with_momentum<const B: usize>(self, rule: impl Equation<T, B>) -> Totals {
         self.pass(rule, |g, w, u, buffers| [g * g, w * w, u * u, g * buffers[0], buffers[0] * buffers[0]])
@@ -109,7 +110,8 @@ impl<T: FloatElement> Elements<'_, T> {
             (keep * w - u, buffers, terms(g, w, u, buffers))
         });
 
-        // Squares of vanishing and exploding f32 gradients leave the range of f32. They are then summed again, in f64.
+        // Squares of vanishing and exploding f32 gradients leave the range of f32. They are then summed
+        // again, in f64.
         let in_range = |sum: f64| in_range(sum, g.len());
         let gradient = if in_range(sums[0]) { sums[0] } else { reduce::sum_squares(g) };
         let cosine = (S == 5).then(|| {
@@ -123,8 +125,8 @@ impl<T: FloatElement> Elements<'_, T> {
         Totals { gradient, weight: sums[1], update: sums[2], cosine }
     }
 
-    /// Runs a rule that needs the whole parameter at once: `rule(w, g, buffers)` answers what to subtract. Clipping and
-    /// weight decay are the pipeline's, as in [`each`](Self::each).
+    /// Runs a rule that needs the whole parameter at once: `rule(w, g, buffers)` answers what to subtract.
+    /// Clipping and weight decay are the pipeline's, as in [`each`](Self::each).
     ///
     /// # Panics
     /// If the rule takes another number of buffers than it declares.
@@ -183,8 +185,8 @@ impl<T: FloatElement> Elements<'_, T> {
         Totals { update: totals.update * factor * factor, ..totals }
     }
 
-    /// What `rule`, given the first `buffers` buffers and `numbers` numbers, would subtract: its totals, and the update
-    /// negated. The weights stay as they are.
+    /// What `rule`, given the first `buffers` buffers and `numbers` numbers, would subtract: its totals, and
+    /// the update negated. The weights stay as they are.
     pub(crate) fn propose(
         &mut self,
         buffers: usize,
@@ -203,8 +205,8 @@ impl<T: FloatElement> Elements<'_, T> {
         (totals, scratch)
     }
 
-    /// `w, buffers ← rule(w, x, buffers)` over all elements, for the last `B` buffers and an array of the parameter's shape.
-    /// Answers Σ (change of w)².
+    /// `w, buffers ← rule(w, x, buffers)` over all elements, for the last `B` buffers and an array of the
+    /// parameter's shape. Answers Σ (change of w)².
     pub(crate) fn replace<const B: usize>(self, x: &Tensor, rule: impl Equation<T, B>) -> f64 {
         let rest = self.buffers.len() - B;
         let buffers = slices::<T, B>(&mut self.buffers[rest..]);
@@ -227,8 +229,8 @@ impl<T: FloatElement> Elements<'_, T> {
     }
 }
 
-/// Where the mean of `f32` squares is to be trusted: what is lost of smaller squares (below 1e-38) does not count beside it,
-/// and no partial sum came near 3e38.
+/// Where the mean of `f32` squares is to be trusted: what is lost of smaller squares (below 1e-38) does not
+/// count beside it, and no partial sum came near 3e38.
 const SAFE_MEAN_SQUARE: std::ops::Range<f64> = 1e-30..1e30;
 
 /// Whether a sum of squares over `n` elements is to be trusted.

@@ -1,7 +1,7 @@
 //! [`Hyperparameter`]: a setting with its name and the values it may take.
 //!
-//! A rule or schedule lists its settings once. From the list come the keys of specs, their defaults and error messages, and
-//! the checks that constructors and specs share.
+//! A rule or schedule lists its settings once. From the list come the keys of specs, their defaults and error
+//! messages, and the checks that constructors and specs share.
 
 use std::fmt;
 
@@ -73,8 +73,8 @@ impl<'a> Hyperparameter<'a> {
         Self { name, value: Value::Count(value, least) }
     }
 
-    /// Integers, at least one of them, which specs join by `:` as in `10:50:80`. An empty default makes the setting one that
-    /// must be given.
+    /// Integers, at least one of them, which specs join by `:` as in `10:50:80`. An empty default makes the
+    /// setting one that must be given.
     pub fn counts(name: &'static str, value: &'a mut Vec<u64>) -> Self {
         Self { name, value: Value::Counts(value) }
     }

@@ -1,9 +1,10 @@
 //! Optimizers, schedules and clipping.
 //!
-//! One pipeline ([`Optimizer`]) around a small update rule ([`Rule`]): the order of clipping, weight decay and update is
-//! written once, and a rule is the paper's equation for one element. All of it happens in one pass over memory, which also
-//! measures what it does ([`StepReport`]). State belongs to parameters by their path, so that it can be read, saved and
-//! compared by name. Names, defaults and arithmetic are PyTorch's; each rule's header lists where it differs.
+//! One pipeline ([`Optimizer`]) around a small update rule ([`Rule`]): the order of clipping, weight decay
+//! and update is written once, and a rule is the paper's equation for one element. All of it happens in one
+//! pass over memory, which also measures what it does ([`StepReport`]). State belongs to parameters by their
+//! path, so that it can be read, saved and compared by name. Names, defaults and arithmetic are PyTorch's;
+//! each rule's header lists where it differs.
 //!
 //! ```
 //! use backflow_optim::{Adam, Cosine, Optimizer, Schedule};
@@ -19,8 +20,8 @@
 //! assert!((&w * &w).sum(..).item() < 1e-2);
 //! ```
 //!
-//! [`RULES`] and [`SCHEDULES`] list what there is, for programs that choose by name ([`Optimizer::from_spec`],
-//! [`schedule_from_spec`]) and for tests that hold every rule to the same laws.
+//! [`RULES`] and [`SCHEDULES`] list what there is, for programs that choose by name
+//! ([`Optimizer::from_spec`], [`schedule_from_spec`]) and for tests that hold every rule to the same laws.
 //!
 //! | PyTorch, Optax | here |
 //! |---|---|
@@ -44,8 +45,8 @@
 //! | `ReduceLROnPlateau.step(loss)` | [`schedule(Plateau::new())`](Plateau) and [`observe(loss)`](Optimizer::observe) |
 //! | `state_dict()`, `load_state_dict()` | [`state`](Optimizer::state), [`load_state`](Optimizer::load_state) |
 //!
-//! This crate refuses to compute gradients, to know layers, and to skip a parameter silently: a trainable parameter without
-//! a gradient is an error.
+//! This crate refuses to compute gradients, to know layers, and to skip a parameter silently: a trainable
+//! parameter without a gradient is an error.
 #![forbid(unsafe_code)]
 
 mod averaging;

@@ -5,8 +5,9 @@
 //! |f'(t)| ≤ c₂·|f'(0)|            and the slope has flattened  c₂ = 0.9
 //! ```
 //!
-//! Nocedal and Wright, "Numerical optimization", 2006, algorithms 3.5 and 3.6, with cubic interpolation (3.59) and the
-//! safeguards of `torch.optim.LBFGS`: first the step grows until a bracket holds such a point, then the bracket shrinks.
+//! Nocedal and Wright, "Numerical optimization", 2006, algorithms 3.5 and 3.6, with cubic interpolation
+//! (3.59) and the safeguards of `torch.optim.LBFGS`: first the step grows until a bracket holds such a point,
+//! then the bracket shrinks.
 
 use crate::prepare::dot;
 use backflow_tensor::Tensor;
@@ -29,8 +30,8 @@ pub(crate) fn largest(x: &Tensor) -> f64 {
     if x.elements() == 0 { 0.0 } else { x.abs().max(..).item() }
 }
 
-/// Searches from `start` (at t = 0) with a first trial of `t`, using at most about `most` evaluations. Answers the best point
-/// and how many evaluations were used.
+/// Searches from `start` (at t = 0) with a first trial of `t`, using at most about `most` evaluations.
+/// Answers the best point and how many evaluations were used.
 pub(crate) fn strong_wolfe(
     evaluate: &mut dyn FnMut(f64) -> (f64, Tensor),
     direction: &Tensor,
@@ -43,7 +44,8 @@ pub(crate) fn strong_wolfe(
     let mut at = |t: f64| {
         used += 1;
         let (loss, gradient) = evaluate(t);
-        // What is no number is too high to stay at: the search turns back. (PyTorch's goes on, for no comparison holds.)
+        // What is no number is too high to stay at: the search turns back. (PyTorch's goes on, for no
+        // comparison holds.)
         let loss = if loss.is_finite() { loss } else { f64::INFINITY };
         Point { t, loss, slope: dot(&gradient, direction), gradient }
     };
@@ -116,7 +118,8 @@ pub(crate) fn strong_wolfe(
     (if low == 0 { first } else { second }, used)
 }
 
-/// Where the cubic through two points with their slopes is lowest, kept inside `bounds`; their middle if it has no minimum.
+/// Where the cubic through two points with their slopes is lowest, kept inside `bounds`; their middle if it
+/// has no minimum.
 fn interpolate(a: &Point, b: &Point, bounds: (f64, f64)) -> f64 {
     let (a, b) = if a.t <= b.t { (a, b) } else { (b, a) };
     let d1 = a.slope + b.slope - 3.0 * (a.loss - b.loss) / (a.t - b.t);

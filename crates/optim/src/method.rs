@@ -1,7 +1,7 @@
 //! [`Method`]: a rule behind a pointer, so that an optimizer is one type and programs choose by name.
 //!
-//! The update loops of the rules here are compiled with this crate, not in every program that names a rule: each conversion
-//! into a `Method` is an ordinary function.
+//! The update loops of the rules here are compiled with this crate, not in every program that names a rule:
+//! each conversion into a `Method` is an ordinary function.
 
 use crate::elements::{Elements, Surroundings, Totals};
 use crate::hyperparameter::Hyperparameter;

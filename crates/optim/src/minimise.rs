@@ -34,7 +34,8 @@ impl Optimizer {
         if self.skip_nonfinite && !prepared.finite {
             return self.skip(Some(value), prepared.norm.unwrap_or(f64::NAN));
         }
-        // Copies: an alias that is held while the weights move would be the leaf that the model's no longer is.
+        // Copies: an alias that is held while the weights move would be the leaf that the model's no longer
+        // is.
         let (mut paths, mut before) = (Vec::new(), Vec::new());
         each_reached(model, &unreached, &mut |path, w| {
             paths.push(path.to_owned());
@@ -56,13 +57,15 @@ impl Optimizer {
         let lbfgs = lbfgs.clone();
         let sign = if self.maximize { -1.0 } else { 1.0 };
         let g = flat(prepared.gradients.iter().map(|ready| (&*ready.g, sign * ready.coefficient)));
-        // Where a parameter was frozen, thawed, or not reached, what was learnt is about another vector: it is learnt anew.
+        // Where a parameter was frozen, thawed, or not reached, what was learnt is about another vector: it
+        // is learnt anew.
         let memory = self.state.lbfgs.take();
         let mut memory = memory.filter(|memory| memory.paths == paths);
         let x = flat(before.iter().map(|w| (w, 1.0)));
         let outcome = lbfgs.minimise(&mut memory, &paths, learning_rate, x, (sign * value, g), &mut |x| {
             scatter(model, &unreached, x);
-            // Also where the loss is no finite number: on which side the search turns back hangs on the slope there.
+            // Also where the loss is no finite number: on which side the search turns back hangs on the slope
+            // there.
             let (here, gradients) = objective.evaluate(model, &|_| true);
             let gradients = wanted(gradients);
             let found = survey(self, model, &gradients);

@@ -56,7 +56,8 @@ impl<M: ?Sized, F: FnMut(&M) -> Tensor> Objective<M> for Whole<F> {
     }
 }
 
-/// An objective inside a scope of training, from the same place on each time: further losses of a step drop what the first did.
+/// An objective inside a scope of training, from the same place on each time: further losses of a step drop
+/// what the first did.
 pub(crate) struct Within<'a, O> {
     pub(crate) scope: Scope,
     pub(crate) objective: &'a mut O,

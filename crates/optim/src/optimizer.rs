@@ -18,11 +18,12 @@ use std::sync::Arc;
 
 /// Updates the parameters of a model, in place, by a rule such as [`Adam`](crate::Adam).
 ///
-/// The optimizer never holds a parameter: it is handed the model at each step and knows parameters by their paths. A tensor
-/// that is not tracked (frozen, a constant) is left alone.
+/// The optimizer never holds a parameter: it is handed the model at each step and knows parameters by their
+/// paths. A tensor that is not tracked (frozen, a constant) is left alone.
 ///
-/// A NaN or an infinity among the gradients is not filtered out unless [`skip_nonfinite`](Self::skip_nonfinite) is set. As in
-/// PyTorch it spoils the elements that it meets, and with clipping by norm a NaN spoils every parameter;
+/// A NaN or an infinity among the gradients is not filtered out unless
+/// [`skip_nonfinite`](Self::skip_nonfinite) is set. As in PyTorch it spoils the elements that it meets, and
+/// with clipping by norm a NaN spoils every parameter;
 /// [`StepReport::gradient_norm`](crate::StepReport::gradient_norm) is then not finite.
 ///
 /// ```
@@ -37,8 +38,9 @@ use std::sync::Arc;
 /// assert_eq!(optimizer.state().parameters["1"].buffer("momentum_buffer").unwrap().item(), 3.0);
 /// ```
 ///
-/// A clone has the same settings and the same state, and goes its own way from there: beside a [copied](Module::copied) model,
-/// whose parameters have the same paths, it continues as the first would have.
+/// A clone has the same settings and the same state, and goes its own way from there: beside a
+/// [copied](Module::copied) model, whose parameters have the same paths, it continues as the first would
+/// have.
 ///
 /// ```
 /// # use backflow_optim::{Optimizer, Sgd};
@@ -103,8 +105,8 @@ impl Optimizer {
         Self::from_method(method)
     }
 
-    /// The optimizer that a text such as `adam` or `sgd:momentum=0.9,nesterov=true` names; [`RULES`](crate::RULES) lists
-    /// names and options.
+    /// The optimizer that a text such as `adam` or `sgd:momentum=0.9,nesterov=true` names;
+    /// [`RULES`](crate::RULES) lists names and options.
     ///
     /// `learning_rate` stands for the option `lr`, for programs that ask for it separately.
     ///
@@ -116,7 +118,8 @@ impl Optimizer {
     /// ```
     ///
     /// # Errors
-    /// If the text names no optimizer, or gives it options that it does not have, twice, or outside their range.
+    /// If the text names no optimizer, or gives it options that it does not have, twice, or outside their
+    /// range.
     pub fn from_spec(spec: &str, learning_rate: Option<f64>) -> Result<Self, SpecError> {
         spec::rule(spec, learning_rate).map(Self::from_method)
     }
@@ -139,8 +142,9 @@ impl Optimizer {
         }
     }
 
-    /// Gives the parameters whose paths match `paths` a rule of their own. `*` stands for any text, dots included, `?` for one
-    /// character; the first group that matches counts. The schedule applies to the learning rate of each group.
+    /// Gives the parameters whose paths match `paths` a rule of their own. `*` stands for any text, dots
+    /// included, `?` for one character; the first group that matches counts. The schedule applies to the
+    /// learning rate of each group.
     ///
     /// ```
     /// # use backflow_optim::{AdamW, Muon, Optimizer};
@@ -149,8 +153,9 @@ impl Optimizer {
     /// ```
     ///
     /// # Panics
-    /// If a setting of the rule is outside its range, if the pattern is none, or if the rule is one that looks at all parameters
-    /// together: L-BFGS, SAM, bold driver. (SAM can have groups beside it.) If steps were made already.
+    /// If a setting of the rule is outside its range, if the pattern is none, or if the rule is one that
+    /// looks at all parameters together: L-BFGS, SAM, bold driver. (SAM can have groups beside it.) If steps
+    /// were made already.
     #[must_use]
     #[track_caller]
     pub fn group(mut self, paths: &str, rule: impl Into<Method>) -> Self {
@@ -174,10 +179,11 @@ impl Optimizer {
         self
     }
 
-    /// Lets steps pass that have no gradient for some of the parameters whose paths match `paths`, as of several heads of which
-    /// each step trains one, or of layers that are dropped now and then. In such a step they are left alone: neither weight
-    /// decay nor momentum moves them, nothing is counted of them, and the report does not list them. Patterns are as in
-    /// [`group`](Self::group). A step that reaches no parameter at all stays an error.
+    /// Lets steps pass that have no gradient for some of the parameters whose paths match `paths`, as of
+    /// several heads of which each step trains one, or of layers that are dropped now and then. In such a
+    /// step they are left alone: neither weight decay nor momentum moves them, nothing is counted of them,
+    /// and the report does not list them. Patterns are as in [`group`](Self::group). A step that reaches no
+    /// parameter at all stays an error.
     ///
     /// ```
     /// # use backflow_optim::{Optimizer, Sgd};
@@ -188,8 +194,8 @@ impl Optimizer {
     /// assert_eq!((report.parameters.len(), heads[1].item()), (1, 1.0));
     /// ```
     ///
-    /// With L-BFGS, all computations of the loss in one step must reach the same parameters, and where a step reaches others than
-    /// the last one, curvature is learnt anew.
+    /// With L-BFGS, all computations of the loss in one step must reach the same parameters, and where a step
+    /// reaches others than the last one, curvature is learnt anew.
     ///
     /// # Panics
     /// If the pattern is none.
@@ -200,7 +206,8 @@ impl Optimizer {
         self
     }
 
-    /// Scales the gradients of a step down to this norm, all by the same factor, where together they exceed it.
+    /// Scales the gradients of a step down to this norm, all by the same factor, where together they exceed
+    /// it.
     ///
     /// # Panics
     /// If `max_norm` is not a number above 0.
@@ -233,7 +240,8 @@ impl Optimizer {
         self
     }
 
-    /// Scales the gradient of each unit (row of a matrix, whole vector) down to this share of the norm of its weights.
+    /// Scales the gradient of each unit (row of a matrix, whole vector) down to this share of the norm of its
+    /// weights.
     ///
     /// # Panics
     /// If `share` is not a number above 0.
@@ -269,8 +277,8 @@ impl Optimizer {
         self
     }
 
-    /// Leaves out steps in which a gradient holds a NaN or an infinity: nothing is changed, and the step is counted in
-    /// [`State::skipped`]. It costs a look at all gradients before each step.
+    /// Leaves out steps in which a gradient holds a NaN or an infinity: nothing is changed, and the step is
+    /// counted in [`State::skipped`]. It costs a look at all gradients before each step.
     #[must_use]
     pub fn skip_nonfinite(mut self) -> Self {
         self.skip_nonfinite = true;
@@ -280,7 +288,8 @@ impl Optimizer {
     /// Keeps an average of the weights, for [`evaluating`](Self::evaluating).
     ///
     /// # Panics
-    /// If the share that an exponential average keeps is not in [0, 1), or if the rule keeps an average of its own.
+    /// If the share that an exponential average keeps is not in [0, 1), or if the rule keeps an average of
+    /// its own.
     #[must_use]
     #[track_caller]
     pub fn average(mut self, averaging: Averaging) -> Self {
@@ -304,8 +313,8 @@ impl Optimizer {
         self
     }
 
-    /// The seed of the chance in steps that compute their loss outside any scope: see [`scope`](Self::scope). It moves nothing in a
-    /// model without chance.
+    /// The seed of the chance in steps that compute their loss outside any scope: see [`scope`](Self::scope).
+    /// It moves nothing in a model without chance.
     ///
     /// `0` unless set.
     #[must_use]

@@ -1,4 +1,5 @@
-//! What happens to gradients before a rule sees them: they are looked at, and clipped, as far as the settings ask for it.
+//! What happens to gradients before a rule sees them: they are looked at, and clipped, as far as the settings
+//! ask for it.
 
 use crate::clip;
 use crate::optimizer::Optimizer;

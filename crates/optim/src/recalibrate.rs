@@ -1,14 +1,15 @@
 //! Running statistics for weights that were never trained as they are: averages.
 //!
-//! A layer's running statistics belong to the weights before it. An average of weights meets a batch with other weights than any step
-//! did, so that its statistics are measured anew, by forwards over data: each buffer becomes the mean of what they saw, whatever the
-//! momentum of its layer. `torch.optim.swa_utils.update_bn` does the same; Izmailov et al. 2018, section 3.2.
+//! A layer's running statistics belong to the weights before it. An average of weights meets a batch with
+//! other weights than any step did, so that its statistics are measured anew, by forwards over data: each
+//! buffer becomes the mean of what they saw, whatever the momentum of its layer.
+//! `torch.optim.swa_utils.update_bn` does the same; Izmailov et al. 2018, section 3.2.
 
 use crate::optimizer::Optimizer;
 use backflow_tensor::{Module, Rng, StatisticMeans, Tensor, collect_statistics, no_grad, training};
 
-/// Measures the running statistics of `model` anew, as means over forwards in training of all `batches`; weights stay as they are.
-/// Forward number i runs inside `training(&rng.split(i), …)`, without a graph.
+/// Measures the running statistics of `model` anew, as means over forwards in training of all `batches`;
+/// weights stay as they are. Forward number i runs inside `training(&rng.split(i), …)`, without a graph.
 ///
 /// Buffers that no forward speaks of are left alone, and so is everything where there is no batch.
 ///
@@ -40,8 +41,8 @@ pub fn recalibrate<M: Module + ?Sized, B>(
 
 impl Optimizer {
     /// [`evaluating`](Self::evaluating) with statistics that belong to the averaged weights: they are
-    /// [measured anew](recalibrate) before `f` runs. Weights and buffers are put back afterwards, also after a panic. Where no
-    /// average is kept, the trained weights keep their statistics, and `f` runs at once.
+    /// [measured anew](recalibrate) before `f` runs. Weights and buffers are put back afterwards, also after
+    /// a panic. Where no average is kept, the trained weights keep their statistics, and `f` runs at once.
     ///
     /// ```
     /// # use backflow_optim::{Averaging, Optimizer, Sgd};

@@ -12,15 +12,16 @@ pub struct StepReport {
     pub loss: Option<f64>,
     /// How often the loss was computed.
     pub evaluations: u64,
-    /// Whether nothing was changed because the loss, or with [`skip_nonfinite`](crate::Optimizer::skip_nonfinite) a gradient,
-    /// was no finite number.
+    /// Whether nothing was changed because the loss, or with
+    /// [`skip_nonfinite`](crate::Optimizer::skip_nonfinite) a gradient, was no finite number.
     pub skipped: bool,
     /// The learning rate of this step, after the schedule: that of parameters in no group.
     pub learning_rate: f64,
-    /// The norm of all gradients together, before clipping. For [`Sam`](crate::Sam), of those that the update went by, taken
-    /// uphill; so are the RMS below.
+    /// The norm of all gradients together, before clipping. For [`Sam`](crate::Sam), of those that the update
+    /// went by, taken uphill; so are the RMS below.
     pub gradient_norm: f64,
-    /// What [`clip_norm`](crate::Optimizer::clip_norm) multiplied the gradients by: 1 where nothing was clipped.
+    /// What [`clip_norm`](crate::Optimizer::clip_norm) multiplied the gradients by: 1 where nothing was
+    /// clipped.
     pub clip_coefficient: f64,
     /// One entry per trainable parameter, in the order of the model; none if the step was skipped.
     pub parameters: Vec<ParameterReport>,
@@ -39,14 +40,14 @@ pub struct ParameterReport {
     pub gradient_rms: f64,
     /// RMS of the parameter, before the update.
     pub weight_rms: f64,
-    /// RMS of what was subtracted from the parameter, decoupled weight decay included. In `f32`, squares end this at both
-    /// ends: below some 1e-22 it is 0, above 1e19 infinite.
+    /// RMS of what was subtracted from the parameter, decoupled weight decay included. In `f32`, squares end
+    /// this at both ends: below some 1e-22 it is 0, above 1e19 infinite.
     pub update_rms: f64,
-    /// `update_rms / weight_rms`, about 1e-3 in healthy training. Infinite if the parameter was all zero and no longer is;
-    /// 0 if nothing was subtracted.
+    /// `update_rms / weight_rms`, about 1e-3 in healthy training. Infinite if the parameter was all zero and
+    /// no longer is; 0 if nothing was subtracted.
     pub update_ratio: f64,
-    /// The cosine of the angle between this gradient and the momentum it went into: near 1 on a long slope, below 0 where
-    /// the gradient has turned round. `None` for rules without momentum.
+    /// The cosine of the angle between this gradient and the momentum it went into: near 1 on a long slope,
+    /// below 0 where the gradient has turned round. `None` for rules without momentum.
     pub momentum_cosine: Option<f64>,
 }
 

@@ -74,8 +74,8 @@ pub enum StateError {
 }
 
 impl Optimizer {
-    /// Takes up a state that this optimizer, or one like it, had with this model: what follows is what would have followed
-    /// then, to the bit. Settings are not part of a state, so that a learning rate may change.
+    /// Takes up a state that this optimizer, or one like it, had with this model: what follows is what would
+    /// have followed then, to the bit. Settings are not part of a state, so that a learning rate may change.
     ///
     /// ```
     /// # use backflow_optim::{Adam, Optimizer};
@@ -91,9 +91,9 @@ impl Optimizer {
     /// ```
     ///
     /// # Errors
-    /// If the state is of another rule or version, if its parameters are not the trainable parameters of `model`, if shapes,
-    /// element types or buffers differ, or if two different tensors of the model have the same path. The optimizer is then as it
-    /// was.
+    /// If the state is of another rule or version, if its parameters are not the trainable parameters of
+    /// `model`, if shapes, element types or buffers differ, or if two different tensors of the model have the
+    /// same path. The optimizer is then as it was.
     pub fn load_state<M: Module + ?Sized>(&mut self, model: &M, state: State) -> Result<(), StateError> {
         if let Some(path) = model.ambiguous_path() {
             return Err(StateError::AmbiguousPath { path });

@@ -1,8 +1,8 @@
 //! [`Rule`]: how one parameter is updated from its gradient.
 //!
-//! A rule sees a gradient that is already clipped and, for L2 weight decay, already decayed. It answers what to subtract.
-//! Everything around it (clipping, noise, weight decay, learning rate, averages, statistics) is the pipeline's: see
-//! [`Elements`], which hands a rule the numbers, and [`Optimizer`](crate::Optimizer).
+//! A rule sees a gradient that is already clipped and, for L2 weight decay, already decayed. It answers what
+//! to subtract. Everything around it (clipping, noise, weight decay, learning rate, averages, statistics) is
+//! the pipeline's: see [`Elements`], which hands a rule the numbers, and [`Optimizer`](crate::Optimizer).
 
 use crate::elements::{Elements, Totals};
 use crate::hyperparameter::Hyperparameter;
@@ -74,9 +74,10 @@ pub trait Rule: Settings {
         None
     }
 
-    /// The ε of an adaptive rule: what is added to the size of past gradients (a root of squares, or magnitudes) before it
-    /// divides. Steps do not depend on the size of gradients far above ε, and are proportional to it far below. `None` too where
-    /// something else gives the step its size, as the trust ratio of [`Lamb`](crate::Lamb) does.
+    /// The ε of an adaptive rule: what is added to the size of past gradients (a root of squares, or
+    /// magnitudes) before it divides. Steps do not depend on the size of gradients far above ε, and are
+    /// proportional to it far below. `None` too where something else gives the step its size, as the trust
+    /// ratio of [`Lamb`](crate::Lamb) does.
     fn eps(&self) -> Option<f64> {
         None
     }
@@ -121,7 +122,8 @@ pub enum Needs {
     Gradient,
     /// The gradient at another place, a step of this length uphill (Foret et al. 2021).
     Uphill(f64),
-    /// The loss after the step, which is undone if that is higher. The rule's first number is multiplied by one of these.
+    /// The loss after the step, which is undone if that is higher. The rule's first number is multiplied by
+    /// one of these.
     Trial {
         /// After a step that was undone.
         shrink: f64,
@@ -155,8 +157,9 @@ impl WeightDecay {
 
 /// Gaussian noise on gradients, of variance `eta / tᵞ` at step t.
 ///
-/// Neelakantan et al., "Adding gradient noise improves learning for very deep networks", 2015, where `eta` is one of 0.01,
-/// 0.3 and 1 and γ = 0.55. The noise is a function of the seed, the parameter's path and its step alone.
+/// Neelakantan et al., "Adding gradient noise improves learning for very deep networks", 2015, where `eta` is
+/// one of 0.01, 0.3 and 1 and γ = 0.55. The noise is a function of the seed, the parameter's path and its
+/// step alone.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Noise {
     /// The variance at the first step.

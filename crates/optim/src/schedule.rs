@@ -1,8 +1,8 @@
 //! [`Schedule`]: how the learning rate changes over training, as a function of the step.
 //!
-//! Every schedule is a closed form: no recursion that drifts, nothing to save, and any step can be asked for in any order.
-//! The one exception looks at how training goes ([`Plateau`](crate::Plateau)); what it remembers is a handful of named
-//! numbers, which [`memory`](Schedule::memory) hands out.
+//! Every schedule is a closed form: no recursion that drifts, nothing to save, and any step can be asked for
+//! in any order. The one exception looks at how training goes ([`Plateau`](crate::Plateau)); what it
+//! remembers is a handful of named numbers, which [`memory`](Schedule::memory) hands out.
 //!
 //! Schedules are put together in two ways: one after another ([`then_after`](Schedule::then_after)), and
 //! under a rise at the beginning ([`warmup`](Schedule::warmup)). Others are better written as one function
@@ -24,10 +24,11 @@ pub trait Schedule: CloneSchedule + fmt::Debug + Send + Sync {
     /// Every setting.
     fn hyperparameters(&mut self) -> Vec<Hyperparameter<'_>>;
 
-    /// The learning rate after `steps` steps, where `base` is the rule's own. The first step of a run has `steps` = 0.
+    /// The learning rate after `steps` steps, where `base` is the rule's own. The first step of a run has
+    /// `steps` = 0.
     ///
-    /// Every schedule in [`SCHEDULES`](crate::SCHEDULES) answers any step with a number of at least 0. It is finite, unless a
-    /// `gamma` above 1 has been multiplied too often.
+    /// Every schedule in [`SCHEDULES`](crate::SCHEDULES) answers any step with a number of at least 0. It is
+    /// finite, unless a `gamma` above 1 has been multiplied too often.
     fn learning_rate(&self, base: f64, steps: u64) -> f64;
 
     /// Takes note of how training goes: `metric`, a loss for instance, was measured after `steps` steps.
@@ -35,8 +36,8 @@ pub trait Schedule: CloneSchedule + fmt::Debug + Send + Sync {
     /// Closed forms have no use for it; [`Plateau`](crate::Plateau) does.
     fn observe(&mut self, _metric: f64, _steps: u64) {}
 
-    /// What was learned from [`observe`](Self::observe), as named numbers to read, save and write back. The same schedule
-    /// always has the same numbers in the same order; a sequence may have a name twice.
+    /// What was learned from [`observe`](Self::observe), as named numbers to read, save and write back. The
+    /// same schedule always has the same numbers in the same order; a sequence may have a name twice.
     fn memory(&mut self) -> Vec<(&'static str, &mut f64)> {
         vec![]
     }

@@ -1,8 +1,9 @@
-//! Rules and schedules by name: `sgd:momentum=0.9,nesterov=true`, `cosine:steps=1000,warmup=50`; schedules one after another:
-//! `constant:for=500/cosine:steps=1000`.
+//! Rules and schedules by name: `sgd:momentum=0.9,nesterov=true`, `cosine:steps=1000,warmup=50`; schedules
+//! one after another: `constant:for=500/cosine:steps=1000`.
 //!
-//! A spec comes from outside the program, so whatever is wrong with it is an error that says what would be right. The same
-//! checks guard the builders, where a value out of range is a mistake in the program and panics.
+//! A spec comes from outside the program, so whatever is wrong with it is an error that says what would be
+//! right. The same checks guard the builders, where a value out of range is a mistake in the program and
+//! panics.
 
 use crate::hyperparameter::Hyperparameter;
 use crate::method::Method;
@@ -83,10 +84,11 @@ pub enum SpecError {
     },
 }
 
-/// The schedule that a text such as `cosine:steps=1000,warmup=50` names; [`SCHEDULES`] lists names and options.
+/// The schedule that a text such as `cosine:steps=1000,warmup=50` names; [`SCHEDULES`] lists names and
+/// options.
 ///
-/// Several, joined by `/`, follow one another ([`Sequence`](crate::Sequence)); each but the last says `for` how many steps:
-/// `constant:for=500/cosine:steps=1000`.
+/// Several, joined by `/`, follow one another ([`Sequence`](crate::Sequence)); each but the last says `for`
+/// how many steps: `constant:for=500/cosine:steps=1000`.
 ///
 /// ```
 /// use backflow_optim::{Schedule, schedule_from_spec};
@@ -97,14 +99,14 @@ pub enum SpecError {
 /// ```
 ///
 /// # Errors
-/// If the text names no schedule, or gives it options that it does not have, twice, or outside their range, or if an option
-/// without a default is missing.
+/// If the text names no schedule, or gives it options that it does not have, twice, or outside their range,
+/// or if an option without a default is missing.
 pub fn schedule_from_spec(spec: &str) -> Result<Box<dyn Schedule>, SpecError> {
     sequence(spec, None)
 }
 
-/// The schedule of this spec in a run of `steps` steps: as [`schedule_from_spec`], but where the last schedule needs to know
-/// its `steps` and is not told, it ends with the run.
+/// The schedule of this spec in a run of `steps` steps: as [`schedule_from_spec`], but where the last
+/// schedule needs to know its `steps` and is not told, it ends with the run.
 ///
 /// ```
 /// use backflow_optim::{Schedule, schedule_for_run};
@@ -135,7 +137,8 @@ fn sequence(spec: &str, run: Option<u64>) -> Result<Box<dyn Schedule>, SpecError
     Ok(Box::new(first.then_after(steps, sequence(rest, left)?)))
 }
 
-/// What comes after a schedule: another one after so many steps, or nothing, in a run that may have so many left.
+/// What comes after a schedule: another one after so many steps, or nothing, in a run that may have so many
+/// left.
 enum Follows<'a> {
     After(&'a mut u64),
     Nothing(Option<u64>),

@@ -1,7 +1,8 @@
-//! What an optimizer remembers between steps: counters, and named arrays and numbers per parameter path. Nothing is hidden.
+//! What an optimizer remembers between steps: counters, and named arrays and numbers per parameter path.
+//! Nothing is hidden.
 //!
-//! Schedules are pure functions of the counter (one apart, whose memory is here too), and noise is one of seed, path and
-//! step, so this is all that has to be kept to continue a run.
+//! Schedules are pure functions of the counter (one apart, whose memory is here too), and noise is one of
+//! seed, path and step, so this is all that has to be kept to continue a run.
 
 use crate::method::AnyRule;
 use crate::rule::{Buffer, Name, Start};

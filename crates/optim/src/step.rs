@@ -13,10 +13,11 @@
 //! averages ← w
 //! ```
 //!
-//! A parameter that stands in several fields of the model (tied weights) is one parameter, known by its first path.
+//! A parameter that stands in several fields of the model (tied weights) is one parameter, known by its first
+//! path.
 //!
-//! Threads share the work inside a parameter only, along cuts that depend on its length; norms add up the parameters in the
-//! order of the model. So a step gives the same bits on any number of threads.
+//! Threads share the work inside a parameter only, along cuts that depend on its length; norms add up the
+//! parameters in the order of the model. So a step gives the same bits on any number of threads.
 
 use crate::elements::Surroundings;
 use crate::method::{AnyRule, Kind};
@@ -40,19 +41,20 @@ const LARGEST_RATE: f64 = 1e12;
 impl Optimizer {
     /// Updates every trainable parameter of `model` by its gradient, and reports what happened.
     ///
-    /// Parameters are written in place. A copy is made only of those whose elements something else still holds, such as a
-    /// graph that was not released; where that is another tensor that is the same leaf, a clone of the model for instance, the
-    /// model's becomes a [leaf of its own](Tensor#identity).
+    /// Parameters are written in place. A copy is made only of those whose elements something else still
+    /// holds, such as a graph that was not released; where that is another tensor that is the same leaf, a
+    /// clone of the model for instance, the model's becomes a [leaf of its own](Tensor#identity).
     ///
-    /// Running statistics that travel with the gradients ([`Gradients::statistics`]) are folded into the model's buffers, unless the
-    /// step is skipped.
+    /// Running statistics that travel with the gradients ([`Gradients::statistics`]) are folded into the
+    /// model's buffers, unless the step is skipped.
     ///
     /// # Panics
-    /// Before anything is changed: if a trainable parameter has no gradient and is not [allowed](Self::allow_unreached) to have
-    /// none, if there is no trainable parameter, if two different tensors have the same path, if a parameter no longer has the
-    /// shape and element type of its state, or if the rule needs the loss and not only its gradient
-    /// ([`step_with`](Self::step_with)). If a layer with a training mode, such as dropout, computed for this
-    /// loss outside [`training`](backflow_tensor::training()) and outside an explicit
+    /// Before anything is changed: if a trainable parameter has no gradient and is not
+    /// [allowed](Self::allow_unreached) to have none, if there is no trainable parameter, if two different
+    /// tensors have the same path, if a parameter no longer has the shape and element type of its state, or
+    /// if the rule needs the loss and not only its gradient ([`step_with`](Self::step_with)). If a layer with
+    /// a training mode, such as dropout, computed for this loss outside
+    /// [`training`](backflow_tensor::training()) and outside an explicit
     /// [`evaluation`](backflow_tensor::evaluation): then it is not known whether it was to be trained.
     #[track_caller]
     pub fn step<M: Module + ?Sized>(&mut self, model: &mut M, gradients: &Gradients) -> StepReport {
@@ -73,15 +75,16 @@ impl Optimizer {
         report
     }
 
-    /// Computes the loss and its gradient, and updates every trainable parameter of `model`: a step of any rule, also of those
-    /// that need the loss itself (bold driver), the gradient at another place (SAM) or both many times (L-BFGS).
+    /// Computes the loss and its gradient, and updates every trainable parameter of `model`: a step of any
+    /// rule, also of those that need the loss itself (bold driver), the gradient at another place (SAM) or
+    /// both many times (L-BFGS).
     ///
     /// A loss that is no finite number changes nothing: the step is reported, and counted, as skipped.
     ///
-    /// The loss is computed inside [`training`](backflow_tensor::training()): the scope that this is called in, or one that is opened
-    /// for the step ([`scope`](Self::scope)). Each time it is computed in this step, it begins at the same place of the scope, so
-    /// that the same elements are dropped. Running statistics are those of the first time; a step that is skipped or undone (bold
-    /// driver) learns none.
+    /// The loss is computed inside [`training`](backflow_tensor::training()): the scope that this is called
+    /// in, or one that is opened for the step ([`scope`](Self::scope)). Each time it is computed in this
+    /// step, it begins at the same place of the scope, so that the same elements are dropped. Running
+    /// statistics are those of the first time; a step that is skipped or undone (bold driver) learns none.
     ///
     /// ```
     /// use backflow_optim::{Lbfgs, Optimizer};
@@ -115,7 +118,8 @@ impl Optimizer {
         objective: &mut impl Objective<M>,
     ) -> StepReport {
         let scope = self.scope();
-        // Not from a copy of the scope, so that what the first time draws is drawn: another step in it draws what follows.
+        // Not from a copy of the scope, so that what the first time draws is drawn: another step in it draws
+        // what follows.
         let (value, gradients) = if Scope::current().is_outside() {
             scope.enter(|| objective.evaluate(model, &f64::is_finite))
         } else {
@@ -161,9 +165,10 @@ impl Optimizer {
         report
     }
 
-    /// Where the loss of the next step is computed: the scope that this thread is in, or, outside any, the beginning of
-    /// [`training`](backflow_tensor::training()) with the stream of this optimizer's [`seed`](Self::seed) and the number of steps taken.
-    /// Whatever else computes the loss of that step enters it too, and draws the same.
+    /// Where the loss of the next step is computed: the scope that this thread is in, or, outside any, the
+    /// beginning of [`training`](backflow_tensor::training()) with the stream of this optimizer's
+    /// [`seed`](Self::seed) and the number of steps taken. Whatever else computes the loss of that step
+    /// enters it too, and draws the same.
     #[must_use]
     pub fn scope(&self) -> Scope {
         let here = Scope::current();
@@ -204,7 +209,8 @@ impl Optimizer {
         groups || matches!(&self.method.0, Kind::PerParameter(rule) if rule.needs_norm())
     }
 
-    /// Ends a trial: keeps the step and changes the rate by what `Ok` holds, or undoes it and changes the rate by what `Err` holds.
+    /// Ends a trial: keeps the step and changes the rate by what `Ok` holds, or undoes it and changes the
+    /// rate by what `Err` holds.
     fn judge<M: Module + ?Sized>(
         &mut self,
         model: &mut M,
@@ -258,9 +264,9 @@ impl Optimizer {
         }
     }
 
-    /// The gradients at `distance` uphill from here (Foret et al. 2021, equation 2), unless the loss there is no finite number;
-    /// the weights are back afterwards, to the bit. The gradients are looked up there: a weight that the loss has kept an alias
-    /// of is another leaf once it is back.
+    /// The gradients at `distance` uphill from here (Foret et al. 2021, equation 2), unless the loss there is
+    /// no finite number; the weights are back afterwards, to the bit. The gradients are looked up there: a
+    /// weight that the loss has kept an alias of is another leaf once it is back.
     #[track_caller]
     fn uphill<M: Module + ?Sized>(
         &self,

@@ -21,7 +21,8 @@ impl Surveyed<'_> {
     }
 }
 
-/// Finds the gradients of all trainable parameters, after every check that can fail. Observers are shown them.
+/// Finds the gradients of all trainable parameters, after every check that can fail. Observers are shown
+/// them.
 #[track_caller]
 pub(crate) fn survey<'g>(
     optimizer: &Optimizer,

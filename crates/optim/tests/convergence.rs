@@ -1,13 +1,14 @@
 //! Every rule, from the table of rules, reaches a stated loss on a parabola and on Rosenbrock's valley.
 //!
-//! Learning rates were chosen from a grid of four per decade. Losses are those that were reached, with a factor of two or
-//! more to spare; whatever fell below 1e-9 may stop there. A cosine takes the learning rate to 0, so that rules whose steps
-//! do not shrink with the gradient come to rest.
+//! Learning rates were chosen from a grid of four per decade. Losses are those that were reached, with a
+//! factor of two or more to spare; whatever fell below 1e-9 may stop there. A cosine takes the learning rate
+//! to 0, so that rules whose steps do not shrink with the gradient come to rest.
 
 use backflow_optim::{Cosine, Optimizer, RULES};
 use backflow_tensor::Tensor;
 
-/// A matrix, because some rules treat matrices apart. The minimum is away from 0, where trust ratios would vanish.
+/// A matrix, because some rules treat matrices apart. The minimum is away from 0, where trust ratios would
+/// vanish.
 const CURVATURES: [f64; 6] = [0.1, 0.2, 0.5, 1.0, 2.0, 3.0];
 
 fn parabola(w: &Tensor) -> Tensor {
@@ -67,8 +68,9 @@ const REACHED: [(&str, Reached, Reached); 29] = [
     ("sam", (0.32, 1e-9), (6e-4, 0.3)),
 ];
 
-/// SAM stays where the loss around it is lowest, a little away from the bottom of a valley this narrow; in `RAdam`'s first
-/// five steps, on a slope of 200, nothing divides by its size, so that its learning rate must be small.
+/// SAM stays where the loss around it is lowest, a little away from the bottom of a valley this narrow; in
+/// `RAdam`'s first five steps, on a slope of 200, nothing divides by its size, so that its learning rate must
+/// be small.
 #[test]
 fn every_rule_reaches_its_loss() {
     assert!(
@@ -88,7 +90,8 @@ fn every_rule_reaches_its_loss() {
     }
 }
 
-/// In `f32` losses do not fall below some 1e-7 of what they are made of, and L-BFGS, which compares them, must notice.
+/// In `f32` losses do not fall below some 1e-7 of what they are made of, and L-BFGS, which compares them,
+/// must notice.
 #[test]
 fn lbfgs_ends_in_f32_too() {
     let mut w = Tensor::from_vec(vec![-1.0_f32, 2.5, 0.0, 3.0, -0.5, 2.0], [2, 3]).requires_grad();

@@ -1,5 +1,5 @@
-//! What the literature says about optimizers, reproduced: where steps become unstable, where adaptive rates go wrong, and
-//! what a rule makes of the size of a gradient.
+//! What the literature says about optimizers, reproduced: where steps become unstable, where adaptive rates
+//! go wrong, and what a rule makes of the size of a gradient.
 
 use backflow_optim::{Noise, Optimizer, RULES};
 use backflow_tensor::{DType, Gradients, Tensor};
@@ -18,12 +18,13 @@ fn step(optimizer: &mut Optimizer, w: &mut Tensor, g: &[f64]) {
     let _ = optimizer.step(w, &gradients);
 }
 
-/// On a parabola of curvature h, `x = lr·h` decides. The error of successive steps obeys a recurrence, whose roots z leave
-/// the unit circle at z = −1:
+/// On a parabola of curvature h, `x = lr·h` decides. The error of successive steps obeys a recurrence, whose
+/// roots z leave the unit circle at z = −1:
 ///
 /// - gradient descent, `z = 1 − x`: at x = 2.
 /// - heavy ball, `z² − (1 + β − x)·z + β = 0`: at x = 2·(1 + β), which is 3.8 for β = 0.9.
-/// - Nesterov's momentum as in PyTorch, `z² − (1 + β)(1 − x)·z + β·(1 − x) = 0`: at x = 2·(1 + β)/(1 + 2β), 1.357 for β = 0.9.
+/// - Nesterov's momentum as in PyTorch, `z² − (1 + β)(1 − x)·z + β·(1 − x) = 0`: at x = 2·(1 + β)/(1 + 2β),
+///   1.357 for β = 0.9.
 ///
 /// So momentum allows a larger step, and looking ahead takes that back.
 #[test]
@@ -39,7 +40,8 @@ fn steps_above_the_stability_limit_diverge_and_below_it_converge() {
         let end = |x: f64| {
             let mut w = trainable(&[1.0]);
             let mut optimizer = Optimizer::from_spec(rule, Some(x / CURVATURE)).unwrap();
-            // A root of 1.002 or more (gradient descent's; the others move faster) grows by e⁴⁰ in 20,000 steps.
+            // A root of 1.002 or more (gradient descent's; the others move faster) grows by e⁴⁰ in 20,000
+            // steps.
             for _ in 0..20_000 {
                 let g = CURVATURE * w.item();
                 step(&mut optimizer, &mut w, &[g]);
@@ -52,9 +54,10 @@ fn steps_above_the_stability_limit_diverge_and_below_it_converge() {
     }
 }
 
-/// Reddi, Kale and Kumar 2018, theorem 1: the gradient is 3 in every third step and −1 otherwise, on [−1, 1], so that −1 is
-/// best. Adam with β₂ = 1/(1 + 3²) forgets how large the 3 was when the −1 come: per three steps it goes
-/// −3/√8.2 + 1/√1.7 + 1/√1.1 = +0.7 learning rates. The largest mean square so far makes that (−3 + 1 + 1)/√8.2.
+/// Reddi, Kale and Kumar 2018, theorem 1: the gradient is 3 in every third step and −1 otherwise, on [−1, 1],
+/// so that −1 is best. Adam with β₂ = 1/(1 + 3²) forgets how large the 3 was when the −1 come: per three
+/// steps it goes −3/√8.2 + 1/√1.7 + 1/√1.1 = +0.7 learning rates. The largest mean square so far makes that
+/// (−3 + 1 + 1)/√8.2.
 #[test]
 fn adam_goes_to_the_wrong_end_where_amsgrad_does_not() {
     let end = |rule: &str| {
@@ -79,8 +82,9 @@ fn adam_goes_to_the_wrong_end_where_amsgrad_does_not() {
     assert!(x < -0.95 && regret < 0.1, "AMSGrad: {x}, regret {regret}");
 }
 
-/// Wilson et al. 2017, section 3.3: a least-squares problem whose first feature is the label, whose next two are always 1, and
-/// whose others belong to one example each: one for a positive example, five for a negative one.
+/// Wilson et al. 2017, section 3.3: a least-squares problem whose first feature is the label, whose next two
+/// are always 1, and whose others belong to one example each: one for a positive example, five for a negative
+/// one.
 struct Wilson {
     x: Tensor,
     y: Vec<f64>,
@@ -115,14 +119,15 @@ impl Wilson {
         w.to_vec()
     }
 
-    /// New examples have private features of their own, whose weights are still 0: only the first three count.
+    /// New examples have private features of their own, whose weights are still 0: only the first three
+    /// count.
     fn test_error(w: &[f64], y: f64) -> bool {
         (w[0] * y + w[1] + w[2]) * y <= 0.0
     }
 }
 
-/// The solution of least norm is Xᵀa, with one a for all positive examples and one for all negative ones. Of 120 positive
-/// and 80 negative examples, (1 + 3·120)·a₊ + 80·a₋ = 1 and 120·a₊ + (5 + 3·80)·a₋ = −1.
+/// The solution of least norm is Xᵀa, with one a for all positive examples and one for all negative ones. Of
+/// 120 positive and 80 negative examples, (1 + 3·120)·a₊ + 80·a₋ = 1 and 120·a₊ + (5 + 3·80)·a₋ = −1.
 #[test]
 fn gradient_descent_finds_the_solution_of_least_norm() {
     let problem = Wilson::new();
@@ -139,9 +144,9 @@ fn gradient_descent_finds_the_solution_of_least_norm() {
     }
 }
 
-/// With s = sign(Xᵀy), X·s = 4·y. Rules that divide each element by its own size start along s, and then every residual
-/// shrinks alike, so that they never leave it: their solution s/4 counts the label no more than the two constants, and calls
-/// everything positive.
+/// With s = sign(Xᵀy), X·s = 4·y. Rules that divide each element by its own size start along s, and then
+/// every residual shrinks alike, so that they never leave it: their solution s/4 counts the label no more
+/// than the two constants, and calls everything positive.
 #[test]
 fn adaptive_rules_find_the_sign_solution_and_misclassify() {
     let problem = Wilson::new();
@@ -160,7 +165,8 @@ fn adaptive_rules_find_the_sign_solution_and_misclassify() {
     ] {
         let w = problem.train(spec, 1000);
         for (w, sign) in w.iter().zip(&signs) {
-            // Each element's ε, against a gradient of 1/200 that shrinks with the residual, bends the way a little.
+            // Each element's ε, against a gradient of 1/200 that shrinks with the residual, bends the way a
+            // little.
             assert!((w * sign - 0.25).abs() < 1e-2, "{spec}: {w}, the sign solution has {}", sign / 4.0);
         }
         assert!(!Wilson::test_error(&w, 1.0) && Wilson::test_error(&w, -1.0), "{spec}: {:?}", &w[..3]);
@@ -175,12 +181,14 @@ fn the_first_step_of_rmsprop_is_ten_times_the_learning_rate() {
     assert!((w.item() - (1.0 - 1e-2)).abs() < 1e-15);
 }
 
-/// Muon's polynomial acts on the singular values alone: G = Q·diag(s)·P gives Q·diag(f(s))·P, with f five times
-/// `3.4445·x − 4.775·x³ + 2.0315·x⁵`, from s/‖s‖. It is steep at 0 and does not converge to 1: what leaves is near 1.
+/// Muon's polynomial acts on the singular values alone: G = Q·diag(s)·P gives Q·diag(f(s))·P, with f five
+/// times `3.4445·x − 4.775·x³ + 2.0315·x⁵`, from s/‖s‖. It is steep at 0 and does not converge to 1: what
+/// leaves is near 1.
 #[test]
 fn muon_brings_singular_values_near_one_and_leaves_directions() {
     let s = [1.0, 0.5, 0.1, 0.02];
-    // Half a Hadamard matrix is orthogonal, and so is a permutation: column j of G is s[i]·Q[.., i] where P sends i to j.
+    // Half a Hadamard matrix is orthogonal, and so is a permutation: column j of G is s[i]·Q[.., i] where P
+    // sends i to j.
     let q = [[1.0, 1.0, 1.0, 1.0], [1.0, -1.0, 1.0, -1.0], [1.0, 1.0, -1.0, -1.0], [1.0, -1.0, -1.0, 1.0]];
     let permutation = [2, 0, 3, 1];
     let assemble = |s: [f64; 4]| {
@@ -202,7 +210,8 @@ fn muon_brings_singular_values_near_one_and_leaves_directions() {
         assert!((0.68..1.2).contains(x), "singular value {} became {x}", s[i]);
     }
     for (w, expected) in w.to_vec::<f64>().iter().zip(assemble(orthogonalised)) {
-        // The polynomial is at most 3.4445 steep, five times: 5e2 times the 16 roundings of 1e-16 of a product.
+        // The polynomial is at most 3.4445 steep, five times: 5e2 times the 16 roundings of 1e-16 of a
+        // product.
         assert!((w + expected).abs() < 1e-12, "{w}, expected {}", -expected);
     }
 }
@@ -243,8 +252,8 @@ fn the_size_of_gradients_does_not_matter_to_signs_and_to_ratios() {
     assert_ne!(run("gd", 1024.0), run("gd", 1.0));
 }
 
-/// Neelakantan et al. 2015: noise of variance η/tᵞ on every gradient. With gradients of 0 and a learning rate of 1 the steps
-/// are the noise.
+/// Neelakantan et al. 2015: noise of variance η/tᵞ on every gradient. With gradients of 0 and a learning rate
+/// of 1 the steps are the noise.
 #[test]
 fn noise_has_the_variance_it_should_have() {
     const N: usize = 100_000;
@@ -274,11 +283,13 @@ fn noise_has_the_variance_it_should_have() {
                 (measured / variance - 1.0).abs() < 5.0 * (2.0 / N as f64).sqrt(),
                 "step {t}: {measured}"
             );
-            // Normal, not only of that variance: 4.55 % lie beyond two standard deviations, give or take 0.07 %.
+            // Normal, not only of that variance: 4.55 % lie beyond two standard deviations, give or take 0.07
+            // %.
             let beyond = noise.iter().filter(|x| x.abs() > 2.0 * variance.sqrt()).count();
             assert!((beyond as f64 / N as f64 - 0.0455).abs() < 5.0 * 0.0007, "step {t}: {beyond}");
         }
-        // Every step and every seed draws its own, the same ones each time. Of independent draws the mean product is 0.
+        // Every step and every seed draws its own, the same ones each time. Of independent draws the mean
+        // product is 0.
         let correlation = |a: &[f64], b: &[f64]| {
             let sum = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
             sum(a, b) / (sum(a, a) * sum(b, b)).sqrt()
@@ -291,8 +302,8 @@ fn noise_has_the_variance_it_should_have() {
     }
 }
 
-/// A rule that tells its ε is linear far below it and indifferent far above. (Rectified Adam begins with steps that are linear
-/// everywhere.) For ten steps of one gradient, what is looked at is the last.
+/// A rule that tells its ε is linear far below it and indifferent far above. (Rectified Adam begins with
+/// steps that are linear everywhere.) For ten steps of one gradient, what is looked at is the last.
 #[test]
 fn eps_divides_gradients_that_count_from_those_that_do_not() {
     let mut telling = Vec::new();

@@ -1,4 +1,5 @@
-//! What every rule keeps of who is who: tied weights, aliases, copies, and parameters that a step does not reach.
+//! What every rule keeps of who is who: tied weights, aliases, copies, and parameters that a step does not
+//! reach.
 
 use backflow_optim::{Averaging, LinearRamp, Noise, Optimizer, Plateau, RULES, Schedule, Sgd};
 use backflow_tensor::{DType, Module, Tensor};
@@ -104,7 +105,8 @@ fn a_state_of_a_tied_model_is_of_its_first_paths() {
     }
 }
 
-/// Somebody holds clones of the model at each step: they keep their numbers, and training goes on as without them.
+/// Somebody holds clones of the model at each step: they keep their numbers, and training goes on as without
+/// them.
 #[test]
 fn aliases_outside_the_model_change_nothing() {
     for spec in subjects() {

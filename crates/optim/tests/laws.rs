@@ -1,4 +1,5 @@
-//! What every rule obeys, whatever its equation: laws over the table of rules and over the options that change their code.
+//! What every rule obeys, whatever its equation: laws over the table of rules and over the options that
+//! change their code.
 
 use backflow_optim::{Optimizer, Sgd};
 use backflow_tensor::{DType, Gradients, Rng, Tensor};
@@ -6,12 +7,13 @@ use backflow_tensor::{DType, Gradients, Rng, Tensor};
 mod subjects;
 use subjects::{clipped, name, needs_loss, optimizer, step, subjects, trainable};
 
-/// One rounding of `f32` is 2⁻²⁴ = 6e-8. Weights below 4 that take 20 steps are rounded 20 times, and each update carries
-/// some ten roundings of its own: 20 · (4 + 10 · 0.3) · 6e-8 < 1e-5. Gradients are no multiples of each other, so that the
-/// centered variance does not cancel.
+/// One rounding of `f32` is 2⁻²⁴ = 6e-8. Weights below 4 that take 20 steps are rounded 20 times, and each
+/// update carries some ten roundings of its own: 20 · (4 + 10 · 0.3) · 6e-8 < 1e-5. Gradients are no
+/// multiples of each other, so that the centered variance does not cancel.
 #[test]
 fn f32_follows_f64() {
-    // Noise is drawn in the element type, and L-BFGS stops where losses no longer differ, which depends on their digits.
+    // Noise is drawn in the element type, and L-BFGS stops where losses no longer differ, which depends on
+    // their digits.
     for spec in subjects().into_iter().filter(|spec| !["noisy-sgd", "lbfgs"].contains(&name(spec))) {
         let start: Vec<f64> = (0..37).map(|i| f64::from(i % 13) / 4.0 - 1.5).collect();
         let mut models = [DType::F32, DType::F64].map(|dtype| vec![trainable(&start, dtype)]);
@@ -150,7 +152,8 @@ fn the_norm_is_the_same_with_and_without_clipping() {
         };
         let (without, with) =
             (norm(Optimizer::new(Sgd::new(0.1))), norm(Optimizer::new(Sgd::new(0.1)).clip_norm(1e9)));
-        // The latter squares in f32: a square and at most 16 sums, each rounded by 2⁻²⁴, and a root, which halves errors.
+        // The latter squares in f32: a square and at most 16 sums, each rounded by 2⁻²⁴, and a root, which
+        // halves errors.
         assert!((without / with - 1.0).abs() < 17.0 / 2.0_f64.powi(25), "{without} and {with}");
     }
 }

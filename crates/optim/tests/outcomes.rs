@@ -1,5 +1,5 @@
-//! What a step comes to when there is little to go by: a gradient of zero, none at all, no number, a learning rate of zero, a
-//! frozen parameter. For every rule.
+//! What a step comes to when there is little to go by: a gradient of zero, none at all, no number, a learning
+//! rate of zero, a frozen parameter. For every rule.
 
 use backflow_optim::{Optimizer, RULES, StepReport};
 use backflow_tensor::{DType, Gradients, Module, Tensor};

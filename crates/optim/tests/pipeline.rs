@@ -1,4 +1,5 @@
-//! What is around a rule: groups with rules of their own, and averages that are evaluated in place of the weights.
+//! What is around a rule: groups with rules of their own, and averages that are evaluated in place of the
+//! weights.
 //!
 //! Clipping, schedules, and averages step by step are compared with PyTorch and Optax in trajectories.rs.
 
@@ -48,7 +49,8 @@ fn check_group<R: Rule + Clone + Into<Method>>(rule: R) {
     assert_eq!(together.state().parameters["1"].rule, name);
 }
 
-/// Rules that look at a parameter at a time know nothing of the others: a group is as good as an optimizer for each part.
+/// Rules that look at a parameter at a time know nothing of the others: a group is as good as an optimizer
+/// for each part.
 #[test]
 fn a_group_is_an_optimizer_for_its_parameters() {
     check_group(Sgd::new(0.1).momentum(0.9).nesterov(true).weight_decay(0.1));

@@ -1,9 +1,11 @@
-//! Over the whole range of `f32`: what vanishes and what explodes still makes the step that the equation says.
+//! Over the whole range of `f32`: what vanishes and what explodes still makes the step that the equation
+//! says.
 
 use backflow_optim::{Averaging, Lbfgs, Optimizer, Plateau, RULES, Sgd};
 use backflow_tensor::{DType, Gradients, Tensor};
 
-/// The relative size of the first step of a rule on two parameters, a matrix and a vector, whose gradients are `scale` large.
+/// The relative size of the first step of a rule on two parameters, a matrix and a vector, whose gradients
+/// are `scale` large.
 fn first_step(spec: &str, scale: f64, dtype: DType) -> Vec<f64> {
     let w = [[1.0, -2.0, 0.5], [0.25, 1.5, -1.0]];
     let g = [[1.0, -0.5, 0.75], [-0.25, 0.5, 1.0]];
@@ -17,8 +19,9 @@ fn first_step(spec: &str, scale: f64, dtype: DType) -> Vec<f64> {
     model.iter().flat_map(Tensor::to_f64_vec).zip(before).map(|(after, before)| after - before).collect()
 }
 
-/// Steps in `f32` are those in `f64`, where nothing leaves the range, as long as squares of the gradient are kept in it by
-/// nobody but the statistics. Rules that keep squares themselves, as PyTorch's do, end at 1e-19 and 1e19, their square roots.
+/// Steps in `f32` are those in `f64`, where nothing leaves the range, as long as squares of the gradient are
+/// kept in it by nobody but the statistics. Rules that keep squares themselves, as PyTorch's do, end at 1e-19
+/// and 1e19, their square roots.
 #[test]
 fn steps_are_the_same_over_the_range_of_f32() {
     let by_gradient = |name: &&str| !["bold-driver", "lbfgs", "sam"].contains(name);
@@ -26,9 +29,11 @@ fn steps_are_the_same_over_the_range_of_f32() {
         for scale in [1e-18, 1e-12, 1e-6, 1.0, 1e6, 1e12, 1e18] {
             let [single, double] = [DType::F32, DType::F64].map(|dtype| first_step(spec, scale, dtype));
             for (single, double) in single.iter().zip(&double) {
-                // Adafactor's smallest divisor is the epsilon of the type; steps of less than a rounding of w are lost.
+                // Adafactor's smallest divisor is the epsilon of the type; steps of less than a rounding of w
+                // are lost.
                 let same_eps = spec != "adafactor" || scale > 1e-5;
-                // Weights up to 2 are rounded by at most 2⁻²⁴·2 = 1.2e-7, and a step carries some ten roundings of its own.
+                // Weights up to 2 are rounded by at most 2⁻²⁴·2 = 1.2e-7, and a step carries some ten
+                // roundings of its own.
                 let error = (single - double).abs();
                 assert!(
                     error < 1e-5 * double.abs() + 1.3e-7 || !same_eps,
@@ -79,7 +84,8 @@ fn lbfgs_turns_back_where_the_loss_is_no_number() {
             let report = optimizer.step_with(&mut w, |w| w * 4.0 - w.sqrt() * 0.5);
             assert!(report.loss.unwrap().is_finite() && w.item() >= 0.0, "{strong_wolfe}: {}", w.item());
         }
-        // The minimum is at 1/256; without a line search a step of 1 leads outside at once, and is taken back.
+        // The minimum is at 1/256; without a line search a step of 1 leads outside at once, and is taken
+        // back.
         assert!(!strong_wolfe || (w.item() - 1.0 / 256.0).abs() < 1e-4, "{}", w.item());
     }
 }

@@ -1,8 +1,9 @@
-//! How small may a gradient become before an adaptive rule stops making up for it? Deep sigmoid networks hand their first
-//! layers gradients of 1e-8 and less; each rule's ε decides what is left of the step.
+//! How small may a gradient become before an adaptive rule stops making up for it? Deep sigmoid networks hand
+//! their first layers gradients of 1e-8 and less; each rule's ε decides what is left of the step.
 //!
-//! The floor of a rule is the size of the gradient at which its step is half of what it is for a large gradient. It is
-//! measured by bisection in `f64`, after some steps with a constant gradient, and compared with what the equation says.
+//! The floor of a rule is the size of the gradient at which its step is half of what it is for a large
+//! gradient. It is measured by bisection in `f64`, after some steps with a constant gradient, and compared
+//! with what the equation says.
 
 use backflow_optim::{Optimizer, RULES};
 use backflow_tensor::{DType, Gradients, Tensor};
@@ -45,8 +46,8 @@ fn halved_at(step: impl Fn(f64) -> f64) -> f64 {
     10.0_f64.powf(high)
 }
 
-/// Muon divides by the norm or ε, whichever is larger; its polynomial then enlarges what is small by up to 3.4445⁵ = 485.
-/// In the first step the momentum makes 0.0975·g of g.
+/// Muon divides by the norm or ε, whichever is larger; its polynomial then enlarges what is small by up to
+/// 3.4445⁵ = 485. In the first step the momentum makes 0.0975·g of g.
 fn muon_floor() -> f64 {
     let polynomial = |x: f64| (0..5).fold(x, |x, _| 3.4445 * x - 4.775 * x.powi(3) + 2.0315 * x.powi(5));
     let factor = 0.05 + 0.95 * 0.05;
@@ -131,8 +132,8 @@ fn the_step_is_halved_where_the_equation_says() {
     }
 }
 
-/// A smaller ε lowers Adam's floor only as far as squares reach: in `f32` (1 − β₂)·g² of 1e-23 is 0, and a first mean is
-/// divided by nothing but ε.
+/// A smaller ε lowers Adam's floor only as far as squares reach: in `f32` (1 − β₂)·g² of 1e-23 is 0, and a
+/// first mean is divided by nothing but ε.
 #[test]
 fn in_f32_a_smaller_epsilon_does_not_rescue_what_has_no_square() {
     let step = |dtype: DType, gradient: f64| {

@@ -23,9 +23,10 @@ fn numbers(value: &Value) -> Vec<f64> {
     value.as_array().unwrap().iter().map(|x| x.as_f64().unwrap()).collect()
 }
 
-/// PyTorch makes each learning rate from the last one by up to four roundings of 1.1e-16, which over 200 steps come to 9e-14;
-/// ours are closed forms, a few roundings each. Near the foot of a cosine PyTorch divides by `1 + cos`, of which few digits
-/// are left: there the error is relative to the base. (The worst that was seen is 6e-14.)
+/// PyTorch makes each learning rate from the last one by up to four roundings of 1.1e-16, which over 200
+/// steps come to 9e-14; ours are closed forms, a few roundings each. Near the foot of a cosine PyTorch
+/// divides by `1 + cos`, of which few digits are left: there the error is relative to the base. (The worst
+/// that was seen is 6e-14.)
 #[track_caller]
 fn assert_close(what: &str, got: f64, expected: f64, base: f64) {
     let error = (got - expected).abs();
@@ -278,7 +279,8 @@ fn a_metric_that_is_no_number_is_a_bad_one() {
     assert_eq!(schedule.memory()[0], ("best", &mut 2.0));
 }
 
-/// Half of the metrics, the memory carried over, the other half: as if nothing had happened. So a saved run goes on.
+/// Half of the metrics, the memory carried over, the other half: as if nothing had happened. So a saved run
+/// goes on.
 #[test]
 fn the_memory_of_a_plateau_is_all_there_is_to_save() {
     for (spec, base, case) in cases(&golden(), "plateaus") {

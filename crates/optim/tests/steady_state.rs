@@ -10,8 +10,8 @@ fn a_step_in_steady_state_makes_no_buffers() {
     let mut rng = Rng::seed_from_u64(1);
     let x = Tensor::randn([32, 48], DType::F32, &mut rng);
     let options = ["sgd:momentum=0.9", "rmsprop:centered=true,momentum=0.9", "adam:amsgrad=true"];
-    // The others need a second array while they work, for noise, for a direction to be scaled, or for a whole matrix; or the
-    // loss itself.
+    // The others need a second array while they work, for noise, for a direction to be scaled, or for a whole
+    // matrix; or the loss itself.
     let one_pass = [
         "gd",
         "sgd",

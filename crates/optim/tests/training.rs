@@ -1,5 +1,6 @@
-//! Chance and running statistics in a step: whatever a rule computes the loss for again, it computes the same function, and
-//! statistics are learnt once. With a toy layer that drops, and one that takes the mean of its batch off.
+//! Chance and running statistics in a step: whatever a rule computes the loss for again, it computes the same
+//! function, and statistics are learnt once. With a toy layer that drops, and one that takes the mean of its
+//! batch off.
 
 use backflow_optim::{Averaging, BoldDriver, Lbfgs, Optimizer, RULES, Sam, Sgd, recalibrate};
 use backflow_tensor::training::{Scope, next_stream};

@@ -1,5 +1,6 @@
-//! Every rule with every option, and the pipeline around it, against 100 steps of PyTorch in `f64`; of Optax or the paper's
-//! equation where PyTorch has no such rule. `scripts/golden_optim.py` says who is followed where.
+//! Every rule with every option, and the pipeline around it, against 100 steps of PyTorch in `f64`; of Optax
+//! or the paper's equation where PyTorch has no such rule. `scripts/golden_optim.py` says who is followed
+//! where.
 
 use backflow_optim::{Averaging, Optimizer, schedule_from_spec};
 use backflow_tensor::{Gradients, Tensor};
@@ -67,8 +68,8 @@ impl Case<'_> {
         self.case["maximize"].as_bool().unwrap_or(false)
     }
 
-    /// As many steps as errors of 1e-15 on the way do not decide: rules that branch on losses, or that learn rates at the
-    /// edge of stability, magnify them. The script measures that, and compares no further.
+    /// As many steps as errors of 1e-15 on the way do not decide: rules that branch on losses, or that learn
+    /// rates at the edge of stability, magnify them. The script measures that, and compares no further.
     fn steps(&self) -> u64 {
         self.case["steps"].as_u64().unwrap_or(100)
     }
@@ -101,8 +102,8 @@ impl Case<'_> {
         }
     }
 
-    /// The value of the function, as a tensor with exactly its gradient: `w·g − w'·g + value`, where `g` and `w'` are
-    /// constants, so that the first two terms are equal.
+    /// The value of the function, as a tensor with exactly its gradient: `w·g − w'·g + value`, where `g` and
+    /// `w'` are constants, so that the first two terms are equal.
     fn loss(&self, model: &[Tensor], t: u64) -> Tensor {
         let sign = if self.maximize() { -1.0 } else { 1.0 };
         let (value, gradient) = value_and_gradient(&flat(model), t);
@@ -126,7 +127,8 @@ impl Case<'_> {
 
     fn follow(&self) {
         let mut optimizer = self.optimizer();
-        // Rules that evaluate the loss themselves; the others are handed the gradient, which must come to the same.
+        // Rules that evaluate the loss themselves; the others are handed the gradient, which must come to the
+        // same.
         let mut asking = self.case["evaluations"].is_array().then(|| self.optimizer());
         let mut twin = self.optimizer();
         let [mut model, mut twin_model] = [start(self.golden), start(self.golden)];
@@ -188,9 +190,9 @@ impl Case<'_> {
     }
 }
 
-/// Both sides round each of 100 steps differently in the last place (PyTorch fuses some products with sums). The script
-/// only keeps what errors of 1e-15, several times those of one step, change by less than 1e-11; here is ten times that.
-/// Elements near 0 are held to the scale of the others.
+/// Both sides round each of 100 steps differently in the last place (PyTorch fuses some products with sums).
+/// The script only keeps what errors of 1e-15, several times those of one step, change by less than 1e-11;
+/// here is ten times that. Elements near 0 are held to the scale of the others.
 const TOLERANCE: f64 = 1e-10;
 
 #[track_caller]
@@ -249,7 +251,8 @@ fn every_option_of_every_rule_has_a_golden() {
             .map(|case| text(&case["spec"]))
             .filter(|spec| spec.split(':').next() == Some(info.name))
             .collect();
-        // The noise is drawn by Backflow's own generator: that of this rule is held to its moments, in facts.rs.
+        // The noise is drawn by Backflow's own generator: that of this rule is held to its moments, in
+        // facts.rs.
         let plain = if info.name == "noisy-sgd" { "noisy-sgd:eta=0" } else { info.name };
         assert!(own.contains(&plain), "{}: no golden with the defaults", info.name);
         for option in info.defaults().split(", ") {

@@ -1,21 +1,23 @@
 //! Curvature of the loss: the Hessian over all parameters of a model, which is never written down.
 //!
-//! A product H v costs about two passes back, whatever the number of parameters, and products are all that is needed: for the
-//! largest eigenvalue (the *sharpness*, which gradient descent keeps near 2/lr; Cohen et al. 2021), for the smallest one,
-//! which says whether the loss curves down somewhere, and for the trace.
+//! A product H v costs about two passes back, whatever the number of parameters, and products are all that is
+//! needed: for the largest eigenvalue (the *sharpness*, which gradient descent keeps near 2/lr; Cohen et al.
+//! 2021), for the smallest one, which says whether the loss curves down somewhere, and for the trace.
 
 use crate::lanczos;
 use backflow_kernels::reduce::dot;
 use backflow_tensor::{DType, Module, Rng, Tensor, is_recording, misuse};
 
-/// When Lanczos' method stops: the bounds of both ends are below this share of the largest magnitude. An end that stands apart
-/// is then known far better, as its error goes with the square of the bound; an end in a crowd of eigenvalues is not.
+/// When Lanczos' method stops: the bounds of both ends are below this share of the largest magnitude. An end
+/// that stands apart is then known far better, as its error goes with the square of the bound; an end in a
+/// crowd of eigenvalues is not.
 const TOLERANCE: f64 = 1e-3;
 
-/// The Hessian of a loss with respect to those parameters of a model on which the loss depends, at their present values.
+/// The Hessian of a loss with respect to those parameters of a model on which the loss depends, at their
+/// present values.
 ///
-/// The graph of the gradient is held, and differentiated anew for each product; it is freed with this value. Vectors are flat:
-/// the elements of all parameters one after the other, in the order of the model.
+/// The graph of the gradient is held, and differentiated anew for each product; it is freed with this value.
+/// Vectors are flat: the elements of all parameters one after the other, in the order of the model.
 ///
 /// ```
 /// use backflow_probe::Hessian;
@@ -63,7 +65,8 @@ impl Hessian {
     /// The Hessian of `loss(model)`.
     ///
     /// # Panics
-    /// If the loss is no scalar, depends on no parameter of the model, or under [`no_grad`](backflow_tensor::no_grad).
+    /// If the loss is no scalar, depends on no parameter of the model, or under
+    /// [`no_grad`](backflow_tensor::no_grad).
     #[must_use]
     #[track_caller]
     pub fn new<M: Module + ?Sized>(model: &M, loss: impl FnOnce(&M) -> Tensor) -> Self {
@@ -147,8 +150,9 @@ impl Hessian {
         product
     }
 
-    /// The smallest and the largest eigenvalue, by Lanczos' method with full reorthogonalisation from a random start: at most
-    /// `products` products with the Hessian, fewer where both ends are known to a thousandth of the larger before.
+    /// The smallest and the largest eigenvalue, by Lanczos' method with full reorthogonalisation from a
+    /// random start: at most `products` products with the Hessian, fewer where both ends are known to a
+    /// thousandth of the larger before.
     ///
     /// Memory: one vector of `f64` per product. 20 to 40 products are usual.
     /// NaN if the curvature is not finite. Source: Golub and Van Loan, "Matrix Computations", chapter 10.
@@ -173,8 +177,8 @@ impl Hessian {
         lanczos::extremes(start, products, |v| self.times(v), is_enough)
     }
 
-    /// The trace, estimated with `samples` random vectors of ±1 (Hutchinson 1990): E vᵀ H v. The only error is by chance, and
-    /// comes from what is off the diagonal: its variance per sample is 2 Σ H²ᵢₖ over i ≠ k.
+    /// The trace, estimated with `samples` random vectors of ±1 (Hutchinson 1990): E vᵀ H v. The only error
+    /// is by chance, and comes from what is off the diagonal: its variance per sample is 2 Σ H²ᵢₖ over i ≠ k.
     ///
     /// # Panics
     /// If there are fewer than two samples, or as [`times`](Self::times).

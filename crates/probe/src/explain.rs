@@ -1,8 +1,9 @@
 //! [`explain_grad`]: why a parameter has no gradient, as far as the graph of a loss tells.
 //!
-//! The graph knows what it holds: which leaves a loss was computed from, by which op and at which line of the program. It does
-//! not know what is behind an operand that is not tracked, so where a path was cut is told by the ops that took such operands.
-//! Operations of a [`Surgery`](crate::Surgery) are not seen: explained are the gradients of the loss itself.
+//! The graph knows what it holds: which leaves a loss was computed from, by which op and at which line of the
+//! program. It does not know what is behind an operand that is not tracked, so where a path was cut is told
+//! by the ops that took such operands. Operations of a [`Surgery`](crate::Surgery) are not seen: explained
+//! are the gradients of the loss itself.
 
 use crate::watch::look;
 use backflow_tensor::{GraphStep, Module, Op, Tensor, misuse};
@@ -45,7 +46,8 @@ pub enum WhyGradient {
         reached: Vec<String>,
         /// How many leaves it holds that are no parameters of the model.
         other_leaves: usize,
-        /// The ops with an operand that is not tracked, in order of computation: data, or where the path was cut.
+        /// The ops with an operand that is not tracked, in order of computation: data, or where the path was
+        /// cut.
         untracked_operands: Vec<OpAt>,
     },
     /// A backward pass used the graph and released it, so that it cannot be gone through again.
@@ -81,9 +83,10 @@ impl OpAt {
     }
 }
 
-/// Explains what becomes of the gradient of `loss` with respect to the tensor of `model` at `path`: above all, why there is
-/// none. The graph stays as it is. Costs a walk over the graph and, where it reaches the tensor, a backward pass that keeps all
-/// gradients on the way. Layers that were computed in one op ([`Tensor::mlp`]) are told apart where the loss was computed in
+/// Explains what becomes of the gradient of `loss` with respect to the tensor of `model` at `path`: above
+/// all, why there is none. The graph stays as it is. Costs a walk over the graph and, where it reaches the
+/// tensor, a backward pass that keeps all gradients on the way. Layers that were computed in one op
+/// ([`Tensor::mlp`]) are told apart where the loss was computed in
 /// [`one_by_one`](backflow_tensor::observe::one_by_one).
 ///
 /// ```
@@ -159,7 +162,8 @@ fn not_reached(state: &[(String, Tensor)], history: &[GraphStep]) -> WhyGradient
     }
 }
 
-/// The ops on the way back that got a gradient with something in it and gave an operand on the way only zeros.
+/// The ops on the way back that got a gradient with something in it and gave an operand on the way only
+/// zeros.
 fn stopping_ops(way: &[(GraphStep, Tensor)]) -> Vec<OpAt> {
     let is_zero: BTreeMap<u64, bool> =
         way.iter().map(|(step, dy)| (step.id, look(dy, None, false).stats.zero_share == 1.0)).collect();

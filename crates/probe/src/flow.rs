@@ -60,8 +60,8 @@ impl GradFlow {
         Self { theory: Some(theory), ..self }
     }
 
-    /// The ε of an optimizer that is to train the network, below which adaptive rules are linear. Steps that were recorded have
-    /// that of their own.
+    /// The ε of an optimizer that is to train the network, below which adaptive rules are linear. Steps that
+    /// were recorded have that of their own.
     #[must_use]
     pub fn with_eps(self, eps: f64) -> Self {
         Self { eps: Some(eps), ..self }
@@ -124,7 +124,8 @@ impl GradFlow {
 }
 
 impl GradFlow {
-    /// RMS δ of each row as theory has it, from the last hidden layer that was measured back; `None` where it has nothing to say.
+    /// RMS δ of each row as theory has it, from the last hidden layer that was measured back; `None` where it
+    /// has nothing to say.
     #[must_use]
     pub fn predicted_deltas(&self) -> Vec<Option<f64>> {
         let linear: Vec<usize> = (0..self.rows.len()).filter(|&row| self.rows[row].is_weighted()).collect();
@@ -133,7 +134,8 @@ impl GradFlow {
         else {
             return predicted;
         };
-        // The output layer's delta is the loss's doing; the layer before it is where the network begins to act.
+        // The output layer's delta is the loss's doing; the layer before it is where the network begins to
+        // act.
         let Some(last) = linear.len().checked_sub(2) else { return predicted };
         if let Some(anchor) = self.rows[linear[last]].delta_rms {
             for (layer, &row) in linear.iter().enumerate().take(last + 1) {

@@ -1,16 +1,16 @@
 //! Jacobians of a network at one sample, exactly, in one pass back.
 //!
-//! A pass back computes one row of a Jacobian. But layers treat the samples of a batch independently, so a batch of copies of
-//! one sample, with the rows of the identity sent back, has all rows computed at once. And where the pass meets the output of a
-//! layer, what arrives is the Jacobian of what comes after, and another identity can be sent on: so one pass has the Jacobians of
-//! all layers.
+//! A pass back computes one row of a Jacobian. But layers treat the samples of a batch independently, so a
+//! batch of copies of one sample, with the rows of the identity sent back, has all rows computed at once. And
+//! where the pass meets the output of a layer, what arrives is the Jacobian of what comes after, and another
+//! identity can be sent on: so one pass has the Jacobians of all layers.
 //!
-//! Copies of a sample must meet the same network, so it is [evaluated](backflow_tensor::evaluation): in training dropout would drop
-//! other elements of each copy, and normalisation would go by a batch of copies.
+//! Copies of a sample must meet the same network, so it is [evaluated](backflow_tensor::evaluation): in
+//! training dropout would drop other elements of each copy, and normalisation would go by a batch of copies.
 //!
-//! The singular values tell what the size of a delta cannot: by how much the network stretches each direction. A mean square of
-//! 1 can be all ones, or a few directions exploding while the rest has vanished (Pennington et al. 2017, "Resurrecting the
-//! sigmoid in deep learning through dynamical isometry").
+//! The singular values tell what the size of a delta cannot: by how much the network stretches each
+//! direction. A mean square of 1 can be all ones, or a few directions exploding while the rest has vanished
+//! (Pennington et al. 2017, "Resurrecting the sigmoid in deep learning through dynamical isometry").
 
 use crate::record::{JacobianFlow, Spectrum};
 use crate::svd::singular_values;
@@ -20,9 +20,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// The Jacobian of `f` at the sample `x`, `[outputs, elements of x]`.
 ///
-/// `f` gets a batch `[n, …x]` and returns `[n, …]`, each output computed from its own sample alone: not through
-/// normalisation over the batch. It is called inside [`evaluation`]. Outputs and samples of more than one axis count as flat. Where the output does not
-/// depend on x, the Jacobian is zero.
+/// `f` gets a batch `[n, …x]` and returns `[n, …]`, each output computed from its own sample alone: not
+/// through normalisation over the batch. It is called inside [`evaluation`]. Outputs and samples of more than
+/// one axis count as flat. Where the output does not depend on x, the Jacobian is zero.
 ///
 /// ```
 /// use backflow_probe::{jacobian, singular_values};
@@ -60,15 +60,18 @@ fn of_network(f: impl Fn(&Tensor) -> Tensor, x: &Tensor) -> Result<Tensor, Unfit
     Ok(matrix(&gradient.unwrap_or_else(|| from.detach().zeros_like()), rows))
 }
 
-/// The Jacobian of the output of each linear layer, and of each named result, with respect to the one before, `[outputs, inputs]`,
-/// by path and in order of computation, starting from the sample `x`. Between two linear layers that is what an activation
-/// function and the next weights do to a delta. Past the last of them, the output of `forward` has an entry of its own,
-/// `output`. Where each is computed from the one before alone, the product of all, last to first, is the Jacobian of the network.
+/// The Jacobian of the output of each linear layer, and of each named result, with respect to the one before,
+/// `[outputs, inputs]`, by path and in order of computation, starting from the sample `x`. Between two linear
+/// layers that is what an activation function and the next weights do to a delta. Past the last of them, the
+/// output of `forward` has an entry of its own, `output`. Where each is computed from the one before alone,
+/// the product of all, last to first, is the Jacobian of the network.
 ///
-/// A skip connection leads past the next layer: what is at its beginning has no Jacobian to the next alone that would tell
-/// anything, and none is given. That of the whole network is defined for every graph: [`jacobian`].
+/// A skip connection leads past the next layer: what is at its beginning has no Jacobian to the next alone
+/// that would tell anything, and none is given. That of the whole network is defined for every graph:
+/// [`jacobian`].
 ///
-/// The requirements are those of [`jacobian`]; it costs two passes forward, one back, and a look at the graph for each layer.
+/// The requirements are those of [`jacobian`]; it costs two passes forward, one back, and a look at the graph
+/// for each layer.
 ///
 /// ```
 /// use backflow_nn::{Activation, Init, Mlp};
@@ -149,11 +152,12 @@ fn of_layers<M: Module + ?Sized>(
     Ok(known.map(jacobian).collect())
 }
 
-/// How many copies of a sample tell whether samples are mixed: few, and unlikely to be the size of anything else.
+/// How many copies of a sample tell whether samples are mixed: few, and unlikely to be the size of anything
+/// else.
 const COPIES: usize = 7;
 
-/// Whether each result is one of its own sample alone, as far as shapes tell: what is computed from rows of samples, and has other
-/// rows, mixes them.
+/// Whether each result is one of its own sample alone, as far as shapes tell: what is computed from rows of
+/// samples, and has other rows, mixes them.
 fn require_unmixed(forward: impl Fn(&Tensor) -> Tensor, x: &Tensor) -> Result<(), Unfit> {
     let from = copies(&x.detach(), COPIES).requires_grad();
     let history = unobserved(|| forward(&from)).history();
@@ -267,7 +271,8 @@ impl Observer for Relay {
 }
 
 impl JacobianFlow {
-    /// At the first sample of `batch`, for `forward` as in [`layer_jacobians`]; or why they cannot be measured.
+    /// At the first sample of `batch`, for `forward` as in [`layer_jacobians`]; or why they cannot be
+    /// measured.
     pub(crate) fn of<M: Module + ?Sized>(
         model: &M,
         forward: impl Fn(&Tensor) -> Tensor,

@@ -6,9 +6,9 @@ use crate::curvature::Extremes;
 use crate::tridiagonal::eigenvalues;
 use backflow_kernels::reduce::{dot, sum_squares};
 
-/// The smallest and the largest eigenvalue of the matrix whose products with vectors `times` computes, from this start, with
-/// full reorthogonalisation: until they are `enough`, with at most `products`, which must not be 0. NaN if a product is not
-/// finite.
+/// The smallest and the largest eigenvalue of the matrix whose products with vectors `times` computes, from
+/// this start, with full reorthogonalisation: until they are `enough`, with at most `products`, which must
+/// not be 0. NaN if a product is not finite.
 ///
 /// Memory: one vector of `f64` per product. Source: Golub and Van Loan, "Matrix Computations", chapter 10.
 pub(crate) fn extremes(

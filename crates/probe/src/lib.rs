@@ -1,8 +1,9 @@
-//! The gradient-flow laboratory: what flows forward and back through a network, layer by layer, beside what theory predicts.
+//! The gradient-flow laboratory: what flows forward and back through a network, layer by layer, beside what
+//! theory predicts.
 //!
-//! Weight gradients alone do not show that gradients vanish: where activations shrink on the way forward by the factor by
-//! which deltas shrink on the way back, their product is flat. So what is measured is the *delta*, the gradient of the loss with
-//! respect to each layer's output, and the activations beside it.
+//! Weight gradients alone do not show that gradients vanish: where activations shrink on the way forward by
+//! the factor by which deltas shrink on the way back, their product is flat. So what is measured is the
+//! *delta*, the gradient of the loss with respect to each layer's output, and the activations beside it.
 #![forbid(unsafe_code)]
 
 mod curvature;

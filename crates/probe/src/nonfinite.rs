@@ -1,9 +1,11 @@
-//! [`find_nonfinite`]: which op, in which layer, at which line of the program, made the first NaN or infinity.
+//! [`find_nonfinite`]: which op, in which layer, at which line of the program, made the first NaN or
+//! infinity.
 //!
-//! Nothing is watched while a training is healthy. When a loss is no number, it is computed once more with every op in view
-//! ([`backflow_tensor::trace`]), and the way that the loss took through numbers that are not finite is followed back to where
-//! they began. An op elsewhere is not blamed, however infinite its result: only what reached the loss, or a gradient, counts.
-//! No tensor is held, only figures of those that are not finite.
+//! Nothing is watched while a training is healthy. When a loss is no number, it is computed once more with
+//! every op in view ([`backflow_tensor::trace`]), and the way that the loss took through numbers that are not
+//! finite is followed back to where they began. An op elsewhere is not blamed, however infinite its result:
+//! only what reached the loss, or a gradient, counts. No tensor is held, only figures of those that are not
+//! finite.
 
 mod search;
 mod words;
@@ -18,7 +20,8 @@ use search::{Search, Sites};
 use std::cell::RefCell;
 use std::rc::Rc;
 
-/// Where the first number that is not finite came from. Its `Display` says it in a few sentences, without line breaks.
+/// Where the first number that is not finite came from. Its `Display` says it in a few sentences, without
+/// line breaks.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NonFinite {
     /// The loss of the replay; `None` if it was not computed, since a parameter was no number before.
@@ -45,7 +48,8 @@ pub enum Origin {
     Input {
         /// The op.
         at: OpAt,
-        /// The place of the operand, counted from 0; for a gradient 0 is that of the op's result, and what the op kept follows.
+        /// The place of the operand, counted from 0; for a gradient 0 is that of the op's result, and what
+        /// the op kept follows.
         operand: usize,
         /// What of the op was computed.
         kind: Kind,
@@ -56,7 +60,8 @@ pub enum Origin {
     },
     /// An op made them of finite ones, or NaN and +∞ of a mask of −∞.
     Op {
-        /// The op; its line is the one that computed its result, also where it is the gradient that is not finite.
+        /// The op; its line is the one that computed its result, also where it is the gradient that is not
+        /// finite.
         at: OpAt,
         /// Whether it is the op's result, the gradient that it passes back, or a sum of gradients.
         kind: Kind,
@@ -66,7 +71,8 @@ pub enum Origin {
         dtype: DType,
         /// What was made.
         numbers: Numbers,
-        /// What it was made of: the operands; for a gradient, that of the op's result and then what the op kept.
+        /// What it was made of: the operands; for a gradient, that of the op's result and then what the op
+        /// kept.
         operands: Vec<Numbers>,
     },
     /// The loss was computed by no op that was seen, for instance from numbers.
@@ -76,10 +82,10 @@ pub enum Origin {
 /// The layer that an op belongs to, as far as layers announce what they do.
 ///
 /// What is computed between a layer's [`announce_input`](backflow_tensor::LayerId::announce_input) and its
-/// [`announce`](backflow_tensor::LayerId::announce), as by [`Linear`](backflow_nn::Linear), and the op whose very result is
-/// announced, as by [`ActivationLayer`](backflow_nn::ActivationLayer), is in the layer; so is an op whose result is
-/// [`named`](Tensor::named). All else is between what was announced before it and what was announced after it. The gradients of an
-/// op belong where its result does.
+/// [`announce`](backflow_tensor::LayerId::announce), as by [`Linear`](backflow_nn::Linear), and the op whose
+/// very result is announced, as by [`ActivationLayer`](backflow_nn::ActivationLayer), is in the layer; so is
+/// an op whose result is [`named`](Tensor::named). All else is between what was announced before it and what
+/// was announced after it. The gradients of an op belong where its result does.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Place {
     /// In the layer at this path, or the result of this name.
@@ -152,17 +158,18 @@ fn is_finite(x: &Tensor) -> bool {
     }
 }
 
-/// Where the first NaN or infinity of `loss` comes from, or of the gradients of the parameters of `model`; `None` if there is
-/// none.
+/// Where the first NaN or infinity of `loss` comes from, or of the gradients of the parameters of `model`;
+/// `None` if there is none.
 ///
-/// `loss` is called once, to compute again what went wrong: on the same batch, and with the same random numbers where it uses
-/// any: inside [`training`](backflow_tensor::training()) with the stream of the step, or in its [`Scope`](backflow_tensor::training::Scope).
-/// It is not called if a trainable parameter of the model is not finite to begin with. If the loss is finite and tracked,
-/// the gradients are computed too. Neither the model nor an optimizer is changed.
+/// `loss` is called once, to compute again what went wrong: on the same batch, and with the same random
+/// numbers where it uses any: inside [`training`](backflow_tensor::training()) with the stream of the step,
+/// or in its [`Scope`](backflow_tensor::training::Scope). It is not called if a trainable parameter of the
+/// model is not finite to begin with. If the loss is finite and tracked, the gradients are computed too.
+/// Neither the model nor an optimizer is changed.
 ///
-/// Of several origins the first in order of computation is told. A −∞ that comes from outside, as in the mask of an attention,
-/// is taken to be meant: blamed is the op that makes NaN or +∞ of it, and that only where it reaches the loss. Costs a
-/// forward and a backward pass, and a look at each result.
+/// Of several origins the first in order of computation is told. A −∞ that comes from outside, as in the mask
+/// of an attention, is taken to be meant: blamed is the op that makes NaN or +∞ of it, and that only where it
+/// reaches the loss. Costs a forward and a backward pass, and a look at each result.
 ///
 /// ```
 /// use backflow_nn::Linear;

@@ -1,15 +1,15 @@
 //! Gradients of single samples, of which only the lengths are computed.
 //!
-//! The gradient that one sample sends to the weights of a linear layer is the outer product δᵢ aᵢᵀ of its delta and its input,
-//! and the length of an outer product is the product of the lengths. So no gradient is written down (Goodfellow 2015,
-//! "Efficient per-example gradient computations"):
+//! The gradient that one sample sends to the weights of a linear layer is the outer product δᵢ aᵢᵀ of its
+//! delta and its input, and the length of an outer product is the product of the lengths. So no gradient is
+//! written down (Goodfellow 2015, "Efficient per-example gradient computations"):
 //!
 //! ```text
 //! ‖gᵢ‖² = Σ over layers of (‖aᵢ‖² + 1) ‖δᵢ‖²        the 1 for the bias
 //! ```
 //!
-//! They tell how much of a gradient is signal: with tr Σ, the variance of the samples' gradients, a batch of B samples has a
-//! gradient of variance tr Σ / B.
+//! They tell how much of a gradient is signal: with tr Σ, the variance of the samples' gradients, a batch of
+//! B samples has a gradient of variance tr Σ / B.
 
 use crate::record::figure;
 use backflow_kernels::reduce::sum_squares;
@@ -40,16 +40,17 @@ pub struct GradientNoise {
     /// tr Σ: the sum over all parameters of the variance of one sample's gradient.
     #[serde(with = "figure")]
     pub variance: f64,
-    /// ‖G‖² of the gradient over all data there could be, which no batch shows: the batch's own, less `variance / B`. Where
-    /// that is negative the batch is too small to tell, and so it is here.
+    /// ‖G‖² of the gradient over all data there could be, which no batch shows: the batch's own, less
+    /// `variance / B`. Where that is negative the batch is too small to tell, and so it is here.
     #[serde(with = "figure")]
     pub signal: f64,
-    /// The batch size at which noise and signal are alike, tr Σ / ‖G‖² (the simple noise scale of "An empirical model of large-batch training", 2018).
-    /// Larger batches pay off little. Infinite where there is no signal to be seen.
+    /// The batch size at which noise and signal are alike, tr Σ / ‖G‖² (the simple noise scale of "An
+    /// empirical model of large-batch training", 2018). Larger batches pay off little. Infinite where there
+    /// is no signal to be seen.
     #[serde(with = "figure")]
     pub noise_scale: f64,
-    /// The relative error of the batch's gradient, `√(variance / B) / ‖gradient of the batch‖`: the norm test of Byrd
-    /// et al. 2012 asks for less than 1.
+    /// The relative error of the batch's gradient, `√(variance / B) / ‖gradient of the batch‖`: the norm test
+    /// of Byrd et al. 2012 asks for less than 1.
     #[serde(with = "figure")]
     pub relative_error: f64,
 }
@@ -61,15 +62,16 @@ impl SampleNorms {
         Self { squares: vec![0.0; batch] }
     }
 
-    /// Adds a linear layer: its `inputs` `[batch, in]`, the `deltas` `[batch, out]` of its outputs for a loss that is the
-    /// *mean* over the batch, and whether it has a bias.
+    /// Adds a linear layer: its `inputs` `[batch, in]`, the `deltas` `[batch, out]` of its outputs for a loss
+    /// that is the *mean* over the batch, and whether it has a bias.
     ///
-    /// Samples must not meet on the way through the network: normalisation over the batch makes the gradient of one sample
-    /// meaningless.
+    /// Samples must not meet on the way through the network: normalisation over the batch makes the gradient
+    /// of one sample meaningless.
     ///
     /// # Panics
-    /// If the two are no matrices of floating-point numbers with one row per sample. Of sequences, where a layer serves
-    /// several positions of a sample, the gradient is a sum of outer products, and the formula does not hold.
+    /// If the two are no matrices of floating-point numbers with one row per sample. Of sequences, where a
+    /// layer serves several positions of a sample, the gradient is a sum of outer products, and the formula
+    /// does not hold.
     #[track_caller]
     pub fn add_linear(&mut self, inputs: &Tensor, deltas: &Tensor, bias: bool) {
         self.add(inputs, deltas, true, bias);
@@ -113,7 +115,8 @@ impl SampleNorms {
         &self.squares
     }
 
-    /// Noise and signal, given ‖·‖² of the batch's gradient over the parameters of the layers that were added.
+    /// Noise and signal, given ‖·‖² of the batch's gradient over the parameters of the layers that were
+    /// added.
     ///
     /// # Panics
     /// If there are fewer than two samples.

@@ -1,4 +1,5 @@
-//! The theory beside one network: layers of given sizes, with a rule for their weights or with the weights they have.
+//! The theory beside one network: layers of given sizes, with a rule for their weights or with the weights
+//! they have.
 
 use crate::theory::{log10, mean_square, mean_square_slope};
 use crate::verdict::line_back;
@@ -14,14 +15,14 @@ pub struct Prediction {
     pub activation_rms: Vec<f64>,
     /// log₁₀ of RMS δ of each layer over that of the last: the last is 0.
     pub delta_decades: Vec<f64>,
-    /// The steps between them: `slope[l]` is what is added on the way back from layer l + 1 to layer l. Negative where
-    /// gradients vanish; −∞ where nothing comes through.
+    /// The steps between them: `slope[l]` is what is added on the way back from layer l + 1 to layer l.
+    /// Negative where gradients vanish; −∞ where nothing comes through.
     pub delta_slope_decades: Vec<f64>,
 }
 
 impl Prediction {
-    /// What [`slope`](crate::slope) should come to: the slope of the straight line through log₁₀ RMS δ of the hidden layers,
-    /// per layer on the way back. `None` for fewer than two, or where nothing comes through.
+    /// What [`slope`](crate::slope) should come to: the slope of the straight line through log₁₀ RMS δ of the
+    /// hidden layers, per layer on the way back. `None` for fewer than two, or where nothing comes through.
     #[must_use]
     pub fn slope(&self) -> Option<f64> {
         // The output layer's delta is the loss's doing.
@@ -44,8 +45,9 @@ pub struct RandomLayer {
 }
 
 impl RandomLayer {
-    /// The spread that the parameters of a layer have, around 0. As a random layer has no structure, what the theory makes of a
-    /// trained one is where it would stand had training changed the scale of its weights and nothing else.
+    /// The spread that the parameters of a layer have, around 0. As a random layer has no structure, what the
+    /// theory makes of a trained one is where it would stand had training changed the scale of its weights
+    /// and nothing else.
     #[must_use]
     pub fn of(layer: &Linear) -> Self {
         let spread = |x: &Tensor| x.detach().to_dtype(DType::F64).square().mean(..).item();
@@ -58,10 +60,11 @@ impl RandomLayer {
     }
 }
 
-/// What theory predicts for [`Mlp::new`](backflow_nn::Mlp::new) with these sizes, activation function and rule for the weights,
-/// on inputs whose mean square is `input_mean_square`.
+/// What theory predicts for [`Mlp::new`](backflow_nn::Mlp::new) with these sizes, activation function and
+/// rule for the weights, on inputs whose mean square is `input_mean_square`.
 ///
-/// `None` for rules whose weights have a mean other than 0: signals then add up, and the theory does not apply.
+/// `None` for rules whose weights have a mean other than 0: signals then add up, and the theory does not
+/// apply.
 ///
 /// ```
 /// use backflow_nn::{Activation, Init};
@@ -102,8 +105,8 @@ pub fn predict(
     Some(predict_layers(activation, &layers, input_mean_square))
 }
 
-/// What theory predicts for linear layers with this activation function between each two, on inputs whose mean square is
-/// `input_mean_square`.
+/// What theory predicts for linear layers with this activation function between each two, on inputs whose
+/// mean square is `input_mean_square`.
 ///
 /// Layers may differ in size: the delta of layer l comes back from the n outputs of layer l + 1,
 ///
@@ -155,7 +158,8 @@ mod tests {
     use backflow_nn::{Activation, Init, Mlp};
     use backflow_tensor::{DType, Rng};
 
-    /// The textbook cases, per layer in the middle of a deep network: (φ, weights, factor of rms a, factor of rms δ).
+    /// The textbook cases, per layer in the middle of a deep network: (φ, weights, factor of rms a, factor of
+    /// rms δ).
     #[test]
     fn textbook_cases() {
         let half = 0.5_f64.sqrt();
@@ -194,8 +198,8 @@ mod tests {
         assert_eq!(flow.delta_decades[1], 0.0);
     }
 
-    /// The weights that a network has are spread as its rule says, but for chance: √(2 / 128²) = 1 % per layer of 128 × 128, half
-    /// that in a root, and three deviations after nine steps.
+    /// The weights that a network has are spread as its rule says, but for chance: √(2 / 128²) = 1 % per
+    /// layer of 128 × 128, half that in a root, and three deviations after nine steps.
     #[test]
     fn layers_as_they_are() {
         let mut rng = Rng::seed_from_u64(1);

@@ -1,26 +1,28 @@
 //! Averages over a normal distribution, to rounding.
 //!
-//! The Gauss–Hermite rule is the textbook choice and a poor one here: a kink, as relu has it at 0, leaves it an error that
-//! falls with the number of nodes no faster than 1/n, and a sigmoid of a wide distribution is a step to it. So the line is cut
-//! into panels, at the kinks and finely where activation functions bend, and each panel gets a Gauss–Legendre rule,
-//! which converges geometrically on what is smooth.
+//! The Gauss–Hermite rule is the textbook choice and a poor one here: a kink, as relu has it at 0, leaves it
+//! an error that falls with the number of nodes no faster than 1/n, and a sigmoid of a wide distribution is a
+//! step to it. So the line is cut into panels, at the kinks and finely where activation functions bend, and
+//! each panel gets a Gauss–Legendre rule, which converges geometrically on what is smooth.
 
 use backflow_kernels::Float;
 use std::f64::consts::PI;
 
-/// Nodes per panel. On the panels below, the worst of the integrands (tanh on [0, 1], poles at ±iπ/2) leaves an error of
-/// about 6⁻³².
+/// Nodes per panel. On the panels below, the worst of the integrands (tanh on [0, 1], poles at ±iπ/2) leaves
+/// an error of about 6⁻³².
 const ORDER: usize = 16;
 
 /// Beyond ten standard deviations lie 2e-23 of the distribution.
 const REACH: u32 = 10;
 
-/// Where panels end, besides the integers in units of the standard deviation: kinks of the known activation functions (0, 1;
-/// 3 and 6 for functions in common use that may come), then wider and wider, as functions straighten out.
+/// Where panels end, besides the integers in units of the standard deviation: kinks of the known activation
+/// functions (0, 1; 3 and 6 for functions in common use that may come), then wider and wider, as functions
+/// straighten out.
 const BENDS: [f64; 10] = [1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 16.0, 32.0, 64.0];
 
-/// Points `x` and weights such that `Σ weight · f(x)` is the average of f over N(0, `variance`), to an error of 1e-14 of
-/// the average of |f|, for every f with kinks only at −6, −3, −1, 0, 1, 3 and 6 that bends on a scale of 1 near 0.
+/// Points `x` and weights such that `Σ weight · f(x)` is the average of f over N(0, `variance`), to an error
+/// of 1e-14 of the average of |f|, for every f with kinks only at −6, −3, −1, 0, 1, 3 and 6 that bends on a
+/// scale of 1 near 0.
 pub(crate) fn normal(variance: f64) -> (Vec<f64>, Vec<f64>) {
     let std = variance.sqrt();
     let mut ends: Vec<f64> = (0..=REACH).map(f64::from).collect();
@@ -40,7 +42,8 @@ pub(crate) fn normal(variance: f64) -> (Vec<f64>, Vec<f64>) {
     (points, weights)
 }
 
-/// The nodes on (−1, 1) and the weights of the Gauss–Legendre rule of order n, exact for polynomials up to degree 2n − 1.
+/// The nodes on (−1, 1) and the weights of the Gauss–Legendre rule of order n, exact for polynomials up to
+/// degree 2n − 1.
 fn legendre(n: usize) -> Vec<(f64, f64)> {
     (0..n)
         .map(|i| {

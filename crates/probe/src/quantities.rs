@@ -1,8 +1,8 @@
 //! The table of all quantities.
 //!
-//! To add one, write a file that measures it and name it here, in three places of this file: as a module, as a row of
-//! [`QUANTITIES`], and as a line of this text. The log keeps it, the page draws it, event files tag it, and the console names
-//! it, as the row says.
+//! To add one, write a file that measures it and name it here, in three places of this file: as a module, as
+//! a row of [`QUANTITIES`], and as a line of this text. The log keeps it, the page draws it, event files tag
+//! it, and the console names it, as the row says.
 //!
 //! - `loss` (loss): The loss before the update.
 //! - `gradient_norm` (loss / weight): The norm of the gradients of all parameters together.

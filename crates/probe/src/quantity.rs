@@ -1,9 +1,9 @@
-//! [`Quantity`]: what the laboratory measures, as a value: a name, a unit, where its figures are, when they are measured,
-//! and how they are drawn.
+//! [`Quantity`]: what the laboratory measures, as a value: a name, a unit, where its figures are, when they
+//! are measured, and how they are drawn.
 //!
-//! Whoever shows figures goes through the [table](crate::quantities::QUANTITIES) and asks each row: the page, event files for
-//! TensorBoard, the console and the documentation. So a new quantity is a row and the file that measures it.
-//! A row says how its figures are drawn by naming a [`Chart`]; this crate draws nothing.
+//! Whoever shows figures goes through the [table](crate::quantities::QUANTITIES) and asks each row: the page,
+//! event files for TensorBoard, the console and the documentation. So a new quantity is a row and the file
+//! that measures it. A row says how its figures are drawn by naming a [`Chart`]; this crate draws nothing.
 
 use crate::record::{Exponents, FlowStep, LayerFlow, ParameterFlow, Spectrum};
 use crate::when::When;
@@ -132,8 +132,8 @@ pub enum Of {
     Gradients,
 }
 
-/// How a quantity is drawn on a page. What has a figure for each layer or parameter is also a column of their table, unless
-/// it is for event files alone.
+/// How a quantity is drawn on a page. What has a figure for each layer or parameter is also a column of their
+/// table, unless it is for event files alone.
 #[derive(Clone, Copy, Debug)]
 pub enum Drawn {
     /// In event files alone.
@@ -142,7 +142,8 @@ pub enum Drawn {
     Table,
     /// The curve below the map of deltas.
     BelowMap,
-    /// Curves over the places: layers apart by what they are to the flow, parameters by the last part of their paths.
+    /// Curves over the places: layers apart by what they are to the flow, parameters by the last part of
+    /// their paths.
     Curves {
         /// Where.
         chart: &'static Chart,

@@ -115,9 +115,9 @@ pub struct SampleFlow {
     pub norms: Stats,
     /// How much of the batch's gradient is signal.
     pub noise: GradientNoise,
-    /// The gradient signal-to-noise ratio of a weight, G²/Var(g) over the samples (Liu et al. 2020, "Understanding why neural
-    /// networks generalize well through GSNR of parameters"): the median of all weights that have a gradient. The mean would
-    /// hang on the few for which all samples agree.
+    /// The gradient signal-to-noise ratio of a weight, G²/Var(g) over the samples (Liu et al. 2020,
+    /// "Understanding why neural networks generalize well through GSNR of parameters"): the median of all
+    /// weights that have a gradient. The mean would hang on the few for which all samples agree.
     #[serde(with = "figure", default = "unknown")]
     pub signal_to_noise: f64,
 }
@@ -149,12 +149,14 @@ pub struct LayerFlow {
     pub dtype: String,
     /// The output: z of a weighted map, a of an activation function.
     pub output: Stats,
-    /// The gradient of the loss with respect to the output (∂L/∂z, ∂L/∂a). `None` if the loss does not depend on it.
+    /// The gradient of the loss with respect to the output (∂L/∂z, ∂L/∂a). `None` if the loss does not depend
+    /// on it.
     pub delta: Option<Stats>,
-    /// The share of outputs within 5 % of the range of a bounded activation function's ends. `None` for unbounded ones.
+    /// The share of outputs within 5 % of the range of a bounded activation function's ends. `None` for
+    /// unbounded ones.
     pub saturated_share: Option<f64>,
-    /// How many of the layer's units were 0 on the whole batch. `None` unless it is an activation function with a flat side
-    /// at 0.
+    /// How many of the layer's units were 0 on the whole batch. `None` unless it is an activation function
+    /// with a flat side at 0.
     pub dead_units: Option<u64>,
     /// How many of them were 0 at every look since the epoch began.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -219,7 +221,8 @@ pub struct ParameterFlow {
     /// `update_rms / weight_rms`.
     #[serde(with = "figure")]
     pub update_ratio: f64,
-    /// `update_rms / gradient_rms`: the learning rate that plain gradient descent would have needed for this step.
+    /// `update_rms / gradient_rms`: the learning rate that plain gradient descent would have needed for this
+    /// step.
     #[serde(with = "figure")]
     pub effective_learning_rate: f64,
     /// The cosine of gradient and momentum, for rules that have one.
@@ -233,8 +236,8 @@ pub struct ParameterFlow {
     pub more: BTreeMap<String, f64>,
 }
 
-/// A histogram over the exponents of floating-point numbers: it has no range to choose, covers all there is, and counts what
-/// vanished and what overflowed beside the rest.
+/// A histogram over the exponents of floating-point numbers: it has no range to choose, covers all there is,
+/// and counts what vanished and what overflowed beside the rest.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Exponents {
     /// Exact zeros.

@@ -53,8 +53,8 @@ pub struct Recorder {
     records: Vec<FlowStep>,
 }
 
-/// What to measure, and when. Everything but [`every`](Self::every) is off at first. A step at which anything is due is looked at
-/// as a whole.
+/// What to measure, and when. Everything but [`every`](Self::every) is off at first. A step at which anything
+/// is due is looked at as a whole.
 impl Recorder {
     /// For the layers of `model`; looks at every step.
     #[must_use]
@@ -86,23 +86,26 @@ impl Recorder {
         Self { histograms: when, ..self }
     }
 
-    /// When to measure the cosine of each parameter's gradient and that of the step before, which is held until then.
+    /// When to measure the cosine of each parameter's gradient and that of the step before, which is held
+    /// until then.
     #[must_use]
     pub fn gradient_cosines(self, when: When) -> Self {
         Self { gradient_cosines: when, ..self }
     }
 
-    /// When to measure the norms of single samples' gradients, and from them the gradient noise scale and the signal-to-noise
-    /// ratio ([`SampleFlow`](crate::SampleFlow)). It costs three more products per linear layer.
+    /// When to measure the norms of single samples' gradients, and from them the gradient noise scale and the
+    /// signal-to-noise ratio ([`SampleFlow`](crate::SampleFlow)). It costs three more products per linear
+    /// layer.
     ///
-    /// It is about the weights and biases of linear layers that were trainable when the recorder was made, with one row per
-    /// sample, for a loss that is the *mean* over the batch and to which each sample contributes on its own: with a penalty on
-    /// the weights in the loss, the figures mean nothing. Gradients below some 1e-150 count as 0.
+    /// It is about the weights and biases of linear layers that were trainable when the recorder was made,
+    /// with one row per sample, for a loss that is the *mean* over the batch and to which each sample
+    /// contributes on its own: with a penalty on the weights in the loss, the figures mean nothing. Gradients
+    /// below some 1e-150 count as 0.
     ///
-    /// Where samples have no gradients of their own that inputs and deltas tell, the record says
-    /// [why nothing was measured](FlowStep::not_measured): if the input of a linear layer is not a matrix with one row per
-    /// sample, if parameters are used twice in a step, if samples are mixed between layers, as normalisation over the batch
-    /// does, and of a batch of one sample.
+    /// Where samples have no gradients of their own that inputs and deltas tell, the record says [why nothing
+    /// was measured](FlowStep::not_measured): if the input of a linear layer is not a matrix with one row per
+    /// sample, if parameters are used twice in a step, if samples are mixed between layers, as normalisation
+    /// over the batch does, and of a batch of one sample.
     #[must_use]
     pub fn noise_scale(self, when: When) -> Self {
         Self { noise_scale: when, ..self }
@@ -120,9 +123,10 @@ impl Recorder {
         Self { jacobians: when, ..self }
     }
 
-    /// When to measure a quantity that [measures itself](Measured::Itself), one of the [table](crate::quantities) or
-    /// another: [`GRADIENT_STABLE_RANK`](crate::quantities::GRADIENT_STABLE_RANK), for example. What is asked for again is
-    /// measured as it was asked for last.
+    /// When to measure a quantity that [measures itself](Measured::Itself), one of the
+    /// [table](crate::quantities) or another:
+    /// [`GRADIENT_STABLE_RANK`](crate::quantities::GRADIENT_STABLE_RANK), for example. What is asked for
+    /// again is measured as it was asked for last.
     ///
     /// # Panics
     /// If the quantity is one that the recorder measures, whose schedule has a method of its own.
@@ -140,8 +144,8 @@ impl Recorder {
         self
     }
 
-    /// Measures every quantity of the [table](crate::quantities::QUANTITIES) that measures itself, at the steps at which that
-    /// costs next to nothing of a training's time.
+    /// Measures every quantity of the [table](crate::quantities::QUANTITIES) that measures itself, at the
+    /// steps at which that costs next to nothing of a training's time.
     #[must_use]
     pub fn measure_affordable(self) -> Self {
         crate::quantities::QUANTITIES.iter().fold(self, |recorder, quantity| match quantity.measured {
@@ -161,9 +165,10 @@ impl Recorder {
             .any(|when| when.is_due(step))
     }
 
-    /// Measures the curvature of the loss ([`CurvatureFlow`]) for the record of the step that comes next, if it is due: in 30
-    /// products with the [`Hessian`], the time of about a hundred steps. Surgery on gradients does not touch it. The loss is
-    /// computed once more, so it must be a function of the model alone.
+    /// Measures the curvature of the loss ([`CurvatureFlow`]) for the record of the step that comes next, if
+    /// it is due: in 30 products with the [`Hessian`], the time of about a hundred steps. Surgery on
+    /// gradients does not touch it. The loss is computed once more, so it must be a function of the model
+    /// alone.
     ///
     /// # Panics
     /// As [`Hessian::new`].
@@ -185,11 +190,12 @@ impl Recorder {
         }
     }
 
-    /// Measures the singular values of the network's Jacobians ([`JacobianFlow`]) at the first sample of `batch`, for the
-    /// record of the step that comes next, if it is due. Singular values of n × n matrices take n³ operations, on one thread:
-    /// 0.1 s for n = 256, some 5 s for 1024, for each layer. Surgery on gradients does not touch them. `forward` is as in
-    /// [`layer_jacobians`](crate::layer_jacobians); where it is not, as with samples that are mixed, the record says
-    /// [why nothing was measured](FlowStep::not_measured).
+    /// Measures the singular values of the network's Jacobians ([`JacobianFlow`]) at the first sample of
+    /// `batch`, for the record of the step that comes next, if it is due. Singular values of n × n matrices
+    /// take n³ operations, on one thread: 0.1 s for n = 256, some 5 s for 1024, for each layer. Surgery on
+    /// gradients does not touch them. `forward` is as in [`layer_jacobians`](crate::layer_jacobians); where
+    /// it is not, as with samples that are mixed, the record says [why nothing was
+    /// measured](FlowStep::not_measured).
     pub fn measure_jacobians<M: Module + ?Sized>(
         &mut self,
         model: &M,
@@ -205,8 +211,8 @@ impl Recorder {
     /// Under a [`Surgery`](crate::Surgery), the deltas that are measured are those that flow on.
     ///
     /// # Panics
-    /// If curvature or Jacobians are due and were not measured. If the step calls no layer of the model that the recorder was
-    /// made for.
+    /// If curvature or Jacobians are due and were not measured. If the step calls no layer of the model that
+    /// the recorder was made for.
     #[track_caller]
     pub fn step(&mut self, step: impl FnOnce() -> StepReport) -> StepReport {
         for (when, measured, name) in [
@@ -266,8 +272,9 @@ impl Recorder {
         report
     }
 
-    /// Looks at what a loss is computed from, whatever is due, and at nothing else: for a step that cannot be made because its
-    /// loss is no number. The record has the number `step`, the layers' outputs, and neither deltas nor parameters.
+    /// Looks at what a loss is computed from, whatever is due, and at nothing else: for a step that cannot be
+    /// made because its loss is no number. The record has the number `step`, the layers' outputs, and neither
+    /// deltas nor parameters.
     ///
     /// # Panics
     /// If `loss` calls no layer of the model that the recorder was made for, or has more than one element.
@@ -288,7 +295,8 @@ impl Recorder {
         });
     }
 
-    /// Begins an epoch: units that are dead are counted anew ([`LayerFlow::dead_units_of_epoch`](crate::LayerFlow::dead_units_of_epoch)).
+    /// Begins an epoch: units that are dead are counted anew
+    /// ([`LayerFlow::dead_units_of_epoch`](crate::LayerFlow::dead_units_of_epoch)).
     pub fn begin_epoch(&mut self) {
         self.watch.begin_epoch();
     }

@@ -29,7 +29,8 @@ pub struct FlowRow {
     pub saturated_share: Option<f64>,
     /// The share of units that were 0 on the whole batch, if the function can be.
     pub dead_share: Option<f64>,
-    /// RMS of δ = ∂L/∂z, z the layer's output before the activation function. `None` if the loss does not depend on it.
+    /// RMS of δ = ∂L/∂z, z the layer's output before the activation function. `None` if the loss does not
+    /// depend on it.
     pub delta_rms: Option<f64>,
     /// The share of deltas that are exactly 0.
     pub delta_zero_share: Option<f64>,
@@ -106,7 +107,8 @@ impl FlowRow {
         self.dead_share = layer.dead_units.map(|dead| dead as f64 / layer.units.max(1) as f64);
     }
 
-    /// The mean of the same rows over several records. What a record does not hold, a shadow, the mean has not either.
+    /// The mean of the same rows over several records. What a record does not hold, a shadow, the mean has
+    /// not either.
     #[must_use]
     pub fn mean(records: &[FlowStep]) -> Vec<Self> {
         let all: Vec<Vec<Self>> = records.iter().map(Self::of).collect();

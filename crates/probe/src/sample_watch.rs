@@ -1,7 +1,8 @@
 //! [`SampleWatch`]: gradients of single samples, from the inputs and deltas that pass by in one step.
 //!
-//! What would be wrong is not measured, and the reason is kept: a layer that serves a sample at several positions, or twice in a
-//! step, sends back a sum of outer products, whose length is not the product of lengths that [`SampleNorms`] goes by.
+//! What would be wrong is not measured, and the reason is kept: a layer that serves a sample at several
+//! positions, or twice in a step, sends back a sum of outer products, whose length is not the product of
+//! lengths that [`SampleNorms`] goes by.
 
 use crate::per_sample::SampleNorms;
 use crate::record::{SampleFlow, Stats};
@@ -32,8 +33,9 @@ impl SampleWatch {
         self.outputs.push((path.to_owned(), y.clone()));
     }
 
-    /// Measures nothing if samples are mixed between one linear layer and the next, so that no delta is that of a single sample.
-    /// The graph tells as far as shapes do: what is computed from rows of samples, and has other rows, mixes them.
+    /// Measures nothing if samples are mixed between one linear layer and the next, so that no delta is that
+    /// of a single sample. The graph tells as far as shapes do: what is computed from rows of samples, and
+    /// has other rows, mixes them.
     pub(crate) fn look_for_mixing(&mut self) {
         let outputs = std::mem::take(&mut self.outputs);
         let ids: BTreeMap<u64, &String> =
@@ -79,7 +81,8 @@ impl SampleWatch {
         }
     }
 
-    /// Why a layer's samples have no gradients that could be told from inputs and deltas; `None` if they have.
+    /// Why a layer's samples have no gradients that could be told from inputs and deltas; `None` if they
+    /// have.
     fn refusal(
         &mut self,
         WatchedLayer { path, weight, bias, .. }: &WatchedLayer,
@@ -106,8 +109,9 @@ impl SampleWatch {
         is_used_twice.then(|| format!("the parameters of layer {path} are used twice in a step"))
     }
 
-    /// Adds a parameter, of which the batch's gradient G and S, the sum of the squares of the n samples' shares in it, are known.
-    /// The loss is a mean, so a sample's own gradient is n times its share, and its variance n/(n − 1) · (n S − G²).
+    /// Adds a parameter, of which the batch's gradient G and S, the sum of the squares of the n samples'
+    /// shares in it, are known. The loss is a mean, so a sample's own gradient is n times its share, and its
+    /// variance n/(n − 1) · (n S − G²).
     fn add_parameter(&mut self, gradient: &Tensor, squares: &Tensor, n: usize) {
         let (g, squares) = (gradient.to_vec::<f64>(), squares.to_vec::<f64>());
         self.gradient_square += sum_squares(&g);

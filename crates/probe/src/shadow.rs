@@ -1,8 +1,9 @@
 //! A shadow in `f64`: whether deltas vanished in their element type only, or in the network itself.
 //!
-//! The same loss is computed twice, by the model as it is and by a copy whose floating-point tensors are `f64`, and what comes back
-//! to each layer is compared. Where nothing arrives in `f32` and something does in `f64`, numbers were too small for `f32`. It
-//! refuses to know whether an `f64` is enough: that has no shadow.
+//! The same loss is computed twice, by the model as it is and by a copy whose floating-point tensors are
+//! `f64`, and what comes back to each layer is compared. Where nothing arrives in `f32` and something does in
+//! `f64`, numbers were too small for `f32`. It refuses to know whether an `f64` is enough: that has no
+//! shadow.
 
 use crate::flow::GradFlow;
 use crate::record::FlowStep;
@@ -13,25 +14,26 @@ use serde::{Deserialize, Serialize};
 /// The deltas of a layer, of one loss computed twice.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Shadow {
-    /// RMS δ in the layer's own element type. Beside a mean over several steps it is not that mean, but of the loss that was
-    /// computed twice.
+    /// RMS δ in the layer's own element type. Beside a mean over several steps it is not that mean, but of
+    /// the loss that was computed twice.
     pub delta_rms: f64,
     /// RMS δ in `f64`.
     pub delta_rms_f64: f64,
 }
 
-/// The share of RMS δ that must be missing, or too much, before an element type is blamed for it. Rounding cannot do that: `f32`
-/// changes a normal number by at most 2⁻²⁴ of itself, and an RMS over a path of L layers with products of inner size n by
-/// some L √n 2⁻²⁴, 1e-3 for 1000 layers of 256. Below the smallest normal number the error of an element is absolute, 2⁻¹⁵⁰, and
-/// comes to half of it at 2⁻¹⁴⁹, the smallest number that there is.
+/// The share of RMS δ that must be missing, or too much, before an element type is blamed for it. Rounding
+/// cannot do that: `f32` changes a normal number by at most 2⁻²⁴ of itself, and an RMS over a path of L
+/// layers with products of inner size n by some L √n 2⁻²⁴, 1e-3 for 1000 layers of 256. Below the smallest
+/// normal number the error of an element is absolute, 2⁻¹⁵⁰, and comes to half of it at 2⁻¹⁴⁹, the smallest
+/// number that there is.
 const LOST: f64 = 0.5;
 
 impl Shadow {
-    /// Whether the deltas are too small for `f32`: those in `f64` have an RMS below its smallest normal number, and those in `f32`
-    /// differ from it by more than half.
+    /// Whether the deltas are too small for `f32`: those in `f64` have an RMS below its smallest normal
+    /// number, and those in `f32` differ from it by more than half.
     ///
-    /// A layer with larger deltas in `f64` has lost nothing to the range of `f32`, whatever else rounding did to it: the slope of
-    /// a sigmoid that has come to 1 is an example.
+    /// A layer with larger deltas in `f64` has lost nothing to the range of `f32`, whatever else rounding did
+    /// to it: the slope of a sigmoid that has come to 1 is an example.
     #[must_use]
     pub fn underflows(&self) -> bool {
         let Self { delta_rms, delta_rms_f64 } = *self;
@@ -47,12 +49,14 @@ impl Shadow {
 }
 
 impl GradFlow {
-    /// Computes `loss` with the model and with a copy of it in `f64`, and compares what comes back to each layer: verdicts then know
-    /// what was too small for `f32` and what is 0 in any type, and need not guess.
+    /// Computes `loss` with the model and with a copy of it in `f64`, and compares what comes back to each
+    /// layer: verdicts then know what was too small for `f32` and what is 0 in any type, and need not guess.
     ///
-    /// `loss` is given the model and its element type, to which it converts the data. It must compute the same both times; inside
-    /// [`training`](backflow_tensor::training()) it begins at the same place of the scope, and drops the same. In the copy, floating-point tensors are `f64`, trainable ones are trainable leaves of their own, and layers
-    /// keep their places. A layer whose output is `f64` already has no shadow; if all are, `loss` is not computed at all.
+    /// `loss` is given the model and its element type, to which it converts the data. It must compute the
+    /// same both times; inside [`training`](backflow_tensor::training()) it begins at the same place of the
+    /// scope, and drops the same. In the copy, floating-point tensors are `f64`, trainable ones are trainable
+    /// leaves of their own, and layers keep their places. A layer whose output is `f64` already has no
+    /// shadow; if all are, `loss` is not computed at all.
     ///
     /// ```
     /// use backflow_nn::{Activation, Init, Mlp};
@@ -110,7 +114,8 @@ fn delta_rms(record: &FlowStep, path: &str) -> Option<f64> {
     Some(record.layers.iter().find(|layer| layer.path == path)?.delta?.rms)
 }
 
-/// A copy whose floating-point tensors are `f64`. Trainable ones are new leaves; layers keep their identities.
+/// A copy whose floating-point tensors are `f64`. Trainable ones are new leaves; layers keep their
+/// identities.
 fn in_f64<M: Module + Clone>(model: &M) -> M {
     let mut copy = model.clone();
     copy.each_tensor_mut(&mut |_, tensor| {

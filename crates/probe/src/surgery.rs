@@ -1,7 +1,8 @@
 //! [`Surgery`]: changes gradients on their way back, at layers and results by name.
 //!
-//! An operation is performed on the gradient of a layer's *output*. So the layer's own parameters feel it, and everything
-//! before the layer; what comes after it does not. The model is not edited and its outputs do not change.
+//! An operation is performed on the gradient of a layer's *output*. So the layer's own parameters feel it,
+//! and everything before the layer; what comes after it does not. The model is not edited and its outputs do
+//! not change.
 
 use backflow_tensor::observe::{Announcement, Observer, Site, observe};
 use backflow_tensor::{DType, LayerId, Module, Rng, Tensor, misuse};
@@ -11,9 +12,9 @@ use std::fmt;
 
 /// Operations on gradients, by the paths of layers and the [names](Tensor::named) of results.
 ///
-/// A place is a path (`layers.3`), a name (`h1`), or a pattern of either (`activations.*`); several operations at one place
-/// are performed in the order in which they were written down. A layer that is used several times is operated on at each
-/// use, with the gradient of that use.
+/// A place is a path (`layers.3`), a name (`h1`), or a pattern of either (`activations.*`); several
+/// operations at one place are performed in the order in which they were written down. A layer that is used
+/// several times is operated on at each use, with the gradient of that use.
 ///
 /// ```
 /// use backflow_nn::{Activation, Init, Mlp};
@@ -77,8 +78,9 @@ impl Surgery {
         self.with(place, Operation::Scale(factor), is_valid, "a scale is a finite number")
     }
 
-    /// Shrinks a gradient g of norm above `max_norm` to `g · max_norm / |g|`, |g| being the Euclidean norm over all elements.
-    /// The factor counts as a constant where gradients are differentiated again. A norm that is not a number clips nothing.
+    /// Shrinks a gradient g of norm above `max_norm` to `g · max_norm / |g|`, |g| being the Euclidean norm
+    /// over all elements. The factor counts as a constant where gradients are differentiated again. A norm
+    /// that is not a number clips nothing.
     ///
     /// # Panics
     /// If `max_norm` is not positive and finite, or `place` is no valid pattern.
@@ -89,8 +91,8 @@ impl Surgery {
         self.with(place, Operation::ClipNorm(max_norm), is_valid, "a largest norm is positive and finite")
     }
 
-    /// Adds independent normal noise of standard deviation `std`, in units of the gradient, from the stream of `seed`.
-    /// The stream goes on from pass to pass.
+    /// Adds independent normal noise of standard deviation `std`, in units of the gradient, from the stream
+    /// of `seed`. The stream goes on from pass to pass.
     ///
     /// # Panics
     /// If `std` is negative or not finite, or `place` is no valid pattern.
@@ -135,12 +137,13 @@ impl Surgery {
         self
     }
 
-    /// Runs `f`, which computes results and goes back through them, and operates on the gradients that pass by. Both
-    /// must happen inside. Goes together with a [`Recorder`](crate::Recorder), whichever is inside the other.
+    /// Runs `f`, which computes results and goes back through them, and operates on the gradients that pass
+    /// by. Both must happen inside. Goes together with a [`Recorder`](crate::Recorder), whichever is inside
+    /// the other.
     ///
     /// # Panics
-    /// If nothing of a place's name was computed when the first gradient comes back, or an operation was never performed
-    /// when `f` is done: a slip in a name does not go unnoticed.
+    /// If nothing of a place's name was computed when the first gradient comes back, or an operation was
+    /// never performed when `f` is done: a slip in a name does not go unnoticed.
     #[track_caller]
     pub fn operate<R>(&mut self, f: impl FnOnce() -> R) -> R {
         let mut operating = self.clone();

@@ -1,9 +1,10 @@
 //! Singular values by one-sided Jacobi rotations.
 //!
-//! Pairs of rows are rotated until all rows are orthogonal to each other; their lengths are then the singular values. Of the
-//! methods for dense matrices it is the shortest and the most accurate one: small singular values come out with the relative
-//! precision of the large ones where the matrix determines them (Demmel and Veselić 1992), which is what a vanishing
-//! Jacobian is about. The price is some ten times 3n³ operations: 0.1 s for n = 256.
+//! Pairs of rows are rotated until all rows are orthogonal to each other; their lengths are then the singular
+//! values. Of the methods for dense matrices it is the shortest and the most accurate one: small singular
+//! values come out with the relative precision of the large ones where the matrix determines them (Demmel and
+//! Veselić 1992), which is what a vanishing Jacobian is about. The price is some ten times 3n³ operations:
+//! 0.1 s for n = 256.
 
 use backflow_kernels::reduce::{dot, sum_squares};
 use backflow_tensor::{DType, Tensor, misuse};
@@ -14,7 +15,8 @@ const ORTHOGONAL: f64 = 1e-15;
 /// Sweeps over all pairs. Convergence is quadratic; eight to ten are usual.
 const SWEEPS: usize = 60;
 
-/// The singular values of a matrix, the largest first, as many as its shorter side is long. Computed in `f64`.
+/// The singular values of a matrix, the largest first, as many as its shorter side is long. Computed in
+/// `f64`.
 ///
 /// They are NaN if an element is not finite.
 ///
@@ -127,8 +129,8 @@ mod tests {
         }
     }
 
-    /// Scaling rows by powers of 2 costs no precision, so the small values of such a matrix are relatively as good as
-    /// the large ones: they are compared with those of the inverse.
+    /// Scaling rows by powers of 2 costs no precision, so the small values of such a matrix are relatively as
+    /// good as the large ones: they are compared with those of the inverse.
     #[test]
     fn small_values_are_relatively_precise() {
         // Triangular with a known inverse: [[1, 1], [0, d]] has s₁ s₂ = d and s₁² + s₂² = 2 + d².

@@ -20,7 +20,8 @@ pub fn counted(n: u64, what: &str) -> String {
     format!("{} {what}{}", grouped(n as usize), if n == 1 { "" } else { "s" })
 }
 
-/// A figure of a table: four decimals near 1 and an exponent elsewhere, so that columns line up; `-` for what was not measured.
+/// A figure of a table: four decimals near 1 and an exponent elsewhere, so that columns line up; `-` for what
+/// was not measured.
 #[must_use]
 pub fn short(x: Option<f64>) -> String {
     match x {

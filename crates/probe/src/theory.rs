@@ -1,21 +1,23 @@
 //! Mean-field theory: what a wide random network does to signals and gradients, before any is built.
 //!
-//! In a wide network with independent random weights, each layer's z is a sum of many independent terms, so it is normal, and
-//! one number, its variance q, describes the layer. The theory follows q forward and the mean square of the deltas back:
+//! In a wide network with independent random weights, each layer's z is a sum of many independent terms, so
+//! it is normal, and one number, its variance q, describes the layer. The theory follows q forward and the
+//! mean square of the deltas back:
 //!
 //! ```text
 //! forward    q(l+1) = σ_w² E φ(√q(l) ζ)² + σ_b²                        ζ ~ N(0, 1)
 //! back       E δ(l)² = χ E δ(l+1)²,   χ = σ_w² E φ′(√q(l) ζ)²          δ = ∂L/∂z
 //! ```
 //!
-//! with `σ_w² = fan_in · Var(w)` and `σ_b² = Var(b)`. Gradients vanish where χ < 1 and explode where χ > 1; a network of any depth
-//! can be trained where χ = 1. Sources: Poole et al. 2016, "Exponential expressivity in deep neural networks through
-//! transient chaos"; Schoenholz et al. 2017, "Deep information propagation".
+//! with `σ_w² = fan_in · Var(w)` and `σ_b² = Var(b)`. Gradients vanish where χ < 1 and explode where χ > 1; a
+//! network of any depth can be trained where χ = 1. Sources: Poole et al. 2016, "Exponential expressivity in
+//! deep neural networks through transient chaos"; Schoenholz et al. 2017, "Deep information propagation".
 //!
 //! Means of activations need no separate account: weights have mean 0, so what a mean adds to z is variance.
 //!
-//! Averages are computed to rounding, not sampled. What is left between theory and a real network is its finite width: relative
-//! fluctuations of about √(1/width) per layer, which do not average out along one network but do over seeds.
+//! Averages are computed to rounding, not sampled. What is left between theory and a real network is its
+//! finite width: relative fluctuations of about √(1/width) per layer, which do not average out along one
+//! network but do over seeds.
 
 use crate::quadrature;
 use backflow_kernels::Float;
@@ -72,8 +74,8 @@ impl MeanField {
         std::iter::successors(Some(q0), |&q| Some(self.next(q))).take(layers).collect()
     }
 
-    /// χ = `σ_w² E φ′(√q ζ)²`: by how much the mean square of the deltas is multiplied on the way back into a layer whose z
-    /// has variance `q`.
+    /// χ = `σ_w² E φ′(√q ζ)²`: by how much the mean square of the deltas is multiplied on the way back into a
+    /// layer whose z has variance `q`.
     #[must_use]
     pub fn chi(&self, q: f64) -> f64 {
         self.weight_variance * mean_square_slope(self.activation, q)
@@ -85,15 +87,16 @@ impl MeanField {
         0.5 * log10(self.chi(q))
     }
 
-    /// By how much a network of `layers` layers, all with z of variance `q`, stretches some directions more than others: the
-    /// relative variance of the squared singular values of its Jacobian,
+    /// By how much a network of `layers` layers, all with z of variance `q`, stretches some directions more
+    /// than others: the relative variance of the squared singular values of its Jacobian,
     ///
     /// ```text
     /// Var(s²) / mean(s²)² = L (μ₂/μ₁² − 1 − s₁),    μ_k = E φ′(√q ζ)²ᵏ
     /// ```
     ///
-    /// with s₁ = 0 for [`Init::Orthogonal`] and −1 for independent weights of any distribution. 0 is an isometry.
-    /// Source: Pennington et al. 2017, "Resurrecting the sigmoid in deep learning through dynamical isometry".
+    /// with s₁ = 0 for [`Init::Orthogonal`] and −1 for independent weights of any distribution. 0 is an
+    /// isometry. Source: Pennington et al. 2017, "Resurrecting the sigmoid in deep learning through dynamical
+    /// isometry".
     #[must_use]
     pub fn jacobian_spread(&self, q: f64, layers: usize, init: Init) -> f64 {
         let (squares, weights) = slopes_squared(self.activation, q);
@@ -104,7 +107,8 @@ impl MeanField {
         layers as f64 * (second / (first * first) - 1.0 + independent)
     }
 
-    /// q*, which deep layers tend to when the first has variance 1; `None` if the variance grows without bound.
+    /// q*, which deep layers tend to when the first has variance 1; `None` if the variance grows without
+    /// bound.
     ///
     /// Where every q is a fixed point, as with relu and He's weights, it is 1.
     #[must_use]
@@ -115,7 +119,8 @@ impl MeanField {
         if at_one.abs() < 1e-14 {
             return Some(1.0);
         }
-        // The variance grows with that of the layer before, so layers tend monotonically to the next fixed point up or down.
+        // The variance grows with that of the layer before, so layers tend monotonically to the next fixed
+        // point up or down.
         let (mut low, mut high) = (1.0, 1.0);
         if at_one > 0.0 {
             while excess(high) > 0.0 {
@@ -136,22 +141,23 @@ impl MeanField {
         Some(bisect(low, high, |q| excess(q) < 0.0))
     }
 
-    /// The number of layers ξ = −1/ln χ over which the mean square of the deltas falls to 1/e, at the fixed point. `None`
-    /// where gradients do not vanish (χ ≥ 1) and where there is no fixed point.
+    /// The number of layers ξ = −1/ln χ over which the mean square of the deltas falls to 1/e, at the fixed
+    /// point. `None` where gradients do not vanish (χ ≥ 1) and where there is no fixed point.
     ///
-    /// It is also `ξ_c`, the depth to which a network can tell two inputs apart, as the correlation of any two tends to
-    /// c* = 1 there. Networks much deeper than some 6 ξ do not train (Schoenholz et al. 2017).
+    /// It is also `ξ_c`, the depth to which a network can tell two inputs apart, as the correlation of any
+    /// two tends to c* = 1 there. Networks much deeper than some 6 ξ do not train (Schoenholz et al. 2017).
     #[must_use]
     pub fn depth_scale(&self) -> Option<f64> {
         let chi = self.chi(self.fixed_point()?);
         (chi < 1.0).then(|| -1.0 / Float::ln(chi))
     }
 
-    /// The `σ_w²` on the critical line, where χ = 1 at the fixed point: between gradients that vanish and gradients that
-    /// explode. For tanh with `σ_b²` = 0.05 it is 1.7610.
+    /// The `σ_w²` on the critical line, where χ = 1 at the fixed point: between gradients that vanish and
+    /// gradients that explode. For tanh with `σ_b²` = 0.05 it is 1.7610.
     ///
-    /// `None` if there is none up to 10⁶: gelu and silu pass from layers that die out to layers that explode in one jump.
-    /// Where the fixed point moves to infinity as χ tends to 1, as with relu and a bias, that limit is given.
+    /// `None` if there is none up to 10⁶: gelu and silu pass from layers that die out to layers that explode
+    /// in one jump. Where the fixed point moves to infinity as χ tends to 1, as with relu and a bias, that
+    /// limit is given.
     ///
     /// # Panics
     /// If the variance is negative or not finite.
@@ -191,8 +197,8 @@ pub(crate) fn mean_square_slope(activation: Activation, q: f64) -> f64 {
     average(&squares, &weights)
 }
 
-/// φ′² at the points of the quadrature, and their weights. φ′ comes from the tape, so that no activation function needs to
-/// tell its derivative here.
+/// φ′² at the points of the quadrature, and their weights. φ′ comes from the tape, so that no activation
+/// function needs to tell its derivative here.
 fn slopes_squared(activation: Activation, q: f64) -> (Vec<f64>, Vec<f64>) {
     // At q = 0 the average is the limit from above, not the slope at 0, which may be a kink.
     let (points, weights) = quadrature::normal(q.clamp(1e-300, 1e300));
@@ -227,8 +233,8 @@ mod tests {
     use backflow_nn::{Activation, Init};
     use std::f64::consts::PI;
 
-    /// Averages that have a closed form: (φ, E φ², E φ′²) as functions of q. They are computed with erf, whose error is
-    /// some 1e-16, and subtract numbers of order 1 (elu: of order e²ᑫ), hence the tolerance.
+    /// Averages that have a closed form: (φ, E φ², E φ′²) as functions of q. They are computed with erf,
+    /// whose error is some 1e-16, and subtract numbers of order 1 (elu: of order e²ᑫ), hence the tolerance.
     #[test]
     fn averages_agree_with_their_closed_forms() {
         let normal = |x: f64| 0.5 * (1.0 + Float::erf(x / 2.0_f64.sqrt()));
@@ -297,8 +303,8 @@ mod tests {
         let critical = MeanField::critical_weight_variance;
         let tanh = critical(Activation::Tanh, 0.05).unwrap();
         assert!((tanh - 1.7610).abs() < 5e-5, "{tanh}");
-        // Without bias the linear part decides: φ′(0)² σ_w² = 1 at q* = 0. Near it χ − 1 is a third of the square of the
-        // distance, so rounding, 1e-15, blurs it by 1e-7.
+        // Without bias the linear part decides: φ′(0)² σ_w² = 1 at q* = 0. Near it χ − 1 is a third of the
+        // square of the distance, so rounding, 1e-15, blurs it by 1e-7.
         let tanh = critical(Activation::Tanh, 0.0).unwrap();
         assert!((tanh - 1.0).abs() < 1e-6, "{tanh}");
         for bias_variance in [0.0, 0.05] {
@@ -355,8 +361,8 @@ mod tests {
         assert!((wide / (1e-6 / (2.0 * PI).sqrt() / 6.0) - 1.0).abs() < 1e-11, "{wide}");
     }
 
-    /// Of linear networks the spread is known: none for orthogonal weights, L for Gaussian ones. Of relu, half the slopes are 0:
-    /// μ₂/μ₁² = 2.
+    /// Of linear networks the spread is known: none for orthogonal weights, L for Gaussian ones. Of relu,
+    /// half the slopes are 0: μ₂/μ₁² = 2.
     #[test]
     fn spreads_of_linear_and_relu_networks() {
         for (init, linear, relu) in [(Init::Orthogonal, 0.0, 16.0), (Init::HeNormal, 16.0, 32.0)] {

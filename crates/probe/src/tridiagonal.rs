@@ -1,7 +1,8 @@
 //! Eigenvalues of symmetric tridiagonal matrices, which is what Lanczos' method makes of large ones.
 
-/// Eigenvalues in ascending order, each with the last component of its unit eigenvector, by the QL method with implicit
-/// shifts (Bowdler et al. 1968). `beside[i]` stands between `diagonal[i]` and `diagonal[i + 1]`. All must be finite.
+/// Eigenvalues in ascending order, each with the last component of its unit eigenvector, by the QL method
+/// with implicit shifts (Bowdler et al. 1968). `beside[i]` stands between `diagonal[i]` and
+/// `diagonal[i + 1]`. All must be finite.
 pub(crate) fn eigenvalues(diagonal: &[f64], beside: &[f64]) -> Vec<(f64, f64)> {
     let n = diagonal.len();
     // Squares must neither overflow nor underflow.

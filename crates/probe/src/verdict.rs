@@ -16,7 +16,8 @@ pub enum Verdict {
         slope: f64,
         /// The share of their variance that a straight line explains.
         fit: f64,
-        /// The change of log₁₀ rms δ from the last hidden layer to the first: the slope times the steps between them.
+        /// The change of log₁₀ rms δ from the last hidden layer to the first: the slope times the steps
+        /// between them.
         decades: f64,
     },
     /// Deltas grow from layer to layer on the way back, to more than ten times in all.
@@ -52,13 +53,14 @@ pub enum Verdict {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         shadow: Option<Shadow>,
     },
-    /// No gradient comes through to a layer, or one too small for any type: its deltas are 0 in `f64` too, as a
-    /// [shadow](crate::GradFlow::with_shadow) says.
+    /// No gradient comes through to a layer, or one too small for any type: its deltas are 0 in `f64` too, as
+    /// a [shadow](crate::GradFlow::with_shadow) says.
     Cut {
         /// The last layer, counted from the input, that is concerned.
         layer: String,
     },
-    /// The optimizer's ε is larger than a layer's gradients, so that the layer hardly moves although the rule is adaptive.
+    /// The optimizer's ε is larger than a layer's gradients, so that the layer hardly moves although the rule
+    /// is adaptive.
     EpsFloored {
         /// The last layer, counted from the input, that is concerned.
         layer: String,
@@ -83,8 +85,9 @@ pub enum Verdict {
 
 /// How much of the variance a line must explain to be called one.
 const FIT: f64 = 0.9;
-/// The change of log₁₀ rms δ along the line, from the last hidden layer to the first, from which gradients vanish or explode. What
-/// counts is the whole way: a slope that ten layers bear well is the ruin of a hundred.
+/// The change of log₁₀ rms δ along the line, from the last hidden layer to the first, from which gradients
+/// vanish or explode. What counts is the whole way: a slope that ten layers bear well is the ruin of a
+/// hundred.
 const DECADES: f64 = 1.0;
 /// The share of a layer's units or activations from which the layer is called dead or saturated.
 const MOST: f64 = 0.5;
@@ -93,8 +96,8 @@ fn smallest(dtype: &str) -> f64 {
     if dtype == "f64" { f64::MIN_POSITIVE } else { f64::from(f32::MIN_POSITIVE) }
 }
 
-/// Whether the figures suggest that the deltas are too small for their element type. They cannot tell for certain: a delta of 0
-/// may be one.
+/// Whether the figures suggest that the deltas are too small for their element type. They cannot tell for
+/// certain: a delta of 0 may be one.
 fn looks_too_small(row: &FlowRow) -> bool {
     // Where a function is flat at 0, it makes zeros of its own; there is a share of dead units then.
     let is_gone = row.delta_zero_share.is_some_and(|share| share > MOST) && row.dead_share.is_none();
@@ -108,8 +111,9 @@ fn cut(rows: &[FlowRow]) -> Option<Verdict> {
     (!is_dead).then(|| Verdict::Cut { layer: row.path.clone() })
 }
 
-/// The slope of log₁₀ rms δ per layer on the way back, over the layers that an activation function follows (or, where functions
-/// are no layers of the model, all with a weight but the last), and R², the share of the variance that it explains. `None` for fewer than two such layers, or if a delta is 0 or not finite.
+/// The slope of log₁₀ rms δ per layer on the way back, over the layers that an activation function follows
+/// (or, where functions are no layers of the model, all with a weight but the last), and R², the share of the
+/// variance that it explains. `None` for fewer than two such layers, or if a delta is 0 or not finite.
 #[must_use]
 pub fn slope(rows: &[FlowRow]) -> Option<(f64, f64)> {
     slope_of(rows, |row| row.delta_rms)
@@ -121,8 +125,8 @@ pub fn shadow_slope(rows: &[FlowRow]) -> Option<(f64, f64)> {
     slope_of(rows, |row| row.shadow.map(|shadow| shadow.delta_rms_f64))
 }
 
-/// The layers that an activation function follows. Where none was seen to, as the functions were called and are no layers, those
-/// with a weight, but for the last: its delta is the loss's doing.
+/// The layers that an activation function follows. Where none was seen to, as the functions were called and
+/// are no layers, those with a weight, but for the last: its delta is the loss's doing.
 fn hidden(rows: &[FlowRow]) -> Vec<&FlowRow> {
     let followed: Vec<&FlowRow> = rows.iter().filter(|row| row.activation.is_some()).collect();
     if !followed.is_empty() {
@@ -140,8 +144,8 @@ fn slope_of(rows: &[FlowRow], delta: fn(&FlowRow) -> Option<f64>) -> Option<(f64
     line_back(&decades.collect::<Vec<f64>>())
 }
 
-/// The slope, on the way back, of the line that fits these figures of layers best, which are counted from the input; and R².
-/// `None` for fewer than two, or if one is not finite.
+/// The slope, on the way back, of the line that fits these figures of layers best, which are counted from the
+/// input; and R². `None` for fewer than two, or if one is not finite.
 pub(crate) fn line_back(y: &[f64]) -> Option<(f64, f64)> {
     if y.len() < 2 || !y.iter().all(|y| y.is_finite()) {
         return None;
@@ -159,14 +163,15 @@ pub(crate) fn line_back(y: &[f64]) -> Option<(f64, f64)> {
 }
 
 impl Verdict {
-    /// What the rows say, worst first; `[Healthy]` if nothing is wrong, and nothing at all if there are no rows. `eps` is the optimizer's, for rows that do not
-    /// say [their own](FlowRow::eps).
+    /// What the rows say, worst first; `[Healthy]` if nothing is wrong, and nothing at all if there are no
+    /// rows. `eps` is the optimizer's, for rows that do not say [their own](FlowRow::eps).
     ///
-    /// Gradients vanish, or explode, if log₁₀ rms δ changes by more than one decade from the last hidden layer to the first
-    /// along a straight line that explains nine tenths of its variance. A layer is saturated, or dead, if more than half of
-    /// it is. Deltas are too small for their element type if a [shadow](crate::GradFlow::with_shadow) says so; the line then goes
-    /// through those in `f64`. Without a shadow it is guessed, from an RMS below the type's smallest normal number, or if more
-    /// than half of the deltas are 0 and no flat side of an activation function explains it.
+    /// Gradients vanish, or explode, if log₁₀ rms δ changes by more than one decade from the last hidden
+    /// layer to the first along a straight line that explains nine tenths of its variance. A layer is
+    /// saturated, or dead, if more than half of it is. Deltas are too small for their element type if a
+    /// [shadow](crate::GradFlow::with_shadow) says so; the line then goes through those in `f64`. Without a
+    /// shadow it is guessed, from an RMS below the type's smallest normal number, or if more than half of the
+    /// deltas are 0 and no flat side of an activation function explains it.
     #[must_use]
     pub fn of(rows: &[FlowRow], eps: Option<f64>) -> Vec<Self> {
         let each: Vec<Self> = rows.iter().flat_map(|row| Self::of_layer(row, eps)).collect();

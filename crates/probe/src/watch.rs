@@ -1,9 +1,10 @@
 //! [`Watch`]: the observer that measures what passes by, and keeps as little as it can.
 //!
-//! Outputs are measured when a layer announces them and deltas when the backward sweep completes them, in one pass over
-//! memory each. Tensors are held only where they are asked for: inputs and outputs of linear layers for gradients of single
-//! samples, and gradients of parameters for the cosine with the next ones. Numbers are those of the first pass through the
-//! network: a rule that computes the loss several times in a step does not blur them.
+//! Outputs are measured when a layer announces them and deltas when the backward sweep completes them, in one
+//! pass over memory each. Tensors are held only where they are asked for: inputs and outputs of linear layers
+//! for gradients of single samples, and gradients of parameters for the cosine with the next ones. Numbers
+//! are those of the first pass through the network: a rule that computes the loss several times in a step
+//! does not blur them.
 
 use crate::join;
 use crate::quantity::{Of, Quantity};
@@ -19,7 +20,8 @@ use std::collections::BTreeMap;
 /// How close to an end of its range a bounded activation counts as saturated, as a share of the range.
 const SATURATED: f64 = 0.05;
 
-/// The share of the mean square below which a variance is computed with care: sums in `f32` are good to some 1e-6 of it.
+/// The share of the mean square below which a variance is computed with care: sums in `f32` are good to some
+/// 1e-6 of it.
 const CLOSE: f64 = 1e-3;
 
 /// Measures one step.
@@ -327,7 +329,8 @@ impl Observer for Watch {
     }
 }
 
-/// Between which bounds the outputs of an activation function are not saturated; `None` if it does not saturate.
+/// Between which bounds the outputs of an activation function are not saturated; `None` if it does not
+/// saturate.
 fn unsaturated(role: Role) -> Option<(f64, f64)> {
     let (low, high) = role.saturation()?;
     let margin = SATURATED * (high - low);

@@ -2,16 +2,17 @@
 
 use backflow_kernels::Float;
 
-/// When something is measured. Steps are counted from 1 by the recorder, whatever number the optimizer gives them.
+/// When something is measured. Steps are counted from 1 by the recorder, whatever number the optimizer gives
+/// them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum When {
     /// At no step.
     Never,
     /// At steps 1, 1 + n, 1 + 2n, …; with 0, at none.
     Every(u64),
-    /// At so many steps between 1 and 10, between 10 and 100, …, evenly on a logarithmic scale, rounded to whole steps: often
-    /// while much changes, seldom later. With 3: 1, 2, 5, 10, 22, 46, 100, …;
-    /// with 0, none.
+    /// At so many steps between 1 and 10, between 10 and 100, …, evenly on a logarithmic scale, rounded to
+    /// whole steps: often while much changes, seldom later. With 3: 1, 2, 5, 10, 22, 46, 100, …; with 0,
+    /// none.
     PerDecade(u32),
 }
 

@@ -77,7 +77,8 @@ fn bounds_hold_before_convergence() {
     assert!(ends.products <= 60 && (ends.largest - 3481.0).abs() < 1e-9, "{ends:?}");
 }
 
-/// A network of 3 · 4 + 4 + 4 · 2 + 2 = 26 numbers. Its Hessian by differences of gradients is one of another kind.
+/// A network of 3 · 4 + 4 + 4 · 2 + 2 = 26 numbers. Its Hessian by differences of gradients is one of another
+/// kind.
 #[test]
 fn a_network_against_its_explicit_hessian() {
     let mut rng = Rng::seed_from_u64(5);
@@ -121,7 +122,8 @@ fn a_network_against_its_explicit_hessian() {
         }
     }
 
-    // The ends: of symmetric matrices, ± singular values. Shifted by its norm the matrix has eigenvalues of one sign.
+    // The ends: of symmetric matrices, ± singular values. Shifted by its norm the matrix has eigenvalues of
+    // one sign.
     let norm = singular_values(&matrix)[0];
     let eye = Tensor::eye(n, DType::F64) * norm;
     let largest = singular_values(&(&matrix + &eye))[0] - norm;

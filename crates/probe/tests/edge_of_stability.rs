@@ -1,6 +1,6 @@
-//! Cohen et al. 2021, "Gradient descent on neural networks typically occurs at the edge of stability": trained with all data at
-//! once, the sharpness rises until it stands at 2/lr, where a quadratic would begin to diverge, and stays there while the
-//! loss goes on falling.
+//! Cohen et al. 2021, "Gradient descent on neural networks typically occurs at the edge of stability":
+//! trained with all data at once, the sharpness rises until it stands at 2/lr, where a quadratic would begin
+//! to diverge, and stays there while the loss goes on falling.
 #![allow(clippy::print_stdout, reason = "the measured figures are worth seeing: --nocapture")]
 
 use backflow_nn::{Activation, Init, Mlp};
@@ -8,8 +8,9 @@ use backflow_optim::{Optimizer, Sgd};
 use backflow_probe::Hessian;
 use backflow_tensor::{DType, Rng, Tensor};
 
-/// Half squared error, 300 samples, 64-32-32-10 tanh units: sharpness over the last 800 of 2000 steps, of which every 100th is
-/// looked at. Where it hovers above or below 2/lr depends on the third derivatives; the paper's figures are within 5 %.
+/// Half squared error, 300 samples, 64-32-32-10 tanh units: sharpness over the last 800 of 2000 steps, of
+/// which every 100th is looked at. Where it hovers above or below 2/lr depends on the third derivatives; the
+/// paper's figures are within 5 %.
 #[test]
 fn sharpness_stops_at_two_over_the_learning_rate() {
     for lr in [0.4, 0.6] {

@@ -1,4 +1,5 @@
-//! Each reason for which a parameter has no gradient, told from the others, with the op and the line that did it.
+//! Each reason for which a parameter has no gradient, told from the others, with the op and the line that did
+//! it.
 
 use backflow_nn::{Activation, Init, Mlp, Module};
 use backflow_probe::{WhyGradient, explain_grad};
@@ -109,7 +110,8 @@ fn a_parameter_that_the_loss_does_not_use() {
 
 #[test]
 fn zeros_name_the_op_that_made_them() {
-    // Every unit of the first layer far below 0, or far beyond what the element type tells from the asymptote.
+    // Every unit of the first layer far below 0, or far beyond what the element type tells from the
+    // asymptote.
     for (activation, bias, op, why) in [
         (Activation::Relu, -1e3, "relu", "dead on this batch"),
         (Activation::Sigmoid, 1e3, "sigmoid", "saturated"),

@@ -9,7 +9,8 @@ fn square_weights(init: Init, n: usize, layers: usize, rng: &mut Rng) -> Vec<Ten
     (0..layers).map(|_| init.sample([n, n], 1.0, DType::F64, rng)).collect()
 }
 
-/// Saxe et al. 2014: a deep linear network of orthogonal matrices is an isometry; of Gaussian ones, it is not for long.
+/// Saxe et al. 2014: a deep linear network of orthogonal matrices is an isometry; of Gaussian ones, it is not
+/// for long.
 #[test]
 fn deep_linear_networks() {
     let mut rng = Rng::seed_from_u64(1);
@@ -59,10 +60,10 @@ fn the_chain_rule() {
     }
 }
 
-/// Pennington et al. 2017: tanh networks of 32 layers of 256 at q*, `σ_w` = 1.05, for which theory says 0.473 with orthogonal
-/// weights and 32.47 with Gaussian ones. Of the measured ones the orthogonal scatters by 4 %, as its single sample starts
-/// by chance above or below q*, and the Gaussian, which hangs on a few large values, by 13 %: half that for the mean of
-/// four, times three.
+/// Pennington et al. 2017: tanh networks of 32 layers of 256 at q*, `σ_w` = 1.05, for which theory says 0.473
+/// with orthogonal weights and 32.47 with Gaussian ones. Of the measured ones the orthogonal scatters by 4 %,
+/// as its single sample starts by chance above or below q*, and the Gaussian, which hangs on a few large
+/// values, by 13 %: half that for the mean of four, times three.
 #[test]
 fn isometry_of_tanh_networks() {
     let (n, layers, variance) = (256, 32, 1.05 * 1.05);
@@ -123,7 +124,8 @@ fn subject() -> (Mlp, Tensor) {
     (model, Tensor::randn([12, 5], DType::F64, &mut rng))
 }
 
-/// What a skip connection leads past has no Jacobian to the next layer alone; the rest is what it is without a skip.
+/// What a skip connection leads past has no Jacobian to the next layer alone; the rest is what it is without
+/// a skip.
 #[test]
 fn jacobians_past_skip_connections() {
     let (model, x) = subject();
@@ -145,8 +147,8 @@ fn jacobians_past_skip_connections() {
     assert_eq!(found[1].1.to_vec::<f64>(), expected.to_vec::<f64>());
 }
 
-/// The entry of the output is there whether or not it happens to be the identity; uses of a layer are counted; a second name for a
-/// result is no step.
+/// The entry of the output is there whether or not it happens to be the identity; uses of a layer are
+/// counted; a second name for a result is no step.
 #[test]
 fn jacobians_have_names() {
     let (model, x) = subject();
@@ -177,7 +179,8 @@ fn jacobians_of_any_model_unedited() {
     }
 }
 
-/// Each row comes from a copy of the sample: in training each copy would lose other elements, and no row would fit the next.
+/// Each row comes from a copy of the sample: in training each copy would lose other elements, and no row
+/// would fit the next.
 #[test]
 fn jacobians_are_of_the_network_as_it_is_evaluated() {
     let (model, x) = subject();

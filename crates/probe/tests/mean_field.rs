@@ -1,8 +1,9 @@
 //! The theory against networks: what is measured in real layers of real width, at initialisation.
 //!
-//! A network differs from the theory by chance. Per layer the mean square of n numbers fluctuates by √(k/n) with k between 2
-//! and 5, that of relu, and these steps add up as a random walk along the layers. So the tolerance on a slope, which is the end of the
-//! walk over its length, is √(k / (n · layers · seeds)) / 2, times three. Seeds are fixed: no run differs from another.
+//! A network differs from the theory by chance. Per layer the mean square of n numbers fluctuates by √(k/n)
+//! with k between 2 and 5, that of relu, and these steps add up as a random walk along the layers. So the
+//! tolerance on a slope, which is the end of the walk over its length, is √(k / (n · layers · seeds)) / 2,
+//! times three. Seeds are fixed: no run differs from another.
 #![allow(clippy::print_stdout, reason = "the measured figures are worth seeing: --nocapture")]
 
 use backflow_nn::{Activation, Init, Mlp, Module};
@@ -65,7 +66,8 @@ fn shrinking(deltas: &[f64]) -> f64 {
     (deltas[0] / deltas[deltas.len() - 1]).powf(1.0 / (deltas.len() - 1) as f64)
 }
 
-/// Glorot's and PyTorch's weights under sigmoid, 20 layers of 256. Three seeds: three deviations are about 1 %; 3 % is asked.
+/// Glorot's and PyTorch's weights under sigmoid, 20 layers of 256. Three seeds: three deviations are about 1
+/// %; 3 % is asked.
 #[test]
 fn deltas_of_deep_sigmoid_stacks() {
     for (init, expected) in [(Init::XavierNormal, 0.2361), (Init::TorchLinear, 0.1414)] {
@@ -84,7 +86,8 @@ fn deltas_of_deep_sigmoid_stacks() {
         let measured = 10_f64.powf(logs);
         println!("{init}: δ × {measured:.4} per layer, theory {expected}");
         assert!((measured / expected - 1.0).abs() < 0.03, "{init}: {measured}");
-        // And layer by layer: at most the walk over 19 layers, three deviations of √(2 · 19 / (256 · 3)) / 2 nepers.
+        // And layer by layer: at most the walk over 19 layers, three deviations of √(2 · 19 / (256 · 3)) / 2
+        // nepers.
         let predicted = predict(Activation::Sigmoid, init, &sizes, 1.0).unwrap().delta_decades;
         for (layer, (decade, predicted)) in decades.iter().zip(&predicted).enumerate() {
             assert!((decade - predicted).abs() < 0.15, "{init}, layer {layer}: {decade} for {predicted}");
@@ -92,8 +95,8 @@ fn deltas_of_deep_sigmoid_stacks() {
     }
 }
 
-/// Schoenholz et al. 2017: tanh on both sides of the critical line, 40 layers of 400, biases of variance 0.05.
-/// One deviation is about 0.4 % with 4 seeds.
+/// Schoenholz et al. 2017: tanh on both sides of the critical line, 40 layers of 400, biases of variance
+/// 0.05. One deviation is about 0.4 % with 4 seeds.
 #[test]
 fn deltas_of_tanh_networks_follow_chi() {
     for weight_variance in [1.0, 1.5, 1.761, 2.5, 4.0_f64] {
@@ -122,10 +125,11 @@ fn deltas_of_tanh_networks_follow_chi() {
     }
 }
 
-/// He et al. 2015: 30 layers of 512 relus. Xavier's weights, which know no gain, halve the mean square per layer; He's keep it.
+/// He et al. 2015: 30 layers of 512 relus. Xavier's weights, which know no gain, halve the mean square per
+/// layer; He's keep it.
 ///
-/// k is 5 for relu: log₂ of the ratio has a deviation of √(5 · 30/512) / (2 ln 2) = 0.39 along one network, 0.22 as the
-/// median of five, and is lower than in theory by 0.1, half the variance, as logarithms are.
+/// k is 5 for relu: log₂ of the ratio has a deviation of √(5 · 30/512) / (2 ln 2) = 0.39 along one network,
+/// 0.22 as the median of five, and is lower than in theory by 0.1, half the variance, as logarithms are.
 #[test]
 fn activations_of_deep_relu_networks() {
     for (init, expected) in [(Init::LecunNormal, -15.0), (Init::HeNormal, 0.0)] {

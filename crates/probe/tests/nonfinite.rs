@@ -1,4 +1,5 @@
-//! The origin of NaN and infinities: the op, its line, its layer and the direction, for each way in which they come about.
+//! The origin of NaN and infinities: the op, its line, its layer and the direction, for each way in which
+//! they come about.
 
 use backflow_nn::{Activation, Init, Linear, Mlp, Module};
 use backflow_optim::{Adam, Optimizer};
@@ -238,7 +239,8 @@ fn layers_are_told_on_the_way_forward() {
         }));
         assert_eq!((op, kind, place, at), ("linear", RESULT, layer(path), line), "{weight}");
     }
-    // Without a bias the op is a matrix product, among others; and a layer that is the whole model has no path.
+    // Without a bias the op is a matrix product, among others; and a layer that is the whole model has no
+    // path.
     let mut alone = Linear::without_bias(3, 1, &mut Rng::seed_from_u64(0));
     alone.weight.as_mut_slice::<f32>().fill(3e38);
     let found = find_nonfinite(&alone, || alone.forward(&batch()).mean(..));

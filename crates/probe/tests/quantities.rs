@@ -1,5 +1,5 @@
-//! Laws of the table of quantities: each is measured when it is due, survives the log to the bit, is documented, and has a
-//! name of its own. That each is drawn and tagged is a law of the crate that draws.
+//! Laws of the table of quantities: each is measured when it is due, survives the log to the bit, is
+//! documented, and has a name of its own. That each is drawn and tagged is a law of the crate that draws.
 
 use backflow_nn::{Activation, Init, Mlp, Module};
 use backflow_optim::Optimizer;

@@ -264,7 +264,8 @@ fn outputs_that_are_not_tracked_are_rows() {
     assert_eq!(seen[..3], [("layers.0", false), ("activations.0", false), ("layers.1", true)]);
 }
 
-/// Surgery changes the gradients of the training, not what is measured beside it; and measuring does not draw its noise.
+/// Surgery changes the gradients of the training, not what is measured beside it; and measuring does not draw
+/// its noise.
 #[test]
 fn measuring_and_surgery_leave_each_other_alone() {
     let run = |measures: bool, factor: Option<f64>| {
@@ -349,7 +350,8 @@ fn deviations_of_numbers_close_to_their_mean() {
             (0..8192).map(|i| 0.5 + if i % 2 == 0 { deviation } else { -deviation }).collect();
         let exact = numbers.iter().map(|&x| (f64::from(x) - 0.5).powi(2)).sum::<f64>() / 8192.0;
         let found = Stats::of(&Tensor::from_vec(numbers, [8192])).std;
-        // From a thousandth of the mean square on, an error of 65·2⁻²⁴ of it (64 numbers summed in f32) is 0.2 % of the deviation.
+        // From a thousandth of the mean square on, an error of 65·2⁻²⁴ of it (64 numbers summed in f32) is
+        // 0.2 % of the deviation.
         assert!((found / exact.sqrt() - 1.0).abs() < 2e-3, "{deviation}: {found} for {}", exact.sqrt());
     }
 }
@@ -475,7 +477,8 @@ fn batch_normalisation_has_no_gradients_of_single_samples() {
     assert!(table.contains(noise) && table.contains(jacobians), "{table}");
 }
 
-/// A loss that is no number is looked at on the way forward; what is recorded after it is as if nothing had been.
+/// A loss that is no number is looked at on the way forward; what is recorded after it is as if nothing had
+/// been.
 #[test]
 fn a_look_forward_shows_outputs_and_disturbs_nothing() {
     let broken = recorded(|recorder, step, model, x| {

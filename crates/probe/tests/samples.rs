@@ -26,7 +26,8 @@ fn gradient(model: &Mlp, loss: &Tensor) -> Vec<f64> {
     model.parameters().iter().flat_map(|(_, w)| found.of(w).to_dtype(DType::F64).to_vec::<f64>()).collect()
 }
 
-/// Norms, tr Σ, the square of the batch's gradient, and the median signal-to-noise ratio, from their definitions.
+/// Norms, tr Σ, the square of the batch's gradient, and the median signal-to-noise ratio, from their
+/// definitions.
 fn one_by_one(model: &Mlp, x: &Tensor, labels: &Tensor) -> (Vec<f64>, f64, f64, f64) {
     let alone: Vec<Vec<f64>> = (0..BATCH)
         .map(|i| gradient(model, &loss(model, &x.slice(0, i..=i), &labels.slice(0, i..=i))))

@@ -98,8 +98,8 @@ fn underflow_begins_where_f32_ends() {
         assert!((shadow.delta_rms_f64 / expected - 1.0).abs() < 1e-12, "{}: {shadow:?}", row.path);
         assert_eq!(Some(shadow.delta_rms), row.delta_rms, "the first pass again");
     }
-    // What `f32` can hold of exact deltas: the last layer of which rounding takes more than half. Rounding at every layer on the way
-    // and not only at this one can lose it one layer sooner, not later.
+    // What `f32` can hold of exact deltas: the last layer of which rounding takes more than half. Rounding at
+    // every layer on the way and not only at this one can lose it one layer sooner, not later.
     let lost = |delta: &Vec<f64>| {
         let exact = rms(delta.iter().copied());
         (rms(delta.iter().map(|&x| f64::from(x as f32))) - exact).abs() > exact / 2.0
@@ -107,9 +107,10 @@ fn underflow_begins_where_f32_ends() {
     let expected = deltas.iter().rposition(lost).unwrap();
     assert!((expected..=expected + 1).contains(&named), "{named}, rounding alone {expected}");
 
-    // By hand: from the last hidden layer each one leaves 0.2361, so that the smallest f32 is reached after log(δ/2⁻¹⁴⁹)/log(1/0.2361)
-    // layers, 67 for a delta of 8e-4. 64 units scatter a layer's factor by 1/√64, 67 layers by √67/8 of ln(1/0.2361), 0.7 layers; and
-    // normally distributed deltas are lost to a half when their RMS is some 0.2 of the smallest number, one layer later.
+    // By hand: from the last hidden layer each one leaves 0.2361, so that the smallest f32 is reached after
+    // log(δ/2⁻¹⁴⁹)/log(1/0.2361) layers, 67 for a delta of 8e-4. 64 units scatter a layer's factor by 1/√64,
+    // 67 layers by √67/8 of ln(1/0.2361), 0.7 layers; and normally distributed deltas are lost to a half when
+    // their RMS is some 0.2 of the smallest number, one layer later.
     let start = rms(deltas[79].iter().copied());
     let layers = (start / SMALLEST).log10() / (1.0 / 0.2361_f64).log10();
     assert!((66.0..68.0).contains(&layers), "{layers}");
@@ -121,7 +122,8 @@ fn underflow_begins_where_f32_ends() {
     assert!(flow.slope().is_none(), "zeros have no logarithm");
 }
 
-/// From too shallow for the question, over deltas that are subnormal and keep their size, to deltas that are gone.
+/// From too shallow for the question, over deltas that are subnormal and keep their size, to deltas that are
+/// gone.
 #[test]
 fn small_is_not_too_small() {
     for (depth, guess, verdict) in [

@@ -39,7 +39,8 @@ impl Lab {
         self.gradients(&surgery.operate(|| self.loss().backward()))
     }
 
-    /// By the chain rule, written out: the weight gradients where `change` is done to the delta of layer `at`.
+    /// By the chain rule, written out: the weight gradients where `change` is done to the delta of layer
+    /// `at`.
     fn by_hand(&self, at: usize, change: impl Fn(Tensor) -> Tensor) -> [Tensor; 3] {
         let [l0, l1, l2] = &self.model.layers[..] else { panic!("three layers") };
         let w = |layer: &Linear| layer.weight.detach();
@@ -95,7 +96,8 @@ fn operations_are_what_the_chain_rule_says() {
                 let (path, found) = &operated[2 * layer];
                 assert_eq!(path, &format!("layers.{layer}.weight"));
                 for (found, expected) in found.iter().zip(expected.to_vec::<f64>()) {
-                    // Sums of at most 6 products of numbers of order 1, in another order: a few units of 10⁻¹⁶.
+                    // Sums of at most 6 products of numbers of order 1, in another order: a few units of
+                    // 10⁻¹⁶.
                     assert!((found - expected).abs() < 1e-13, "{name} at {at}, {path}: {found} {expected}");
                 }
             }
@@ -191,7 +193,8 @@ fn of_two_names_on_one_result_the_last_comes_first_on_the_way_back() {
 
 #[test]
 fn operated_gradients_can_be_differentiated_again() {
-    // The gradient of w³ scaled by a half is 3w²/2, its derivative 3w, itself scaled by nothing as it does not pass "h".
+    // The gradient of w³ scaled by a half is 3w²/2, its derivative 3w, itself scaled by nothing as it does
+    // not pass "h".
     let w = Tensor::from(2.0).requires_grad();
     let first = Surgery::new(&w).scale("h", 0.5).operate(|| grad(&w.powf(3.0).named("h"), &[&w]).remove(0));
     assert_eq!(first.item(), 6.0);

@@ -1,7 +1,7 @@
 //! Curves over a common axis as one SVG element of a page.
 //!
-//! Colours, widths and what is singled out are the page's matter: every curve is a group with classes `curve` and `sN`. Nothing is
-//! fetched and nothing is run.
+//! Colours, widths and what is singled out are the page's matter: every curve is a group with classes `curve`
+//! and `sN`. Nothing is fetched and nothing is run.
 
 mod scale;
 

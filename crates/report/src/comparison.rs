@@ -1,7 +1,8 @@
 //! [`ComparisonPage`]: conclusion, learning curves and ranked table on one page.
 //!
-//! The page is whole in itself: no script, no network, nothing but HTML, CSS and SVG. The table is the charts' legend. That
-//! pointing at a row singles out its curves, and ticking it keeps them, is done by CSS alone (`:has`), two rules per optimizer.
+//! The page is whole in itself: no script, no network, nothing but HTML, CSS and SVG. The table is the
+//! charts' legend. That pointing at a row singles out its curves, and ticking it keeps them, is done by CSS
+//! alone (`:has`), two rules per optimizer.
 
 mod rows;
 
@@ -61,7 +62,8 @@ pub struct ComparisonPage<'a> {
     pub subject: String,
     /// Data, network and conditions, a line each.
     pub setup: Vec<String>,
-    /// Sentences that conclude the comparison, the most important first. Words that begin with `--` are set as options.
+    /// Sentences that conclude the comparison, the most important first. Words that begin with `--` are set
+    /// as options.
     pub notes: &'a [String],
     /// The runs that are complete.
     pub runs: &'a [Run],
@@ -133,8 +135,8 @@ impl ComparisonPage<'_> {
                 Scale::Accuracy => {
                     ([low.clamp(0.0, 0.9), high.clamp(0.91, 0.9999)], "spaced by the logarithm of the error")
                 }
-                // A loss far above that of guessing is a loss of control, one far below it is a set learned by heart; how far
-                // does not matter, and would leave the others no room.
+                // A loss far above that of guessing is a loss of control, one far below it is a set learned
+                // by heart; how far does not matter, and would leave the others no room.
                 Scale::Log | Scale::Linear => {
                     let [bottom, top] = [start * 5e-4, start * 2.0];
                     let cut = low < bottom || high > top;

@@ -1,8 +1,9 @@
 //! [`FlowPage`]: a recording on one page, with a slider that picks the step.
 //!
-//! A page and its figures depend on what was recorded and on nothing else. The page is whole in itself: nothing is fetched, and
-//! without JavaScript it shows the last step, or the first that broke. Long recordings are thinned, which the page says. Nothing is computed here that was
-//! not recorded: predictions and verdicts are given. What was measured at some steps only is shown as it was last measured, with the
+//! A page and its figures depend on what was recorded and on nothing else. The page is whole in itself:
+//! nothing is fetched, and without JavaScript it shows the last step, or the first that broke. Long
+//! recordings are thinned, which the page says. Nothing is computed here that was not recorded: predictions
+//! and verdicts are given. What was measured at some steps only is shown as it was last measured, with the
 //! step.
 
 mod colours;
@@ -44,8 +45,8 @@ pub struct FlowPage<'a> {
 }
 
 impl<'a> FlowPage<'a> {
-    /// What was recorded, with theory and verdicts: of several steps all, with a slider that picks one. Theory is about networks
-    /// that were not trained yet, so it stands beside the first.
+    /// What was recorded, with theory and verdicts: of several steps all, with a slider that picks one.
+    /// Theory is about networks that were not trained yet, so it stands beside the first.
     ///
     /// ```
     /// use backflow_nn::{Activation, Init, Mlp};
@@ -125,7 +126,8 @@ impl<'a> FlowPage<'a> {
         page
     }
 
-    /// Each figure as an SVG file of its own, as it is at the last step, or the first that broke: the file's name and what is in it.
+    /// Each figure as an SVG file of its own, as it is at the last step, or the first that broke: the file's
+    /// name and what is in it.
     #[must_use]
     pub fn svgs(&self) -> Vec<(String, String)> {
         let Figures { columns, shown, .. } = &self.figures;

@@ -1,4 +1,5 @@
-//! What every page has: the HTML document around it, the style that pages share, and text that means nothing to a browser.
+//! What every page has: the HTML document around it, the style that pages share, and text that means nothing
+//! to a browser.
 //!
 //! A page is whole in itself: nothing is fetched.
 
@@ -9,7 +10,8 @@ use std::path::Path;
 /// Colours for light and dark, text, tables, grid and curves.
 pub(crate) const STYLE: &str = include_str!("page/style.css");
 
-/// A page up to its headline, inside an open `<header>`. `style` is that of this page alone, and `class` that of its `<main>`, or empty.
+/// A page up to its headline, inside an open `<header>`. `style` is that of this page alone, and `class` that
+/// of its `<main>`, or empty.
 pub(crate) fn begin(title: &str, headline: &str, style: &str, class: &str) -> String {
     let class = if class.is_empty() { String::new() } else { format!(" class=\"{class}\"") };
     format!(

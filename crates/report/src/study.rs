@@ -1,8 +1,9 @@
 //! [`StudyPage`]: conclusion, deltas over layers beside the theory, and the table, on one page.
 //!
-//! The page is whole in itself: no script, no network, nothing but HTML, CSS and SVG. There is a chart for each depth and width, and
-//! a colour for each pair of activation function and initial weights, the same in all charts. The table is the legend; that
-//! pointing at a row singles out its curves is done by CSS alone (`:has`).
+//! The page is whole in itself: no script, no network, nothing but HTML, CSS and SVG. There is a chart for
+//! each depth and width, and a colour for each pair of activation function and initial weights, the same in
+//! all charts. The table is the legend; that pointing at a row singles out its curves is done by CSS alone
+//! (`:has`).
 
 mod rows;
 

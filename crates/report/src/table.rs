@@ -17,8 +17,8 @@ pub struct Table {
 }
 
 impl Table {
-    /// The lines of a terminal, headings first: columns are as wide as what is in them; those of words begin on the left, those of
-    /// numbers end on the right.
+    /// The lines of a terminal, headings first: columns are as wide as what is in them; those of words begin
+    /// on the left, those of numbers end on the right.
     #[must_use]
     pub fn lines(&self) -> Vec<String> {
         let Self { headings, rows, words, .. } = self;

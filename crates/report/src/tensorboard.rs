@@ -1,8 +1,9 @@
 //! Event files as TensorBoard reads them: scalars and histograms over steps.
 //!
-//! An event file is a row of framed records, each a message of protocol buffers. Of those only a few fields are
-//! needed, so they are written here by hand. The time at which something happened is given, never asked of a clock: the same
-//! recording makes the same bytes. Nothing is read back and nothing is written to disk here.
+//! An event file is a row of framed records, each a message of protocol buffers. Of those only a few fields
+//! are needed, so they are written here by hand. The time at which something happened is given, never asked
+//! of a clock: the same recording makes the same bytes. Nothing is read back and nothing is written to disk
+//! here.
 
 mod frame;
 mod message;
@@ -57,8 +58,9 @@ impl EventFile {
 
     /// A histogram of magnitudes, with powers of two as limits.
     ///
-    /// Zeros fill the bucket at 0, which ends at the least positive number; infinities the one beyond the largest. NaNs have no
-    /// place in a histogram of TensorBoard's. Sums that it asks for are estimated from the middles of the buckets.
+    /// Zeros fill the bucket at 0, which ends at the least positive number; infinities the one beyond the
+    /// largest. NaNs have no place in a histogram of TensorBoard's. Sums that it asks for are estimated from
+    /// the middles of the buckets.
     pub fn histogram(&mut self, wall_time: f64, step: u64, tag: &str, exponents: &Exponents) {
         let buckets = buckets(exponents);
         let (mut count, mut sum, mut squares) = (0.0, 0.0, 0.0);
@@ -85,8 +87,9 @@ impl EventFile {
         self.summary(wall_time, step, entry);
     }
 
-    /// Everything that was measured in one step: for each [quantity](QUANTITIES) the tag is its name, `loss`, or that with the
-    /// path of the layer or parameter, `delta_rms/layers.0`. What has no value is left out, NaN as the value of a loss is not.
+    /// Everything that was measured in one step: for each [quantity](QUANTITIES) the tag is its name, `loss`,
+    /// or that with the path of the layer or parameter, `delta_rms/layers.0`. What has no value is left out,
+    /// NaN as the value of a loss is not.
     pub fn flow(&mut self, wall_time: f64, flow: &FlowStep) {
         for quantity in QUANTITIES {
             for (path, figure) in quantity.figures(flow) {

@@ -37,7 +37,8 @@ fn the_page_is_whole_in_itself_and_says_what_it_left_out() {
             assert!(!page.contains(outside), "{outside}");
         }
         assert_eq!(page.matches("</script").count(), 2);
-        // Heat map, loss, four plots by layer, six over the run, three of directions, three histograms, two distributions.
+        // Heat map, loss, four plots by layer, six over the run, three of directions, three histograms, two
+        // distributions.
         assert_eq!(page.matches("<figure").count(), 20);
         assert_eq!(page.matches("role=\"img\"").count(), 20);
         assert_eq!(page.contains(" of 240 recorded steps"), subject.steps == 240);

@@ -1,4 +1,5 @@
-//! Laws of the table of quantities: what it says of how each is drawn, pages do; and each has a tag in event files.
+//! Laws of the table of quantities: what it says of how each is drawn, pages do; and each has a tag in event
+//! files.
 
 use backflow_nn::{Activation, Init, Mlp};
 use backflow_optim::Optimizer;

@@ -8,7 +8,8 @@ use backflow_report::tensorboard::EventFile;
 use recordings::{BROKEN, HEALTHY};
 use std::io::Write;
 
-/// Prints what TensorBoard found: a line per scalar and per histogram, with numbers that Rust reads back to the bit.
+/// Prints what TensorBoard found: a line per scalar and per histogram, with numbers that Rust reads back to
+/// the bit.
 const READ: &str = r#"
 import sys
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator

@@ -1,7 +1,8 @@
 //! Files that appear whole or not at all.
 //!
-//! A file is written beside its destination under another name, synced, renamed, and the rename synced: after a crash
-//! the destination holds the old bytes or the new ones, never a part. This is the only place that writes files by name.
+//! A file is written beside its destination under another name, synced, renamed, and the rename synced: after
+//! a crash the destination holds the old bytes or the new ones, never a part. This is the only place that
+//! writes files by name.
 
 use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
@@ -11,7 +12,8 @@ use std::path::Path;
 /// Writes `bytes` to `path`, replacing what was there.
 ///
 /// # Errors
-/// What the operating system answers; `path` then still holds what it held before, and the temporary file is removed.
+/// What the operating system answers; `path` then still holds what it held before, and the temporary file is
+/// removed.
 pub fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let Some(name) = path.file_name() else {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "the path names no file"));

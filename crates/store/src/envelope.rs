@@ -5,9 +5,10 @@
 //! 8 bytes     8 bytes   u32      u64                u32                bincode      all little-endian
 //! ```
 //!
-//! Reading trusts nothing. The length is compared with that of the file before anything is read, and the checksum before
-//! anything is decoded. A payload is decoded item by item, text and bytes as slices of the file, so that no number in it can ask
-//! for memory: whoever reads a list counts items that are there, and makes no room for items that are announced.
+//! Reading trusts nothing. The length is compared with that of the file before anything is read, and the
+//! checksum before anything is decoded. A payload is decoded item by item, text and bytes as slices of the
+//! file, so that no number in it can ask for memory: whoever reads a list counts items that are there, and
+//! makes no room for items that are announced.
 
 use bincode::config::{Configuration, Fixint, Limit, LittleEndian};
 use bincode::{BorrowDecode, Encode};

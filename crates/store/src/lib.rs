@@ -1,8 +1,9 @@
 //! Files: what a program leaves on disk, and how it comes back to the bit.
 //!
-//! A file appears whole or not at all ([`atomic`]). [`weights`] are safetensors, readable from Python; [`optimizer_state`] is a format
-//! of this crate's own. What is read is trusted in nothing: every error names the file and what is wrong with it, and the
-//! model or optimizer is then unchanged. Nothing here knows about runs; their folders are `backflow_train`'s.
+//! A file appears whole or not at all ([`atomic`]). [`weights`] are safetensors, readable from Python;
+//! [`optimizer_state`] is a format of this crate's own. What is read is trusted in nothing: every error names
+//! the file and what is wrong with it, and the model or optimizer is then unchanged. Nothing here knows about
+//! runs; their folders are `backflow_train`'s.
 #![forbid(unsafe_code)]
 
 pub mod atomic;

@@ -1,7 +1,9 @@
-//! The state of an optimizer as a file: what is needed to continue a run to the same bits, beside the weights.
+//! The state of an optimizer as a file: what is needed to continue a run to the same bits, beside the
+//! weights.
 //!
-//! The format is this crate's own (bincode in a checked envelope); weights travel as [safetensors](crate::weights). Settings are
-//! not part of it: who continues a run makes the optimizer anew, and loads what it remembered.
+//! The format is this crate's own (bincode in a checked envelope); weights travel as
+//! [safetensors](crate::weights). Settings are not part of it: who continues a run makes the optimizer anew,
+//! and loads what it remembered.
 
 use crate::atomic;
 use crate::envelope::{CodecError, Format, Reader, Writer};
@@ -43,7 +45,8 @@ pub fn save(optimizer: &Optimizer, path: &Path) -> Result<(), StoreError> {
     atomic::write(path, &writer.seal(FORMAT)).map_err(failed)
 }
 
-/// Replaces the state of `optimizer` by that of the file at `path`, which must be of the same rule and of `model`.
+/// Replaces the state of `optimizer` by that of the file at `path`, which must be of the same rule and of
+/// `model`.
 ///
 /// # Errors
 /// If the file cannot be read, is damaged, or does not fit; the optimizer is then unchanged.

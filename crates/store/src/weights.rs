@@ -1,8 +1,9 @@
 //! Weights as safetensors files, whose names are the parameter paths: readable from Python as they are.
 //!
-//! A file holds every tensor of the model, trainable or not, a tied one under each of its names, as a `state_dict` does.
-//! Loading is all or nothing: names, shapes and element types must agree exactly, and the model is touched only when all of
-//! them do. Of a tied tensor a file may hold one of the names or several; then the numbers must be the same, to the bit.
+//! A file holds every tensor of the model, trainable or not, a tied one under each of its names, as a
+//! `state_dict` does. Loading is all or nothing: names, shapes and element types must agree exactly, and the
+//! model is touched only when all of them do. Of a tied tensor a file may hold one of the names or several;
+//! then the numbers must be the same, to the bit.
 
 use crate::atomic;
 use crate::error::StoreError;
@@ -14,8 +15,8 @@ use std::path::Path;
 /// Writes all tensors of `model` to `path`, whole or not at all.
 ///
 /// # Errors
-/// If the file cannot be written, or two different tensors of the model have the same path; an earlier file of that name is
-/// then still there.
+/// If the file cannot be written, or two different tensors of the model have the same path; an earlier file
+/// of that name is then still there.
 pub fn save(model: &(impl Module + ?Sized), path: &Path) -> Result<(), StoreError> {
     let failed = |source| StoreError::Write { path: path.to_owned(), source };
     if let Some(name) = model.ambiguous_path() {
@@ -32,8 +33,9 @@ pub fn save(model: &(impl Module + ?Sized), path: &Path) -> Result<(), StoreErro
     atomic::write(path, &file).map_err(failed)
 }
 
-/// Replaces all tensors of `model` by those of the file at `path`. Parameters stay trainable, buffers stay buffers, constants
-/// stay constant, tied weights stay tied. Constants that are one tensor, and two in the file, become two.
+/// Replaces all tensors of `model` by those of the file at `path`. Parameters stay trainable, buffers stay
+/// buffers, constants stay constant, tied weights stay tied. Constants that are one tensor, and two in the
+/// file, become two.
 ///
 /// # Errors
 /// If the file cannot be read, is damaged, or belongs to another model; the model is then unchanged.
@@ -43,7 +45,8 @@ pub fn load(model: &mut (impl Module + ?Sized), path: &Path) -> Result<(), Store
     let file = SafeTensors::deserialize(&bytes).map_err(|error| invalid(error.to_string()))?;
     let other_model = |reason: String| StoreError::OtherModel { path: path.to_owned(), reason };
 
-    // Shapes are compared before any tensor is made of them, so that a lying file cannot ask for more than the model has.
+    // Shapes are compared before any tensor is made of them, so that a lying file cannot ask for more than
+    // the model has.
     let views: BTreeMap<String, TensorView<'_>> = file.tensors().into_iter().collect();
     let state = model.state();
     if let Some(name) = model.ambiguous_path() {

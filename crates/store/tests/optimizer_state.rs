@@ -144,8 +144,8 @@ fn a_damaged_file_is_refused() {
     }
 }
 
-/// With the checksum right, a changed payload is either refused or a state that could have been: it never panics, and asks for
-/// no memory that the file does not have (room for 2⁵⁶ items would end the process).
+/// With the checksum right, a changed payload is either refused or a state that could have been: it never
+/// panics, and asks for no memory that the file does not have (room for 2⁵⁶ items would end the process).
 #[test]
 fn a_forged_payload_does_no_harm() {
     for spec in ["adam", "nadam", "lbfgs:history_size=3,max_iter=2"] {

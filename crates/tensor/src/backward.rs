@@ -1,11 +1,13 @@
 //! The backward sweep: from a result to the leaves, iteratively, in the reverse order of computation.
 //!
-//! Waiting gradients are taken up by node number, the highest first, leaves at the end. Every consumer of a node has a higher number, so
-//! when a node is the highest one waiting, its gradient is complete. The first contribution is moved in, later ones are
-//! added in place, in the fixed order of the sweep. Nothing is computed for operands that need no gradient.
+//! Waiting gradients are taken up by node number, the highest first, leaves at the end. Every consumer of a
+//! node has a higher number, so when a node is the highest one waiting, its gradient is complete. The first
+//! contribution is moved in, later ones are added in place, in the fixed order of the sweep. Nothing is
+//! computed for operands that need no gradient.
 //!
 //! Each op's backward is written in tensor operations. Untracked, they cost no graph; under
-//! [`create_graph`](Differentiation::create_graph) they are recorded, and gradients can be differentiated again.
+//! [`create_graph`](Differentiation::create_graph) they are recorded, and gradients can be differentiated
+//! again.
 
 use crate::cotangent::Cotangent;
 use crate::error::misuse;
@@ -23,8 +25,8 @@ use std::sync::{Arc, PoisonError};
 impl Tensor {
     /// The gradients of this scalar with respect to every tracked leaf it was computed from.
     ///
-    /// What the graph kept is released on the way, so that an optimizer finds the parameters unshared; a second
-    /// `backward` needs [`retain_graph`](Differentiation::retain_graph).
+    /// What the graph kept is released on the way, so that an optimizer finds the parameters unshared; a
+    /// second `backward` needs [`retain_graph`](Differentiation::retain_graph).
     ///
     /// # Panics
     /// If this is not a tracked scalar, or if its graph was released by an earlier `backward`.
@@ -50,7 +52,8 @@ impl Tensor {
     }
 }
 
-/// The gradients of the scalar `y` with respect to each of `xs`, recorded so that they can be differentiated again.
+/// The gradients of the scalar `y` with respect to each of `xs`, recorded so that they can be differentiated
+/// again.
 ///
 /// An `x` that `y` does not depend on gets zeros.
 ///
@@ -156,8 +159,8 @@ impl<'a> Differentiation<'a> {
     /// Performs the pass.
     ///
     /// # Panics
-    /// If the output is not tracked; if it is not a scalar and there is no seed, or the seed has another shape or
-    /// element type; if a target is not tracked; if the graph was released by an earlier pass.
+    /// If the output is not tracked; if it is not a scalar and there is no seed, or the seed has another
+    /// shape or element type; if a target is not tracked; if the graph was released by an earlier pass.
     #[must_use]
     #[track_caller]
     pub fn run(self) -> Gradients {
@@ -267,7 +270,8 @@ pub(crate) fn useful(root: &Arc<Node>, targets: &BTreeSet<u64>) -> BTreeSet<u64>
     useful
 }
 
-/// The gradients of `root` with respect to every result on the way from it to `x`, and to `x`. The graph stays.
+/// The gradients of `root` with respect to every result on the way from it to `x`, and to `x`. The graph
+/// stays.
 #[track_caller]
 pub(crate) fn gradients_on_the_way(root: &Arc<Node>, seed: Tensor, x: &Tensor) -> Gradients {
     let mut plan = Plan::new(root, Some(&[x]));
@@ -325,7 +329,8 @@ fn go_back(waiting: &mut Waiting, plan: &Plan, retain: bool, traced: bool, found
     }
 }
 
-/// Gradients on their way: of results, the latest of which is complete and comes next, and of leaves, where they end.
+/// Gradients on their way: of results, the latest of which is complete and comes next, and of leaves, where
+/// they end.
 #[derive(Default)]
 pub(crate) struct Waiting {
     /// The latest result's. Mostly the only one: then the map is not touched.

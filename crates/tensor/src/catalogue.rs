@@ -1,8 +1,9 @@
 //! What the project knows about its ops: one entry per op, from which tests and documentation are generated.
 //!
-//! Every file of `ops/` holds an op's maths, method, backward, and its facts ([`Op`](crate::Op)) with sample inputs; `ops/mod.rs`
-//! lists the files in [`CATALOGUE`]. An op that is in the list is thereby gradient-checked to second order, compared with
-//! PyTorch, run on every layout of its operands, on empty tensors and on both element types.
+//! Every file of `ops/` holds an op's maths, method, backward, and its facts ([`Op`](crate::Op)) with sample
+//! inputs; `ops/mod.rs` lists the files in [`CATALOGUE`]. An op that is in the list is thereby
+//! gradient-checked to second order, compared with PyTorch, run on every layout of its operands, on empty
+//! tensors and on both element types.
 
 use crate::rng::Rng;
 use crate::tensor::Tensor;
@@ -36,8 +37,8 @@ impl fmt::Debug for Sample {
 
 /// Collects the samples of one op.
 ///
-/// Samples are small. Axes of 17, 33 and 257 stand for long ones: where tests need an op at a size that is shared among
-/// threads, they lengthen exactly these.
+/// Samples are small. Axes of 17, 33 and 257 stand for long ones: where tests need an op at a size that is
+/// shared among threads, they lengthen exactly these.
 #[derive(Debug)]
 pub struct Samples {
     op: &'static str,
@@ -75,7 +76,8 @@ impl Samples {
         Tensor::from_vec(moved.collect(), shape)
     }
 
-    /// A contiguous tensor of elements in random order, each at least 0.1 from every other: for ops that pick one of several.
+    /// A contiguous tensor of elements in random order, each at least 0.1 from every other: for ops that pick
+    /// one of several.
     pub fn draw_apart(&mut self, shape: &[usize]) -> Tensor {
         let drawn = Tensor::uniform(shape, 0.0, 1.0, crate::DType::F64, &mut self.rng).to_vec::<f64>();
         let rank_of = |x: &f64| drawn.iter().filter(|other| *other < x).count();

@@ -1,12 +1,13 @@
 //! [`census`]: how many buffers and graph nodes there are.
 //!
-//! Each thread counts its own: a training step makes and frees hundreds, and a counter that threads share costs more than making a
-//! node. Who asks adds them up.
+//! Each thread counts its own: a training step makes and frees hundreds, and a counter that threads share
+//! costs more than making a node. Who asks adds them up.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// How many buffers and graph nodes the program has made and still holds, for tests of leaks and of wasted work.
+/// How many buffers and graph nodes the program has made and still holds, for tests of leaks and of wasted
+/// work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Census {
     /// Buffers of elements alive now.
@@ -47,9 +48,11 @@ pub fn census() -> Census {
     }
 }
 
-/// Runs `f`, and answers how many bytes of elements this thread held at most beyond those it held before, beside the result.
+/// Runs `f`, and answers how many bytes of elements this thread held at most beyond those it held before,
+/// beside the result.
 ///
-/// Of buffers made and freed by other threads it knows nothing; kernels that share their work make none there.
+/// Of buffers made and freed by other threads it knows nothing; kernels that share their work make none
+/// there.
 ///
 /// ```
 /// # use backflow_tensor::{DType, Tensor, peak_bytes};
@@ -86,7 +89,8 @@ struct Counts {
     bytes_made: AtomicU64,
     bytes_freed: AtomicU64,
     nodes_freed: AtomicU64,
-    /// The highest difference of bytes made and freed. A thread that frees what others made has one below 0, which wraps.
+    /// The highest difference of bytes made and freed. A thread that frees what others made has one below 0,
+    /// which wraps.
     most_bytes: AtomicU64,
 }
 

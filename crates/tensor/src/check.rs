@@ -1,24 +1,25 @@
 //! Derivatives held against differences: is the backward of a function the derivative of its forward?
 //!
-//! For each element x of each input, the number ∂⟨u, f⟩/∂x is found twice: by a backward pass seeded with u, and by
-//! moving x a little to either side. The cotangent u is pseudo-random, a function of the output's shape alone, with
-//! entries of both signs between ½ and 1½ in magnitude: nothing that sums to a constant (a softmax) cancels, nothing
-//! is multiplied by zero.
+//! For each element x of each input, the number ∂⟨u, f⟩/∂x is found twice: by a backward pass seeded with u,
+//! and by moving x a little to either side. The cotangent u is pseudo-random, a function of the output's
+//! shape alone, with entries of both signs between ½ and 1½ in magnitude: nothing that sums to a constant (a
+//! softmax) cancels, nothing is multiplied by zero.
 //!
 //! # Tolerance
 //!
 //! The central difference D(h) = (f(x + h) − f(x − h)) / 2h errs by h²/6·f‴ + h⁴/120·f⁽⁵⁾. Richardson's
-//! extrapolation R = (4·D(h/2) − D(h)) / 3 removes the first term and leaves −h⁴/480·f⁽⁵⁾. The step is h = 2⁻¹⁰, a
-//! power of two so that x ± h is exact for most x, and grows with |x| beyond 1. So the error of R has two parts:
+//! extrapolation R = (4·D(h/2) − D(h)) / 3 removes the first term and leaves −h⁴/480·f⁽⁵⁾. The step is h =
+//! 2⁻¹⁰, a power of two so that x ± h is exact for most x, and grows with |x| beyond 1. So the error of R has
+//! two parts:
 //!
 //! * truncation, 2·10⁻¹⁵·f⁽⁵⁾: below 10⁻⁹·f′ unless f⁽⁵⁾ is above 500,000·f′ (ln x, from x = 0.08 down);
-//! * rounding: an error δ in each value of f becomes at most 3·δ/h in R, and δ is some 16 roundings of the values
-//!   that moved.
+//! * rounding: an error δ in each value of f becomes at most 3·δ/h in R, and δ is some 16 roundings of the
+//!   values that moved.
 //!
-//! A gradient is accepted within 10⁻⁹·|derivative| + 3·16·ε/h·Σ|u·y| + 10⁻¹¹, the sum running over the elements y
-//! of the output that moved. The last term stands for both parts where y and f′ vanish together. A constant that is
-//! wrong in its seventh digit is 500 times outside. Functions of magnitudes far from 1 should be scaled before they
-//! are checked.
+//! A gradient is accepted within 10⁻⁹·|derivative| + 3·16·ε/h·Σ|u·y| + 10⁻¹¹, the sum running over the
+//! elements y of the output that moved. The last term stands for both parts where y and f′ vanish together. A
+//! constant that is wrong in its seventh digit is 500 times outside. Functions of magnitudes far from 1
+//! should be scaled before they are checked.
 //!
 //! This is no proof at a kink: within h of one, differences and derivative rightly disagree.
 
@@ -38,9 +39,10 @@ const STEP: f64 = 1.0 / 1024.0;
 
 /// Checks the gradients of `f` at `inputs` against differences of `f`.
 ///
-/// The backward pass sees the inputs as they are, strides and all; the differences are taken on contiguous copies.
-/// All inputs and the output are `f64`: in `f32` no difference could tell a wrong digit from a rounding. The cost is
-/// four evaluations of `f` per element. Inside [`training`](crate::training()) each of them draws the same random numbers.
+/// The backward pass sees the inputs as they are, strides and all; the differences are taken on contiguous
+/// copies. All inputs and the output are `f64`: in `f32` no difference could tell a wrong digit from a
+/// rounding. The cost is four evaluations of `f` per element. Inside [`training`](crate::training()) each of
+/// them draws the same random numbers.
 ///
 /// ```
 /// use backflow_tensor::{Tensor, check::gradcheck};
@@ -53,14 +55,15 @@ const STEP: f64 = 1.0 / 1024.0;
 /// ```
 ///
 /// # Errors
-/// If a gradient is outside the tolerance that this module's documentation derives; if an input or the output is not
-/// `f64`, or not finite.
+/// If a gradient is outside the tolerance that this module's documentation derives; if an input or the output
+/// is not `f64`, or not finite.
 #[track_caller]
 pub fn gradcheck(f: impl Fn(&[Tensor]) -> Tensor, inputs: &[Tensor]) -> Result<(), GradcheckError> {
     compare(1, |inputs, _| vec![f(inputs)], inputs)
 }
 
-/// Checks the second derivatives of `f` at `inputs`: those of its gradients, by the inputs and by the cotangent.
+/// Checks the second derivatives of `f` at `inputs`: those of its gradients, by the inputs and by the
+/// cotangent.
 ///
 /// In error messages the cotangent counts as one more input after the others.
 ///

@@ -96,8 +96,8 @@ fn older(root: &Arc<Node>, first: u64) -> BTreeMap<u64, Arc<Node>> {
     found
 }
 
-/// What a segment finds around it, beside its tensors, and must find again: whether subnormal numbers are flushed, and where it
-/// stood in a scope of training.
+/// What a segment finds around it, beside its tensors, and must find again: whether subnormal numbers are
+/// flushed, and where it stood in a scope of training.
 ///
 /// Whatever else comes to decide about results by surrounding code belongs here.
 struct Surroundings {
@@ -110,8 +110,8 @@ impl Surroundings {
         Self { mode: mode(), scope: Scope::current() }
     }
 
-    /// The same switches again until the result is dropped: recorded under the numbers of the first time, and shown to a tracer if
-    /// one sees this pass.
+    /// The same switches again until the result is dropped: recorded under the numbers of the first time, and
+    /// shown to a tracer if one sees this pass.
     fn again(&self, numbers: &[u64], is_traced: bool) -> Again {
         Again::give(numbers, Mode { recording: true, tracing: is_traced, ..self.mode })
     }

@@ -146,7 +146,8 @@ impl Cotangent<'_> {
         (!self.traced && self.dy.is_exclusive()).then_some(&mut self.dy)
     }
 
-    /// Takes notes that hang on this result along. A pass to chosen targets learns no statistics: it is somebody's look.
+    /// Takes notes that hang on this result along. A pass to chosen targets learns no statistics: it is
+    /// somebody's look.
     pub(crate) fn note(&mut self, notes: &Arc<[Note]>) {
         let learns = notes.iter().any(|note| matches!(note, Note::Statistic(_)));
         if self.plan.targets.is_none() || !learns {

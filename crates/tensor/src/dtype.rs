@@ -114,8 +114,8 @@ pub(crate) fn dtype_rows(left: &crate::Tensor, right: &crate::Tensor) -> [(&'sta
 }
 
 /// Runs a block once with `T` bound to the floating-point type of `dtype`, for code that is generic over
-/// [`FloatElement`](crate::FloatElement) and gets a tensor. Every type is named in one place, so that the compiler finds the code that
-/// does not know a new one; a wildcard arm would compute it as `f32`.
+/// [`FloatElement`](crate::FloatElement) and gets a tensor. Every type is named in one place, so that the
+/// compiler finds the code that does not know a new one; a wildcard arm would compute it as `f32`.
 ///
 /// ```
 /// use backflow_tensor::{DType, FloatElement, Tensor, with_float};

@@ -13,7 +13,8 @@
 use std::fmt::Write;
 use std::panic::Location;
 
-/// Panics in the house layout: `op: what`, one indented row per fact, a hint if there is one, the caller's place.
+/// Panics in the house layout: `op: what`, one indented row per fact, a hint if there is one, the caller's
+/// place.
 ///
 /// # Panics
 /// Always.

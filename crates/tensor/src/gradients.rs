@@ -8,8 +8,8 @@ use crate::tensor::Tensor;
 /// The gradients that a backward pass found, by the tensor they belong to.
 ///
 /// A value, not a side effect: there is nothing to zero between steps, and gradients of several passes can be
-/// held, compared and [added](Self::accumulate). What the forward pass learnt about running statistics travels with them
-/// ([`statistics`](Self::statistics)).
+/// held, compared and [added](Self::accumulate). What the forward pass learnt about running statistics
+/// travels with them ([`statistics`](Self::statistics)).
 #[derive(Clone, Debug, Default)]
 pub struct Gradients {
     /// By the number of the node, ascending.
@@ -79,8 +79,8 @@ impl Gradients {
         self.put(node.number, gradient);
     }
 
-    /// Adds the gradients of another pass, e.g. of another part of a batch, and appends its statistics. Of two passes back through
-    /// one forward pass these count once.
+    /// Adds the gradients of another pass, e.g. of another part of a batch, and appends its statistics. Of
+    /// two passes back through one forward pass these count once.
     pub fn accumulate(&mut self, other: Self) {
         self.notes.append(other.notes);
         for (number, gradient) in other.by_node {
@@ -94,8 +94,9 @@ impl Gradients {
         }
     }
 
-    /// A layer with a training mode that the pass went through and that ran outside [`training`](crate::training()) and outside an
-    /// explicit [`evaluation`](crate::evaluation): the first one, with its kind. Optimizers do not take such gradients.
+    /// A layer with a training mode that the pass went through and that ran outside
+    /// [`training`](crate::training()) and outside an explicit [`evaluation`](crate::evaluation): the first
+    /// one, with its kind. Optimizers do not take such gradients.
     #[must_use]
     pub fn undecided_layer(&self) -> Option<(LayerId, &'static str)> {
         self.notes.iter().find_map(|note| match note {
@@ -123,7 +124,8 @@ impl Gradients {
         self.by_node.is_empty()
     }
 
-    /// What a pass found: gradients by the numbers of their nodes, each of which is there once, and notes in any order.
+    /// What a pass found: gradients by the numbers of their nodes, each of which is there once, and notes in
+    /// any order.
     pub(crate) fn of_pass(mut by_node: Vec<(u64, Tensor)>, mut notes: Notes) -> Self {
         by_node.sort_unstable_by_key(|(number, _)| *number);
         notes.sort();

@@ -1,8 +1,8 @@
 //! The graph: one node per recorded result, pointing at the nodes of its operands.
 //!
 //! The graph lives in the tensors. There is no tape and no registry: a node lives as long as a result that
-//! needs it. A node keeps only what its op declares ([`Keep`](crate::Keep)) and never the tensor that owns it, so there are
-//! no cycles. Dropping is iterative: a chain of a million nodes drops on a small stack.
+//! needs it. A node keeps only what its op declares ([`Keep`](crate::Keep)) and never the tensor that owns
+//! it, so there are no cycles. Dropping is iterative: a chain of a million nodes drops on a small stack.
 
 use crate::census::{Count, counted, node_made};
 use crate::dtype::DType;
@@ -36,10 +36,12 @@ pub(crate) struct Node {
     /// The operands' nodes; `None` for operands that need no gradient.
     pub(crate) operands: SmallVec<[Option<Arc<Self>>; 3]>,
     pub(crate) rule: Mutex<Rule>,
-    /// Of a leaf that tensors hold: its twin of the same number, which graphs hold in its place. So the count of this node's
-    /// owners is the number of tensors that are this leaf, whatever graphs are alive (see `identity.rs`).
+    /// Of a leaf that tensors hold: its twin of the same number, which graphs hold in its place. So the count
+    /// of this node's owners is the number of tensors that are this leaf, whatever graphs are alive (see
+    /// `identity.rs`).
     pub(crate) in_graphs: Option<Arc<Self>>,
-    /// The result once more, where it was computed again in a recorded pass ([`checkpoint`](crate::checkpoint())).
+    /// The result once more, where it was computed again in a recorded pass
+    /// ([`checkpoint`](crate::checkpoint())).
     pub(crate) stand_in: OnceLock<Arc<Self>>,
 }
 
@@ -126,10 +128,12 @@ impl Node {
 }
 
 impl Tensor {
-    /// Records this untracked result of `op`, if recording is on and one of `inputs` is tracked, and shows it to the tracer,
-    /// if there is one. Every op with a floating-point result ends here, or in [`unrecorded`](Self::unrecorded).
+    /// Records this untracked result of `op`, if recording is on and one of `inputs` is tracked, and shows it
+    /// to the tracer, if there is one. Every op with a floating-point result ends here, or in
+    /// [`unrecorded`](Self::unrecorded).
     ///
-    /// `backward` must not hold tracked tensors: what it needs of the operands is declared by the op ([`Op::keep`]).
+    /// `backward` must not hold tracked tensors: what it needs of the operands is declared by the op
+    /// ([`Op::keep`]).
     #[track_caller]
     pub(crate) fn record(
         self,

@@ -2,9 +2,9 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// The identity of a layer within a process, by which announcements are matched with paths. A layer holds one as a
-/// field; clones of the layer share it, as they share its place in the model; [copies](crate::Module::copied) have their
-/// own.
+/// The identity of a layer within a process, by which announcements are matched with paths. A layer holds one
+/// as a field; clones of the layer share it, as they share its place in the model;
+/// [copies](crate::Module::copied) have their own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LayerId(u64);
 

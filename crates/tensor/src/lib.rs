@@ -1,12 +1,13 @@
 //! Tensors with reverse-mode automatic differentiation of any order.
 //!
-//! One [`Tensor`] type, with shape and element type known at run time. The graph of what was computed lives in the
-//! tensors themselves; [`Tensor::backward`] walks it and returns the gradients as a value. A backward is made of the same
-//! ops as a forward, so gradients can be differentiated again ([`grad`], [`hvp`]).
+//! One [`Tensor`] type, with shape and element type known at run time. The graph of what was computed lives
+//! in the tensors themselves; [`Tensor::backward`] walks it and returns the gradients as a value. A backward
+//! is made of the same ops as a forward, so gradients can be differentiated again ([`grad`], [`hvp`]).
 //!
-//! This crate refuses to know about layers, optimizers or data. It offers them three small interfaces: [`Module`], through
-//! which everything that holds tensors is walked by path; [`observe`](mod@observe), through which a model is watched without
-//! being edited; and [`trace`](mod@trace), through which every op is seen.
+//! This crate refuses to know about layers, optimizers or data. It offers them three small interfaces:
+//! [`Module`], through which everything that holds tensors is walked by path; [`observe`](mod@observe),
+//! through which a model is watched without being edited; and [`trace`](mod@trace), through which every op is
+//! seen.
 #![forbid(unsafe_code)]
 
 mod backward;

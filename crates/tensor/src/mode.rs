@@ -1,8 +1,10 @@
-//! What this thread does with results: whether they are recorded in the graph, shown to a tracer, rid of subnormal numbers.
-//! Switches per thread, thrown for the length of a closure and kept side by side, so that an op asks for all at once.
+//! What this thread does with results: whether they are recorded in the graph, shown to a tracer, rid of
+//! subnormal numbers. Switches per thread, thrown for the length of a closure and kept side by side, so that
+//! an op asks for all at once.
 //!
-//! Several models must not be trained as jobs of one rayon pool: a thread that waits inside a kernel may take up another
-//! job of its pool, which would then run under this job's switches. Give each its own pool (`ThreadPool::install`).
+//! Several models must not be trained as jobs of one rayon pool: a thread that waits inside a kernel may take
+//! up another job of its pool, which would then run under this job's switches. Give each its own pool
+//! (`ThreadPool::install`).
 
 use std::cell::Cell;
 

@@ -1,7 +1,7 @@
 //! [`Module`]: anything that holds tensors, walked by path.
 //!
-//! A path such as `hidden.3.weight` names a tensor in optimizers, reports and files alike. A module says nothing about
-//! what it computes: `forward` is an ordinary method with whatever signature the model needs.
+//! A path such as `hidden.3.weight` names a tensor in optimizers, reports and files alike. A module says
+//! nothing about what it computes: `forward` is an ordinary method with whatever signature the model needs.
 
 use crate::layer_id::LayerId;
 use crate::tensor::Tensor;
@@ -12,7 +12,8 @@ use std::fmt;
 /// Something made of tensors: a layer, a model, a part of one. Derive it for structs and enums:
 /// `#[derive(Module)]`.
 ///
-/// By hand it takes two methods that hand on what they are given, for each part at the step of the path that it is known by:
+/// By hand it takes two methods that hand on what they are given, for each part at the step of the path that
+/// it is known by:
 ///
 /// ```
 /// use backflow_tensor::{Module, Path, Tensor, Visitor, VisitorMut};
@@ -34,8 +35,9 @@ use std::fmt;
 ///
 /// # Tied weights
 ///
-/// Two fields that hold one tensor (a clone of it) are tied: one parameter under two paths. Everything but [`state`](Self::state)
-/// meets it once, under the first path; training, `freeze`, `unfreeze`, `copied`, and files keep it one tensor.
+/// Two fields that hold one tensor (a clone of it) are tied: one parameter under two paths. Everything but
+/// [`state`](Self::state) meets it once, under the first path; training, `freeze`, `unfreeze`, `copied`, and
+/// files keep it one tensor.
 ///
 /// ```
 /// use backflow_tensor::{Module, Tensor};
@@ -51,7 +53,8 @@ use std::fmt;
     note = "a model's field that holds no tensors is marked `#[module(skip)]`"
 )]
 pub trait Module {
-    /// Shows every tensor and layer to `visitor`, in the order of the fields: a tied tensor at each of its paths.
+    /// Shows every tensor and layer to `visitor`, in the order of the fields: a tied tensor at each of its
+    /// paths.
     fn visit(&self, path: &mut Path, visitor: &mut dyn Visitor);
 
     /// Hands out every tensor and layer for change, in the same order.
@@ -62,8 +65,8 @@ pub trait Module {
         walk::each_tensor(self, visit);
     }
 
-    /// Hands out every tensor once, under the first of its paths. What `change` makes of it, be it written or replaced, stands
-    /// in all the fields that held it.
+    /// Hands out every tensor once, under the first of its paths. What `change` makes of it, be it written or
+    /// replaced, stands in all the fields that held it.
     ///
     /// ```
     /// # use backflow_tensor::{Module, Tensor};
@@ -92,8 +95,8 @@ pub trait Module {
 
     /// The trainable tensors, each once, with the first of their paths.
     ///
-    /// They are aliases of the model's own as long as nobody writes these. While they are held, a step of an optimizer makes
-    /// new leaves of the model's: look parameters up again after it.
+    /// They are aliases of the model's own as long as nobody writes these. While they are held, a step of an
+    /// optimizer makes new leaves of the model's: look parameters up again after it.
     fn parameters(&self) -> Vec<(String, Tensor)> {
         let mut parameters = Vec::new();
         self.each_tensor(&mut |path, tensor| {
@@ -125,14 +128,15 @@ pub trait Module {
         collect.0
     }
 
-    /// A path under which there are two different tensors, as a module written by hand can have it. Optimizers and files, which know
-    /// tensors by their paths, refuse such a model.
+    /// A path under which there are two different tensors, as a module written by hand can have it.
+    /// Optimizers and files, which know tensors by their paths, refuse such a model.
     fn ambiguous_path(&self) -> Option<String> {
         walk::ambiguous_path(self)
     }
 
-    /// Another model with the same numbers: parameters are new leaves, layers are new layers, nothing is shared. Frozen
-    /// tensors stay frozen, tied ones tied. For target networks, teachers, twins, weights to go back to.
+    /// Another model with the same numbers: parameters are new leaves, layers are new layers, nothing is
+    /// shared. Frozen tensors stay frozen, tied ones tied. For target networks, teachers, twins, weights to
+    /// go back to.
     ///
     /// A clone is not that: it is an [alias](Tensor#identity) of the model until one of the two is written.
     ///
@@ -161,8 +165,9 @@ pub trait Module {
         copy
     }
 
-    /// Makes every parameter a constant: no gradient is computed for it, and optimizers leave it alone. Buffers go on learning
-    /// [statistics](crate::Statistic) inside [`training`](crate::training()), as in PyTorch.
+    /// Makes every parameter a constant: no gradient is computed for it, and optimizers leave it alone.
+    /// Buffers go on learning [statistics](crate::Statistic) inside [`training`](crate::training()), as in
+    /// PyTorch.
     fn freeze(&mut self) {
         self.each_tensor_mut(&mut |_, tensor| freeze(tensor));
     }
@@ -188,10 +193,9 @@ pub trait Module {
         });
     }
 
-    /// Makes every floating-point tensor that is no buffer trainable, whether it was [frozen](Self::freeze) or a constant from
-    /// the start. Those
-    /// that are trainable stay the leaves that they are. A tensor that is never to be trained does not belong into a module's
-    /// fields, or they are marked `#[module(skip)]`.
+    /// Makes every floating-point tensor that is no buffer trainable, whether it was [frozen](Self::freeze)
+    /// or a constant from the start. Those that are trainable stay the leaves that they are. A tensor that is
+    /// never to be trained does not belong into a module's fields, or they are marked `#[module(skip)]`.
     fn unfreeze(&mut self) {
         self.each_tensor_mut(&mut |_, tensor| thaw(tensor));
     }
@@ -235,7 +239,8 @@ pub trait Visitor {
 /// Changes the parts of a module. A closure over paths and tensors is one that leaves layers alone:
 /// `|path: &Path, tensor: &mut Tensor| …`.
 ///
-/// It is handed a tied tensor at each of its fields, and has to keep the tie itself; [`Module::each_tensor_mut`] does so.
+/// It is handed a tied tensor at each of its fields, and has to keep the tie itself;
+/// [`Module::each_tensor_mut`] does so.
 pub trait VisitorMut {
     /// A tensor.
     fn tensor(&mut self, path: &Path, tensor: &mut Tensor);

@@ -1,8 +1,9 @@
 //! Notes in the graph: facts about a forward pass that come out with the gradients of what it computed.
 //!
-//! A note hangs on a result by an op of its own, which changes nothing and hands its gradient on as it is. A backward pass that meets
-//! it puts the note into its [`Gradients`](crate::Gradients). So a fact belongs to a computation and to nothing else: not to a thread,
-//! to a model, or to a time. What nobody goes back through is forgotten with its graph.
+//! A note hangs on a result by an op of its own, which changes nothing and hands its gradient on as it is. A
+//! backward pass that meets it puts the note into its [`Gradients`](crate::Gradients). So a fact belongs to a
+//! computation and to nothing else: not to a thread, to a model, or to a time. What nobody goes back through
+//! is forgotten with its graph.
 
 use crate::cotangent::Cotangent;
 use crate::layer_id::LayerId;
@@ -24,7 +25,8 @@ pub(crate) enum Note {
     Undecided(LayerId, &'static str),
 }
 
-/// Notes by the node that they hang on, in the order of the forward pass; of several passes, one pass after the other.
+/// Notes by the node that they hang on, in the order of the forward pass; of several passes, one pass after
+/// the other.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Notes(Vec<(u64, Arc<[Note]>)>);
 
@@ -57,8 +59,8 @@ impl Notes {
 }
 
 impl Tensor {
-    /// This result with notes, where results are recorded. It is tracked also if nothing that it was computed from is: the pass
-    /// must come by.
+    /// This result with notes, where results are recorded. It is tracked also if nothing that it was computed
+    /// from is: the pass must come by.
     #[track_caller]
     pub(crate) fn noted(self, notes: impl IntoIterator<Item = Note>) -> Self {
         if !mode().recording {

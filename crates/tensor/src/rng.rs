@@ -1,7 +1,7 @@
 //! Random streams: explicit, seeded, the same on every machine and in every version.
 //!
-//! `ChaCha8` is specified to the bit and can be positioned, unlike `StdRng`, whose algorithm may change. There is no
-//! unseeded stream and no global one: whoever needs chance is handed an [`Rng`].
+//! `ChaCha8` is specified to the bit and can be positioned, unlike `StdRng`, whose algorithm may change.
+//! There is no unseeded stream and no global one: whoever needs chance is handed an [`Rng`].
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Infallible, SeedableRng, TryRng};
@@ -60,8 +60,8 @@ impl Rng {
         Self(rng)
     }
 
-    /// This stream from its byte number `byte` on, a multiple of 4, however much was drawn: threads that share the making of many
-    /// numbers begin where theirs are.
+    /// This stream from its byte number `byte` on, a multiple of 4, however much was drawn: threads that
+    /// share the making of many numbers begin where theirs are.
     pub(crate) fn at_byte(&self, byte: usize) -> Self {
         let mut rng = self.0.clone();
         rng.set_word_pos(byte as u128 / 4);
@@ -73,8 +73,9 @@ impl Rng {
         let Ok(()) = self.0.try_fill_bytes(bytes);
     }
 
-    /// A stream for one purpose, a function of this stream's seed and of `label` alone: it does not depend on how much
-    /// was drawn, and drawing from it disturbs nobody. Streams of different labels, at any depth, do not overlap.
+    /// A stream for one purpose, a function of this stream's seed and of `label` alone: it does not depend on
+    /// how much was drawn, and drawing from it disturbs nobody. Streams of different labels, at any depth, do
+    /// not overlap.
     #[must_use]
     pub fn split(&self, label: u64) -> Self {
         let mut source = self.0.clone();

@@ -125,7 +125,8 @@ impl Shape {
         self
     }
 
-    /// The shape that both broadcast to by NumPy's rule: aligned from the last axis, sizes agree or one of them is 1.
+    /// The shape that both broadcast to by NumPy's rule: aligned from the last axis, sizes agree or one of
+    /// them is 1.
     pub(crate) fn broadcast(&self, other: &Self) -> Option<Self> {
         if self == other {
             return Some(*self);

@@ -1,19 +1,22 @@
 //! Running statistics: what a forward pass learns about them travels with its gradients.
 //!
-//! A layer such as batch normalisation keeps averages of what it saw of past batches, in tensors that no gradient trains
-//! ([`Tensor::buffer`]). Its forward does not write them. It hangs what it saw on its result ([`Tensor::with_statistics`]); the pass
-//! back finds it and hands it over beside the gradients, in the order of the forward pass; a step folds it in
-//! ([`Gradients::fold_statistics`]), one forward after the other. So a run is not disturbed by what only looks: probes, a second
-//! forward of a line search, recomputed activations.
+//! A layer such as batch normalisation keeps averages of what it saw of past batches, in tensors that no
+//! gradient trains ([`Tensor::buffer`]). Its forward does not write them. It hangs what it saw on its result
+//! ([`Tensor::with_statistics`]); the pass back finds it and hands it over beside the gradients, in the order
+//! of the forward pass; a step folds it in ([`Gradients::fold_statistics`]), one forward after the other. So
+//! a run is not disturbed by what only looks: probes, a second forward of a line search, recomputed
+//! activations.
 //!
 //! # What counts
 //!
-//! Each forward inside [`training`](crate::training()) that is recorded counts once, whether or not the layer's own weights are
-//! trained, if the loss whose gradients are stepped was computed from it. A forward under [`no_grad`](crate::no_grad) does not, nor
-//! one whose result was detached, nor passes back to chosen targets ([`wrt`](crate::Differentiation::wrt)). A buffer that the model
-//! of the step does not hold is left alone.
+//! Each forward inside [`training`](crate::training()) that is recorded counts once, whether or not the
+//! layer's own weights are trained, if the loss whose gradients are stepped was computed from it. A forward
+//! under [`no_grad`](crate::no_grad) does not, nor one whose result was detached, nor passes back to chosen
+//! targets ([`wrt`](crate::Differentiation::wrt)). A buffer that the model of the step does not hold is left
+//! alone.
 //!
-//! PyTorch writes in the forward pass itself; in a loop of `forward`, `backward` and `step` both come to the same bits.
+//! PyTorch writes in the forward pass itself; in a loop of `forward`, `backward` and `step` both come to the
+//! same bits.
 
 use crate::dtype::{DType, Element};
 use crate::error::misuse;
@@ -31,9 +34,10 @@ use std::panic::Location;
 impl Tensor {
     /// Makes this tensor a buffer: part of a model's state that no gradient trains, such as a running mean.
     ///
-    /// It has an identity, which copies of the handle share, so that [statistics](crate::Statistic) find it. It is no parameter: results
-    /// computed from it alone are not tracked, and optimizers, clipping, norms and reports pass it by. It is saved and loaded with
-    /// the model's [`state`](crate::Module::state), and frozen or not, it stays a buffer.
+    /// It has an identity, which copies of the handle share, so that [statistics](crate::Statistic) find it.
+    /// It is no parameter: results computed from it alone are not tracked, and optimizers, clipping, norms
+    /// and reports pass it by. It is saved and loaded with the model's [`state`](crate::Module::state), and
+    /// frozen or not, it stays a buffer.
     ///
     /// ```
     /// # use backflow_tensor::{Module, Tensor};
@@ -81,11 +85,12 @@ enum Folding {
 }
 
 impl Statistic {
-    /// Moves `buffer` towards `value` by the share `momentum`: r ← (1 − m)·r + m·value, PyTorch's meaning of the word.
+    /// Moves `buffer` towards `value` by the share `momentum`: r ← (1 − m)·r + m·value, PyTorch's meaning of
+    /// the word.
     ///
     /// # Panics
-    /// If `buffer` is no [`buffer`](Tensor::buffer) of floating-point numbers, `value` has another shape or element type, or
-    /// `momentum` is not in [0, 1].
+    /// If `buffer` is no [`buffer`](Tensor::buffer) of floating-point numbers, `value` has another shape or
+    /// element type, or `momentum` is not in [0, 1].
     #[must_use]
     #[track_caller]
     pub fn moving_average(buffer: &Tensor, value: &Tensor, momentum: f64) -> Self {
@@ -95,8 +100,8 @@ impl Statistic {
         Self::average(buffer, value, Folding::Moving { momentum })
     }
 
-    /// Makes `buffer` the mean of all values so far: r ← r + (value − r)/n. n is what the buffer `count` holds, which is
-    /// [counted](Self::count) up first: PyTorch's `momentum=None`.
+    /// Makes `buffer` the mean of all values so far: r ← r + (value − r)/n. n is what the buffer `count`
+    /// holds, which is [counted](Self::count) up first: PyTorch's `momentum=None`.
     ///
     /// # Panics
     /// As [`moving_average`](Self::moving_average) and [`count`](Self::count).
@@ -161,8 +166,9 @@ thread_local! {
 }
 
 impl Tensor {
-    /// This result, with what its layer saw of the batch: an optimizer's step folds it into the layer's buffers. It is for layers
-    /// that keep running statistics, in the branch of [`by_mode`](crate::LayerId::by_mode) that trains.
+    /// This result, with what its layer saw of the batch: an optimizer's step folds it into the layer's
+    /// buffers. It is for layers that keep running statistics, in the branch of
+    /// [`by_mode`](crate::LayerId::by_mode) that trains.
     ///
     /// ```
     /// use backflow_tensor::{LayerId, Rng, Statistic, Tensor, training};
@@ -211,8 +217,9 @@ impl Tensor {
     }
 }
 
-/// Runs `f`, and answers what its forwards learn beside its result, in their order: also under [`no_grad`](crate::no_grad), and
-/// instead of hanging it on their results. For programs that learn statistics without a loss.
+/// Runs `f`, and answers what its forwards learn beside its result, in their order: also under
+/// [`no_grad`](crate::no_grad), and instead of hanging it on their results. For programs that learn
+/// statistics without a loss.
 pub fn collect_statistics<R>(f: impl FnOnce() -> R) -> (R, Vec<Statistic>) {
     struct Outer(Option<Vec<Statistic>>);
     impl Drop for Outer {
@@ -226,8 +233,8 @@ pub fn collect_statistics<R>(f: impl FnOnce() -> R) -> (R, Vec<Statistic>) {
 }
 
 impl Gradients {
-    /// What the forwards of the pass saw of their batches, in their order; of [accumulated](Self::accumulate) passes, one pass
-    /// after the other.
+    /// What the forwards of the pass saw of their batches, in their order; of [accumulated](Self::accumulate)
+    /// passes, one pass after the other.
     pub fn statistics(&self) -> impl Iterator<Item = &Statistic> {
         self.notes().iter().filter_map(|note| match note {
             Note::Statistic(statistic) => Some(statistic),
@@ -235,8 +242,9 @@ impl Gradients {
         })
     }
 
-    /// Folds what the forwards of the pass saw into the buffers of `model`, one after the other. Optimizers do it at each step; it
-    /// is for loops that do without one. Buffers that are not the model's are left alone.
+    /// Folds what the forwards of the pass saw into the buffers of `model`, one after the other. Optimizers
+    /// do it at each step; it is for loops that do without one. Buffers that are not the model's are left
+    /// alone.
     ///
     /// Averages are computed in `f64` and rounded to the buffer's element type after each, as PyTorch does.
     ///
@@ -257,8 +265,8 @@ impl Gradients {
     }
 }
 
-/// Means of statistics over many forwards, each of the same weight, whatever the momentum of the layers: what running statistics are
-/// for weights that were never trained as they are, such as averages.
+/// Means of statistics over many forwards, each of the same weight, whatever the momentum of the layers: what
+/// running statistics are for weights that were never trained as they are, such as averages.
 #[derive(Clone, Debug, Default)]
 pub struct StatisticMeans {
     /// How often each buffer was spoken of.
@@ -272,8 +280,8 @@ impl StatisticMeans {
         Self::default()
     }
 
-    /// Takes in what more forwards saw: afterwards each buffer of `model` that was spoken of holds the mean, and each counter the
-    /// number, of all forwards since [`new`](Self::new).
+    /// Takes in what more forwards saw: afterwards each buffer of `model` that was spoken of holds the mean,
+    /// and each counter the number, of all forwards since [`new`](Self::new).
     pub fn take_in<M: Module + ?Sized>(&mut self, model: &mut M, statistics: &[Statistic]) {
         let statistics: Vec<&Statistic> = statistics.iter().collect();
         fold(model, &statistics, |statistic, _| {
@@ -301,8 +309,8 @@ enum Change {
     Set { count: f64 },
 }
 
-/// Folds statistics into the buffers of `model`, in their order; `change` is told what buffers have become so far. Nothing is written,
-/// and the answer is no, if one of them cannot be told.
+/// Folds statistics into the buffers of `model`, in their order; `change` is told what buffers have become so
+/// far. Nothing is written, and the answer is no, if one of them cannot be told.
 fn fold<M: Module + ?Sized>(
     model: &mut M,
     statistics: &[&Statistic],

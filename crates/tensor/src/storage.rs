@@ -78,8 +78,8 @@ impl<T: Pooled> Drop for Buffer<T> {
 /// What one thread's store of one element type may hold on to, in elements.
 const STORE_LIMIT: usize = 1 << 27;
 
-/// The lengths that buffers come in: four steps per doubling, so that at most a quarter is wasted. The number of the class,
-/// and its length.
+/// The lengths that buffers come in: four steps per doubling, so that at most a quarter is wasted. The number
+/// of the class, and its length.
 fn size_class(len: usize) -> (usize, usize) {
     if len <= 4 {
         return (len, len);
@@ -100,8 +100,8 @@ pub struct Store<T> {
 struct Class<T> {
     /// Most recently used last.
     free: Vec<Vec<T>>,
-    /// How many buffers were asked for and have not come back. No more than these are taken in: buffers that were made
-    /// elsewhere, and keep coming, must not pile up here.
+    /// How many buffers were asked for and have not come back. No more than these are taken in: buffers that
+    /// were made elsewhere, and keep coming, must not pile up here.
     lent: usize,
 }
 

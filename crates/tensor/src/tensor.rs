@@ -16,8 +16,9 @@ use std::sync::Arc;
 
 /// An n-dimensional array that remembers how it was computed.
 ///
-/// Arithmetic works on references and values alike, broadcasts by NumPy's rule, and panics with both shapes where they do
-/// not fit. Views (transpose, slice, broadcast) share their elements, which are copied on the first write while shared.
+/// Arithmetic works on references and values alike, broadcasts by NumPy's rule, and panics with both shapes
+/// where they do not fit. Views (transpose, slice, broadcast) share their elements, which are copied on the
+/// first write while shared.
 ///
 /// A result is recorded in the graph when one of its operands is tracked and recording is on
 /// (see [`no_grad`](crate::no_grad)); [`requires_grad`](Self::requires_grad) makes a tracked leaf.
@@ -32,11 +33,11 @@ use std::sync::Arc;
 ///
 /// # Identity
 ///
-/// `clone()` is an alias: the same elements and the same leaf, so that gradients of both are one gradient. A write
-/// ([`as_mut_slice`](Self::as_mut_slice), an optimizer's step) that separates two aliases makes the *written* one a new leaf:
-/// two tensors that hold different numbers are never one leaf. Only tensors count as aliases. A
-/// [detached](Self::detach) one shares elements and is no leaf, and a graph that is still alive keeps the old elements
-/// for itself: a write then copies the elements, and the leaf stays the same.
+/// `clone()` is an alias: the same elements and the same leaf, so that gradients of both are one gradient. A
+/// write ([`as_mut_slice`](Self::as_mut_slice), an optimizer's step) that separates two aliases makes the
+/// *written* one a new leaf: two tensors that hold different numbers are never one leaf. Only tensors count
+/// as aliases. A [detached](Self::detach) one shares elements and is no leaf, and a graph that is still alive
+/// keeps the old elements for itself: a write then copies the elements, and the leaf stays the same.
 ///
 /// ```
 /// # use backflow_tensor::Tensor;
@@ -240,8 +241,9 @@ impl Tensor {
         Self::build_as(Arc::new(Layout::contiguous(shape)), shape.elements(), fill)
     }
 
-    /// [`build`](Self::build) for a result of the shape of `like`, whose layout it shares if that is contiguous: most results
-    /// of a training step have the shape of an operand, and a layout takes as long to make as the sum of 500 numbers.
+    /// [`build`](Self::build) for a result of the shape of `like`, whose layout it shares if that is
+    /// contiguous: most results of a training step have the shape of an operand, and a layout takes as long
+    /// to make as the sum of 500 numbers.
     pub(crate) fn build_like<T: Element>(like: &Self, fill: impl FnOnce(&mut [T])) -> Self {
         Self::build_as(like.contiguous_layout(), like.elements(), fill)
     }
@@ -339,10 +341,12 @@ impl Tensor {
         self.layout.is_contiguous().then(|| &all[self.layout.offset..][..self.elements()])
     }
 
-    /// The elements for writing, made contiguous and unshared first (a copy only if they are shared or strided).
+    /// The elements for writing, made contiguous and unshared first (a copy only if they are shared or
+    /// strided).
     ///
-    /// This is how optimizers update parameters. A tracked leaf stays the same leaf, unless another tensor is that leaf too
-    /// and goes on holding the old elements: then this one becomes a leaf of its own (see [Identity](Self#identity)).
+    /// This is how optimizers update parameters. A tracked leaf stays the same leaf, unless another tensor is
+    /// that leaf too and goes on holding the old elements: then this one becomes a leaf of its own (see
+    /// [Identity](Self#identity)).
     ///
     /// # Panics
     /// If `T` is not the type of the elements, or if this is the tracked result of an op, whose elements
@@ -370,7 +374,8 @@ impl Tensor {
         &mut T::slice_mut(storage).expect("the type was checked above")[..elements]
     }
 
-    /// Whether this untracked tensor can be written in place: nobody else holds its elements, and it shows them as they lie.
+    /// Whether this untracked tensor can be written in place: nobody else holds its elements, and it shows
+    /// them as they lie.
     pub(crate) fn is_exclusive(&mut self) -> bool {
         self.node.is_none()
             && self.layout.offset == 0
@@ -422,8 +427,8 @@ pub(crate) fn dtype_mismatch(op: &str, asked: DType, found: DType) -> ! {
 
 /// Tracking.
 impl Tensor {
-    /// Makes this tensor a tracked leaf: results computed from it are recorded, and [`backward`](Self::backward)
-    /// reports its gradient.
+    /// Makes this tensor a tracked leaf: results computed from it are recorded, and
+    /// [`backward`](Self::backward) reports its gradient.
     ///
     /// # Panics
     /// If the elements are not floating point.

@@ -1,15 +1,18 @@
 //! Training as a scope, and the scope as the source of chance.
 //!
-//! A few layers compute something else while they are trained: dropout drops, batch normalisation goes by its batch. Whether they
-//! are trained is not a flag of the model, which a program forgets to set back, but a scope like [`no_grad`](crate::no_grad):
-//! [`training`] with a random stream, or [`evaluation`]. Outside both a model evaluates, and there is no chance.
+//! A few layers compute something else while they are trained: dropout drops, batch normalisation goes by its
+//! batch. Whether they are trained is not a flag of the model, which a program forgets to set back, but a
+//! scope like [`no_grad`](crate::no_grad): [`training`] with a random stream, or [`evaluation`]. Outside both
+//! a model evaluates, and there is no chance.
 //!
-//! The stream is taken by reference, and mask i of a scope comes from `rng.split(i)`, i counted from 0. So *the same scope entered
-//! again draws the same masks*: whatever computes a loss a second time (a line search, a replay, recomputed activations) computes
-//! the same function. [`Scope`] is the place in a scope, to be kept and entered again, on this thread or on another.
+//! The stream is taken by reference, and mask i of a scope comes from `rng.split(i)`, i counted from 0. So
+//! *the same scope entered again draws the same masks*: whatever computes a loss a second time (a line
+//! search, a replay, recomputed activations) computes the same function. [`Scope`] is the place in a scope,
+//! to be kept and entered again, on this thread or on another.
 //!
-//! This module refuses to know layers. A layer with a training mode asks through [`LayerId::by_mode`], which leaves a note in the
-//! graph where nobody said what is wanted; an optimizer refuses such gradients and names the layer. So it cannot be forgotten either.
+//! This module refuses to know layers. A layer with a training mode asks through [`LayerId::by_mode`], which
+//! leaves a note in the graph where nobody said what is wanted; an optimizer refuses such gradients and names
+//! the layer. So it cannot be forgotten either.
 //!
 //! ```
 //! use backflow_tensor::training::{next_stream, training};
@@ -32,8 +35,9 @@
 //! assert_eq!(layer.forward(&x).to_vec::<f64>(), [1.0, 2.0]); // outside: evaluation
 //! ```
 //!
-//! Like all switches of a thread, scopes are not for several jobs of one rayon pool: a thread that waits inside a kernel may take up
-//! another job, which would then run in this job's scope. Jobs get pools of their own, or enter their [`Scope`] themselves.
+//! Like all switches of a thread, scopes are not for several jobs of one rayon pool: a thread that waits
+//! inside a kernel may take up another job, which would then run in this job's scope. Jobs get pools of their
+//! own, or enter their [`Scope`] themselves.
 
 use crate::error::misuse;
 use crate::layer_id::LayerId;
@@ -49,9 +53,9 @@ thread_local! {
 
 /// Runs `f` as training: layers with a training mode train, and draw what they need from `rng`.
 ///
-/// Two scopes with one stream draw the same, so each step gets a stream of its own: `rng.split(step)`. Inside another scope this
-/// one replaces it. What was before is put back afterwards, also after a panic. The scope is this thread's ([`Scope`] carries it to
-/// another).
+/// Two scopes with one stream draw the same, so each step gets a stream of its own: `rng.split(step)`. Inside
+/// another scope this one replaces it. What was before is put back afterwards, also after a panic. The scope
+/// is this thread's ([`Scope`] carries it to another).
 ///
 /// ```
 /// # use backflow_tensor::{Rng, training, is_training};
@@ -61,10 +65,12 @@ pub fn training<R>(rng: &Rng, f: impl FnOnce() -> R) -> R {
     Scope::training(rng).enter(f)
 }
 
-/// Runs `f` as evaluation: layers with a training mode use what they have learnt, and nothing is left to chance.
+/// Runs `f` as evaluation: layers with a training mode use what they have learnt, and nothing is left to
+/// chance.
 ///
-/// Outside [`training`] a model evaluates anyway. Inside it, and where a model is trained on purpose as it is evaluated, this says
-/// so: [`Gradients`](crate::Gradients) of a loss that such layers were evaluated for are then taken by optimizers.
+/// Outside [`training`] a model evaluates anyway. Inside it, and where a model is trained on purpose as it is
+/// evaluated, this says so: [`Gradients`](crate::Gradients) of a loss that such layers were evaluated for are
+/// then taken by optimizers.
 pub fn evaluation<R>(f: impl FnOnce() -> R) -> R {
     Scope(Mode::Evaluation).enter(f)
 }
@@ -75,7 +81,8 @@ pub fn is_training() -> bool {
     SCOPE.with_borrow(|scope| matches!(scope.0, Mode::Training { .. }))
 }
 
-/// The next stream of random numbers of the scope: number i is `rng.split(i)`, counted from 0. For layers that draw.
+/// The next stream of random numbers of the scope: number i is `rng.split(i)`, counted from 0. For layers
+/// that draw.
 ///
 /// # Panics
 /// Outside [`training`].
@@ -153,7 +160,8 @@ impl Scope {
         Self(Mode::Training { source: Source::Stream(Arc::new(rng.clone())), next: 0 })
     }
 
-    /// The beginning of [`training`] with `Rng::seed_from_u64(seed).split(step)`: what optimizers open for a step outside any scope.
+    /// The beginning of [`training`] with `Rng::seed_from_u64(seed).split(step)`: what optimizers open for a
+    /// step outside any scope.
     #[must_use]
     pub fn of_step(seed: u64, step: u64) -> Self {
         Self(Mode::Training { source: Source::Step { seed, step }, next: 0 })
@@ -171,7 +179,8 @@ impl Scope {
         matches!(self.0, Mode::Outside)
     }
 
-    /// Runs `f` from this place on. What this thread's scope was is put back afterwards, also after a panic, whatever `f` drew.
+    /// Runs `f` from this place on. What this thread's scope was is put back afterwards, also after a panic,
+    /// whatever `f` drew.
     pub fn enter<R>(&self, f: impl FnOnce() -> R) -> R {
         struct Leave(Option<Scope>);
         impl Drop for Leave {
@@ -188,11 +197,12 @@ impl Scope {
 
 /// Layers with a training mode.
 impl LayerId {
-    /// What the layer computes in the mode that this thread is in: `trained` inside [`training`], else `evaluated`.
+    /// What the layer computes in the mode that this thread is in: `trained` inside [`training`], else
+    /// `evaluated`.
     ///
-    /// Where it is neither inside [`training`] nor inside [`evaluation`], the result carries a note of it in the graph: gradients of
-    /// a loss that depends on it are refused by optimizers, which name the layer by its path and `kind`. For that it is tracked, also
-    /// where nothing it was computed from is.
+    /// Where it is neither inside [`training`] nor inside [`evaluation`], the result carries a note of it in
+    /// the graph: gradients of a loss that depends on it are refused by optimizers, which name the layer by
+    /// its path and `kind`. For that it is tracked, also where nothing it was computed from is.
     ///
     /// A layer that draws takes [`next_stream`] in `trained`; one that keeps running statistics gives them to
     /// [`with_statistics`](Tensor::with_statistics) there.

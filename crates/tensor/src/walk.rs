@@ -1,8 +1,9 @@
 //! Walks through a model that meet each tensor once, wherever the model holds it.
 //!
-//! A tensor that stands in two fields (tied weights) is one tensor under two paths: it is counted, updated, averaged, frozen,
-//! replaced once, under the first of its paths, and stands in all its fields afterwards. Optimizers, averages, files, `freeze`
-//! and counts all walk by these two functions, so that none of them has a rule of its own.
+//! A tensor that stands in two fields (tied weights) is one tensor under two paths: it is counted, updated,
+//! averaged, frozen, replaced once, under the first of its paths, and stands in all its fields afterwards.
+//! Optimizers, averages, files, `freeze` and counts all walk by these two functions, so that none of them has
+//! a rule of its own.
 
 use crate::identity::Identity;
 use crate::module::{Module, Path, Visitor};
@@ -26,7 +27,8 @@ pub(crate) fn each_tensor(model: &(impl Module + ?Sized), visit: &mut dyn FnMut(
     model.visit(&mut Path::root(), &mut Once { known: BTreeSet::new(), visit });
 }
 
-/// Hands out each tensor once, in the order of the fields. What `change` makes of it stands in all fields that held it.
+/// Hands out each tensor once, in the order of the fields. What `change` makes of it stands in all fields
+/// that held it.
 pub(crate) fn each_tensor_mut(
     model: &mut (impl Module + ?Sized),
     change: &mut dyn FnMut(&Path, &mut Tensor),
@@ -67,8 +69,9 @@ fn firsts(model: &mut (impl Module + ?Sized)) -> Vec<usize> {
     firsts
 }
 
-/// A model in which each tensor stands in one field: the others hold placeholders for a while, so that a write does not take
-/// them for aliases that keep the old elements. They are filled again in the end, also after a panic.
+/// A model in which each tensor stands in one field: the others hold placeholders for a while, so that a
+/// write does not take them for aliases that keep the old elements. They are filled again in the end, also
+/// after a panic.
 struct Lifted<'a, M: Module + ?Sized> {
     model: &'a mut M,
     firsts: &'a [usize],

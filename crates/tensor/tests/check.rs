@@ -7,7 +7,8 @@ fn x() -> Tensor {
     Tensor::from([[0.3, -1.2, 0.7], [2.0, 0.05, -0.4]])
 }
 
-/// A function whose derivative the graph gets wrong by a relative error: a part of the value is cut off from the graph.
+/// A function whose derivative the graph gets wrong by a relative error: a part of the value is cut off from
+/// the graph.
 fn with_error(y: Tensor, relative: f64) -> Tensor {
     let cut = y.detach() * relative;
     y + cut

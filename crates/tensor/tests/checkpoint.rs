@@ -1,4 +1,5 @@
-//! Segments that are computed again on the way back: the same bits, less memory, and nothing that is overlooked.
+//! Segments that are computed again on the way back: the same bits, less memory, and nothing that is
+//! overlooked.
 
 use backflow_tensor::observe::{Announcement, Observer, Role, Site, observe};
 use backflow_tensor::profile::profile;
@@ -28,8 +29,8 @@ fn saving(x: &Tensor, segment: Segment) -> Tensor {
 
 const WAYS: [Run; 2] = [plainly, saving];
 
-/// A network that uses everything at once: a weight shared within and among segments, a residual, a result that a segment
-/// captures, segments in segments, a perceptron in one op.
+/// A network that uses everything at once: a weight shared within and among segments, a residual, a result
+/// that a segment captures, segments in segments, a perceptron in one op.
 struct Network {
     x: Tensor,
     leaves: Vec<Tensor>,
@@ -159,7 +160,8 @@ fn a_segment_runs_once_forwards_and_once_for_each_way_back() {
     assert_eq!((runs.load(Ordering::Relaxed), Arc::strong_count(&runs)), (3, 1), "the segment is let go of");
 }
 
-/// Small numbers that are flushed on the way forward are flushed when they are computed again, also where the way back is not.
+/// Small numbers that are flushed on the way forward are flushed when they are computed again, also where the
+/// way back is not.
 #[test]
 fn a_segment_finds_again_whether_subnormal_numbers_are_flushed() {
     let x = Tensor::from([1e-30_f32, 1e-20]).requires_grad();
@@ -277,8 +279,9 @@ fn a_chain_of_segments_drops_on_a_small_stack() {
         .expect("it survives");
 }
 
-/// The shapes of 64 layers of 512 at batch 2048, an eighth as large each way: the ratio of activations to weights is the same.
-/// (Layers in one op need room for deltas that does not shrink with them; `benches/checkpoint.rs` has both at full size.)
+/// The shapes of 64 layers of 512 at batch 2048, an eighth as large each way: the ratio of activations to
+/// weights is the same. (Layers in one op need room for deltas that does not shrink with them;
+/// `benches/checkpoint.rs` has both at full size.)
 #[test]
 fn eight_segments_of_sixty_four_layers_need_less_than_a_third_of_the_activations() {
     const LAYERS: usize = 64;

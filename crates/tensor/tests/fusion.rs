@@ -6,8 +6,8 @@ use rayon::ThreadPoolBuilder;
 
 const FUNCTIONS: [Pointwise; 4] = [Pointwise::Relu, Pointwise::Sigmoid, Pointwise::Tanh, Pointwise::Identity];
 
-/// Rows, inputs and the outputs of each layer: a single tile, dot products, blocks of rows with and without rest, several segments of
-/// layers, a wide layer, none of something.
+/// Rows, inputs and the outputs of each layer: a single tile, dot products, blocks of rows with and without
+/// rest, several segments of layers, a wide layer, none of something.
 const SHAPES: [(usize, usize, &[usize]); 11] = [
     (1, 1, &[1]),
     (3, 70, &[5, 4]),

@@ -113,7 +113,8 @@ fn a_graph_full_of_shortcuts_is_swept_once_per_node() {
     let _alone = alone();
     let before = census();
     on_a_small_stack(|| {
-        // yₙ = (yₙ₋₁ + yₙ₋₂) / 2: the number of paths grows like Fibonacci's numbers, the number of nodes does not.
+        // yₙ = (yₙ₋₁ + yₙ₋₂) / 2: the number of paths grows like Fibonacci's numbers, the number of nodes
+        // does not.
         let x = Tensor::from(1.0).requires_grad();
         let (mut older, mut newer) = (&x * 1.0, &x * 1.0);
         for _ in 0..100_000 {
@@ -252,14 +253,16 @@ fn targets_prune_the_pass() {
         let _ = y.differentiate().wrt(targets).retain_graph().run();
         since(before).buffers_made
     };
-    // By y: the seed. By w: one product more. By x: another product, and one buffer for each softmax on the way.
+    // By y: the seed. By w: one product more. By x: another product, and one buffer for each softmax on the
+    // way.
     let seed = buffers(&[&y]);
     assert_eq!(buffers(&[&w]), seed + 1);
     assert_eq!(buffers(&[&w, &x]), seed + 1 + 1 + 10);
     assert_eq!(buffers(&[&deep]), seed + 1, "the way from there to x is not walked");
 }
 
-/// A gradient that nobody else holds is overwritten by what an elementwise op makes of it; one that is reported is not.
+/// A gradient that nobody else holds is overwritten by what an elementwise op makes of it; one that is
+/// reported is not.
 #[test]
 fn elementwise_backwards_take_no_new_buffer() {
     let _alone = alone();
@@ -413,7 +416,8 @@ fn no_op_leaves_anything_behind() {
     }
 }
 
-/// After a backward pass, a result that is still held costs its own elements: whatever the op kept has been let go of.
+/// After a backward pass, a result that is still held costs its own elements: whatever the op kept has been
+/// let go of.
 #[test]
 fn backward_lets_go_of_what_each_op_kept() {
     let _alone = alone();

@@ -2,7 +2,8 @@
 
 use backflow_tensor::{DType, Rng, Tensor, grad, hvp};
 
-/// A function of 12 numbers whose Hessian is neither diagonal nor constant: rows mix in the product, columns in tanh.
+/// A function of 12 numbers whose Hessian is neither diagonal nor constant: rows mix in the product, columns
+/// in tanh.
 fn f(x: &Tensor) -> Tensor {
     let h = x.matmul(&x.t()).tanh();
     (&h * &h).sum(..) + (x.tanh() * x).sum(..)
@@ -28,7 +29,8 @@ fn hvp_agrees_with_differences_of_gradients() {
     }
 }
 
-/// The Hessian, one column at a time, is symmetric: that is a property of second derivatives and of nothing less.
+/// The Hessian, one column at a time, is symmetric: that is a property of second derivatives and of nothing
+/// less.
 #[test]
 fn hessians_are_symmetric() {
     let x = Tensor::uniform([3, 4], -0.7, 0.7, DType::F64, &mut Rng::seed_from_u64(4));

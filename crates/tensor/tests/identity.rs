@@ -118,7 +118,8 @@ impl Module for Model {
     }
 }
 
-/// `first` and `list.1` are one leaf; `bias` and `pair.1` one constant; indices, which nothing trains, stand alone.
+/// `first` and `list.1` are one leaf; `bias` and `pair.1` one constant; indices, which nothing trains, stand
+/// alone.
 fn tied() -> Model {
     let (shared, constant) = (leaf(1.0), Tensor::from([7.0_f32]));
     Model {

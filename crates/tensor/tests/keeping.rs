@@ -27,7 +27,8 @@ fn a_graph_holds_what_its_op_says() {
     assert_eq!(held(CATALOGUE[0], &[x], |x| x[0].to_dtype(DType::F32)), Some((0, 0)));
 }
 
-/// The bytes that the graph of a result holds when operands and result are gone, and those that the op says it keeps.
+/// The bytes that the graph of a result holds when operands and result are gone, and those that the op says
+/// it keeps.
 fn held(op: &Op, inputs: &[Tensor], run: impl Fn(&[Tensor]) -> Tensor) -> Option<(u64, u64)> {
     let bytes = |x: &Tensor| (x.elements() * x.dtype().bytes()) as u64;
     let before = census().live_bytes;
@@ -42,7 +43,8 @@ fn held(op: &Op, inputs: &[Tensor], run: impl Fn(&[Tensor]) -> Tensor) -> Option
     if op.keep.output() && !(op.keep.inputs() && is_view) {
         declared += bytes(&y);
     }
-    // Multiplication by a number keeps nothing: its result stands for the graph and holds no more than its own elements.
+    // Multiplication by a number keeps nothing: its result stands for the graph and holds no more than its
+    // own elements.
     let end = y * 0.0;
     drop(xs);
     Some((census().live_bytes - before - bytes(&end), declared))

@@ -1,4 +1,5 @@
-//! What a mistake is answered with, word for word: what is wrong, both shapes, a hint, and the caller's own line.
+//! What a mistake is answered with, word for word: what is wrong, both shapes, a hint, and the caller's own
+//! line.
 
 use backflow_tensor::observe::{Announcement, Observer, Site, observe};
 use backflow_tensor::training::{next_stream, training};

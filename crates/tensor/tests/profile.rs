@@ -87,8 +87,8 @@ fn the_bits_are_the_same_and_the_parts_add_up() {
         sum.add(&profile);
     }
     assert_eq!((sum.runs(), parts(&sum)["relu forward"].calls), (20, 40));
-    // What is missing is the profile's own time, some 0.3 µs for each of 30 events in a step of 200 µs: a twentieth. Twice that must
-    // suffice in the least disturbed of the steps.
+    // What is missing is the profile's own time, some 0.3 µs for each of 30 events in a step of 200 µs: a
+    // twentieth. Twice that must suffice in the least disturbed of the steps.
     assert!(least < 0.1, "{least} of the time is missing");
     let table = sum.to_string();
     assert_eq!(table.lines().count(), 1 + sum.parts().len() + 2, "{table}");

@@ -1,4 +1,5 @@
-//! Random programs: results used once, many times or never, broadcast, cut up and joined, differentiated twice.
+//! Random programs: results used once, many times or never, broadcast, cut up and joined, differentiated
+//! twice.
 //!
 //! The laws of the catalogue look at one op at a time; this is about the sweep between them.
 

@@ -63,8 +63,8 @@ fn splits_share_no_numbers() {
     assert_eq!(seen.len(), 999 * count, "two streams share numbers");
 }
 
-/// Streams of neighbouring labels are as independent as two streams can be tested to be: over n = 100,000 pairs the
-/// correlation of independent uniforms is normal with deviation 1/√n = 0.003.
+/// Streams of neighbouring labels are as independent as two streams can be tested to be: over n = 100,000
+/// pairs the correlation of independent uniforms is normal with deviation 1/√n = 0.003.
 #[test]
 fn splits_are_uncorrelated() {
     let root = Rng::seed_from_u64(13);

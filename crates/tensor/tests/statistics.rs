@@ -1,4 +1,5 @@
-//! Laws of running statistics: what a forward learns comes out with its gradients, in its order, once, and by no other way.
+//! Laws of running statistics: what a forward learns comes out with its gradients, in its order, once, and by
+//! no other way.
 
 use backflow_tensor::{
     DType, Gradients, LayerId, Module, Path, Rng, Statistic, StatisticMeans, Tensor, Visitor, VisitorMut,

@@ -1,4 +1,5 @@
-//! Tracing: to which op and line a result or a gradient belongs, tracers inside one another, and what is held.
+//! Tracing: to which op and line a result or a gradient belongs, tracers inside one another, and what is
+//! held.
 
 use backflow_tensor::observe::{is_watched, one_by_one};
 use backflow_tensor::profile::profile;

@@ -1,4 +1,5 @@
-//! Laws of the training scope, of the masks drawn in it, and of the note that a layer leaves where nobody said what is wanted.
+//! Laws of the training scope, of the masks drawn in it, and of the note that a layer leaves where nobody
+//! said what is wanted.
 
 use backflow_tensor::check::{gradcheck, gradgradcheck};
 use backflow_tensor::training::{Scope, next_stream};
@@ -201,7 +202,8 @@ fn a_note_changes_neither_values_nor_gradients() {
         (y.item(), gradient)
     });
     assert_eq!((y, dx), (noted, dnoted));
-    // Of second derivatives the terms are the same, added up in the order of another graph: some roundings of sums of magnitude 10.
+    // Of second derivatives the terms are the same, added up in the order of another graph: some roundings of
+    // sums of magnitude 10.
     let apart = evaluation(|| hvp(f, &x, &x)) - hvp(f, &x, &x);
     assert!(apart.abs().max(..).item() < 10.0 * 8.0 * f64::EPSILON);
 }

@@ -63,8 +63,8 @@ const WHOLE: usize = 24;
 /// How many elements of a long array are stored.
 const PICKS: usize = 8;
 
-/// What is stored of an array: all of it, or some elements and a sum with weights 1 to 16, which no other element
-/// can leave without a trace.
+/// What is stored of an array: all of it, or some elements and a sum with weights 1 to 16, which no other
+/// element can leave without a trace.
 pub(crate) fn condense(values: &[f64]) -> Vec<f64> {
     if values.len() <= WHOLE {
         return values.to_vec();
@@ -94,9 +94,10 @@ impl fmt::Display for Difference {
     }
 }
 
-/// Compares arrays with a stored answer: within 1e-10 of each number, plus 1e-13 of the array's largest for numbers that
-/// are small because larger ones cancelled. Both libraries compute in `f64`, so honest differences are a few
-/// roundings (2e-16); the rest is room for sums in another order. NaN equals NaN, and an infinity itself.
+/// Compares arrays with a stored answer: within 1e-10 of each number, plus 1e-13 of the array's largest for
+/// numbers that are small because larger ones cancelled. Both libraries compute in `f64`, so honest
+/// differences are a few roundings (2e-16); the rest is room for sums in another order. NaN equals NaN, and
+/// an infinity itself.
 ///
 /// # Errors
 /// The first difference.

@@ -5,8 +5,8 @@
 //!    questions                    PyTorch                      its answers                  ours
 //! ```
 //!
-//! A [`Question`] is an op on given operands, with the cotangents that its first and second derivatives are asked
-//! for. PyTorch is needed only to make the [`Golden`] file; the tests read it. Each answer carries a
+//! A [`Question`] is an op on given operands, with the cotangents that its first and second derivatives are
+//! asked for. PyTorch is needed only to make the [`Golden`] file; the tests read it. Each answer carries a
 //! fingerprint of its question, so a sample that changed cannot be compared with an old answer.
 //!
 //! For tests only: nothing here is part of the framework.

@@ -1,4 +1,5 @@
-//! What PyTorch and Backflow are both asked: an op on given operands, and its derivatives along given cotangents.
+//! What PyTorch and Backflow are both asked: an op on given operands, and its derivatives along given
+//! cotangents.
 
 use backflow_tensor::catalogue::{CATALOGUE, Sample};
 use backflow_tensor::{DType, Rng, Tensor};
@@ -11,7 +12,8 @@ pub struct Question {
     pub sample: Sample,
     /// How often it is differentiated.
     pub orders: u8,
-    // Along what: for the first derivatives a tensor of the output's shape, for the second ones of the inputs'.
+    // Along what: for the first derivatives a tensor of the output's shape, for the second ones of the
+    // inputs'.
     first: Tensor,
     second: Vec<Tensor>,
 }
@@ -34,8 +36,8 @@ impl Question {
         Self { sample, orders, first, second }
     }
 
-    /// Our answer: the result, the gradient by each operand, then of the sum of ⟨second, gradient⟩ the gradients by
-    /// each operand and by the first cotangent; as far as the op is differentiated.
+    /// Our answer: the result, the gradient by each operand, then of the sum of ⟨second, gradient⟩ the
+    /// gradients by each operand and by the first cotangent; as far as the op is differentiated.
     #[must_use]
     pub fn answer(&self) -> Vec<Vec<f64>> {
         let numbers = |tensors: &[Tensor]| tensors.iter().map(Tensor::to_f64_vec).collect::<Vec<_>>();
@@ -77,8 +79,8 @@ impl Question {
         format!("{hash:016x}")
     }
 
-    /// The question as `scripts/golden_ops.py` reads it; elements are the hexadecimal digits of their little-endian bytes,
-    /// which NaN and the last bit survive.
+    /// The question as `scripts/golden_ops.py` reads it; elements are the hexadecimal digits of their
+    /// little-endian bytes, which NaN and the last bit survive.
     #[must_use]
     pub fn to_json(&self) -> Value {
         let tensor = |x: &Tensor| {

@@ -1,4 +1,5 @@
-//! Optimizers compared: the same network from the same initial weights over the same batches, and only the rule differs.
+//! Optimizers compared: the same network from the same initial weights over the same batches, and only the
+//! rule differs.
 //!
 //! ```text
 //! Task          what they are trained for; its first metric is what they are judged by
@@ -9,9 +10,9 @@
 //! rank(runs)    means and spreads over seeds, the best first                    → Standing
 //! ```
 //!
-//! A run that diverges is a result like any other. There is no thread here and no loop over runs: two trainings at once
-//! would disturb each other's timings, and a program wants to save and to stop between two runs. The test set is looked at
-//! along the way and decides nothing: learning rates are chosen without it.
+//! A run that diverges is a result like any other. There is no thread here and no loop over runs: two
+//! trainings at once would disturb each other's timings, and a program wants to save and to stop between two
+//! runs. The test set is looked at along the way and decides nothing: learning rates are chosen without it.
 //!
 //! ```
 //! use backflow_data::Mnist;
@@ -61,13 +62,14 @@ pub struct Conditions {
     pub accumulate: usize,
     /// The type of inputs, and of the model: `F32` unless set.
     pub dtype: DType,
-    /// How learning rates change, as [`schedule_for_run`] reads it: `constant` unless set. A schedule that goes by a
-    /// figure is given the mean training loss of each epoch.
+    /// How learning rates change, as [`schedule_for_run`] reads it: `constant` unless set. A schedule that
+    /// goes by a figure is given the mean training loss of each epoch.
     pub schedule: String,
-    /// The norm that gradients are scaled down to, if any, but not those of a contender that refuses clipping.
+    /// The norm that gradients are scaled down to, if any, but not those of a contender that refuses
+    /// clipping.
     pub clip_norm: Option<f64>,
-    /// How many points a curve has after its first, evenly spaced in steps; 20 unless set. A run with fewer steps has one
-    /// after each.
+    /// How many points a curve has after its first, evenly spaced in steps; 20 unless set. A run with fewer
+    /// steps has one after each.
     pub points: u64,
 }
 

@@ -7,7 +7,8 @@ use backflow_data::Loader;
 use backflow_tensor::{evaluation, misuse, no_grad};
 use serde::Serialize;
 
-/// How many examples are best evaluated at once: enough for the matrix product to be efficient, small enough for the cache.
+/// How many examples are best evaluated at once: enough for the matrix product to be efficient, small enough
+/// for the cache.
 pub const EVALUATION_BATCH: usize = 500;
 
 /// Loss and metrics of a model over a data set.

@@ -5,12 +5,12 @@
 //! {"version":2,"step":2,"loss":2.2,…}
 //! ```
 //!
-//! Every line says it, not a first line: logs are cut with `head` and `tail`, filtered, and joined, and each line is read as
-//! what it is wherever it ends up. It costs 12 of some thousand bytes.
+//! Every line says it, not a first line: logs are cut with `head` and `tail`, filtered, and joined, and each
+//! line is read as what it is wherever it ends up. It costs 12 of some thousand bytes.
 //!
-//! A line without a version is of version 1. Fields that are unknown are passed over, and such as may be missing have a
-//! default, so a new field is no new version: the number rises when a reader of the version before would take a figure for
-//! another. A line of a later version is refused.
+//! A line without a version is of version 1. Fields that are unknown are passed over, and such as may be
+//! missing have a default, so a new field is no new version: the number rises when a reader of the version
+//! before would take a figure for another. A line of a later version is refused.
 //!
 //! 1. Layers have kinds: up to 0.1 a name, then a name and a role.
 //! 2. Layers and parameters may have `more`: quantities by name.

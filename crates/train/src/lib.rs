@@ -3,9 +3,9 @@
 //! A [`Task`] says how a batch becomes a loss, how many terms that is the mean of, and what else is measured.
 //! The same loop trains at it for [`Trainer`], [`comparison`], [`study`] and the program.
 //!
-//! [`Trainer`] holds no logic that a program could not write out with the other crates; it exists so that the common case
-//! is short and so that the program `backflow` and the library train by the same code. It refuses to know about
-//! terminals and command lines.
+//! [`Trainer`] holds no logic that a program could not write out with the other crates; it exists so that the
+//! common case is short and so that the program `backflow` and the library train by the same code. It refuses
+//! to know about terminals and command lines.
 #![forbid(unsafe_code)]
 
 pub mod comparison;

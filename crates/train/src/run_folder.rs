@@ -37,8 +37,9 @@ pub struct RunFolder {
 }
 
 impl RunFolder {
-    /// Prepares `path` for a run: makes the folder, writes `config`, empties the log. An earlier run in this folder is
-    /// replaced; its results go first, so that they never stand beside a configuration that is not theirs.
+    /// Prepares `path` for a run: makes the folder, writes `config`, empties the log. An earlier run in this
+    /// folder is replaced; its results go first, so that they never stand beside a configuration that is not
+    /// theirs.
     ///
     /// # Errors
     /// If the folder holds anything but an earlier run, or if it or a file in it cannot be written.
@@ -92,8 +93,9 @@ impl RunFolder {
 
     /// Saves what was measured in the layers, and the page that shows it.
     ///
-    /// The log has a record a line, and each line says the version of its format, as `{"version":2,"step":1,…}`, so that it can
-    /// be read wherever logs are cut and joined. Lines without one are of version 1.
+    /// The log has a record a line, and each line says the version of its format, as
+    /// `{"version":2,"step":1,…}`, so that it can be read wherever logs are cut and joined. Lines without one
+    /// are of version 1.
     ///
     /// # Errors
     /// If one of the files cannot be written.
@@ -108,10 +110,12 @@ impl RunFolder {
         Ok(atomic::write(&report, page.as_bytes()).map_err(|source| failed(&report, source))?)
     }
 
-    /// Reads what was measured in the layers of the run in `path`, by this version of Backflow or an earlier one.
+    /// Reads what was measured in the layers of the run in `path`, by this version of Backflow or an earlier
+    /// one.
     ///
     /// # Errors
-    /// If the log cannot be read, or a line of it is no record, or one of a [later version](TrainError::LaterFlow).
+    /// If the log cannot be read, or a line of it is no record, or one of a [later
+    /// version](TrainError::LaterFlow).
     pub fn read_flow(path: &Path) -> Result<Vec<FlowStep>, TrainError> {
         let log = path.join(FLOW);
         let text =
@@ -130,8 +134,8 @@ impl RunFolder {
         text.lines().enumerate().map(record).collect()
     }
 
-    /// Reads what was asked for in the run in `path`. `None` if that is not there, or is not of this shape: a program writes what
-    /// it likes.
+    /// Reads what was asked for in the run in `path`. `None` if that is not there, or is not of this shape: a
+    /// program writes what it likes.
     #[must_use]
     pub fn read_config<T: DeserializeOwned>(path: &Path) -> Option<T> {
         let text = std::fs::read_to_string(path.join(CONFIG)).ok()?;

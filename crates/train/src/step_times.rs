@@ -1,8 +1,8 @@
 //! [`StepTimes`]: where the time of a run's steps goes, and what it costs to find out.
 //!
-//! About every second step is profiled; those beside them run as ever, and the medians of the two kinds tell by how much a profiled
-//! step is slower. Which steps are profiled follows the Thue-Morse sequence, so that nothing that happens every few steps falls
-//! on one kind alone.
+//! About every second step is profiled; those beside them run as ever, and the medians of the two kinds tell
+//! by how much a profiled step is slower. Which steps are profiled follows the Thue-Morse sequence, so that
+//! nothing that happens every few steps falls on one kind alone.
 
 use backflow_tensor::profile::{Part, Profile, profile};
 use std::fmt;
@@ -72,13 +72,15 @@ impl StepTimes {
         Some((self.plain.len(), median(&self.plain)?))
     }
 
-    /// By what share a profiled step is longer than one without a profile, by the medians: what looking costs.
+    /// By what share a profiled step is longer than one without a profile, by the medians: what looking
+    /// costs.
     #[must_use]
     pub fn slowdown(&self) -> Option<f64> {
         self.beside_plain(&self.profiled)
     }
 
-    /// By what share the sum of the parts of a profiled step is longer than a step without a profile, by the medians; below 0, shorter.
+    /// By what share the sum of the parts of a profiled step is longer than a step without a profile, by the
+    /// medians; below 0, shorter.
     #[must_use]
     pub fn discrepancy(&self) -> Option<f64> {
         self.beside_plain(&self.sums)

@@ -1,4 +1,5 @@
-//! Networks studied before they are trained: how gradients flow back through each of many, beside what theory predicts.
+//! Networks studied before they are trained: how gradients flow back through each of many, beside what theory
+//! predicts.
 //!
 //! ```text
 //! Configuration     activation function, initial weights, depth, width
@@ -7,8 +8,9 @@
 //! Finding           its flow at initialisation, the theory, and whether it learns
 //! ```
 //!
-//! Figures over seeds are combined in log space: of a quantity that spans decades, the arithmetic mean is its largest value over
-//! again. There is no loop over configurations here: a program wants to save and to stop between two of them.
+//! Figures over seeds are combined in log space: of a quantity that spans decades, the arithmetic mean is its
+//! largest value over again. There is no loop over configurations here: a program wants to save and to stop
+//! between two of them.
 //!
 //! ```
 //! use backflow_data::Mnist;
@@ -87,7 +89,8 @@ pub struct Study {
     pub task: Classification,
     /// The type of weights and inputs: `F32` unless set.
     pub dtype: DType,
-    /// How many examples the flow is measured on, the same for all networks: 256 of the training set, in random order, unless set.
+    /// How many examples the flow is measured on, the same for all networks: 256 of the training set, in
+    /// random order, unless set.
     pub examples: usize,
     /// The training that follows, if any.
     pub training: Option<Training>,
@@ -100,10 +103,11 @@ pub struct Finding {
     pub configuration: Configuration,
     /// The flow at initialisation.
     pub initial: Flow,
-    /// RMS δ of each linear layer as theory has it, from the last hidden layer that was measured back. `None` for the output
-    /// layer, whose delta is the loss's doing, and for all where theory has nothing to say.
+    /// RMS δ of each linear layer as theory has it, from the last hidden layer that was measured back. `None`
+    /// for the output layer, whose delta is the loss's doing, and for all where theory has nothing to say.
     pub theory_delta_rms: Vec<Option<f64>>,
-    /// The slope of the line through the logarithms of the same, hidden layers only. What [`Flow::slope`] should come to.
+    /// The slope of the line through the logarithms of the same, hidden layers only. What [`Flow::slope`]
+    /// should come to.
     pub theory_slope: Option<f64>,
     /// What training came to.
     pub learned: Option<Learned>,
@@ -125,10 +129,11 @@ impl Study {
 
     /// Builds the networks of a configuration, measures their flow, and trains them if the study says so.
     ///
-    /// Where `f32` deltas at initialisation come near the end of their type (an RMS below 1e-30), the networks are computed once more
-    /// in `f64`, for [`Flow::shadow_delta_rms`].
+    /// Where `f32` deltas at initialisation come near the end of their type (an RMS below 1e-30), the
+    /// networks are computed once more in `f64`, for [`Flow::shadow_delta_rms`].
     ///
-    /// Nothing depends on the clock or on the number of threads. The watcher is told how many of [`parts`](Self::parts) are done.
+    /// Nothing depends on the clock or on the number of threads. The watcher is told how many of
+    /// [`parts`](Self::parts) are done.
     ///
     /// # Errors
     /// If `watch` breaks off, a setting of the optimizer is impossible, or there are no examples, or none

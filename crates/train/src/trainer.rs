@@ -161,15 +161,16 @@ impl<'a, M: Module + ?Sized> Trainer<'a, M> {
         Self { accumulate: parts, ..self }
     }
 
-    /// Lets `times` measure where the time of the steps goes, batches included. It changes no bit of the training.
+    /// Lets `times` measure where the time of the steps goes, batches included. It changes no bit of the
+    /// training.
     #[must_use]
     pub fn time(self, times: &'a mut StepTimes) -> Self {
         Self { times: Some(times), ..self }
     }
 
-    /// Trains for `epochs` passes over `train`, with a test after each, of the weights that the optimizer would have
-    /// [evaluated](Optimizer::evaluating). A schedule that [listens](Optimizer::observe) is given the mean training
-    /// loss of each epoch: what goes by the test set is no test any more.
+    /// Trains for `epochs` passes over `train`, with a test after each, of the weights that the optimizer
+    /// would have [evaluated](Optimizer::evaluating). A schedule that [listens](Optimizer::observe) is given
+    /// the mean training loss of each epoch: what goes by the test set is no test any more.
     ///
     /// # Errors
     /// If one of the loaders has no batch, or data that the task is not for; if the loss becomes NaN or

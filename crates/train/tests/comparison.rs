@@ -1,4 +1,5 @@
-//! Comparisons: every contender under the same conditions, and nothing that the clock or the order of runs could change.
+//! Comparisons: every contender under the same conditions, and nothing that the clock or the order of runs
+//! could change.
 
 use backflow_data::{Dataset, KFold, Loader, Mnist};
 use backflow_nn::{Activation, Init, Mlp};
@@ -99,7 +100,8 @@ fn rules_for_the_whole_training_set_get_it_as_one_batch_once_an_epoch() {
         let epochs: Vec<f64> = run.curve.iter().map(|point| point.epoch).collect();
         assert_eq!((run.steps, run.batch_size, &epochs[..]), (3, 400, &[0.0, 1.0, 2.0, 3.0][..]), "{name}");
         assert!(run.evaluations >= 3, "{name}: {}", run.evaluations);
-        // The loss before the first step is that of the initial weights on the training set, in f32 (2⁻²⁴) and another order.
+        // The loss before the first step is that of the initial weights on the training set, in f32 (2⁻²⁴)
+        // and another order.
         let before = evaluate(&model(0), &Loader::new(&digits()[0], 400)).loss;
         let first = run.curve[1].train_loss.unwrap();
         assert!((first - before).abs() <= 1e-6 * before, "{name}: {first}, {before}");
@@ -129,7 +131,8 @@ fn the_same_seed_gives_the_same_run_and_another_seed_another() {
 
 #[test]
 fn a_diverging_run_is_a_result_that_keeps_what_came_before() {
-    // In f32 the weights leave the range of numbers, or so many units are dead that the loss stays where it is.
+    // In f32 the weights leave the range of numbers, or so many units are dead that the loss stays where it
+    // is.
     for (spec, leaves_the_range) in [("sgd:lr=1e36", true), ("sgd:lr=1e4", false)] {
         let wild = run(&Conditions::new(2, 32), spec, 0);
         let Outcome::Diverged { step } = wild.outcome else { panic!("{wild:?}") };
@@ -171,8 +174,8 @@ fn a_wrong_schedule_is_an_error_and_no_panic() {
 
 #[test]
 fn a_schedule_that_listens_hears_the_training_loss_of_each_epoch() {
-    // A loss never falls by 99 % in an epoch here, so that the second observation is a bad one and, with no patience, takes the
-    // rate to nothing: from the third epoch on the weights stay where they are.
+    // A loss never falls by 99 % in an epoch here, so that the second observation is a bad one and, with no
+    // patience, takes the rate to nothing: from the third epoch on the weights stay where they are.
     let schedule = "plateau:patience=0,threshold=0.99,factor=1e-9,eps=0".to_owned();
     let run = run(&Conditions { schedule, points: 4, ..Conditions::new(4, 100) }, "sgd:lr=0.1", 0);
     let losses: Vec<f64> = run.curve.iter().map(|point| point.test_loss).collect();

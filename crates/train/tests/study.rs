@@ -29,9 +29,9 @@ fn training(spec: &str, steps: u64) -> Option<Training> {
     Some(Training { contender: Contender::new(spec).unwrap(), steps, batch_size: 32, accumulate: 1 })
 }
 
-/// The textbook case: sigmoid, 20 × 256, weights N(0, 1/n). Deltas shrink to 0.2361 of themselves per layer, √(χ) at the fixed
-/// point of the mean-field map. Finite width makes each layer's factor fluctuate by about 1/√256 = 6 %, so that the mean over
-/// 19 steps and 3 seeds is within 1 %: 3 % is generous.
+/// The textbook case: sigmoid, 20 × 256, weights N(0, 1/n). Deltas shrink to 0.2361 of themselves per layer,
+/// √(χ) at the fixed point of the mean-field map. Finite width makes each layer's factor fluctuate by about
+/// 1/√256 = 6 %, so that the mean over 19 steps and 3 seeds is within 1 %: 3 % is generous.
 #[test]
 fn a_deep_sigmoid_network_loses_what_theory_says() {
     let finding = examine(&Study::new(3), configuration(Activation::Sigmoid, Init::XavierNormal, 20, 256));
@@ -44,7 +44,8 @@ fn a_deep_sigmoid_network_loses_what_theory_says() {
         "{:?}",
         finding.initial.verdicts
     );
-    // What theory draws meets the measurement at the last hidden layer, and stays within a factor along the way.
+    // What theory draws meets the measurement at the last hidden layer, and stays within a factor along the
+    // way.
     let measured = &finding.initial.delta_rms;
     assert_eq!(
         (measured.len(), finding.initial.activation_rms.len(), finding.theory_delta_rms.len()),
@@ -56,15 +57,16 @@ fn a_deep_sigmoid_network_loses_what_theory_says() {
         let decades = (predicted.unwrap() / measured).log10();
         assert!(decades.abs() < 0.3, "{predicted:?} against {measured}");
     }
-    // A sigmoid's activations stay near 1/2; the outputs are a sum of 256 of them, with weights of variance 2/(256 + 10).
+    // A sigmoid's activations stay near 1/2; the outputs are a sum of 256 of them, with weights of variance
+    // 2/(256 + 10).
     assert!((0.45..0.55).contains(&finding.initial.activation_rms[10]));
 }
 
 #[test]
 fn relu_with_hes_weights_keeps_gradients_and_forgets_them_without_its_gain() {
     let he = examine(&Study::new(4), configuration(Activation::Relu, Init::HeNormal, 20, 256));
-    // The factor of a layer fluctuates by √(5/256) = 14 % in the mean square, 7 % in the root: over 20 layers and 4 seeds
-    // about 0.07/√20/2 = 0.8 % per layer, 0.003 decades.
+    // The factor of a layer fluctuates by √(5/256) = 14 % in the mean square, 7 % in the root: over 20 layers
+    // and 4 seeds about 0.07/√20/2 = 0.8 % per layer, 0.003 decades.
     let slope = he.initial.slope.unwrap();
     assert!(slope.abs() < 0.015, "{slope}");
     assert!(he.theory_slope.unwrap().abs() < 1e-9);
@@ -73,13 +75,14 @@ fn relu_with_hes_weights_keeps_gradients_and_forgets_them_without_its_gain() {
     let lecun = examine(&Study::new(4), configuration(Activation::Relu, Init::LecunNormal, 20, 256));
     assert!((lecun.theory_slope.unwrap() - 0.5 * 0.5_f64.log10()).abs() < 1e-9);
     assert!((lecun.initial.slope.unwrap() - 0.5 * 0.5_f64.log10()).abs() < 0.015);
-    // Deltas fall by √½ on the way back, activations by the same on the way forward: at no layer can it be seen in the weights.
+    // Deltas fall by √½ on the way back, activations by the same on the way forward: at no layer can it be
+    // seen in the weights.
     let decades = lecun.initial.weight_gradient_ratio.log10();
     assert!(decades.abs() < 0.5, "a ratio of 10^{decades} over 19 layers, in which deltas lose 2.9 decades");
 }
 
-/// `f32` loses the first of 80 layers; that `f64` has them is known without being asked for. Of 60 layers it loses digits, and of
-/// 20 nothing comes near its end.
+/// `f32` loses the first of 80 layers; that `f64` has them is known without being asked for. Of 60 layers it
+/// loses digits, and of 20 nothing comes near its end.
 #[test]
 fn what_f32_loses_is_shown_by_f64() {
     let flow = |depth, dtype| {
@@ -90,10 +93,12 @@ fn what_f32_loses_is_shown_by_f64() {
     let shadow = deep.shadow_delta_rms.as_ref().unwrap();
     assert!(deep.loses_deltas() && deep.slope.is_none() && deep.delta_rms[0] == 0.0);
     let (deltas, slope) = deep.unlimited();
-    // 32 units scatter the factor of a layer by 1/√32 = 18 %: over 79 layers and 2 seeds 1.4 %, three times of which is 0.018 decades.
+    // 32 units scatter the factor of a layer by 1/√32 = 18 %: over 79 layers and 2 seeds 1.4 %, three times
+    // of which is 0.018 decades.
     assert!((slope.unwrap() - 0.2361_f64.log10()).abs() < 0.018, "{slope:?}");
     assert_eq!((deltas, slope), (&shadow[..], deep.shadow_slope));
-    // The weights are those of an f64 network, rounded once: over 80 layers of 32 inputs that is some 80 √32 2⁻²⁴ = 3e-5 of a delta.
+    // The weights are those of an f64 network, rounded once: over 80 layers of 32 inputs that is some 80 √32
+    // 2⁻²⁴ = 3e-5 of a delta.
     for (shadow, precise) in shadow.iter().zip(&flow(80, DType::F64).delta_rms) {
         assert!((shadow / precise - 1.0).abs() < 1e-4, "{shadow:e} {precise:e}");
     }

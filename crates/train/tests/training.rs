@@ -1,4 +1,5 @@
-//! Chance and running statistics in whole trainings: who looks sees the function that is trained, and changes no bit of it.
+//! Chance and running statistics in whole trainings: who looks sees the function that is trained, and changes
+//! no bit of it.
 
 extern crate backflow_tensor as backflow;
 

@@ -1,4 +1,5 @@
-//! Candle's part in `benches/peers/step.py`: answers lines `WORKLOAD SECONDS` with the median time of a training step.
+//! Candle's part in `benches/peers/step.py`: answers lines `WORKLOAD SECONDS` with the median time of a
+//! training step.
 
 use candle_core::{D, DType, Device, Result, Tensor};
 use candle_nn::{AdamW, Init, Linear, Module, Optimizer, ParamsAdamW, SGD, VarBuilder, VarMap, loss, ops};

@@ -3,8 +3,8 @@
 use backflow_optim::{RULES, RuleInfo};
 use backflow_train::comparison::Contender;
 
-/// The contenders of a list such as `adam,sgd:lr=0.1,momentum=0.9,rmsprop`: a piece with `=` and no `:` continues the
-/// optimizer before it. `all` stands for every rule.
+/// The contenders of a list such as `adam,sgd:lr=0.1,momentum=0.9,rmsprop`: a piece with `=` and no `:`
+/// continues the optimizer before it. `all` stands for every rule.
 pub(crate) fn contenders(text: &str) -> Result<Vec<Contender>, String> {
     let mut specs: Vec<String> = Vec::new();
     for piece in text.split(',') {

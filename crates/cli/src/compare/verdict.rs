@@ -1,4 +1,5 @@
-//! The conclusion in words: who won, by how much against the spread over seeds, and what the figures do not say.
+//! The conclusion in words: who won, by how much against the spread over seeds, and what the figures do not
+//! say.
 
 use super::results::ComparisonResults;
 use backflow_probe::text::counted;

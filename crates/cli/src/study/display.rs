@@ -1,4 +1,5 @@
-//! What a person sees while a study goes on: what it is about, and a bar on a terminal. The results come in one table.
+//! What a person sees while a study goes on: what it is about, and a bar on a terminal. The results come in
+//! one table.
 
 use super::results::StudyResults;
 use crate::terminal::line;

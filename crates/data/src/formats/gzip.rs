@@ -13,8 +13,8 @@ use std::io::{self, Read};
 /// The two bytes that every gzip file begins with.
 pub const MAGIC: [u8; 2] = [0x1f, 0x8b];
 
-/// The most bytes that a data file may announce or hold: 1 GiB, about twice the largest data set distributed in
-/// this way (EMNIST `byclass`, 0.55 GB).
+/// The most bytes that a data file may announce or hold: 1 GiB, about twice the largest data set distributed
+/// in this way (EMNIST `byclass`, 0.55 GB).
 pub const MAX_OUTPUT_LEN: usize = 1 << 30;
 
 /// Why gzip data could not be used.

@@ -1,4 +1,5 @@
-//! What the machine can do at most: bytes that a plain copy moves, and multiply-adds that never leave the registers.
+//! What the machine can do at most: bytes that a plain copy moves, and multiply-adds that never leave the
+//! registers.
 
 use crate::{SIZES, numbers};
 #[cfg(target_arch = "x86_64")]
@@ -10,7 +11,8 @@ use std::hint::black_box;
 const CHAINS: usize = 8;
 const ROUNDS: usize = 1000;
 
-/// x ← a·x + b in every lane of every chain. In intrinsics: of a plain loop the compiler keeps only a part in registers.
+/// x ← a·x + b in every lane of every chain. In intrinsics: of a plain loop the compiler keeps only a part in
+/// registers.
 #[cfg(target_arch = "x86_64")]
 macro_rules! multiply_add {
     ($name:ident, $features:literal, $float:ty, $vector:ty, $set:ident, $fma:ident) => {

@@ -6,10 +6,11 @@
 //! RAYON_NUM_THREADS=2 cargo bench -p backflow-kernels     on two threads; without it on one
 //! ```
 //!
-//! The rate that Criterion prints is the figure to read: `GB/s` of bytes read and written, each array counted once, to be held
-//! against `floor/copy` of the same size; `Gelem/s` of floating-point operations, 2·m·n·k for a product, to be held against
-//! `floor/multiply-add`, which runs in registers alone. Sizes are named after the cache that all arrays of a kernel fit into, on a
-//! core with 32 KiB and 1 MiB of its own and 16 MiB that are shared.
+//! The rate that Criterion prints is the figure to read: `GB/s` of bytes read and written, each array counted
+//! once, to be held against `floor/copy` of the same size; `Gelem/s` of floating-point operations, 2·m·n·k
+//! for a product, to be held against `floor/multiply-add`, which runs in registers alone. Sizes are named
+//! after the cache that all arrays of a kernel fit into, on a core with 32 KiB and 1 MiB of its own and 16
+//! MiB that are shared.
 #![allow(missing_docs, reason = "a benchmark")]
 
 mod elementwise;

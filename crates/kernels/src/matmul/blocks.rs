@@ -1,9 +1,9 @@
 //! A slice of a product, cut between threads and then so that what is read again and again stays in cache.
 //!
-//! The right operand is packed some columns at a time, and tiles are computed row panel by row panel. An operand that fits
-//! the second-level cache is read where it lies, which for the products of a small network saves a tenth of the time. All
-//! limits are constants: taking them from the machine's caches, as some libraries do, would make the sums depend on the
-//! machine.
+//! The right operand is packed some columns at a time, and tiles are computed row panel by row panel. An
+//! operand that fits the second-level cache is read where it lies, which for the products of a small network
+//! saves a tenth of the time. All limits are constants: taking them from the machine's caches, as some
+//! libraries do, would make the sums depend on the machine.
 
 use super::buffer::{Line, RIGHT, as_elements, with_buffer};
 use super::level::Level;
@@ -12,9 +12,11 @@ use super::tile::Tile;
 use crate::Float;
 use crate::parallel;
 
-/// Terms summed in registers before they reach the result. It decides the rounding, so it must never depend on anything.
+/// Terms summed in registers before they reach the result. It decides the rounding, so it must never depend
+/// on anything.
 pub(super) const DEPTH: usize = 512;
-/// Elements of the right operand packed at a time: 128 columns of `DEPTH`, or more columns where `k` is smaller.
+/// Elements of the right operand packed at a time: 128 columns of `DEPTH`, or more columns where `k` is
+/// smaller.
 const PACKED: usize = 128 * DEPTH;
 /// A right operand spread over no more than this many elements is not packed: 1 MiB of `f32`.
 const DIRECT: usize = 1 << 18;
@@ -22,17 +24,18 @@ const DIRECT: usize = 1 << 18;
 const FEW_ROWS: usize = 16;
 /// Multiply-adds of the smallest piece of work that rayon hands to another thread: 8 to 15 µs.
 pub(super) const GRAIN: usize = 1 << 20;
-/// The smallest parts a block is cut into: smaller ones would read their operands too often for what they compute.
+/// The smallest parts a block is cut into: smaller ones would read their operands too often for what they
+/// compute.
 const ROWS: usize = 64;
 const COLUMNS: usize = 64;
 
 impl<T: Float> Block<T> {
-    /// Computes the block, cut in two until its multiply-adds are `grain` or fewer. The cuts are those of the shape; where
-    /// the parts run is rayon's affair.
+    /// Computes the block, cut in two until its multiply-adds are `grain` or fewer. The cuts are those of the
+    /// shape; where the parts run is rayon's affair.
     ///
     /// # Safety
-    /// The operands are readable and the result writable over the block's extent, and nobody else uses that part of the
-    /// result.
+    /// The operands are readable and the result writable over the block's extent, and nobody else uses that
+    /// part of the result.
     pub(super) unsafe fn compute(self, grain: usize, level: &Level<T>) {
         // Halving the columns packs nothing twice, halving the rows keeps rows of the result whole.
         let by_columns = self.n >= 2 * PACKED / self.k || (self.m < 2 * ROWS && self.n >= 2 * COLUMNS);
@@ -80,7 +83,8 @@ impl<T: Float> Block<T> {
         let packs = self.b.col_stride != 1 || (self.m >= FEW_ROWS && self.b.extent(k, self.n) > DIRECT);
         let packed = as_elements::<T>(buffer, columns * k);
 
-        // `while` and no `step_by`, which divides to know how many steps there are: small products would feel it.
+        // `while` and no `step_by`, which divides to know how many steps there are: small products would feel
+        // it.
         let mut first = 0;
         while first < self.n {
             let n = columns.min(self.n - first);
@@ -112,8 +116,8 @@ impl<T: Float> Block<T> {
                     let c = self.c.wrapping_add(i * c_row_stride + first + j);
                     let base = self.base.at(i, first + j);
                     let tile = Tile { rows, cols, k, a, b, b_row_stride, c, c_row_stride, accumulate, base };
-                    // SAFETY: the operands as above, packed or not; `b` has whole registers by the choice of `direct`;
-                    // the tile of `c` lies inside the block.
+                    // SAFETY: the operands as above, packed or not; `b` has whole registers by the choice of
+                    // `direct`; the tile of `c` lies inside the block.
                     unsafe { tiles[usize::from(cols > level.lanes)](&tile) };
                     j += tile_cols;
                 }

@@ -11,8 +11,8 @@ thread_local! {
     pub(super) static RIGHT: Cell<Vec<Line>> = const { Cell::new(Vec::new()) };
 }
 
-/// Lends out this thread's buffer. While `f` waits for other threads, a product that starts on this one finds an empty
-/// buffer and grows its own.
+/// Lends out this thread's buffer. While `f` waits for other threads, a product that starts on this one finds
+/// an empty buffer and grows its own.
 pub(super) fn with_buffer<R>(
     buffer: &'static LocalKey<Cell<Vec<Line>>>,
     f: impl FnOnce(&mut Vec<Line>) -> R,
@@ -34,7 +34,7 @@ pub(super) fn as_elements<T: Float>(buffer: &mut Vec<Line>, count: usize) -> &mu
     if buffer.len() < lines {
         buffer.resize(lines, Line([0; 64]));
     }
-    // SAFETY: the buffer has at least `count` elements' worth of initialised bytes, a cache line is aligned for any
-    // element, and every pattern of bits is an `f32` or `f64`, the only types that are `Float`.
+    // SAFETY: the buffer has at least `count` elements' worth of initialised bytes, a cache line is aligned
+    // for any element, and every pattern of bits is an `f32` or `f64`, the only types that are `Float`.
     unsafe { std::slice::from_raw_parts_mut(buffer.as_mut_ptr().cast(), count) }
 }

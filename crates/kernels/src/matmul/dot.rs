@@ -1,7 +1,8 @@
 //! Products of few rows with a transposed right operand, as dot products.
 //!
-//! Where both operands are contiguous along `k`, as in `x·Wᵀ`, and `x` has few rows, packing `W` would cost more than the
-//! product. Here nothing is packed: registers run along `k` and their lanes are added at the end.
+//! Where both operands are contiguous along `k`, as in `x·Wᵀ`, and `x` has few rows, packing `W` would cost
+//! more than the product. Here nothing is packed: registers run along `k` and their lanes are added at the
+//! end.
 
 use super::operand::{Block, Operand};
 use super::vector::Vector;
@@ -15,7 +16,8 @@ pub(crate) const FEW_ROWS: usize = 8;
 /// Terms below which adding up the lanes outweighs the products.
 pub(super) const MIN_DEPTH: usize = 64;
 
-/// Computes the block `c = a·b` of at most `FEW_ROWS` rows, with `a` and the transpose of `b` contiguous along `k`.
+/// Computes the block `c = a·b` of at most `FEW_ROWS` rows, with `a` and the transpose of `b` contiguous
+/// along `k`.
 ///
 /// # Safety
 /// The processor has `V`'s instruction set, the operands are readable and the result is writable.

@@ -12,8 +12,9 @@ const ALIASING: usize = 1 << 10;
 /// Packing pays when each packed element is used for this many columns of the result.
 const FEW_COLUMNS: usize = 64;
 
-/// Whether packing the left operand pays. Rows that lie in one piece are read where they are (0.92 of the time of a step with batches of
-/// 4096), but for those whose distance puts a tile's rows into the same few places of the cache.
+/// Whether packing the left operand pays. Rows that lie in one piece are read where they are (0.92 of the
+/// time of a step with batches of 4096), but for those whose distance puts a tile's rows into the same few
+/// places of the cache.
 pub(super) fn packing_pays<T: Copy>(m: usize, n: usize, k: usize, a: Operand<T>) -> bool {
     let is_apart = a.col_stride != 1 || a.row_stride.is_multiple_of(ALIASING);
     n >= FEW_COLUMNS && a.extent(m, k) > DIRECT && is_apart

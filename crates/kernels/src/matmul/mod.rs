@@ -1,13 +1,15 @@
 //! Matrix products.
 //!
-//! A tile of the result, up to 14 × 32 numbers, stays in registers while the inner axis runs; around it, operands are cut
-//! and, where that pays, copied so that what is read again comes from a near cache. This is the design of Goto and van
-//! de Geijn ("Anatomy of high-performance matrix multiplication", 2008) with three simplifications: block sizes are
-//! constants, operands that fit the cache are not copied, and the result is shared between threads by rectangles.
+//! A tile of the result, up to 14 × 32 numbers, stays in registers while the inner axis runs; around it,
+//! operands are cut and, where that pays, copied so that what is read again comes from a near cache. This is
+//! the design of Goto and van de Geijn ("Anatomy of high-performance matrix multiplication", 2008) with three
+//! simplifications: block sizes are constants, operands that fit the cache are not copied, and the result is
+//! shared between threads by rectangles.
 //!
-//! **Determinism.** Each number of the result is the sum, in order, of its first 512 products, plus that of the next 512,
-//! and so on (with few rows, of as many partial sums as a register has lanes). Threads and tile positions do not enter.
-//! Where the processor has fused multiply-add it is used, so another instruction set may differ in the last bits.
+//! **Determinism.** Each number of the result is the sum, in order, of its first 512 products, plus that of
+//! the next 512, and so on (with few rows, of as many partial sums as a register has lanes). Threads and tile
+//! positions do not enter. Where the processor has fused multiply-add it is used, so another instruction set
+//! may differ in the last bits.
 //!
 //! It multiplies one pair of matrices; batches and broadcasting are the caller's loops.
 
@@ -146,7 +148,8 @@ pub fn matmul<T: Float>(
     };
     let block = Block { m, n, k, a: Left::direct(a), b, c: result, c_row_stride: n, accumulate, base };
     if m <= FEW_ROWS && k >= dot::MIN_DEPTH && a.col_stride == 1 && b.row_stride == 1 {
-        // SAFETY: `operand` saw that both operands lie inside their slices; `c` has m·n elements, borrowed mutably.
+        // SAFETY: `operand` saw that both operands lie inside their slices; `c` has m·n elements, borrowed
+        // mutably.
         return unsafe { (level.dots)(&block, a) };
     }
     for p in (0..k).step_by(DEPTH) {

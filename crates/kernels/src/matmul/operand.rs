@@ -100,6 +100,6 @@ pub(super) struct Block<T> {
     pub(super) base: Base<T>,
 }
 
-// SAFETY: a block is pointers into operands, which outlive the call and are only read, and into its own rectangle of the
-// result, which no other block touches.
+// SAFETY: a block is pointers into operands, which outlive the call and are only read, and into its own
+// rectangle of the result, which no other block touches.
 unsafe impl<T: Send + Sync> Send for Block<T> {}

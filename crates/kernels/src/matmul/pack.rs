@@ -3,13 +3,16 @@
 use super::vector::Vector;
 use crate::Float;
 
-/// Panels filled at the same time: as many write streams as the first-level cache has room for, whatever their distance.
+/// Panels filled at the same time: as many write streams as the first-level cache has room for, whatever
+/// their distance.
 const GROUP: usize = 4;
 
-/// Rows, or squares, that are asked for ahead of being copied: they lie pages apart, which no processor foresees.
+/// Rows, or squares, that are asked for ahead of being copied: they lie pages apart, which no processor
+/// foresees.
 const AHEAD: usize = 8;
 
-/// An operand to be cut into panels of its outer axis: the rows of a left operand, the columns of a right one.
+/// An operand to be cut into panels of its outer axis: the rows of a left operand, the columns of a right
+/// one.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Panels<T> {
     /// The first element.
@@ -22,8 +25,8 @@ pub(super) struct Panels<T> {
     pub(super) width: usize,
 }
 
-/// Copies panel by panel; within a panel, the `width` elements of each `k` lie side by side. The last panel is filled up
-/// with zeros.
+/// Copies panel by panel; within a panel, the `width` elements of each `k` lie side by side. The last panel
+/// is filled up with zeros.
 ///
 /// # Safety
 /// The processor has `V`'s instruction set and every element is readable.
@@ -58,7 +61,8 @@ pub(super) unsafe fn pack<V: Vector>(x: &Panels<V::Element>, out: &mut [V::Eleme
 unsafe fn copy_rows<V: Vector>(x: &Panels<V::Element>, out: *mut V::Element) {
     for p in 0..x.k {
         for first in (0..x.outer).step_by(x.width) {
-            // SAFETY: `squares` stays below the number of elements it is given, in the operand and in the panel.
+            // SAFETY: `squares` stays below the number of elements it is given, in the operand and in the
+            // panel.
             unsafe {
                 let (from, to) = (x.from.add(p * x.k_stride + first), out.add(first * x.k + p * x.width));
                 let n = x.width.min(x.outer - first);
@@ -130,7 +134,8 @@ unsafe fn gather<T: Float>(x: &Panels<T>, start: usize, out: *mut T) {
     }
 }
 
-/// Covers `0..n` with pieces of `side`, the last one overlapping the one before; singly if there is not room for one.
+/// Covers `0..n` with pieces of `side`, the last one overlapping the one before; singly if there is not room
+/// for one.
 #[inline(always)]
 fn squares(n: usize, side: usize, square: impl Fn(usize), single: impl Fn(usize)) {
     if n < side {

@@ -30,13 +30,13 @@ pub(super) struct Tile<T> {
 /// With fewer rows than `MR`, the last one is computed several times and stored once.
 ///
 /// # Safety
-/// The processor has `V`'s instruction set, this function is inlined where it is enabled, and the pointers are valid as
-/// [`Tile`] says. `1 ≤ rows ≤ MR` and `1 ≤ cols ≤ NV·LANES`.
+/// The processor has `V`'s instruction set, this function is inlined where it is enabled, and the pointers
+/// are valid as [`Tile`] says. `1 ≤ rows ≤ MR` and `1 ≤ cols ≤ NV·LANES`.
 #[inline(always)]
 pub(super) unsafe fn tile<V: Vector, const MR: usize, const NV: usize>(x: &Tile<V::Element>) {
     debug_assert!((1..=MR).contains(&x.rows) && (1..=NV * V::LANES).contains(&x.cols));
-    // SAFETY: row pointers stop at the last row, reads of `b` at the last whole register of `cols`, steps of `p` below
-    // `k`: all inside what the caller vouches for.
+    // SAFETY: row pointers stop at the last row, reads of `b` at the last whole register of `cols`, steps of
+    // `p` below `k`: all inside what the caller vouches for.
     let sums = unsafe {
         let mut a = [x.a.first; MR];
         for i in 1..MR {

@@ -5,8 +5,9 @@ use crate::Float;
 /// `LANES` numbers in one register.
 ///
 /// # Safety of every method
-/// The caller runs on a processor with the instruction set the type is named after, and pointers are valid for `LANES`
-/// elements. Methods must be inlined into a function that enables the instruction set, or they cost a call each.
+/// The caller runs on a processor with the instruction set the type is named after, and pointers are valid
+/// for `LANES` elements. Methods must be inlined into a function that enables the instruction set, or they
+/// cost a call each.
 pub trait Vector: Copy {
     /// What a lane holds.
     type Element: Float;
@@ -40,7 +41,8 @@ pub trait Vector: Copy {
 
     /// Side of the square that `transpose` moves.
     const SIDE: usize;
-    /// Writes the transpose of `SIDE` rows of `SIDE` elements. Strides are those between rows, on either side.
+    /// Writes the transpose of `SIDE` rows of `SIDE` elements. Strides are those between rows, on either
+    /// side.
     unsafe fn transpose(
         from: *const Self::Element,
         from_stride: usize,

@@ -1,7 +1,7 @@
 //! Folding the rows of a matrix into one row.
 //!
-//! Rows are read as they lie in memory and joined in a tree: four at a time, those in runs of 32 rows, and the runs like
-//! the digits of a binary counter.
+//! Rows are read as they lie in memory and joined in a tree: four at a time, those in runs of 32 rows, and
+//! the runs like the digits of a binary counter.
 
 use super::fold::Fold;
 use crate::isa::{Work, dispatch};

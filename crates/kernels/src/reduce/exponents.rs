@@ -5,8 +5,8 @@ use crate::isa::{Work, dispatch};
 
 /// How many numbers have each biased exponent, as the element type stores it: 256 of `f32`, 2048 of `f64`.
 ///
-/// Entry `e` counts magnitudes in [2^(e − bias), 2^(e − bias + 1)), bias 127 or 1023; entry 0 zeros and subnormal numbers; the
-/// last infinities and NaNs.
+/// Entry `e` counts magnitudes in [2^(e − bias), 2^(e − bias + 1)), bias 127 or 1023; entry 0 zeros and
+/// subnormal numbers; the last infinities and NaNs.
 ///
 /// ```
 /// let counts = backflow_kernels::reduce::exponents(&[1.0_f32, -1.5, 0.25, 0.0]);

@@ -1,8 +1,9 @@
 //! Folding a slice into one value, in lanes and then in a tree.
 //!
-//! The order is fixed here, not taken from the register width. A block of 512 elements is folded in 64 lanes (four of the
-//! widest registers, enough to keep an adder busy), what is left of it in 16, and what is left of that one by one. Lanes
-//! are joined pairwise, and so are the results of blocks: a sum of n numbers has rounding errors that grow like log n.
+//! The order is fixed here, not taken from the register width. A block of 512 elements is folded in 64 lanes
+//! (four of the widest registers, enough to keep an adder busy), what is left of it in 16, and what is left
+//! of that one by one. Lanes are joined pairwise, and so are the results of blocks: a sum of n numbers has
+//! rounding errors that grow like log n.
 
 use crate::isa::{Work, dispatch};
 use crate::map::Element;

@@ -1,8 +1,9 @@
 //! Sums, extremes and statistics in an order that is a function of the shape alone.
 //!
-//! A contiguous array is seen as `[outer, len, inner]` and its middle axis is folded away: with `inner = 1` the rows of a
-//! matrix, with `outer = 1` its columns, with both all elements. Sums are pairwise, so that their errors grow like
-//! log n; the tree they follow is written in `fold` and `columns` and knows nothing of threads or registers.
+//! A contiguous array is seen as `[outer, len, inner]` and its middle axis is folded away: with `inner = 1`
+//! the rows of a matrix, with `outer = 1` its columns, with both all elements. Sums are pairwise, so that
+//! their errors grow like log n; the tree they follow is written in `fold` and `columns` and knows nothing of
+//! threads or registers.
 
 mod columns;
 mod exponents;
@@ -96,7 +97,8 @@ pub fn min<T: Float>(x: &[T], outer: usize, len: usize, inner: usize, out: &mut 
     reduce(x, len, inner, out, T::INFINITY, T::minimum);
 }
 
-/// Index of the first largest element over the middle axis of `[outer, len, inner]`; a NaN is larger than all.
+/// Index of the first largest element over the middle axis of `[outer, len, inner]`; a NaN is larger than
+/// all.
 ///
 /// # Panics
 /// If a slice does not have the length its shape says, or `len` is 0.
@@ -107,7 +109,8 @@ pub fn argmax<T: Float>(x: &[T], outer: usize, len: usize, inner: usize, out: &m
     locate(x, len, inner, out, |x, best| x > best);
 }
 
-/// Index of the first smallest element over the middle axis of `[outer, len, inner]`; a NaN is smaller than all.
+/// Index of the first smallest element over the middle axis of `[outer, len, inner]`; a NaN is smaller than
+/// all.
 ///
 /// # Panics
 /// If a slice does not have the length its shape says, or `len` is 0.

@@ -1,8 +1,8 @@
 //! What reports say about an array: its moments, in one pass.
 //!
-//! Gradients that vanish or explode are what the figures are about, so none of them may under- or overflow on the way. Squares
-//! of `f32` do, outside 1e-19 to 1e19. They are summed in `f32` all the same, which is several times as fast, and once more in
-//! `f64` if the sum is not to be trusted.
+//! Gradients that vanish or explode are what the figures are about, so none of them may under- or overflow on
+//! the way. Squares of `f32` do, outside 1e-19 to 1e19. They are summed in `f32` all the same, which is
+//! several times as fast, and once more in `f64` if the sum is not to be trusted.
 
 use super::fold::{self, Fold};
 use crate::Float;
@@ -67,12 +67,13 @@ pub fn moments<T: Float>(x: &[T], bounds: Option<(f64, f64)>) -> Moments {
     )
 }
 
-/// Where a mean of `f32` squares is to be trusted: what is lost of smaller ones does not count beside it, and no partial sum came
-/// near the largest `f32`.
+/// Where a mean of `f32` squares is to be trusted: what is lost of smaller ones does not count beside it, and
+/// no partial sum came near the largest `f32`.
 const SAFE_MEAN_SQUARE: std::ops::Range<f64> = 1e-30..1e30;
 
 const LANES: usize = 32;
-/// Rows of lanes that are summed at their own precision before they join the `f64` totals, which takes as long as eight rows.
+/// Rows of lanes that are summed at their own precision before they join the `f64` totals, which takes as
+/// long as eight rows.
 const ROWS: usize = 64;
 
 struct Quick<'a, T, const BOUNDED: bool> {

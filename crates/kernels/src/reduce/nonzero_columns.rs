@@ -6,7 +6,8 @@ use crate::isa::{Work, dispatch};
 /// Rows that are gone through together, all columns at once.
 const ROWS: usize = 8;
 
-/// Marks the columns of `x`, rows of `nonzero.len()` elements, that hold anything but zeros. Marks that are there stay.
+/// Marks the columns of `x`, rows of `nonzero.len()` elements, that hold anything but zeros. Marks that are
+/// there stay.
 ///
 /// Few columns of a layer stay zero for long: those are looked for one by one.
 ///

@@ -7,9 +7,9 @@
 //! u = lr·d
 //! ```
 //!
-//! Zeiler, "ADADELTA: an adaptive learning rate method", 2012; as `torch.optim.Adadelta`, with ε inside both roots and a learning
-//! rate of 1 (the paper has none). The first steps are about √ε = 1e-3 long, and for gradients below that size the rule is linear:
-//! it does not rescue vanishing gradients.
+//! Zeiler, "ADADELTA: an adaptive learning rate method", 2012; as `torch.optim.Adadelta`, with ε inside both
+//! roots and a learning rate of 1 (the paper has none). The first steps are about √ε = 1e-3 long, and for
+//! gradients below that size the rule is linear: it does not rescue vanishing gradients.
 
 use super::{RuleInfo, settings};
 use crate::elements::{Elements, Totals};

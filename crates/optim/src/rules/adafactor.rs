@@ -7,9 +7,10 @@
 //! u = α·d / max(1, rms(d)/d₀)         d₀: the option `d`
 //! ```
 //!
-//! Shazeer and Stern, "Adafactor: adaptive learning rates with sublinear memory cost", 2018; as `torch.optim.Adafactor`: what has
-//! no two axes keeps a full V, more than two are taken for a batch of matrices, weight decay is decoupled, and `eps1` is the
-//! element type's epsilon unless set (0 stands for that).
+//! Shazeer and Stern, "Adafactor: adaptive learning rates with sublinear memory cost", 2018; as
+//! `torch.optim.Adafactor`: what has no two axes keeps a full V, more than two are taken for a batch of
+//! matrices, weight decay is decoupled, and `eps1` is the element type's epsilon unless set (0 stands for
+//! that).
 
 use super::{RuleInfo, settings};
 use crate::elements::{Elements, Totals};

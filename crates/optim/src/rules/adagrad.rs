@@ -5,8 +5,8 @@
 //! u = lr / (1 + (t − 1)·lr_decay) · g / (√s + ε)
 //! ```
 //!
-//! Duchi, Hazan and Singer, "Adaptive subgradient methods", 2011, diagonal form. As in PyTorch, ε = 1e-10 stands outside
-//! the root, and `lr_decay` is an addition to the paper.
+//! Duchi, Hazan and Singer, "Adaptive subgradient methods", 2011, diagonal form. As in PyTorch, ε = 1e-10
+//! stands outside the root, and `lr_decay` is an addition to the paper.
 
 use super::{RuleInfo, settings};
 use crate::elements::{Elements, Totals};

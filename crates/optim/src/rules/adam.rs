@@ -1,4 +1,5 @@
-//! Adam: a running mean of the gradient, divided by its running root mean square, both corrected for their start at 0.
+//! Adam: a running mean of the gradient, divided by its running root mean square, both corrected for their
+//! start at 0.
 //!
 //! ```text
 //! m ← m + (1 − β₁)·(g − m)
@@ -6,8 +7,8 @@
 //! u = lr/(1 − β₁ᵗ) · m / (√v / √(1 − β₂ᵗ) + ε)
 //! ```
 //!
-//! Kingma and Ba, "Adam: a method for stochastic optimization", 2015. `AMSGrad` (Reddi, Kale and Kumar 2018) divides by the
-//! largest `v` so far; as in PyTorch the maximum is taken of `v` before its correction.
+//! Kingma and Ba, "Adam: a method for stochastic optimization", 2015. `AMSGrad` (Reddi, Kale and Kumar 2018)
+//! divides by the largest `v` so far; as in PyTorch the maximum is taken of `v` before its correction.
 
 use super::{RuleInfo, settings};
 use crate::elements::{Elements, Totals};

@@ -6,7 +6,8 @@
 //! u = lr/(1 − β₁ᵗ) · m / s
 //! ```
 //!
-//! Kingma and Ba, "Adam: a method for stochastic optimization", 2015, algorithm 2; as `torch.optim.Adamax`, whose ε stands beside
+//! Kingma and Ba, "Adam: a method for stochastic optimization", 2015, algorithm 2; as `torch.optim.Adamax`,
+//! whose ε stands beside
 //! |g| (the paper has none).
 
 use super::{RuleInfo, settings};
@@ -23,7 +24,8 @@ pub(super) const ADAMAX: RuleInfo = RuleInfo {
 };
 
 settings! {
-    /// `AdaMax`: steps are at most about the learning rate, since no recent gradient is larger than what divides it.
+    /// `AdaMax`: steps are at most about the learning rate, since no recent gradient is larger than what
+    /// divides it.
     #[doc(alias = "AdaMax")]
     pub struct Adamax named "adamax" (lr = 2e-3) {
         [private] beta1: BelowOne = 0.9,

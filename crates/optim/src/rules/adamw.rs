@@ -4,8 +4,8 @@
 //! u = (Adam's) + lr·λ·w
 //! ```
 //!
-//! Loshchilov and Hutter, "Decoupled weight decay regularization", 2019. As in PyTorch, λ is 0.01 unless set, and is
-//! multiplied by the scheduled learning rate.
+//! Loshchilov and Hutter, "Decoupled weight decay regularization", 2019. As in PyTorch, λ is 0.01 unless set,
+//! and is multiplied by the scheduled learning rate.
 
 use super::adam::Adam;
 use super::{RuleInfo, settings};

@@ -6,10 +6,10 @@
 //! a ← a + μ·(w − a),   μ = 1/max(1, t − 1 − t₀)
 //! ```
 //!
-//! Polyak and Juditsky, "Acceleration of stochastic approximation by averaging", 1992; Bottou 2012. As `torch.optim.ASGD`,
-//! where η is made at the end of one step for the next, so that a schedule acts a step later than on other rules. Until step `t0`
-//! the average is the weights themselves. PyTorch leaves it to the reader to look at the average; here it is what is
-//! [evaluated](crate::Optimizer::evaluating).
+//! Polyak and Juditsky, "Acceleration of stochastic approximation by averaging", 1992; Bottou 2012. As
+//! `torch.optim.ASGD`, where η is made at the end of one step for the next, so that a schedule acts a step
+//! later than on other rules. Until step `t0` the average is the weights themselves. PyTorch leaves it to the
+//! reader to look at the average; here it is what is [evaluated](crate::Optimizer::evaluating).
 
 use super::{RuleInfo, settings};
 use crate::elements::{Elements, Totals};

@@ -1,4 +1,5 @@
-//! Bold driver: a learning rate that grows while the loss falls, and shrinks when it rises, with the step undone.
+//! Bold driver: a learning rate that grows while the loss falls, and shrinks when it rises, with the step
+//! undone.
 //!
 //! ```text
 //! try   w' = w − lr·r·g          r begins at 1
@@ -6,13 +7,14 @@
 //! it is higher, or no number:    w stays,  r ← shrink·r
 //! ```
 //!
-//! Vogl et al., "Accelerating the convergence of the back-propagation method", 1988; Battiti 1989. Both losses are of the same
-//! data, so a step computes the loss twice, through [`step_with`](crate::Optimizer::step_with); the gradient once.
+//! Vogl et al., "Accelerating the convergence of the back-propagation method", 1988; Battiti 1989. Both
+//! losses are of the same data, so a step computes the loss twice, through
+//! [`step_with`](crate::Optimizer::step_with); the gradient once.
 //!
-//! The rule began as one for a single weight: α is multiplied by 0.9 if g > 0 and by 1.1 otherwise. There the sign of g says
-//! on which side of the minimum w lies. In many dimensions it cannot: each element of g has a sign of its own, and even along
-//! a line a positive slope says where down is, not whether the last step was too long. What can be asked in any dimension is
-//! whether the loss rose.
+//! The rule began as one for a single weight: α is multiplied by 0.9 if g > 0 and by 1.1 otherwise. There the
+//! sign of g says on which side of the minimum w lies. In many dimensions it cannot: each element of g has a
+//! sign of its own, and even along a line a positive slope says where down is, not whether the last step was
+//! too long. What can be asked in any dimension is whether the loss rose.
 
 use super::{RuleInfo, settings};
 use crate::elements::{Elements, Totals};

@@ -5,8 +5,8 @@
 //! u = lr · ‖w‖/‖d‖ · d             the ratio is 1 where a norm is 0
 //! ```
 //!
-//! You et al., "Large batch optimization for deep learning: training BERT in 76 minutes", 2020; as `optax.lamb`, ε = 1e-6. The
-//! norms are of each parameter.
+//! You et al., "Large batch optimization for deep learning: training BERT in 76 minutes", 2020; as
+//! `optax.lamb`, ε = 1e-6. The norms are of each parameter.
 
 use super::{RuleInfo, settings};
 use crate::elements::{Elements, Totals};

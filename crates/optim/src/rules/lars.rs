@@ -6,9 +6,9 @@
 //! u = b                                          or d + μ·b with Nesterov
 //! ```
 //!
-//! You, Gitman and Ginsburg, "Large batch training of convolutional networks", 2017; as `optax.lars`, where the learning rate goes
-//! into the momentum buffer. The ratio is of every parameter, biases included: give those a
-//! [group](crate::Optimizer::group) of their own to leave them out, as the paper does.
+//! You, Gitman and Ginsburg, "Large batch training of convolutional networks", 2017; as `optax.lars`, where
+//! the learning rate goes into the momentum buffer. The ratio is of every parameter, biases included: give
+//! those a [group](crate::Optimizer::group) of their own to leave them out, as the paper does.
 
 use super::{RuleInfo, settings};
 use crate::elements::{Elements, Totals};

@@ -5,14 +5,16 @@
 //! w ← w + t·d                 t by a line search that ends where the strong Wolfe conditions hold
 //! ```
 //!
-//! Liu and Nocedal, "On the limited memory BFGS method for large scale optimization", 1989; as `torch.optim.LBFGS`, whose
-//! `line_search_fn="strong_wolfe"` is the default here (`strong_wolfe=false` is its `None`: a step of `lr` each time). One
-//! step of the optimizer makes up to `max_iter` of these moves and computes the loss up to about `max_eval` times. A pair is
-//! kept if `y·s > 1e-10`. Scalar products are summed in `f64`, also for `f32` weights.
+//! Liu and Nocedal, "On the limited memory BFGS method for large scale optimization", 1989; as
+//! `torch.optim.LBFGS`, whose `line_search_fn="strong_wolfe"` is the default here (`strong_wolfe=false` is
+//! its `None`: a step of `lr` each time). One step of the optimizer makes up to `max_iter` of these moves and
+//! computes the loss up to about `max_eval` times. A pair is kept if `y·s > 1e-10`. Scalar products are
+//! summed in `f64`, also for `f32` weights.
 //!
-//! A move to where the loss is no finite number is taken back. It takes all parameters for one vector, so there are no groups, no
-//! noise and no clipping, and it trusts that the loss is a function of the weights
-//! alone: on mini-batches it compares the losses of one batch only, and curvature from different batches misleads it.
+//! A move to where the loss is no finite number is taken back. It takes all parameters for one vector, so
+//! there are no groups, no noise and no clipping, and it trusts that the loss is a function of the weights
+//! alone: on mini-batches it compares the losses of one batch only, and curvature from different batches
+//! misleads it.
 
 use super::{RuleInfo, settings};
 use crate::line_search::{Point, largest, strong_wolfe};
@@ -30,7 +32,8 @@ pub(super) const LBFGS: RuleInfo = RuleInfo {
 };
 
 settings! {
-    /// L-BFGS: steps along Newton's direction, with a line search; for losses that are a function of the weights alone.
+    /// L-BFGS: steps along Newton's direction, with a line search; for losses that are a function of the
+    /// weights alone.
     #[doc(alias = "LBFGS")]
     pub struct Lbfgs named "lbfgs" (lr = 1.0) {
         /// How many moves one step makes at most.
@@ -57,7 +60,8 @@ impl From<Lbfgs> for Method {
 /// What L-BFGS remembers between steps. Vectors run over all parameters in the order of the model.
 #[derive(Clone, Debug)]
 pub struct LbfgsMemory {
-    /// The parameters that the vectors run over. Where others are trained, what was learnt is about something else.
+    /// The parameters that the vectors run over. Where others are trained, what was learnt is about something
+    /// else.
     pub paths: Vec<String>,
     /// The direction of the last move.
     pub direction: Tensor,

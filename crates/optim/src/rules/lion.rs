@@ -5,8 +5,8 @@
 //! m ← β₂·m + (1 − β₂)·g
 //! ```
 //!
-//! Chen et al., "Symbolic discovery of optimization algorithms", 2023; `optax.lion`, with its weight decay of 1e-3. Steps have one
-//! size, so that learning rates are 3 to 10 times smaller than Adam's.
+//! Chen et al., "Symbolic discovery of optimization algorithms", 2023; `optax.lion`, with its weight decay of
+//! 1e-3. Steps have one size, so that learning rates are 3 to 10 times smaller than Adam's.
 
 use super::sign_sgd::sign;
 use super::{RuleInfo, settings};
@@ -23,7 +23,8 @@ pub(super) const LION: RuleInfo = RuleInfo {
 };
 
 settings! {
-    /// Lion: sign descent with momentum, where the newest gradient counts more for the step than for the memory.
+    /// Lion: sign descent with momentum, where the newest gradient counts more for the step than for the
+    /// memory.
     pub struct Lion named "lion" (lr = 1e-4) {
         [private] beta1: BelowOne = 0.9,
         [private] beta2: BelowOne = 0.99,

@@ -1,7 +1,7 @@
 //! The update rules: one file each, with the paper's equation, its settings, and the function of one element.
 //!
-//! To add a rule, write its file after the pattern of [`sgd`] and name it three times below: as a module, its type, and
-//! in the list; the laws in `tests/laws.rs` then hold for it, and programs can choose it by name.
+//! To add a rule, write its file after the pattern of [`sgd`] and name it three times below: as a module, its
+//! type, and in the list; the laws in `tests/laws.rs` then hold for it, and programs can choose it by name.
 
 use crate::method::Method;
 use settings::settings;
@@ -66,7 +66,8 @@ pub struct RuleInfo {
     pub formula: &'static str,
     /// Whose rule it is, and PyTorch's name for it.
     pub reference: &'static str,
-    /// Whether the rule expects the loss of the whole training set, at each step the same function of the weights.
+    /// Whether the rule expects the loss of the whole training set, at each step the same function of the
+    /// weights.
     pub full_batch: bool,
     pub(crate) make: fn() -> Method,
 }
@@ -86,7 +87,8 @@ impl RuleInfo {
     }
 }
 
-/// Every rule, in the order of the documentation. Some are settings of one type: `momentum` is `sgd` with momentum 0.9.
+/// Every rule, in the order of the documentation. Some are settings of one type: `momentum` is `sgd` with
+/// momentum 0.9.
 pub const RULES: &[RuleInfo] = &[
     sgd::GD,
     sgd::SGD,

@@ -7,13 +7,15 @@
 //! u = lr·√max(1, rows/columns)·X + lr·λ·w
 //! ```
 //!
-//! Jordan et al., "Muon: an optimizer for hidden layers in neural networks", 2024; as `torch.optim.Muon`, whose buffer is a mean
-//! (its documentation writes a sum). The five steps take the singular values to 0.7 to 1.2, not to 1. `match_rms_adamw` scales by
-//! 0.2·√max(rows, columns) instead (Liu et al. 2025), so that Adam's learning rates fit. PyTorch iterates in bf16, which has
-//! three digits; here it is the element type of the weights.
+//! Jordan et al., "Muon: an optimizer for hidden layers in neural networks", 2024; as `torch.optim.Muon`,
+//! whose buffer is a mean (its documentation writes a sum). The five steps take the singular values to 0.7 to
+//! 1.2, not to 1. `match_rms_adamw` scales by 0.2·√max(rows, columns) instead (Liu et al. 2025), so that
+//! Adam's learning rates fit. PyTorch iterates in bf16, which has three digits; here it is the element type
+//! of the weights.
 //!
-//! The rule is for matrices. PyTorch refuses anything else; here it is updated by [`AdamW`] with the same learning rate
-//! and weight decay, as Jordan's own code does for biases. For other settings there are [groups](crate::Optimizer::group).
+//! The rule is for matrices. PyTorch refuses anything else; here it is updated by [`AdamW`] with the same
+//! learning rate and weight decay, as Jordan's own code does for biases. For other settings there are
+//! [groups](crate::Optimizer::group).
 
 use super::{AdamW, RuleInfo, settings};
 use crate::elements::{Elements, Totals};

@@ -6,7 +6,8 @@
 //! u = lr·[(1 − μₜ)/(1 − P)·g + μₜ₊₁/(1 − P·μₜ₊₁)·m] / (√(v/(1 − β₂ᵗ)) + ε)
 //! ```
 //!
-//! Dozat, "Incorporating Nesterov momentum into Adam", 2016; as `torch.optim.NAdam`, ψ (`momentum_decay`) = 0.004.
+//! Dozat, "Incorporating Nesterov momentum into Adam", 2016; as `torch.optim.NAdam`, ψ (`momentum_decay`) =
+//! 0.004.
 
 use super::{RuleInfo, settings};
 use crate::elements::{Elements, Totals};

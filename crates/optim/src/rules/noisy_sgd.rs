@@ -4,9 +4,10 @@
 //! u = lr·(g + n),   n ~ N(0, eta/tᵞ)
 //! ```
 //!
-//! Neelakantan et al., "Adding gradient noise improves learning for very deep networks", 2015; `optax.noisy_sgd`. `eta` is a
-//! variance. The pipeline adds the noise, to any rule ([`Optimizer::noise`](crate::Optimizer::noise)); this one asks for it by
-//! itself. The paper counts steps from 0 and writes (1 + t)ᵞ: the same.
+//! Neelakantan et al., "Adding gradient noise improves learning for very deep networks", 2015;
+//! `optax.noisy_sgd`. `eta` is a variance. The pipeline adds the noise, to any rule
+//! ([`Optimizer::noise`](crate::Optimizer::noise)); this one asks for it by itself. The paper counts steps
+//! from 0 and writes (1 + t)ᵞ: the same.
 
 use super::{RuleInfo, settings};
 use crate::elements::{Elements, Totals};

@@ -4,10 +4,10 @@
 //! u = lr·g / √(1 + ‖g‖²)          ‖g‖ over all parameters
 //! ```
 //!
-//! A step is never longer than the learning rate, so that an exploding gradient does no harm; small gradients are left as they are,
-//! so that it comes to rest at a minimum. It is a smooth form of clipping by norm, with the limit 1. Where gradients vanish it
-//! is plain gradient descent. Of the family of normalised gradient methods (Nesterov 1984; Hazan, Levy and Shalev-Shwartz
-//! 2015), which divide by ‖g‖ itself.
+//! A step is never longer than the learning rate, so that an exploding gradient does no harm; small gradients
+//! are left as they are, so that it comes to rest at a minimum. It is a smooth form of clipping by norm, with
+//! the limit 1. Where gradients vanish it is plain gradient descent. Of the family of normalised gradient
+//! methods (Nesterov 1984; Hazan, Levy and Shalev-Shwartz 2015), which divide by ‖g‖ itself.
 
 use super::{RuleInfo, settings};
 use crate::elements::{Elements, Totals};

@@ -7,8 +7,8 @@
 //! u = lr·m̂·r·√(1 − β₂ᵗ) / (√v + ε)              after that
 //! ```
 //!
-//! Liu et al., "On the variance of the adaptive learning rate and beyond", 2020; as `torch.optim.RAdam`, with ε beside the
-//! uncorrected √v. With β₂ = 0.999 the first five steps are plain momentum.
+//! Liu et al., "On the variance of the adaptive learning rate and beyond", 2020; as `torch.optim.RAdam`, with
+//! ε beside the uncorrected √v. With β₂ = 0.999 the first five steps are plain momentum.
 
 use super::{RuleInfo, settings};
 use crate::elements::{Elements, Totals};

@@ -7,12 +7,13 @@
 //! u = lr·d                          or, with momentum,  b ← μ·b + d,  u = lr·b
 //! ```
 //!
-//! Tieleman and Hinton, lecture 6e of "Neural networks for machine learning", 2012; centered: Graves 2013. As in PyTorch,
-//! ε stands outside the root and there is no bias correction: `v` starts at 0, so that the first step is 1/√(1 − α) times,
-//! by default 10 times, the learning rate.
+//! Tieleman and Hinton, lecture 6e of "Neural networks for machine learning", 2012; centered: Graves 2013. As
+//! in PyTorch, ε stands outside the root and there is no bias correction: `v` starts at 0, so that the first
+//! step is 1/√(1 − α) times, by default 10 times, the learning rate.
 //!
-//! Under a gradient that stays nearly the same (to one part in 10⁵ over some hundred steps), `v − a²` cancels down to rounding
-//! errors: the centered step then grows to `lr·g/ε`, or to NaN where the difference comes out below 0. PyTorch does the same.
+//! Under a gradient that stays nearly the same (to one part in 10⁵ over some hundred steps), `v − a²` cancels
+//! down to rounding errors: the centered step then grows to `lr·g/ε`, or to NaN where the difference comes
+//! out below 0. PyTorch does the same.
 
 use super::{RuleInfo, settings};
 use crate::elements::{Elements, Totals};

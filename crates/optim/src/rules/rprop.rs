@@ -1,4 +1,5 @@
-//! Resilient backpropagation: only the signs of the gradient count, and each element has a step size of its own.
+//! Resilient backpropagation: only the signs of the gradient count, and each element has a step size of its
+//! own.
 //!
 //! ```text
 //! s = sign(g·g')              g': the gradient of the step before
@@ -7,10 +8,11 @@
 //! u = sign(g)·Δ
 //! ```
 //!
-//! Riedmiller and Braun, "A direct adaptive method for faster backpropagation learning", 1993, in the variant iRprop⁻ (Igel and
-//! Hüsken 2000); as `torch.optim.Rprop`, except that s is made of two signs: the product of two vanishing `f32` gradients would
-//! be 0. The learning rate is the first step size and no more: schedules do not reach a run that has begun. Gradients of different
-//! batches differ in sign by chance, so this is a rule for full batches first of all.
+//! Riedmiller and Braun, "A direct adaptive method for faster backpropagation learning", 1993, in the variant
+//! iRprop⁻ (Igel and Hüsken 2000); as `torch.optim.Rprop`, except that s is made of two signs: the product of
+//! two vanishing `f32` gradients would be 0. The learning rate is the first step size and no more: schedules
+//! do not reach a run that has begun. Gradients of different batches differ in sign by chance, so this is a
+//! rule for full batches first of all.
 
 use super::sign_sgd::sign;
 use super::{RuleInfo, settings};
@@ -27,7 +29,8 @@ pub(super) const RPROP: RuleInfo = RuleInfo {
 };
 
 settings! {
-    /// Resilient backpropagation: step sizes that grow while the gradient keeps its sign and shrink when it turns.
+    /// Resilient backpropagation: step sizes that grow while the gradient keeps its sign and shrink when it
+    /// turns.
     pub struct Rprop named "rprop" (lr = 1e-2) {
         [private] eta_minus: BelowOne = 0.5,
         [private] eta_plus: Positive = 1.2,
@@ -37,7 +40,8 @@ settings! {
 }
 
 impl Rprop {
-    /// What a step size is multiplied by where the gradient turns (`0.5` unless set), and where it keeps its sign (`1.2`).
+    /// What a step size is multiplied by where the gradient turns (`0.5` unless set), and where it keeps its
+    /// sign (`1.2`).
     #[must_use]
     pub fn etas(self, eta_minus: f64, eta_plus: f64) -> Self {
         Self { eta_minus, eta_plus, ..self }

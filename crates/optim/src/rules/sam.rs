@@ -1,14 +1,16 @@
-//! Sharpness-aware minimisation: the gradient is taken a little way uphill, where it points out of sharp minima.
+//! Sharpness-aware minimisation: the gradient is taken a little way uphill, where it points out of sharp
+//! minima.
 //!
 //! ```text
 //! g' = ∇L(w + ρ·g/‖g‖)            ‖g‖ over all parameters
 //! w ← base rule with g' in place of g
 //! ```
 //!
-//! Foret et al., "Sharpness-aware minimization for efficiently improving generalization", 2021, with the 2-norm. Each step
-//! computes loss and gradient twice, so it runs through [`step_with`](crate::Optimizer::step_with). By name the base is gradient
-//! descent with momentum; in a program any rule serves that needs no more than a gradient: `Sam::new(Adam::new(1e-3))`. A loss
-//! that is no finite number up there skips the step.
+//! Foret et al., "Sharpness-aware minimization for efficiently improving generalization", 2021, with the
+//! 2-norm. Each step computes loss and gradient twice, so it runs through
+//! [`step_with`](crate::Optimizer::step_with). By name the base is gradient descent with momentum; in a
+//! program any rule serves that needs no more than a gradient: `Sam::new(Adam::new(1e-3))`. A loss that is no
+//! finite number up there skips the step.
 
 use super::{RuleInfo, Sgd};
 use crate::elements::{Elements, Totals};

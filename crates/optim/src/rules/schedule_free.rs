@@ -8,10 +8,11 @@
 //! y ← (1 − β)·z + β·x
 //! ```
 //!
-//! Defazio et al., "The road less scheduled", 2024; as `optax.contrib.schedule_free` with `weight_lr_power=2`. Its base
-//! is any rule that neither keeps an average of its own nor undoes steps, best one without momentum:
-//! `ScheduleFree::new(Sgd::new(1.0))`. By name there are `schedule-free`, over `AdamW` with
-//! β₁ = 0, and `schedule-free-sgd`. Evaluate through [`Optimizer::evaluating`](crate::Optimizer::evaluating).
+//! Defazio et al., "The road less scheduled", 2024; as `optax.contrib.schedule_free` with
+//! `weight_lr_power=2`. Its base is any rule that neither keeps an average of its own nor undoes steps, best
+//! one without momentum: `ScheduleFree::new(Sgd::new(1.0))`. By name there are `schedule-free`, over `AdamW`
+//! with β₁ = 0, and `schedule-free-sgd`. Evaluate through
+//! [`Optimizer::evaluating`](crate::Optimizer::evaluating).
 
 use super::{AdamW, RuleInfo, Sgd};
 use crate::elements::{Elements, Totals};

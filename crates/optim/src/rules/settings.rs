@@ -1,11 +1,12 @@
 //! [`settings`]: the settings of a rule, written once.
 //!
-//! A rule has a learning rate and a handful of settings with names, ranges and defaults. From one table of them come the
-//! struct, `new`, a builder method for each, the list that specs and checks go by, and the way into an optimizer.
+//! A rule has a learning rate and a handful of settings with names, ranges and defaults. From one table of
+//! them come the struct, `new`, a builder method for each, the list that specs and checks go by, and the way
+//! into an optimizer.
 
-/// Declares a rule, its name, and its settings: `name: kind = default`, where the kind is a [`Range`](crate::Range), `Count`
-/// (a whole number, of at least what is written after it) or `Flag`. A setting marked `[private]` gets no builder method; the
-/// rule's file writes one of its own.
+/// Declares a rule, its name, and its settings: `name: kind = default`, where the kind is a
+/// [`Range`](crate::Range), `Count` (a whole number, of at least what is written after it) or `Flag`. A
+/// setting marked `[private]` gets no builder method; the rule's file writes one of its own.
 macro_rules! settings {
     (
         $(#[$about:meta])*

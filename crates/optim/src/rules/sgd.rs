@@ -5,8 +5,9 @@
 //! u = lr·b                   or lr·(g + μ·b) with Nesterov
 //! ```
 //!
-//! Robbins and Monro 1951; Polyak 1964; Nesterov in the form of Sutskever et al. 2013. As in PyTorch the learning rate
-//! multiplies after the buffer, so that a change of it acts at once. `u` is what the pipeline subtracts.
+//! Robbins and Monro 1951; Polyak 1964; Nesterov in the form of Sutskever et al. 2013. As in PyTorch the
+//! learning rate multiplies after the buffer, so that a change of it acts at once. `u` is what the pipeline
+//! subtracts.
 
 use super::{RuleInfo, settings};
 use crate::elements::{Elements, Totals};

@@ -4,8 +4,8 @@
 //! u = lr·sign(g)              sign(0) = 0
 //! ```
 //!
-//! Bernstein et al., "signSGD: compressed optimisation for non-convex problems", 2018; `optax.sign_sgd`. The control
-//! experiment for adaptive rules: it forgets the size of every gradient, however small.
+//! Bernstein et al., "signSGD: compressed optimisation for non-convex problems", 2018; `optax.sign_sgd`. The
+//! control experiment for adaptive rules: it forgets the size of every gradient, however small.
 
 use super::{RuleInfo, settings};
 use crate::elements::{Elements, Totals};

@@ -5,8 +5,8 @@
 //! u = lr·sign(m) + lr·λ·w
 //! ```
 //!
-//! Bernstein et al., "signSGD: compressed optimisation for non-convex problems", 2018, algorithm 2, with its decoupled weight
-//! decay.
+//! Bernstein et al., "signSGD: compressed optimisation for non-convex problems", 2018, algorithm 2, with its
+//! decoupled weight decay.
 
 use super::sign_sgd::sign;
 use super::{RuleInfo, settings};

@@ -4,9 +4,9 @@
 //! lr(s) = base
 //! ```
 //!
-//! It has no options. PyTorch's `ConstantLR`, a share of the base learning rate for the first steps and then all of it, is
-//! [`MultiStep`](crate::MultiStep) with one milestone: `ConstantLR(factor=1/3, total_iters=5)` at 0.3 is
-//! `multistep:milestones=5,gamma=3` at 0.1.
+//! It has no options. PyTorch's `ConstantLR`, a share of the base learning rate for the first steps and then
+//! all of it, is [`MultiStep`](crate::MultiStep) with one milestone: `ConstantLR(factor=1/3, total_iters=5)`
+//! at 0.3 is `multistep:milestones=5,gamma=3` at 0.1.
 
 use super::ScheduleInfo;
 use crate::hyperparameter::Hyperparameter;

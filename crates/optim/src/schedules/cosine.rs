@@ -4,8 +4,9 @@
 //! lr(s) = min + (base − min) · (1 + cos(π·s/steps)) / 2
 //! ```
 //!
-//! Loshchilov and Hutter, "SGDR", 2017, without restarts; `torch.optim.lr_scheduler.CosineAnnealingLR`, where `steps` is
-//! called `T_max` and `min` is called `eta_min`. As there, the learning rate rises again after `steps` steps.
+//! Loshchilov and Hutter, "SGDR", 2017, without restarts; `torch.optim.lr_scheduler.CosineAnnealingLR`, where
+//! `steps` is called `T_max` and `min` is called `eta_min`. As there, the learning rate rises again after
+//! `steps` steps.
 
 use super::ScheduleInfo;
 use crate::hyperparameter::{Hyperparameter, Range};

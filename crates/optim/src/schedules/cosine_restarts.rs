@@ -4,12 +4,12 @@
 //! lr(s) = min + (base − min) · (1 + cos(π·r/T)) / 2
 //! ```
 //!
-//! where `r` is how many steps ago the last restart was, and `T` the length of the present period: `period` at first, `mult`
-//! times as long after each restart.
+//! where `r` is how many steps ago the last restart was, and `T` the length of the present period: `period`
+//! at first, `mult` times as long after each restart.
 //!
 //! Loshchilov and Hutter, "SGDR: stochastic gradient descent with warm restarts", 2017;
-//! `torch.optim.lr_scheduler.CosineAnnealingWarmRestarts`, where `period` is called `T_0`, `mult` is `T_mult` and `min` is
-//! `eta_min`. PyTorch takes fractions of epochs; here steps are counted.
+//! `torch.optim.lr_scheduler.CosineAnnealingWarmRestarts`, where `period` is called `T_0`, `mult` is `T_mult`
+//! and `min` is `eta_min`. PyTorch takes fractions of epochs; here steps are counted.
 
 use super::{Cosine, ScheduleInfo};
 use crate::hyperparameter::{Hyperparameter, Range};
@@ -69,7 +69,8 @@ impl Schedule for CosineRestarts {
     }
 
     fn learning_rate(&self, base: f64, steps: u64) -> f64 {
-        // Counted in integers: the logarithm that names the present period is off by one where rounding makes it so.
+        // Counted in integers: the logarithm that names the present period is off by one where rounding makes
+        // it so.
         let (mut since, mut period) = (steps, self.period.max(1));
         if self.mult <= 1 {
             since %= period;

@@ -4,7 +4,8 @@
 //! lr(s) = base · γˢ
 //! ```
 //!
-//! `torch.optim.lr_scheduler.ExponentialLR`. Steps are many: to fall to a tenth in 1,000 steps, γ is 0.1^(1/1000) = 0.9977.
+//! `torch.optim.lr_scheduler.ExponentialLR`. Steps are many: to fall to a tenth in 1,000 steps, γ is
+//! 0.1^(1/1000) = 0.9977.
 
 use super::ScheduleInfo;
 use crate::hyperparameter::{Hyperparameter, Range};
@@ -18,7 +19,8 @@ pub(super) const INFO: ScheduleInfo = ScheduleInfo {
     make: || Box::new(Exponential::new(f64::NAN)),
 };
 
-/// Multiplies the learning rate by `gamma` at every step. A `gamma` above 1 lets it grow, to find out how much is too much.
+/// Multiplies the learning rate by `gamma` at every step. A `gamma` above 1 lets it grow, to find out how
+/// much is too much.
 #[derive(Clone, Copy, Debug)]
 #[doc(alias = "ExponentialLR")]
 pub struct Exponential {

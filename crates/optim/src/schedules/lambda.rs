@@ -4,9 +4,9 @@
 //! lr(s) = base · f(s)
 //! ```
 //!
-//! `torch.optim.lr_scheduler.LambdaLR`. Its `MultiplicativeLR` multiplies the last learning rate by `f(s)` at each step,
-//! which is this with the product `f(1)·…·f(s)`. A text cannot hold a function, so specs and [`SCHEDULES`](crate::SCHEDULES)
-//! do not know this one.
+//! `torch.optim.lr_scheduler.LambdaLR`. Its `MultiplicativeLR` multiplies the last learning rate by `f(s)` at
+//! each step, which is this with the product `f(1)·…·f(s)`. A text cannot hold a function, so specs and
+//! [`SCHEDULES`](crate::SCHEDULES) do not know this one.
 
 use crate::hyperparameter::Hyperparameter;
 use crate::schedule::Schedule;

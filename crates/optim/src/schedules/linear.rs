@@ -4,8 +4,8 @@
 //! lr(s) = base · (start + (end − start)·min(s, steps)/steps)
 //! ```
 //!
-//! `torch.optim.lr_scheduler.LinearLR`, where `steps` is called `total_iters` (5 there, which counts epochs; here it must be
-//! given), `start` is `start_factor` and `end` is `end_factor`. PyTorch refuses a start of 0.
+//! `torch.optim.lr_scheduler.LinearLR`, where `steps` is called `total_iters` (5 there, which counts epochs;
+//! here it must be given), `start` is `start_factor` and `end` is `end_factor`. PyTorch refuses a start of 0.
 
 use super::ScheduleInfo;
 use crate::hyperparameter::{Hyperparameter, Range};
@@ -18,8 +18,8 @@ pub(super) const INFO: ScheduleInfo = ScheduleInfo {
     make: || Box::new(LinearRamp::new(0)),
 };
 
-/// From one share of the base learning rate to another, and constant afterwards: a rise with PyTorch's defaults, a fall with
-/// `.start(1.0).end(0.0)`.
+/// From one share of the base learning rate to another, and constant afterwards: a rise with PyTorch's
+/// defaults, a fall with `.start(1.0).end(0.0)`.
 #[derive(Clone, Copy, Debug)]
 #[doc(alias = "LinearLR")]
 pub struct LinearRamp {

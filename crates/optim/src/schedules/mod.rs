@@ -1,9 +1,8 @@
 //! The schedules: one file each, a formula with its settings.
 //!
 //! To add one, write its file after the pattern of [`cosine`] and name it three times below: as a module, its
-//! type, and in the list. What is made of another
-//! schedule ([`Warmup`], [`Sequence`]) or of a function ([`Lambda`]) is not in the list: specs have a syntax of their own for
-//! the former, and none for the latter.
+//! type, and in the list. What is made of another schedule ([`Warmup`], [`Sequence`]) or of a function
+//! ([`Lambda`]) is not in the list: specs have a syntax of their own for the former, and none for the latter.
 
 use crate::schedule::Schedule;
 
@@ -37,8 +36,8 @@ pub use sequence::Sequence;
 pub use step_decay::StepDecay;
 pub use warmup::Warmup;
 
-/// One schedule, as tests, documentation and command lines see it. Each takes the option `warmup` too, and `for` where
-/// another schedule follows.
+/// One schedule, as tests, documentation and command lines see it. Each takes the option `warmup` too, and
+/// `for` where another schedule follows.
 #[derive(Clone, Copy, Debug)]
 pub struct ScheduleInfo {
     /// The name in specs.
@@ -51,8 +50,8 @@ pub struct ScheduleInfo {
 }
 
 impl ScheduleInfo {
-    /// Its options as a spec writes them, with their defaults: `every=…, gamma=0.1, warmup=0`. One without a default
-    /// must be given.
+    /// Its options as a spec writes them, with their defaults: `every=…, gamma=0.1, warmup=0`. One without a
+    /// default must be given.
     #[must_use]
     pub fn defaults(&self) -> String {
         crate::spec::defaults(&(self.make)().warmup(0).hyperparameters())

@@ -4,8 +4,8 @@
 //! lr(s) = base · γ^(how many milestones ≤ s)
 //! ```
 //!
-//! `torch.optim.lr_scheduler.MultiStepLR`. With one milestone and γ above 1 it is `ConstantLR` too: a small learning rate at
-//! first (the base), a larger one afterwards.
+//! `torch.optim.lr_scheduler.MultiStepLR`. With one milestone and γ above 1 it is `ConstantLR` too: a small
+//! learning rate at first (the base), a larger one afterwards.
 
 use super::ScheduleInfo;
 use crate::hyperparameter::{Hyperparameter, Range};

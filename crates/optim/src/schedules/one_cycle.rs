@@ -7,14 +7,15 @@
 //!         base → end     for s from top to steps − 1
 //! ```
 //!
-//! where `a → b` goes along half a cosine, or a straight line with `linear`. With `three_phase` the fall from `base` takes as
-//! long as the rise, goes to `low`, and a third phase from there to `end` fills the rest. From step `steps − 1` on the
-//! learning rate stays at `end`; PyTorch would go past it by one step, and then raise.
+//! where `a → b` goes along half a cosine, or a straight line with `linear`. With `three_phase` the fall from
+//! `base` takes as long as the rise, goes to `low`, and a third phase from there to `end` fills the rest.
+//! From step `steps − 1` on the learning rate stays at `end`; PyTorch would go past it by one step, and then
+//! raise.
 //!
-//! Smith and Topin, "Super-convergence", 2018; `torch.optim.lr_scheduler.OneCycleLR`, where `steps` is called `total_steps`
-//! and `linear` is `anneal_strategy="linear"`. There, the highest learning rate is an argument, `max_lr`, and the optimizer's
-//! own is overwritten; here it is the base learning rate. Its `cycle_momentum=True` is a second
-//! schedule, [`OneCycle::of_momentum`].
+//! Smith and Topin, "Super-convergence", 2018; `torch.optim.lr_scheduler.OneCycleLR`, where `steps` is called
+//! `total_steps` and `linear` is `anneal_strategy="linear"`. There, the highest learning rate is an argument,
+//! `max_lr`, and the optimizer's own is overwritten; here it is the base learning rate. Its
+//! `cycle_momentum=True` is a second schedule, [`OneCycle::of_momentum`].
 
 use super::ScheduleInfo;
 use crate::hyperparameter::{Hyperparameter, Range};
@@ -72,7 +73,8 @@ impl OneCycle {
         Self { div_factor: low / high, final_div_factor: 1.0, ..Self::new(steps) }
     }
 
-    /// The share of the steps in which the learning rate rises, from 0 to 1 (not in percent, whatever PyTorch's name says).
+    /// The share of the steps in which the learning rate rises, from 0 to 1 (not in percent, whatever
+    /// PyTorch's name says).
     ///
     /// `0.3` unless set.
     #[must_use]

@@ -8,9 +8,10 @@
 //!
 //! For `cooldown` observations after a fall, bad ones are not counted.
 //!
-//! `torch.optim.lr_scheduler.ReduceLROnPlateau`: `maximize` is `mode="max"` (better is `> best·(1 + threshold)`), `absolute`
-//! is `threshold_mode="abs"` (better is `< best − threshold`), `min` is `min_lr`. Patience counts observations, not steps: an
-//! evaluation after each epoch is the usual one. As there, an observation of NaN is a bad one.
+//! `torch.optim.lr_scheduler.ReduceLROnPlateau`: `maximize` is `mode="max"` (better is
+//! `> best·(1 + threshold)`), `absolute` is `threshold_mode="abs"` (better is `< best − threshold`), `min` is
+//! `min_lr`. Patience counts observations, not steps: an evaluation after each epoch is the usual one. As
+//! there, an observation of NaN is a bad one.
 
 use super::ScheduleInfo;
 use crate::hyperparameter::{Hyperparameter, Range};
@@ -23,9 +24,11 @@ pub(super) const INFO: ScheduleInfo = ScheduleInfo {
     make: || Box::new(Plateau::new()),
 };
 
-/// Lowers the learning rate whenever a metric (a loss, unless set otherwise) has not become better for a while.
+/// Lowers the learning rate whenever a metric (a loss, unless set otherwise) has not become better for a
+/// while.
 ///
-/// It knows only what it is told by [`observe`](Schedule::observe), and stays at the base learning rate until then.
+/// It knows only what it is told by [`observe`](Schedule::observe), and stays at the base learning rate until
+/// then.
 ///
 /// ```
 /// use backflow_optim::{Plateau, Schedule};

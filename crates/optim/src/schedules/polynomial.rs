@@ -4,8 +4,8 @@
 //! lr(s) = base · (1 − min(s, steps)/steps)^power
 //! ```
 //!
-//! `torch.optim.lr_scheduler.PolynomialLR`, where `steps` is called `total_iters` (5 there, which counts epochs; here it must
-//! be given).
+//! `torch.optim.lr_scheduler.PolynomialLR`, where `steps` is called `total_iters` (5 there, which counts
+//! epochs; here it must be given).
 
 use super::ScheduleInfo;
 use crate::hyperparameter::{Hyperparameter, Range};

@@ -5,19 +5,21 @@
 //!         next(s − for)     from then on
 //! ```
 //!
-//! `torch.optim.lr_scheduler.SequentialLR`, whose `milestones` count from the beginning of the run. Both parts start from the
-//! rule's own learning rate: `next` does not go on from where `first` has arrived.
+//! `torch.optim.lr_scheduler.SequentialLR`, whose `milestones` count from the beginning of the run. Both
+//! parts start from the rule's own learning rate: `next` does not go on from where `first` has arrived.
 
 use crate::hyperparameter::Hyperparameter;
 use crate::schedule::Schedule;
 
-/// A schedule for so many steps, and then another, which sees its own steps begin at 0. Made by [`Schedule::then_after`].
+/// A schedule for so many steps, and then another, which sees its own steps begin at 0. Made by
+/// [`Schedule::then_after`].
 ///
-/// In specs, parts are joined by `/`, and every part but the last says how long it lasts. So warm-up, a long time of a
-/// constant learning rate and a fall at the end ("WSD") are
+/// In specs, parts are joined by `/`, and every part but the last says how long it lasts. So warm-up, a long
+/// time of a constant learning rate and a fall at the end ("WSD") are
 /// `constant:for=9000,warmup=500/linear:steps=1000,start=1,end=0`.
 ///
-/// A metric goes to the part that gives the next learning rate. (PyTorch refuses `ReduceLROnPlateau` in a sequence.)
+/// A metric goes to the part that gives the next learning rate. (PyTorch refuses `ReduceLROnPlateau` in a
+/// sequence.)
 ///
 /// ```
 /// use backflow_optim::{Constant, Cosine, Schedule, schedule_from_spec};

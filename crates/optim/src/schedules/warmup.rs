@@ -4,17 +4,17 @@
 //! lr(s) = min(1, (s + 1)/warmup) · schedule(s)
 //! ```
 //!
-//! Goyal and others, "Accurate, large minibatch SGD", 2017. In PyTorch: `ChainedScheduler` of the schedule and
-//! `LinearLR(start_factor=1/warmup, total_iters=warmup-1)`.
+//! Goyal and others, "Accurate, large minibatch SGD", 2017. In PyTorch: `ChainedScheduler` of the schedule
+//! and `LinearLR(start_factor=1/warmup, total_iters=warmup-1)`.
 
 use crate::hyperparameter::Hyperparameter;
 use crate::schedule::Schedule;
 
-/// Another schedule, multiplied by a factor that rises linearly to 1 over the first steps. Made by [`Schedule::warmup`];
-/// in specs, the option `warmup` of every schedule.
+/// Another schedule, multiplied by a factor that rises linearly to 1 over the first steps. Made by
+/// [`Schedule::warmup`]; in specs, the option `warmup` of every schedule.
 ///
-/// Warm-up is a part of the schedule's time, not an addition to it: `Cosine::new(10_000).warmup(500)` ends after 10,000
-/// steps. No step is wasted on a learning rate of 0.
+/// Warm-up is a part of the schedule's time, not an addition to it: `Cosine::new(10_000).warmup(500)` ends
+/// after 10,000 steps. No step is wasted on a learning rate of 0.
 #[derive(Clone, Copy, Debug)]
 pub struct Warmup<S> {
     schedule: S,

@@ -54,8 +54,8 @@ pub(crate) fn trainable(values: &[f64], dtype: DType) -> Tensor {
     Tensor::from_vec(values.to_vec(), [values.len()]).to_dtype(dtype).requires_grad()
 }
 
-/// A step with these gradients, in the order of the parameters. Rules that need a loss are given a plane with these
-/// gradients; L-BFGS, which would leave on it, a round bowl that has them at the present weights.
+/// A step with these gradients, in the order of the parameters. Rules that need a loss are given a plane with
+/// these gradients; L-BFGS, which would leave on it, a round bowl that has them at the present weights.
 #[allow(dead_code, reason = "not every file of tests gives gradients")]
 #[track_caller]
 pub(crate) fn step(

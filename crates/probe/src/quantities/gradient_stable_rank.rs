@@ -9,8 +9,8 @@ use backflow_tensor::{DType, Rng, Tensor};
 /// Products with the matrix and its transpose, at most.
 const PRODUCTS: usize = 40;
 
-/// The largest eigenvalue of G Gᵀ is known well enough when its bound is below this share of it; its error, which goes with
-/// the square of the bound, is then far smaller, unless it stands in a crowd.
+/// The largest eigenvalue of G Gᵀ is known well enough when its bound is below this share of it; its error,
+/// which goes with the square of the bound, is then far smaller, unless it stands in a crowd.
 const TOLERANCE: f64 = 1e-3;
 
 static STABLE_RANKS: Chart = Chart {
@@ -22,17 +22,18 @@ static STABLE_RANKS: Chart = Chart {
     limit_above: None,
 };
 
-/// ‖G‖_F² / ‖G‖₂² of the gradient G of each weight: the sum of the squares of its singular values over the largest of these.
-/// Between 1 and the rank, and unlike the rank not changed by rounding (Rudelson and Vershynin 2007, "Sampling from large
-/// matrices"). A batch of n samples gives a gradient of rank n at most; a stable rank near 1 says that all samples push the
-/// weight in the same direction.
+/// ‖G‖_F² / ‖G‖₂² of the gradient G of each weight: the sum of the squares of its singular values over the
+/// largest of these. Between 1 and the rank, and unlike the rank not changed by rounding (Rudelson and
+/// Vershynin 2007, "Sampling from large matrices"). A batch of n samples gives a gradient of rank n at most;
+/// a stable rank near 1 says that all samples push the weight in the same direction.
 ///
-/// A weight of more than two axes counts as a matrix with a row for each index of the first. Vectors have none; that of a
-/// gradient that is 0 or not finite is NaN.
+/// A weight of more than two axes counts as a matrix with a row for each index of the first. Vectors have
+/// none; that of a gradient that is 0 or not finite is NaN.
 ///
-/// ‖G‖₂² is the largest eigenvalue of G Gᵀ, by Lanczos' method from a fixed start: at most 40 products with G and Gᵀ, each of
-/// as many multiplications in `f64` as the weight has elements, on one thread. For 1024 × 1024 these are 80 million, some
-/// 0.05 s. The method approaches from below: the stable rank is at most 0.1 % too large where it ended before.
+/// ‖G‖₂² is the largest eigenvalue of G Gᵀ, by Lanczos' method from a fixed start: at most 40 products with G
+/// and Gᵀ, each of as many multiplications in `f64` as the weight has elements, on one thread. For 1024 ×
+/// 1024 these are 80 million, some 0.05 s. The method approaches from below: the stable rank is at most 0.1 %
+/// too large where it ended before.
 pub static GRADIENT_STABLE_RANK: Quantity = Quantity {
     name: "gradient_stable_rank",
     title: "stable rank of the gradient",

@@ -10,8 +10,8 @@ pub enum Scale {
     Linear,
     /// By the logarithm of the value.
     Log,
-    /// By the logarithm of what is missing to 1: 0.9, 0.99 and 0.999 are equally far apart, so that good accuracies can be
-    /// told from each other.
+    /// By the logarithm of what is missing to 1: 0.9, 0.99 and 0.999 are equally far apart, so that good
+    /// accuracies can be told from each other.
     Accuracy,
 }
 

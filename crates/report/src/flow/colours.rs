@@ -1,4 +1,5 @@
-//! Colours in an order that the eye sees as even: viridis (van der Walt and Smith, 2015), also to the colour-blind.
+//! Colours in an order that the eye sees as even: viridis (van der Walt and Smith, 2015), also to the
+//! colour-blind.
 
 /// Viridis at even distances, from least to most.
 const STOPS: [[u8; 3]; 11] = [

@@ -28,7 +28,8 @@ const SHOWN: usize = 24;
 /// How high a bar can be, in the digits of base 36.
 const HIGHEST: u32 = 35;
 
-/// A row at one step. All heights are from 0 to [`HIGHEST`], by the root of the share of the highest, so that few are seen too.
+/// A row at one step. All heights are from 0 to [`HIGHEST`], by the root of the share of the highest, so that
+/// few are seen too.
 #[derive(Clone, Debug, PartialEq)]
 struct Row {
     /// Zeros, subnormals, infinities, NaNs.
@@ -143,7 +144,8 @@ impl Panel {
         ]
     }
 
-    /// The paths of a row: numbers in full precision, those that lost some or all of it, and those that are none.
+    /// The paths of a row: numbers in full precision, those that lost some or all of it, and those that are
+    /// none.
     fn paths(&self, place: usize, row: Option<&Row>) -> [String; 3] {
         let mut paths = <[String; 3]>::default();
         let Some(row) = row else { return paths };

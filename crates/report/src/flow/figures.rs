@@ -1,4 +1,5 @@
-//! The recorded figures as the page holds them: a number per quantity, shown step and place, thinned and rounded.
+//! The recorded figures as the page holds them: a number per quantity, shown step and place, thinned and
+//! rounded.
 
 use super::sparse::Sparse;
 use backflow_probe::quantities::QUANTITIES;
@@ -26,7 +27,8 @@ pub(super) struct Figures<'a> {
     pub(super) parameters: Vec<String>,
     /// The paths of the layers that have Jacobians.
     pub(super) jacobians: Vec<String>,
-    /// By quantity, row and place. There is a row per column, or per measurement of what is measured at some steps only.
+    /// By quantity, row and place. There is a row per column, or per measurement of what is measured at some
+    /// steps only.
     values: BTreeMap<&'static str, Vec<Vec<Option<f64>>>>,
     sparse: BTreeMap<&'static str, Sparse>,
 }
@@ -169,8 +171,8 @@ fn is_shown(quantity: &Quantity) -> bool {
     }
 }
 
-/// Under which name a quantity that is shown has a row per measurement instead of one per column; `None` if it is measured
-/// at all of them. Quantities that are measured together have one name.
+/// Under which name a quantity that is shown has a row per measurement instead of one per column; `None` if
+/// it is measured at all of them. Quantities that are measured together have one name.
 pub(super) fn rare(quantity: &Quantity) -> Option<&'static str> {
     match quantity.measured {
         Measured::GradientCosines => Some("gradient_cosine"),
@@ -180,7 +182,8 @@ pub(super) fn rare(quantity: &Quantity) -> Option<&'static str> {
     }
 }
 
-/// Which steps are shown: evenly many of those recorded, the ends, and where the first figure breaks with the step before it.
+/// Which steps are shown: evenly many of those recorded, the ends, and where the first figure breaks with the
+/// step before it.
 fn kept(steps: &[FlowStep]) -> BTreeSet<usize> {
     if steps.len() <= COLUMNS {
         return (0..steps.len()).collect();

@@ -9,16 +9,18 @@ pub struct Header {
     pub title: String,
     /// What was trained, a line each: model, data, optimizer.
     pub setup: Vec<String>,
-    /// What the figures mean for the whole network, a sentence each. A leading word in capitals stands out: `HEALTHY` as good,
-    /// any other as bad.
+    /// What the figures mean for the whole network, a sentence each. A leading word in capitals stands out:
+    /// `HEALTHY` as good, any other as bad.
     pub verdicts: Vec<String>,
     /// The same for single layers: path and sentence.
     pub layer_verdicts: Vec<(String, String)>,
-    /// What was to be expected of the first recorded step, where it is drawn: theory is about networks at initialisation.
+    /// What was to be expected of the first recorded step, where it is drawn: theory is about networks at
+    /// initialisation.
     pub theory: Option<Theory>,
 }
 
-/// Predicted curves over the layers, in the order of [`FlowStep::layers`](backflow_probe::FlowStep::layers); NaN where nothing is predicted.
+/// Predicted curves over the layers, in the order of [`FlowStep::layers`](backflow_probe::FlowStep::layers);
+/// NaN where nothing is predicted.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Theory {
     /// RMS of each layer's output. Empty if nothing is predicted.
@@ -28,8 +30,8 @@ pub struct Theory {
 }
 
 impl Header {
-    /// What a flow has to say: its verdicts with what helps, those of single layers, and the theory that stands beside it. The
-    /// layers are those of [`GradFlow::step`]. Title and setup are left to the program.
+    /// What a flow has to say: its verdicts with what helps, those of single layers, and the theory that
+    /// stands beside it. The layers are those of [`GradFlow::step`]. Title and setup are left to the program.
     #[must_use]
     pub fn of(flow: &GradFlow) -> Self {
         let sentence = |verdict: &Verdict| match verdict {

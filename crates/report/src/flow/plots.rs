@@ -1,8 +1,8 @@
 //! Curves over the layers at one step, with what theory predicts.
 //!
-//! The table of quantities says which plots there are and what is drawn in each; a plot joins what its chart is named by. From
-//! it come the chart of a step and what the script needs to draw any other. Axes stay the same over all steps, so that steps
-//! can be compared.
+//! The table of quantities says which plots there are and what is drawn in each; a plot joins what its chart
+//! is named by. From it come the chart of a step and what the script needs to draw any other. Axes stay the
+//! same over all steps, so that steps can be compared.
 
 use super::Theory;
 use super::figures::{Figures, rare};
@@ -116,8 +116,8 @@ fn is_activation(role: Role) -> bool {
     matches!(role, Role::Activation { .. })
 }
 
-/// Weighted maps, activation functions and all other results apart: z and a have different sizes, and a line through both would
-/// be a saw.
+/// Weighted maps, activation functions and all other results apart: z and a have different sizes, and a line
+/// through both would be a saw.
 fn by_kind(
     figures: &Figures<'_>,
     quantity: &'static Quantity,
@@ -142,7 +142,8 @@ fn by_kind(
     series.filter(|series| !series.places.is_empty()).collect()
 }
 
-/// For each parameter the number of its layer, counted from 1 over the layers that have parameters, and how many these are.
+/// For each parameter the number of its layer, counted from 1 over the layers that have parameters, and how
+/// many these are.
 fn over_layers(figures: &Figures<'_>) -> (Vec<usize>, usize) {
     let mut parents: Vec<&str> = Vec::new();
     let layers = figures.parameters.iter().map(|path| {
@@ -157,7 +158,8 @@ fn over_layers(figures: &Figures<'_>) -> (Vec<usize>, usize) {
     (layers, count)
 }
 
-/// Weights, biases and whatever else there is apart, by the last part of their paths, over the layers that have them.
+/// Weights, biases and whatever else there is apart, by the last part of their paths, over the layers that
+/// have them.
 fn by_parameter(figures: &Figures<'_>, quantity: &'static Quantity) -> Vec<Series> {
     let mut series: Vec<Series> = Vec::new();
     let (layers, _) = over_layers(figures);
@@ -270,7 +272,8 @@ impl Plot {
         self.series.first().and_then(|series| rare(series.quantity))
     }
 
-    /// The chart of a step. The curves of theory are there at every step, for the page to show them at the first.
+    /// The chart of a step. The curves of theory are there at every step, for the page to show them at the
+    /// first.
     pub(super) fn chart(&self, figures: &Figures<'_>, column: usize) -> Chart {
         let mut curves = Vec::new();
         for series in &self.series {

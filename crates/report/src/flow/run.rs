@@ -1,7 +1,8 @@
-//! Curves over the run: the loss below the heat map and in line with it, and whatever else is one number, or a few, per step.
+//! Curves over the run: the loss below the heat map and in line with it, and whatever else is one number, or
+//! a few, per step.
 //!
-//! All have the axis of the heat map, so that steps spaced by their logarithm stay so. What was measured at some steps only has a dot
-//! for each.
+//! All have the axis of the heat map, so that steps spaced by their logarithm stay so. What was measured at
+//! some steps only has a dot for each.
 
 use super::figures::Figures;
 use super::heat_map;
@@ -132,7 +133,8 @@ impl Line {
         Some(error.map_or([middle; 3], |error| [middle, middle - error, middle + error]))
     }
 
-    /// A point per column that has a measurement, the first of those from this column to the next, with the range of all of them.
+    /// A point per column that has a measurement, the first of those from this column to the next, with the
+    /// range of all of them.
     fn curve(&self, figures: &Figures<'_>) -> Curve {
         let points = (0..figures.columns.len()).filter_map(|column| {
             let mut found =

@@ -1,4 +1,5 @@
-//! What was measured at some steps only: at every step of the page, the latest measurement that was there by then.
+//! What was measured at some steps only: at every step of the page, the latest measurement that was there by
+//! then.
 
 use backflow_probe::FlowStep;
 use serde_json::{Value, json};

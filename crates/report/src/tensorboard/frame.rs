@@ -14,7 +14,8 @@ fn masked(bytes: &[u8]) -> u32 {
     crc32c(bytes).rotate_right(15).wrapping_add(0xa282_ead8)
 }
 
-/// CRC-32C (Castagnoli's polynomial; RFC 3720, section 12.1). It is another polynomial than that of zip files.
+/// CRC-32C (Castagnoli's polynomial; RFC 3720, section 12.1). It is another polynomial than that of zip
+/// files.
 fn crc32c(bytes: &[u8]) -> u32 {
     let step = |crc: u32, byte: &u8| TABLE[usize::from(crc as u8 ^ byte)] ^ (crc >> 8);
     !bytes.iter().fold(!0, step)

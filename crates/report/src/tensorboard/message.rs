@@ -1,7 +1,7 @@
 //! The few kinds of protocol buffers' fields that events need.
 //!
-//! A message is its fields in a row, each behind a number that says which field it is and how long its value is:
-//! <https://protobuf.dev/programming-guides/encoding/>.
+//! A message is its fields in a row, each behind a number that says which field it is and how long its value
+//! is: <https://protobuf.dev/programming-guides/encoding/>.
 
 /// How a value's length is known.
 #[derive(Clone, Copy)]

@@ -1,5 +1,5 @@
-//! Made-up recordings with the shape of real ones: what a network of 20 layers gives whose gradients vanish, of one in good
-//! health, and of one that breaks.
+//! Made-up recordings with the shape of real ones: what a network of 20 layers gives whose gradients vanish,
+//! of one in good health, and of one that breaks.
 #![allow(dead_code, reason = "not every test needs every subject")]
 
 use backflow_nn::Activation;
@@ -23,7 +23,8 @@ pub(crate) struct Subject {
     pub(crate) broken: Option<(u64, usize)>,
 }
 
-/// At these steps after the first there is what takes long to measure: curvature, Jacobians, single samples, cosines of gradients.
+/// At these steps after the first there is what takes long to measure: curvature, Jacobians, single samples,
+/// cosines of gradients.
 pub(crate) const SELDOM: u64 = 7;
 
 /// The step at or before this one that has it.

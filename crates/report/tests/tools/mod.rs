@@ -1,5 +1,5 @@
-//! Programs from elsewhere that read what was written. Where one is missing, its test says so and is skipped; with
-//! `CI_REQUIRES_TOOLS=1` that is a failure.
+//! Programs from elsewhere that read what was written. Where one is missing, its test says so and is skipped;
+//! with `CI_REQUIRES_TOOLS=1` that is a failure.
 
 use std::process::Command;
 

@@ -82,7 +82,8 @@ impl Tensor {
         })
     }
 
-    /// Tensors of one shape put side by side along a new `axis`; negative axes count from the end of the result.
+    /// Tensors of one shape put side by side along a new `axis`; negative axes count from the end of the
+    /// result.
     ///
     /// # Panics
     /// If there are no tensors, no such place for an axis, or shapes or element types differ.

@@ -5,8 +5,8 @@
 //! dx = dy where low < x < high, else 0         keeps its input
 //! ```
 //!
-//! At the two kinks, and at NaN, the gradient is 0, as in PyTorch 2.15 (earlier versions let it pass at the bounds).
-//! The activations `hardtanh` and `relu6` are this op.
+//! At the two kinks, and at NaN, the gradient is 0, as in PyTorch 2.15 (earlier versions let it pass at the
+//! bounds). The activations `hardtanh` and `relu6` are this op.
 
 use super::elementwise::Elementwise;
 use super::formula::Number;
@@ -42,7 +42,8 @@ impl Elementwise for Clamp {
 }
 
 impl Tensor {
-    /// Each element, cut off below `low` and above `high`; an infinite bound cuts nothing. The gradient at the bounds is 0.
+    /// Each element, cut off below `low` and above `high`; an infinite bound cuts nothing. The gradient at
+    /// the bounds is 0.
     ///
     /// ```
     /// # use backflow_tensor::Tensor;
@@ -62,7 +63,8 @@ impl Tensor {
         self.elementwise(Clamp { low, high })
     }
 
-    /// The activation that is linear between two bounds: PyTorch's name for [`clamp`](Self::clamp), there with −1 and 1.
+    /// The activation that is linear between two bounds: PyTorch's name for [`clamp`](Self::clamp), there
+    /// with −1 and 1.
     ///
     /// # Panics
     /// As [`clamp`](Self::clamp).

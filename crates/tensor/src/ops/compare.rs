@@ -22,7 +22,8 @@ pub(super) static OP: Op = Op::new("compare")
 
 /// What a tensor is compared with: a tensor of the same element type that broadcasts against it, or a number.
 ///
-/// A number is rounded to the floating-point type of the tensor first; integers are compared with it as `f64`.
+/// A number is rounded to the floating-point type of the tensor first; integers are compared with it as
+/// `f64`.
 #[derive(Clone, Copy, Debug)]
 pub enum Comparand<'a> {
     /// Another tensor.

@@ -5,8 +5,8 @@
 //! dx = dy · (p − onehot t) / n                    keeps its input, and p
 //! ```
 //!
-//! Softmax, logarithm and choice are one pass over the scores each way; a recorded backward recomputes p as a tensor
-//! formula. A label whose score is −∞ costs +∞. Of no rows the mean is NaN.
+//! Softmax, logarithm and choice are one pass over the scores each way; a recorded backward recomputes p as a
+//! tensor formula. A label whose score is −∞ costs +∞. Of no rows the mean is NaN.
 
 use crate::catalogue::Samples;
 use crate::dtype::{DType, FloatElement, with_float};
@@ -34,8 +34,8 @@ pub(super) static OP: Op = Op::new("cross_entropy")
     .sampled_by(samples);
 
 impl Tensor {
-    /// The mean negative log-likelihood of the labels under the softmax of these scores ("logits").
-    /// Shapes: self `[n, classes]`, targets `[n]` of integers below `classes`; the result is a scalar, in nats.
+    /// The mean negative log-likelihood of the labels under the softmax of these scores ("logits"). Shapes:
+    /// self `[n, classes]`, targets `[n]` of integers below `classes`; the result is a scalar, in nats.
     ///
     /// ```
     /// # use backflow_tensor::Tensor;

@@ -5,12 +5,13 @@
 //! dx = dy · m                        keeps m
 //! ```
 //!
-//! Element e, in row-major order, is kept if the 16-bit word e of the `ChaCha8` stream is at least ⌊p·2¹⁶⌉. So the probability is
-//! p rounded to a multiple of 2⁻¹⁶, and each element's fate is known from its number alone: threads share the work by elements,
-//! to the same bits. Two bytes an element are what makes this as cheap as a few additions.
+//! Element e, in row-major order, is kept if the 16-bit word e of the `ChaCha8` stream is at least ⌊p·2¹⁶⌉.
+//! So the probability is p rounded to a multiple of 2⁻¹⁶, and each element's fate is known from its number
+//! alone: threads share the work by elements, to the same bits. Two bytes an element are what makes this as
+//! cheap as a few additions.
 //!
-//! As in PyTorch dropped elements are multiplied by 0: a NaN or an infinity stays visible, as NaN. Srivastava et al., "Dropout: a
-//! simple way to prevent neural networks from overfitting", 2014.
+//! As in PyTorch dropped elements are multiplied by 0: a NaN or an infinity stays visible, as NaN. Srivastava
+//! et al., "Dropout: a simple way to prevent neural networks from overfitting", 2014.
 
 use crate::catalogue::Samples;
 use crate::dtype::with_float;
@@ -34,8 +35,8 @@ const GRAIN: usize = 1 << 14;
 const CHUNK: usize = 1 << 11;
 
 impl Tensor {
-    /// Each element dropped with probability `p`, and the others divided by 1 − p, so that the mean stays. The same stream drops the
-    /// same elements, however much was drawn from it.
+    /// Each element dropped with probability `p`, and the others divided by 1 − p, so that the mean stays.
+    /// The same stream drops the same elements, however much was drawn from it.
     ///
     /// It drops wherever it is called; [`Dropout`](https://docs.rs/backflow-nn) drops in training only.
     ///

@@ -5,8 +5,8 @@
 //! dx = dy where x > 0, else dy · α eˣ          keeps its input
 //! ```
 //!
-//! At 0, a kink unless α = 1, the derivative is α, as in PyTorch. Source: Clevert et al., "Fast and accurate deep network
-//! learning by exponential linear units (ELUs)", 2015, equation 15.
+//! At 0, a kink unless α = 1, the derivative is α, as in PyTorch. Source: Clevert et al., "Fast and accurate
+//! deep network learning by exponential linear units (ELUs)", 2015, equation 15.
 
 use super::elementwise::Elementwise;
 use super::formula::Number;
@@ -36,7 +36,8 @@ impl Elementwise for Elu {
         N::select(x.le(0.0), dy * (x.exp() * N::from_f64(self.0)), dy)
     }
 
-    // Not the formula above: far on the right the ∞ of eˣ would come back as NaN from the derivative of the choice.
+    // Not the formula above: far on the right the ∞ of eˣ would come back as NaN from the derivative of the
+    // choice.
     fn pull_tensor(self, dy: &Tensor, x: &Tensor) -> Tensor {
         let left = x.masked_fill(&x.gt(0.0), 0.0);
         Tensor::select_where(&x.le(0.0), &(dy * (left.exp() * self.0)), dy)

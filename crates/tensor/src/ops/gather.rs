@@ -22,8 +22,9 @@ pub(super) static OP: Op = Op::new("gather")
     .sampled_by(samples);
 
 impl Tensor {
-    /// Elements picked along `axis`: the result has the shape of `index`, which has as many axes as this tensor and is
-    /// nowhere longer except along `axis`. PyTorch's `gather`. Whole rows are picked by [`index_select`](Self::index_select).
+    /// Elements picked along `axis`: the result has the shape of `index`, which has as many axes as this
+    /// tensor and is nowhere longer except along `axis`. PyTorch's `gather`. Whole rows are picked by
+    /// [`index_select`](Self::index_select).
     ///
     /// ```
     /// # use backflow_tensor::Tensor;
@@ -33,7 +34,8 @@ impl Tensor {
     /// ```
     ///
     /// # Panics
-    /// If there is no such axis, `index` has not such a shape or is not `i64`, or a place is outside the axis.
+    /// If there is no such axis, `index` has not such a shape or is not `i64`, or a place is outside the
+    /// axis.
     #[must_use]
     #[track_caller]
     pub fn gather(&self, axis: isize, index: &Self) -> Self {

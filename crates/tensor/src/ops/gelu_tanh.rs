@@ -5,8 +5,8 @@
 //! dx = dy · (½ (1 + t) + ½ x (1 − t²) u′),  u′ = √(2/π) (1 + 3 · 0.044715 x²)          keeps its input
 //! ```
 //!
-//! PyTorch's `gelu(approximate="tanh")`, infinities included. Source: Hendrycks and Gimpel, "Gaussian error linear units
-//! (GELUs)", 2016, section 2.
+//! PyTorch's `gelu(approximate="tanh")`, infinities included. Source: Hendrycks and Gimpel, "Gaussian error
+//! linear units (GELUs)", 2016, section 2.
 
 use super::elementwise::Elementwise;
 use super::formula::Number;

@@ -25,8 +25,8 @@ pub(super) static OP: Op = Op::new("index_add")
     .sampled_by(samples);
 
 impl Tensor {
-    /// This tensor with the rows of `src` added at the places `index` (a vector of `i64`) along `axis`. PyTorch's
-    /// `index_add`.
+    /// This tensor with the rows of `src` added at the places `index` (a vector of `i64`) along `axis`.
+    /// PyTorch's `index_add`.
     ///
     /// # Panics
     /// If there is no such axis, the shapes or element types do not fit, or a place is outside the axis.

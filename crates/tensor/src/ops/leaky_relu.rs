@@ -5,8 +5,8 @@
 //! dx = dy where x > 0, else s·dy     keeps its input
 //! ```
 //!
-//! At the kink the derivative is s, as in PyTorch. Source: Maas et al., "Rectifier nonlinearities improve neural network
-//! acoustic models", 2013.
+//! At the kink the derivative is s, as in PyTorch. Source: Maas et al., "Rectifier nonlinearities improve
+//! neural network acoustic models", 2013.
 
 use super::elementwise::Elementwise;
 use super::formula::Number;
@@ -39,7 +39,8 @@ impl Elementwise for LeakyRelu {
 }
 
 impl Tensor {
-    /// Each element, times `slope` where it is negative. PyTorch's default slope is 0.01. The gradient at 0 is `slope`.
+    /// Each element, times `slope` where it is negative. PyTorch's default slope is 0.01. The gradient at 0
+    /// is `slope`.
     #[must_use]
     #[track_caller]
     pub fn leaky_relu(&self, slope: f64) -> Self {

@@ -29,7 +29,8 @@ pub(super) static OP: Op = Op::new("linear")
     .sampled_by(samples);
 
 impl Tensor {
-    /// `x wᵀ + b`. Shapes: x `[…, inputs]`, weight `[outputs, inputs]`, bias `[outputs]`; the result is `[…, outputs]`.
+    /// `x wᵀ + b`. Shapes: x `[…, inputs]`, weight `[outputs, inputs]`, bias `[outputs]`; the result is
+    /// `[…, outputs]`.
     ///
     /// # Panics
     /// If the shapes do not fit each other, or the element types differ.

@@ -5,8 +5,8 @@
 //! dxᵢ = dyᵢ − exp yᵢ · Σ dyⱼ                  keeps its output
 //! ```
 //!
-//! Not the logarithm of a rounded softmax: probabilities that round to 0 keep their logarithms. Infinities and NaN as in
-//! [`softmax`](super::softmax).
+//! Not the logarithm of a rounded softmax: probabilities that round to 0 keep their logarithms. Infinities
+//! and NaN as in [`softmax`](super::softmax).
 
 use super::softmax::{NOTHING_BUT_MASK, along_axes, rows};
 use crate::catalogue::Samples;
@@ -25,7 +25,8 @@ pub(super) static OP: Op = Op::new("log_softmax")
     .sampled_by(samples);
 
 impl Tensor {
-    /// xᵢ − ln Σ exp xⱼ along `axis`: the logarithms of the [`softmax`](Self::softmax), without its underflow.
+    /// xᵢ − ln Σ exp xⱼ along `axis`: the logarithms of the [`softmax`](Self::softmax), without its
+    /// underflow.
     ///
     /// ```
     /// # use backflow_tensor::Tensor;

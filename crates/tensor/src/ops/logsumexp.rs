@@ -5,8 +5,8 @@
 //! dx = dy · eˣ⁻ʸ, the softmax                       keeps its input, and y
 //! ```
 //!
-//! With m taken out nothing overflows. Of nothing, and of −∞ alone, it is −∞; the gradient of the latter is NaN, as in
-//! PyTorch, for no direction is better than another.
+//! With m taken out nothing overflows. Of nothing, and of −∞ alone, it is −∞; the gradient of the latter is
+//! NaN, as in PyTorch, for no direction is better than another.
 
 use crate::catalogue::Samples;
 use crate::dtype::with_float;

@@ -5,8 +5,8 @@
 //! da = dy bᵀ,  db = aᵀ dy            keeps its inputs
 //! ```
 //!
-//! Transposed operands are read where they lie. Each element of the result is summed in one fixed order, so the bits
-//! do not depend on the number of threads.
+//! Transposed operands are read where they lie. Each element of the result is summed in one fixed order, so
+//! the bits do not depend on the number of threads.
 
 use crate::catalogue::Samples;
 use crate::dtype::{FloatElement, dtype_rows, with_float};
@@ -29,11 +29,13 @@ pub(super) static OP: Op = Op::new("matmul")
     .sampled_by(samples);
 
 impl Tensor {
-    /// The matrix product. Shapes: `[…, m, k]` by `[…, k, n]` gives `[…, m, n]`, leading axes broadcast; a vector
-    /// stands for one row on the left and one column on the right, and its axis is gone from the result.
+    /// The matrix product. Shapes: `[…, m, k]` by `[…, k, n]` gives `[…, m, n]`, leading axes broadcast; a
+    /// vector stands for one row on the left and one column on the right, and its axis is gone from the
+    /// result.
     ///
     /// # Panics
-    /// If an operand is a scalar, the inner sizes or the element types differ, or leading axes do not broadcast.
+    /// If an operand is a scalar, the inner sizes or the element types differ, or leading axes do not
+    /// broadcast.
     #[must_use]
     #[track_caller]
     pub fn matmul(&self, other: &Self) -> Self {
@@ -94,7 +96,8 @@ impl Tensor {
     }
 }
 
-/// The floating-point operations of a product, 2·m·n·k. Its gradients are products of the same size; that of a bias is none.
+/// The floating-point operations of a product, 2·m·n·k. Its gradients are products of the same size; that of
+/// a bias is none.
 pub(super) fn product_operations(computed: &Computed<'_>) -> u64 {
     let (y, left) = match computed.kind {
         Kind::Result => (computed.result, computed.operands[0]),

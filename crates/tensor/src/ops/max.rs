@@ -5,8 +5,8 @@
 //! dx = dy where x = y, else 0; k equal ones get dy / k each          keeps its input, and y
 //! ```
 //!
-//! Ties share the gradient evenly, as in PyTorch's `amax`. A NaN makes the result and every gradient that it took part
-//! in NaN.
+//! Ties share the gradient evenly, as in PyTorch's `amax`. A NaN makes the result and every gradient that it
+//! took part in NaN.
 
 use crate::catalogue::Samples;
 use crate::dtype::with_float;
@@ -40,8 +40,8 @@ impl Tensor {
     /// ```
     ///
     /// # Panics
-    /// If an axis does not exist or is named twice, there is nothing to choose from, or the elements are not floating
-    /// point.
+    /// If an axis does not exist or is named twice, there is nothing to choose from, or the elements are not
+    /// floating point.
     #[must_use]
     #[track_caller]
     pub fn max(&self, axes: impl Into<Axes>) -> Self {

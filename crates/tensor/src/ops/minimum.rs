@@ -5,8 +5,8 @@
 //! da = dy where a < b, db = dy where b < a          keeps its inputs
 //! ```
 //!
-//! Ties give each operand half of the gradient, as in PyTorch. A NaN on either side makes the result NaN; both operands
-//! then get all of the gradient.
+//! Ties give each operand half of the gradient, as in PyTorch. A NaN on either side makes the result NaN;
+//! both operands then get all of the gradient.
 
 use super::binary::Pairwise;
 use super::maximum::{rivals, shared};
@@ -35,7 +35,8 @@ impl Pairwise for Minimum {
 }
 
 impl Tensor {
-    /// The smaller of two, element by element; NaN where either is. Where they are equal, each gets half of the gradient.
+    /// The smaller of two, element by element; NaN where either is. Where they are equal, each gets half of
+    /// the gradient.
     ///
     /// # Panics
     /// If the shapes do not broadcast or the element types differ.

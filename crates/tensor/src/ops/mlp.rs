@@ -5,9 +5,10 @@
 //! dz = da · f'(z),  dw = dzᵀ a,  db = Σ dz over rows,  da = dz w, and so on down       keeps its inputs, its output, and aᵢ
 //! ```
 //!
-//! The bits are those of [`linear`](Tensor::linear) and the functions, one after the other, forwards and on a first way back. As one op they cost the overhead of
-//! one, z is never stored, and threads share the rows of a batch for all layers at once (`backflow_kernels::perceptron`). Only
-//! functions whose slope can be told from their value can take part.
+//! The bits are those of [`linear`](Tensor::linear) and the functions, one after the other, forwards and on a
+//! first way back. As one op they cost the overhead of one, z is never stored, and threads share the rows of
+//! a batch for all layers at once (`backflow_kernels::perceptron`). Only functions whose slope can be told
+//! from their value can take part.
 
 use super::elementwise::Elementwise;
 use super::relu::Relu;
@@ -101,12 +102,13 @@ impl Pointwise {
 }
 
 impl Tensor {
-    /// These layers, one after the other. Shapes: x `[…, inputs]`, weights `[outputs, inputs]`, where a layer has as many inputs as
-    /// the one before it has outputs; the result is `[…, outputs of the last]`.
+    /// These layers, one after the other. Shapes: x `[…, inputs]`, weights `[outputs, inputs]`, where a layer
+    /// has as many inputs as the one before it has outputs; the result is `[…, outputs of the last]`.
     ///
-    /// It announces nothing to observers, which is for layers to do; a forward pass of your own that calls it where
-    /// [`is_watched`](crate::observe::is_watched) says no, and layers otherwise, has both. `Mlp` and `Sequential` of the crate of layers
-    /// do so. Inside [`one_by_one`](crate::observe::one_by_one), every layer and function is an op of its own.
+    /// It announces nothing to observers, which is for layers to do; a forward pass of your own that calls it
+    /// where [`is_watched`](crate::observe::is_watched) says no, and layers otherwise, has both. `Mlp` and
+    /// `Sequential` of the crate of layers do so. Inside [`one_by_one`](crate::observe::one_by_one), every
+    /// layer and function is an op of its own.
     ///
     /// ```
     /// # use backflow_tensor::{Affine, Pointwise, Tensor};
@@ -156,7 +158,8 @@ impl Tensor {
     }
 }
 
-/// The floating-point operations of all products. A gradient of weights is charged with the product that led down to its layer.
+/// The floating-point operations of all products. A gradient of weights is charged with the product that led
+/// down to its layer.
 fn operations(computed: &Computed<'_>) -> u64 {
     let Computed { kind, operands, result, .. } = computed;
     let (y, operands) = match kind {
@@ -229,13 +232,14 @@ fn fused<T: FloatElement>(g: &mut Cotangent<'_>, rows: usize, functions: &[Point
     }
 }
 
-/// Operands in the order in which the way back comes by them: w and b of the last layer, those of the one before, …, x.
+/// Operands in the order in which the way back comes by them: w and b of the last layer, those of the one
+/// before, …, x.
 fn downwards(layers: usize) -> impl Iterator<Item = usize> {
     (0..layers).rev().flat_map(|layer| [2 * layer + 1, 2 * layer + 2]).chain([0])
 }
 
-/// The gradients in tensor operations, for passes that are recorded. What lies between the layers is computed once more, as part of
-/// the graph.
+/// The gradients in tensor operations, for passes that are recorded. What lies between the layers is computed
+/// once more, as part of the graph.
 fn recorded(g: &mut Cotangent<'_>, rows: usize, functions: &[Pointwise]) {
     let last = functions.len() - 1;
     let mut a = vec![g.x(0).clone()];

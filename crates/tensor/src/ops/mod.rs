@@ -1,6 +1,7 @@
 //! The ops: one file each, with formula, forward, backward and samples.
 //!
-//! To add an op, write its file after the pattern of [`tanh`] and name it twice below: as a module, and in the catalogue.
+//! To add an op, write its file after the pattern of [`tanh`] and name it twice below: as a module, and in
+//! the catalogue.
 
 // How ops are built: the loops over elements, their derivatives, and the operators `+ − × ÷`.
 pub(crate) mod binary;

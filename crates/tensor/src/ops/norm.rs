@@ -5,8 +5,8 @@
 //! dx = dy · x / y, and 0 where y = 0
 //! ```
 //!
-//! Made of other ops. At 0 the norm has a kink; its gradient there is 0, as in PyTorch. The squares must fit the type:
-//! in `f32` elements beyond 1.8e19 overflow, and those below 1e-23 count as 0.
+//! Made of other ops. At 0 the norm has a kink; its gradient there is 0, as in PyTorch. The squares must fit
+//! the type: in `f32` elements beyond 1.8e19 overflow, and those below 1e-23 count as 0.
 
 use crate::catalogue::Samples;
 use crate::op::{Keep, Op, Zeros};

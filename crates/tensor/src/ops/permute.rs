@@ -19,7 +19,8 @@ pub(super) static OP: Op = Op::new("permute")
     .sampled_by(samples);
 
 impl Tensor {
-    /// A view whose axis `k` is this tensor's axis `axes[k]`. PyTorch's and NumPy's `permute`/`transpose(axes)`.
+    /// A view whose axis `k` is this tensor's axis `axes[k]`. PyTorch's and NumPy's
+    /// `permute`/`transpose(axes)`.
     ///
     /// # Panics
     /// If `axes` is not a permutation of this tensor's axes.

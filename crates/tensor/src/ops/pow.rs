@@ -5,8 +5,8 @@
 //! da = dy · b·aᵇ⁻¹,  db = dy · y ln a          keeps its inputs
 //! ```
 //!
-//! As in PyTorch: 0⁰ is 1; da is 0 where b is 0, and db is 0 where a is 0 and b ≥ 0. A negative a has no real power with a
-//! fractional b, and no gradient by b: NaN.
+//! As in PyTorch: 0⁰ is 1; da is 0 where b is 0, and db is 0 where a is 0 and b ≥ 0. A negative a has no real
+//! power with a fractional b, and no gradient by b: NaN.
 
 use super::binary::Pairwise;
 use crate::catalogue::Samples;

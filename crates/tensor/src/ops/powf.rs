@@ -5,8 +5,9 @@
 //! dx = dy · e·xᵉ⁻¹                   keeps its input
 //! ```
 //!
-//! As in PyTorch: x⁰ is 1 with derivative 0 everywhere, also at 0 and NaN. At x = 0 the derivative of x¹ is 1, that of
-//! xᵉ is ∞ for 0 < e < 1 and 0 for e > 1. A negative x has no real power with a fractional exponent: NaN.
+//! As in PyTorch: x⁰ is 1 with derivative 0 everywhere, also at 0 and NaN. At x = 0 the derivative of x¹ is
+//! 1, that of xᵉ is ∞ for 0 < e < 1 and 0 for e > 1. A negative x has no real power with a fractional
+//! exponent: NaN.
 
 use super::elementwise::Elementwise;
 use super::formula::Number;

@@ -5,7 +5,8 @@
 //! dx = dy · n·xⁿ⁻¹                   keeps its input
 //! ```
 //!
-//! By repeated squaring, so negative x is as good as positive. x⁰ is 1 with derivative 0 everywhere, also at 0 and NaN.
+//! By repeated squaring, so negative x is as good as positive. x⁰ is 1 with derivative 0 everywhere, also at
+//! 0 and NaN.
 
 use super::elementwise::Elementwise;
 use super::formula::Number;

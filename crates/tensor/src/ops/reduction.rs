@@ -7,7 +7,8 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 impl Tensor {
-    /// Reduces with `kernel(x, outer, len, inner, out)`, from the last run of axes to the first: the untracked result.
+    /// Reduces with `kernel(x, outer, len, inner, out)`, from the last run of axes to the first: the
+    /// untracked result.
     pub(crate) fn reduce<T: Element>(
         &self,
         reduction: &Reduction,

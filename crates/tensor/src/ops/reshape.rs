@@ -51,7 +51,8 @@ impl Tensor {
         self.reshape(Shape::joined(kept, &[joined.iter().product()]))
     }
 
-    /// The same elements with an axis of size 1 put in at `axis`; a view of contiguous elements; negative axes count from the end of the result.
+    /// The same elements with an axis of size 1 put in at `axis`; a view of contiguous elements; negative
+    /// axes count from the end of the result.
     ///
     /// # Panics
     /// If the result has no such axis.

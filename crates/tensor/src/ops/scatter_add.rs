@@ -5,7 +5,8 @@
 //! dx = dy,  dsrc[i, j] = dy[index[i, j], j]          keeps the index
 //! ```
 //!
-//! Additions to one place happen in the row-major order of the index, on one thread: the same bits every time.
+//! Additions to one place happen in the row-major order of the index, on one thread: the same bits every
+//! time.
 
 use super::gather::positions;
 use crate::catalogue::Samples;
@@ -25,8 +26,8 @@ pub(super) static OP: Op = Op::new("scatter_add")
     .sampled_by(samples);
 
 impl Tensor {
-    /// This tensor with the elements of `src` added at the places `index` along `axis`; `src` and `index` are alike in
-    /// shape, which fits this tensor's as in [`gather`](Self::gather). PyTorch's `scatter_add`.
+    /// This tensor with the elements of `src` added at the places `index` along `axis`; `src` and `index` are
+    /// alike in shape, which fits this tensor's as in [`gather`](Self::gather). PyTorch's `scatter_add`.
     ///
     /// ```
     /// # use backflow_tensor::{DType, Tensor};

@@ -25,7 +25,8 @@ pub(super) static OP: Op = Op::new("select_where")
     .sampled_by(samples);
 
 impl Tensor {
-    /// The elements of `a` where `mask` is true, those of `b` elsewhere; all three broadcast. PyTorch's `where`.
+    /// The elements of `a` where `mask` is true, those of `b` elsewhere; all three broadcast. PyTorch's
+    /// `where`.
     ///
     /// ```
     /// # use backflow_tensor::Tensor;

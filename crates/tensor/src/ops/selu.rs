@@ -5,8 +5,8 @@
 //! dx = λ·dy where x > 0, else dy · λα eˣ       keeps its input
 //! ```
 //!
-//! At the kink the derivative is λα, as in PyTorch. Source: Klambauer et al., "Self-normalizing neural networks", 2017,
-//! equation 2; α and λ as in its appendix.
+//! At the kink the derivative is λα, as in PyTorch. Source: Klambauer et al., "Self-normalizing neural
+//! networks", 2017, equation 2; α and λ as in its appendix.
 
 use super::elementwise::Elementwise;
 use super::elu::Elu;

@@ -4,8 +4,8 @@
 //! y = −1, 0 or 1                     no gradient: untracked
 //! ```
 //!
-//! Its derivative is 0 wherever it has one, so the result is not recorded: a model that learns nothing through a sign
-//! should see it. NaN stays NaN, as in NumPy (PyTorch says 0).
+//! Its derivative is 0 wherever it has one, so the result is not recorded: a model that learns nothing
+//! through a sign should see it. NaN stays NaN, as in NumPy (PyTorch says 0).
 
 use crate::catalogue::Samples;
 use crate::dtype::with_float;

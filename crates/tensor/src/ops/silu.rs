@@ -5,8 +5,8 @@
 //! dx = dy · σ (1 + x (1 − σ))        keeps its input
 //! ```
 //!
-//! Source: Elfwing et al., "Sigmoid-weighted linear units for neural network function approximation in reinforcement
-//! learning", 2017. At ±∞ the derivative is NaN, and so is the value at −∞, as in PyTorch.
+//! Source: Elfwing et al., "Sigmoid-weighted linear units for neural network function approximation in
+//! reinforcement learning", 2017. At ±∞ the derivative is NaN, and so is the value at −∞, as in PyTorch.
 
 use super::elementwise::Elementwise;
 use super::formula::Number;

@@ -5,8 +5,9 @@
 //! dxᵢ = yᵢ (dyᵢ − Σ dyⱼ yⱼ)                   keeps its output
 //! ```
 //!
-//! The largest x is subtracted first, so that nothing overflows. A row of −∞ alone, or one with +∞ or NaN in it, has no
-//! softmax: it is NaN. Along the last axis both directions are one kernel each; other axes are turned there.
+//! The largest x is subtracted first, so that nothing overflows. A row of −∞ alone, or one with +∞ or NaN in
+//! it, has no softmax: it is NaN. Along the last axis both directions are one kernel each; other axes are
+//! turned there.
 
 use crate::catalogue::Samples;
 use crate::dtype::with_float;

@@ -5,8 +5,9 @@
 //! dx = dy / 2y                       keeps its output
 //! ```
 //!
-//! At 0 the derivative is +∞, as in PyTorch (and 0/0 = NaN where dy is 0). Norms and standard deviations have a kink at 0
-//! instead, where their gradient is 0; they are made of [`root`](Tensor::root), whose derivative at 0 is 0.
+//! At 0 the derivative is +∞, as in PyTorch (and 0/0 = NaN where dy is 0). Norms and standard deviations have
+//! a kink at 0 instead, where their gradient is 0; they are made of [`root`](Tensor::root), whose derivative
+//! at 0 is 0.
 
 use super::elementwise::Elementwise;
 use super::formula::Number;

@@ -5,8 +5,8 @@
 //! dx = dy · (1 − y²)                 keeps its output
 //! ```
 //!
-//! Near saturation `1 − y²` keeps absolute accuracy (one rounding of 1) but not relative accuracy: at x = 20 it is 0
-//! instead of 1.7e-17.
+//! Near saturation `1 − y²` keeps absolute accuracy (one rounding of 1) but not relative accuracy: at x = 20
+//! it is 0 instead of 1.7e-17.
 
 use super::elementwise::Elementwise;
 use super::formula::Number;

@@ -5,7 +5,8 @@
 //! dx = dy, converted back            keeps nothing
 //! ```
 //!
-//! Floating point to integer drops the fraction and saturates, NaN becomes 0; anything but zero becomes `true`.
+//! Floating point to integer drops the fraction and saturates, NaN becomes 0; anything but zero becomes
+//! `true`.
 
 use crate::catalogue::Samples;
 use crate::dtype::{DType, Element, with_element};
@@ -43,8 +44,8 @@ impl Tensor {
 }
 
 fn samples(s: &mut Samples) {
-    // Samples are f64, and differences taken through f32 would show nothing but its rounding; `tests/dtype.rs` goes from
-    // type to type.
+    // Samples are f64, and differences taken through f32 would show nothing but its rounding;
+    // `tests/dtype.rs` goes from type to type.
     let x = s.draw(&[2, 3], -3.0..3.0);
     s.case("same type", &[x], "a", |x| x[0].to_dtype(DType::F64));
 }

@@ -5,8 +5,9 @@
 //! dx = dy · 2 (x − mean) / (n − c)
 //! ```
 //!
-//! Made of other ops, in two passes: no digits cancel as they do in mean x² − (mean x)². Where nothing varies the standard
-//! deviation has a kink; its gradient there is 0, as in PyTorch. With n ≤ c the result is NaN or ∞, also as there.
+//! Made of other ops, in two passes: no digits cancel as they do in mean x² − (mean x)². Where nothing varies
+//! the standard deviation has a kink; its gradient there is 0, as in PyTorch. With n ≤ c the result is NaN or
+//! ∞, also as there.
 
 use crate::catalogue::Samples;
 use crate::op::{Op, Zeros};
@@ -21,8 +22,9 @@ pub(super) static OP: Op = Op::new("var")
     .sampled_by(samples);
 
 impl Tensor {
-    /// The variance over `axes`: squared distances from the mean, added up and divided by n − `correction`.
-    /// A `correction` of 1 (PyTorch's default) makes it unbiased for samples, 0 makes it that of the elements themselves.
+    /// The variance over `axes`: squared distances from the mean, added up and divided by n − `correction`. A
+    /// `correction` of 1 (PyTorch's default) makes it unbiased for samples, 0 makes it that of the elements
+    /// themselves.
     ///
     /// ```
     /// # use backflow_tensor::Tensor;
@@ -41,7 +43,8 @@ impl Tensor {
         distances.square().sum(axes) / count.saturating_sub(correction) as f64
     }
 
-    /// The standard deviation over `axes`: the square root of the [`var`](Self::var). Its gradient is 0 where it is 0.
+    /// The standard deviation over `axes`: the square root of the [`var`](Self::var). Its gradient is 0 where
+    /// it is 0.
     ///
     /// # Panics
     /// As [`var`](Self::var).

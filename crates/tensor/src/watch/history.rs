@@ -24,20 +24,23 @@ pub struct GraphStep {
     pub shape: Shape,
     /// The line that computed it; for a leaf, the line that called [`requires_grad`](Tensor::requires_grad).
     pub location: &'static Location<'static>,
-    /// The ids of the operands; `None` for an operand that is not tracked, behind which the graph does not see.
+    /// The ids of the operands; `None` for an operand that is not tracked, behind which the graph does not
+    /// see.
     pub operands: Vec<Option<u64>>,
     /// Whether a backward pass let go of what going back through it needs.
     pub is_released: bool,
 }
 
 impl Tensor {
-    /// The [`GraphStep::id`] of the op that computed this result, or of this leaf; `None` if it is not tracked.
+    /// The [`GraphStep::id`] of the op that computed this result, or of this leaf; `None` if it is not
+    /// tracked.
     #[must_use]
     pub fn id(&self) -> Option<u64> {
         self.tracked().map(|node| node.number)
     }
 
-    /// This result, and everything tracked that it was computed from, newest first; empty if it is not tracked.
+    /// This result, and everything tracked that it was computed from, newest first; empty if it is not
+    /// tracked.
     ///
     /// ```
     /// use backflow_tensor::Tensor;
@@ -59,8 +62,9 @@ impl Tensor {
         reached.into_values().rev().map(|node| step(node)).collect()
     }
 
-    /// The steps on the way back from this scalar to `x`, newest first, `x` last, each with the gradient of this scalar
-    /// with respect to it; empty if there is no such way. The graph stays as it is, and observers do not see the pass.
+    /// The steps on the way back from this scalar to `x`, newest first, `x` last, each with the gradient of
+    /// this scalar with respect to it; empty if there is no such way. The graph stays as it is, and observers
+    /// do not see the pass.
     ///
     /// # Panics
     /// If this is not a tracked scalar, `x` is not tracked, or a backward pass released the graph.

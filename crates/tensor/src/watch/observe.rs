@@ -1,9 +1,9 @@
-//! Watching a model without editing it: layers announce their outputs, and an observer, if there is one, sees each
-//! output on the way forward and its gradient on the way back.
+//! Watching a model without editing it: layers announce their outputs, and an observer, if there is one, sees
+//! each output on the way forward and its gradient on the way back.
 //!
-//! Off, it costs one branch per announcement and per node of a backward pass. On, it changes no bit of the training, unless
-//! an observer [replaces](Observer::replace) a gradient. Observers may watch inside one another, and what to measure is their
-//! business, not this module's.
+//! Off, it costs one branch per announcement and per node of a backward pass. On, it changes no bit of the
+//! training, unless an observer [replaces](Observer::replace) a gradient. Observers may watch inside one
+//! another, and what to measure is their business, not this module's.
 
 use crate::error::misuse;
 use crate::graph::Node;
@@ -29,8 +29,8 @@ pub enum Site {
 }
 
 impl LayerId {
-    /// Tells the observer, if there is one, that the layer computed `y`, and what the layer is: a [`Role`], or an
-    /// [`Announcement`] that says more.
+    /// Tells the observer, if there is one, that the layer computed `y`, and what the layer is: a [`Role`],
+    /// or an [`Announcement`] that says more.
     pub fn announce(self, what: impl Into<Announcement>, y: &Tensor) {
         if OBSERVED.get() {
             announce(Site::Layer(self), &what.into(), y);
@@ -46,15 +46,16 @@ impl LayerId {
     }
 }
 
-/// Whether somebody wants to see results one by one: an observer, a tracer ([`trace`](mod@crate::watch::trace)), or a program, by
-/// [`one_by_one`]. A profile does not. Where nobody does, layers may be computed several at a time, in one op
-/// ([`mlp`](Tensor::mlp)).
+/// Whether somebody wants to see results one by one: an observer, a tracer
+/// ([`trace`](mod@crate::watch::trace)), or a program, by [`one_by_one`]. A profile does not. Where nobody
+/// does, layers may be computed several at a time, in one op ([`mlp`](Tensor::mlp)).
 #[must_use]
 pub fn is_watched() -> bool {
     OBSERVED.get() || mode().apart
 }
 
-/// Runs `f` so that every layer is an op of its own in the graph, to the same bits, for programs that look into graphs.
+/// Runs `f` so that every layer is an op of its own in the graph, to the same bits, for programs that look
+/// into graphs.
 ///
 /// ```
 /// use backflow_tensor::observe::{is_watched, one_by_one};
@@ -78,7 +79,8 @@ impl Tensor {
 
 /// Sees outputs and their gradients.
 pub trait Observer {
-    /// What a layer computes its next output from, of layers that say so, as linear ones do. By default it is not looked at.
+    /// What a layer computes its next output from, of layers that say so, as linear ones do. By default it is
+    /// not looked at.
     fn input(&mut self, site: &Site, what: &Announcement, x: &Tensor) {
         let _ = (site, what, x);
     }
@@ -89,10 +91,12 @@ pub trait Observer {
     /// The complete gradient of an announced output, on the way back.
     fn gradient(&mut self, site: &Site, dy: &Tensor);
 
-    /// What the pass goes on with instead of `dy`, the complete gradient of an announced output; `None`: `dy` itself.
+    /// What the pass goes on with instead of `dy`, the complete gradient of an announced output; `None`: `dy`
+    /// itself.
     ///
-    /// Asked of all observers, outermost first, before any of them is shown the [`gradient`](Self::gradient) that
-    /// flows on. Where the pass is itself recorded, `dy` is tracked and what is computed from it here is recorded too.
+    /// Asked of all observers, outermost first, before any of them is shown the [`gradient`](Self::gradient)
+    /// that flows on. Where the pass is itself recorded, `dy` is tracked and what is computed from it here is
+    /// recorded too.
     fn replace(&mut self, site: &Site, dy: &Tensor) -> Option<Tensor> {
         let _ = (site, dy);
         None
@@ -121,7 +125,8 @@ pub fn observe<O: Observer + 'static, R>(observer: O, f: impl FnOnce() -> R) -> 
             WATCHES.with_borrow_mut(|watches| watches.truncate(self.0));
         }
     }
-    // The observer is shared between this frame and the thread's list while `f` runs, so that it comes back typed.
+    // The observer is shared between this frame and the thread's list while `f` runs, so that it comes back
+    // typed.
     let shared = Rc::new(RefCell::new(observer));
     let watch = Watch { observer: Box::new(Rc::clone(&shared)), sites: BTreeMap::new() };
     let stop = WATCHES.with_borrow_mut(|watches| {
@@ -138,10 +143,11 @@ pub fn observe<O: Observer + 'static, R>(observer: O, f: impl FnOnce() -> R) -> 
     (observer.into_inner(), result)
 }
 
-/// Shows observers the gradient that a step of an optimizer goes by, as that of the parameter at `path`: complete, put together
-/// of all parts of a batch, and not yet clipped. Without an observer it does nothing.
+/// Shows observers the gradient that a step of an optimizer goes by, as that of the parameter at `path`:
+/// complete, put together of all parts of a batch, and not yet clipped. Without an observer it does nothing.
 ///
-/// An optimizer calls it, which knows parameters by their paths at each step, whichever leaves they are by then.
+/// An optimizer calls it, which knows parameters by their paths at each step, whichever leaves they are by
+/// then.
 pub fn announce_parameter(path: &str, dy: &Tensor) {
     if OBSERVED.get() {
         announce_gradient(&Site::Parameter(path.to_owned()), dy);
@@ -227,7 +233,8 @@ fn announce(site: Site, what: &Announcement, y: &Tensor) {
     });
 }
 
-/// Shows each node's complete gradient, which observers may replace. The sites are kept for the next pass if the graph is.
+/// Shows each node's complete gradient, which observers may replace. The sites are kept for the next pass if
+/// the graph is.
 pub(super) fn gradient(node: &Node, dy: &mut Tensor, retain: bool) {
     let _section = section("observers");
     with_watches(|watches| show(watches, node, dy, retain));

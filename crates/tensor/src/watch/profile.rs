@@ -1,12 +1,13 @@
 //! [`profile`]: where the time of a program goes, op by op, forwards and backwards.
 //!
-//! A profile is a tracer ([`trace`](mod@crate::watch::trace)) with a clock. Forwards, the time of an op is that of allocating and computing
-//! its result, from begin to end; backwards, it runs from the moment an op's node is taken up to its last gradient.
-//! Whatever lies between is not guessed at: it belongs to the program around the ops (its own code, recording, freeing what was
-//! kept), or to a [`section`] that it names. What the profile itself costs is measured and left out.
+//! A profile is a tracer ([`trace`](mod@crate::watch::trace)) with a clock. Forwards, the time of an op is
+//! that of allocating and computing its result, from begin to end; backwards, it runs from the moment an op's
+//! node is taken up to its last gradient. Whatever lies between is not guessed at: it belongs to the program
+//! around the ops (its own code, recording, freeing what was kept), or to a [`section`] that it names. What
+//! the profile itself costs is measured and left out.
 //!
-//! It refuses to look into processors: no counters, no samples. What runs on other threads is seen as the time that this thread
-//! waits for it.
+//! It refuses to look into processors: no counters, no samples. What runs on other threads is seen as the
+//! time that this thread waits for it.
 
 use crate::mode::{Restore, apart, mode, tracing};
 use crate::op::{Op, Work};
@@ -49,8 +50,9 @@ pub struct Cost {
     pub time: Duration,
     /// Of matrix products, 2·m·n·k each; 0 for all else, a bias included.
     pub floating_point_operations: u64,
-    /// Of what is no matrix product: the bytes of its operands and results, each counted once in a call; views move nothing. On the
-    /// way back, operands are the gradient and all that the op kept. 0 for sections.
+    /// Of what is no matrix product: the bytes of its operands and results, each counted once in a call;
+    /// views move nothing. On the way back, operands are the gradient and all that the op kept. 0 for
+    /// sections.
     pub bytes: u64,
 }
 
@@ -115,7 +117,8 @@ impl Profile {
         self.around
     }
 
-    /// The sum of the parts, and of what is around them. What is missing to [`total`](Self::total) is the profile's own time.
+    /// The sum of the parts, and of what is around them. What is missing to [`total`](Self::total) is the
+    /// profile's own time.
     #[must_use]
     pub fn sum(&self) -> Duration {
         self.parts.values().map(|cost| cost.time).sum::<Duration>() + self.around
@@ -165,8 +168,8 @@ impl fmt::Display for Profile {
     }
 }
 
-/// The clock of a profile under way: the time since `mark` is not charged to anything yet, `computing` is that of the op whose
-/// result comes next.
+/// The clock of a profile under way: the time since `mark` is not charged to anything yet, `computing` is
+/// that of the op whose result comes next.
 #[derive(Clone, Copy)]
 struct Clock {
     mark: Instant,
@@ -285,7 +288,8 @@ fn record(profile: &mut Profile, computed: &Computed<'_>) {
     CLOCK.set(Some(clock));
 }
 
-/// The bytes of the result and, unless they were counted for an earlier gradient of the same call, of the operands.
+/// The bytes of the result and, unless they were counted for an earlier gradient of the same call, of the
+/// operands.
 fn bytes_moved(computed: &Computed<'_>, again: bool) -> u64 {
     let bytes = |x: &Tensor| (x.elements() * x.dtype().bytes()) as u64;
     if computed.operands.iter().any(|x| x.shares_elements_with(computed.result)) {
@@ -295,13 +299,14 @@ fn bytes_moved(computed: &Computed<'_>, again: bool) -> u64 {
     operands + bytes(computed.result)
 }
 
-/// From here until it is dropped, time belongs to the section and not to the ops in it. A section inside another is part of it.
+/// From here until it is dropped, time belongs to the section and not to the ops in it. A section inside
+/// another is part of it.
 #[must_use = "it ends when dropped"]
 #[derive(Debug)]
 pub struct Section(Option<(&'static str, Restore)>);
 
-/// Begins a part of the program that the [`profile`] shows under this name; without a profile it does nothing. The loader, the
-/// optimizer and observers name themselves.
+/// Begins a part of the program that the [`profile`] shows under this name; without a profile it does
+/// nothing. The loader, the optimizer and observers name themselves.
 ///
 /// ```
 /// use backflow_tensor::profile::{Part, profile, section};

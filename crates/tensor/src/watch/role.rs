@@ -1,12 +1,13 @@
 //! [`Announcement`]: what a layer says of the output that it announces, above all its [`Role`].
 //!
-//! Whoever measures, draws or judges asks for the role, never for a name: so a layer that a user wrote is treated as a
-//! built-in one of the same role. Names are for tables and logs.
+//! Whoever measures, draws or judges asks for the role, never for a name: so a layer that a user wrote is
+//! treated as a built-in one of the same role. Names are for tables and logs.
 
 /// What a layer is to those who look on.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub enum Role {
-    /// Weighted sums of the inputs: z = x wᵀ + b of a linear layer, a convolution. Its weights are the parameter `weight`.
+    /// Weighted sums of the inputs: z = x wᵀ + b of a linear layer, a convolution. Its weights are the
+    /// parameter `weight`.
     WeightedMap,
     /// A function of each element, and what it tends to on either side.
     Activation {
@@ -69,8 +70,8 @@ impl Role {
         below.value().zip(above.value())
     }
 
-    /// Whether it is an activation function that is exactly 0, and flat, on one side, as relu: a unit that is 0 on all samples
-    /// gets no gradient.
+    /// Whether it is an activation function that is exactly 0, and flat, on one side, as relu: a unit that is
+    /// 0 on all samples gets no gradient.
     #[must_use]
     pub fn has_dead_zone(self) -> bool {
         matches!(self, Self::Activation { below, above } if [below, above].contains(&Side::Flat(0.0)))
@@ -105,15 +106,16 @@ impl Role {
     }
 }
 
-/// What a layer says of an output. A [`Role`] is one by itself, for outputs whose units lie along the last axis.
+/// What a layer says of an output. A [`Role`] is one by itself, for outputs whose units lie along the last
+/// axis.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Announcement {
     /// What tables and logs call it: `linear`, `tanh`, …
     pub name: &'static str,
     /// What the layer is to those who look on.
     pub role: Role,
-    /// The axis along which its units lie, which are alive or dead each on its own: −1 as of linear layers, 1 for the channels
-    /// of a convolution.
+    /// The axis along which its units lie, which are alive or dead each on its own: −1 as of linear layers, 1
+    /// for the channels of a convolution.
     pub unit_axis: isize,
     /// The step in time, for a layer that announces one output for each.
     pub time: Option<usize>,

@@ -1,12 +1,14 @@
-//! Seeing every op: while a closure runs, a tracer is shown what each op computes, on the way forward and on the way back.
+//! Seeing every op: while a closure runs, a tracer is shown what each op computes, on the way forward and on
+//! the way back.
 //!
-//! Off, it costs nothing that an op does not pay anyway: the switch lies beside that of recording, and both are read at once.
-//! On, it changes no bit. What the tracer itself computes is not traced.
+//! Off, it costs nothing that an op does not pay anyway: the switch lies beside that of recording, and both
+//! are read at once. On, it changes no bit. What the tracer itself computes is not traced.
 //!
-//! On the way back the unit is the gradient that an op passes on, not the ops that its backward happens to be written in: a
-//! program knows its own `sqrt` and the line of it, and fused backwards have no ops. Only where a recorded pass is itself
-//! differentiated do gradients belong to the ops that backwards are written in, and to lines of this crate. Comparisons, integers
-//! and tensors made from numbers are not shown: no op makes a NaN there.
+//! On the way back the unit is the gradient that an op passes on, not the ops that its backward happens to be
+//! written in: a program knows its own `sqrt` and the line of it, and fused backwards have no ops. Only where
+//! a recorded pass is itself differentiated do gradients belong to the ops that backwards are written in, and
+//! to lines of this crate. Comparisons, integers and tensors made from numbers are not shown: no op makes a
+//! NaN there.
 
 use crate::mode::{apart, no_grad, tracing};
 use crate::storage::Storage;
@@ -16,8 +18,8 @@ use std::sync::{Arc, Weak};
 
 pub use crate::onlooker::{Computed, Kind};
 
-/// The identity of a tensor's elements, shared by views of them. It keeps no elements, and no later tensor has the same one as
-/// long as it is held.
+/// The identity of a tensor's elements, shared by views of them. It keeps no elements, and no later tensor
+/// has the same one as long as it is held.
 #[derive(Clone, Debug)]
 pub struct ElementsId(Weak<Storage>);
 
@@ -30,8 +32,8 @@ impl PartialEq for ElementsId {
 impl Eq for ElementsId {}
 
 impl Tensor {
-    /// The identity of the elements, as in [`shares_elements_with`](Self::shares_elements_with), for programs that must not
-    /// hold the elements themselves.
+    /// The identity of the elements, as in [`shares_elements_with`](Self::shares_elements_with), for programs
+    /// that must not hold the elements themselves.
     #[must_use]
     pub fn elements_id(&self) -> ElementsId {
         ElementsId(Arc::downgrade(&self.storage))
@@ -44,8 +46,8 @@ thread_local! {
     static TRACER: RefCell<Option<Tracer>> = const { RefCell::new(None) };
 }
 
-/// Runs `f` while `tracer` is shown what this thread's ops compute, in order of computation. Inside another `trace` only the
-/// inner tracer sees.
+/// Runs `f` while `tracer` is shown what this thread's ops compute, in order of computation. Inside another
+/// `trace` only the inner tracer sees.
 ///
 /// ```
 /// use backflow_tensor::{Tensor, trace};

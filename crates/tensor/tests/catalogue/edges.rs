@@ -1,4 +1,5 @@
-//! Zeros of both signs, subnormal numbers, infinities, NaN and huge numbers: no op panics on them, and none hides a NaN.
+//! Zeros of both signs, subnormal numbers, infinities, NaN and huge numbers: no op panics on them, and none
+//! hides a NaN.
 
 use crate::{contiguous, cotangent, differentiate, every_sample};
 use backflow_tensor::catalogue::Sample;

@@ -18,7 +18,8 @@ fn first_derivatives_agree_with_differences() {
 #[test]
 fn second_derivatives_agree_with_differences() {
     every_sample(|op, sample| {
-        // The cost grows with the square of the size; the large samples are compared with PyTorch's second derivatives.
+        // The cost grows with the square of the size; the large samples are compared with PyTorch's second
+        // derivatives.
         if op.orders < 2 || elements(&sample.inputs) > 100 {
             return Ok(());
         }
@@ -26,10 +27,11 @@ fn second_derivatives_agree_with_differences() {
     });
 }
 
-/// A first-order pass may use a fused kernel where the recorded one evaluates a formula of tensors. Both add up
-/// Σ ∂y/∂x·u over the elements y of the result, in another order and with a few roundings per term: they may differ
-/// by 8 ε of Σ|∂y/∂x·u|, which for an elementwise op is the gradient itself. Where the derivative is rebuilt from a kept
-/// output as 1 − y, it carries the rounding of 1, however small it is itself: ε of the largest u more.
+/// A first-order pass may use a fused kernel where the recorded one evaluates a formula of tensors. Both add
+/// up Σ ∂y/∂x·u over the elements y of the result, in another order and with a few roundings per term: they
+/// may differ by 8 ε of Σ|∂y/∂x·u|, which for an elementwise op is the gradient itself. Where the derivative
+/// is rebuilt from a kept output as 1 − y, it carries the rounding of 1, however small it is itself: ε of the
+/// largest u more.
 #[test]
 fn fused_backwards_equal_recorded_ones() {
     every_sample(|op, sample| {

@@ -3,7 +3,8 @@
 use crate::{bits, contiguous, cotangent, differentiate, every_sample};
 use backflow_tensor::Tensor;
 
-/// The same tensor in other layouts: stored with its axes reversed, every second of a row, in the middle of a buffer.
+/// The same tensor in other layouts: stored with its axes reversed, every second of a row, in the middle of a
+/// buffer.
 fn relaid(x: &Tensor) -> Vec<(&'static str, Tensor)> {
     let reversed: Vec<isize> = (0..x.rank() as isize).rev().collect();
     let turned = contiguous(&x.permute(&reversed)).permute(&reversed);

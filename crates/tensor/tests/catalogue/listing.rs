@@ -43,7 +43,8 @@ fn every_entry_says_what_it_computes() {
     }
 }
 
-/// What a file offers, it samples: otherwise a method could hide in a file of the catalogue from all the laws.
+/// What a file offers, it samples: otherwise a method could hide in a file of the catalogue from all the
+/// laws.
 #[test]
 fn every_public_method_of_an_op_file_is_sampled() {
     let mut missing = Vec::new();

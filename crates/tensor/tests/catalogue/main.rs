@@ -1,7 +1,7 @@
 //! The laws that every op of the catalogue obeys, each run over every sample of every op.
 //!
-//! An op that is added to the catalogue is under all of them without a line here. Where an op is excused from a law,
-//! the exception stands beside the law, with its reason.
+//! An op that is added to the catalogue is under all of them without a line here. Where an op is excused from
+//! a law, the exception stands beside the law, with its reason.
 
 mod edges;
 mod flushing;

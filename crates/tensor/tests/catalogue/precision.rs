@@ -1,10 +1,11 @@
-//! `f32` against `f64`: a result in `f32` is what `f64` gives for the same operands, up to the roundings of a stable
-//! evaluation.
+//! `f32` against `f64`: a result in `f32` is what `f64` gives for the same operands, up to the roundings of a
+//! stable evaluation.
 //!
-//! What an evaluation may lose depends on the op and the place. Each operand, rounded once, moves a result y by at most
-//! ε·Σ|∂y/∂x|·|x|, and the result is rounded itself: that makes ε·(|y| + Σ|∂y/∂x·x|) the loss of the best evaluation
-//! there is, and it is computed here from the op's own derivatives in `f64`. A stable evaluation loses a small
-//! multiple; 8 is enough for the transcendental functions (3 ulp) and for what is composed of several steps.
+//! What an evaluation may lose depends on the op and the place. Each operand, rounded once, moves a result y
+//! by at most ε·Σ|∂y/∂x|·|x|, and the result is rounded itself: that makes ε·(|y| + Σ|∂y/∂x·x|) the loss of
+//! the best evaluation there is, and it is computed here from the op's own derivatives in `f64`. A stable
+//! evaluation loses a small multiple; 8 is enough for the transcendental functions (3 ulp) and for what is
+//! composed of several steps.
 
 use crate::{contiguous, cotangent, elements, every_sample};
 use backflow_tensor::catalogue::Sample;
@@ -12,7 +13,8 @@ use backflow_tensor::{DType, Gradients, Op, Tensor};
 
 const ROUNDINGS: f64 = 8.0;
 
-/// Ops whose small results are accurate only beside 1 or their largest operand, as they are in PyTorch, and why.
+/// Ops whose small results are accurate only beside 1 or their largest operand, as they are in PyTorch, and
+/// why.
 const BESIDE_OPERAND: [(&str, &str); 4] = [
     ("gelu", "1 + erf x cancels in the left tail"),
     ("gelu_tanh", "1 + tanh x cancels in the left tail"),
@@ -87,8 +89,8 @@ fn results_in_f32_are_rounded_results_of_f64() {
     });
 }
 
-/// Gradients obey the same law, but for one thing: what a backward rebuilds from a kept output (tanh′ = 1 − y²) is
-/// accurate beside the largest gradient of the tensor, and not beside itself.
+/// Gradients obey the same law, but for one thing: what a backward rebuilds from a kept output (tanh′ = 1 −
+/// y²) is accurate beside the largest gradient of the tensor, and not beside itself.
 #[test]
 fn gradients_in_f32_are_rounded_gradients_of_f64() {
     every_sample(|op, sample| {

@@ -5,8 +5,8 @@ use backflow_tensor::catalogue::{CATALOGUE, Sample};
 use backflow_tensor::{DType, Rng, Tensor};
 use std::sync::Arc;
 
-/// Sizes that samples use to say "large": in this law they become so large that kernels share the work among threads
-/// (`backflow_kernels::parallel::GRAIN` is 32,768 elements).
+/// Sizes that samples use to say "large": in this law they become so large that kernels share the work among
+/// threads (`backflow_kernels::parallel::GRAIN` is 32,768 elements).
 fn enlarged_size(size: usize) -> usize {
     match size {
         17 => 517,

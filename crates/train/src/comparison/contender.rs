@@ -58,8 +58,8 @@ impl Contender {
         RuleInfo::find(&self.spec).is_some_and(|info| info.full_batch)
     }
 
-    /// Whether it must have gradients as they are: the line search of L-BFGS holds losses and gradients of one function against
-    /// each other, and clipped gradients are not those of the loss.
+    /// Whether it must have gradients as they are: the line search of L-BFGS holds losses and gradients of
+    /// one function against each other, and clipped gradients are not those of the loss.
     #[must_use]
     pub fn refuses_clipping(&self) -> bool {
         RuleInfo::find(&self.spec).is_some_and(|info| info.name == "lbfgs")

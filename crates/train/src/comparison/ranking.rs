@@ -10,7 +10,8 @@ use serde::Serialize;
 pub struct Spread {
     /// The mean.
     pub mean: f64,
-    /// The standard deviation of the population that the seeds are a sample of (n − 1 below the sum); none of one value.
+    /// The standard deviation of the population that the seeds are a sample of (n − 1 below the sum); none of
+    /// one value.
     pub std: Option<f64>,
     /// How many values there were.
     pub count: usize,

@@ -10,8 +10,9 @@ use backflow_tensor::Module;
 use serde::Serialize;
 use std::time::{Duration, Instant};
 
-/// A run that ends with this many times the test loss of its initial weights has lost control, although its numbers are still
-/// finite: a guess at random is as good as the initial weights, and no rate that helps leads so far from it.
+/// A run that ends with this many times the test loss of its initial weights has lost control, although its
+/// numbers are still finite: a guess at random is as good as the initial weights, and no rate that helps
+/// leads so far from it.
 const LOST: f64 = 100.0;
 
 /// One point of a learning curve. Its losses are finite numbers.
@@ -19,7 +20,8 @@ const LOST: f64 = 100.0;
 pub struct Point {
     /// Steps made so far.
     pub step: u64,
-    /// Passes over the training set so far, in fractions: what curves of different batch sizes have in common.
+    /// Passes over the training set so far, in fractions: what curves of different batch sizes have in
+    /// common.
     pub epoch: f64,
     /// Mean loss of the terms trained on since the last point, each before the update it took part in; none
     /// at the start.
@@ -36,8 +38,8 @@ pub struct Point {
 pub enum Outcome {
     /// All steps were made, and every loss was a finite number.
     Finished,
-    /// A loss, of a batch or of the test set, was no finite number, or the run ended with a hundred times the test loss that it
-    /// began with.
+    /// A loss, of a batch or of the test set, was no finite number, or the run ended with a hundred times the
+    /// test loss that it began with.
     Diverged {
         /// The step that met it, counted from 1, or the last one; 0 if the initial weights met it.
         step: u64,
@@ -63,8 +65,8 @@ pub struct Run {
     pub evaluations: u64,
     /// The learning curve, from the initial weights to the end, or to the last point at which all was finite.
     pub curve: Vec<Point>,
-    /// Mean time of a step: forward, backward and update, without loading and testing. The only figure that differs between
-    /// two runs of the same settings.
+    /// Mean time of a step: forward, backward and update, without loading and testing. The only figure that
+    /// differs between two runs of the same settings.
     pub seconds_per_step: f64,
     /// How it ended.
     pub outcome: Outcome,
@@ -110,8 +112,8 @@ impl Run {
 impl Conditions {
     /// Trains `model`, which holds the initial weights of `seed`, at `task`, and tests it along the way.
     ///
-    /// The batches are a function of the seed alone. Contenders that need the whole training set get it as one batch, in
-    /// the order of the data set, as often as the others see it.
+    /// The batches are a function of the seed alone. Contenders that need the whole training set get it as
+    /// one batch, in the order of the data set, as often as the others see it.
     ///
     /// # Errors
     /// If `watch` breaks off, the schedule's spec is wrong, a data set is empty or not what the task is for,

@@ -1,4 +1,5 @@
-//! The learning rate by k-fold cross-validation: every rate of a grid is tried on splits of the training set alone.
+//! The learning rate by k-fold cross-validation: every rate of a grid is tried on splits of the training set
+//! alone.
 
 use super::{Conditions, Contender, Run, Stopped};
 use crate::metric::{Metric, Metrics};
@@ -62,8 +63,8 @@ pub struct Tuning {
 }
 
 impl Tuning {
-    /// On which side of the chosen rate none was tried, so that a better one may lie there: `Less` if it is the lowest of
-    /// several, `Greater` if it is the highest.
+    /// On which side of the chosen rate none was tried, so that a better one may lie there: `Less` if it is
+    /// the lowest of several, `Greater` if it is the highest.
     #[must_use]
     pub fn edge(&self) -> Option<Ordering> {
         let chosen = self.learning_rate?;
@@ -92,8 +93,8 @@ impl Conditions {
     /// For each rate and each of `folds` folds, a model of `model` is trained under these very conditions on
     /// the other folds and evaluated on this one after its last step. The folds, with every class spread
     /// evenly, and the order of the batches are functions of `seed`; targets that are not one class each are
-    /// dealt out at random. `watch` is told of each step: the trainings done, and the share of the present one
-    /// that is done.
+    /// dealt out at random. `watch` is told of each step: the trainings done, and the share of the present
+    /// one that is done.
     ///
     /// # Errors
     /// If `watch` breaks off, the schedule's spec is wrong, the contender cannot have one of the rates, or

@@ -3,8 +3,8 @@
 use backflow_probe::{FlowRow, FlowStep, Shadow, Verdict, shadow_slope, slope};
 use backflow_tensor::Float;
 
-/// What flows through the networks of one configuration. A list has one entry per linear layer, the input's neighbour first and the
-/// outputs last. Figures of a layer are geometric means over seeds.
+/// What flows through the networks of one configuration. A list has one entry per linear layer, the input's
+/// neighbour first and the outputs last. Figures of a layer are geometric means over seeds.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Flow {
     /// RMS of δ = ∂L/∂z, z the layer's output before its activation function.
@@ -13,14 +13,16 @@ pub struct Flow {
     pub shadow_delta_rms: Option<Vec<f64>>,
     /// RMS of the activations; of the outputs, as nothing follows them.
     pub activation_rms: Vec<f64>,
-    /// The change of log₁₀ RMS δ per layer on the way back: the slope of the line through the hidden layers, negative where
-    /// gradients vanish. `None` for fewer than two hidden layers, and where a delta is 0 or not finite.
+    /// The change of log₁₀ RMS δ per layer on the way back: the slope of the line through the hidden layers,
+    /// negative where gradients vanish. `None` for fewer than two hidden layers, and where a delta is 0 or
+    /// not finite.
     pub slope: Option<f64>,
     /// The slope of the same line through [`shadow_delta_rms`](Self::shadow_delta_rms).
     pub shadow_slope: Option<f64>,
     /// `‖∂L/∂W₁‖ / ‖∂L/∂W_L‖`, L the last hidden layer.
     pub weight_gradient_ratio: f64,
-    /// The share of saturated activations, of the layer that has most; `None` for functions that do not saturate.
+    /// The share of saturated activations, of the layer that has most; `None` for functions that do not
+    /// saturate.
     pub saturated_share: Option<f64>,
     /// What the figures mean, worst first.
     pub verdicts: Vec<Verdict>,
@@ -62,14 +64,15 @@ impl Flow {
         }
     }
 
-    /// Whether some delta is so small that the question arises what `f32` makes of the next ones: 1e-30 is a dozen sigmoid layers
-    /// before its smallest normal number.
+    /// Whether some delta is so small that the question arises what `f32` makes of the next ones: 1e-30 is a
+    /// dozen sigmoid layers before its smallest normal number.
     pub(super) fn nears_the_end_of_f32(&self) -> bool {
         self.delta_rms.iter().any(|&delta| delta < 1e-30)
             || self.verdicts.iter().any(|verdict| matches!(verdict, Verdict::Underflow { .. }))
     }
 
-    /// Deltas and their slope as they are without the limits of their type: in `f64` where `f32` has lost some, else as measured.
+    /// Deltas and their slope as they are without the limits of their type: in `f64` where `f32` has lost
+    /// some, else as measured.
     #[must_use]
     pub fn unlimited(&self) -> (&[f64], Option<f64>) {
         match &self.shadow_delta_rms {
@@ -84,7 +87,8 @@ impl Flow {
         self.verdicts.iter().any(|verdict| matches!(verdict, Verdict::Underflow { shadow: Some(_), .. }))
     }
 
-    /// RMS δ by a theory that knows it up to a factor, so that it agrees with the measurement at the last hidden layer.
+    /// RMS δ by a theory that knows it up to a factor, so that it agrees with the measurement at the last
+    /// hidden layer.
     pub(super) fn anchored(&self, decades: Option<&[f64]>) -> Vec<Option<f64>> {
         let last = self.delta_rms.len() - 2;
         let predicted = |layer: usize| {

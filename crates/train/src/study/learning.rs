@@ -37,13 +37,14 @@ pub struct Learned {
     pub test_accuracy: Option<Spread>,
     /// Accuracy on the test set before the training: the mean over seeds.
     pub initial_accuracy: f64,
-    /// The accuracy of always naming the test set's commonest class. A network whose outputs do not depend on its inputs has at
-    /// most this, however long it was trained.
+    /// The accuracy of always naming the test set's commonest class. A network whose outputs do not depend on
+    /// its inputs has at most this, however long it was trained.
     pub chance: f64,
     /// How many networks there were.
     pub networks: usize,
-    /// How many of them learn: their test accuracy is clearly above `chance` and above what it was before the training, which
-    /// random weights can raise above chance. Clearly is by five standard errors, of p over n test examples `√(p (1 − p)/n)`.
+    /// How many of them learn: their test accuracy is clearly above `chance` and above what it was before the
+    /// training, which random weights can raise above chance. Clearly is by five standard errors, of p over n
+    /// test examples `√(p (1 − p)/n)`.
     pub learning: usize,
     /// How many diverged: their loss was no finite number.
     pub diverged: usize,

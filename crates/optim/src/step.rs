@@ -141,7 +141,10 @@ impl Optimizer {
             Some(Needs::Gradient) => self.update(model, &gradients, Some(value)),
             Some(Needs::Uphill(distance)) => {
                 let report = match self.uphill(model, &gradients, distance, objective) {
-                    Some(there) => self.apply(model, there, Some(value)),
+                    Some(there) => {
+                        let _section = section("optimizer");
+                        self.apply(model, there, Some(value))
+                    }
                     None => self.skip(Some(value), f64::NAN),
                 };
                 StepReport { evaluations: 2, ..report }
@@ -299,10 +302,8 @@ impl Optimizer {
         gradients: &Gradients,
         loss: Option<f64>,
     ) -> StepReport {
-        let found = {
-            let _section = section("optimizer");
-            survey(self, model, gradients)
-        };
+        let _section = section("optimizer");
+        let found = survey(self, model, gradients);
         self.apply(model, found, loss)
     }
 
@@ -314,7 +315,6 @@ impl Optimizer {
         found: Surveyed<'_>,
         loss: Option<f64>,
     ) -> StepReport {
-        let _section = section("optimizer");
         self.require_matches(model);
         let mut unreached = found.unreached.clone().into_iter().peekable();
         let learning_rate = self.learning_rate();

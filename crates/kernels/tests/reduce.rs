@@ -212,7 +212,7 @@ fn exponents_are_counted() {
 /// Against a plain loop, for shapes on both sides of a block of rows, few and many silent columns, and marks
 /// that were there.
 #[test]
-fn silent_columns_are_told_from_heard_ones() {
+fn silent_columns_are_told_from_nonzero_ones() {
     for (rows, columns) in [(1, 1), (7, 5), (8, 64), (9, 3), (64, 256), (33, 40)] {
         for silent_share in [0, 3, 10] {
             let x: Vec<f32> = (0..rows * columns)
@@ -221,26 +221,26 @@ fn silent_columns_are_told_from_heard_ones() {
                     if column % 10 < silent_share || row != (column * 7) % rows { 0.0 } else { -1e-45 }
                 })
                 .collect();
-            let mut heard = vec![false; columns];
-            heard[columns / 2] = true;
+            let mut nonzero = vec![false; columns];
+            nonzero[columns / 2] = true;
             let expected: Vec<bool> =
-                (0..columns).map(|c| heard[c] || (0..rows).any(|r| x[r * columns + c] != 0.0)).collect();
+                (0..columns).map(|c| nonzero[c] || (0..rows).any(|r| x[r * columns + c] != 0.0)).collect();
             let found = everywhere(&format!("hear {rows} × {columns}"), || {
-                let mut heard = heard.clone();
-                reduce::mark_nonzero_columns(&x, &mut heard);
-                heard
+                let mut nonzero = nonzero.clone();
+                reduce::mark_nonzero_columns(&x, &mut nonzero);
+                nonzero
             });
             assert_eq!(found, expected, "{rows} × {columns}, {silent_share}");
         }
     }
-    let mut heard = [false; 4];
-    reduce::mark_nonzero_columns(&[0.0, 1.0, f64::NAN, 0.0, 0.0, 0.0, 0.0, -0.0], &mut heard);
-    assert_eq!(heard, [false, true, true, false]);
-    reduce::mark_nonzero_columns::<f32>(&[], &mut heard);
+    let mut nonzero = [false; 4];
+    reduce::mark_nonzero_columns(&[0.0, 1.0, f64::NAN, 0.0, 0.0, 0.0, 0.0, -0.0], &mut nonzero);
+    assert_eq!(nonzero, [false, true, true, false]);
+    reduce::mark_nonzero_columns::<f32>(&[], &mut nonzero);
 }
 
 #[test]
-#[should_panic(expected = "hear: 5 elements in rows of 2")]
+#[should_panic(expected = "mark_nonzero_columns: 5 elements in rows of 2")]
 fn rows_must_be_whole() {
     reduce::mark_nonzero_columns(&[0.0; 5], &mut [false; 2]);
 }

@@ -21,6 +21,7 @@ mod dtype;
 mod error;
 mod flush;
 mod fmt;
+mod from_arrays;
 mod gradients;
 mod graph;
 mod identity;

@@ -14,7 +14,7 @@ use crate::report::StepReport;
 use crate::step::rule_of;
 use crate::survey::each_updated;
 use backflow_kernels::map;
-use backflow_tensor::{DType, FloatElement, Module, Tensor};
+use backflow_tensor::{FloatElement, Module, Tensor, with_float};
 
 /// An average of the weights.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -38,10 +38,9 @@ impl Averaging {
             Self::Mean { .. } => 1.0,
         };
         match average {
-            Some(average) if share != 1.0 => match w.dtype() {
-                DType::F64 => lerp::<f64>(average, w, share),
-                _ => lerp::<f32>(average, w, share),
-            },
+            Some(average) if share != 1.0 => {
+                with_float!("average", w.dtype(), T => lerp::<T>(average, w, share));
+            }
             average => *average = Some(crate::state::copy(w)),
         }
     }
@@ -137,8 +136,7 @@ impl Optimizer {
 
 /// Exchanges the elements of a parameter and of its average; the parameter stays the same leaf.
 fn swap(w: &mut Tensor, average: &mut Tensor) {
-    match w.dtype() {
-        DType::F64 => w.as_mut_slice::<f64>().swap_with_slice(average.as_mut_slice()),
-        _ => w.as_mut_slice::<f32>().swap_with_slice(average.as_mut_slice()),
-    }
+    with_float!("evaluating", w.dtype(), T => {
+        w.as_mut_slice::<T>().swap_with_slice(average.as_mut_slice());
+    });
 }

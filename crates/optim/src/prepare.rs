@@ -5,7 +5,7 @@ use crate::clip;
 use crate::optimizer::Optimizer;
 use crate::survey::Surveyed;
 use backflow_kernels::reduce;
-use backflow_tensor::{DType, FloatElement, Module, Tensor};
+use backflow_tensor::{FloatElement, Module, Tensor, with_float};
 use std::borrow::Cow;
 
 /// The gradients of a step, ready for the rules.
@@ -112,10 +112,7 @@ pub(crate) fn dot(x: &Tensor, y: &Tensor) -> f64 {
             _ => reduce::dot(&x.to_vec::<T>(), &y.to_vec::<T>()),
         }
     }
-    match x.dtype() {
-        DType::F64 => sum::<f64>(x, y),
-        _ => sum::<f32>(x, y),
-    }
+    with_float!("dot", x.dtype(), T => sum::<T>(x, y))
 }
 
 fn all_finite(g: &Tensor) -> bool {

@@ -144,9 +144,6 @@ fn jacobians_that_cannot_be_measured_have_a_reason() {
     );
 }
 
-/// Files that compare the names of ops, not of layers.
-const OF_OPS: [&str; 3] =
-    ["probe/src/explain.rs", "probe/src/nonfinite/words.rs", "tensor/src/watch/profile.rs"];
 /// Where logs of version 0.1 are read.
 const BORDER: &str = "probe/src/layer_kind.rs";
 
@@ -162,9 +159,6 @@ fn no_name_is_compared_to_learn_what_a_layer_is() {
     let (mut files, mut at_the_border) = (0, false);
     for file in sources(crates) {
         let relative = file.strip_prefix(crates).unwrap().to_str().unwrap().replace('\\', "/");
-        if OF_OPS.contains(&&*relative) {
-            continue;
-        }
         files += 1;
         let text = std::fs::read_to_string(&file).unwrap();
         let code = text.split("#[cfg(test)]").next().unwrap_or_default();

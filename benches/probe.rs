@@ -1,4 +1,5 @@
-//! What it costs to watch a training: 784-256-128-10 with relu, batches of 64, Adam, in `f32`.
+//! What it costs to watch a training, in `f32`: a small network (784-256-128-10 with relu, batches of 64, Adam)
+//! and a deep, narrow one (20 layers of 64 with sigmoid, batches of 128, SGD).
 //!
 //! ```text
 //! cargo bench --bench probe
@@ -12,9 +13,18 @@
 use backflow::prelude::*;
 use std::time::Instant;
 
-const TURNS: usize = 400;
+const TURNS: usize = 300;
 /// Steps of one variant in a turn.
 const STEPS: u32 = 16;
+
+/// What is trained.
+struct Network {
+    name: &'static str,
+    sizes: Vec<usize>,
+    activation: Activation,
+    optimizer: fn() -> Optimizer,
+    batch: usize,
+}
 
 struct Variant {
     name: &'static str,
@@ -25,17 +35,17 @@ struct Variant {
 }
 
 impl Variant {
-    fn new(name: &'static str, recorder: impl Fn(&Mlp) -> Option<Recorder>) -> Self {
+    fn new(network: &Network, name: &'static str, recorder: impl Fn(&Mlp) -> Option<Recorder>) -> Self {
         let mut rng = Rng::seed_from_u64(0);
-        let model = Mlp::new(&[784, 256, 128, 10], Activation::Relu, Init::HeNormal, DType::F32, &mut rng);
-        let (optimizer, recorder) = (Optimizer::new(Adam::new(1e-3)), recorder(&model));
+        let init = Init::default_for(network.activation);
+        let model = Mlp::new(&network.sizes, network.activation, init, DType::F32, &mut rng);
+        let (optimizer, recorder) = ((network.optimizer)(), recorder(&model));
         Self { name, model, optimizer, recorder, micros: Vec::new() }
     }
 
-    fn step(&mut self, batch: &Batch) {
+    fn step(&mut self, x: &Tensor, y: &Tensor) {
         let Self { model, optimizer, recorder, .. } = self;
-        let step =
-            || optimizer.step_with(model, |model| model.forward(&batch.inputs).cross_entropy(&batch.targets));
+        let step = || optimizer.step_with(model, |model| model.forward(x).cross_entropy(y));
         match recorder {
             None => _ = { step }(),
             Some(recorder) => {
@@ -47,41 +57,65 @@ impl Variant {
 }
 
 fn main() {
+    let networks = [
+        Network {
+            name: "mlp_small",
+            sizes: vec![784, 256, 128, 10],
+            activation: Activation::Relu,
+            optimizer: || Optimizer::new(Adam::new(1e-3)),
+            batch: 64,
+        },
+        Network {
+            name: "deep_narrow",
+            sizes: vec![64; 21],
+            activation: Activation::Sigmoid,
+            optimizer: || Optimizer::new(Sgd::new(1e-3)),
+            batch: 128,
+        },
+    ];
     let pool = rayon::ThreadPoolBuilder::new().build().expect("threads can be started");
-    pool.install(|| {
-        let digits = Mnist::embedded();
-        let batch = Loader::new(&digits.train, 64).batch(0, 0);
-        let mut variants = [
-            Variant::new("unwatched", |_| None),
-            Variant::new("unwatched again", |_| None),
-            Variant::new("off", |model| Some(Recorder::new(model).every(When::Never))),
-            Variant::new("every step", |model| Some(Recorder::new(model))),
-            Variant::new("every step, histograms each 16th", |model| {
-                Some(Recorder::new(model).histograms(When::Every(16)))
-            }),
-            Variant::new("every step, histograms each", |model| Some(Recorder::new(model).histograms(When::Every(1)))),
-        ];
-        for turn in 0..TURNS {
-            // Whoever begins finds the caches of another: everyone begins as often.
-            for index in 0..variants.len() {
-                let index = (index + turn) % variants.len();
-                let variant = &mut variants[index];
-                variant.step(&batch);
-                let start = Instant::now();
-                (0..STEPS).for_each(|_| variant.step(&batch));
-                variant.micros.push(start.elapsed().as_secs_f64() * 1e6 / f64::from(STEPS));
-            }
+    for network in &networks {
+        pool.install(|| measure(network));
+    }
+}
+
+/// Prints what each way to watch the network costs.
+fn measure(network: &Network) {
+    let variant = |name, recorder: fn(&Mlp) -> Option<Recorder>| Variant::new(network, name, recorder);
+    let mut variants = [
+        variant("unwatched", |_| None),
+        variant("unwatched again", |_| None),
+        variant("off", |model| Some(Recorder::new(model).every(When::Never))),
+        variant("every step", |model| Some(Recorder::new(model))),
+        variant("every step, histograms each 16th", |model| {
+            Some(Recorder::new(model).histograms(When::Every(16)))
+        }),
+        variant("every step, histograms each", |model| Some(Recorder::new(model).histograms(When::Every(1)))),
+    ];
+    let x = Tensor::randn([network.batch, network.sizes[0]], DType::F32, &mut Rng::seed_from_u64(1));
+    let classes = network.sizes[network.sizes.len() - 1].min(10);
+    let y = Tensor::from_vec((0..network.batch).map(|i| (i % classes) as i64).collect(), [network.batch]);
+    for turn in 0..TURNS {
+        // Whoever begins finds the caches of another: everyone begins as often.
+        for index in 0..variants.len() {
+            let index = (index + turn) % variants.len();
+            let variant = &mut variants[index];
+            variant.step(&x, &y);
+            let start = Instant::now();
+            (0..STEPS).for_each(|_| variant.step(&x, &y));
+            variant.micros.push(start.elapsed().as_secs_f64() * 1e6 / f64::from(STEPS));
         }
-        let plain = variants[0].micros.clone();
-        for Variant { name, micros, .. } in variants {
-            let ratio = median(micros.iter().zip(&plain).map(|(a, b)| a / b).collect());
-            println!(
-                "{{\"peer\":\"backflow\",\"w\":\"mlp_small\",\"probe\":\"{name}\",\"threads\":{},\"med_us\":{:.1},\"ratio\":{ratio:.4}}}",
-                rayon::current_num_threads(),
-                median(micros)
-            );
-        }
-    });
+    }
+    let plain = variants[0].micros.clone();
+    for Variant { name, micros, .. } in variants {
+        let ratio = median(micros.iter().zip(&plain).map(|(a, b)| a / b).collect());
+        println!(
+            "{{\"peer\":\"backflow\",\"w\":\"{}\",\"probe\":\"{name}\",\"threads\":{},\"med_us\":{:.1},\"ratio\":{ratio:.4}}}",
+            network.name,
+            rayon::current_num_threads(),
+            median(micros)
+        );
+    }
 }
 
 fn median(mut figures: Vec<f64>) -> f64 {

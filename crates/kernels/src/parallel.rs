@@ -226,6 +226,9 @@ pub(crate) fn for_ranges(len: usize, grain: usize, task: &(dyn Fn(Range<usize>) 
 /// too much of it. With more than two threads, of which a helper is but one, a quarter of that.
 const SHORT: usize = 1_000_000;
 
+/// Nanoseconds that a piece is to take, at least, of work that can be cut anywhere.
+const PIECE: usize = 2000;
+
 fn is_short(nanoseconds: usize) -> bool {
     nanoseconds < SHORT / 4 || (nanoseconds < SHORT && rayon::current_num_threads() <= 2)
 }
@@ -250,6 +253,25 @@ pub(crate) fn for_large_ranges(
     let pieces = 0..len.div_ceil(grain);
     let task = |piece: usize| task(piece * grain..len.min((piece + 1) * grain));
     if is_short(nanoseconds) { hand_over(pieces, &task) } else { share(pieces, &task) }
+}
+
+/// What `f` makes of each of several items, in their order, shared by threads if all of them together, which
+/// take about so many nanoseconds, are worth it.
+///
+/// ```
+/// assert_eq!(backflow_kernels::parallel::map(100, &[1, 2, 3], |x| 2 * x), [2, 4, 6]);
+/// ```
+pub fn map<T: Sync, R: Send>(nanoseconds: usize, items: &[T], f: impl Fn(&T) -> R + Sync) -> Vec<R> {
+    let results: Vec<Mutex<Option<R>>> = items.iter().map(|_| Mutex::new(None)).collect();
+    let grain = items.len().div_ceil((nanoseconds / PIECE).max(1)).max(1);
+    for_large_ranges(nanoseconds, items.len(), grain, &|range| {
+        for (result, item) in results[range.clone()].iter().zip(&items[range]) {
+            // Nobody else has this item, so the lock is always free and never poisoned.
+            *result.lock().unwrap_or_else(PoisonError::into_inner) = Some(f(item));
+        }
+    });
+    let result = |result: Mutex<Option<R>>| result.into_inner().unwrap_or_else(PoisonError::into_inner);
+    results.into_iter().map(|place| result(place).expect("every item had its turn")).collect()
 }
 
 fn hand_over(range: Range<usize>, task: &(dyn Fn(usize) + Sync)) {

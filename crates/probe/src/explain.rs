@@ -5,7 +5,7 @@
 //! by the ops that took such operands. Operations of a [`Surgery`](crate::Surgery) are not seen: explained
 //! are the gradients of the loss itself.
 
-use crate::watch::look;
+use crate::look::look;
 use backflow_tensor::{GraphStep, Module, Op, Tensor, misuse};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;

@@ -11,7 +11,7 @@ mod search;
 mod words;
 
 use crate::OpAt;
-use crate::watch::elements;
+use crate::look::elements;
 use backflow_kernels::reduce;
 use backflow_tensor::observe::observe;
 use backflow_tensor::trace::{Computed, Kind, trace};

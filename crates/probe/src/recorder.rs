@@ -1,9 +1,10 @@
 //! [`Recorder`]: looks at a training step by step, as often as it is told to.
 
 use crate::curvature::Hessian;
+use crate::look::look;
 use crate::quantity::{Measured, Quantity};
 use crate::record::{CurvatureFlow, FlowStep, JacobianFlow, NotMeasured, ParameterFlow};
-use crate::watch::{Asked, Watch, look};
+use crate::watch::{Asked, Watch};
 use crate::when::When;
 use backflow_optim::StepReport;
 use backflow_tensor::observe::{observe, unobserved};

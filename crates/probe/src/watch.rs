@@ -7,22 +7,19 @@
 //! does not blur them.
 
 use crate::join;
+use crate::look::{look, units};
+use crate::pending::{self, Array, Pending};
 use crate::quantity::{Of, Quantity};
 use crate::record::{Exponents, LayerFlow, NotMeasured, ParameterFlow, SampleFlow, Stats};
 use crate::sample_watch::SampleWatch;
 use backflow_kernels::reduce;
 use backflow_optim::ParameterReport;
 use backflow_tensor::observe::{Announcement, Observer, Role, Site};
-use backflow_tensor::{DType, FloatElement, LayerId, Module, Path, Shape, Tensor, Visitor, misuse};
-use std::borrow::Cow;
+use backflow_tensor::{LayerId, Module, Path, Shape, Tensor, Visitor, misuse};
 use std::collections::BTreeMap;
 
 /// How close to an end of its range a bounded activation counts as saturated, as a share of the range.
 const SATURATED: f64 = 0.05;
-
-/// The share of the mean square below which a variance is computed with care: sums in `f32` are good to some
-/// 1e-6 of it.
-const CLOSE: f64 = 1e-3;
 
 /// Measures one step.
 #[derive(Clone, Debug, Default)]
@@ -33,6 +30,8 @@ pub(crate) struct Watch {
     /// Which quantities that measure themselves are due in this step.
     due: Vec<&'static Quantity>,
     rows: Vec<LayerFlow>,
+    /// Outputs and deltas of rows that nobody has looked at yet.
+    pending: Pending,
     /// For each place, the rows whose delta has not come yet, in order of computation.
     open: BTreeMap<Site, Vec<Open>>,
     /// What the next output is computed from, while its layer computes.
@@ -156,6 +155,7 @@ impl Watch {
     /// Gets ready for a step.
     pub(crate) fn begin(&mut self, asked: Asked) {
         self.rows.clear();
+        self.pending = Pending::default();
         self.open.clear();
         self.gradients.clear();
         self.places.values_mut().for_each(|place| place.was_called = false);
@@ -183,6 +183,7 @@ impl Watch {
 
     /// What was measured since [`begin`](Self::begin).
     pub(crate) fn take(&mut self) -> Seen {
+        self.look();
         self.open.clear();
         self.earlier.clear();
         let uncalled = self.places.values().filter(|place| !place.was_called);
@@ -220,6 +221,37 @@ impl Watch {
         }
     }
 
+    /// Adds an array of a row to those that wait for a look.
+    fn add(&mut self, row: usize, x: Tensor, of: pending::Of) {
+        if self.pending.add(Array { row, x, of }) {
+            self.look();
+        }
+    }
+
+    /// Looks at all that wait.
+    fn look(&mut self) {
+        for (Array { row, of, .. }, seen) in self.pending.look(self.asked.histograms) {
+            let (row, look) = (&mut self.rows[row], seen.look);
+            let pending::Of::Output { unsaturated, layer, .. } = of else {
+                (row.delta, row.delta_exponents) = (Some(look.stats), look.exponents);
+                continue;
+            };
+            (row.output, row.output_exponents) = (look.stats, look.exponents);
+            row.saturated_share = unsaturated.map(|_| look.outside);
+            let dead = |alive: &[bool]| alive.iter().filter(|&&alive| !alive).count() as u64;
+            row.dead_units = seen.alive.as_deref().map(dead);
+            let place = layer.filter(|_| self.has_epochs);
+            let place = place.and_then(|(id, uses)| Some((self.places.get_mut(&id)?, uses)));
+            row.dead_units_of_epoch = seen.alive.zip(place).map(|(alive, (place, uses))| {
+                place.alive.resize(place.alive.len().max(uses + 1), Vec::new());
+                let so_far = &mut place.alive[uses];
+                so_far.resize(alive.len(), false);
+                so_far.iter_mut().zip(&alive).for_each(|(so_far, &now)| *so_far |= now);
+                dead(so_far)
+            });
+        }
+    }
+
     fn take_gradient(&mut self, path: &str, g: &Tensor) {
         let is_asked = self.asked.gradients() || !self.due.is_empty();
         if !is_asked || self.gradients.contains_key(path) {
@@ -246,25 +278,21 @@ impl Observer for Watch {
 
     fn output(&mut self, site: &Site, what: &Announcement, y: &Tensor) {
         let input = self.input.take().filter(|(of, _)| of == site).map(|(_, x)| x);
-        let mut place = None;
-        let path = match site {
+        let (path, layer) = match site {
             Site::Layer(id) => match self.places.get_mut(id) {
-                Some(found) => place.insert(found).path.clone(),
+                Some(place) => {
+                    place.was_called = true;
+                    (place.path.clone(), Some(*id))
+                }
                 // A layer of another model, which the same program runs beside this one.
                 None => return,
             },
-            Site::Named(name) => name.clone(),
+            Site::Named(name) => (name.clone(), None),
             Site::Parameter(_) => return,
         };
-        if let Some(place) = &mut place {
-            place.was_called = true;
-        }
         if self.back || !self.asked.looks || !y.dtype().is_float() {
             return;
         }
-        let inner = unsaturated(what.role);
-        let alive = what.role.has_dead_zone().then(|| alive(y, what.unit_axis));
-        let seen = look(y, inner, self.asked.histograms);
         let open = self.open.entry(site.clone()).or_default();
         // A pass without gradients before this one, as for an accuracy, is not the one that counts.
         let row = match open.pop_if(|earlier| !earlier.is_tracked && y.is_tracked()) {
@@ -279,27 +307,17 @@ impl Observer for Watch {
         }
         let input = input.filter(|_| what.role == Role::WeightedMap);
         open.push(Open { row, input, is_tracked: y.is_tracked() });
-        let dead = |alive: &[bool]| alive.iter().filter(|&&alive| !alive).count() as u64;
-        let dead_units = alive.as_deref().map(dead);
-        let of_epoch = alive.zip(place).filter(|_| self.has_epochs);
-        let dead_units_of_epoch = of_epoch.map(|(alive, place)| {
-            place.alive.resize(place.alive.len().max(uses + 1), Vec::new());
-            let so_far = &mut place.alive[uses];
-            so_far.resize(alive.len(), false);
-            so_far.iter_mut().zip(&alive).for_each(|(so_far, &now)| *so_far |= now);
-            dead(so_far)
-        });
         let flow = LayerFlow {
             path,
             kind: what.into(),
             dtype: y.dtype().to_string(),
-            output: seen.stats,
+            output: Stats::default(),
             delta: None,
-            saturated_share: inner.map(|_| seen.outside),
-            dead_units,
-            dead_units_of_epoch,
+            saturated_share: None,
+            dead_units: None,
+            dead_units_of_epoch: None,
             units: units(y, what.unit_axis) as u64,
-            output_exponents: seen.exponents,
+            output_exponents: None,
             delta_exponents: None,
             more: self.more(Of::Outputs, y),
         };
@@ -307,6 +325,12 @@ impl Observer for Watch {
             Some(earlier) => *earlier = flow,
             None => self.rows.push(flow),
         }
+        let of = pending::Of::Output {
+            unsaturated: unsaturated(what.role),
+            units: what.role.has_dead_zone().then_some(what.unit_axis),
+            layer: layer.map(|id| (id, uses)),
+        };
+        self.add(row, y.detach(), of);
     }
 
     fn gradient(&mut self, site: &Site, dy: &Tensor) {
@@ -319,8 +343,7 @@ impl Observer for Watch {
             samples.look_for_mixing();
         }
         self.back = true;
-        let seen = look(dy, None, self.asked.histograms);
-        (self.rows[row].delta, self.rows[row].delta_exponents) = (Some(seen.stats), seen.exponents);
+        self.add(row, dy.clone(), pending::Of::Delta);
         let more = self.more(Of::Deltas, dy);
         self.rows[row].more.extend(more);
         if let (Some(samples), Some(x), Site::Layer(id)) = (&mut self.samples, input, site) {
@@ -337,27 +360,6 @@ fn unsaturated(role: Role) -> Option<(f64, f64)> {
     Some((low + margin, high - margin))
 }
 
-/// How many units lie along this axis of `y`; one if it has no such axis.
-fn units(y: &Tensor, axis: isize) -> usize {
-    let rank = y.rank() as isize;
-    if (-rank..rank).contains(&axis) { y.size(axis) } else { 1 }
-}
-
-/// Which units of `y` are anything but 0.
-fn alive(y: &Tensor, axis: isize) -> Vec<bool> {
-    fn run<T: FloatElement>(y: &Tensor, alive: &mut [bool]) {
-        reduce::mark_nonzero_columns(&elements::<T>(y), alive);
-    }
-    let mut alive = vec![false; units(y, axis)];
-    // The kernel wants units in columns.
-    let columns = if alive.len() > 1 { y.transpose(axis, -1) } else { y.clone() };
-    match y.dtype() {
-        DType::F64 => run::<f64>(&columns, &mut alive),
-        _ => run::<f32>(&columns, &mut alive),
-    }
-    alive
-}
-
 /// The cosine of the angle between two gradients of any size; 0 if one is zero.
 fn cosine(a: &Tensor, b: &Tensor) -> f64 {
     // In units of the largest: of f64 numbers, too, squares may be out of range.
@@ -371,92 +373,4 @@ fn cosine(a: &Tensor, b: &Tensor) -> f64 {
     });
     let scale = reduce::sum_squares(&a).sqrt() * reduce::sum_squares(&b).sqrt();
     if scale == 0.0 { 0.0 } else { reduce::dot(&a, &b) / scale }
-}
-
-/// What one pass over an array saw.
-pub(crate) struct Look {
-    pub(crate) stats: Stats,
-    pub(crate) exponents: Option<Exponents>,
-    outside: f64,
-}
-
-/// The elements in row-major order, where they lie if they lie so.
-pub(crate) fn elements<T: FloatElement>(x: &Tensor) -> Cow<'_, [T]> {
-    x.as_slice::<T>().map_or_else(|| Cow::Owned(x.to_vec::<T>()), Cow::Borrowed)
-}
-
-/// Looks at all elements: moments always, the rest if asked for.
-pub(crate) fn look(x: &Tensor, bounds: Option<(f64, f64)>, histogram: bool) -> Look {
-    fn run<T: FloatElement>(
-        x: &Tensor,
-        bounds: Option<(f64, f64)>,
-        histogram: bool,
-    ) -> (reduce::Moments, Option<Exponents>) {
-        let slice = &*elements::<T>(x);
-        let moments = reduce::moments(slice, bounds);
-        let exponents = histogram.then(|| {
-            let mut exponents = Exponents::new(&reduce::exponents(slice), moments.zeros);
-            if exponents.infinite > 0 {
-                // Infinities and NaNs share an exponent.
-                exponents.nan = slice.iter().filter(|x| x.is_nan()).count() as u64;
-                exponents.infinite -= exponents.nan;
-            }
-            exponents
-        });
-        (moments, exponents)
-    }
-    let (moments, exponents) = match x.dtype() {
-        DType::F64 => run::<f64>(x, bounds, histogram),
-        _ => run::<f32>(x, bounds, histogram),
-    };
-    let n = x.elements().max(1) as f64;
-    // In units of the largest, where squares of f64 numbers are out of range.
-    let out_of_range = moments.max_abs > 0.0
-        && moments.max_abs.is_finite()
-        && !(1e-280..1e280).contains(&(moments.max_abs * moments.max_abs));
-    let unit = if out_of_range { moments.max_abs } else { 1.0 };
-    let (mut mean, mut square) = (moments.sum / n / unit, moments.sum_squares / n);
-    let mut variance = square - mean * mean;
-    // Numbers close to their mean: the difference of two squares would be rounding more than anything else.
-    if out_of_range || variance < CLOSE * square {
-        let numbers: Vec<f64> = x.to_f64_vec().into_iter().map(|x| x / unit).collect();
-        mean = numbers.iter().sum::<f64>() / n;
-        square = numbers.iter().map(|x| x * x).sum::<f64>() / n;
-        variance = numbers.iter().map(|x| (x - mean) * (x - mean)).sum::<f64>() / n;
-    }
-    let stats = Stats {
-        mean: mean * unit,
-        std: variance.sqrt() * unit,
-        rms: square.sqrt() * unit,
-        max: moments.max_abs,
-        zero_share: moments.zeros as f64 / n,
-    };
-    Look { stats, exponents, outside: moments.outside as f64 / n }
-}
-
-impl Stats {
-    /// Of all elements of a floating-point tensor.
-    #[must_use]
-    pub fn of(x: &Tensor) -> Self {
-        look(x, None, false).stats
-    }
-}
-
-impl Exponents {
-    /// From counts by biased exponent, of which the last is taken for infinities.
-    fn new(counts: &[u64], zeros: u64) -> Self {
-        let (first_normal, last) = (1, counts.len() - 1);
-        let normal = &counts[first_normal..last];
-        let first = normal.iter().position(|&count| count > 0).unwrap_or(0);
-        let end = normal.iter().rposition(|&count| count > 0).map_or(first, |last| last + 1);
-        let bias = (counts.len() / 2 - 1) as i32;
-        Self {
-            zeros,
-            subnormal: counts[0] - zeros,
-            first: (first + first_normal) as i32 - bias,
-            counts: normal[first..end].to_vec(),
-            infinite: counts[last],
-            nan: 0,
-        }
-    }
 }

@@ -91,40 +91,57 @@ impl<T: Float, const BOUNDED: bool> Work for Quick<'_, T, BOUNDED> {
         let mut largest = [T::ZERO; LANES];
         for block in x.chunks(ROWS * LANES) {
             let (rows, rest) = block.as_chunks::<LANES>();
-            let mut sums = [[T::ZERO; LANES]; 4];
-            let one = |yes: bool| if yes { T::ONE } else { T::ZERO };
-            let mut look = |row: &[T; LANES]| {
-                for l in 0..LANES {
-                    let x = row[l];
-                    sums[0][l] += x;
-                    sums[1][l] += x * x;
-                    sums[2][l] += one(x == T::ZERO);
-                    if BOUNDED {
-                        sums[3][l] += one(x < low) + one(x > high);
-                    }
-                    // Drops NaN, which the sum of squares does not.
-                    largest[l] = if x.abs() > largest[l] { x.abs() } else { largest[l] };
-                }
-            };
-            rows.iter().for_each(&mut look);
             let padding = if rest.is_empty() { 0 } else { LANES - rest.len() };
-            if padding > 0 {
-                // A number that counts nowhere but among the zeros, where it is taken off again.
-                let mut row = [T::ZERO; LANES];
-                row[..rest.len()].copy_from_slice(rest);
-                look(&row);
+            // Zeros that count nowhere but among the zeros, where they are taken off again.
+            let mut last = [T::ZERO; LANES];
+            last[..rest.len()].copy_from_slice(rest);
+            let last = (padding > 0).then_some(&last);
+            let one = |yes: bool| if yes { T::ONE } else { T::ZERO };
+            let total_of = |lanes: [T; LANES]| lanes.iter().map(|x| x.to_f64()).sum::<f64>();
+
+            // Few registers at a time; the block stays in the first-level cache.
+            let [sum, squares] = lanes(rows, last, [[T::ZERO; LANES]; 2], |[sum, squares], x| {
+                *sum += x;
+                *squares += x * x;
+            });
+            let [zeros, max] = lanes(rows, last, [[T::ZERO; LANES], largest], |[zeros, max], x| {
+                *zeros += one(x == T::ZERO);
+                // Drops NaN, which the sum of squares does not.
+                *max = if x.abs() > *max { x.abs() } else { *max };
+            });
+            largest = max;
+            if BOUNDED {
+                let [outside] = lanes(rows, last, [[T::ZERO; LANES]], |[outside], x| {
+                    *outside += one((x < low) | (x > high));
+                });
+                let zero_outside = u64::from(T::ZERO < low || T::ZERO > high);
+                total.outside += total_of(outside) as u64 - zero_outside * padding as u64;
             }
-            let [sum, squares, zeros, outside] =
-                sums.map(|lanes| lanes.iter().map(|x| x.to_f64()).sum::<f64>());
-            total.sum += sum;
-            total.sum_squares += squares;
-            total.zeros += zeros as u64 - padding as u64;
-            let zero_outside = u64::from(T::ZERO < low || T::ZERO > high);
-            total.outside += outside as u64 - zero_outside * padding as u64;
+            total.sum += total_of(sum);
+            total.sum_squares += total_of(squares);
+            total.zeros += total_of(zeros) as u64 - padding as u64;
         }
         total.max_abs = largest.iter().fold(T::ZERO, |a, &b| if b > a { b } else { a }).to_f64();
         total
     }
+}
+
+/// What `add` makes of `N` values for each lane, row after row.
+#[inline(always)]
+fn lanes<T: Float, const N: usize>(
+    rows: &[[T; LANES]],
+    last: Option<&[T; LANES]>,
+    mut values: [[T; LANES]; N],
+    add: impl Fn([&mut T; N], T),
+) -> [[T; LANES]; N] {
+    let mut row = |row: &[T; LANES]| {
+        for l in 0..LANES {
+            add(values.each_mut().map(|value| &mut value[l]), row[l]);
+        }
+    };
+    rows.iter().for_each(&mut row);
+    last.into_iter().for_each(row);
+    values
 }
 
 struct Careful<'a, T> {

@@ -1,0 +1,106 @@
+//! What one pass over an array sees: its moments, a histogram of its exponents, which of its units are not 0.
+
+use crate::record::{Exponents, Stats};
+use backflow_kernels::reduce;
+use backflow_tensor::{FloatElement, Tensor, with_float};
+use std::borrow::Cow;
+
+/// The share of the mean square below which a variance is computed with care: sums in `f32` are good to some
+/// 1e-6 of it.
+const CLOSE: f64 = 1e-3;
+
+/// What was seen of an array.
+pub(crate) struct Look {
+    pub(crate) stats: Stats,
+    pub(crate) exponents: Option<Exponents>,
+    /// The share of elements outside the bounds that were given.
+    pub(crate) outside: f64,
+}
+
+/// The elements in row-major order, where they lie if they lie so.
+pub(crate) fn elements<T: FloatElement>(x: &Tensor) -> Cow<'_, [T]> {
+    x.as_slice::<T>().map_or_else(|| Cow::Owned(x.to_vec::<T>()), Cow::Borrowed)
+}
+
+/// Looks at all elements: moments always, the rest if asked for.
+pub(crate) fn look(x: &Tensor, bounds: Option<(f64, f64)>, histogram: bool) -> Look {
+    with_float!("look", x.dtype(), T => of(&*elements::<T>(x), bounds, histogram))
+}
+
+fn of<T: FloatElement>(x: &[T], bounds: Option<(f64, f64)>, histogram: bool) -> Look {
+    let moments = reduce::moments(x, bounds);
+    let exponents = histogram.then(|| {
+        let mut exponents = Exponents::new(&reduce::exponents(x), moments.zeros);
+        if exponents.infinite > 0 {
+            // Infinities and NaNs share an exponent.
+            exponents.nan = x.iter().filter(|x| x.is_nan()).count() as u64;
+            exponents.infinite -= exponents.nan;
+        }
+        exponents
+    });
+    let n = x.len().max(1) as f64;
+    // In units of the largest, where squares of f64 numbers are out of range.
+    let out_of_range = moments.max_abs > 0.0
+        && moments.max_abs.is_finite()
+        && !(1e-280..1e280).contains(&(moments.max_abs * moments.max_abs));
+    let unit = if out_of_range { moments.max_abs } else { 1.0 };
+    let (mut mean, mut square) = (moments.sum / n / unit, moments.sum_squares / n);
+    let mut variance = square - mean * mean;
+    // Numbers close to their mean: the difference of two squares would be rounding more than anything else.
+    if out_of_range || variance < CLOSE * square {
+        let numbers = || x.iter().map(|x| x.as_f64() / unit);
+        let (sum, squares) = numbers().fold((0.0, 0.0), |(sum, squares), x| (sum + x, squares + x * x));
+        (mean, square) = (sum / n, squares / n);
+        variance = numbers().map(|x| (x - mean) * (x - mean)).sum::<f64>() / n;
+    }
+    let stats = Stats {
+        mean: mean * unit,
+        std: variance.sqrt() * unit,
+        rms: square.sqrt() * unit,
+        max: moments.max_abs,
+        zero_share: moments.zeros as f64 / n,
+    };
+    Look { stats, exponents, outside: moments.outside as f64 / n }
+}
+
+/// How many units lie along this axis of `y`; one if it has no such axis.
+pub(crate) fn units(y: &Tensor, axis: isize) -> usize {
+    let rank = y.rank() as isize;
+    if (-rank..rank).contains(&axis) { y.size(axis) } else { 1 }
+}
+
+/// Which units of `y` are anything but 0.
+pub(crate) fn alive(y: &Tensor, axis: isize) -> Vec<bool> {
+    let mut alive = vec![false; units(y, axis)];
+    // The kernel wants units in columns.
+    let columns = if alive.len() > 1 { y.transpose(axis, -1) } else { y.clone() };
+    with_float!("alive", y.dtype(), T => reduce::mark_nonzero_columns(&elements::<T>(&columns), &mut alive));
+    alive
+}
+
+impl Stats {
+    /// Of all elements of a floating-point tensor.
+    #[must_use]
+    pub fn of(x: &Tensor) -> Self {
+        look(x, None, false).stats
+    }
+}
+
+impl Exponents {
+    /// From counts by biased exponent, of which the last is taken for infinities.
+    fn new(counts: &[u64], zeros: u64) -> Self {
+        let (first_normal, last) = (1, counts.len() - 1);
+        let normal = &counts[first_normal..last];
+        let first = normal.iter().position(|&count| count > 0).unwrap_or(0);
+        let end = normal.iter().rposition(|&count| count > 0).map_or(first, |last| last + 1);
+        let bias = (counts.len() / 2 - 1) as i32;
+        Self {
+            zeros,
+            subnormal: counts[0] - zeros,
+            first: (first + first_normal) as i32 - bias,
+            counts: normal[first..end].to_vec(),
+            infinite: counts[last],
+            nan: 0,
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! [`Pending`]: outputs and deltas that are to be looked at, several at a time, shared by threads.
+//!
+//! A look at a narrow layer takes microseconds, which is too little to share; those at some tens of layers are
+//! worth it. Not more than fit into a cache wait: what is looked at late enough is read from memory again.
+
+use crate::look::{Look, alive, look};
+use backflow_kernels::parallel;
+use backflow_tensor::{LayerId, Tensor};
+
+/// Elements that wait, at most: half a megabyte of `f32`.
+const ROOM: usize = 1 << 17;
+/// Elements that a thread looks at in a nanosecond, about.
+const PER_NANOSECOND: usize = 4;
+
+/// What waits.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Pending {
+    arrays: Vec<Array>,
+    elements: usize,
+}
+
+/// An array of a row of the record.
+#[derive(Clone, Debug)]
+pub(crate) struct Array {
+    pub(crate) row: usize,
+    pub(crate) x: Tensor,
+    pub(crate) of: Of,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum Of {
+    Output {
+        /// Between which bounds it is not saturated, if it can be.
+        unsaturated: Option<(f64, f64)>,
+        /// The axis of its units, if these can be dead.
+        units: Option<isize>,
+        /// The layer, and for which time it is used.
+        layer: Option<(LayerId, usize)>,
+    },
+    Delta,
+}
+
+/// What was seen of an array.
+pub(crate) struct Seen {
+    pub(crate) look: Look,
+    /// Which units are not 0, if that was asked.
+    pub(crate) alive: Option<Vec<bool>>,
+}
+
+impl Pending {
+    /// Adds an array; answers whether it is time to look.
+    pub(crate) fn add(&mut self, array: Array) -> bool {
+        self.elements += array.x.elements();
+        self.arrays.push(array);
+        self.elements >= ROOM
+    }
+
+    /// Looks at all that wait, which are none then; in the order in which they came.
+    pub(crate) fn look(&mut self, histograms: bool) -> impl Iterator<Item = (Array, Seen)> {
+        let arrays = std::mem::take(&mut self.arrays);
+        let nanoseconds = std::mem::take(&mut self.elements) / PER_NANOSECOND;
+        let seen = parallel::map(nanoseconds, &arrays, |Array { x, of, .. }| {
+            let (bounds, units) = match of {
+                Of::Output { unsaturated, units, .. } => (*unsaturated, *units),
+                Of::Delta => (None, None),
+            };
+            Seen { look: look(x, bounds, histograms), alive: units.map(|axis| alive(x, axis)) }
+        });
+        arrays.into_iter().zip(seen)
+    }
+}

@@ -1,8 +1,9 @@
-//! What it costs to watch a training, in `f32`: a small network (784-256-128-10 with relu, batches of 64, Adam)
-//! and a deep, narrow one (20 layers of 64 with sigmoid, batches of 128, SGD).
+//! What it costs to watch a training, in `f32`: a small network (784-256-128-10 with relu, batches of 64,
+//! Adam) and a deep, narrow one (20 layers of 64 with sigmoid, batches of 128, SGD).
 //!
 //! ```text
-//! cargo bench --bench probe
+//! cargo bench --bench probe                  both networks
+//! cargo bench --bench probe -- deep_narrow   this one only
 //! ```
 //!
 //! Steps of the variants take turns in one process, so that a slow moment of a shared machine meets all of
@@ -73,8 +74,11 @@ fn main() {
             batch: 128,
         },
     ];
+    let chosen: Vec<String> = std::env::args().skip(1).filter(|arg| arg != "--bench").collect();
     let pool = rayon::ThreadPoolBuilder::new().build().expect("threads can be started");
-    for network in &networks {
+    for network in
+        networks.iter().filter(|network| chosen.is_empty() || chosen.iter().any(|name| name == network.name))
+    {
         pool.install(|| measure(network));
     }
 }

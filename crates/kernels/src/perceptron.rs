@@ -38,8 +38,12 @@ const SEGMENT: usize = 1 << 16;
 pub struct Function<T> {
     /// z becomes a = f(z).
     pub apply: fn(&mut [T]),
+    /// The same into another slice.
+    pub apply_to: fn(&[T], &mut [T]),
     /// da becomes dz = da·f'(z), where f' is told from a, the second slice.
     pub pull: fn(&mut [T], &[T]),
+    /// The same into another slice.
+    pub pull_to: fn(&[T], &[T], &mut [T]),
 }
 
 /// A layer: a = f(x wᵀ + b).
@@ -79,6 +83,15 @@ pub struct Perceptron<'a, T> {
     nanoseconds: usize,
 }
 
+/// Whether threads share the rows of a batch, for all layers at once, now that somebody asks; by how many
+/// weights each layer has.
+#[must_use]
+pub fn shares_rows(rows: usize, weights: impl Iterator<Item = usize>) -> bool {
+    let (sum, most) = weights.fold((0, 0), |(sum, most), size| (sum + size, size.max(most)));
+    let work = rows * sum;
+    rows >= 2 * BLOCK_ROWS && most <= NARROW && work >= WORTH && ask_for_help(work / PER_NANOSECOND)
+}
+
 impl<T: Float> Layer<'_, T> {
     fn outputs(&self) -> usize {
         self.bias.len()
@@ -96,17 +109,14 @@ impl<'a, T: Float> Perceptron<'a, T> {
         assert!(fits && !layers.is_empty(), "perceptron: layers do not fit each other");
         let mut offsets = Vec::with_capacity(layers.len() + 1);
         offsets.push(0);
-        let (mut offset, mut weights, mut most) = (0, 0, 0);
+        let mut offset = 0;
         for layer in layers {
-            let own = layer.inputs * layer.outputs();
-            (weights, most) = (weights + own, most.max(own));
             offset += rows * layer.outputs();
             offsets.push(offset);
         }
-        let (work, nanoseconds) = (rows * weights, rows * weights / PER_NANOSECOND);
-        let is_shared =
-            rows >= 2 * BLOCK_ROWS && most <= NARROW && work >= WORTH && ask_for_help(nanoseconds);
-        let block = match is_shared {
+        let weights = || layers.iter().map(|layer| layer.inputs * layer.outputs());
+        let nanoseconds = rows * weights().sum::<usize>() / PER_NANOSECOND;
+        let block = match shares_rows(rows, weights()) {
             true => rows.div_ceil((rows / BLOCK_ROWS).min(BLOCKS)),
             false => rows.max(1),
         };
@@ -125,6 +135,12 @@ impl<'a, T: Float> Perceptron<'a, T> {
         2 * self.rows * self.widest()
     }
 
+    /// How many numbers the sums of all layers are, or their gradients.
+    #[must_use]
+    pub fn shown_len(&self) -> usize {
+        self.offsets[self.layers.len()]
+    }
+
     /// How many numbers [`backward`](Self::backward) wants room for.
     #[must_use]
     pub fn deltas_len(&self) -> usize {
@@ -138,15 +154,14 @@ impl<'a, T: Float> Perceptron<'a, T> {
     }
 
     /// Writes the outputs of the last layer into `y` and those of all others, one layer after the other, into
-    /// `hidden`.
+    /// `hidden`; and into `sums`, if somebody looks at them, z of the layers that have a function.
     ///
     /// # Panics
     /// If a slice does not have the length that the shapes say.
-    pub fn forward(&self, x: &[T], hidden: &mut [T], y: &mut [T]) {
-        assert!(hidden.len() == self.hidden_len(), "perceptron: no room for what is hidden");
-        self.outputs(x, hidden, y, |layer, rows| {
-            rows_at(self.offsets[layer], rows, self.layers[layer].outputs())
-        });
+    pub fn forward(&self, x: &[T], hidden: &mut [T], sums: Option<&mut [T]>, y: &mut [T]) {
+        let fits = sums.as_ref().is_none_or(|sums| sums.len() == self.shown_len());
+        assert!(fits && hidden.len() == self.hidden_len(), "perceptron: no room for what is hidden");
+        self.outputs(x, hidden, sums, y, |layer, rows| self.place(layer, rows));
     }
 
     /// Writes the outputs of the last layer into `y` and keeps no others, for which `passing` is the room.
@@ -157,7 +172,7 @@ impl<'a, T: Float> Perceptron<'a, T> {
         assert!(passing.len() == self.passing_len(), "perceptron: no room for what passes");
         let widest = self.widest();
         // Layers in turn, and each block at a place of its own, whatever the width of its layer.
-        self.outputs(x, passing, y, |layer, rows| {
+        self.outputs(x, passing, None, y, |layer, rows| {
             let start = (layer % 2 * self.rows + rows.start) * widest;
             start..start + rows.len() * self.layers[layer].outputs()
         });
@@ -168,12 +183,13 @@ impl<'a, T: Float> Perceptron<'a, T> {
         &self,
         x: &[T],
         hidden: &mut [T],
+        sums: Option<&mut [T]>,
         y: &mut [T],
         place: impl Fn(usize, &Range<usize>) -> Range<usize> + Sync,
     ) {
         self.check(x, y.len());
         let last = self.layers.len() - 1;
-        let (hidden, y) = (Parts::new(hidden), Parts::new(y));
+        let (hidden, sums, y) = (Parts::new(hidden), sums.map(Parts::new), Parts::new(y));
         for_large_ranges(self.nanoseconds, self.rows, self.block, &|rows| {
             let mut x = &x[rows_at(0, &rows, self.layers[0].inputs)];
             for (idx, layer) in self.layers.iter().enumerate() {
@@ -185,18 +201,25 @@ impl<'a, T: Float> Perceptron<'a, T> {
                         false => hidden.part(place(idx, &rows)),
                     }
                 };
-                let (inputs, weight) = (row_major(x, layer.inputs), layer.weight.transposed());
-                matmul(
-                    rows.len(),
-                    layer.outputs(),
-                    layer.inputs,
-                    inputs,
-                    weight,
-                    a,
-                    Output::Bias(layer.bias),
-                );
-                if let Some(function) = layer.function {
-                    (function.apply)(a);
+                let product = |z: &mut [T]| {
+                    let (inputs, weight) = (row_major(x, layer.inputs), layer.weight.transposed());
+                    let bias = Output::Bias(layer.bias);
+                    matmul(rows.len(), layer.outputs(), layer.inputs, inputs, weight, z, bias);
+                };
+                match (layer.function, &sums) {
+                    (Some(function), Some(sums)) => {
+                        // SAFETY: no other block has these rows, and this one has a layer once.
+                        let z = unsafe { sums.part(self.place(idx, &rows)) };
+                        product(z);
+                        (function.apply_to)(z, a);
+                        self.flush(z);
+                    }
+                    (function, _) => {
+                        product(a);
+                        if let Some(function) = function {
+                            (function.apply)(a);
+                        }
+                    }
                 }
                 self.flush(a);
                 x = a;
@@ -206,6 +229,10 @@ impl<'a, T: Float> Perceptron<'a, T> {
 
     /// From `dy`, the gradient of the outputs `y`, to those of the parameters, as far as they are wanted, and
     /// of `x`; `hidden` is what [`forward`](Self::forward) wrote, `deltas` room for what lies between.
+    ///
+    /// If somebody looks at what lies between, `shown` is room for da of the layers that have a function, and
+    /// `deltas`, as long, ends as dz of all layers; of layers below those whose gradients are wanted, neither
+    /// is written.
     ///
     /// # Panics
     /// If a slice does not have the length that the shapes say.
@@ -217,13 +244,17 @@ impl<'a, T: Float> Perceptron<'a, T> {
         deltas: &mut [T],
         gradients: &mut [Gradients<'_, T>],
         dx: Option<&mut [T]>,
+        shown: Option<&mut [T]>,
     ) {
         self.check(x, y.len());
+        let keeps = shown.is_some();
+        let deltas_len = if keeps { self.shown_len() } else { self.deltas_len() };
         let fits = hidden.len() == self.hidden_len()
             && dy.len() == y.len()
-            && deltas.len() == self.deltas_len()
+            && deltas.len() == deltas_len
             && gradients.len() == self.layers.len()
-            && dx.as_ref().is_none_or(|dx| dx.len() == x.len());
+            && dx.as_ref().is_none_or(|dx| dx.len() == x.len())
+            && shown.as_ref().is_none_or(|shown| shown.len() == self.shown_len());
         assert!(fits, "perceptron: slices do not have the lengths that the shapes say");
         let is_wanted = |layer: &Gradients<'_, T>| layer.weight.is_some() || layer.bias.is_some();
         let lowest = if dx.is_some() { Some(0) } else { gradients.iter().position(is_wanted) };
@@ -231,20 +262,29 @@ impl<'a, T: Float> Perceptron<'a, T> {
 
         let known = Known { x, hidden, y };
         let dx = dx.map(Parts::new);
-        let (mut this, mut next) = deltas.split_at_mut(deltas.len() / 2);
+        let shown = shown.map(Parts::new);
         let mut end = self.layers.len();
         let mut start = self.segment(end);
-        this[self.offsets[end - 1] - self.offsets[start]..][..dy.len()].copy_from_slice(dy);
+        // What is kept has a place for each layer; else two halves take turns.
+        let (mut this, mut next) = deltas.split_at_mut(if keeps { deltas.len() } else { deltas.len() / 2 });
+        let base = |layer: usize| if keeps { 0 } else { layer };
+        match &shown {
+            // SAFETY: nobody else is at work yet.
+            Some(shown) if self.layers[end - 1].function.is_some() => unsafe {
+                shown.part(self.place(end - 1, &(0..self.rows))).copy_from_slice(dy);
+            },
+            _ => this[self.offsets[end - 1] - self.offsets[base(start)]..][..dy.len()].copy_from_slice(dy),
+        }
         while end > lowest {
             let below = if start > lowest { self.segment(start) } else { start };
             let first = start.max(lowest);
-            let deltas = [(start, Parts::new(this)), (below, Parts::new(next))];
-            self.descend(&known, (first..end, lowest), &deltas, dx.as_ref());
+            let deltas = [(base(start), Parts::new(this)), (base(below), Parts::new(next))];
+            self.descend(&known, (first..end, lowest), &deltas, dx.as_ref(), shown.as_ref());
             let wanted = Parts::new(&mut gradients[..end]);
             let grain = if self.block < self.rows { 1 } else { end - first };
             for_large_ranges(self.nanoseconds, end - first, grain, &|layers| {
                 for idx in first + layers.start..first + layers.end {
-                    let dz = &this[self.offsets[idx] - self.offsets[start]..]
+                    let dz = &this[self.offsets[idx] - self.offsets[base(start)]..]
                         [..self.rows * self.layers[idx].outputs()];
                     // SAFETY: each layer has one turn.
                     for wanted in unsafe { wanted.part(idx..idx + 1) } {
@@ -252,20 +292,23 @@ impl<'a, T: Float> Perceptron<'a, T> {
                     }
                 }
             });
-            std::mem::swap(&mut this, &mut next);
+            if !keeps {
+                std::mem::swap(&mut this, &mut next);
+            }
             (start, end) = (below, start);
         }
     }
 
     /// From da of the last of these layers, which becomes dz, down to that of the layer below the first, but
     /// not below `lowest`; or to dx. The first array of deltas begins with those of a certain layer, and what
-    /// lies before is in the second.
+    /// lies before is in the second. Where da is shown, it has a place of its own.
     fn descend(
         &self,
         known: &Known<'_, T>,
         (layers, lowest): (Range<usize>, usize),
         deltas: &[(usize, Parts<'_, T>); 2],
         dx: Option<&Parts<'_, T>>,
+        shown: Option<&Parts<'_, T>>,
     ) {
         for_large_ranges(self.nanoseconds, self.rows, self.block, &|rows| {
             // SAFETY: no other block has these rows, and this one asks once for those of a layer: when it
@@ -278,15 +321,33 @@ impl<'a, T: Float> Perceptron<'a, T> {
                     self.layers[layer].outputs(),
                 ))
             };
-            let mut dz = delta(layers.end - 1);
+            let place_of_da = |layer: usize| match shown {
+                // SAFETY: as above.
+                Some(shown) if self.layers[layer].function.is_some() => unsafe {
+                    shown.part(self.place(layer, &rows))
+                },
+                _ => delta(layer),
+            };
+            let mut da = place_of_da(layers.end - 1);
             for idx in layers.clone().rev() {
                 let layer = &self.layers[idx];
-                if let Some(function) = layer.function {
-                    (function.pull)(dz, self.output(known, idx, &rows));
+                let dz = match (layer.function, shown) {
+                    (Some(function), Some(_)) => {
+                        let dz = delta(idx);
+                        (function.pull_to)(da, self.output(known, idx, &rows), dz);
+                        dz
+                    }
+                    (Some(function), None) => {
+                        (function.pull)(da, self.output(known, idx, &rows));
+                        da
+                    }
+                    (None, _) => da,
+                };
+                if layer.function.is_some() {
                     self.flush(dz);
                 }
-                let da = match dx {
-                    _ if idx > lowest => delta(idx - 1),
+                da = match dx {
+                    _ if idx > lowest => place_of_da(idx - 1),
                     // SAFETY: no other block has these rows.
                     Some(dx) if idx == 0 => unsafe { dx.part(rows_at(0, &rows, layer.inputs)) },
                     _ => return,
@@ -294,7 +355,6 @@ impl<'a, T: Float> Perceptron<'a, T> {
                 let (outputs, dy) = (layer.outputs(), row_major(dz, layer.outputs()));
                 matmul(rows.len(), layer.inputs, outputs, dy, layer.weight, da, Output::Overwrite);
                 self.flush(da);
-                dz = da;
             }
         });
     }
@@ -312,6 +372,11 @@ impl<'a, T: Float> Perceptron<'a, T> {
             reduce::sum(dz, 1, rows, outputs, db);
             self.flush(db);
         }
+    }
+
+    /// Where some rows of a layer's outputs lie among those of all layers.
+    fn place(&self, layer: usize, rows: &Range<usize>) -> Range<usize> {
+        rows_at(self.offsets[layer], rows, self.layers[layer].outputs())
     }
 
     /// What a layer was given, for some rows of the batch.

@@ -2,10 +2,11 @@
 //!
 //! One op costs the overhead of one, stores nothing between a linear map and its activation, and lets threads
 //! share the rows of a batch for all layers at once ([`Tensor::mlp`]). The bits are those of the parts by
-//! themselves. Observers, and whoever looks for the op that made a NaN, see every part.
+//! themselves. Observers that only look are shown all the same what lies between; for those who want to see,
+//! or change, each op, every part is one.
 
 use crate::activation::Activation;
-use backflow_tensor::observe::{Announcement, Role, is_watched};
+use backflow_tensor::observe::{Announcement, Attention, Role, attention};
 use backflow_tensor::{Affine, LayerId, Pointwise, Tensor};
 use std::fmt;
 
@@ -80,48 +81,110 @@ impl<'a> Run<'a> {
     #[must_use]
     #[track_caller]
     pub fn forward(&self, x: &Tensor) -> Tensor {
-        let is_watched = is_watched();
         // What the parts up to those that wait have made of the input.
         let mut x = x.clone();
-        let mut waiting: Vec<Affine<'a>> = Vec::with_capacity(self.parts.len());
+        let mut waiting = Waiting::new(self.parts.len(), attention());
         for part in &self.parts {
-            match part {
-                Part::Linear { weight, bias: Some(bias), .. } if !is_watched => {
-                    waiting.push(Affine { weight, bias, function: Pointwise::Identity });
-                    continue;
-                }
-                Part::Activation { function, .. } => {
-                    if let Some(before) = waiting.last_mut()
-                        && before.function == Pointwise::Identity
-                        && let Some(function) = function.pointwise()
-                    {
-                        before.function = function;
-                        continue;
-                    }
-                }
-                _ => {}
+            if waiting.takes(part) {
+                continue;
             }
-            x = together(x, &mut waiting);
-            x = match part {
-                Part::Linear { id, weight, bias } => linear(*id, weight, *bias, &x),
-                Part::Activation { id, function } => activation(*id, *function, &x),
-                Part::Other(forward) => forward(&x),
-            };
+            x = waiting.compute(x);
+            x = part.forward(&x);
         }
-        together(x, &mut waiting)
+        waiting.compute(x)
     }
 }
 
-/// The layers that wait, as one op.
-#[track_caller]
-fn together(x: Tensor, waiting: &mut Vec<Affine<'_>>) -> Tensor {
-    let y = match &**waiting {
-        [] => x,
-        [Affine { weight, bias, function: Pointwise::Identity }] => x.linear(weight, bias),
-        layers => x.mlp(layers),
-    };
-    waiting.clear();
-    y
+impl Part<'_> {
+    /// Its output, computed by itself.
+    #[track_caller]
+    fn forward(&self, x: &Tensor) -> Tensor {
+        match self {
+            Part::Linear { id, weight, bias } => linear(*id, weight, *bias, x),
+            Part::Activation { id, function } => activation(*id, *function, x),
+            Part::Other(forward) => forward(x),
+        }
+    }
+}
+
+/// Parts that are to be computed together.
+struct Waiting<'r, 'a> {
+    parts: Vec<&'r Part<'a>>,
+    layers: Vec<Affine<'a>>,
+    attention: Attention,
+}
+
+impl<'r, 'a> Waiting<'r, 'a> {
+    fn new(room: usize, attention: Attention) -> Self {
+        // Where nobody looks, the layers are all that is needed.
+        let parts = Vec::with_capacity(if attention == Attention::Outputs { room } else { 0 });
+        Self { parts, layers: Vec::with_capacity(room), attention }
+    }
+
+    /// Whether the part joins those that wait.
+    fn takes(&mut self, part: &'r Part<'a>) -> bool {
+        match (part, self.layers.last_mut()) {
+            (Part::Linear { weight, bias: Some(bias), .. }, _) if self.attention != Attention::EachOp => {
+                self.layers.push(Affine { weight, bias, function: Pointwise::Identity });
+            }
+            (Part::Activation { function, .. }, Some(before)) if before.function == Pointwise::Identity => {
+                let Some(function) = function.pointwise() else { return false };
+                before.function = function;
+            }
+            _ => return false,
+        }
+        if self.attention == Attention::Outputs {
+            self.parts.push(part);
+        }
+        true
+    }
+
+    /// Computes those that wait from `x`, which is theirs if there are none.
+    #[track_caller]
+    fn compute(&mut self, mut x: Tensor) -> Tensor {
+        x = match (&*self.layers, self.attention) {
+            ([], _) => return x,
+            (layers, Attention::Outputs) => {
+                if x.mlp_shares_rows(layers) {
+                    self.announced(&x)
+                } else {
+                    // Looked at as soon as it is there, an output is still in the cache.
+                    for part in &self.parts {
+                        x = part.forward(&x);
+                    }
+                    x
+                }
+            }
+            ([Affine { weight, bias, function: Pointwise::Identity }], _) => x.linear(weight, bias),
+            (layers, _) => x.mlp(layers),
+        };
+        self.layers.clear();
+        self.parts.clear();
+        x
+    }
+
+    /// The same as one op, whose results are announced in the order in which the parts by themselves would.
+    #[track_caller]
+    fn announced(&self, x: &Tensor) -> Tensor {
+        let mut results = x.mlp_with_parts(&self.layers);
+        let mut next = 0;
+        for part in &self.parts {
+            match part {
+                Part::Linear { id, .. } => {
+                    id.announce_input(LINEAR, if next == 0 { x } else { &results[next - 1] });
+                    id.announce(LINEAR, &results[next]);
+                    next += 1;
+                }
+                Part::Activation { id, function } => {
+                    // The identity has no result of its own.
+                    next += usize::from(function.pointwise() != Some(Pointwise::Identity));
+                    id.announce(function.role().called(function.name()), &results[next - 1]);
+                }
+                Part::Other(_) => {}
+            }
+        }
+        results.swap_remove(results.len() - 1)
+    }
 }
 
 impl fmt::Debug for Run<'_> {

@@ -1,5 +1,5 @@
-//! The lists of rules and schedules against the folders that hold them: a file that is not in its list would be
-//! found by no program and held by no law.
+//! The lists of rules and schedules against the folders that hold them: a file that is not in its list would
+//! be found by no program and held by no law.
 
 use backflow_optim::{RULES, SCHEDULES};
 use std::collections::BTreeSet;

@@ -1,7 +1,8 @@
 //! [`Pending`]: outputs and deltas that are to be looked at, several at a time, shared by threads.
 //!
-//! A look at a narrow layer takes microseconds, which is too little to share; those at some tens of layers are
-//! worth it. Not more than fit into a cache wait: what is looked at late enough is read from memory again.
+//! A look at a narrow layer takes microseconds, which is too little to share; those at some tens of layers
+//! are worth it. Not more than fit into a cache wait: what is looked at late enough is read from memory
+//! again.
 
 use crate::look::{Look, alive, look};
 use backflow_kernels::parallel;

@@ -156,13 +156,21 @@ impl Watch {
     pub(crate) fn begin(&mut self, asked: Asked) {
         self.rows.clear();
         self.pending = Pending::default();
-        self.open.clear();
+        self.close();
         self.gradients.clear();
         self.places.values_mut().for_each(|place| place.was_called = false);
         self.samples = asked.samples.then(SampleWatch::default);
         self.earlier = std::mem::take(&mut self.kept);
         (self.asked, self.back) = (asked, false);
         self.due.clear();
+    }
+
+    /// Waits for no more deltas. Places of layers stay, which will be needed again.
+    fn close(&mut self) {
+        self.open.retain(|site, rows| {
+            rows.clear();
+            matches!(site, Site::Layer(_))
+        });
     }
 
     /// After [`begin`](Self::begin): these quantities are to be measured too.
@@ -184,7 +192,7 @@ impl Watch {
     /// What was measured since [`begin`](Self::begin).
     pub(crate) fn take(&mut self) -> Seen {
         self.look();
-        self.open.clear();
+        self.close();
         self.earlier.clear();
         let uncalled = self.places.values().filter(|place| !place.was_called);
         let (samples, refused) = match self.samples.take().map(SampleWatch::finish) {
@@ -270,6 +278,11 @@ impl Watch {
 }
 
 impl Observer for Watch {
+    fn only_looks(&self) -> bool {
+        // Whether samples are mixed is told by the graph.
+        self.samples.is_none()
+    }
+
     fn input(&mut self, site: &Site, _: &Announcement, x: &Tensor) {
         if self.samples.is_some() && !self.back {
             self.input = Some((site.clone(), x.clone()));

@@ -192,10 +192,10 @@ impl<'a> Differentiation<'a> {
                 misuse("backward", "the seed does not match the output", &rows, "");
             }
         };
-        let plan = Plan::new(root, self.targets.as_deref());
+        let plan = Plan { retains: self.retain_graph, ..Plan::new(root, self.targets.as_deref()) };
         // Not a closure: an error in the sweep names the caller of this function.
         let _recording = recording(self.create_graph);
-        sweep(root, seed, &plan, self.retain_graph)
+        sweep(root, seed, &plan)
     }
 }
 
@@ -205,13 +205,15 @@ pub(crate) struct Plan {
     pub(crate) targets: Option<BTreeSet<u64>>,
     /// With targets: the nodes that lead to one. More come to light where something is computed again.
     pub(crate) useful: RefCell<BTreeSet<u64>>,
+    /// Whether the graph stays for another pass.
+    pub(crate) retains: bool,
 }
 
 impl Plan {
     #[track_caller]
     fn new(root: &Arc<Node>, targets: Option<&[&Tensor]>) -> Self {
         let Some(targets) = targets else {
-            return Self { targets: None, useful: RefCell::default() };
+            return Self { targets: None, useful: RefCell::default(), retains: false };
         };
         if let Some(idx) = targets.iter().position(|target| !target.is_tracked()) {
             let rows = [
@@ -229,7 +231,7 @@ impl Plan {
     /// Towards the nodes of these numbers, and no further.
     fn towards(root: &Arc<Node>, targets: BTreeSet<u64>) -> Self {
         let useful = RefCell::new(useful(root, &targets));
-        Self { targets: Some(targets), useful }
+        Self { targets: Some(targets), useful, retains: false }
     }
 
     /// Where a gradient of `node` goes: to what stands in for it, unless it is to be reported.
@@ -276,21 +278,22 @@ pub(crate) fn useful(root: &Arc<Node>, targets: &BTreeSet<u64>) -> BTreeSet<u64>
 pub(crate) fn gradients_on_the_way(root: &Arc<Node>, seed: Tensor, x: &Tensor) -> Gradients {
     let mut plan = Plan::new(root, Some(&[x]));
     plan.targets = Some(plan.useful.borrow().clone());
+    plan.retains = true;
     let _recording = recording(false);
-    sweep(root, seed, &plan, true)
+    sweep(root, seed, &plan)
 }
 
 #[track_caller]
-fn sweep(root: &Arc<Node>, seed: Tensor, plan: &Plan, retain: bool) -> Gradients {
+fn sweep(root: &Arc<Node>, seed: Tensor, plan: &Plan) -> Gradients {
     let mut found = Vec::new();
     let mut waiting = Waiting::default();
     let traced = mode().tracing;
     if plan.visits(root) {
         waiting.add(plan.place(root), seed, traced);
     }
-    go_back(&mut waiting, plan, retain, traced, &mut found);
+    go_back(&mut waiting, plan, traced, &mut found);
     for (number, (leaf, mut dy)) in std::mem::take(&mut waiting.leaves).into_iter().rev() {
-        onlooker::gradient(&leaf, &mut dy, retain);
+        onlooker::gradient(&leaf, &mut dy, plan.retains);
         if plan.reports(&leaf) {
             found.push((number, dy));
         }
@@ -300,9 +303,9 @@ fn sweep(root: &Arc<Node>, seed: Tensor, plan: &Plan, retain: bool) -> Gradients
 
 /// Takes up what waits until nothing is left but leaves.
 #[track_caller]
-fn go_back(waiting: &mut Waiting, plan: &Plan, retain: bool, traced: bool, found: &mut Vec<(u64, Tensor)>) {
+fn go_back(waiting: &mut Waiting, plan: &Plan, traced: bool, found: &mut Vec<(u64, Tensor)>) {
     while let Some((node, mut dy)) = waiting.pop() {
-        onlooker::gradient(&node, &mut dy, retain);
+        onlooker::gradient(&node, &mut dy, plan.retains);
         if plan.reports(&node) {
             found.push((node.number, dy.clone()));
         }
@@ -312,7 +315,7 @@ fn go_back(waiting: &mut Waiting, plan: &Plan, retain: bool, traced: bool, found
         // Shown are gradients, not the ops that they are computed by.
         let _quiet = traced.then(|| tracing(false));
         let mut rule = node.rule.lock().unwrap_or_else(PoisonError::into_inner);
-        if retain {
+        if plan.retains {
             if let Rule::Live(Live { backward, kept }) = &*rule {
                 backward(&mut Cotangent::new(&node, kept, dy, plan, waiting, traced));
                 continue;

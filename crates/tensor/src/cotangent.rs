@@ -5,7 +5,7 @@ use crate::error::misuse;
 use crate::graph::{Kept, Node};
 use crate::mode::is_recording;
 use crate::note::Note;
-use crate::onlooker::{Kind, show_gradient};
+use crate::onlooker::{self, Kind, show_gradient};
 use crate::tensor::Tensor;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -231,6 +231,11 @@ impl Cotangent<'_> {
     /// The same at the node that stands in.
     pub(crate) fn go_on_at_stand_in(&mut self, stand_in: &Arc<Node>) {
         self.waiting.add(stand_in, self.dy.clone(), self.traced);
+    }
+
+    /// Shows observers the gradient of a result that was computed on the way to that of this op.
+    pub(crate) fn observe(&self, of: &Node, dy: &Tensor) {
+        onlooker::gradient(of, &mut dy.clone(), self.plan.retains);
     }
 
     /// Whether a tracer is shown this pass.

@@ -99,20 +99,28 @@ impl<T: Float, const BOUNDED: bool> Work for Quick<'_, T, BOUNDED> {
             let one = |yes: bool| if yes { T::ONE } else { T::ZERO };
             let total_of = |lanes: [T; LANES]| lanes.iter().map(|x| x.to_f64()).sum::<f64>();
 
-            // Few registers at a time; the block stays in the first-level cache.
-            let [sum, squares] = lanes(rows, last, [[T::ZERO; LANES]; 2], |[sum, squares], x| {
-                *sum += x;
-                *squares += x * x;
+            // Two or three registers at a time for each lane; the block stays in the first-level cache.
+            let (mut sum, mut squares) = ([T::ZERO; LANES], [T::ZERO; LANES]);
+            each(rows, last, |row| {
+                for l in 0..LANES {
+                    sum[l] += row[l];
+                    squares[l] += row[l] * row[l];
+                }
             });
-            let [zeros, max] = lanes(rows, last, [[T::ZERO; LANES], largest], |[zeros, max], x| {
-                *zeros += one(x == T::ZERO);
-                // Drops NaN, which the sum of squares does not.
-                *max = if x.abs() > *max { x.abs() } else { *max };
+            let mut zeros = [T::ZERO; LANES];
+            each(rows, last, |row| {
+                for l in 0..LANES {
+                    zeros[l] += one(row[l] == T::ZERO);
+                    // Drops NaN, which the sum of squares does not.
+                    largest[l] = if row[l].abs() > largest[l] { row[l].abs() } else { largest[l] };
+                }
             });
-            largest = max;
             if BOUNDED {
-                let [outside] = lanes(rows, last, [[T::ZERO; LANES]], |[outside], x| {
-                    *outside += one((x < low) | (x > high));
+                let mut outside = [T::ZERO; LANES];
+                each(rows, last, |row| {
+                    for l in 0..LANES {
+                        outside[l] += one((row[l] < low) | (row[l] > high));
+                    }
                 });
                 let zero_outside = u64::from(T::ZERO < low || T::ZERO > high);
                 total.outside += total_of(outside) as u64 - zero_outside * padding as u64;
@@ -126,22 +134,10 @@ impl<T: Float, const BOUNDED: bool> Work for Quick<'_, T, BOUNDED> {
     }
 }
 
-/// What `add` makes of `N` values for each lane, row after row.
 #[inline(always)]
-fn lanes<T: Float, const N: usize>(
-    rows: &[[T; LANES]],
-    last: Option<&[T; LANES]>,
-    mut values: [[T; LANES]; N],
-    add: impl Fn([&mut T; N], T),
-) -> [[T; LANES]; N] {
-    let mut row = |row: &[T; LANES]| {
-        for l in 0..LANES {
-            add(values.each_mut().map(|value| &mut value[l]), row[l]);
-        }
-    };
+fn each<T>(rows: &[[T; LANES]], last: Option<&[T; LANES]>, mut row: impl FnMut(&[T; LANES])) {
     rows.iter().for_each(&mut row);
     last.into_iter().for_each(row);
-    values
 }
 
 struct Careful<'a, T> {

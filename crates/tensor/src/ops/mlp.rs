@@ -10,6 +10,9 @@
 //! a batch for all layers at once (`backflow_kernels::perceptron`). Only functions whose slope can be told
 //! from their value can take part.
 
+mod parts;
+
+use self::parts::Part;
 use super::elementwise::Elementwise;
 use super::relu::Relu;
 use super::sigmoid::Sigmoid;
@@ -19,7 +22,7 @@ use crate::cotangent::Cotangent;
 use crate::dtype::{FloatElement, with_float};
 use crate::error::misuse;
 use crate::mode::mode;
-use crate::onlooker::{Computed, Kind};
+use crate::onlooker::{Computed, Kind, OBSERVED};
 use crate::op::{Keep, Op, Work, Zeros};
 use crate::storage::Buffer;
 use crate::tensor::Tensor;
@@ -69,7 +72,9 @@ impl Pointwise {
             ($f:ident) => {
                 Some(Function {
                     apply: |z| map::map_inplace(z, |z| $f.value(z)),
+                    apply_to: |z, a| map::map(z, a, |z| $f.value(z)),
                     pull: |dy, y| map::zip_inplace(dy, y, |dy, y| $f.pull(dy, y)),
+                    pull_to: |dy, y, dz| map::zip(dy, y, dz, |dy, y| $f.pull(dy, y)),
                 })
             };
         }
@@ -123,13 +128,15 @@ impl Tensor {
     #[track_caller]
     pub fn mlp(&self, layers: &[Affine<'_>]) -> Self {
         require_fit(self, layers);
-        if mode().apart {
-            let mut a = self.clone();
-            for Affine { weight, bias, function } in layers {
-                a = function.apply(a.linear(weight, bias));
-            }
-            return a;
+        match mode().apart {
+            true => self.one_by_one(layers).pop().expect("there is a layer"),
+            false => self.as_one(layers, None),
         }
+    }
+
+    /// All layers as one op, with what lies between them in `parts`, if that is asked for.
+    #[track_caller]
+    fn as_one(&self, layers: &[Affine<'_>], parts: Option<&mut Vec<Self>>) -> Self {
         let rank = self.rank();
         let rows = self.layout.shape[..rank - 1].iter().product::<usize>();
         let functions: SmallVec<[Pointwise; 4]> = layers.iter().map(|layer| layer.function).collect();
@@ -138,21 +145,32 @@ impl Tensor {
         let shape = self.layout.shape.with_size(rank - 1, layers[layers.len() - 1].weight.size(0));
         with_float!("mlp", self.dtype(), T => {
             let goes_back = mode().recording && operands.iter().any(|x| x.is_tracked());
+            let mut sums = None;
             let (y, hidden) = with_network::<T, _>(&operands, rows, &functions, |network, x| {
-                if !goes_back {
+                if !goes_back && parts.is_none() {
                     let mut passing = Buffer::stale(network.passing_len());
                     let y = Self::build(shape, |y| network.infer(x, passing.as_mut_slice(), y));
                     return (y, Buffer::stale(0));
                 }
                 let mut hidden = Buffer::stale(network.hidden_len());
-                (Self::build(shape, |y| network.forward(x, hidden.as_mut_slice(), y)), hidden)
+                sums = parts.is_some().then(|| Buffer::stale(network.shown_len()));
+                let sums = sums.as_mut().map(Buffer::as_mut_slice);
+                (Self::build(shape, |y| network.forward(x, hidden.as_mut_slice(), sums, y)), hidden)
             });
-            y.record(&OP, &operands, move |g| {
+            let back = move |g: &mut Cotangent<'_>, functions: &[Pointwise], hidden: &[T], shown: &[Part]| {
                 if g.is_recorded() {
-                    recorded(g, rows, &functions);
+                    recorded(g, rows, functions, shown);
                 } else {
-                    fused::<T>(g, rows, &functions, hidden.as_slice());
+                    fused::<T>(g, rows, functions, hidden, shown);
                 }
+            };
+            let (Some(parts), Some(sums)) = (parts, sums) else {
+                return y.record(&OP, &operands, move |g| back(g, &functions, hidden.as_slice(), &[]));
+            };
+            let (hidden, sums) = (parts::flat(hidden), parts::flat(sums));
+            let shown = parts::show(self, layers, [&sums, &hidden], parts);
+            y.record(&OP, &operands, move |g| {
+                back(g, &functions, hidden.as_slice().expect("made as one slice"), &shown);
             })
         })
     }
@@ -204,8 +222,15 @@ fn with_network<T: FloatElement, R>(
     f(&Perceptron::new(rows, &layers, mode().flushing), x.as_slice().expect(contiguous))
 }
 
-/// The gradients by the kernel.
-fn fused<T: FloatElement>(g: &mut Cotangent<'_>, rows: usize, functions: &[Pointwise], hidden: &[T]) {
+/// The gradients by the kernel. Those of `shown` are kept if somebody looks.
+fn fused<T: FloatElement>(
+    g: &mut Cotangent<'_>,
+    rows: usize,
+    functions: &[Pointwise],
+    hidden: &[T],
+    shown: &[Part],
+) {
+    let keeps = !shown.is_empty() && OBSERVED.get();
     let mut found: SmallVec<[Option<Buffer<T>>; 9]> = {
         let operands: SmallVec<[&Tensor; 9]> = (0..=2 * functions.len()).map(|idx| g.x(idx)).collect();
         let buffer = |(idx, x): (usize, &&Tensor)| g.wants(idx).then(|| Buffer::stale(x.elements()));
@@ -220,8 +245,13 @@ fn fused<T: FloatElement>(g: &mut Cotangent<'_>, rows: usize, functions: &[Point
             while let (Some(weight), Some(bias)) = (found.next(), found.next()) {
                 gradients.push(Gradients { weight, bias });
             }
-            let mut deltas = Buffer::stale(network.deltas_len());
-            network.backward(x, (hidden, y), dy, deltas.as_mut_slice(), &mut gradients, dx);
+            let mut deltas = Buffer::stale(if keeps { network.shown_len() } else { network.deltas_len() });
+            let mut outputs = keeps.then(|| Buffer::stale(network.shown_len()));
+            let kept = outputs.as_mut().map(Buffer::as_mut_slice);
+            network.backward(x, (hidden, y), dy, deltas.as_mut_slice(), &mut gradients, dx, kept);
+            if let Some(outputs) = outputs {
+                parts::show_gradients(g, &shown[lowest(g, functions)..], [deltas, outputs]);
+            }
         });
         found
     };
@@ -238,19 +268,30 @@ fn downwards(layers: usize) -> impl Iterator<Item = usize> {
     (0..layers).rev().flat_map(|layer| [2 * layer + 1, 2 * layer + 2]).chain([0])
 }
 
+/// The lowest layer whose gradients are wanted, or that leads to one.
+fn lowest(g: &Cotangent<'_>, functions: &[Pointwise]) -> usize {
+    (0..=2 * functions.len()).find(|&idx| g.wants(idx)).map_or(0, |idx| idx.saturating_sub(1) / 2)
+}
+
 /// The gradients in tensor operations, for passes that are recorded. What lies between the layers is computed
 /// once more, as part of the graph.
-fn recorded(g: &mut Cotangent<'_>, rows: usize, functions: &[Pointwise]) {
+fn recorded(g: &mut Cotangent<'_>, rows: usize, functions: &[Pointwise], shown: &[Part]) {
     let last = functions.len() - 1;
     let mut a = vec![g.x(0).clone()];
     for (layer, function) in functions[..last].iter().enumerate() {
         a.push(function.apply(a[layer].linear(g.x(2 * layer + 1), g.x(2 * layer + 2))));
     }
     a.push(g.y());
-    let lowest = (0..=2 * last + 2).find(|&idx| g.wants(idx)).map_or(0, |idx| idx.saturating_sub(1) / 2);
+    let lowest = lowest(g, functions);
     let mut da = g.dy().clone();
     for layer in (lowest..=last).rev() {
+        if let Some(node) = shown.get(layer).and_then(|part| part.output.as_ref()) {
+            g.observe(node, &da);
+        }
         let dz = functions[layer].pull(da, &a[layer + 1]);
+        if let Some(node) = shown.get(layer).and_then(|part| part.sum.as_ref()) {
+            g.observe(node, &dz);
+        }
         let (weight, bias) = (2 * layer + 1, 2 * layer + 2);
         g.give(weight, |g| {
             let [n, k] = [0, 1].map(|axis| g.x(weight).size(axis));

@@ -13,7 +13,8 @@ use crate::onlooker::{OBSERVED, is_replaying};
 use crate::tensor::Tensor;
 use crate::watch::profile::section;
 pub use crate::watch::role::{Announcement, Role, Side};
-use std::cell::RefCell;
+use smallvec::SmallVec;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
@@ -46,12 +47,35 @@ impl LayerId {
     }
 }
 
-/// Whether somebody wants to see results one by one: an observer, a tracer
-/// ([`trace`](mod@crate::watch::trace)), or a program, by [`one_by_one`]. A profile does not. Where nobody
-/// does, layers may be computed several at a time, in one op ([`mlp`](Tensor::mlp)).
+/// Whether somebody wants to see results: an observer, a tracer ([`trace`](mod@crate::watch::trace)), or a
+/// program, by [`one_by_one`]. A profile does not. Where nobody does, layers may be computed several at a
+/// time, in one op ([`mlp`](Tensor::mlp)).
 #[must_use]
 pub fn is_watched() -> bool {
-    OBSERVED.get() || mode().apart
+    attention() != Attention::None
+}
+
+/// What those who look on want to see of layers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Attention {
+    /// Nobody looks.
+    None,
+    /// All observers [only look](Observer::only_looks) at outputs and their gradients: layers may be computed
+    /// in one op that has the parts to show ([`mlp_with_parts`](Tensor::mlp_with_parts)).
+    Outputs,
+    /// Somebody wants each op by itself, or may change a gradient.
+    EachOp,
+}
+
+/// How closely layers are looked at now.
+#[must_use]
+pub fn attention() -> Attention {
+    match (mode().apart, OBSERVED.get()) {
+        (true, _) => Attention::EachOp,
+        (false, true) if ONLY_LOOKING.get() => Attention::Outputs,
+        (false, true) => Attention::EachOp,
+        (false, false) => Attention::None,
+    }
 }
 
 /// Runs `f` so that every layer is an op of its own in the graph, to the same bits, for programs that look
@@ -91,6 +115,15 @@ pub trait Observer {
     /// The complete gradient of an announced output, on the way back.
     fn gradient(&mut self, site: &Site, dy: &Tensor);
 
+    /// Whether all that it wants is to see outputs and gradients, neither the graph behind them nor a say in
+    /// what flows on; asked once, when the observation begins. Layers may then be computed several at a time,
+    /// as without an observer, and the outputs between them are shown when all are there: in the same order,
+    /// to the same bits, but as leaves, to which the graph does not lead. [`replace`](Self::replace) is not
+    /// asked there.
+    fn only_looks(&self) -> bool {
+        false
+    }
+
     /// What the pass goes on with instead of `dy`, the complete gradient of an announced output; `None`: `dy`
     /// itself.
     ///
@@ -104,6 +137,8 @@ pub trait Observer {
 }
 
 thread_local! {
+    /// Whether all observers only look.
+    static ONLY_LOOKING: Cell<bool> = const { Cell::new(true) };
     /// Outermost first. Empty while the observers themselves are at work.
     static WATCHES: RefCell<Vec<Watch>> = const { RefCell::new(Vec::new()) };
 }
@@ -111,27 +146,30 @@ thread_local! {
 struct Watch {
     observer: Box<dyn Observer>,
     // Announced outputs by node number, until their gradient arrives.
-    sites: BTreeMap<u64, Vec<Site>>,
+    sites: BTreeMap<u64, SmallVec<[Site; 1]>>,
 }
 
 /// Runs `f` while `observer` sees what this thread's layers compute, and gives both back.
 ///
 /// Inside another `observe`, both see it. An observer sees the gradients of those outputs that it has seen.
 pub fn observe<O: Observer + 'static, R>(observer: O, f: impl FnOnce() -> R) -> (O, R) {
-    struct Stop(usize);
+    struct Stop(usize, bool);
     impl Drop for Stop {
         fn drop(&mut self) {
             OBSERVED.set(self.0 > 0);
+            ONLY_LOOKING.set(self.1);
             WATCHES.with_borrow_mut(|watches| watches.truncate(self.0));
         }
     }
+    let only_looks = observer.only_looks();
     // The observer is shared between this frame and the thread's list while `f` runs, so that it comes back
     // typed.
     let shared = Rc::new(RefCell::new(observer));
     let watch = Watch { observer: Box::new(Rc::clone(&shared)), sites: BTreeMap::new() };
     let stop = WATCHES.with_borrow_mut(|watches| {
         watches.push(watch);
-        Stop(watches.len() - 1)
+        let so_far = watches.len() == 1 || ONLY_LOOKING.get();
+        Stop(watches.len() - 1, ONLY_LOOKING.replace(so_far && only_looks))
     });
     super::look_on();
     OBSERVED.set(true);
@@ -166,6 +204,10 @@ impl<O: Observer> Observer for Rc<RefCell<O>> {
 
     fn gradient(&mut self, site: &Site, dy: &Tensor) {
         self.borrow_mut().gradient(site, dy);
+    }
+
+    fn only_looks(&self) -> bool {
+        self.borrow().only_looks()
     }
 
     fn replace(&mut self, site: &Site, dy: &Tensor) -> Option<Tensor> {
@@ -241,7 +283,7 @@ pub(super) fn gradient(node: &Node, dy: &mut Tensor, retain: bool) {
 }
 
 fn show(watches: &mut [Watch], node: &Node, dy: &mut Tensor, retain: bool) {
-    let mut found = Vec::new();
+    let mut found: SmallVec<[(usize, Site); 2]> = SmallVec::new();
     for (idx, watch) in watches.iter_mut().enumerate() {
         let sites =
             if retain { watch.sites.get(&node.number).cloned() } else { watch.sites.remove(&node.number) };

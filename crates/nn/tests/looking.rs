@@ -1,4 +1,5 @@
-//! Observers that only look are shown what those are shown who want each op by itself: the same, in the same order, to the bit.
+//! Observers that only look are shown what those are shown who want each op by itself: the same, in the same
+//! order, to the bit.
 
 extern crate backflow_tensor as backflow;
 

@@ -1,5 +1,8 @@
 //! [`SampleWatch`]: gradients of single samples, from the inputs and deltas that pass by in one step.
 //!
+//! Which parameters are trained is known when the step has told the gradients that it goes by. Until then
+//! inputs and deltas are held.
+//!
 //! What would be wrong is not measured, and the reason is kept: a layer that serves a sample at several
 //! positions, or twice in a step, sends back a sum of outer products, whose length is not the product of
 //! lengths that [`SampleNorms`] goes by.
@@ -8,23 +11,32 @@ use crate::per_sample::SampleNorms;
 use crate::record::{SampleFlow, Stats};
 use crate::watch::WatchedLayer;
 use backflow_kernels::reduce::sum_squares;
-use backflow_tensor::{DType, Tensor};
+use backflow_tensor::{DType, Shape, Tensor};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The samples of one step.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct SampleWatch {
-    norms: Option<SampleNorms>,
-    /// ‖·‖² of the batch's gradient over the layers that were added.
-    gradient_square: f64,
-    /// The parameters that were added, by the numbers of their leaves.
-    added: BTreeSet<u64>,
-    /// Why nothing is measured, if so.
-    refused: Option<String>,
     /// Outputs of linear layers, until the first delta comes.
     outputs: Vec<(String, Tensor)>,
+    /// Linear layers whose outputs' deltas are complete, with their inputs and deltas.
+    layers: Vec<(WatchedLayer, Tensor, Tensor)>,
+    /// The shapes of the parameters that the step goes by, by path.
+    trained: BTreeMap<String, Shape>,
+    /// Why nothing is measured, if so.
+    refused: Option<String>,
+}
+
+/// What is added up over the layers.
+#[derive(Default)]
+struct Sums {
+    norms: Option<SampleNorms>,
+    /// ‖·‖² of the batch's gradient.
+    gradient_square: f64,
     /// Signal-to-noise ratios of the parameters' elements.
     signal_to_noise: Vec<f64>,
+    /// The parameters that were added.
+    added: BTreeSet<String>,
 }
 
 impl SampleWatch {
@@ -61,15 +73,62 @@ impl SampleWatch {
         }
     }
 
-    /// Adds a linear layer, whose outputs' deltas are complete.
+    /// Takes note of a linear layer, whose outputs' deltas are complete.
     pub(crate) fn add(&mut self, layer: &WatchedLayer, x: &Tensor, dy: &Tensor) {
-        if self.refused.is_none() {
-            self.refused = self.refusal(layer, x, dy);
+        self.layers.push((layer.clone(), x.clone(), dy.clone()));
+    }
+
+    /// Takes note of a gradient that the step goes by.
+    pub(crate) fn trained(&mut self, path: &str, g: &Tensor) {
+        self.trained.insert(path.to_owned(), g.shape());
+    }
+
+    /// What the samples said, or why nothing was measured.
+    pub(crate) fn finish(self) -> Result<SampleFlow, String> {
+        if let Some(reason) = self.refused {
+            return Err(reason);
         }
-        let [weight, bias] = [&layer.weight, &layer.bias].map(Option::is_some);
-        if self.refused.is_some() || !weight && !bias {
-            return;
+        let mut sums = Sums::default();
+        for (layer, x, dy) in &self.layers {
+            let trained = [&layer.weight, &layer.bias].map(|path| self.trained.get_key_value(path.as_ref()?));
+            sums.add(&layer.path, trained, x, dy)?;
         }
+        sums.finish()
+    }
+}
+
+impl Sums {
+    /// Adds a linear layer, of which these parameters are trained; or says why a layer's samples have no
+    /// gradients that could be told from inputs and deltas.
+    fn add(
+        &mut self,
+        path: &str,
+        [weight, bias]: [Option<(&String, &Shape)>; 2],
+        x: &Tensor,
+        dy: &Tensor,
+    ) -> Result<(), String> {
+        if weight.is_none() && bias.is_none() {
+            return Ok(());
+        }
+        if x.rank() != 2 || dy.rank() != 2 {
+            let shape = x.shape();
+            return Err(format!(
+                "the input of layer {path} is {shape}, and not a matrix with one row per sample"
+            ));
+        }
+        let samples = self.norms.as_ref().map_or(x.size(0), |norms| norms.squares().len());
+        if samples != x.size(0) {
+            return Err(format!("layer {path} sees {} samples and another layer {samples}", x.size(0)));
+        }
+        if weight.is_some_and(|(_, shape)| *shape != [dy.size(1), x.size(1)]) {
+            return Err(format!("the weight of layer {path} is not [outputs, inputs]"));
+        }
+        // A sample's gradient is then a sum of products.
+        let mut trained = [weight, bias].into_iter().flatten();
+        if trained.any(|(parameter, _)| !self.added.insert(parameter.clone())) {
+            return Err(format!("the parameters of layer {path} are used twice in a step"));
+        }
+        let (weight, bias) = (weight.is_some(), bias.is_some());
         self.norms.get_or_insert_with(|| SampleNorms::new(x.size(0))).add(x, dy, weight, bias);
         // In f64: squares of f32 numbers do not vanish there.
         let [x, dy] = [x, dy].map(|tensor| tensor.to_dtype(DType::F64));
@@ -79,34 +138,7 @@ impl SampleWatch {
         if bias {
             self.add_parameter(&dy.sum(0), &dy.square().sum(0), x.size(0));
         }
-    }
-
-    /// Why a layer's samples have no gradients that could be told from inputs and deltas; `None` if they
-    /// have.
-    fn refusal(
-        &mut self,
-        WatchedLayer { path, weight, bias, .. }: &WatchedLayer,
-        x: &Tensor,
-        dy: &Tensor,
-    ) -> Option<String> {
-        let trained = || [weight, bias].into_iter().flatten();
-        trained().next()?;
-        if x.rank() != 2 || dy.rank() != 2 {
-            let shape = x.shape();
-            return Some(format!(
-                "the input of layer {path} is {shape}, and not a matrix with one row per sample"
-            ));
-        }
-        let samples = self.norms.as_ref().map_or(x.size(0), |norms| norms.squares().len());
-        if samples != x.size(0) {
-            return Some(format!("layer {path} sees {} samples and another layer {samples}", x.size(0)));
-        }
-        if weight.as_ref().is_some_and(|weight| weight.shape != [dy.size(1), x.size(1)]) {
-            return Some(format!("the weight of layer {path} is not [outputs, inputs]"));
-        }
-        // A sample's gradient is then a sum of products.
-        let is_used_twice = trained().any(|leaf| !self.added.insert(leaf.id));
-        is_used_twice.then(|| format!("the parameters of layer {path} are used twice in a step"))
+        Ok(())
     }
 
     /// Adds a parameter, of which the batch's gradient G and S, the sum of the squares of the n samples'
@@ -126,11 +158,8 @@ impl SampleWatch {
         }
     }
 
-    /// What the samples said, or why nothing was measured.
-    pub(crate) fn finish(mut self) -> Result<SampleFlow, String> {
-        if let Some(reason) = self.refused {
-            return Err(reason);
-        }
+    /// What all layers say together.
+    fn finish(mut self) -> Result<SampleFlow, String> {
         let norms = self.norms.ok_or("no gradient came back to a linear layer that is trained")?;
         if norms.squares().len() < 2 {
             return Err("a batch of fewer than two samples has no variance".to_owned());

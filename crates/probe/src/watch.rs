@@ -14,8 +14,8 @@ use crate::record::{Exponents, LayerFlow, NotMeasured, ParameterFlow, SampleFlow
 use crate::sample_watch::SampleWatch;
 use backflow_kernels::reduce;
 use backflow_optim::ParameterReport;
-use backflow_tensor::observe::{Announcement, Observer, Role, Site};
-use backflow_tensor::{LayerId, Module, Path, Shape, Tensor, Visitor, misuse};
+use backflow_tensor::observe::{Announcement, Observer, Role, Site, unobserved};
+use backflow_tensor::{LayerId, Module, Path, Tensor, Visitor, misuse, no_grad};
 use std::collections::BTreeMap;
 
 /// How close to an end of its range a bounded activation counts as saturated, as a share of the range.
@@ -73,30 +73,40 @@ impl Asked {
 #[derive(Clone, Debug)]
 pub(crate) struct WatchedLayer {
     pub(crate) path: String,
-    /// Its `weight` and its `bias`, as far as they are trained.
-    pub(crate) weight: Option<Leaf>,
-    pub(crate) bias: Option<Leaf>,
+    /// The paths under which its `weight` and its `bias` are updated, as far as it has them: those that it
+    /// shares with an earlier layer have the earlier path.
+    pub(crate) weight: Option<String>,
+    pub(crate) bias: Option<String>,
     /// For each use in a step, which units were other than 0 since the epoch began, if they can be 0.
     alive: Vec<Vec<bool>>,
     was_called: bool,
 }
 
-/// A trained parameter of a layer: its number in the graph, and its shape.
-#[derive(Clone, Debug)]
-pub(crate) struct Leaf {
-    pub(crate) id: u64,
-    pub(crate) shape: Shape,
+/// The first path of each tensor of a module, by all of its paths.
+struct FirstPaths {
+    tensors: BTreeMap<String, Tensor>,
+    first: BTreeMap<String, String>,
 }
 
-/// The trained parameters of a module under all of their paths: one that two layers share has two.
-#[derive(Default)]
-struct Leaves(BTreeMap<String, Leaf>);
+impl FirstPaths {
+    fn of(model: &(impl Module + ?Sized)) -> Self {
+        let mut tensors = BTreeMap::new();
+        model.each_tensor(&mut |path, tensor| _ = tensors.insert(path.to_string(), tensor.clone()));
+        let mut paths = Self { tensors, first: BTreeMap::new() };
+        model.visit(&mut Path::root(), &mut paths);
+        paths
+    }
+}
 
-impl Visitor for Leaves {
+impl Visitor for FirstPaths {
     fn tensor(&mut self, path: &Path, tensor: &Tensor) {
-        if let Some(id) = tensor.id() {
-            self.0.insert(path.to_string(), Leaf { id, shape: tensor.shape() });
-        }
+        let path = path.to_string();
+        let earlier = match self.tensors.contains_key(&path) {
+            true => None,
+            false => self.tensors.iter().find(|(_, first)| first.is_alias_of(tensor)),
+        };
+        let first = earlier.map_or(&path, |(first, _)| first).clone();
+        self.first.insert(path, first);
     }
 }
 
@@ -142,10 +152,9 @@ impl Seen {
 
 impl Watch {
     pub(crate) fn new(model: &(impl Module + ?Sized)) -> Self {
-        let mut trained = Leaves::default();
-        model.visit(&mut Path::root(), &mut trained);
+        let mut paths = FirstPaths::of(model);
         let place = |(path, id): (String, LayerId)| {
-            let [weight, bias] = ["weight", "bias"].map(|name| trained.0.get(&join(&path, name)).cloned());
+            let [weight, bias] = ["weight", "bias"].map(|name| paths.first.remove(&join(&path, name)));
             (id, WatchedLayer { path, weight, bias, alive: Vec::new(), was_called: false })
         };
         let places = model.layers().into_iter().map(place).collect();
@@ -195,7 +204,8 @@ impl Watch {
         self.close();
         self.earlier.clear();
         let uncalled = self.places.values().filter(|place| !place.was_called);
-        let (samples, refused) = match self.samples.take().map(SampleWatch::finish) {
+        let samples = self.samples.take();
+        let (samples, refused) = match samples.map(|samples| unobserved(|| no_grad(|| samples.finish()))) {
             Some(Ok(samples)) => (Some(samples), None),
             Some(Err(reason)) => (None, Some(reason)),
             None => (None, None),
@@ -348,6 +358,9 @@ impl Observer for Watch {
 
     fn gradient(&mut self, site: &Site, dy: &Tensor) {
         if let Site::Parameter(path) = site {
+            if let Some(samples) = &mut self.samples {
+                samples.trained(path, dy);
+            }
             return self.take_gradient(path, dy);
         }
         // The sweep meets the last use of a layer first.

@@ -82,6 +82,24 @@ fn a_recorder_finds_what_samples_say_on_their_own() {
     }
 }
 
+/// Not those that were when the recorder was made.
+#[test]
+fn what_counts_are_the_parameters_that_the_step_trains() {
+    let (mut model, x, labels) = subject(DType::F64);
+    model.layers[1].weight = model.layers[1].weight.detach();
+    let mut recorder = Recorder::new(&model).noise_scale(When::Every(1));
+    for is_frozen in [true, false] {
+        model.layers[1].weight = match is_frozen {
+            true => model.layers[1].weight.detach(),
+            false => model.layers[1].weight.detach().requires_grad(),
+        };
+        let mut optimizer = Optimizer::from_spec("sgd", Some(0.0)).unwrap();
+        recorder.step(|| optimizer.step_with(&mut model, |model| loss(model, &x, &labels)));
+        let expected = recorded("sgd", &mut model.copied(), &x, &labels);
+        assert_eq!(recorder.take_records()[0].samples, Some(expected), "frozen: {is_frozen}");
+    }
+}
+
 /// Rules that compute the loss elsewhere, or often, are told of where the weights were.
 #[test]
 fn what_counts_is_the_first_pass() {

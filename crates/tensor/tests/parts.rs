@@ -1,5 +1,5 @@
-//! What lies between the layers of a perceptron is what the ops by themselves make of it, to the bit, as are the gradients that
-//! whoever only looks is shown of it.
+//! What lies between the layers of a perceptron is what the ops by themselves make of it, to the bit, as are
+//! the gradients that whoever only looks is shown of it.
 
 use backflow_tensor::observe::{Announcement, Observer, Role, Site, observe};
 use backflow_tensor::{Affine, DType, LayerId, Pointwise, Rng, Tensor, flush_to_zero, no_grad};

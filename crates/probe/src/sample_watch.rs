@@ -160,7 +160,7 @@ impl Sums {
 
     /// What all layers say together.
     fn finish(mut self) -> Result<SampleFlow, String> {
-        let norms = self.norms.ok_or("no gradient came back to a linear layer that is trained")?;
+        let norms = self.norms.ok_or("the step trains no linear layer of the model that is recorded")?;
         if norms.squares().len() < 2 {
             return Err("a batch of fewer than two samples has no variance".to_owned());
         }

@@ -168,12 +168,7 @@ fn records_come_back_and_one_sample_has_no_noise() {
 
 /// Why nothing is measured in one step of this model; the step itself is made.
 fn reason<M: Module>(model: &mut M, forward: impl Fn(&M) -> Tensor) -> String {
-    let recorder = Recorder::new(model);
-    reason_of(recorder, model, forward)
-}
-
-fn reason_of<M: Module>(recorder: Recorder, model: &mut M, forward: impl Fn(&M) -> Tensor) -> String {
-    let mut recorder = recorder.noise_scale(When::Every(1));
+    let mut recorder = Recorder::new(model).noise_scale(When::Every(1));
     let mut optimizer = Optimizer::new(Sgd::new(0.5));
     let report = recorder.step(|| optimizer.step_with(model, |model| forward(model).square().mean(..)));
     assert!(report.parameters.iter().any(|parameter| parameter.update_rms > 0.0));
@@ -193,7 +188,7 @@ fn what_cannot_be_measured_is_said_with_its_reason() {
         "the input of layer 0 is [2, 3, 4], and not a matrix with one row per sample"
     );
     let x = Tensor::randn([3, 4], DType::F32, &mut rng);
-    let mut square = Linear::new(4, 4, &mut rng);
+    let square = Linear::new(4, 4, &mut rng);
     assert_eq!(
         reason(&mut Sequential::new().add(square.clone()), |model| model.forward(&model.forward(&x))),
         "the parameters of layer 0 are used twice in a step"
@@ -201,9 +196,9 @@ fn what_cannot_be_measured_is_said_with_its_reason() {
     // Two layers that share a weight.
     let mut other = Linear::without_bias(4, 4, &mut rng);
     other.weight = square.weight.clone();
-    let tied = Sequential::new().add(square.clone()).add(Activation::Tanh).add(other);
+    let mut tied = Sequential::new().add(square).add(Activation::Tanh).add(other);
     assert_eq!(
-        reason_of(Recorder::new(&tied), &mut square, |_| tied.forward(&x)),
+        reason(&mut tied, |model| model.forward(&x)),
         "the parameters of layer 0 are used twice in a step"
     );
     // Two branches, of which one sees some of the samples.
@@ -218,7 +213,7 @@ fn what_cannot_be_measured_is_said_with_its_reason() {
     let mut scale = Scale { weight: Tensor::ones([4], DType::F32).requires_grad(), id: LayerId::new() };
     assert_eq!(
         reason(&mut scale, |model| model.forward(&x)),
-        "no gradient came back to a linear layer that is trained"
+        "the step trains no linear layer of the model that is recorded"
     );
 }
 

@@ -13,13 +13,13 @@ use crate::cotangent::Cotangent;
 use crate::error::misuse;
 use crate::gradients::Gradients;
 use crate::graph::{Live, Node, Rule};
-use crate::mode::{mode, recording, tracing};
+use crate::mode::{is_recording, mode, recording, tracing};
 use crate::note::Notes;
 use crate::onlooker::{self, Kind, show_gradient};
 use crate::tensor::Tensor;
 use std::cell::RefCell;
 use std::collections::btree_map::Entry;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, PoisonError};
 
 impl Tensor {
@@ -280,22 +280,27 @@ pub(crate) fn gradients_on_the_way(root: &Arc<Node>, seed: Tensor, x: &Tensor) -
     sweep(root, seed, &plan, true)
 }
 
+/// For how many leaves there is room from the start.
+const LEAVES: usize = 16;
+
 #[track_caller]
 fn sweep(root: &Arc<Node>, seed: Tensor, plan: &Plan, retain: bool) -> Gradients {
     let mut found = Vec::new();
-    let mut waiting = Waiting::default();
+    let mut waiting = Waiting { leaves: VecDeque::with_capacity(LEAVES), ..Waiting::default() };
     let traced = mode().tracing;
     if plan.visits(root) {
         waiting.add(plan.place(root), seed, traced);
     }
     go_back(&mut waiting, plan, retain, traced, &mut found);
-    for (number, (leaf, mut dy)) in std::mem::take(&mut waiting.leaves).into_iter().rev() {
+    let Waiting { leaves, notes, .. } = waiting;
+    found.reserve(leaves.len());
+    for (number, leaf, mut dy) in leaves {
         onlooker::gradient(&leaf, &mut dy, retain);
         if plan.reports(&leaf) {
             found.push((number, dy));
         }
     }
-    Gradients::of_pass(found, waiting.notes)
+    Gradients::of_pass(found, notes)
 }
 
 /// Takes up what waits until nothing is left but leaves.
@@ -313,19 +318,29 @@ fn go_back(waiting: &mut Waiting, plan: &Plan, retain: bool, traced: bool, found
         let _quiet = traced.then(|| tracing(false));
         let mut rule = node.rule.lock().unwrap_or_else(PoisonError::into_inner);
         if retain {
-            if let Rule::Live(Live { backward, kept }) = &*rule {
-                backward(&mut Cotangent::new(&node, kept, dy, plan, waiting, traced));
+            if let Rule::Live(live) = &*rule {
+                pull(live, &node, dy, plan, waiting, traced);
                 continue;
             }
         } else if let Rule::Live(live) = std::mem::replace(&mut *rule, Rule::Released) {
             drop(rule);
-            let Live { backward, kept } = live;
-            backward(&mut Cotangent::new(&node, &kept, dy, plan, waiting, traced));
+            pull(&live, &node, dy, plan, waiting, traced);
             continue;
         }
         let rows = [("op", node.op.name.to_owned()), ("recorded", node.location.to_string())];
         let hint = "compute the result again, or use differentiate().retain_graph() for the first pass";
         misuse("backward", "this graph was already used and released", &rows, hint);
+    }
+}
+
+/// Goes back through one node.
+#[track_caller]
+fn pull(live: &Live, node: &Arc<Node>, dy: Tensor, plan: &Plan, waiting: &mut Waiting, traced: bool) {
+    let Live { backward, kept } = live;
+    if is_recording() {
+        backward(&mut Cotangent::new(node, &kept.tracked(node), dy, plan, waiting, traced));
+    } else {
+        backward(&mut Cotangent::new(node, kept, dy, plan, waiting, traced));
     }
 }
 
@@ -336,7 +351,9 @@ pub(crate) struct Waiting {
     /// The latest result's. Mostly the only one: then the map is not touched.
     next: Option<(Arc<Node>, Tensor)>,
     others: BTreeMap<u64, (Arc<Node>, Tensor)>,
-    leaves: BTreeMap<u64, (Arc<Node>, Tensor)>,
+    /// By number, the highest first. The pass comes by leaves in about this order, or, rarely, in about the
+    /// opposite one: a new one goes to, or near, one of the ends.
+    leaves: VecDeque<(u64, Arc<Node>, Tensor)>,
     /// What the pass came by.
     pub(crate) notes: Notes,
 }
@@ -352,28 +369,36 @@ impl Waiting {
     /// Adds a contribution to the gradient of `node`.
     pub(crate) fn add(&mut self, node: &Arc<Node>, dx: Tensor, traced: bool) {
         if node.is_leaf() {
-            return put(&mut self.leaves, node, dx, traced);
+            return self.add_to_leaf(node, dx, traced);
         }
         match &mut self.next {
             Some((next, sum)) if next.number == node.number => add(sum, node, dx, traced),
-            Some((next, _)) if next.number > node.number => put(&mut self.others, node, dx, traced),
+            Some((next, _)) if next.number > node.number => self.add_to_other(node, dx, traced),
             next => {
                 if let Some((before, dy)) = next.take() {
                     self.others.insert(before.number, (before, dy));
                 }
                 match self.others.last_key_value() {
-                    Some((&latest, _)) if latest >= node.number => put(&mut self.others, node, dx, traced),
+                    Some((&latest, _)) if latest >= node.number => self.add_to_other(node, dx, traced),
                     _ => self.next = Some((Arc::clone(node), dx)),
                 }
             }
         }
     }
-}
 
-fn put(waiting: &mut BTreeMap<u64, (Arc<Node>, Tensor)>, node: &Arc<Node>, dx: Tensor, traced: bool) {
-    match waiting.entry(node.number) {
-        Entry::Vacant(place) => _ = place.insert((Arc::clone(node), dx)),
-        Entry::Occupied(mut place) => add(&mut place.get_mut().1, node, dx, traced),
+    fn add_to_other(&mut self, node: &Arc<Node>, dx: Tensor, traced: bool) {
+        match self.others.entry(node.number) {
+            Entry::Vacant(place) => _ = place.insert((Arc::clone(node), dx)),
+            Entry::Occupied(mut place) => add(&mut place.get_mut().1, node, dx, traced),
+        }
+    }
+
+    fn add_to_leaf(&mut self, node: &Arc<Node>, dx: Tensor, traced: bool) {
+        let place = self.leaves.partition_point(|(number, ..)| *number > node.number);
+        match self.leaves.get_mut(place) {
+            Some((number, _, sum)) if *number == node.number => add(sum, node, dx, traced),
+            _ => self.leaves.insert(place, (node.number, Arc::clone(node), dx)),
+        }
     }
 }
 

@@ -67,10 +67,7 @@ impl Cotangent<'_> {
     #[track_caller]
     pub fn y(&self) -> Tensor {
         match &self.kept.output {
-            Some((storage, layout)) => {
-                let (storage, layout) = (Arc::clone(storage), Arc::clone(layout));
-                Tensor { storage, layout, node: Some(Arc::clone(self.node)) }
-            }
+            Some(y) => y.clone(),
             None => self.reads_what_is_not_kept("the result"),
         }
     }
@@ -122,10 +119,12 @@ impl Cotangent<'_> {
     #[track_caller]
     fn deliver(&mut self, idx: usize, dx: Tensor) {
         let Some(operand) = &self.node.operands[idx] else { return };
-        if dx.dtype() != operand.dtype || dx.shape() != operand.shape {
+        let dx = if dx.layout.shape == operand.shape && dx.dtype() == operand.dtype {
+            dx
+        } else {
             self.require_fit(idx, operand, &dx);
-        }
-        let dx = dx.sum_to(operand.shape);
+            dx.sum_to(operand.shape)
+        };
         self.given |= 1_u64.checked_shl(idx as u32).unwrap_or(0);
         if self.traced {
             self.show(idx, &dx);
@@ -135,9 +134,8 @@ impl Cotangent<'_> {
 
     /// Shows the tracer the gradient of operand `idx`.
     fn show(&self, idx: usize, dx: &Tensor) {
-        let output = self.kept.output.is_some().then(|| self.y());
-        let operands: Vec<&Tensor> =
-            std::iter::once(&self.dy).chain(&self.kept.inputs).chain(&output).collect();
+        let Kept { inputs, output } = self.kept;
+        let operands: Vec<&Tensor> = std::iter::once(&self.dy).chain(inputs).chain(output).collect();
         show_gradient(Kind::Gradient { operand: idx }, self.node, &operands, dx);
     }
 
@@ -198,6 +196,11 @@ impl Cotangent<'_> {
             let hint = "where the gradient is 0 everywhere, give zeros_like() of the operand";
             misuse(self.node.op.name, "its backward gives an operand no gradient", &rows, hint);
         }
+    }
+
+    /// Operand `idx`, tracked also in a pass that is not recorded.
+    pub(crate) fn tracked_x(&self, idx: usize) -> Tensor {
+        Tensor { node: self.node.operands[idx].clone(), ..self.x(idx).untracked() }
     }
 
     /// The graph that stands in for this node since a recorded pass went through it.

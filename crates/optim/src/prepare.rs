@@ -51,15 +51,11 @@ impl Optimizer {
             || clipping.norm.is_some()
             || norm_needed
             || self.skip_nonfinite;
-        let Surveyed { mut gradients, unreached } = found;
+        let Surveyed { gradients, unreached } = found;
+        let (clipped_norm, coefficient, finite) = (f64::NAN, 1.0, true);
+        let mut prepared = Prepared { gradients, norm: None, clipped_norm, coefficient, finite };
         if !looks {
-            return Prepared {
-                gradients,
-                norm: None,
-                clipped_norm: f64::NAN,
-                coefficient: 1.0,
-                finite: true,
-            };
+            return prepared;
         }
         let mut weights = Vec::new();
         if clipping.adaptive.is_some() {
@@ -67,12 +63,11 @@ impl Optimizer {
             unreached.iter().rev().for_each(|&place| _ = weights.remove(place));
         }
         let (mut raw_total, mut total) = (0.0, 0.0);
-        let mut finite = true;
-        for (index, ready) in gradients.iter_mut().enumerate() {
+        for (index, ready) in prepared.gradients.iter_mut().enumerate() {
             let g = &mut ready.g;
             let raw = sum_squares(g);
             // f64 gradients above 1e154 are finite and their squares are not.
-            finite &= raw.is_finite() || all_finite(g);
+            prepared.finite &= raw.is_finite() || all_finite(g);
             raw_total += raw;
             let (mut coefficient, mut squares) = (1.0, raw);
             if clipping.value.is_some() {
@@ -94,14 +89,10 @@ impl Optimizer {
         }
         let norm = total.sqrt();
         let coefficient = clipping.norm.map_or(1.0, |max_norm| clip::coefficient(max_norm, norm));
-        gradients.iter_mut().for_each(|ready| ready.coefficient *= coefficient);
-        Prepared {
-            gradients,
-            norm: Some(raw_total.sqrt()),
-            clipped_norm: norm * coefficient,
-            coefficient,
-            finite,
-        }
+        prepared.gradients.iter_mut().for_each(|ready| ready.coefficient *= coefficient);
+        prepared.norm = Some(raw_total.sqrt());
+        (prepared.clipped_norm, prepared.coefficient) = (norm * coefficient, coefficient);
+        prepared
     }
 }
 

@@ -348,7 +348,7 @@ fn pull(live: &Live, node: &Arc<Node>, dy: Tensor, plan: &Plan, waiting: &mut Wa
 /// they end.
 #[derive(Default)]
 pub(crate) struct Waiting {
-    /// The latest result's. Mostly the only one: then the map is not touched.
+    /// That of the latest result of all that wait. Mostly the only one: then the map is not touched.
     next: Option<(Arc<Node>, Tensor)>,
     others: BTreeMap<u64, (Arc<Node>, Tensor)>,
     /// By number, the highest first. The pass comes by leaves in about this order, or, rarely, in about the
@@ -371,25 +371,21 @@ impl Waiting {
         if node.is_leaf() {
             return self.add_to_leaf(node, dx, traced);
         }
+        let latest = match &self.next {
+            Some((next, _)) => Some(next.number),
+            None => self.others.last_key_value().map(|(&number, _)| number),
+        };
         match &mut self.next {
             Some((next, sum)) if next.number == node.number => add(sum, node, dx, traced),
-            Some((next, _)) if next.number > node.number => self.add_to_other(node, dx, traced),
-            next => {
-                if let Some((before, dy)) = next.take() {
+            next if latest.is_none_or(|latest| latest < node.number) => {
+                if let Some((before, dy)) = next.replace((Arc::clone(node), dx)) {
                     self.others.insert(before.number, (before, dy));
                 }
-                match self.others.last_key_value() {
-                    Some((&latest, _)) if latest >= node.number => self.add_to_other(node, dx, traced),
-                    _ => self.next = Some((Arc::clone(node), dx)),
-                }
             }
-        }
-    }
-
-    fn add_to_other(&mut self, node: &Arc<Node>, dx: Tensor, traced: bool) {
-        match self.others.entry(node.number) {
-            Entry::Vacant(place) => _ = place.insert((Arc::clone(node), dx)),
-            Entry::Occupied(mut place) => add(&mut place.get_mut().1, node, dx, traced),
+            _ => match self.others.entry(node.number) {
+                Entry::Vacant(place) => _ = place.insert((Arc::clone(node), dx)),
+                Entry::Occupied(mut place) => add(&mut place.get_mut().1, node, dx, traced),
+            },
         }
     }
 

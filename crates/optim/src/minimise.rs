@@ -29,7 +29,7 @@ impl Optimizer {
         let (value, gradients) = start;
         let found = survey(self, model, gradients);
         let unreached = found.unreached.clone();
-        let squares: Vec<f64> = found.gradients.iter().map(|g| sum_squares(g)).collect();
+        let squares: Vec<f64> = found.gradients.iter().map(|ready| sum_squares(&ready.g)).collect();
         let prepared = self.prepare(model, found, true);
         if self.skip_nonfinite && !prepared.finite {
             return self.skip(Some(value), prepared.norm.unwrap_or(f64::NAN));

@@ -29,6 +29,13 @@ pub(crate) struct Ready<'g> {
     pub(crate) raw: Option<f64>,
 }
 
+impl<'g> Ready<'g> {
+    /// As it was found.
+    pub(crate) fn new(g: Cow<'g, Tensor>) -> Self {
+        Self { g, coefficient: 1.0, raw: None }
+    }
+}
+
 impl Optimizer {
     /// Clips the gradients, and looks at them as far as the settings ask for it.
     pub(crate) fn prepare<'g, M: Module + ?Sized>(
@@ -44,34 +51,28 @@ impl Optimizer {
             || clipping.norm.is_some()
             || norm_needed
             || self.skip_nonfinite;
+        let Surveyed { gradients, unreached } = found;
+        let (clipped_norm, coefficient, finite) = (f64::NAN, 1.0, true);
+        let mut prepared = Prepared { gradients, norm: None, clipped_norm, coefficient, finite };
         if !looks {
-            let ready = |g| Ready { g, coefficient: 1.0, raw: None };
-            let gradients = found.gradients.into_iter().map(ready).collect();
-            return Prepared {
-                gradients,
-                norm: None,
-                clipped_norm: f64::NAN,
-                coefficient: 1.0,
-                finite: true,
-            };
+            return prepared;
         }
         let mut weights = Vec::new();
         if clipping.adaptive.is_some() {
             weights = model.parameters();
-            found.unreached.iter().rev().for_each(|&place| _ = weights.remove(place));
+            unreached.iter().rev().for_each(|&place| _ = weights.remove(place));
         }
         let (mut raw_total, mut total) = (0.0, 0.0);
-        let mut finite = true;
-        let mut gradients: Vec<Ready<'_>> = Vec::with_capacity(found.gradients.len());
-        for (index, g) in found.gradients.into_iter().enumerate() {
-            let raw = sum_squares(&g);
+        for (index, ready) in prepared.gradients.iter_mut().enumerate() {
+            let g = &mut ready.g;
+            let raw = sum_squares(g);
             // f64 gradients above 1e154 are finite and their squares are not.
-            finite &= raw.is_finite() || all_finite(&g);
+            prepared.finite &= raw.is_finite() || all_finite(g);
             raw_total += raw;
-            let (mut g, mut coefficient, mut squares) = (g, 1.0, raw);
+            let (mut coefficient, mut squares) = (1.0, raw);
             if clipping.value.is_some() {
-                g = Cow::Owned(clipping.limited(&g.detach()));
-                squares = sum_squares(&g);
+                *g = Cow::Owned(clipping.limited(&g.detach()));
+                squares = sum_squares(g);
             }
             if let Some(max_norm) = clipping.each {
                 coefficient = clip::coefficient(max_norm, squares.sqrt());
@@ -79,23 +80,19 @@ impl Optimizer {
             }
             if clipping.adaptive.is_some() {
                 let scaled = if coefficient == 1.0 { g.detach() } else { g.detach() * coefficient };
-                g = Cow::Owned(clipping.adapted(&weights[index].1, &scaled));
+                *g = Cow::Owned(clipping.adapted(&weights[index].1, &scaled));
                 coefficient = 1.0;
-                squares = sum_squares(&g);
+                squares = sum_squares(g);
             }
             total += squares;
-            gradients.push(Ready { g, coefficient, raw: reshapes.then_some(raw) });
+            (ready.coefficient, ready.raw) = (coefficient, reshapes.then_some(raw));
         }
         let norm = total.sqrt();
         let coefficient = clipping.norm.map_or(1.0, |max_norm| clip::coefficient(max_norm, norm));
-        gradients.iter_mut().for_each(|ready| ready.coefficient *= coefficient);
-        Prepared {
-            gradients,
-            norm: Some(raw_total.sqrt()),
-            clipped_norm: norm * coefficient,
-            coefficient,
-            finite,
-        }
+        prepared.gradients.iter_mut().for_each(|ready| ready.coefficient *= coefficient);
+        prepared.norm = Some(raw_total.sqrt());
+        (prepared.clipped_norm, prepared.coefficient) = (norm * coefficient, coefficient);
+        prepared
     }
 }
 

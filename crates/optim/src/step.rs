@@ -279,14 +279,15 @@ impl Optimizer {
         objective: &mut impl Objective<M>,
     ) -> Option<Surveyed<'static>> {
         let Surveyed { gradients, unreached } = survey(self, model, gradients);
-        let norm = gradients.iter().map(|g| sum_squares(g)).sum::<f64>().sqrt();
+        let norm = gradients.iter().map(|ready| sum_squares(&ready.g)).sum::<f64>().sqrt();
         let distance = if self.maximize { -distance } else { distance };
         let scale = if norm == 0.0 { 0.0 } else { distance / norm };
         let mut saved = Vec::with_capacity(gradients.len());
         let mut gradients = gradients.into_iter();
         each_reached(model, &unreached, &mut |_, w| {
             let before = w.detach();
-            let g = gradients.next().expect("visit_mut shows the same tensors as visit, in the same order");
+            let Ready { g, .. } =
+                gradients.next().expect("visit_mut shows the same tensors as visit, in the same order");
             assign(w, &(&before + g.detach() * scale));
             saved.push(before);
         });

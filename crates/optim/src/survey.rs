@@ -1,6 +1,7 @@
 //! What is checked before a step changes anything, and the walks over the parameters that it is about.
 
 use crate::optimizer::{Optimizer, Visited};
+use crate::prepare::Ready;
 use crate::report::StepReport;
 use backflow_tensor::{Gradients, LayerId, Module, Tensor, misuse, observe};
 use std::borrow::Cow;
@@ -8,7 +9,7 @@ use std::borrow::Cow;
 /// The gradients that a step goes by.
 pub(crate) struct Surveyed<'g> {
     /// Those of the parameters that the pass reached, in the order of the model.
-    pub(crate) gradients: Vec<Cow<'g, Tensor>>,
+    pub(crate) gradients: Vec<Ready<'g>>,
     /// The parameters that it did not reach, and need not have: their places among all, ascending.
     pub(crate) unreached: Vec<usize>,
 }
@@ -16,8 +17,8 @@ pub(crate) struct Surveyed<'g> {
 impl Surveyed<'_> {
     /// Apart from the gradients that it was found among.
     pub(crate) fn into_owned(self) -> Surveyed<'static> {
-        let gradients = self.gradients.into_iter().map(|g| Cow::Owned(g.into_owned())).collect();
-        Surveyed { gradients, unreached: self.unreached }
+        let owned = |ready: Ready<'_>| Ready::new(Cow::Owned(ready.g.into_owned()));
+        Surveyed { gradients: self.gradients.into_iter().map(owned).collect(), unreached: self.unreached }
     }
 }
 
@@ -33,7 +34,8 @@ pub(crate) fn survey<'g>(
         undecided(model, layer, kind);
     }
     let Optimizer { state, visited, .. } = optimizer;
-    let mut found: Vec<Option<&Tensor>> = Vec::with_capacity(visited.len());
+    let mut found = Vec::with_capacity(visited.len());
+    let mut unreached = Vec::new();
     let mut unfit = None;
     let mut all_visited = true;
     model.each_tensor(&mut |path, w| {
@@ -43,19 +45,22 @@ pub(crate) fn survey<'g>(
         let is_visited = |visited: &Visited| {
             &*visited.path == path.as_str() && visited.shape == w.shape() && visited.dtype == w.dtype()
         };
-        if !visited.get(found.len()).is_some_and(is_visited) {
+        let place = found.len() + unreached.len();
+        if !visited.get(place).is_some_and(is_visited) {
             all_visited = false;
             if state.parameters.get(path.as_str()).is_some_and(|state| !state.fits(w)) {
-                unfit = Some(found.len());
+                unfit = Some(place);
             }
         }
-        let g = gradients.get(w);
-        if let Some(g) = g {
-            observe::announce_parameter(path.as_str(), g);
+        match gradients.get(w) {
+            Some(g) => {
+                observe::announce_parameter(path.as_str(), g);
+                found.push(Ready::new(Cow::Borrowed(g)));
+            }
+            None => unreached.push(place),
         }
-        found.push(g);
     });
-    if found.is_empty() {
+    if found.is_empty() && unreached.is_empty() {
         let hint = "requires_grad() makes a tensor trainable";
         misuse("step", "the model has no trainable parameter", &[], hint);
     }
@@ -63,8 +68,9 @@ pub(crate) fn survey<'g>(
         let hint = "a parameter is known by its path: give each field a step of its own";
         misuse("step", "two different tensors have the same path", &[("path", path)], hint);
     }
-    let unreached =
-        if found.iter().any(Option::is_none) { unreached(optimizer, model, &found) } else { Vec::new() };
+    if !unreached.is_empty() {
+        require_allowed(optimizer, model, &unreached, found.is_empty());
+    }
     if let Some(index) = unfit {
         let (path, w) = &model.parameters()[index];
         let state = &state.parameters[path.as_str()];
@@ -76,7 +82,7 @@ pub(crate) fn survey<'g>(
         let hint = "a changed model needs a new optimizer";
         misuse("step", "a parameter no longer fits its state", &rows, hint);
     }
-    Surveyed { gradients: found.into_iter().flatten().map(Cow::Borrowed).collect(), unreached }
+    Surveyed { gradients: found, unreached }
 }
 
 #[track_caller]
@@ -92,25 +98,28 @@ fn undecided(model: &(impl Module + ?Sized), layer: LayerId, kind: &str) -> ! {
 /// How many parameters without a gradient an error lists.
 const LISTED: usize = 8;
 
-/// The places of the parameters without a gradient, all of which the optimizer allows to have none.
+/// That the optimizer allows the parameters in these places to have no gradient, and that others have one.
 #[track_caller]
 #[cold]
-fn unreached(optimizer: &Optimizer, model: &(impl Module + ?Sized), found: &[Option<&Tensor>]) -> Vec<usize> {
+fn require_allowed(
+    optimizer: &Optimizer,
+    model: &(impl Module + ?Sized),
+    unreached: &[usize],
+    nothing_reached: bool,
+) {
     let parameters = model.parameters();
-    let without: Vec<usize> = (0..found.len()).filter(|&place| found[place].is_none()).collect();
-    let nothing_reached = without.len() == found.len();
-    let missing: Vec<_> = (without.iter().map(|&place| &parameters[place]))
+    let missing: Vec<_> = (unreached.iter().map(|&place| &parameters[place]))
         .filter(|(path, _)| nothing_reached || !optimizer.unreached.iter().any(|paths| paths.matches(path)))
         .collect();
     if missing.is_empty() {
-        return without;
+        return;
     }
     let mut rows: Vec<_> =
         missing.iter().take(LISTED).map(|(path, w)| ("missing", format!("{path} {}", w.shape()))).collect();
     if missing.len() > LISTED {
         rows.push(("", format!("and {} more", missing.len() - LISTED)));
     }
-    let what = format!("{} of {} trainable parameters have no gradient", missing.len(), found.len());
+    let what = format!("{} of {} trainable parameters have no gradient", missing.len(), parameters.len());
     let hint = if nothing_reached {
         "are these the gradients of a loss that this very model computed?"
     } else {

@@ -13,13 +13,13 @@ use crate::cotangent::Cotangent;
 use crate::error::misuse;
 use crate::gradients::Gradients;
 use crate::graph::{Live, Node, Rule};
-use crate::mode::{mode, recording, tracing};
+use crate::mode::{is_recording, mode, recording, tracing};
 use crate::note::Notes;
 use crate::onlooker::{self, Kind, show_gradient};
 use crate::tensor::Tensor;
 use std::cell::RefCell;
 use std::collections::btree_map::Entry;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, PoisonError};
 
 impl Tensor {
@@ -283,22 +283,27 @@ pub(crate) fn gradients_on_the_way(root: &Arc<Node>, seed: Tensor, x: &Tensor) -
     sweep(root, seed, &plan)
 }
 
+/// For how many leaves there is room from the start.
+const LEAVES: usize = 16;
+
 #[track_caller]
 fn sweep(root: &Arc<Node>, seed: Tensor, plan: &Plan) -> Gradients {
     let mut found = Vec::new();
-    let mut waiting = Waiting::default();
+    let mut waiting = Waiting { leaves: VecDeque::with_capacity(LEAVES), ..Waiting::default() };
     let traced = mode().tracing;
     if plan.visits(root) {
         waiting.add(plan.place(root), seed, traced);
     }
     go_back(&mut waiting, plan, traced, &mut found);
-    for (number, (leaf, mut dy)) in std::mem::take(&mut waiting.leaves).into_iter().rev() {
+    let Waiting { leaves, notes, .. } = waiting;
+    found.reserve(leaves.len());
+    for (number, leaf, mut dy) in leaves {
         onlooker::gradient(&leaf, &mut dy, plan.retains);
         if plan.reports(&leaf) {
             found.push((number, dy));
         }
     }
-    Gradients::of_pass(found, waiting.notes)
+    Gradients::of_pass(found, notes)
 }
 
 /// Takes up what waits until nothing is left but leaves.
@@ -316,14 +321,13 @@ fn go_back(waiting: &mut Waiting, plan: &Plan, traced: bool, found: &mut Vec<(u6
         let _quiet = traced.then(|| tracing(false));
         let mut rule = node.rule.lock().unwrap_or_else(PoisonError::into_inner);
         if plan.retains {
-            if let Rule::Live(Live { backward, kept }) = &*rule {
-                backward(&mut Cotangent::new(&node, kept, dy, plan, waiting, traced));
+            if let Rule::Live(live) = &*rule {
+                pull(live, &node, dy, plan, waiting, traced);
                 continue;
             }
         } else if let Rule::Live(live) = std::mem::replace(&mut *rule, Rule::Released) {
             drop(rule);
-            let Live { backward, kept } = live;
-            backward(&mut Cotangent::new(&node, &kept, dy, plan, waiting, traced));
+            pull(&live, &node, dy, plan, waiting, traced);
             continue;
         }
         let rows = [("op", node.op.name.to_owned()), ("recorded", node.location.to_string())];
@@ -332,14 +336,27 @@ fn go_back(waiting: &mut Waiting, plan: &Plan, traced: bool, found: &mut Vec<(u6
     }
 }
 
+/// Goes back through one node.
+#[track_caller]
+fn pull(live: &Live, node: &Arc<Node>, dy: Tensor, plan: &Plan, waiting: &mut Waiting, traced: bool) {
+    let Live { backward, kept } = live;
+    if is_recording() {
+        backward(&mut Cotangent::new(node, &kept.tracked(node), dy, plan, waiting, traced));
+    } else {
+        backward(&mut Cotangent::new(node, kept, dy, plan, waiting, traced));
+    }
+}
+
 /// Gradients on their way: of results, the latest of which is complete and comes next, and of leaves, where
 /// they end.
 #[derive(Default)]
 pub(crate) struct Waiting {
-    /// The latest result's. Mostly the only one: then the map is not touched.
+    /// That of the latest result of all that wait. Mostly the only one: then the map is not touched.
     next: Option<(Arc<Node>, Tensor)>,
     others: BTreeMap<u64, (Arc<Node>, Tensor)>,
-    leaves: BTreeMap<u64, (Arc<Node>, Tensor)>,
+    /// By number, the highest first. The pass comes by leaves in about this order, or, rarely, in about the
+    /// opposite one: a new one goes to, or near, one of the ends.
+    leaves: VecDeque<(u64, Arc<Node>, Tensor)>,
     /// What the pass came by.
     pub(crate) notes: Notes,
 }
@@ -355,28 +372,32 @@ impl Waiting {
     /// Adds a contribution to the gradient of `node`.
     pub(crate) fn add(&mut self, node: &Arc<Node>, dx: Tensor, traced: bool) {
         if node.is_leaf() {
-            return put(&mut self.leaves, node, dx, traced);
+            return self.add_to_leaf(node, dx, traced);
         }
+        let latest = match &self.next {
+            Some((next, _)) => Some(next.number),
+            None => self.others.last_key_value().map(|(&number, _)| number),
+        };
         match &mut self.next {
             Some((next, sum)) if next.number == node.number => add(sum, node, dx, traced),
-            Some((next, _)) if next.number > node.number => put(&mut self.others, node, dx, traced),
-            next => {
-                if let Some((before, dy)) = next.take() {
+            next if latest.is_none_or(|latest| latest < node.number) => {
+                if let Some((before, dy)) = next.replace((Arc::clone(node), dx)) {
                     self.others.insert(before.number, (before, dy));
                 }
-                match self.others.last_key_value() {
-                    Some((&latest, _)) if latest >= node.number => put(&mut self.others, node, dx, traced),
-                    _ => self.next = Some((Arc::clone(node), dx)),
-                }
             }
+            _ => match self.others.entry(node.number) {
+                Entry::Vacant(place) => _ = place.insert((Arc::clone(node), dx)),
+                Entry::Occupied(mut place) => add(&mut place.get_mut().1, node, dx, traced),
+            },
         }
     }
-}
 
-fn put(waiting: &mut BTreeMap<u64, (Arc<Node>, Tensor)>, node: &Arc<Node>, dx: Tensor, traced: bool) {
-    match waiting.entry(node.number) {
-        Entry::Vacant(place) => _ = place.insert((Arc::clone(node), dx)),
-        Entry::Occupied(mut place) => add(&mut place.get_mut().1, node, dx, traced),
+    fn add_to_leaf(&mut self, node: &Arc<Node>, dx: Tensor, traced: bool) {
+        let place = self.leaves.partition_point(|(number, ..)| *number > node.number);
+        match self.leaves.get_mut(place) {
+            Some((number, _, sum)) if *number == node.number => add(sum, node, dx, traced),
+            _ => self.leaves.insert(place, (node.number, Arc::clone(node), dx)),
+        }
     }
 }
 

@@ -66,8 +66,12 @@ pub fn checkpoint(x: &Tensor, segment: impl Fn(&Tensor) -> Tensor + Send + Sync 
         // Nothing that needs a gradient was computed.
         return y;
     };
-    let operands = older(root, first).into_values().map(Some).collect();
-    let kept = Kept { inputs: smallvec![x.in_graphs()], output: None };
+    // First the input, as of any op; then whatever else the segment uses.
+    let input = x.operand();
+    let others = older(root, first).into_values();
+    let others = others.filter(|node| input.as_ref().is_none_or(|input| input.number != node.number));
+    let operands = std::iter::once(input.clone()).chain(others.map(Some)).collect();
+    let kept = Kept { inputs: smallvec![x.untracked()], output: None };
     let again = move |g: &mut Cotangent<'_>| {
         if let Some(stand_in) = g.stand_in() {
             return g.go_on_at_stand_in(&stand_in);
@@ -75,7 +79,7 @@ pub fn checkpoint(x: &Tensor, segment: impl Fn(&Tensor) -> Tensor + Send + Sync 
         let y = {
             let _again = surroundings.again(&numbers, g.is_traced());
             let _replaying = replaying();
-            surroundings.scope.enter(|| segment(g.x(0)))
+            surroundings.scope.enter(|| segment(&g.tracked_x(0)))
         };
         let operands = y.tracked().map(|root| older(root, first)).unwrap_or_default();
         g.go_on_at(&y, &operands);

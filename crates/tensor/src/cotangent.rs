@@ -67,10 +67,7 @@ impl Cotangent<'_> {
     #[track_caller]
     pub fn y(&self) -> Tensor {
         match &self.kept.output {
-            Some((storage, layout)) => {
-                let (storage, layout) = (Arc::clone(storage), Arc::clone(layout));
-                Tensor { storage, layout, node: Some(Arc::clone(self.node)) }
-            }
+            Some(y) => y.clone(),
             None => self.reads_what_is_not_kept("the result"),
         }
     }
@@ -94,15 +91,18 @@ impl Cotangent<'_> {
     #[must_use]
     #[track_caller]
     pub fn wants(&self, idx: usize) -> bool {
-        let Some(operand) = self.node.operands.get(idx) else {
-            let rows = [
-                ("operand", idx.to_string()),
-                ("operands", self.node.operands.len().to_string()),
-                self.recorded(),
-            ];
-            misuse(self.node.op.name, "its backward gives to an operand that it does not have", &rows, "");
-        };
-        operand.as_ref().is_some_and(|operand| self.plan.visits(operand))
+        match self.node.operands.get(idx) {
+            Some(operand) => operand.as_ref().is_some_and(|operand| self.plan.visits(operand)),
+            None => self.has_no_operand(idx),
+        }
+    }
+
+    #[track_caller]
+    #[cold]
+    fn has_no_operand(&self, idx: usize) -> ! {
+        let operands = self.node.operands.len().to_string();
+        let rows = [("operand", idx.to_string()), ("operands", operands), self.recorded()];
+        misuse(self.node.op.name, "its backward gives to an operand that it does not have", &rows, "");
     }
 
     /// Gives operand `idx` the gradient that `dx` computes, if it is needed. What is given more than once
@@ -122,10 +122,8 @@ impl Cotangent<'_> {
     #[track_caller]
     fn deliver(&mut self, idx: usize, dx: Tensor) {
         let Some(operand) = &self.node.operands[idx] else { return };
-        if dx.dtype() != operand.dtype || dx.shape() != operand.shape {
-            self.require_fit(idx, operand, &dx);
-        }
-        let dx = dx.sum_to(operand.shape);
+        let fits = dx.layout.shape == operand.shape && dx.dtype() == operand.dtype;
+        let dx = if fits { dx } else { self.summed(idx, operand, dx) };
         self.given |= 1_u64.checked_shl(idx as u32).unwrap_or(0);
         if self.traced {
             self.show(idx, &dx);
@@ -135,9 +133,8 @@ impl Cotangent<'_> {
 
     /// Shows the tracer the gradient of operand `idx`.
     fn show(&self, idx: usize, dx: &Tensor) {
-        let output = self.kept.output.is_some().then(|| self.y());
-        let operands: Vec<&Tensor> =
-            std::iter::once(&self.dy).chain(&self.kept.inputs).chain(&output).collect();
+        let Kept { inputs, output } = self.kept;
+        let operands: Vec<&Tensor> = std::iter::once(&self.dy).chain(inputs).chain(output).collect();
         show_gradient(Kind::Gradient { operand: idx }, self.node, &operands, dx);
     }
 
@@ -155,8 +152,10 @@ impl Cotangent<'_> {
         }
     }
 
+    /// The gradient of an operand that was broadcast.
     #[track_caller]
-    fn require_fit(&self, idx: usize, operand: &Node, dx: &Tensor) {
+    #[inline(never)]
+    fn summed(&self, idx: usize, operand: &Node, dx: Tensor) -> Tensor {
         let shape = dx.shape();
         if dx.dtype() != operand.dtype || operand.shape.broadcast(&shape) != Some(shape) {
             let rows = [
@@ -166,6 +165,7 @@ impl Cotangent<'_> {
             ];
             misuse(self.node.op.name, "the gradient does not fit its operand", &rows, "");
         }
+        dx.sum_to(operand.shape)
     }
 
     /// Whether this pass is itself recorded, so that fused kernels, which cannot be differentiated, must not
@@ -198,6 +198,11 @@ impl Cotangent<'_> {
             let hint = "where the gradient is 0 everywhere, give zeros_like() of the operand";
             misuse(self.node.op.name, "its backward gives an operand no gradient", &rows, hint);
         }
+    }
+
+    /// Operand `idx`, tracked also in a pass that is not recorded.
+    pub(crate) fn tracked_x(&self, idx: usize) -> Tensor {
+        Tensor { node: self.node.operands[idx].clone(), ..self.x(idx).untracked() }
     }
 
     /// The graph that stands in for this node since a recorded pass went through it.

@@ -125,8 +125,9 @@ impl Gradients {
     }
 
     /// What a pass found: gradients by the numbers of their nodes, each of which is there once, and notes in
-    /// any order.
+    /// any order. Mostly the highest number comes first.
     pub(crate) fn of_pass(mut by_node: Vec<(u64, Tensor)>, mut notes: Notes) -> Self {
+        by_node.reverse();
         by_node.sort_unstable_by_key(|(number, _)| *number);
         notes.sort();
         Self { by_node, notes }

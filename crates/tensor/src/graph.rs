@@ -11,12 +11,11 @@ use crate::numbering::number;
 use crate::onlooker::show_result;
 use crate::op::Op;
 use crate::shape::Shape;
-use crate::storage::Storage;
-use crate::tensor::{Layout, Tensor};
+use crate::tensor::Tensor;
 use smallvec::SmallVec;
 use std::fmt;
 use std::panic::Location;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock};
 
 /// What leaves are instead of results of an op.
 pub(crate) static LEAF: Op = Op::new("leaf").without_gradient();
@@ -61,11 +60,21 @@ pub(crate) struct Live {
 /// An op's backward: reads the gradient of the output and gives gradients to the operands.
 pub(crate) type Backward = dyn Fn(&mut crate::cotangent::Cotangent<'_>) + Send + Sync;
 
-/// What a node keeps for its backward.
+/// What a node keeps for its backward. Nothing of it is tracked: operands' nodes are the node's own links,
+/// and a node that owned its own tensor would never be freed.
 pub(crate) struct Kept {
+    /// In the order of the operands.
     pub(crate) inputs: SmallVec<[Tensor; 3]>,
-    // Without its node, which is this very node: a node that owned its own tensor would never be freed.
-    pub(crate) output: Option<(Arc<Storage>, Arc<Layout>)>,
+    pub(crate) output: Option<Tensor>,
+}
+
+impl Kept {
+    /// The same, tracked, for a pass through `node` that is itself recorded.
+    pub(crate) fn tracked(&self, node: &Arc<Node>) -> Self {
+        let with = |x: &Tensor, node: Option<&Arc<Node>>| Tensor { node: node.cloned(), ..x.untracked() };
+        let inputs = self.inputs.iter().zip(&node.operands).map(|(x, operand)| with(x, operand.as_ref()));
+        Self { inputs: inputs.collect(), output: self.output.as_ref().map(|y| with(y, Some(node))) }
+    }
 }
 
 impl Node {
@@ -171,17 +180,18 @@ impl Tensor {
         let keep = op.keep;
         let kept = Kept {
             inputs: if keep.inputs() {
-                inputs.iter().map(|input| input.in_graphs()).collect()
+                inputs.iter().map(|input| input.untracked()).collect()
             } else {
                 SmallVec::new()
             },
-            output: keep.output().then(|| (Arc::clone(&self.storage), Arc::clone(&self.layout))),
+            output: keep.output().then(|| self.untracked()),
         };
-        let operands = inputs.iter().map(|input| input.tracked().map(Node::in_graphs)).collect();
+        let operands = inputs.iter().map(|input| input.operand()).collect();
         self.with_operands(number(mode), op, operands, kept, backward)
     }
 
     /// This untracked result with a node of these operands.
+    #[inline]
     #[track_caller]
     pub(crate) fn with_operands(
         mut self,
@@ -206,10 +216,9 @@ impl Tensor {
         self
     }
 
-    /// This tensor as a graph holds it: it is no alias of the leaf that it may be.
-    pub(crate) fn in_graphs(&self) -> Self {
-        let (storage, layout) = (Arc::clone(&self.storage), Arc::clone(&self.layout));
-        Self { storage, layout, node: self.tracked().map(Node::in_graphs) }
+    /// The place in the graph, as graphs hold it.
+    pub(crate) fn operand(&self) -> Option<Arc<Node>> {
+        self.tracked().map(Node::in_graphs)
     }
 }
 
@@ -235,10 +244,8 @@ impl Node {
     /// Moves every link to another node into `links`.
     fn unlink(&mut self, links: &mut SmallVec<[Arc<Self>; 8]>) {
         links.extend(self.operands.drain(..).flatten());
-        links.extend(self.stand_in.take());
-        let rule = self.rule.get_mut().unwrap_or_else(PoisonError::into_inner);
-        if let Rule::Live(Live { kept: Kept { inputs, .. }, .. }) = rule {
-            links.extend(inputs.iter_mut().filter_map(|input| input.node.take()));
+        if let Some(stand_in) = self.stand_in.take() {
+            links.push(stand_in);
         }
     }
 }

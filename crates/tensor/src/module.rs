@@ -261,6 +261,8 @@ impl<F: FnMut(&Path, &mut Tensor)> VisitorMut for F {
 #[derive(Clone, Debug, Default)]
 pub struct Path {
     text: String,
+    /// How much of the text is the parent's.
+    parent: usize,
 }
 
 impl Path {
@@ -268,10 +270,11 @@ impl Path {
     #[must_use]
     pub fn root() -> Self {
         // Room for nearly every path: optimizers walk the model at each step.
-        Self { text: String::with_capacity(64) }
+        Self { text: String::with_capacity(64), parent: 0 }
     }
 
     /// Runs `f` one step further down.
+    #[inline]
     pub fn inside<R>(&mut self, name: &str, f: impl FnOnce(&mut Self) -> R) -> R {
         self.further(|text| text.push_str(name), f)
     }
@@ -287,14 +290,17 @@ impl Path {
         self.further(|text| push_digits(text, index), f)
     }
 
+    #[inline]
     fn further<R>(&mut self, name: impl FnOnce(&mut String), f: impl FnOnce(&mut Self) -> R) -> R {
         let length = self.text.len();
+        let parent = std::mem::replace(&mut self.parent, length);
         if length > 0 {
             self.text.push('.');
         }
         name(&mut self.text);
         let result = f(self);
         self.text.truncate(length);
+        self.parent = parent;
         result
     }
 
@@ -307,7 +313,7 @@ impl Path {
     /// The path without its last step.
     #[must_use]
     pub fn parent(&self) -> &str {
-        self.text.rsplit_once('.').map_or("", |(parent, _)| parent)
+        &self.text[..self.parent]
     }
 }
 

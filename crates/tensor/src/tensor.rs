@@ -69,11 +69,24 @@ pub(crate) struct Layout {
     pub(crate) shape: Shape,
     pub(crate) strides: [usize; MAX_RANK],
     pub(crate) offset: usize,
+    // Every op asks for it, of each operand.
+    is_contiguous: bool,
 }
 
 impl Layout {
+    pub(crate) fn new(shape: Shape, strides: [usize; MAX_RANK], offset: usize) -> Self {
+        let mut expected = 1;
+        let is_next = |(&size, &stride): (&usize, &usize)| {
+            let is_next = size == 1 || stride == expected;
+            expected *= size;
+            is_next
+        };
+        let is_contiguous = shape.contains(&0) || shape.iter().zip(&strides).rev().all(is_next);
+        Self { shape, strides, offset, is_contiguous }
+    }
+
     pub(crate) fn contiguous(shape: Shape) -> Self {
-        Self { shape, strides: shape.contiguous_strides(), offset: 0 }
+        Self { shape, strides: shape.contiguous_strides(), offset: 0, is_contiguous: true }
     }
 
     pub(crate) fn strides(&self) -> &[usize] {
@@ -82,14 +95,7 @@ impl Layout {
 
     /// Whether the elements lie one after the other in row-major order (from `offset` on).
     pub(crate) fn is_contiguous(&self) -> bool {
-        let mut expected = 1;
-        for (&size, &stride) in self.shape.iter().zip(&self.strides).rev() {
-            if size != 1 && stride != expected {
-                return self.shape.contains(&0);
-            }
-            expected *= size;
-        }
-        true
+        self.is_contiguous
     }
 
     /// This layout repeated along new or size-1 axes.
@@ -101,7 +107,7 @@ impl Layout {
                 strides[new_axes + axis] = self.strides[axis];
             }
         }
-        Self { shape: *shape, strides, offset: self.offset }
+        Self::new(*shape, strides, self.offset)
     }
 }
 
@@ -136,11 +142,16 @@ impl Tensor {
     #[track_caller]
     pub fn full(shape: impl Into<Shape>, value: f64, dtype: DType) -> Self {
         let shape = shape.into();
+        shape.require_room();
+        Self::filled(Arc::new(Layout::contiguous(shape)), value, dtype)
+    }
+
+    fn filled(layout: Arc<Layout>, value: f64, dtype: DType) -> Self {
         match dtype {
-            DType::F32 => Self::build(shape, |out| out.fill(value as f32)),
-            DType::F64 => Self::build(shape, |out| out.fill(value)),
-            DType::I64 => Self::build(shape, |out| out.fill(value as i64)),
-            DType::Bool => Self::build(shape, |out| out.fill(value != 0.0)),
+            DType::F32 => Self::build_as(layout, |out| out.fill(value as f32)),
+            DType::F64 => Self::build_as(layout, |out| out.fill(value)),
+            DType::I64 => Self::build_as(layout, |out| out.fill(value as i64)),
+            DType::Bool => Self::build_as(layout, |out| out.fill(value != 0.0)),
         }
     }
 
@@ -161,13 +172,13 @@ impl Tensor {
     /// Zeros with the shape and element type of this tensor.
     #[must_use]
     pub fn zeros_like(&self) -> Self {
-        Self::zeros(self.layout.shape, self.dtype())
+        Self::filled(self.contiguous_layout(), 0.0, self.dtype())
     }
 
     /// Ones with the shape and element type of this tensor.
     #[must_use]
     pub fn ones_like(&self) -> Self {
-        Self::ones(self.layout.shape, self.dtype())
+        Self::filled(self.contiguous_layout(), 1.0, self.dtype())
     }
 
     /// `[0, 1, …, n − 1]`.
@@ -238,20 +249,20 @@ impl Tensor {
     pub(crate) fn build<T: Element>(shape: Shape, fill: impl FnOnce(&mut [T])) -> Self {
         // Views of huge shapes cost nothing and can be combined: what is to be allocated is checked again.
         shape.require_room();
-        Self::build_as(Arc::new(Layout::contiguous(shape)), shape.elements(), fill)
+        Self::build_as(Arc::new(Layout::contiguous(shape)), fill)
     }
 
     /// [`build`](Self::build) for a result of the shape of `like`, whose layout it shares if that is
     /// contiguous: most results of a training step have the shape of an operand, and a layout takes as long
     /// to make as the sum of 500 numbers.
     pub(crate) fn build_like<T: Element>(like: &Self, fill: impl FnOnce(&mut [T])) -> Self {
-        Self::build_as(like.contiguous_layout(), like.elements(), fill)
+        Self::build_as(like.contiguous_layout(), fill)
     }
 
-    fn build_as<T: Element>(layout: Arc<Layout>, elements: usize, fill: impl FnOnce(&mut [T])) -> Self {
+    fn build_as<T: Element>(layout: Arc<Layout>, fill: impl FnOnce(&mut [T])) -> Self {
         let Mode { tracing, flushing, .. } = mode();
         let _computing = tracing.then(onlooker::computing);
-        let mut buffer = Buffer::<T>::stale(elements);
+        let mut buffer = Buffer::<T>::stale(layout.shape.elements());
         fill(buffer.as_mut_slice());
         let mut y = Self::laid_out(buffer, layout);
         if flushing {

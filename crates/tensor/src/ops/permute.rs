@@ -9,7 +9,7 @@ use crate::catalogue::Samples;
 use crate::error::misuse;
 use crate::op::{Op, Zeros};
 use crate::shape::MAX_RANK;
-use crate::tensor::Tensor;
+use crate::tensor::{Layout, Tensor};
 use std::sync::Arc;
 
 pub(super) static OP: Op = Op::new("permute")
@@ -27,9 +27,10 @@ impl Tensor {
     #[must_use]
     #[track_caller]
     pub fn permute(&self, axes: &[isize]) -> Self {
-        let (mut layout, mut inverse) = (*self.layout, [isize::MAX; MAX_RANK]);
+        let Layout { mut shape, mut strides, offset, .. } = *self.layout;
+        let mut inverse = [isize::MAX; MAX_RANK];
         for (to, &axis) in axes.iter().enumerate() {
-            inverse[layout.shape.axis("permute", axis)] = to as isize;
+            inverse[shape.axis("permute", axis)] = to as isize;
         }
         let rank = self.rank();
         if axes.len() != rank || inverse[..rank].contains(&isize::MAX) {
@@ -37,10 +38,11 @@ impl Tensor {
             misuse("permute", "needs every axis exactly once", &rows, "");
         }
         for (from, &to) in inverse[..rank].iter().enumerate() {
-            layout.shape = layout.shape.with_size(to as usize, self.layout.shape[from]);
-            layout.strides[to as usize] = self.layout.strides[from];
+            shape = shape.with_size(to as usize, self.layout.shape[from]);
+            strides[to as usize] = self.layout.strides[from];
         }
-        let y = Self { storage: self.storage.clone(), layout: Arc::new(layout), node: None };
+        let layout = Arc::new(Layout::new(shape, strides, offset));
+        let y = Self { storage: self.storage.clone(), layout, node: None };
         y.record(&OP, &[self], move |g| g.give(0, |g| g.dy().permute(&inverse[..rank])))
     }
 

@@ -2,7 +2,7 @@
 
 use crate::dtype::Element;
 use crate::shape::{Reduction, Shape};
-use crate::tensor::Tensor;
+use crate::tensor::{Layout, Tensor};
 use std::borrow::Cow;
 use std::sync::Arc;
 
@@ -42,8 +42,7 @@ impl Tensor {
     pub(crate) fn viewed(mut self, shape: Shape) -> Self {
         debug_assert!(self.layout.is_contiguous() && self.elements() == shape.elements());
         let layout = Arc::make_mut(&mut self.layout);
-        layout.strides = shape.contiguous_strides();
-        layout.shape = shape;
+        *layout = Layout::new(shape, shape.contiguous_strides(), layout.offset);
         self
     }
 }

@@ -29,14 +29,14 @@ pub(super) struct Places {
 
 impl Places {
     pub(super) fn of(self, layout: &Layout) -> Layout {
-        let mut part = *layout;
-        part.shape = part.shape.with_size(self.axis, self.count);
+        let Layout { shape, mut strides, mut offset, .. } = *layout;
+        let shape = shape.with_size(self.axis, self.count);
         // A part without elements shows nothing: its offset must stay within the storage all the same.
-        if part.shape.elements() > 0 {
-            part.offset += self.start * layout.strides[self.axis];
+        if shape.elements() > 0 {
+            offset += self.start * strides[self.axis];
         }
-        part.strides[self.axis] *= self.step;
-        part
+        strides[self.axis] *= self.step;
+        Layout::new(shape, strides, offset)
     }
 }
 

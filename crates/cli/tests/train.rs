@@ -155,7 +155,7 @@ fn every_choice_of_every_option_trains() {
             let result =
                 quick(&[option, value, "--epochs", "1", "--out", out.to_str().unwrap()], folder.path());
             let loss = result["train_loss"].as_f64().unwrap();
-            assert!(loss < 2.3, "{option} {value}: {loss} is no better than guessing, ln 10 = 2.303");
+            assert!(loss < 2.3, "{option} {value}: {loss} is not better than guessing, ln 10 = 2.303");
         }
     }
 }
@@ -407,7 +407,7 @@ fn watching_changes_no_bit() {
     std::fs::write(&log, records("basic") + "{\"step\":1\n").unwrap();
     for (args, part) in [
         (&["basic"][..], "flow.jsonl: line 251: "),
-        (&["off"], "off: holds no flow.jsonl: it is no run of `backflow train`, or one with --probe off"),
+        (&["off"], "off: holds no flow.jsonl: either not a run of `backflow train`, or one with --probe off"),
         (&["nowhere"], "nowhere: no such folder or file"),
         (&["full/config.json"], "not a valid safetensors file"),
         (&["full", "--step", "0"], "no step was looked at up to step 0"),

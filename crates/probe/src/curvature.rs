@@ -65,7 +65,7 @@ impl Hessian {
     /// The Hessian of `loss(model)`.
     ///
     /// # Panics
-    /// If the loss is no scalar, depends on no parameter of the model, or under
+    /// If the loss is not a scalar, depends on no parameter of the model, or under
     /// [`no_grad`](backflow_tensor::no_grad).
     #[must_use]
     #[track_caller]

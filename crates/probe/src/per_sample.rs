@@ -46,7 +46,7 @@ pub struct GradientNoise {
     pub signal: f64,
     /// The batch size at which noise and signal are alike, tr Σ / ‖G‖² (the simple noise scale of "An
     /// empirical model of large-batch training", 2018). Larger batches pay off little. Infinite where there
-    /// is no signal to be seen.
+    /// is not a signal to be seen.
     #[serde(with = "figure")]
     pub noise_scale: f64,
     /// The relative error of the batch's gradient, `√(variance / B) / ‖gradient of the batch‖`: the norm test
@@ -69,7 +69,7 @@ impl SampleNorms {
     /// of one sample meaningless.
     ///
     /// # Panics
-    /// If the two are no matrices of floating-point numbers with one row per sample. Of sequences, where a
+    /// If the two are not matrices of floating-point numbers with one row per sample. Of sequences, where a
     /// layer serves several positions of a sample, the gradient is a sum of outer products, and the formula
     /// does not hold.
     #[track_caller]

@@ -277,7 +277,7 @@ pub(crate) mod figure {
             Figure::Text(text) if ["NaN", "inf", "-inf"].contains(&&*text) => {
                 text.parse().map_err(D::Error::custom)
             }
-            Figure::Text(text) => Err(D::Error::custom(format!("{text:?} is no number"))),
+            Figure::Text(text) => Err(D::Error::custom(format!("{text:?} is not a number"))),
         }
     }
 }
@@ -315,10 +315,10 @@ mod tests {
     fn older_logs_are_read() {
         let stats = r#"{"mean":0,"std":0,"rms":0,"max":0,"zero_share":0}"#;
         let layer = format!(r#"{{"path":"layers.0","kind":"linear","output":{stats},"units":3}}"#);
-        let parameter = r#"{"path":"w","gradient_rms":1,"weight_rms":1,"update_rms":1,"update_ratio":1,"effective_learning_rate":1}"#;
-        let text = format!(
-            r#"{{"step":1,"loss":2,"gradient_norm":1,"learning_rate":1,"layers":[{layer}],"parameters":[{parameter}]}}"#
-        );
+        let rest = r#""update_rms":1,"update_ratio":1,"effective_learning_rate":1"#;
+        let parameter = format!(r#"{{"path":"w","gradient_rms":1,"weight_rms":1,{rest}}}"#);
+        let begin = r#""step":1,"loss":2,"gradient_norm":1,"learning_rate":1"#;
+        let text = format!(r#"{{{begin},"layers":[{layer}],"parameters":[{parameter}]}}"#);
         let step: FlowStep = serde_json::from_str(&text).unwrap();
         assert_eq!((step.samples, step.parameters[0].eps, &*step.layers[0].dtype), (None, None, "f32"));
     }

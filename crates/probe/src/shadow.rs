@@ -98,7 +98,8 @@ impl GradFlow {
                 "GradFlow::with_shadow",
                 "the copy in f64 was not used",
                 &rows,
-                "the loss takes the model from its argument: |model, dtype| model.forward(&x.to_dtype(dtype))…",
+                "the loss takes the model from its argument: |model, dtype| \
+                 model.forward(&x.to_dtype(dtype))…",
             );
         }
         for row in self.rows.iter_mut().filter(|row| row.dtype == f32) {

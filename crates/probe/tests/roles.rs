@@ -132,7 +132,7 @@ fn jacobians_that_cannot_be_measured_have_a_reason() {
     );
     assert_eq!(
         reason(&|x| f(x).to_dtype(DType::F64), &x),
-        "Jacobians not measured: the result is no batch like x (x [1, 3] f32, result [1, 2] f64)"
+        "Jacobians not measured: the result is not a batch like x (x [1, 3] f32, result [1, 2] f64)"
     );
     let of_one = |x: &Tensor| {
         let _ = x.sum(0).named("sum");
@@ -140,7 +140,7 @@ fn jacobians_that_cannot_be_measured_have_a_reason() {
     };
     assert_eq!(
         reason(&of_one, &x),
-        "Jacobians not measured: a result has not one row per sample (result sum, shape [3], samples 1)"
+        "Jacobians not measured: a result does not have one row per sample (result sum, shape [3], samples 1)"
     );
 }
 

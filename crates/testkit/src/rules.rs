@@ -1,4 +1,4 @@
-//! [`EXPECTED`]: what tests hold each update rule to, beside the laws that all rules obey. One entry per rule.
+//! [`EXPECTED`]: what tests hold each update rule to, beside the laws that all rules obey.
 //!
 //! Learning rates were chosen from a grid, of four per decade on the functions and two on the digits. Losses
 //! are those that were reached, with room to spare: a factor of two or more on the functions, where whatever

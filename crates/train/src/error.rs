@@ -61,7 +61,8 @@ pub enum TrainError {
     },
     /// A line of a log of the flow is of a version that came later than this program.
     #[error(
-        "{}: line {line}: of version {version}, and this program reads versions up to {known}; a newer one can read it",
+        "{}: line {line}: of version {version}, and this program reads versions up to {known}; a newer one \
+         can read it",
         path.display()
     )]
     LaterFlow {

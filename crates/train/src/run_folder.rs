@@ -5,7 +5,7 @@
 //!   config.json          what was asked for
 //!   metrics.jsonl        one line per step, appended and flushed: readable while the run goes on
 //!   model.safetensors    the final weights
-//!   flow.jsonl           what was measured in the layers: one line per step that was looked at, with the format's version
+//!   flow.jsonl           what was measured in the layers: one line per step that was looked at, with its version
 //!   report.html          the same as a page
 //!   summary.json         the results; this file and the weights are there only once the run has succeeded
 //! ```
@@ -114,7 +114,7 @@ impl RunFolder {
     /// one.
     ///
     /// # Errors
-    /// If the log cannot be read, or a line of it is no record, or one of a [later
+    /// If the log cannot be read, or a line of it is not a record, or one of a [later
     /// version](TrainError::LaterFlow).
     pub fn read_flow(path: &Path) -> Result<Vec<FlowStep>, TrainError> {
         let log = path.join(FLOW);

@@ -1,5 +1,5 @@
 //! [`Trainer`]: training for some epochs, with what everyone wants around it: figures per step and per epoch,
-//! a stop when the loss is no number, a recorder of the flow. Nothing that a user could not write out (see
+//! a stop when the loss is not a number, a recorder of the flow. Nothing that a user could not write out (see
 //! `examples/mnist_mlp.rs`).
 
 use crate::error::TrainError;
@@ -89,7 +89,8 @@ impl Listener for () {}
 /// use backflow_train::Trainer;
 ///
 /// let digits = Mnist::embedded();
-/// let mut model = Mlp::new(&[784, 32, 10], Activation::Relu, Init::HeNormal, DType::F32, &mut Rng::seed_from_u64(0));
+/// let mut rng = Rng::seed_from_u64(0);
+/// let mut model = Mlp::new(&[784, 32, 10], Activation::Relu, Init::HeNormal, DType::F32, &mut rng);
 /// let mut optimizer = Optimizer::new(Adam::new(1e-3));
 /// let train = Loader::new(&digits.train, 32).shuffle(0);
 /// let test = Loader::new(&digits.test, 1000);
@@ -170,7 +171,7 @@ impl<'a, M: Module + ?Sized> Trainer<'a, M> {
 
     /// Trains for `epochs` passes over `train`, with a test after each, of the weights that the optimizer
     /// would have [evaluated](Optimizer::evaluating). A schedule that [listens](Optimizer::observe) is given
-    /// the mean training loss of each epoch: what goes by the test set is no test any more.
+    /// the mean training loss of each epoch: what is chosen by the test set is no longer tested by it.
     ///
     /// # Errors
     /// If one of the loaders has no batch, or data that the task is not for; if the loss becomes NaN or
@@ -230,8 +231,8 @@ fn timed<R>(times: &mut Option<&mut StepTimes>, step: impl FnOnce() -> R) -> R {
     }
 }
 
-/// The error of a step whose loss is no finite number, which the recorder is shown, too. The step has changed
-/// nothing, so that the loss can be computed again.
+/// The error of a step whose loss is not a finite number, which the recorder is shown, too. The step has
+/// changed nothing, so that the loss can be computed again.
 fn diverged<M: Module + ?Sized>(
     steps: &mut Steps<'_, M>,
     batch: &Batch,

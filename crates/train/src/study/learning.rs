@@ -46,7 +46,7 @@ pub struct Learned {
     /// training, which random weights can raise above chance. Clearly is by five standard errors, of p over n
     /// test examples `√(p (1 − p)/n)`.
     pub learning: usize,
-    /// How many diverged: their loss was no finite number.
+    /// How many diverged: their loss was not a finite number.
     pub diverged: usize,
     /// The flow after the training, of the networks that did not diverge.
     pub flow: Option<Flow>,

@@ -203,10 +203,10 @@ impl ComparisonPage<'_> {
     fn tuning(&self, page: &mut String) {
         let Some(first) = self.tunings.first() else { return };
         page.push_str(
-        "<section class=\"tuning\">\n<h2>How learning rates were chosen</h2>\n\
-         <p class=\"note\">Mean validation accuracy of each rate; the chosen one is marked. A fold that \
-         diverged counts as 0.</p>\n",
-    );
+            "<section class=\"tuning\">\n<h2>How learning rates were chosen</h2>\n\
+             <p class=\"note\">Mean validation accuracy of each rate; the chosen one is marked. A fold that \
+             diverged counts as 0.</p>\n",
+        );
         table::begin(page, "Table of learning rates");
         page.push_str("<th scope=\"col\" class=\"words\">optimizer</th>");
         for trial in &first.trials {

@@ -1,7 +1,7 @@
 //! What can go wrong in a training run, apart from mistakes in the program.
 
+use crate::records::StepRecord;
 use crate::task::TaskError;
-use crate::trainer::StepRecord;
 use backflow_probe::text::number;
 use backflow_probe::{NonFinite, Origin};
 use backflow_store::StoreError;

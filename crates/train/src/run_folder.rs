@@ -12,7 +12,8 @@
 
 use crate::error::TrainError;
 use crate::flow_log::{self, LineError};
-use crate::trainer::{EpochRecord, Listener, StepRecord};
+use crate::records::{EpochRecord, StepRecord};
+use crate::trainer::Listener;
 use backflow_probe::FlowStep;
 use backflow_store::{StoreError, atomic, weights};
 use backflow_tensor::Module;

@@ -53,8 +53,8 @@ fn main() {
     let wanted = |name: &str| asked.is_empty() || asked.iter().any(|asked| asked == name);
     let pool = rayon::ThreadPoolBuilder::new().build().expect("threads can be started");
     pool.install(|| {
-        let mut contestants: Vec<_> =
-            ONE_PASS.iter().filter(|(name, _)| wanted(name)).map(|&(name, streams)| of_rule(name, streams)).collect();
+        let asked = ONE_PASS.iter().filter(|(name, _)| wanted(name));
+        let mut contestants: Vec<_> = asked.map(|&(name, streams)| of_rule(name, streams)).collect();
         if wanted("adam") {
             contestants.push(without_report());
         }

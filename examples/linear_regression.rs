@@ -72,6 +72,7 @@ fn main() {
         assert!((slope - 3.0).abs() < 0.06, "{}: the slope should be near 3", info.name);
     }
     println!(
-        "\nThe points lie around y = 3x with a standard deviation of 0.1: a mean squared error of 0.01 is all there is to reach."
+        "\nThe points lie around y = 3x with a standard deviation of 0.1: a mean squared error of 0.01 is \
+         all there is to reach."
     );
 }

@@ -22,9 +22,9 @@ from torch.optim import SGD
 from torch.optim.lr_scheduler import CosineAnnealingLR, LinearLR, StepLR
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn, get_swa_multi_avg_fn
 
-from golden_optim_cases import MAXIMIZED, PIPELINES, TRAJECTORIES
+from golden_optim_cases import MAXIMIZED, PIPELINES, TRAJECTORIES, reference
 from golden_optim_function import SHAPES, Problem, flatten, start
-from golden_optim_references import NEEDS_LOSS, OptaxScheduleFree, parse, reference
+from golden_optim_references import NEEDS_LOSS, OptaxScheduleFree, parse
 
 STEPS = 100
 SNAPSHOTS = [1, 2, 3, 5, 10, 25, 100]

@@ -1,4 +1,4 @@
-"""What golden_optim.py follows: an optimizer of PyTorch or Optax by its name in Backflow, or a paper's equation.
+"""What golden_optim.py follows: optimizers of PyTorch and Optax under Backflow's names of options, or a paper's equation.
 
 A reference is made from the options of a spec. It takes steps on a Problem; `evaluated` are the weights that are to be
 evaluated, where they are not those that are trained. Options that a spec leaves out are left out here as well, so that the
@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import optax
 import torch
-from torch.optim import SGD, Adagrad, Adadelta, Adafactor, Adam, Adamax, AdamW, ASGD, LBFGS, Muon, NAdam, RAdam, RMSprop, Rprop
+from torch.optim import SGD, Adafactor, AdamW, Muon, Rprop
 
 jax.config.update("jax_enable_x64", True)
 # PyTorch keeps scalars such as NAdam's product of momenta in the default type.
@@ -276,39 +276,6 @@ def schedule_free_sgd(lr=1.0, beta=0.9, weight_decay=None, **options):
     return optax.contrib.schedule_free(base, lr, b1=beta)
 
 
-REFERENCES = {
-    "gd": (Torch, SGD),
-    "sgd": (Torch, SGD),
-    "momentum": (Torch, sgd(momentum=0.9)),
-    "nesterov": (Torch, sgd(momentum=0.9, nesterov=True)),
-    "noisy-sgd": (Optax, noisy_sgd),
-    "asgd": (TorchAsgd, ASGD),
-    "rprop": (Torch, rprop),
-    "sign-sgd": (Optax, lambda lr=1e-3: optax.sign_sgd(lr)),
-    "signum": (Optax, signum),
-    "adagrad": (Torch, Adagrad),
-    "adadelta": (Torch, Adadelta),
-    "rmsprop": (Torch, RMSprop),
-    "adam": (Torch, Adam),
-    "amsgrad": (Torch, lambda parameters, betas=(0.9, 0.999), foreach=False, **options:
-                Adam(parameters, betas=betas, foreach=foreach, **{"amsgrad": True} | options)),
-    "adamax": (Torch, Adamax),
-    "adamw": (Torch, AdamW),
-    "nadam": (Torch, NAdam),
-    "radam": (Torch, RAdam),
-    "adafactor": (Torch, adafactor),
-    "lion": (Optax, lion),
-    "lars": (Optax, lars),
-    "lamb": (Optax, lamb),
-    "muon": (TorchMuon, None),
-    "lbfgs": (TorchLbfgs, LBFGS),
-    "schedule-free": (OptaxScheduleFree, schedule_free),
-    "schedule-free-sgd": (OptaxScheduleFree, schedule_free_sgd),
-    "sam": (Sam, None),
-    "normalized-gd": (NormalizedGd, None),
-    "bold-driver": (BoldDriver, None),
-}
-
 # Those that evaluate the loss on their own, at other points than the weights.
 NEEDS_LOSS = {"lbfgs", "sam", "bold-driver"}
 
@@ -320,9 +287,3 @@ def parse(spec):
     number = lambda text: flags[text] if text in flags else int(text) if text.isdigit() else float(text)
     pairs = (option.split("=") for option in options.split(",") if option)
     return name, {key: number(text) for key, text in pairs}
-
-
-def reference(spec, problem, maximize=False):
-    name, options = parse(spec)
-    kind, make = REFERENCES[name]
-    return kind(make, problem, maximize, options)

@@ -44,11 +44,23 @@ pub(crate) struct CompareOptions {
     setup: Setup,
 
     /// Passes over the training set in each run.
-    #[arg(long, default_value_t = 5, value_parser = options::at_least_one::<u64>, allow_hyphen_values = true, value_name = "N")]
+    #[arg(
+        long,
+        default_value_t = 5,
+        value_parser = options::at_least_one::<u64>,
+        allow_hyphen_values = true,
+        value_name = "N"
+    )]
     epochs: u64,
 
     /// Runs of each optimizer, each from other initial weights and over other batches: seeds 0, 1, …
-    #[arg(long, default_value_t = 3, value_parser = options::at_least_one::<u64>, allow_hyphen_values = true, value_name = "N")]
+    #[arg(
+        long,
+        default_value_t = 3,
+        value_parser = options::at_least_one::<u64>,
+        allow_hyphen_values = true,
+        value_name = "N"
+    )]
     seeds: u64,
 
     /// How learning rates change: `constant`, `step:every=1000,gamma=0.5`, `cosine` (to 0 over the run),
@@ -58,7 +70,13 @@ pub(crate) struct CompareOptions {
     schedule: String,
 
     /// The test accuracy that the table counts the steps to.
-    #[arg(long, default_value_t = 0.9, value_parser = options::share, allow_hyphen_values = true, value_name = "SHARE")]
+    #[arg(
+        long,
+        default_value_t = 0.9,
+        value_parser = options::share,
+        allow_hyphen_values = true,
+        value_name = "SHARE"
+    )]
     target: f64,
 
     /// Choose the learning rate of each optimizer whose settings state none, by cross-validation on the
@@ -162,7 +180,10 @@ impl<'a> Experiment<'a> {
         let batch_size = setup.batch_size().min(examples);
         let folds = options.folds.unwrap_or(FOLDS);
         if options.tune && !(2..=examples).contains(&folds) {
-            let message = format!("{folds} is no number of folds; expected 2 to {examples}, one per example");
+            let message = format!(
+                "{folds} is not a number of folds; expected 2 to {examples}, one per \
+                                   example"
+            );
             return Err(usage("--folds", message));
         }
         let steps = options.epochs.checked_mul(examples.div_ceil(batch_size) as u64);

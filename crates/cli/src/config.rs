@@ -158,7 +158,8 @@ mod tests {
         assert!(text.contains(r#""loss":"mse","limit":1500,"accumulate":4"#), "{text}");
         assert_eq!(serde_json::from_str::<RunConfig>(&text).unwrap(), config);
         assert!(config.setup()[0].ends_with("data: digits, at most 1,500 examples"), "{:?}", config.setup());
-        let expected = "sgd, learning rate 0.1, constant, momentum=cosine, gradients clipped to 1, loss mse, batches in 4 parts; batch size 32; seed 0";
+        let expected = "sgd, learning rate 0.1, constant, momentum=cosine, gradients clipped to 1, loss mse, \
+                        batches in 4 parts; batch size 32; seed 0";
         assert_eq!(config.setup()[1], expected);
     }
 }

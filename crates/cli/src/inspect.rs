@@ -104,12 +104,14 @@ pub(crate) fn run(options: &InspectOptions) -> Result<(), Failure> {
 
 /// Why there is no flow to be read.
 fn missing(path: &Path, error: TrainError) -> Failure {
-    let is_absent = matches!(&error, TrainError::Store(StoreError::Read { source, .. }) if source.kind() == std::io::ErrorKind::NotFound);
+    let missing = std::io::ErrorKind::NotFound;
+    let is_absent =
+        matches!(&error, TrainError::Store(StoreError::Read { source, .. }) if source.kind() == missing);
     let (is_there, path) = (std::fs::exists(path), path.display());
     match is_there {
         Ok(false) => Failure::Run(format!("{path}: no such folder or file")),
         _ if is_absent => Failure::Run(format!(
-            "{path}: holds no flow.jsonl: it is no run of `backflow train`, or one with --probe off"
+            "{path}: holds no flow.jsonl: either not a run of `backflow train`, or one with --probe off"
         )),
         _ => error.into(),
     }
@@ -135,7 +137,8 @@ pub(crate) fn measured(flow: &[FlowStep]) -> Vec<String> {
         let [sharpness, smallest, bound] = [found.sharpness, found.smallest, found.bound].map(figure);
         let [trace, error] = [found.trace, found.trace_error].map(figure);
         lines.push(format!(
-            "step {step}, Hessian: sharpness {sharpness}, smallest eigenvalue {smallest}, both ± {bound}; trace {trace} ± {error}"
+            "step {step}, Hessian: sharpness {sharpness}, smallest eigenvalue {smallest}, both ± {bound}; \
+             trace {trace} ± {error}"
         ));
     }
     if let Some((step, samples)) = latest(flow, |record| record.samples) {
@@ -150,8 +153,8 @@ pub(crate) fn measured(flow: &[FlowStep]) -> Vec<String> {
         let [largest, median, smallest, mean_square] =
             [whole.largest, whole.median, whole.smallest, whole.mean_square].map(figure);
         lines.push(format!(
-            "step {step}, Jacobian of the network: singular values from {smallest} to {largest}, median {median}; \
-             mean square {mean_square}"
+            "step {step}, Jacobian of the network: singular values from {smallest} to {largest}, median \
+             {median}; mean square {mean_square}"
         ));
     }
     let by_themselves = |quantity: &&&Quantity| matches!(quantity.measured, Measured::Itself { .. });
@@ -258,8 +261,10 @@ mod tests {
         flow[0].samples = Some(samples);
         // As in earlier logs.
         flow[3].samples = Some(SampleFlow { signal_to_noise: f64::NAN, ..samples });
-        let hessian = "step 2, Hessian: sharpness 30.0000, smallest eigenvalue -2.0000, both ± 0.2500; trace 90.0000 ± 4.0000";
-        let jacobian = "step 3, Jacobian of the network: singular values from 0.0000 to 2.5000, median 0.5000; mean square 1.5000";
+        let hessian = "step 2, Hessian: sharpness 30.0000, smallest eigenvalue -2.0000, both ± 0.2500; trace \
+                       90.0000 ± 4.0000";
+        let jacobian = "step 3, Jacobian of the network: singular values from 0.0000 to 2.5000, median \
+                        0.5000; mean square 1.5000";
         let at_third = measured(&flow[..3]);
         assert_eq!([&at_third[0], &at_third[3]], [hessian, jacobian]);
         assert!(at_third[1].starts_with("step 1, gradients of single samples: "), "{at_third:?}");

@@ -14,7 +14,10 @@ const WIDEST_LAYER: usize = 1 << 20;
 pub(crate) fn layer_sizes(text: &str) -> Result<LayerSizes, String> {
     let size = |part: &str| match part.trim().parse() {
         Ok(size @ 1..=WIDEST_LAYER) => Ok(size),
-        _ => Err(format!("'{part}' is no layer size; write sizes from 1 to {WIDEST_LAYER}, like 784,128,10")),
+        _ => Err(format!(
+            "'{part}' is not a layer size; write sizes from 1 to {WIDEST_LAYER}, like \
+                          784,128,10"
+        )),
     };
     let sizes: Vec<usize> = text.split(',').map(size).collect::<Result<_, _>>()?;
     if sizes.len() < 2 {

@@ -125,7 +125,8 @@ impl Setup {
             let inner: Vec<String> =
                 sizes[1..sizes.len() - 1].iter().map(|size| format!("{size},")).collect();
             return Err(Failure::Usage(format!(
-                "--layers {}: the data has {pixels} pixels and {classes} classes; try --layers {pixels},{}{classes}",
+                "--layers {}: the data has {pixels} pixels and {classes} classes; try --layers \
+                 {pixels},{}{classes}",
                 joined(sizes, ","),
                 inner.concat(),
             )));

@@ -86,7 +86,13 @@ pub(crate) struct StudyOptions {
     data: PathBuf,
 
     /// Networks of each configuration, over which figures are averaged: seeds 0, 1, …
-    #[arg(long, default_value_t = 3, value_parser = options::at_least_one::<u64>, allow_hyphen_values = true, value_name = "N")]
+    #[arg(
+        long,
+        default_value_t = 3,
+        value_parser = options::at_least_one::<u64>,
+        allow_hyphen_values = true,
+        value_name = "N"
+    )]
     seeds: u64,
 
     /// The type of the numbers.

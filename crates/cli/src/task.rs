@@ -20,7 +20,13 @@ pub(crate) struct TaskOptions {
 
     /// Cut each batch into K parts that run one after another and are put together before the update, which
     /// takes less memory; the result is that of the whole batch but for rounding.
-    #[arg(long, default_value_t = 1, value_parser = options::at_least_one::<usize>, allow_hyphen_values = true, value_name = "K")]
+    #[arg(
+        long,
+        default_value_t = 1,
+        value_parser = options::at_least_one::<usize>,
+        allow_hyphen_values = true,
+        value_name = "K"
+    )]
     pub(crate) accumulate: usize,
 }
 

@@ -51,11 +51,23 @@ pub(crate) struct TrainOptions {
     schedule_of: Vec<String>,
 
     /// Passes over the training set.
-    #[arg(long, default_value_t = 10, value_parser = options::at_least_one::<u64>, allow_hyphen_values = true, value_name = "N")]
+    #[arg(
+        long,
+        default_value_t = 10,
+        value_parser = options::at_least_one::<u64>,
+        allow_hyphen_values = true,
+        value_name = "N"
+    )]
     epochs: u64,
 
     /// The seed of the initial weights and of the order of the examples.
-    #[arg(long, default_value_t = 0, value_parser = options::seed, allow_hyphen_values = true, value_name = "N")]
+    #[arg(
+        long,
+        default_value_t = 0,
+        value_parser = options::seed,
+        allow_hyphen_values = true,
+        value_name = "N"
+    )]
     seed: u64,
 
     /// The run's folder [default: a new one in runs/]. An earlier run in it is replaced.

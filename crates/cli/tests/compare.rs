@@ -163,7 +163,8 @@ fn the_table_is_ranked_and_the_conclusion_is_in_words() {
         "--tune chooses",
         "3 optimizers, schedule constant; 1 epoch, batch size 100; 2 seeds",
         " times in 1 step.",
-        "One step per epoch on the whole training set (4,000 examples) as one batch: lbfgs. To choose its steps, lbfgs went",
+        "One step per epoch on the whole training set (4,000 examples) as one batch: lbfgs. To choose its \
+         steps, lbfgs went",
         "runs/compare-embedded-784-16-10-relu/compare.html",
     ] {
         assert!(printed.contains(part), "{part} in:\n{printed}");

@@ -87,7 +87,8 @@ fn figures_are_the_same_on_any_number_of_threads() {
     let folder = tempfile::tempdir().unwrap();
     let figures = |threads: &str| {
         let options = format!(
-            "--activation tanh,relu --depth 4 --width 32 --seeds 2 --steps 20 --optimizer muon --threads {threads}"
+            "--activation tanh,relu --depth 4 --width 32 --seeds 2 --steps 20 --optimizer muon --threads \
+             {threads}"
         );
         let mut object = quick(&options, threads, folder.path());
         assert_eq!(object["config"]["threads"].to_string(), threads);
@@ -200,7 +201,8 @@ fn what_is_not_finite_is_null_and_said() {
 #[test]
 fn the_page_needs_nothing_from_outside_and_shows_every_configuration() {
     let folder = tempfile::tempdir().unwrap();
-    let options = "--activation sigmoid,tanh,leaky-relu:0.2 --init orthogonal,constant:0.1 --depth 2,5 --width 8 --seeds 1 --steps 1";
+    let options = "--activation sigmoid,tanh,leaky-relu:0.2 --init orthogonal,constant:0.1 --depth 2,5 \
+                   --width 8 --seeds 1 --steps 1";
     quick(options, "out", folder.path());
     let page = std::fs::read_to_string(folder.path().join("out/study.html")).unwrap();
     for outside in ["http:", "https:", "url(h", "<script", "<link", "@import", "src=", "NaN", "inf "] {
@@ -230,12 +232,12 @@ fn bad_input_ends_with_one_line_and_an_exit_code() {
         ("--activation relu,,tanh", 2, "nothing between two commas"),
         ("--activation relu,relu", 2, "relu is there twice"),
         ("--init he", 2, "there is no initialiser `he`"),
-        ("--depth 0", 2, "'0' is no number of hidden layers; write whole numbers from 1 to 10000"),
-        ("--depth -3", 2, "'-3' is no number of hidden layers"),
-        ("--depth 2,x", 2, "'x' is no number of hidden layers"),
-        ("--depth 99999999999999999999", 2, "is no number of hidden layers"),
-        ("--width 0", 2, "'0' is no number of units"),
-        ("--width 4000000000", 2, "is no number of units"),
+        ("--depth 0", 2, "'0' is not a number of hidden layers; write whole numbers from 1 to 10000"),
+        ("--depth -3", 2, "'-3' is not a number of hidden layers"),
+        ("--depth 2,x", 2, "'x' is not a number of hidden layers"),
+        ("--depth 99999999999999999999", 2, "is not a number of hidden layers"),
+        ("--width 0", 2, "'0' is not a number of units"),
+        ("--width 4000000000", 2, "is not a number of units"),
         (
             "--depth 10000 --width 1048576",
             2,

@@ -29,7 +29,8 @@ use std::sync::Arc;
 /// assert_eq!((line.input_shape(), line.target_shape()), ([1][..].into(), Some([2][..].into())));
 ///
 /// // Sequences of class ids, padded with 0, to predict the next of: they are their own targets.
-/// let words = Dataset::unlabelled(&Tensor::from([[1_i64, 2, 1], [2, 2, 0]])).with_classes(3).with_lengths(vec![3, 2]);
+/// let words = Dataset::unlabelled(&Tensor::from([[1_i64, 2, 1], [2, 2, 0]]));
+/// let words = words.with_classes(3).with_lengths(vec![3, 2]);
 /// assert_eq!(words.classes(), 3);
 /// ```
 #[derive(Clone, PartialEq)]
@@ -110,7 +111,7 @@ impl Dataset {
     /// Says that the targets (of a data set without any, the inputs) are classes from 0 to `classes` − 1.
     ///
     /// # Panics
-    /// If they are not `i64`, or one of them is no such class.
+    /// If they are not `i64`, or one of them is not such a class.
     #[must_use]
     #[track_caller]
     pub fn with_classes(self, classes: usize) -> Self {
@@ -155,7 +156,7 @@ impl Dataset {
     /// again.
     ///
     /// # Panics
-    /// If the shape has not as many elements.
+    /// If the shape has another number of elements.
     #[must_use]
     #[track_caller]
     pub fn with_input_shape(self, shape: impl Into<Shape>) -> Self {

@@ -30,7 +30,10 @@ pub enum DataError {
         source: io::Error,
     },
     /// A file is longer than any data set of this kind.
-    #[error("{}: longer than {limit} bytes, which is more than this reader takes; is it the right file?", path.display())]
+    #[error(
+        "{}: longer than {limit} bytes, which is more than this reader takes; is it the right file?",
+        path.display()
+    )]
     FileTooLong {
         /// The file.
         path: PathBuf,
@@ -71,7 +74,10 @@ pub enum DataError {
         labels: usize,
     },
     /// A label names no class.
-    #[error("{}: label {index} is {value}, expected 0 to {}; the file is damaged or no label file", path.display(), classes - 1)]
+    #[error(
+        "{}: label {index} is {value}, expected 0 to {}; the file is damaged or not a label file",
+        path.display(), classes - 1
+    )]
     Label {
         /// The file.
         path: PathBuf,

@@ -77,7 +77,7 @@ impl Standardize {
     /// The data set with its inputs shifted and scaled; in place if no clone of it is alive.
     ///
     /// # Panics
-    /// If the data set has not as many features as the one that was fitted.
+    /// If the data set has another number of features than the one that was fitted.
     #[must_use]
     #[track_caller]
     pub fn transform(&self, dataset: Dataset) -> Dataset {
@@ -154,7 +154,7 @@ impl MinMax {
     /// The data set with its inputs shifted and scaled; in place if no clone of it is alive.
     ///
     /// # Panics
-    /// If the data set has not as many features as the one that was fitted.
+    /// If the data set has another number of features than the one that was fitted.
     #[must_use]
     #[track_caller]
     pub fn transform(&self, dataset: Dataset) -> Dataset {

@@ -129,7 +129,8 @@ fn graphs_and_layouts_are_left_behind() {
 
 #[test]
 #[should_panic(
-    expected = "Dataset::from_tensors: inputs and targets do not pair up\n    inputs   [3, 2]\n    targets  [2]"
+    expected = "Dataset::from_tensors: inputs and targets do not pair up\n    inputs   [3, 2]\n    targets  \
+                [2]"
 )]
 fn every_input_needs_a_target() {
     let _ = Dataset::from_tensors(&Tensor::ones([3, 2], DType::F32), &Tensor::ones([2], DType::F32));

@@ -108,7 +108,7 @@ const ATTACKS: &[Attack] = &[
     ("empty file", |b| b.clear(), TRAIN_IMAGES, "byte 0: the data end here but 4"),
     ("not IDX", |b| *b = b"<html>404".to_vec(), TRAIN_IMAGES, "found 3c 68"),
     ("magic of the other byte order", |b| b[..4].reverse(), TRAIN_IMAGES, "found 03 08"),
-    ("unknown element type", |b| b[2] = 0x0a, TRAIN_LABELS, "0a is no IDX element type"),
+    ("unknown element type", |b| b[2] = 0x0a, TRAIN_LABELS, "0a is not an IDX element type"),
     ("wider element type", |b| b[2] = 0x0e, TRAIN_IMAGES, "112 bytes are needed"),
     (
         "signed pixels",
@@ -191,7 +191,7 @@ const ATTACKS: &[Attack] = &[
         "gzip bomb in the header",
         |b| *b = gzip(&vec![0; 100 << 20]),
         TRAIN_IMAGES,
-        "00 is no IDX element type",
+        "00 is not an IDX element type",
     ),
     (
         "small gzip file that announces a byte more than is taken",
@@ -263,7 +263,7 @@ fn every_attack_is_refused_by_name_and_within_memory() {
 fn a_directory_in_the_place_of_a_file_is_an_error() {
     let directory = tempfile::tempdir().expect("a temporary directory");
     std::fs::create_dir(directory.path().join(TRAIN_IMAGES)).expect("a writable directory");
-    let error = Mnist::load(directory.path()).expect_err("a directory is no file");
+    let error = Mnist::load(directory.path()).expect_err("a directory is not a file");
     assert!(matches!(&error, DataError::Io { path, .. } if path.ends_with(TRAIN_IMAGES)), "{error}");
 }
 

@@ -57,10 +57,18 @@ fn small_file() -> Vec<u8> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { rng_seed: RngSeed::Fixed(7), failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig {
+        rng_seed: RngSeed::Fixed(7),
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
 
     #[test]
-    fn parse_inverts_print(kind in 0_usize..6, shape in prop::collection::vec(1_u32..6, 1..=MAX_RANK), fill: u8) {
+    fn parse_inverts_print(
+        kind in 0_usize..6,
+        shape in prop::collection::vec(1_u32..6, 1..=MAX_RANK),
+        fill: u8,
+    ) {
         let (_, element_type, size) = TYPES[kind];
         let len = shape.iter().product::<u32>() as usize * size;
         let elements: Vec<u8> = (0..len).map(|i| fill.wrapping_add(i as u8)).collect();
@@ -69,7 +77,8 @@ proptest! {
         prop_assert!(check(&file));
         let again = Idx::parse(&file).expect("what was written can be read");
         prop_assert_eq!(&again, &idx);
-        prop_assert_eq!((again.element_type(), again.shape(), again.as_bytes()), (element_type, &shape[..], &elements[..]));
+        let parts = (again.element_type(), again.shape(), again.as_bytes());
+        prop_assert_eq!(parts, (element_type, &shape[..], &elements[..]));
         prop_assert_eq!(again.to_f64().len() * size, len);
     }
 
@@ -197,6 +206,7 @@ fn messages() {
     );
     assert_eq!(
         message(&header([0, 0, 8, 3], &[u32::MAX; 3])),
-        "byte 4: the shape [4294967295, 4294967295, 4294967295] is too large for this machine; the header is damaged"
+        "byte 4: the shape [4294967295, 4294967295, 4294967295] is too large for this machine; the header is \
+         damaged"
     );
 }

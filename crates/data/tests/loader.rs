@@ -49,7 +49,7 @@ fn the_last_batch_is_smaller_or_left_out() {
     let loader = loader.drop_last(true);
     assert_eq!((sizes(&loader), loader.len()), (vec![4, 4], 2));
     assert!(Loader::new(&dataset(3), 4).drop_last(true).is_empty());
-    // The largest batch size is no special case.
+    // The largest batch size is not a special case.
     assert_eq!(sizes(&Loader::new(&dataset(10), usize::MAX)), [10]);
 }
 

@@ -57,8 +57,9 @@ fn a_missing_file_is_named_in_all_its_spellings() {
     assert_eq!(
         error.to_string(),
         format!(
-            "{}: no file with the training labels; looked for train-labels-idx1-ubyte, train-labels-idx1-ubyte.gz, \
-             train-labels.idx1-ubyte, train-labels.idx1-ubyte.gz; put one of them there, or train on the embedded digits",
+            "{}: no file with the training labels; looked for train-labels-idx1-ubyte, \
+             train-labels-idx1-ubyte.gz, train-labels.idx1-ubyte, train-labels.idx1-ubyte.gz; put one of \
+             them there, or train on the embedded digits",
             directory.path().display()
         )
     );

@@ -142,7 +142,8 @@ fn an_empty_set_teaches_nothing() {
 
 #[test]
 #[should_panic(
-    expected = "Dataset::new: inputs are not one row per label\n    inputs    5 values\n    labels    2\n    features  3"
+    expected = "Dataset::new: inputs are not one row per label\n    inputs    5 values\n    labels    2\n    \
+                features  3"
 )]
 fn a_data_set_needs_one_row_per_label() {
     let _ = Dataset::new(vec![0.0; 5], 3, vec![0, 0], 1);

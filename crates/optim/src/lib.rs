@@ -83,15 +83,8 @@ pub use recalibrate::recalibrate;
 pub use report::{ParameterReport, StepReport};
 pub use restore::StateError;
 pub use rule::{Buffer, Name, Needs, Noise, Rule, Settings, Step, WeightDecay};
-pub use rules::{
-    Adadelta, Adafactor, Adagrad, Adam, AdamW, Adamax, Asgd, BoldDriver, Lamb, Lars, Lbfgs, LbfgsMemory,
-    Lion, Muon, Nadam, NoisySgd, NormalizedGd, RULES, Radam, Rmsprop, Rprop, RuleInfo, Sam, ScheduleFree,
-    Sgd, SignSgd, Signum,
-};
+pub use rules::*;
 pub use schedule::{CloneSchedule, Schedule};
-pub use schedules::{
-    Constant, Cosine, CosineRestarts, Cyclic, Exponential, Lambda, LinearRamp, MultiStep, OneCycle, Plateau,
-    Polynomial, SCHEDULES, ScheduleInfo, Sequence, StepDecay, Warmup,
-};
+pub use schedules::*;
 pub use spec::{SpecError, schedule_for_run, schedule_from_spec};
 pub use state::{ParameterState, State};

@@ -24,7 +24,7 @@ pub enum StateError {
         expected: String,
     },
     /// The model has no such parameter.
-    #[error("the state holds {path}, which is no parameter of this model")]
+    #[error("the state holds {path}, which is not a parameter of this model")]
     UnknownParameter {
         /// The parameter.
         path: String,

@@ -4,7 +4,7 @@
 //! needed: for the largest eigenvalue (the *sharpness*, which gradient descent keeps near 2/lr; Cohen et al.
 //! 2021), for the smallest one, which says whether the loss curves down somewhere, and for the trace.
 
-use crate::lanczos;
+use crate::lanczos::{self, Extremes};
 use backflow_kernels::reduce::dot;
 use backflow_tensor::{DType, Module, Rng, Tensor, is_recording, misuse};
 
@@ -37,21 +37,6 @@ pub struct Hessian {
     loss: f64,
 }
 
-/// The ends of a spectrum. See [`Hessian::extremes`].
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Extremes {
-    /// The smallest eigenvalue; negative where the loss curves down.
-    pub smallest: f64,
-    /// The largest eigenvalue: the sharpness.
-    pub largest: f64,
-    /// An eigenvalue lies within this of `smallest`.
-    pub smallest_bound: f64,
-    /// An eigenvalue lies within this of `largest`.
-    pub largest_bound: f64,
-    /// How many products with the Hessian it took.
-    pub products: usize,
-}
-
 /// An estimate of a trace. See [`Hessian::trace`].
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Trace {
@@ -65,7 +50,7 @@ impl Hessian {
     /// The Hessian of `loss(model)`.
     ///
     /// # Panics
-    /// If the loss is no scalar, depends on no parameter of the model, or under
+    /// If the loss is not a scalar, depends on no parameter of the model, or under
     /// [`no_grad`](backflow_tensor::no_grad).
     #[must_use]
     #[track_caller]

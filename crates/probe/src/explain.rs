@@ -44,7 +44,7 @@ pub enum WhyGradient {
     NotReached {
         /// The parameters that it holds.
         reached: Vec<String>,
-        /// How many leaves it holds that are no parameters of the model.
+        /// How many leaves it holds that are not parameters of the model.
         other_leaves: usize,
         /// The ops with an operand that is not tracked, in order of computation: data, or where the path was
         /// cut.
@@ -202,13 +202,13 @@ impl fmt::Display for GradExplanation {
             }
             WhyGradient::NotTrainable => write!(
                 f,
-                "{path} has no gradient: it is not trainable. It was frozen or detached; requires_grad() makes it a \
-                 parameter again"
+                "{path} has no gradient: it is not trainable. It was frozen or detached; requires_grad() \
+                 makes it a parameter again"
             ),
             WhyGradient::LossNotTracked { is_any_trainable: true } => write!(
                 f,
-                "{path} has no gradient: the loss is not tracked at all. It was computed under no_grad, detached at its \
-                 end, or is made of numbers that left the graph, as by item()"
+                "{path} has no gradient: the loss is not tracked at all. It was computed under no_grad, \
+                 detached at its end, or is made of numbers that left the graph, as by item()"
             ),
             WhyGradient::LossNotTracked { is_any_trainable: false } => {
                 write!(
@@ -218,7 +218,8 @@ impl fmt::Display for GradExplanation {
             }
             WhyGradient::TrackedTooLate { line } => write!(
                 f,
-                "{path} has no gradient: it became trainable at {line}, after the loss was computed. Compute the loss again"
+                "{path} has no gradient: it became trainable at {line}, after the loss was computed. Compute \
+                 the loss again"
             ),
             WhyGradient::NotReached { reached, other_leaves, untracked_operands } => {
                 writeln!(f, "{path} has no gradient: the loss was not computed from it by tracked ops")?;
@@ -231,7 +232,8 @@ impl fmt::Display for GradExplanation {
                 if untracked_operands.is_empty() {
                     return write!(
                         f,
-                        "\n    no op of the loss has an operand that is not tracked: the forward pass does not use it"
+                        "\n    no op of the loss has an operand that is not tracked: the forward pass does \
+                         not use it"
                     );
                 }
                 write!(
@@ -242,8 +244,8 @@ impl fmt::Display for GradExplanation {
             }
             WhyGradient::Released => write!(
                 f,
-                "{path} is reached by the loss, but backward() has used and released the graph. Explain before it, or go \
-                 back with differentiate().retain_graph()"
+                "{path} is reached by the loss, but backward() has used and released the graph. Explain \
+                 before it, or go back with differentiate().retain_graph()"
             ),
             WhyGradient::Zero { stopped_at } => {
                 write!(f, "{path} has a gradient, and all of it is exactly 0")?;

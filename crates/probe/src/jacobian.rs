@@ -249,7 +249,7 @@ impl Observer for Relay {
         if y.shape().first() != Some(&self.rows) {
             let rows =
                 vec![("result", path), ("shape", y.shape().to_string()), ("samples", self.rows.to_string())];
-            let what = "a result has not one row per sample";
+            let what = "a result does not have one row per sample";
             self.unfit.get_or_insert(Unfit { what, rows, hint: "named results are [n, …], as the output" });
             return;
         }
@@ -340,7 +340,7 @@ fn require_batch(x: &Tensor, y: &Tensor) -> Result<(), Unfit> {
             ("result", format!("{} {}", y.shape(), y.dtype())),
         ];
         let hint = "f takes [n, …] and returns [n, …]";
-        return Err(Unfit { what: "the result is no batch like x", rows, hint });
+        return Err(Unfit { what: "the result is not a batch like x", rows, hint });
     }
     Ok(())
 }

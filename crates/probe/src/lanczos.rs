@@ -2,9 +2,23 @@
 //!
 //! Not power iteration: that converges to the eigenvalue of largest magnitude, of whichever sign, and slowly.
 
-use crate::curvature::Extremes;
 use crate::tridiagonal::eigenvalues;
 use backflow_kernels::reduce::{dot, sum_squares};
+
+/// The ends of a spectrum. See [`Hessian::extremes`](crate::Hessian::extremes).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Extremes {
+    /// The smallest eigenvalue; negative where the loss curves down.
+    pub smallest: f64,
+    /// The largest eigenvalue: the sharpness.
+    pub largest: f64,
+    /// An eigenvalue lies within this of `smallest`.
+    pub smallest_bound: f64,
+    /// An eigenvalue lies within this of `largest`.
+    pub largest_bound: f64,
+    /// How many products with the matrix it took.
+    pub products: usize,
+}
 
 /// The smallest and the largest eigenvalue of the matrix whose products with vectors `times` computes, from
 /// this start, with full reorthogonalisation: until they are `enough`, with at most `products`, which must

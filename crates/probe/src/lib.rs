@@ -10,6 +10,7 @@ mod curvature;
 mod explain;
 mod flow;
 mod jacobian;
+mod json_number;
 mod lanczos;
 mod layer_kind;
 mod look;
@@ -25,6 +26,7 @@ mod recorder;
 mod rows;
 mod sample_watch;
 mod shadow;
+mod slope;
 mod surgery;
 mod svd;
 pub mod text;
@@ -33,11 +35,13 @@ mod tridiagonal;
 mod verdict;
 mod watch;
 mod when;
+mod with_shadow;
 
-pub use curvature::{Extremes, Hessian, Trace};
+pub use curvature::{Hessian, Trace};
 pub use explain::{GradExplanation, OpAt, WhyGradient, explain_grad};
 pub use flow::GradFlow;
 pub use jacobian::{jacobian, layer_jacobians};
+pub use lanczos::Extremes;
 pub use layer_kind::LayerKind;
 pub use nonfinite::{NonFinite, Numbers, Origin, Place, find_nonfinite};
 pub use per_sample::{GradientNoise, SampleNorms};
@@ -50,10 +54,11 @@ pub use record::{
 pub use recorder::Recorder;
 pub use rows::FlowRow;
 pub use shadow::Shadow;
+pub use slope::{shadow_slope, slope};
 pub use surgery::Surgery;
 pub use svd::singular_values;
 pub use theory::MeanField;
-pub use verdict::{Verdict, shadow_slope, slope};
+pub use verdict::Verdict;
 pub use when::When;
 
 /// The path of something in the module at `path`, which may be the root.

@@ -1,7 +1,7 @@
 //! [`find_nonfinite`]: which op, in which layer, at which line of the program, made the first NaN or
 //! infinity.
 //!
-//! Nothing is watched while a training is healthy. When a loss is no number, it is computed once more with
+//! Nothing is watched while a training is healthy. When a loss is not a number, it is computed once more with
 //! every op in view ([`backflow_tensor::trace`]), and the way that the loss took through numbers that are not
 //! finite is followed back to where they began. An op elsewhere is not blamed, however infinite its result:
 //! only what reached the loss, or a gradient, counts. No tensor is held, only figures of those that are not
@@ -24,7 +24,7 @@ use std::rc::Rc;
 /// line breaks.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NonFinite {
-    /// The loss of the replay; `None` if it was not computed, since a parameter was no number before.
+    /// The loss of the replay; `None` if it was not computed, since a parameter was not a number before.
     pub loss: Option<f64>,
     /// The first parameter whose gradient is not finite, where the loss is.
     pub gradient_of: Option<String>,

@@ -11,7 +11,7 @@
 //! They tell how much of a gradient is signal: with tr Σ, the variance of the samples' gradients, a batch of
 //! B samples has a gradient of variance tr Σ / B.
 
-use crate::record::figure;
+use crate::json_number;
 use backflow_kernels::reduce::sum_squares;
 use backflow_tensor::{DType, Tensor, misuse};
 use serde::{Deserialize, Serialize};
@@ -38,20 +38,20 @@ pub struct SampleNorms {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct GradientNoise {
     /// tr Σ: the sum over all parameters of the variance of one sample's gradient.
-    #[serde(with = "figure")]
+    #[serde(with = "json_number")]
     pub variance: f64,
     /// ‖G‖² of the gradient over all data there could be, which no batch shows: the batch's own, less
     /// `variance / B`. Where that is negative the batch is too small to tell, and so it is here.
-    #[serde(with = "figure")]
+    #[serde(with = "json_number")]
     pub signal: f64,
     /// The batch size at which noise and signal are alike, tr Σ / ‖G‖² (the simple noise scale of "An
     /// empirical model of large-batch training", 2018). Larger batches pay off little. Infinite where there
-    /// is no signal to be seen.
-    #[serde(with = "figure")]
+    /// is not a signal to be seen.
+    #[serde(with = "json_number")]
     pub noise_scale: f64,
     /// The relative error of the batch's gradient, `√(variance / B) / ‖gradient of the batch‖`: the norm test
     /// of Byrd et al. 2012 asks for less than 1.
-    #[serde(with = "figure")]
+    #[serde(with = "json_number")]
     pub relative_error: f64,
 }
 
@@ -69,7 +69,7 @@ impl SampleNorms {
     /// of one sample meaningless.
     ///
     /// # Panics
-    /// If the two are no matrices of floating-point numbers with one row per sample. Of sequences, where a
+    /// If the two are not matrices of floating-point numbers with one row per sample. Of sequences, where a
     /// layer serves several positions of a sample, the gradient is a sum of outer products, and the formula
     /// does not hold.
     #[track_caller]

@@ -1,8 +1,8 @@
 //! The theory beside one network: layers of given sizes, with a rule for their weights or with the weights
 //! they have.
 
+use crate::slope::line_back;
 use crate::theory::{log10, mean_square, mean_square_slope};
-use crate::verdict::line_back;
 use backflow_nn::{Activation, Init, Linear};
 use backflow_tensor::{DType, Tensor, misuse};
 

@@ -1,5 +1,6 @@
 //! What is measured in one step: plain figures that can be printed, written as a line of JSON, and read back.
 
+use crate::json_number;
 use crate::layer_kind::LayerKind;
 use crate::per_sample::GradientNoise;
 use crate::text::short;
@@ -13,13 +14,13 @@ pub struct FlowStep {
     /// Counted from 1; 0 for a look without an update.
     pub step: u64,
     /// The loss before the update.
-    #[serde(with = "figure")]
+    #[serde(with = "json_number")]
     pub loss: f64,
     /// The norm of all gradients together; NaN for a look without an update.
-    #[serde(with = "figure")]
+    #[serde(with = "json_number")]
     pub gradient_norm: f64,
     /// The learning rate of the update; NaN without one.
-    #[serde(with = "figure")]
+    #[serde(with = "json_number")]
     pub learning_rate: f64,
     /// The layers and named results, in order of computation.
     pub layers: Vec<LayerFlow>,
@@ -61,19 +62,19 @@ impl fmt::Display for NotMeasured {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CurvatureFlow {
     /// The largest eigenvalue: the sharpness, which gradient descent keeps near 2/lr.
-    #[serde(with = "figure")]
+    #[serde(with = "json_number")]
     pub sharpness: f64,
     /// The smallest eigenvalue; negative where the loss curves down.
-    #[serde(with = "figure")]
+    #[serde(with = "json_number")]
     pub smallest: f64,
     /// An eigenvalue lies within this of either.
-    #[serde(with = "figure")]
+    #[serde(with = "json_number")]
     pub bound: f64,
     /// The trace, estimated.
-    #[serde(with = "figure")]
+    #[serde(with = "json_number")]
     pub trace: f64,
     /// The standard deviation of the estimate.
-    #[serde(with = "figure")]
+    #[serde(with = "json_number")]
     pub trace_error: f64,
 }
 
@@ -90,19 +91,19 @@ pub struct JacobianFlow {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Spectrum {
     /// The largest.
-    #[serde(with = "figure")]
+    #[serde(with = "json_number")]
     pub largest: f64,
     /// Their median.
-    #[serde(with = "figure")]
+    #[serde(with = "json_number")]
     pub median: f64,
     /// The smallest.
-    #[serde(with = "figure")]
+    #[serde(with = "json_number")]
     pub smallest: f64,
     /// The mean of their squares: by how much the mean square of a random delta grows on the way back.
-    #[serde(with = "figure")]
+    #[serde(with = "json_number")]
     pub mean_square: f64,
     /// The variance of their squares over the square of their mean: 0 for an isometry.
-    #[serde(with = "figure")]
+    #[serde(with = "json_number")]
     pub spread: f64,
 }
 
@@ -118,7 +119,7 @@ pub struct SampleFlow {
     /// The gradient signal-to-noise ratio of a weight, G²/Var(g) over the samples (Liu et al. 2020,
     /// "Understanding why neural networks generalize well through GSNR of parameters"): the median of all
     /// weights that have a gradient. The mean would hang on the few for which all samples agree.
-    #[serde(with = "figure", default = "unknown")]
+    #[serde(with = "json_number", default = "unknown")]
     pub signal_to_noise: f64,
 }
 
@@ -168,7 +169,7 @@ pub struct LayerFlow {
     /// The same of the deltas.
     pub delta_exponents: Option<Exponents>,
     /// Quantities that measure themselves, by their names, where they were asked for.
-    #[serde(with = "figures", default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(with = "json_number::by_name", default, skip_serializing_if = "BTreeMap::is_empty")]
     pub more: BTreeMap<String, f64>,
 }
 
@@ -185,19 +186,19 @@ fn unknown() -> f64 {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Stats {
     /// Their mean.
-    #[serde(with = "figure")]
+    #[serde(with = "json_number")]
     pub mean: f64,
     /// Their standard deviation (divided by n).
-    #[serde(with = "figure")]
+    #[serde(with = "json_number")]
     pub std: f64,
     /// The root of their mean square.
-    #[serde(with = "figure")]
+    #[serde(with = "json_number")]
     pub rms: f64,
     /// The largest magnitude.
-    #[serde(with = "figure")]
+    #[serde(with = "json_number")]
     pub max: f64,
     /// The share of exact zeros.
-    #[serde(with = "figure")]
+    #[serde(with = "json_number")]
     pub zero_share: f64,
 }
 
@@ -207,23 +208,23 @@ pub struct ParameterFlow {
     /// Its path.
     pub path: String,
     /// RMS of its gradient.
-    #[serde(with = "figure")]
+    #[serde(with = "json_number")]
     pub gradient_rms: f64,
     /// The ε of the rule that updated it, for adaptive rules.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub eps: Option<f64>,
     /// RMS of the parameter before the update.
-    #[serde(with = "figure")]
+    #[serde(with = "json_number")]
     pub weight_rms: f64,
     /// RMS of what was subtracted; NaN without an update.
-    #[serde(with = "figure")]
+    #[serde(with = "json_number")]
     pub update_rms: f64,
     /// `update_rms / weight_rms`.
-    #[serde(with = "figure")]
+    #[serde(with = "json_number")]
     pub update_ratio: f64,
     /// `update_rms / gradient_rms`: the learning rate that plain gradient descent would have needed for this
     /// step.
-    #[serde(with = "figure")]
+    #[serde(with = "json_number")]
     pub effective_learning_rate: f64,
     /// The cosine of gradient and momentum, for rules that have one.
     pub momentum_cosine: Option<f64>,
@@ -232,7 +233,7 @@ pub struct ParameterFlow {
     /// A histogram of the gradient's exponents, if it was asked for.
     pub gradient_exponents: Option<Exponents>,
     /// Quantities that measure themselves, by their names, where they were asked for.
-    #[serde(with = "figures", default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(with = "json_number::by_name", default, skip_serializing_if = "BTreeMap::is_empty")]
     pub more: BTreeMap<String, f64>,
 }
 
@@ -254,58 +255,6 @@ pub struct Exponents {
     pub nan: u64,
 }
 
-/// Numbers as JSON has them, and the three that it lacks as text: `"NaN"`, `"inf"`, `"-inf"`.
-pub(crate) mod figure {
-    use serde::{Deserialize, Deserializer, Serializer, de::Error};
-
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum Figure {
-        Number(f64),
-        Text(String),
-    }
-
-    // The signature is serde's.
-    #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
-    pub(crate) fn serialize<S: Serializer>(x: &f64, serializer: S) -> Result<S::Ok, S::Error> {
-        if x.is_finite() { serializer.serialize_f64(*x) } else { serializer.collect_str(x) }
-    }
-
-    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
-        match Figure::deserialize(deserializer)? {
-            Figure::Number(x) => Ok(x),
-            Figure::Text(text) if ["NaN", "inf", "-inf"].contains(&&*text) => {
-                text.parse().map_err(D::Error::custom)
-            }
-            Figure::Text(text) => Err(D::Error::custom(format!("{text:?} is no number"))),
-        }
-    }
-}
-
-/// Such numbers by name.
-mod figures {
-    use super::figure;
-    use serde::{Deserialize, Deserializer, Serialize, Serializer};
-    use std::collections::BTreeMap;
-
-    #[derive(Serialize, Deserialize)]
-    struct Number(#[serde(with = "figure")] f64);
-
-    pub(super) fn serialize<S: Serializer>(
-        numbers: &BTreeMap<String, f64>,
-        serializer: S,
-    ) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(numbers.iter().map(|(name, &x)| (name, Number(x))))
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
-        deserializer: D,
-    ) -> Result<BTreeMap<String, f64>, D::Error> {
-        let numbers = BTreeMap::<String, Number>::deserialize(deserializer)?;
-        Ok(numbers.into_iter().map(|(name, Number(x))| (name, x)).collect())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::{FlowStep, LayerFlow, Stats};
@@ -315,10 +264,10 @@ mod tests {
     fn older_logs_are_read() {
         let stats = r#"{"mean":0,"std":0,"rms":0,"max":0,"zero_share":0}"#;
         let layer = format!(r#"{{"path":"layers.0","kind":"linear","output":{stats},"units":3}}"#);
-        let parameter = r#"{"path":"w","gradient_rms":1,"weight_rms":1,"update_rms":1,"update_ratio":1,"effective_learning_rate":1}"#;
-        let text = format!(
-            r#"{{"step":1,"loss":2,"gradient_norm":1,"learning_rate":1,"layers":[{layer}],"parameters":[{parameter}]}}"#
-        );
+        let rest = r#""update_rms":1,"update_ratio":1,"effective_learning_rate":1"#;
+        let parameter = format!(r#"{{"path":"w","gradient_rms":1,"weight_rms":1,{rest}}}"#);
+        let begin = r#""step":1,"loss":2,"gradient_norm":1,"learning_rate":1"#;
+        let text = format!(r#"{{{begin},"layers":[{layer}],"parameters":[{parameter}]}}"#);
         let step: FlowStep = serde_json::from_str(&text).unwrap();
         assert_eq!((step.samples, step.parameters[0].eps, &*step.layers[0].dtype), (None, None, "f32"));
     }

@@ -273,8 +273,8 @@ impl Recorder {
     }
 
     /// Looks at what a loss is computed from, whatever is due, and at nothing else: for a step that cannot be
-    /// made because its loss is no number. The record has the number `step`, the layers' outputs, and neither
-    /// deltas nor parameters.
+    /// made because its loss is not a number. The record has the number `step`, the layers' outputs, and
+    /// neither deltas nor parameters.
     ///
     /// # Panics
     /// If `loss` calls no layer of the model that the recorder was made for, or has more than one element.

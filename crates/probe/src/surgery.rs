@@ -70,7 +70,7 @@ impl Surgery {
     /// Multiplies the gradient by `factor`. 1 changes no bit.
     ///
     /// # Panics
-    /// If `factor` is not finite, or `place` is no valid pattern.
+    /// If `factor` is not finite, or `place` is not a valid pattern.
     #[must_use]
     #[track_caller]
     pub fn scale(self, place: &str, factor: f64) -> Self {
@@ -83,7 +83,7 @@ impl Surgery {
     /// that is not a number clips nothing.
     ///
     /// # Panics
-    /// If `max_norm` is not positive and finite, or `place` is no valid pattern.
+    /// If `max_norm` is not positive and finite, or `place` is not a valid pattern.
     #[must_use]
     #[track_caller]
     pub fn clip_norm(self, place: &str, max_norm: f64) -> Self {
@@ -95,7 +95,7 @@ impl Surgery {
     /// of `seed`. The stream goes on from pass to pass.
     ///
     /// # Panics
-    /// If `std` is negative or not finite, or `place` is no valid pattern.
+    /// If `std` is negative or not finite, or `place` is not a valid pattern.
     #[must_use]
     #[track_caller]
     pub fn noise(self, place: &str, std: f64, seed: u64) -> Self {
@@ -107,7 +107,7 @@ impl Surgery {
     /// Puts zeros in the gradient's place: nothing flows on. What is before still has a gradient, of zeros.
     ///
     /// # Panics
-    /// If `place` is no valid pattern.
+    /// If `place` is not a valid pattern.
     #[must_use]
     #[track_caller]
     pub fn stop(self, place: &str) -> Self {
@@ -118,7 +118,7 @@ impl Surgery {
     /// Source: Ganin and Lempitsky, "Unsupervised domain adaptation by backpropagation", 2015.
     ///
     /// # Panics
-    /// If `place` is no valid pattern.
+    /// If `place` is not a valid pattern.
     #[must_use]
     #[track_caller]
     pub fn reverse(self, place: &str) -> Self {
@@ -157,7 +157,8 @@ impl Surgery {
                 "surgery",
                 "no gradient came back to this place",
                 &[("operation", cut.to_string())],
-                "backward() must be called inside operate(), on a loss that depends on trainable tensors through this place",
+                "backward() must be called inside operate(), on a loss that depends on trainable tensors \
+                 through this place",
             );
         }
         *self = operated;

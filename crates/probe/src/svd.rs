@@ -28,7 +28,7 @@ const SWEEPS: usize = 60;
 /// ```
 ///
 /// # Panics
-/// If this is no matrix of floating-point numbers.
+/// If this is not a matrix of floating-point numbers.
 #[must_use]
 #[track_caller]
 pub fn singular_values(matrix: &Tensor) -> Vec<f64> {

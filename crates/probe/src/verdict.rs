@@ -2,6 +2,7 @@
 
 use crate::rows::FlowRow;
 use crate::shadow::Shadow;
+use crate::slope::{hidden, shadow_slope, slope};
 use backflow_kernels::Float;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -109,57 +110,6 @@ fn cut(rows: &[FlowRow]) -> Option<Verdict> {
     let row = rows.iter().rfind(|row| row.shadow.is_some_and(|shadow| shadow.delta_rms_f64 == 0.0))?;
     let is_dead = row.dead_share.is_some_and(|dead| dead > MOST);
     (!is_dead).then(|| Verdict::Cut { layer: row.path.clone() })
-}
-
-/// The slope of log₁₀ rms δ per layer on the way back, over the layers that an activation function follows
-/// (or, where functions are no layers of the model, all with a weight but the last), and R², the share of the
-/// variance that it explains. `None` for fewer than two such layers, or if a delta is 0 or not finite.
-#[must_use]
-pub fn slope(rows: &[FlowRow]) -> Option<(f64, f64)> {
-    slope_of(rows, |row| row.delta_rms)
-}
-
-/// The same of the deltas in `f64`; `None` also if a layer has no [shadow](FlowRow::shadow).
-#[must_use]
-pub fn shadow_slope(rows: &[FlowRow]) -> Option<(f64, f64)> {
-    slope_of(rows, |row| row.shadow.map(|shadow| shadow.delta_rms_f64))
-}
-
-/// The layers that an activation function follows. Where none was seen to, as the functions were called and
-/// are no layers, those with a weight, but for the last: its delta is the loss's doing.
-fn hidden(rows: &[FlowRow]) -> Vec<&FlowRow> {
-    let followed: Vec<&FlowRow> = rows.iter().filter(|row| row.activation.is_some()).collect();
-    if !followed.is_empty() {
-        return followed;
-    }
-    let mut weighted: Vec<&FlowRow> = rows.iter().filter(|row| row.is_weighted()).collect();
-    weighted.pop();
-    weighted
-}
-
-fn slope_of(rows: &[FlowRow], delta: fn(&FlowRow) -> Option<f64>) -> Option<(f64, f64)> {
-    let hidden = hidden(rows).into_iter();
-    // Of 0 and of what is not finite, the logarithm is not finite or the line has none.
-    let decades = hidden.map(|row| Float::ln(delta(row).unwrap_or(0.0)) / std::f64::consts::LN_10);
-    line_back(&decades.collect::<Vec<f64>>())
-}
-
-/// The slope, on the way back, of the line that fits these figures of layers best, which are counted from the
-/// input; and R². `None` for fewer than two, or if one is not finite.
-pub(crate) fn line_back(y: &[f64]) -> Option<(f64, f64)> {
-    if y.len() < 2 || !y.iter().all(|y| y.is_finite()) {
-        return None;
-    }
-    let n = y.len() as f64;
-    let (mean_x, mean_y) = ((n - 1.0) / 2.0, y.iter().sum::<f64>() / n);
-    let (mut xx, mut xy, mut yy) = (0.0, 0.0, 0.0);
-    for (i, y) in y.iter().enumerate() {
-        let (x, y) = (i as f64 - mean_x, y - mean_y);
-        (xx, xy, yy) = (xx + x * x, xy + x * y, yy + y * y);
-    }
-    let fit = if yy == 0.0 { 1.0 } else { xy * xy / (xx * yy) };
-    // Layers are counted from the input; the way back goes the other way.
-    Some((-xy / xx, fit))
 }
 
 impl Verdict {
@@ -274,14 +224,16 @@ impl Verdict {
     pub fn remedy(&self) -> &'static str {
         match self {
             Self::Vanishing { .. } => {
-                "initialise on the critical line (He et al. 2015 for relu, Glorot and Bengio 2010 for tanh), use relu instead of \
-                 sigmoid, or residual connections (He et al. 2016)"
+                "initialise on the critical line (He et al. 2015 for relu, Glorot and Bengio 2010 for tanh), \
+                 use relu instead of sigmoid, or residual connections (He et al. 2016)"
             }
             Self::Exploding { .. } => {
-                "smaller initial weights, clipping by norm (Pascanu et al. 2013), or residual connections with normalisation"
+                "smaller initial weights, clipping by norm (Pascanu et al. 2013), or residual connections \
+                 with normalisation"
             }
             Self::Saturated { .. } => {
-                "smaller initial weights, standardised inputs, or relu (LeCun et al. 1998, Glorot and Bengio 2010)"
+                "smaller initial weights, standardised inputs, or relu (LeCun et al. 1998, Glorot and Bengio \
+                 2010)"
             }
             Self::Dead { .. } => {
                 "a lower learning rate, leaky-relu (Maas et al. 2013) or elu (Clevert et al. 2016)"
@@ -290,11 +242,13 @@ impl Verdict {
                 "what vanishing gradients need: no other element type reaches further"
             }
             Self::Underflow { shadow: Some(_), .. } => {
-                "as for vanishing gradients; f64 holds these deltas, but they are hardly large enough to train with"
+                "as for vanishing gradients; f64 holds these deltas, but they are hardly large enough to \
+                 train with"
             }
             Self::Underflow { .. } => "as for vanishing gradients, if it is so",
             Self::Cut { .. } => {
-                "weights that are not 0, units that are not all dead; explain_grad names the operation that cuts"
+                "weights that are not 0, units that are not all dead; explain_grad names the operation that \
+                 cuts"
             }
             Self::EpsFloored { .. } => {
                 "a smaller eps, or what vanishing gradients need: adaptive rules are linear below eps"
@@ -314,14 +268,16 @@ impl fmt::Display for Verdict {
                 let factor = Float::powf(10.0, *slope);
                 write!(
                     f,
-                    "deltas change by {slope:+.3} decades (a factor of {factor:.3}) per layer on the way back, {decades:+.1} in all, R² {fit:.2}"
+                    "deltas change by {slope:+.3} decades (a factor of {factor:.3}) per layer on the way \
+                     back, {decades:+.1} in all, R² {fit:.2}"
                 )
             }
             Self::Exploding { slope, fit, decades } => {
                 let factor = Float::powf(10.0, *slope);
                 write!(
                     f,
-                    "deltas change by {slope:+.3} decades (a factor of {factor:.2}) per layer on the way back, {decades:+.1} in all, R² {fit:.2}"
+                    "deltas change by {slope:+.3} decades (a factor of {factor:.2}) per layer on the way \
+                     back, {decades:+.1} in all, R² {fit:.2}"
                 )
             }
             Self::Saturated { layer, share } => {
@@ -338,7 +294,8 @@ impl fmt::Display for Verdict {
                 let [own, f64] = shadow.figures();
                 write!(
                     f,
-                    "deltas at {layer}, and before it, are too small for {dtype}, which has {own} there where f64 has {f64}"
+                    "deltas at {layer}, and before it, are too small for {dtype}, which has {own} there \
+                     where f64 has {f64}"
                 )
             }
             Self::Underflow { layer, dtype, .. } if dtype == "f64" => {
@@ -354,7 +311,8 @@ impl fmt::Display for Verdict {
             Self::Cut { layer } => {
                 write!(
                     f,
-                    "deltas at {layer}, and before it, are exactly 0, in f64 too: no gradient comes through, or one below 5e-324"
+                    "deltas at {layer}, and before it, are exactly 0, in f64 too: no gradient comes through, \
+                     or one below 5e-324"
                 )
             }
             Self::EpsFloored { layer, gradient_rms, eps } => {

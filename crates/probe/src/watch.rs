@@ -32,7 +32,7 @@ pub(crate) struct Watch {
     rows: Vec<LayerFlow>,
     /// Outputs and deltas of rows that nobody has looked at yet.
     pending: Pending,
-    /// For each place, the rows whose delta has not come yet, in order of computation.
+    /// For each place, the rows whose delta is still to come, in order of computation.
     open: BTreeMap<Site, Vec<Open>>,
     /// What the next output is computed from, while its layer computes.
     input: Option<(Site, Tensor)>,
@@ -110,7 +110,7 @@ impl Visitor for FirstPaths {
     }
 }
 
-/// An output whose delta has not come yet.
+/// An output whose delta is still to come.
 #[derive(Clone, Debug)]
 struct Open {
     row: usize,
@@ -144,7 +144,8 @@ impl Seen {
             let some = self.uncalled.iter().take(8).map(String::as_str).collect::<Vec<_>>().join(", ");
             let more = if self.known > 8 { format!(", … ({} in all)", self.known) } else { String::new() };
             let rows = [("layers", some + &more)];
-            let hint = "the forward pass must run inside, with this model or a clone of it, and call layers: Tensor::mlp announces none";
+            let hint = "the forward pass must run inside, with this model or a clone of it, and call layers: \
+                        Tensor::mlp announces none";
             misuse(name, "no layer of the model was called", &rows, hint);
         }
     }

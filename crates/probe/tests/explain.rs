@@ -53,7 +53,8 @@ fn a_path_that_does_not_exist_has_similar_ones() {
     }
     assert_eq!(
         explain_grad(&model, &loss, "layer.0.weight").to_string(),
-        "the model has no tensor \"layer.0.weight\"; the most similar: layers.0.weight, layers.1.weight, layers.2.weight"
+        "the model has no tensor \"layer.0.weight\"; the most similar: layers.0.weight, layers.1.weight, \
+         layers.2.weight"
     );
 }
 

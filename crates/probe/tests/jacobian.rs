@@ -106,7 +106,7 @@ fn samples_of_any_shape_and_results_that_do_not_depend() {
 }
 
 #[test]
-#[should_panic(expected = "the result is no batch like x")]
+#[should_panic(expected = "the result is not a batch like x")]
 fn results_without_a_batch_are_refused() {
     let _ = jacobian(|x| x.sum(..), &Tensor::from([1.0, 2.0]));
 }
@@ -148,7 +148,7 @@ fn jacobians_past_skip_connections() {
 }
 
 /// The entry of the output is there whether or not it happens to be the identity; uses of a layer are
-/// counted; a second name for a result is no step.
+/// counted; a second name for a result is not a step.
 #[test]
 fn jacobians_have_names() {
     let (model, x) = subject();

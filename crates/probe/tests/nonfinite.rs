@@ -286,8 +286,8 @@ fn layers_are_told_on_the_way_back() {
     let found = find_nonfinite(&model, || first().sum(..)).expect("a derivative at 0");
     assert_eq!(found.gradient_of.as_deref(), Some("layers.0.weight"));
     assert_eq!(found.loss, Some(0.0));
-    let text = "the loss is 0, but the gradient of the parameter layers.0.weight is not finite, because the gradient of sqrt \
-                makes the first ";
+    let text = "the loss is 0, but the gradient of the parameter layers.0.weight is not finite, because the \
+                gradient of sqrt makes the first ";
     assert!(found.to_string().starts_with(text), "{found}");
     assert_eq!(blamed(Some(found)), ("sqrt", BACK, layer("root"), line));
     let found = find_nonfinite(&model, || root(&model.layers[1].forward(&batch().pad(1, 0, 1))).sum(..));
@@ -328,7 +328,7 @@ fn data_that_is_no_number_is_told_from_what_ops_make() {
             let y = model.forward(&x);
             y.square().mean(..)
         });
-        let found = found.expect("the batch is no number");
+        let found = found.expect("the batch is not a number");
         let text = found.to_string();
         let (at, place) = match &found.origin {
             Origin::Input { at, operand: 0, kind: RESULT, place, .. } => {

@@ -65,7 +65,7 @@ fn each_is_measured_when_it_is_due_and_not_else() {
 #[test]
 fn each_comes_back_from_a_log_to_the_bit() {
     let mut steps = recordings().concat();
-    // What is no number comes back, too.
+    // What is not a number comes back, too.
     for (name, x) in [("nan", f64::NAN), ("infinite", f64::NEG_INFINITY), ("zero", -0.0)] {
         steps[1].parameters[0].more.insert(name.to_owned(), x);
         steps[1].layers[0].more.insert(name.to_owned(), x);

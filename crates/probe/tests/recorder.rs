@@ -199,7 +199,7 @@ fn statistics_reach_over_the_whole_range_of_f64() {
     }
 }
 
-// Steps that are no plain pass: what is recorded is what a plain step shows.
+// Steps that are not a plain pass: what is recorded is what a plain step shows.
 
 /// A step of `subject` in `f64` with a recorder, in which `around` may do what it likes beside.
 fn recorded(around: impl Fn(&mut Recorder, &mut dyn FnMut() -> StepReport, &Mlp, &Tensor)) -> FlowStep {
@@ -477,8 +477,8 @@ fn batch_normalisation_has_no_gradients_of_single_samples() {
     assert!(table.contains(noise) && table.contains(jacobians), "{table}");
 }
 
-/// A loss that is no number is looked at on the way forward; what is recorded after it is as if nothing had
-/// been.
+/// A loss that is not a number is looked at on the way forward; what is recorded after it is as if nothing
+/// had been.
 #[test]
 fn a_look_forward_shows_outputs_and_disturbs_nothing() {
     let broken = recorded(|recorder, step, model, x| {

@@ -209,7 +209,7 @@ fn what_cannot_be_measured_is_said_with_its_reason() {
         a.forward(&x).sum(0) + b.forward(&some).sum(0)
     });
     assert_eq!(seen, "layer layers.0 sees 3 samples and another layer 2");
-    // A layer that has parameters and is no weighted map.
+    // A layer that has parameters and is not a weighted map.
     let mut scale = Scale { weight: Tensor::ones([4], DType::F32).requires_grad(), id: LayerId::new() };
     assert_eq!(
         reason(&mut scale, |model| model.forward(&x)),

@@ -155,7 +155,7 @@ fn a_model_in_f64_has_no_shadow() {
     assert_eq!(names(&flow), ["VANISHING"]);
 }
 
-/// Deltas that are 0 in any type are no matter of the type.
+/// Deltas that are 0 in any type have nothing to do with the type.
 #[test]
 fn dead_units_and_weights_of_zero_are_no_underflow() {
     let flow = |activation, change: fn(&mut Linear)| {
@@ -246,7 +246,8 @@ fn deltas_below_the_squares_of_f64_are_not_called_cut() {
 fn the_evidence_is_told_and_older_verdicts_are_read() {
     let shadow = Some(Shadow { delta_rms: 0.0, delta_rms_f64: 3.2e-47 });
     let verdict = Verdict::Underflow { layer: "layers.7".to_owned(), dtype: "f32".to_owned(), shadow };
-    let text = "UNDERFLOW: deltas at layers.7, and before it, are too small for f32, which has 0 there where f64 has 3.2e-47";
+    let text = "UNDERFLOW: deltas at layers.7, and before it, are too small for f32, which has 0 there where \
+                f64 has 3.2e-47";
     assert_eq!(verdict.to_string(), text);
     let json = serde_json::to_string(&verdict).unwrap();
     assert_eq!(serde_json::from_str::<Verdict>(&json).unwrap(), verdict);

@@ -54,7 +54,8 @@ fn what_counts_is_the_loss_over_the_whole_depth() {
         }
     }
     let text = flow("f32", (0..11).map(|layer| 10_f64.powi(layer - 10))).verdicts()[0].to_string();
-    let expected = "deltas change by -1.000 decades (a factor of 0.100) per layer on the way back, -10.0 in all, R² 1.00";
+    let expected = "deltas change by -1.000 decades (a factor of 0.100) per layer on the way back, -10.0 in \
+                    all, R² 1.00";
     assert_eq!(text, format!("VANISHING: {expected}"));
     // No line: one layer in the middle loses all.
     let step = flow("f32", (0..11).map(|layer| if layer < 5 { 1e-3 } else { 1.0 }));

@@ -15,7 +15,7 @@ use std::fmt::Write;
 pub struct ChartPoint {
     /// Place along the horizontal axis.
     pub x: f64,
-    /// The value. The line is broken where it is no finite number.
+    /// The value. The line is broken where it is not a finite number.
     pub y: f64,
     /// The lower end of what is shaded around the line.
     pub low: f64,
@@ -96,7 +96,8 @@ impl Chart {
     pub fn svg(&self) -> String {
         let Self { id, frame: Frame { width, height, left, right, top, bottom }, .. } = self;
         let mut svg = format!(
-            "<svg viewBox=\"0 0 {width} {height}\" role=\"img\" aria-labelledby=\"{id}-title {id}-description\">\n\
+            "<svg viewBox=\"0 0 {width} {height}\" role=\"img\" aria-labelledby=\"{id}-title \
+             {id}-description\">\n\
              <title id=\"{id}-title\">{}</title>\n<desc id=\"{id}-description\">{}</desc>\n\
              <clipPath id=\"{id}-clip\"><rect x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\"/></clipPath>\n",
             escaped(&self.title),
@@ -177,7 +178,8 @@ impl Chart {
             let theory = if curve.theory { " theory" } else { "" };
             let _ = writeln!(
                 svg,
-                "<g class=\"key s{}{theory}\"><path class=\"line\" d=\"M{x:.0} 9h18\"/><text x=\"{:.0}\" y=\"13\">{}</text></g>",
+                "<g class=\"key s{}{theory}\"><path class=\"line\" d=\"M{x:.0} 9h18\"/><text x=\"{:.0}\" \
+                 y=\"13\">{}</text></g>",
                 curve.number,
                 x + 23.0,
                 escaped(&curve.name)

@@ -171,8 +171,8 @@ impl ComparisonPage<'_> {
         let means = "Figures are means ± standard deviations over seeds.";
         let _ = writeln!(
             page,
-            "<section class=\"ranking\" aria-label=\"Ranking\">\n<p class=\"note\">Point at a row or a curve to single it out, tick \
-         rows to keep them. {}{many}</p>",
+            "<section class=\"ranking\" aria-label=\"Ranking\">\n<p class=\"note\">Point at a row or a curve \
+         to single it out, tick rows to keep them. {}{many}</p>",
             if self.seeds > 1 { means } else { "" }
         );
         let table = Table::of_comparison(standings, self.target);
@@ -185,8 +185,8 @@ impl ComparisonPage<'_> {
                 if column == table.words[0] {
                     let _ = write!(
                         page,
-                        "<th scope=\"row\" class=\"words\"><label><input type=\"checkbox\" class=\"pin\" id=\"pin{n}\" \
-                     aria-label=\"keep the curves of {cell}\">{}{cell}</label></th>",
+                        "<th scope=\"row\" class=\"words\"><label><input type=\"checkbox\" class=\"pin\" \
+                     id=\"pin{n}\" aria-label=\"keep the curves of {cell}\">{}{cell}</label></th>",
                         series::key(n)
                     );
                 } else {
@@ -203,9 +203,10 @@ impl ComparisonPage<'_> {
     fn tuning(&self, page: &mut String) {
         let Some(first) = self.tunings.first() else { return };
         page.push_str(
-        "<section class=\"tuning\">\n<h2>How learning rates were chosen</h2>\n\
-         <p class=\"note\">Mean validation accuracy of each rate; the chosen one is marked. A fold that diverged counts as 0.</p>\n",
-    );
+            "<section class=\"tuning\">\n<h2>How learning rates were chosen</h2>\n\
+             <p class=\"note\">Mean validation accuracy of each rate; the chosen one is marked. A fold that \
+             diverged counts as 0.</p>\n",
+        );
         table::begin(page, "Table of learning rates");
         page.push_str("<th scope=\"col\" class=\"words\">optimizer</th>");
         for trial in &first.trials {
@@ -248,8 +249,10 @@ fn series_style(count: usize) -> String {
         let _ = writeln!(
             css,
             "{}\n\
-             main:has(.r{n}:hover,.curve.s{n}:hover,.r{n}:focus-within) .curve:not(.s{n}){{--fade:var(--faded)}}\n\
-             main:has(.r{n}:hover,.curve.s{n}:hover,.r{n}:focus-within) .s{n}{{--fade:1;--width:3.5;--shade:.22}}\n\
+             main:has(.r{n}:hover,.curve.s{n}:hover,.r{n}:focus-within) \
+             .curve:not(.s{n}){{--fade:var(--faded)}}\n\
+             main:has(.r{n}:hover,.curve.s{n}:hover,.r{n}:focus-within) \
+             .s{n}{{--fade:1;--width:3.5;--shade:.22}}\n\
              main:has(.curve.s{n}:hover) .r{n}{{background:var(--row)}}\n\
              main:has(#pin{n}:checked) .curve.s{n}.s{n}{{--fade:1;--width:2.5;--shade:.22}}",
             series::style(n)

@@ -120,7 +120,8 @@ impl<'a> FlowPage<'a> {
         );
         page::end(
             &mut page,
-            "RMS is the root of the mean square; a delta is the gradient of the loss with respect to a layer's output.",
+            "RMS is the root of the mean square; a delta is the gradient of the loss with respect to a \
+             layer's output.",
             &scripts,
         );
         page
@@ -177,8 +178,8 @@ impl<'a> FlowPage<'a> {
             let _ = writeln!(
                 page,
                 "<form class=\"picker\" hidden><button type=\"button\" aria-label=\"play\">▶</button>\
-                 <label for=\"step\">Step</label><input type=\"range\" id=\"step\" min=\"0\" max=\"{}\" value=\"{shown}\" \
-                 autocomplete=\"off\"><output for=\"step\"></output></form>",
+                 <label for=\"step\">Step</label><input type=\"range\" id=\"step\" min=\"0\" max=\"{}\" \
+                 value=\"{shown}\" autocomplete=\"off\"><output for=\"step\"></output></form>",
                 figures.columns.len() - 1
             );
         }
@@ -216,9 +217,10 @@ impl<'a> FlowPage<'a> {
         self.section(page, "Jacobians and directions", Section::Directions);
         if !self.panels.is_empty() {
             page.push_str(
-                "<h2>Exponents</h2>\n<p class=\"note\">How many numbers have which magnitude, each layer scaled to its own \
-                 peak. Single precision loses digits below 1.2e-38 (shaded), has nothing below 1.4e-45, and ends at 3.4e38: what fell off \
-                 either end stands in the columns beside the limits.</p>\n<section class=\"panels\">\n",
+                "<h2>Exponents</h2>\n<p class=\"note\">How many numbers have which magnitude, each layer \
+                 scaled to its own peak. Single precision loses digits below 1.2e-38 (shaded), has nothing \
+                 below 1.4e-45, and ends at 3.4e38: what fell off either end stands in the columns beside \
+                 the limits.</p>\n<section class=\"panels\">\n",
             );
             for panel in &self.panels {
                 let _ = writeln!(

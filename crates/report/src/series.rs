@@ -25,6 +25,7 @@ pub(crate) fn style(n: usize) -> String {
 /// A piece of the N-th curve, beside its name in a table.
 pub(crate) fn key(n: usize) -> String {
     format!(
-        "<svg class=\"key s{n}\" viewBox=\"0 0 28 10\" aria-hidden=\"true\"><path class=\"line\" d=\"M1 5H27\"/></svg>"
+        "<svg class=\"key s{n}\" viewBox=\"0 0 28 10\" aria-hidden=\"true\"><path class=\"line\" d=\"M1 \
+         5H27\"/></svg>"
     )
 }

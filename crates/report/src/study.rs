@@ -25,7 +25,8 @@ const STYLE: &str = include_str!("study/style.css");
 /// use backflow_report::StudyPage;
 ///
 /// let notes = ["Nothing was found yet.".to_owned()];
-/// let page = StudyPage { subject: "digits".to_owned(), setup: Vec::new(), notes: &notes, findings: &[], json: None };
+/// let (subject, setup) = ("digits".to_owned(), Vec::new());
+/// let page = StudyPage { subject, setup, notes: &notes, findings: &[], json: None };
 /// assert!(page.html().contains("<title>How gradients flow back: digits</title>"));
 /// ```
 #[derive(Clone, Debug)]
@@ -183,7 +184,8 @@ fn write_table(page: &mut String, findings: &[Finding], numbers: &[usize]) {
     let table = Table::of_study(findings);
     page.push_str(
         "<section class=\"table\" aria-label=\"Configurations\">\n\
-         <p class=\"note\">Point at a row or a curve to single out its activation function and initial weights.</p>\n",
+         <p class=\"note\">Point at a row or a curve to single out its activation function and initial \
+         weights.</p>\n",
     );
     table.begin(page, "Table of configurations");
     for ((row, finding), number) in table.rows.iter().zip(findings).zip(numbers) {

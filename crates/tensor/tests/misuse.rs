@@ -1,17 +1,20 @@
 //! What a mistake is answered with, word for word: what is wrong, both shapes, a hint, and the caller's own
 //! line.
 
-use backflow_tensor::observe::{Announcement, Observer, Site, observe};
-use backflow_tensor::training::{next_stream, training};
-use backflow_tensor::{Affine, DType, Gradients, Pointwise, Rng, Shape, Statistic, Tensor, grad, hvp, keep};
-use std::panic::{AssertUnwindSafe, catch_unwind};
+mod mistake;
 
-const THIS_FILE: &str = include_str!("misuse.rs");
+use backflow_tensor::{Affine, DType, Pointwise, Rng, Shape, Tensor, keep};
+use mistake::{f32s, says};
 
-/// Where mistakes with a program's own functions and with segments are tried.
-const BESIDE: [&str; 2] = [include_str!("custom.rs"), include_str!("checkpoint.rs")];
+/// Where mistakes are tried: here, on the way back, with a program's own functions and with segments.
+const TRIED: [&str; 4] = [
+    include_str!("misuse.rs"),
+    include_str!("misuse_of_gradients.rs"),
+    include_str!("custom.rs"),
+    include_str!("checkpoint.rs"),
+];
 
-/// The ways of misuse that the library reports are those that this file, and those beside it, try.
+/// The ways of misuse that the library reports are those that these files try.
 #[test]
 fn every_report_of_misuse_is_tried() {
     let mut folders = vec![std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src")];
@@ -36,32 +39,13 @@ fn every_report_of_misuse_is_tried() {
                     [op, what, ..] if what.contains(' ') => format!("{op}: {what}"),
                     _ => continue,
                 };
-                if !BESIDE.iter().chain([&THIS_FILE]).any(|tried| tried.contains(&message)) {
+                if !TRIED.iter().any(|tried| tried.contains(&message)) {
                     untried.push(format!("{}: {message}", path.display()));
                 }
             }
         }
     }
     assert!(untried.is_empty(), "{}", untried.join("\n"));
-}
-
-/// Asserts that `mistake` panics with `expected`, followed by a place in this file where `culprit` stands.
-#[track_caller]
-fn says<R>(expected: &str, culprit: &str, mistake: impl FnOnce() -> R) {
-    let Err(panic) = catch_unwind(AssertUnwindSafe(mistake)) else { panic!("{culprit} is accepted") };
-    let message = panic.downcast::<String>().expect("a formatted message");
-    let (text, place) = message.rsplit_once("\n    at ").expect("a place");
-    assert_eq!(text, expected);
-    let mut place = place.split(':');
-    assert_eq!(place.next(), Some(file!()), "the place is the caller's");
-    let [line, column] =
-        [(); 2].map(|()| place.next().and_then(|n| n.parse::<usize>().ok()).expect("a number"));
-    let found = &THIS_FILE.lines().nth(line - 1).expect("a line of this file")[column - 1..];
-    assert!(found.starts_with(culprit), "the place shows {found:?}, not {culprit:?}");
-}
-
-fn f32s(shape: impl Into<Shape>) -> Tensor {
-    Tensor::ones(shape, DType::F32)
 }
 
 fn i64s(shape: impl Into<Shape>) -> Tensor {
@@ -381,130 +365,4 @@ fn tracking_what_cannot_be_tracked() {
         "as_mut_slice: the tracked result of an op cannot be overwritten\n    hint  detach() it first";
     let mut y = f32s([2]).requires_grad() * 2.0;
     says(expected, "as_mut_slice", || y.as_mut_slice::<f32>().len());
-}
-
-#[test]
-fn backward_passes_that_cannot_start() {
-    let x = f32s([2, 2]).requires_grad();
-    let y = &x * 2.0;
-    let expected = "\
-backward: the result is not tracked
-    shape  []
-    hint   nothing it was computed from requires_grad(), or it was computed under no_grad";
-    says(expected, "backward", || f32s([]).backward());
-    let expected = "\
-backward: the result is not a scalar
-    shape  [2, 2]
-    hint   reduce it to a scalar, e.g. with mean(..), or give a seed";
-    says(expected, "backward", || y.backward());
-    says(expected, "grad(", || grad(&y, &[&x]));
-    let expected =
-        "backward: the seed does not match the output\n    output  [2, 2] f32\n    seed    [2] f32";
-    says(expected, "run", || y.differentiate().seed(&f32s([2])).run());
-    let expected = "\
-backward: a target is not tracked
-    target  number 1 of the list
-    shape   [2, 2]
-    hint    call requires_grad() before using it";
-    let constant = x.detach();
-    says(expected, "run", || y.sum(..).differentiate().wrt(&[&x, &constant]).run());
-    let expected = "hvp: the direction has another shape\n    x     [2, 2]\n    v     [2]";
-    says(expected, "hvp", || hvp(|x| x.sum(..), &x, &f32s([2])));
-}
-
-#[test]
-fn a_released_graph_names_the_line_that_recorded_it() {
-    let x = f32s([2]).requires_grad();
-    let (y, line) = ((&x * &x).sum(..), line!());
-    let _ = y.backward();
-    let column =
-        THIS_FILE.lines().nth(line as usize - 1).expect("this file").find("sum").expect("the op") + 1;
-    let expected = format!(
-        "\
-backward: this graph was already used and released
-    op        sum
-    recorded  {}:{line}:{column}
-    hint      compute the result again, or use differentiate().retain_graph() for the first pass",
-        file!()
-    );
-    says(&expected, "backward", || y.backward());
-}
-
-#[test]
-fn gradients_of_the_wrong_tensor() {
-    let (x, other) = (f32s([2]).requires_grad(), f32s([3]).requires_grad());
-    let mut grads = x.sum(..).backward();
-    let expected = "\
-gradients: no gradient for this tensor
-    shape  [3]
-    hint   the result does not depend on it, or the pass was told to report others, or it is an alias of a parameter \
-                        that was written since";
-    says(expected, "of(", || grads.of(&other).item());
-    let expected = "\
-gradients: no gradient for this tensor
-    shape  [2]
-    hint   it is not tracked; call requires_grad() before using it";
-    says(expected, "of(", || grads.of(&x.detach()).item());
-    let expected = "gradients: an untracked tensor has no gradient\n    shape  [3]";
-    says(expected, "insert", || Gradients::new().insert(&f32s([3]), f32s([3])));
-    let expected =
-        "gradients: the gradient does not match its tensor\n    tensor    [2] f32\n    gradient  [3] f32";
-    says(expected, "insert", || grads.insert(&x, f32s([3])));
-}
-
-#[test]
-fn a_replacement_of_another_shape() {
-    #[derive(Debug)]
-    struct Wrong;
-    impl Observer for Wrong {
-        fn output(&mut self, _: &Site, _: &Announcement, _: &Tensor) {}
-        fn gradient(&mut self, _: &Site, _: &Tensor) {}
-        fn replace(&mut self, _: &Site, _: &Tensor) -> Option<Tensor> {
-            Some(f32s([3]))
-        }
-    }
-    let expected = "observe: the replacement does not match the gradient\n    gradient     [2] f32\n    replacement  [3] f32";
-    let x = f32s([2]).requires_grad();
-    let pass = || x.square().named("h").sum(..).backward();
-    let died = catch_unwind(AssertUnwindSafe(|| observe(Wrong, pass)));
-    let message = died.unwrap_err().downcast::<String>().expect("misuse says something");
-    assert!(message.starts_with(expected), "{message}");
-    // The watch is over.
-    assert_eq!(pass().len(), 1);
-}
-
-#[test]
-fn a_way_back_from_what_is_no_tracked_scalar() {
-    let x = f32s([2]).requires_grad();
-    let expected = "history: needs a tracked scalar\n    shape  [2]";
-    says(expected, "gradients_back_to(&x)", || x.gradients_back_to(&x));
-}
-
-#[test]
-fn chance_and_statistics_where_there_are_none() {
-    let (rng, mean) = (Rng::seed_from_u64(0), f32s([2]).buffer());
-    let moving =
-        |buffer: &Tensor, value: &Tensor, momentum| Statistic::moving_average(buffer, value, momentum);
-    let expected =
-        "next_stream: there is no chance outside training\n    hint  run it inside training(&rng, || …)";
-    says(expected, "next_stream", || next_stream());
-    says("dropout: the probability is not in [0, 1]\n    p     1.5", "dropout", || {
-        f32s([2]).dropout(1.5, &rng)
-    });
-    let expected = "with_statistics: nothing is learnt outside training\n    hint  by_mode tells a layer when it is trained";
-    says(expected, "with_statistics", || f32s([2]).with_statistics([moving(&mean, &mean, 0.1)]));
-    says("Statistic: the momentum is not in [0, 1]\n    momentum  2", "Statistic::", || {
-        moving(&mean, &mean, 2.0)
-    });
-    let expected = "Statistic: this is no buffer of floating-point numbers\n    buffer  [2] f32\n    value   [2] f32\n    hint    make it one with buffer()";
-    says(expected, "Statistic::", || moving(&mean.detach(), &mean, 0.1));
-    let expected =
-        "Statistic: the value does not match its buffer\n    buffer  [2] f32\n    value   [1, 2] f32";
-    says(expected, "Statistic::", || moving(&mean, &f32s([1, 2]), 0.1));
-    let expected = "Statistic: this is no counter\n    counter  [2] f32\n    hint     Tensor::from(0_i64).buffer() is one";
-    says(expected, "Statistic::", || Statistic::cumulative_average(&mean, &mean, &mean));
-    let average = [Statistic::cumulative_average(&mean, &mean, &Tensor::from(0_i64).buffer())];
-    let gradients = training(&rng, || f32s([]).with_statistics(average).backward());
-    let expected = "fold_statistics: a counter is not in the model\n    hint  a layer's counter is a field of it, as its averages are";
-    says(expected, "fold_statistics", || gradients.fold_statistics(&mut mean.clone()));
 }

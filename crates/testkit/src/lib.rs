@@ -9,13 +9,18 @@
 //! asked for. PyTorch is needed only to make the [`Golden`] file; the tests read it. Each answer carries a
 //! fingerprint of its question, so a sample that changed cannot be compared with an old answer.
 //!
+//! [`EXPECTED`] is the other oracle: what each update rule is known to reach, for the tests that ask it of
+//! every rule.
+//!
 //! For tests only: nothing here is part of the framework.
 #![forbid(unsafe_code)]
 
 mod golden;
 mod kinks;
 mod question;
+mod rules;
 
 pub use golden::{Difference, Golden, compare};
 pub use kinks::kinks;
 pub use question::{Question, catalogue};
+pub use rules::{EXPECTED, Expected, Floor, Reached, Shrinking, halved_at};

@@ -85,7 +85,8 @@ impl Question {
     pub fn to_json(&self) -> Value {
         let tensor = |x: &Tensor| {
             let bytes = x.to_f64_vec().into_iter().flat_map(f64::to_le_bytes);
-            json!({ "shape": x.shape().to_vec(), "bytes": bytes.map(|byte| format!("{byte:02x}")).collect::<String>() })
+            let digits: String = bytes.map(|byte| format!("{byte:02x}")).collect();
+            json!({ "shape": x.shape().to_vec(), "bytes": digits })
         };
         json!({
             "label": self.sample.label,

@@ -5,9 +5,9 @@
 //! Task          what they are trained for; its first metric is what they are judged by
 //! Contender     an optimizer by its spec, perhaps at a learning rate that was chosen for it
 //! Conditions    what is the same for all of them
-//!   .run(…)     one training of one contender                                  → Run, with its learning curve
-//!   .tune(…)    the learning rate by cross-validation on the training set       → Tuning
-//! rank(runs)    means and spreads over seeds, the best first                    → Standing
+//!   .run(…)     one training of one contender                              → Run, with its learning curve
+//!   .tune(…)    the learning rate by cross-validation on the training set   → Tuning
+//! rank(runs)    means and spreads over seeds, the best first                → Standing
 //! ```
 //!
 //! A run that diverges is a result like any other. There is no thread here and no loop over runs: two
@@ -28,9 +28,11 @@
 //! for spec in ["sgd", "adam"] {
 //!     let contender = Contender::new(spec)?;
 //!     let sizes = [784, 16, 10];
-//!     let mut model = Mlp::new(&sizes, Activation::Relu, Init::HeNormal, DType::F32, &mut Rng::seed_from_u64(0));
+//!     let mut rng = Rng::seed_from_u64(0);
+//!     let mut model = Mlp::new(&sizes, Activation::Relu, Init::HeNormal, DType::F32, &mut rng);
 //!     let on = |_, _| ControlFlow::Continue(());
-//!     runs.push(conditions.run(&task, &contender, 0, &mut model, &digits.train, &digits.test, &mut { on })?);
+//!     let (train, test) = (&digits.train, &digits.test);
+//!     runs.push(conditions.run(&task, &contender, 0, &mut model, train, test, &mut { on })?);
 //! }
 //! assert_eq!(rank(&runs, 0.5)[0].optimizer, "adam");
 //! # Ok::<(), Box<dyn std::error::Error>>(())

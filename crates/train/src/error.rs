@@ -1,7 +1,7 @@
 //! What can go wrong in a training run, apart from mistakes in the program.
 
+use crate::records::StepRecord;
 use crate::task::TaskError;
-use crate::trainer::StepRecord;
 use backflow_probe::text::number;
 use backflow_probe::{NonFinite, Origin};
 use backflow_store::StoreError;
@@ -61,7 +61,8 @@ pub enum TrainError {
     },
     /// A line of a log of the flow is of a version that came later than this program.
     #[error(
-        "{}: line {line}: of version {version}, and this program reads versions up to {known}; a newer one can read it",
+        "{}: line {line}: of version {version}, and this program reads versions up to {known}; a newer one \
+         can read it",
         path.display()
     )]
     LaterFlow {

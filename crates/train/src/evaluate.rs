@@ -59,7 +59,7 @@ pub fn evaluate<M: ?Sized>(task: &dyn Task<M>, model: &M, loader: &Loader) -> Re
                     "one tally for each metric",
                 );
             }
-            // The mean of no term is no number, and counts for nothing.
+            // The mean of no terms is NaN, and counts for nothing.
             if terms > 0.0 {
                 losses.add(mean.item(), terms);
                 tallies.iter_mut().zip(found).for_each(|(tally, more)| tally.add(more));

@@ -9,8 +9,8 @@
 //! line is read as what it is wherever it ends up. It costs 12 of some thousand bytes.
 //!
 //! A line without a version is of version 1. Fields that are unknown are passed over, and such as may be
-//! missing have a default, so a new field is no new version: the number rises when a reader of the version
-//! before would take a figure for another. A line of a later version is refused.
+//! missing have a default, so a new field does not make a new version: the number rises when a reader of the
+//! version before would take a figure for another. A line of a later version is refused.
 //!
 //! 1. Layers have kinds: up to 0.1 a name, then a name and a role.
 //! 2. Layers and parameters may have `more`: quantities by name.
@@ -26,7 +26,7 @@ pub(crate) const VERSION: u32 = 2;
 pub(crate) enum LineError {
     /// It is of this version, which came later.
     Later(u32),
-    /// It is no record.
+    /// It is not a record.
     Invalid(serde_json::Error),
 }
 

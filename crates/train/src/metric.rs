@@ -1,13 +1,13 @@
 //! [`Metric`]: a figure beside the loss that a model is judged by, and how it is summed over batches.
 //!
 //! ```text
-//! figure = finish(Σ sum / Σ count)          over the batches; finish is the identity unless the metric says otherwise
+//! figure = finish(Σ sum / Σ count)    over the batches; finish is the identity unless the metric says otherwise
 //! ```
 //!
 //! A batch gives a sum and a count ([`Tally`]), never a mean: batches of different sizes then weigh what they
 //! hold, and the figure of a set does not depend on how it was cut. A root of a mean square has the square
-//! root as its `finish`, a perplexity the exponential function. What is no function of two sums, such as a
-//! median, is no metric here.
+//! root as its `finish`, a perplexity the exponential function. What is not a function of two sums, such as a
+//! median, is not a metric here.
 
 use backflow_tensor::misuse;
 use serde::ser::{Serialize, SerializeMap, Serializer};

@@ -5,14 +5,15 @@
 //!   config.json          what was asked for
 //!   metrics.jsonl        one line per step, appended and flushed: readable while the run goes on
 //!   model.safetensors    the final weights
-//!   flow.jsonl           what was measured in the layers: one line per step that was looked at, with the format's version
+//!   flow.jsonl           what was measured in the layers: one line per step that was looked at, with its version
 //!   report.html          the same as a page
 //!   summary.json         the results; this file and the weights are there only once the run has succeeded
 //! ```
 
 use crate::error::TrainError;
 use crate::flow_log::{self, LineError};
-use crate::trainer::{EpochRecord, Listener, StepRecord};
+use crate::records::{EpochRecord, StepRecord};
+use crate::trainer::Listener;
 use backflow_probe::FlowStep;
 use backflow_store::{StoreError, atomic, weights};
 use backflow_tensor::Module;
@@ -114,7 +115,7 @@ impl RunFolder {
     /// one.
     ///
     /// # Errors
-    /// If the log cannot be read, or a line of it is no record, or one of a [later
+    /// If the log cannot be read, or a line of it is not a record, or one of a [later
     /// version](TrainError::LaterFlow).
     pub fn read_flow(path: &Path) -> Result<Vec<FlowStep>, TrainError> {
         let log = path.join(FLOW);

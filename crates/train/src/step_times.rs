@@ -124,7 +124,8 @@ impl fmt::Display for StepTimes {
         write!(
             f,
             "; {steps} steps between them ran without a profile, in {:.4} ms by the median.\n\
-             By the medians a profiled step takes {:+.1} %, and the sum of its parts is {:+.1} % beside that.",
+             By the medians a profiled step takes {:+.1} %, and the sum of its parts is {:+.1} % beside \
+             that.",
             plain.as_secs_f64() * 1e3,
             slowdown * 100.0,
             discrepancy * 100.0

@@ -3,8 +3,8 @@
 //!
 //! ```text
 //! batch ← the next of the epoch, or the first of the next epoch
-//! loss, gradients ← task, over the parts of the batch         (parts.rs)
-//! model ← optimizer                                           one update; none if the loss is no finite number
+//! loss, gradients ← task, over the parts of the batch     (parts.rs)
+//! model ← optimizer                                       one update; none if the loss is not a finite number
 //! after the last batch of an epoch, the schedule is told the mean loss of its terms
 //! ```
 
@@ -46,7 +46,7 @@ pub(crate) struct Watched<'a, M: ?Sized> {
     pub(crate) forward: fn(&M, &Tensor) -> Tensor,
 }
 
-/// A step that was made, or could not be made since its loss is no finite number.
+/// A step that was made, or could not be made since its loss is not a finite number.
 pub(crate) struct Made {
     pub(crate) report: StepReport,
     pub(crate) loss: f64,
@@ -129,7 +129,7 @@ impl<'a, M: Module + ?Sized> Steps<'a, M> {
         }
     }
 
-    /// Loss and update of one batch; no update if the loss is no finite number.
+    /// Loss and update of one batch; no update if the loss is not a finite number.
     pub(crate) fn step(&mut self, batch: &Batch) -> Result<Made, TaskError> {
         self.scope = self.optimizer.scope();
         let Self { model, optimizer, task, accumulate, watched, scope, .. } = self;

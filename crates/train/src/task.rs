@@ -31,7 +31,8 @@ use backflow_tensor::Tensor;
 ///     embed: Linear,
 /// }
 ///
-/// /// ½·t·d² + ½·(1 − t)·max(0, 1 − d)² with the distance d of a pair: the contrastive loss of Hadsell et al. 2006.
+/// /// ½·t·d² + ½·(1 − t)·max(0, 1 − d)² with the distance d of a pair: the contrastive loss of Hadsell et
+/// /// al. 2006.
 /// struct Contrastive;
 ///
 /// impl Contrastive {
@@ -70,7 +71,8 @@ use backflow_tensor::Tensor;
 /// let pairs = Loader::new(&Dataset::from_tensors(&points, &belong), 16);
 /// let mut model = Twins { embed: Linear::new(3, 2, &mut rng) };
 /// let mut optimizer = Optimizer::new(Adam::new(0.03));
-/// let summary = Trainer::with_task(&Contrastive, &mut model, &mut optimizer).fit(&pairs, &pairs, 30, &mut ())?;
+/// let mut trainer = Trainer::with_task(&Contrastive, &mut model, &mut optimizer);
+/// let summary = trainer.fit(&pairs, &pairs, 30, &mut ())?;
 /// let last = &summary.epochs[29];
 /// assert!(last.train_loss < summary.epochs[0].train_loss && last.metrics["accuracy"] > 0.75);
 /// # Ok::<(), backflow_train::TrainError>(())

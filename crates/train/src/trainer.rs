@@ -1,10 +1,10 @@
 //! [`Trainer`]: training for some epochs, with what everyone wants around it: figures per step and per epoch,
-//! a stop when the loss is no number, a recorder of the flow. Nothing that a user could not write out (see
+//! a stop when the loss is not a number, a recorder of the flow. Nothing that a user could not write out (see
 //! `examples/mnist_mlp.rs`).
 
 use crate::error::TrainError;
 use crate::evaluate::Evaluation;
-use crate::metric::{Metrics, of_test};
+use crate::records::{EpochRecord, StepRecord, Summary};
 use crate::step_times::StepTimes;
 use crate::steps::{Made, Steps, Watched};
 use crate::task::{Task, TaskError, require};
@@ -14,46 +14,7 @@ use backflow_nn::Layer;
 use backflow_optim::Optimizer;
 use backflow_probe::{FlowStep, Recorder, find_nonfinite};
 use backflow_tensor::Module;
-use serde::Serialize;
 use std::fmt;
-
-/// One training step, as it is reported and logged. It has no metrics: they would cost a look at all outputs.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct StepRecord {
-    /// Counted from 1 over all epochs.
-    pub step: u64,
-    /// Counted from 1.
-    pub epoch: u64,
-    /// Mean loss over the terms of the batch before the update.
-    pub loss: f64,
-    /// The learning rate of the update.
-    pub learning_rate: f64,
-    /// The norm of all gradients together, before clipping.
-    pub gradient_norm: f64,
-}
-
-/// One epoch: a pass over the training set, and the test that followed it.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct EpochRecord {
-    /// Counted from 1.
-    pub epoch: u64,
-    /// Mean of the losses of the epoch's terms, each before the update that it took part in.
-    pub train_loss: f64,
-    /// Loss on the test set after the epoch.
-    pub test_loss: f64,
-    /// The task's metrics on the test set after the epoch; in files `accuracy` is `test_accuracy`.
-    #[serde(flatten, serialize_with = "of_test")]
-    pub metrics: Metrics,
-}
-
-/// What a training run came to.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Summary {
-    /// How many steps were made.
-    pub steps: u64,
-    /// The record of every epoch.
-    pub epochs: Vec<EpochRecord>,
-}
 
 /// Is told of a run while it goes on: a progress bar, a log file.
 pub trait Listener {
@@ -89,7 +50,8 @@ impl Listener for () {}
 /// use backflow_train::Trainer;
 ///
 /// let digits = Mnist::embedded();
-/// let mut model = Mlp::new(&[784, 32, 10], Activation::Relu, Init::HeNormal, DType::F32, &mut Rng::seed_from_u64(0));
+/// let mut rng = Rng::seed_from_u64(0);
+/// let mut model = Mlp::new(&[784, 32, 10], Activation::Relu, Init::HeNormal, DType::F32, &mut rng);
 /// let mut optimizer = Optimizer::new(Adam::new(1e-3));
 /// let train = Loader::new(&digits.train, 32).shuffle(0);
 /// let test = Loader::new(&digits.test, 1000);
@@ -170,7 +132,7 @@ impl<'a, M: Module + ?Sized> Trainer<'a, M> {
 
     /// Trains for `epochs` passes over `train`, with a test after each, of the weights that the optimizer
     /// would have [evaluated](Optimizer::evaluating). A schedule that [listens](Optimizer::observe) is given
-    /// the mean training loss of each epoch: what goes by the test set is no test any more.
+    /// the mean training loss of each epoch: what is chosen by the test set is no longer tested by it.
     ///
     /// # Errors
     /// If one of the loaders has no batch, or data that the task is not for; if the loss becomes NaN or
@@ -230,8 +192,8 @@ fn timed<R>(times: &mut Option<&mut StepTimes>, step: impl FnOnce() -> R) -> R {
     }
 }
 
-/// The error of a step whose loss is no finite number, which the recorder is shown, too. The step has changed
-/// nothing, so that the loss can be computed again.
+/// The error of a step whose loss is not a finite number, which the recorder is shown, too. The step has
+/// changed nothing, so that the loss can be computed again.
 fn diverged<M: Module + ?Sized>(
     steps: &mut Steps<'_, M>,
     batch: &Batch,

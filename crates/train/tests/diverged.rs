@@ -1,4 +1,4 @@
-//! A training whose loss is no number ends with where that began, and with the weights of the step before.
+//! A training whose loss is not a number ends with where that began, and with the weights of the step before.
 
 use backflow_data::{Dataset, Loader};
 use backflow_nn::{Activation, Init, Mlp, Module};

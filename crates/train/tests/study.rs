@@ -171,7 +171,7 @@ fn what_gradients_reach_learns_and_a_rate_beyond_reason_diverges() {
     assert_eq!((lost.test_accuracy, &lost.flow), (None, &None));
 }
 
-/// Random weights can be better than chance by far more than five standard errors. That is no learning.
+/// Random weights can be better than chance by far more than five standard errors. That is not learning.
 #[test]
 fn what_was_there_before_the_training_was_not_learned() {
     let still = Study { training: training("sgd:lr=1e-9", 1), ..Study::new(10) };

@@ -304,7 +304,7 @@ fn data_that_a_task_is_not_for_are_refused_before_anything_is_computed() {
     }
 }
 
-/// No batch is no result: neither to train on nor to test on.
+/// No batch gives no result: neither to train on nor to test on.
 #[test]
 fn a_loader_without_a_batch_is_an_error() {
     let Case { task, data, .. } = &cases()[0];

@@ -48,7 +48,7 @@ fn with_listed_name(spec: String) -> String {
 pub(crate) fn rates(text: &str) -> Result<Rates, String> {
     let rate = |piece: &str| match piece.trim().parse() {
         Ok(rate) if rate > 0.0 && f64::is_finite(rate) => Ok(rate),
-        _ => Err(format!("'{piece}' is no learning rate; write positive numbers, like 1e-3,1e-2,0.1")),
+        _ => Err(format!("'{piece}' is not a learning rate; write positive numbers, like 1e-3,1e-2,0.1")),
     };
     let mut rates: Vec<f64> = text.split(',').map(rate).collect::<Result<_, _>>()?;
     rates.sort_by(f64::total_cmp);

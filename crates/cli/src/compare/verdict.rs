@@ -73,15 +73,16 @@ fn winner(standings: &[Standing], advice: &str) -> String {
 
 fn rates(results: &ComparisonResults) -> Option<String> {
     let (Some(rates), Some(folds)) = (&results.config.rates, results.config.folds) else {
-        let defaults = "Learning rates are the optimizers' defaults where none is written; --tune chooses each by \
-                        cross-validation and may change the order.";
+        let defaults = "Learning rates are the optimizers' defaults where none is written; --tune chooses \
+                        each by cross-validation and may change the order.";
         return (!results.states_all_rates).then(|| defaults.to_owned());
     };
     if results.states_all_rates {
         return Some("Nothing was tuned: every optimizer's learning rate is written.".to_owned());
     }
     let mut text = format!(
-        "Learning rates were chosen by {folds}-fold cross-validation on the training set from {}, where none was written.",
+        "Learning rates were chosen by {folds}-fold cross-validation on the training set from {}, where none \
+         was written.",
         counted(rates.len() as u64, "rate")
     );
     let names = |of: &dyn Fn(&Tuning) -> bool| {
@@ -183,7 +184,7 @@ mod tests {
             assert!(text.contains(part), "{a:?}, {b:?}: {text}");
         }
         assert_eq!(winner(&rank(&runs("a", &[0.9]), 0.9), "X"), "a reached a test accuracy of 0.9000.");
-        // Whoever diverged now and then is no winner, however well it did otherwise.
+        // Whoever diverged now and then is not a winner, however well it did otherwise.
         let text = winner(&rank(&[runs("a", &[0.99, -1.0]), runs("b", &[0.5, 0.5])].concat(), 0.9), "X");
         assert_eq!(text, "b reached a test accuracy of 0.5000 ± 0.0000.");
     }

@@ -13,7 +13,8 @@ pub(crate) fn or<'a, T>(list: Option<&'a List<T>>, default: &'a [T]) -> &'a [T] 
     list.map_or(default, |List(values)| values)
 }
 
-/// More layers than any of the literature's plain networks; the gradients of most are no numbers long before.
+/// More layers than any of the literature's plain networks; the gradients of most are NaN or infinite long
+/// before.
 const DEEPEST: usize = 10_000;
 
 /// No layer of a network that fits this program is wider.

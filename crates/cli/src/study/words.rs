@@ -86,16 +86,19 @@ fn flow(finding: &Finding) -> String {
     match regime(finding) {
         Regime::Vanishing => {
             format!(
-                "gradients vanish, to {factor:.3} of themselves per layer on the way back ({decades}), so that {ends}."
+                "gradients vanish, to {factor:.3} of themselves per layer on the way back ({decades}), so \
+                 that {ends}."
             )
         }
         Regime::Exploding => {
             format!(
-                "gradients explode, by a factor of {factor:.2} per layer on the way back ({decades}), so that {ends}."
+                "gradients explode, by a factor of {factor:.2} per layer on the way back ({decades}), so \
+                 that {ends}."
             )
         }
         _ => format!(
-            "gradients neither vanish nor explode: a factor of {factor:.3} per layer on the way back ({decades})."
+            "gradients neither vanish nor explode: a factor of {factor:.3} per layer on the way back \
+             ({decades})."
         ),
     }
 }
@@ -115,7 +118,8 @@ fn outcome(learned: &Learned, results: &StudyResults) -> String {
         (some, all) => format!("{some} of {all} networks learn"),
     };
     format!(
-        "{after} the loss has gone from {:.2} to {loss:.2} and test accuracy from {:.3} to {:.3}: {conclusion}.",
+        "{after} the loss has gone from {:.2} to {loss:.2} and test accuracy from {:.3} to {:.3}: \
+         {conclusion}.",
         learned.initial_loss, learned.initial_accuracy, accuracy.mean
     )
 }
@@ -197,8 +201,8 @@ fn learning(results: &StudyResults) -> Vec<String> {
         ));
     }
     notes.push(format!(
-        "A network counts as learning if its test accuracy is more than five standard errors above both what it was before \
-         training and what always naming the commonest class gives ({:.3}).",
+        "A network counts as learning if its test accuracy is more than five standard errors above both what \
+         it was before training and what always naming the commonest class gives ({:.3}).",
         first.chance
     ));
     notes

@@ -74,18 +74,21 @@ impl ElementType {
     }
 }
 
-/// Why bytes are no IDX file, or values cannot be written as one.
+/// Why bytes are not an IDX file, or values cannot be written as one.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum IdxError {
     /// The first two bytes are not zero.
-    #[error("byte 0: an IDX file begins with 00 00, found {:02x} {:02x}; this is some other kind of file", found[0], found[1])]
+    #[error(
+        "byte 0: an IDX file begins with 00 00, found {:02x} {:02x}; this is some other kind of file",
+        found[0], found[1]
+    )]
     Magic {
         /// The first two bytes.
         found: [u8; 2],
     },
     /// The third byte is none of the six type codes.
-    #[error("byte 2: {code:02x} is no IDX element type (08, 09, 0b, 0c, 0d or 0e); the file is damaged")]
+    #[error("byte 2: {code:02x} is not an IDX element type (08, 09, 0b, 0c, 0d or 0e); the file is damaged")]
     ElementType {
         /// The byte found.
         code: u8,
@@ -97,7 +100,10 @@ pub enum IdxError {
         rank: usize,
     },
     /// An axis has length 0.
-    #[error("byte {}: axis {axis} has length 0, so the array holds nothing; use a file with data in it", header_len(*axis))]
+    #[error(
+        "byte {}: axis {axis} has length 0, so the array holds nothing; use a file with data in it",
+        header_len(*axis)
+    )]
     ZeroLength {
         /// The axis.
         axis: usize,
@@ -110,7 +116,8 @@ pub enum IdxError {
     },
     /// There are fewer bytes than the header needs, or than it announces.
     #[error(
-        "byte {found}: the data end here but {expected} bytes are needed; the file is cut short, fetch it again"
+        "byte {found}: the data end here but {expected} bytes are needed; the file is cut short, fetch it \
+         again"
     )]
     Truncated {
         /// The number of bytes needed.
@@ -164,7 +171,7 @@ impl<'a> Idx<'a> {
     /// The array in an IDX file.
     ///
     /// # Errors
-    /// If the header is invalid or the file has not exactly the length that it announces.
+    /// If the header is invalid or the file does not have exactly the length that it announces.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, IdxError> {
         let header = Header::parse(bytes)?;
         let elements = bytes.get(header_len(header.shape.len())..).unwrap_or_default();

@@ -28,10 +28,10 @@ use std::borrow::Cow;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum FormatError {
-    /// The (decompressed) bytes are no valid IDX file.
+    /// The (decompressed) bytes are not a valid IDX file.
     #[error(transparent)]
     Idx(#[from] idx::IdxError),
-    /// The compressed bytes are no valid gzip file.
+    /// The compressed bytes are not a valid gzip file.
     #[error(transparent)]
     Gzip(#[from] gzip::GzipError),
 }

@@ -2,6 +2,7 @@
 //!
 //! To add a rule, write its file after the pattern of [`sgd`] and name it three times below: as a module, its
 //! type, and in the list; the laws in `tests/laws.rs` then hold for it, and programs can choose it by name.
+//! What it reaches is said in `testkit/src/rules.rs`, and whom it follows in `scripts/golden_optim_cases.py`.
 
 use crate::method::Method;
 use settings::settings;

@@ -27,8 +27,8 @@ impl fmt::Display for NonFinite {
                 }
                 write!(
                     f,
-                    " before anything is computed: an update brought them in, which a lower learning rate or clipping by \
-                     norm prevents, or a file of weights did"
+                    " before anything is computed: an update brought them in, which a lower learning rate or \
+                     clipping by norm prevents, or a file of weights did"
                 )
             }
             Origin::Input { at: OpAt { op, line, .. }, operand, kind, place, numbers } => {
@@ -40,8 +40,8 @@ impl fmt::Display for NonFinite {
                 };
                 write!(
                     f,
-                    "{subject} at {line}{place} holds {}, and no op made them: look at the batch, at its preprocessing and \
-                     at constants",
+                    "{subject} at {line}{place} holds {}, and no op made them: look at the batch, at its \
+                     preprocessing and at constants",
                     numbers.damage()
                 )
             }
@@ -152,7 +152,8 @@ fn reason(op: &Op, kind: Kind, dtype: DType, made: &Numbers, operands: &[Numbers
     } else {
         let end = if dtype == DType::F32 { "3.4e38" } else { "1.8e308" };
         format!(
-            "Numbers leave {dtype}, which ends at {end}: lower the learning rate, clip gradients, or scale what comes in"
+            "Numbers leave {dtype}, which ends at {end}: lower the learning rate, clip gradients, or scale \
+             what comes in"
         )
     };
     (text, Subject::Size)

@@ -62,7 +62,8 @@ pub static STABILITY_LIMIT: Quantity = row(
     [
         "stability_limit",
         "limit of stability",
-        "2 over the learning rate: the sharpness above which plain gradient descent diverges on a quadratic loss.",
+        "2 over the learning rate: the sharpness above which plain gradient descent diverges on a quadratic \
+         loss.",
     ],
     |flow| flow.curvature.map(|_| 2.0 / flow.learning_rate),
     Drawn::Limit { chart: &ENDS, name: "2/lr", colour: 3 },

@@ -33,7 +33,8 @@ pub static JACOBIAN_RMS: Quantity = layer(
     [
         "jacobian_rms",
         "RMS",
-        "The root of the mean square of a layer's singular values: by how much a random delta grows on the way back.",
+        "The root of the mean square of a layer's singular values: by how much a random delta grows on the \
+         way back.",
     ],
     |spectrum| spectrum.mean_square.sqrt(),
     curve("RMS", 0),
@@ -72,7 +73,8 @@ pub static JACOBIAN_SPREAD: Quantity = layer(
     [
         "jacobian_spread",
         "spread of squares",
-        "The variance of the squares of these singular values over the square of their mean: 0 for an isometry.",
+        "The variance of the squares of these singular values over the square of their mean: 0 for an \
+         isometry.",
     ],
     |spectrum| spectrum.spread,
     Drawn::EventFiles,

@@ -18,7 +18,7 @@ const FULL: i32 = -126;
 const WIDTH: f64 = 480.0;
 const TOP: f64 = 24.0;
 const BOTTOM: f64 = 40.0;
-/// Width of the columns for what is no number with an exponent, and of the gap beside the limits.
+/// Width of the columns for what has no exponent (zero, infinities, NaN), and of the gap beside the limits.
 const COLUMN: f64 = 25.0;
 const GAP: f64 = 5.0;
 
@@ -181,10 +181,12 @@ impl Panel {
         let row_height = self.row_height();
         let bottom = TOP + row_height * labels.len() as f64;
         let mut svg = format!(
-            "<svg viewBox=\"0 0 {WIDTH} {:.1}\" role=\"img\" aria-labelledby=\"{id}-title {id}-description\" class=\"exponents\">\n\
-             <title id=\"{id}-title\">{title}: histograms of exponents</title>\n<desc id=\"{id}-description\">A row per layer; \
-             the horizontal axis is the whole range of single precision, with zeros and subnormal numbers at its left, infinities \
-             and NaNs at its right.</desc>\n<g class=\"grid\">\n",
+            "<svg viewBox=\"0 0 {WIDTH} {:.1}\" role=\"img\" aria-labelledby=\"{id}-title {id}-description\" \
+             class=\"exponents\">\n\
+             <title id=\"{id}-title\">{title}: histograms of exponents</title>\n<desc \
+             id=\"{id}-description\">A row per layer; the horizontal axis is the whole range of single \
+             precision, with zeros and subnormal numbers at its left, infinities and NaNs at its \
+             right.</desc>\n<g class=\"grid\">\n",
             bottom + BOTTOM
         );
         let x = |exponent: f64| left + unit * (exponent - f64::from(FIRST));
@@ -198,7 +200,8 @@ impl Panel {
             let at = x(f64::from(decade) * std::f64::consts::LOG2_10);
             let _ = writeln!(
                 svg,
-                "<path d=\"M{at:.1} {TOP}V{bottom:.1}\"/><text x=\"{at:.1}\" y=\"{:.1}\" class=\"x\">{}</text>",
+                "<path d=\"M{at:.1} {TOP}V{bottom:.1}\"/><text x=\"{at:.1}\" y=\"{:.1}\" \
+                 class=\"x\">{}</text>",
                 bottom + 16.0,
                 if decade == 0 { "1".to_owned() } else { format!("1e{decade}") }
             );
@@ -235,7 +238,8 @@ impl Panel {
             let [whole, lossy, none] = self.paths(place, row.as_ref());
             let _ = writeln!(
                 svg,
-                "<g><path class=\"bars\" d=\"{whole}\"/><path class=\"bars warn\" d=\"{lossy}\"/><path class=\"bars bad\" d=\"{none}\"/></g>"
+                "<g><path class=\"bars\" d=\"{whole}\"/><path class=\"bars warn\" d=\"{lossy}\"/><path \
+                 class=\"bars bad\" d=\"{none}\"/></g>"
             );
         }
         svg.push_str("</g>\n</svg>\n");

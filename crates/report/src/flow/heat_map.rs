@@ -48,7 +48,7 @@ enum Cell {
     Nan,
 }
 
-/// What is no number on a logarithmic scale, as class and name.
+/// What has no place on a logarithmic scale, as class and name.
 const SPECIAL: [(Cell, &str, &str); 3] =
     [(Cell::Zero, "zero", "0"), (Cell::Infinite, "infinite", "∞"), (Cell::Nan, "nan", "NaN")];
 
@@ -96,9 +96,11 @@ pub(super) fn svg(figures: &Figures<'_>) -> String {
         }
     }
     let mut svg = format!(
-        "<svg viewBox=\"0 0 {WIDTH} {:.1}\" class=\"map\" id=\"map\" role=\"img\" aria-labelledby=\"map-title map-description\">\n\
-         <title id=\"map-title\">Root mean square of deltas by layer and step</title>\n<desc id=\"map-description\">\
-         Layers from input, above, to output, below; steps from left to right. Colours from {} to {}.</desc>\n",
+        "<svg viewBox=\"0 0 {WIDTH} {:.1}\" class=\"map\" id=\"map\" role=\"img\" \
+         aria-labelledby=\"map-title map-description\">\n\
+         <title id=\"map-title\">Root mean square of deltas by layer and step</title>\n<desc \
+         id=\"map-description\">Layers from input, above, to output, below; steps from left to right. \
+         Colours from {} to {}.</desc>\n",
         bottom + BOTTOM,
         number(10_f64.powf(low)),
         number(10_f64.powf(high))
@@ -138,7 +140,8 @@ pub(super) fn svg(figures: &Figures<'_>) -> String {
     }
     let _ = writeln!(
         svg,
-        "<path class=\"axis\" d=\"M{left} {TOP}H{right}V{bottom:.1}H{left}z\"/><text x=\"{}\" y=\"{:.1}\" class=\"x\">step</text>\n</g>",
+        "<path class=\"axis\" d=\"M{left} {TOP}H{right}V{bottom:.1}H{left}z\"/><text x=\"{}\" y=\"{:.1}\" \
+         class=\"x\">step</text>\n</g>",
         (left + WIDTH - RIGHT) / 2.0,
         bottom + BOTTOM - 6.0,
         right = WIDTH - RIGHT,
@@ -165,8 +168,9 @@ fn patterns(svg: &mut String) {
     for (_, class, _) in SPECIAL {
         let _ = writeln!(
             svg,
-            "<pattern id=\"hatch-{class}\" width=\"5\" height=\"5\" patternUnits=\"userSpaceOnUse\" patternTransform=\"rotate(45)\">\
-             <rect class=\"{class}-ground\" width=\"5\" height=\"5\"/><path class=\"{class}-line\" d=\"M0 0V5\"/></pattern>"
+            "<pattern id=\"hatch-{class}\" width=\"5\" height=\"5\" patternUnits=\"userSpaceOnUse\" \
+             patternTransform=\"rotate(45)\"><rect class=\"{class}-ground\" width=\"5\" height=\"5\"/><path \
+             class=\"{class}-line\" d=\"M0 0V5\"/></pattern>"
         );
     }
 }
@@ -201,7 +205,8 @@ fn legend(svg: &mut String, left: f64, low: f64, high: f64) {
         let at = x + width + 22.0 + 58.0 * idx as f64;
         let _ = write!(
             svg,
-            "<rect x=\"{at:.1}\" y=\"6\" width=\"16\" height=\"12\" class=\"{class}\"/><text x=\"{:.1}\" y=\"17\">{name}</text>",
+            "<rect x=\"{at:.1}\" y=\"6\" width=\"16\" height=\"12\" class=\"{class}\"/><text x=\"{:.1}\" \
+             y=\"17\">{name}</text>",
             at + 21.0
         );
     }

@@ -203,7 +203,7 @@ pub(super) fn loss(figures: &Figures<'_>) -> Chart {
     Chart {
         id: "loss".to_owned(),
         title: "Loss".to_owned(),
-        description: description.to_owned() + if broken { ", until it is no finite number" } else { "" },
+        description: description.to_owned() + if broken { ", until it is not a finite number" } else { "" },
         scale,
         x_label: "step".to_owned(),
         x_range: [0.0, figures.columns.len() as f64],

@@ -21,8 +21,8 @@ impl Columns {
         let x = left + width * (figures.shown as f64 + 0.5);
         let path = format!("d=\"M0 {:.1}V{:.1}\"", top - 4.0, bottom + 4.0);
         format!(
-            "<g class=\"now\" data-left=\"{left:.2}\" data-width=\"{width:.4}\" transform=\"translate({x:.1} 0)\">\
-             <path class=\"halo\" {path}/><path {path}/></g>\n"
+            "<g class=\"now\" data-left=\"{left:.2}\" data-width=\"{width:.4}\" transform=\"translate({x:.1} \
+             0)\"><path class=\"halo\" {path}/><path {path}/></g>\n"
         )
     }
 }

@@ -12,11 +12,16 @@ pub(super) const VERDICT: usize = 8;
 const WORDS: [usize; 3] = [0, 1, VERDICT];
 
 const LEGEND: [&str; 6] = [
-    "slope: the change of log10 rms delta per layer on the way back, delta = dL/dz, over the hidden layers; theory: the same by",
-    "mean-field theory; dW1/dWL: the norm of the weight gradient of the first hidden layer over that of the last; saturated: the",
-    "share of activations within 5 % of the ends of their range, in the layer that has most. Figures are means over seeds.",
-    "Gradients vanish, or explode, where deltas change by more than one decade from the last hidden layer to the first. Initial",
-    "weights are scaled by the gain of the activation function, as with PyTorch's calculate_gain (relu 1.41, tanh 1.67, sigmoid 1);",
+    "slope: the change of log10 rms delta per layer on the way back, delta = dL/dz, over the hidden layers; \
+     theory: the same by",
+    "mean-field theory; dW1/dWL: the norm of the weight gradient of the first hidden layer over that of the \
+     last; saturated: the",
+    "share of activations within 5 % of the ends of their range, in the layer that has most. Figures are \
+     means over seeds.",
+    "Gradients vanish, or explode, where deltas change by more than one decade from the last hidden layer to \
+     the first. Initial",
+    "weights are scaled by the gain of the activation function, as with PyTorch's calculate_gain (relu 1.41, \
+     tanh 1.67, sigmoid 1);",
     "lecun-normal, of variance 1/fan_in, is not.",
 ];
 

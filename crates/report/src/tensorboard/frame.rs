@@ -9,7 +9,7 @@ pub(super) fn append(file: &mut Vec<u8>, record: &[u8]) {
     file.extend(masked(record).to_le_bytes());
 }
 
-/// A checksum that is no plain one, because checksums of bytes that contain their own checksum are weak.
+/// A checksum that is not a plain one, because checksums of bytes that contain their own checksum are weak.
 fn masked(bytes: &[u8]) -> u32 {
     crc32c(bytes).rotate_right(15).wrapping_add(0xa282_ead8)
 }

@@ -226,7 +226,9 @@ pub(crate) fn header(subject: &Subject) -> Header {
         ],
         verdicts: vec![if *delta_decades < -0.05 {
             format!(
-                "VANISHING: deltas change by {delta_decades} decades per layer on the way back (theory {delta_decades}, R² 0.999); choose tanh or ReLU with He's initialization, or add residual connections."
+                "VANISHING: deltas change by {delta_decades} decades per layer on the way back (theory \
+                 {delta_decades}, R² 0.999); choose tanh or ReLU with He's initialization, or add residual \
+                 connections."
             )
         } else if subject.broken.is_some() {
             "EXPLODING: the first NaN is in layers.6 at step 21 (matmul & add).".to_owned()

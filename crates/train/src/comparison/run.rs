@@ -38,8 +38,8 @@ pub struct Point {
 pub enum Outcome {
     /// All steps were made, and every loss was a finite number.
     Finished,
-    /// A loss, of a batch or of the test set, was no finite number, or the run ended with a hundred times the
-    /// test loss that it began with.
+    /// A loss, of a batch or of the test set, was not a finite number, or the run ended with a hundred times
+    /// the test loss that it began with.
     Diverged {
         /// The step that met it, counted from 1, or the last one; 0 if the initial weights met it.
         step: u64,

@@ -46,34 +46,34 @@ pub struct Learned {
     /// training, which random weights can raise above chance. Clearly is by five standard errors, of p over n
     /// test examples `√(p (1 − p)/n)`.
     pub learning: usize,
-    /// How many diverged: their loss was no finite number.
+    /// How many diverged: their loss was not a finite number.
     pub diverged: usize,
     /// The flow after the training, of the networks that did not diverge.
     pub flow: Option<Flow>,
 }
 
 impl Learned {
-    pub(super) fn of(outcomes: &[Outcome], test: &Dataset, sizes: &[usize]) -> Self {
-        let ends: Vec<&End> = outcomes.iter().filter_map(|outcome| outcome.end.as_ref()).collect();
+    pub(super) fn of(networks: &[Trained], test: &Dataset, sizes: &[usize]) -> Self {
+        let ends: Vec<&End> = networks.iter().filter_map(|network| network.end.as_ref()).collect();
         let records: Vec<FlowStep> = ends.iter().map(|end| end.record.clone()).collect();
         let mean = |figures: Vec<f64>| Spread::of(figures).map(|spread| spread.mean);
         let start =
-            |figure: fn(&Outcome) -> f64| mean(outcomes.iter().map(figure).collect()).unwrap_or(f64::NAN);
+            |figure: fn(&Trained) -> f64| mean(networks.iter().map(figure).collect()).unwrap_or(f64::NAN);
         let chance = test.class_counts().into_iter().max().unwrap_or(0) as f64 / test.len() as f64;
-        let learns = |outcome: &&Outcome| {
-            let p = outcome.initial_accuracy.max(chance);
+        let learns = |network: &&Trained| {
+            let p = network.initial_accuracy.max(chance);
             let clear = p + CLEAR * (p * (1.0 - p) / test.len() as f64).sqrt();
-            outcome.end.as_ref().is_some_and(|end| end.test_accuracy > clear)
+            network.end.as_ref().is_some_and(|end| end.test_accuracy > clear)
         };
         Self {
-            initial_loss: start(|outcome| outcome.initial_loss),
-            initial_accuracy: start(|outcome| outcome.initial_accuracy),
+            initial_loss: start(|network| network.initial_loss),
+            initial_accuracy: start(|network| network.initial_accuracy),
             chance,
             final_loss: mean(ends.iter().map(|end| end.record.loss).collect()),
             test_accuracy: Spread::of(ends.iter().map(|end| end.test_accuracy)),
-            networks: outcomes.len(),
-            learning: outcomes.iter().filter(learns).count(),
-            diverged: outcomes.len() - ends.len(),
+            networks: networks.len(),
+            learning: networks.iter().filter(learns).count(),
+            diverged: networks.len() - ends.len(),
             flow: (!records.is_empty()).then(|| Flow::of(&records, &[], sizes)),
         }
     }
@@ -86,7 +86,7 @@ impl Learned {
 }
 
 /// What the training of one network came to.
-pub(super) struct Outcome {
+pub(super) struct Trained {
     initial_loss: f64,
     initial_accuracy: f64,
     /// `None` if it diverged.
@@ -109,7 +109,7 @@ impl Training {
         probe: &Batch,
         [train, test]: [&Dataset; 2],
         watch: &mut Watcher<'_>,
-    ) -> Result<Outcome, Stopped> {
+    ) -> Result<Trained, Stopped> {
         if self.batch_size == 0 {
             return Err(TaskError::EmptyBatches.into());
         }
@@ -121,7 +121,7 @@ impl Training {
         let test = Loader::new(test, EVALUATION_BATCH).dtype(dtype);
         let accuracy = |evaluation: Evaluation| evaluation.metrics["accuracy"];
         let initial_accuracy = accuracy(evaluate(&task, &*model, &test)?);
-        let diverged = Outcome { initial_loss, initial_accuracy, end: None };
+        let diverged = Trained { initial_loss, initial_accuracy, end: None };
         let mut steps = Steps::new(&mut *model, &mut optimizer, &task, &loader)?;
         steps.accumulate = self.accumulate.max(1);
         for step in 0..self.steps {
@@ -137,6 +137,6 @@ impl Training {
             let test_accuracy = accuracy(evaluate(&task, model, &test)?);
             Ok::<_, TaskError>(End { record: look(task, model, probe), test_accuracy })
         })?;
-        Ok(if end.record.loss.is_finite() { Outcome { end: Some(end), ..diverged } } else { diverged })
+        Ok(if end.record.loss.is_finite() { Trained { end: Some(end), ..diverged } } else { diverged })
     }
 }

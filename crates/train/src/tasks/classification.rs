@@ -1,8 +1,8 @@
 //! [`Classification`]: which of several classes an example, or each step of a sequence, belongs to.
 //!
 //! ```text
-//! outputs z: [n, classes]        labels t: [n]              or [n, T, classes] and [n, T]: each step is an example
-//! loss    cross entropy −mean ln softmax(z)[t], in nats; or a pointwise loss between z and the one-hot rows of t
+//! outputs z: [n, classes]    labels t: [n]        or [n, T, classes] and [n, T]: each step is an example
+//! loss  cross entropy −mean ln softmax(z)[t], in nats; or a pointwise loss of z and the one-hot rows of t
 //! ```
 
 use super::PointwiseLoss;

@@ -1,8 +1,8 @@
 //! [`NextToken`]: each element of a sequence from those before it.
 //!
 //! ```text
-//! ids: [n, T]        the model sees ids[:, ..T−1] and gives scores [n, T−1, classes]        targets ids[:, 1..]
-//! loss = −mean ln softmax(scores)[next], in nats, over the steps that have a next one        perplexity = e^loss
+//! ids: [n, T]    the model sees ids[:, ..T−1] and gives scores [n, T−1, classes]    targets ids[:, 1..]
+//! loss = −mean ln softmax(scores)[next], in nats, over the steps that have a next one    perplexity = e^loss
 //! ```
 //!
 //! The shift is the task's: a data set holds sequences once. Of a padded sequence of length l, l − 1 steps

@@ -1,7 +1,7 @@
 //! [`Regression`]: numbers of any shape, to be met as closely as possible.
 //!
 //! ```text
-//! outputs y and targets t of one shape [n, …] and one type        loss = mean of a function of yᵢ and tᵢ over all elements
+//! outputs y and targets t of one shape [n, …] and one type    loss = mean of a function of all yᵢ and tᵢ
 //! mae = mean |y − t|        rmse = √(mean (y − t)²)
 //! ```
 
@@ -34,7 +34,8 @@ const ERRORS: [Metric; 2] = [Metric::error("mae"), Metric::error("rmse").finish(
 /// let curve = Loader::new(&Dataset::from_tensors(&x, &x.sin()), 32).shuffle(0);
 /// let mut model = Mlp::new(&[1, 32, 1], Activation::Tanh, Init::XavierNormal, DType::F32, &mut rng);
 /// let mut optimizer = Optimizer::new(Adam::new(1e-2));
-/// let summary = Trainer::with_task(&Regression::mse(), &mut model, &mut optimizer).fit(&curve, &curve, 60, &mut ())?;
+/// let task = Regression::mse();
+/// let summary = Trainer::with_task(&task, &mut model, &mut optimizer).fit(&curve, &curve, 60, &mut ())?;
 /// assert!(summary.epochs[59].metrics["rmse"] < 0.1);
 /// # Ok::<(), backflow_train::TrainError>(())
 /// ```

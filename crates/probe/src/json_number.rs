@@ -1,0 +1,50 @@
+//! Numbers as JSON has them, and the three that it lacks as text: `"NaN"`, `"inf"`, `"-inf"`. For
+//! `#[serde(with = "json_number")]`.
+
+use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Written {
+    Number(f64),
+    Text(String),
+}
+
+// The signature is serde's.
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
+pub(crate) fn serialize<S: Serializer>(x: &f64, serializer: S) -> Result<S::Ok, S::Error> {
+    if x.is_finite() { serializer.serialize_f64(*x) } else { serializer.collect_str(x) }
+}
+
+pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+    match Written::deserialize(deserializer)? {
+        Written::Number(x) => Ok(x),
+        Written::Text(text) if ["NaN", "inf", "-inf"].contains(&&*text) => {
+            text.parse().map_err(D::Error::custom)
+        }
+        Written::Text(text) => Err(D::Error::custom(format!("{text:?} is not a number"))),
+    }
+}
+
+/// Such numbers by name.
+pub(crate) mod by_name {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+    use std::collections::BTreeMap;
+
+    #[derive(Serialize, Deserialize)]
+    struct Number(#[serde(with = "super")] f64);
+
+    pub(crate) fn serialize<S: Serializer>(
+        numbers: &BTreeMap<String, f64>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(numbers.iter().map(|(name, &x)| (name, Number(x))))
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<BTreeMap<String, f64>, D::Error> {
+        let numbers = BTreeMap::<String, Number>::deserialize(deserializer)?;
+        Ok(numbers.into_iter().map(|(name, Number(x))| (name, x)).collect())
+    }
+}

@@ -86,7 +86,7 @@ impl Tensor {
 
     /// The elements from `start` on, in this shape.
     fn part(&self, start: usize, shape: Shape) -> Self {
-        let layout = Arc::new(Layout { offset: start, ..Layout::contiguous(shape) });
+        let layout = Arc::new(Layout::new(shape, shape.contiguous_strides(), start));
         Self { storage: Arc::clone(&self.storage), layout, node: None }
     }
 }

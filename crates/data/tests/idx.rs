@@ -196,7 +196,7 @@ fn messages() {
     );
     assert_eq!(
         message(&header([0, 0, 0x0a, 1], &[1])),
-        "byte 2: 0a is no IDX element type (08, 09, 0b, 0c, 0d or 0e); the file is damaged"
+        "byte 2: 0a is not an IDX element type (08, 09, 0b, 0c, 0d or 0e); the file is damaged"
     );
     assert_eq!(message(&header([0, 0, 8, 5], &[1; 5])), "byte 3: 5 axes; this reader takes 1 to 4");
     assert_eq!(message(&header([0, 0, 8, 0], &[])), "byte 3: 0 axes; this reader takes 1 to 4");

@@ -68,6 +68,7 @@ mod rules;
 mod schedule;
 mod scheduled;
 mod schedules;
+mod settings;
 mod spec;
 mod state;
 mod step;
@@ -75,14 +76,14 @@ mod survey;
 
 pub use averaging::Averaging;
 pub use elements::{Elements, Equation, Totals};
-pub use hyperparameter::{Hyperparameter, Range};
+pub use hyperparameter::{Hyperparameter, Range, Settings};
 pub use method::Method;
 pub use objective::{Objective, WeightedMean};
 pub use optimizer::Optimizer;
 pub use recalibrate::recalibrate;
 pub use report::{ParameterReport, StepReport};
 pub use restore::StateError;
-pub use rule::{Buffer, Name, Needs, Noise, Rule, Settings, Step, WeightDecay};
+pub use rule::{Buffer, Name, Needs, Noise, Rule, Step, WeightDecay};
 pub use rules::{
     Adadelta, Adafactor, Adagrad, Adam, AdamW, Adamax, Asgd, BoldDriver, Lamb, Lars, Lbfgs, LbfgsMemory,
     Lion, Muon, Nadam, NoisySgd, NormalizedGd, RULES, Radam, Rmsprop, Rprop, RuleInfo, Sam, ScheduleFree,

@@ -5,25 +5,14 @@
 //! the pipeline's: see [`Elements`], which hands a rule the numbers, and [`Optimizer`](crate::Optimizer).
 
 use crate::elements::{Elements, Totals};
-use crate::hyperparameter::Hyperparameter;
+use crate::hyperparameter::Settings;
+use crate::rules::Lbfgs;
 use backflow_kernels::Float;
 use backflow_tensor::{FloatElement, Shape};
 use std::borrow::Cow;
-use std::fmt;
 
-/// What a rule can be asked about its settings. They are checked when an optimizer takes the rule.
-pub trait Settings: fmt::Debug + Send + Sync + 'static {
-    /// The name in states and errors.
-    fn name(&self) -> &'static str;
-
-    /// Every setting.
-    fn hyperparameters(&mut self) -> Vec<Hyperparameter<'_>>;
-
-    /// The learning rate that schedules start from.
-    fn learning_rate(&self) -> f64;
-}
-
-/// An update rule: the part of an optimizer that papers are about.
+/// An update rule: the part of an optimizer that papers are about. Its setting `lr` is the learning rate that
+/// schedules start from.
 ///
 /// ```
 /// use backflow_optim::{Elements, Hyperparameter, Method, Optimizer, Range, Rule, Settings, Step, Totals};
@@ -35,7 +24,6 @@ pub trait Settings: fmt::Debug + Send + Sync + 'static {
 ///
 /// impl Settings for Cubic {
 ///     fn name(&self) -> &'static str { "cubic" }
-///     fn learning_rate(&self) -> f64 { self.lr }
 ///     fn hyperparameters(&mut self) -> Vec<Hyperparameter<'_>> {
 ///         vec![Hyperparameter::number("lr", &mut self.lr, Range::NonNegative)]
 ///     }
@@ -116,7 +104,7 @@ pub trait Rule: Settings {
 }
 
 /// What has to be computed for a step of a rule.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Needs {
     /// The gradient.
     Gradient,
@@ -130,13 +118,9 @@ pub enum Needs {
         /// After any other.
         grow: f64,
     },
-}
-
-impl Needs {
-    /// Whether the loss has to be computed more than once.
-    pub(crate) fn more_than_gradients(self) -> bool {
-        matches!(self, Self::Uphill(_) | Self::Trial { .. })
-    }
+    /// Losses and gradients at as many places as this search asks for. It moves all parameters at once;
+    /// [`update`](Rule::update) is not called.
+    LineSearch(Lbfgs),
 }
 
 /// How weights are pulled towards 0, with strength λ.

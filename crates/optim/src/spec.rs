@@ -5,7 +5,7 @@
 //! right. The same checks guard the builders, where a value out of range is a mistake in the program and
 //! panics.
 
-use crate::hyperparameter::Hyperparameter;
+use crate::hyperparameter::{Hyperparameter, Settings};
 use crate::method::Method;
 use crate::rules::{RULES, RuleInfo};
 use crate::schedule::Schedule;
@@ -229,11 +229,11 @@ pub(crate) fn rule(spec: &str, learning_rate: Option<f64>) -> Result<Method, Spe
     })?;
     let separate = learning_rate.map(|lr| format!("lr={lr:?}"));
     options.extend(separate.as_deref());
-    let mut rule = (info.make)();
+    let Method { mut rule, .. } = (info.make)();
     assign(info.name, &options, rule.hyperparameters())?;
     match rule.conflict() {
         Some(reason) => Err(SpecError::Conflict { name: info.name, reason }),
-        None => Ok(rule),
+        None => Ok(Method::new(rule)),
     }
 }
 

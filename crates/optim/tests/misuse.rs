@@ -1,7 +1,7 @@
 //! Mistakes in the program: each panics before anything is changed, and says what, where and what to do.
 
 use backflow_optim::{
-    Adagrad, Adam, AdamW, Buffer, Elements, Hyperparameter, Method, Optimizer, RULES, Rmsprop, Rule,
+    Adagrad, Adam, AdamW, Buffer, Elements, Hyperparameter, Method, Optimizer, RULES, Range, Rmsprop, Rule,
     Settings, Sgd, State, Step, Totals,
 };
 use backflow_tensor::{FloatElement, Gradients, Module, Path, Shape, Tensor, Visitor, VisitorMut};
@@ -187,17 +187,14 @@ fn settings_out_of_range_are_refused() {
 
 /// A rule that says it keeps one array and then takes two.
 #[derive(Clone, Debug)]
-struct Confused;
+struct Confused(f64);
 
 impl Settings for Confused {
     fn name(&self) -> &'static str {
         "confused"
     }
     fn hyperparameters(&mut self) -> Vec<Hyperparameter<'_>> {
-        vec![]
-    }
-    fn learning_rate(&self) -> f64 {
-        0.1
+        vec![Hyperparameter::number("lr", &mut self.0, Range::NonNegative)]
     }
 }
 
@@ -217,5 +214,5 @@ impl Rule for Confused {
 fn a_rule_that_miscounts_is_noticed() {
     let mut w = Tensor::from(1.0).requires_grad();
     let gradients = (&w * 2.0).backward();
-    let _ = Optimizer::new(Method::custom(Confused)).step(&mut w, &gradients);
+    let _ = Optimizer::new(Method::custom(Confused(0.1))).step(&mut w, &gradients);
 }

@@ -190,7 +190,7 @@ fn a_state_of_something_else_is_refused() {
         "0: the state holds exp_avg, exp_avg_sq; adam, as it is set, keeps exp_avg, exp_avg_sq, max_exp_avg_sq"
     );
     let shorter = model[..3].to_vec();
-    assert_eq!(message("adam", &shorter), "the state holds 3, which is no parameter of this model");
+    assert_eq!(message("adam", &shorter), "the state holds 3, which is not a parameter of this model");
     let mut longer = model.clone();
     longer.push(Tensor::from(1.0_f32).requires_grad());
     assert_eq!(message("adam", &longer), "the state does not hold 4, a trainable parameter of this model");

@@ -4,7 +4,6 @@
 //! type, and in the list; the laws in `tests/laws.rs` then hold for it, and programs can choose it by name.
 
 use crate::method::Method;
-use settings::settings;
 
 mod adadelta;
 mod adafactor;
@@ -27,7 +26,6 @@ mod rmsprop;
 mod rprop;
 mod sam;
 mod schedule_free;
-mod settings;
 mod sgd;
 mod sign_sgd;
 mod signum;
@@ -76,7 +74,7 @@ impl RuleInfo {
     /// Its options as a spec writes them, with their defaults: `lr=0.001, momentum=0, …`.
     #[must_use]
     pub fn defaults(&self) -> String {
-        crate::spec::defaults(&(self.make)().hyperparameters())
+        crate::spec::defaults(&(self.make)().rule.hyperparameters())
     }
 
     /// The rule that a spec names, if there is one; case and hyphens do not matter.

@@ -9,14 +9,14 @@
 //! Foret et al., "Sharpness-aware minimization for efficiently improving generalization", 2021, with the
 //! 2-norm. Each step computes loss and gradient twice, so it runs through
 //! [`step_with`](crate::Optimizer::step_with). By name the base is gradient descent with momentum; in a
-//! program any rule serves that needs no more than a gradient: `Sam::new(Adam::new(1e-3))`. A loss that is no
-//! finite number up there skips the step.
+//! program any rule serves that needs no more than a gradient: `Sam::new(Adam::new(1e-3))`. A loss that is not
+//! finite up there skips the step.
 
 use super::{RuleInfo, Sgd};
 use crate::elements::{Elements, Totals};
-use crate::hyperparameter::{Hyperparameter, Range};
+use crate::hyperparameter::{Hyperparameter, Range, Settings};
 use crate::method::Method;
-use crate::rule::{Buffer, Needs, Noise, Rule, Settings, Step, WeightDecay};
+use crate::rule::{Buffer, Needs, Noise, Rule, Step, WeightDecay};
 use backflow_tensor::{FloatElement, Shape};
 
 pub(super) const SAM: RuleInfo = RuleInfo {
@@ -66,10 +66,6 @@ impl<R: Rule> Settings for Sam<R> {
         let mut settings = self.base.hyperparameters();
         settings.insert(1, Hyperparameter::number("rho", &mut self.rho, Range::NonNegative));
         settings
-    }
-
-    fn learning_rate(&self) -> f64 {
-        self.base.learning_rate()
     }
 }
 

@@ -16,9 +16,9 @@
 
 use super::{AdamW, RuleInfo, Sgd};
 use crate::elements::{Elements, Totals};
-use crate::hyperparameter::{Hyperparameter, Range};
+use crate::hyperparameter::{Hyperparameter, Range, Settings};
 use crate::method::Method;
-use crate::rule::{Buffer, Needs, Noise, Rule, Settings, Step, WeightDecay};
+use crate::rule::{Buffer, Needs, Noise, Rule, Step, WeightDecay};
 use backflow_tensor::{FloatElement, Shape};
 
 pub(super) const SCHEDULE_FREE: RuleInfo = RuleInfo {
@@ -76,18 +76,15 @@ impl<R: Rule> Settings for ScheduleFree<R> {
         settings.insert(1, Hyperparameter::number("beta", &mut self.beta, Range::BelowOne));
         settings
     }
-
-    fn learning_rate(&self) -> f64 {
-        self.base.learning_rate()
-    }
 }
 
 impl<R: Rule> Rule for ScheduleFree<R> {
     fn conflict(&self) -> Option<&'static str> {
-        let undoes = matches!(self.base.needs(), Needs::Trial { .. });
-        let own = self.base.conflict();
-        let own = own.or(undoes.then_some("the rule inside must not undo steps: they are in the average"));
-        own.or(self.base.average().map(|_| "the rule inside keeps an average of its own"))
+        self.base.conflict().or(match self.base.needs() {
+            Needs::Trial { .. } => Some("the rule inside must not undo steps: they are in the average"),
+            Needs::LineSearch(_) => Some("the rule inside must update each parameter by itself"),
+            _ => self.base.average().map(|_| "the rule inside keeps an average of its own"),
+        })
     }
 
     fn weight_decay(&self) -> WeightDecay {

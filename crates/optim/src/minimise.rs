@@ -69,9 +69,8 @@ impl Optimizer {
         });
         scatter(model, &unreached, &outcome.x);
         self.state.lbfgs = memory;
-        self.state.steps += 1;
 
-        let mut reports = Vec::with_capacity(before.len());
+        let mut parameters = Vec::with_capacity(before.len());
         let mut before = before.into_iter().zip(squares);
         let Self { method, state, .. } = self;
         each_reached(model, &unreached, &mut |path, w| {
@@ -82,17 +81,14 @@ impl Optimizer {
             known.steps += 1;
             let update = sum_squares(&(&old - w.detach()));
             let totals = Totals { gradient, weight: sum_squares(&old), update, cosine: None };
-            reports.push(ParameterReport::new(path, learning_rate, None, w.elements(), totals));
+            parameters.push(ParameterReport::new(path, learning_rate, None, w.elements(), totals));
         });
         StepReport {
-            step: self.state.steps,
-            loss: Some(value),
             evaluations: outcome.evaluations,
-            skipped: false,
-            learning_rate,
             gradient_norm: prepared.norm.unwrap_or(f64::NAN),
             clip_coefficient: prepared.coefficient,
-            parameters: reports,
+            parameters,
+            ..self.counted(Some(value), learning_rate)
         }
     }
 }

@@ -257,12 +257,8 @@ impl Optimizer {
     #[must_use]
     #[track_caller]
     pub fn noise(mut self, noise: Noise) -> Self {
-        for (name, value) in [("eta", noise.eta), ("gamma", noise.gamma)] {
-            if !Range::NonNegative.contains(value) {
-                let rows = [(name, value.to_string()), ("expected", Range::NonNegative.to_string())];
-                misuse("noise", &format!("{name} is out of range"), &rows, "");
-            }
-        }
+        require("noise", "eta", noise.eta, Range::NonNegative);
+        require("noise", "gamma", noise.gamma, Range::NonNegative);
         self.noise = Some(noise);
         self
     }
@@ -290,11 +286,8 @@ impl Optimizer {
     #[must_use]
     #[track_caller]
     pub fn average(mut self, averaging: Averaging) -> Self {
-        if let Averaging::Ema(decay) = averaging
-            && !Range::BelowOne.contains(decay)
-        {
-            let rows = [("decay", decay.to_string()), ("expected", Range::BelowOne.to_string())];
-            misuse("average", "decay is out of range", &rows, "");
+        if let Averaging::Ema(decay) = averaging {
+            require("average", "decay", decay, Range::BelowOne);
         }
         if self.method.rule.average().is_some() {
             let rows = [("rule", self.method.rule.name().to_owned())];
@@ -367,10 +360,15 @@ fn check(rule: &mut dyn AnyRule) {
 }
 
 #[track_caller]
-fn positive(op: &str, name: &'static str, value: f64) -> f64 {
-    if !Range::Positive.contains(value) {
-        let rows = [(name, value.to_string()), ("expected", Range::Positive.to_string())];
+fn positive(op: &str, name: &str, value: f64) -> f64 {
+    require(op, name, value, Range::Positive);
+    value
+}
+
+#[track_caller]
+fn require(op: &str, name: &str, value: f64, range: Range) {
+    if !range.contains(value) {
+        let rows = [(name, value.to_string()), ("expected", range.to_string())];
         misuse(op, &format!("{name} is out of range"), &rows, "");
     }
-    value
 }

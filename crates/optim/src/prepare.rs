@@ -47,13 +47,8 @@ impl Optimizer {
         if !looks {
             let ready = |g| Ready { g, coefficient: 1.0, raw: None };
             let gradients = found.gradients.into_iter().map(ready).collect();
-            return Prepared {
-                gradients,
-                norm: None,
-                clipped_norm: f64::NAN,
-                coefficient: 1.0,
-                finite: true,
-            };
+            let (norm, clipped_norm) = (None, f64::NAN);
+            return Prepared { gradients, norm, clipped_norm, coefficient: 1.0, finite: true };
         }
         let mut weights = Vec::new();
         if clipping.adaptive.is_some() {
@@ -69,17 +64,17 @@ impl Optimizer {
             finite &= raw.is_finite() || all_finite(&g);
             raw_total += raw;
             let (mut g, mut coefficient, mut squares) = (g, 1.0, raw);
-            if clipping.value.is_some() {
-                g = Cow::Owned(clipping.limited(&g.detach()));
+            if let Some(limit) = clipping.value {
+                g = Cow::Owned(g.detach().clamp(-limit, limit));
                 squares = sum_squares(&g);
             }
             if let Some(max_norm) = clipping.each {
                 coefficient = clip::coefficient(max_norm, squares.sqrt());
                 squares *= coefficient * coefficient;
             }
-            if clipping.adaptive.is_some() {
+            if let Some(share) = clipping.adaptive {
                 let scaled = if coefficient == 1.0 { g.detach() } else { g.detach() * coefficient };
-                g = Cow::Owned(clipping.adapted(&weights[index].1, &scaled));
+                g = Cow::Owned(clip::adaptive(&weights[index].1, &scaled, share));
                 coefficient = 1.0;
                 squares = sum_squares(&g);
             }
@@ -89,13 +84,8 @@ impl Optimizer {
         let norm = total.sqrt();
         let coefficient = clipping.norm.map_or(1.0, |max_norm| clip::coefficient(max_norm, norm));
         gradients.iter_mut().for_each(|ready| ready.coefficient *= coefficient);
-        Prepared {
-            gradients,
-            norm: Some(raw_total.sqrt()),
-            clipped_norm: norm * coefficient,
-            coefficient,
-            finite,
-        }
+        let (norm, clipped_norm) = (Some(raw_total.sqrt()), norm * coefficient);
+        Prepared { gradients, norm, clipped_norm, coefficient, finite }
     }
 }
 

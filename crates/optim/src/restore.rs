@@ -142,12 +142,17 @@ impl Optimizer {
         let own = ParameterState::new(&*method_of(&self.method, &self.groups, path).rule, w);
         let rule = |state: &ParameterState| format!("{} (version {})", state.rule, state.version);
         if found.rule != own.rule || found.version != own.version {
-            return Err(StateError::OtherRule {
-                path: path.to_owned(),
-                found: rule(found),
-                expected: rule(&own),
-            });
+            let (path, found, expected) = (path.to_owned(), rule(found), rule(&own));
+            return Err(StateError::OtherRule { path, found, expected });
         }
+        let other_buffers = |found: String, expected: String| {
+            Err(StateError::OtherBuffers {
+                path: path.to_owned(),
+                rule: own.rule.to_string(),
+                found,
+                expected,
+            })
+        };
         let described = |x: &Tensor| format!("{} {}", x.shape(), x.dtype());
         let other_shape = |what: String, found: String, expected: String| {
             Err(StateError::OtherShape { what, found, expected })
@@ -160,24 +165,12 @@ impl Optimizer {
             names(buffers.chain(state.numbers.iter().map(|(name, _)| &**name)))
         });
         if kept != needed {
-            let rule = own.rule.to_string();
-            return Err(StateError::OtherBuffers {
-                path: path.to_owned(),
-                rule,
-                found: kept,
-                expected: needed,
-            });
+            return other_buffers(kept, needed);
         }
         let averages = self.averaging.is_some();
         if averages != found.average.is_some() && found.steps > 0 {
             let text = |average: bool| if average { "an average" } else { "no average" }.to_owned();
-            let (found, expected) = (text(found.average.is_some()), text(averages));
-            return Err(StateError::OtherBuffers {
-                path: path.to_owned(),
-                rule: own.rule.to_string(),
-                found,
-                expected,
-            });
+            return other_buffers(text(found.average.is_some()), text(averages));
         }
         let pairs = found.buffers.iter().zip(&own.buffers).map(|((name, a), (_, b))| (name.clone(), a, b));
         let average = found.average.iter().map(|average| (Name::Borrowed("average"), average, w));

@@ -47,6 +47,11 @@ pub trait Rule: Settings {
         1
     }
 
+    /// The rule that this one is made around, if it is. It answers what this one does not say itself.
+    fn inner(&self) -> Option<&dyn Rule> {
+        None
+    }
+
     /// Why the settings do not go together, although each of them is allowed.
     fn conflict(&self) -> Option<&'static str> {
         None
@@ -54,12 +59,12 @@ pub trait Rule: Settings {
 
     /// Weight decay, which the pipeline carries out.
     fn weight_decay(&self) -> WeightDecay {
-        WeightDecay::L2(0.0)
+        self.inner().map_or(WeightDecay::L2(0.0), |rule| rule.weight_decay())
     }
 
     /// Noise on the gradient, which the pipeline adds.
     fn noise(&self) -> Option<Noise> {
-        None
+        self.inner()?.noise()
     }
 
     /// The ε of an adaptive rule: what is added to the size of past gradients (a root of squares, or
@@ -67,33 +72,32 @@ pub trait Rule: Settings {
     /// proportional to it far below. `None` too where something else gives the step its size, as the trust
     /// ratio of [`Lamb`](crate::Lamb) does.
     fn eps(&self) -> Option<f64> {
-        None
+        self.inner()?.eps()
     }
 
     /// What has to be computed for a step.
     fn needs(&self) -> Needs {
-        Needs::Gradient
+        self.inner().map_or(Needs::Gradient, |rule| rule.needs())
     }
 
     /// Whether the rule looks at [`Step::gradient_norm`].
     fn needs_norm(&self) -> bool {
-        false
+        self.inner().is_some_and(|rule| rule.needs_norm())
     }
 
     /// The arrays to keep for a parameter of this shape, with the settings as they are.
     fn buffers(&self, shape: Shape) -> Vec<Buffer> {
-        let _ = shape;
-        vec![]
+        self.inner().map_or_else(Vec::new, |rule| rule.buffers(shape))
     }
 
     /// The numbers to keep for a parameter, with what they start from.
     fn numbers(&self) -> Vec<(&'static str, f64)> {
-        vec![]
+        self.inner().map_or_else(Vec::new, |rule| rule.numbers())
     }
 
     /// The buffer with the weights to evaluate, if those that are trained are not the ones.
     fn average(&self) -> Option<&'static str> {
-        None
+        self.inner()?.average()
     }
 
     /// Updates one parameter: computes the scalars of this step in `f64`, rounds them once, and hands

@@ -136,7 +136,9 @@ macro_rules! settings {
     )) => {
         $(#[$doc])*
         ///
-        #[doc = concat!("`", stringify!($first_default), "` and `", stringify!($second_default), "` unless set.")]
+        #[doc = concat!(
+            "`", stringify!($first_default), "` and `", stringify!($second_default), "` unless set."
+        )]
         #[must_use]
         pub fn $name(
             self,

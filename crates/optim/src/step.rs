@@ -244,15 +244,20 @@ impl Optimizer {
     /// A step that changes nothing.
     pub(crate) fn skip(&mut self, loss: Option<f64>, gradient_norm: f64) -> StepReport {
         let learning_rate = self.learning_rate();
-        self.state.steps += 1;
         self.state.skipped += 1;
+        StepReport { skipped: true, gradient_norm, ..self.counted(loss, learning_rate) }
+    }
+
+    /// Counts a step; a report that says no more than that it was made.
+    pub(crate) fn counted(&mut self, loss: Option<f64>, learning_rate: f64) -> StepReport {
+        self.state.steps += 1;
         StepReport {
             step: self.state.steps,
             loss,
             evaluations: u64::from(loss.is_some()),
-            skipped: true,
+            skipped: false,
             learning_rate,
-            gradient_norm,
+            gradient_norm: f64::NAN,
             clip_coefficient: 1.0,
             parameters: Vec::new(),
         }
@@ -372,16 +377,11 @@ impl Optimizer {
             sum_of_squares += totals.gradient;
             parameters.push(ParameterReport::new(path, lr, rule.eps(), w.elements(), totals));
         });
-        state.steps += 1;
         StepReport {
-            step: state.steps,
-            loss,
-            evaluations: u64::from(loss.is_some()),
-            skipped: false,
-            learning_rate,
             gradient_norm: prepared.norm.unwrap_or_else(|| sum_of_squares.sqrt()),
             clip_coefficient: prepared.coefficient,
             parameters,
+            ..self.counted(loss, learning_rate)
         }
     }
 }

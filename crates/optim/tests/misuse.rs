@@ -216,3 +216,30 @@ fn a_rule_that_miscounts_is_noticed() {
     let gradients = (&w * 2.0).backward();
     let _ = Optimizer::new(Method::custom(Confused(0.1))).step(&mut w, &gradients);
 }
+
+/// A rule that has no learning rate.
+#[derive(Clone, Debug)]
+struct Rateless;
+
+impl Settings for Rateless {
+    fn name(&self) -> &'static str {
+        "rateless"
+    }
+    fn hyperparameters(&mut self) -> Vec<Hyperparameter<'_>> {
+        vec![]
+    }
+}
+
+impl Rule for Rateless {
+    fn update<T: FloatElement>(&self, _: Step, elements: Elements<'_, T>) -> Totals {
+        elements.each(|_, g, []| (g, []))
+    }
+}
+
+#[test]
+#[should_panic(
+    expected = "rateless: a rule needs a setting lr, the learning rate\n    at crates/optim/tests/misuse.rs:"
+)]
+fn a_rule_without_a_learning_rate_is_refused() {
+    let _ = Method::custom(Rateless);
+}

@@ -16,8 +16,8 @@ use super::{RuleInfo, Sgd};
 use crate::elements::{Elements, Totals};
 use crate::hyperparameter::{Hyperparameter, Range, Settings};
 use crate::method::Method;
-use crate::rule::{Buffer, Needs, Noise, Rule, Step, WeightDecay};
-use backflow_tensor::{FloatElement, Shape};
+use crate::rule::{Needs, Rule, Step};
+use backflow_tensor::FloatElement;
 
 pub(super) const SAM: RuleInfo = RuleInfo {
     name: "sam",
@@ -70,37 +70,17 @@ impl<R: Rule> Settings for Sam<R> {
 }
 
 impl<R: Rule> Rule for Sam<R> {
+    fn inner(&self) -> Option<&dyn Rule> {
+        Some(&self.base)
+    }
+
     fn conflict(&self) -> Option<&'static str> {
         let fits = self.base.needs() == Needs::Gradient;
         self.base.conflict().or((!fits).then_some("the rule inside must need no more than a gradient"))
     }
 
-    fn weight_decay(&self) -> WeightDecay {
-        self.base.weight_decay()
-    }
-
-    fn noise(&self) -> Option<Noise> {
-        self.base.noise()
-    }
-
     fn needs(&self) -> Needs {
         Needs::Uphill(self.rho)
-    }
-
-    fn buffers(&self, shape: Shape) -> Vec<Buffer> {
-        self.base.buffers(shape)
-    }
-
-    fn needs_norm(&self) -> bool {
-        self.base.needs_norm()
-    }
-
-    fn numbers(&self) -> Vec<(&'static str, f64)> {
-        self.base.numbers()
-    }
-
-    fn average(&self) -> Option<&'static str> {
-        self.base.average()
     }
 
     fn update<T: FloatElement>(&self, step: Step, elements: Elements<'_, T>) -> Totals {

@@ -18,7 +18,7 @@ use super::{AdamW, RuleInfo, Sgd};
 use crate::elements::{Elements, Totals};
 use crate::hyperparameter::{Hyperparameter, Range, Settings};
 use crate::method::Method;
-use crate::rule::{Buffer, Needs, Noise, Rule, Step, WeightDecay};
+use crate::rule::{Buffer, Needs, Rule, Step};
 use backflow_tensor::{FloatElement, Shape};
 
 pub(super) const SCHEDULE_FREE: RuleInfo = RuleInfo {
@@ -79,6 +79,10 @@ impl<R: Rule> Settings for ScheduleFree<R> {
 }
 
 impl<R: Rule> Rule for ScheduleFree<R> {
+    fn inner(&self) -> Option<&dyn Rule> {
+        Some(&self.base)
+    }
+
     fn conflict(&self) -> Option<&'static str> {
         self.base.conflict().or(match self.base.needs() {
             Needs::Trial { .. } => Some("the rule inside must not undo steps: they are in the average"),
@@ -87,28 +91,8 @@ impl<R: Rule> Rule for ScheduleFree<R> {
         })
     }
 
-    fn weight_decay(&self) -> WeightDecay {
-        self.base.weight_decay()
-    }
-
-    fn noise(&self) -> Option<Noise> {
-        self.base.noise()
-    }
-
-    fn eps(&self) -> Option<f64> {
-        self.base.eps()
-    }
-
-    fn needs(&self) -> Needs {
-        self.base.needs()
-    }
-
     fn buffers(&self, shape: Shape) -> Vec<Buffer> {
         [self.base.buffers(shape), vec![Buffer::weights("z"), Buffer::weights("x")]].concat()
-    }
-
-    fn needs_norm(&self) -> bool {
-        self.base.needs_norm()
     }
 
     /// The base rule's own come first.

@@ -28,8 +28,8 @@ settings! {
     /// Lowers the learning rate whenever a metric (a loss, unless set otherwise) has not become better for a
     /// while.
     ///
-    /// It knows only what it is told by [`observe`](Schedule::observe), and stays at the base learning rate until
-    /// then.
+    /// It knows only what it is told by [`observe`](Schedule::observe), and stays at the base learning rate
+    /// until then.
     ///
     /// ```
     /// use backflow_optim::{Plateau, Schedule};
@@ -42,7 +42,8 @@ settings! {
     /// ```
     #[doc(alias = "ReduceLROnPlateau")]
     pub struct Plateau named "plateau" {
-        /// To a tenth after more than 10 observations in a row without one that is lower than the best by 0.01 %.
+        /// To a tenth after more than 10 observations in a row without one that is lower than the best by
+        /// 0.01 %.
         new();
         /// What the learning rate is multiplied by.
         factor: BelowOne = 0.1,

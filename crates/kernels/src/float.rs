@@ -130,6 +130,16 @@ fn power<T: Float>(x: T, exponent: i32) -> T {
     if exponent < 0 { T::ONE / y } else { y }
 }
 
+/// Functions of one number, each with the function that computes it.
+macro_rules! functions {
+    ($inline:meta: $($name:ident $function:path;)*) => {$(
+        #[$inline]
+        fn $name(self) -> Self {
+            $function(self)
+        }
+    )*};
+}
+
 /// What both types share word for word: constants, and the operations IEEE 754 rounds exactly.
 macro_rules! exact_operations {
     ($t:ident) => {
@@ -141,25 +151,12 @@ macro_rules! exact_operations {
         const EPSILON: Self = $t::EPSILON;
         const MIN_POSITIVE: Self = $t::MIN_POSITIVE;
 
-        #[inline(always)]
-        fn abs(self) -> Self {
-            $t::abs(self)
-        }
-        #[inline(always)]
-        fn sqrt(self) -> Self {
-            $t::sqrt(self)
-        }
-        #[inline(always)]
-        fn floor(self) -> Self {
-            $t::floor(self)
-        }
-        #[inline(always)]
-        fn ceil(self) -> Self {
-            $t::ceil(self)
-        }
-        #[inline(always)]
-        fn round(self) -> Self {
-            $t::round_ties_even(self)
+        functions! { inline(always):
+            abs $t::abs;
+            sqrt $t::sqrt;
+            floor $t::floor;
+            ceil $t::ceil;
+            round $t::round_ties_even;
         }
         #[inline(always)]
         fn copysign(self, sign: Self) -> Self {
@@ -204,46 +201,22 @@ impl Float for f32 {
     fn to_f64(self) -> f64 {
         f64::from(self)
     }
-    #[inline(always)]
-    fn exp(self) -> Self {
-        elementary::exp(self)
+    // Inlined into the loops over memory, which vectorise them.
+    functions! { inline(always):
+        exp elementary::exp;
+        exp_m1 elementary::exp_m1;
+        ln elementary::ln;
+        ln_1p elementary::ln_1p;
+        tanh elementary::tanh;
+        sigmoid elementary::sigmoid;
+        softplus elementary::softplus;
+        erf elementary::erf;
     }
-    #[inline(always)]
-    fn exp_m1(self) -> Self {
-        elementary::exp_m1(self)
+    functions! { inline:
+        sin libm::sinf;
+        cos libm::cosf;
     }
-    #[inline(always)]
-    fn ln(self) -> Self {
-        elementary::ln(self)
-    }
-    #[inline(always)]
-    fn ln_1p(self) -> Self {
-        elementary::ln_1p(self)
-    }
-    #[inline(always)]
-    fn tanh(self) -> Self {
-        elementary::tanh(self)
-    }
-    #[inline(always)]
-    fn sigmoid(self) -> Self {
-        elementary::sigmoid(self)
-    }
-    #[inline(always)]
-    fn softplus(self) -> Self {
-        elementary::softplus(self)
-    }
-    #[inline]
-    fn sin(self) -> Self {
-        libm::sinf(self)
-    }
-    #[inline]
-    fn cos(self) -> Self {
-        libm::cosf(self)
-    }
-    #[inline(always)]
-    fn erf(self) -> Self {
-        elementary::erf(self)
-    }
+
     #[inline]
     fn powf(self, exponent: Self) -> Self {
         libm::powf(self, exponent)
@@ -266,26 +239,17 @@ impl Float for f64 {
     fn to_f64(self) -> f64 {
         self
     }
-    #[inline]
-    fn exp(self) -> Self {
-        libm::exp(self)
+    functions! { inline:
+        exp libm::exp;
+        exp_m1 libm::expm1;
+        ln libm::log;
+        ln_1p libm::log1p;
+        tanh libm::tanh;
+        sin libm::sin;
+        cos libm::cos;
+        erf libm::erf;
     }
-    #[inline]
-    fn exp_m1(self) -> Self {
-        libm::expm1(self)
-    }
-    #[inline]
-    fn ln(self) -> Self {
-        libm::log(self)
-    }
-    #[inline]
-    fn ln_1p(self) -> Self {
-        libm::log1p(self)
-    }
-    #[inline]
-    fn tanh(self) -> Self {
-        libm::tanh(self)
-    }
+
     #[inline]
     fn sigmoid(self) -> Self {
         let e = libm::exp(-self.abs());
@@ -294,18 +258,6 @@ impl Float for f64 {
     #[inline]
     fn softplus(self) -> Self {
         Float::maximum(self, 0.0) + libm::log1p(libm::exp(-self.abs()))
-    }
-    #[inline]
-    fn sin(self) -> Self {
-        libm::sin(self)
-    }
-    #[inline]
-    fn cos(self) -> Self {
-        libm::cos(self)
-    }
-    #[inline]
-    fn erf(self) -> Self {
-        libm::erf(self)
     }
     #[inline]
     fn powf(self, exponent: Self) -> Self {

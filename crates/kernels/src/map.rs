@@ -12,7 +12,7 @@ use crate::parallel::{self, GRAIN, Parts, for_ranges};
 pub trait Element: Copy + Send + Sync {}
 impl<T: Copy + Send + Sync> Element for T {}
 
-pub(crate) struct Map<'a, A, B, F>(pub(crate) &'a [A], pub(crate) &'a mut [B], pub(crate) F);
+struct Map<'a, A, B, F>(&'a [A], &'a mut [B], F);
 
 impl<A: Copy, B, F: Fn(A) -> B> Work for Map<'_, A, B, F> {
     type Output = ();
@@ -133,29 +133,6 @@ pub fn zip<A: Element, B: Element, C: Element>(
         // SAFETY: ranges do not overlap.
         let out = unsafe { parts.part(range.clone()) };
         dispatch(Zip(&x[range.clone()], &y[range], out, f));
-    });
-}
-
-/// `out[i] = f(x[i], y[i], z[i])`.
-///
-/// # Panics
-/// If the lengths differ.
-#[track_caller]
-pub fn zip3<A: Element, B: Element, C: Element, D: Element>(
-    x: &[A],
-    y: &[B],
-    z: &[C],
-    out: &mut [D],
-    f: impl Fn(A, B, C) -> D + Copy + Send + Sync,
-) {
-    check("zip3", out.len(), x.len());
-    check("zip3", out.len(), y.len());
-    check("zip3", out.len(), z.len());
-    let parts = Parts::new(out);
-    for_ranges(x.len(), GRAIN, &|range| {
-        // SAFETY: ranges do not overlap.
-        let out = unsafe { parts.part(range.clone()) };
-        dispatch(Zip3(&x[range.clone()], &y[range.clone()], &z[range], out, f));
     });
 }
 

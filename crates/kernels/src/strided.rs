@@ -223,7 +223,7 @@ fn check_length(name: &str, shape: &[usize], got: usize) {
 /// ```
 ///
 /// # Panics
-/// If `out` has not as many elements as `shape`, or the view leaves its data.
+/// If `out` does not have as many elements as `shape`, or the view leaves its data.
 #[track_caller]
 pub fn copy<T: Element>(shape: &[usize], x: Strided<'_, T>, out: &mut [T]) {
     check_length("copy", shape, out.len());
@@ -241,51 +241,6 @@ pub fn copy<T: Element>(shape: &[usize], x: Strided<'_, T>, out: &mut [T]) {
     }
 }
 
-/// `out[i…] = f(x[i…])`.
-///
-/// # Panics
-/// If `out` has not as many elements as `shape`, or the view leaves its data.
-#[track_caller]
-pub fn map<A: Element, B: Element>(
-    shape: &[usize],
-    x: Strided<'_, A>,
-    out: &mut [B],
-    f: impl Fn(A) -> B + Copy + Send + Sync,
-) {
-    check_length("map", shape, out.len());
-    if out.is_empty() {
-        return;
-    }
-    let layout = Layout::new(shape, [x.strides]);
-    let x = layout.walk(0, x.data, x.offset).check();
-    let (len, parts) = (out.len(), Parts::new(out));
-    for_ranges(len, GRAIN, &|range| {
-        // SAFETY: ranges do not overlap.
-        let out = unsafe { parts.part(range.clone()) };
-        Map { x, inner: layout.inner(), range, out, f }.run();
-    });
-}
-
-struct Map<'a, A, B, F> {
-    x: Walk<'a, A>,
-    inner: usize,
-    range: Range<usize>,
-    out: &'a mut [B],
-    f: F,
-}
-
-impl<A: Copy, B, F: Fn(A) -> B + Copy> Map<'_, A, B, F> {
-    fn run(self) {
-        let Map { x, inner, range, out, f } = self;
-        let first = range.start;
-        let mut buffer = [x.data[x.offset]; BLOCK];
-        blocks(range, inner, |range, in_one_row| {
-            let out = &mut out[range.start - first..range.end - first];
-            dispatch(map::Map(x.block(range, in_one_row, &mut buffer), out, f));
-        });
-    }
-}
-
 /// `out[i…] = f(x[i…], y[i…])`.
 ///
 /// ```
@@ -299,7 +254,7 @@ impl<A: Copy, B, F: Fn(A) -> B + Copy> Map<'_, A, B, F> {
 /// ```
 ///
 /// # Panics
-/// If `out` has not as many elements as `shape`, or a view leaves its data.
+/// If `out` does not have as many elements as `shape`, or a view leaves its data.
 #[track_caller]
 pub fn zip<A: Element, B: Element, C: Element>(
     shape: &[usize],
@@ -349,7 +304,7 @@ impl<A: Copy, B: Copy, C, F: Fn(A, B) -> C + Copy> Zip<'_, A, B, C, F> {
 /// `out[i…] = f(x[i…], y[i…], z[i…])`.
 ///
 /// # Panics
-/// If `out` has not as many elements as `shape`, or a view leaves its data.
+/// If `out` does not have as many elements as `shape`, or a view leaves its data.
 #[track_caller]
 pub fn zip3<A: Element, B: Element, C: Element, D: Element>(
     shape: &[usize],
@@ -405,7 +360,7 @@ impl<A: Copy, B: Copy, C: Copy, D, F: Fn(A, B, C) -> D + Copy> Zip3<'_, A, B, C,
 /// The other elements of `out` keep their values. With a stride of 0 the last value written stays.
 ///
 /// # Panics
-/// If `x` has not as many elements as `shape`, or the region leaves `out`.
+/// If `x` does not have as many elements as `shape`, or the region leaves `out`.
 #[track_caller]
 pub fn scatter<T: Element>(
     shape: &[usize],

@@ -47,7 +47,7 @@ use std::str::FromStr;
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Default)]
 pub enum Init {
-    /// All 0. All units of a hidden layer then stay alike for ever: for biases and experiments.
+    /// All 0. All units of a hidden layer then stay alike forever: for biases and experiments.
     Zeros,
     /// All the same number.
     Constant(f64),
@@ -222,12 +222,8 @@ impl Init {
             _ => {
                 if shape.rank() < 2 {
                     let rows = [("init", self.to_string()), ("shape", shape.to_string())];
-                    misuse(
-                        "Init",
-                        "the scale follows from inputs and outputs",
-                        &rows,
-                        "weights are [outputs, inputs, …]",
-                    );
+                    let hint = "weights are [outputs, inputs, …]";
+                    misuse("Init", "the scale follows from inputs and outputs", &rows, hint);
                 }
                 let field: usize = shape[2..].iter().product();
                 // Empty weights have no scale; counting their axes as 1 keeps it finite.

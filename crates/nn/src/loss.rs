@@ -66,11 +66,7 @@ fn refuse_misfit(loss: &str, input: &Tensor, target: &Tensor) {
     if input.shape() != target.shape() || input.dtype() != target.dtype() {
         let row = |x: &Tensor| format!("{} {}", x.shape(), x.dtype());
         let hint = "outputs and targets pair up one by one; reshape or convert one of them";
-        misuse(
-            loss,
-            "the target does not match the input",
-            &[("input", row(input)), ("target", row(target))],
-            hint,
-        );
+        let rows = [("input", row(input)), ("target", row(target))];
+        misuse(loss, "the target does not match the input", &rows, hint);
     }
 }

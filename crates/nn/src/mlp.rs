@@ -53,12 +53,8 @@ impl Mlp {
     #[track_caller]
     pub fn new(sizes: &[usize], activation: Activation, init: Init, dtype: DType, rng: &mut Rng) -> Self {
         if sizes.len() < 2 {
-            misuse(
-                "Mlp",
-                "needs at least two sizes",
-                &[("sizes", format!("{sizes:?}"))],
-                "inputs first, outputs last",
-            );
+            let rows = [("sizes", format!("{sizes:?}"))];
+            misuse("Mlp", "needs at least two sizes", &rows, "inputs first, outputs last");
         }
         let gain = activation.gain();
         // A loop, because closures do not pass the caller's line on.

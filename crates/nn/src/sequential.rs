@@ -35,7 +35,10 @@ impl Sequential {
 
     /// Puts a layer at the end: a [`Layer`], a boxed one, or an [`Activation`](crate::Activation).
     #[must_use]
-    #[allow(clippy::should_implement_trait, reason = "it is no addition: what is added is of another type")]
+    #[allow(
+        clippy::should_implement_trait,
+        reason = "it is not an addition: what is added is of another type"
+    )]
     pub fn add(mut self, layer: impl Into<Box<dyn Layer>>) -> Self {
         self.layers.push(layer.into());
         self

@@ -8,10 +8,9 @@
 //! Both begin with the weights after the first step that they count, as `torch.optim.swa_utils.AveragedModel`
 //! does. Polyak and Juditsky 1992; Izmailov et al., "Averaging weights leads to wider optima", 2018.
 
-use crate::method::Kind;
 use crate::optimizer::Optimizer;
 use crate::report::StepReport;
-use crate::step::rule_of;
+use crate::step::method_of;
 use crate::survey::each_updated;
 use backflow_kernels::map;
 use backflow_tensor::{FloatElement, Module, Tensor, with_float};
@@ -41,7 +40,7 @@ impl Averaging {
             Some(average) if share != 1.0 => {
                 with_float!("average", w.dtype(), T => lerp::<T>(average, w, share));
             }
-            average => *average = Some(crate::state::copy(w)),
+            average => *average = Some(w.detach().copied()),
         }
     }
 }
@@ -92,28 +91,14 @@ impl Optimizer {
 
     /// Whether weights are averaged at all, by this optimizer or by a rule of it.
     pub(crate) fn has_averages(&self) -> bool {
-        let by_rule = match &self.method.0 {
-            Kind::PerParameter(rule) => rule.average().is_some(),
-            Kind::Lbfgs(_) => false,
-        };
-        by_rule || self.averaging.is_some() || self.groups.iter().any(|group| group.rule.average().is_some())
+        let mut methods = self.groups.iter().map(|group| &group.method).chain([&self.method]);
+        self.averaging.is_some() || methods.any(|method| method.rule.average().is_some())
     }
 
     fn swap_averages<M: Module + ?Sized>(&mut self, model: &mut M) {
-        let Self { method, groups, state, averaging, .. } = self;
-        let Kind::PerParameter(default) = &method.0 else {
-            if averaging.is_none() {
-                return;
-            }
-            model.each_tensor_mut(&mut |path, w| {
-                let average =
-                    state.parameters.get_mut(path.as_str()).and_then(|state| state.average.as_mut());
-                average.into_iter().for_each(|average| swap(w, average));
-            });
-            return;
-        };
+        let Self { method: default, groups, state, .. } = self;
         model.each_tensor_mut(&mut |path, w| {
-            let name = rule_of(&**default, groups, path.as_str()).average();
+            let name = method_of(default, groups, path.as_str()).rule.average();
             let Some(state) = state.parameters.get_mut(path.as_str()) else { return };
             let own = name.and_then(|name| state.buffers.iter_mut().find(|(own, _)| own == name));
             let average = own.map(|(_, buffer)| buffer).or(state.average.as_mut());

@@ -44,16 +44,6 @@ impl Clipping {
     pub(crate) fn reshapes(&self) -> bool {
         self.value.is_some() || self.adaptive.is_some()
     }
-
-    /// A gradient whose elements are limited.
-    pub(crate) fn limited(&self, g: &Tensor) -> Tensor {
-        self.value.map_or_else(|| g.clone(), |limit| g.clamp(-limit, limit))
-    }
-
-    /// A gradient whose units are limited by their weights `w`.
-    pub(crate) fn adapted(&self, w: &Tensor, g: &Tensor) -> Tensor {
-        self.adaptive.map_or_else(|| g.clone(), |share| adaptive(w, g, share))
-    }
 }
 
 /// What a gradient of this norm is multiplied by.
@@ -63,7 +53,8 @@ pub(crate) fn coefficient(max_norm: f64, norm: f64) -> f64 {
     if coefficient > 1.0 { 1.0 } else { coefficient }
 }
 
-fn adaptive(w: &Tensor, g: &Tensor, limit: f64) -> Tensor {
+/// A gradient whose units are limited to this share of the norm of their weights `w`.
+pub(crate) fn adaptive(w: &Tensor, g: &Tensor, limit: f64) -> Tensor {
     // One unit per index of the first axis; a vector is one unit.
     let norm = |x: &Tensor| {
         let x = x.detach().to_dtype(DType::F64);

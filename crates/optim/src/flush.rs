@@ -1,7 +1,7 @@
 //! What a step has written, without subnormal numbers, where the program [asks for
 //! it](backflow_tensor::flush_to_zero).
 //!
-//! Updates are no ops, so nobody else does it. Squares of vanishing gradients, as Adam keeps them, are
+//! Updates are not ops, so nothing else does it. Squares of vanishing gradients, as Adam keeps them, are
 //! subnormal long before the gradients are.
 
 use crate::optimizer::Optimizer;

@@ -5,6 +5,15 @@
 
 use std::fmt;
 
+/// What a rule or a schedule can be asked about its settings. They are checked when an optimizer takes it.
+pub trait Settings: fmt::Debug + Send + Sync + 'static {
+    /// The name in specs, states and errors.
+    fn name(&self) -> &'static str;
+
+    /// Every setting.
+    fn hyperparameters(&mut self) -> Vec<Hyperparameter<'_>>;
+}
+
 /// The numbers that a setting may take. None of the ranges holds NaN or an infinity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Range {
@@ -125,14 +134,11 @@ impl<'a> Hyperparameter<'a> {
         }
     }
 
-    /// The value, if it is a number in a range.
-    pub(crate) fn into_number(self) -> Option<&'a mut f64> {
-        if let Value::Number(value, _) = self.value { Some(value) } else { None }
-    }
-
-    /// The same, without giving the setting away.
-    pub(crate) fn number_mut(&mut self) -> Option<&mut f64> {
-        if let Value::Number(value, _) = &mut self.value { Some(value) } else { None }
+    /// Takes this number, if it is one in a range.
+    pub(crate) fn set_number(&mut self, x: f64) {
+        if let Value::Number(value, _) = &mut self.value {
+            **value = x;
+        }
     }
 
     /// Whether it is a number that may be this one.
@@ -159,4 +165,11 @@ impl<'a> Hyperparameter<'a> {
         };
         understood && self.is_valid()
     }
+}
+
+/// The setting of this name with its value, if it is a number in a range.
+pub(crate) fn number<'a>(settings: Vec<Hyperparameter<'a>>, name: &str) -> Option<(Hyperparameter<'a>, f64)> {
+    let setting = settings.into_iter().find(|setting| setting.name == name)?;
+    let Value::Number(&mut value, _) = setting.value else { return None };
+    Some((setting, value))
 }

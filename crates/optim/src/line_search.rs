@@ -44,8 +44,8 @@ pub(crate) fn strong_wolfe(
     let mut at = |t: f64| {
         used += 1;
         let (loss, gradient) = evaluate(t);
-        // What is no number is too high to stay at: the search turns back. (PyTorch's goes on, for no
-        // comparison holds.)
+        // A loss that is not finite is too high to stay at: the search turns back. (PyTorch's goes on, since
+        // no comparison holds.)
         let loss = if loss.is_finite() { loss } else { f64::INFINITY };
         Point { t, loss, slope: dot(&gradient, direction), gradient }
     };

@@ -4,59 +4,38 @@
 //! each conversion into a `Method` is an ordinary function.
 
 use crate::elements::{Elements, Surroundings, Totals};
-use crate::hyperparameter::Hyperparameter;
+use crate::hyperparameter::number;
 use crate::rule::{Rule, Step};
-use crate::rules::Lbfgs;
 use crate::state::ParameterState;
-use backflow_tensor::{DType, FloatElement, Tensor};
+use backflow_tensor::{DType, FloatElement, Tensor, misuse};
 use std::marker::PhantomData;
 
-/// How an optimizer moves the weights: by a [`Rule`] for each parameter, or, as [`Lbfgs`] does, all at once.
+/// How an optimizer moves the weights: a [`Rule`] whose type is forgotten.
 #[derive(Clone, Debug)]
-pub struct Method(pub(crate) Kind);
-
-#[derive(Clone, Debug)]
-pub(crate) enum Kind {
-    PerParameter(Box<dyn AnyRule>),
-    Lbfgs(Lbfgs),
+pub struct Method {
+    pub(crate) rule: Box<dyn AnyRule>,
+    /// The rule's setting `lr`, which the schedule starts from.
+    pub(crate) learning_rate: f64,
 }
 
 impl Method {
     /// A rule of your own.
+    ///
+    /// # Panics
+    /// If the rule has no setting `lr`.
     #[must_use]
+    #[track_caller]
     pub fn custom(rule: impl Rule + Clone) -> Self {
-        Self(Kind::PerParameter(Box::new(rule)))
+        Self::new(Box::new(rule))
     }
 
-    pub(crate) fn name(&self) -> &'static str {
-        use crate::rule::Settings;
-        match &self.0 {
-            Kind::PerParameter(rule) => rule.name(),
-            Kind::Lbfgs(lbfgs) => lbfgs.name(),
-        }
-    }
-
-    pub(crate) fn hyperparameters(&mut self) -> Vec<Hyperparameter<'_>> {
-        use crate::rule::Settings;
-        match &mut self.0 {
-            Kind::PerParameter(rule) => rule.hyperparameters(),
-            Kind::Lbfgs(lbfgs) => lbfgs.hyperparameters(),
-        }
-    }
-
-    pub(crate) fn conflict(&self) -> Option<&'static str> {
-        match &self.0 {
-            Kind::PerParameter(rule) => rule.conflict(),
-            Kind::Lbfgs(_) => None,
-        }
-    }
-
-    pub(crate) fn learning_rate(&self) -> f64 {
-        use crate::rule::Settings;
-        match &self.0 {
-            Kind::PerParameter(rule) => rule.learning_rate(),
-            Kind::Lbfgs(lbfgs) => lbfgs.learning_rate(),
-        }
+    #[track_caller]
+    pub(crate) fn new(mut rule: Box<dyn AnyRule>) -> Self {
+        let name = rule.name();
+        let Some((_, learning_rate)) = number(rule.hyperparameters(), "lr") else {
+            misuse(name, "a rule needs a setting lr, the learning rate", &[], "")
+        };
+        Self { rule, learning_rate }
     }
 }
 

@@ -1,16 +1,14 @@
 //! A step of L-BFGS: all parameters as one vector, and a loss that can be computed anywhere.
 
 use crate::elements::Totals;
-use crate::method::Kind;
 use crate::objective::{Objective, wanted};
 use crate::optimizer::Optimizer;
 use crate::prepare::sum_squares;
 use crate::report::{ParameterReport, StepReport};
-use crate::rule::Settings;
+use crate::rules::Lbfgs;
 use crate::state::ParameterState;
-use crate::step::assign;
 use crate::survey::{each_reached, survey};
-use backflow_tensor::{Gradients, Module, Shape, Tensor, misuse, no_grad};
+use backflow_tensor::{Gradients, Module, Tensor, misuse, no_grad};
 use std::sync::Arc;
 
 impl Optimizer {
@@ -18,6 +16,7 @@ impl Optimizer {
     #[track_caller]
     pub(crate) fn minimise<M: Module + ?Sized>(
         &mut self,
+        lbfgs: &Lbfgs,
         model: &mut M,
         start: (f64, &Gradients),
         objective: &mut impl Objective<M>,
@@ -39,22 +38,16 @@ impl Optimizer {
         let (mut paths, mut before) = (Vec::new(), Vec::new());
         each_reached(model, &unreached, &mut |path, w| {
             paths.push(path.to_owned());
-            before.push(crate::state::copy(w));
+            before.push(w.detach().copied());
         });
         let all = || paths.iter().zip(&before);
         let (path, first) = all().next().expect("a survey without parameters is refused");
         if let Some((other, w)) = all().find(|(_, w)| w.dtype() != first.dtype()) {
             let rows = [(path.as_str(), first.dtype().to_string()), (other.as_str(), w.dtype().to_string())];
-            misuse(
-                "step_with",
-                "lbfgs needs parameters of one element type",
-                &rows,
-                "convert the model to f32 or f64",
-            );
+            let hint = "convert the model to f32 or f64";
+            misuse("step_with", "lbfgs needs parameters of one element type", &rows, hint);
         }
         let learning_rate = self.learning_rate();
-        let Kind::Lbfgs(lbfgs) = &self.method.0 else { unreachable!("called for L-BFGS only") };
-        let lbfgs = lbfgs.clone();
         let sign = if self.maximize { -1.0 } else { 1.0 };
         let g = flat(prepared.gradients.iter().map(|ready| (&*ready.g, sign * ready.coefficient)));
         // Where a parameter was frozen, thawed, or not reached, what was learnt is about another vector: it
@@ -64,8 +57,7 @@ impl Optimizer {
         let x = flat(before.iter().map(|w| (w, 1.0)));
         let outcome = lbfgs.minimise(&mut memory, &paths, learning_rate, x, (sign * value, g), &mut |x| {
             scatter(model, &unreached, x);
-            // Also where the loss is no finite number: on which side the search turns back hangs on the slope
-            // there.
+            // Also where the loss is not finite: the slope there decides on which side the search turns back.
             let (here, gradients) = objective.evaluate(model, &|_| true);
             let gradients = wanted(gradients);
             let found = survey(self, model, &gradients);
@@ -77,30 +69,26 @@ impl Optimizer {
         });
         scatter(model, &unreached, &outcome.x);
         self.state.lbfgs = memory;
-        self.state.steps += 1;
 
-        let mut reports = Vec::with_capacity(before.len());
+        let mut parameters = Vec::with_capacity(before.len());
         let mut before = before.into_iter().zip(squares);
-        let state = &mut self.state;
+        let Self { method, state, .. } = self;
         each_reached(model, &unreached, &mut |path, w| {
             let (old, gradient) = before.next().expect("one for each parameter");
             let path: Arc<str> = path.into();
             let known = state.parameters.entry(Arc::clone(&path));
-            let known = known.or_insert_with(|| ParameterState::without_buffers(lbfgs.name(), w));
+            let known = known.or_insert_with(|| ParameterState::new(&*method.rule, w));
             known.steps += 1;
             let update = sum_squares(&(&old - w.detach()));
             let totals = Totals { gradient, weight: sum_squares(&old), update, cosine: None };
-            reports.push(ParameterReport::new(path, learning_rate, None, w.elements(), totals));
+            parameters.push(ParameterReport::new(path, learning_rate, None, w.elements(), totals));
         });
         StepReport {
-            step: self.state.steps,
-            loss: Some(value),
             evaluations: outcome.evaluations,
-            skipped: false,
-            learning_rate,
             gradient_norm: prepared.norm.unwrap_or(f64::NAN),
             clip_coefficient: prepared.coefficient,
-            parameters: reports,
+            parameters,
+            ..self.counted(Some(value), learning_rate)
         }
     }
 }
@@ -126,9 +114,8 @@ fn flat<'a>(parts: impl Iterator<Item = (&'a Tensor, f64)>) -> Tensor {
 fn scatter<M: Module + ?Sized>(model: &mut M, unreached: &[usize], x: &Tensor) {
     let mut from = 0;
     each_reached(model, unreached, &mut |_, w| {
-        let shape: Shape = w.shape();
         let to = from + w.elements();
-        assign(w, &x.slice(0, from..to).reshape(shape));
+        w.assign(&x.slice(0, from..to).reshape(w.shape()));
         from = to;
     });
 }

@@ -117,16 +117,12 @@ impl WeightedMean {
     /// passed over.
     ///
     /// # Panics
-    /// If the weight is below 0 or no finite number.
+    /// If the weight is below 0 or not finite.
     #[track_caller]
     pub fn add(&mut self, loss: f64, weight: f64, gradients: Option<Gradients>) {
         if !(weight >= 0.0 && weight.is_finite()) {
-            misuse(
-                "WeightedMean::add",
-                "a weight is no number of terms",
-                &[("weight", weight.to_string())],
-                "",
-            );
+            let rows = [("weight", weight.to_string())];
+            misuse("WeightedMean::add", "a weight is not a number of terms", &rows, "");
         }
         if weight == 0.0 {
             return;

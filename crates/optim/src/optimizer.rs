@@ -3,8 +3,8 @@
 use crate::averaging::Averaging;
 use crate::clip::Clipping;
 use crate::hyperparameter::Range;
-use crate::method::{AnyRule, Kind, Method};
-use crate::rule::{Needs, Noise, Settings};
+use crate::method::{AnyRule, Method};
+use crate::rule::{Needs, Noise};
 use crate::schedule::Schedule;
 use crate::scheduled::Scheduled;
 use crate::schedules::Constant;
@@ -38,7 +38,7 @@ use std::sync::Arc;
 /// assert_eq!(optimizer.state().parameters["1"].buffer("momentum_buffer").unwrap().item(), 3.0);
 /// ```
 ///
-/// A clone has the same settings and the same state, and goes its own way from there: beside a
+/// A clone has the same settings and the same state, and is independent from there on: beside a
 /// [copied](Module::copied) model, whose parameters have the same paths, it continues as the first would
 /// have.
 ///
@@ -49,11 +49,11 @@ use std::sync::Arc;
 /// # let mut w = Tensor::from([1.0, 2.0]).requires_grad();
 /// # let mut optimizer = Optimizer::new(Sgd::new(0.1).momentum(0.9));
 /// # optimizer.step_with(&mut w, loss);
-/// let (mut twin, mut its_optimizer) = (w.copied(), optimizer.clone());
+/// let (mut copy, mut its_optimizer) = (w.copied(), optimizer.clone());
 /// optimizer.step_with(&mut w, loss);
-/// assert_ne!(w.to_vec::<f64>(), twin.to_vec::<f64>());
-/// its_optimizer.step_with(&mut twin, loss);
-/// assert_eq!(w.to_vec::<f64>(), twin.to_vec::<f64>());
+/// assert_ne!(w.to_vec::<f64>(), copy.to_vec::<f64>());
+/// its_optimizer.step_with(&mut copy, loss);
+/// assert_eq!(w.to_vec::<f64>(), copy.to_vec::<f64>());
 /// ```
 #[derive(Clone, Debug)]
 pub struct Optimizer {
@@ -88,7 +88,7 @@ pub(crate) struct Visited {
 #[derive(Clone, Debug)]
 pub(crate) struct Group {
     pub(crate) paths: Pattern,
-    pub(crate) rule: Box<dyn AnyRule>,
+    pub(crate) method: Method,
 }
 
 /// Building.
@@ -101,8 +101,8 @@ impl Optimizer {
     #[track_caller]
     pub fn new(rule: impl Into<Method>) -> Self {
         let mut method = rule.into();
-        check(&mut method);
-        Self::from_method(method)
+        check(&mut *method.rule);
+        Self::of(method)
     }
 
     /// The optimizer that a text such as `adam` or `sgd:momentum=0.9,nesterov=true` names;
@@ -121,10 +121,10 @@ impl Optimizer {
     /// If the text names no optimizer, or gives it options that it does not have, twice, or outside their
     /// range.
     pub fn from_spec(spec: &str, learning_rate: Option<f64>) -> Result<Self, SpecError> {
-        spec::rule(spec, learning_rate).map(Self::from_method)
+        spec::rule(spec, learning_rate).map(Self::of)
     }
 
-    fn from_method(method: Method) -> Self {
+    fn of(method: Method) -> Self {
         Self {
             method,
             groups: Vec::new(),
@@ -153,29 +153,26 @@ impl Optimizer {
     /// ```
     ///
     /// # Panics
-    /// If a setting of the rule is outside its range, if the pattern is none, or if the rule is one that
+    /// If a setting of the rule is outside its range, if `paths` is not a pattern, or if the rule is one that
     /// looks at all parameters together: L-BFGS, SAM, bold driver. (SAM can have groups beside it.) If steps
     /// were made already.
     #[must_use]
     #[track_caller]
     pub fn group(mut self, paths: &str, rule: impl Into<Method>) -> Self {
         let mut method = rule.into();
-        check(&mut method);
+        check(&mut *method.rule);
         let paths = pattern("group", paths);
         if self.state.steps > 0 {
             misuse("group", "steps were made already", &[], "groups belong to the making of an optimizer");
         }
-        let rule = match (method.0, &self.method.0) {
-            (_, Kind::Lbfgs(_)) => together("lbfgs"),
-            // What it undoes are weights; the buffers of other rules would keep what they learnt.
-            (_, Kind::PerParameter(own)) if matches!(own.needs(), Needs::Trial { .. }) => {
-                together(own.name())
-            }
-            (Kind::PerParameter(rule), _) if !rule.needs().more_than_gradients() => rule,
-            (Kind::PerParameter(rule), _) => together(rule.name()),
-            (Kind::Lbfgs(lbfgs), _) => together(lbfgs.name()),
-        };
-        self.groups.push(Group { paths, rule });
+        // What a trial undoes are weights; the buffers of other rules would keep what they learnt.
+        if matches!(self.method.rule.needs(), Needs::Trial { .. } | Needs::LineSearch(_)) {
+            together(self.method.rule.name());
+        }
+        if method.rule.needs() != Needs::Gradient {
+            together(method.rule.name());
+        }
+        self.groups.push(Group { paths, method });
         self
     }
 
@@ -198,7 +195,7 @@ impl Optimizer {
     /// reaches others than the last one, curvature is learnt anew.
     ///
     /// # Panics
-    /// If the pattern is none.
+    /// If `paths` is not a pattern.
     #[must_use]
     #[track_caller]
     pub fn allow_unreached(mut self, paths: &str) -> Self {
@@ -260,12 +257,8 @@ impl Optimizer {
     #[must_use]
     #[track_caller]
     pub fn noise(mut self, noise: Noise) -> Self {
-        for (name, value) in [("eta", noise.eta), ("gamma", noise.gamma)] {
-            if !Range::NonNegative.contains(value) {
-                let rows = [(name, value.to_string()), ("expected", Range::NonNegative.to_string())];
-                misuse("noise", &format!("{name} is out of range"), &rows, "");
-            }
-        }
+        require("noise", "eta", noise.eta, Range::NonNegative);
+        require("noise", "gamma", noise.gamma, Range::NonNegative);
         self.noise = Some(noise);
         self
     }
@@ -293,21 +286,12 @@ impl Optimizer {
     #[must_use]
     #[track_caller]
     pub fn average(mut self, averaging: Averaging) -> Self {
-        if let Averaging::Ema(decay) = averaging
-            && !Range::BelowOne.contains(decay)
-        {
-            let rows = [("decay", decay.to_string()), ("expected", Range::BelowOne.to_string())];
-            misuse("average", "decay is out of range", &rows, "");
+        if let Averaging::Ema(decay) = averaging {
+            require("average", "decay", decay, Range::BelowOne);
         }
-        if let Kind::PerParameter(rule) = &self.method.0
-            && rule.average().is_some()
-        {
-            misuse(
-                "average",
-                "the rule keeps an average of its own",
-                &[("rule", rule.name().to_owned())],
-                "",
-            );
+        if self.method.rule.average().is_some() {
+            let rows = [("rule", self.method.rule.name().to_owned())];
+            misuse("average", "the rule keeps an average of its own", &rows, "");
         }
         self.averaging = Some(averaging);
         self
@@ -349,7 +333,7 @@ impl Optimizer {
     /// The learning rate of the next step, of parameters in no group.
     #[must_use]
     pub fn learning_rate(&self) -> f64 {
-        self.schedule.learning_rate(self.method.learning_rate(), self.state.steps)
+        self.schedule.learning_rate(self.method.learning_rate, self.state.steps)
     }
 }
 
@@ -368,18 +352,23 @@ fn pattern(op: &str, paths: &str) -> Pattern {
 }
 
 #[track_caller]
-fn check(method: &mut Method) {
-    spec::require(method.name(), method.hyperparameters());
-    if let Some(reason) = method.conflict() {
-        misuse(method.name(), reason, &[], "");
+fn check(rule: &mut dyn AnyRule) {
+    spec::require(rule.name(), rule.hyperparameters());
+    if let Some(reason) = rule.conflict() {
+        misuse(rule.name(), reason, &[], "");
     }
 }
 
 #[track_caller]
-fn positive(op: &str, name: &'static str, value: f64) -> f64 {
-    if !Range::Positive.contains(value) {
-        let rows = [(name, value.to_string()), ("expected", Range::Positive.to_string())];
+fn positive(op: &str, name: &str, value: f64) -> f64 {
+    require(op, name, value, Range::Positive);
+    value
+}
+
+#[track_caller]
+fn require(op: &str, name: &str, value: f64, range: Range) {
+    if !range.contains(value) {
+        let rows = [(name, value.to_string()), ("expected", range.to_string())];
         misuse(op, &format!("{name} is out of range"), &rows, "");
     }
-    value
 }

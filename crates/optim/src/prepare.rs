@@ -70,17 +70,17 @@ impl Optimizer {
             prepared.finite &= raw.is_finite() || all_finite(g);
             raw_total += raw;
             let (mut coefficient, mut squares) = (1.0, raw);
-            if clipping.value.is_some() {
-                *g = Cow::Owned(clipping.limited(&g.detach()));
+            if let Some(limit) = clipping.value {
+                *g = Cow::Owned(g.detach().clamp(-limit, limit));
                 squares = sum_squares(g);
             }
             if let Some(max_norm) = clipping.each {
                 coefficient = clip::coefficient(max_norm, squares.sqrt());
                 squares *= coefficient * coefficient;
             }
-            if clipping.adaptive.is_some() {
+            if let Some(share) = clipping.adaptive {
                 let scaled = if coefficient == 1.0 { g.detach() } else { g.detach() * coefficient };
-                *g = Cow::Owned(clipping.adapted(&weights[index].1, &scaled));
+                *g = Cow::Owned(clip::adaptive(&weights[index].1, &scaled, share));
                 coefficient = 1.0;
                 squares = sum_squares(g);
             }

@@ -72,7 +72,7 @@ impl Optimizer {
             let mut saved = Vec::new();
             model.each_tensor(&mut |_, tensor| {
                 if tensor.is_buffer() {
-                    saved.push(crate::state::copy(tensor));
+                    saved.push(tensor.detach().copied());
                 }
             });
             let restored = Restored { model, saved };
@@ -95,7 +95,7 @@ impl<M: Module + ?Sized> Drop for Restored<'_, M> {
             if tensor.is_buffer()
                 && let Some(before) = saved.next()
             {
-                crate::step::assign(tensor, &before);
+                tensor.assign(&before);
             }
         });
     }

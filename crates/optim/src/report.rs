@@ -13,7 +13,7 @@ pub struct StepReport {
     /// How often the loss was computed.
     pub evaluations: u64,
     /// Whether nothing was changed because the loss, or with
-    /// [`skip_nonfinite`](crate::Optimizer::skip_nonfinite) a gradient, was no finite number.
+    /// [`skip_nonfinite`](crate::Optimizer::skip_nonfinite) a gradient, was not finite.
     pub skipped: bool,
     /// The learning rate of this step, after the schedule: that of parameters in no group.
     pub learning_rate: f64,

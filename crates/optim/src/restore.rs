@@ -1,11 +1,11 @@
 //! Continuing from a state that was saved.
 
-use crate::method::Kind;
 use crate::optimizer::Optimizer;
-use crate::rule::{Name, Settings};
+use crate::rule::Name;
 use crate::state::{ParameterState, State};
-use crate::step::rule_of;
+use crate::step::method_of;
 use backflow_tensor::{Module, Tensor};
+use std::collections::BTreeMap;
 
 /// Why a state does not fit a model and its optimizer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -99,11 +99,9 @@ impl Optimizer {
             return Err(StateError::AmbiguousPath { path });
         }
         // Frozen tensors too: what was learnt about them stays for the day they thaw.
-        let mut tensors: Vec<(String, Tensor)> = Vec::new();
-        model.each_tensor(&mut |path, w| tensors.push((path.to_string(), w.clone())));
-        if let Some(path) =
-            state.parameters.keys().find(|path| !tensors.iter().any(|(own, _)| own == &***path))
-        {
+        let mut tensors = BTreeMap::new();
+        model.each_tensor(&mut |path, w| _ = tensors.insert(path.to_string(), w.clone()));
+        if let Some(path) = state.parameters.keys().find(|path| !tensors.contains_key(&***path)) {
             return Err(StateError::UnknownParameter { path: path.to_string() });
         }
         for (path, w) in &tensors {
@@ -116,26 +114,8 @@ impl Optimizer {
                 None => {}
             }
         }
-        if let (Some(memory), Kind::Lbfgs(_)) = (&state.lbfgs, &self.method.0) {
-            // Where these are others than a step meets, it learns anew.
-            let mut parts = Vec::with_capacity(memory.paths.len());
-            for path in &memory.paths {
-                match tensors.iter().find(|(own, _)| own == path) {
-                    Some((_, w)) => parts.push(w),
-                    None => return Err(StateError::UnknownParameter { path: path.clone() }),
-                }
-            }
-            let elements: usize = parts.iter().map(|w| w.elements()).sum();
-            let all =
-                memory.pairs.iter().flat_map(|(s, y)| [s, y]).chain([&memory.direction, &memory.gradient]);
-            let dtype = parts.first().map(|w| w.dtype());
-            if let Some(other) = all.into_iter().find(|x| x.shape() != [elements] || Some(x.dtype()) != dtype)
-            {
-                let expected =
-                    format!("[{elements}]{}", dtype.map(|dtype| format!(" {dtype}")).unwrap_or_default());
-                let found = format!("{} {}", other.shape(), other.dtype());
-                return Err(StateError::OtherShape { what: "a vector of lbfgs".to_owned(), found, expected });
-            }
+        if let Some(memory) = &state.lbfgs {
+            memory.check(&tensors)?;
         }
         let mut memory = self.schedule.memory();
         let same = memory.len() == state.schedule.len()
@@ -159,18 +139,20 @@ impl Optimizer {
     }
 
     fn fits(&self, path: &str, w: &Tensor, found: &ParameterState) -> Result<(), StateError> {
-        let own = match &self.method.0 {
-            Kind::PerParameter(default) => ParameterState::new(rule_of(&**default, &self.groups, path), w),
-            Kind::Lbfgs(lbfgs) => ParameterState::without_buffers(lbfgs.name(), w),
-        };
+        let own = ParameterState::new(&*method_of(&self.method, &self.groups, path).rule, w);
         let rule = |state: &ParameterState| format!("{} (version {})", state.rule, state.version);
         if found.rule != own.rule || found.version != own.version {
-            return Err(StateError::OtherRule {
-                path: path.to_owned(),
-                found: rule(found),
-                expected: rule(&own),
-            });
+            let (path, found, expected) = (path.to_owned(), rule(found), rule(&own));
+            return Err(StateError::OtherRule { path, found, expected });
         }
+        let other_buffers = |found: String, expected: String| {
+            Err(StateError::OtherBuffers {
+                path: path.to_owned(),
+                rule: own.rule.to_string(),
+                found,
+                expected,
+            })
+        };
         let described = |x: &Tensor| format!("{} {}", x.shape(), x.dtype());
         let other_shape = |what: String, found: String, expected: String| {
             Err(StateError::OtherShape { what, found, expected })
@@ -183,24 +165,12 @@ impl Optimizer {
             names(buffers.chain(state.numbers.iter().map(|(name, _)| &**name)))
         });
         if kept != needed {
-            let rule = own.rule.to_string();
-            return Err(StateError::OtherBuffers {
-                path: path.to_owned(),
-                rule,
-                found: kept,
-                expected: needed,
-            });
+            return other_buffers(kept, needed);
         }
         let averages = self.averaging.is_some();
         if averages != found.average.is_some() && found.steps > 0 {
             let text = |average: bool| if average { "an average" } else { "no average" }.to_owned();
-            let (found, expected) = (text(found.average.is_some()), text(averages));
-            return Err(StateError::OtherBuffers {
-                path: path.to_owned(),
-                rule: own.rule.to_string(),
-                found,
-                expected,
-            });
+            return other_buffers(text(found.average.is_some()), text(averages));
         }
         let pairs = found.buffers.iter().zip(&own.buffers).map(|((name, a), (_, b))| (name.clone(), a, b));
         let average = found.average.iter().map(|average| (Name::Borrowed("average"), average, w));

@@ -5,25 +5,14 @@
 //! the pipeline's: see [`Elements`], which hands a rule the numbers, and [`Optimizer`](crate::Optimizer).
 
 use crate::elements::{Elements, Totals};
-use crate::hyperparameter::Hyperparameter;
+use crate::hyperparameter::Settings;
+use crate::rules::Lbfgs;
 use backflow_kernels::Float;
 use backflow_tensor::{FloatElement, Shape};
 use std::borrow::Cow;
-use std::fmt;
 
-/// What a rule can be asked about its settings. They are checked when an optimizer takes the rule.
-pub trait Settings: fmt::Debug + Send + Sync + 'static {
-    /// The name in states and errors.
-    fn name(&self) -> &'static str;
-
-    /// Every setting.
-    fn hyperparameters(&mut self) -> Vec<Hyperparameter<'_>>;
-
-    /// The learning rate that schedules start from.
-    fn learning_rate(&self) -> f64;
-}
-
-/// An update rule: the part of an optimizer that papers are about.
+/// An update rule: the part of an optimizer that papers are about. Its setting `lr` is the learning rate that
+/// schedules start from.
 ///
 /// ```
 /// use backflow_optim::{Elements, Hyperparameter, Method, Optimizer, Range, Rule, Settings, Step, Totals};
@@ -35,7 +24,6 @@ pub trait Settings: fmt::Debug + Send + Sync + 'static {
 ///
 /// impl Settings for Cubic {
 ///     fn name(&self) -> &'static str { "cubic" }
-///     fn learning_rate(&self) -> f64 { self.lr }
 ///     fn hyperparameters(&mut self) -> Vec<Hyperparameter<'_>> {
 ///         vec![Hyperparameter::number("lr", &mut self.lr, Range::NonNegative)]
 ///     }
@@ -59,6 +47,11 @@ pub trait Rule: Settings {
         1
     }
 
+    /// The rule that this one is made around, if it is. It answers what this one does not say itself.
+    fn inner(&self) -> Option<&dyn Rule> {
+        None
+    }
+
     /// Why the settings do not go together, although each of them is allowed.
     fn conflict(&self) -> Option<&'static str> {
         None
@@ -66,12 +59,12 @@ pub trait Rule: Settings {
 
     /// Weight decay, which the pipeline carries out.
     fn weight_decay(&self) -> WeightDecay {
-        WeightDecay::L2(0.0)
+        self.inner().map_or(WeightDecay::L2(0.0), |rule| rule.weight_decay())
     }
 
     /// Noise on the gradient, which the pipeline adds.
     fn noise(&self) -> Option<Noise> {
-        None
+        self.inner()?.noise()
     }
 
     /// The ε of an adaptive rule: what is added to the size of past gradients (a root of squares, or
@@ -79,33 +72,32 @@ pub trait Rule: Settings {
     /// proportional to it far below. `None` too where something else gives the step its size, as the trust
     /// ratio of [`Lamb`](crate::Lamb) does.
     fn eps(&self) -> Option<f64> {
-        None
+        self.inner()?.eps()
     }
 
     /// What has to be computed for a step.
     fn needs(&self) -> Needs {
-        Needs::Gradient
+        self.inner().map_or(Needs::Gradient, |rule| rule.needs())
     }
 
     /// Whether the rule looks at [`Step::gradient_norm`].
     fn needs_norm(&self) -> bool {
-        false
+        self.inner().is_some_and(|rule| rule.needs_norm())
     }
 
     /// The arrays to keep for a parameter of this shape, with the settings as they are.
     fn buffers(&self, shape: Shape) -> Vec<Buffer> {
-        let _ = shape;
-        vec![]
+        self.inner().map_or_else(Vec::new, |rule| rule.buffers(shape))
     }
 
     /// The numbers to keep for a parameter, with what they start from.
     fn numbers(&self) -> Vec<(&'static str, f64)> {
-        vec![]
+        self.inner().map_or_else(Vec::new, |rule| rule.numbers())
     }
 
     /// The buffer with the weights to evaluate, if those that are trained are not the ones.
     fn average(&self) -> Option<&'static str> {
-        None
+        self.inner()?.average()
     }
 
     /// Updates one parameter: computes the scalars of this step in `f64`, rounds them once, and hands
@@ -116,7 +108,7 @@ pub trait Rule: Settings {
 }
 
 /// What has to be computed for a step of a rule.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Needs {
     /// The gradient.
     Gradient,
@@ -130,13 +122,9 @@ pub enum Needs {
         /// After any other.
         grow: f64,
     },
-}
-
-impl Needs {
-    /// Whether the loss has to be computed more than once.
-    pub(crate) fn more_than_gradients(self) -> bool {
-        matches!(self, Self::Uphill(_) | Self::Trial { .. })
-    }
+    /// Losses and gradients at as many places as this search asks for. It moves all parameters at once;
+    /// [`update`](Rule::update) is not called.
+    LineSearch(Lbfgs),
 }
 
 /// How weights are pulled towards 0, with strength λ.

@@ -10,20 +10,13 @@
 //! given one ([`schedule_of`](crate::Optimizer::schedule_of)). Where PyTorch's `CyclicLR` and `OneCycleLR`
 //! move the momentum too, a second schedule does here.
 
-use crate::hyperparameter::Hyperparameter;
+use crate::hyperparameter::{Hyperparameter, Settings};
 use crate::schedules::{Sequence, Warmup};
-use std::fmt;
 
 /// A learning rate as a function of the number of steps taken.
 ///
-/// Settings are checked when an optimizer takes the schedule. A schedule is [`Clone`], as optimizers are.
-pub trait Schedule: CloneSchedule + fmt::Debug + Send + Sync {
-    /// The name in specs and errors.
-    fn name(&self) -> &'static str;
-
-    /// Every setting.
-    fn hyperparameters(&mut self) -> Vec<Hyperparameter<'_>>;
-
+/// A schedule is [`Clone`], as optimizers are.
+pub trait Schedule: Settings + CloneSchedule {
     /// The learning rate after `steps` steps, where `base` is the rule's own. The first step of a run has
     /// `steps` = 0.
     ///
@@ -67,7 +60,7 @@ pub trait CloneSchedule {
     fn boxed(&self) -> Box<dyn Schedule>;
 }
 
-impl<S: Schedule + Clone + 'static> CloneSchedule for S {
+impl<S: Schedule + Clone> CloneSchedule for S {
     fn boxed(&self) -> Box<dyn Schedule> {
         Box::new(self.clone())
     }
@@ -79,7 +72,7 @@ impl Clone for Box<dyn Schedule> {
     }
 }
 
-impl Schedule for Box<dyn Schedule> {
+impl Settings for Box<dyn Schedule> {
     fn name(&self) -> &'static str {
         (**self).name()
     }
@@ -87,7 +80,9 @@ impl Schedule for Box<dyn Schedule> {
     fn hyperparameters(&mut self) -> Vec<Hyperparameter<'_>> {
         (**self).hyperparameters()
     }
+}
 
+impl Schedule for Box<dyn Schedule> {
     fn learning_rate(&self, base: f64, steps: u64) -> f64 {
         (**self).learning_rate(base, steps)
     }

@@ -9,8 +9,7 @@
 //! rates is as good for any other number: PyTorch's `cycle_momentum` is [`Cyclic`](crate::Cyclic) between the
 //! rule's momentum and a lower one, and [`OneCycle`](crate::OneCycle) from the lower one.
 
-use crate::hyperparameter::Hyperparameter;
-use crate::method::Kind;
+use crate::hyperparameter::number;
 use crate::optimizer::Optimizer;
 use crate::schedule::Schedule;
 use crate::spec::{self, SpecError, schedule_for_run};
@@ -59,14 +58,18 @@ impl Optimizer {
     #[track_caller]
     pub fn schedule_of(mut self, setting: &str, mut schedule: impl Schedule + 'static) -> Self {
         spec::require(schedule.name(), schedule.hyperparameters());
-        if let Err(refused) = self.can_schedule(setting, &mut schedule) {
-            misuse("schedule_of", refused.what, &[("setting", setting.to_owned())], &refused.hint);
+        let rows = [("setting", setting.to_owned())];
+        match self.can_schedule(setting, &mut schedule) {
+            Ok(()) => {}
+            Err(SpecError::UnknownOption { known, .. }) => {
+                let hint = format!("it has {}", known.join(", "));
+                misuse("schedule_of", "the rule has no number of this name", &rows, &hint)
+            }
+            Err(SpecError::Conflict { reason, .. }) => misuse("schedule_of", reason, &rows, ""),
+            Err(other) => misuse("schedule_of", &other.to_string(), &rows, ""),
         }
-        self.scheduled.push(Scheduled {
-            name: setting.to_owned(),
-            schedule: Box::new(schedule),
-            bases: Vec::new(),
-        });
+        let (name, schedule) = (setting.to_owned(), Box::new(schedule));
+        self.scheduled.push(Scheduled { name, schedule, bases: Vec::new() });
         self
     }
 
@@ -82,35 +85,33 @@ impl Optimizer {
     /// ```
     ///
     /// # Errors
-    /// If the text is no setting with a schedule, or names one that [`schedule_of`](Self::schedule_of)
+    /// If the text is not a setting with a schedule, or names one that [`schedule_of`](Self::schedule_of)
     /// refuses, or leads the setting out of its range within the run.
     pub fn schedule_of_spec(mut self, spec: &str, steps: u64) -> Result<Self, SpecError> {
-        let rule = self.method.name();
+        let rule = self.method.rule.name();
         let Some((setting, schedule)) = spec.split_once('=') else {
             return Err(SpecError::Malformed { name: rule, option: spec.to_owned() });
         };
         let (setting, mut schedule) = (setting.trim(), schedule_for_run(schedule, steps)?);
-        self.can_schedule(setting, &mut schedule).map_err(|refused| match refused.known {
-            Some(known) => SpecError::UnknownOption { name: rule, key: setting.to_owned(), known },
-            None => SpecError::Conflict { name: rule, reason: refused.what },
-        })?;
-        let mut settings = self.method.hyperparameters();
-        let Some((index, base)) = number_in(&mut settings, setting) else { return Ok(self) };
+        self.can_schedule(setting, &mut schedule)?;
+        let Some((scheduled, base)) = number(self.method.rule.hyperparameters(), setting) else {
+            return Ok(self);
+        };
         for step in 0..steps {
             let value = schedule.learning_rate(base, step);
-            if !settings[index].takes(value) {
-                let setting = &settings[index];
-                let (key, expected) =
-                    (setting.name(), format!("{}, after {step} steps too", setting.expected()));
-                return Err(SpecError::Value { name: rule, key, value: value.to_string(), expected });
+            if !scheduled.takes(value) {
+                let expected = format!("{}, after {step} steps too", scheduled.expected());
+                let (key, value) = (scheduled.name(), value.to_string());
+                return Err(SpecError::Value { name: rule, key, value, expected });
             }
         }
         Ok(self.schedule_of(setting, schedule))
     }
 
     /// Whether a setting can have this schedule.
-    fn can_schedule(&mut self, setting: &str, schedule: &mut impl Schedule) -> Result<(), Refused> {
-        let refused = |what| Err(Refused { what, hint: String::new(), known: None });
+    fn can_schedule(&mut self, setting: &str, schedule: &mut impl Schedule) -> Result<(), SpecError> {
+        let name = self.method.rule.name();
+        let refused = |reason| Err(SpecError::Conflict { name, reason });
         if setting == "lr" {
             return refused("the learning rate has a schedule of its own");
         }
@@ -126,10 +127,9 @@ impl Optimizer {
             }
             Some(_) => Ok(()),
             None => {
-                let known: Vec<String> =
-                    self.method.hyperparameters().iter().map(|known| known.name().to_owned()).collect();
-                let hint = format!("it has {}", known.join(", "));
-                Err(Refused { what: "the rule has no number of this name", hint, known: Some(known) })
+                let settings = self.method.rule.hyperparameters();
+                let known = settings.iter().map(|known| known.name().to_owned()).collect();
+                Err(SpecError::UnknownOption { name, key: setting.to_owned(), known })
             }
         }
     }
@@ -139,7 +139,7 @@ impl Optimizer {
     /// [`learning_rate`](Self::learning_rate).
     #[must_use]
     pub fn setting(&mut self, name: &str) -> Option<f64> {
-        number(self.method.hyperparameters(), name).map(|number| *number)
+        number(self.method.rule.hyperparameters(), name).map(|(_, value)| value)
     }
 
     /// Gives the settings that follow a schedule their values for the coming step.
@@ -147,58 +147,29 @@ impl Optimizer {
     pub(crate) fn set_scheduled(&mut self) {
         let Self { method, groups, scheduled, state, .. } = self;
         for Scheduled { name, schedule, bases } in scheduled {
-            let own = match &mut method.0 {
-                Kind::PerParameter(rule) => rule.hyperparameters(),
-                Kind::Lbfgs(lbfgs) => crate::rule::Settings::hyperparameters(lbfgs),
-            };
-            let of_groups = groups.iter_mut().map(|group| group.rule.hyperparameters());
-            let mut rules: Vec<_> = std::iter::once(own).chain(of_groups).collect();
+            let of_groups = groups.iter_mut().map(|group| &mut group.method);
+            let methods = [&mut *method].into_iter().chain(of_groups);
+            let settings: Vec<_> =
+                methods.map(|method| number(method.rule.hyperparameters(), name)).collect();
             if bases.is_empty() {
-                let base = |settings: &mut Vec<_>| number_in(settings, name).map(|(_, value)| value);
+                let present = settings.iter().map(|setting| setting.as_ref().map(|(_, value)| *value));
                 // What is off in a group stays off.
-                bases.extend(rules.iter_mut().map(|settings| base(settings).filter(|base| *base != 0.0)));
+                bases.extend(present.map(|value| value.filter(|value| *value != 0.0)));
             }
-            for (settings, base) in rules.iter_mut().zip(&*bases) {
-                let Some(base) = *base else { continue };
+            for (setting, base) in settings.into_iter().zip(&*bases) {
+                let (Some((mut setting, _)), Some(base)) = (setting, *base) else { continue };
                 let value = schedule.learning_rate(base, state.steps);
                 let value = if value == 0.0 { f64::MIN_POSITIVE } else { value };
-                set(settings, name, value, state.steps);
+                if !setting.takes(value) {
+                    let rows = [
+                        (setting.name(), value.to_string()),
+                        ("expected", setting.expected()),
+                        ("after steps", state.steps.to_string()),
+                    ];
+                    misuse("step", "a schedule leads a setting out of its range", &rows, "");
+                }
+                setting.set_number(value);
             }
         }
-    }
-}
-
-/// Why a setting cannot have a schedule.
-struct Refused {
-    what: &'static str,
-    hint: String,
-    /// The settings that there are, if there is none of the name.
-    known: Option<Vec<String>>,
-}
-
-/// The number of this name.
-fn number<'a>(settings: Vec<Hyperparameter<'a>>, name: &str) -> Option<&'a mut f64> {
-    settings.into_iter().find(|setting| setting.name() == name)?.into_number()
-}
-
-fn number_in(settings: &mut [Hyperparameter<'_>], name: &str) -> Option<(usize, f64)> {
-    let index = settings.iter().position(|setting| setting.name() == name)?;
-    settings[index].number_mut().map(|number| (index, *number))
-}
-
-#[track_caller]
-fn set(settings: &mut [Hyperparameter<'_>], name: &str, value: f64, steps: u64) {
-    let Some((index, _)) = number_in(settings, name) else { return };
-    let setting = &mut settings[index];
-    if let Some(number) = setting.number_mut() {
-        *number = value;
-    }
-    if !setting.is_valid() {
-        let rows = [
-            (setting.name(), value.to_string()),
-            ("expected", setting.expected()),
-            ("after steps", steps.to_string()),
-        ];
-        misuse("step", "a schedule leads a setting out of its range", &rows, "");
     }
 }

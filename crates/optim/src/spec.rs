@@ -5,7 +5,7 @@
 //! right. The same checks guard the builders, where a value out of range is a mistake in the program and
 //! panics.
 
-use crate::hyperparameter::Hyperparameter;
+use crate::hyperparameter::{Hyperparameter, Settings};
 use crate::method::Method;
 use crate::rules::{RULES, RuleInfo};
 use crate::schedule::Schedule;
@@ -146,13 +146,8 @@ enum Follows<'a> {
 
 fn single(spec: &str, follows: Follows<'_>) -> Result<Box<dyn Schedule>, SpecError> {
     let (name, options) = split(spec);
-    let info = ScheduleInfo::find(name);
-    let known = || SCHEDULES.iter().map(|info| info.name).collect();
-    let info = info.ok_or_else(|| SpecError::UnknownName {
-        kind: "schedule",
-        name: name.to_owned(),
-        known: known(),
-    })?;
+    let known = SCHEDULES.iter().map(|info| info.name);
+    let info = ScheduleInfo::find(name).ok_or_else(|| unknown("schedule", name, known))?;
     let given = |key| options.iter().any(|option| option.split('=').next().map(str::trim) == Some(key));
     let mut schedule = (info.make)().warmup(0);
     let mut settings = schedule.hyperparameters();
@@ -220,21 +215,20 @@ fn missing_comma(value: &str) -> &'static str {
 /// The rule that `spec` names.
 pub(crate) fn rule(spec: &str, learning_rate: Option<f64>) -> Result<Method, SpecError> {
     let (name, mut options) = split(spec);
-    let info = RuleInfo::find(name);
-    let known = || RULES.iter().map(|info| info.name).collect();
-    let info = info.ok_or_else(|| SpecError::UnknownName {
-        kind: "optimizer",
-        name: name.to_owned(),
-        known: known(),
-    })?;
+    let known = RULES.iter().map(|info| info.name);
+    let info = RuleInfo::find(name).ok_or_else(|| unknown("optimizer", name, known))?;
     let separate = learning_rate.map(|lr| format!("lr={lr:?}"));
     options.extend(separate.as_deref());
-    let mut rule = (info.make)();
+    let Method { mut rule, .. } = (info.make)();
     assign(info.name, &options, rule.hyperparameters())?;
     match rule.conflict() {
         Some(reason) => Err(SpecError::Conflict { name: info.name, reason }),
-        None => Ok(rule),
+        None => Ok(Method::new(rule)),
     }
+}
+
+fn unknown(kind: &'static str, name: &str, known: impl Iterator<Item = &'static str>) -> SpecError {
+    SpecError::UnknownName { kind, name: name.to_owned(), known: known.collect() }
 }
 
 /// The name, and the options that follow it.

@@ -7,7 +7,7 @@
 use crate::method::AnyRule;
 use crate::rule::{Buffer, Name, Start};
 use crate::rules::LbfgsMemory;
-use backflow_tensor::{DType, Shape, Tensor};
+use backflow_tensor::{DType, Module, Shape, Tensor};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use std::sync::Arc;
 pub struct State {
     /// Steps taken so far, those that were skipped included.
     pub steps: u64,
-    /// Steps that changed nothing because a loss or a gradient was no finite number.
+    /// Steps that changed nothing because a loss or a gradient was not finite.
     pub skipped: u64,
     /// What the schedule remembers of the losses it has seen.
     pub schedule: Vec<(Name, f64)>,
@@ -53,19 +53,12 @@ impl ParameterState {
         let numbers = rule.numbers().into_iter().map(|(name, start)| (Name::Borrowed(name), start)).collect();
         let fill = |buffer: &Buffer| match buffer.start {
             Start::Value(value) => Tensor::full(buffer.shape.unwrap_or(shape), value, dtype),
-            Start::Weights => copy(parameter),
+            Start::Weights => parameter.detach().copied(),
         };
         let buffers =
             rule.buffers(shape).iter().map(|buffer| (Name::Borrowed(buffer.name), fill(buffer))).collect();
         let (rule, version) = (Name::Borrowed(rule.name()), rule.version());
         Self { rule, version, shape, dtype, steps: 0, numbers, buffers, average: None }
-    }
-
-    /// A parameter that no rule of its own looks after.
-    pub(crate) fn without_buffers(rule: &'static str, parameter: &Tensor) -> Self {
-        let (shape, dtype) = (parameter.shape(), parameter.dtype());
-        let (numbers, buffers) = (vec![], vec![]);
-        Self { rule: rule.into(), version: 1, shape, dtype, steps: 0, numbers, buffers, average: None }
     }
 
     /// The buffer of this name.
@@ -77,16 +70,4 @@ impl ParameterState {
     pub(crate) fn fits(&self, parameter: &Tensor) -> bool {
         self.shape == parameter.shape() && self.dtype == parameter.dtype()
     }
-}
-
-/// A tensor with elements of its own, in one piece.
-pub(crate) fn copy(x: &Tensor) -> Tensor {
-    let mut copy = x.detach();
-    match x.dtype() {
-        DType::F32 => _ = copy.as_mut_slice::<f32>(),
-        DType::F64 => _ = copy.as_mut_slice::<f64>(),
-        DType::I64 => _ = copy.as_mut_slice::<i64>(),
-        DType::Bool => _ = copy.as_mut_slice::<bool>(),
-    }
-    copy
 }

@@ -20,7 +20,7 @@
 //! parameters in the order of the model. So a step gives the same bits on any number of threads.
 
 use crate::elements::Surroundings;
-use crate::method::{AnyRule, Kind};
+use crate::method::Method;
 use crate::objective::{Objective, Whole, Within, wanted};
 use crate::optimizer::{Optimizer, Visited};
 use crate::prepare::{Ready, sum_squares};
@@ -30,7 +30,7 @@ use crate::state::ParameterState;
 use crate::survey::{Surveyed, each_parameter, each_reached, survey};
 use backflow_kernels::Float;
 use backflow_tensor::training::Scope;
-use backflow_tensor::{DType, Gradients, Module, Rng, Tensor, misuse, no_grad, profile::section};
+use backflow_tensor::{Gradients, Module, Rng, Tensor, misuse, no_grad, profile::section};
 use std::borrow::Cow;
 use std::sync::Arc;
 
@@ -58,12 +58,8 @@ impl Optimizer {
     /// [`evaluation`](backflow_tensor::evaluation): then it is not known whether it was to be trained.
     #[track_caller]
     pub fn step<M: Module + ?Sized>(&mut self, model: &mut M, gradients: &Gradients) -> StepReport {
-        let asks = match &self.method.0 {
-            Kind::PerParameter(rule) => rule.needs().more_than_gradients(),
-            Kind::Lbfgs(_) => true,
-        };
-        if asks {
-            let rows = [("rule", self.method.name().to_owned())];
+        if self.method.rule.needs() != Needs::Gradient {
+            let rows = [("rule", self.method.rule.name().to_owned())];
             let hint = "call step_with(&mut model, |model| loss) instead";
             misuse("step", "this rule needs the loss, not only its gradient", &rows, hint);
         }
@@ -79,7 +75,7 @@ impl Optimizer {
     /// rule, also of those that need the loss itself (bold driver), the gradient at another place (SAM) or
     /// both many times (L-BFGS).
     ///
-    /// A loss that is no finite number changes nothing: the step is reported, and counted, as skipped.
+    /// A loss that is not finite changes nothing: the step is reported, and counted, as skipped.
     ///
     /// The loss is computed inside [`training`](backflow_tensor::training()): the scope that this is called
     /// in, or one that is opened for the step ([`scope`](Self::scope)). Each time it is computed in this
@@ -131,15 +127,11 @@ impl Optimizer {
         }
         let gradients = wanted(gradients);
         self.set_scheduled();
-        let needs = match &self.method.0 {
-            Kind::PerParameter(rule) => Some(rule.needs()),
-            Kind::Lbfgs(_) => None,
-        };
         let mut is_undone = false;
-        let report = match needs {
-            None => self.minimise(model, (value, &gradients), objective),
-            Some(Needs::Gradient) => self.update(model, &gradients, Some(value)),
-            Some(Needs::Uphill(distance)) => {
+        let report = match self.method.rule.needs() {
+            Needs::LineSearch(lbfgs) => self.minimise(&lbfgs, model, (value, &gradients), objective),
+            Needs::Gradient => self.update(model, &gradients, Some(value)),
+            Needs::Uphill(distance) => {
                 let report = match self.uphill(model, &gradients, distance, objective) {
                     Some(there) => {
                         let _section = section("optimizer");
@@ -149,7 +141,7 @@ impl Optimizer {
                 };
                 StepReport { evaluations: 2, ..report }
             }
-            Some(Needs::Trial { shrink, grow }) => {
+            Needs::Trial { shrink, grow } => {
                 let mut before = Vec::new();
                 each_parameter(model, &mut |_, w| before.push(w.detach()));
                 let mut report = self.update(model, &gradients, Some(value));
@@ -186,7 +178,7 @@ impl Optimizer {
             self.schedule.memory().into_iter().map(|(name, value)| (name.into(), *value)).collect();
     }
 
-    /// Before the first step: a pattern that matches nothing is a slip of the pen.
+    /// Before the first step: a pattern that matches nothing is a mistake.
     #[track_caller]
     fn require_matches<M: Module + ?Sized>(&self, model: &M) {
         if self.state.steps > 0 || (self.groups.is_empty() && self.unreached.is_empty()) {
@@ -208,8 +200,7 @@ impl Optimizer {
 
     /// Whether a rule asks for the norm of all gradients.
     fn needs_norm(&self) -> bool {
-        let groups = self.groups.iter().any(|group| group.rule.needs_norm());
-        groups || matches!(&self.method.0, Kind::PerParameter(rule) if rule.needs_norm())
+        self.method.rule.needs_norm() || self.groups.iter().any(|group| group.method.rule.needs_norm())
     }
 
     /// Ends a trial: keeps the step and changes the rate by what `Ok` holds, or undoes it and changes the
@@ -234,12 +225,12 @@ impl Optimizer {
                 return;
             }
             if verdict.is_err() {
-                assign(w, &before);
+                w.assign(&before);
             }
             if let Some((_, rate)) =
                 state.parameters.get_mut(path).and_then(|state| state.numbers.first_mut())
             {
-                // On a flat loss it would grow for ever.
+                // On a flat loss it would grow forever.
                 *rate = (*rate * verdict.unwrap_or_else(|shrink| shrink)).min(LARGEST_RATE);
             }
         });
@@ -253,22 +244,27 @@ impl Optimizer {
     /// A step that changes nothing.
     pub(crate) fn skip(&mut self, loss: Option<f64>, gradient_norm: f64) -> StepReport {
         let learning_rate = self.learning_rate();
-        self.state.steps += 1;
         self.state.skipped += 1;
+        StepReport { skipped: true, gradient_norm, ..self.counted(loss, learning_rate) }
+    }
+
+    /// Counts a step; a report that says no more than that it was made.
+    pub(crate) fn counted(&mut self, loss: Option<f64>, learning_rate: f64) -> StepReport {
+        self.state.steps += 1;
         StepReport {
             step: self.state.steps,
             loss,
             evaluations: u64::from(loss.is_some()),
-            skipped: true,
+            skipped: false,
             learning_rate,
-            gradient_norm,
+            gradient_norm: f64::NAN,
             clip_coefficient: 1.0,
             parameters: Vec::new(),
         }
     }
 
     /// The gradients at `distance` uphill from here (Foret et al. 2021, equation 2), unless the loss there is
-    /// no finite number; the weights are back afterwards, to the bit. The gradients are looked up there: a
+    /// not finite; the weights are back afterwards, to the bit. The gradients are looked up there: a
     /// weight that the loss has kept an alias of is another leaf once it is back.
     #[track_caller]
     fn uphill<M: Module + ?Sized>(
@@ -288,7 +284,7 @@ impl Optimizer {
             let before = w.detach();
             let Ready { g, .. } =
                 gradients.next().expect("visit_mut shows the same tensors as visit, in the same order");
-            assign(w, &(&before + g.detach() * scale));
+            w.assign(&(&before + g.detach() * scale));
             saved.push(before);
         });
         let moved = Moved { model, unreached, saved };
@@ -324,8 +320,7 @@ impl Optimizer {
         if self.skip_nonfinite && !prepared.finite {
             return self.skip(loss, prepared.norm.unwrap_or(f64::NAN));
         }
-        let Self { method, groups, schedule, maximize, state, visited, noise, .. } = self;
-        let Kind::PerParameter(default) = &method.0 else { unreachable!("L-BFGS has a step of its own") };
+        let Self { method: default, groups, schedule, maximize, state, visited, noise, .. } = self;
 
         let mut parameters = Vec::with_capacity(prepared.gradients.len());
         let mut sum_of_squares = 0.0;
@@ -347,12 +342,12 @@ impl Optimizer {
                 return;
             }
             let Ready { g, coefficient, raw } = ready.next().expect("as many as were surveyed");
-            let rule = rule_of(&**default, groups, path);
+            let Method { rule, learning_rate } = method_of(default, groups, path);
             let known = &mut state.parameters;
             let visited = &mut visited[place];
             let path = Arc::clone(&visited.path);
             if !visited.has_state {
-                known.entry(Arc::clone(&path)).or_insert_with(|| ParameterState::new(rule, w));
+                known.entry(Arc::clone(&path)).or_insert_with(|| ParameterState::new(&**rule, w));
                 visited.has_state = true;
             }
             let state = known.get_mut(&path).expect("made when it was visited");
@@ -370,7 +365,7 @@ impl Optimizer {
                 }
                 None => (g, coefficient, raw),
             };
-            let lr = schedule.learning_rate(rule.learning_rate(), t);
+            let lr = schedule.learning_rate(*learning_rate, t);
             let (l2, decay) = match rule.weight_decay() {
                 WeightDecay::L2(strength) => (strength, 0.0),
                 WeightDecay::Decoupled(strength) => (0.0, lr * strength),
@@ -383,16 +378,11 @@ impl Optimizer {
             sum_of_squares += totals.gradient;
             parameters.push(ParameterReport::new(path, lr, rule.eps(), w.elements(), totals));
         });
-        state.steps += 1;
         StepReport {
-            step: state.steps,
-            loss,
-            evaluations: u64::from(loss.is_some()),
-            skipped: false,
-            learning_rate,
             gradient_norm: prepared.norm.unwrap_or_else(|| sum_of_squares.sqrt()),
             clip_coefficient: prepared.coefficient,
             parameters,
+            ..self.counted(loss, learning_rate)
         }
     }
 }
@@ -417,19 +407,19 @@ impl<M: Module + ?Sized> Drop for Moved<'_, M> {
         let mut saved = self.saved.drain(..);
         each_reached(self.model, &self.unreached, &mut |_, w| {
             if let Some(before) = saved.next() {
-                assign(w, &before);
+                w.assign(&before);
             }
         });
     }
 }
 
-/// The rule that a parameter is updated by.
-pub(crate) fn rule_of<'a>(
-    default: &'a dyn AnyRule,
+/// What a parameter is updated by.
+pub(crate) fn method_of<'a>(
+    default: &'a Method,
     groups: &'a [crate::optimizer::Group],
     path: &str,
-) -> &'a dyn AnyRule {
-    groups.iter().find(|group| group.paths.matches(path)).map_or(default, |group| &*group.rule)
+) -> &'a Method {
+    groups.iter().find(|group| group.paths.matches(path)).map_or(default, |group| &group.method)
 }
 
 /// c·g plus noise that depends on its seed, the parameter's path and the step, and on nothing else.
@@ -438,14 +428,4 @@ fn disturbed(g: &Tensor, coefficient: f64, noise: Noise, path: &str, t: u64) -> 
         path.bytes().fold(Rng::seed_from_u64(noise.seed), |rng, byte| rng.split(u64::from(byte))).split(t);
     let deviation = (noise.eta / Float::powf(t as f64, noise.gamma)).sqrt();
     g * coefficient + Tensor::randn(g.shape(), g.dtype(), &mut rng) * deviation
-}
-
-/// Writes `values` into a parameter or a buffer, which keeps its identity.
-pub(crate) fn assign(w: &mut Tensor, values: &Tensor) {
-    match w.dtype() {
-        DType::F32 => w.as_mut_slice::<f32>().copy_from_slice(&values.to_vec::<f32>()),
-        DType::F64 => w.as_mut_slice::<f64>().copy_from_slice(&values.to_vec::<f64>()),
-        DType::I64 => w.as_mut_slice::<i64>().copy_from_slice(&values.to_vec::<i64>()),
-        DType::Bool => w.as_mut_slice::<bool>().copy_from_slice(&values.to_vec::<bool>()),
-    }
 }

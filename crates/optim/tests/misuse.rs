@@ -1,7 +1,7 @@
 //! Mistakes in the program: each panics before anything is changed, and says what, where and what to do.
 
 use backflow_optim::{
-    Adagrad, Adam, AdamW, Buffer, Elements, Hyperparameter, Method, Optimizer, RULES, Rmsprop, Rule,
+    Adagrad, Adam, AdamW, Buffer, Elements, Hyperparameter, Method, Optimizer, RULES, Range, Rmsprop, Rule,
     Settings, Sgd, State, Step, Totals,
 };
 use backflow_tensor::{FloatElement, Gradients, Module, Path, Shape, Tensor, Visitor, VisitorMut};
@@ -187,17 +187,14 @@ fn settings_out_of_range_are_refused() {
 
 /// A rule that says it keeps one array and then takes two.
 #[derive(Clone, Debug)]
-struct Confused;
+struct Confused(f64);
 
 impl Settings for Confused {
     fn name(&self) -> &'static str {
         "confused"
     }
     fn hyperparameters(&mut self) -> Vec<Hyperparameter<'_>> {
-        vec![]
-    }
-    fn learning_rate(&self) -> f64 {
-        0.1
+        vec![Hyperparameter::number("lr", &mut self.0, Range::NonNegative)]
     }
 }
 
@@ -217,5 +214,32 @@ impl Rule for Confused {
 fn a_rule_that_miscounts_is_noticed() {
     let mut w = Tensor::from(1.0).requires_grad();
     let gradients = (&w * 2.0).backward();
-    let _ = Optimizer::new(Method::custom(Confused)).step(&mut w, &gradients);
+    let _ = Optimizer::new(Method::custom(Confused(0.1))).step(&mut w, &gradients);
+}
+
+/// A rule that has no learning rate.
+#[derive(Clone, Debug)]
+struct Rateless;
+
+impl Settings for Rateless {
+    fn name(&self) -> &'static str {
+        "rateless"
+    }
+    fn hyperparameters(&mut self) -> Vec<Hyperparameter<'_>> {
+        vec![]
+    }
+}
+
+impl Rule for Rateless {
+    fn update<T: FloatElement>(&self, _: Step, elements: Elements<'_, T>) -> Totals {
+        elements.each(|_, g, []| (g, []))
+    }
+}
+
+#[test]
+#[should_panic(
+    expected = "rateless: a rule needs a setting lr, the learning rate\n    at crates/optim/tests/misuse.rs:"
+)]
+fn a_rule_without_a_learning_rate_is_refused() {
+    let _ = Method::custom(Rateless);
 }

@@ -129,7 +129,7 @@ fn large_gradients_of_many_terms_stay_finite() {
 }
 
 #[test]
-#[should_panic(expected = "WeightedMean::add: a weight is no number of terms\n    weight  -1")]
+#[should_panic(expected = "WeightedMean::add: a weight is not a number of terms\n    weight  -1")]
 fn weights_are_numbers_of_terms() {
     WeightedMean::new().add(0.0, -1.0, None);
 }

@@ -1,8 +1,9 @@
 //! Rules around rules: with nothing of their own to add, they are the rule inside, whichever it is.
 
 use backflow_optim::{
-    Adadelta, Adafactor, Adagrad, Adam, AdamW, Adamax, Asgd, BoldDriver, Lamb, Lars, Lion, Method, Muon,
-    Nadam, NormalizedGd, Optimizer, Radam, Rmsprop, Rprop, Rule, Sam, ScheduleFree, Sgd, SignSgd, Signum,
+    Adadelta, Adafactor, Adagrad, Adam, AdamW, Adamax, Asgd, BoldDriver, Lamb, Lars, Lbfgs, Lion, Method,
+    Muon, Nadam, NormalizedGd, Optimizer, Radam, Rmsprop, Rprop, Rule, Sam, ScheduleFree, Sgd, SignSgd,
+    Signum,
 };
 use backflow_tensor::{DType, Tensor};
 
@@ -60,6 +61,12 @@ fn a_wrapper_with_nothing_to_add_is_the_rule_inside() {
 #[should_panic(expected = "the rule inside must need no more than a gradient")]
 fn sam_takes_no_rule_that_tries_steps() {
     let _ = Optimizer::new(Sam::new(BoldDriver::new(0.1)));
+}
+
+#[test]
+#[should_panic(expected = "the rule inside must update each parameter by itself")]
+fn schedule_free_refuses_a_rule_that_searches_for_all_parameters() {
+    let _ = Optimizer::new(ScheduleFree::new(Lbfgs::default()));
 }
 
 #[test]

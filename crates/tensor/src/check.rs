@@ -21,7 +21,7 @@
 //! constant that is wrong in its seventh digit is 500 times outside. Functions of magnitudes far from 1
 //! should be scaled before they are checked.
 //!
-//! This is no proof at a kink: within h of one, differences and derivative rightly disagree.
+//! This proves nothing at a kink: within h of one, differences and derivative rightly disagree.
 
 use crate::dtype::DType;
 use crate::rng::Rng;

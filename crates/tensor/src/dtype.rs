@@ -4,7 +4,9 @@
 //! converted silently: mixing them is an error that names [`Tensor::to_dtype`](crate::Tensor::to_dtype),
 //! because a promotion that goes unnoticed ruins a study of underflow.
 
+use crate::error::misuse;
 use crate::storage::{Buffer, Storage};
+use crate::tensor::Tensor;
 use std::fmt;
 
 /// The type of a tensor's elements.
@@ -105,12 +107,20 @@ pub trait FloatElement: Element + backflow_kernels::Float {}
 impl FloatElement for f32 {}
 impl FloatElement for f64 {}
 
-/// The rows of an error about two tensors whose element types differ.
-pub(crate) fn dtype_rows(left: &crate::Tensor, right: &crate::Tensor) -> [(&'static str, String); 2] {
-    [
-        ("left", format!("{} {}", left.shape(), left.dtype())),
-        ("right", format!("{} {}", right.shape(), right.dtype())),
-    ]
+/// Refuses two operands of different element types.
+#[track_caller]
+pub(crate) fn require_one_dtype(op: &str, left: &Tensor, right: &Tensor) {
+    if left.dtype() != right.dtype() {
+        let rows = [("left", left.described()), ("right", right.described())];
+        misuse(op, "element types differ", &rows, "convert one of them with to_dtype");
+    }
+}
+
+impl Tensor {
+    /// Shape and element type, for errors.
+    pub(crate) fn described(&self) -> String {
+        format!("{} {}", self.shape(), self.dtype())
+    }
 }
 
 /// Runs a block once with `T` bound to the floating-point type of `dtype`, for code that is generic over
@@ -128,7 +138,7 @@ pub(crate) fn dtype_rows(left: &crate::Tensor, right: &crate::Tensor) -> [(&'sta
 /// ```
 ///
 /// # Panics
-/// If `dtype` is no floating-point type, in the name of the operation that comes first.
+/// If `dtype` is not a floating-point type, in the name of the operation that comes first.
 #[macro_export]
 macro_rules! with_float {
     ($op:expr, $dtype:expr, $T:ident => $body:expr) => {

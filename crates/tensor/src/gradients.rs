@@ -62,18 +62,11 @@ impl Gradients {
     #[track_caller]
     pub fn insert(&mut self, x: &Tensor, gradient: Tensor) {
         let Some(node) = x.tracked() else {
-            misuse(
-                "gradients",
-                "an untracked tensor has no gradient",
-                &[("shape", x.shape().to_string())],
-                "",
-            );
+            let rows = [("shape", x.shape().to_string())];
+            misuse("gradients", "an untracked tensor has no gradient", &rows, "");
         };
         if x.shape() != gradient.shape() || x.dtype() != gradient.dtype() {
-            let rows = [
-                ("tensor", format!("{} {}", x.shape(), x.dtype())),
-                ("gradient", format!("{} {}", gradient.shape(), gradient.dtype())),
-            ];
+            let rows = [("tensor", x.described()), ("gradient", gradient.described())];
             misuse("gradients", "the gradient does not match its tensor", &rows, "");
         }
         self.put(node.number, gradient);

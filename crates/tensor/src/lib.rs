@@ -10,6 +10,7 @@
 //! seen.
 #![forbid(unsafe_code)]
 
+mod assign;
 mod backward;
 pub mod catalogue;
 mod census;

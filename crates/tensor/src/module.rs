@@ -65,8 +65,8 @@ pub trait Module {
         walk::each_tensor(self, visit);
     }
 
-    /// Hands out every tensor once, under the first of its paths. What `change` makes of it, be it written or
-    /// replaced, stands in all the fields that held it.
+    /// Hands out every tensor once, under the first of its paths. What `change` makes of it, by writing or
+    /// replacing it, stands in all the fields that held it.
     ///
     /// ```
     /// # use backflow_tensor::{Module, Tensor};
@@ -193,7 +193,7 @@ pub trait Module {
         });
     }
 
-    /// Makes every floating-point tensor that is no buffer trainable, whether it was [frozen](Self::freeze)
+    /// Makes every floating-point tensor trainable that is not a buffer, whether it was [frozen](Self::freeze)
     /// or a constant from the start. Those that are trainable stay the leaves that they are. A tensor that is
     /// never to be trained does not belong into a module's fields, or they are marked `#[module(skip)]`.
     fn unfreeze(&mut self) {

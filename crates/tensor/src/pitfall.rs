@@ -94,7 +94,7 @@ impl Pitfall {
         Self::forward(
             Makes::Nan,
             Of::Negative,
-            "A number below 0 to a power that is no integer is NaN: clamp first",
+            "A number below 0 to a power that is not an integer is NaN: clamp first",
         ),
         Self::forward(
             Makes::Either,

@@ -30,12 +30,8 @@ impl Shape {
     #[track_caller]
     pub fn new(sizes: &[usize]) -> Self {
         if sizes.len() > MAX_RANK {
-            misuse(
-                "shape",
-                "too many axes",
-                &[("shape", format!("{sizes:?}"))],
-                &format!("at most {MAX_RANK} axes"),
-            );
+            let rows = [("shape", format!("{sizes:?}"))];
+            misuse("shape", "too many axes", &rows, &format!("at most {MAX_RANK} axes"));
         }
         let mut shape = Self { sizes: [0; MAX_RANK], rank: sizes.len() };
         shape.sizes[..sizes.len()].copy_from_slice(sizes);

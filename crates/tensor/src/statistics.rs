@@ -35,7 +35,7 @@ impl Tensor {
     /// Makes this tensor a buffer: part of a model's state that no gradient trains, such as a running mean.
     ///
     /// It has an identity, which copies of the handle share, so that [statistics](crate::Statistic) find it.
-    /// It is no parameter: results computed from it alone are not tracked, and optimizers, clipping, norms
+    /// It is not a parameter: results computed from it alone are not tracked, and optimizers, clipping, norms
     /// and reports pass it by. It is saved and loaded with the model's [`state`](crate::Module::state), and
     /// frozen or not, it stays a buffer.
     ///
@@ -89,7 +89,7 @@ impl Statistic {
     /// the word.
     ///
     /// # Panics
-    /// If `buffer` is no [`buffer`](Tensor::buffer) of floating-point numbers, `value` has another shape or
+    /// If `buffer` is not a [`buffer`](Tensor::buffer) of floating-point numbers, `value` has another shape or
     /// element type, or `momentum` is not in [0, 1].
     #[must_use]
     #[track_caller]
@@ -114,28 +114,20 @@ impl Statistic {
     /// Adds 1 to `count`, an `i64` buffer such as PyTorch's `num_batches_tracked`.
     ///
     /// # Panics
-    /// If `count` is no scalar [`buffer`](Tensor::buffer) of type `i64`.
+    /// If `count` is not a scalar [`buffer`](Tensor::buffer) of type `i64`.
     #[must_use]
     #[track_caller]
     pub fn count(count: &Tensor) -> Self {
-        Self {
-            buffer: counter(count),
-            value: Tensor::ones(count.shape(), DType::I64),
-            folding: Folding::Count,
-        }
+        let value = Tensor::ones(count.shape(), DType::I64);
+        Self { buffer: counter(count), value, folding: Folding::Count }
     }
 
     #[track_caller]
     fn average(buffer: &Tensor, value: &Tensor, folding: Folding) -> Self {
-        let described = |x: &Tensor| format!("{} {}", x.shape(), x.dtype());
-        let rows = [("buffer", described(buffer)), ("value", described(value))];
+        let rows = [("buffer", buffer.described()), ("value", value.described())];
         let Some(id) = buffer.buffer_id().filter(|_| buffer.dtype().is_float()) else {
-            misuse(
-                "Statistic",
-                "this is no buffer of floating-point numbers",
-                &rows,
-                "make it one with buffer()",
-            );
+            let what = "this is not a buffer of floating-point numbers";
+            misuse("Statistic", what, &rows, "make it one with buffer()");
         };
         if buffer.shape() != value.shape() || buffer.dtype() != value.dtype() {
             misuse("Statistic", "the value does not match its buffer", &rows, "");
@@ -155,8 +147,8 @@ fn counter(count: &Tensor) -> u64 {
     match count.buffer_id() {
         Some(id) if count.dtype() == DType::I64 && count.elements() == 1 => id,
         _ => {
-            let rows = [("counter", format!("{} {}", count.shape(), count.dtype()))];
-            misuse("Statistic", "this is no counter", &rows, "Tensor::from(0_i64).buffer() is one");
+            let rows = [("counter", count.described())];
+            misuse("Statistic", "this is not a counter", &rows, "Tensor::from(0_i64).buffer() is one");
         }
     }
 }
@@ -198,12 +190,8 @@ impl Tensor {
     #[track_caller]
     pub fn with_statistics(self, statistics: impl IntoIterator<Item = Statistic>) -> Self {
         if !is_training() {
-            misuse(
-                "with_statistics",
-                "nothing is learnt outside training",
-                &[],
-                "by_mode tells a layer when it is trained",
-            );
+            let hint = "by_mode tells a layer when it is trained";
+            misuse("with_statistics", "nothing is learnt outside training", &[], hint);
         }
         let statistics: Vec<Statistic> = statistics.into_iter().collect();
         let is_collecting = COLLECTED.with_borrow_mut(|collected| match collected {
@@ -269,7 +257,7 @@ impl Gradients {
 /// running statistics are for weights that were never trained as they are, such as averages.
 #[derive(Clone, Debug, Default)]
 pub struct StatisticMeans {
-    /// How often each buffer was spoken of.
+    /// How many statistics each buffer has had.
     seen: BTreeMap<u64, u64>,
 }
 
@@ -280,7 +268,7 @@ impl StatisticMeans {
         Self::default()
     }
 
-    /// Takes in what more forwards saw: afterwards each buffer of `model` that was spoken of holds the mean,
+    /// Takes in what more forwards saw: afterwards each buffer of `model` that has a statistic holds the mean,
     /// and each counter the number, of all forwards since [`new`](Self::new).
     pub fn take_in<M: Module + ?Sized>(&mut self, model: &mut M, statistics: &[Statistic]) {
         let statistics: Vec<&Statistic> = statistics.iter().collect();
@@ -332,7 +320,7 @@ fn fold<M: Module + ?Sized>(
         let x = &statistic.value;
         let folded = match (change, r.dtype()) {
             (Change::Set { count }, dtype) => Tensor::full(r.shape(), count, dtype),
-            // What was there is gone, be it NaN.
+            // Nothing of what was there stays, not even a NaN.
             (Change::Blend { share: 1.0 }, _) => x.contiguous_copy(),
             (Change::Blend { share }, DType::F32) => {
                 zip(r, x, |r: f32, x: f32| (share * f64::from(x) + (1.0 - share) * f64::from(r)) as f32)
@@ -343,7 +331,7 @@ fn fold<M: Module + ?Sized>(
     }
     model.each_tensor_mut(&mut |_, tensor| {
         if let Some(folded) = tensor.buffer_id().and_then(|id| present.get(&id)) {
-            write(tensor, folded);
+            tensor.assign(folded);
         }
     });
     true
@@ -351,14 +339,4 @@ fn fold<M: Module + ?Sized>(
 
 fn zip<T: Element>(r: &Tensor, x: &Tensor, f: impl Fn(T, T) -> T + Copy + Send + Sync) -> Tensor {
     Tensor::zip_to::<T, T, T>(r, x, r.shape(), f)
-}
-
-/// Writes numbers into a buffer, which keeps its identity.
-fn write(buffer: &mut Tensor, numbers: &Tensor) {
-    match buffer.dtype() {
-        DType::F32 => buffer.as_mut_slice::<f32>().copy_from_slice(&numbers.to_vec::<f32>()),
-        DType::F64 => buffer.as_mut_slice::<f64>().copy_from_slice(&numbers.to_vec::<f64>()),
-        DType::I64 => buffer.as_mut_slice::<i64>().copy_from_slice(&numbers.to_vec::<i64>()),
-        DType::Bool => buffer.as_mut_slice::<bool>().copy_from_slice(&numbers.to_vec::<bool>()),
-    }
 }

@@ -11,13 +11,13 @@ use std::cell::RefCell;
 /// Elements of one type.
 #[derive(Debug)]
 pub enum Storage {
-    #[allow(missing_docs, reason = "named by DType")]
+    /// Of [`DType::F32`].
     F32(Buffer<f32>),
-    #[allow(missing_docs, reason = "named by DType")]
+    /// Of [`DType::F64`].
     F64(Buffer<f64>),
-    #[allow(missing_docs, reason = "named by DType")]
+    /// Of [`DType::I64`].
     I64(Buffer<i64>),
-    #[allow(missing_docs, reason = "named by DType")]
+    /// Of [`DType::Bool`].
     Bool(Buffer<bool>),
 }
 

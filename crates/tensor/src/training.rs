@@ -97,12 +97,8 @@ pub fn next_stream() -> Rng {
         Mode::Outside | Mode::Evaluation => None,
     });
     let Some(rng) = next else {
-        misuse(
-            "next_stream",
-            "there is no chance outside training",
-            &[],
-            "run it inside training(&rng, || …)",
-        );
+        let hint = "run it inside training(&rng, || …)";
+        misuse("next_stream", "there is no chance outside training", &[], hint);
     };
     rng
 }

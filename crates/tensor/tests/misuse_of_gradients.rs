@@ -121,12 +121,12 @@ fn chance_and_statistics_where_there_are_none() {
     says("Statistic: the momentum is not in [0, 1]\n    momentum  2", "Statistic::", || {
         moving(&mean, &mean, 2.0)
     });
-    let expected = "Statistic: this is no buffer of floating-point numbers\n    buffer  [2] f32\n    value   [2] f32\n    hint    make it one with buffer()";
+    let expected = "Statistic: this is not a buffer of floating-point numbers\n    buffer  [2] f32\n    value   [2] f32\n    hint    make it one with buffer()";
     says(expected, "Statistic::", || moving(&mean.detach(), &mean, 0.1));
     let expected =
         "Statistic: the value does not match its buffer\n    buffer  [2] f32\n    value   [1, 2] f32";
     says(expected, "Statistic::", || moving(&mean, &f32s([1, 2]), 0.1));
-    let expected = "Statistic: this is no counter\n    counter  [2] f32\n    hint     Tensor::from(0_i64).buffer() is one";
+    let expected = "Statistic: this is not a counter\n    counter  [2] f32\n    hint     Tensor::from(0_i64).buffer() is one";
     says(expected, "Statistic::", || Statistic::cumulative_average(&mean, &mean, &mean));
     let average = [Statistic::cumulative_average(&mean, &mean, &Tensor::from(0_i64).buffer())];
     let gradients = training(&rng, || f32s([]).with_statistics(average).backward());

@@ -11,9 +11,10 @@
 //! roots and a learning rate of 1 (the paper has none). The first steps are about √ε = 1e-3 long, and for
 //! gradients below that size the rule is linear: it does not rescue vanishing gradients.
 
-use super::{RuleInfo, settings};
+use super::RuleInfo;
 use crate::elements::{Elements, Totals};
 use crate::rule::{Buffer, Rule, Step, WeightDecay};
+use crate::settings::settings;
 use backflow_tensor::{FloatElement, Shape};
 
 pub(super) const ADADELTA: RuleInfo = RuleInfo {

@@ -12,9 +12,10 @@
 //! matrices, weight decay is decoupled, and `eps1` is the element type's epsilon unless set (0 stands for
 //! that).
 
-use super::{RuleInfo, settings};
+use super::RuleInfo;
 use crate::elements::{Elements, Totals};
 use crate::rule::{Buffer, Rule, Step, WeightDecay};
+use crate::settings::settings;
 use backflow_kernels::Float;
 use backflow_tensor::{FloatElement, Shape, Tensor, keep};
 

@@ -8,9 +8,10 @@
 //! Duchi, Hazan and Singer, "Adaptive subgradient methods", 2011, diagonal form. As in PyTorch, ε = 1e-10
 //! stands outside the root, and `lr_decay` is an addition to the paper.
 
-use super::{RuleInfo, settings};
+use super::RuleInfo;
 use crate::elements::{Elements, Totals};
 use crate::rule::{Buffer, Rule, Step, WeightDecay};
+use crate::settings::settings;
 use backflow_tensor::{FloatElement, Shape};
 
 pub(super) const ADAGRAD: RuleInfo = RuleInfo {

@@ -10,9 +10,10 @@
 //! Kingma and Ba, "Adam: a method for stochastic optimization", 2015. `AMSGrad` (Reddi, Kale and Kumar 2018)
 //! divides by the largest `v` so far; as in PyTorch the maximum is taken of `v` before its correction.
 
-use super::{RuleInfo, settings};
+use super::RuleInfo;
 use crate::elements::{Elements, Totals};
 use crate::rule::{Buffer, Rule, Step, WeightDecay};
+use crate::settings::settings;
 use backflow_tensor::{FloatElement, Shape};
 
 pub(super) const ADAM: RuleInfo = RuleInfo {
@@ -34,24 +35,14 @@ pub(super) const AMSGRAD: RuleInfo = RuleInfo {
 settings! {
     /// Adam: each element's step is about the learning rate, whatever the size of its gradients.
     pub struct Adam named "adam" (lr = 1e-3) {
-        [private] beta1: BelowOne = 0.9,
-        [private] beta2: BelowOne = 0.999,
+        /// How slowly the means of the gradient and of its square forget, each in [0, 1).
+        betas(beta1: BelowOne = 0.9, beta2: BelowOne = 0.999),
         /// What is added to the root so that nothing is divided by 0.
         eps: NonNegative = 1e-8,
         /// L2 weight decay. For decay beside the update there is [`AdamW`](crate::AdamW).
         weight_decay: NonNegative = 0.0,
         /// Whether to divide by the largest mean square so far, so that steps never grow again.
         amsgrad: Flag = false,
-    }
-}
-
-impl Adam {
-    /// How slowly the means of the gradient and of its square forget, each in [0, 1).
-    ///
-    /// `0.9` and `0.999` unless set.
-    #[must_use]
-    pub fn betas(self, beta1: f64, beta2: f64) -> Self {
-        Self { beta1, beta2, ..self }
     }
 }
 

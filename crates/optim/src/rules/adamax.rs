@@ -10,9 +10,10 @@
 //! whose ε stands beside
 //! |g| (the paper has none).
 
-use super::{RuleInfo, settings};
+use super::RuleInfo;
 use crate::elements::{Elements, Totals};
 use crate::rule::{Buffer, Rule, Step, WeightDecay};
+use crate::settings::settings;
 use backflow_tensor::{FloatElement, Shape};
 
 pub(super) const ADAMAX: RuleInfo = RuleInfo {
@@ -28,22 +29,12 @@ settings! {
     /// divides it.
     #[doc(alias = "AdaMax")]
     pub struct Adamax named "adamax" (lr = 2e-3) {
-        [private] beta1: BelowOne = 0.9,
-        [private] beta2: BelowOne = 0.999,
+        /// How slowly the mean and the maximum forget, each in [0, 1).
+        betas(beta1: BelowOne = 0.9, beta2: BelowOne = 0.999),
         /// What is added to |g| so that nothing is divided by 0.
         eps: NonNegative = 1e-8,
         /// L2 weight decay.
         weight_decay: NonNegative = 0.0,
-    }
-}
-
-impl Adamax {
-    /// How slowly the mean and the maximum forget, each in [0, 1).
-    ///
-    /// `0.9` and `0.999` unless set.
-    #[must_use]
-    pub fn betas(self, beta1: f64, beta2: f64) -> Self {
-        Self { beta1, beta2, ..self }
     }
 }
 

@@ -7,10 +7,11 @@
 //! Loshchilov and Hutter, "Decoupled weight decay regularization", 2019. As in PyTorch, λ is 0.01 unless set,
 //! and is multiplied by the scheduled learning rate.
 
+use super::RuleInfo;
 use super::adam::Adam;
-use super::{RuleInfo, settings};
 use crate::elements::{Elements, Totals};
 use crate::rule::{Buffer, Rule, Step, WeightDecay};
+use crate::settings::settings;
 use backflow_tensor::{FloatElement, Shape};
 
 pub(super) const ADAMW: RuleInfo = RuleInfo {
@@ -24,8 +25,8 @@ pub(super) const ADAMW: RuleInfo = RuleInfo {
 settings! {
     /// Adam with decoupled weight decay: every weight decays at the same rate, whatever its gradients.
     pub struct AdamW named "adamw" (lr = 1e-3) {
-        [private] beta1: BelowOne = 0.9,
-        [private] beta2: BelowOne = 0.999,
+        /// As [`Adam::betas`].
+        betas(beta1: BelowOne = 0.9, beta2: BelowOne = 0.999),
         /// As [`Adam::eps`].
         eps: NonNegative = 1e-8,
         /// Decoupled weight decay.
@@ -36,12 +37,6 @@ settings! {
 }
 
 impl AdamW {
-    /// As [`Adam::betas`].
-    #[must_use]
-    pub fn betas(self, beta1: f64, beta2: f64) -> Self {
-        Self { beta1, beta2, ..self }
-    }
-
     fn adam(&self) -> Adam {
         Adam::new(self.learning_rate).betas(self.beta1, self.beta2).eps(self.eps).amsgrad(self.amsgrad)
     }

@@ -11,9 +11,10 @@
 //! later than on other rules. Until step `t0` the average is the weights themselves. PyTorch leaves it to the
 //! reader to look at the average; here it is what is [evaluated](crate::Optimizer::evaluating).
 
-use super::{RuleInfo, settings};
+use super::RuleInfo;
 use crate::elements::{Elements, Totals};
 use crate::rule::{Buffer, Rule, Step, WeightDecay};
+use crate::settings::settings;
 use backflow_kernels::Float;
 use backflow_tensor::{FloatElement, Shape};
 

@@ -4,7 +4,7 @@
 //! ```text
 //! try   w' = w − lr·r·g          r begins at 1
 //! the loss at w' is no higher:   w ← w',   r ← grow·r
-//! it is higher, or no number:    w stays,  r ← shrink·r
+//! it is higher, or not finite:   w stays,  r ← shrink·r
 //! ```
 //!
 //! Vogl et al., "Accelerating the convergence of the back-propagation method", 1988; Battiti 1989. Both
@@ -16,9 +16,10 @@
 //! sign of its own, and even along a line a positive slope says where down is, not whether the last step was
 //! too long. What can be asked in any dimension is whether the loss rose.
 
-use super::{RuleInfo, settings};
+use super::RuleInfo;
 use crate::elements::{Elements, Totals};
 use crate::rule::{Needs, Rule, Step};
+use crate::settings::settings;
 use backflow_tensor::FloatElement;
 
 pub(super) const BOLD_DRIVER: RuleInfo = RuleInfo {

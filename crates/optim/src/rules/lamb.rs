@@ -8,9 +8,10 @@
 //! You et al., "Large batch optimization for deep learning: training BERT in 76 minutes", 2020; as
 //! `optax.lamb`, ε = 1e-6. The norms are of each parameter.
 
-use super::{RuleInfo, settings};
+use super::RuleInfo;
 use crate::elements::{Elements, Totals};
 use crate::rule::{Buffer, Rule, Step};
+use crate::settings::settings;
 use backflow_tensor::{FloatElement, Shape};
 
 pub(super) const LAMB: RuleInfo = RuleInfo {
@@ -25,22 +26,12 @@ settings! {
     /// LAMB: Adam whose steps are, for each parameter, the learning rate's share of its norm.
     #[doc(alias = "LAMB")]
     pub struct Lamb named "lamb" (lr = 1e-3) {
-        [private] beta1: BelowOne = 0.9,
-        [private] beta2: BelowOne = 0.999,
+        /// How slowly the means of the gradient and of its square forget, each in [0, 1).
+        betas(beta1: BelowOne = 0.9, beta2: BelowOne = 0.999),
         /// What is added to the root so that nothing is divided by 0.
         eps: NonNegative = 1e-6,
         /// Weight decay, inside the direction that is scaled.
         weight_decay: NonNegative = 0.0,
-    }
-}
-
-impl Lamb {
-    /// How slowly the means of the gradient and of its square forget, each in [0, 1).
-    ///
-    /// `0.9` and `0.999` unless set.
-    #[must_use]
-    pub fn betas(self, beta1: f64, beta2: f64) -> Self {
-        Self { beta1, beta2, ..self }
     }
 }
 

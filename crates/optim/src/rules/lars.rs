@@ -10,9 +10,10 @@
 //! the learning rate goes into the momentum buffer. The ratio is of every parameter, biases included: give
 //! those a [group](crate::Optimizer::group) of their own to leave them out, as the paper does.
 
-use super::{RuleInfo, settings};
+use super::RuleInfo;
 use crate::elements::{Elements, Totals};
 use crate::rule::{Buffer, Rule, Step, WeightDecay};
+use crate::settings::settings;
 use backflow_tensor::{FloatElement, Shape};
 
 pub(super) const LARS: RuleInfo = RuleInfo {

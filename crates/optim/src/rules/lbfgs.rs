@@ -11,17 +11,20 @@
 //! computes the loss up to about `max_eval` times. A pair is kept if `y·s > 1e-10`. Scalar products are
 //! summed in `f64`, also for `f32` weights.
 //!
-//! A move to where the loss is no finite number is taken back. It takes all parameters for one vector, so
+//! A move to where the loss is not finite is taken back. It takes all parameters for one vector, so
 //! there are no groups, no noise and no clipping, and it trusts that the loss is a function of the weights
 //! alone: on mini-batches it compares the losses of one batch only, and curvature from different batches
 //! misleads it.
 
-use super::{RuleInfo, settings};
+use super::RuleInfo;
+use crate::elements::{Elements, Totals};
 use crate::line_search::{Point, largest, strong_wolfe};
-use crate::method::{Kind, Method};
 use crate::prepare::dot;
-use backflow_tensor::Tensor;
-use std::collections::VecDeque;
+use crate::restore::StateError;
+use crate::rule::{Needs, Rule, Step};
+use crate::settings::settings;
+use backflow_tensor::{FloatElement, Tensor};
+use std::collections::{BTreeMap, VecDeque};
 
 pub(super) const LBFGS: RuleInfo = RuleInfo {
     name: "lbfgs",
@@ -35,6 +38,7 @@ settings! {
     /// L-BFGS: steps along Newton's direction, with a line search; for losses that are a function of the
     /// weights alone.
     #[doc(alias = "LBFGS")]
+    #[derive(PartialEq)]
     pub struct Lbfgs named "lbfgs" (lr = 1.0) {
         /// How many moves one step makes at most.
         max_iter: Count(1) = 20,
@@ -51,9 +55,13 @@ settings! {
     }
 }
 
-impl From<Lbfgs> for Method {
-    fn from(lbfgs: Lbfgs) -> Self {
-        Self(Kind::Lbfgs(lbfgs))
+impl Rule for Lbfgs {
+    fn needs(&self) -> Needs {
+        Needs::LineSearch(self.clone())
+    }
+
+    fn update<T: FloatElement>(&self, _: Step, _: Elements<'_, T>) -> Totals {
+        unreachable!("a line search moves all parameters at once")
     }
 }
 
@@ -161,6 +169,25 @@ impl Lbfgs {
 }
 
 impl LbfgsMemory {
+    /// Whether the vectors are as long as these parameters of the model together. Where a step meets other
+    /// parameters, it learns anew.
+    pub(crate) fn check(&self, model: &BTreeMap<String, Tensor>) -> Result<(), StateError> {
+        let (mut elements, mut dtype) = (0, String::new());
+        for path in &self.paths {
+            let w = model.get(path).ok_or_else(|| StateError::UnknownParameter { path: path.clone() })?;
+            elements += w.elements();
+            dtype = w.dtype().to_string();
+        }
+        let expected = format!("[{elements}] {dtype}");
+        let vectors = self.pairs.iter().flat_map(|(s, y)| [s, y]).chain([&self.direction, &self.gradient]);
+        match vectors.map(|x| format!("{} {}", x.shape(), x.dtype())).find(|found| *found != expected) {
+            Some(found) => {
+                Err(StateError::OtherShape { what: "a vector of lbfgs".to_owned(), found, expected })
+            }
+            None => Ok(()),
+        }
+    }
+
     /// Takes in what the last move did to the gradient.
     fn learn(&mut self, g: &Tensor, history_size: u64) {
         let y = g - &self.gradient;

@@ -8,10 +8,11 @@
 //! Chen et al., "Symbolic discovery of optimization algorithms", 2023; `optax.lion`, with its weight decay of
 //! 1e-3. Steps have one size, so that learning rates are 3 to 10 times smaller than Adam's.
 
+use super::RuleInfo;
 use super::sign_sgd::sign;
-use super::{RuleInfo, settings};
 use crate::elements::{Elements, Totals};
 use crate::rule::{Buffer, Rule, Step, WeightDecay};
+use crate::settings::settings;
 use backflow_tensor::{FloatElement, Shape};
 
 pub(super) const LION: RuleInfo = RuleInfo {
@@ -26,20 +27,10 @@ settings! {
     /// Lion: sign descent with momentum, where the newest gradient counts more for the step than for the
     /// memory.
     pub struct Lion named "lion" (lr = 1e-4) {
-        [private] beta1: BelowOne = 0.9,
-        [private] beta2: BelowOne = 0.99,
+        /// The momentum's share of the step, and how slowly it forgets, each in [0, 1).
+        betas(beta1: BelowOne = 0.9, beta2: BelowOne = 0.99),
         /// Decoupled weight decay.
         weight_decay: NonNegative = 1e-3,
-    }
-}
-
-impl Lion {
-    /// The momentum's share of the step, and how slowly it forgets, each in [0, 1).
-    ///
-    /// `0.9` and `0.99` unless set.
-    #[must_use]
-    pub fn betas(self, beta1: f64, beta2: f64) -> Self {
-        Self { beta1, beta2, ..self }
     }
 }
 

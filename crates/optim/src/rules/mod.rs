@@ -5,7 +5,6 @@
 //! What it reaches is said in `testkit/src/rules.rs`, and whom it follows in `scripts/golden_optim_cases.py`.
 
 use crate::method::Method;
-use settings::settings;
 
 mod adadelta;
 mod adafactor;
@@ -28,7 +27,6 @@ mod rmsprop;
 mod rprop;
 mod sam;
 mod schedule_free;
-mod settings;
 mod sgd;
 mod sign_sgd;
 mod signum;
@@ -77,7 +75,7 @@ impl RuleInfo {
     /// Its options as a spec writes them, with their defaults: `lr=0.001, momentum=0, …`.
     #[must_use]
     pub fn defaults(&self) -> String {
-        crate::spec::defaults(&(self.make)().hyperparameters())
+        crate::spec::defaults(&(self.make)().rule.hyperparameters())
     }
 
     /// The rule that a spec names, if there is one; case and hyphens do not matter.

@@ -17,10 +17,11 @@
 //! learning rate and weight decay, as Jordan's own code does for biases. For other settings there are
 //! [groups](crate::Optimizer::group).
 
-use super::{AdamW, RuleInfo, settings};
+use super::{AdamW, RuleInfo};
 use crate::elements::{Elements, Totals};
 use crate::prepare::sum_squares;
 use crate::rule::{Buffer, Rule, Step, WeightDecay};
+use crate::settings::settings;
 use backflow_tensor::{FloatElement, Shape, Tensor};
 
 /// Of the odd polynomial of degree 5.

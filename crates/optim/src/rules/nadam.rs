@@ -9,9 +9,10 @@
 //! Dozat, "Incorporating Nesterov momentum into Adam", 2016; as `torch.optim.NAdam`, ψ (`momentum_decay`) =
 //! 0.004.
 
-use super::{RuleInfo, settings};
+use super::RuleInfo;
 use crate::elements::{Elements, Totals};
 use crate::rule::{Buffer, Rule, Step, WeightDecay};
+use crate::settings::settings;
 use backflow_kernels::Float;
 use backflow_tensor::{FloatElement, Shape};
 
@@ -27,8 +28,8 @@ settings! {
     /// `NAdam`: Adam that steps to where its momentum is about to go.
     #[doc(alias = "NAdam")]
     pub struct Nadam named "nadam" (lr = 2e-3) {
-        [private] beta1: BelowOne = 0.9,
-        [private] beta2: BelowOne = 0.999,
+        /// How slowly the means of the gradient and of its square forget, each in [0, 1).
+        betas(beta1: BelowOne = 0.9, beta2: BelowOne = 0.999),
         /// What is added to the root so that nothing is divided by 0.
         eps: NonNegative = 1e-8,
         /// How fast the momentum rises to its full size.
@@ -37,16 +38,6 @@ settings! {
         weight_decay: NonNegative = 0.0,
         /// Whether weight decay stands beside the update, as in [`AdamW`](crate::AdamW).
         decoupled_weight_decay: Flag = false,
-    }
-}
-
-impl Nadam {
-    /// How slowly the means of the gradient and of its square forget, each in [0, 1).
-    ///
-    /// `0.9` and `0.999` unless set.
-    #[must_use]
-    pub fn betas(self, beta1: f64, beta2: f64) -> Self {
-        Self { beta1, beta2, ..self }
     }
 }
 

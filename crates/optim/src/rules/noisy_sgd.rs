@@ -9,9 +9,10 @@
 //! ([`Optimizer::noise`](crate::Optimizer::noise)); this one asks for it by itself. The paper counts steps
 //! from 0 and writes (1 + t)ᵞ: the same.
 
-use super::{RuleInfo, settings};
+use super::RuleInfo;
 use crate::elements::{Elements, Totals};
 use crate::rule::{Noise, Rule, Step};
+use crate::settings::settings;
 use backflow_tensor::FloatElement;
 
 pub(super) const NOISY_SGD: RuleInfo = RuleInfo {

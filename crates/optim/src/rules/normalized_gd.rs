@@ -9,9 +9,10 @@
 //! the limit 1. Where gradients vanish it is plain gradient descent. Of the family of normalised gradient
 //! methods (Nesterov 1984; Hazan, Levy and Shalev-Shwartz 2015), which divide by ‖g‖ itself.
 
-use super::{RuleInfo, settings};
+use super::RuleInfo;
 use crate::elements::{Elements, Totals};
 use crate::rule::{Rule, Step};
+use crate::settings::settings;
 use backflow_tensor::FloatElement;
 
 pub(super) const NORMALIZED_GD: RuleInfo = RuleInfo {

@@ -10,9 +10,10 @@
 //! Liu et al., "On the variance of the adaptive learning rate and beyond", 2020; as `torch.optim.RAdam`, with
 //! ε beside the uncorrected √v. With β₂ = 0.999 the first five steps are plain momentum.
 
-use super::{RuleInfo, settings};
+use super::RuleInfo;
 use crate::elements::{Elements, Totals};
 use crate::rule::{Buffer, Rule, Step, WeightDecay};
+use crate::settings::settings;
 use backflow_tensor::{FloatElement, Shape};
 
 pub(super) const RADAM: RuleInfo = RuleInfo {
@@ -27,8 +28,8 @@ settings! {
     /// `RAdam`: Adam with a warm-up that follows from the variance of its own divisor.
     #[doc(alias = "RAdam")]
     pub struct Radam named "radam" (lr = 1e-3) {
-        [private] beta1: BelowOne = 0.9,
-        [private] beta2: BelowOne = 0.999,
+        /// How slowly the means of the gradient and of its square forget, each in [0, 1).
+        betas(beta1: BelowOne = 0.9, beta2: BelowOne = 0.999),
         /// What is added to the root so that nothing is divided by 0.
         eps: NonNegative = 1e-8,
         /// Weight decay: L2, or decoupled if so set.
@@ -39,14 +40,6 @@ settings! {
 }
 
 impl Radam {
-    /// How slowly the means of the gradient and of its square forget, each in [0, 1).
-    ///
-    /// `0.9` and `0.999` unless set.
-    #[must_use]
-    pub fn betas(self, beta1: f64, beta2: f64) -> Self {
-        Self { beta1, beta2, ..self }
-    }
-
     /// The factor r, once it is defined.
     fn rectification(&self, step: Step) -> Option<f64> {
         let correction = step.bias_correction(self.beta2);

@@ -15,9 +15,10 @@
 //! down to rounding errors: the centered step then grows to `lr·g/ε`, or to NaN where the difference comes
 //! out below 0. PyTorch does the same.
 
-use super::{RuleInfo, settings};
+use super::RuleInfo;
 use crate::elements::{Elements, Totals};
 use crate::rule::{Buffer, Rule, Step, WeightDecay};
+use crate::settings::settings;
 use backflow_tensor::{FloatElement, Shape};
 
 pub(super) const RMSPROP: RuleInfo = RuleInfo {

@@ -14,10 +14,11 @@
 //! do not reach a run that has begun. Gradients of different batches differ in sign by chance, so this is a
 //! rule for full batches first of all.
 
+use super::RuleInfo;
 use super::sign_sgd::sign;
-use super::{RuleInfo, settings};
 use crate::elements::{Elements, Totals};
 use crate::rule::{Buffer, Rule, Step};
+use crate::settings::settings;
 use backflow_tensor::{FloatElement, Shape};
 
 pub(super) const RPROP: RuleInfo = RuleInfo {
@@ -32,25 +33,10 @@ settings! {
     /// Resilient backpropagation: step sizes that grow while the gradient keeps its sign and shrink when it
     /// turns.
     pub struct Rprop named "rprop" (lr = 1e-2) {
-        [private] eta_minus: BelowOne = 0.5,
-        [private] eta_plus: Positive = 1.2,
-        [private] step_min: NonNegative = 1e-6,
-        [private] step_max: Positive = 50.0,
-    }
-}
-
-impl Rprop {
-    /// What a step size is multiplied by where the gradient turns (`0.5` unless set), and where it keeps its
-    /// sign (`1.2`).
-    #[must_use]
-    pub fn etas(self, eta_minus: f64, eta_plus: f64) -> Self {
-        Self { eta_minus, eta_plus, ..self }
-    }
-
-    /// The smallest and the largest step size: `1e-6` and `50` unless set.
-    #[must_use]
-    pub fn step_sizes(self, step_min: f64, step_max: f64) -> Self {
-        Self { step_min, step_max, ..self }
+        /// What a step size is multiplied by where the gradient turns, and where it keeps its sign.
+        etas(eta_minus: BelowOne = 0.5, eta_plus: Positive = 1.2),
+        /// The smallest and the largest step size.
+        step_sizes(step_min: NonNegative = 1e-6, step_max: Positive = 50.0),
     }
 }
 

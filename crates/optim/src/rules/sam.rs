@@ -9,15 +9,15 @@
 //! Foret et al., "Sharpness-aware minimization for efficiently improving generalization", 2021, with the
 //! 2-norm. Each step computes loss and gradient twice, so it runs through
 //! [`step_with`](crate::Optimizer::step_with). By name the base is gradient descent with momentum; in a
-//! program any rule serves that needs no more than a gradient: `Sam::new(Adam::new(1e-3))`. A loss that is no
-//! finite number up there skips the step.
+//! program any rule serves that needs no more than a gradient: `Sam::new(Adam::new(1e-3))`. A loss that is not
+//! finite up there skips the step.
 
 use super::{RuleInfo, Sgd};
 use crate::elements::{Elements, Totals};
-use crate::hyperparameter::{Hyperparameter, Range};
+use crate::hyperparameter::{Hyperparameter, Range, Settings};
 use crate::method::Method;
-use crate::rule::{Buffer, Needs, Noise, Rule, Settings, Step, WeightDecay};
-use backflow_tensor::{FloatElement, Shape};
+use crate::rule::{Needs, Rule, Step};
+use backflow_tensor::FloatElement;
 
 pub(super) const SAM: RuleInfo = RuleInfo {
     name: "sam",
@@ -67,44 +67,20 @@ impl<R: Rule> Settings for Sam<R> {
         settings.insert(1, Hyperparameter::number("rho", &mut self.rho, Range::NonNegative));
         settings
     }
-
-    fn learning_rate(&self) -> f64 {
-        self.base.learning_rate()
-    }
 }
 
 impl<R: Rule> Rule for Sam<R> {
+    fn inner(&self) -> Option<&dyn Rule> {
+        Some(&self.base)
+    }
+
     fn conflict(&self) -> Option<&'static str> {
         let fits = self.base.needs() == Needs::Gradient;
         self.base.conflict().or((!fits).then_some("the rule inside must need no more than a gradient"))
     }
 
-    fn weight_decay(&self) -> WeightDecay {
-        self.base.weight_decay()
-    }
-
-    fn noise(&self) -> Option<Noise> {
-        self.base.noise()
-    }
-
     fn needs(&self) -> Needs {
         Needs::Uphill(self.rho)
-    }
-
-    fn buffers(&self, shape: Shape) -> Vec<Buffer> {
-        self.base.buffers(shape)
-    }
-
-    fn needs_norm(&self) -> bool {
-        self.base.needs_norm()
-    }
-
-    fn numbers(&self) -> Vec<(&'static str, f64)> {
-        self.base.numbers()
-    }
-
-    fn average(&self) -> Option<&'static str> {
-        self.base.average()
     }
 
     fn update<T: FloatElement>(&self, step: Step, elements: Elements<'_, T>) -> Totals {

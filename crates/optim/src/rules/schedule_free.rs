@@ -16,9 +16,9 @@
 
 use super::{AdamW, RuleInfo, Sgd};
 use crate::elements::{Elements, Totals};
-use crate::hyperparameter::{Hyperparameter, Range};
+use crate::hyperparameter::{Hyperparameter, Range, Settings};
 use crate::method::Method;
-use crate::rule::{Buffer, Needs, Noise, Rule, Settings, Step, WeightDecay};
+use crate::rule::{Buffer, Needs, Rule, Step};
 use backflow_tensor::{FloatElement, Shape};
 
 pub(super) const SCHEDULE_FREE: RuleInfo = RuleInfo {
@@ -76,42 +76,23 @@ impl<R: Rule> Settings for ScheduleFree<R> {
         settings.insert(1, Hyperparameter::number("beta", &mut self.beta, Range::BelowOne));
         settings
     }
-
-    fn learning_rate(&self) -> f64 {
-        self.base.learning_rate()
-    }
 }
 
 impl<R: Rule> Rule for ScheduleFree<R> {
+    fn inner(&self) -> Option<&dyn Rule> {
+        Some(&self.base)
+    }
+
     fn conflict(&self) -> Option<&'static str> {
-        let undoes = matches!(self.base.needs(), Needs::Trial { .. });
-        let own = self.base.conflict();
-        let own = own.or(undoes.then_some("the rule inside must not undo steps: they are in the average"));
-        own.or(self.base.average().map(|_| "the rule inside keeps an average of its own"))
-    }
-
-    fn weight_decay(&self) -> WeightDecay {
-        self.base.weight_decay()
-    }
-
-    fn noise(&self) -> Option<Noise> {
-        self.base.noise()
-    }
-
-    fn eps(&self) -> Option<f64> {
-        self.base.eps()
-    }
-
-    fn needs(&self) -> Needs {
-        self.base.needs()
+        self.base.conflict().or(match self.base.needs() {
+            Needs::Trial { .. } => Some("the rule inside must not undo steps: they are in the average"),
+            Needs::LineSearch(_) => Some("the rule inside must update each parameter by itself"),
+            _ => self.base.average().map(|_| "the rule inside keeps an average of its own"),
+        })
     }
 
     fn buffers(&self, shape: Shape) -> Vec<Buffer> {
         [self.base.buffers(shape), vec![Buffer::weights("z"), Buffer::weights("x")]].concat()
-    }
-
-    fn needs_norm(&self) -> bool {
-        self.base.needs_norm()
     }
 
     /// The base rule's own come first.

@@ -9,9 +9,10 @@
 //! learning rate multiplies after the buffer, so that a change of it acts at once. `u` is what the pipeline
 //! subtracts.
 
-use super::{RuleInfo, settings};
+use super::RuleInfo;
 use crate::elements::{Elements, Totals};
 use crate::rule::{Buffer, Rule, Step, WeightDecay};
+use crate::settings::settings;
 use backflow_tensor::{FloatElement, Shape};
 
 pub(super) const GD: RuleInfo = RuleInfo {

@@ -7,9 +7,10 @@
 //! Bernstein et al., "signSGD: compressed optimisation for non-convex problems", 2018; `optax.sign_sgd`. The
 //! control experiment for adaptive rules: it forgets the size of every gradient, however small.
 
-use super::{RuleInfo, settings};
+use super::RuleInfo;
 use crate::elements::{Elements, Totals};
 use crate::rule::{Rule, Step};
+use crate::settings::settings;
 use backflow_tensor::FloatElement;
 
 pub(super) const SIGN_SGD: RuleInfo = RuleInfo {

@@ -8,10 +8,11 @@
 //! Bernstein et al., "signSGD: compressed optimisation for non-convex problems", 2018, algorithm 2, with its
 //! decoupled weight decay.
 
+use super::RuleInfo;
 use super::sign_sgd::sign;
-use super::{RuleInfo, settings};
 use crate::elements::{Elements, Totals};
 use crate::rule::{Buffer, Rule, Step, WeightDecay};
+use crate::settings::settings;
 use backflow_tensor::{FloatElement, Shape};
 
 pub(super) const SIGNUM: RuleInfo = RuleInfo {

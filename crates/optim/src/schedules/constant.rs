@@ -9,7 +9,7 @@
 //! at 0.3 is `multistep:milestones=5,gamma=3` at 0.1.
 
 use super::ScheduleInfo;
-use crate::hyperparameter::Hyperparameter;
+use crate::hyperparameter::{Hyperparameter, Settings};
 use crate::schedule::Schedule;
 
 pub(super) const INFO: ScheduleInfo = ScheduleInfo {
@@ -23,7 +23,7 @@ pub(super) const INFO: ScheduleInfo = ScheduleInfo {
 #[derive(Clone, Copy, Debug)]
 pub struct Constant;
 
-impl Schedule for Constant {
+impl Settings for Constant {
     fn name(&self) -> &'static str {
         INFO.name
     }
@@ -31,7 +31,9 @@ impl Schedule for Constant {
     fn hyperparameters(&mut self) -> Vec<Hyperparameter<'_>> {
         vec![]
     }
+}
 
+impl Schedule for Constant {
     fn learning_rate(&self, base: f64, _: u64) -> f64 {
         base
     }

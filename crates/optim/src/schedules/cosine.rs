@@ -9,8 +9,8 @@
 //! `steps` steps.
 
 use super::ScheduleInfo;
-use crate::hyperparameter::{Hyperparameter, Range};
 use crate::schedule::Schedule;
+use crate::settings::settings;
 use backflow_tensor::Float;
 use std::f64::consts::PI;
 
@@ -21,42 +21,18 @@ pub(super) const INFO: ScheduleInfo = ScheduleInfo {
     make: || Box::new(Cosine::new(0)),
 };
 
-/// Cosine annealing: from the base learning rate to `min`, slowly at both ends.
-#[derive(Clone, Copy, Debug)]
-#[doc(alias = "CosineAnnealingLR")]
-pub struct Cosine {
-    steps: u64,
-    min: f64,
-}
-
-impl Cosine {
-    /// To 0 in `steps` steps.
-    #[must_use]
-    pub fn new(steps: u64) -> Self {
-        Self { steps, min: 0.0 }
-    }
-
-    /// The learning rate at the end.
-    ///
-    /// `0` unless set.
-    #[must_use]
-    pub fn min(self, min: f64) -> Self {
-        Self { min, ..self }
+settings! {
+    /// Cosine annealing: from the base learning rate to `min`, slowly at both ends.
+    #[doc(alias = "CosineAnnealingLR")]
+    pub struct Cosine named "cosine" {
+        /// To 0 in `steps` steps.
+        new(steps: Count(1));
+        /// The learning rate at the end.
+        min: NonNegative = 0.0,
     }
 }
 
 impl Schedule for Cosine {
-    fn name(&self) -> &'static str {
-        INFO.name
-    }
-
-    fn hyperparameters(&mut self) -> Vec<Hyperparameter<'_>> {
-        vec![
-            Hyperparameter::count("steps", &mut self.steps, 1),
-            Hyperparameter::number("min", &mut self.min, Range::NonNegative),
-        ]
-    }
-
     fn learning_rate(&self, base: f64, steps: u64) -> f64 {
         let angle = PI * (steps as f64 / self.steps as f64);
         self.min + (base - self.min) * (1.0 + Float::cos(angle)) / 2.0

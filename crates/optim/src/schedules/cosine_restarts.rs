@@ -12,8 +12,8 @@
 //! and `min` is `eta_min`. PyTorch takes fractions of epochs; here steps are counted.
 
 use super::{Cosine, ScheduleInfo};
-use crate::hyperparameter::{Hyperparameter, Range};
 use crate::schedule::Schedule;
+use crate::settings::settings;
 
 pub(super) const INFO: ScheduleInfo = ScheduleInfo {
     name: "cosine-restarts",
@@ -22,52 +22,20 @@ pub(super) const INFO: ScheduleInfo = ScheduleInfo {
     make: || Box::new(CosineRestarts::new(0)),
 };
 
-/// Cosine annealing that starts over, with periods that may grow.
-#[derive(Clone, Copy, Debug)]
-#[doc(alias = "CosineAnnealingWarmRestarts", alias = "SGDR")]
-pub struct CosineRestarts {
-    period: u64,
-    mult: u64,
-    min: f64,
-}
-
-impl CosineRestarts {
-    /// From the base learning rate to 0, over and over, in `period` steps each time.
-    #[must_use]
-    pub fn new(period: u64) -> Self {
-        Self { period, mult: 1, min: 0.0 }
-    }
-
-    /// How many times as long each period is as the one before it.
-    ///
-    /// `1` unless set.
-    #[must_use]
-    pub fn mult(self, mult: u64) -> Self {
-        Self { mult, ..self }
-    }
-
-    /// The learning rate that each period ends at.
-    ///
-    /// `0` unless set.
-    #[must_use]
-    pub fn min(self, min: f64) -> Self {
-        Self { min, ..self }
+settings! {
+    /// Cosine annealing that starts over, with periods that may grow.
+    #[doc(alias = "CosineAnnealingWarmRestarts", alias = "SGDR")]
+    pub struct CosineRestarts named "cosine-restarts" {
+        /// From the base learning rate to 0, over and over, in `period` steps each time.
+        new(period: Count(1));
+        /// How many times as long each period is as the one before it.
+        mult: Count(1) = 1,
+        /// The learning rate that each period ends at.
+        min: NonNegative = 0.0,
     }
 }
 
 impl Schedule for CosineRestarts {
-    fn name(&self) -> &'static str {
-        INFO.name
-    }
-
-    fn hyperparameters(&mut self) -> Vec<Hyperparameter<'_>> {
-        vec![
-            Hyperparameter::count("period", &mut self.period, 1),
-            Hyperparameter::count("mult", &mut self.mult, 1),
-            Hyperparameter::number("min", &mut self.min, Range::NonNegative),
-        ]
-    }
-
     fn learning_rate(&self, base: f64, steps: u64) -> f64 {
         // Counted in integers: the logarithm that names the present period is off by one where rounding makes
         // it so.

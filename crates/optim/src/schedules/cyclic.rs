@@ -14,8 +14,8 @@
 //! Cyclic::new(0.8).up(…))` for a rule of momentum 0.9, and `"beta1"` for Adam and its like.
 
 use super::ScheduleInfo;
-use crate::hyperparameter::{Hyperparameter, Range};
 use crate::schedule::Schedule;
+use crate::settings::settings;
 use backflow_tensor::Float;
 
 pub(super) const INFO: ScheduleInfo = ScheduleInfo {
@@ -25,76 +25,28 @@ pub(super) const INFO: ScheduleInfo = ScheduleInfo {
     make: || Box::new(Cyclic::new(f64::NAN)),
 };
 
-/// Triangles between the base learning rate and another.
-#[derive(Clone, Copy, Debug)]
-#[doc(alias = "CyclicLR")]
-pub struct Cyclic {
-    max: f64,
-    up: u64,
-    down: u64,
-    halve: bool,
-    gamma: f64,
-}
-
-impl Cyclic {
-    /// Between the base learning rate and `max`.
-    #[must_use]
-    pub fn new(max: f64) -> Self {
-        Self { max, up: 2000, down: 0, halve: false, gamma: 1.0 }
-    }
-
-    /// The steps from the base learning rate to `max`.
-    ///
-    /// `2000` unless set.
-    #[must_use]
-    #[doc(alias = "step_size_up")]
-    pub fn up(self, up: u64) -> Self {
-        Self { up, ..self }
-    }
-
-    /// The steps back; `0` for as many as there are up.
-    ///
-    /// `0` unless set.
-    #[must_use]
-    #[doc(alias = "step_size_down")]
-    pub fn down(self, down: u64) -> Self {
-        Self { down, ..self }
-    }
-
-    /// Makes each triangle half as high as the one before it.
-    ///
-    /// `false` unless set.
-    #[must_use]
-    #[doc(alias = "triangular2")]
-    pub fn halve(self, halve: bool) -> Self {
-        Self { halve, ..self }
-    }
-
-    /// The factor that the height shrinks by at each step.
-    ///
-    /// `1` unless set.
-    #[must_use]
-    #[doc(alias = "exp_range")]
-    pub fn gamma(self, gamma: f64) -> Self {
-        Self { gamma, ..self }
+settings! {
+    /// Triangles between the base learning rate and another.
+    #[doc(alias = "CyclicLR")]
+    pub struct Cyclic named "cyclic" {
+        /// Between the base learning rate and `max`.
+        new(max: NonNegative);
+        /// The steps from the base learning rate to `max`.
+        #[doc(alias = "step_size_up")]
+        up: Count(1) = 2000,
+        /// The steps back; `0` for as many as there are up.
+        #[doc(alias = "step_size_down")]
+        down: Count(0) = 0,
+        /// Makes each triangle half as high as the one before it.
+        #[doc(alias = "triangular2")]
+        halve: Flag = false,
+        /// The factor that the height shrinks by at each step.
+        #[doc(alias = "exp_range")]
+        gamma: UpToOne = 1.0,
     }
 }
 
 impl Schedule for Cyclic {
-    fn name(&self) -> &'static str {
-        INFO.name
-    }
-
-    fn hyperparameters(&mut self) -> Vec<Hyperparameter<'_>> {
-        vec![
-            Hyperparameter::number("max", &mut self.max, Range::NonNegative),
-            Hyperparameter::count("up", &mut self.up, 1),
-            Hyperparameter::count("down", &mut self.down, 0),
-            Hyperparameter::flag("halve", &mut self.halve),
-            Hyperparameter::number("gamma", &mut self.gamma, Range::UpToOne),
-        ]
-    }
-
     fn learning_rate(&self, base: f64, steps: u64) -> f64 {
         let up = self.up.max(1);
         let down = if self.down == 0 { up } else { self.down };

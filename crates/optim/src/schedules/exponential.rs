@@ -8,8 +8,8 @@
 //! 0.1^(1/1000) = 0.9977.
 
 use super::ScheduleInfo;
-use crate::hyperparameter::{Hyperparameter, Range};
 use crate::schedule::Schedule;
+use crate::settings::settings;
 use backflow_tensor::Float;
 
 pub(super) const INFO: ScheduleInfo = ScheduleInfo {
@@ -19,31 +19,17 @@ pub(super) const INFO: ScheduleInfo = ScheduleInfo {
     make: || Box::new(Exponential::new(f64::NAN)),
 };
 
-/// Multiplies the learning rate by `gamma` at every step. A `gamma` above 1 lets it grow, to find out how
-/// much is too much.
-#[derive(Clone, Copy, Debug)]
-#[doc(alias = "ExponentialLR")]
-pub struct Exponential {
-    gamma: f64,
-}
-
-impl Exponential {
-    /// By `gamma` after each step.
-    #[must_use]
-    pub fn new(gamma: f64) -> Self {
-        Self { gamma }
+settings! {
+    /// Multiplies the learning rate by `gamma` at every step. A `gamma` above 1 lets it grow, to find out how
+    /// much is too much.
+    #[doc(alias = "ExponentialLR")]
+    pub struct Exponential named "exponential" {
+        /// By `gamma` after each step.
+        new(gamma: NonNegative);
     }
 }
 
 impl Schedule for Exponential {
-    fn name(&self) -> &'static str {
-        INFO.name
-    }
-
-    fn hyperparameters(&mut self) -> Vec<Hyperparameter<'_>> {
-        vec![Hyperparameter::number("gamma", &mut self.gamma, Range::NonNegative)]
-    }
-
     fn learning_rate(&self, base: f64, steps: u64) -> f64 {
         base * Float::powf(self.gamma, steps as f64)
     }

@@ -8,7 +8,7 @@
 //! each step, which is this with the product `f(1)·…·f(s)`. A text cannot hold a function, so specs and
 //! [`SCHEDULES`](crate::SCHEDULES) do not know this one.
 
-use crate::hyperparameter::Hyperparameter;
+use crate::hyperparameter::{Hyperparameter, Settings};
 use crate::schedule::Schedule;
 use std::fmt;
 
@@ -43,7 +43,7 @@ impl<F> fmt::Debug for Lambda<F> {
     }
 }
 
-impl<F: Fn(u64) -> f64 + Clone + Send + Sync + 'static> Schedule for Lambda<F> {
+impl<F: Fn(u64) -> f64 + Clone + Send + Sync + 'static> Settings for Lambda<F> {
     fn name(&self) -> &'static str {
         "lambda"
     }
@@ -51,7 +51,9 @@ impl<F: Fn(u64) -> f64 + Clone + Send + Sync + 'static> Schedule for Lambda<F> {
     fn hyperparameters(&mut self) -> Vec<Hyperparameter<'_>> {
         vec![]
     }
+}
 
+impl<F: Fn(u64) -> f64 + Clone + Send + Sync + 'static> Schedule for Lambda<F> {
     fn learning_rate(&self, base: f64, steps: u64) -> f64 {
         base * (self.factor)(steps)
     }

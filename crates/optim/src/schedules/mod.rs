@@ -4,6 +4,7 @@
 //! type, and in the list. What is made of another schedule ([`Warmup`], [`Sequence`]) or of a function
 //! ([`Lambda`]) is not in the list: specs have a syntax of their own for the former, and none for the latter.
 
+use crate::hyperparameter::Settings;
 use crate::schedule::Schedule;
 
 mod constant;

@@ -8,7 +8,7 @@
 //! learning rate at first (the base), a larger one afterwards.
 
 use super::ScheduleInfo;
-use crate::hyperparameter::{Hyperparameter, Range};
+use crate::hyperparameter::{Hyperparameter, Range, Settings};
 use crate::schedule::Schedule;
 use backflow_tensor::Float;
 
@@ -35,7 +35,7 @@ impl MultiStep {
     }
 }
 
-impl Schedule for MultiStep {
+impl Settings for MultiStep {
     fn name(&self) -> &'static str {
         INFO.name
     }
@@ -46,7 +46,9 @@ impl Schedule for MultiStep {
             Hyperparameter::number("gamma", &mut self.gamma, Range::NonNegative),
         ]
     }
+}
 
+impl Schedule for MultiStep {
     fn learning_rate(&self, base: f64, steps: u64) -> f64 {
         let passed = self.milestones.iter().filter(|&&milestone| milestone <= steps).count();
         base * Float::powf(self.gamma, passed as f64)

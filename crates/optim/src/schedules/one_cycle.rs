@@ -18,8 +18,8 @@
 //! `cycle_momentum=True` is a second schedule, [`OneCycle::of_momentum`].
 
 use super::ScheduleInfo;
-use crate::hyperparameter::{Hyperparameter, Range};
 use crate::schedule::Schedule;
+use crate::settings::settings;
 use backflow_tensor::Float;
 use std::f64::consts::PI;
 
@@ -30,32 +30,28 @@ pub(super) const INFO: ScheduleInfo = ScheduleInfo {
     make: || Box::new(OneCycle::new(0)),
 };
 
-/// One rise to the base learning rate and one long fall.
-#[derive(Clone, Copy, Debug)]
-#[doc(alias = "OneCycleLR")]
-pub struct OneCycle {
-    steps: u64,
-    pct_start: f64,
-    div_factor: f64,
-    final_div_factor: f64,
-    linear: bool,
-    three_phase: bool,
+settings! {
+    /// One rise to the base learning rate and one long fall.
+    #[doc(alias = "OneCycleLR")]
+    pub struct OneCycle named "one-cycle" {
+        /// One cycle in `steps` steps.
+        new(steps: Count(1));
+        /// The share of the steps in which the learning rate rises, from 0 to 1 (not in percent, whatever
+        /// PyTorch's name says).
+        pct_start: UpToOne = 0.3,
+        /// The base learning rate over the first.
+        div_factor: Positive = 25.0,
+        /// The first learning rate over the last.
+        final_div_factor: Positive = 1e4,
+        /// Along straight lines instead of cosines.
+        #[doc(alias = "anneal_strategy")]
+        linear: Flag = false,
+        /// Falls as fast as it rose, and from there on slowly, as in the paper.
+        three_phase: Flag = false,
+    }
 }
 
 impl OneCycle {
-    /// One cycle in `steps` steps.
-    #[must_use]
-    pub fn new(steps: u64) -> Self {
-        Self {
-            steps,
-            pct_start: 0.3,
-            div_factor: 25.0,
-            final_div_factor: 1e4,
-            linear: false,
-            three_phase: false,
-        }
-    }
-
     /// The momentum's side of the cycle, for [`schedule_of`](crate::Optimizer::schedule_of) with a rule of
     /// momentum `low`: from `high` down to `low` while the learning rate rises, and back. PyTorch's
     /// `max_momentum` and `base_momentum`, 0.95 and 0.85 there. Give it the `pct_start`, `linear` and
@@ -72,66 +68,9 @@ impl OneCycle {
         // What rises to the base from base/div_factor falls to it where that is above.
         Self { div_factor: low / high, final_div_factor: 1.0, ..Self::new(steps) }
     }
-
-    /// The share of the steps in which the learning rate rises, from 0 to 1 (not in percent, whatever
-    /// PyTorch's name says).
-    ///
-    /// `0.3` unless set.
-    #[must_use]
-    pub fn pct_start(self, pct_start: f64) -> Self {
-        Self { pct_start, ..self }
-    }
-
-    /// The base learning rate over the first.
-    ///
-    /// `25` unless set.
-    #[must_use]
-    pub fn div_factor(self, div_factor: f64) -> Self {
-        Self { div_factor, ..self }
-    }
-
-    /// The first learning rate over the last.
-    ///
-    /// `1e4` unless set.
-    #[must_use]
-    pub fn final_div_factor(self, final_div_factor: f64) -> Self {
-        Self { final_div_factor, ..self }
-    }
-
-    /// Along straight lines instead of cosines.
-    ///
-    /// `false` unless set.
-    #[must_use]
-    #[doc(alias = "anneal_strategy")]
-    pub fn linear(self, linear: bool) -> Self {
-        Self { linear, ..self }
-    }
-
-    /// Falls as fast as it rose, and from there on slowly, as in the paper.
-    ///
-    /// `false` unless set.
-    #[must_use]
-    pub fn three_phase(self, three_phase: bool) -> Self {
-        Self { three_phase, ..self }
-    }
 }
 
 impl Schedule for OneCycle {
-    fn name(&self) -> &'static str {
-        INFO.name
-    }
-
-    fn hyperparameters(&mut self) -> Vec<Hyperparameter<'_>> {
-        vec![
-            Hyperparameter::count("steps", &mut self.steps, 1),
-            Hyperparameter::number("pct_start", &mut self.pct_start, Range::UpToOne),
-            Hyperparameter::number("div_factor", &mut self.div_factor, Range::Positive),
-            Hyperparameter::number("final_div_factor", &mut self.final_div_factor, Range::Positive),
-            Hyperparameter::flag("linear", &mut self.linear),
-            Hyperparameter::flag("three_phase", &mut self.three_phase),
-        ]
-    }
-
     fn learning_rate(&self, base: f64, steps: u64) -> f64 {
         let low = base / self.div_factor;
         let end = low / self.final_div_factor;

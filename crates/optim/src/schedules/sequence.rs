@@ -8,7 +8,7 @@
 //! `torch.optim.lr_scheduler.SequentialLR`, whose `milestones` count from the beginning of the run. Both
 //! parts start from the rule's own learning rate: `next` does not go on from where `first` has arrived.
 
-use crate::hyperparameter::Hyperparameter;
+use crate::hyperparameter::{Hyperparameter, Settings};
 use crate::schedule::Schedule;
 
 /// A schedule for so many steps, and then another, which sees its own steps begin at 0. Made by
@@ -43,7 +43,7 @@ impl<A, B> Sequence<A, B> {
     }
 }
 
-impl<A: Schedule + Clone + 'static, B: Schedule + Clone + 'static> Schedule for Sequence<A, B> {
+impl<A: Schedule + Clone + 'static, B: Schedule + Clone + 'static> Settings for Sequence<A, B> {
     fn name(&self) -> &'static str {
         "sequence"
     }
@@ -54,7 +54,9 @@ impl<A: Schedule + Clone + 'static, B: Schedule + Clone + 'static> Schedule for 
         all.extend(self.next.hyperparameters());
         all
     }
+}
 
+impl<A: Schedule + Clone + 'static, B: Schedule + Clone + 'static> Schedule for Sequence<A, B> {
     fn learning_rate(&self, base: f64, steps: u64) -> f64 {
         match steps.checked_sub(self.steps) {
             None => self.first.learning_rate(base, steps),

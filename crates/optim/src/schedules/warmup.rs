@@ -7,7 +7,7 @@
 //! Goyal and others, "Accurate, large minibatch SGD", 2017. In PyTorch: `ChainedScheduler` of the schedule
 //! and `LinearLR(start_factor=1/warmup, total_iters=warmup-1)`.
 
-use crate::hyperparameter::Hyperparameter;
+use crate::hyperparameter::{Hyperparameter, Settings};
 use crate::schedule::Schedule;
 
 /// Another schedule, multiplied by a factor that rises linearly to 1 over the first steps. Made by
@@ -27,7 +27,7 @@ impl<S> Warmup<S> {
     }
 }
 
-impl<S: Schedule + Clone + 'static> Schedule for Warmup<S> {
+impl<S: Schedule + Clone + 'static> Settings for Warmup<S> {
     fn name(&self) -> &'static str {
         self.schedule.name()
     }
@@ -37,7 +37,9 @@ impl<S: Schedule + Clone + 'static> Schedule for Warmup<S> {
         all.push(Hyperparameter::count("warmup", &mut self.steps, 0));
         all
     }
+}
 
+impl<S: Schedule + Clone + 'static> Schedule for Warmup<S> {
     fn learning_rate(&self, base: f64, steps: u64) -> f64 {
         let lr = self.schedule.learning_rate(base, steps);
         if steps < self.steps { lr * ((steps + 1) as f64 / self.steps as f64) } else { lr }

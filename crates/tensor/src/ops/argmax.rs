@@ -56,12 +56,8 @@ impl Tensor {
         let axis_idx = shape.axis(op, axis);
         let len = shape[axis_idx];
         if len == 0 {
-            misuse(
-                op,
-                "nothing to choose from",
-                &[("shape", shape.to_string()), ("axis", axis.to_string())],
-                "",
-            );
+            let rows = [("shape", shape.to_string()), ("axis", axis.to_string())];
+            misuse(op, "nothing to choose from", &rows, "");
         }
         let (outer, inner) = (shape[..axis_idx].iter().product(), shape[axis_idx + 1..].iter().product());
         let x = self.contiguous();

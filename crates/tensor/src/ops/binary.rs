@@ -1,28 +1,25 @@
 //! Ops of two operands, element by element, with NumPy's broadcasting.
 
-use crate::dtype::{Element, dtype_rows, with_float};
+use crate::dtype::{Element, require_one_dtype};
 use crate::error::misuse;
-use crate::op::Op;
 use crate::shape::Shape;
-use crate::tensor::Tensor;
-use backflow_kernels::{Float, map, strided};
+use crate::tensor::{Layout, Tensor};
+use backflow_kernels::map;
+use backflow_kernels::strided::{self, Strided};
 
-/// An elementwise function of two numbers.
-pub(crate) trait Pairwise: Copy + Send + Sync + 'static {
-    const OP: &'static Op;
-
-    /// f(a, b).
-    fn value<T: Float>(self, a: T, b: T) -> T;
+/// `f` of the elements of two floating-point operands, the untracked result of `op`. `f` stands for a function
+/// of each element type.
+macro_rules! pairwise {
+    ($op:expr, $a:expr, $b:expr, $f:expr) => {{
+        let shape = $crate::ops::binary::joint_shape($op.name, $a, $b);
+        $crate::dtype::with_float!($op.name, $a.dtype(), T => {
+            $crate::tensor::Tensor::zip_to::<T, T, T>($a, $b, shape, $f)
+        })
+    }};
 }
+pub(super) use pairwise;
 
 impl Tensor {
-    /// Applies `op` to two floating-point operands: the untracked result.
-    #[track_caller]
-    pub(crate) fn pairwise<P: Pairwise>(a: &Self, b: &Self, op: P) -> Self {
-        let shape = joint_shape(P::OP.name, a, b);
-        with_float!(P::OP.name, a.dtype(), T => Self::zip_to::<T, T, T>(a, b, shape, |a, b| op.value(a, b)))
-    }
-
     /// Applies `f` to the elements of two operands that broadcast to `shape`.
     pub(crate) fn zip_to<A: Element, B: Element, C: Element>(
         a: &Self,
@@ -38,26 +35,28 @@ impl Tensor {
         }
         Self::build(shape, |out| {
             let (left, right) = (a.layout.broadcast_to(&shape), b.layout.broadcast_to(&shape));
-            let a =
-                strided::Strided { data: a.storage_slice(), offset: left.offset, strides: left.strides() };
-            let b =
-                strided::Strided { data: b.storage_slice(), offset: right.offset, strides: right.strides() };
-            strided::zip(&shape, a, b, out, f);
+            strided::zip(&shape, a.laid_out_as(&left), b.laid_out_as(&right), out, f);
         })
     }
+
+    /// The elements in another layout, for the kernels.
+    pub(super) fn laid_out_as<'a, T: Element>(&'a self, layout: &'a Layout) -> Strided<'a, T> {
+        Strided { data: self.storage_slice(), offset: layout.offset, strides: layout.strides() }
+    }
 }
+
+/// What shapes that broadcast are like.
+pub(super) const BROADCASTING: &str = "aligned from the right, sizes must agree or be 1";
 
 /// The shape that two operands broadcast to.
 #[track_caller]
 pub(crate) fn joint_shape(op: &'static str, a: &Tensor, b: &Tensor) -> Shape {
-    if a.dtype() != b.dtype() {
-        misuse(op, "element types differ", &dtype_rows(a, b), "convert one of them with to_dtype");
-    }
+    require_one_dtype(op, a, b);
     match a.shape().broadcast(&b.shape()) {
         Some(shape) => shape,
         None => {
             let rows = [("left", a.shape().to_string()), ("right", b.shape().to_string())];
-            misuse(op, "shapes do not broadcast", &rows, "aligned from the right, sizes must agree or be 1");
+            misuse(op, "shapes do not broadcast", &rows, BROADCASTING);
         }
     }
 }

@@ -33,12 +33,8 @@ impl Tensor {
         }
         if self.shape().broadcast(&shape) != Some(shape) {
             let rows = [("from", self.shape().to_string()), ("to", shape.to_string())];
-            misuse(
-                "broadcast_to",
-                "the shape does not broadcast",
-                &rows,
-                "only axes of size 1 can be repeated",
-            );
+            let hint = "only axes of size 1 can be repeated";
+            misuse("broadcast_to", "the shape does not broadcast", &rows, hint);
         }
         let layout = Arc::new(self.layout.broadcast_to(&shape));
         let y = Self { storage: self.storage.clone(), layout, node: None };

@@ -7,7 +7,7 @@
 
 use super::slice::Places;
 use crate::catalogue::Samples;
-use crate::dtype::{dtype_rows, with_element};
+use crate::dtype::{require_one_dtype, with_element};
 use crate::error::misuse;
 use crate::op::{Op, Zeros};
 use crate::tensor::{Layout, Tensor};
@@ -39,14 +39,7 @@ impl Tensor {
         let mut ends = Vec::with_capacity(tensors.len());
         let mut end = 0;
         for (nth, x) in tensors.iter().enumerate() {
-            if x.dtype() != first.dtype() {
-                misuse(
-                    "cat",
-                    "element types differ",
-                    &dtype_rows(first, x),
-                    "convert one of them with to_dtype",
-                );
-            }
+            require_one_dtype("cat", first, x);
             if x.rank() != first.rank()
                 || x.shape().with_size(axis_idx, first.shape()[axis_idx]) != first.shape()
             {

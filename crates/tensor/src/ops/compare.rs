@@ -8,11 +8,10 @@
 
 use super::binary::joint_shape;
 use crate::catalogue::Samples;
-use crate::dtype::{DType, Element, with_element};
+use crate::dtype::{DType, with_element};
 use crate::op::Op;
 use crate::shape::Shape;
 use crate::tensor::Tensor;
-use backflow_kernels::strided::{self, Strided};
 
 pub(super) static OP: Op = Op::new("compare")
     .formula("y = a ∘ b for ∘ in = ≠ < ≤ > ≥")
@@ -44,18 +43,8 @@ impl From<f64> for Comparand<'_> {
     }
 }
 
-#[derive(Clone, Copy)]
-enum Relation {
-    Equal,
-    Unequal,
-    Less,
-    AtMost,
-    Greater,
-    AtLeast,
-}
-
 macro_rules! comparisons {
-    ($($doc:literal $name:ident $relation:ident;)*) => {
+    ($($doc:literal $name:ident $relation:tt;)*) => {
         impl Tensor {$(
             #[doc = $doc]
             ///
@@ -64,72 +53,31 @@ macro_rules! comparisons {
             #[must_use]
             #[track_caller]
             pub fn $name<'a>(&self, other: impl Into<Comparand<'a>>) -> Self {
-                compared(stringify!($name), self, other.into(), Relation::$relation)
+                let (a, b) = compared(self, other.into());
+                let shape = joint_shape(stringify!($name), &a, &b);
+                with_element!(a.dtype(), T => Self::zip_to::<T, T, bool>(&a, &b, shape, |a, b| a $relation b))
             }
         )*}
     };
 }
 comparisons! {
-    "Where this equals `other`, a tensor or a number." eq Equal;
-    "Where this differs from `other`, a tensor or a number." ne Unequal;
-    "Where this is less than `other`, a tensor or a number." lt Less;
-    "Where this is at most `other`, a tensor or a number." le AtMost;
-    "Where this is greater than `other`, a tensor or a number." gt Greater;
-    "Where this is at least `other`, a tensor or a number." ge AtLeast;
+    "Where this equals `other`, a tensor or a number." eq ==;
+    "Where this differs from `other`, a tensor or a number." ne !=;
+    "Where this is less than `other`, a tensor or a number." lt <;
+    "Where this is at most `other`, a tensor or a number." le <=;
+    "Where this is greater than `other`, a tensor or a number." gt >;
+    "Where this is at least `other`, a tensor or a number." ge >=;
 }
 
-#[track_caller]
-fn compared(op: &'static str, a: &Tensor, b: Comparand<'_>, relation: Relation) -> Tensor {
-    let (a, b) = match b {
+/// Both sides as untracked tensors.
+fn compared(a: &Tensor, b: Comparand<'_>) -> (Tensor, Tensor) {
+    match b {
         Comparand::Tensor(b) => (a.untracked(), b.untracked()),
         Comparand::Number(b) => {
             let dtype = if a.dtype().is_float() { a.dtype() } else { DType::F64 };
             (a.untracked().to_dtype(dtype), Tensor::full(Shape::SCALAR, b, dtype))
         }
-    };
-    let shape = joint_shape(op, &a, &b);
-    with_element!(a.dtype(), T => match relation {
-        Relation::Equal => mask::<T>(&a, &b, shape, equal),
-        Relation::Unequal => mask::<T>(&a, &b, shape, unequal),
-        Relation::Less => mask::<T>(&a, &b, shape, less),
-        Relation::AtMost => mask::<T>(&a, &b, shape, at_most),
-        Relation::Greater => mask::<T>(&b, &a, shape, less),
-        Relation::AtLeast => mask::<T>(&b, &a, shape, at_most),
-    })
-}
-
-#[inline(always)]
-fn equal<T: PartialOrd>(a: T, b: T) -> bool {
-    a == b
-}
-
-#[inline(always)]
-fn unequal<T: PartialOrd>(a: T, b: T) -> bool {
-    a != b
-}
-
-#[inline(always)]
-fn less<T: PartialOrd>(a: T, b: T) -> bool {
-    a < b
-}
-
-#[inline(always)]
-fn at_most<T: PartialOrd>(a: T, b: T) -> bool {
-    a <= b
-}
-
-fn mask<T: Element>(
-    a: &Tensor,
-    b: &Tensor,
-    shape: Shape,
-    f: impl Fn(T, T) -> bool + Copy + Send + Sync,
-) -> Tensor {
-    let (left, right) = (a.layout.broadcast_to(&shape), b.layout.broadcast_to(&shape));
-    Tensor::build(shape, |out| {
-        let a = Strided { data: a.storage_slice(), offset: left.offset, strides: left.strides() };
-        let b = Strided { data: b.storage_slice(), offset: right.offset, strides: right.strides() };
-        strided::zip(&shape, a, b, out, f);
-    })
+    }
 }
 
 fn samples(s: &mut Samples) {

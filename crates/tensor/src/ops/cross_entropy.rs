@@ -50,14 +50,9 @@ impl Tensor {
     pub fn cross_entropy(&self, targets: &Self) -> Self {
         let shape = self.shape();
         if shape.rank() != 2 || targets.shape() != shape[..1] || targets.dtype() != DType::I64 {
-            let row = |x: &Self| format!("{} {}", x.shape(), x.dtype());
+            let rows = [("logits", self.described()), ("targets", targets.described())];
             let hint = "logits [n, classes] of floating point, targets [n] of i64";
-            misuse(
-                "cross_entropy",
-                "operands do not fit",
-                &[("logits", row(self)), ("targets", row(targets))],
-                hint,
-            );
+            misuse("cross_entropy", "operands do not fit", &rows, hint);
         }
         let (n, classes) = (shape[0], shape[1]);
         let targets = targets.contiguous().untracked();

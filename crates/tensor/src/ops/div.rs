@@ -7,12 +7,11 @@
 //!
 //! Not −dy · a / b²: the square leaves the range of `f32` where the gradient does not.
 
-use super::binary::Pairwise;
+use super::binary::pairwise;
 use crate::catalogue::Samples;
 use crate::op::{Keep, Op, Zeros};
 use crate::pitfall::Pitfall;
 use crate::tensor::Tensor;
-use backflow_kernels::Float;
 
 pub(super) static OP: Op = Op::new("div")
     .formula("y = a / b")
@@ -23,21 +22,10 @@ pub(super) static OP: Op = Op::new("div")
     .pitfalls(Pitfall::DIVISION)
     .sampled_by(samples);
 
-#[derive(Clone, Copy)]
-struct Div;
-
-impl Pairwise for Div {
-    const OP: &'static Op = &OP;
-
-    fn value<T: Float>(self, a: T, b: T) -> T {
-        a / b
-    }
-}
-
 impl Tensor {
     #[track_caller]
     pub(crate) fn div_tensor(&self, other: &Self) -> Self {
-        Self::pairwise(self, other, Div).record(&OP, &[self, other], |g| {
+        pairwise!(OP, self, other, |a, b| a / b).record(&OP, &[self, other], |g| {
             g.give(0, |g| g.dy() / g.x(1));
             g.give(1, |g| -(g.dy() * (g.x(0) / g.x(1))) / g.x(1));
         })

@@ -42,6 +42,19 @@ pub(crate) trait Number:
     fn select(mask: Self::Mask, chosen: Self, other: Self) -> Self;
 }
 
+macro_rules! functions {
+    (of numbers: $($name:ident)*) => {$(
+        fn $name(self) -> Self {
+            Float::$name(self)
+        }
+    )*};
+    (of tensors: $($name:ident)*) => {$(
+        fn $name(self) -> Self {
+            self.map(Tensor::$name)
+        }
+    )*};
+}
+
 impl<T: Float> Number for T {
     type Mask = bool;
 
@@ -52,29 +65,7 @@ impl<T: Float> Number for T {
         <T as Float>::from_f64(value)
     }
 
-    fn exp(self) -> Self {
-        Float::exp(self)
-    }
-
-    fn sin(self) -> Self {
-        Float::sin(self)
-    }
-
-    fn cos(self) -> Self {
-        Float::cos(self)
-    }
-
-    fn tanh(self) -> Self {
-        Float::tanh(self)
-    }
-
-    fn sigmoid(self) -> Self {
-        Float::sigmoid(self)
-    }
-
-    fn erf(self) -> Self {
-        Float::erf(self)
-    }
+    functions!(of numbers: exp sin cos tanh sigmoid erf);
 
     fn sign(self) -> Self {
         sign_of(self)
@@ -201,33 +192,7 @@ impl Number for Term<'_> {
         Self::Number(value)
     }
 
-    fn exp(self) -> Self {
-        self.map(Tensor::exp)
-    }
-
-    fn sin(self) -> Self {
-        self.map(Tensor::sin)
-    }
-
-    fn cos(self) -> Self {
-        self.map(Tensor::cos)
-    }
-
-    fn tanh(self) -> Self {
-        self.map(Tensor::tanh)
-    }
-
-    fn sigmoid(self) -> Self {
-        self.map(Tensor::sigmoid)
-    }
-
-    fn erf(self) -> Self {
-        self.map(Tensor::erf)
-    }
-
-    fn sign(self) -> Self {
-        self.map(Tensor::sign)
-    }
+    functions!(of tensors: exp sin cos tanh sigmoid erf sign);
 
     fn powf(self, exponent: f64) -> Self {
         self.map(|x| x.powf(exponent))

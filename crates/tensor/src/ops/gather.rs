@@ -60,17 +60,9 @@ pub(super) fn positions(op: &'static str, of: &Layout, axis: usize, index: &Tens
     let (shape, places) = (of.shape, index.shape());
     let fits = |other: usize| other == axis || places[other] <= shape[other];
     if index.dtype() != DType::I64 || places.rank() != shape.rank() || !(0..shape.rank()).all(fits) {
-        let rows = [
-            ("shape", shape.to_string()),
-            ("index", format!("{places} {}", index.dtype())),
-            ("axis", axis.to_string()),
-        ];
-        misuse(
-            op,
-            "the index does not fit",
-            &rows,
-            "i64, as many axes, and nowhere longer except along the axis",
-        );
+        let rows = [("shape", shape.to_string()), ("index", index.described()), ("axis", axis.to_string())];
+        let hint = "i64, as many axes, and nowhere longer except along the axis";
+        misuse(op, "the index does not fit", &rows, hint);
     }
     let mut at = [0; MAX_RANK];
     let step = |place: usize| {

@@ -9,7 +9,7 @@
 
 use super::index_select::places;
 use crate::catalogue::Samples;
-use crate::dtype::{dtype_rows, with_float};
+use crate::dtype::{require_one_dtype, with_float};
 use crate::error::misuse;
 use crate::op::{Op, Zeros};
 use crate::tensor::Tensor;
@@ -33,14 +33,7 @@ impl Tensor {
     #[must_use]
     #[track_caller]
     pub fn index_add(&self, axis: isize, index: &Self, src: &Self) -> Self {
-        if self.dtype() != src.dtype() {
-            misuse(
-                "index_add",
-                "element types differ",
-                &dtype_rows(self, src),
-                "convert one of them with to_dtype",
-            );
-        }
+        require_one_dtype("index_add", self, src);
         let shape = self.shape();
         let axis_idx = shape.axis("index_add", axis);
         let places = places("index_add", &shape, axis_idx, index);
@@ -50,12 +43,8 @@ impl Tensor {
                 ("index", index.shape().to_string()),
                 ("src", src.shape().to_string()),
             ];
-            misuse(
-                "index_add",
-                "shapes do not fit",
-                &rows,
-                "src has this tensor's shape, with one row for each place",
-            );
+            let hint = "src has this tensor's shape, with one row for each place";
+            misuse("index_add", "shapes do not fit", &rows, hint);
         }
         let (len, inner) = (shape[axis_idx], shape[axis_idx + 1..].iter().product::<usize>());
         let y = with_float!("index_add", self.dtype(), T => Self::build::<T>(shape, |out| {

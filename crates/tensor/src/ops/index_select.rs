@@ -60,7 +60,7 @@ impl Tensor {
 #[track_caller]
 pub(super) fn places(op: &'static str, shape: &Shape, axis: usize, index: &Tensor) -> Vec<usize> {
     if index.dtype() != DType::I64 || index.rank() != 1 {
-        let rows = [("index", format!("{} {}", index.shape(), index.dtype()))];
+        let rows = [("index", index.described())];
         misuse(op, "the index is not a vector of i64", &rows, "flatten it first, e.g. with reshape");
     }
     within(op, shape, axis, index)
@@ -71,19 +71,14 @@ pub(super) fn places(op: &'static str, shape: &Shape, axis: usize, index: &Tenso
 pub(super) fn within(op: &'static str, shape: &Shape, axis: usize, index: &Tensor) -> Vec<usize> {
     let places = index.to_vec::<i64>();
     if let Some(nth) = places.iter().position(|&place| place < 0 || place >= shape[axis] as i64) {
-        let (shown, element) = (shape.to_string(), nth.to_string());
         let rows = [
-            ("shape", shown),
+            ("shape", shape.to_string()),
             ("axis", axis.to_string()),
-            ("element", element),
+            ("element", nth.to_string()),
             ("place", places[nth].to_string()),
         ];
-        misuse(
-            op,
-            "a place is outside the axis",
-            &rows,
-            &format!("places run from 0 to {} − 1", shape[axis]),
-        );
+        let hint = format!("places run from 0 to {} − 1", shape[axis]);
+        misuse(op, "a place is outside the axis", &rows, &hint);
     }
     places.into_iter().map(|place| place as usize).collect()
 }

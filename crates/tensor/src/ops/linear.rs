@@ -38,24 +38,15 @@ impl Tensor {
     #[track_caller]
     pub fn linear(&self, weight: &Self, bias: &Self) -> Self {
         let (shape, sizes) = (self.shape(), weight.shape());
-        let row = |x: &Self| format!("{} {}", x.shape(), x.dtype());
-        let rows = || [("x", row(self)), ("weight", row(weight)), ("bias", row(bias))];
+        let rows = || [("x", self.described()), ("weight", weight.described()), ("bias", bias.described())];
         if self.dtype() != weight.dtype() || self.dtype() != bias.dtype() {
-            misuse(
-                "linear",
-                "element types differ",
-                &rows(),
-                "convert x with to_dtype; 1.0 makes f64, 1.0_f32 makes f32",
-            );
+            let hint = "convert x with to_dtype; 1.0 makes f64, 1.0_f32 makes f32";
+            misuse("linear", "element types differ", &rows(), hint);
         }
         let fits = sizes.rank() == 2 && shape.last() == Some(&sizes[1]) && bias.shape() == [sizes[0]];
         if !fits {
-            misuse(
-                "linear",
-                "operands do not fit",
-                &rows(),
-                "x […, inputs], weight [outputs, inputs], bias [outputs]",
-            );
+            let hint = "x […, inputs], weight [outputs, inputs], bias [outputs]";
+            misuse("linear", "operands do not fit", &rows(), hint);
         }
         let [n, k] = [sizes[0], sizes[1]];
         let m = shape[..shape.rank() - 1].iter().product::<usize>();

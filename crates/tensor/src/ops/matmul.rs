@@ -9,7 +9,7 @@
 //! the bits do not depend on the number of threads.
 
 use crate::catalogue::Samples;
-use crate::dtype::{FloatElement, dtype_rows, with_float};
+use crate::dtype::{FloatElement, require_one_dtype, with_float};
 use crate::error::misuse;
 use crate::onlooker::{Computed, Kind};
 use crate::op::{Keep, Op, Work, Zeros};
@@ -40,9 +40,7 @@ impl Tensor {
     #[track_caller]
     pub fn matmul(&self, other: &Self) -> Self {
         let (a, b) = (self, other);
-        if a.dtype() != b.dtype() {
-            misuse("matmul", "element types differ", &dtype_rows(a, b), "convert one of them with to_dtype");
-        }
+        require_one_dtype("matmul", a, b);
         match (a.rank(), b.rank()) {
             (0, _) | (_, 0) => shapes_misfit("a scalar has no rows or columns", a, b, "multiply it with *"),
             (1, 1) => a.unsqueeze(0).matmul(&b.unsqueeze(1)).reshape(Shape::SCALAR),

@@ -52,12 +52,8 @@ impl Tensor {
     pub(super) fn extreme(&self, op: &'static Op, axes: Axes, end: End) -> Self {
         let reduction = axes.resolve(op.name, &self.shape());
         if reduction.count == 0 {
-            misuse(
-                op.name,
-                "nothing to choose from",
-                &[("shape", self.shape().to_string())],
-                "an axis of size 0 is reduced",
-            );
+            let rows = [("shape", self.shape().to_string())];
+            misuse(op.name, "nothing to choose from", &rows, "an axis of size 0 is reduced");
         }
         let y = with_float!(op.name, self.dtype(), T => self.reduce::<T>(&reduction, match end {
             End::Largest => reduce::max,

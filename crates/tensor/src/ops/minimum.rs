@@ -8,7 +8,7 @@
 //! Ties give each operand half of the gradient, as in PyTorch. A NaN on either side makes the result NaN;
 //! both operands then get all of the gradient.
 
-use super::binary::Pairwise;
+use super::binary::pairwise;
 use super::maximum::{rivals, shared};
 use crate::catalogue::Samples;
 use crate::op::{Keep, Op, Zeros};
@@ -23,17 +23,6 @@ pub(super) static OP: Op = Op::new("minimum")
     .zeros(Zeros::Selection)
     .sampled_by(samples);
 
-#[derive(Clone, Copy)]
-struct Minimum;
-
-impl Pairwise for Minimum {
-    const OP: &'static Op = &OP;
-
-    fn value<T: Float>(self, a: T, b: T) -> T {
-        a.minimum(b)
-    }
-}
-
 impl Tensor {
     /// The smaller of two, element by element; NaN where either is. Where they are equal, each gets half of
     /// the gradient.
@@ -43,7 +32,7 @@ impl Tensor {
     #[must_use]
     #[track_caller]
     pub fn minimum(&self, other: &Self) -> Self {
-        Self::pairwise(self, other, Minimum).record(&OP, &[self, other], |g| {
+        pairwise!(OP, self, other, Float::minimum).record(&OP, &[self, other], |g| {
             g.give(0, |g| shared(g.dy(), &g.x(0).eq(g.x(1)), &g.x(0).gt(g.x(1))));
             g.give(1, |g| shared(g.dy(), &g.x(0).eq(g.x(1)), &g.x(0).lt(g.x(1))));
         })

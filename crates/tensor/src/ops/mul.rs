@@ -5,12 +5,11 @@
 //! da = dy · b,  db = dy · a          keeps its inputs
 //! ```
 
-use super::binary::Pairwise;
+use super::binary::pairwise;
 use crate::catalogue::Samples;
 use crate::op::{Keep, Op, Zeros};
 use crate::pitfall::Pitfall;
 use crate::tensor::Tensor;
-use backflow_kernels::Float;
 
 pub(super) static OP: Op = Op::new("mul")
     .formula("y = a · b")
@@ -21,21 +20,10 @@ pub(super) static OP: Op = Op::new("mul")
     .pitfalls(&[Pitfall::ZERO_TIMES_INFINITY])
     .sampled_by(samples);
 
-#[derive(Clone, Copy)]
-struct Mul;
-
-impl Pairwise for Mul {
-    const OP: &'static Op = &OP;
-
-    fn value<T: Float>(self, a: T, b: T) -> T {
-        a * b
-    }
-}
-
 impl Tensor {
     #[track_caller]
     pub(crate) fn mul_tensor(&self, other: &Self) -> Self {
-        Self::pairwise(self, other, Mul).record(&OP, &[self, other], |g| {
+        pairwise!(OP, self, other, |a, b| a * b).record(&OP, &[self, other], |g| {
             g.give(0, |g| g.dy() * g.x(1));
             g.give(1, |g| g.dy() * g.x(0));
         })

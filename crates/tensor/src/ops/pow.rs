@@ -8,7 +8,7 @@
 //! As in PyTorch: 0⁰ is 1; da is 0 where b is 0, and db is 0 where a is 0 and b ≥ 0. A negative a has no real
 //! power with a fractional b, and no gradient by b: NaN.
 
-use super::binary::Pairwise;
+use super::binary::pairwise;
 use crate::catalogue::Samples;
 use crate::op::{Keep, Op, Zeros};
 use crate::pitfall::Pitfall;
@@ -24,17 +24,6 @@ pub(super) static OP: Op = Op::new("pow")
     .pitfalls(Pitfall::POWER)
     .sampled_by(samples);
 
-#[derive(Clone, Copy)]
-struct Pow;
-
-impl Pairwise for Pow {
-    const OP: &'static Op = &OP;
-
-    fn value<T: Float>(self, a: T, b: T) -> T {
-        a.powf(b)
-    }
-}
-
 impl Tensor {
     /// Each element to the power of the element of `exponent`; the two broadcast. Fixed exponents have
     /// [`powf`](Self::powf) and [`powi`](Self::powi).
@@ -44,7 +33,7 @@ impl Tensor {
     #[must_use]
     #[track_caller]
     pub fn pow(&self, exponent: &Self) -> Self {
-        Self::pairwise(self, exponent, Pow).record(&OP, &[self, exponent], |g| {
+        pairwise!(OP, self, exponent, Float::powf).record(&OP, &[self, exponent], |g| {
             // Exponents and bases that the rules above except are replaced before they can make a NaN.
             g.give(0, |g| {
                 let (a, b) = (g.x(0), g.x(1));

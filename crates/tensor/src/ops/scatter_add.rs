@@ -10,7 +10,7 @@
 
 use super::gather::positions;
 use crate::catalogue::Samples;
-use crate::dtype::{dtype_rows, with_float};
+use crate::dtype::{require_one_dtype, with_float};
 use crate::error::misuse;
 use crate::op::{Op, Zeros};
 use crate::tensor::{Layout, Tensor};
@@ -40,14 +40,7 @@ impl Tensor {
     #[must_use]
     #[track_caller]
     pub fn scatter_add(&self, axis: isize, index: &Self, src: &Self) -> Self {
-        if self.dtype() != src.dtype() {
-            misuse(
-                "scatter_add",
-                "element types differ",
-                &dtype_rows(self, src),
-                "convert one of them with to_dtype",
-            );
-        }
+        require_one_dtype("scatter_add", self, src);
         if index.shape() != src.shape() {
             let rows = [("index", index.shape().to_string()), ("src", src.shape().to_string())];
             misuse("scatter_add", "every element needs one place", &rows, "");

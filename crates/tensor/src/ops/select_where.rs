@@ -7,14 +7,14 @@
 //!
 //! What is not chosen does not count: a NaN or an infinity there reaches neither the result nor a gradient.
 
-use super::binary::joint_shape;
+use super::binary::{BROADCASTING, joint_shape};
 use crate::catalogue::Samples;
 use crate::dtype::{DType, Element, with_element};
 use crate::error::misuse;
 use crate::op::{Op, Zeros};
 use crate::shape::Shape;
 use crate::tensor::Tensor;
-use backflow_kernels::strided::{self, Strided};
+use backflow_kernels::strided;
 
 pub(super) static OP: Op = Op::new("select_where")
     .formula("y = a where m, else b")
@@ -41,22 +41,13 @@ impl Tensor {
     #[track_caller]
     pub fn select_where(mask: &Self, a: &Self, b: &Self) -> Self {
         if mask.dtype() != DType::Bool {
-            misuse(
-                "select_where",
-                "the mask is not boolean",
-                &[("mask", mask.dtype().to_string())],
-                "compare first, e.g. x.gt(0.0)",
-            );
+            let rows = [("mask", mask.dtype().to_string())];
+            misuse("select_where", "the mask is not boolean", &rows, "compare first, e.g. x.gt(0.0)");
         }
         let both = joint_shape("select_where", a, b);
         let Some(shape) = mask.shape().broadcast(&both) else {
             let rows = [("mask", mask.shape().to_string()), ("a and b", both.to_string())];
-            misuse(
-                "select_where",
-                "shapes do not broadcast",
-                &rows,
-                "aligned from the right, sizes must agree or be 1",
-            );
+            misuse("select_where", "shapes do not broadcast", &rows, BROADCASTING);
         };
         let mask = mask.untracked();
         let y = with_element!(a.dtype(), T => choose::<T>(&mask, a, b, shape));
@@ -81,19 +72,17 @@ impl Tensor {
 fn choose<T: Element>(mask: &Tensor, a: &Tensor, b: &Tensor, shape: Shape) -> Tensor {
     let layouts = [mask, a, b].map(|x| x.layout.broadcast_to(&shape));
     Tensor::build::<T>(shape, |out| {
-        let mask =
-            Strided { data: mask.storage_slice(), offset: layouts[0].offset, strides: layouts[0].strides() };
-        let a = Strided {
-            data: a.storage_slice::<T>(),
-            offset: layouts[1].offset,
-            strides: layouts[1].strides(),
-        };
-        let b = Strided {
-            data: b.storage_slice::<T>(),
-            offset: layouts[2].offset,
-            strides: layouts[2].strides(),
-        };
-        strided::zip3(&shape, mask, a, b, out, |mask: bool, a, b| if mask { a } else { b });
+        let (a, b) = (a.laid_out_as::<T>(&layouts[1]), b.laid_out_as::<T>(&layouts[2]));
+        strided::zip3(
+            &shape,
+            mask.laid_out_as(&layouts[0]),
+            a,
+            b,
+            out,
+            |mask: bool, a, b| {
+                if mask { a } else { b }
+            },
+        );
     })
 }
 

@@ -13,7 +13,7 @@ use crate::catalogue::Samples;
 use crate::dtype::with_float;
 use crate::op::{Keep, Op, Zeros};
 use crate::pitfall::{Makes, Of, Pitfall};
-use crate::shape::{Shape, keep};
+use crate::shape::keep;
 use crate::tensor::Tensor;
 use backflow_kernels::softmax;
 
@@ -45,37 +45,44 @@ impl Tensor {
     #[must_use]
     #[track_caller]
     pub fn softmax(&self, axis: isize) -> Self {
-        if self.shape().axis("softmax", axis) + 1 != self.rank() {
-            return self.transpose(axis, -1).softmax(-1).transpose(axis, -1);
+        self.normalized(&OP, axis, false)
+    }
+
+    /// Softmax, or its logarithm.
+    #[track_caller]
+    pub(super) fn normalized(&self, op: &'static Op, axis: isize, logarithm: bool) -> Self {
+        if self.shape().axis(op.name, axis) + 1 != self.rank() {
+            return self.transpose(axis, -1).normalized(op, -1, logarithm).transpose(axis, -1);
         }
-        let (rows, n) = rows(self.shape());
-        let y = with_float!("softmax", self.dtype(), T => {
+        let n = self.size(-1);
+        let rows = self.shape()[..self.rank() - 1].iter().product();
+        let y = with_float!(op.name, self.dtype(), T => {
             let x = self.contiguous();
             let x = x.as_slice::<T>().expect("made contiguous above");
-            Self::build_like::<T>(self, |out| softmax::softmax(x, rows, n, out))
+            let kernel = if logarithm { softmax::log_softmax } else { softmax::softmax };
+            Self::build_like::<T>(self, |out| kernel(x, rows, n, out))
         });
-        y.record(&OP, &[self], move |g| {
+        y.record(op, &[self], move |g| {
             g.give(0, |g| {
                 let (dy, y) = (g.dy(), g.y());
+                if g.is_recorded() && logarithm {
+                    return dy - y.exp() * dy.sum(keep(-1));
+                }
                 if g.is_recorded() {
                     let weighted = dy * &y;
                     return &weighted - &y * weighted.sum(keep(-1));
                 }
-                with_float!("softmax", y.dtype(), T => Self::build_like::<T>(&y, |out| {
+                with_float!(op.name, y.dtype(), T => Self::build_like::<T>(&y, |out| {
                     let (dy, y) = (dy.contiguous(), y.contiguous());
                     let contiguous = "made contiguous above";
                     let (dy, y) = (dy.as_slice().expect(contiguous), y.as_slice().expect(contiguous));
-                    softmax::softmax_backward(dy, y, rows, n, out);
+                    let kernel =
+                        if logarithm { softmax::log_softmax_backward } else { softmax::softmax_backward };
+                    kernel(dy, y, rows, n, out);
                 }))
             });
         })
     }
-}
-
-/// The number and the length of the rows along the last axis.
-pub(super) fn rows(shape: Shape) -> (usize, usize) {
-    let (n, outer) = shape.split_last().expect("the axis was found");
-    (outer.iter().product(), *n)
 }
 
 /// Every layout that has an axis, and every axis.

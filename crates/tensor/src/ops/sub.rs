@@ -5,11 +5,10 @@
 //! da = dy,  db = −dy                 keeps nothing
 //! ```
 
-use super::binary::Pairwise;
+use super::binary::pairwise;
 use crate::catalogue::Samples;
 use crate::op::{Op, Zeros};
 use crate::tensor::Tensor;
-use backflow_kernels::Float;
 
 pub(super) static OP: Op = Op::new("sub")
     .formula("y = a − b")
@@ -18,21 +17,10 @@ pub(super) static OP: Op = Op::new("sub")
     .zeros(Zeros::Cancellation)
     .sampled_by(samples);
 
-#[derive(Clone, Copy)]
-struct Sub;
-
-impl Pairwise for Sub {
-    const OP: &'static Op = &OP;
-
-    fn value<T: Float>(self, a: T, b: T) -> T {
-        a - b
-    }
-}
-
 impl Tensor {
     #[track_caller]
     pub(crate) fn sub_tensor(&self, other: &Self) -> Self {
-        Self::pairwise(self, other, Sub).record(&OP, &[self, other], |g| {
+        pairwise!(OP, self, other, |a, b| a - b).record(&OP, &[self, other], |g| {
             g.give(0, |g| g.dy().clone());
             g.give(1, |g| -g.dy());
         })

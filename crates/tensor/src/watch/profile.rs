@@ -50,7 +50,7 @@ pub struct Cost {
     pub time: Duration,
     /// Of matrix products, 2·m·n·k each; 0 for all else, a bias included.
     pub floating_point_operations: u64,
-    /// Of what is no matrix product: the bytes of its operands and results, each counted once in a call;
+    /// Of what is not a matrix product: the bytes of its operands and results, each counted once in a call;
     /// views move nothing. On the way back, operands are the gradient and all that the op kept. 0 for
     /// sections.
     pub bytes: u64,

@@ -243,8 +243,8 @@ fn a_recorder_shows_what_flows_on_and_a_training_can_be_operated_on() {
 #[test]
 #[should_panic(
     expected = "surgery: nothing of this name was computed\n    operation  scale(\"layers.9\", 0.5)\n    \
-                           layers     layers.0, layers.1, layers.2, activations.0, activations.1\n    named  \
-                               none"
+                           layers     layers.0, layers.1, layers.2, activations.0, activations.1\n    \
+                           named      none"
 )]
 fn an_unknown_place() {
     let lab = lab();

@@ -126,8 +126,8 @@ impl Statistic {
     fn average(buffer: &Tensor, value: &Tensor, folding: Folding) -> Self {
         let rows = [("buffer", buffer.described()), ("value", value.described())];
         let Some(id) = buffer.buffer_id().filter(|_| buffer.dtype().is_float()) else {
-            let what = "this is not a buffer of floating-point numbers";
-            misuse("Statistic", what, &rows, "make it one with buffer()");
+            let hint = "make it one with buffer()";
+            misuse("Statistic", "this is not a buffer of floating-point numbers", &rows, hint);
         };
         if buffer.shape() != value.shape() || buffer.dtype() != value.dtype() {
             misuse("Statistic", "the value does not match its buffer", &rows, "");

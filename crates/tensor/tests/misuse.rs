@@ -366,3 +366,9 @@ fn tracking_what_cannot_be_tracked() {
     let mut y = f32s([2]).requires_grad() * 2.0;
     says(expected, "as_mut_slice", || y.as_mut_slice::<f32>().len());
 }
+
+#[test]
+fn numbers_that_do_not_fit_where_they_are_assigned() {
+    let expected = "assign: the values do not match the tensor\n    tensor  [2] f32\n    values  [3] f32";
+    says(expected, "assign", || f32s([2]).assign(&f32s([3])));
+}

@@ -38,7 +38,9 @@ pub(crate) fn widths(text: &str) -> Result<List<usize>, String> {
 
 fn whole(piece: &str, what: &str, most: usize) -> Result<usize, String> {
     let value = piece.parse().ok().filter(|value| (1..=most).contains(value));
-    value.ok_or_else(|| format!("'{piece}' is no {what}; write whole numbers from 1 to {most}, like 2,10,20"))
+    value.ok_or_else(|| {
+        format!("'{piece}' is not a {what}; write whole numbers from 1 to {most}, like 2,10,20")
+    })
 }
 
 fn list<T: PartialEq + Display>(

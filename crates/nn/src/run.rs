@@ -7,7 +7,7 @@
 
 use crate::activation::Activation;
 use backflow_tensor::observe::{Announcement, Attention, Role, attention};
-use backflow_tensor::{Affine, LayerId, Pointwise, Tensor};
+use backflow_tensor::{Affine, LayerId, Pointwise, Tensor, mlp_shares_rows};
 use std::fmt;
 
 /// Parts of layers, in the order in which they are computed. Layers add theirs by
@@ -145,7 +145,7 @@ impl<'r, 'a> Waiting<'r, 'a> {
         x = match (&*self.layers, self.attention) {
             ([], _) => return x,
             (layers, Attention::Outputs) => {
-                if x.mlp_shares_rows(layers) {
+                if mlp_shares_rows(&x, layers) {
                     self.announced(&x)
                 } else {
                     // Looked at as soon as it is there, an output is still in the cache.

@@ -120,7 +120,7 @@ fn every_mistake_is_found_where_it_was_made() {
             let (line, loss) = (line!(), scores.cross_entropy(&Tensor::from([1_i64])));
             (line, loss)
         }),
-        ("powf of a negative number", ("powf", RESULT, "no integer"), |w| {
+        ("powf of a negative number", ("powf", RESULT, "not an integer"), |w| {
             let (line, y) = (line!(), (w - 1.5).powf(0.5));
             (line, y.sum(..))
         }),

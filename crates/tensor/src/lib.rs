@@ -58,7 +58,7 @@ pub use layer_id::LayerId;
 pub use mode::{is_recording, no_grad};
 pub use module::{Module, Path, Visitor, VisitorMut};
 pub use op::{Keep, Op, Work, Zeros};
-pub use ops::{Affine, Comparand, Pointwise};
+pub use ops::{Affine, Comparand, Pointwise, mlp_shares_rows};
 pub use pitfall::{Makes, Of, Pitfall, Way};
 pub use rng::{Rng, RngState};
 pub use shape::{Axes, MAX_RANK, Shape, keep};

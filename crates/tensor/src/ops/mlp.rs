@@ -13,6 +13,7 @@
 mod parts;
 
 use self::parts::Part;
+pub use self::parts::mlp_shares_rows;
 use super::elementwise::Elementwise;
 use super::relu::Relu;
 use super::sigmoid::Sigmoid;
@@ -381,7 +382,10 @@ fn samples(s: &mut Samples) {
                 .zip(functions)
                 .map(|(layer, &function)| Affine { weight: &layer[0], bias: &layer[1], function })
                 .collect();
-            x[0].mlp(&layers)
+            match label {
+                "mixed" => x[0].mlp_with_parts(&layers).pop().expect("a result"),
+                _ => x[0].mlp(&layers),
+            }
         });
     }
 }

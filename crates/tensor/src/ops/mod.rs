@@ -77,7 +77,7 @@ mod unslice;
 mod var;
 
 pub use compare::Comparand;
-pub use mlp::{Affine, Pointwise};
+pub use mlp::{Affine, Pointwise, mlp_shares_rows};
 
 macro_rules! catalogue {
     ($($op:ident)*) => { &[$(&$op::OP),*] };

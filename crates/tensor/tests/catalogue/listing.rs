@@ -2,24 +2,30 @@
 
 use backflow_tensor::catalogue::CATALOGUE;
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Files of `ops/` that hold no op but what several share.
 const SHARED: [&str; 6] = ["mod", "binary", "elementwise", "formula", "operators", "reduction"];
 
+/// The files by name, each with those of its folder, if it has one.
 fn op_files() -> Vec<(String, String)> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/ops");
-    let mut files: Vec<(String, String)> = std::fs::read_dir(folder)
-        .expect("the folder of ops")
-        .map(|entry| {
-            let path = entry.expect("an entry").path();
+    let files = |folder: &Path| -> Vec<PathBuf> {
+        let entries = std::fs::read_dir(folder).into_iter().flatten();
+        entries.map(|entry| entry.expect("an entry").path()).filter(|path| path.is_file()).collect()
+    };
+    let text = |path: &PathBuf| std::fs::read_to_string(path).expect("text");
+    let mut found: Vec<(String, String)> = files(&folder)
+        .iter()
+        .map(|path| {
             let name = path.file_stem().expect("a name").to_str().expect("UTF-8").to_owned();
-            (name, std::fs::read_to_string(path).expect("text"))
+            let parts: String = files(&folder.join(&name)).iter().map(text).collect();
+            (name, parts + &text(path))
         })
         .filter(|(name, _)| !SHARED.contains(&name.as_str()))
         .collect();
-    files.sort();
-    files
+    found.sort();
+    found
 }
 
 #[test]

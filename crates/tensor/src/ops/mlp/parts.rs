@@ -27,21 +27,21 @@ pub(super) struct Part {
     pub(super) output: Option<Arc<Node>>,
 }
 
-impl Tensor {
-    /// Whether threads would share the rows of this batch, for all of these layers at once. If not,
-    /// [`mlp`](Self::mlp) saves little more than what ops cost, and [`mlp_with_parts`](Self::mlp_with_parts)
-    /// nothing.
-    ///
-    /// # Panics
-    /// As [`mlp`](Self::mlp).
-    #[must_use]
-    #[track_caller]
-    pub fn mlp_shares_rows(&self, layers: &[Affine<'_>]) -> bool {
-        require_fit(self, layers);
-        let rows = self.layout.shape[..self.rank() - 1].iter().product();
-        perceptron::shares_rows(rows, layers.iter().map(|layer| layer.weight.elements()))
-    }
+/// Whether threads would share the rows of the batch `x`, for all of these layers at once. If not,
+/// [`mlp`](Tensor::mlp) saves little more than what ops cost, and [`mlp_with_parts`](Tensor::mlp_with_parts)
+/// nothing.
+///
+/// # Panics
+/// As [`mlp`](Tensor::mlp).
+#[must_use]
+#[track_caller]
+pub fn mlp_shares_rows(x: &Tensor, layers: &[Affine<'_>]) -> bool {
+    require_fit(x, layers);
+    let rows = x.layout.shape[..x.rank() - 1].iter().product();
+    perceptron::shares_rows(rows, layers.iter().map(|layer| layer.weight.elements()))
+}
 
+impl Tensor {
     /// The same as [`mlp`](Self::mlp), with what lies between: z of each layer and, where it has a function
     /// other than the identity, a after it, in order of computation. The last is the result. The others are
     /// leaves, to be [announced](crate::LayerId::announce): when the pass back comes by, observers are shown

@@ -261,6 +261,9 @@ pub(crate) fn for_large_ranges(
 /// ```
 /// assert_eq!(backflow_kernels::parallel::map(100, &[1, 2, 3], |x| 2 * x), [2, 4, 6]);
 /// ```
+///
+/// # Panics
+/// Where `f` does.
 pub fn map<T: Sync, R: Send>(nanoseconds: usize, items: &[T], f: impl Fn(&T) -> R + Sync) -> Vec<R> {
     let results: Vec<Mutex<Option<R>>> = items.iter().map(|_| Mutex::new(None)).collect();
     let grain = items.len().div_ceil((nanoseconds / PIECE).max(1)).max(1);

@@ -24,7 +24,7 @@ pub(crate) fn elements<T: FloatElement>(x: &Tensor) -> Cow<'_, [T]> {
 
 /// Looks at all elements: moments always, the rest if asked for.
 pub(crate) fn look(x: &Tensor, bounds: Option<(f64, f64)>, histogram: bool) -> Look {
-    with_float!("look", x.dtype(), T => of(&*elements::<T>(x), bounds, histogram))
+    with_float!("look", x.dtype(), T => of(&elements::<T>(x), bounds, histogram))
 }
 
 fn of<T: FloatElement>(x: &[T], bounds: Option<(f64, f64)>, histogram: bool) -> Look {

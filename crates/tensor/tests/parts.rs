@@ -4,11 +4,14 @@
 use backflow_tensor::observe::{Announcement, Observer, Role, Site, observe};
 use backflow_tensor::{Affine, DType, LayerId, Pointwise, Rng, Tensor, flush_to_zero, no_grad};
 
-/// What was shown, event by event: what, whose, whether it is tracked, and the bits.
+/// What, whose, whether it is tracked, its shape, and its bits.
+type Event = (&'static str, Site, bool, Vec<usize>, Vec<u64>);
+
+/// What was shown, event by event.
 #[derive(Default)]
 struct Log {
     only_looks: bool,
-    events: Vec<(&'static str, Site, bool, Vec<usize>, Vec<u64>)>,
+    events: Vec<Event>,
 }
 
 impl Log {

@@ -1,5 +1,5 @@
-//! `backflow train` when it is looked at, `--probe`, `--shadow`, `--profile`, and when it flushes: what a person
-//! is shown, and that the weights stay the same.
+//! `backflow train` when it is looked at, `--probe`, `--shadow`, `--profile`, and when it flushes: what a
+//! person is shown, and that the weights stay the same.
 
 #![allow(clippy::disallowed_methods, reason = "tests put files where the program must find them")]
 

@@ -19,7 +19,7 @@ pub enum NameError {
         known: String,
     },
     /// The name exists, but not with these numbers.
-    #[error("`{text}` is no {kind}: write it like `{example}`")]
+    #[error("`{text}` is not a valid {kind}: write it like `{example}`")]
     Numbers {
         /// What was looked for, e.g. `initialiser`.
         kind: &'static str,

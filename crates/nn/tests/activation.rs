@@ -113,7 +113,7 @@ fn wrong_names_are_answered_with_the_right_ones() {
          sigmoid, tanh, hardtanh"
     );
     let number = "relu:0.2".parse::<Activation>().unwrap_err().to_string();
-    assert_eq!(number, "`relu:0.2` is no activation: write it like `relu`");
+    assert_eq!(number, "`relu:0.2` is not a valid activation: write it like `relu`");
     for text in ["leaky-relu:steep", "leaky-relu:inf", "leaky-relu:0.1:0.2"] {
         assert!(text.parse::<Activation>().is_err(), "{text}");
     }

@@ -223,7 +223,7 @@ fn wrong_names_are_answered_with_the_right_ones() {
         ["normal", "normal:0", "normal:0:-1", "normal:0:x", "normal:0:inf", "normal:nan:1", "normal:0:1:2"]
     {
         let error = text.parse::<Init>().unwrap_err().to_string();
-        assert_eq!(error, format!("`{text}` is no initialiser: write it like `normal:0:0.02`"));
+        assert_eq!(error, format!("`{text}` is not a valid initialiser: write it like `normal:0:0.02`"));
     }
     assert!(
         "uniform:1:0".parse::<Init>().is_err()

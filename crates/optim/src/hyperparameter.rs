@@ -134,7 +134,7 @@ impl<'a> Hyperparameter<'a> {
         }
     }
 
-    /// Takes this number, if it is one in a range.
+    /// Sets it, if it is a number in a range.
     pub(crate) fn set_number(&mut self, x: f64) {
         if let Value::Number(value, _) = &mut self.value {
             **value = x;

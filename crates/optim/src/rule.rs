@@ -44,7 +44,7 @@ use std::borrow::Cow;
 pub trait Rule: Settings {
     /// The version of what the buffers mean; raised when a saved state can no longer be continued.
     fn version(&self) -> u32 {
-        1
+        self.inner().map_or(1, |rule| rule.version())
     }
 
     /// The rule that this one is made around, if it is. It answers what this one does not say itself.
@@ -54,7 +54,9 @@ pub trait Rule: Settings {
 
     /// Why the settings do not go together, although each of them is allowed.
     fn conflict(&self) -> Option<&'static str> {
-        None
+        let inner = self.inner()?;
+        let searches = matches!(inner.needs(), Needs::LineSearch(_));
+        inner.conflict().or(searches.then_some("the rule inside moves all parameters at once"))
     }
 
     /// Weight decay, which the pipeline carries out.

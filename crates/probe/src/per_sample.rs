@@ -46,7 +46,7 @@ pub struct GradientNoise {
     pub signal: f64,
     /// The batch size at which noise and signal are alike, tr Σ / ‖G‖² (the simple noise scale of "An
     /// empirical model of large-batch training", 2018). Larger batches pay off little. Infinite where there
-    /// is not a signal to be seen.
+    /// is no signal to be seen.
     #[serde(with = "json_number")]
     pub noise_scale: f64,
     /// The relative error of the batch's gradient, `√(variance / B) / ‖gradient of the batch‖`: the norm test

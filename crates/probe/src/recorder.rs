@@ -98,9 +98,10 @@ impl Recorder {
     /// signal-to-noise ratio ([`SampleFlow`](crate::SampleFlow)). It costs three more products per linear
     /// layer.
     ///
-    /// It is about the weights and biases of linear layers that the step trains, with one row per sample, for
-    /// a loss that is the *mean* over the batch and to which each sample contributes on its own: with a
-    /// penalty on the weights in the loss, the figures mean nothing. Gradients below some 1e-150 count as 0.
+    /// It is about the weights and biases of linear layers that the step trains, which are known by their
+    /// paths: the recorder must be one of the very model that is stepped. There is one row per sample, for a
+    /// loss that is the *mean* over the batch and to which each sample contributes on its own: with a penalty
+    /// on the weights in the loss, the figures mean nothing. Gradients below some 1e-150 count as 0.
     ///
     /// Where samples have no gradients of their own that inputs and deltas tell, the record says [why nothing
     /// was measured](FlowStep::not_measured): if the input of a linear layer is not a matrix with one row per

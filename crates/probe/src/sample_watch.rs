@@ -123,6 +123,9 @@ impl Sums {
         if weight.is_some_and(|(_, shape)| *shape != [dy.size(1), x.size(1)]) {
             return Err(format!("the weight of layer {path} is not [outputs, inputs]"));
         }
+        if bias.is_some_and(|(_, shape)| *shape != [dy.size(1)]) {
+            return Err(format!("the bias of layer {path} is not [outputs]"));
+        }
         // A sample's gradient is then a sum of products.
         let mut trained = [weight, bias].into_iter().flatten();
         if trained.any(|(parameter, _)| !self.added.insert(parameter.clone())) {

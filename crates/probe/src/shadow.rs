@@ -1,5 +1,5 @@
-//! [`Shadow`]: the deltas of a layer in `f64` beside its own, which tell whether they vanished in their element
-//! type only, or in the network itself. `with_shadow.rs` computes them.
+//! [`Shadow`]: the deltas of a layer in `f64` beside its own, which tell whether they vanished in their
+//! element type only, or in the network itself. `with_shadow.rs` computes them.
 
 use serde::{Deserialize, Serialize};
 

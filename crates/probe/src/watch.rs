@@ -15,6 +15,7 @@ use crate::sample_watch::SampleWatch;
 use backflow_kernels::reduce;
 use backflow_optim::ParameterReport;
 use backflow_tensor::observe::{Announcement, Observer, Role, Site, unobserved};
+use backflow_tensor::profile::section;
 use backflow_tensor::{LayerId, Module, Path, Tensor, Visitor, misuse, no_grad};
 use std::collections::BTreeMap;
 
@@ -201,6 +202,7 @@ impl Watch {
 
     /// What was measured since [`begin`](Self::begin).
     pub(crate) fn take(&mut self) -> Seen {
+        let _section = section("observers");
         self.look();
         self.close();
         self.earlier.clear();

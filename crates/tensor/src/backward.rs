@@ -18,6 +18,7 @@ use crate::note::Notes;
 use crate::onlooker::{self, Kind, show_gradient};
 use crate::tensor::Tensor;
 use std::cell::RefCell;
+use std::cmp::Reverse;
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, PoisonError};
@@ -295,7 +296,7 @@ fn sweep(root: &Arc<Node>, seed: Tensor, plan: &Plan) -> Gradients {
         waiting.add(plan.place(root), seed, traced);
     }
     go_back(&mut waiting, plan, traced, &mut found);
-    let Waiting { leaves, notes, .. } = waiting;
+    let (leaves, notes) = waiting.finish();
     found.reserve(leaves.len());
     for (number, leaf, mut dy) in leaves {
         onlooker::gradient(&leaf, &mut dy, plan.retains);
@@ -347,6 +348,9 @@ fn pull(live: &Live, node: &Arc<Node>, dy: Tensor, plan: &Plan, waiting: &mut Wa
     }
 }
 
+/// The gradient of a leaf, with its number.
+type Leaf = (u64, Arc<Node>, Tensor);
+
 /// Gradients on their way: of results, the latest of which is complete and comes next, and of leaves, where
 /// they end.
 #[derive(Default)]
@@ -354,9 +358,11 @@ pub(crate) struct Waiting {
     /// That of the latest result of all that wait. Mostly the only one: then the map is not touched.
     next: Option<(Arc<Node>, Tensor)>,
     others: BTreeMap<u64, (Arc<Node>, Tensor)>,
-    /// By number, the highest first. The pass comes by leaves in about this order, or, rarely, in about the
-    /// opposite one: a new one goes to, or near, one of the ends.
-    leaves: VecDeque<(u64, Arc<Node>, Tensor)>,
+    /// By number, the highest first. The pass comes by most leaves in this order, or, rarely, in the opposite
+    /// one: a new one goes to one of the ends.
+    leaves: VecDeque<Leaf>,
+    /// Those that belong between the ends.
+    between: BTreeMap<u64, Leaf>,
     /// What the pass came by.
     pub(crate) notes: Notes,
 }
@@ -395,9 +401,30 @@ impl Waiting {
     fn add_to_leaf(&mut self, node: &Arc<Node>, dx: Tensor, traced: bool) {
         let place = self.leaves.partition_point(|(number, ..)| *number > node.number);
         match self.leaves.get_mut(place) {
-            Some((number, _, sum)) if *number == node.number => add(sum, node, dx, traced),
-            _ => self.leaves.insert(place, (node.number, Arc::clone(node), dx)),
+            Some((number, _, sum)) if *number == node.number => return add(sum, node, dx, traced),
+            _ => {}
         }
+        let leaf = (node.number, Arc::clone(node), dx);
+        if place == self.leaves.len() {
+            self.leaves.push_back(leaf);
+        } else if place == 0 {
+            self.leaves.push_front(leaf);
+        } else {
+            match self.between.entry(node.number) {
+                Entry::Vacant(place) => _ = place.insert(leaf),
+                Entry::Occupied(mut place) => add(&mut place.get_mut().2, node, leaf.2, traced),
+            }
+        }
+    }
+
+    /// All leaves, the highest number first, and what the pass came by.
+    fn finish(self) -> (Vec<Leaf>, Notes) {
+        let mut leaves = Vec::from(self.leaves);
+        if !self.between.is_empty() {
+            leaves.extend(self.between.into_values());
+            leaves.sort_unstable_by_key(|(number, ..)| Reverse(*number));
+        }
+        (leaves, self.notes)
     }
 }
 

@@ -66,11 +66,10 @@ pub fn checkpoint(x: &Tensor, segment: impl Fn(&Tensor) -> Tensor + Send + Sync 
         // Nothing that needs a gradient was computed.
         return y;
     };
-    // First the input, as of any op; then whatever else the segment uses.
-    let input = x.operand();
-    let others = older(root, first).into_values();
-    let others = others.filter(|node| input.as_ref().is_none_or(|input| input.number != node.number));
-    let operands = std::iter::once(input.clone()).chain(others.map(Some)).collect();
+    // First the input, as of any op, if the segment uses it; then whatever else it uses.
+    let mut others = older(root, first);
+    let input = x.operand().and_then(|input| others.remove(&input.number));
+    let operands = std::iter::once(input).chain(others.into_values().map(Some)).collect();
     let kept = Kept { inputs: smallvec![x.untracked()], output: None };
     let again = move |g: &mut Cotangent<'_>| {
         if let Some(stand_in) = g.stand_in() {

@@ -224,6 +224,9 @@ impl Cotangent<'_> {
         if self.plan.targets.is_some() {
             let wanted = operands.values().filter(|operand| self.plan.visits(operand));
             let more = useful(root, &wanted.map(|operand| operand.number).collect());
+            if more.is_empty() {
+                return;
+            }
             self.plan.useful.borrow_mut().extend(more);
         }
         if self.is_recorded() {

@@ -106,10 +106,10 @@ pub fn custom<S: Send + Sync + 'static>(
     forward: impl FnOnce(&[Tensor]) -> (Tensor, S),
     backward: impl Fn(&mut Cotangent<'_>, &S) + Send + Sync + 'static,
 ) -> Tensor {
+    let untracked: SmallVec<[Tensor; 3]> = inputs.iter().map(|input| input.untracked()).collect();
     let (y, saved) = {
         // Shown is the op, and not what it is made of.
         let _unseen = mode().tracing.then(|| (onlooker::computing(), tracing(false)));
-        let untracked: SmallVec<[Tensor; 3]> = inputs.iter().map(|input| input.untracked()).collect();
         forward(&untracked)
     };
     if y.is_tracked() {
@@ -118,7 +118,7 @@ pub fn custom<S: Send + Sync + 'static>(
     if !y.dtype().is_float() {
         return y.unrecorded(op, inputs);
     }
-    y.record(op, inputs, move |g| {
+    y.record_keeping(op, inputs, Some(untracked), move |g| {
         backward(g, &saved);
         g.require_all_given();
     })

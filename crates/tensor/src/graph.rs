@@ -150,9 +150,23 @@ impl Tensor {
         inputs: &[&Self],
         backward: impl Fn(&mut crate::cotangent::Cotangent<'_>) + Send + Sync + 'static,
     ) -> Self {
+        self.record_keeping(op, inputs, None, backward)
+    }
+
+    /// The same, where the operands are at hand as they are kept.
+    #[inline]
+    #[track_caller]
+    pub(crate) fn record_keeping(
+        self,
+        op: &'static Op,
+        inputs: &[&Self],
+        untracked: Option<SmallVec<[Self; 3]>>,
+        backward: impl Fn(&mut crate::cotangent::Cotangent<'_>) + Send + Sync + 'static,
+    ) -> Self {
         let mode @ Mode { recording, tracing, .. } = mode();
         let is_wanted = recording && inputs.iter().any(|input| input.is_tracked());
-        let y = if is_wanted { self.with_node(mode, op, inputs, Box::new(backward)) } else { self };
+        let y =
+            if is_wanted { self.with_node(mode, op, inputs, untracked, Box::new(backward)) } else { self };
         if tracing {
             show_result(op, Location::caller(), inputs, &y);
         }
@@ -175,14 +189,15 @@ impl Tensor {
         mode: Mode,
         op: &'static Op,
         inputs: &[&Self],
+        untracked: Option<SmallVec<[Self; 3]>>,
         backward: Box<Backward>,
     ) -> Self {
         let keep = op.keep;
         let kept = Kept {
-            inputs: if keep.inputs() {
-                inputs.iter().map(|input| input.untracked()).collect()
-            } else {
-                SmallVec::new()
+            inputs: match (keep.inputs(), untracked) {
+                (false, _) => SmallVec::new(),
+                (true, Some(untracked)) => untracked,
+                (true, None) => inputs.iter().map(|input| input.untracked()).collect(),
             },
             output: keep.output().then(|| self.untracked()),
         };

@@ -193,9 +193,10 @@ pub trait Module {
         });
     }
 
-    /// Makes every floating-point tensor trainable that is not a buffer, whether it was [frozen](Self::freeze)
-    /// or a constant from the start. Those that are trainable stay the leaves that they are. A tensor that is
-    /// never to be trained does not belong into a module's fields, or they are marked `#[module(skip)]`.
+    /// Makes every floating-point tensor trainable that is not a buffer, whether it was
+    /// [frozen](Self::freeze) or a constant from the start. Those that are trainable stay the leaves that
+    /// they are. A tensor that is never to be trained does not belong into a module's fields, or they are
+    /// marked `#[module(skip)]`.
     fn unfreeze(&mut self) {
         self.each_tensor_mut(&mut |_, tensor| thaw(tensor));
     }

@@ -71,6 +71,6 @@ impl Tensor {
             g.note(&notes);
             g.give(0, |g| g.dy().clone());
         };
-        self.untracked().with_node(mode(), &NOTE, &[&self], Box::new(hand_on))
+        self.untracked().with_node(mode(), &NOTE, &[&self], None, Box::new(hand_on))
     }
 }

@@ -89,8 +89,8 @@ impl Statistic {
     /// the word.
     ///
     /// # Panics
-    /// If `buffer` is not a [`buffer`](Tensor::buffer) of floating-point numbers, `value` has another shape or
-    /// element type, or `momentum` is not in [0, 1].
+    /// If `buffer` is not a [`buffer`](Tensor::buffer) of floating-point numbers, `value` has another shape
+    /// or element type, or `momentum` is not in [0, 1].
     #[must_use]
     #[track_caller]
     pub fn moving_average(buffer: &Tensor, value: &Tensor, momentum: f64) -> Self {
@@ -268,8 +268,8 @@ impl StatisticMeans {
         Self::default()
     }
 
-    /// Takes in what more forwards saw: afterwards each buffer of `model` that has a statistic holds the mean,
-    /// and each counter the number, of all forwards since [`new`](Self::new).
+    /// Takes in what more forwards saw: afterwards each buffer of `model` that has a statistic holds the
+    /// mean, and each counter the number, of all forwards since [`new`](Self::new).
     pub fn take_in<M: Module + ?Sized>(&mut self, model: &mut M, statistics: &[Statistic]) {
         let statistics: Vec<&Statistic> = statistics.iter().collect();
         fold(model, &statistics, |statistic, _| {

@@ -308,3 +308,15 @@ fn eight_segments_of_sixty_four_layers_need_less_than_a_third_of_the_activations
     let share = activations[1] as f64 / activations[0] as f64;
     assert!(share <= 0.3, "{activations:?} bytes of activations, {share}");
 }
+
+/// As without a checkpoint.
+#[test]
+fn an_input_that_the_segment_does_not_use_is_not_behind_it() {
+    let (x, w) = (Tensor::from([1.0, 2.0]).requires_grad(), Tensor::from([3.0, 4.0]).requires_grad());
+    let used = w.clone();
+    let loss = checkpoint(&(&x * 2.0), move |_| used.square()).sum(..);
+    assert!(loss.history().iter().all(|step| x.id() != Some(step.id)));
+    let gradients = loss.backward();
+    assert!(gradients.get(&x).is_none());
+    assert_eq!(gradients.of(&w).to_vec::<f64>(), [6.0, 8.0]);
+}

@@ -181,3 +181,23 @@ fn kept_and_recorded_passes_show_the_same() {
         assert_eq!(events, 2 * results(&layers));
     }
 }
+
+/// Nothing behind the result is gone back through, and nothing that lies there shown.
+#[test]
+fn a_pass_that_ends_at_the_result_shows_that_only() {
+    for functions in CASES {
+        let mut rng = Rng::seed_from_u64(4);
+        let x = Tensor::randn([11, 6], DType::F64, &mut rng);
+        let layers = layers(functions, DType::F64, &mut rng);
+        for is_recorded in [false, true] {
+            let events = shown(&layers, &x, |f| {
+                let y = f();
+                let loss = y.square().mean(..);
+                let pass = loss.differentiate().wrt(&[&y]);
+                let found = if is_recorded { pass.create_graph().run() } else { pass.run() };
+                vec![bits(found.of(&y))]
+            });
+            assert_eq!(events, results(&layers) + 1);
+        }
+    }
+}

@@ -110,7 +110,7 @@ impl fmt::Display for StepTimes {
             {
                 writeln!(
                     f,
-                    "{op}: {}, in one op; in steps that are looked at they run one by one.",
+                    "{op}: {}, in one op; in steps that are looked at they may run one by one.",
                     op.stands_for
                 )?;
             }

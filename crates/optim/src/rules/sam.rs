@@ -9,8 +9,8 @@
 //! Foret et al., "Sharpness-aware minimization for efficiently improving generalization", 2021, with the
 //! 2-norm. Each step computes loss and gradient twice, so it runs through
 //! [`step_with`](crate::Optimizer::step_with). By name the base is gradient descent with momentum; in a
-//! program any rule serves that needs no more than a gradient: `Sam::new(Adam::new(1e-3))`. A loss that is not
-//! finite up there skips the step.
+//! program any rule serves that needs no more than a gradient: `Sam::new(Adam::new(1e-3))`. A loss that is
+//! not finite up there skips the step.
 
 use super::{RuleInfo, Sgd};
 use crate::elements::{Elements, Totals};

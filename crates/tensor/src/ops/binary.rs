@@ -7,8 +7,8 @@ use crate::tensor::{Layout, Tensor};
 use backflow_kernels::map;
 use backflow_kernels::strided::{self, Strided};
 
-/// `f` of the elements of two floating-point operands, the untracked result of `op`. `f` stands for a function
-/// of each element type.
+/// `f` of the elements of two floating-point operands, the untracked result of `op`. `f` stands for a
+/// function of each element type.
 macro_rules! pairwise {
     ($op:expr, $a:expr, $b:expr, $f:expr) => {{
         let shape = $crate::ops::binary::joint_shape($op.name, $a, $b);

@@ -43,8 +43,21 @@ impl From<f64> for Comparand<'_> {
     }
 }
 
+/// Where two operands of one type stand in a relation.
+type Relation = fn(&Tensor, &Tensor, Shape) -> Tensor;
+
+macro_rules! relation {
+    ($relation:tt) => {
+        |a, b, shape| with_element!(a.dtype(), T => Tensor::zip_to::<T, T, bool>(a, b, shape, |a, b| a $relation b))
+    };
+}
+const EQUAL: Relation = relation!(==);
+const UNEQUAL: Relation = relation!(!=);
+const LESS: Relation = relation!(<);
+const AT_MOST: Relation = relation!(<=);
+
 macro_rules! comparisons {
-    ($($doc:literal $name:ident $relation:tt;)*) => {
+    ($($doc:literal $name:ident $relation:ident($left:literal, $right:literal);)*) => {
         impl Tensor {$(
             #[doc = $doc]
             ///
@@ -53,29 +66,29 @@ macro_rules! comparisons {
             #[must_use]
             #[track_caller]
             pub fn $name<'a>(&self, other: impl Into<Comparand<'a>>) -> Self {
-                let (a, b) = compared(self, other.into());
-                let shape = joint_shape(stringify!($name), &a, &b);
-                with_element!(a.dtype(), T => Self::zip_to::<T, T, bool>(&a, &b, shape, |a, b| a $relation b))
+                let sides = sides(self, other.into());
+                let shape = joint_shape(stringify!($name), &sides[0], &sides[1]);
+                $relation(&sides[$left], &sides[$right], shape)
             }
         )*}
     };
 }
 comparisons! {
-    "Where this equals `other`, a tensor or a number." eq ==;
-    "Where this differs from `other`, a tensor or a number." ne !=;
-    "Where this is less than `other`, a tensor or a number." lt <;
-    "Where this is at most `other`, a tensor or a number." le <=;
-    "Where this is greater than `other`, a tensor or a number." gt >;
-    "Where this is at least `other`, a tensor or a number." ge >=;
+    "Where this equals `other`, a tensor or a number." eq EQUAL(0, 1);
+    "Where this differs from `other`, a tensor or a number." ne UNEQUAL(0, 1);
+    "Where this is less than `other`, a tensor or a number." lt LESS(0, 1);
+    "Where this is at most `other`, a tensor or a number." le AT_MOST(0, 1);
+    "Where this is greater than `other`, a tensor or a number." gt LESS(1, 0);
+    "Where this is at least `other`, a tensor or a number." ge AT_MOST(1, 0);
 }
 
 /// Both sides as untracked tensors.
-fn compared(a: &Tensor, b: Comparand<'_>) -> (Tensor, Tensor) {
+fn sides(a: &Tensor, b: Comparand<'_>) -> [Tensor; 2] {
     match b {
-        Comparand::Tensor(b) => (a.untracked(), b.untracked()),
+        Comparand::Tensor(b) => [a.untracked(), b.untracked()],
         Comparand::Number(b) => {
             let dtype = if a.dtype().is_float() { a.dtype() } else { DType::F64 };
-            (a.untracked().to_dtype(dtype), Tensor::full(Shape::SCALAR, b, dtype))
+            [a.untracked().to_dtype(dtype), Tensor::full(Shape::SCALAR, b, dtype)]
         }
     }
 }

@@ -6,9 +6,9 @@
 //! ```
 //!
 //! The bits are those of [`linear`](Tensor::linear) and the functions, one after the other, forwards and on a
-//! first way back. As one op they cost the overhead of one, z is never stored, and threads share the rows of
-//! a batch for all layers at once (`backflow_kernels::perceptron`). Only functions whose slope can be told
-//! from their value can take part.
+//! first way back. As one op they cost the overhead of one, z is not stored where nobody looks at it, and
+//! threads share the rows of a batch for all layers at once (`backflow_kernels::perceptron`). Only functions
+//! whose slope can be told from their value can take part.
 
 mod parts;
 
@@ -111,10 +111,11 @@ impl Tensor {
     /// These layers, one after the other. Shapes: x `[…, inputs]`, weights `[outputs, inputs]`, where a layer
     /// has as many inputs as the one before it has outputs; the result is `[…, outputs of the last]`.
     ///
-    /// It announces nothing to observers, which is for layers to do; a forward pass of your own that calls it
-    /// where [`is_watched`](crate::observe::is_watched) says no, and layers otherwise, has both. `Mlp` and
-    /// `Sequential` of the crate of layers do so. Inside [`one_by_one`](crate::observe::one_by_one), every
-    /// layer and function is an op of its own.
+    /// It announces nothing to observers, which is for layers to do. A forward pass of your own goes by
+    /// [`attention`](crate::observe::attention): where nobody looks it calls this, where somebody only looks
+    /// [`mlp_with_parts`](Self::mlp_with_parts), if [`mlp_shares_rows`], and announces the parts; otherwise
+    /// it calls layers. `Mlp` and `Sequential` of the crate of layers do so. Inside
+    /// [`one_by_one`](crate::observe::one_by_one), every layer and function is an op of its own.
     ///
     /// ```
     /// # use backflow_tensor::{Affine, Pointwise, Tensor};
@@ -231,6 +232,7 @@ fn fused<T: FloatElement>(
     hidden: &[T],
     shown: &[Part],
 ) {
+    let Some(lowest) = lowest(g, functions) else { return };
     let keeps = !shown.is_empty() && OBSERVED.get();
     let mut found: SmallVec<[Option<Buffer<T>>; 9]> = {
         let operands: SmallVec<[&Tensor; 9]> = (0..=2 * functions.len()).map(|idx| g.x(idx)).collect();
@@ -251,7 +253,7 @@ fn fused<T: FloatElement>(
             let kept = outputs.as_mut().map(Buffer::as_mut_slice);
             network.backward(x, (hidden, y), dy, deltas.as_mut_slice(), &mut gradients, dx, kept);
             if let Some(outputs) = outputs {
-                parts::show_gradients(g, &shown[lowest(g, functions)..], [deltas, outputs]);
+                parts::show_gradients(g, &shown[lowest..], [deltas, outputs]);
             }
         });
         found
@@ -269,21 +271,21 @@ fn downwards(layers: usize) -> impl Iterator<Item = usize> {
     (0..layers).rev().flat_map(|layer| [2 * layer + 1, 2 * layer + 2]).chain([0])
 }
 
-/// The lowest layer whose gradients are wanted, or that leads to one.
-fn lowest(g: &Cotangent<'_>, functions: &[Pointwise]) -> usize {
-    (0..=2 * functions.len()).find(|&idx| g.wants(idx)).map_or(0, |idx| idx.saturating_sub(1) / 2)
+/// The lowest layer of which a gradient is wanted; `None` if the pass ends at the result.
+fn lowest(g: &Cotangent<'_>, functions: &[Pointwise]) -> Option<usize> {
+    (0..=2 * functions.len()).find(|&idx| g.wants(idx)).map(|idx| idx.saturating_sub(1) / 2)
 }
 
 /// The gradients in tensor operations, for passes that are recorded. What lies between the layers is computed
 /// once more, as part of the graph.
 fn recorded(g: &mut Cotangent<'_>, rows: usize, functions: &[Pointwise], shown: &[Part]) {
+    let Some(lowest) = lowest(g, functions) else { return };
     let last = functions.len() - 1;
     let mut a = vec![g.x(0).clone()];
     for (layer, function) in functions[..last].iter().enumerate() {
         a.push(function.apply(a[layer].linear(g.x(2 * layer + 1), g.x(2 * layer + 2))));
     }
     a.push(g.y());
-    let lowest = lowest(g, functions);
     let mut da = g.dy().clone();
     for layer in (lowest..=last).rev() {
         if let Some(node) = shown.get(layer).and_then(|part| part.output.as_ref()) {

@@ -118,8 +118,10 @@ pub trait Observer {
     /// Whether all that it wants is to see outputs and gradients, neither the graph behind them nor a say in
     /// what flows on; asked once, when the observation begins. Layers may then be computed several at a time,
     /// as without an observer, and the outputs between them are shown when all are there: in the same order,
-    /// to the same bits, but as leaves, to which the graph does not lead. [`replace`](Self::replace) is not
-    /// asked there.
+    /// to the same bits, but as leaves, to which the graph does not lead. [`replace`](Self::replace) must
+    /// answer `None`, and [`gradient`](Self::gradient) may not begin another pass through the graph. If the
+    /// pass back is recorded and gone back through itself, what comes by that way is not part of the
+    /// gradients shown here.
     fn only_looks(&self) -> bool {
         false
     }

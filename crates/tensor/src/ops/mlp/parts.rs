@@ -12,6 +12,7 @@ use crate::shape::Shape;
 use crate::storage::Buffer;
 use crate::tensor::{Layout, Tensor};
 use backflow_kernels::perceptron;
+use std::panic::Location;
 use std::sync::Arc;
 
 /// What of a layer is shown, as leaves of this shape: those that need no gradient are none, nor is the result
@@ -105,14 +106,14 @@ pub(super) fn show(
     [sums, hidden]: [&Tensor; 2],
     parts: &mut Vec<Tensor>,
 ) -> Vec<Part> {
-    let (mut start, mut is_tracked) = (0, x.is_tracked());
+    let (mut start, mut is_tracked, line) = (0, x.is_tracked(), Location::caller());
     let mut shown = Vec::with_capacity(layers.len());
     for (idx, Affine { weight, bias, function }) in layers.iter().enumerate() {
         is_tracked |= weight.is_tracked() || bias.is_tracked();
         let shape = x.layout.shape.with_size(x.rank() - 1, weight.size(0));
         let (is_last, has_function) = (idx + 1 == layers.len(), *function != Pointwise::Identity);
         let mut leaf = |of: &Tensor| {
-            let node = (is_tracked && mode().recording).then(|| Node::leaf(shape, x.dtype()));
+            let node = (is_tracked && mode().recording).then(|| Node::leaf_at(shape, x.dtype(), line));
             parts.push(Tensor { node: node.clone(), ..of.part(start, shape) });
             node
         };

@@ -52,6 +52,10 @@ pub(crate) fn run(options: &InspectOptions) -> Result<(), Failure> {
     let flow = RunFolder::read_flow(&options.path).map_err(|error| missing(&options.path, error))?;
     let wanted = options.step.unwrap_or(u64::MAX);
     let Some(index) = flow.iter().rposition(|record| record.step <= wanted) else {
+        if flow.is_empty() {
+            let path = options.path.display();
+            return Err(Failure::Run(format!("{path}: no step was looked at")));
+        }
         let first =
             flow.first().map_or_else(String::new, |record| format!("; the first was step {}", record.step));
         return Err(Failure::Run(format!(

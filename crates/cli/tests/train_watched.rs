@@ -68,8 +68,11 @@ fn watching_changes_no_bit() {
     // What is damaged or missing is named.
     let log = folder.path().join("basic/flow.jsonl");
     std::fs::write(&log, records("basic") + "{\"step\":1\n").unwrap();
+    std::fs::create_dir(folder.path().join("empty")).unwrap();
+    std::fs::write(folder.path().join("empty/flow.jsonl"), "").unwrap();
     for (args, part) in [
         (&["basic"][..], "flow.jsonl: line 251: "),
+        (&["empty"], "empty: no step was looked at\n"),
         (&["off"], "off: holds no flow.jsonl: either not a run of `backflow train`, or one with --probe off"),
         (&["nowhere"], "nowhere: no such folder or file"),
         (&["full/config.json"], "not a valid safetensors file"),

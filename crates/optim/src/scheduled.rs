@@ -90,7 +90,8 @@ impl Optimizer {
     pub fn schedule_of_spec(mut self, spec: &str, steps: u64) -> Result<Self, SpecError> {
         let rule = self.method.rule.name();
         let Some((setting, schedule)) = spec.split_once('=') else {
-            return Err(SpecError::Malformed { name: rule, option: spec.to_owned() });
+            let reason = "a setting and its schedule are written like momentum=cosine";
+            return Err(SpecError::Conflict { name: rule, reason });
         };
         let (setting, mut schedule) = (setting.trim(), schedule_for_run(schedule, steps)?);
         self.can_schedule(setting, &mut schedule)?;
@@ -128,6 +129,9 @@ impl Optimizer {
             Some(_) => Ok(()),
             None => {
                 let settings = self.method.rule.hyperparameters();
+                if settings.iter().any(|known| known.name() == setting) {
+                    return refused("the setting is not a number, and only numbers can have a schedule");
+                }
                 let known = settings.iter().map(|known| known.name().to_owned()).collect();
                 Err(SpecError::UnknownOption { name, key: setting.to_owned(), known })
             }

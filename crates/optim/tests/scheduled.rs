@@ -174,6 +174,18 @@ fn a_setting_must_exist() {
 }
 
 #[test]
+#[should_panic(expected = "schedule_of: the setting is not a number")]
+fn only_numbers_follow_schedules() {
+    let _ = Optimizer::new(Adam::new(0.1)).schedule_of("amsgrad", Constant);
+}
+
+#[test]
+fn a_text_without_a_schedule_says_how_it_is_written() {
+    let refused = Optimizer::new(Adam::new(0.1)).schedule_of_spec("beta1", 10).unwrap_err().to_string();
+    assert!(refused.ends_with("a setting and its schedule are written like momentum=cosine"), "{refused}");
+}
+
+#[test]
 #[should_panic(expected = "schedule_of: the setting is 0, which turns it off")]
 fn what_is_off_cannot_be_scheduled() {
     let _ = Optimizer::new(Sgd::new(0.1)).schedule_of("momentum", Constant);

@@ -38,12 +38,8 @@ const SEGMENT: usize = 1 << 16;
 pub struct Function<T> {
     /// z becomes a = f(z).
     pub apply: fn(&mut [T]),
-    /// The same into another slice.
-    pub apply_to: fn(&[T], &mut [T]),
     /// da becomes dz = da·f'(z), where f' is told from a, the second slice.
     pub pull: fn(&mut [T], &[T]),
-    /// The same into another slice.
-    pub pull_to: fn(&[T], &[T], &mut [T]),
 }
 
 /// A layer: a = f(x wᵀ + b).
@@ -211,7 +207,8 @@ impl<'a, T: Float> Perceptron<'a, T> {
                         // SAFETY: no other block has these rows, and this one has a layer once.
                         let z = unsafe { sums.part(self.place(idx, &rows)) };
                         product(z);
-                        (function.apply_to)(z, a);
+                        a.copy_from_slice(z);
+                        (function.apply)(a);
                         self.flush(z);
                     }
                     (function, _) => {
@@ -334,7 +331,8 @@ impl<'a, T: Float> Perceptron<'a, T> {
                 let dz = match (layer.function, shown) {
                     (Some(function), Some(_)) => {
                         let dz = delta(idx);
-                        (function.pull_to)(da, self.output(known, idx, &rows), dz);
+                        dz.copy_from_slice(da);
+                        (function.pull)(dz, self.output(known, idx, &rows));
                         dz
                     }
                     (Some(function), None) => {

@@ -26,7 +26,8 @@ fn workload(name: &str) -> (Vec<usize>, &'static str, usize, &'static str) {
         "mlp_batch_4096" => (mlp(), "relu", 4096, "adam"),
         "subnormal" => (stack(100), "sigmoid", 64, "sgd"),
         _ => {
-            let depth = name.strip_prefix("deep_").and_then(|depth| depth.parse().ok()).expect("a known workload");
+            let depth =
+                name.strip_prefix("deep_").and_then(|depth| depth.parse().ok()).expect("a known workload");
             (stack(depth), "relu", 64, "sgd")
         }
     }
@@ -47,7 +48,8 @@ fn step(name: &str) -> Result<Step> {
     let layers = layers.collect::<Result<Vec<Linear>>>()?;
     let x = Tensor::randn(0_f32, 1.0, (batch, sizes[0]), &Device::Cpu)?;
     let classes = sizes[sizes.len() - 1];
-    let y = Tensor::from_vec((0..batch).map(|i| (i % classes) as u32).collect::<Vec<_>>(), batch, &Device::Cpu)?;
+    let y =
+        Tensor::from_vec((0..batch).map(|i| (i % classes) as u32).collect::<Vec<_>>(), batch, &Device::Cpu)?;
     let loss_of = move || -> Result<Tensor> {
         let mut h = x.clone();
         for (i, layer) in layers.iter().enumerate() {

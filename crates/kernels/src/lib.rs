@@ -29,6 +29,8 @@ pub mod strided;
 pub mod subnormal;
 
 mod elementary;
-mod handover;
+mod helpers;
+mod job;
+mod sync;
 
 pub use float::Float;

@@ -6,7 +6,7 @@
 
 use crate::Float;
 use crate::isa::{Work, dispatch};
-use crate::parallel::{self, GRAIN, Parts, for_ranges};
+use crate::parallel::{self, GRAIN, for_pieces};
 
 /// An element of any kind: copied freely between threads.
 pub trait Element: Copy + Send + Sync {}
@@ -107,12 +107,7 @@ fn check(name: &str, wanted: usize, got: usize) {
 #[track_caller]
 pub fn map<A: Element, B: Element>(x: &[A], out: &mut [B], f: impl Fn(A) -> B + Copy + Send + Sync) {
     check("map", out.len(), x.len());
-    let parts = Parts::new(out);
-    for_ranges(x.len(), GRAIN, &|range| {
-        // SAFETY: ranges do not overlap.
-        let out = unsafe { parts.part(range.clone()) };
-        dispatch(Map(&x[range], out, f));
-    });
+    for_pieces(out, GRAIN, &|range, out| dispatch(Map(&x[range], out, f)));
 }
 
 /// `out[i] = f(x[i], y[i])`.
@@ -128,22 +123,12 @@ pub fn zip<A: Element, B: Element, C: Element>(
 ) {
     check("zip", out.len(), x.len());
     check("zip", out.len(), y.len());
-    let parts = Parts::new(out);
-    for_ranges(x.len(), GRAIN, &|range| {
-        // SAFETY: ranges do not overlap.
-        let out = unsafe { parts.part(range.clone()) };
-        dispatch(Zip(&x[range.clone()], &y[range], out, f));
-    });
+    for_pieces(out, GRAIN, &|range, out| dispatch(Zip(&x[range.clone()], &y[range], out, f)));
 }
 
 /// `x[i] = f(x[i])`.
 pub fn map_inplace<A: Element>(x: &mut [A], f: impl Fn(A) -> A + Copy + Send + Sync) {
-    let (len, parts) = (x.len(), Parts::new(x));
-    for_ranges(len, GRAIN, &|range| {
-        // SAFETY: ranges do not overlap.
-        let x = unsafe { parts.part(range) };
-        dispatch(MapInPlace(x, f));
-    });
+    for_pieces(x, GRAIN, &|_, x| dispatch(MapInPlace(x, f)));
 }
 
 /// `x[i] = f(x[i], y[i])`.
@@ -153,12 +138,7 @@ pub fn map_inplace<A: Element>(x: &mut [A], f: impl Fn(A) -> A + Copy + Send + S
 #[track_caller]
 pub fn zip_inplace<A: Element, B: Element>(x: &mut [A], y: &[B], f: impl Fn(A, B) -> A + Copy + Send + Sync) {
     check("zip_inplace", x.len(), y.len());
-    let parts = Parts::new(x);
-    for_ranges(y.len(), GRAIN, &|range| {
-        // SAFETY: ranges do not overlap.
-        let x = unsafe { parts.part(range.clone()) };
-        dispatch(ZipInPlace(x, &y[range], f));
-    });
+    for_pieces(x, GRAIN, &|range, x| dispatch(ZipInPlace(x, &y[range], f)));
 }
 
 /// How many rows ahead of its work an update asks for memory: with seven streams, the processor's own

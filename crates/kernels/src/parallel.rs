@@ -1,26 +1,24 @@
 //! Work cut by shape, never by thread count.
 //!
-//! [`fork`] halves its work until a piece is no longer than a given grain, runs the pieces wherever rayon
-//! finds a free thread, and merges their results along the same tree. Where the cuts fall depends on the
-//! length and the grain alone, so the result is the same to the bit on one thread and on sixty-four. Work of
-//! one grain never leaves the calling thread.
+//! [`fork`] cuts its work into pieces of a given grain, runs them wherever there is help
+//! ([`helpers`](crate::helpers)), and merges their results along a tree that halves them. Where the cuts fall
+//! depends on the length and the grain alone, so the result is the same to the bit on one thread and on
+//! sixty-four. Work of one grain never leaves the calling thread.
 //!
-//! A thread of rayon's pool shares work at almost no cost while the others are awake; any other thread must
-//! wake the pool and wait for it. So long computations are best run inside the pool (`rayon::scope`);
-//! outside, only larger work is shared. A thread that has short work again and again gets a helper of its own
-//! (`handover.rs`).
+//! Pieces run on threads that may be in the midst of something else, so they must not go by anything that
+//! belongs to a thread.
 
-use crate::handover;
+use crate::helpers::{is_there_help, share};
 use std::marker::PhantomData;
 use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
 /// Elements a thread takes at a time in a cheap elementwise loop: 3 µs for an addition of `f32` in cache, 15
-/// µs for an exponential. Inside the pool a hand-over costs about one microsecond.
+/// µs for an exponential.
 pub const GRAIN: usize = 1 << 15;
 
-/// Pieces from which a thread outside rayon's pool shares its work: waking the pool costs some 15 µs.
-const PIECES_OUTSIDE: usize = 4;
+/// Nanoseconds that a grain takes, about.
+const PER_GRAIN: usize = 5000;
 
 /// Something that can be cut in two at an index: slices, ranges, and tuples of equally long ones.
 pub trait Split: Sized + Send {
@@ -145,7 +143,7 @@ where
         rest = after;
     }
     pieces.push(Mutex::new(Piece::Work(rest)));
-    run_all(0..pieces.len(), &|idx| {
+    share(PER_GRAIN * pieces.len(), pieces.len(), &|idx| {
         // Nobody else touches this piece, so the lock is always free and never poisoned.
         let mut place = pieces[idx].lock().unwrap_or_else(PoisonError::into_inner);
         if let Piece::Work(work) = std::mem::replace(&mut *place, Piece::Running) {
@@ -167,36 +165,6 @@ enum Piece<W, R> {
     Done(R),
 }
 
-/// Runs `task` on every index, wherever rayon finds a free thread, if so many pieces are worth it.
-fn run_all(range: Range<usize>, task: &(dyn Fn(usize) + Sync)) {
-    if is_shared(range.len()) { share(range, task) } else { range.for_each(task) }
-}
-
-/// Compiled once for all kernels: rayon's machinery, repeated for each of them, was most of the build time.
-fn share(range: Range<usize>, task: &(dyn Fn(usize) + Sync)) {
-    if range.len() <= 1 {
-        return range.for_each(task);
-    }
-    let mid = range.start + range.len() / 2;
-    handover::rayon_join(|| share(range.start..mid, task), || share(mid..range.end, task));
-}
-
-/// Whether work of so many pieces is shared with other threads. The answer decides the speed and nothing
-/// else.
-fn is_shared(pieces: usize) -> bool {
-    pieces >= PIECES_OUTSIDE || rayon::current_thread_index().is_some()
-}
-
-/// Runs both halves of work of so many pieces, at the same time if a thread is free.
-pub(crate) fn join(pieces: usize, left: impl FnOnce() + Send, right: impl FnOnce() + Send) {
-    if is_shared(pieces) {
-        handover::rayon_join(left, right);
-    } else {
-        left();
-        right();
-    }
-}
-
 /// Merges the next `count` results, left half with right half.
 fn merge_tree<R>(results: &mut impl Iterator<Item = R>, count: usize, merge: &impl Fn(R, R) -> R) -> R {
     if count == 1 {
@@ -214,45 +182,36 @@ pub fn for_each<W: Split>(work: W, grain: usize, leaf: impl Fn(W) + Sync) {
     fork(work, grain, leaf, |(), ()| ());
 }
 
-/// Runs `task` on the ranges that cut `0..len` into pieces of `grain` items. Like [`share`] compiled once.
-pub(crate) fn for_ranges(len: usize, grain: usize, task: &(dyn Fn(Range<usize>) + Sync)) {
-    if len <= grain {
-        return task(0..len);
+/// Runs `task` on pieces of `grain` elements of a slice, each with the indices it has there. Compiled once for
+/// all loops over a type.
+pub(crate) fn for_pieces<T: Send>(
+    slice: &mut [T],
+    grain: usize,
+    task: &(dyn Fn(Range<usize>, &mut [T]) + Sync),
+) {
+    if slice.len() <= grain {
+        return task(0..slice.len(), slice);
     }
-    run_all(0..len.div_ceil(grain), &|piece| task(piece * grain..len.min((piece + 1) * grain)));
+    let pieces: Vec<Mutex<&mut [T]>> = slice.chunks_mut(grain).map(Mutex::new).collect();
+    share(PER_GRAIN * pieces.len(), pieces.len(), &|idx| {
+        // Nobody else touches this piece, so the lock is always free and never poisoned.
+        let mut piece = pieces[idx].lock().unwrap_or_else(PoisonError::into_inner);
+        task(idx * grain..idx * grain + piece.len(), &mut piece);
+    });
 }
-
-/// Work of fewer nanoseconds, about, is left to a helper ([`handover`]): waking rayon's threads would take
-/// too much of it. With more than two threads, of which a helper is but one, a quarter of that.
-const SHORT: usize = 1_000_000;
 
 /// Nanoseconds that a piece is to take, at least, of work that can be cut anywhere.
 const PIECE: usize = 2000;
 
-fn is_short(nanoseconds: usize) -> bool {
-    nanoseconds < SHORT / 4 || (nanoseconds < SHORT && rayon::current_num_threads() <= 2)
+/// Runs `task` on the ranges that cut `0..len` into pieces of `grain` items, which take about so many
+/// nanoseconds together.
+pub(crate) fn for_ranges(nanoseconds: usize, len: usize, grain: usize, task: &(dyn Fn(Range<usize>) + Sync)) {
+    share(nanoseconds, len.div_ceil(grain), &|piece| task(piece * grain..len.min((piece + 1) * grain)));
 }
 
-/// Whether there is another thread for work of about so many nanoseconds; asked again and again, there will
-/// be.
-pub(crate) fn ask_for_help(nanoseconds: usize) -> bool {
-    if is_short(nanoseconds) { handover::ask_for_help() } else { rayon::current_num_threads() > 1 }
-}
-
-/// [`for_ranges`] for work whose pieces are worth a hand-over each, and which takes about so many
-/// nanoseconds.
-pub(crate) fn for_large_ranges(
-    nanoseconds: usize,
-    len: usize,
-    grain: usize,
-    task: &(dyn Fn(Range<usize>) + Sync),
-) {
-    if len <= grain {
-        return task(0..len);
-    }
-    let pieces = 0..len.div_ceil(grain);
-    let task = |piece: usize| task(piece * grain..len.min((piece + 1) * grain));
-    if is_short(nanoseconds) { hand_over(pieces, &task) } else { share(pieces, &task) }
+/// Whether there is another thread for work of so many nanoseconds that is cut into so many pieces.
+pub(crate) fn is_shared(nanoseconds: usize, pieces: usize) -> bool {
+    is_there_help(nanoseconds, pieces)
 }
 
 /// What `f` makes of each of several items, in their order, shared by threads if all of them together, which
@@ -267,7 +226,7 @@ pub(crate) fn for_large_ranges(
 pub fn map<T: Sync, R: Send>(nanoseconds: usize, items: &[T], f: impl Fn(&T) -> R + Sync) -> Vec<R> {
     let results: Vec<Mutex<Option<R>>> = items.iter().map(|_| Mutex::new(None)).collect();
     let grain = items.len().div_ceil((nanoseconds / PIECE).max(1)).max(1);
-    for_large_ranges(nanoseconds, items.len(), grain, &|range| {
+    for_ranges(nanoseconds, items.len(), grain, &|range| {
         for (result, item) in results[range.clone()].iter().zip(&items[range]) {
             // Nobody else has this item, so the lock is always free and never poisoned.
             *result.lock().unwrap_or_else(PoisonError::into_inner) = Some(f(item));
@@ -275,14 +234,6 @@ pub fn map<T: Sync, R: Send>(nanoseconds: usize, items: &[T], f: impl Fn(&T) -> 
     });
     let result = |result: Mutex<Option<R>>| result.into_inner().unwrap_or_else(PoisonError::into_inner);
     results.into_iter().map(|place| result(place).expect("every item had its turn")).collect()
-}
-
-fn hand_over(range: Range<usize>, task: &(dyn Fn(usize) + Sync)) {
-    if range.len() <= 1 {
-        return range.for_each(task);
-    }
-    let mid = range.start + range.len() / 2;
-    handover::join(|| hand_over(range.start..mid, task), || hand_over(mid..range.end, task));
 }
 
 /// A slice of which disjoint parts are written by different threads.

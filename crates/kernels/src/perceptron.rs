@@ -13,7 +13,7 @@
 
 use crate::Float;
 use crate::matmul::{self, Matrix, Output, matmul};
-use crate::parallel::{Parts, ask_for_help, for_large_ranges};
+use crate::parallel::{Parts, for_ranges, is_shared};
 use crate::{reduce, subnormal};
 use std::ops::Range;
 
@@ -38,8 +38,12 @@ const SEGMENT: usize = 1 << 16;
 pub struct Function<T> {
     /// z becomes a = f(z).
     pub apply: fn(&mut [T]),
+    /// The same from z, which is kept, to a.
+    pub apply_to: fn(&[T], &mut [T]),
     /// da becomes dz = da·f'(z), where f' is told from a, the second slice.
     pub pull: fn(&mut [T], &[T]),
+    /// The same from da, which is kept, and a to dz.
+    pub pull_to: fn(&[T], &[T], &mut [T]),
 }
 
 /// A layer: a = f(x wᵀ + b).
@@ -85,7 +89,10 @@ pub struct Perceptron<'a, T> {
 pub fn shares_rows(rows: usize, weights: impl Iterator<Item = usize>) -> bool {
     let (sum, most) = weights.fold((0, 0), |(sum, most), size| (sum + size, size.max(most)));
     let work = rows * sum;
-    rows >= 2 * BLOCK_ROWS && most <= NARROW && work >= WORTH && ask_for_help(work / PER_NANOSECOND)
+    rows >= 2 * BLOCK_ROWS
+        && most <= NARROW
+        && work >= WORTH
+        && is_shared(work / PER_NANOSECOND, (rows / BLOCK_ROWS).min(BLOCKS))
 }
 
 impl<T: Float> Layer<'_, T> {
@@ -186,7 +193,7 @@ impl<'a, T: Float> Perceptron<'a, T> {
         self.check(x, y.len());
         let last = self.layers.len() - 1;
         let (hidden, sums, y) = (Parts::new(hidden), sums.map(Parts::new), Parts::new(y));
-        for_large_ranges(self.nanoseconds, self.rows, self.block, &|rows| {
+        for_ranges(self.nanoseconds, self.rows, self.block, &|rows| {
             let mut x = &x[rows_at(0, &rows, self.layers[0].inputs)];
             for (idx, layer) in self.layers.iter().enumerate() {
                 // SAFETY: no other block has these rows. This one has its place for an output once, or again
@@ -207,8 +214,7 @@ impl<'a, T: Float> Perceptron<'a, T> {
                         // SAFETY: no other block has these rows, and this one has a layer once.
                         let z = unsafe { sums.part(self.place(idx, &rows)) };
                         product(z);
-                        a.copy_from_slice(z);
-                        (function.apply)(a);
+                        (function.apply_to)(z, a);
                         self.flush(z);
                     }
                     (function, _) => {
@@ -279,7 +285,7 @@ impl<'a, T: Float> Perceptron<'a, T> {
             self.descend(&known, (first..end, lowest), &deltas, dx.as_ref(), shown.as_ref());
             let wanted = Parts::new(&mut gradients[..end]);
             let grain = if self.block < self.rows { 1 } else { end - first };
-            for_large_ranges(self.nanoseconds, end - first, grain, &|layers| {
+            for_ranges(self.nanoseconds, end - first, grain, &|layers| {
                 for idx in first + layers.start..first + layers.end {
                     let dz = &this[self.offsets[idx] - self.offsets[base(start)]..]
                         [..self.rows * self.layers[idx].outputs()];
@@ -307,7 +313,7 @@ impl<'a, T: Float> Perceptron<'a, T> {
         dx: Option<&Parts<'_, T>>,
         shown: Option<&Parts<'_, T>>,
     ) {
-        for_large_ranges(self.nanoseconds, self.rows, self.block, &|rows| {
+        for_ranges(self.nanoseconds, self.rows, self.block, &|rows| {
             // SAFETY: no other block has these rows, and this one asks once for those of a layer: when it
             // comes to it, or, for the last, here below.
             let delta = |layer: usize| unsafe {
@@ -331,8 +337,7 @@ impl<'a, T: Float> Perceptron<'a, T> {
                 let dz = match (layer.function, shown) {
                     (Some(function), Some(_)) => {
                         let dz = delta(idx);
-                        dz.copy_from_slice(da);
-                        (function.pull)(dz, self.output(known, idx, &rows));
+                        (function.pull_to)(da, self.output(known, idx, &rows), dz);
                         dz
                     }
                     (Some(function), None) => {

@@ -9,7 +9,7 @@ use std::ops::Range;
 
 use crate::isa::dispatch;
 use crate::map::{self, Element};
-use crate::parallel::{self, GRAIN, Parts, Rows, for_ranges};
+use crate::parallel::{self, GRAIN, Rows, for_pieces};
 
 /// The most axes a view may have.
 pub const MAX_RANK: usize = 32;
@@ -270,12 +270,7 @@ pub fn zip<A: Element, B: Element, C: Element>(
     let layout = Layout::new(shape, [x.strides, y.strides]);
     let x = layout.walk(0, x.data, x.offset).check();
     let y = layout.walk(1, y.data, y.offset).check();
-    let (len, parts) = (out.len(), Parts::new(out));
-    for_ranges(len, GRAIN, &|range| {
-        // SAFETY: ranges do not overlap.
-        let out = unsafe { parts.part(range.clone()) };
-        Zip { x, y, inner: layout.inner(), range, out, f }.run();
-    });
+    for_pieces(out, GRAIN, &|range, out| Zip { x, y, inner: layout.inner(), range, out, f }.run());
 }
 
 struct Zip<'a, A, B, C, F> {
@@ -322,12 +317,7 @@ pub fn zip3<A: Element, B: Element, C: Element, D: Element>(
     let x = layout.walk(0, x.data, x.offset).check();
     let y = layout.walk(1, y.data, y.offset).check();
     let z = layout.walk(2, z.data, z.offset).check();
-    let (len, parts) = (out.len(), Parts::new(out));
-    for_ranges(len, GRAIN, &|range| {
-        // SAFETY: ranges do not overlap.
-        let out = unsafe { parts.part(range.clone()) };
-        Zip3 { x, y, z, inner: layout.inner(), range, out, f }.run();
-    });
+    for_pieces(out, GRAIN, &|range, out| Zip3 { x, y, z, inner: layout.inner(), range, out, f }.run());
 }
 
 struct Zip3<'a, A, B, C, D, F> {

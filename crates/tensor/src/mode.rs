@@ -2,9 +2,9 @@
 //! subnormal numbers. Switches per thread, thrown for the length of a closure and kept side by side, so that
 //! an op asks for all at once.
 //!
-//! Several models must not be trained as jobs of one rayon pool: a thread that waits inside a kernel may take
-//! up another job of its pool, which would then run under this job's switches. Give each its own pool
-//! (`ThreadPool::install`).
+//! Threads that help with kernels see none of them: a kernel is told all it goes by. So several models can be
+//! trained as jobs of one pool. Whoever shares work themselves while something is switched carries the
+//! [`Switches`](crate::Switches) along.
 
 use std::cell::Cell;
 

@@ -35,9 +35,8 @@
 //! assert_eq!(layer.forward(&x).to_vec::<f64>(), [1.0, 2.0]); // outside: evaluation
 //! ```
 //!
-//! Like all switches of a thread, scopes are not for several jobs of one rayon pool: a thread that waits
-//! inside a kernel may take up another job, which would then run in this job's scope. Jobs get pools of their
-//! own, or enter their [`Scope`] themselves.
+//! Like all switches, scopes belong to a thread. What is shared with other threads inside one enters it there:
+//! its [`Scope`], or all [`Switches`](crate::Switches) at once.
 
 use crate::error::misuse;
 use crate::layer_id::LayerId;

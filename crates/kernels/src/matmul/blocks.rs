@@ -10,7 +10,7 @@ use super::level::Level;
 use super::operand::Block;
 use super::tile::Tile;
 use crate::Float;
-use crate::parallel;
+use crate::parallel::for_ranges;
 
 /// Terms summed in registers before they reach the result. It decides the rounding, so it must never depend
 /// on anything.
@@ -22,8 +22,10 @@ const PACKED: usize = 128 * DEPTH;
 const DIRECT: usize = 1 << 18;
 /// Packing pays when each packed element is used for this many rows of the result.
 const FEW_ROWS: usize = 16;
-/// Multiply-adds of the smallest piece of work that rayon hands to another thread: 8 to 15 µs.
+/// Multiply-adds of the smallest piece of work that another thread gets: 8 to 15 µs.
 pub(super) const GRAIN: usize = 1 << 20;
+/// Multiply-adds in a nanosecond, about.
+const PER_NANOSECOND: usize = 100;
 /// The smallest parts a block is cut into: smaller ones would read their operands too often for what they
 /// compute.
 const ROWS: usize = 64;
@@ -31,45 +33,47 @@ const COLUMNS: usize = 64;
 
 impl<T: Float> Block<T> {
     /// Computes the block, cut in two until its multiply-adds are `grain` or fewer. The cuts are those of the
-    /// shape; where the parts run is rayon's affair.
+    /// shape; where the parts run is decided elsewhere.
     ///
     /// # Safety
     /// The operands are readable and the result writable over the block's extent, and nobody else uses that
     /// part of the result.
     pub(super) unsafe fn compute(self, grain: usize, level: &Level<T>) {
+        // SAFETY: the caller's promise; parts are disjoint.
+        let compute = |part: &Self| with_buffer(&RIGHT, |buffer| unsafe { part.product(level, buffer) });
+        if self.halves(grain, level).is_none() {
+            return compute(&self);
+        }
+        let mut parts = Vec::new();
+        self.cut(grain, level, &mut parts);
+        let nanoseconds = self.m * self.n * self.k / PER_NANOSECOND;
+        for_ranges(nanoseconds, parts.len(), 1, &|range| parts[range].iter().for_each(compute));
+    }
+
+    /// Adds the parts that are not cut any further.
+    fn cut(self, grain: usize, level: &Level<T>, parts: &mut Vec<Self>) {
+        match self.halves(grain, level) {
+            Some(halves) => halves.into_iter().for_each(|half| half.cut(grain, level, parts)),
+            None => parts.push(self),
+        }
+    }
+
+    /// Two disjoint parts of the block, if it is to be cut.
+    fn halves(&self, grain: usize, level: &Level<T>) -> Option<[Self; 2]> {
         // Halving the columns packs nothing twice, halving the rows keeps rows of the result whole.
         let by_columns = self.n >= 2 * PACKED / self.k || (self.m < 2 * ROWS && self.n >= 2 * COLUMNS);
-        let mid = if by_columns {
-            (self.n / 2).next_multiple_of(2 * level.lanes)
-        } else {
-            (self.m / 2).next_multiple_of(level.tiles.len())
-        };
         if self.m * self.n * self.k <= grain || (!by_columns && self.m < 2 * ROWS) {
-            // SAFETY: the caller's promise.
-            return with_buffer(&RIGHT, |buffer| unsafe { self.product(level, buffer) });
+            return None;
         }
-        let (left, right) = if by_columns {
-            (
-                Self { n: mid, ..self },
-                Self {
-                    n: self.n - mid,
-                    b: self.b.at(0, mid),
-                    c: self.c.wrapping_add(mid),
-                    base: self.base.at(0, mid),
-                    ..self
-                },
-            )
+        Some(if by_columns {
+            let mid = (self.n / 2).next_multiple_of(2 * level.lanes);
+            let (b, c) = (self.b.at(0, mid), self.c.wrapping_add(mid));
+            [Self { n: mid, ..*self }, Self { n: self.n - mid, b, c, base: self.base.at(0, mid), ..*self }]
         } else {
-            let c = self.c.wrapping_add(mid * self.c_row_stride);
-            let base = self.base.at(mid, 0);
-            (Self { m: mid, ..self }, Self { m: self.m - mid, a: self.a.at_row(mid), c, base, ..self })
-        };
-        // SAFETY: the two are disjoint parts of this block.
-        parallel::join(
-            self.m * self.n * self.k / GRAIN,
-            move || unsafe { left.compute(grain, level) },
-            move || unsafe { right.compute(grain, level) },
-        );
+            let mid = (self.m / 2).next_multiple_of(level.tiles.len());
+            let (a, c) = (self.a.at_row(mid), self.c.wrapping_add(mid * self.c_row_stride));
+            [Self { m: mid, ..*self }, Self { m: self.m - mid, a, c, base: self.base.at(mid, 0), ..*self }]
+        })
     }
 
     /// Computes the block on this thread.

@@ -102,4 +102,4 @@ pub(super) struct Block<T> {
 
 // SAFETY: a block is pointers into operands, which outlive the call and are only read, and into its own
 // rectangle of the result, which no other block touches.
-unsafe impl<T: Send + Sync> Send for Block<T> {}
+unsafe impl<T: Send + Sync> Sync for Block<T> {}

@@ -73,7 +73,9 @@ impl Pointwise {
             ($f:ident) => {
                 Some(Function {
                     apply: |z| map::map_inplace(z, |z| $f.value(z)),
+                    apply_to: |z, y| map::map(z, y, |z| $f.value(z)),
                     pull: |dy, y| map::zip_inplace(dy, y, |dy, y| $f.pull(dy, y)),
+                    pull_to: |dy, y, dz| map::zip(dy, y, dz, |dy, y| $f.pull(dy, y)),
                 })
             };
         }

@@ -5,19 +5,19 @@ mod list;
 mod results;
 mod verdict;
 
+use crate::experiment::{Bar, Ended, Results};
 use crate::failure::Failure;
 use crate::interrupt;
 use crate::options;
-use crate::result_folder::{ResultFolder, free_folder, page_in};
+use crate::result_folder::{ResultFolder, free_folder};
 use crate::setup::{Setup, usage};
 use crate::task::TaskConfig;
-use crate::terminal::line;
 use backflow_data::Mnist;
-use backflow_report::Table;
+use backflow_probe::text::counted;
 use backflow_tensor::Module;
 use backflow_train::comparison::{Conditions, Contender, Outcome, Stopped};
+use backflow_train::{Completion, side_by_side};
 use clap::Args;
-use display::Display;
 use list::Rates;
 use results::{ComparisonConfig, ComparisonResults};
 use std::path::PathBuf;
@@ -92,6 +92,11 @@ pub(crate) struct CompareOptions {
     #[arg(long, value_parser = list::rates, allow_hyphen_values = true, value_name = "RATE,…")]
     rates: Option<Rates>,
 
+    /// Make one run after another, each on all threads, and time its steps. By default as many are made at
+    /// once as there are threads, which takes less time and gives the same results.
+    #[arg(long)]
+    one_by_one: bool,
+
     /// The folder of the results [default: a new one in runs/]. An earlier comparison in it is replaced.
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
@@ -125,37 +130,12 @@ fn compare(options: &CompareOptions) -> Result<ExitCode, Failure> {
     results.out = out.display().to_string();
     interrupt::listen()?;
     let folder = ResultFolder::create(out, NAME, "comparison")?;
-    let trainings = experiment.trainings();
-    let mut display = Display::new(!options.json, trainings);
-    display.introduce(&results);
-    let ended = experiment.carry_out(&mut results, &folder, &mut display);
-    drop(display);
-    if results.runs.is_empty() {
-        folder.leave();
-    }
-    match ended {
-        Ok(()) => {}
-        Err(Ended::Interrupted) => {
-            results.interrupted = true;
-            if !results.runs.is_empty() {
-                save(&results, &folder)?;
-            }
-        }
-        // What is complete is shown even where it could not be saved.
-        Err(Ended::Failed(failure)) => {
-            conclude(&results, options.json)?;
-            return Err(failure);
-        }
-    }
-    conclude(&results, options.json)?;
-    if results.interrupted {
-        let (done, planned, out) = (results.runs.len(), results.planned, &results.out);
-        match done {
-            0 => eprintln!("backflow: interrupted; no run was finished, and nothing was written"),
-            1 => eprintln!("backflow: interrupted; 1 of {planned} runs is complete, and kept in {out}"),
-            _ => eprintln!("backflow: interrupted; {done} of {planned} runs are complete, and kept in {out}"),
-        }
-        return Ok(interrupt::exit_code());
+    let bar = Bar::new(!options.json, experiment.trainings());
+    display::introduce(&bar, &results);
+    let ended = experiment.carry_out(&mut results, &folder, &bar);
+    drop(bar);
+    if let Some(code) = results.end(ended, &folder, options.json)? {
+        return Ok(code);
     }
     if results.runs.iter().all(|run| run.outcome != Outcome::Finished) {
         return Err(Failure::Run(format!("every run diverged; the figures are in {}", results.out)));
@@ -227,6 +207,7 @@ impl<'a> Experiment<'a> {
             task: TaskConfig::from(&setup.task),
             rates: self.tuning.as_ref().map(|(rates, _)| rates.clone()),
             folds: self.tuning.as_ref().map(|&(_, folds)| folds),
+            one_by_one: options.one_by_one,
             threads: rayon::current_num_threads(),
             flush_to_zero: setup.flush_to_zero,
         };
@@ -259,98 +240,49 @@ impl<'a> Experiment<'a> {
         &mut self,
         results: &mut ComparisonResults,
         folder: &ResultFolder,
-        display: &mut Display,
+        bar: &Bar,
     ) -> Result<(), Ended> {
         let task = self.setup.task.task();
+        let mut done = 0.0;
         if let Some((rates, folds)) = &self.tuning {
-            for contender in &mut self.contenders {
-                if contender.states_rate() {
-                    continue;
-                }
+            for contender in self.contenders.iter_mut().filter(|contender| !contender.states_rate()) {
+                bar.message(format!("choosing a rate for {}", contender.spec()));
                 let model = || self.setup.model(&self.sizes, TUNING_SEED);
-                let tuning = self.conditions.tune(
-                    &task,
-                    contender,
-                    rates,
-                    *folds,
-                    TUNING_SEED,
-                    model,
-                    &self.digits.train,
-                    &mut |trainings, share| {
-                        display.tuning(contender.spec(), trainings, share);
-                        interrupt::check()
-                    },
-                )?;
+                let supervise = |trainings| {
+                    bar.at(done + trainings);
+                    interrupt::check()
+                };
+                let (train, seed) = (&self.digits.train, TUNING_SEED);
+                let tuning =
+                    self.conditions.tune(&task, contender, rates, *folds, seed, model, train, &supervise)?;
                 if let Some(rate) = tuning.learning_rate {
                     *contender = contender.at(rate).map_err(Stopped::from)?;
                 }
-                display.tuned(&tuning);
+                bar.line(&display::tuned(&tuning));
                 results.tunings.push(tuning);
+                done += (rates.len() * folds) as f64;
             }
         }
-        for seed in 0..self.seeds {
-            for contender in &self.contenders {
-                let mut model = self.setup.model(&self.sizes, seed);
-                let mut watch = |step, steps| {
-                    display.running(contender.spec(), seed, step, steps);
-                    interrupt::check()
-                };
-                let (train, test) = (&self.digits.train, &self.digits.test);
-                let run = self.conditions.run(&task, contender, seed, &mut model, train, test, &mut watch)?;
-                display.ran(&run);
-                results.runs.push(run);
-                save(results, folder)?;
-            }
-        }
-        Ok(())
-    }
-}
-
-/// Writes what is known so far.
-fn save(results: &ComparisonResults, folder: &ResultFolder) -> Result<(), Failure> {
-    let notes = verdict::notes(results);
-    folder.save(&results.json(&notes), &results.page(&notes).html())
-}
-
-/// Prints the conclusion: table and sentences, or the one JSON object.
-fn conclude(results: &ComparisonResults, json: bool) -> Result<(), Failure> {
-    let notes = verdict::notes(results);
-    if json {
-        let text = serde_json::to_string(&results.json(&notes));
-        line(&text.map_err(|error| Failure::Run(error.to_string()))?);
-        return Ok(());
-    }
-    if !results.runs.is_empty() {
-        line("");
-        let table = Table::of_comparison(&results.standings(), results.config.target);
-        table.lines().iter().for_each(|row| line(row));
-    }
-    line("");
-    notes.iter().for_each(|note| line(note));
-    if !results.runs.is_empty() {
-        line(&format!("Learning curves and all figures: {}", page_in(&results.out, NAME)));
-    }
-    Ok(())
-}
-
-/// Why not everything was carried out.
-enum Ended {
-    Interrupted,
-    Failed(Failure),
-}
-
-impl From<Failure> for Ended {
-    fn from(failure: Failure) -> Self {
-        Self::Failed(failure)
-    }
-}
-
-impl From<Stopped> for Ended {
-    fn from(stopped: Stopped) -> Self {
-        match stopped {
-            Stopped::Interrupted => Self::Interrupted,
-            Stopped::Task(error) => Self::Failed(Failure::Run(error.to_string())),
-            other => Self::Failed(Failure::Usage(other.to_string())),
-        }
+        bar.message(counted(results.planned, "run"));
+        let (contenders, completion) = (self.contenders.len(), Completion::default());
+        let at_once = if results.config.one_by_one { 1 } else { usize::MAX };
+        let run = |job: usize| {
+            let (contender, seed) = (&self.contenders[job % contenders], (job / contenders) as u64);
+            let mut part = completion.begin();
+            let mut watch = |step, steps| {
+                bar.at(done + part.at(step, steps));
+                interrupt::check()
+            };
+            let mut model = self.setup.model(&self.sizes, seed);
+            let (train, test) = (&self.digits.train, &self.digits.test);
+            Ok(self.conditions.run(&task, contender, seed, &mut model, train, test, &mut watch)?)
+        };
+        side_by_side(at_once, usize::try_from(results.planned).unwrap_or(usize::MAX), run, |_, mut run| {
+            // Beside others, a step's time is that of their company.
+            run.seconds_per_step = run.seconds_per_step.filter(|_| at_once == 1);
+            bar.line(&display::ran(&run));
+            results.runs.push(run);
+            Ok(results.save(folder)?)
+        })
     }
 }

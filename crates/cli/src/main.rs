@@ -8,6 +8,7 @@
 
 mod compare;
 mod config;
+mod experiment;
 mod failure;
 mod inspect;
 mod interrupt;

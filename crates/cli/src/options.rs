@@ -64,7 +64,7 @@ pub(crate) fn at_least_one<N: TryFrom<u64>>(text: &str) -> Result<N, String> {
 }
 
 /// More threads than any machine has cores only cost time: starting a million takes minutes.
-const MOST_THREADS: usize = 1024;
+pub(crate) const MOST_THREADS: usize = 1024;
 
 pub(crate) fn threads(text: &str) -> Result<usize, String> {
     match text.parse() {

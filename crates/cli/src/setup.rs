@@ -1,7 +1,7 @@
 //! What every training is told, alone or among others: data, network, batches, numbers, threads.
 
 use crate::failure::Failure;
-use crate::options::{self, LayerSizes};
+use crate::options::{self, LayerSizes, MOST_THREADS};
 use crate::task::TaskOptions;
 use backflow_data::Mnist;
 use backflow_nn::{Activation, Init, Mlp};
@@ -163,14 +163,23 @@ impl Setup {
     }
 }
 
-/// Runs `work` on so many threads, or one per core. Inside their pool, sharing work with another thread costs
-/// a fifth of what it costs from outside.
+/// The variables by which rayon is told how many threads to start.
+const VARIABLES: [&str; 2] = ["RAYON_NUM_THREADS", "RAYON_RS_NUM_CPUS"];
+
+/// Runs `work` on so many threads, or as many as rayon is told by a variable, or one per core.
 pub(crate) fn in_pool<T: Send>(
     threads: Option<usize>,
     flush: bool,
     work: impl FnOnce() -> Result<T, Failure> + Send,
 ) -> Result<T, Failure> {
-    let threads = threads.unwrap_or(0); // 0: rayon's choice, one per core or RAYON_NUM_THREADS
+    let told = VARIABLES.iter().filter_map(|name| Some((name, std::env::var(name).ok()?.parse().ok()?)));
+    for (name, number) in told.filter(|_| threads.is_none()) {
+        let number: u128 = number;
+        if number > MOST_THREADS as u128 {
+            return Err(Failure::Usage(format!("{name}={number}: expected at most {MOST_THREADS} threads")));
+        }
+    }
+    let threads = threads.unwrap_or(0); // 0: rayon's choice
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
     let pool = pool.map_err(|error| Failure::Run(format!("{threads} threads cannot be started: {error}")))?;
     pool.install(|| if flush { flush_to_zero(work) } else { work() })

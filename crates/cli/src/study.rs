@@ -1,27 +1,24 @@
 //! `backflow study`: how gradients flow back through networks of many kinds, beside the theory, and which of
 //! them learn.
 
-mod display;
 mod list;
 mod results;
 mod words;
 
+use crate::experiment::{Bar, Ended, Results};
 use crate::failure::Failure;
 use crate::interrupt;
 use crate::options;
-use crate::result_folder::{ResultFolder, free_folder, page_in};
+use crate::result_folder::{ResultFolder, free_folder};
 use crate::setup::{self, DEFAULT_BATCH, MOST_WEIGHTS, data_name, usage};
 use crate::task::{TaskConfig, TaskOptions};
-use crate::terminal::line;
 use backflow_data::Mnist;
 use backflow_nn::{Activation, Init};
-use backflow_probe::text::grouped;
-use backflow_report::Table;
+use backflow_probe::text::{counted, grouped};
 use backflow_tensor::DType;
-use backflow_train::comparison::{Contender, Stopped};
+use backflow_train::comparison::Contender;
 use backflow_train::study::{Configuration, Study, Training};
 use clap::Args;
-use display::Display;
 use list::List;
 use results::{StudyConfig, StudyResults};
 use std::path::PathBuf;
@@ -131,47 +128,19 @@ fn study(options: &StudyOptions) -> Result<ExitCode, Failure> {
     let mut results = options.results(&study, &digits, &configurations);
     interrupt::listen()?;
     let folder = ResultFolder::create(PathBuf::from(&results.out), NAME, "study")?;
-    let mut display = Display::new(!options.json, configurations.len() as u64, study.parts());
-    display.introduce(&results);
-    for configuration in &configurations {
-        let mut watch = |done, _| {
-            display.examining(configuration, done);
-            interrupt::check()
-        };
-        match study.examine(configuration, &digits.train, &digits.test, &mut watch) {
-            Ok(finding) => {
-                display.examined();
-                results.findings.push(finding);
-            }
-            Err(Stopped::Interrupted) => results.interrupted = true,
-            Err(Stopped::Task(error)) => return Err(Failure::Run(error.to_string())),
-            Err(other) => return Err(Failure::Usage(other.to_string())),
-        }
-        if results.findings.is_empty() {
-            folder.leave();
-        } else if let Err(failure) = save(&results, &folder) {
-            // What is complete is shown even where it could not be saved.
-            drop(display);
-            conclude(&results, options.json)?;
-            return Err(failure);
-        }
-        if results.interrupted {
-            break;
-        }
-    }
-    drop(display);
-    conclude(&results, options.json)?;
-    if results.interrupted {
-        let (done, planned, out) = (results.findings.len(), results.planned, &results.out);
-        let kept = match done {
-            0 => "no configuration was finished, and nothing was written".to_owned(),
-            1 => format!("1 of {planned} configurations is complete, and kept in {out}"),
-            _ => format!("{done} of {planned} configurations are complete, and kept in {out}"),
-        };
-        eprintln!("backflow: interrupted; {kept}");
-        return Ok(interrupt::exit_code());
-    }
-    Ok(ExitCode::SUCCESS)
+    let bar = Bar::new(!options.json, (configurations.len() as u64).saturating_mul(options.seeds));
+    results.introduction().iter().for_each(|text| bar.line(text));
+    bar.message(counted(configurations.len() as u64, "configuration"));
+    let supervise = |networks| {
+        bar.at(networks);
+        interrupt::check()
+    };
+    let ended = study.examine(&configurations, &digits.train, &digits.test, &supervise, |finding| {
+        results.findings.push(finding);
+        Ok::<_, Ended>(results.save(&folder)?)
+    });
+    drop(bar);
+    Ok(results.end(ended, &folder, options.json)?.unwrap_or(ExitCode::SUCCESS))
 }
 
 impl StudyOptions {
@@ -264,33 +233,4 @@ impl StudyOptions {
                 .to_string(),
         }
     }
-}
-
-/// Writes what is known so far.
-fn save(results: &StudyResults, folder: &ResultFolder) -> Result<(), Failure> {
-    let notes = words::notes(results);
-    folder.save(&results.json(&notes), &results.page(&notes).html())
-}
-
-/// Prints the conclusion: table and sentences, or the one JSON object.
-fn conclude(results: &StudyResults, json: bool) -> Result<(), Failure> {
-    let notes = words::notes(results);
-    if json {
-        let text = serde_json::to_string(&results.json(&notes));
-        line(&text.map_err(|error| Failure::Run(error.to_string()))?);
-        return Ok(());
-    }
-    if !results.findings.is_empty() {
-        line("");
-        let table = Table::of_study(&results.findings);
-        table.lines().iter().for_each(|row| line(row));
-        line("");
-        table.legend.iter().for_each(|text| line(text));
-    }
-    line("");
-    notes.iter().for_each(|note| line(note));
-    if !results.findings.is_empty() {
-        line(&format!("Curves and all figures: {}", page_in(&results.out, NAME)));
-    }
-    Ok(())
 }

@@ -46,7 +46,7 @@ fn the_object_has_every_run_with_its_curve_and_the_ranking() {
     assert_eq!((&object["planned_runs"], &object["interrupted"]), (&6.into(), &false.into()));
     for run in object["runs"].as_array().unwrap() {
         assert_eq!(run["outcome"], "finished", "{run}");
-        for key in ["seed", "lr", "test_accuracy", "test_loss", "train_loss", "seconds_per_step"] {
+        for key in ["seed", "lr", "test_accuracy", "test_loss", "train_loss"] {
             assert!(run[key].is_number(), "{key} in {run}");
         }
         let curve = run["curve"].as_array().unwrap();
@@ -84,18 +84,24 @@ fn the_object_has_every_run_with_its_curve_and_the_ranking() {
 #[test]
 fn figures_are_the_same_on_any_number_of_threads() {
     let folder = tempfile::tempdir().unwrap();
-    let figures = |threads: &str| {
+    let figures = |threads: &str, one_by_one: bool| {
+        let pace = if one_by_one { "--one-by-one" } else { "" };
         let options = format!(
-            "--optimizers adam,lbfgs,muon --seeds 2 --tune --folds 2 --rates 0.001,0.01 --threads {threads}"
+            "--optimizers adam,lbfgs,muon --seeds 2 --tune --folds 2 --rates 0.001,0.01 --threads {threads} \
+             {pace}"
         );
-        let mut object = quick(&options, threads, folder.path());
+        let mut object = quick(options.trim(), &format!("{threads}{pace}"), folder.path());
         assert_eq!(object["config"]["threads"].to_string(), threads);
         for run in object["runs"].as_array_mut().unwrap() {
-            assert!(run.as_object_mut().unwrap().remove("seconds_per_step").is_some());
+            // Steps that others were made beside are not timed.
+            assert_eq!(run.as_object_mut().unwrap().remove("seconds_per_step").is_some(), one_by_one);
         }
         [object["runs"].take(), object["tuning"].take(), object["notes"].take()]
     };
-    assert_eq!(figures("1"), figures("2"));
+    let one = figures("1", true);
+    for (threads, one_by_one) in [("2", true), ("1", false), ("2", false), ("5", false)] {
+        assert_eq!(figures(threads, one_by_one), one, "{threads} threads");
+    }
 }
 
 #[test]

@@ -78,6 +78,27 @@ fn json_has_the_promised_keys_and_the_files_agree_with_it() {
 }
 
 #[test]
+fn more_threads_than_any_machine_has_are_refused_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    for command in ["train", "compare --optimizers adam", "study"] {
+        for (variable, number) in [("RAYON_NUM_THREADS", "99999999"), ("RAYON_RS_NUM_CPUS", "1025")] {
+            let mut program = Command::new(env!("CARGO_BIN_EXE_backflow"));
+            program.args(command.split_whitespace()).current_dir(folder.path()).env(variable, number);
+            let output = program.output().unwrap();
+            let message = text(&output.stderr);
+            assert_eq!(output.status.code(), Some(2), "{command}: {message}");
+            assert_eq!(message.trim_end().lines().count(), 1, "{message}");
+            assert!(message.contains(&format!("{variable}={number}")) && message.contains("1024"), "{message}");
+        }
+    }
+    // What rayon does not take for a number, it does not go by.
+    let settings = "train --json --epochs 1 --layers 784,10 --limit 100 --out run";
+    let mut program = Command::new(env!("CARGO_BIN_EXE_backflow"));
+    program.args(settings.split_whitespace()).current_dir(folder.path()).env("RAYON_NUM_THREADS", "many");
+    assert!(program.output().unwrap().status.success());
+}
+
+#[test]
 fn the_same_seed_gives_the_same_bits_on_any_number_of_threads() {
     let folder = tempfile::tempdir().unwrap();
     let run = |name: &str, variable: Option<&str>, extra: &[&str]| {

@@ -40,7 +40,7 @@ const PROMINENT: usize = 8;
 ///     steps: 10,
 ///     evaluations: 10,
 ///     curve: vec![point],
-///     seconds_per_step: 1e-3,
+///     seconds_per_step: None,
 ///     outcome: Outcome::Finished,
 /// };
 /// let page = ComparisonPage {

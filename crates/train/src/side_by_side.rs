@@ -1,103 +1,104 @@
 //! [`side_by_side`]: many trainings at once, each as it would be alone.
 
 use backflow_tensor::Switches;
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-/// Runs `work` on each of `jobs`, as many at a time as the rayon pool of this thread has threads, and gives
-/// what comes out to `take`, in the order of the jobs, as soon as all before it are done.
+/// Runs `work` on the jobs `0..count`, `at_once` of them at a time but no more than the rayon pool of this
+/// thread has threads, and gives what comes out to `take`, in the order of the jobs, as soon as all before it
+/// are done.
 ///
 /// A training on its own shares its kernels with threads that have nothing to do; of several, each keeps to
 /// its thread, which gains more, and the last ones are helped by those that are done. Results are the same to
 /// the bit. What is switched for this thread ([`Switches`]) is so in every job.
 ///
-/// An error ends it: jobs that have not begun do not, those that have are waited for; what they can do to end
-/// soon, such as asking a switch at every step, is their affair. The results of all jobs that were finished
-/// are given to `take` first.
+/// An error ends it: jobs that have not begun do not; those that have are waited for, and end sooner if they
+/// ask somebody at every step. What was finished by then is given to `take` all the same.
 ///
 /// ```
 /// use backflow_train::side_by_side;
 /// let mut squares = Vec::new();
-/// side_by_side(&[1, 2, 3], |&x| Ok::<_, String>(x * x), |_, square| Ok(squares.push(square)))?;
-/// assert_eq!(squares, [1, 4, 9]);
+/// side_by_side(usize::MAX, 3, |x| Ok::<_, String>(x * x), |_, square| Ok(squares.push(square)))?;
+/// assert_eq!(squares, [0, 1, 4]);
 /// # Ok::<(), String>(())
 /// ```
 ///
 /// # Errors
-/// The first of a job, by the order of jobs, or that of `take`.
+/// The first of a job or of `take`, by the order of the jobs.
 ///
 /// # Panics
 /// Where a job does, after all others that had begun.
-pub fn side_by_side<J: Sync, R: Send, E: Send>(
-    jobs: &[J],
-    work: impl Fn(&J) -> Result<R, E> + Sync,
-    take: impl FnMut(&J, R) -> Result<(), E> + Send,
+pub fn side_by_side<R: Send, E: Send>(
+    at_once: usize,
+    count: usize,
+    work: impl Fn(usize) -> Result<R, E> + Sync,
+    take: impl FnMut(usize, R) -> Result<(), E> + Send,
 ) -> Result<(), E> {
     let switches = Switches::here();
     let (next, is_over) = (AtomicUsize::new(0), AtomicBool::new(false));
-    let done = Mutex::new(Done { jobs, results: jobs.iter().map(|_| None).collect(), taken: 0, take });
+    let done = Mutex::new(Done { waiting: BTreeMap::new(), taken: 0, take });
+    let lock = || done.lock().unwrap_or_else(PoisonError::into_inner);
     let run = || {
         while !is_over.load(Ordering::Relaxed) {
-            let Some((idx, job)) = jobs.iter().enumerate().nth(next.fetch_add(1, Ordering::Relaxed)) else {
+            let job = next.fetch_add(1, Ordering::Relaxed);
+            if job >= count {
                 return;
-            };
-            let result = catch_unwind(AssertUnwindSafe(|| switches.enter(|| work(job))));
-            let mut done = done.lock().unwrap_or_else(PoisonError::into_inner);
-            let failed = !matches!(result, Ok(Ok(_)));
-            done.results[idx] = Some(result);
-            if failed || !done.take_in_order() {
+            }
+            let ended = catch_unwind(AssertUnwindSafe(|| switches.enter(|| work(job))));
+            if lock().end(job, ended).is_break() {
                 is_over.store(true, Ordering::Relaxed);
             }
         }
     };
-    let threads = rayon::current_num_threads().min(jobs.len());
-    if threads > 1 {
-        // The last part of this thread's, so that a single one leaves rayon alone.
-        rayon::scope(|scope| {
+    match at_once.min(count).min(rayon::current_num_threads()) {
+        0 | 1 => run(),
+        threads => rayon::scope(|scope| {
             (1..threads).for_each(|_| scope.spawn(|_| run()));
             run();
-        });
-    } else {
-        run();
+        }),
     }
-    done.into_inner().unwrap_or_else(PoisonError::into_inner).end()
-}
-
-/// What jobs came to.
-struct Done<'a, J, R, E, T> {
-    jobs: &'a [J],
-    results: Vec<Option<Ended<R, E>>>,
-    /// How many were taken, or passed over.
-    taken: usize,
-    take: T,
+    done.into_inner().unwrap_or_else(PoisonError::into_inner).take_rest()
 }
 
 /// How a job ended; the outer error is a panic.
 type Ended<R, E> = std::thread::Result<Result<R, E>>;
 
-impl<J, R, E, T: FnMut(&J, R) -> Result<(), E>> Done<'_, J, R, E, T> {
-    /// Takes results up to the first that is not there; answers whether all was well.
-    fn take_in_order(&mut self) -> bool {
-        while let Some(place) = self.results.get_mut(self.taken) {
-            let Some(Ok(Ok(result))) = place.take_if(|result| matches!(result, Ok(Ok(_)))) else {
-                return place.is_none();
-            };
-            if let Err(error) = (self.take)(&self.jobs[self.taken], result) {
-                *place = Some(Ok(Err(error)));
-                return false;
+/// What jobs came to.
+struct Done<R, E, T> {
+    /// Results of jobs before which one is not done, or has failed.
+    waiting: BTreeMap<usize, Ended<R, E>>,
+    /// How many were taken.
+    taken: usize,
+    take: T,
+}
+
+impl<R, E, T: FnMut(usize, R) -> Result<(), E>> Done<R, E, T> {
+    /// A job has ended. Takes what is next in order; breaks where something failed.
+    fn end(&mut self, job: usize, ended: Ended<R, E>) -> ControlFlow<()> {
+        let failed = !matches!(ended, Ok(Ok(_)));
+        self.waiting.insert(job, ended);
+        if failed {
+            return ControlFlow::Break(());
+        }
+        while self.waiting.get(&self.taken).is_some_and(|ended| matches!(ended, Ok(Ok(_)))) {
+            let Some(Ok(Ok(result))) = self.waiting.remove(&self.taken) else { break };
+            if let Err(error) = (self.take)(self.taken, result) {
+                self.waiting.insert(self.taken, Ok(Err(error)));
+                return ControlFlow::Break(());
             }
             self.taken += 1;
         }
-        true
+        ControlFlow::Continue(())
     }
 
     /// Takes what is left, and answers the first error.
-    fn end(mut self) -> Result<(), E> {
+    fn take_rest(mut self) -> Result<(), E> {
         let mut first = None;
-        for (job, result) in self.jobs.iter().zip(self.results).skip(self.taken) {
-            let Some(result) = result else { continue };
-            let ended = result.map(|result| result.and_then(|result| (self.take)(job, result)));
+        for (job, ended) in self.waiting {
+            let ended = ended.map(|result| result.and_then(|result| (self.take)(job, result)));
             if !matches!(ended, Ok(Ok(()))) {
                 first.get_or_insert(ended);
             }
@@ -105,3 +106,44 @@ impl<J, R, E, T: FnMut(&J, R) -> Result<(), E>> Done<'_, J, R, E, T> {
         first.map_or(Ok(()), |ended| ended.unwrap_or_else(|panic| resume_unwind(panic)))
     }
 }
+
+/// How far several trainings are together: [`begin`](Self::begin) each, and say how far it is.
+#[derive(Debug, Default)]
+pub struct Completion(AtomicU64);
+
+/// How far one of them is. Dropped, it is done.
+#[derive(Debug)]
+pub struct Part<'a> {
+    all: &'a Completion,
+    told: u64,
+}
+
+/// A training in the units that are counted.
+const WHOLE: u64 = 1 << 20;
+
+impl Completion {
+    /// A training begins.
+    #[must_use]
+    pub fn begin(&self) -> Part<'_> {
+        Part { all: self, told: 0 }
+    }
+}
+
+impl Part<'_> {
+    /// So many of its steps are made. Answers how many trainings are done, all in all, in fractions.
+    pub fn at(&mut self, step: u64, steps: u64) -> f64 {
+        let now = (step as f64 / steps.max(1) as f64 * WHOLE as f64) as u64;
+        let more = now.clamp(self.told, WHOLE) - self.told;
+        self.told += more;
+        (self.all.0.fetch_add(more, Ordering::Relaxed) + more) as f64 / WHOLE as f64
+    }
+}
+
+impl Drop for Part<'_> {
+    fn drop(&mut self) {
+        self.at(1, 1);
+    }
+}
+
+/// Is told how many trainings are done, in fractions, before each step of each. It may break off.
+pub type Supervisor<'a> = dyn Fn(f64) -> ControlFlow<()> + Sync + 'a;

@@ -4,25 +4,28 @@
 //! ```text
 //! Configuration     activation function, initial weights, depth, width
 //! Study             what is the same for all of them: the examples, the seeds, perhaps a short training
-//!   .examine(…)     one configuration, over all seeds                            → Finding
+//!   .examine(…)     configurations, each over all seeds                         → a Finding each
 //! Finding           its flow at initialisation, the theory, and whether it learns
 //! ```
 //!
 //! Figures over seeds are combined in log space: of a quantity that spans decades, the arithmetic mean is its
-//! largest value over again. There is no loop over configurations here: a program wants to save and to stop
-//! between two of them.
+//! largest value over again. Networks are examined [side by side](crate::side_by_side); a program is given
+//! each finding when it is complete, to save it, and may stop before any step.
 //!
 //! ```
 //! use backflow_data::Mnist;
 //! use backflow_nn::{Activation, Init};
+//! use backflow_train::comparison::Stopped;
 //! use backflow_train::study::{Configuration, Study};
 //! use std::ops::ControlFlow;
 //!
 //! let digits = Mnist::embedded();
 //! let (activation, init) = (Activation::Sigmoid, Init::XavierNormal);
 //! let deep = Configuration { activation, init, depth: 10, width: 64 };
-//! let on = &mut |_, _| ControlFlow::Continue(());
-//! let finding = Study::new(2).examine(&deep, &digits.train, &digits.test, on)?;
+//! let mut findings = Vec::new();
+//! let (train, test, on) = (&digits.train, &digits.test, &|_| ControlFlow::Continue(()));
+//! Study::new(2).examine(&[deep], train, test, on, |finding| Ok::<_, Stopped>(findings.push(finding)))?;
+//! let finding = &findings[0];
 //! let (measured, predicted) = (finding.initial.slope.unwrap(), finding.theory_slope.unwrap());
 //! // 0.627 decades are lost per layer on the way back.
 //! assert!((measured - predicted).abs() < 0.05, "{measured}");
@@ -37,12 +40,14 @@ pub use learning::{Learned, Training};
 
 use crate::comparison::{Stopped, Watcher};
 use crate::evaluate::EVALUATION_BATCH;
+use crate::side_by_side::{Completion, Supervisor, side_by_side};
 use crate::task::{Task, require};
 use crate::tasks::Classification;
 use backflow_data::{Batch, Dataset, Loader};
 use backflow_nn::{Activation, Init, Mlp};
 use backflow_probe::{FlowRow, FlowStep, GradFlow, predict};
 use backflow_tensor::{DType, Rng, Tensor};
+use learning::Trained;
 use std::fmt;
 
 /// One network, up to the random numbers in it.
@@ -122,87 +127,122 @@ impl Study {
         Self { seeds, task: Classification::new(), dtype: DType::F32, examples: 256, training: None }
     }
 
-    /// How often [`examine`](Self::examine) asks its watcher.
-    #[must_use]
-    pub fn parts(&self) -> u64 {
-        let steps = self.training.as_ref().map_or(0, |training| training.steps);
-        self.seeds.saturating_mul(steps.saturating_add(1))
-    }
-
-    /// Builds the networks of a configuration, measures their flow, and trains them if the study says so.
+    /// Builds the networks of each configuration, measures their flow, trains them if the study says so, and
+    /// gives `take` a finding of each configuration, in their order.
     ///
     /// Where `f32` deltas at initialisation come near the end of their type (an RMS below 1e-30), the
     /// networks are computed once more in `f64`, for [`Flow::shadow_delta_rms`].
     ///
-    /// Nothing depends on the clock or on the number of threads. The watcher is told how many of
-    /// [`parts`](Self::parts) are done.
+    /// As many networks are examined at a time as the rayon pool has threads. Nothing depends on their
+    /// number, nor on the clock. `supervise` is told how many networks are done.
     ///
     /// # Errors
-    /// If `watch` breaks off, a setting of the optimizer is impossible, or there are no examples, or none
-    /// with classes.
+    /// If `supervise` breaks off, a setting of the optimizer is impossible, or there are no examples, or none
+    /// with classes. Findings that are complete by then have been taken. And the errors of `take`.
     ///
     /// # Panics
-    /// If there are no seeds or none of the examples is asked for, or the configuration has no layers or no
+    /// If there are no seeds or none of the examples is asked for, or a configuration has no layers or no
     /// units.
     #[track_caller]
-    pub fn examine(
+    pub fn examine<E: From<Stopped> + Send>(
         &self,
-        configuration: &Configuration,
+        configurations: &[Configuration],
         train: &Dataset,
         test: &Dataset,
-        watch: &mut Watcher<'_>,
-    ) -> Result<Finding, Stopped> {
-        self.check(configuration);
+        supervise: &Supervisor<'_>,
+        mut take: impl FnMut(Finding) -> Result<(), E> + Send,
+    ) -> Result<(), E> {
+        configurations.iter().for_each(|configuration| self.check(configuration));
         for (set, purpose) in [(train, "train on"), (test, "evaluate on")] {
-            require::<Mlp>(&self.task, &Loader::new(set, EVALUATION_BATCH), purpose)?;
+            require::<Mlp>(&self.task, &Loader::new(set, EVALUATION_BATCH), purpose)
+                .map_err(Stopped::from)?;
         }
-        let sizes = configuration.sizes(train.features(), train.classes());
         let batch = Loader::new(train, self.examples).shuffle(0).dtype(self.dtype).batch(0, 0);
-        let parts = self.parts();
-        let mut before = Vec::new();
-        let mut trained = Vec::new();
-        for seed in 0..self.seeds {
-            let done = seed * (parts / self.seeds);
-            if watch(done, parts).is_break() {
-                return Err(Stopped::Interrupted);
+        let seeds = usize::try_from(self.seeds).unwrap_or(usize::MAX);
+        let completion = Completion::default();
+        let network = |job: usize| {
+            let mut part = completion.begin();
+            let mut watch = |step, steps| supervise(part.at(step, steps));
+            let (configuration, seed) = (&configurations[job / seeds], (job % seeds) as u64);
+            Ok(self.network(configuration, seed, &batch, [train, test], &mut watch)?)
+        };
+        // Of a study that is stopped, some of a configuration's networks may be missing.
+        let (mut present, mut networks) = (0, Vec::new());
+        side_by_side(usize::MAX, configurations.len().saturating_mul(seeds), network, |job, network| {
+            if std::mem::replace(&mut present, job / seeds) != present {
+                networks.clear();
             }
-            let mut model = configuration.model(&sizes, self.dtype, seed);
-            let record = look(self.task, &model, &batch);
-            if let Some(training) = &self.training {
-                let watch = &mut |step, _| watch(done + 1 + step, parts);
-                trained.push(training.run(
-                    self.task,
-                    &mut model,
-                    seed,
-                    record.loss,
-                    &batch,
-                    [train, test],
-                    watch,
-                )?);
+            networks.push(network);
+            if networks.len() < seeds {
+                return Ok(());
             }
-            before.push(record);
+            take(self.finding(&configurations[present], std::mem::take(&mut networks), &batch, test))
+        })
+    }
+
+    /// One network, of which the same is known whatever becomes of others.
+    fn network(
+        &self,
+        configuration: &Configuration,
+        seed: u64,
+        batch: &Batch,
+        [train, test]: [&Dataset; 2],
+        watch: &mut Watcher<'_>,
+    ) -> Result<Network, Stopped> {
+        let sizes = configuration.sizes(train.features(), train.classes());
+        if watch(0, 1).is_break() {
+            return Err(Stopped::Interrupted);
+        }
+        let mut model = configuration.model(&sizes, self.dtype, seed);
+        let before = look(self.task, &model, batch);
+        let is_near = self.dtype == DType::F32
+            && Flow::of(std::slice::from_ref(&before), &[], &sizes).nears_the_end_of_f32();
+        let shadow = is_near.then(|| look_twice(self.task, &model, batch));
+        let trained = match &self.training {
+            Some(training) => {
+                let data = [train, test];
+                Some(training.run(self.task, &mut model, seed, before.loss, batch, data, watch)?)
+            }
+            None => None,
+        };
+        Ok(Network { before, shadow, trained })
+    }
+
+    /// What the networks of a configuration come to, one for each seed.
+    fn finding(
+        &self,
+        configuration: &Configuration,
+        networks: Vec<Network>,
+        batch: &Batch,
+        test: &Dataset,
+    ) -> Finding {
+        let sizes = configuration.sizes(batch.inputs.elements() / batch.inputs.size(0), test.classes());
+        let (mut before, mut shadows, mut trained) = (Vec::new(), Vec::new(), Vec::new());
+        for network in networks {
+            before.push(network.before);
+            shadows.push(network.shadow);
+            trained.extend(network.trained);
         }
         let mut initial = Flow::of(&before, &[], &sizes);
         if self.dtype == DType::F32 && initial.nears_the_end_of_f32() {
-            let mut shadows = Vec::new();
-            for seed in 0..self.seeds {
-                if watch(parts, parts).is_break() {
-                    return Err(Stopped::Interrupted);
-                }
-                shadows.push(look_twice(self.task, &configuration.model(&sizes, self.dtype, seed), &batch));
-            }
+            // All of them, also those that by themselves are not near.
+            let shadow = |(seed, shadow): (u64, Option<Vec<FlowRow>>)| {
+                let model = || configuration.model(&sizes, self.dtype, seed);
+                shadow.unwrap_or_else(|| look_twice(self.task, &model(), batch))
+            };
+            let shadows: Vec<_> = (0..).zip(shadows).map(shadow).collect();
             initial = Flow::of(&before, &shadows, &sizes);
         }
         let theory =
             predict(configuration.activation, configuration.init, &sizes, mean_square(&batch.inputs));
         let decades = theory.as_ref().map(|theory| theory.delta_decades.as_slice());
-        Ok(Finding {
+        Finding {
             configuration: *configuration,
             theory_delta_rms: initial.anchored(decades),
             theory_slope: theory.and_then(|theory| theory.slope()),
             initial,
             learned: self.training.is_some().then(|| Learned::of(&trained, test, &sizes)),
-        })
+        }
     }
 
     #[track_caller]
@@ -218,6 +258,14 @@ impl Study {
             backflow_tensor::misuse("Study::examine", "nothing to measure", &rows, "each is at least 1");
         }
     }
+}
+
+/// What is known of one network.
+struct Network {
+    before: FlowStep,
+    /// Its rows in `f64` too, if it comes near the end of `f32`.
+    shadow: Option<Vec<FlowRow>>,
+    trained: Option<Trained>,
 }
 
 /// The flow of one network on these examples.

@@ -8,6 +8,7 @@ use backflow_tensor::{DType, Rng};
 use backflow_train::comparison::{Conditions, Contender, Outcome, Run, Spread, Stopped, Watcher, rank};
 use backflow_train::{Classification, Evaluation, Metrics};
 use std::ops::ControlFlow;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 const TASK: Classification = Classification::new();
 
@@ -46,7 +47,7 @@ fn run(conditions: &Conditions, spec: &str, seed: u64) -> Run {
 
 /// Without the one figure that the clock has a part in.
 fn untimed(run: Run) -> Run {
-    Run { seconds_per_step: 0.0, ..run }
+    Run { seconds_per_step: None, ..run }
 }
 
 #[test]
@@ -188,16 +189,18 @@ fn tuning_chooses_the_rate_that_a_written_out_cross_validation_chooses() {
     let [train, _] = digits();
     let (spec, rates, k, seed) = ("sgd:momentum=0.9", [1e-3, 0.03, 0.3, 1e7], 3, 5);
     let contender = Contender::new(spec).unwrap();
-    let mut heard = 0;
-    let mut watch = |trainings, share| {
-        assert!(trainings < 12 && (0.0..1.0).contains(&share));
-        heard += 1;
+    let (asked, highest) = (AtomicU64::new(0), AtomicU64::new(0));
+    let supervise = |trainings: f64| {
+        assert!((0.0..12.0).contains(&trainings));
+        asked.fetch_add(1, Ordering::Relaxed);
+        highest.fetch_max(trainings as u64, Ordering::Relaxed);
         ControlFlow::Continue(())
     };
     let conditions = Conditions::new(2, 32);
     let tuning =
-        conditions.tune(&TASK, &contender, &rates, k, seed, || model(seed), &train, &mut watch).unwrap();
-    assert!(heard > 12, "{heard}");
+        conditions.tune(&TASK, &contender, &rates, k, seed, || model(seed), &train, &supervise).unwrap();
+    assert!(asked.into_inner() > 12);
+    assert_eq!(highest.into_inner(), 11);
 
     let mut best = (-1.0, f64::INFINITY, f64::NAN);
     for (rate, trial) in rates.iter().zip(&tuning.trials) {

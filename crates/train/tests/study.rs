@@ -4,9 +4,11 @@ use backflow_data::Mnist;
 use backflow_nn::{Activation, Init};
 use backflow_probe::Verdict;
 use backflow_tensor::DType;
-use backflow_train::comparison::{Contender, Stopped, Watcher};
+use backflow_train::Supervisor;
+use backflow_train::comparison::{Contender, Stopped};
 use backflow_train::study::{Configuration, Finding, Study, Training};
 use std::ops::ControlFlow;
+use std::sync::Mutex;
 
 fn configuration(activation: Activation, init: Init, depth: usize, width: usize) -> Configuration {
     Configuration { activation, init, depth, width }
@@ -15,14 +17,16 @@ fn configuration(activation: Activation, init: Init, depth: usize, width: usize)
 fn watched(
     study: &Study,
     configuration: &Configuration,
-    watch: &mut Watcher<'_>,
+    supervise: &Supervisor<'_>,
 ) -> Result<Finding, Stopped> {
-    let digits = Mnist::embedded();
-    study.examine(configuration, &digits.train, &digits.test, watch)
+    let (digits, mut found) = (Mnist::embedded(), Vec::new());
+    let take = |finding| Ok::<_, Stopped>(found.push(finding));
+    study.examine(&[*configuration], &digits.train, &digits.test, supervise, take)?;
+    Ok(found.pop().expect("a finding for each configuration"))
 }
 
 fn examine(study: &Study, configuration: Configuration) -> Finding {
-    watched(study, &configuration, &mut |_, _| ControlFlow::Continue(())).unwrap()
+    watched(study, &configuration, &|_| ControlFlow::Continue(())).unwrap()
 }
 
 fn training(spec: &str, steps: u64) -> Option<Training> {
@@ -184,18 +188,31 @@ fn what_was_there_before_the_training_was_not_learned() {
 }
 
 #[test]
-fn a_watcher_hears_every_part_and_can_stop() {
-    let study = Study { training: training("sgd", 3), ..Study::new(2) };
+fn whoever_supervises_is_asked_before_every_step_and_can_stop() {
+    let study = Study { training: training("sgd", 4), ..Study::new(2) };
     let small = configuration(Activation::Relu, Init::HeNormal, 2, 4);
-    let mut heard = Vec::new();
-    watched(&study, &small, &mut |done, parts| {
-        heard.push((done, parts));
+    let asked = Mutex::new(Vec::new());
+    let noted = |done| {
+        asked.lock().unwrap().push(done);
         ControlFlow::Continue(())
-    })
-    .unwrap();
-    assert_eq!(heard, (0..8).map(|done| (done, 8)).collect::<Vec<_>>());
-    let stop = |done, _| if done == 5 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
-    assert_eq!(watched(&study, &small, &mut { stop }), Err(Stopped::Interrupted));
+    };
+    let whole = watched(&study, &small, &noted).unwrap();
+    let asked = asked.into_inner().unwrap();
+    // Once before each network, and before each of its steps; each step is a quarter of a network.
+    assert_eq!(asked.len(), 10);
+    assert!(asked.iter().all(|done| (done * 4.0).fract() == 0.0 && *done < 2.0), "{asked:?}");
+    let stop = |done| if done >= 1.25 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
+    assert_eq!(watched(&study, &small, &stop), Err(Stopped::Interrupted));
+
+    // What is complete by then is not lost.
+    let (digits, mut found) = (Mnist::embedded(), Vec::new());
+    let stop = |done| if done >= 2.0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
+    let one = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
+    let ended = one.install(|| {
+        let take = |finding| Ok::<_, Stopped>(found.push(finding));
+        study.examine(&[small, small], &digits.train, &digits.test, &stop, take)
+    });
+    assert_eq!((ended, found), (Err(Stopped::Interrupted), vec![whole]));
 }
 
 #[test]

@@ -2,9 +2,11 @@
 //!
 //! Numbers that are not finite, such as the validation loss of a rate that diverged, are null.
 
+use super::verdict;
+use crate::experiment::Results;
 use crate::task::TaskConfig;
 use backflow_probe::text::{counted, grouped};
-use backflow_report::ComparisonPage;
+use backflow_report::{ComparisonPage, Table};
 use backflow_train::Metric;
 use backflow_train::comparison::{Fold, Outcome, Point, Run, Spread, Standing, Trial, Tuning, rank};
 use serde::Serialize;
@@ -31,6 +33,8 @@ pub(crate) struct ComparisonConfig {
     /// The rates that were tried where no spec states one; none without `--tune`.
     pub(crate) rates: Option<Vec<f64>>,
     pub(crate) folds: Option<usize>,
+    /// Whether runs were made one after another, each on all threads.
+    pub(crate) one_by_one: bool,
     pub(crate) threads: usize,
     pub(crate) flush_to_zero: bool,
 }
@@ -62,9 +66,38 @@ impl ComparisonResults {
     pub(crate) fn is_complete(&self) -> bool {
         self.runs.len() as u64 == self.planned
     }
+}
 
-    /// The page, with the sentences that conclude it.
-    pub(crate) fn page<'a>(&'a self, notes: &'a [String]) -> ComparisonPage<'a> {
+impl Results for ComparisonResults {
+    const NAME: &'static str = super::NAME;
+    const NOUN: &'static str = "run";
+    const CURVES: &'static str = "Learning curves";
+
+    fn done(&self) -> usize {
+        self.runs.len()
+    }
+
+    fn planned(&self) -> u64 {
+        self.planned
+    }
+
+    fn interrupted(&mut self) -> &mut bool {
+        &mut self.interrupted
+    }
+
+    fn out(&self) -> &str {
+        &self.out
+    }
+
+    fn notes(&self) -> Vec<String> {
+        verdict::notes(self)
+    }
+
+    fn table(&self) -> Table {
+        Table::of_comparison(&self.standings(), self.config.target)
+    }
+
+    fn page(&self, notes: &[String]) -> String {
         let Self { config, setup, runs, tunings, .. } = self;
         let clipping =
             config.clip_norm.map_or(String::new(), |norm| format!(", gradients clipped at norm {norm}"));
@@ -76,7 +109,7 @@ impl ComparisonResults {
             config.task.in_words(),
             counted(config.seeds, "seed"),
         );
-        ComparisonPage {
+        let page = ComparisonPage {
             subject: setup.join("; "),
             setup: setup.iter().cloned().chain([conditions]).collect(),
             notes,
@@ -86,11 +119,11 @@ impl ComparisonResults {
             epochs: config.epochs,
             target: config.target,
             json: Some("compare.json"),
-        }
+        };
+        page.html()
     }
 
-    /// The object, with the sentences that conclude it.
-    pub(crate) fn json<'a>(&'a self, notes: &'a [String]) -> impl Serialize + 'a {
+    fn json<'a>(&'a self, notes: &'a [String]) -> impl Serialize + 'a {
         let standings = self.standings();
         Json {
             version: env!("CARGO_PKG_VERSION"),
@@ -137,7 +170,8 @@ struct RunJson<'a> {
     train_loss: Option<f64>,
     steps_to_target: Option<u64>,
     curve: &'a [Point],
-    seconds_per_step: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    seconds_per_step: Option<f64>,
     outcome: &'static str,
     diverged_at_step: Option<u64>,
 }
@@ -208,6 +242,7 @@ struct StandingJson {
     test_loss: Option<Spread>,
     train_loss: Option<Spread>,
     steps_to_target: Option<Spread>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     seconds_per_step: Option<Spread>,
 }
 

@@ -2,10 +2,12 @@
 //!
 //! Numbers that are not finite are null.
 
+use super::words;
+use crate::experiment::Results;
 use crate::task::TaskConfig;
 use backflow_probe::Verdict;
 use backflow_probe::text::{counted, grouped, rate};
-use backflow_report::StudyPage;
+use backflow_report::{StudyPage, Table};
 use backflow_train::comparison::Spread;
 use backflow_train::study::{Finding, Flow, Learned};
 use serde::Serialize;
@@ -71,20 +73,49 @@ impl StudyResults {
         }
         texts
     }
+}
 
-    /// The page, with the sentences that conclude it.
-    pub(crate) fn page<'a>(&'a self, notes: &'a [String]) -> StudyPage<'a> {
-        StudyPage {
+impl Results for StudyResults {
+    const NAME: &'static str = super::NAME;
+    const NOUN: &'static str = "configuration";
+    const CURVES: &'static str = "Curves";
+
+    fn done(&self) -> usize {
+        self.findings.len()
+    }
+
+    fn planned(&self) -> u64 {
+        self.planned as u64
+    }
+
+    fn interrupted(&mut self) -> &mut bool {
+        &mut self.interrupted
+    }
+
+    fn out(&self) -> &str {
+        &self.out
+    }
+
+    fn notes(&self) -> Vec<String> {
+        words::notes(self)
+    }
+
+    fn table(&self) -> Table {
+        Table::of_study(&self.findings)
+    }
+
+    fn page(&self, notes: &[String]) -> String {
+        let page = StudyPage {
             subject: self.data.clone(),
             setup: self.introduction(),
             notes,
             findings: &self.findings,
             json: Some("study.json"),
-        }
+        };
+        page.html()
     }
 
-    /// The object, with the sentences that conclude it.
-    pub(crate) fn json<'a>(&'a self, notes: &'a [String]) -> impl Serialize + 'a {
+    fn json<'a>(&'a self, notes: &'a [String]) -> impl Serialize + 'a {
         Json {
             version: env!("CARGO_PKG_VERSION"),
             config: &self.config,

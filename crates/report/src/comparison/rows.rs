@@ -4,29 +4,33 @@ use crate::table::Table;
 use backflow_probe::text::{grouped, rate, short};
 use backflow_train::comparison::{Spread, Standing};
 
-/// The column that holds the name, and the one that holds the outcome.
-const WORDS: [usize; 2] = [1, 11];
+/// The column that holds the name, and the one that holds the outcome, by whether steps were timed.
+const WORDS: [[usize; 2]; 2] = [[1, 10], [1, 11]];
 
 impl Table {
-    /// The ranked table of a comparison, a row per optimizer, with the steps to this test accuracy.
+    /// The ranked table of a comparison, a row per optimizer, with the steps to this test accuracy, and with
+    /// the time of a step where it is known.
     #[must_use]
     pub fn of_comparison(standings: &[Standing], target: f64) -> Self {
+        let is_timed = standings.iter().any(|standing| standing.seconds_per_step.is_some());
         let fixed = ["#", "optimizer", "lr", "test accuracy", "best", "test loss", "train loss"];
-        let last = ["steps", "batch", "µs/step", "outcome"];
         let target = format!("steps to {target}");
+        let time = is_timed.then_some("µs/step");
+        let last = ["steps", "batch"].into_iter().chain(time).chain(["outcome"]);
         let headings = fixed.into_iter().map(str::to_owned).chain([target]).chain(last.map(str::to_owned));
-        let rows = (1..).zip(standings).map(|(rank, standing)| row(rank, standing));
-        Self { headings: headings.collect(), rows: rows.collect(), words: &WORDS, legend: Vec::new() }
+        let rows = (1..).zip(standings).map(|(rank, standing)| row(rank, standing, is_timed));
+        let words = &WORDS[usize::from(is_timed)];
+        Self { headings: headings.collect(), rows: rows.collect(), words, legend: Vec::new() }
     }
 }
 
-fn row(rank: usize, standing: &Standing) -> Vec<String> {
+fn row(rank: usize, standing: &Standing, is_timed: bool) -> Vec<String> {
     let steps_to_target = match standing.steps_to_target {
         None => "-".to_owned(),
         Some(steps) if steps.count == standing.runs => format!("{:.0}", steps.mean),
         Some(steps) => format!("{:.0} ({} of {})", steps.mean, steps.count, standing.runs),
     };
-    vec![
+    let mut row = vec![
         rank.to_string(),
         standing.optimizer.clone(),
         rate(standing.learning_rate),
@@ -37,11 +41,13 @@ fn row(rank: usize, standing: &Standing) -> Vec<String> {
         steps_to_target,
         grouped(standing.steps as usize),
         grouped(standing.batch_size),
-        standing
-            .seconds_per_step
-            .map_or("-".to_owned(), |seconds| grouped((seconds.mean * 1e6).round() as usize)),
-        outcome(standing),
-    ]
+    ];
+    if is_timed {
+        let seconds = standing.seconds_per_step;
+        row.push(seconds.map_or("-".to_owned(), |seconds| grouped((seconds.mean * 1e6).round() as usize)));
+    }
+    row.push(outcome(standing));
+    row
 }
 
 /// Mean and standard deviation over seeds: `0.9590 ± 0.0044`; `-` for what was not measured.
@@ -86,7 +92,7 @@ mod tests {
                 test_loss: loss,
                 metrics: Metrics::from_iter([("accuracy", accuracy)]),
             }],
-            seconds_per_step: 1e-3,
+            seconds_per_step: Some(1e-3),
             outcome,
         };
         let runs = [

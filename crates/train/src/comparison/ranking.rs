@@ -60,7 +60,7 @@ pub struct Standing {
     pub train_loss: Option<Spread>,
     /// Steps until the metric had reached the target, over those of all runs that got there.
     pub steps_to_target: Option<Spread>,
-    /// Time per step, of all runs.
+    /// Time per step, of the runs of which it is known.
     pub seconds_per_step: Option<Spread>,
 }
 
@@ -116,6 +116,6 @@ fn standing(runs: &[&Run], target: f64) -> Option<Standing> {
         steps_to_target: Spread::of(
             runs.iter().filter_map(|run| run.steps_to(target)).map(|steps| steps as f64),
         ),
-        seconds_per_step: Spread::of(runs.iter().map(|run| run.seconds_per_step)),
+        seconds_per_step: Spread::of(runs.iter().filter_map(|run| run.seconds_per_step)),
     })
 }

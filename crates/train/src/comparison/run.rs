@@ -66,8 +66,9 @@ pub struct Run {
     /// The learning curve, from the initial weights to the end, or to the last point at which all was finite.
     pub curve: Vec<Point>,
     /// Mean time of a step: forward, backward and update, without loading and testing. The only figure that
-    /// differs between two runs of the same settings.
-    pub seconds_per_step: f64,
+    /// differs between two runs of the same settings. It says something of the rule where nothing else ran at
+    /// that time; who ran several trainings at once makes it `None`.
+    pub seconds_per_step: Option<f64>,
     /// How it ended.
     pub outcome: Outcome,
 }
@@ -159,7 +160,7 @@ impl Conditions {
             batch_size,
             steps: made,
             evaluations: course.evaluations,
-            seconds_per_step: time.as_secs_f64() / made.max(1) as f64,
+            seconds_per_step: Some(time.as_secs_f64() / made.max(1) as f64),
             curve: course.curve,
             outcome,
         })

@@ -3,12 +3,12 @@
 
 use super::{Conditions, Contender, Run, Stopped};
 use crate::metric::{Metric, Metrics};
+use crate::side_by_side::{Completion, Supervisor, side_by_side};
 use crate::task::Task;
 use backflow_data::{Dataset, KFold};
 use backflow_tensor::{DType, Module};
 use serde::Serialize;
 use std::cmp::Ordering;
-use std::ops::ControlFlow;
 
 /// How one training on all folds but one did on that one.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -93,11 +93,11 @@ impl Conditions {
     /// For each rate and each of `folds` folds, a model of `model` is trained under these very conditions on
     /// the other folds and evaluated on this one after its last step. The folds, with every class spread
     /// evenly, and the order of the batches are functions of `seed`; targets that are not one class each are
-    /// dealt out at random. `watch` is told of each step: the trainings done, and the share of the present
-    /// one that is done.
+    /// dealt out at random. As many trainings go on at a time as the rayon pool has threads
+    /// ([`side_by_side`]), and `supervise` is told how many are done.
     ///
     /// # Errors
-    /// If `watch` breaks off, the schedule's spec is wrong, the contender cannot have one of the rates, or
+    /// If `supervise` breaks off, the schedule's spec is wrong, the contender cannot have one of the rates, or
     /// the data are not what the task is for.
     ///
     /// # Panics
@@ -105,14 +105,14 @@ impl Conditions {
     #[track_caller]
     pub fn tune<M: Module>(
         &self,
-        task: &dyn Task<M>,
+        task: &(dyn Task<M> + Sync),
         contender: &Contender,
         rates: &[f64],
         folds: usize,
         seed: u64,
-        model: impl Fn() -> M,
+        model: impl Fn() -> M + Sync,
         train: &Dataset,
-        watch: &mut dyn FnMut(u64, f64) -> ControlFlow<()>,
+        supervise: &Supervisor<'_>,
     ) -> Result<Tuning, Stopped> {
         task.check(train)?;
         let is_labelled = train.target_dtype() == Some(DType::I64)
@@ -127,22 +127,22 @@ impl Conditions {
             .map(|split| (train.subset(&split.train), train.subset(&split.validation)))
             .collect();
         let conditions = Self { points: 1, ..self.clone() };
-        let mut trials = Vec::with_capacity(rates.len());
-        let mut done = 0;
         let metrics = task.metrics();
-        for &learning_rate in rates {
-            let contender = contender.at(learning_rate)?;
-            let metric = metrics.first().copied();
-            let mut trial = Trial { learning_rate, metric, folds: Vec::with_capacity(folds) };
-            for (train, validation) in &sets {
-                let mut watch = |step: u64, steps: u64| watch(done, step as f64 / steps as f64);
-                let model = &mut model();
-                let run = conditions.run(task, &contender, seed, model, train, validation, &mut watch)?;
-                trial.folds.push(Fold::of(&run, &metrics));
-                done += 1;
-            }
-            trials.push(trial);
-        }
+        let trial =
+            |&learning_rate| Trial { learning_rate, metric: metrics.first().copied(), folds: Vec::new() };
+        let mut trials: Vec<Trial> = rates.iter().map(trial).collect();
+        let completion = Completion::default();
+        let validate = |job: usize| {
+            let (train, validation) = &sets[job % folds];
+            let mut part = completion.begin();
+            let mut watch = |step, steps| supervise(part.at(step, steps));
+            let contender = contender.at(rates[job / folds])?;
+            conditions.run(task, &contender, seed, &mut model(), train, validation, &mut watch)
+        };
+        side_by_side(usize::MAX, rates.len() * folds, validate, |job, run| {
+            trials[job / folds].folds.push(Fold::of(&run, &metrics));
+            Ok(())
+        })?;
         Ok(Tuning::choose(contender.spec().to_owned(), trials))
     }
 }

@@ -5,7 +5,6 @@ use crate::failure::Failure;
 use crate::interrupt;
 use crate::result_folder::{ResultFolder, page_in};
 use crate::terminal::line;
-use backflow_probe::text::counted;
 use backflow_report::Table;
 use backflow_train::comparison::Stopped;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -91,11 +90,15 @@ pub(crate) trait Results {
         if !*self.interrupted() {
             return Ok(None);
         }
-        let (noun, out, planned) = (Self::NOUN, self.out(), counted(self.planned(), Self::NOUN));
+        let (noun, out, planned) = (Self::NOUN, self.out(), self.planned());
         match self.done() {
             0 => eprintln!("backflow: interrupted; no {noun} was finished, and nothing was written"),
-            1 => eprintln!("backflow: interrupted; 1 of {planned} is complete, and kept in {out}"),
-            done => eprintln!("backflow: interrupted; {done} of {planned} are complete, and kept in {out}"),
+            1 => eprintln!("backflow: interrupted; 1 of {planned} {noun}s is complete, and kept in {out}"),
+            done => {
+                eprintln!(
+                    "backflow: interrupted; {done} of {planned} {noun}s are complete, and kept in {out}"
+                );
+            }
         }
         Ok(Some(interrupt::exit_code()))
     }

@@ -88,7 +88,10 @@ fn more_threads_than_any_machine_has_are_refused_at_once() {
             let message = text(&output.stderr);
             assert_eq!(output.status.code(), Some(2), "{command}: {message}");
             assert_eq!(message.trim_end().lines().count(), 1, "{message}");
-            assert!(message.contains(&format!("{variable}={number}")) && message.contains("1024"), "{message}");
+            assert!(
+                message.contains(&format!("{variable}={number}")) && message.contains("1024"),
+                "{message}"
+            );
         }
     }
     // What rayon does not take for a number, it does not go by.

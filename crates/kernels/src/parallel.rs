@@ -8,7 +8,7 @@
 //! Pieces run on threads that may be in the midst of something else, so they must not go by anything that
 //! belongs to a thread.
 
-use crate::helpers::{is_there_help, share};
+use crate::helpers::share;
 use std::marker::PhantomData;
 use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
@@ -123,7 +123,7 @@ split_tuple!(A 0, B 1, C 2, D 3);
 /// Every piece but the last is a multiple of `grain` long.
 ///
 /// # Panics
-/// If `grain` is 0.
+/// If `grain` is 0. Where a piece panics: with the panic of the first that does.
 pub fn fork<W, R, F, M>(work: W, grain: usize, leaf: F, merge: M) -> R
 where
     W: Split,
@@ -131,55 +131,76 @@ where
     F: Fn(W) -> R + Sync,
     M: Fn(R, R) -> R,
 {
-    assert!(grain > 0, "parallel::fork: the grain must be positive");
-    if work.length() <= grain {
+    if is_one_piece(work.length(), grain) {
         return leaf(work);
     }
-    let mut pieces = Vec::with_capacity(work.length().div_ceil(grain));
-    let mut rest = work;
-    while rest.length() > grain {
-        let (piece, after) = rest.split(grain);
-        pieces.push(Mutex::new(Piece::Work(piece)));
-        rest = after;
-    }
-    pieces.push(Mutex::new(Piece::Work(rest)));
-    share(PER_GRAIN * pieces.len(), pieces.len(), &|idx| {
-        // Nobody else touches this piece, so the lock is always free and never poisoned.
-        let mut place = pieces[idx].lock().unwrap_or_else(PoisonError::into_inner);
-        if let Piece::Work(work) = std::mem::replace(&mut *place, Piece::Running) {
-            *place = Piece::Done(leaf(work));
-        }
-    });
-    let mut results =
-        pieces.into_iter().map(|place| match place.into_inner().unwrap_or_else(PoisonError::into_inner) {
-            Piece::Done(result) => result,
-            _ => unreachable!("every piece was run"),
-        });
-    let count = results.len();
-    merge_tree(&mut results, count, &merge)
-}
-
-enum Piece<W, R> {
-    Work(W),
-    Running,
-    Done(R),
-}
-
-/// Merges the next `count` results, left half with right half.
-fn merge_tree<R>(results: &mut impl Iterator<Item = R>, count: usize, merge: &impl Fn(R, R) -> R) -> R {
-    if count == 1 {
-        return results.next().expect("as many results as pieces");
-    }
-    let left = merge_tree(results, count / 2, merge);
-    merge(left, merge_tree(results, count - count / 2, merge))
+    let pieces = cut(work, grain);
+    let results: Vec<Place<R>> = pieces.iter().map(|_| Place::default()).collect();
+    share(PER_GRAIN * pieces.len(), pieces.len(), &|idx| results[idx].put(leaf(pieces[idx].take())));
+    merge_tree(&results, &merge)
 }
 
 /// [`fork`] for work that returns nothing.
 ///
 /// # Panics
-/// If `grain` is 0.
+/// As [`fork`].
 pub fn for_each<W: Split>(work: W, grain: usize, leaf: impl Fn(W) + Sync) {
-    fork(work, grain, leaf, |(), ()| ());
+    if is_one_piece(work.length(), grain) {
+        return leaf(work);
+    }
+    let pieces = cut(work, grain);
+    share(PER_GRAIN * pieces.len(), pieces.len(), &|idx| leaf(pieces[idx].take()));
+}
+
+fn is_one_piece(length: usize, grain: usize) -> bool {
+    assert!(grain > 0, "parallel::fork: the grain must be positive");
+    length <= grain
+}
+
+fn cut<W: Split>(work: W, grain: usize) -> Vec<Place<W>> {
+    let mut pieces = Vec::with_capacity(work.length().div_ceil(grain));
+    let mut rest = work;
+    while rest.length() > grain {
+        let (piece, after) = rest.split(grain);
+        pieces.push(Place::of(piece));
+        rest = after;
+    }
+    pieces.push(Place::of(rest));
+    pieces
+}
+
+/// Merges results, left half with right half.
+fn merge_tree<R>(results: &[Place<R>], merge: &impl Fn(R, R) -> R) -> R {
+    if let [result] = results {
+        return result.take();
+    }
+    let (left, right) = results.split_at(results.len() / 2);
+    let left = merge_tree(left, merge);
+    merge(left, merge_tree(right, merge))
+}
+
+/// Where a piece of work, or its result, lies until it is wanted. Only the thread that runs the piece comes by,
+/// so the lock is always free.
+struct Place<T>(Mutex<Option<T>>);
+
+impl<T> Default for Place<T> {
+    fn default() -> Self {
+        Self(Mutex::new(None))
+    }
+}
+
+impl<T> Place<T> {
+    fn of(item: T) -> Self {
+        Self(Mutex::new(Some(item)))
+    }
+
+    fn take(&self) -> T {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take().expect("each is taken once")
+    }
+
+    fn put(&self, item: T) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(item);
+    }
 }
 
 /// Runs `task` on pieces of `grain` elements of a slice, each with the indices it has there. Compiled once for
@@ -192,11 +213,10 @@ pub(crate) fn for_pieces<T: Send>(
     if slice.len() <= grain {
         return task(0..slice.len(), slice);
     }
-    let pieces: Vec<Mutex<&mut [T]>> = slice.chunks_mut(grain).map(Mutex::new).collect();
+    let pieces: Vec<Place<&mut [T]>> = slice.chunks_mut(grain).map(Place::of).collect();
     share(PER_GRAIN * pieces.len(), pieces.len(), &|idx| {
-        // Nobody else touches this piece, so the lock is always free and never poisoned.
-        let mut piece = pieces[idx].lock().unwrap_or_else(PoisonError::into_inner);
-        task(idx * grain..idx * grain + piece.len(), &mut piece);
+        let piece = pieces[idx].take();
+        task(idx * grain..idx * grain + piece.len(), piece);
     });
 }
 
@@ -209,11 +229,6 @@ pub(crate) fn for_ranges(nanoseconds: usize, len: usize, grain: usize, task: &(d
     share(nanoseconds, len.div_ceil(grain), &|piece| task(piece * grain..len.min((piece + 1) * grain)));
 }
 
-/// Whether there is another thread for work of so many nanoseconds that is cut into so many pieces.
-pub(crate) fn is_shared(nanoseconds: usize, pieces: usize) -> bool {
-    is_there_help(nanoseconds, pieces)
-}
-
 /// What `f` makes of each of several items, in their order, shared by threads if all of them together, which
 /// take about so many nanoseconds, are worth it.
 ///
@@ -224,16 +239,12 @@ pub(crate) fn is_shared(nanoseconds: usize, pieces: usize) -> bool {
 /// # Panics
 /// Where `f` does.
 pub fn map<T: Sync, R: Send>(nanoseconds: usize, items: &[T], f: impl Fn(&T) -> R + Sync) -> Vec<R> {
-    let results: Vec<Mutex<Option<R>>> = items.iter().map(|_| Mutex::new(None)).collect();
+    let results: Vec<Place<R>> = items.iter().map(|_| Place::default()).collect();
     let grain = items.len().div_ceil((nanoseconds / PIECE).max(1)).max(1);
     for_ranges(nanoseconds, items.len(), grain, &|range| {
-        for (result, item) in results[range.clone()].iter().zip(&items[range]) {
-            // Nobody else has this item, so the lock is always free and never poisoned.
-            *result.lock().unwrap_or_else(PoisonError::into_inner) = Some(f(item));
-        }
+        results[range.clone()].iter().zip(&items[range]).for_each(|(result, item)| result.put(f(item)));
     });
-    let result = |result: Mutex<Option<R>>| result.into_inner().unwrap_or_else(PoisonError::into_inner);
-    results.into_iter().map(|place| result(place).expect("every item had its turn")).collect()
+    results.iter().map(Place::take).collect()
 }
 
 /// A slice of which disjoint parts are written by different threads.

@@ -12,8 +12,9 @@
 //! Either way every product and sum is that of the single ops, so results are the same to the bit.
 
 use crate::Float;
+use crate::helpers::is_there_help;
 use crate::matmul::{self, Matrix, Output, matmul};
-use crate::parallel::{Parts, for_ranges, is_shared};
+use crate::parallel::{Parts, for_ranges};
 use crate::{reduce, subnormal};
 use std::ops::Range;
 
@@ -92,7 +93,7 @@ pub fn shares_rows(rows: usize, weights: impl Iterator<Item = usize>) -> bool {
     rows >= 2 * BLOCK_ROWS
         && most <= NARROW
         && work >= WORTH
-        && is_shared(work / PER_NANOSECOND, (rows / BLOCK_ROWS).min(BLOCKS))
+        && is_there_help(work / PER_NANOSECOND, (rows / BLOCK_ROWS).min(BLOCKS))
 }
 
 impl<T: Float> Layer<'_, T> {

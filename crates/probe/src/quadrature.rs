@@ -27,7 +27,7 @@ pub(crate) fn normal(variance: f64) -> (Vec<f64>, Vec<f64>) {
     let std = variance.sqrt();
     let mut ends: Vec<f64> = (0..=REACH).map(f64::from).collect();
     ends.extend(BENDS.iter().map(|bend| bend / std).filter(|&end| end < f64::from(REACH)));
-    ends.sort_by(f64::total_cmp);
+    ends.sort_unstable_by(f64::total_cmp);
     let rule = legendre(ORDER);
     let (mut points, mut weights) = (Vec::new(), Vec::new());
     for panel in ends.windows(2) {

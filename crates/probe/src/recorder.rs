@@ -339,8 +339,19 @@ pub(crate) fn record_once(
     histograms: bool,
     loss: impl FnOnce() -> Tensor,
 ) -> (FlowStep, Gradients) {
-    let parameters = model.parameters();
-    let mut watch = Watch::new(model);
+    let mut loss = Some(loss);
+    let loss = &mut || loss.take().expect("it is computed once")();
+    record(model.parameters(), Watch::new(model), histograms, loss)
+}
+
+/// The same, compiled once for all models.
+#[track_caller]
+fn record(
+    parameters: Vec<(String, Tensor)>,
+    mut watch: Watch,
+    histograms: bool,
+    loss: &mut dyn FnMut() -> Tensor,
+) -> (FlowStep, Gradients) {
     watch.begin(Asked { looks: true, histograms, ..Asked::default() });
     let mut shape = None;
     let found = lend(&mut watch, || {

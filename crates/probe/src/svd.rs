@@ -60,7 +60,7 @@ pub fn singular_values(matrix: &Tensor) -> Vec<f64> {
         }
     }
     let mut values: Vec<f64> = squares.iter().map(|square| scale * square.sqrt()).collect();
-    values.sort_by(|a, b| b.total_cmp(a));
+    values.sort_unstable_by(|a, b| b.total_cmp(a));
     values
 }
 

@@ -109,7 +109,7 @@ pub fn read(path: &Path) -> Result<Vec<(String, Tensor)>, StoreError> {
         }
         tensors.push((name, elements_of(dtype, view.shape().into(), view.data())));
     }
-    tensors.sort_by(|(a, _), (b, _)| a.cmp(b));
+    tensors.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
     Ok(tensors)
 }
 

@@ -1,7 +1,6 @@
 //! [`side_by_side`]: many trainings at once, each as it would be alone.
 
 use backflow_tensor::Switches;
-use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -39,7 +38,7 @@ pub fn side_by_side<R: Send, E: Send>(
 ) -> Result<(), E> {
     let switches = Switches::here();
     let (next, is_over) = (AtomicUsize::new(0), AtomicBool::new(false));
-    let done = Mutex::new(Done { waiting: BTreeMap::new(), taken: 0, take });
+    let done = Mutex::new(Done { waiting: Vec::new(), taken: 0, take });
     let lock = || done.lock().unwrap_or_else(PoisonError::into_inner);
     let run = || {
         while !is_over.load(Ordering::Relaxed) {
@@ -69,7 +68,7 @@ type Ended<R, E> = std::thread::Result<Result<R, E>>;
 /// What jobs came to.
 struct Done<R, E, T> {
     /// Results of jobs before which one is not done, or has failed.
-    waiting: BTreeMap<usize, Ended<R, E>>,
+    waiting: Vec<(usize, Ended<R, E>)>,
     /// How many were taken.
     taken: usize,
     take: T,
@@ -79,14 +78,16 @@ impl<R, E, T: FnMut(usize, R) -> Result<(), E>> Done<R, E, T> {
     /// A job has ended. Takes what is next in order; breaks where something failed.
     fn end(&mut self, job: usize, ended: Ended<R, E>) -> ControlFlow<()> {
         let failed = !matches!(ended, Ok(Ok(_)));
-        self.waiting.insert(job, ended);
+        self.waiting.push((job, ended));
         if failed {
             return ControlFlow::Break(());
         }
-        while self.waiting.get(&self.taken).is_some_and(|ended| matches!(ended, Ok(Ok(_)))) {
-            let Some(Ok(Ok(result))) = self.waiting.remove(&self.taken) else { break };
+        while let Some(place) =
+            self.waiting.iter().position(|(job, ended)| *job == self.taken && matches!(ended, Ok(Ok(_))))
+        {
+            let Ok(Ok(result)) = self.waiting.swap_remove(place).1 else { unreachable!("it was Ok above") };
             if let Err(error) = (self.take)(self.taken, result) {
-                self.waiting.insert(self.taken, Ok(Err(error)));
+                self.waiting.push((self.taken, Ok(Err(error))));
                 return ControlFlow::Break(());
             }
             self.taken += 1;
@@ -97,6 +98,7 @@ impl<R, E, T: FnMut(usize, R) -> Result<(), E>> Done<R, E, T> {
     /// Takes what is left, and answers the first error.
     fn take_rest(mut self) -> Result<(), E> {
         let mut first = None;
+        self.waiting.sort_unstable_by_key(|(job, _)| *job);
         for (job, ended) in self.waiting {
             let ended = ended.map(|result| result.and_then(|result| (self.take)(job, result)));
             if !matches!(ended, Ok(Ok(()))) {

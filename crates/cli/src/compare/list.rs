@@ -51,7 +51,7 @@ pub(crate) fn rates(text: &str) -> Result<Rates, String> {
         _ => Err(format!("'{piece}' is not a learning rate; write positive numbers, like 1e-3,1e-2,0.1")),
     };
     let mut rates: Vec<f64> = text.split(',').map(rate).collect::<Result<_, _>>()?;
-    rates.sort_by(f64::total_cmp);
+    rates.sort_unstable_by(f64::total_cmp);
     match rates.windows(2).find(|pair| pair[0] == pair[1]) {
         Some(pair) => Err(format!("{} is there twice", pair[0])),
         None => Ok(Rates(rates)),

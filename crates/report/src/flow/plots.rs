@@ -245,7 +245,7 @@ impl Plot {
             }
         }
         let mut reach: Vec<f64> = ends.iter().map(|[middle, spread]| middle.abs() + spread).collect();
-        reach.sort_by(f64::total_cmp);
+        reach.sort_unstable_by(f64::total_cmp);
         let typical = reach.get(reach.len() / 2).copied().unwrap_or(1.0).max(1e-30);
         let low = ends.iter().map(|[middle, spread]| middle - spread).fold(0.0, f64::min);
         let high = ends.iter().map(|[middle, spread]| middle + spread).fold(0.0, f64::max);

@@ -2,7 +2,7 @@
 
 use super::formula::{Number, of_tensors};
 use crate::cotangent::Cotangent;
-use crate::dtype::with_float;
+use crate::dtype::{FloatElement, with_float};
 use crate::op::{Keep, Op};
 use crate::tensor::Tensor;
 use backflow_kernels::{Float, map};
@@ -30,7 +30,11 @@ pub(crate) trait Elementwise: Copy + Send + Sync + 'static {
 impl Tensor {
     #[track_caller]
     pub(crate) fn elementwise<E: Elementwise>(&self, op: E) -> Self {
-        let y = with_float!(E::OP.name, self.dtype(), T => self.map_to::<T, T>(|x| op.value(x)));
+        let x = self.contiguous();
+        let y = with_float!(E::OP.name, self.dtype(), T => {
+            let x = x.as_slice::<T>().expect("made contiguous above");
+            Self::build_like(self, |y| values(op, x, y))
+        });
         y.record(E::OP, &[self], move |g| {
             if g.wants(0) {
                 let kept = match E::OP.keep {
@@ -63,20 +67,49 @@ pub(super) fn pulled<E: Elementwise>(op: E, g: &mut Cotangent<'_>, kept: Option<
     if g.is_recorded() {
         return op.pull_tensor(g.dy(), kept.as_ref().unwrap_or_else(|| g.dy()));
     }
-    with_float!(E::OP.name, g.dy().dtype(), T => {
-        let kept = kept.as_ref().map(Tensor::contiguous);
-        let kept = kept.as_ref().map(|kept| kept.as_slice::<T>().expect("made contiguous above"));
-        let pull = move |dy: T, kept: T| op.pull(dy, kept);
-        if let Some(dy) = g.dy_mut() {
-            match kept {
-                Some(kept) => map::zip_inplace(dy.as_mut_slice(), kept, pull),
-                None => map::map_inplace(dy.as_mut_slice(), |dy| pull(dy, dy)),
-            }
-            dy.flush_if_asked();
-            return dy.clone();
-        }
-        let dy = g.dy().contiguous();
-        let x = dy.as_slice::<T>().expect("made contiguous above");
-        Tensor::build_like(&dy, |out| map::zip(x, kept.unwrap_or(x), out, pull))
-    })
+    with_float!(E::OP.name, g.dy().dtype(), T => pulled_by(
+        g,
+        kept,
+        &|dy: &mut [T], kept| match kept {
+            Some(kept) => pull_in_place(op, dy, kept),
+            None => map::map_inplace(dy, |dy| op.pull(dy, dy)),
+        },
+        &|dy, kept, dx| pull(op, dy, kept, dx),
+    ))
+}
+
+/// The loop, which is one of these two. Compiled once for all ops.
+fn pulled_by<T: FloatElement>(
+    g: &mut Cotangent<'_>,
+    kept: Option<Tensor>,
+    in_place: &dyn Fn(&mut [T], Option<&[T]>),
+    elsewhere: &dyn Fn(&[T], &[T], &mut [T]),
+) -> Tensor {
+    let kept = kept.as_ref().map(Tensor::contiguous);
+    let kept = kept.as_ref().map(|kept| kept.as_slice::<T>().expect("made contiguous above"));
+    if let Some(dy) = g.dy_mut() {
+        in_place(dy.as_mut_slice(), kept);
+        dy.flush_if_asked();
+        return dy.clone();
+    }
+    let dy = g.dy().contiguous();
+    let x = dy.as_slice::<T>().expect("made contiguous above");
+    Tensor::build_like(&dy, |dx| elsewhere(x, kept.unwrap_or(x), dx))
+}
+
+// Loops over memory, each compiled once for an op and an element type.
+
+/// y from x.
+pub(super) fn values<E: Elementwise, T: Float>(op: E, x: &[T], y: &mut [T]) {
+    map::map(x, y, move |x| op.value(x));
+}
+
+/// dx from dy and what is kept.
+pub(super) fn pull<E: Elementwise, T: Float + Number>(op: E, dy: &[T], kept: &[T], dx: &mut [T]) {
+    map::zip(dy, kept, dx, move |dy, kept| op.pull(dy, kept));
+}
+
+/// The same, in the place of dy.
+pub(super) fn pull_in_place<E: Elementwise, T: Float + Number>(op: E, dy: &mut [T], kept: &[T]) {
+    map::zip_inplace(dy, kept, move |dy, kept| op.pull(dy, kept));
 }

@@ -14,7 +14,7 @@ mod parts;
 
 use self::parts::Part;
 pub use self::parts::mlp_shares_rows;
-use super::elementwise::Elementwise;
+use super::elementwise::{self, Elementwise};
 use super::relu::Relu;
 use super::sigmoid::Sigmoid;
 use super::tanh::Tanh;
@@ -73,9 +73,9 @@ impl Pointwise {
             ($f:ident) => {
                 Some(Function {
                     apply: |z| map::map_inplace(z, |z| $f.value(z)),
-                    apply_to: |z, y| map::map(z, y, |z| $f.value(z)),
-                    pull: |dy, y| map::zip_inplace(dy, y, |dy, y| $f.pull(dy, y)),
-                    pull_to: |dy, y, dz| map::zip(dy, y, dz, |dy, y| $f.pull(dy, y)),
+                    apply_to: |z, y| elementwise::values($f, z, y),
+                    pull: |dy, y| elementwise::pull_in_place($f, dy, y),
+                    pull_to: |dy, y, dz| elementwise::pull($f, dy, y, dz),
                 })
             };
         }

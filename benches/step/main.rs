@@ -3,6 +3,7 @@
 //! ```text
 //! cargo bench --bench step                       every workload, with one thread and with two
 //! cargo bench --bench step -- tiny wide_mlp      these only
+//! cargo bench --bench step -- --outside tiny     on a thread of no pool, which rayon's global pool helps
 //! cargo bench --bench step -- --serve            one answer per line `WORKLOAD SECONDS` of the input, for `benches/peers/step.py`
 //! ```
 //!
@@ -24,9 +25,15 @@ const WARM_UP: usize = 5;
 const SECONDS: f64 = 1.5;
 
 fn main() {
-    let args: Vec<String> = std::env::args().skip(1).filter(|arg| arg != "--bench").collect();
-    if args.iter().any(|arg| arg == "--serve") {
-        return serve();
+    let mut args: Vec<String> = std::env::args().skip(1).filter(|arg| arg != "--bench").collect();
+    let mut is_there = |option: &str| {
+        let before = args.len();
+        args.retain(|arg| arg != option);
+        args.len() < before
+    };
+    let (serves, outside) = (is_there("--serve"), is_there("--outside"));
+    if serves {
+        return serve(outside);
     }
     let chosen: Vec<Workload> = if args.is_empty() {
         workload::all()
@@ -34,6 +41,11 @@ fn main() {
         args.iter().map(|name| workload::find(name)).collect()
     };
     for workload in chosen {
+        if outside {
+            let times = measure(&mut Running::new(&workload), SECONDS);
+            println!("{}", line(&workload, rayon::current_num_threads(), &times));
+            continue;
+        }
         for threads in [1, 2] {
             let times = pool(threads).install(|| measure(&mut Running::new(&workload), SECONDS));
             println!("{}", line(&workload, threads, &times));
@@ -42,7 +54,7 @@ fn main() {
 }
 
 /// As many threads as `RAYON_NUM_THREADS` says, or cores there are. Models stay between questions.
-fn serve() {
+fn serve(outside: bool) {
     let pool = pool(0);
     let mut running: Vec<(Workload, Running)> = Vec::new();
     for question in std::io::stdin().lock().lines() {
@@ -55,7 +67,8 @@ fn serve() {
             running.len() - 1
         });
         let (workload, running) = &mut running[at];
-        let times = pool.install(|| measure(running, seconds));
+        let mut measured = || measure(running, seconds);
+        let times = if outside { measured() } else { pool.install(measured) };
         println!("{}", line(workload, pool.current_num_threads(), &times));
     }
 }

@@ -65,7 +65,8 @@ pub(crate) struct Setup {
     #[arg(long, default_value = "f32", value_parser = options::dtype, value_name = "f32|f64")]
     pub(crate) dtype: DType,
 
-    /// Threads to compute with [default: one per core]. Results do not depend on it.
+    /// Threads to compute with [default: one per core]; at most 64, or two per core, are started. Results do
+    /// not depend on it.
     #[arg(long, value_parser = options::threads, allow_hyphen_values = true, value_name = "N")]
     threads: Option<usize>,
 
@@ -166,20 +167,29 @@ impl Setup {
 /// The variables by which rayon is told how many threads to start.
 const VARIABLES: [&str; 2] = ["RAYON_NUM_THREADS", "RAYON_RS_NUM_CPUS"];
 
+/// More than these, or two per core, are not started: they would only look for work where there is none, a
+/// thousand of them for seconds.
+const ENOUGH_THREADS: usize = 64;
+
 /// Runs `work` on so many threads, or as many as rayon is told by a variable, or one per core.
 pub(crate) fn in_pool<T: Send>(
     threads: Option<usize>,
     flush: bool,
     work: impl FnOnce() -> Result<T, Failure> + Send,
 ) -> Result<T, Failure> {
-    let told = VARIABLES.iter().filter_map(|name| Some((name, std::env::var(name).ok()?.parse().ok()?)));
-    for (name, number) in told.filter(|_| threads.is_none()) {
-        let number: u128 = number;
+    let mut asked = threads.filter(|&threads| threads > 0);
+    for name in VARIABLES.iter().filter(|_| threads.is_none()) {
+        let Some(number) = std::env::var(name).ok().and_then(|text| text.parse::<u128>().ok()) else {
+            continue;
+        };
         if number > MOST_THREADS as u128 {
             return Err(Failure::Usage(format!("{name}={number}: expected at most {MOST_THREADS} threads")));
         }
+        asked = asked.or((number > 0).then_some(number as usize));
     }
-    let threads = threads.unwrap_or(0); // 0: rayon's choice
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    // 0: rayon's choice.
+    let threads = asked.map_or(0, |asked| asked.min(ENOUGH_THREADS.max(2 * cores)));
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
     let pool = pool.map_err(|error| Failure::Run(format!("{threads} threads cannot be started: {error}")))?;
     pool.install(|| if flush { flush_to_zero(work) } else { work() })

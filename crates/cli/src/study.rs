@@ -96,7 +96,8 @@ pub(crate) struct StudyOptions {
     #[arg(long, default_value = "f32", value_parser = options::dtype, value_name = "f32|f64")]
     dtype: DType,
 
-    /// Threads to compute with [default: one per core]. Results do not depend on it.
+    /// Threads to compute with [default: one per core]; at most 64, or two per core, are started. Results do
+    /// not depend on it.
     #[arg(long, value_parser = options::threads, allow_hyphen_values = true, value_name = "N")]
     threads: Option<usize>,
 

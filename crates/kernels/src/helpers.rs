@@ -29,8 +29,11 @@ const AGAIN: Duration = Duration::from_millis(5);
 /// For how long a helper stands by without work. Longer than what lies between two passes of a training step:
 /// an optimizer's update, a batch.
 const PATIENCE: Duration = Duration::from_millis(1);
-/// After so long a helper lets its pool have the thread for whatever else there is.
+/// After so long a helper lets its pool have the thread for whatever else there is; or later, so that asking
+/// does not take more than one part of its time in [`ASKING`]: in a pool of a thousand threads rayon looks into
+/// a thousand queues.
 const TURN: Duration = Duration::from_micros(50);
+const ASKING: u32 = 20;
 /// After so long a helper goes back to the pool and lines up again, so that whoever waits in rayon below it
 /// on the same stack goes on.
 const SHIFT: Duration = Duration::from_millis(1);
@@ -60,6 +63,8 @@ thread_local! {
     /// Where this thread stands by.
     static POSTS: RefCell<Vec<Post>> = const { RefCell::new(Vec::new()) };
     static STANDS_BY: Cell<bool> = const { Cell::new(false) };
+    /// When it is to let its pool have it again.
+    static NEXT_TURN: Cell<Option<Instant>> = const { Cell::new(None) };
 }
 
 /// Runs every piece of work that takes about so many nanoseconds, here or where there is help.
@@ -159,7 +164,7 @@ fn stand_by(mut post: Post) {
 
 /// Looks for work at all posts in turns, until there is none any more or the shift ends.
 fn attend(begin: Instant) {
-    let (mut looks, mut turn) = (0_u32, begin);
+    let (mut looks, mut turn) = (0_u32, NEXT_TURN.get().unwrap_or(begin + TURN));
     loop {
         looks = looks.wrapping_add(1);
         if !help_all() && !looks.is_multiple_of(LOOKS) {
@@ -174,9 +179,10 @@ fn attend(begin: Instant) {
         if is_over || now - begin > SHIFT {
             return;
         }
-        if now - turn > TURN {
-            give_way();
-            turn = Instant::now();
+        if now > turn {
+            let pause = if give_way() { TURN } else { TURN.max(ASKING * now.elapsed()) };
+            turn = Instant::now() + pause;
+            NEXT_TURN.set(Some(turn));
         } else if looks.is_multiple_of(LOOKS) {
             thread::yield_now();
         }
@@ -199,13 +205,15 @@ fn help_all() -> bool {
     })
 }
 
-/// Lets the pool have this thread for one of its other jobs, if there is any. Meanwhile nobody counts on it.
-fn give_way() {
+/// Lets the pool have this thread for one of its other jobs; answers whether there was any. Meanwhile nobody
+/// counts on it.
+fn give_way() -> bool {
     let away: Vec<Arc<AtomicUsize>> =
         POSTS.with_borrow(|posts| posts.iter().map(|post| Arc::clone(&post.helpers)).collect());
     away.iter().for_each(|helpers| _ = helpers.fetch_sub(1, Ordering::Relaxed));
-    rayon::yield_now();
+    let executed = rayon::yield_now() == Some(rayon::Yield::Executed);
     away.iter().for_each(|helpers| _ = helpers.fetch_add(1, Ordering::Relaxed));
+    executed
 }
 
 #[cfg(test)]

@@ -25,11 +25,12 @@ use syn::{DeriveInput, parse_macro_input};
 /// `#[module(skip)]` leaves a field out: sizes, names, `PhantomData`, anything without tensors. A type
 /// parameter that a visited field mentions gets the bound `Module`.
 ///
+/// With `use backflow::prelude::*;`:
+///
 /// ```
 /// # extern crate backflow_tensor as backflow;
 /// # use backflow_nn_derive::Module;
-/// use backflow::{DType, Module, Tensor};
-///
+/// # use backflow::{DType, Module, Tensor};
 /// #[derive(Module)]
 /// struct Affine {
 ///     weight: Tensor,

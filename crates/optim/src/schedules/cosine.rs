@@ -23,9 +23,12 @@ pub(super) const INFO: ScheduleInfo = ScheduleInfo {
 
 settings! {
     /// Cosine annealing: from the base learning rate to `min`, slowly at both ends.
+    ///
+    /// After `steps` steps it rises again, as PyTorch's does: give it all the steps of the training, in all
+    /// epochs, or say what follows by [`then_after`](Schedule::then_after).
     #[doc(alias = "CosineAnnealingLR")]
     pub struct Cosine named "cosine" {
-        /// To 0 in `steps` steps.
+        /// To 0 in `steps` steps, and up again after them.
         new(steps: Count(1));
         /// The learning rate at the end.
         min: NonNegative = 0.0,

@@ -241,7 +241,7 @@ impl fmt::Display for GradFlow {
         }
         for verdict in self.verdicts() {
             writeln!(f, "{verdict}")?;
-            if verdict != Verdict::Healthy {
+            if !matches!(verdict, Verdict::Healthy | Verdict::NotJudged { .. }) {
                 writeln!(f, "    what helps: {}", verdict.remedy())?;
             }
         }

@@ -164,6 +164,10 @@ pub struct LayerFlow {
     pub dead_units_of_epoch: Option<u64>,
     /// How many units there are.
     pub units: u64,
+    /// The chain of computation that it is part of: 0 the one that leads to the last result, others those that
+    /// run beside it, in order of computation. As far as the graph tells.
+    #[serde(default, skip_serializing_if = "is_main")]
+    pub chain: usize,
     /// Histograms of the exponents, if they were asked for.
     pub output_exponents: Option<Exponents>,
     /// The same of the deltas.
@@ -176,6 +180,10 @@ pub struct LayerFlow {
 /// What logs meant that did not say.
 fn single() -> String {
     "f32".to_owned()
+}
+
+fn is_main(chain: &usize) -> bool {
+    *chain == 0
 }
 
 fn unknown() -> f64 {

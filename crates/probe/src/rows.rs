@@ -15,6 +15,9 @@ pub struct FlowRow {
     /// What computed it, to whoever judges the figures.
     #[serde(skip)]
     pub role: Role,
+    /// The [chain](LayerFlow::chain) of computation that it is part of.
+    #[serde(skip)]
+    pub chain: usize,
     /// The element type of its output.
     pub dtype: String,
     /// The activation function that follows the layer, if one does.
@@ -73,12 +76,15 @@ impl FlowRow {
     }
 
     fn new(layer: &LayerFlow, record: &FlowStep) -> Self {
-        let weight = join(&layer.path, "weight");
+        // Further uses of a layer, `cell (2)`, have its weight too.
+        let owner = layer.path.rsplit_once(" (").map_or(&*layer.path, |(path, _)| path);
+        let weight = join(owner, "weight");
         let parameter = record.parameters.iter().find(|parameter| parameter.path == weight);
         let updated = parameter.filter(|parameter| !parameter.update_rms.is_nan());
         let mut row = Self {
             path: layer.path.clone(),
             role: layer.kind.role,
+            chain: layer.chain,
             dtype: layer.dtype.clone(),
             activation: None,
             activation_rms: 0.0,
@@ -122,6 +128,7 @@ impl FlowRow {
         let mean = |(index, row): (usize, &Self)| Self {
             path: row.path.clone(),
             role: row.role,
+            chain: row.chain,
             dtype: row.dtype.clone(),
             activation: row.activation.clone(),
             activation_rms: over(index, &|row| Some(row.activation_rms)).unwrap_or(f64::NAN),

@@ -1,39 +1,91 @@
-//! How deltas change from layer to layer on the way back: the slope of the line through their logarithms.
+//! How deltas change from layer to layer on the way back: in all, and the slope of the line through their
+//! logarithms.
 
 use crate::rows::FlowRow;
 use backflow_kernels::Float;
+use backflow_tensor::observe::Role;
 
-/// The slope of log₁₀ rms δ per layer on the way back, over the layers that an activation function follows
-/// (or, where functions are not layers of the model, all with a weight but the last), and R², the share of
-/// the variance that it explains. `None` for fewer than two such layers, or if a delta is 0 or not finite.
+/// The share of the whole change from which one step of it is nearly all.
+const NEARLY_ALL: f64 = 0.8;
+
+/// How deltas change along one chain of computation.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Line {
+    /// The change of log₁₀ rms δ per layer on the way back, by the line that fits best.
+    pub(crate) slope: f64,
+    /// R², the share of their variance that it explains.
+    pub(crate) fit: f64,
+    /// The change of log₁₀ rms δ from the last layer to the first.
+    pub(crate) decades: f64,
+    /// How many layers there are.
+    pub(crate) layers: usize,
+    /// The layer behind which nearly all of that is lost or won, if there is one.
+    pub(crate) at: Option<String>,
+    /// The first and the last layer of a chain that runs beside the main one.
+    pub(crate) branch: Option<[String; 2]>,
+}
+
+/// The slope of log₁₀ rms δ per layer on the way back, over the layers that lead to the output, one after the
+/// other, and R², the share of the variance that it explains. `None` for fewer than two such layers, or if a
+/// delta is 0 or not finite.
+///
+/// Layers are those with a weight, each use of one on its own, but not the last, whose delta is the loss's
+/// doing, unless an activation function follows each; without any, the rows that the program
+/// [named](backflow_tensor::Tensor::named).
 #[must_use]
 pub fn slope(rows: &[FlowRow]) -> Option<(f64, f64)> {
-    slope_of(rows, |row| row.delta_rms)
+    line(rows, 0, |row| row.delta_rms).map(|line| (line.slope, line.fit))
 }
 
 /// The same of the deltas in `f64`; `None` also if a layer has no [shadow](FlowRow::shadow).
 #[must_use]
 pub fn shadow_slope(rows: &[FlowRow]) -> Option<(f64, f64)> {
-    slope_of(rows, |row| row.shadow.map(|shadow| shadow.delta_rms_f64))
+    line(rows, 0, |row| row.shadow.map(|shadow| shadow.delta_rms_f64)).map(|line| (line.slope, line.fit))
 }
 
-/// The layers that an activation function follows. Where none was seen to, as the functions were called and
-/// are not layers, those with a weight, but for the last: its delta is the loss's doing.
-pub(crate) fn hidden(rows: &[FlowRow]) -> Vec<&FlowRow> {
-    let followed: Vec<&FlowRow> = rows.iter().filter(|row| row.activation.is_some()).collect();
-    if !followed.is_empty() {
-        return followed;
+/// The lines of all chains, the main one first.
+pub(crate) fn lines(rows: &[FlowRow], delta: fn(&FlowRow) -> Option<f64>) -> Vec<Line> {
+    let chains = rows.iter().map(|row| row.chain + 1).max().unwrap_or(0);
+    (0..chains).filter_map(|chain| line(rows, chain, delta)).collect()
+}
+
+/// The rows between which deltas are compared.
+fn compared(rows: &[FlowRow], chain: usize) -> Vec<&FlowRow> {
+    let rows = || rows.iter().filter(move |row| row.chain == chain);
+    let is_followed = |row: &&FlowRow| row.activation.is_some();
+    let mut compared: Vec<&FlowRow> = rows().filter(|row| row.is_weighted()).collect();
+    let all_but_last = compared.len().saturating_sub(1);
+    if compared.iter().take(all_but_last).all(is_followed) && rows().any(|row| is_followed(&row)) {
+        return rows().filter(is_followed).collect();
     }
-    let mut weighted: Vec<&FlowRow> = rows.iter().filter(|row| row.is_weighted()).collect();
-    weighted.pop();
-    weighted
+    if compared.is_empty() {
+        compared = rows().filter(|row| row.role == Role::Named).collect();
+    }
+    if chain == 0 {
+        compared.pop();
+    }
+    compared
 }
 
-fn slope_of(rows: &[FlowRow], delta: fn(&FlowRow) -> Option<f64>) -> Option<(f64, f64)> {
-    let hidden = hidden(rows).into_iter();
+fn line(rows: &[FlowRow], chain: usize, delta: fn(&FlowRow) -> Option<f64>) -> Option<Line> {
+    let compared = compared(rows, chain);
     // Of 0 and of what is not finite, the logarithm is not finite or the line has none.
-    let decades = hidden.map(|row| Float::ln(delta(row).unwrap_or(0.0)) / std::f64::consts::LN_10);
-    line_back(&decades.collect::<Vec<f64>>())
+    let decade = |row: &&FlowRow| Float::ln(delta(row).unwrap_or(0.0)) / std::f64::consts::LN_10;
+    let y: Vec<f64> = compared.iter().map(decade).collect();
+    let (slope, fit) = line_back(&y)?;
+    let decades = y[0] - y[y.len() - 1];
+    let is_nearly_all = |&layer: &usize| (y[layer - 1] - y[layer]) / decades > NEARLY_ALL;
+    // Two layers have but one step between them.
+    let at = (1..y.len()).find(is_nearly_all).filter(|_| y.len() > 2 && decades != 0.0);
+    let ends = || [compared[0].path.clone(), compared[y.len() - 1].path.clone()];
+    Some(Line {
+        slope,
+        fit,
+        decades,
+        layers: y.len(),
+        at: at.map(|layer| compared[layer].path.clone()),
+        branch: (chain > 0).then(ends),
+    })
 }
 
 /// The slope, on the way back, of the line that fits these figures of layers best, which are counted from the

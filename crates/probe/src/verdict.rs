@@ -2,7 +2,7 @@
 
 use crate::rows::FlowRow;
 use crate::shadow::Shadow;
-use crate::slope::{hidden, shadow_slope, slope};
+use crate::slope::{Line, lines};
 use backflow_kernels::Float;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -17,9 +17,14 @@ pub enum Verdict {
         slope: f64,
         /// The share of their variance that a straight line explains.
         fit: f64,
-        /// The change of log₁₀ rms δ from the last hidden layer to the first: the slope times the steps
-        /// between them.
+        /// The change of log₁₀ rms δ from the last hidden layer to the first.
         decades: f64,
+        /// The layer behind which nearly all of it is lost, if there is one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        at: Option<String>,
+        /// The first and the last layer, where they run beside those that lead to the output.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        branch: Option<[String; 2]>,
     },
     /// Deltas grow from layer to layer on the way back, to more than ten times in all.
     Exploding {
@@ -29,6 +34,12 @@ pub enum Verdict {
         fit: f64,
         /// As above.
         decades: f64,
+        /// As above.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        at: Option<String>,
+        /// As above.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        branch: Option<[String; 2]>,
     },
     /// Most activations of a layer are at the ends of their range, where the function is flat.
     Saturated {
@@ -80,29 +91,65 @@ pub enum Verdict {
         /// The first layer, in order of computation, that is concerned.
         layer: String,
     },
+    /// Something is as it should not be, but the figures do not tell what it means.
+    NotJudged {
+        /// What, and why not.
+        reason: String,
+    },
     /// None of these.
     Healthy,
 }
 
 /// How much of the variance a line must explain to be called one.
 const FIT: f64 = 0.9;
-/// The change of log₁₀ rms δ along the line, from the last hidden layer to the first, from which gradients
-/// vanish or explode. What counts is the whole way: a slope that ten layers bear well is the ruin of a
-/// hundred.
+/// The change of log₁₀ rms δ from the last hidden layer to the first, from which gradients vanish or explode.
+/// What counts is the whole way: a slope that ten layers bear well is the ruin of a hundred.
 const DECADES: f64 = 1.0;
+/// Between so many layers at least, a change is one of depth.
+const LAYERS: usize = 3;
 /// The share of a layer's units or activations from which the layer is called dead or saturated.
 const MOST: f64 = 0.5;
+/// How far above the smallest number of its type, at most, deltas are of which others may have become 0. Deltas
+/// of one layer rarely spread over more decades.
+const NEAR: f64 = 1e8;
+
 /// Below this a number of the element type is subnormal: it has lost digits.
 fn smallest(dtype: &str) -> f64 {
     if dtype == "f64" { f64::MIN_POSITIVE } else { f64::from(f32::MIN_POSITIVE) }
 }
 
-/// Whether the figures suggest that the deltas are too small for their element type. They cannot tell for
-/// certain: a delta of 0 may be one.
+/// Whether a layer's deltas are too small for their element type, or look so: those that are not 0 are subnormal,
+/// or, if most are 0, not far from it. Zeros beside large deltas are no underflow: functions that are flat, and
+/// what picks some of its inputs, make them.
 fn looks_too_small(row: &FlowRow) -> bool {
-    // Where a function is flat at 0, it makes zeros of its own; there is a share of dead units then.
-    let is_gone = row.delta_zero_share.is_some_and(|share| share > MOST) && row.dead_share.is_none();
-    row.delta_rms.is_some_and(|delta| delta < smallest(&row.dtype)) || is_gone
+    let Some(delta) = row.delta_rms.filter(|&delta| delta > 0.0) else { return false };
+    let zeros = row.delta_zero_share.unwrap_or(0.0);
+    let of_others = delta / (1.0 - zeros).max(f64::MIN_POSITIVE).sqrt();
+    let is_gone = zeros > MOST && row.dead_share.is_none() && of_others < NEAR * smallest(&row.dtype);
+    delta < smallest(&row.dtype) || is_gone
+}
+
+/// Of the layers whose deltas are all 0 without units that explain it, the last: whether they are too small, as
+/// deltas behind it nearly are, or something cuts them off.
+fn zeros(rows: &[FlowRow]) -> Option<Verdict> {
+    let is_zero = |row: &&FlowRow| {
+        let is_dead = row.dead_share.is_some_and(|dead| dead > MOST);
+        row.delta_rms == Some(0.0) && row.shadow.is_none() && !is_dead
+    };
+    let place = rows.iter().rposition(|row| is_zero(&row))?;
+    let row = &rows[place];
+    let behind = rows[place + 1..].iter().filter(|other| other.chain == row.chain);
+    let behind = behind.filter_map(|row| row.delta_rms).find(|&delta| delta > 0.0);
+    let (layer, dtype) = (row.path.clone(), row.dtype.clone());
+    Some(if behind.is_some_and(|delta| delta < NEAR * smallest(&row.dtype)) {
+        Verdict::Underflow { layer, dtype, shadow: None }
+    } else {
+        let hint = "GradFlow::with_shadow or a run with --dtype f64 tells, and explain_grad";
+        let reason = format!(
+            "deltas at {layer}, and before it, are exactly 0, too small for {dtype} or cut off: {hint}"
+        );
+        Verdict::NotJudged { reason }
+    })
 }
 
 /// The last layer to which no gradient comes in `f64` either, unless its own units are dead.
@@ -116,12 +163,13 @@ impl Verdict {
     /// What the rows say, worst first; `[Healthy]` if nothing is wrong, and nothing at all if there are no
     /// rows. `eps` is the optimizer's, for rows that do not say [their own](FlowRow::eps).
     ///
-    /// Gradients vanish, or explode, if log₁₀ rms δ changes by more than one decade from the last hidden
-    /// layer to the first along a straight line that explains nine tenths of its variance. A layer is
-    /// saturated, or dead, if more than half of it is. Deltas are too small for their element type if a
-    /// [shadow](crate::GradFlow::with_shadow) says so; the line then goes through those in `f64`. Without a
-    /// shadow it is guessed, from an RMS below the type's smallest normal number, or if more than half of the
-    /// deltas are 0 and no flat side of an activation function explains it.
+    /// Gradients vanish, or explode, if log₁₀ rms δ changes by more than one decade from the last hidden layer
+    /// to the first, of three at least, each computed from the one before; branches are judged on their own.
+    /// How well a line fits chooses the words. A layer is saturated, or dead, if more than half of it is.
+    /// Deltas are too small for their element type if a [shadow](crate::GradFlow::with_shadow) says so; the
+    /// line then goes through those in `f64`. Without a shadow they are if their RMS is below the type's
+    /// smallest normal number, and are guessed to be if most are 0 and the others not far above it. What the
+    /// figures do not tell is [not judged](Self::NotJudged).
     #[must_use]
     pub fn of(rows: &[FlowRow], eps: Option<f64>) -> Vec<Self> {
         let each: Vec<Self> = rows.iter().flat_map(|row| Self::of_layer(row, eps)).collect();
@@ -133,18 +181,19 @@ impl Verdict {
         let is_proven = matches!(underflow, Some(Self::Underflow { shadow: Some(_), .. }));
         verdicts.extend(underflow);
         verdicts.extend(cut(rows));
-        let line = if is_proven { shadow_slope(rows) } else { slope(rows) };
-        let hidden = hidden(rows).len();
-        if let Some((slope, fit)) = line
-            && fit > FIT
-            && slope.abs() * (hidden - 1) as f64 > DECADES
-        {
-            let decades = slope * (hidden - 1) as f64;
-            verdicts.push(if slope < 0.0 {
-                Self::Vanishing { slope, fit, decades }
-            } else {
-                Self::Exploding { slope, fit, decades }
-            });
+        if !verdicts.iter().any(|verdict| matches!(verdict, Self::Underflow { .. })) {
+            verdicts.extend(zeros(rows));
+        }
+        let lines = match is_proven {
+            true => lines(rows, |row| row.shadow.map(|shadow| shadow.delta_rms_f64)),
+            false => lines(rows, |row| row.delta_rms),
+        };
+        // One verdict of each kind, of the chain that changes most.
+        for is_loss in [true, false] {
+            let steep = lines.iter().filter(|line| line.decades.abs() > DECADES);
+            let steep = steep.filter(|line| (line.decades < 0.0) == is_loss);
+            let most = |a: &&Line, b: &&Line| a.decades.abs().total_cmp(&b.decades.abs());
+            verdicts.extend(steep.max_by(most).map(Self::of_line));
         }
         let worst = |share: fn(&Self) -> Option<f64>| {
             let shares = each.iter().filter_map(|verdict| Some((verdict, share(verdict)?)));
@@ -160,6 +209,22 @@ impl Verdict {
         }));
         verdicts.extend(last(|verdict| matches!(verdict, Self::EpsFloored { .. })));
         if verdicts.is_empty() && !rows.is_empty() { vec![Self::Healthy] } else { verdicts }
+    }
+
+    /// What a change of more than a decade means.
+    fn of_line(line: &Line) -> Self {
+        let Line { slope, fit, decades, at, branch, .. } = line.clone();
+        if line.layers < LAYERS {
+            let reason = format!(
+                "deltas change by {decades:+.1} decades on the way back, but {} layers make no line",
+                line.layers
+            );
+            return Self::NotJudged { reason };
+        }
+        match decades < 0.0 {
+            true => Self::Vanishing { slope, fit, decades, at, branch },
+            false => Self::Exploding { slope, fit, decades, at, branch },
+        }
     }
 
     /// What is wrong with one layer, whatever the others do.
@@ -197,6 +262,7 @@ impl Verdict {
             Self::EpsFloored { .. } => "EPS-FLOORED",
             Self::NotCalled { .. } => "NOT CALLED",
             Self::NotFinite { .. } => "NOT FINITE",
+            Self::NotJudged { .. } => "NOT JUDGED",
             Self::Healthy => "HEALTHY",
         }
     }
@@ -255,6 +321,7 @@ impl Verdict {
             }
             Self::NotCalled { .. } => "call them in the forward pass, or take them out of the model",
             Self::NotFinite { .. } => "a lower learning rate, clipping by norm, smaller initial weights",
+            Self::NotJudged { .. } => "looking closer",
             Self::Healthy => "nothing to do",
         }
     }
@@ -264,21 +331,29 @@ impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: ", self.name())?;
         match self {
-            Self::Vanishing { slope, fit, decades } => {
-                let factor = Float::powf(10.0, *slope);
-                write!(
-                    f,
-                    "deltas change by {slope:+.3} decades (a factor of {factor:.3}) per layer on the way \
-                     back, {decades:+.1} in all, R² {fit:.2}"
-                )
-            }
-            Self::Exploding { slope, fit, decades } => {
-                let factor = Float::powf(10.0, *slope);
-                write!(
-                    f,
-                    "deltas change by {slope:+.3} decades (a factor of {factor:.2}) per layer on the way \
-                     back, {decades:+.1} in all, R² {fit:.2}"
-                )
+            Self::Vanishing { slope, fit, decades, at, branch }
+            | Self::Exploding { slope, fit, decades, at, branch } => {
+                if let Some([first, last]) = branch {
+                    write!(f, "on the branch from {first} to {last} ")?;
+                }
+                let (factor, digits) = (Float::powf(10.0, *slope), if *slope < 0.0 { 3 } else { 2 });
+                match at {
+                    _ if *fit > FIT => write!(
+                        f,
+                        "deltas change by {slope:+.3} decades (a factor of {factor:.digits$}) per layer on \
+                         the way back, {decades:+.1} in all, R² {fit:.2}"
+                    ),
+                    Some(layer) => write!(
+                        f,
+                        "deltas change by {decades:+.1} decades in all on the way back, nearly all of it at \
+                         {layer}"
+                    ),
+                    None => write!(
+                        f,
+                        "deltas change by {decades:+.1} decades in all on the way back, not evenly: a line \
+                         has R² {fit:.2}"
+                    ),
+                }
             }
             Self::Saturated { layer, share } => {
                 write!(
@@ -325,6 +400,7 @@ impl fmt::Display for Verdict {
                 write!(f, "the forward pass does not call {}", layers.join(", "))
             }
             Self::NotFinite { layer } => write!(f, "NaN or infinity at {layer}"),
+            Self::NotJudged { reason } => f.write_str(reason),
             Self::Healthy => write!(f, "neither vanishing nor exploding, neither saturated nor dead"),
         }
     }

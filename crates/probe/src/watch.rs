@@ -6,6 +6,7 @@
 //! are those of the first pass through the network: a rule that computes the loss several times in a step
 //! does not blur them.
 
+use crate::chains::chains;
 use crate::join;
 use crate::look::{look, units};
 use crate::pending::{self, Array, Pending};
@@ -38,6 +39,8 @@ pub(crate) struct Watch {
     /// What the next output is computed from, while its layer computes.
     input: Option<(Site, Tensor)>,
     samples: Option<SampleWatch>,
+    /// The outputs of rows, until the first delta comes.
+    outputs: Vec<Tensor>,
     /// Gradients of this step's parameters, by path.
     gradients: BTreeMap<String, Gradient>,
     /// Those of the step before, if they were kept.
@@ -166,6 +169,7 @@ impl Watch {
     /// Gets ready for a step.
     pub(crate) fn begin(&mut self, asked: Asked) {
         self.rows.clear();
+        self.outputs.clear();
         self.pending = Pending::default();
         self.close();
         self.gradients.clear();
@@ -273,6 +277,12 @@ impl Watch {
         }
     }
 
+    /// The graph is still there when the first delta comes.
+    fn tell_chains(&mut self) {
+        let chains = chains(&std::mem::take(&mut self.outputs));
+        self.rows.iter_mut().zip(chains).for_each(|(row, chain)| row.chain = chain);
+    }
+
     fn take_gradient(&mut self, path: &str, g: &Tensor) {
         let is_asked = self.asked.gradients() || !self.due.is_empty();
         if !is_asked || self.gradients.contains_key(path) {
@@ -343,13 +353,17 @@ impl Observer for Watch {
             dead_units: None,
             dead_units_of_epoch: None,
             units: units(y, what.unit_axis) as u64,
+            chain: 0,
             output_exponents: None,
             delta_exponents: None,
             more: self.more(Of::Outputs, y),
         };
         match self.rows.get_mut(row) {
-            Some(earlier) => *earlier = flow,
-            None => self.rows.push(flow),
+            Some(earlier) => (*earlier, self.outputs[row]) = (flow, y.clone()),
+            None => {
+                self.rows.push(flow);
+                self.outputs.push(y.clone());
+            }
         }
         let of = pending::Of::Output {
             unsaturated: unsaturated(what.role),
@@ -368,8 +382,11 @@ impl Observer for Watch {
         }
         // The sweep meets the last use of a layer first.
         let Some(Open { row, input, .. }) = self.open.get_mut(site).and_then(Vec::pop) else { return };
-        if let Some(samples) = self.samples.as_mut().filter(|_| !self.back) {
-            samples.look_for_mixing();
+        if !self.back {
+            self.tell_chains();
+            if let Some(samples) = &mut self.samples {
+                samples.look_for_mixing();
+            }
         }
         self.back = true;
         self.add(row, dy.clone(), pending::Of::Delta);

@@ -57,9 +57,48 @@ fn what_counts_is_the_loss_over_the_whole_depth() {
     let expected = "deltas change by -1.000 decades (a factor of 0.100) per layer on the way back, -10.0 in \
                     all, R² 1.00";
     assert_eq!(text, format!("VANISHING: {expected}"));
-    // No line: one layer in the middle loses all.
-    let step = flow("f32", (0..11).map(|layer| if layer < 5 { 1e-3 } else { 1.0 }));
-    assert_eq!(names(&step), ["HEALTHY"]);
+    // One layer in the middle loses all, or it is lost unevenly.
+    let step = flow("f32", (0..11).map(|layer| if layer < 5 { 1e-3 } else { 1.0 })).verdicts();
+    let expected = "deltas change by -3.0 decades in all on the way back, nearly all of it at layers.5";
+    assert_eq!(step[0].to_string(), format!("VANISHING: {expected}"));
+    let uneven = flow("f32", [1e-3, 1e-3, 1e-1, 1e-1, 1e-1, 1.0, 1.0].into_iter()).verdicts();
+    let expected = "deltas change by -3.0 decades in all on the way back, not evenly: a line has R² 0.87";
+    assert_eq!(uneven[0].to_string(), format!("VANISHING: {expected}"));
+    // Two layers make no line.
+    let two = flow("f32", [1e-3, 1.0].into_iter()).verdicts();
+    let expected = "deltas change by -3.0 decades on the way back, but 2 layers make no line";
+    assert_eq!(two[0].to_string(), format!("NOT JUDGED: {expected}"));
+}
+
+/// Half of a relu network's deltas are 0; where the others are large, that is no underflow.
+#[test]
+fn zeros_beside_large_deltas_are_no_underflow() {
+    let of = |delta: f64, zeros: f64| {
+        let stats = Stats { rms: delta, zero_share: zeros, ..Stats::default() };
+        let kind = kind("linear", Role::WeightedMap);
+        let layer = |path: &str, delta| LayerFlow {
+            path: path.to_owned(),
+            kind: kind.clone(),
+            delta,
+            dtype: "f32".to_owned(),
+            ..LayerFlow::default()
+        };
+        let layers = vec![layer("a", Some(stats)), layer("b", Some(Stats { zero_share: 0.0, ..stats }))];
+        names(&GradFlow::of(&[FlowStep { layers, ..FlowStep::default() }]))
+    };
+    assert_eq!(of(1e-4, 0.6), ["HEALTHY"]);
+    assert_eq!(of(1e-20, 0.99), ["HEALTHY"]);
+    assert_eq!(of(1e-34, 0.6), ["UNDERFLOW"]);
+    assert_eq!(of(1e-34, 0.4), ["HEALTHY"]);
+}
+
+/// Deltas that are all 0 may be too small, or cut off: which, the deltas behind them can suggest.
+#[test]
+fn zeros_alone_are_not_judged() {
+    let cut = flow("f32", [0.0, 0.0, 1e-3, 1e-3].into_iter());
+    assert_eq!(names(&cut), ["NOT JUDGED"]);
+    assert!(cut.verdicts()[0].to_string().contains("deltas at layers.1, and before it, are exactly 0"));
+    assert_eq!(names(&flow("f32", [0.0, 0.0, 1e-36, 1e-30].into_iter())), ["UNDERFLOW"]);
 }
 
 #[test]

@@ -1,0 +1,103 @@
+//! Which rows of a record follow one another: the chains of computation, told by the graph.
+//!
+//! A line through the deltas of layers says something where each is computed from the one before. Branches that
+//! run beside each other, and what a recurrent network takes in at each step, are chains of their own.
+
+use backflow_tensor::{GraphStep, Tensor};
+use std::collections::BTreeMap;
+
+/// For each of these outputs, in order of computation, the number of its chain: 0 leads to the last one. An
+/// output follows the latest one that it was computed from, if no later one does. Of what the graph does not
+/// tell, each follows the one before.
+pub(crate) fn chains(outputs: &[Tensor]) -> Vec<usize> {
+    let before = before(outputs);
+    let mut chains = vec![usize::MAX; outputs.len()];
+    let mut number = 0;
+    // Each chain begins at its end, the latest output that is on none yet.
+    for end in (0..outputs.len()).rev() {
+        let mut next = Some(end);
+        let is_new = chains[end] == usize::MAX;
+        while let Some(output) = next.filter(|&output| chains[output] == usize::MAX) {
+            chains[output] = number;
+            next = before[output];
+        }
+        number += usize::from(is_new);
+    }
+    // Beside the main one, they are numbered in order of computation.
+    let last = number.saturating_sub(1);
+    chains.iter().map(|&chain| if chain == 0 { 0 } else { last - chain + 1 }).collect()
+}
+
+/// For each output the latest one that it was computed from.
+fn before(outputs: &[Tensor]) -> Vec<Option<usize>> {
+    // The parts of layers that were computed as one op are leaves, in their order; the last of them is not.
+    let is_known = |y: &Tensor| y.is_tracked() && !y.is_leaf();
+    let mut steps: BTreeMap<u64, GraphStep> = BTreeMap::new();
+    for y in outputs.iter().rev().filter(|y| is_known(y)) {
+        if y.id().is_some_and(|id| !steps.contains_key(&id)) {
+            steps.extend(y.history().into_iter().map(|step| (step.id, step)));
+        }
+    }
+    let ids: BTreeMap<u64, usize> =
+        (0..outputs.len()).filter_map(|idx| Some((outputs[idx].id()?, idx))).collect();
+    // The latest output that each step was computed from, itself included; operands come before results.
+    let mut latest: BTreeMap<u64, usize> = BTreeMap::new();
+    let mut before: Vec<Option<usize>> = (0..outputs.len()).map(|idx| idx.checked_sub(1)).collect();
+    for (id, step) in &steps {
+        let from = step.operands.iter().flatten().filter_map(|id| latest.get(id)).max().copied();
+        let own = ids.get(id).copied();
+        if let Some(own) = own
+            && own.checked_sub(1).is_none_or(|earlier| is_known(&outputs[earlier]))
+        {
+            before[own] = from;
+        }
+        if let Some(reached) = own.max(from) {
+            latest.insert(*id, reached);
+        }
+    }
+    before
+}
+
+#[cfg(test)]
+mod tests {
+    use super::chains;
+    use backflow_tensor::Tensor;
+
+    #[test]
+    fn what_follows_what_is_told_by_the_graph() {
+        let x = Tensor::from([1.0, 2.0]).requires_grad();
+        let steps = |x: &Tensor, n: usize| {
+            let mut all = vec![x.exp()];
+            (1..n).for_each(|_| all.push(all[all.len() - 1].tanh()));
+            all
+        };
+        let end = |steps: &[Tensor]| steps[steps.len() - 1].clone();
+        let stack = steps(&x, 4);
+        assert_eq!(chains(&stack), [0; 4]);
+        // A residual stack is one chain: each is computed from the one before, also past it.
+        let one = steps(&x, 2);
+        let sum = &end(&one) + &x;
+        let two = steps(&sum, 2);
+        assert_eq!(chains(&[one.clone(), two].concat()), [0; 4]);
+        // Two branches, put together by a head.
+        let (a, b) = (steps(&x, 3), steps(&(&x * 2.0), 3));
+        let head = &end(&a) + &end(&b);
+        assert_eq!(chains(&[a.clone(), b.clone(), vec![head]].concat()), [1, 1, 1, 0, 0, 0, 0]);
+        // Two heads on a trunk: what comes last is the main one.
+        let trunk = steps(&x, 2);
+        let heads = [end(&trunk).square(), end(&trunk).sin()];
+        assert_eq!(chains(&[&trunk[..], &heads].concat()), [0, 0, 1, 0]);
+        // A recurrent network takes something in at each step.
+        let (mut h, mut all) = (x.clone(), Vec::new());
+        for _ in 0..3 {
+            let taken = x.sin();
+            let state = (&h * 0.5).cos();
+            h = (&taken + &state).tanh();
+            all.extend([taken, state]);
+        }
+        assert_eq!(chains(&all), [1, 0, 2, 0, 3, 0]);
+        // Without a graph, the order is all there is.
+        assert_eq!(chains(&[x.detach(), x.detach()]), [0, 0]);
+        assert_eq!(chains(&[]), [0; 0]);
+    }
+}

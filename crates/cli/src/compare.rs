@@ -215,6 +215,7 @@ impl<'a> Experiment<'a> {
         ComparisonResults {
             config,
             setup: setup.description(&self.digits, &self.sizes, parameters).into(),
+            test_examples: self.digits.test.len(),
             runs: Vec::new(),
             tunings: Vec::new(),
             full_batch: specs(Contender::full_batch),

@@ -165,7 +165,7 @@ fn the_table_is_ranked_and_the_conclusion_is_in_words() {
         "steps to 0.9",
         " ± 0.",
         "more than",
-        "the spread over seeds",
+        "seed by seed +",
         "--tune chooses",
         "3 optimizers, schedule constant; 1 epoch, batch size 100; 2 seeds",
         " times in 1 step.",

@@ -8,6 +8,7 @@
 //!   .run(…)     one training of one contender                              → Run, with its learning curve
 //!   .tune(…)    the learning rate by cross-validation on the training set   → Tuning
 //! rank(runs)    means and spreads over seeds, the best first                → Standing
+//! Lead::of(…)   whether one is ahead of another by more than chance
 //! ```
 //!
 //! A run that diverges is a result like any other. There is no loop over runs here: a program wants to save and
@@ -40,11 +41,13 @@
 //! ```
 
 mod contender;
+mod lead;
 mod ranking;
 mod run;
 mod tuning;
 
 pub use contender::Contender;
+pub use lead::{Lead, sampling_error};
 pub use ranking::{Spread, Standing, rank};
 pub use run::{Outcome, Point, Run};
 pub use tuning::{Fold, Trial, Tuning};

@@ -45,6 +45,8 @@ pub(crate) struct ComparisonResults {
     pub(crate) config: ComparisonConfig,
     /// Data and network in words.
     pub(crate) setup: Vec<String>,
+    /// How many examples the test set has.
+    pub(crate) test_examples: usize,
     pub(crate) runs: Vec<Run>,
     pub(crate) tunings: Vec<Tuning>,
     /// Which optimizers take the whole training set as one batch.

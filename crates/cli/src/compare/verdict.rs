@@ -2,9 +2,9 @@
 //! say.
 
 use super::results::ComparisonResults;
-use backflow_probe::text::counted;
+use backflow_probe::text::{counted, grouped};
 use backflow_report::mean_and_std;
-use backflow_train::comparison::{Standing, Tuning};
+use backflow_train::comparison::{Lead, Run, Standing, Tuning, sampling_error};
 use std::cmp::Ordering;
 
 /// One sentence or two per matter.
@@ -13,7 +13,7 @@ pub(crate) fn notes(results: &ComparisonResults) -> Vec<String> {
     if standings.is_empty() {
         return vec!["No run was finished, and nothing was written.".to_owned()];
     }
-    let mut notes = vec![winner(&standings, lower_rates(results))];
+    let mut notes = vec![winner(&results.runs, &standings, results.test_examples, lower_rates(results))];
     if !results.is_complete() {
         let (done, planned) = (results.runs.len(), results.planned);
         let ending = ending(results);
@@ -41,7 +41,7 @@ fn lower_rates(results: &ComparisonResults) -> &'static str {
     }
 }
 
-fn winner(standings: &[Standing], advice: &str) -> String {
+fn winner(runs: &[Run], standings: &[Standing], examples: usize, advice: &str) -> String {
     let stable: Vec<&Standing> = standings.iter().filter(|standing| standing.diverged == 0).collect();
     let (Some(first), second) = (stable.first(), stable.get(1)) else {
         return format!("No optimizer finished every run; try {advice}.");
@@ -49,25 +49,33 @@ fn winner(standings: &[Standing], advice: &str) -> String {
     let (name, figure) = (&first.optimizer, mean_and_std(first.test_metric));
     let alone = format!("{name} reached a test accuracy of {figure}");
     let (Some(second), Some(best)) = (second, first.test_metric) else { return format!("{alone}.") };
-    let Some(next) = second.test_metric else { return format!("{alone}.") };
-    let lead = best.mean - next.mean;
+    let (Some(next), Some(lead)) = (second.test_metric, Lead::of(runs, name, &second.optimizer)) else {
+        return format!("{alone}.");
+    };
     let other = format!("{} ({})", second.optimizer, mean_and_std(second.test_metric));
-    if lead == 0.0 {
+    if best.mean == next.mean {
         return format!("{alone}, and so did {other}: {name} only has the lower test loss.");
     }
-    let versus = format!("{alone}, {lead:.4} more than {other}");
-    let std = best.std.into_iter().chain(next.std).reduce(f64::max);
-    match std {
-        None => format!(
+    let versus = format!("{alone}, {:.4} more than {other}", best.mean - next.mean);
+    let Some(half) = lead.over_seeds else {
+        return format!(
             "{versus}. One seed shows no spread: --seeds 3 tells whether the lead is more than chance."
-        ),
-        Some(std) if lead > 2.0 * std => {
-            format!("{versus}: a clear lead, for the spread over seeds is {std:.4}.")
-        }
-        Some(std) if lead > std => {
-            format!("{versus}: a lead, if a small one against the spread over seeds of {std:.4}.")
-        }
-        Some(std) => format!("{versus}: no clear winner, for the spread over seeds is {std:.4}."),
+        );
+    };
+    let digits = grouped(examples);
+    let apart = sampling_error(best.mean, next.mean, examples);
+    let by_seed = format!("seed by seed {:+.4} ± {half:.4}, with 95 % confidence", lead.mean);
+    if lead.mean <= half {
+        format!("{versus}: no clear winner ({by_seed}).")
+    } else if lead.mean <= apart {
+        format!(
+            "{versus}: a lead over these seeds ({by_seed}), but {digits} test digits tell apart only what \
+             is {apart:.4} apart."
+        )
+    } else {
+        format!(
+            "{versus}: a clear lead ({by_seed}; {digits} test digits tell apart what is {apart:.4} apart)."
+        )
     }
 }
 
@@ -146,10 +154,10 @@ mod tests {
 
     /// Runs of one optimizer that ended with these accuracies; a negative one stands for a run that diverged.
     fn runs(optimizer: &str, accuracies: &[f64]) -> Vec<Run> {
-        let run = |&accuracy: &f64| Run {
+        let run = |(seed, &accuracy): (u64, &f64)| Run {
             optimizer: optimizer.to_owned(),
             metric: Some(Metric::share("accuracy")),
-            seed: 0,
+            seed,
             learning_rate: 0.1,
             batch_size: 32,
             steps: 10,
@@ -164,28 +172,34 @@ mod tests {
             seconds_per_step: None,
             outcome: if accuracy < 0.0 { Outcome::Diverged { step: 10 } } else { Outcome::Finished },
         };
-        accuracies.iter().map(run).collect()
+        (0..).zip(accuracies).map(run).collect()
+    }
+
+    fn said(a: &[f64], b: &[f64]) -> String {
+        let runs = [runs("a", a), runs("b", b)].concat();
+        winner(&runs, &rank(&runs, 0.9), 1000, "X")
     }
 
     #[test]
-    fn a_lead_is_held_against_the_spread_over_seeds() {
+    fn a_lead_is_held_against_seeds_and_test_set() {
         let cases: [(&[f64], &[f64], &str); 7] = [
             (&[0.9, 0.9], &[0.8, 0.8], "a reached a test accuracy of 0.9000 ± 0.0000, 0.1000 more than b"),
-            // Standard deviations of two values are their distance over √2: here 0.0141.
-            (&[0.94, 0.96], &[0.9, 0.9], "a clear lead, for the spread over seeds is 0.0141"),
-            (&[0.94, 0.96], &[0.93, 0.93], "a small one against the spread over seeds of 0.0141"),
-            (&[0.94, 0.96], &[0.94, 0.94], "no clear winner, for the spread over seeds is 0.0141"),
+            // Half a percent on average, the same on each seed: 1,000 digits do not tell that apart.
+            (&[0.92, 0.923], &[0.914, 0.917], "a lead over these seeds (seed by seed +0.0060 ± 0.0000"),
+            (&[0.95, 0.96, 0.95], &[0.85, 0.86, 0.84], "a clear lead (seed by seed +0.1033 ± 0.0143"),
+            (&[0.95, 0.97], &[0.94, 0.92], "no clear winner (seed by seed +0.0300 ± 0.2541"),
             (&[0.9], &[0.8], "One seed shows no spread"),
             (&[0.9], &[0.9], "and so did b (0.9000)"),
             (&[-1.0], &[-1.0], "No optimizer finished every run; try X."),
         ];
         for (a, b, part) in cases {
-            let text = winner(&rank(&[runs("a", a), runs("b", b)].concat(), 0.9), "X");
+            let text = said(a, b);
             assert!(text.contains(part), "{a:?}, {b:?}: {text}");
         }
-        assert_eq!(winner(&rank(&runs("a", &[0.9]), 0.9), "X"), "a reached a test accuracy of 0.9000.");
+        assert!(said(&[0.92, 0.923], &[0.914, 0.917]).ends_with("tell apart only what is 0.0240 apart."));
+        let alone = runs("a", &[0.9]);
+        assert_eq!(winner(&alone, &rank(&alone, 0.9), 1000, "X"), "a reached a test accuracy of 0.9000.");
         // Whoever diverged now and then is not a winner, however well it did otherwise.
-        let text = winner(&rank(&[runs("a", &[0.99, -1.0]), runs("b", &[0.5, 0.5])].concat(), 0.9), "X");
-        assert_eq!(text, "b reached a test accuracy of 0.5000 ± 0.0000.");
+        assert_eq!(said(&[0.99, -1.0], &[0.5, 0.5]), "b reached a test accuracy of 0.5000 ± 0.0000.");
     }
 }

@@ -16,7 +16,7 @@ use backflow_data::Mnist;
 use backflow_probe::text::counted;
 use backflow_tensor::Module;
 use backflow_train::comparison::{Conditions, Contender, Outcome, Stopped};
-use backflow_train::{Completion, side_by_side};
+use backflow_train::{self as train, Completion, side_by_side};
 use clap::Args;
 use list::Rates;
 use results::{ComparisonConfig, ComparisonResults};
@@ -93,7 +93,7 @@ pub(crate) struct CompareOptions {
     rates: Option<Rates>,
 
     /// Make one run after another, each on all threads, and time its steps. By default as many are made at
-    /// once as there are threads, which takes less time and gives the same results.
+    /// once as there are threads, as for --tune always, which takes less time and gives the same results.
     #[arg(long)]
     one_by_one: bool,
 
@@ -267,12 +267,12 @@ impl<'a> Experiment<'a> {
         bar.message(counted(results.planned, "run"));
         let (contenders, completion) = (self.contenders.len(), Completion::default());
         let at_once = if results.config.one_by_one { 1 } else { usize::MAX };
-        let run = |job: usize| {
+        let run = |job: usize, others: &train::Ended| {
             let (contender, seed) = (&self.contenders[job % contenders], (job / contenders) as u64);
             let mut part = completion.begin();
             let mut watch = |step, steps| {
                 bar.at(done + part.at(step, steps));
-                interrupt::check()
+                others.or(interrupt::check())
             };
             let mut model = self.setup.model(&self.sizes, seed);
             let (train, test) = (&self.digits.train, &self.digits.test);

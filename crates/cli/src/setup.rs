@@ -164,7 +164,7 @@ impl Setup {
     }
 }
 
-/// The variables by which rayon is told how many threads to start.
+/// The variables by which rayon is told how many threads to start; the first that is a number counts.
 const VARIABLES: [&str; 2] = ["RAYON_NUM_THREADS", "RAYON_RS_NUM_CPUS"];
 
 /// More than these, or two per core, are not started: they would only look for work where there is none, a
@@ -177,16 +177,12 @@ pub(crate) fn in_pool<T: Send>(
     flush: bool,
     work: impl FnOnce() -> Result<T, Failure> + Send,
 ) -> Result<T, Failure> {
-    let mut asked = threads.filter(|&threads| threads > 0);
-    for name in VARIABLES.iter().filter(|_| threads.is_none()) {
-        let Some(number) = std::env::var(name).ok().and_then(|text| text.parse::<u128>().ok()) else {
-            continue;
-        };
-        if number > MOST_THREADS as u128 {
-            return Err(Failure::Usage(format!("{name}={number}: expected at most {MOST_THREADS} threads")));
-        }
-        asked = asked.or((number > 0).then_some(number as usize));
+    let number = |name| Some((name, std::env::var(name).ok()?.parse::<u128>().ok()?));
+    let told = VARIABLES.into_iter().find_map(number).filter(|_| threads.is_none());
+    if let Some((name, number)) = told.filter(|&(_, number)| number > MOST_THREADS as u128) {
+        return Err(Failure::Usage(format!("{name}={number}: expected at most {MOST_THREADS} threads")));
     }
+    let asked = threads.or(told.map(|(_, number)| number as usize)).filter(|&threads| threads > 0);
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     // 0: rayon's choice.
     let threads = asked.map_or(0, |asked| asked.min(ENOUGH_THREADS.max(2 * cores)));

@@ -62,6 +62,8 @@ thread_local! {
     });
     /// Where this thread stands by.
     static POSTS: RefCell<Vec<Post>> = const { RefCell::new(Vec::new()) };
+    /// Whether a job that the pool gave it was another place to stand by at.
+    static WAS_POST: Cell<bool> = const { Cell::new(false) };
     static STANDS_BY: Cell<bool> = const { Cell::new(false) };
     /// When it is to let its pool have it again.
     static NEXT_TURN: Cell<Option<Instant>> = const { Cell::new(None) };
@@ -72,29 +74,32 @@ thread_local! {
 /// # Panics
 /// Where a piece does: with the panic of the lowest.
 pub(crate) fn share(nanoseconds: usize, pieces: usize, task: &(dyn Fn(usize) + Sync)) {
-    let is_shared = pieces > 1
-        && MINE.with(|mine| {
-            let Ok(mut mine) = mine.try_borrow_mut() else { return false };
-            let has_help = mine.has_help(nanoseconds, pieces);
-            if has_help {
-                mine.leader.lead(pieces, task);
-            }
-            has_help
-        });
-    if !is_shared {
+    let lead = |mine: &RefCell<Mine>| {
+        let Ok(mut mine) = mine.try_borrow_mut() else { return false };
+        let comes = mine.ask_for_help(nanoseconds, pieces);
+        if comes {
+            mine.leader.lead(pieces, task);
+        }
+        comes
+    };
+    // A thread that ends has nobody any more.
+    if pieces <= 1 || !MINE.try_with(lead).unwrap_or(false) {
         (0..pieces).for_each(task);
     }
 }
 
-/// Whether there is another thread for work of so many pieces that takes about so many nanoseconds. Asked again
-/// and again, there will be, if one is free.
-pub(crate) fn is_there_help(nanoseconds: usize, pieces: usize) -> bool {
-    pieces > 1
-        && MINE.with(|mine| mine.try_borrow_mut().is_ok_and(|mut mine| mine.has_help(nanoseconds, pieces)))
+/// Sends for help with work of so many pieces that takes about so many nanoseconds, if that is worth it or was
+/// asked for before. Answers whether somebody stands by, or was sent for; whether anybody comes depends on what
+/// else the pool has to do.
+pub(crate) fn ask_for_help(nanoseconds: usize, pieces: usize) -> bool {
+    let ask = |mine: &RefCell<Mine>| {
+        mine.try_borrow_mut().is_ok_and(|mut mine| mine.ask_for_help(nanoseconds, pieces))
+    };
+    pieces > 1 && MINE.try_with(ask).unwrap_or(false)
 }
 
 impl Mine {
-    fn has_help(&mut self, nanoseconds: usize, pieces: usize) -> bool {
+    fn ask_for_help(&mut self, nanoseconds: usize, pieces: usize) -> bool {
         let there = self.helpers.load(Ordering::Relaxed);
         let wanted = (nanoseconds / EACH).clamp(1, pieces - 1).min(self.most);
         if there >= wanted { wanted > 0 } else { self.send_for(nanoseconds, wanted, there) }
@@ -115,7 +120,7 @@ impl Mine {
         for _ in there..wanted {
             self.helpers.fetch_add(1, Ordering::Relaxed);
             let (place, helpers) = (Arc::clone(self.leader.place()), Arc::clone(&self.helpers));
-            let post = Post { place, helpers, since: now };
+            let post = Post { place, helpers, since: None };
             rayon::spawn(move || stand_by(post));
         }
         wanted > 0
@@ -126,8 +131,8 @@ impl Mine {
 struct Post {
     place: Arc<Place>,
     helpers: Arc<AtomicUsize>,
-    /// When there last was work.
-    since: Instant,
+    /// When there last was work, or the helper came.
+    since: Option<Instant>,
 }
 
 impl Drop for Post {
@@ -138,16 +143,21 @@ impl Drop for Post {
 
 /// A helper's life. The thread may be one that waits in rayon, in the midst of other work; even the leader.
 fn stand_by(mut post: Post) {
+    WAS_POST.set(true);
     let is_free =
         MINE.with(|mine| mine.try_borrow().is_ok_and(|mine| !Arc::ptr_eq(mine.leader.place(), &post.place)));
     if !is_free {
         return;
     }
     let now = Instant::now();
-    post.since = now;
+    post.since.get_or_insert(now);
     let is_new = POSTS.with_borrow_mut(|posts| {
         let is_new = posts.iter().all(|other| !Arc::ptr_eq(&other.place, &post.place));
         if is_new {
+            if STANDS_BY.get() {
+                // This thread is away, perhaps for long.
+                post.helpers.fetch_sub(1, Ordering::Relaxed);
+            }
             posts.push(post);
         }
         is_new
@@ -171,20 +181,21 @@ fn attend(begin: Instant) {
             spin_loop();
             continue;
         }
-        let now = Instant::now();
+        let mut now = Instant::now();
+        if now > turn {
+            let pause = if give_way() { TURN } else { TURN.max(ASKING * now.elapsed()).min(10 * SHIFT) };
+            now = Instant::now();
+            turn = now + pause;
+            NEXT_TURN.set(Some(turn));
+        } else if looks.is_multiple_of(LOOKS) {
+            thread::yield_now();
+        }
         let is_over = POSTS.with_borrow_mut(|posts| {
-            posts.retain(|post| now - post.since < PATIENCE);
+            posts.retain(|post| post.since.is_some_and(|since| now - since < PATIENCE));
             posts.is_empty()
         });
         if is_over || now - begin > SHIFT {
             return;
-        }
-        if now > turn {
-            let pause = if give_way() { TURN } else { TURN.max(ASKING * now.elapsed()) };
-            turn = Instant::now() + pause;
-            NEXT_TURN.set(Some(turn));
-        } else if looks.is_multiple_of(LOOKS) {
-            thread::yield_now();
         }
     }
 }
@@ -196,7 +207,7 @@ fn help_all() -> bool {
             let mut helped = false;
             for post in posts {
                 if post.place.help() {
-                    post.since = Instant::now();
+                    post.since = Some(Instant::now());
                     helped = true;
                 }
             }
@@ -208,11 +219,26 @@ fn help_all() -> bool {
 /// Lets the pool have this thread for one of its other jobs; answers whether there was any. Meanwhile nobody
 /// counts on it.
 fn give_way() -> bool {
-    let away: Vec<Arc<AtomicUsize>> =
-        POSTS.with_borrow(|posts| posts.iter().map(|post| Arc::clone(&post.helpers)).collect());
-    away.iter().for_each(|helpers| _ = helpers.fetch_sub(1, Ordering::Relaxed));
-    let executed = rayon::yield_now() == Some(rayon::Yield::Executed);
-    away.iter().for_each(|helpers| _ = helpers.fetch_add(1, Ordering::Relaxed));
+    let count = |here: bool| {
+        POSTS.with_borrow(|posts| {
+            for Post { helpers, .. } in posts {
+                if here {
+                    helpers.fetch_add(1, Ordering::Relaxed)
+                } else {
+                    helpers.fetch_sub(1, Ordering::Relaxed)
+                };
+            }
+        });
+    };
+    count(false);
+    let executed = loop {
+        WAS_POST.set(false);
+        let executed = rayon::yield_now() == Some(rayon::Yield::Executed);
+        if !(executed && WAS_POST.get()) {
+            break executed;
+        }
+    };
+    count(true);
     executed
 }
 
@@ -334,7 +360,7 @@ mod tests {
     #[test]
     fn one_thread_has_no_helper() {
         assert_eq!(in_a_pool(1, who_ran), [40_000, 0]);
-        assert!(!in_a_pool(1, || is_there_help(usize::MAX, usize::MAX)));
+        assert!(!in_a_pool(1, || ask_for_help(usize::MAX, usize::MAX)));
     }
 
     #[test]
@@ -368,5 +394,33 @@ mod tests {
                 }
             });
         });
+    }
+
+    #[test]
+    fn other_jobs_of_the_pool_begin_although_there_is_always_work_to_help_with() {
+        for (threads, leaders, pieces) in [(3, 2, 8), (8, 7, 4), (4, 1, 64)] {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            let (begun, running) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+            let begin = Instant::now();
+            for _ in 0..leaders {
+                let (begun, running) = (Arc::clone(&begun), Arc::clone(&running));
+                pool.spawn(move || {
+                    running.fetch_add(1, Ordering::Relaxed);
+                    while !begun.load(Ordering::Relaxed) && begin.elapsed() < Duration::from_secs(20) {
+                        share(10 * LARGE, pieces, &|_| (0..20).for_each(|_| some_time()));
+                    }
+                });
+            }
+            while running.load(Ordering::Relaxed) < leaders {
+                thread::yield_now();
+            }
+            thread::sleep(Duration::from_millis(20));
+            let job = Arc::clone(&begun);
+            pool.spawn(move || job.store(true, Ordering::Relaxed));
+            while !begun.load(Ordering::Relaxed) {
+                assert!(begin.elapsed() < Duration::from_secs(15), "{leaders} of {threads} threads lead");
+                thread::sleep(Duration::from_millis(1));
+            }
+        }
     }
 }

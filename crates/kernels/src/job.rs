@@ -6,7 +6,7 @@
 //! whose numbers are in its cache. When no piece is left, the leader closes the place and waits until those
 //! inside have left: it looks for a while, then parks, and takes up nothing else.
 //!
-//! Who helps, and when, is not decided here ([`helpers`](crate::helpers)). All orders in which the steps of
+//! Who helps, and when, is not decided here ([`helpers`](crate::helpers)). The orders in which the steps of
 //! several threads can come are gone through by `tests/every_order.rs`.
 
 use crate::sync::{
@@ -59,9 +59,13 @@ impl Job<'_> {
     fn run(&self, piece: usize) {
         if let Err(panic) = catch_unwind(AssertUnwindSafe(|| (self.task)(piece))) {
             let mut kept = self.panic.lock().unwrap_or_else(PoisonError::into_inner);
-            if kept.as_ref().is_none_or(|(lowest, _)| piece < *lowest) {
-                *kept = Some((piece, panic));
-            }
+            let other = if kept.as_ref().is_none_or(|(lowest, _)| piece < *lowest) {
+                kept.replace((piece, panic)).map(|(_, panic)| panic)
+            } else {
+                Some(panic)
+            };
+            // What is thrown away must not panic again.
+            other.into_iter().for_each(std::mem::forget);
         }
     }
 }

@@ -135,7 +135,7 @@ where
         return leaf(work);
     }
     let pieces = cut(work, grain);
-    let results: Vec<Place<R>> = pieces.iter().map(|_| Place::default()).collect();
+    let results: Vec<Slot<R>> = pieces.iter().map(|_| Slot::default()).collect();
     share(PER_GRAIN * pieces.len(), pieces.len(), &|idx| results[idx].put(leaf(pieces[idx].take())));
     merge_tree(&results, &merge)
 }
@@ -157,20 +157,20 @@ fn is_one_piece(length: usize, grain: usize) -> bool {
     length <= grain
 }
 
-fn cut<W: Split>(work: W, grain: usize) -> Vec<Place<W>> {
+fn cut<W: Split>(work: W, grain: usize) -> Vec<Slot<W>> {
     let mut pieces = Vec::with_capacity(work.length().div_ceil(grain));
     let mut rest = work;
     while rest.length() > grain {
         let (piece, after) = rest.split(grain);
-        pieces.push(Place::of(piece));
+        pieces.push(Slot::of(piece));
         rest = after;
     }
-    pieces.push(Place::of(rest));
+    pieces.push(Slot::of(rest));
     pieces
 }
 
 /// Merges results, left half with right half.
-fn merge_tree<R>(results: &[Place<R>], merge: &impl Fn(R, R) -> R) -> R {
+fn merge_tree<R>(results: &[Slot<R>], merge: &impl Fn(R, R) -> R) -> R {
     if let [result] = results {
         return result.take();
     }
@@ -181,15 +181,15 @@ fn merge_tree<R>(results: &[Place<R>], merge: &impl Fn(R, R) -> R) -> R {
 
 /// Where a piece of work, or its result, lies until it is wanted. Only the thread that runs the piece comes by,
 /// so the lock is always free.
-struct Place<T>(Mutex<Option<T>>);
+struct Slot<T>(Mutex<Option<T>>);
 
-impl<T> Default for Place<T> {
+impl<T> Default for Slot<T> {
     fn default() -> Self {
         Self(Mutex::new(None))
     }
 }
 
-impl<T> Place<T> {
+impl<T> Slot<T> {
     fn of(item: T) -> Self {
         Self(Mutex::new(Some(item)))
     }
@@ -213,7 +213,7 @@ pub(crate) fn for_pieces<T: Send>(
     if slice.len() <= grain {
         return task(0..slice.len(), slice);
     }
-    let pieces: Vec<Place<&mut [T]>> = slice.chunks_mut(grain).map(Place::of).collect();
+    let pieces: Vec<Slot<&mut [T]>> = slice.chunks_mut(grain).map(Slot::of).collect();
     share(PER_GRAIN * pieces.len(), pieces.len(), &|idx| {
         let piece = pieces[idx].take();
         task(idx * grain..idx * grain + piece.len(), piece);
@@ -239,12 +239,12 @@ pub(crate) fn for_ranges(nanoseconds: usize, len: usize, grain: usize, task: &(d
 /// # Panics
 /// Where `f` does.
 pub fn map<T: Sync, R: Send>(nanoseconds: usize, items: &[T], f: impl Fn(&T) -> R + Sync) -> Vec<R> {
-    let results: Vec<Place<R>> = items.iter().map(|_| Place::default()).collect();
+    let results: Vec<Slot<R>> = items.iter().map(|_| Slot::default()).collect();
     let grain = items.len().div_ceil((nanoseconds / PIECE).max(1)).max(1);
     for_ranges(nanoseconds, items.len(), grain, &|range| {
         results[range.clone()].iter().zip(&items[range]).for_each(|(result, item)| result.put(f(item)));
     });
-    results.iter().map(Place::take).collect()
+    results.iter().map(Slot::take).collect()
 }
 
 /// A slice of which disjoint parts are written by different threads.

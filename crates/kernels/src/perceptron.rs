@@ -12,7 +12,7 @@
 //! Either way every product and sum is that of the single ops, so results are the same to the bit.
 
 use crate::Float;
-use crate::helpers::is_there_help;
+use crate::helpers::ask_for_help;
 use crate::matmul::{self, Matrix, Output, matmul};
 use crate::parallel::{Parts, for_ranges};
 use crate::{reduce, subnormal};
@@ -93,7 +93,7 @@ pub fn shares_rows(rows: usize, weights: impl Iterator<Item = usize>) -> bool {
     rows >= 2 * BLOCK_ROWS
         && most <= NARROW
         && work >= WORTH
-        && is_there_help(work / PER_NANOSECOND, (rows / BLOCK_ROWS).min(BLOCKS))
+        && ask_for_help(work / PER_NANOSECOND, (rows / BLOCK_ROWS).min(BLOCKS))
 }
 
 impl<T: Float> Layer<'_, T> {

@@ -1,5 +1,6 @@
 //! The protocol by which helpers take part in a leader's work, in every order that its steps can come in on
-//! several threads, with every value that weakly ordered memory may show (the model checker `loom`).
+//! several threads with up to three preemptions, with every value that weakly ordered memory may show (the model
+//! checker `loom`). Who waits parks at once here: that looking first changes nothing is not part of the model.
 //!
 //! ```text
 //! cargo test -p backflow-kernels --test every_order                 some seconds

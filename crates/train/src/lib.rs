@@ -29,7 +29,7 @@ pub use evaluate::{EVALUATION_BATCH, Evaluation, evaluate};
 pub use metric::{Metric, Metrics, Prefixed, Tally};
 pub use records::{EpochRecord, StepRecord, Summary};
 pub use run_folder::RunFolder;
-pub use side_by_side::{Completion, Part, Supervisor, side_by_side};
+pub use side_by_side::{Completion, Ended, Part, Supervisor, side_by_side};
 pub use step_times::StepTimes;
 pub use task::{Loss, Task, TaskError};
 pub use tasks::{Classification, NextToken, PointwiseLoss, Reconstruction, Regression, count_correct};

@@ -4,7 +4,7 @@ use backflow_tensor::Switches;
 use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Runs `work` on the jobs `0..count`, `at_once` of them at a time but no more than the rayon pool of this
 /// thread has threads, and gives what comes out to `take`, in the order of the jobs, as soon as all before it
@@ -14,42 +14,39 @@ use std::sync::{Mutex, PoisonError};
 /// its thread, which gains more, and the last ones are helped by those that are done. Results are the same to
 /// the bit. What is switched for this thread ([`Switches`]) is so in every job.
 ///
-/// An error ends it: jobs that have not begun do not; those that have are waited for, and end sooner if they
-/// ask somebody at every step. What was finished by then is given to `take` all the same.
+/// An error or a panic ends it: jobs that have not begun do not; those that have are told by the [`Ended`] that
+/// they were given, and waited for. What was finished by then is given to `take` all the same.
 ///
 /// ```
 /// use backflow_train::side_by_side;
 /// let mut squares = Vec::new();
-/// side_by_side(usize::MAX, 3, |x| Ok::<_, String>(x * x), |_, square| Ok(squares.push(square)))?;
+/// side_by_side(usize::MAX, 3, |x, _| Ok::<_, String>(x * x), |_, square| Ok(squares.push(square)))?;
 /// assert_eq!(squares, [0, 1, 4]);
 /// # Ok::<(), String>(())
 /// ```
 ///
 /// # Errors
-/// The first of a job or of `take`, by the order of the jobs.
+/// The first of a job or of `take`.
 ///
 /// # Panics
-/// Where a job does, after all others that had begun.
+/// If a job or `take` does and nothing failed before, after all jobs that had begun.
 pub fn side_by_side<R: Send, E: Send>(
     at_once: usize,
     count: usize,
-    work: impl Fn(usize) -> Result<R, E> + Sync,
+    work: impl Fn(usize, &Ended) -> Result<R, E> + Sync,
     take: impl FnMut(usize, R) -> Result<(), E> + Send,
 ) -> Result<(), E> {
-    let switches = Switches::here();
-    let (next, is_over) = (AtomicUsize::new(0), AtomicBool::new(false));
-    let done = Mutex::new(Done { waiting: Vec::new(), taken: 0, take });
-    let lock = || done.lock().unwrap_or_else(PoisonError::into_inner);
+    let (switches, next) = (Switches::here(), AtomicUsize::new(0));
+    let all =
+        Done { results: Mutex::default(), take: Mutex::new(take), ended: Ended(AtomicBool::new(false)) };
     let run = || {
-        while !is_over.load(Ordering::Relaxed) {
+        while !all.ended.0.load(Ordering::Relaxed) {
             let job = next.fetch_add(1, Ordering::Relaxed);
             if job >= count {
                 return;
             }
-            let ended = catch_unwind(AssertUnwindSafe(|| switches.enter(|| work(job))));
-            if lock().end(job, ended).is_break() {
-                is_over.store(true, Ordering::Relaxed);
-            }
+            all.add(job, catch_unwind(AssertUnwindSafe(|| switches.enter(|| work(job, &all.ended)))));
+            all.take_in_order();
         }
     };
     match at_once.min(count).min(rayon::current_num_threads()) {
@@ -59,53 +56,100 @@ pub fn side_by_side<R: Send, E: Send>(
             run();
         }),
     }
-    done.into_inner().unwrap_or_else(PoisonError::into_inner).take_rest()
+    all.take_rest()
 }
 
-/// How a job ended; the outer error is a panic.
-type Ended<R, E> = std::thread::Result<Result<R, E>>;
+/// Whether another job has failed, so that this one is of no use any more.
+#[derive(Debug)]
+pub struct Ended(AtomicBool);
+
+impl Ended {
+    /// What somebody else says, but to break off where another job has failed.
+    pub fn or(&self, other: ControlFlow<()>) -> ControlFlow<()> {
+        if self.0.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { other }
+    }
+}
 
 /// What jobs came to.
 struct Done<R, E, T> {
-    /// Results of jobs before which one is not done, or has failed.
-    waiting: Vec<(usize, Ended<R, E>)>,
+    results: Mutex<Results<R, E>>,
+    /// Locked by the one who takes.
+    take: Mutex<T>,
+    ended: Ended,
+}
+
+struct Results<R, E> {
+    /// Of jobs before which one is not done.
+    waiting: Vec<(usize, R)>,
     /// How many were taken.
     taken: usize,
-    take: T,
+    /// Whether somebody takes. Not for as long as a lock is held: `take` may itself wait for other jobs.
+    is_taking: bool,
+    /// What failed first; the outer error is a panic.
+    failed: Option<std::thread::Result<E>>,
+}
+
+impl<R, E> Default for Results<R, E> {
+    fn default() -> Self {
+        Self { waiting: Vec::new(), taken: 0, is_taking: false, failed: None }
+    }
 }
 
 impl<R, E, T: FnMut(usize, R) -> Result<(), E>> Done<R, E, T> {
-    /// A job has ended. Takes what is next in order; breaks where something failed.
-    fn end(&mut self, job: usize, ended: Ended<R, E>) -> ControlFlow<()> {
-        let failed = !matches!(ended, Ok(Ok(_)));
-        self.waiting.push((job, ended));
-        if failed {
-            return ControlFlow::Break(());
-        }
-        while let Some(place) =
-            self.waiting.iter().position(|(job, ended)| *job == self.taken && matches!(ended, Ok(Ok(_))))
-        {
-            let Ok(Ok(result)) = self.waiting.swap_remove(place).1 else { unreachable!("it was Ok above") };
-            if let Err(error) = (self.take)(self.taken, result) {
-                self.waiting.push((self.taken, Ok(Err(error))));
-                return ControlFlow::Break(());
-            }
-            self.taken += 1;
-        }
-        ControlFlow::Continue(())
+    fn results(&self) -> MutexGuard<'_, Results<R, E>> {
+        self.results.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes what is left, and answers the first error.
-    fn take_rest(mut self) -> Result<(), E> {
-        let mut first = None;
-        self.waiting.sort_unstable_by_key(|(job, _)| *job);
-        for (job, ended) in self.waiting {
-            let ended = ended.map(|result| result.and_then(|result| (self.take)(job, result)));
-            if !matches!(ended, Ok(Ok(()))) {
-                first.get_or_insert(ended);
-            }
+    /// A job has ended.
+    fn add(&self, job: usize, ended: std::thread::Result<Result<R, E>>) {
+        match ended {
+            Ok(Ok(result)) => self.results().waiting.push((job, result)),
+            Ok(Err(error)) => self.fail(Ok(error)),
+            Err(panic) => self.fail(Err(panic)),
         }
-        first.map_or(Ok(()), |ended| ended.unwrap_or_else(|panic| resume_unwind(panic)))
+    }
+
+    fn fail(&self, failure: std::thread::Result<E>) {
+        self.ended.0.store(true, Ordering::Relaxed);
+        self.results().failed.get_or_insert(failure);
+    }
+
+    /// Takes results up to the first that is not there, unless somebody does already.
+    fn take_in_order(&self) {
+        if std::mem::replace(&mut self.results().is_taking, true) {
+            return;
+        }
+        loop {
+            let mut results = self.results();
+            let taken = results.taken;
+            let Some(place) = results.waiting.iter().position(|(job, _)| *job == taken) else {
+                // Whoever adds the next one takes it.
+                results.is_taking = false;
+                return;
+            };
+            let (job, result) = results.waiting.swap_remove(place);
+            results.taken += 1;
+            drop(results);
+            self.take(job, result);
+        }
+    }
+
+    fn take(&self, job: usize, result: R) {
+        let mut take = self.take.lock().unwrap_or_else(PoisonError::into_inner);
+        match catch_unwind(AssertUnwindSafe(|| take(job, result))) {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => self.fail(Ok(error)),
+            Err(panic) => self.fail(Err(panic)),
+        }
+    }
+
+    /// Takes what is left, and answers what failed first.
+    fn take_rest(self) -> Result<(), E> {
+        let mut waiting = std::mem::take(&mut self.results().waiting);
+        waiting.sort_unstable_by_key(|(job, _)| *job);
+        waiting.into_iter().for_each(|(job, result)| self.take(job, result));
+        let failed = self.results().failed.take();
+        failed.map_or(Ok(()), |failed| Err(failed.unwrap_or_else(|panic| resume_unwind(panic))))
     }
 }
 
@@ -149,3 +193,96 @@ impl Drop for Part<'_> {
 
 /// Is told how many trainings are done, in fractions, before each step of each. It may break off.
 pub type Supervisor<'a> = dyn Fn(f64) -> ControlFlow<()> + Sync + 'a;
+
+#[cfg(test)]
+mod tests {
+    use super::side_by_side;
+    use rayon::prelude::*;
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    fn in_pool<R: Send>(threads: usize, f: impl FnOnce() -> R + Send) -> R {
+        rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(f)
+    }
+
+    #[test]
+    fn results_come_in_order_and_those_of_a_failure_too() {
+        for threads in [1, 2, 3, 8] {
+            for fails in [None, Some(0), Some(7), Some(99)] {
+                let mut taken = Vec::new();
+                let work = |job: usize, _: &_| if Some(job) == fails { Err(job) } else { Ok(10 * job) };
+                let ended = in_pool(threads, || {
+                    side_by_side(usize::MAX, 100, work, |job, result| {
+                        assert_eq!(result, 10 * job);
+                        taken.push(job);
+                        Ok(())
+                    })
+                });
+                assert_eq!(ended, fails.map_or(Ok(()), Err));
+                assert!(taken.is_sorted(), "{taken:?}");
+                // All before it have begun when it fails, and are waited for.
+                assert!(taken.len() >= fails.unwrap_or(100) && !taken.contains(&fails.unwrap_or(100)));
+            }
+        }
+        let nothing = side_by_side(usize::MAX, 0, |_, _| Err::<(), _>("a job"), |_, ()| Ok(()));
+        assert_eq!(nothing, Ok(()));
+    }
+
+    #[test]
+    fn a_failure_ends_what_would_go_on_for_ever() {
+        for threads in [1, 2, 4] {
+            // One that takes fails; jobs ask, and end.
+            let begun = AtomicUsize::new(0);
+            let work = |_: usize, ended: &super::Ended| {
+                if begun.fetch_add(1, Ordering::Relaxed) > 2 {
+                    while ended.or(std::ops::ControlFlow::Continue(())).is_continue() {}
+                }
+                Ok(())
+            };
+            let fails = |job, ()| if job == 1 { Err("the disk is full") } else { Ok(()) };
+            let count = if threads == 1 { 3 } else { usize::MAX };
+            assert_eq!(in_pool(threads, || side_by_side(9, count, work, fails)), Err("the disk is full"));
+            // A panic of either.
+            for (panics, takes) in [(3, usize::MAX), (usize::MAX, 3)] {
+                let ran = AtomicUsize::new(0);
+                let panic = |at: usize, job: usize| assert!(job != at, "job {at}");
+                let thrown = in_pool(threads, || {
+                    catch_unwind(AssertUnwindSafe(|| {
+                        let work = |job, _: &_| {
+                            ran.fetch_add(1, Ordering::Relaxed);
+                            panic(panics, job);
+                            Ok::<_, ()>(())
+                        };
+                        side_by_side(9, 100_000, work, |job, ()| {
+                            panic(takes, job);
+                            Ok(())
+                        })
+                    }))
+                });
+                assert_eq!(*thrown.unwrap_err().downcast::<String>().unwrap(), "job 3");
+                assert!(ran.into_inner() < 50_000);
+            }
+        }
+    }
+
+    #[test]
+    fn who_takes_may_wait_for_other_jobs() {
+        let sum = |n: usize| (0..n).into_par_iter().map(|x| std::hint::black_box(x)).sum::<usize>();
+        let one = || {
+            let mut taken = 0;
+            side_by_side(
+                9,
+                300,
+                |job, _| Ok::<_, ()>(job),
+                |_, job| {
+                    taken += sum(job) / sum(job).max(1);
+                    Ok(())
+                },
+            )
+            .map(|()| taken)
+        };
+        for _ in 0..20 {
+            assert_eq!(in_pool(3, || rayon::join(one, one)), (Ok(298), Ok(298)));
+        }
+    }
+}

@@ -40,7 +40,7 @@ pub use learning::{Learned, Training};
 
 use crate::comparison::{Stopped, Watcher};
 use crate::evaluate::EVALUATION_BATCH;
-use crate::side_by_side::{Completion, Supervisor, side_by_side};
+use crate::side_by_side::{Completion, Ended, Supervisor, side_by_side};
 use crate::task::{Task, require};
 use crate::tasks::Classification;
 use backflow_data::{Batch, Dataset, Loader};
@@ -152,7 +152,9 @@ impl Study {
         supervise: &Supervisor<'_>,
         mut take: impl FnMut(Finding) -> Result<(), E> + Send,
     ) -> Result<(), E> {
-        configurations.iter().for_each(|configuration| self.check(configuration));
+        for configuration in configurations {
+            self.check(configuration);
+        }
         for (set, purpose) in [(train, "train on"), (test, "evaluate on")] {
             require::<Mlp>(&self.task, &Loader::new(set, EVALUATION_BATCH), purpose)
                 .map_err(Stopped::from)?;
@@ -160,9 +162,9 @@ impl Study {
         let batch = Loader::new(train, self.examples).shuffle(0).dtype(self.dtype).batch(0, 0);
         let seeds = usize::try_from(self.seeds).unwrap_or(usize::MAX);
         let completion = Completion::default();
-        let network = |job: usize| {
+        let network = |job: usize, ended: &Ended| {
             let mut part = completion.begin();
-            let mut watch = |step, steps| supervise(part.at(step, steps));
+            let mut watch = |step, steps| ended.or(supervise(part.at(step, steps)));
             let (configuration, seed) = (&configurations[job / seeds], (job % seeds) as u64);
             Ok(self.network(configuration, seed, &batch, [train, test], &mut watch)?)
         };
@@ -176,7 +178,8 @@ impl Study {
             if networks.len() < seeds {
                 return Ok(());
             }
-            take(self.finding(&configurations[present], std::mem::take(&mut networks), &batch, test))
+            let sizes = configurations[present].sizes(train.features(), train.classes());
+            take(self.finding(&configurations[present], &sizes, std::mem::take(&mut networks), &batch, test))
         })
     }
 
@@ -212,36 +215,35 @@ impl Study {
     fn finding(
         &self,
         configuration: &Configuration,
+        sizes: &[usize],
         networks: Vec<Network>,
         batch: &Batch,
         test: &Dataset,
     ) -> Finding {
-        let sizes = configuration.sizes(batch.inputs.elements() / batch.inputs.size(0), test.classes());
         let (mut before, mut shadows, mut trained) = (Vec::new(), Vec::new(), Vec::new());
         for network in networks {
             before.push(network.before);
             shadows.push(network.shadow);
             trained.extend(network.trained);
         }
-        let mut initial = Flow::of(&before, &[], &sizes);
+        let mut initial = Flow::of(&before, &[], sizes);
         if self.dtype == DType::F32 && initial.nears_the_end_of_f32() {
             // All of them, also those that by themselves are not near.
             let shadow = |(seed, shadow): (u64, Option<Vec<FlowRow>>)| {
-                let model = || configuration.model(&sizes, self.dtype, seed);
+                let model = || configuration.model(sizes, self.dtype, seed);
                 shadow.unwrap_or_else(|| look_twice(self.task, &model(), batch))
             };
             let shadows: Vec<_> = (0..).zip(shadows).map(shadow).collect();
-            initial = Flow::of(&before, &shadows, &sizes);
+            initial = Flow::of(&before, &shadows, sizes);
         }
-        let theory =
-            predict(configuration.activation, configuration.init, &sizes, mean_square(&batch.inputs));
+        let theory = predict(configuration.activation, configuration.init, sizes, mean_square(&batch.inputs));
         let decades = theory.as_ref().map(|theory| theory.delta_decades.as_slice());
         Finding {
             configuration: *configuration,
             theory_delta_rms: initial.anchored(decades),
             theory_slope: theory.and_then(|theory| theory.slope()),
             initial,
-            learned: self.training.is_some().then(|| Learned::of(&trained, test, &sizes)),
+            learned: self.training.is_some().then(|| Learned::of(&trained, test, sizes)),
         }
     }
 

@@ -3,7 +3,7 @@
 
 use super::{Conditions, Contender, Run, Stopped};
 use crate::metric::{Metric, Metrics};
-use crate::side_by_side::{Completion, Supervisor, side_by_side};
+use crate::side_by_side::{Completion, Ended, Supervisor, side_by_side};
 use crate::task::Task;
 use backflow_data::{Dataset, KFold};
 use backflow_tensor::{DType, Module};
@@ -132,10 +132,10 @@ impl Conditions {
             |&learning_rate| Trial { learning_rate, metric: metrics.first().copied(), folds: Vec::new() };
         let mut trials: Vec<Trial> = rates.iter().map(trial).collect();
         let completion = Completion::default();
-        let validate = |job: usize| {
+        let validate = |job: usize, ended: &Ended| {
             let (train, validation) = &sets[job % folds];
             let mut part = completion.begin();
-            let mut watch = |step, steps| supervise(part.at(step, steps));
+            let mut watch = |step, steps| ended.or(supervise(part.at(step, steps)));
             let contender = contender.at(rates[job / folds])?;
             conditions.run(task, &contender, seed, &mut model(), train, validation, &mut watch)
         };

@@ -151,17 +151,20 @@ fn overview(findings: &[Finding]) -> Vec<String> {
     let text = |&(configuration, slope, theory): &(&Configuration, f64, Option<f64>)| {
         format!("{configuration} ({}; theory {})", signed(Some(slope)), signed(theory))
     };
-    let least = sloped.iter().min_by(|a, b| a.1.total_cmp(&b.1));
-    let exploding = findings.iter().filter(|finding| regime(finding) == Regime::Exploding);
-    let most = exploding
-        .filter_map(|finding| {
+    let steepest = |wanted: Regime| {
+        let of = findings.iter().filter(|finding| regime(finding) == wanted).filter_map(|finding| {
             Some((&finding.configuration, finding.initial.unlimited().1?, finding.theory_slope))
-        })
-        .max_by(|a, b| a.1.total_cmp(&b.1));
+        });
+        of.max_by(|a, b| a.1.abs().total_cmp(&b.1.abs()))
+    };
     let flattest = sloped.iter().min_by(|a, b| a.1.abs().total_cmp(&b.1.abs()));
     let mut extremes = Vec::new();
-    extremes.extend(least.filter(|it| it.1 < 0.0).map(|it| format!("most is lost by {}", text(it))));
-    extremes.extend(most.map(|it| format!("most is gained by {}", text(&it))));
+    for (wanted, what) in [
+        (Regime::Vanishing, "where gradients vanish, most is lost by"),
+        (Regime::Exploding, "where they explode, most is gained by"),
+    ] {
+        extremes.extend(steepest(wanted).map(|it| format!("{what} {}", text(&it))));
+    }
     extremes.extend(flattest.map(|it| format!("least changes with {}", text(it))));
     if !extremes.is_empty() {
         notes.push(format!("In decades per layer on the way back, {}.", extremes.join(", ")));

@@ -9,7 +9,6 @@
 //! that rules whose steps have one size come to rest too.
 #![allow(clippy::print_stdout, reason = "an example shows its results")]
 
-use backflow::optim::RULES;
 use backflow::prelude::*;
 
 const STEPS: u64 = 500;

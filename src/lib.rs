@@ -64,15 +64,16 @@ pub mod prelude {
     pub use backflow_nn::loss::{binary_cross_entropy_with_logits, mse_loss};
     pub use backflow_nn::{Activation, Dropout, Init, Layer, Linear, Mlp, Module, Sequential};
     pub use backflow_optim::{
-        Adagrad, Adam, AdamW, Averaging, Cosine, Lbfgs, Lion, Muon, Optimizer, Rmsprop, Sam, Schedule,
+        Adagrad, Adam, AdamW, Averaging, Cosine, Lbfgs, Lion, Muon, Optimizer, RULES, Rmsprop, Sam, Schedule,
         ScheduleFree, Sgd, StepDecay,
     };
-    pub use backflow_probe::{GradFlow, Recorder, When};
+    pub use backflow_probe::{GradFlow, Recorder, Surgery, When, explain_grad, find_nonfinite, predict};
     pub use backflow_report::FlowPage;
     pub use backflow_tensor::{
-        DType, Gradients, Rng, Tensor, evaluation, grad, hvp, keep, no_grad, training,
+        DType, Gradients, LayerId, Op, Rng, Role, Tensor, checkpoint, custom, evaluation, grad, hvp, keep,
+        no_grad, training,
     };
-    pub use backflow_train::{Trainer, count_correct, evaluate};
+    pub use backflow_train::{Classification, Regression, Trainer, count_correct, evaluate};
 }
 
 /// The README's programs, run as tests.

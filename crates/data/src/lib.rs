@@ -38,7 +38,6 @@ pub mod formats;
 mod loader;
 mod mnist;
 mod preprocess;
-mod shuffle;
 mod split;
 
 pub use batch::Batch;

@@ -7,7 +7,6 @@
 
 use crate::batch::Batch;
 use crate::dataset::Dataset;
-use crate::shuffle::shuffle;
 use backflow_tensor::{DType, Rng, misuse, profile::section};
 
 /// Cuts a data set into batches.
@@ -107,7 +106,7 @@ impl Loader {
     pub fn epoch(&self, epoch: u64) -> Epoch<'_> {
         let order = self.seed.map(|seed| {
             let mut order: Vec<usize> = (0..self.dataset.len()).collect();
-            shuffle(&mut order, &mut Rng::seed_from_u64(seed).split(epoch));
+            Rng::seed_from_u64(seed).split(epoch).shuffle(&mut order);
             order
         });
         Epoch { loader: self, order, next: 0 }

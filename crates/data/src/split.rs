@@ -5,7 +5,6 @@
 //! there is no case for classes that are small or missing. The index lists are ascending; mixing is the
 //! loader's work. For a final test set, use one that came with the data.
 
-use crate::shuffle::shuffle;
 use backflow_tensor::{Rng, misuse};
 
 /// Indices of examples to train on and of examples to validate on: disjoint, ascending.
@@ -127,7 +126,7 @@ impl KFold {
 /// All indices in random order; with labels, class after class and random within each.
 fn random_order(n: usize, labels: Option<&[i64]>, seed: u64) -> Vec<usize> {
     let mut order: Vec<usize> = (0..n).collect();
-    shuffle(&mut order, &mut Rng::seed_from_u64(seed));
+    Rng::seed_from_u64(seed).shuffle(&mut order);
     if let Some(labels) = labels {
         order.sort_by_key(|&index| labels[index]); // stable: keeps the random order within a class
     }

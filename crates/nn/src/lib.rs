@@ -67,6 +67,8 @@
 //! | `nn.Linear(i, o, dtype=torch.float64)` | [`Linear::with_init(i, o, Init::TorchLinear, 1.0, DType::F64, &mut rng)`](Linear::with_init) |
 //! | `nn.Sequential(nn.Linear(i, o), nn.ReLU())` | [`Sequential::new().add(Linear::new(i, o, &mut rng)).add(Activation::Relu)`](Sequential) |
 //! | `nn.ReLU()`, `nn.LeakyReLU(0.2)` | [`Activation::Relu.layer()`](Activation::layer), `Activation::LeakyRelu(0.2).layer()` |
+//! | `nn.Flatten()`, a module around a function | [`Sequential::map("flatten", \|x\| x.flatten(1))`](Sequential::map) |
+//! | `nn.ModuleList`, `nn.ModuleDict` | a field `Vec<M>`, `BTreeMap<String, M>` |
 //! | `nn.Dropout(0.1)` | [`Dropout::new(0.1)`](Dropout::new) |
 //! | `F.dropout(x, 0.1)` | [`x.dropout(0.1, &stream)`](backflow_tensor::Tensor::dropout) |
 //! | `model.train()`, then `forward`, `backward` | [`training(&rng.split(step), \|\| model.forward(&x))`](backflow_tensor::training()); `optimizer.step_with` does it by itself |
@@ -84,6 +86,11 @@
 //! | `sum(p.numel() for p in model.parameters())` | [`model.parameter_count()`](Module::parameter_count) |
 //! | `module.register_forward_hook(…)` | [`observe(observer, \|\| …)`](backflow_tensor::observe::observe) |
 //! | `F.cross_entropy(x, t)` | [`x.cross_entropy(&t)`](backflow_tensor::Tensor::cross_entropy) |
+//! | `torch.cat([a, b], 1)`, `torch.stack(xs)` | [`Tensor::cat([&a, &b], 1)`](backflow_tensor::Tensor::cat), [`Tensor::stack(&xs, 0)`](backflow_tensor::Tensor::stack) |
+//! | `x.unbind(1)` | [`x.iter_axis(1)`](backflow_tensor::Tensor::iter_axis) |
+//! | `x[:, -2:]`, `x[:, -1]` | [`x.slice(1, -2..)`](backflow_tensor::Tensor::slice), [`x.select(1, -1)`](backflow_tensor::Tensor::select) |
+//! | `torch.randperm(n)` | [`rng.permutation(n)`](backflow_tensor::Rng::permutation) |
+//! | `with torch.no_grad(): w -= lr * g` | [`w.assign(&(&w - &g * lr))`](backflow_tensor::Tensor::assign) in [`no_grad`](backflow_tensor::no_grad) |
 //! | `F.mse_loss(x, t)` | [`mse_loss(&x, &t)`](loss::mse_loss) |
 //! | `F.binary_cross_entropy_with_logits(x, t)` | [`binary_cross_entropy_with_logits(&x, &t)`](loss::binary_cross_entropy_with_logits) |
 #![forbid(unsafe_code)]
@@ -98,6 +105,7 @@ mod init;
 mod layer;
 mod linear;
 pub mod loss;
+mod map;
 mod mlp;
 mod names;
 mod orthogonal;

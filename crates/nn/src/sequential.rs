@@ -1,7 +1,9 @@
 //! [`Sequential`]: layers one after the other, as many as the program decides while it runs.
 
 use crate::layer::Layer;
+use crate::map::Map;
 use crate::run::Run;
+use backflow_tensor::observe::Announcement;
 use backflow_tensor::{Module, Path, Tensor, Visitor, VisitorMut};
 use std::fmt::Debug;
 
@@ -33,7 +35,8 @@ impl Sequential {
         Self::default()
     }
 
-    /// Puts a layer at the end: a [`Layer`], a boxed one, or an [`Activation`](crate::Activation).
+    /// Puts a layer at the end: a [`Layer`], a boxed one, or an [`Activation`](crate::Activation). A function is
+    /// put there by [`map`](Self::map).
     #[must_use]
     #[allow(
         clippy::should_implement_trait,
@@ -41,6 +44,36 @@ impl Sequential {
     )]
     pub fn add(mut self, layer: impl Into<Box<dyn Layer>>) -> Self {
         self.layers.push(layer.into());
+        self
+    }
+
+    /// Puts a function at the end, as a layer without parameters. Its output is announced under the name, and
+    /// with the [`Role`](backflow_tensor::Role) by which tables and verdicts are to treat it, if that is said
+    /// instead of the name alone:
+    ///
+    /// ```
+    /// use backflow_nn::{Linear, Sequential};
+    /// use backflow_tensor::observe::{Role, Side};
+    /// # use backflow_tensor::{DType, Rng, Tensor};
+    /// let mut rng = Rng::seed_from_u64(7);
+    /// let bounded = Role::Activation { below: Side::Flat(-1.0), above: Side::Flat(1.0) };
+    /// let model = Sequential::new()
+    ///     .map("flatten", |x| x.flatten(1))
+    ///     .add(Linear::new(6, 4, &mut rng))
+    ///     .map(bounded.called("hardtanh"), |x| x.clamp(-1.0, 1.0));
+    /// assert_eq!(model.forward(&Tensor::ones([5, 2, 3], DType::F32)).shape(), [5, 4]);
+    /// assert_eq!(format!("{model:?}"), "Sequential[flatten, Linear(6 → 4), hardtanh]");
+    /// ```
+    ///
+    /// Tensors that the function holds are constants of the model: nothing trains, saves or copies them. A layer
+    /// with parameters is a struct that implements [`Layer`].
+    #[must_use]
+    pub fn map(
+        mut self,
+        what: impl Into<Announcement>,
+        function: impl Fn(&Tensor) -> Tensor + Send + Sync + 'static,
+    ) -> Self {
+        self.layers.push(Box::new(Map::new(what.into(), function)));
         self
     }
 

@@ -5,7 +5,7 @@ extern crate backflow_tensor as backflow;
 use backflow_nn::{Activation, ActivationLayer, Dropout, Init, Layer, Linear, Mlp, Module, Run, Sequential};
 use backflow_tensor::check::gradcheck;
 use backflow_tensor::observe::{Announcement, Observer, Site, observe};
-use backflow_tensor::{DType, LayerId, Rng, Tensor, evaluation, no_grad, training};
+use backflow_tensor::{DType, LayerId, Rng, Role, Tensor, evaluation, keep, no_grad, training};
 use std::collections::BTreeSet;
 
 /// y = x + f(x), a user's own layer.
@@ -33,7 +33,7 @@ fn mlp(sizes: &[usize], activation: Activation, dtype: DType, rng: &mut Rng) -> 
 type Make = fn(DType, &mut Rng) -> Box<dyn Layer>;
 
 /// Every kind of layer, from 3 inputs.
-const LAYERS: [(&str, Make); 11] = [
+const LAYERS: [(&str, Make); 12] = [
     ("linear", |dtype, rng| linear(3, 4, dtype, rng).into()),
     ("linear without bias", |dtype, rng| {
         let mut layer = linear(3, 4, dtype, rng);
@@ -46,6 +46,10 @@ const LAYERS: [(&str, Make); 11] = [
         let first =
             Sequential::new().add(linear(3, 8, dtype, rng)).add(Activation::Tanh).add(Dropout::new(0.25));
         first.add(linear(8, 2, dtype, rng)).into()
+    }),
+    ("function between layers", |dtype, rng| {
+        let first = Sequential::new().add(linear(3, 4, dtype, rng)).map("square", |x| x.square() + 1);
+        first.add(linear(4, 2, dtype, rng)).into()
     }),
     ("empty sequential", |_, _| Sequential::new().into()),
     ("sequential", |dtype, rng| {
@@ -380,6 +384,32 @@ fn what_stands_in_a_row_is_one_op_however_it_is_nested() {
     // What cannot take part divides a run.
     let model = Sequential::new().add(first).add(Activation::Gelu).add(second).add(last);
     assert_eq!(ops(&model.forward(&x)), ["mlp", "gelu", "mlp"]);
+}
+
+/// The name alone is that of a layer of no role; copies have the function, and an identity of their own.
+#[test]
+fn a_function_is_a_layer_with_a_name_and_a_role() {
+    struct Said(Vec<(LayerId, &'static str, Role)>);
+    impl Observer for Said {
+        fn output(&mut self, site: &Site, what: &Announcement, _: &Tensor) {
+            let Site::Layer(layer) = site else { return };
+            self.0.push((*layer, what.name, what.role));
+        }
+
+        fn gradient(&mut self, _: &Site, _: &Tensor) {}
+    }
+    let half = 0.5_f32;
+    let model = Sequential::new()
+        .map("half", move |x| x * half)
+        .map(Role::Normalisation.called("centre"), |x| x - x.mean(keep(-1)));
+    let (x, copy) = (Tensor::from([[2.0, 4.0]]), model.copied());
+    let (said, y) = observe(Said(Vec::new()), || copy.forward(&x));
+    assert_eq!(y.to_vec::<f64>(), [-0.5, 0.5]);
+    let [half, centre] = [0, 1].map(|nth| copy.layers()[nth].1);
+    assert_eq!(said.0, [(half, "half", Role::Other), (centre, "centre", Role::Normalisation)]);
+    assert_eq!(paths(&copy), Vec::<String>::new());
+    assert!(model.layers().iter().all(|layer| !copy.layers().contains(layer)));
+    assert_eq!(model.clone().layers(), model.layers());
 }
 
 #[test]

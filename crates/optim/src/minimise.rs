@@ -105,8 +105,7 @@ fn different_parameters() -> ! {
 fn flat<'a>(parts: impl Iterator<Item = (&'a Tensor, f64)>) -> Tensor {
     no_grad(|| {
         let scaled = |(x, factor): (&Tensor, f64)| (x.detach() * factor).reshape([x.elements()]);
-        let parts: Vec<Tensor> = parts.map(scaled).collect();
-        Tensor::cat(&parts.iter().collect::<Vec<_>>(), 0)
+        Tensor::cat(parts.map(scaled), 0)
     })
 }
 

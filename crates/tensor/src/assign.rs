@@ -6,7 +6,8 @@ use crate::tensor::Tensor;
 
 impl Tensor {
     /// Writes the numbers of `values` into this tensor. It stays the leaf, or the buffer,
-    /// that it is, as [`as_mut_slice`](Self::as_mut_slice) says. PyTorch's `copy_` under `no_grad`.
+    /// that it is, as [`as_mut_slice`](Self::as_mut_slice) says. PyTorch's `copy_` under `no_grad`;
+    /// a step of gradient descent by hand is `w.assign(&(w.detach() - gradients.of(&w) * lr))`.
     ///
     /// ```
     /// # use backflow_tensor::Tensor;

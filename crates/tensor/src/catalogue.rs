@@ -172,7 +172,7 @@ impl Samples {
             ("every second", draw(&[3, 8]).step_by(1, 2)),
             ("offset", draw(&[5, 4]).slice(0, 2..4)),
             ("broadcast", draw(&[3, 1]).broadcast_to([3, 4])),
-            ("permuted", draw(&[2, 3, 4]).permute(&[2, 0, 1])),
+            ("permuted", draw(&[2, 3, 4]).permute([2, 0, 1])),
             ("rank 5", draw(&[2, 1, 3, 1, 2])),
             ("17 x 33", draw(&[17, 33])),
             ("257", draw(&[257])),

@@ -65,6 +65,11 @@ mod sealed {
 pub(crate) use sealed::Stored;
 
 /// A Rust type that tensors can hold: `f32`, `f64`, `i64` or `bool`.
+#[diagnostic::on_unimplemented(
+    message = "no tensor has elements of type `{Self}`",
+    label = "not `f32`, `f64`, `i64` or `bool`",
+    note = "labels, indices and other integers are `i64`, e.g. `1_i64`"
+)]
 pub trait Element: Stored + Copy + Send + Sync + PartialEq + fmt::Debug + Default + 'static {
     /// The type's name at run time.
     const DTYPE: DType;

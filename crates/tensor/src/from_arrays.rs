@@ -1,4 +1,7 @@
-//! Tensors from numbers and arrays of them, as programs write them: `Tensor::from([[1.0, 2.0]])`.
+//! Tensors from numbers, arrays of them and vectors, as programs write them: `Tensor::from([[1.0, 2.0]])`.
+//!
+//! The shape is that of the array; `Tensor::from(vec)` has one axis. Vectors of vectors, whose rows may differ
+//! in length, are left to [`Tensor::from_vec`] and [`Tensor::stack`].
 
 use crate::tensor::Tensor;
 
@@ -7,6 +10,12 @@ macro_rules! from_arrays {
         impl From<$type> for Tensor {
             fn from(value: $type) -> Self {
                 Self::scalar(value)
+            }
+        }
+        impl From<Vec<$type>> for Tensor {
+            fn from(values: Vec<$type>) -> Self {
+                let size = values.len();
+                Self::from_vec(values, [size])
             }
         }
         impl<const A: usize> From<[$type; A]> for Tensor {

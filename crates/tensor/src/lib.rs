@@ -11,6 +11,7 @@
 #![forbid(unsafe_code)]
 
 mod assign;
+mod axis_range;
 mod backward;
 pub mod catalogue;
 mod census;
@@ -26,6 +27,7 @@ mod from_arrays;
 mod gradients;
 mod graph;
 mod identity;
+mod iter_axis;
 mod layer_id;
 mod mode;
 mod module;
@@ -36,6 +38,7 @@ mod op;
 mod ops;
 mod pitfall;
 mod rng;
+mod scalar;
 mod shape;
 mod statistics;
 mod storage;
@@ -45,6 +48,7 @@ pub mod training;
 mod walk;
 mod watch;
 
+pub use axis_range::AxisRange;
 pub use backflow_kernels::Float;
 pub use backward::{Differentiation, grad, hvp};
 pub use census::{Census, census, peak_bytes};
@@ -62,6 +66,7 @@ pub use op::{Keep, Op, Work, Zeros};
 pub use ops::{Affine, Comparand, Pointwise, mlp_shares_rows};
 pub use pitfall::{Makes, Of, Pitfall, Way};
 pub use rng::{Rng, RngState};
+pub use scalar::{Integer, Scalar};
 pub use shape::{Axes, MAX_RANK, Shape, keep};
 pub use statistics::{Statistic, StatisticMeans, collect_statistics};
 pub use switches::Switches;

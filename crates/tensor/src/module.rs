@@ -33,6 +33,18 @@ use std::fmt;
 /// assert_eq!(model.parameters()[0].0, "by");
 /// ```
 ///
+/// Parts stand in fields, in tuples, arrays and vectors (whose steps are numbers), in options and boxes, and in
+/// ordered maps, whose keys are the steps of the path:
+///
+/// ```
+/// use backflow_tensor::{Module, Tensor};
+/// use std::collections::BTreeMap;
+/// let heads = BTreeMap::from([("policy", Tensor::from(1.0)), ("value", Tensor::from(2.0))]);
+/// let model = (Tensor::from([0.0, 1.0]), heads);
+/// let paths: Vec<String> = model.state().into_iter().map(|(path, _)| path).collect();
+/// assert_eq!(paths, ["0", "1.policy", "1.value"]);
+/// ```
+///
 /// # Tied weights
 ///
 /// Two fields that hold one tensor (a clone of it) are tied: one parameter under two paths. Everything but
@@ -50,7 +62,8 @@ use std::fmt;
 /// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a `Module`",
-    note = "a model's field that holds no tensors is marked `#[module(skip)]`"
+    note = "a model's field that holds no tensors is marked `#[module(skip)]`",
+    note = "a map of modules is a `BTreeMap` with keys of text: the order of a `HashMap` is another in each run"
 )]
 pub trait Module {
     /// Shows every tensor and layer to `visitor`, in the order of the fields: a tied tensor at each of its
@@ -342,6 +355,43 @@ impl Module for LayerId {
 
     fn visit_mut(&mut self, path: &mut Path, visitor: &mut dyn VisitorMut) {
         visitor.layer(path.parent(), self);
+    }
+}
+
+macro_rules! tuples {
+    ($($($Part:ident $idx:tt)*;)*) => {$(
+        impl<$($Part: Module),*> Module for ($($Part,)*) {
+            fn visit(&self, path: &mut Path, visitor: &mut dyn Visitor) {
+                $(path.inside(stringify!($idx), |path| self.$idx.visit(path, visitor));)*
+            }
+
+            fn visit_mut(&mut self, path: &mut Path, visitor: &mut dyn VisitorMut) {
+                $(path.inside(stringify!($idx), |path| self.$idx.visit_mut(path, visitor));)*
+            }
+        }
+    )*};
+}
+tuples! {
+    A 0;
+    A 0 B 1;
+    A 0 B 1 C 2;
+    A 0 B 1 C 2 D 3;
+    A 0 B 1 C 2 D 3 E 4;
+    A 0 B 1 C 2 D 3 E 4 F 5;
+}
+
+// Of a `HashMap` the order would be another in each run, and with it every sum over parameters.
+impl<K: AsRef<str>, M: Module> Module for BTreeMap<K, M> {
+    fn visit(&self, path: &mut Path, visitor: &mut dyn Visitor) {
+        for (key, module) in self {
+            path.inside(key.as_ref(), |path| module.visit(path, visitor));
+        }
+    }
+
+    fn visit_mut(&mut self, path: &mut Path, visitor: &mut dyn VisitorMut) {
+        for (key, module) in self {
+            path.inside(key.as_ref(), |path| module.visit_mut(path, visitor));
+        }
     }
 }
 

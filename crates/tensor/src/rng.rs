@@ -3,6 +3,8 @@
 //! `ChaCha8` is specified to the bit and can be positioned, unlike `StdRng`, whose algorithm may change.
 //! There is no unseeded stream and no global one: whoever needs chance is handed an [`Rng`].
 
+use crate::error::misuse;
+use crate::tensor::Tensor;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Infallible, SeedableRng, TryRng};
 
@@ -71,6 +73,71 @@ impl Rng {
     /// The next bytes.
     pub(crate) fn fill(&mut self, bytes: &mut [u8]) {
         let Ok(()) = self.0.try_fill_bytes(bytes);
+    }
+
+    /// A number below `n`, each equally likely: exactly, not up to rounding (D. Lemire 2019).
+    ///
+    /// ```
+    /// use backflow_tensor::Rng;
+    /// let mut rng = Rng::seed_from_u64(7);
+    /// let dice: Vec<usize> = (0..5).map(|_| 1 + rng.below(6)).collect();
+    /// assert_eq!(dice, [1, 2, 5, 5, 4]);
+    /// ```
+    ///
+    /// # Panics
+    /// If `n` is 0.
+    #[must_use]
+    #[track_caller]
+    pub fn below(&mut self, n: usize) -> usize {
+        if n == 0 {
+            misuse("below", "no number is below 0", &[("n", n.to_string())], "");
+        }
+        let n = n as u64;
+        loop {
+            let Ok(word) = self.0.try_next_u64();
+            let product = u128::from(word) * u128::from(n);
+            // The high half is the number. Each has the same count of words, once the 2⁶⁴ mod n words whose
+            // products have the smallest low halves are left out.
+            let low = product as u64;
+            if low >= n || low >= n.wrapping_neg() % n {
+                return (product >> 64) as usize;
+            }
+        }
+    }
+
+    /// Puts items in random order, every order equally likely (R. A. Fisher and F. Yates; R. Durstenfeld
+    /// 1964). Loaders and splits go by it, so it is the same in every version: `rand`, which permits itself to
+    /// change what its shuffle does with the same stream, is not asked.
+    ///
+    /// ```
+    /// use backflow_tensor::Rng;
+    /// let mut seeds = [1, 2, 3, 4];
+    /// Rng::seed_from_u64(7).shuffle(&mut seeds);
+    /// assert_eq!(seeds, [3, 2, 4, 1]);
+    /// ```
+    pub fn shuffle<T>(&mut self, items: &mut [T]) {
+        for last in (1..items.len()).rev() {
+            items.swap(last, self.below(last + 1));
+        }
+    }
+
+    /// The integers below `n` in random order, as a tensor `[n]` of `i64` for
+    /// [`index_select`](Tensor::index_select). PyTorch's `randperm`.
+    ///
+    /// ```
+    /// use backflow_tensor::{DType, Rng, Tensor};
+    /// let (mut rng, x) = (Rng::seed_from_u64(7), Tensor::arange(6, DType::F32).reshape([6, 1]));
+    /// let order = rng.permutation(6);
+    /// for start in (0..6).step_by(2) {
+    ///     let batch = x.index_select(0, &order.slice(0, start..start + 2));
+    ///     assert_eq!(batch.shape(), [2, 1]);
+    /// }
+    /// ```
+    #[must_use]
+    pub fn permutation(&mut self, n: usize) -> Tensor {
+        let mut order: Vec<i64> = (0..n as i64).collect();
+        self.shuffle(&mut order);
+        Tensor::from(order)
     }
 
     /// A stream for one purpose, a function of this stream's seed and of `label` alone: it does not depend on

@@ -4,6 +4,7 @@
 //! the machine are refused here, once, instead of wrapping somewhere in a loop.
 
 use crate::error::misuse;
+use crate::scalar::Integer;
 use smallvec::{SmallVec, smallvec};
 use std::fmt;
 use std::ops::{Deref, RangeFull};
@@ -182,6 +183,13 @@ impl From<&[usize]> for Shape {
     }
 }
 
+impl<const N: usize> From<&[usize; N]> for Shape {
+    #[track_caller]
+    fn from(sizes: &[usize; N]) -> Self {
+        Self::new(sizes)
+    }
+}
+
 impl From<Vec<usize>> for Shape {
     #[track_caller]
     fn from(sizes: Vec<usize>) -> Self {
@@ -207,13 +215,15 @@ impl<const N: usize> PartialEq<[usize; N]> for Shape {
     }
 }
 
-/// Which axes a reduction runs over: `..` for all, one axis, or a list; negative axes count from the end.
+/// Which axes a reduction runs over: `..` for all, one axis, or several in an array, a slice or a vector;
+/// negative axes count from the end.
 ///
 /// ```
 /// # use backflow_tensor::{Tensor, keep};
 /// let x = Tensor::from([[1.0_f32, 2.0], [3.0, 4.0]]);
 /// assert_eq!(x.sum(..).item(), 10.0);
 /// assert_eq!(x.sum(0).to_vec::<f32>(), [4.0, 6.0]);
+/// assert_eq!(x.sum(vec![0, -1]).item(), 10.0);
 /// assert_eq!(x.sum(keep(-1)).shape(), [2, 1]);
 /// ```
 #[derive(Clone, Debug)]
@@ -279,26 +289,25 @@ impl From<RangeFull> for Axes {
     }
 }
 
+impl<I: Integer> From<I> for Axes {
+    fn from(axis: I) -> Self {
+        Self { list: Some(smallvec![axis.to_isize()]), keep: false }
+    }
+}
+
 macro_rules! axes_from {
-    ($($int:ty)*) => {$(
-        impl From<$int> for Axes {
-            fn from(axis: $int) -> Self {
-                Self { list: Some(smallvec![axis as isize]), keep: false }
-            }
-        }
-        impl<const N: usize> From<[$int; N]> for Axes {
-            fn from(axes: [$int; N]) -> Self {
-                Self { list: Some(axes.iter().map(|&axis| axis as isize).collect()), keep: false }
-            }
-        }
-        impl From<&[$int]> for Axes {
-            fn from(axes: &[$int]) -> Self {
-                Self { list: Some(axes.iter().map(|&axis| axis as isize).collect()), keep: false }
+    ($([$($generics:tt)*] $List:ty;)*) => {$(
+        impl<$($generics)*> From<$List> for Axes {
+            fn from(axes: $List) -> Self {
+                Self { list: Some(axes.iter().map(|axis| axis.to_isize()).collect()), keep: false }
             }
         }
     )*};
 }
-#[allow(trivial_numeric_casts, reason = "isize is one of the types of the table")]
-const _: () = {
-    axes_from!(i32 isize usize);
-};
+axes_from! {
+    [I: Integer, const N: usize] [I; N];
+    [I: Integer, const N: usize] &[I; N];
+    [I: Integer] &[I];
+    [I: Integer] Vec<I>;
+    [I: Integer] &Vec<I>;
+}

@@ -31,6 +31,25 @@ use std::sync::Arc;
 /// assert_eq!(grads.of(&w).to_vec::<f64>(), [2.0, -4.0]);
 /// ```
 ///
+/// # Arithmetic
+///
+/// `+ − × ÷` take a tensor or a [number](crate::Scalar) on either side, and the result keeps the tensor's type:
+/// `&x * 2`, `&x / n`, `1.0 - &x`. On the left a number is an `f64` or an `i32`, as literals are.
+///
+/// `a += b` is `a = a + b`, and so are its kin: another result under the same name, recorded as such. Nothing is
+/// written in place, so aliases of `a` and graphs keep what they hold; and if `a` was a leaf, it is one no more.
+/// What changes the numbers of a leaf is [`assign`](Self::assign).
+///
+/// ```
+/// # use backflow_tensor::Tensor;
+/// let x = Tensor::from([1.0, 2.0]).requires_grad();
+/// let mut y = x.clone();
+/// y *= &x;
+/// y += 1;
+/// assert_eq!((x.to_vec::<f64>(), y.to_vec::<f64>()), (vec![1.0, 2.0], vec![2.0, 5.0]));
+/// assert_eq!(y.sum(..).backward().of(&x).to_vec::<f64>(), [2.0, 4.0]);
+/// ```
+///
 /// # Identity
 ///
 /// `clone()` is an alias: the same elements and the same leaf, so that gradients of both are one gradient. A

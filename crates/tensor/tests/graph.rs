@@ -55,7 +55,7 @@ fn chain(n: usize) {
     let x = Tensor::from(0.5).requires_grad();
     let mut y = &x * 1.0;
     for _ in 0..n {
-        y = y + 1.0;
+        y += 1.0;
     }
     let grads = y.backward();
     assert_eq!(y.item(), 0.5 + n as f64);
@@ -137,7 +137,7 @@ fn one_tensor_used_a_hundred_thousand_times() {
         let x = Tensor::from([1.0, 2.0]).requires_grad();
         let mut y = Tensor::from([0.0, 0.0]);
         for _ in 0..100_000 {
-            y = y + &x;
+            y += &x;
         }
         assert_eq!(y.sum(..).backward().of(&x).to_vec::<f64>(), [1e5, 1e5]);
     });

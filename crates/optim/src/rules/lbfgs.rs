@@ -140,10 +140,10 @@ impl Lbfgs {
                     strong_wolfe(&mut along, &direction, from, t, self.tolerance_change, left);
                 evaluations += used;
                 (t, loss, g) = (found.t, found.loss, found.gradient);
-                x = x + &direction * t;
+                x += &direction * t;
             } else {
                 let before = x.clone();
-                x = x + &direction * t;
+                x += &direction * t;
                 // After the last move nobody would look at it.
                 if iteration < self.max_iter {
                     (loss, g) = evaluate(&x);
@@ -209,13 +209,13 @@ impl LbfgsMemory {
         for (s, y) in self.pairs.iter().rev() {
             let rho = 1.0 / dot(y, s);
             let share = dot(s, &q) * rho;
-            q = q - y * share;
+            q -= y * share;
             shares.push((share, rho));
         }
         let mut r = q * self.scale;
         for ((s, y), (share, rho)) in self.pairs.iter().zip(shares.into_iter().rev()) {
             let back = dot(y, &r) * rho;
-            r = r + s * (share - back);
+            r += s * (share - back);
         }
         r
     }

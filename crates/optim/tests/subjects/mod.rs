@@ -79,7 +79,7 @@ pub(crate) fn step(
             for ((w, here), g) in model.iter().filter(|w| w.is_leaf()).zip(&here).zip(&gradients) {
                 let away = w - here;
                 let bowl = away.square() * (curvature / 2.0);
-                loss = loss + (&away * g + bowl).sum(..).to_dtype(DType::F64);
+                loss += (&away * g + bowl).sum(..).to_dtype(DType::F64);
             }
             loss
         });

@@ -12,6 +12,7 @@ use crate::error::misuse;
 use crate::op::{Op, Zeros};
 use crate::tensor::{Layout, Tensor};
 use backflow_kernels::strided;
+use smallvec::SmallVec;
 
 pub(super) static OP: Op = Op::new("cat")
     .formula("y = x₁, x₂, … along an axis")
@@ -21,25 +22,34 @@ pub(super) static OP: Op = Op::new("cat")
     .sampled_by(samples);
 
 impl Tensor {
-    /// Tensors joined along `axis`, which is the only one along which their sizes may differ.
+    /// Tensors joined along `axis`, which is the only one along which their sizes may differ. They come as
+    /// tensors or references, in an array, a vector or any other iterator.
     ///
     /// ```
     /// # use backflow_tensor::Tensor;
-    /// let joined = Tensor::cat(&[&Tensor::from([1.0]), &Tensor::from([2.0, 3.0])], 0);
-    /// assert_eq!(joined.to_vec::<f64>(), [1.0, 2.0, 3.0]);
+    /// let (a, b) = (Tensor::from([1.0]), Tensor::from([2.0, 3.0]));
+    /// assert_eq!(Tensor::cat([&a, &b], 0).to_vec::<f64>(), [1.0, 2.0, 3.0]);
+    /// let squares = [a, b].into_iter().map(|x| x.square());
+    /// assert_eq!(Tensor::cat(squares, 0).to_vec::<f64>(), [1.0, 4.0, 9.0]);
     /// ```
     ///
     /// # Panics
     /// If there are no tensors, no such axis, or shapes or element types do not fit.
     #[must_use]
     #[track_caller]
-    pub fn cat(tensors: &[&Self], axis: isize) -> Self {
-        let Some(first) = tensors.first() else { misuse("cat", "nothing to join", &[], "") };
-        let axis_idx = first.shape().axis("cat", axis);
+    pub fn cat(tensors: impl IntoIterator<Item: AsRef<Self>>, axis: isize) -> Self {
+        let tensors: SmallVec<[_; 4]> = tensors.into_iter().collect();
+        Self::joined("cat", &tensors.iter().map(AsRef::as_ref).collect::<SmallVec<[&Self; 4]>>(), axis)
+    }
+
+    #[track_caller]
+    fn joined(op: &'static str, tensors: &[&Self], axis: isize) -> Self {
+        let Some(first) = tensors.first() else { misuse(op, "nothing to join", &[], "") };
+        let axis_idx = first.shape().axis(op, axis);
         let mut ends = Vec::with_capacity(tensors.len());
         let mut end = 0;
         for (nth, x) in tensors.iter().enumerate() {
-            require_one_dtype("cat", first, x);
+            require_one_dtype(op, first, x);
             if x.rank() != first.rank()
                 || x.shape().with_size(axis_idx, first.shape()[axis_idx]) != first.shape()
             {
@@ -49,7 +59,7 @@ impl Tensor {
                     (&*number, x.shape().to_string()),
                     ("axis", axis.to_string()),
                 ];
-                misuse("cat", "shapes do not fit", &rows, "sizes may differ along the axis only");
+                misuse(op, "shapes do not fit", &rows, "sizes may differ along the axis only");
             }
             end += x.shape()[axis_idx];
             ends.push(end);
@@ -76,19 +86,43 @@ impl Tensor {
     }
 
     /// Tensors of one shape put side by side along a new `axis`; negative axes count from the end of the
-    /// result.
+    /// result. They come as in [`cat`](Self::cat); [`iter_axis`](Self::iter_axis) is the way back.
+    ///
+    /// ```
+    /// # use backflow_tensor::Tensor;
+    /// let rows = vec![Tensor::from([1.0, 2.0]), Tensor::from([3.0, 4.0])];
+    /// assert_eq!(Tensor::stack(&rows, 0).shape(), [2, 2]);
+    /// assert_eq!(Tensor::stack(rows.iter().map(|x| x.sum(..)), 0).to_vec::<f64>(), [3.0, 7.0]);
+    /// ```
     ///
     /// # Panics
     /// If there are no tensors, no such place for an axis, or shapes or element types differ.
     #[must_use]
     #[track_caller]
-    pub fn stack(tensors: &[&Self], axis: isize) -> Self {
-        if let Some(other) = tensors.iter().find(|x| x.shape() != tensors[0].shape()) {
-            let rows = [("first", tensors[0].shape().to_string()), ("other", other.shape().to_string())];
-            misuse("stack", "shapes differ", &rows, "");
+    pub fn stack(tensors: impl IntoIterator<Item: AsRef<Self>>, axis: isize) -> Self {
+        let tensors: SmallVec<[_; 4]> = tensors.into_iter().collect();
+        Self::stacked(&tensors.iter().map(AsRef::as_ref).collect::<SmallVec<[&Self; 4]>>(), axis)
+    }
+
+    #[track_caller]
+    fn stacked(tensors: &[&Self], axis: isize) -> Self {
+        let mut slices = Vec::with_capacity(tensors.len());
+        for (nth, x) in tensors.iter().enumerate() {
+            require_one_dtype("stack", tensors[0], x);
+            if x.shape() != tensors[0].shape() {
+                let number = format!("number {nth}");
+                let rows = [("first", tensors[0].shape().to_string()), (&*number, x.shape().to_string())];
+                misuse("stack", "shapes differ", &rows, "");
+            }
+            slices.push(x.with_axis("stack", axis));
         }
-        let slices: Vec<Self> = tensors.iter().map(|x| x.unsqueeze(axis)).collect();
-        Self::cat(&slices.iter().collect::<Vec<_>>(), axis)
+        Self::joined("stack", &slices.iter().collect::<Vec<_>>(), axis)
+    }
+}
+
+impl AsRef<Self> for Tensor {
+    fn as_ref(&self) -> &Self {
+        self
     }
 }
 

@@ -10,6 +10,7 @@ use super::binary::joint_shape;
 use crate::catalogue::Samples;
 use crate::dtype::{DType, with_element};
 use crate::op::Op;
+use crate::scalar::Scalar;
 use crate::shape::Shape;
 use crate::tensor::Tensor;
 
@@ -37,9 +38,9 @@ impl<'a> From<&'a Tensor> for Comparand<'a> {
     }
 }
 
-impl From<f64> for Comparand<'_> {
-    fn from(number: f64) -> Self {
-        Self::Number(number)
+impl<S: Scalar> From<S> for Comparand<'_> {
+    fn from(number: S) -> Self {
+        Self::Number(number.to_f64())
     }
 }
 

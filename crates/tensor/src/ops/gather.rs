@@ -5,7 +5,7 @@
 //! dx      = dy added back at those places          keeps the index
 //! ```
 
-use super::index_select::within;
+use super::index_select::{index_hint, within};
 use crate::catalogue::Samples;
 use crate::dtype::{DType, with_element};
 use crate::error::misuse;
@@ -61,7 +61,7 @@ pub(super) fn positions(op: &'static str, of: &Layout, axis: usize, index: &Tens
     let fits = |other: usize| other == axis || places[other] <= shape[other];
     if index.dtype() != DType::I64 || places.rank() != shape.rank() || !(0..shape.rank()).all(fits) {
         let rows = [("shape", shape.to_string()), ("index", index.described()), ("axis", axis.to_string())];
-        let hint = "i64, as many axes, and nowhere longer except along the axis";
+        let hint = index_hint(index, "as many axes, and nowhere longer except along the axis");
         misuse(op, "the index does not fit", &rows, hint);
     }
     let mut at = [0; MAX_RANK];

@@ -61,9 +61,23 @@ impl Tensor {
 pub(super) fn places(op: &'static str, shape: &Shape, axis: usize, index: &Tensor) -> Vec<usize> {
     if index.dtype() != DType::I64 || index.rank() != 1 {
         let rows = [("index", index.described())];
-        misuse(op, "the index is not a vector of i64", &rows, "flatten it first, e.g. with reshape");
+        misuse(
+            op,
+            "the index is not a vector of i64",
+            &rows,
+            index_hint(index, "flatten it with flatten(0)"),
+        );
     }
     within(op, shape, axis, index)
+}
+
+/// What to do about an index of another type; if it is of the right one, what is `otherwise` to be done.
+pub(super) fn index_hint<'a>(index: &Tensor, otherwise: &'a str) -> &'a str {
+    match index.dtype() {
+        DType::I64 => otherwise,
+        DType::Bool => "a mask is no index: choose with select_where, or zero with masked_fill",
+        DType::F32 | DType::F64 => "convert it with to_dtype(DType::I64)",
+    }
 }
 
 /// The elements of an `index` of any shape in row-major order, each a place within the axis.

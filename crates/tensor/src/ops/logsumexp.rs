@@ -46,7 +46,7 @@ impl Tensor {
         // The kernel works on rows: what is reduced goes to the end.
         let (last, first): (Vec<isize>, Vec<isize>) =
             (0..self.rank() as isize).partition(|&axis| reduction.reduced[axis as usize]);
-        let rows = self.untracked().permute(&[first, last].concat());
+        let rows = self.untracked().permute([first, last].concat());
         let rows = rows.contiguous();
         let y = with_float!("logsumexp", self.dtype(), T => {
             let x = rows.as_slice::<T>().expect("made contiguous above");

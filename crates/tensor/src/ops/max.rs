@@ -85,7 +85,7 @@ pub(super) fn extremes(s: &mut Samples, torch: &str, run: fn(&Tensor, Axes) -> T
         let x = s.draw_apart(shape);
         s.case("", &[x], torch, move |x| run(&x[0], axes.clone()));
     }
-    let x = s.draw_apart(&[3, 2, 4]).permute(&[1, 2, 0]);
+    let x = s.draw_apart(&[3, 2, 4]).permute([1, 2, 0]);
     s.case("permuted", &[x], &format!("torch.{torch}(a, (0, 1))"), move |x| run(&x[0], Axes::from([0, 1])));
 }
 

@@ -8,8 +8,10 @@
 use crate::catalogue::Samples;
 use crate::error::misuse;
 use crate::op::{Op, Zeros};
+use crate::scalar::Integer;
 use crate::shape::MAX_RANK;
 use crate::tensor::{Layout, Tensor};
+use smallvec::SmallVec;
 use std::sync::Arc;
 
 pub(super) static OP: Op = Op::new("permute")
@@ -19,14 +21,26 @@ pub(super) static OP: Op = Op::new("permute")
     .sampled_by(samples);
 
 impl Tensor {
-    /// A view whose axis `k` is this tensor's axis `axes[k]`. PyTorch's and NumPy's
-    /// `permute`/`transpose(axes)`.
+    /// A view whose axis `k` is this tensor's axis `axes[k]`: an array, a slice or a vector; negative axes count
+    /// from the end. PyTorch's and NumPy's `permute`/`transpose(axes)`.
+    ///
+    /// ```
+    /// # use backflow_tensor::{DType, Tensor};
+    /// let images = Tensor::zeros([8, 28, 24, 3], DType::F32);
+    /// assert_eq!(images.permute([0, -1, 1, 2]).shape(), [8, 3, 28, 24]);
+    /// ```
     ///
     /// # Panics
     /// If `axes` is not a permutation of this tensor's axes.
     #[must_use]
     #[track_caller]
-    pub fn permute(&self, axes: &[isize]) -> Self {
+    pub fn permute<I: Integer>(&self, axes: impl AsRef<[I]>) -> Self {
+        let axes: SmallVec<[isize; MAX_RANK]> = axes.as_ref().iter().map(|axis| axis.to_isize()).collect();
+        self.permuted(&axes)
+    }
+
+    #[track_caller]
+    fn permuted(&self, axes: &[isize]) -> Self {
         let Layout { mut shape, mut strides, offset, .. } = *self.layout;
         let mut inverse = [isize::MAX; MAX_RANK];
         for (to, &axis) in axes.iter().enumerate() {
@@ -43,7 +57,7 @@ impl Tensor {
         }
         let layout = Arc::new(Layout::new(shape, strides, offset));
         let y = Self { storage: self.storage.clone(), layout, node: None };
-        y.record(&OP, &[self], move |g| g.give(0, |g| g.dy().permute(&inverse[..rank])))
+        y.record(&OP, &[self], move |g| g.give(0, |g| g.dy().permuted(&inverse[..rank])))
     }
 
     /// A view with two axes exchanged.
@@ -56,7 +70,7 @@ impl Tensor {
         let shape = &self.layout.shape;
         let mut axes: [isize; MAX_RANK] = std::array::from_fn(|axis| axis as isize);
         axes.swap(shape.axis("transpose", first), shape.axis("transpose", second));
-        self.permute(&axes[..shape.rank()])
+        self.permuted(&axes[..shape.rank()])
     }
 
     /// A matrix, or each matrix of a stack, transposed: the last two axes exchanged.
@@ -72,9 +86,9 @@ impl Tensor {
 
 fn samples(s: &mut Samples) {
     let x = s.draw(&[2, 3, 4], -3.0..3.0);
-    s.case("", &[x], "a.permute(2, 0, 1)", |x| x[0].permute(&[2, 0, -2]));
+    s.case("", &[x], "a.permute(2, 0, 1)", |x| x[0].permute([2, 0, -2]));
     let x = s.draw(&[], -3.0..3.0);
-    s.case("scalar", &[x], "a", |x| x[0].permute(&[]));
+    s.case("scalar", &[x], "a", |x| x[0].permute([0; 0]));
     let x = s.draw(&[3, 0], -3.0..3.0);
     s.case("empty", &[x], "a.T", |x| x[0].t());
     let x = s.draw(&[2, 3, 4], -3.0..3.0).step_by(2, 2);

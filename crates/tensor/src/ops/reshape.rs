@@ -59,10 +59,17 @@ impl Tensor {
     #[must_use]
     #[track_caller]
     pub fn unsqueeze(&self, axis: isize) -> Self {
+        self.with_axis("unsqueeze", axis)
+    }
+
+    /// The same for `op`.
+    #[track_caller]
+    pub(super) fn with_axis(&self, op: &'static str, axis: isize) -> Self {
         let rank = self.rank() as isize;
         if !(-rank - 1..=rank).contains(&axis) {
             let rows = [("shape", self.shape().to_string()), ("axis", axis.to_string())];
-            misuse("unsqueeze", "no such place for an axis", &rows, "");
+            let hint = format!("places for one run from -{} to {rank}", rank + 1);
+            misuse(op, "no such place for an axis", &rows, &hint);
         }
         let place = if axis < 0 { axis + rank + 1 } else { axis };
         self.reshape(self.shape().insert(place as usize, 1))

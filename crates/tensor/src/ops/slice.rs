@@ -5,11 +5,13 @@
 //! dx = dy put back among zeros       keeps nothing
 //! ```
 
+use crate::axis_range::AxisRange;
 use crate::catalogue::Samples;
 use crate::error::misuse;
 use crate::op::{Op, Zeros};
+use crate::scalar::Integer;
 use crate::tensor::{Layout, Tensor};
-use std::ops::{Bound, RangeBounds};
+use std::ops::Range;
 use std::sync::Arc;
 
 pub(super) static OP: Op = Op::new("slice")
@@ -41,39 +43,37 @@ impl Places {
 }
 
 impl Tensor {
-    /// A view of the part of `axis` within `range`.
+    /// A view of the part of `axis` within `range`. Negative ends count from the end: `x.slice(0, -2..)`, as
+    /// [`AxisRange`] says.
     ///
     /// ```
     /// # use backflow_tensor::{DType, Tensor};
     /// let x = Tensor::arange(6, DType::I64).reshape([2, 3]);
     /// assert_eq!(x.slice(1, 1..).to_vec::<i64>(), [1, 2, 4, 5]);
+    /// assert_eq!(x.slice(1, ..-1).to_vec::<i64>(), [0, 1, 3, 4]);
     /// ```
     ///
     /// # Panics
     /// If there is no such axis, or the range does not lie within it.
     #[must_use]
     #[track_caller]
-    pub fn slice(&self, axis: isize, range: impl RangeBounds<usize>) -> Self {
+    pub fn slice(&self, axis: isize, range: impl Into<AxisRange>) -> Self {
+        self.sliced(axis, range.into())
+    }
+
+    #[track_caller]
+    fn sliced(&self, axis: isize, range: AxisRange) -> Self {
         let axis_idx = self.shape().axis("slice", axis);
         let size = self.shape()[axis_idx];
-        let start = match range.start_bound() {
-            Bound::Included(&start) => start,
-            Bound::Excluded(&before) => before.saturating_add(1),
-            Bound::Unbounded => 0,
-        };
-        let end = match range.end_bound() {
-            Bound::Included(&last) => last.saturating_add(1),
-            Bound::Excluded(&end) => end,
-            Bound::Unbounded => size,
-        };
-        if start > end || end > size {
+        let Some(Range { start, end }) = range.within(size) else {
             let rows = [
                 ("shape", self.shape().to_string()),
                 ("axis", axis.to_string()),
-                ("range", format!("{start}..{end}")),
+                ("range", range.to_string()),
             ];
-            misuse("slice", "the range does not lie within the axis", &rows, "");
-        }
+            let hint = format!("ends run from 0 to {size}, or from -{size} to -1 counted from the end");
+            misuse("slice", "the range does not lie within the axis", &rows, &hint);
+        };
         self.places(Places { axis: axis_idx, start, step: 1, count: end - start })
     }
 
@@ -94,15 +94,36 @@ impl Tensor {
         self.places(Places { axis: axis_idx, start: 0, step, count: size.div_ceil(step) })
     }
 
-    /// What is at one place along `axis`, which is gone from the result; a view where the layout allows it.
+    /// What is at one place along `axis`, which is gone from the result; a view where the layout allows it. A
+    /// negative place counts from the end.
+    ///
+    /// ```
+    /// # use backflow_tensor::Tensor;
+    /// let steps = Tensor::from([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]]);
+    /// assert_eq!(steps.select(0, -1).to_vec::<f64>(), [5.0, 6.0]);
+    /// ```
     ///
     /// # Panics
     /// If there is no such axis or no such place.
     #[must_use]
     #[track_caller]
-    pub fn select(&self, axis: isize, idx: usize) -> Self {
+    pub fn select(&self, axis: isize, place: impl Integer) -> Self {
+        self.selected(axis, place.to_isize())
+    }
+
+    #[track_caller]
+    fn selected(&self, axis: isize, place: isize) -> Self {
         let axis_idx = self.shape().axis("select", axis);
-        let part = self.slice(axis, idx..=idx);
+        let size = self.shape()[axis_idx];
+        let Some(Range { start, .. }) = AxisRange::from(place..=place).within(size) else {
+            let rows = [
+                ("shape", self.shape().to_string()),
+                ("axis", axis.to_string()),
+                ("place", place.to_string()),
+            ];
+            misuse("select", "no such place along the axis", &rows, "");
+        };
+        let part = self.places(Places { axis: axis_idx, start, step: 1, count: 1 });
         let shape = part.shape().remove(axis_idx);
         part.reshape(shape)
     }

@@ -35,8 +35,13 @@ impl Tensor {
 
     #[track_caller]
     fn sum_over(&self, reduction: Reduction) -> Self {
-        if self.dtype() == DType::I64 {
-            return self.reduce::<i64>(&reduction, reduce::sum_i64);
+        match self.dtype() {
+            DType::I64 => return self.reduce::<i64>(&reduction, reduce::sum_i64),
+            DType::Bool => {
+                let rows = [("dtype", self.dtype().to_string())];
+                misuse("sum", "booleans have no sum", &rows, "count them with to_dtype(DType::I64)");
+            }
+            DType::F32 | DType::F64 => {}
         }
         let y = with_float!("sum", self.dtype(), T => self.reduce::<T>(&reduction, reduce::sum));
         let (shape, kept) = (self.shape(), reduction.kept);
@@ -89,7 +94,7 @@ fn samples(s: &mut Samples) {
     }
     let x = s.draw(&[2, 3, 4], -3.0..3.0);
     s.case("outer axes, kept", &[x], "a.sum((0, 2), keepdim=True)", |x| x[0].sum(keep([0, -1])));
-    let x = s.draw(&[3, 2, 4], -3.0..3.0).permute(&[1, 2, 0]);
+    let x = s.draw(&[3, 2, 4], -3.0..3.0).permute([1, 2, 0]);
     s.case("permuted", &[x], "a.sum((0, 1))", |x| x[0].sum([0, 1]));
     let x = s.draw(&[3, 0], -3.0..3.0);
     s.case("of nothing", &[x], "a.sum(1)", |x| x[0].sum(1));

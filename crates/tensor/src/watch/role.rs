@@ -135,6 +135,13 @@ impl Announcement {
     }
 }
 
+/// Under this name, and none of the roles: what a plain function announces.
+impl From<&'static str> for Announcement {
+    fn from(name: &'static str) -> Self {
+        Role::Other.called(name)
+    }
+}
+
 impl From<Role> for Announcement {
     fn from(role: Role) -> Self {
         role.called(role.name())

@@ -5,6 +5,7 @@
 //! cargo test --test threads                                             half a minute
 //! BACKFLOW_STRESS_SECONDS=600 cargo test --release --test threads -- --nocapture    ten minutes
 //! ```
+#![allow(clippy::print_stdout, reason = "the long run says how much it has tried")]
 
 use backflow::prelude::*;
 use backflow::probe::find_nonfinite;

@@ -183,6 +183,7 @@ pub(crate) fn in_pool<T: Send>(
         return Err(Failure::Usage(format!("{name}={number}: expected at most {MOST_THREADS} threads")));
     }
     let asked = threads.or(told.map(|(_, number)| number as usize)).filter(|&threads| threads > 0);
+    #[allow(clippy::disallowed_methods, reason = "how many threads are started changes no result")]
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     // 0: rayon's choice.
     let threads = asked.map_or(0, |asked| asked.min(ENOUGH_THREADS.max(2 * cores)));

@@ -78,12 +78,17 @@ pub(super) fn pulled<E: Elementwise>(op: E, g: &mut Cotangent<'_>, kept: Option<
     ))
 }
 
+/// Makes dx of dy in its place, by what is kept.
+type InPlace<'a, T> = dyn Fn(&mut [T], Option<&[T]>) + 'a;
+/// Makes dx of dy and what is kept.
+type Elsewhere<'a, T> = dyn Fn(&[T], &[T], &mut [T]) + 'a;
+
 /// The loop, which is one of these two. Compiled once for all ops.
 fn pulled_by<T: FloatElement>(
     g: &mut Cotangent<'_>,
     kept: Option<Tensor>,
-    in_place: &dyn Fn(&mut [T], Option<&[T]>),
-    elsewhere: &dyn Fn(&[T], &[T], &mut [T]),
+    in_place: &InPlace<'_, T>,
+    elsewhere: &Elsewhere<'_, T>,
 ) -> Tensor {
     let kept = kept.as_ref().map(Tensor::contiguous);
     let kept = kept.as_ref().map(|kept| kept.as_slice::<T>().expect("made contiguous above"));

@@ -20,7 +20,11 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 /// ```
 /// use backflow_train::side_by_side;
 /// let mut squares = Vec::new();
-/// side_by_side(usize::MAX, 3, |x, _| Ok::<_, String>(x * x), |_, square| Ok(squares.push(square)))?;
+/// let take = |_, square| {
+///     squares.push(square);
+///     Ok::<_, String>(())
+/// };
+/// side_by_side(usize::MAX, 3, |x, _| Ok(x * x), take)?;
 /// assert_eq!(squares, [0, 1, 4]);
 /// # Ok::<(), String>(())
 /// ```
@@ -267,7 +271,7 @@ mod tests {
 
     #[test]
     fn who_takes_may_wait_for_other_jobs() {
-        let sum = |n: usize| (0..n).into_par_iter().map(|x| std::hint::black_box(x)).sum::<usize>();
+        let sum = |n: usize| (0..n).into_par_iter().map(std::hint::black_box).sum::<usize>();
         let one = || {
             let mut taken = 0;
             side_by_side(

@@ -24,7 +24,10 @@
 //! let deep = Configuration { activation, init, depth: 10, width: 64 };
 //! let mut findings = Vec::new();
 //! let (train, test, on) = (&digits.train, &digits.test, &|_| ControlFlow::Continue(()));
-//! Study::new(2).examine(&[deep], train, test, on, |finding| Ok::<_, Stopped>(findings.push(finding)))?;
+//! Study::new(2).examine(&[deep], train, test, on, |finding| {
+//!     findings.push(finding);
+//!     Ok::<_, Stopped>(())
+//! })?;
 //! let finding = &findings[0];
 //! let (measured, predicted) = (finding.initial.slope.unwrap(), finding.theory_slope.unwrap());
 //! // 0.627 decades are lost per layer on the way back.

@@ -20,7 +20,10 @@ fn watched(
     supervise: &Supervisor<'_>,
 ) -> Result<Finding, Stopped> {
     let (digits, mut found) = (Mnist::embedded(), Vec::new());
-    let take = |finding| Ok::<_, Stopped>(found.push(finding));
+    let take = |finding| {
+        found.push(finding);
+        Ok::<_, Stopped>(())
+    };
     study.examine(&[*configuration], &digits.train, &digits.test, supervise, take)?;
     Ok(found.pop().expect("a finding for each configuration"))
 }
@@ -209,7 +212,10 @@ fn whoever_supervises_is_asked_before_every_step_and_can_stop() {
     let stop = |done| if done >= 2.0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
     let one = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
     let ended = one.install(|| {
-        let take = |finding| Ok::<_, Stopped>(found.push(finding));
+        let take = |finding| {
+            found.push(finding);
+            Ok::<_, Stopped>(())
+        };
         study.examine(&[small, small], &digits.train, &digits.test, &stop, take)
     });
     assert_eq!((ended, found), (Err(Stopped::Interrupted), vec![whole]));

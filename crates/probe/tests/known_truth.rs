@@ -100,7 +100,7 @@ impl Kind {
             _ => z.gelu(),
         };
         let mut chains = vec![Vec::new()];
-        let mut step = |chain: &mut Vec<Tensor>, layer: usize, x: &Tensor| {
+        let step = |chain: &mut Vec<Tensor>, layer: usize, x: &Tensor| {
             let z = match self.shape {
                 // No layer, and rows only because the program gave them names.
                 Shape::NamedRows => x.matmul(&net.layers[layer].weight.t()).named(&format!("z{layer}")),
@@ -201,7 +201,6 @@ fn no_verdict_is_wrong() {
         }
     }
     // A law that judges nothing would hold, too.
-    println!("{judged} of {} judged", cases.len());
     assert!(cases.len() > 120 && judged * 10 > cases.len() * 9, "{judged} of {}", cases.len());
     for (kind, truth, verdicts) in cases {
         if kind.shape == Shape::OneBadLayer && truth == Truth::Vanishes && kind.function == Activation::Relu {

@@ -1,7 +1,7 @@
 //! Work cut by shape, never by thread count.
 //!
 //! [`fork`] cuts its work into pieces of a given grain, runs them wherever there is help
-//! ([`helpers`](crate::helpers)), and merges their results along a tree that halves them. Where the cuts fall
+//! (`helpers.rs`), and merges their results along a tree that halves them. Where the cuts fall
 //! depends on the length and the grain alone, so the result is the same to the bit on one thread and on
 //! sixty-four. Work of one grain never leaves the calling thread.
 //!

@@ -24,14 +24,19 @@ fn power_of_two(n: f32) -> f32 {
 #[inline(always)]
 fn reduced_exp_m1(x: f32) -> (f32, f32) {
     let n = (x * LOG2_E + ROUND) - ROUND;
-    let r = (x - n * LN_2_HIGH) - n * LN_2_LOW;
+    (n, polynomial((x - n * LN_2_HIGH) - n * LN_2_LOW))
+}
+
+/// eʳ − 1 for |r| ≤ ½ ln 2.
+#[inline(always)]
+fn polynomial(r: f32) -> f32 {
     let p = 1.987_569_1e-4;
     let p = p * r + 1.398_199_9e-3;
     let p = p * r + 8.333_452e-3;
     let p = p * r + 4.166_579_6e-2;
     let p = p * r + 1.666_666_5e-1;
     let p = p * r + 0.5;
-    (n, p * (r * r) + r)
+    p * (r * r) + r
 }
 
 /// Clamps into `low..=high` and lets NaN through.
@@ -45,10 +50,27 @@ fn clamp(x: f32, low: f32, high: f32) -> f32 {
 pub(crate) fn exp(x: f32) -> f32 {
     // e⁸⁹ overflows to +∞ and e⁻¹⁰⁵ rounds to 0: nothing beyond changes the result.
     let (n, m1) = reduced_exp_m1(clamp(x, -105.0, 89.0));
+    scaled(n, m1)
+}
+
+/// 2ⁿ (1 + m1).
+#[inline(always)]
+fn scaled(n: f32, m1: f32) -> f32 {
     // 2ⁿ in two factors: n reaches 128 and −151, which one exponent field cannot hold. Only the last product
     // rounds.
     let half = (n * 0.5 + ROUND) - ROUND;
     (m1 + 1.0) * power_of_two(half) * power_of_two(n - half)
+}
+
+/// eˣ of a number with more digits than an `f32` has, below 88: its fraction is rounded after the reduction.
+#[inline(always)]
+pub(crate) fn exp_of_exact(x: f64) -> f32 {
+    /// As [`ROUND`](self::ROUND), for `f64`.
+    const ROUND: f64 = 6_755_399_441_055_744.0;
+    let x = if x < -105.0 { -105.0 } else { x };
+    let n = (x * std::f64::consts::LOG2_E + ROUND) - ROUND;
+    let r = (x - n * std::f64::consts::LN_2) as f32;
+    scaled(n as f32, polynomial(r))
 }
 
 #[inline(always)]

@@ -13,11 +13,16 @@
 //! | `exp` | `exp_m1` | `ln` | `ln_1p` | `tanh` | `sigmoid` | `softplus` | `erf` | `sin` `cos` `powf` |
 //! |-------|----------|------|---------|--------|-----------|------------|-------|--------------------|
 //! | 1.0   | 1.6      | 0.85 | 0.85    | 2.5    | 2.5       | 1.7        | 1.3   | 0.9                |
+//!
+//! | `gaussian` | `normal_cdf` | `normal_cdf_tanh` |
+//! |------------|--------------|-------------------|
+//! | 1.0        | 3.5          | 2.5               |
 
 use std::fmt::{Debug, Display};
 use std::ops::{Add, AddAssign, Div, Mul, MulAssign, Neg, Sub, SubAssign};
 
 use crate::elementary;
+use crate::gaussian::{double, single};
 
 /// A floating-point element: `f32` or `f64`.
 ///
@@ -110,6 +115,12 @@ pub trait Float:
     fn cos(self) -> Self;
     /// The error function 2/√π ∫₀ˣ exp(−t²) dt.
     fn erf(self) -> Self;
+    /// e^−kx², for k a power of two, without the error that x² would have if it were rounded.
+    fn gaussian(self, k: f64) -> Self;
+    /// Φ(x), the chance that a standard normal number is below x, accurate in both tails.
+    fn normal_cdf(self) -> Self;
+    /// ½ (1 + tanh(√(2/π) (x + 0.044715 x³))), an approximation of Φ(x), accurate in both tails.
+    fn normal_cdf_tanh(self) -> Self;
     /// xʸ.
     fn powf(self, exponent: Self) -> Self;
     /// xⁿ by repeated squaring, in a fixed order of multiplications.
@@ -211,12 +222,18 @@ impl Float for f32 {
         sigmoid elementary::sigmoid;
         softplus elementary::softplus;
         erf elementary::erf;
+        normal_cdf single::normal_cdf;
+        normal_cdf_tanh single::normal_cdf_tanh;
     }
     functions! { inline:
         sin libm::sinf;
         cos libm::cosf;
     }
 
+    #[inline(always)]
+    fn gaussian(self, k: f64) -> Self {
+        single::gaussian(self, k)
+    }
     #[inline]
     fn powf(self, exponent: Self) -> Self {
         libm::powf(self, exponent)
@@ -248,6 +265,8 @@ impl Float for f64 {
         sin libm::sin;
         cos libm::cos;
         erf libm::erf;
+        normal_cdf double::normal_cdf;
+        normal_cdf_tanh double::normal_cdf_tanh;
     }
 
     #[inline]
@@ -258,6 +277,10 @@ impl Float for f64 {
     #[inline]
     fn softplus(self) -> Self {
         Float::maximum(self, 0.0) + libm::log1p(libm::exp(-self.abs()))
+    }
+    #[inline]
+    fn gaussian(self, k: f64) -> Self {
+        double::gaussian(self, k)
     }
     #[inline]
     fn powf(self, exponent: Self) -> Self {

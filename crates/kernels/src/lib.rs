@@ -29,6 +29,7 @@ pub mod strided;
 pub mod subnormal;
 
 mod elementary;
+mod gaussian;
 mod helpers;
 mod job;
 mod sync;

@@ -51,6 +51,21 @@ fn row_max<T: Float>(x: &[T]) -> T {
     x.chunks(GRAIN).fold(T::NEG_INFINITY, |so_far, x| so_far.maximum(max.piece(x, x, |x, _| x)))
 }
 
+/// From where on the logarithm of a sum of exponentials is to be trusted, the largest of which is 1: nearer to
+/// 1 the sum has lost the digits of the others.
+#[inline(always)]
+fn trusted_sum<T: Float>() -> T {
+    T::from_f64(1.0625)
+}
+
+/// The logarithm of such a sum that is near 1: ln(1 + the others).
+#[cold]
+#[inline(never)]
+fn ln_beside_one<T: Float>(exponentials: &[T]) -> T {
+    let others = exponentials.iter().filter(|&&e| e < T::ONE).map(|e| e.to_f64()).sum();
+    T::from_f64(others).ln_1p()
+}
+
 /// Softmax of rows, or its logarithm, and perhaps the loss of each row.
 struct Normalize<'a, T, const LOG: bool> {
     x: &'a [T],
@@ -85,6 +100,11 @@ impl<T: Float, const LOG: bool> Work for Normalize<'_, T, LOG> {
             if LOG || self.losses.is_some() {
                 for ln in &mut ln[..rows] {
                     *ln = ln.ln();
+                }
+                for ((ln, &sum), y) in ln.iter_mut().zip(&sums).zip(y.chunks_exact(n)) {
+                    if sum < trusted_sum() {
+                        *ln = ln_beside_one(y);
+                    }
                 }
             }
             for (i, (x, y)) in x.chunks_exact(n).zip(y.chunks_exact_mut(n)).enumerate() {
@@ -190,6 +210,14 @@ struct LogSumExp<'a, T> {
     out: &'a mut [T],
 }
 
+/// The same where the largest outweighs the others, and is so near 0 that they count beside it.
+#[cold]
+#[inline(never)]
+fn logsumexp_beside_largest<T: Float>(x: &[T], max: T) -> T {
+    let others: f64 = x.iter().filter(|&&x| x < max).map(|&x| (x - max).exp().to_f64()).sum();
+    max + T::from_f64(others).ln_1p()
+}
+
 impl<T: Float> Work for LogSumExp<'_, T> {
     type Output = ();
     #[inline(always)]
@@ -199,7 +227,14 @@ impl<T: Float> Work for LogSumExp<'_, T> {
             let max = row_max(x);
             // ∞ − ∞ would make the certain answers NaN.
             let infinite = max.abs() == T::INFINITY;
-            *out = if infinite { max } else { max + row_sum(x, x, |x, _| (x - max).exp()).ln() };
+            let sum = row_sum(x, x, |x, _| (x - max).exp());
+            *out = if infinite {
+                max
+            } else if sum < trusted_sum() && max.abs() < T::ONE {
+                logsumexp_beside_largest(x, max)
+            } else {
+                max + sum.ln()
+            };
         }
     }
 }

@@ -27,7 +27,7 @@ fn sweep() -> impl Iterator<Item = f32> {
 type Subject = (&'static str, fn(f32) -> f32, fn(f64) -> f64, f64);
 
 /// Name, function, the same in `f64`, and the bound promised in `float.rs`.
-const SUBJECTS: [Subject; 11] = [
+const SUBJECTS: [Subject; 15] = [
     ("exp", <f32 as Float>::exp, libm::exp, 1.0),
     ("exp_m1", <f32 as Float>::exp_m1, libm::expm1, 1.6),
     ("ln", <f32 as Float>::ln, libm::log, 0.85),
@@ -36,6 +36,10 @@ const SUBJECTS: [Subject; 11] = [
     ("sigmoid", <f32 as Float>::sigmoid, <f64 as Float>::sigmoid, 2.5),
     ("softplus", <f32 as Float>::softplus, <f64 as Float>::softplus, 1.7),
     ("erf", <f32 as Float>::erf, libm::erf, 1.3),
+    ("gaussian ½", |x| x.gaussian(0.5), |x| x.gaussian(0.5), 1.0),
+    ("gaussian 1", |x| x.gaussian(1.0), |x| x.gaussian(1.0), 1.0),
+    ("normal_cdf", <f32 as Float>::normal_cdf, <f64 as Float>::normal_cdf, 3.5),
+    ("normal_cdf_tanh", <f32 as Float>::normal_cdf_tanh, <f64 as Float>::normal_cdf_tanh, 2.5),
     ("sin", <f32 as Float>::sin, libm::sin, 0.8),
     ("cos", <f32 as Float>::cos, libm::cos, 0.8),
     ("powf", |x| Float::powf(x, 1.7), |x| libm::pow(x, f64::from(1.7_f32)), 0.9),
@@ -71,6 +75,9 @@ fn limits<T: Float>() {
         ("tanh", T::tanh, -one, zero, one),
         ("sigmoid", T::sigmoid, zero, T::from_f64(0.5), one),
         ("erf", T::erf, -one, zero, one),
+        ("normal_cdf", T::normal_cdf, zero, T::from_f64(0.5), one),
+        ("normal_cdf_tanh", T::normal_cdf_tanh, zero, T::from_f64(0.5), one),
+        ("gaussian", |x| x.gaussian(0.5), zero, one, zero),
     ];
     for (name, f, at_minus_infinity, at_zero, at_infinity) in cases {
         assert_eq!(f(-inf), at_minus_infinity, "{name}");
@@ -124,4 +131,40 @@ fn limits_are_exact_in_f64() {
 fn the_left_tail_of_sigmoid_reaches_subnormals() {
     assert_eq!(Float::sigmoid(-100.0_f32), libm::exp(-100.0) as f32);
     assert_eq!(Float::sigmoid(-740.0_f64), libm::exp(-740.0));
+}
+
+/// x, Φ(x), ½ (1 + tanh(√(2/π) (x + 0.044715 x³))), e^−½x², e^−x²: from mpmath 1.3 with 60 digits, as
+/// `erfc(-x/sqrt(2))/2`, `1/(1 + exp(-v))` with `v = 2*sqrt(2/pi)*(x + mpf("0.044715")*x**3)`, and `exp`.
+#[rustfmt::skip]
+const TAILS: [[f64; 5]; 18] = [
+    [-38.0, 2.88542835e-316, 0.0, 2.7503253126e-314, 0.0],
+    [-37.5, 4.605353009581955e-308, 0.0, 4.332039538514401e-306, 0.0],
+    [-30.25, 2.6086402857412604e-201, 0.0, 1.9801715964303827e-199, 0.0],
+    [-20.125, 2.228860638310343e-90, 2.9054234054594616e-267, 1.1271312450090038e-88, 1.2704248434755471e-176],
+    [-12.75, 1.5587262888811991e-37, 8.585886470417221e-74, 5.011891294667009e-36, 2.511905434955894e-71],
+    [-8.5, 9.479534822203318e-18, 1.1969938010115643e-25, 2.0469717131642043e-16, 4.1900931944943974e-32],
+    [-6.0, 9.86587645037698e-10, 1.4066077834603828e-11, 1.522997974471263e-8, 2.3195228302435696e-16],
+    [-5.5, 1.8989562465887718e-8, 1.0777527752509567e-9, 2.699578503363014e-7, 7.287724095819692e-14],
+    [-3.3, 0.0004834241423837775, 0.0003973418540411529, 0.0043178400076330815, 1.864374233151685e-5],
+    [-1.0, 0.15865525393145705, 0.1588080093917233, 0.6065306597126334, 0.36787944117144233],
+    [-0.5, 0.3085375387259869, 0.30857198034971217, 0.8824969025845955, 0.7788007830714049],
+    [-1e-8, 0.4999999960105772, 0.4999999960105772, 1.0, 0.9999999999999999],
+    [0.0, 0.5, 0.5, 1.0, 1.0],
+    [0.3, 0.6179114221889527, 0.6179030784758641, 0.9559974818331, 0.9139311852712282],
+    [1.7, 0.955434537241457, 0.9553564091477389, 0.23574607655586355, 0.05557621261148308],
+    [4.5, 0.9999966023268753, 0.9999988585027973, 4.006529739295107e-5, 1.6052280551856116e-9],
+    [8.0, 0.9999999999999993, 1.0, 1.2664165549094176e-14, 1.603810890548638e-28],
+    [9.0, 1.0, 1.0, 2.576757109154981e-18, 6.639677199580735e-36],
+];
+
+#[test]
+fn tails_of_the_normal_distribution_are_exact_in_f64() {
+    for [x, cdf, cdf_tanh, half, whole] in TAILS {
+        let got = [x.normal_cdf(), x.normal_cdf_tanh(), x.gaussian(0.5), x.gaussian(1.0)];
+        for (got, exact) in got.into_iter().zip([cdf, cdf_tanh, half, whole]) {
+            // Numbers below the normal ones are as far apart as the smallest of those.
+            let spacing = f64::EPSILON * exact.max(f64::MIN_POSITIVE);
+            assert!((got - exact).abs() <= 3.0 * spacing, "at {x}: {got:e}, and right is {exact:e}");
+        }
+    }
 }

@@ -24,6 +24,7 @@ struct Cos;
 
 impl Elementwise for Cos {
     const OP: &'static Op = &OP;
+    const STEEP: bool = true;
 
     fn value<T: Float>(self, x: T) -> T {
         x.cos()

@@ -1,6 +1,7 @@
 //! Ops that treat every element alike: `y = f(x)`.
 
 use super::formula::{Number, of_tensors};
+use super::zero_gradient::zero_where_zero;
 use crate::cotangent::Cotangent;
 use crate::dtype::{FloatElement, with_float};
 use crate::op::{Keep, Op};
@@ -13,6 +14,9 @@ use backflow_kernels::{Float, map};
 /// over memory, and for tensors, which can itself be differentiated. Tests hold the two against each other.
 pub(crate) trait Elementwise: Copy + Send + Sync + 'static {
     const OP: &'static Op;
+
+    /// Whether its slope can be infinite or NaN. Where dy is 0, dx is 0 all the same.
+    const STEEP: bool = false;
 
     /// f(x).
     fn value<T: Float>(self, x: T) -> T;
@@ -65,7 +69,12 @@ impl Tensor {
 /// loop, which overwrites dy where nobody else sees it.
 pub(super) fn pulled<E: Elementwise>(op: E, g: &mut Cotangent<'_>, kept: Option<Tensor>) -> Tensor {
     if g.is_recorded() {
-        return op.pull_tensor(g.dy(), kept.as_ref().unwrap_or_else(|| g.dy()));
+        let kept = kept.as_ref().unwrap_or_else(|| g.dy());
+        return if E::STEEP {
+            zero_where_zero(g.dy(), &[kept], &|dy, kept| op.pull_tensor(dy, kept[0]))
+        } else {
+            op.pull_tensor(g.dy(), kept)
+        };
     }
     with_float!(E::OP.name, g.dy().dtype(), T => pulled_by(
         g,
@@ -102,6 +111,13 @@ fn pulled_by<T: FloatElement>(
     Tensor::build_like(&dy, |dx| elsewhere(x, kept.unwrap_or(x), dx))
 }
 
+/// dx of one element.
+#[inline(always)]
+fn pull_one<E: Elementwise, T: Float + Number>(op: E, dy: T, kept: T) -> T {
+    let dx = op.pull(dy, kept);
+    if E::STEEP && (dx.is_nan() & (dy == <T as Float>::ZERO)) { <T as Float>::ZERO } else { dx }
+}
+
 // Loops over memory, each compiled once for an op and an element type.
 
 /// y from x.
@@ -111,10 +127,10 @@ pub(super) fn values<E: Elementwise, T: Float>(op: E, x: &[T], y: &mut [T]) {
 
 /// dx from dy and what is kept.
 pub(super) fn pull<E: Elementwise, T: Float + Number>(op: E, dy: &[T], kept: &[T], dx: &mut [T]) {
-    map::zip(dy, kept, dx, move |dy, kept| op.pull(dy, kept));
+    map::zip(dy, kept, dx, move |dy, kept| pull_one(op, dy, kept));
 }
 
 /// The same, in the place of dy.
 pub(super) fn pull_in_place<E: Elementwise, T: Float + Number>(op: E, dy: &mut [T], kept: &[T]) {
-    map::zip_inplace(dy, kept, move |dy, kept| op.pull(dy, kept));
+    map::zip_inplace(dy, kept, move |dy, kept| pull_one(op, dy, kept));
 }

@@ -31,7 +31,7 @@ impl Elementwise for Erf {
     }
 
     fn pull<N: Number>(self, dy: N, x: N) -> N {
-        dy * ((-(x * x)).exp() * N::from_f64(FRAC_2_SQRT_PI))
+        dy * (x.gaussian(1.0) * N::from_f64(FRAC_2_SQRT_PI))
     }
 }
 

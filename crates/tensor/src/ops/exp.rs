@@ -34,6 +34,7 @@ struct Exp;
 
 impl Elementwise for Exp {
     const OP: &'static Op = &OP;
+    const STEEP: bool = true;
 
     fn value<T: Float>(self, x: T) -> T {
         x.exp()

@@ -26,6 +26,7 @@ struct ExpM1;
 
 impl Elementwise for ExpM1 {
     const OP: &'static Op = &OP;
+    const STEEP: bool = true;
 
     fn value<T: Float>(self, x: T) -> T {
         x.exp_m1()

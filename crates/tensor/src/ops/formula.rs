@@ -25,9 +25,10 @@ pub(crate) trait Number:
     fn exp(self) -> Self;
     fn sin(self) -> Self;
     fn cos(self) -> Self;
-    fn tanh(self) -> Self;
     fn sigmoid(self) -> Self;
-    fn erf(self) -> Self;
+    fn gaussian(self, k: f64) -> Self;
+    fn normal_cdf(self) -> Self;
+    fn normal_cdf_tanh(self) -> Self;
     fn sign(self) -> Self;
     fn powf(self, exponent: f64) -> Self;
     fn powi(self, exponent: i32) -> Self;
@@ -65,7 +66,11 @@ impl<T: Float> Number for T {
         <T as Float>::from_f64(value)
     }
 
-    functions!(of numbers: exp sin cos tanh sigmoid erf);
+    functions!(of numbers: exp sin cos sigmoid normal_cdf normal_cdf_tanh);
+
+    fn gaussian(self, k: f64) -> Self {
+        Float::gaussian(self, k)
+    }
 
     fn sign(self) -> Self {
         sign_of(self)
@@ -192,7 +197,11 @@ impl Number for Term<'_> {
         Self::Number(value)
     }
 
-    functions!(of tensors: exp sin cos tanh sigmoid erf sign);
+    functions!(of tensors: exp sin cos sigmoid normal_cdf normal_cdf_tanh sign);
+
+    fn gaussian(self, k: f64) -> Self {
+        self.map(|x| x.gaussian(k))
+    }
 
     fn powf(self, exponent: f64) -> Self {
         self.map(|x| x.powf(exponent))

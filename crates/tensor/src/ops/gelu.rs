@@ -1,20 +1,20 @@
 //! The Gaussian error linear unit.
 //!
 //! ```text
-//! y  = x Φ(x),  Φ(x) = ½ (1 + erf(x/√2))
+//! y  = x Φ(x),  Φ(x) = ½ erfc(−x/√2)
 //! dx = dy · (Φ(x) + x φ(x)),  φ(x) = exp(−x²/2) / √(2π)          keeps its input
 //! ```
 //!
-//! Exact; the tanh approximation is [`gelu_tanh`](super::gelu_tanh). At ±∞ the derivative is NaN, and so is
+//! Exact, also far on the left, where ½ (1 + erf(x/√2)) has no digits left; the tanh approximation is [`gelu_tanh`](super::gelu_tanh). At ±∞ the derivative is NaN, and so is
 //! the value at −∞, as in PyTorch. Source: Hendrycks and Gimpel, "Gaussian error linear units (GELUs)", 2016.
 
 use super::elementwise::Elementwise;
 use super::formula::Number;
+use super::normal_cdf::density;
 use crate::catalogue::Samples;
 use crate::op::{Keep, Op, Zeros};
 use crate::tensor::Tensor;
 use backflow_kernels::Float;
-use std::f64::consts::FRAC_1_SQRT_2;
 
 pub(super) static OP: Op = Op::new("gelu")
     .formula("y = x Φ(x)")
@@ -23,28 +23,19 @@ pub(super) static OP: Op = Op::new("gelu")
     .zeros(Zeros::Saturation)
     .sampled_by(samples);
 
-/// 1/√(2π).
-const FRAC_1_SQRT_2_PI: f64 = 0.398_942_280_401_432_7;
-
-/// Φ(x), the chance that a standard normal number is below x.
-#[inline(always)]
-fn below<N: Number>(x: N) -> N {
-    ((x * N::from_f64(FRAC_1_SQRT_2)).erf() + N::ONE) * N::from_f64(0.5)
-}
-
 #[derive(Clone, Copy)]
 struct Gelu;
 
 impl Elementwise for Gelu {
     const OP: &'static Op = &OP;
+    const STEEP: bool = true;
 
     fn value<T: Float>(self, x: T) -> T {
-        x * below(x)
+        x * x.normal_cdf()
     }
 
     fn pull<N: Number>(self, dy: N, x: N) -> N {
-        let density = (x * x * N::from_f64(-0.5)).exp() * N::from_f64(FRAC_1_SQRT_2_PI);
-        dy * (below(x) + x * density)
+        dy * (x.normal_cdf() + x * density(x))
     }
 }
 

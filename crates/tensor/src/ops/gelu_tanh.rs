@@ -1,15 +1,17 @@
 //! The Gaussian error linear unit by its tanh approximation, as GPT-2 uses it.
 //!
 //! ```text
-//! y  = ½ x (1 + t),  t = tanh u,  u = √(2/π) (x + 0.044715 x³)
-//! dx = dy · (½ (1 + t) + ½ x (1 − t²) u′),  u′ = √(2/π) (1 + 3 · 0.044715 x²)          keeps its input
+//! y  = x σ(2u) = ½ x (1 + tanh u),  u = √(2/π) (x + 0.044715 x³)
+//! dx = dy · (σ(2u) + x σ(2u) σ(−2u) 2u′),  2u′ = 2√(2/π) (1 + 3 · 0.044715 x²)          keeps its input
 //! ```
 //!
+//! By the sigmoid, for far on the left 1 + tanh u has no digits left.
 //! PyTorch's `gelu(approximate="tanh")`, infinities included. Source: Hendrycks and Gimpel, "Gaussian error
 //! linear units (GELUs)", 2016, section 2.
 
 use super::elementwise::Elementwise;
 use super::formula::Number;
+use super::normal_cdf_tanh::slope_times;
 use crate::catalogue::Samples;
 use crate::op::{Keep, Op, Zeros};
 use crate::tensor::Tensor;
@@ -17,35 +19,25 @@ use backflow_kernels::Float;
 
 pub(super) static OP: Op = Op::new("gelu_tanh")
     .formula("y = ½ x (1 + tanh(√(2/π) (x + 0.044715 x³)))")
-    .gradient("dx = dy · (½ (1 + t) + ½ x (1 − t²) u′)")
+    .gradient("dx = dy · (σ(2u) + x σ(2u) σ(−2u) 2u′)")
     .keep(Keep::Inputs)
     .zeros(Zeros::Saturation)
     .sampled_by(samples);
-
-/// √(2/π).
-const SQRT_2_OVER_PI: f64 = 0.797_884_560_802_865_4;
-/// The weight of the cubic term, fitted by the paper's authors.
-const CUBIC: f64 = 0.044_715;
-
-#[inline(always)]
-fn inner<N: Number>(x: N) -> N {
-    x * (x * x * N::from_f64(CUBIC) + N::ONE) * N::from_f64(SQRT_2_OVER_PI)
-}
 
 #[derive(Clone, Copy)]
 struct GeluTanh;
 
 impl Elementwise for GeluTanh {
     const OP: &'static Op = &OP;
+    const STEEP: bool = true;
 
     fn value<T: Float>(self, x: T) -> T {
-        x * T::from_f64(0.5) * (T::ONE + inner(x).tanh())
+        x * x.normal_cdf_tanh()
     }
 
     fn pull<N: Number>(self, dy: N, x: N) -> N {
-        let t = inner(x).tanh();
-        let slope = (x * x * N::from_f64(3.0 * CUBIC) + N::ONE) * N::from_f64(SQRT_2_OVER_PI);
-        dy * ((N::ONE + t + x * (N::ONE - t * t) * slope) * N::from_f64(0.5))
+        let below = x.normal_cdf_tanh();
+        dy * (below + slope_times(x, x, below))
     }
 }
 

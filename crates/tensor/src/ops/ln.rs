@@ -40,6 +40,7 @@ struct Ln;
 
 impl Elementwise for Ln {
     const OP: &'static Op = &OP;
+    const STEEP: bool = true;
 
     fn value<T: Float>(self, x: T) -> T {
         x.ln()

@@ -40,6 +40,7 @@ struct Ln1p;
 
 impl Elementwise for Ln1p {
     const OP: &'static Op = &OP;
+    const STEEP: bool = true;
 
     fn value<T: Float>(self, x: T) -> T {
         x.ln_1p()

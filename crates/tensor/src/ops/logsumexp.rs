@@ -12,7 +12,7 @@ use crate::catalogue::Samples;
 use crate::dtype::with_float;
 use crate::op::{Keep, Op, Zeros};
 use crate::pitfall::{Of, Pitfall};
-use crate::shape::{Axes, keep};
+use crate::shape::{Axes, Shape, keep};
 use crate::tensor::Tensor;
 use backflow_kernels::softmax;
 
@@ -55,16 +55,27 @@ impl Tensor {
         let kept = reduction.kept;
         y.record(&OP, &[self], move |g| {
             g.give(0, |g| {
-                let x = g.x(0);
-                let y = if g.is_recorded() {
-                    x.logsumexp(keep(axes.clone()))
-                } else {
-                    g.y().untracked().viewed(kept)
-                };
-                g.dy().reshape(y.shape()) * (x - y).exp()
+                let y = g.y().untracked().viewed(kept);
+                g.dy().reshape(kept) * softmax_of(g.x(0), &y, g.is_recorded(), &axes)
             });
         })
     }
+}
+
+/// eˣ⁻ʸ over `axes`. A large y is rounded to a number so far from the right one that these do not add up to 1:
+/// there they are divided by what they add up to.
+#[track_caller]
+fn softmax_of(x: &Tensor, y: &Tensor, recorded: bool, axes: &Axes) -> Tensor {
+    /// Beside a y below it, what rounding loses is 2 ulp of eˣ⁻ʸ at most.
+    const TRUSTED: f64 = 4.0;
+    let size = y.abs();
+    let far = size.gt(TRUSTED).masked_fill(&size.ge(f64::INFINITY), 0.0);
+    let e = if recorded { (x - x.logsumexp(keep(axes.clone()))).exp() } else { (x - y).exp() };
+    if !far.as_slice::<bool>().is_some_and(|far| far.contains(&true)) {
+        return e;
+    }
+    let sum = Tensor::select_where(&far, &e.sum(keep(axes.clone())), &Tensor::ones(Shape::SCALAR, x.dtype()));
+    e / sum
 }
 
 fn samples(s: &mut Samples) {

@@ -9,6 +9,7 @@ pub(crate) mod elementwise;
 mod formula;
 mod operators;
 pub(crate) mod reduction;
+mod zero_gradient;
 
 mod abs;
 mod add;
@@ -28,6 +29,7 @@ mod erf;
 mod exp;
 mod exp_m1;
 mod gather;
+mod gaussian;
 mod gelu;
 mod gelu_tanh;
 mod index_add;
@@ -48,6 +50,8 @@ mod mul;
 mod mul_scalar;
 mod neg;
 mod norm;
+mod normal_cdf;
+mod normal_cdf_tanh;
 mod permute;
 mod pow;
 mod powf;
@@ -90,7 +94,7 @@ pub static CATALOGUE: &[&crate::op::Op] = catalogue! {
     neg add_scalar mul_scalar div_scalar scalar_sub scalar_div
     // Element by element.
     exp exp_m1 ln ln_1p sqrt square recip powf powi pow
-    sin cos erf abs sign clamp
+    sin cos erf gaussian normal_cdf normal_cdf_tanh abs sign clamp
     maximum minimum compare select_where
     // Activations.
     relu leaky_relu elu selu gelu gelu_tanh silu softplus sigmoid tanh

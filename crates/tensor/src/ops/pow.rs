@@ -9,6 +9,7 @@
 //! power with a fractional b, and no gradient by b: NaN.
 
 use super::binary::pairwise;
+use super::zero_gradient::zero_where_zero;
 use crate::catalogue::Samples;
 use crate::op::{Keep, Op, Zeros};
 use crate::pitfall::Pitfall;
@@ -35,20 +36,24 @@ impl Tensor {
     pub fn pow(&self, exponent: &Self) -> Self {
         pairwise!(OP, self, exponent, Float::powf).record(&OP, &[self, exponent], |g| {
             // Exponents and bases that the rules above except are replaced before they can make a NaN.
-            g.give(0, |g| {
-                let (a, b) = (g.x(0), g.x(1));
-                let constant = b.eq(0.0);
-                let b = b.masked_fill(&constant, 1.0);
-                (g.dy() * (a.pow(&(&b - 1.0)) * &b)).masked_fill(&constant, 0.0)
-            });
-            g.give(1, |g| {
-                let (a, b) = (g.x(0), g.x(1));
-                let zero = b.ge(0.0).masked_fill(&a.ne(0.0), 0.0);
-                let a = a.masked_fill(&zero, 1.0);
-                g.dy() * (a.pow(b) * a.ln())
-            });
+            g.give(0, |g| zero_where_zero(g.dy(), &[g.x(0), g.x(1)], &by_base));
+            g.give(1, |g| zero_where_zero(g.dy(), &[g.x(0), g.x(1)], &by_exponent));
         })
     }
+}
+
+fn by_base(dy: &Tensor, x: &[&Tensor]) -> Tensor {
+    let (a, b) = (x[0], x[1]);
+    let constant = b.eq(0.0);
+    let b = b.masked_fill(&constant, 1.0);
+    (dy * (a.pow(&(&b - 1.0)) * &b)).masked_fill(&constant, 0.0)
+}
+
+fn by_exponent(dy: &Tensor, x: &[&Tensor]) -> Tensor {
+    let (a, b) = (x[0], x[1]);
+    let zero = b.ge(0.0).masked_fill(&a.ne(0.0), 0.0);
+    let a = a.masked_fill(&zero, 1.0);
+    dy * (a.pow(b) * a.ln())
 }
 
 fn samples(s: &mut Samples) {

@@ -35,6 +35,7 @@ struct Powf(f64);
 
 impl Elementwise for Powf {
     const OP: &'static Op = &OP;
+    const STEEP: bool = true;
 
     fn value<T: Float>(self, x: T) -> T {
         power(x, self.0)

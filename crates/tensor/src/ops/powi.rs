@@ -29,6 +29,7 @@ struct Powi(i32);
 
 impl Elementwise for Powi {
     const OP: &'static Op = &OP;
+    const STEEP: bool = true;
 
     fn value<T: Float>(self, x: T) -> T {
         x.powi(self.0)

@@ -29,6 +29,7 @@ struct Recip;
 
 impl Elementwise for Recip {
     const OP: &'static Op = &OP;
+    const STEEP: bool = true;
 
     fn value<T: Float>(self, x: T) -> T {
         T::ONE / x

@@ -27,6 +27,7 @@ struct ScalarDiv(f64);
 
 impl Elementwise for ScalarDiv {
     const OP: &'static Op = &OP;
+    const STEEP: bool = true;
 
     fn value<T: Float>(self, x: T) -> T {
         T::from_f64(self.0) / x

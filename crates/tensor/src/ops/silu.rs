@@ -27,6 +27,7 @@ struct Silu;
 
 impl Elementwise for Silu {
     const OP: &'static Op = &OP;
+    const STEEP: bool = true;
 
     fn value<T: Float>(self, x: T) -> T {
         x * x.sigmoid()
@@ -34,7 +35,9 @@ impl Elementwise for Silu {
 
     fn pull<N: Number>(self, dy: N, x: N) -> N {
         let s = x.sigmoid();
-        dy * (s * (N::ONE + x * (N::ONE - s)))
+        // Where 1 − σ(x) has few digits left, σ(−x) has all of them.
+        let rest = N::select(x.gt(8.0), (-x).sigmoid(), N::ONE - s);
+        dy * (s * (N::ONE + x * rest))
     }
 }
 

@@ -24,6 +24,7 @@ struct Sin;
 
 impl Elementwise for Sin {
     const OP: &'static Op = &OP;
+    const STEEP: bool = true;
 
     fn value<T: Float>(self, x: T) -> T {
         x.sin()

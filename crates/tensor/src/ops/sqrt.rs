@@ -43,6 +43,7 @@ struct Sqrt {
 
 impl Elementwise for Sqrt {
     const OP: &'static Op = &OP;
+    const STEEP: bool = true;
 
     fn value<T: Float>(self, x: T) -> T {
         x.sqrt()

@@ -24,6 +24,7 @@ struct Square;
 
 impl Elementwise for Square {
     const OP: &'static Op = &OP;
+    const STEEP: bool = true;
 
     fn value<T: Float>(self, x: T) -> T {
         x * x

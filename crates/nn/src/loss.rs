@@ -42,8 +42,9 @@ pub fn cross_entropy(input: &Tensor, target: &Tensor) -> Tensor {
 ///
 /// The right side neither overflows nor cancels, however large the score. (The usual
 /// `max(x, 0) − x t + ln(1 + e^−|x|)` does not either, but its pieces have kinks at 0, where zero-initialised
-/// models start, and there its gradient would be −t instead of ½ − t.) Shapes: x and t alike; the result is a
-/// scalar, in nats.
+/// models start, and there its gradient would be −t instead of ½ − t.) A score of ±∞ with which the target
+/// agrees costs 0 with gradient 0; one with which it does not, ∞. Shapes: x and t alike; the result is a scalar,
+/// in nats.
 ///
 /// ```
 /// # use backflow_nn::loss::binary_cross_entropy_with_logits;
@@ -58,7 +59,16 @@ pub fn cross_entropy(input: &Tensor, target: &Tensor) -> Tensor {
 #[track_caller]
 pub fn binary_cross_entropy_with_logits(input: &Tensor, target: &Tensor) -> Tensor {
     refuse_misfit("binary_cross_entropy_with_logits", input, target);
-    (target * (-input).softplus() + (1.0 - target) * input.softplus()).mean(..)
+    let losses = |input: &Tensor| target * (-input).softplus() + (1.0 - target) * input.softplus();
+    let loss = losses(input).mean(..);
+    if !loss.item().is_nan() {
+        return loss;
+    }
+    // 0 · ∞, perhaps: a target that is certain of what an infinite score is certain of.
+    let yes = target.eq(1.0).masked_fill(&input.ne(f64::INFINITY), 0.0);
+    let no = target.eq(0.0).masked_fill(&input.ne(f64::NEG_INFINITY), 0.0);
+    let agree = yes.masked_fill(&no, 1.0);
+    losses(&input.masked_fill(&agree, 0.0)).masked_fill(&agree, 0.0).mean(..)
 }
 
 #[track_caller]

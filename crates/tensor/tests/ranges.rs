@@ -2,6 +2,111 @@
 
 use backflow_tensor::{DType, Tensor, hvp, no_grad};
 
+/// The gradient of a scalar by x in a first-order and in a recorded pass.
+fn gradients(f: &dyn Fn(&Tensor) -> Tensor, x: &Tensor) -> [Vec<f64>; 2] {
+    [false, true].map(|recorded| {
+        let x = x.detach().requires_grad();
+        let y = f(&x);
+        let pass = y.differentiate().wrt(&[&x]);
+        let found = if recorded { pass.create_graph().run() } else { pass.run() };
+        found.of(&x).to_f64_vec()
+    })
+}
+
+#[track_caller]
+fn near(got: &[f64], right: &[f64], dtype: DType) {
+    let epsilon = if dtype == DType::F32 { f64::from(f32::EPSILON) } else { f64::EPSILON };
+    let largest = right.iter().fold(0.0, |largest: f64, x| largest.max(x.abs()));
+    // What is exactly 0 is what others cancelled to.
+    let scale = |right: f64| if right == 0.0 { largest } else { right.abs() };
+    let close =
+        |(got, &right): (&f64, &f64)| *got == right || (got - right).abs() <= 6.0 * epsilon * scale(right);
+    assert!(got.len() == right.len() && got.iter().zip(right).all(close), "{got:?}, and right is {right:?}");
+}
+
+/// The sizes that are tried: the squares of most of them are 0 or ∞.
+fn sizes(dtype: DType) -> &'static [f64] {
+    if dtype == DType::F32 {
+        &[1e-36, 1e-30, 1e-22, 1e-12, 1.0, 1e12, 1e20, 1e30, 1e37]
+    } else {
+        &[1e-290, 1e-200, 1e-150, 1.0, 1e150, 1e200, 1e300]
+    }
+}
+
+/// Norm and standard deviation of s·x are s times those of x, and their gradients are the same: exact reasoning,
+/// from [3, 4] and [1, 2, 3].
+#[test]
+fn norms_and_deviations_reach_as_far_as_the_numbers() {
+    for dtype in [DType::F32, DType::F64] {
+        for &s in sizes(dtype) {
+            let x = Tensor::from([3.0 * s, 4.0 * s]).to_dtype(dtype);
+            near(&[x.norm(..).item()], &[5.0 * s], dtype);
+            gradients(&|x| x.norm(..), &x).iter().for_each(|dx| near(dx, &[0.6, 0.8], dtype));
+
+            let x = Tensor::from([s, 2.0 * s, 3.0 * s]).to_dtype(dtype);
+            near(&[x.std(.., 1).item()], &[s], dtype);
+            let right = [-0.5, 0.0, 0.5];
+            gradients(&|x| x.std(.., 1), &x).iter().for_each(|dx| near(dx, &right, dtype));
+
+            // ∂²|x|/∂x² · [1, 0] of [3, 4] is [y² − 9, −12] / y³ = [0.128, −0.096] / s.
+            if s < 1e37 && s > 1e-36 {
+                let (x, v) = (Tensor::from([3.0 * s, 4.0 * s]).to_dtype(dtype), Tensor::from([1.0, 0.0]));
+                let product = hvp(|x| x.norm(..), &x, &v.to_dtype(dtype)).to_f64_vec();
+                near(&product.iter().map(|h| h * s).collect::<Vec<_>>(), &[0.128, -0.096], dtype);
+            }
+        }
+        // Rows of all sizes at once, a zero row among them.
+        let rows: Vec<f64> = sizes(dtype).iter().chain([&0.0]).flat_map(|&s| [3.0 * s, 4.0 * s]).collect();
+        let x = Tensor::from_vec(rows, [sizes(dtype).len() + 1, 2]).to_dtype(dtype);
+        let right: Vec<f64> = sizes(dtype).iter().chain([&0.0]).map(|s| 5.0 * s).collect();
+        near(&x.norm(1).to_f64_vec(), &right, dtype);
+        let mut right = [0.6, 0.8].repeat(sizes(dtype).len());
+        right.extend([0.0, 0.0]);
+        gradients(&|x| x.norm(1).sum(..), &x).iter().for_each(|dx| near(dx, &right, dtype));
+        // A gradient that is large or small itself.
+        for (s, factor) in [(1e-30, 1e15), (1e30, 1e-15), (1e-30, 1e-8)] {
+            let x = Tensor::from([3.0 * s, 4.0 * s]).to_dtype(dtype);
+            let right = [0.6 * factor, 0.8 * factor];
+            gradients(&|x| x.norm(..) * factor, &x).iter().for_each(|dx| near(dx, &right, dtype));
+        }
+    }
+    let x = Tensor::from([1e20_f32, 1.0, 1.0]);
+    near(&[x.norm(..).item()], &[1e20], DType::F32);
+    gradients(&|x| x.norm(..), &x).iter().for_each(|dx| near(dx, &[1.0, 1e-20, 1e-20], DType::F32));
+    let x = Tensor::from([3e38_f32, -3e38]);
+    near(&[x.std(.., 0).item()], &[f64::from(3e38_f32)], DType::F32);
+    gradients(&|x| x.std(.., 0), &x).iter().for_each(|dx| near(dx, &[0.5, -0.5], DType::F32));
+}
+
+#[test]
+fn sums_means_and_variances_are_finite_where_their_results_are() {
+    let huge = f64::from(3e38_f32);
+    let x = Tensor::from([3e38_f32, 3e38, 3e38]);
+    near(&[x.mean(..).item()], &[huge], DType::F32);
+    gradients(&|x| x.mean(..), &x).iter().for_each(|dx| near(dx, &[1.0 / 3.0; 3], DType::F32));
+    assert_eq!(x.sum(..).item(), f64::INFINITY);
+    // Parts of the sum overflow, the sum does not.
+    let x = Tensor::from([[3e38_f32, 3e38, -3e38, -2e38], [1.0, 1e-45, 2.0, 3.0]]);
+    near(&x.sum(1).to_f64_vec(), &[f64::from(1e38_f32), 6.0], DType::F32);
+    near(&x.mean(1).to_f64_vec(), &[f64::from(0.25e38_f32), 1.5], DType::F32);
+    assert!(Tensor::from([1.0, f64::INFINITY, f64::NEG_INFINITY]).mean(..).item().is_nan());
+    assert_eq!(Tensor::from([1.0, f64::INFINITY]).sum(..).item(), f64::INFINITY);
+
+    // 1, −1 and many zeros, times 3e19: a square is 9e38, and the variance 1.8e37.
+    let mut numbers = vec![0.0_f32; 100];
+    (numbers[0], numbers[1]) = (3e19, -3e19);
+    let x = Tensor::from_vec(numbers, [100]);
+    near(&[x.var(.., 0).item()], &[1.8e37], DType::F32);
+    // 2 (x − mean) / n.
+    let mut right = vec![0.0; 100];
+    (right[0], right[1]) = (6e17, -6e17);
+    gradients(&|x| x.var(.., 0), &x).iter().for_each(|dx| near(dx, &right, DType::F32));
+    // A variance that does not fit has a gradient that does.
+    let x = Tensor::from([1e30_f32, -1e30]);
+    assert_eq!(x.var(.., 0).item(), f64::INFINITY);
+    gradients(&|x| x.var(.., 0), &x).iter().for_each(|dx| near(dx, &[1e30, -1e30], DType::F32));
+}
+
 #[test]
 fn sums_over_nothing_are_zero_however_wide() {
     for width in [1, 1000, 1024, 1025, 5000] {

@@ -5,13 +5,19 @@
 //! dx = dy · x / y, and 0 where y = 0
 //! ```
 //!
-//! Made of other ops. At 0 the norm has a kink; its gradient there is 0, as in PyTorch. The squares must fit
-//! the type: in `f32` elements beyond 1.8e19 overflow, and those below 1e-23 count as 0.
+//! At 0 the norm has a kink; its gradient there is 0, as in PyTorch. Neither the squares nor the gradient leave
+//! the range of the type where the result does not: a sum of squares that is not to be trusted is added up once
+//! more, of numbers that are divided by a power of two.
 
+use super::elementwise::values;
+use super::square::Square;
 use crate::catalogue::Samples;
+use crate::cotangent::Cotangent;
+use crate::dtype::{FloatElement, with_float};
 use crate::op::{Keep, Op, Zeros};
-use crate::shape::{Axes, keep};
+use crate::shape::{Axes, Reduction, Shape, keep};
 use crate::tensor::Tensor;
+use backflow_kernels::reduce;
 
 pub(super) static OP: Op = Op::new("norm")
     .formula("y = √Σ x² over axes")
@@ -26,6 +32,7 @@ impl Tensor {
     /// ```
     /// # use backflow_tensor::Tensor;
     /// assert_eq!(Tensor::from([3.0, 4.0]).norm(..).item(), 5.0);
+    /// assert_eq!(Tensor::from([3e200, 4e200]).norm(..).item(), 5e200);
     /// let zero = Tensor::from([0.0, 0.0]).requires_grad();
     /// assert_eq!(zero.norm(..).backward().of(&zero).to_vec::<f64>(), [0.0, 0.0]);
     /// ```
@@ -35,8 +42,92 @@ impl Tensor {
     #[must_use]
     #[track_caller]
     pub fn norm(&self, axes: impl Into<Axes>) -> Self {
-        self.square().sum(axes).root()
+        self.root_of_squares(axes.into(), 1.0)
     }
+
+    /// √(Σ x² / divisor): the norm, or a standard deviation.
+    #[track_caller]
+    pub(super) fn root_of_squares(&self, axes: Axes, divisor: f64) -> Self {
+        let reduction = axes.resolve("norm", &self.shape());
+        let kept = reduction.kept;
+        let y = with_float!("norm", self.dtype(), T => self.roots::<T>(axes, reduction, divisor));
+        y.record(&OP, &[self], move |g| g.give(0, |g| gradient(g, kept, divisor)))
+    }
+
+    #[track_caller]
+    fn roots<T: FloatElement>(&self, axes: Axes, reduction: Reduction, divisor: f64) -> Self {
+        let x = self.contiguous();
+        let squares = Self::build_like::<T>(self, |squares| {
+            values(Square, x.as_slice::<T>().expect("made contiguous above"), squares);
+        });
+        let mut y = squares.reduce::<T>(&reduction, reduce::sum);
+        let (count, by) = (reduction.count, T::from_f64(divisor));
+        // What is lost of squares below the range does not count beside such a mean. Sums above it are infinite.
+        let least = T::from_f64(count as f64) * (T::MIN_POSITIVE / T::EPSILON);
+        let mut trusted = true;
+        for y in y.as_mut_slice::<T>() {
+            trusted &= *y >= least && *y < T::INFINITY;
+            *y = (*y / by).sqrt();
+        }
+        if !trusted && count > 0 {
+            let careful = self.untracked().careful_roots::<T>(&axes, divisor);
+            let careful = careful.as_slice::<T>().expect("a result of ops");
+            for (y, &careful) in y.as_mut_slice::<T>().iter_mut().zip(careful) {
+                let square = *y * *y * by;
+                if !(square >= least && square < T::INFINITY) {
+                    *y = careful;
+                }
+            }
+        }
+        y
+    }
+
+    /// The same by way of x/s, where s is a power of two near the largest |x|.
+    #[track_caller]
+    fn careful_roots<T: FloatElement>(&self, axes: &Axes, divisor: f64) -> Self {
+        let mut scale = self.abs().max(keep(axes.clone()));
+        for scale in scale.as_mut_slice::<T>() {
+            *scale = T::from_f64(power_of_two_below(scale.to_f64()).max(T::MIN_POSITIVE.to_f64()));
+        }
+        let roots = ((self / &scale).square().sum(keep(axes.clone())) / divisor).sqrt();
+        (roots * scale).contiguous().into_owned()
+    }
+}
+
+/// The largest power of two that is not above `x`; 1 for 0 and what is not finite.
+fn power_of_two_below(x: f64) -> f64 {
+    if x > 0.0 && x < f64::INFINITY { x.log2().floor().exp2() } else { 1.0 }
+}
+
+/// dx, as (dy / y)·x where the quotient fits into the type and else as dy·(x / y).
+#[track_caller]
+fn gradient(g: &Cotangent<'_>, kept: Shape, divisor: f64) -> Tensor {
+    let (x, dy, mut y) = (g.x(0), g.dy().reshape(kept), g.y().reshape(kept));
+    let zero = y.eq(0.0);
+    let at_kink = zero.as_slice::<bool>().is_some_and(|zero| zero.contains(&true));
+    if at_kink {
+        // Not 1/0 first and the mask then, for a derivative would bring the ∞ back.
+        y = y.masked_fill(&zero, 1.0);
+    }
+    let quotient = &dy / &y;
+    let mut dx = if fits(&quotient, &dy) {
+        let quotient = if divisor == 1.0 { quotient } else { quotient / divisor };
+        quotient * x
+    } else {
+        (if divisor == 1.0 { dy } else { dy / divisor }) * (x / y)
+    };
+    if at_kink {
+        dx = dx.masked_fill(&zero, 0.0);
+    }
+    dx
+}
+
+/// Whether quotients by which gradients are multiplied have all their digits: none is infinite or nearly
+/// subnormal, but for those of 0.
+fn fits(quotient: &Tensor, dy: &Tensor) -> bool {
+    let least = if quotient.dtype() == crate::DType::F32 { 1e-36 } else { 1e-305 };
+    let (quotient, dy) = (quotient.to_f64_vec(), dy.to_f64_vec());
+    quotient.iter().zip(dy).all(|(q, dy)| dy == 0.0 || (q.is_finite() && q.abs() > least))
 }
 
 fn samples(s: &mut Samples) {

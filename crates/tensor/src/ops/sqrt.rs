@@ -1,13 +1,12 @@
-//! The square root, and the square root of sums of squares.
+//! The square root.
 //!
 //! ```text
 //! y  = √x
 //! dx = dy / 2y                       keeps its output
 //! ```
 //!
-//! At 0 the derivative is +∞, as in PyTorch (and 0/0 = NaN where dy is 0). Norms and standard deviations have
-//! a kink at 0 instead, where their gradient is 0; they are made of [`root`](Tensor::root), whose derivative
-//! at 0 is 0.
+//! At 0 the derivative is +∞, as in PyTorch. Norms and standard deviations have a kink at 0 instead, where
+//! their gradient is 0; see [`norm`](super::norm).
 
 use super::elementwise::Elementwise;
 use super::formula::Number;
@@ -30,16 +29,14 @@ pub(super) static OP: Op = Op::new("sqrt")
         ),
         Pitfall::backward(
             Of::Zeros,
-            "The derivative of √x is infinite at 0, and 0 · ∞ is NaN: add a small number under the root, or take norm or std, \
-             whose gradient at 0 is 0",
+            "The derivative of √x is infinite at 0: add a small number under the root, or take norm or std, whose gradient \
+             at 0 is 0",
         ),
     ])
     .sampled_by(samples);
 
 #[derive(Clone, Copy)]
-struct Sqrt {
-    flat_at_zero: bool,
-}
+struct Sqrt;
 
 impl Elementwise for Sqrt {
     const OP: &'static Op = &OP;
@@ -50,18 +47,7 @@ impl Elementwise for Sqrt {
     }
 
     fn pull<N: Number>(self, dy: N, y: N) -> N {
-        let slope = dy / (y + y);
-        // A root is never below 0, and NaN stays.
-        if self.flat_at_zero { N::select(y.le(0.0), N::ZERO, slope) } else { slope }
-    }
-
-    // Not the formula above: where 0 is divided by, the derivative of the quotient would bring the ∞ back.
-    fn pull_tensor(self, dy: &Tensor, y: &Tensor) -> Tensor {
-        if !self.flat_at_zero {
-            return dy / (y * 2.0);
-        }
-        let zero = y.eq(0.0);
-        (dy / (y.masked_fill(&zero, 1.0) * 2.0)).masked_fill(&zero, 0.0)
+        dy / (y + y)
     }
 }
 
@@ -70,17 +56,10 @@ impl Tensor {
     #[must_use]
     #[track_caller]
     pub fn sqrt(&self) -> Self {
-        self.elementwise(Sqrt { flat_at_zero: false })
-    }
-
-    /// The square root of a sum of squares: the gradient at 0 is 0.
-    #[track_caller]
-    pub(super) fn root(&self) -> Self {
-        self.elementwise(Sqrt { flat_at_zero: true })
+        self.elementwise(Sqrt)
     }
 }
 
 fn samples(s: &mut Samples) {
     s.unary(0.3..3.0, "torch.sqrt(a)", Tensor::sqrt);
-    s.unary(0.3..3.0, "torch.sqrt(a)", Tensor::root);
 }

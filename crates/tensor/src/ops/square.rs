@@ -20,7 +20,7 @@ pub(super) static OP: Op = Op::new("square")
     .sampled_by(samples);
 
 #[derive(Clone, Copy)]
-struct Square;
+pub(super) struct Square;
 
 impl Elementwise for Square {
     const OP: &'static Op = &OP;

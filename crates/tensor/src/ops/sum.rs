@@ -6,10 +6,11 @@
 //! ```
 //!
 //! Sums run in a fixed tree that depends on the shape alone, so that results do not depend on threads and the
-//! rounding error grows like the logarithm of the count.
+//! rounding error grows like the logarithm of the count. Where one is not finite, it is added up once more, of
+//! scaled numbers: parts of a sum, or the sum of a mean, may overflow where the result does not.
 
 use crate::catalogue::Samples;
-use crate::dtype::{DType, with_float};
+use crate::dtype::{DType, FloatElement, with_float};
 use crate::error::misuse;
 use crate::op::{Op, Zeros};
 use crate::shape::{Axes, MAX_RANK, Reduction, Shape, keep};
@@ -43,7 +44,10 @@ impl Tensor {
             }
             DType::F32 | DType::F64 => {}
         }
-        let y = with_float!("sum", self.dtype(), T => self.reduce::<T>(&reduction, reduce::sum));
+        let mut y = with_float!("sum", self.dtype(), T => self.reduce::<T>(&reduction, reduce::sum));
+        if !y.is_all_finite() && reduction.count > 1 {
+            y = with_float!("sum", self.dtype(), T => self.sum_of_scaled::<T>(&reduction, y));
+        }
         let (shape, kept) = (self.shape(), reduction.kept);
         y.record(&OP, &[self], move |g| {
             g.give(0, |g| g.dy().reshape(kept).broadcast_to(shape));
@@ -63,7 +67,44 @@ impl Tensor {
             let rows = [("dtype", self.dtype().to_string())];
             misuse("mean", "needs floating-point elements", &rows, "convert with to_dtype(DType::F32)");
         }
-        self.sum(axes) / count as f64
+        let y = self.sum(axes.clone()) / count as f64;
+        let scale = power_of_two_over(count);
+        y.where_infinite(|| (self * scale).sum(axes) / (count as f64 * scale))
+    }
+
+    /// This result, and `careful` where it is infinite or NaN.
+    #[track_caller]
+    pub(super) fn where_infinite(self, careful: impl FnOnce() -> Self) -> Self {
+        if self.is_all_finite() {
+            return self;
+        }
+        let y = self.untracked();
+        let lost = (&y - &y).ne(0.0);
+        Self::select_where(&lost, &careful(), &self)
+    }
+
+    fn is_all_finite(&self) -> bool {
+        with_float!("sum", self.dtype(), T => {
+            let x = self.contiguous();
+            let x = x.as_slice::<T>().expect("made contiguous above");
+            // Without a branch for each element, so that it takes no time.
+            x.iter().fold(true, |all, x| all & x.is_finite())
+        })
+    }
+
+    /// The sums once more where they were not finite, of numbers so small that no part of a sum overflows.
+    #[cold]
+    fn sum_of_scaled<T: FloatElement>(&self, reduction: &Reduction, mut y: Self) -> Self {
+        let scale = power_of_two_over(reduction.count);
+        let scaled = (self.untracked() * scale).reduce::<T>(reduction, reduce::sum);
+        let scaled = scaled.as_slice::<T>().expect("just built");
+        let scale = T::from_f64(scale);
+        for (y, &scaled) in y.as_mut_slice::<T>().iter_mut().zip(scaled) {
+            if !y.is_finite() {
+                *y = scaled / scale;
+            }
+        }
+        y
     }
 
     /// Sums away the axes along which `shape` was broadcast to become this tensor's shape.
@@ -84,6 +125,11 @@ impl Tensor {
         }
         self.sum_over(reduction)
     }
+}
+
+/// A power of two so small that `count` of the largest numbers, multiplied by it, add up to a number.
+fn power_of_two_over(count: usize) -> f64 {
+    0.5 / count.next_power_of_two() as f64
 }
 
 fn samples(s: &mut Samples) {

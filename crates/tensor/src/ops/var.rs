@@ -7,7 +7,8 @@
 //!
 //! Made of other ops, in two passes: no digits cancel as they do in mean x² − (mean x)². Where nothing varies
 //! the standard deviation has a kink; its gradient there is 0, as in PyTorch. With n ≤ c the result is NaN or
-//! ∞, also as there.
+//! ∞, also as there. The standard deviation is the [`norm`](super::norm) of the distances, and so as far-reaching
+//! as x; the variance of `f32` beyond 1.8e19 is ∞, and of numbers below 1e-23 it is 0.
 
 use crate::catalogue::Samples;
 use crate::op::{Op, Zeros};
@@ -38,9 +39,11 @@ impl Tensor {
     #[track_caller]
     pub fn var(&self, axes: impl Into<Axes>, correction: usize) -> Self {
         let axes = axes.into();
-        let count = axes.resolve("var", &self.shape()).count;
+        let divisor = self.divisor(&axes, correction);
         let distances = self - self.mean(keep(axes.clone()));
-        distances.square().sum(axes) / count.saturating_sub(correction) as f64
+        let y = distances.square().sum(axes.clone()) / divisor;
+        // A square or the sum may be infinite where the mean square is not.
+        y.where_infinite(|| distances.root_of_squares(axes, divisor).square())
     }
 
     /// The standard deviation over `axes`: the square root of the [`var`](Self::var). Its gradient is 0 where
@@ -51,7 +54,17 @@ impl Tensor {
     #[must_use]
     #[track_caller]
     pub fn std(&self, axes: impl Into<Axes>, correction: usize) -> Self {
-        self.var(axes, correction).root()
+        let axes = axes.into();
+        let divisor = self.divisor(&axes, correction);
+        let of = |x: &Self| (x - x.mean(keep(axes.clone()))).root_of_squares(axes.clone(), divisor);
+        // Of the largest numbers of both signs, the distances may be infinite.
+        of(self).where_infinite(|| of(&(self * 0.25)) * 4.0)
+    }
+
+    /// n − `correction`.
+    #[track_caller]
+    fn divisor(&self, axes: &Axes, correction: usize) -> f64 {
+        axes.resolve("var", &self.shape()).count.saturating_sub(correction) as f64
     }
 }
 

@@ -139,3 +139,24 @@ fn targets_of_another_type_are_refused() {
     let x = Tensor::zeros([3], DType::F32);
     let _ = binary_cross_entropy_with_logits(&x, &x.to_dtype(DType::F64));
 }
+
+/// A score of ±∞ is certain. Where the target is certain of the same, it costs 0 with gradient 0; else the cost
+/// is ∞ and the gradient that of a large score: σ(x) − t.
+#[test]
+fn an_infinite_score_that_is_right_costs_nothing() {
+    let inf = f64::INFINITY;
+    let losses = |scores: [f64; 3], targets: [f64; 3], recorded: bool| {
+        let x = Tensor::from(scores).requires_grad();
+        let loss = binary_cross_entropy_with_logits(&x, &Tensor::from(targets));
+        let pass = loss.differentiate().wrt(&[&x]);
+        let dx = if recorded { pass.create_graph().run() } else { pass.run() };
+        (loss.item(), dx.of(&x).to_vec::<f64>())
+    };
+    for recorded in [false, true] {
+        let (loss, dx) = losses([inf, -inf, 0.0], [1.0, 0.0, 0.5], recorded);
+        assert!((loss - std::f64::consts::LN_2 / 3.0).abs() < 1e-15, "{loss}");
+        assert_eq!(dx, [0.0, 0.0, 0.0]);
+        let (loss, dx) = losses([inf, -inf, 0.0], [0.0, 0.0, 0.5], recorded);
+        assert_eq!((loss, dx), (inf, vec![1.0 / 3.0, 0.0, 0.0]));
+    }
+}

@@ -74,14 +74,16 @@ impl<T: FloatElement> Elements<'_, T> {
     /// If the rule takes another number of buffers than it declares.
     #[track_caller]
     pub fn each<const B: usize>(self, rule: impl Equation<T, B>) -> Totals {
-        self.pass(rule, |g, w, u, _| [g * g, w * w, u * u])
+        self.pass(rule, |g, w, u, _| [g * g, w * w, u * u, raised(u)])
     }
 
     /// As [`each`](Self::each), for a rule whose first buffer is a momentum: a running mean or sum of
     /// gradients. The step report then has the angle between the two.
     #[track_caller]
     pub fn each_with_momentum<const B: usize>(self, rule: impl Equation<T, B>) -> Totals {
-        self.pass(rule, |g, w, u, buffers| [g * g, w * w, u * u, g * buffers[0], buffers[0] * buffers[0]])
+        self.pass(rule, |g, w, u, buffers| {
+            [g * g, w * w, u * u, raised(u), g * buffers[0], buffers[0] * buffers[0]]
+        })
     }
 
     #[track_caller]
@@ -114,15 +116,16 @@ impl<T: FloatElement> Elements<'_, T> {
         // again, in f64.
         let in_range = |sum: f64| in_range(sum, g.len());
         let gradient = if in_range(sums[0]) { sums[0] } else { reduce::sum_squares(g) };
-        let cosine = (S == 5).then(|| {
-            let (along, momentum) = if in_range(sums[0]) && in_range(sums[4]) {
-                (sums[3], sums[4])
+        let cosine = (S == 6).then(|| {
+            let (along, momentum) = if in_range(sums[0]) && in_range(sums[5]) {
+                (sums[4], sums[5])
             } else {
                 (reduce::dot(g, buffers[0]), reduce::sum_squares(buffers[0]))
             };
             cosine(sign * along, gradient, momentum)
         });
-        Totals { gradient, weight: sums[1], update: sums[2], cosine }
+        let update = sum_of_changes::<T>(sums[2], sums[3], sums[1], self.w.as_mut_slice());
+        Totals { gradient, weight: sums[1], update, cosine }
     }
 
     /// Runs a rule that needs the whole parameter at once: `rule(w, g, buffers)` answers what to subtract.
@@ -210,12 +213,12 @@ impl<T: FloatElement> Elements<'_, T> {
     pub(crate) fn replace<const B: usize>(self, x: &Tensor, rule: impl Equation<T, B>) -> f64 {
         let rest = self.buffers.len() - B;
         let buffers = slices::<T, B>(&mut self.buffers[rest..]);
-        let [change] =
+        let [change, raised, before] =
             map::update(self.w.as_mut_slice(), contiguous::<T>(x), buffers, move |w, x, buffers| {
                 let (new, buffers) = rule(w, x, buffers);
-                (new, buffers, [(w - new) * (w - new)])
+                (new, buffers, [(w - new) * (w - new), raised(w - new), w * w])
             });
-        change
+        sum_of_changes::<T>(change, raised, before, self.w.as_mut_slice())
     }
 
     /// ‖w‖ and ‖c·g + λ·w‖: the weights and their gradient, clipped and decayed.
@@ -236,6 +239,31 @@ const SAFE_MEAN_SQUARE: std::ops::Range<f64> = 1e-30..1e30;
 /// Whether a sum of squares over `n` elements is to be trusted.
 fn in_range(sum: f64, n: usize) -> bool {
     SAFE_MEAN_SQUARE.contains(&(sum / n as f64))
+}
+
+/// What changes of `f32` weights are multiplied by before they are squared a second time: squares of what is
+/// below 1e-15 lose digits, and those of 1e-23 are 0. The numbers themselves are gone when the sum is known.
+const RAISE: f64 = 1_267_650_600_228_229_401_496_703_205_376.0; // 2¹⁰⁰
+
+/// The square of a change, raised.
+#[inline(always)]
+fn raised<T: FloatElement>(u: T) -> T {
+    let u = if T::EXPONENTS == 256 { u * T::from_f64(RAISE) } else { u };
+    u * u
+}
+
+/// Σ u² of what was subtracted from weights, from its plain and its raised sum, Σ w² before and the weights
+/// after. Infinite where a sum of `f32` squares is, unless the weights before do not count beside it.
+fn sum_of_changes<T: FloatElement>(plain: f64, raised: f64, before: f64, after: &[T]) -> f64 {
+    if T::EXPONENTS != 256 || in_range(plain, after.len()) {
+        return plain;
+    }
+    if plain < 1.0 {
+        return raised / (RAISE * RAISE);
+    }
+    // u = w − w', and w' is all that is left of it.
+    let rest = reduce::sum_squares(after);
+    if before <= 1e-14 * rest && rest.is_finite() { rest } else { plain }
 }
 
 /// The cosine from a dot product and two sums of squares; 0 where one of the vectors is.

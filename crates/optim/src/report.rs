@@ -40,8 +40,8 @@ pub struct ParameterReport {
     pub gradient_rms: f64,
     /// RMS of the parameter, before the update.
     pub weight_rms: f64,
-    /// RMS of what was subtracted from the parameter, decoupled weight decay included. In `f32`, squares end
-    /// this at both ends: below some 1e-22 it is 0, above 1e19 infinite.
+    /// RMS of what was subtracted from the parameter, decoupled weight decay included, of whatever size. (In
+    /// `f32`, above 1e19, only where the weights before were below a ten-millionth of it; else it is infinite.)
     pub update_rms: f64,
     /// `update_rms / weight_rms`, about 1e-3 in healthy training. Infinite if the parameter was all zero and
     /// no longer is; 0 if nothing was subtracted.

@@ -138,6 +138,23 @@ fn vanishing_and_exploding_gradients_are_measured() {
     }
 }
 
+/// The update is gone when its squares have been added up: 1e-60 and 1e60 for plain gradient descent.
+#[test]
+fn vanishing_and_exploding_updates_are_measured() {
+    for size in [1e-44_f32, 1e-38, 1e-30, 1e-24, 1e-20, 1e-16, 1e-14, 1e-3, 1e14, 1e18, 1e20, 1e30, 3e38] {
+        for count in [1, 3, 5000] {
+            let mut w = Tensor::ones([count], DType::F32).requires_grad();
+            let mut gradients = Gradients::new();
+            gradients.insert(&w, Tensor::full([count], f64::from(size), DType::F32));
+            let report = Optimizer::new(Sgd::new(1.0)).step(&mut w, &gradients);
+            let (got, right) = (report.parameters[0].update_rms, f64::from(size));
+            // Squares and up to 16 sums of them in f32. Beside 1e14, the weights before count for 1e-14.
+            assert!((got / right - 1.0).abs() < 1e-6, "{got:e}, and right is {right:e}, of {count}");
+            assert_eq!(report.parameters[0].update_ratio, got);
+        }
+    }
+}
+
 /// The norm that clipping needs is measured before the update, the other one on the way: they agree.
 #[test]
 fn the_norm_is_the_same_with_and_without_clipping() {

@@ -74,7 +74,7 @@ impl Pitfall {
     /// Of ops whose derivative has a pole at 0.
     pub(crate) const STEEP_AT_ZERO: Self = Self::backward(
         Of::Zeros,
-        "Its derivative is infinite at 0, and 0 · ∞ is NaN, also where select_where takes another value: replace the zeros \
+        "Its derivative is infinite at 0: replace the zeros \
          before this op",
     );
 

@@ -112,7 +112,8 @@ fn inputs() -> Tensor {
         let size = exponent.exp2();
         [size, -size, near]
     });
-    let borders = [0.0, -0.0, 1.0, -1.0, 1e-38, -1e-38, 1e-44, -1e-44, 3e38, -3e38, 88.7, -88.7, -103.9, 20.0, 0.5];
+    let borders =
+        [0.0, -0.0, 1.0, -1.0, 1e-38, -1e-38, 1e-44, -1e-44, 3e38, -3e38, 88.7, -88.7, -103.9, 20.0, 0.5];
     let all: Vec<f32> = drawn.chain(borders).map(|x| x as f32).collect();
     let count = all.len();
     Tensor::from_vec(all, [count])
@@ -129,7 +130,9 @@ fn elementwise_functions_and_their_slopes_are_within_a_few_ulp() {
         // Where a factor of a result is subnormal, its digits are few, and no law holds.
         let counts = |idx: usize| !has_terms || exact[idx] == 0.0 || (exact[idx] / x[idx]).abs() > 1.2e-38;
         let mut hold = |what: &str, got: &[f64], exact: &[f64], bound: f64, beside: &dyn Fn(usize) -> f64| {
-            let off = (0..x.len()).filter(|&idx| counts(idx) && (exact[idx].abs() < 3e38 || got[idx].is_nan())).map(|idx| (ulps(got[idx], exact[idx], beside(idx), DType::F32), x[idx]));
+            let off = (0..x.len())
+                .filter(|&idx| counts(idx) && (exact[idx].abs() < 3e38 || got[idx].is_nan()))
+                .map(|idx| (ulps(got[idx], exact[idx], beside(idx), DType::F32), x[idx]));
             let worst = off.fold((0.0, 0.0), |worst, next| if next.0 <= worst.0 { worst } else { next });
             if worst.0.is_nan() || worst.0 > bound {
                 wrong.push(format!("{what} of {name}: {:.2} ulp at {:e}", worst.0, worst.1));
@@ -154,7 +157,10 @@ fn elementwise_functions_and_their_slopes_are_within_a_few_ulp() {
 /// `-log1p(exp(-20) + exp(-25))`, and the same for −9 alone.
 #[test]
 fn log_softmax_keeps_what_is_beside_one() {
-    for (row, exact) in [([0.0, -20.0, -25.0], -2.075041564150623e-9), ([7.0, -2.0, f64::NEG_INFINITY], -1.2340218972325883e-4)] {
+    for (row, exact) in [
+        ([0.0, -20.0, -25.0], -2.075041564150623e-9),
+        ([7.0, -2.0, f64::NEG_INFINITY], -1.2340218972325883e-4),
+    ] {
         for dtype in [DType::F32, DType::F64] {
             let x = Tensor::from(row).to_dtype(dtype);
             let close = |got: f64| ulps(got, exact, 0.0, dtype) <= 4.0;
@@ -178,7 +184,10 @@ fn the_gradient_of_logsumexp_is_a_softmax_however_large_the_numbers() {
         let pass = pass.differentiate();
         let dx = if recorded { pass.create_graph().run() } else { pass.run() }.of(&x).to_vec::<f32>();
         for (far, near) in dx[..3].iter().zip(&dx[3..]) {
-            assert!((far - near).abs() <= 4.0 * f32::EPSILON * near, "recorded: {recorded}: {far} and {near}");
+            assert!(
+                (far - near).abs() <= 4.0 * f32::EPSILON * near,
+                "recorded: {recorded}: {far} and {near}"
+            );
         }
     }
 }

@@ -82,7 +82,8 @@ fn a_slope_that_is_finite_is_the_derivative_by_a_gradient_of_zero() {
     let subjects: [(fn(&Tensor) -> Tensor, f64); 3] =
         [(Tensor::sqrt, 1.0), (|x| x * x, 8.0), (|x| 8.0 / x, -0.5)];
     for (f, slope_at_4) in subjects {
-        let (x, dy) = (Tensor::from([4.0, 4.0]).requires_grad(), Tensor::zeros([2], DType::F64).requires_grad());
+        let (x, dy) =
+            (Tensor::from([4.0, 4.0]).requires_grad(), Tensor::zeros([2], DType::F64).requires_grad());
         let dx = f(&x).differentiate().seed(&dy).wrt(&[&x]).create_graph().run().of(&x).clone();
         let slope = dx.sum(..).backward().of(&dy).to_f64_vec();
         let right = if slope_at_4 == 1.0 { 0.25 } else { slope_at_4 };

@@ -28,9 +28,7 @@ impl Tensor {
     pub(crate) fn div_tensor(&self, other: &Self) -> Self {
         pairwise!(OP, self, other, |a, b| a / b).record(&OP, &[self, other], |g| {
             g.give(0, |g| zero_where_zero(g.dy(), &[g.x(1)], &|dy, x| dy / x[0]));
-            g.give(1, |g| {
-                zero_where_zero(g.dy(), &[g.x(0), g.x(1)], &|dy, x| -(dy * (x[0] / x[1])) / x[1])
-            });
+            g.give(1, |g| zero_where_zero(g.dy(), &[g.x(0), g.x(1)], &|dy, x| -(dy * (x[0] / x[1])) / x[1]));
         })
     }
 }

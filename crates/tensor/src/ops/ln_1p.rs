@@ -29,7 +29,7 @@ pub(super) static OP: Op = Op::new("ln_1p")
         ),
         Pitfall::backward(
             Of::Negative,
-            "Its derivative is infinite at −1, and 0 · ∞ is NaN, also where select_where takes another value: replace what \
+            "Its derivative is infinite at −1: replace what \
              is −1 before this op",
         ),
     ])

@@ -15,10 +15,8 @@ const ROUNDINGS: f64 = 8.0;
 
 /// Ops whose small results are accurate only beside 1 or their largest operand, as they are in PyTorch, and
 /// why.
-const BESIDE_OPERAND: [(&str, &str); 2] = [
-    ("log_softmax", "the logarithm of a sum that is all but 1"),
-    ("cross_entropy", "as for log_softmax"),
-];
+const BESIDE_OPERAND: [(&str, &str); 2] =
+    [("log_softmax", "the logarithm of a sum that is all but 1"), ("cross_entropy", "as for log_softmax")];
 
 /// The operands rounded to `f32`, and the same numbers in `f64`.
 fn rounded(sample: &Sample) -> (Vec<Tensor>, Vec<Tensor>) {

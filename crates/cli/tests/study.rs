@@ -60,7 +60,12 @@ fn the_object_has_every_configuration() {
         for figure in ["slope_decades_per_layer", "theory_slope"] {
             assert_eq!(configuration[figure].is_number(), depth > 1, "{figure} in {configuration}");
         }
-        assert!(configuration["weight_gradient_ratio"].as_f64().unwrap() > 0.0);
+        let ratio = configuration["weight_gradient_ratio"].as_f64();
+        assert_eq!(
+            ratio.is_some_and(|ratio| ratio > 0.0),
+            depth > 2,
+            "of the second hidden layer and the last"
+        );
         assert_eq!(configuration["saturated_share"].is_number(), activation == "tanh");
         assert!(configuration["verdict"].is_string());
         assert_eq!(configuration.get("training"), None);

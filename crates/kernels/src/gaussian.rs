@@ -70,7 +70,7 @@ pub(crate) mod single {
     }
 }
 
-/// For `f64`, on top of `libm`.
+/// For `f64`, on top of `libm`, which is not inlined into loops either: so these are compiled once.
 pub(crate) mod double {
     use super::{FAR, SQRT_2_OVER_PI};
     use std::f64::consts::{FRAC_1_SQRT_2, FRAC_2_PI};
@@ -100,6 +100,7 @@ pub(crate) mod double {
     }
 
     /// e^−kx², for k a power of two.
+    #[inline(never)]
     pub(crate) fn gaussian(x: f64, k: f64) -> f64 {
         let x = clamp(x);
         let (square, lost) = product(x, x);
@@ -108,6 +109,7 @@ pub(crate) mod double {
 
     /// ½ erfc(z) with z = −x/√2, corrected for what rounding z lost by the slope of ln erfc there. A rough one
     /// does: −(z + √(z² + 4/π)) is off by a few per cent.
+    #[inline(never)]
     pub(crate) fn normal_cdf(x: f64) -> f64 {
         let x = clamp(x);
         let (z, lost) = product(-x, FRAC_1_SQRT_2);
@@ -117,6 +119,7 @@ pub(crate) mod double {
     }
 
     /// As in `f32`: v = 2u in two parts, and σ(v) = e/(1 + e).
+    #[inline(never)]
     pub(crate) fn normal_cdf_tanh_and_rest(x: f64) -> (f64, f64) {
         let x = clamp(x);
         let (square, square_low) = product(x, x);

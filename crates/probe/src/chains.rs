@@ -9,8 +9,9 @@ use std::collections::BTreeMap;
 /// For each of these outputs, in order of computation, the number of its chain: 0 leads to the last one. An
 /// output follows the latest one that it was computed from, if no later one does. Of what the graph does not
 /// tell, each follows the one before.
-pub(crate) fn chains(outputs: &[Tensor]) -> Vec<usize> {
-    let before = before(outputs);
+pub(crate) fn chains(outputs: &[Tensor]) -> Chains {
+    let steps = steps(outputs);
+    let before = before(outputs, &steps);
     let mut chains = vec![usize::MAX; outputs.len()];
     let mut number = 0;
     // Each chain begins at its end, the latest output that is on none yet.
@@ -25,25 +26,49 @@ pub(crate) fn chains(outputs: &[Tensor]) -> Vec<usize> {
     }
     // Beside the main one, they are numbered in order of computation.
     let last = number.saturating_sub(1);
-    chains.iter().map(|&chain| if chain == 0 { 0 } else { last - chain + 1 }).collect()
+    let of = chains.iter().map(|&chain| if chain == 0 { 0 } else { last - chain + 1 }).collect();
+    let mut uses: BTreeMap<u64, usize> = BTreeMap::new();
+    steps.values().flat_map(|step| step.operands.iter().flatten()).for_each(|&id| {
+        *uses.entry(id).or_default() += 1;
+    });
+    let uses = outputs.iter().map(|y| y.id().and_then(|id| uses.get(&id).copied()).unwrap_or(0)).collect();
+    Chains { of, uses }
 }
 
-/// For each output the latest one that it was computed from.
-fn before(outputs: &[Tensor]) -> Vec<Option<usize>> {
-    // The parts of layers that were computed as one op are leaves, in their order; the last of them is not.
-    let is_known = |y: &Tensor| y.is_tracked() && !y.is_leaf();
+/// What the graph tells of outputs.
+#[derive(Clone, Debug)]
+pub(crate) struct Chains {
+    /// Of each output, the number of its chain.
+    pub(crate) of: Vec<usize>,
+    /// How often each is used on the way to the others.
+    pub(crate) uses: Vec<usize>,
+}
+
+/// Whether the graph leads to what it was computed from. The parts of layers that were computed as one op are
+/// leaves, in their order; the last of them is not.
+fn is_known(y: &Tensor) -> bool {
+    y.is_tracked() && !y.is_leaf()
+}
+
+/// All that the outputs were computed from, by its id.
+fn steps(outputs: &[Tensor]) -> BTreeMap<u64, GraphStep> {
     let mut steps: BTreeMap<u64, GraphStep> = BTreeMap::new();
     for y in outputs.iter().rev().filter(|y| is_known(y)) {
         if y.id().is_some_and(|id| !steps.contains_key(&id)) {
             steps.extend(y.history().into_iter().map(|step| (step.id, step)));
         }
     }
+    steps
+}
+
+/// For each output the latest one that it was computed from.
+fn before(outputs: &[Tensor], steps: &BTreeMap<u64, GraphStep>) -> Vec<Option<usize>> {
     let ids: BTreeMap<u64, usize> =
         (0..outputs.len()).filter_map(|idx| Some((outputs[idx].id()?, idx))).collect();
     // The latest output that each step was computed from, itself included; operands come before results.
     let mut latest: BTreeMap<u64, usize> = BTreeMap::new();
     let mut before: Vec<Option<usize>> = (0..outputs.len()).map(|idx| idx.checked_sub(1)).collect();
-    for (id, step) in &steps {
+    for (id, step) in steps {
         let from = step.operands.iter().flatten().filter_map(|id| latest.get(id)).max().copied();
         let own = ids.get(id).copied();
         if let Some(own) = own
@@ -60,8 +85,12 @@ fn before(outputs: &[Tensor]) -> Vec<Option<usize>> {
 
 #[cfg(test)]
 mod tests {
-    use super::chains;
+    use super::chains as chains_of;
     use backflow_tensor::Tensor;
+
+    fn chains(outputs: &[Tensor]) -> Vec<usize> {
+        chains_of(outputs).of
+    }
 
     #[test]
     fn what_follows_what_is_told_by_the_graph() {

@@ -11,6 +11,9 @@ pub struct Shadow {
     pub delta_rms: f64,
     /// RMS δ in `f64`.
     pub delta_rms_f64: f64,
+    /// RMS of the gradient of the layer's weight in `f64`, if it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weight_gradient_rms_f64: Option<f64>,
 }
 
 /// The share of RMS δ that must be missing, or too much, before an element type is blamed for it. Rounding
@@ -28,7 +31,7 @@ impl Shadow {
     /// to it: the slope of a sigmoid that has come to 1 is an example.
     #[must_use]
     pub fn underflows(&self) -> bool {
-        let Self { delta_rms, delta_rms_f64 } = *self;
+        let Self { delta_rms, delta_rms_f64, .. } = *self;
         let small = delta_rms_f64 > 0.0 && delta_rms_f64 < f64::from(f32::MIN_POSITIVE);
         small && (delta_rms - delta_rms_f64).abs() > LOST * delta_rms_f64
     }

@@ -6,6 +6,7 @@
 //! are those of the first pass through the network: a rule that computes the loss several times in a step
 //! does not blur them.
 
+use crate::called::{Called, Functions};
 use crate::chains::chains;
 use crate::join;
 use crate::look::{look, units};
@@ -41,6 +42,8 @@ pub(crate) struct Watch {
     samples: Option<SampleWatch>,
     /// The outputs of rows, until the first delta comes.
     outputs: Vec<Tensor>,
+    called: Option<Called>,
+    functions: Functions,
     /// Gradients of this step's parameters, by path.
     gradients: BTreeMap<String, Gradient>,
     /// Those of the step before, if they were kept.
@@ -170,6 +173,7 @@ impl Watch {
     pub(crate) fn begin(&mut self, asked: Asked) {
         self.rows.clear();
         self.outputs.clear();
+        (self.called, self.functions) = (None, Functions::default());
         self.pending = Pending::default();
         self.close();
         self.gradients.clear();
@@ -220,7 +224,7 @@ impl Watch {
         let quantity = "gradient noise scale".to_owned();
         let refused = refused.map(|reason| NotMeasured { quantity, reason });
         Seen {
-            layers: std::mem::take(&mut self.rows),
+            layers: self.functions.put_in_order(std::mem::take(&mut self.rows)),
             samples,
             not_measured: refused.into_iter().collect(),
             uncalled: uncalled.map(|place| place.path.clone()).collect(),
@@ -279,8 +283,50 @@ impl Watch {
 
     /// The graph is still there when the first delta comes.
     fn tell_chains(&mut self) {
+        self.admit();
         let chains = chains(&std::mem::take(&mut self.outputs));
-        self.rows.iter_mut().zip(chains).for_each(|(row, chain)| row.chain = chain);
+        self.rows.iter_mut().zip(&chains.of).for_each(|(row, &chain)| row.chain = chain);
+        self.functions.judge(&chains);
+    }
+
+    /// Takes the function that was called last as one that the program called: a row of its own.
+    fn admit(&mut self) {
+        let Some(Called { layer, function, y }) = self.called.take() else { return };
+        let path = format!("{}.{}()", self.rows[layer].path, function.name);
+        let row = self.rows.len();
+        self.functions.add(row, layer);
+        self.rows.push(self.flow(path, &function, &y));
+        self.outputs.push(y.clone());
+        self.add_output(row, &function, None, &y);
+    }
+
+    /// A row of which nothing was seen yet.
+    fn flow(&self, path: String, what: &Announcement, y: &Tensor) -> LayerFlow {
+        LayerFlow {
+            path,
+            kind: what.into(),
+            dtype: y.dtype().to_string(),
+            output: Stats::default(),
+            delta: None,
+            saturated_share: None,
+            dead_units: None,
+            dead_units_of_epoch: None,
+            units: units(y, what.unit_axis) as u64,
+            chain: 0,
+            output_exponents: None,
+            delta_exponents: None,
+            more: self.more(Of::Outputs, y),
+        }
+    }
+
+    /// Adds the output of a row to what waits for a look; `layer` is used for this time.
+    fn add_output(&mut self, row: usize, what: &Announcement, layer: Option<(LayerId, usize)>, y: &Tensor) {
+        let of = pending::Of::Output {
+            unsaturated: unsaturated(what.role),
+            units: what.role.has_dead_zone().then_some(what.unit_axis),
+            layer,
+        };
+        self.add(row, y.detach(), of);
     }
 
     fn take_gradient(&mut self, path: &str, g: &Tensor) {
@@ -329,6 +375,11 @@ impl Observer for Watch {
         if self.back || !self.asked.looks || !y.dtype().is_float() {
             return;
         }
+        let is_layer = matches!((site, what.role), (Site::Layer(_), Role::Activation { .. }));
+        if is_layer && self.called.as_ref().is_some_and(|called| called.y.id() == y.id()) {
+            self.called = None;
+        }
+        self.admit();
         let open = self.open.entry(site.clone()).or_default();
         // A pass without gradients before this one, as for an accuracy, is not the one that counts.
         let row = match open.pop_if(|earlier| !earlier.is_tracked && y.is_tracked()) {
@@ -343,21 +394,7 @@ impl Observer for Watch {
         }
         let input = input.filter(|_| what.role == Role::WeightedMap);
         open.push(Open { row, input, is_tracked: y.is_tracked() });
-        let flow = LayerFlow {
-            path,
-            kind: what.into(),
-            dtype: y.dtype().to_string(),
-            output: Stats::default(),
-            delta: None,
-            saturated_share: None,
-            dead_units: None,
-            dead_units_of_epoch: None,
-            units: units(y, what.unit_axis) as u64,
-            chain: 0,
-            output_exponents: None,
-            delta_exponents: None,
-            more: self.more(Of::Outputs, y),
-        };
+        let flow = self.flow(path, what, y);
         match self.rows.get_mut(row) {
             Some(earlier) => (*earlier, self.outputs[row]) = (flow, y.clone()),
             None => {
@@ -365,12 +402,17 @@ impl Observer for Watch {
                 self.outputs.push(y.clone());
             }
         }
-        let of = pending::Of::Output {
-            unsaturated: unsaturated(what.role),
-            units: what.role.has_dead_zone().then_some(what.unit_axis),
-            layer: layer.map(|id| (id, uses)),
-        };
-        self.add(row, y.detach(), of);
+        self.add_output(row, what, layer.map(|id| (id, uses)), y);
+    }
+
+    fn called(&mut self, function: &Announcement, x: &Tensor, y: &Tensor) {
+        if self.back || !self.asked.looks || !x.is_tracked() || !y.is_tracked() {
+            return;
+        }
+        self.admit();
+        let layer = self.outputs.iter().rposition(|z| z.id() == x.id());
+        let layer = layer.filter(|&row| self.rows[row].kind.role == Role::WeightedMap);
+        self.called = layer.map(|layer| Called { layer, function: *function, y: y.clone() });
     }
 
     fn gradient(&mut self, site: &Site, dy: &Tensor) {

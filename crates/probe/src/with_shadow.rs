@@ -5,6 +5,7 @@
 
 use crate::flow::GradFlow;
 use crate::record::FlowStep;
+use crate::rows::FlowRow;
 use crate::shadow::Shadow;
 use backflow_tensor::training::Scope;
 use backflow_tensor::{DType, Module, Tensor, misuse};
@@ -63,10 +64,16 @@ impl GradFlow {
                  model.forward(&x.to_dtype(dtype))…",
             );
         }
+        let precise_rows = FlowRow::of(&precise);
         for row in self.rows.iter_mut().filter(|row| row.dtype == f32) {
-            row.shadow = delta_rms(&own, &row.path)
-                .zip(delta_rms(&precise, &row.path))
-                .map(|(delta_rms, delta_rms_f64)| Shadow { delta_rms, delta_rms_f64 });
+            let in_f64 = precise_rows.iter().find(|precise| precise.path == row.path);
+            let weight_gradient_rms_f64 = in_f64.and_then(|row| row.weight_gradient_rms);
+            let deltas = delta_rms(&own, &row.path).zip(delta_rms(&precise, &row.path));
+            row.shadow = deltas.map(|(delta_rms, delta_rms_f64)| Shadow {
+                delta_rms,
+                delta_rms_f64,
+                weight_gradient_rms_f64,
+            });
         }
         self
     }

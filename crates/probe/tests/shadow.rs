@@ -169,7 +169,8 @@ fn dead_units_and_weights_of_zero_are_no_underflow() {
     let dead = flow(Activation::Relu, |layer| {
         layer.bias = Some(Tensor::full([8], -1e3, DType::F32).requires_grad());
     });
-    assert_eq!(dead.rows()[2].shadow, Some(Shadow { delta_rms: 0.0, delta_rms_f64: 0.0 }));
+    let shadow = dead.rows()[2].shadow.unwrap();
+    assert_eq!([shadow.delta_rms, shadow.delta_rms_f64], [0.0, 0.0]);
     assert_eq!(names(&dead), ["DEAD"]);
     let cut = flow(Activation::Tanh, |layer| {
         layer.weight = Tensor::zeros([8, 8], DType::F32).requires_grad();
@@ -194,7 +195,7 @@ fn what_is_lost_is_more_than_half_of_something_below_the_normal_numbers() {
         (0.0, f64::NAN, false),
         (f64::NAN, 1e-40, false),
     ] {
-        let shadow = Shadow { delta_rms, delta_rms_f64 };
+        let shadow = Shadow { delta_rms, delta_rms_f64, weight_gradient_rms_f64: None };
         assert_eq!(shadow.underflows(), underflows, "{shadow:?}");
     }
 }
@@ -244,7 +245,7 @@ fn deltas_below_the_squares_of_f64_are_not_called_cut() {
 
 #[test]
 fn the_evidence_is_told_and_older_verdicts_are_read() {
-    let shadow = Some(Shadow { delta_rms: 0.0, delta_rms_f64: 3.2e-47 });
+    let shadow = Some(Shadow { delta_rms: 0.0, delta_rms_f64: 3.2e-47, weight_gradient_rms_f64: None });
     let verdict = Verdict::Underflow { layer: "layers.7".to_owned(), dtype: "f32".to_owned(), shadow };
     let text = "UNDERFLOW: deltas at layers.7, and before it, are too small for f32, which has 0 there where \
                 f64 has 3.2e-47";
@@ -274,7 +275,7 @@ fn in_training_the_shadow_drops_the_same() {
         flow.with_shadow(&model, loss)
     });
     for row in flow.rows() {
-        let Shadow { delta_rms, delta_rms_f64 } = row.shadow.expect("an f32 layer has one");
+        let Shadow { delta_rms, delta_rms_f64, .. } = row.shadow.expect("an f32 layer has one");
         // Sums of some 500 products: other masks would be 10 % apart.
         assert!((delta_rms / delta_rms_f64 - 1.0).abs() < 1e-5, "{}: {delta_rms} {delta_rms_f64}", row.path);
     }

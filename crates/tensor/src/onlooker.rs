@@ -60,6 +60,8 @@ pub(crate) trait Onlooker: Sync {
     /// through it. Said while tracing is on.
     fn goes_back(&self);
 
+    /// A program called an activation function, whose op this is. Said while layers are observed.
+    fn called(&self, function: &'static Op, x: &Tensor, y: &Tensor);
     /// The complete gradient of a node, which may be replaced. Said while layers are observed.
     fn gradient(&self, node: &Node, dy: &mut Tensor, retain: bool);
 }
@@ -125,6 +127,16 @@ impl Drop for Computing {
 pub(crate) fn going_back() {
     if let Some(onlooker) = ONLOOKER.get() {
         onlooker.goes_back();
+    }
+}
+
+/// Says that `y` is an activation function of `x`, if layers are observed.
+pub(crate) fn called(function: &'static Op, x: &Tensor, y: &Tensor) {
+    if OBSERVED.get()
+        && !is_replaying()
+        && let Some(onlooker) = ONLOOKER.get()
+    {
+        onlooker.called(function, x, y);
     }
 }
 

@@ -7,6 +7,7 @@
 use crate::catalogue::{Sample, Samples};
 use crate::onlooker::Computed;
 use crate::pitfall::Pitfall;
+use crate::role::Side;
 use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::fmt;
@@ -50,6 +51,9 @@ pub struct Op {
     /// Which ops and functions it stands for, if it does the work of several at once; else empty. In
     /// [`one_by_one`](crate::observe::one_by_one) they run by themselves.
     pub stands_for: &'static str,
+    /// What it does far out, towards −∞ and towards +∞, if it is a function of each element that networks use
+    /// as an activation function.
+    pub activation: Option<[Side; 2]>,
     /// How often it can be differentiated in tests: 0 for ops without a gradient, 2 for all others.
     pub orders: u8,
     samples: fn(&mut Samples),
@@ -162,6 +166,7 @@ impl Op {
             why_zeros: Zeros::Derivative.words(),
             pitfalls: &[],
             stands_for: "",
+            activation: None,
             orders: 2,
             samples: |_| {},
         }
@@ -225,6 +230,13 @@ impl Op {
     #[must_use]
     pub const fn pitfalls(self, pitfalls: &'static [Pitfall]) -> Self {
         Self { pitfalls, ..self }
+    }
+
+    /// It is an activation function, which does this far out, towards −∞ and towards +∞: observers are told
+    /// where a program calls it on the output of a layer.
+    #[must_use]
+    pub const fn activation(self, below: Side, above: Side) -> Self {
+        Self { activation: Some([below, above]), ..self }
     }
 
     /// Which ops it does the work of.

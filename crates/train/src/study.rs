@@ -201,8 +201,8 @@ impl Study {
         }
         let mut model = configuration.model(&sizes, self.dtype, seed);
         let before = look(self.task, &model, batch);
-        let is_near = self.dtype == DType::F32
-            && Flow::of(std::slice::from_ref(&before), &[], &sizes).nears_the_end_of_f32();
+        let is_near =
+            self.dtype == DType::F32 && Flow::of(std::slice::from_ref(&before), &[]).nears_the_end_of_f32();
         let shadow = is_near.then(|| look_twice(self.task, &model, batch));
         let trained = match &self.training {
             Some(training) => {
@@ -229,7 +229,7 @@ impl Study {
             shadows.push(network.shadow);
             trained.extend(network.trained);
         }
-        let mut initial = Flow::of(&before, &[], sizes);
+        let mut initial = Flow::of(&before, &[]);
         if self.dtype == DType::F32 && initial.nears_the_end_of_f32() {
             // All of them, also those that by themselves are not near.
             let shadow = |(seed, shadow): (u64, Option<Vec<FlowRow>>)| {
@@ -237,7 +237,7 @@ impl Study {
                 shadow.unwrap_or_else(|| look_twice(self.task, &model(), batch))
             };
             let shadows: Vec<_> = (0..).zip(shadows).map(shadow).collect();
-            initial = Flow::of(&before, &shadows, sizes);
+            initial = Flow::of(&before, &shadows);
         }
         let theory = predict(configuration.activation, configuration.init, sizes, mean_square(&batch.inputs));
         let decades = theory.as_ref().map(|theory| theory.delta_decades.as_slice());
@@ -246,7 +246,7 @@ impl Study {
             theory_delta_rms: initial.anchored(decades),
             theory_slope: theory.and_then(|theory| theory.slope()),
             initial,
-            learned: self.training.is_some().then(|| Learned::of(&trained, test, sizes)),
+            learned: self.training.is_some().then(|| Learned::of(&trained, test)),
         }
     }
 

@@ -178,7 +178,8 @@ struct FlowJson<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     shadow_delta_rms: Option<&'a [f64]>,
     activation_rms: &'a [f64],
-    weight_gradient_ratio: f64,
+    /// Of the second hidden layer over the last, root mean squares; `null` for fewer than three.
+    weight_gradient_ratio: Option<f64>,
     saturated_share: Option<f64>,
     /// The worst.
     verdict: &'static str,

@@ -14,7 +14,7 @@ const WORDS: [usize; 3] = [0, 1, VERDICT];
 const LEGEND: [&str; 6] = [
     "slope: the change of log10 rms delta per layer on the way back, delta = dL/dz, over the hidden layers; \
      theory: the same by",
-    "mean-field theory; dW1/dWL: the norm of the weight gradient of the first hidden layer over that of the \
+    "mean-field theory; dW2/dWL: RMS of the weight gradient of the second hidden layer over that of the \
      last; saturated: the",
     "share of activations within 5 % of the ends of their range, in the layer that has most. Figures are \
      means over seeds.",
@@ -33,7 +33,7 @@ impl Table {
     #[must_use]
     pub fn of_study(findings: &[Finding]) -> Self {
         let flow =
-            ["activation", "init", "depth", "width", "slope", "theory", "dW1/dWL", "saturated", "verdict"];
+            ["activation", "init", "depth", "width", "slope", "theory", "dW2/dWL", "saturated", "verdict"];
         let trained = findings.iter().any(|finding| finding.learned.is_some());
         let learned: &[&str] = if trained { &["loss", "test accuracy", "learns"] } else { &[] };
         let lost = findings.iter().any(|finding| finding.initial.loses_deltas());
@@ -56,7 +56,7 @@ fn row(finding: &Finding) -> Vec<String> {
         configuration.width.to_string(),
         signed(flow.unlimited().1),
         signed(finding.theory_slope),
-        short(Some(flow.weight_gradient_ratio).filter(|ratio| ratio.is_finite())),
+        short(flow.weight_gradient_ratio),
         flow.saturated_share.map_or("-".to_owned(), |share| format!("{:.0} %", share * 100.0)),
         names.join(", "),
     ];

@@ -4,6 +4,7 @@ use super::formula::{Number, of_tensors};
 use super::zero_gradient::zero_where_zero;
 use crate::cotangent::Cotangent;
 use crate::dtype::{FloatElement, with_float};
+use crate::onlooker;
 use crate::op::{Keep, Op};
 use crate::tensor::Tensor;
 use backflow_kernels::{Float, map};
@@ -39,7 +40,7 @@ impl Tensor {
             let x = x.as_slice::<T>().expect("made contiguous above");
             Self::build_like(self, |y| values(op, x, y))
         });
-        y.record(E::OP, &[self], move |g| {
+        let y = y.record(E::OP, &[self], move |g| {
             if g.wants(0) {
                 let kept = match E::OP.keep {
                     Keep::Inputs => Some(g.x(0).clone()),
@@ -49,7 +50,11 @@ impl Tensor {
                 let dx = pulled(op, g, kept);
                 g.give(0, |_| dx);
             }
-        })
+        });
+        if E::OP.activation.is_some() {
+            onlooker::called(E::OP, self, &y);
+        }
+        y
     }
 
     /// Applies `f` to every element: the untracked result of an op.

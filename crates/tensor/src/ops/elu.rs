@@ -12,6 +12,7 @@ use super::elementwise::Elementwise;
 use super::formula::Number;
 use crate::catalogue::Samples;
 use crate::op::{Keep, Op, Zeros};
+use crate::role::Side;
 use crate::tensor::Tensor;
 use backflow_kernels::Float;
 
@@ -20,6 +21,7 @@ pub(super) static OP: Op = Op::new("elu")
     .gradient("dx = dy where x > 0, else dy · α eˣ")
     .keep(Keep::Inputs)
     .zeros(Zeros::Saturation)
+    .activation(Side::Asymptote(-1.0), Side::Open)
     .sampled_by(samples);
 
 #[derive(Clone, Copy)]

@@ -13,6 +13,7 @@ use super::formula::Number;
 use super::normal_cdf::density;
 use crate::catalogue::Samples;
 use crate::op::{Keep, Op, Zeros};
+use crate::role::Side;
 use crate::tensor::Tensor;
 use backflow_kernels::Float;
 
@@ -21,6 +22,7 @@ pub(super) static OP: Op = Op::new("gelu")
     .gradient("dx = dy · (Φ(x) + x φ(x))")
     .keep(Keep::Inputs)
     .zeros(Zeros::Saturation)
+    .activation(Side::Asymptote(0.0), Side::Open)
     .sampled_by(samples);
 
 #[derive(Clone, Copy)]

@@ -14,6 +14,7 @@ use super::formula::Number;
 use super::normal_cdf_tanh::slope_times;
 use crate::catalogue::Samples;
 use crate::op::{Keep, Op, Zeros};
+use crate::role::Side;
 use crate::tensor::Tensor;
 use backflow_kernels::Float;
 
@@ -22,6 +23,7 @@ pub(super) static OP: Op = Op::new("gelu_tanh")
     .gradient("dx = dy · (σ(2u) + x σ(2u) σ(−2u) 2u′)")
     .keep(Keep::Inputs)
     .zeros(Zeros::Saturation)
+    .activation(Side::Asymptote(0.0), Side::Open)
     .sampled_by(samples);
 
 #[derive(Clone, Copy)]

@@ -12,6 +12,7 @@ use super::elementwise::Elementwise;
 use super::formula::Number;
 use crate::catalogue::Samples;
 use crate::op::{Keep, Op, Zeros};
+use crate::role::Side;
 use crate::tensor::Tensor;
 use backflow_kernels::Float;
 
@@ -21,6 +22,7 @@ pub(super) static OP: Op = Op::new("leaky_relu")
     .keep(Keep::Inputs)
     .zeros(Zeros::Product)
     .why_zeros("the slope is 0 on the left, or the product underflows")
+    .activation(Side::Open, Side::Open)
     .sampled_by(samples);
 
 #[derive(Clone, Copy)]

@@ -11,6 +11,7 @@ use super::elementwise::Elementwise;
 use super::formula::Number;
 use crate::catalogue::Samples;
 use crate::op::{Keep, Op, Zeros};
+use crate::role::Side;
 use crate::tensor::Tensor;
 use backflow_kernels::Float;
 
@@ -20,6 +21,7 @@ pub(super) static OP: Op = Op::new("relu")
     .keep(Keep::Output)
     .zeros(Zeros::Selection)
     .why_zeros("no input is above 0 where a gradient comes, so the units are dead on this batch")
+    .activation(Side::Flat(0.0), Side::Open)
     .sampled_by(samples);
 
 #[derive(Clone, Copy)]

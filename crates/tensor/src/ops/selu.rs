@@ -13,6 +13,7 @@ use super::elu::Elu;
 use super::formula::Number;
 use crate::catalogue::Samples;
 use crate::op::{Keep, Op, Zeros};
+use crate::role::Side;
 use crate::tensor::Tensor;
 use backflow_kernels::Float;
 
@@ -21,6 +22,7 @@ pub(super) static OP: Op = Op::new("selu")
     .gradient("dx = λ·dy where x > 0, else dy · λα eˣ")
     .keep(Keep::Inputs)
     .zeros(Zeros::Saturation)
+    .activation(Side::Asymptote(-SCALE * ELU.0), Side::Open)
     .sampled_by(samples);
 
 const ELU: Elu = Elu(1.673_263_242_354_377_2);

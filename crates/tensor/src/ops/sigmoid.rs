@@ -11,6 +11,7 @@ use super::elementwise::Elementwise;
 use super::formula::Number;
 use crate::catalogue::Samples;
 use crate::op::{Keep, Op, Zeros};
+use crate::role::Side;
 use crate::tensor::Tensor;
 use backflow_kernels::Float;
 
@@ -19,6 +20,7 @@ pub(super) static OP: Op = Op::new("sigmoid")
     .gradient("dx = dy · y (1 − y)")
     .keep(Keep::Output)
     .zeros(Zeros::Saturation)
+    .activation(Side::Asymptote(0.0), Side::Asymptote(1.0))
     .sampled_by(samples);
 
 #[derive(Clone, Copy)]

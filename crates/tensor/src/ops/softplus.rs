@@ -11,6 +11,7 @@ use super::elementwise::Elementwise;
 use super::formula::Number;
 use crate::catalogue::Samples;
 use crate::op::{Keep, Op, Zeros};
+use crate::role::Side;
 use crate::tensor::Tensor;
 use backflow_kernels::Float;
 
@@ -19,6 +20,7 @@ pub(super) static OP: Op = Op::new("softplus")
     .gradient("dx = dy · σ(x)")
     .keep(Keep::Inputs)
     .zeros(Zeros::Saturation)
+    .activation(Side::Asymptote(0.0), Side::Open)
     .sampled_by(samples);
 
 #[derive(Clone, Copy)]

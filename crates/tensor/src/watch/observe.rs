@@ -10,9 +10,10 @@ use crate::graph::Node;
 use crate::layer_id::LayerId;
 use crate::mode::{apart, mode, no_grad};
 use crate::onlooker::{OBSERVED, is_replaying};
+use crate::op::Op;
+pub use crate::role::{Announcement, Role, Side};
 use crate::tensor::Tensor;
 use crate::watch::profile::section;
-pub use crate::watch::role::{Announcement, Role, Side};
 use smallvec::SmallVec;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -112,6 +113,13 @@ pub trait Observer {
     /// An output on the way forward, in order of computation. Whoever keeps `y` keeps its graph, too.
     fn output(&mut self, site: &Site, what: &Announcement, y: &Tensor);
 
+    /// An activation function that the program called on a tensor, as `z.tanh()`: the function, as a layer of
+    /// it is announced, z, and the result. Layers that compute one call it too, and announce the same result
+    /// afterwards. By default it is not looked at, and the gradient of the result is not shown.
+    fn called(&mut self, function: &Announcement, x: &Tensor, y: &Tensor) {
+        let _ = (function, x, y);
+    }
+
     /// The complete gradient of an announced output, on the way back.
     fn gradient(&mut self, site: &Site, dy: &Tensor);
 
@@ -204,6 +212,10 @@ impl<O: Observer> Observer for Rc<RefCell<O>> {
         self.borrow_mut().output(site, what, y);
     }
 
+    fn called(&mut self, function: &Announcement, x: &Tensor, y: &Tensor) {
+        self.borrow_mut().called(function, x, y);
+    }
+
     fn gradient(&mut self, site: &Site, dy: &Tensor) {
         self.borrow_mut().gradient(site, dy);
     }
@@ -245,6 +257,19 @@ fn announce_input(site: &Site, what: &Announcement, x: &Tensor) {
     with_watches(|watches| {
         for watch in watches {
             no_grad(|| watch.observer.input(site, what, &x.detach()));
+        }
+    });
+}
+
+/// Shows observers an activation function that the program called.
+#[cold]
+pub(super) fn called(function: &'static Op, x: &Tensor, y: &Tensor) {
+    let Some([below, above]) = function.activation else { return };
+    let function = Role::Activation { below, above }.called(function.name);
+    let _section = section("observers");
+    with_watches(|watches| {
+        for watch in watches {
+            no_grad(|| watch.observer.called(&function, x, y));
         }
     });
 }

@@ -19,8 +19,10 @@ pub struct Flow {
     pub slope: Option<f64>,
     /// The slope of the same line through [`shadow_delta_rms`](Self::shadow_delta_rms).
     pub shadow_slope: Option<f64>,
-    /// `‖∂L/∂W₁‖ / ‖∂L/∂W_L‖`, L the last hidden layer.
-    pub weight_gradient_ratio: f64,
+    /// RMS ∂L/∂W₂ / RMS ∂L/∂W_L, L the last hidden layer: of the first and the last of the layers that are
+    /// alike, as W₁ is not, whose inputs are data. In `f64` where `f32` has lost deltas. `None` for fewer than
+    /// two such layers.
+    pub weight_gradient_ratio: Option<f64>,
     /// The share of saturated activations, of the layer that has most; `None` for functions that do not
     /// saturate.
     pub saturated_share: Option<f64>,
@@ -29,8 +31,8 @@ pub struct Flow {
 }
 
 impl Flow {
-    /// Of one record per seed, of networks with these sizes, and of as many tables with shadows, or none.
-    pub(super) fn of(records: &[FlowStep], shadows: &[Vec<FlowRow>], sizes: &[usize]) -> Self {
+    /// Of one record per seed, and of as many tables with shadows, or none.
+    pub(super) fn of(records: &[FlowStep], shadows: &[Vec<FlowRow>]) -> Self {
         let each: Vec<Vec<FlowRow>> = records.iter().map(FlowRow::of).collect();
         let over_seeds = |layer: usize, figure: fn(&FlowRow) -> Option<f64>| {
             geometric_mean(each.iter().filter_map(|rows| figure(&rows[layer])))
@@ -46,11 +48,22 @@ impl Flow {
             row.shadow = (!shadows.is_empty()).then(|| Shadow {
                 delta_rms: shadow(|shadow| shadow.delta_rms),
                 delta_rms_f64: shadow(|shadow| shadow.delta_rms_f64),
+                weight_gradient_rms_f64: Some(shadow(|shadow| {
+                    shadow.weight_gradient_rms_f64.unwrap_or(f64::NAN)
+                })),
             });
         }
-        let norm = |layer: usize| {
-            let elements = sizes[layer] as f64 * sizes[layer + 1] as f64;
-            rows[layer].weight_gradient_rms.unwrap_or(f64::NAN) * elements.sqrt()
+        let verdicts = Verdict::of(&rows, None);
+        let gradient_rms = |row: &FlowRow| match row.shadow {
+            Some(shadow) if loses_deltas(&verdicts) => shadow.weight_gradient_rms_f64,
+            _ => row.weight_gradient_rms,
+        };
+        let alike = &rows[1..rows.len() - 1];
+        let ratio = match alike {
+            [first, .., last] => {
+                gradient_rms(first).zip(gradient_rms(last)).map(|(first, last)| first / last)
+            }
+            _ => None,
         };
         Self {
             delta_rms: rows.iter().map(|row| row.delta_rms.unwrap_or(f64::NAN)).collect(),
@@ -58,9 +71,9 @@ impl Flow {
             activation_rms: rows.iter().map(|row| row.activation_rms).collect(),
             slope: slope(&rows).map(|(slope, _)| slope),
             shadow_slope: shadow_slope(&rows).map(|(slope, _)| slope),
-            weight_gradient_ratio: norm(0) / norm(rows.len() - 2),
+            weight_gradient_ratio: ratio.filter(|ratio| ratio.is_finite()),
             saturated_share: rows.iter().filter_map(|row| row.saturated_share).reduce(f64::max),
-            verdicts: Verdict::of(&rows, None),
+            verdicts,
         }
     }
 
@@ -84,7 +97,7 @@ impl Flow {
     /// Whether deltas are too small for `f32`, as `f64` shows.
     #[must_use]
     pub fn loses_deltas(&self) -> bool {
-        self.verdicts.iter().any(|verdict| matches!(verdict, Verdict::Underflow { shadow: Some(_), .. }))
+        loses_deltas(&self.verdicts)
     }
 
     /// RMS δ by a theory that knows it up to a factor, so that it agrees with the measurement at the last
@@ -98,6 +111,10 @@ impl Flow {
         };
         (0..self.delta_rms.len()).map(predicted).collect()
     }
+}
+
+fn loses_deltas(verdicts: &[Verdict]) -> bool {
+    verdicts.iter().any(|verdict| matches!(verdict, Verdict::Underflow { shadow: Some(_), .. }))
 }
 
 /// 0 if one of them is 0, NaN of nothing.

@@ -53,7 +53,7 @@ pub struct Learned {
 }
 
 impl Learned {
-    pub(super) fn of(networks: &[Trained], test: &Dataset, sizes: &[usize]) -> Self {
+    pub(super) fn of(networks: &[Trained], test: &Dataset) -> Self {
         let ends: Vec<&End> = networks.iter().filter_map(|network| network.end.as_ref()).collect();
         let records: Vec<FlowStep> = ends.iter().map(|end| end.record.clone()).collect();
         let mean = |figures: Vec<f64>| Spread::of(figures).map(|spread| spread.mean);
@@ -74,7 +74,7 @@ impl Learned {
             networks: networks.len(),
             learning: networks.iter().filter(learns).count(),
             diverged: networks.len() - ends.len(),
-            flow: (!records.is_empty()).then(|| Flow::of(&records, &[], sizes)),
+            flow: (!records.is_empty()).then(|| Flow::of(&records, &[])),
         }
     }
 

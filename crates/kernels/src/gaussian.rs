@@ -39,7 +39,7 @@ pub(crate) mod single {
         let t = x.abs();
         let q = (t - 4.0) / (t + 4.0);
         let p = -5.387_941_2e-5;
-        let p = p * q + -6.380_801_6e-5;
+        let p = p * q + -6.380_802e-5;
         let p = p * q + 4.748_178e-4;
         let p = p * q + -6.284_423_6e-5;
         let p = p * q + -3.625_537e-3;
@@ -53,13 +53,20 @@ pub(crate) mod single {
         if x < 0.0 { tail } else { 1.0 - tail }
     }
 
-    /// σ(2u) = ½ (1 + tanh u), u = √(2/π) (x + 0.044715 x³).
+    /// σ(2u) = ½ (1 + tanh u) and σ(−2u), u = √(2/π) (x + 0.044715 x³).
     #[inline(always)]
-    pub(crate) fn normal_cdf_tanh(x: f32) -> f32 {
+    pub(crate) fn normal_cdf_tanh_and_rest(x: f32) -> (f32, f32) {
         let wide = f64::from(clamp(x));
         let twice = 2.0 * SQRT_2_OVER_PI * wide * (1.0 + 0.044_715 * (wide * wide));
         let e = exp_of_exact(-twice.abs());
-        (if x < 0.0 { e } else { 1.0 }) / (1.0 + e)
+        let (small, large) = (e / (1.0 + e), 1.0 / (1.0 + e));
+        if x < 0.0 { (small, large) } else { (large, small) }
+    }
+
+    /// The first of these.
+    #[inline(always)]
+    pub(crate) fn normal_cdf_tanh(x: f32) -> f32 {
+        normal_cdf_tanh_and_rest(x).0
     }
 }
 
@@ -110,7 +117,7 @@ pub(crate) mod double {
     }
 
     /// As in `f32`: v = 2u in two parts, and σ(v) = e/(1 + e).
-    pub(crate) fn normal_cdf_tanh(x: f64) -> f64 {
+    pub(crate) fn normal_cdf_tanh_and_rest(x: f64) -> (f64, f64) {
         let x = clamp(x);
         let (square, square_low) = product(x, x);
         let (cubic, cubic_low) = product(CUBIC.0, square);
@@ -123,6 +130,12 @@ pub(crate) mod double {
         let (v, v_low) = product(x, factor);
         let v_low = v_low + x * factor_low;
         let e = libm::exp(-v.abs()) * (1.0 - v.signum() * v_low);
-        (if x < 0.0 { e } else { 1.0 }) / (1.0 + e)
+        let (small, large) = (e / (1.0 + e), 1.0 / (1.0 + e));
+        if x < 0.0 { (small, large) } else { (large, small) }
+    }
+
+    /// The first of these.
+    pub(crate) fn normal_cdf_tanh(x: f64) -> f64 {
+        normal_cdf_tanh_and_rest(x).0
     }
 }

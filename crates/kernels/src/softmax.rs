@@ -58,12 +58,17 @@ fn trusted_sum<T: Float>() -> T {
     T::from_f64(1.0625)
 }
 
-/// The logarithm of such a sum that is near 1: ln(1 + the others).
+/// The logarithms of such sums that are near 1, from the exponentials of their rows: ln(1 + the others).
 #[cold]
 #[inline(never)]
-fn ln_beside_one<T: Float>(exponentials: &[T]) -> T {
-    let others = exponentials.iter().filter(|&&e| e < T::ONE).map(|e| e.to_f64()).sum();
-    T::from_f64(others).ln_1p()
+fn ln_beside_one<T: Float>(exponentials: &[T], sums: &[T], ln: &mut [T]) {
+    let rows = exponentials.chunks_exact(exponentials.len() / sums.len());
+    for ((row, &sum), ln) in rows.zip(sums).zip(ln) {
+        if sum < trusted_sum() {
+            let others = row.iter().filter(|&&e| e < T::ONE).map(|e| e.to_f64()).sum();
+            *ln = T::from_f64(others).ln_1p();
+        }
+    }
 }
 
 /// Softmax of rows, or its logarithm, and perhaps the loss of each row.
@@ -101,10 +106,8 @@ impl<T: Float, const LOG: bool> Work for Normalize<'_, T, LOG> {
                 for ln in &mut ln[..rows] {
                     *ln = ln.ln();
                 }
-                for ((ln, &sum), y) in ln.iter_mut().zip(&sums).zip(y.chunks_exact(n)) {
-                    if sum < trusted_sum() {
-                        *ln = ln_beside_one(y);
-                    }
+                if sums[..rows].iter().fold(false, |any, &sum| any | (sum < trusted_sum())) {
+                    ln_beside_one(y, &sums[..rows], &mut ln);
                 }
             }
             for (i, (x, y)) in x.chunks_exact(n).zip(y.chunks_exact_mut(n)).enumerate() {

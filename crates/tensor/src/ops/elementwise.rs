@@ -115,7 +115,8 @@ fn pulled_by<T: FloatElement>(
 #[inline(always)]
 fn pull_one<E: Elementwise, T: Float + Number>(op: E, dy: T, kept: T) -> T {
     let dx = op.pull(dy, kept);
-    if E::STEEP && (dx.is_nan() & (dy == <T as Float>::ZERO)) { <T as Float>::ZERO } else { dx }
+    // Not dy, which the compiler would turn into a store that is left out, and the loop into one of branches.
+    if E::STEEP && dy == <T as Float>::ZERO { <T as Float>::ZERO } else { dx }
 }
 
 // Loops over memory, each compiled once for an op and an element type.

@@ -28,7 +28,7 @@ pub(crate) trait Number:
     fn sigmoid(self) -> Self;
     fn gaussian(self, k: f64) -> Self;
     fn normal_cdf(self) -> Self;
-    fn normal_cdf_tanh(self) -> Self;
+    fn normal_cdf_tanh_and_rest(self) -> (Self, Self);
     fn sign(self) -> Self;
     fn powf(self, exponent: f64) -> Self;
     fn powi(self, exponent: i32) -> Self;
@@ -66,7 +66,11 @@ impl<T: Float> Number for T {
         <T as Float>::from_f64(value)
     }
 
-    functions!(of numbers: exp sin cos sigmoid normal_cdf normal_cdf_tanh);
+    functions!(of numbers: exp sin cos sigmoid normal_cdf);
+
+    fn normal_cdf_tanh_and_rest(self) -> (Self, Self) {
+        Float::normal_cdf_tanh_and_rest(self)
+    }
 
     fn gaussian(self, k: f64) -> Self {
         Float::gaussian(self, k)
@@ -197,7 +201,11 @@ impl Number for Term<'_> {
         Self::Number(value)
     }
 
-    functions!(of tensors: exp sin cos sigmoid normal_cdf normal_cdf_tanh sign);
+    functions!(of tensors: exp sin cos sigmoid normal_cdf sign);
+
+    fn normal_cdf_tanh_and_rest(self) -> (Self, Self) {
+        (self.map(Tensor::normal_cdf_tanh), (-self).map(Tensor::normal_cdf_tanh))
+    }
 
     fn gaussian(self, k: f64) -> Self {
         self.map(|x| x.gaussian(k))

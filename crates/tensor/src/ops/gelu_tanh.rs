@@ -36,8 +36,8 @@ impl Elementwise for GeluTanh {
     }
 
     fn pull<N: Number>(self, dy: N, x: N) -> N {
-        let below = x.normal_cdf_tanh();
-        dy * (below + slope_times(x, x, below))
+        let below = x.normal_cdf_tanh_and_rest();
+        dy * (below.0 + slope_times(x, x, below))
     }
 }
 

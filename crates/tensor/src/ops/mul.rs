@@ -6,7 +6,7 @@
 //! ```
 
 use super::binary::pairwise;
-use super::zero_gradient::zero_where_zero;
+use super::zero_gradient::times;
 use crate::catalogue::Samples;
 use crate::op::{Keep, Op, Zeros};
 use crate::pitfall::Pitfall;
@@ -25,8 +25,8 @@ impl Tensor {
     #[track_caller]
     pub(crate) fn mul_tensor(&self, other: &Self) -> Self {
         pairwise!(OP, self, other, |a, b| a * b).record(&OP, &[self, other], |g| {
-            g.give(0, |g| zero_where_zero(g.dy(), &[g.x(1)], &|dy, x| dy * x[0]));
-            g.give(1, |g| zero_where_zero(g.dy(), &[g.x(0)], &|dy, x| dy * x[0]));
+            g.give(0, |g| times(g.dy(), g.x(1)));
+            g.give(1, |g| times(g.dy(), g.x(0)));
         })
     }
 }

@@ -9,7 +9,7 @@
 //! the range of the type where the result does not: a sum of squares that is not to be trusted is added up once
 //! more, of numbers that are divided by a power of two.
 
-use super::elementwise::values;
+use super::elementwise::{pull_in_place, values};
 use super::square::Square;
 use crate::catalogue::Samples;
 use crate::cotangent::Cotangent;
@@ -64,12 +64,14 @@ impl Tensor {
         let (count, by) = (reduction.count, T::from_f64(divisor));
         // What is lost of squares below the range does not count beside such a mean. Sums above it are infinite.
         let least = T::from_f64(count as f64) * (T::MIN_POSITIVE / T::EPSILON);
-        let mut trusted = true;
+        let (mut trusted, mut zero) = (true, true);
         for y in y.as_mut_slice::<T>() {
             trusted &= *y >= least && *y < T::INFINITY;
+            zero &= *y == T::ZERO;
             *y = (*y / by).sqrt();
         }
-        if !trusted && count > 0 {
+        let is_zero = |x: &[T]| x.iter().all(|&x| x == T::ZERO);
+        if !trusted && !(zero && is_zero(x.as_slice().expect("made contiguous above"))) {
             let careful = self.untracked().careful_roots::<T>(&axes, divisor);
             let careful = careful.as_slice::<T>().expect("a result of ops");
             for (y, &careful) in y.as_mut_slice::<T>().iter_mut().zip(careful) {
@@ -102,6 +104,12 @@ fn power_of_two_below(x: f64) -> f64 {
 /// dx, as (dy / y)·x where the quotient fits into the type and else as dy·(x / y).
 #[track_caller]
 fn gradient(g: &Cotangent<'_>, kept: Shape, divisor: f64) -> Tensor {
+    if !g.is_recorded() {
+        let quick = with_float!("norm", g.dy().dtype(), T => quick_gradient::<T>(g, kept, divisor));
+        if let Some(dx) = quick {
+            return dx;
+        }
+    }
     let (x, dy, mut y) = (g.x(0), g.dy().reshape(kept), g.y().reshape(kept));
     let zero = y.eq(0.0);
     let at_kink = zero.as_slice::<bool>().is_some_and(|zero| zero.contains(&true));
@@ -120,6 +128,26 @@ fn gradient(g: &Cotangent<'_>, kept: Shape, divisor: f64) -> Tensor {
         dx = dx.masked_fill(&zero, 0.0);
     }
     dx
+}
+
+/// The former as one loop over x, unless a quotient does not fit.
+fn quick_gradient<T: FloatElement>(g: &Cotangent<'_>, kept: Shape, divisor: f64) -> Option<Tensor> {
+    let (dy, y, x) = (g.dy().contiguous(), g.y(), g.x(0).contiguous());
+    let (dy, y, by) = (dy.as_slice::<T>()?, y.as_slice::<T>()?, T::from_f64(divisor));
+    let least = T::MIN_POSITIVE * T::from_f64(16.0);
+    let mut fits = true;
+    // Halves, for the slope of a square is 2x.
+    let halves = Tensor::build::<T>(kept, |halves| {
+        for ((half, &dy), &y) in halves.iter_mut().zip(dy).zip(y) {
+            *half = if y == T::ZERO { T::ZERO } else { dy / (y + y) / by };
+            fits &= (half.abs() >= least && half.is_finite()) || dy == T::ZERO || y == T::ZERO;
+        }
+    });
+    fits.then(|| {
+        let mut dx = halves.broadcast_to(x.shape()).contiguous_copy();
+        pull_in_place(Square, dx.as_mut_slice::<T>(), x.as_slice().expect("made contiguous above"));
+        dx
+    })
 }
 
 /// Whether quotients by which gradients are multiplied have all their digits: none is infinite or nearly

@@ -27,11 +27,11 @@ const TWICE_SQRT_2_OVER_PI: f64 = 1.595_769_121_605_730_8;
 /// The weight of the cubic term, fitted by the authors of GELU.
 const CUBIC: f64 = 0.044_715;
 
-/// `factor` · y(x) y(−x) 2u′, for a factor of no more than a few powers of x. One of y(x) and y(−x) falls
-/// faster than any power grows; x² is multiplied in step by step, for it may overflow.
+/// `factor` · y(x) y(−x) 2u′, of y(x) and y(−x), for a factor of no more than a few powers of x. One of them
+/// falls faster than any power grows; x² is multiplied in step by step, for it may overflow.
 #[inline(always)]
-pub(super) fn slope_times<N: Number>(factor: N, x: N, y: N) -> N {
-    let linear = factor * (y * (-x).normal_cdf_tanh());
+pub(super) fn slope_times<N: Number>(factor: N, x: N, (y, rest): (N, N)) -> N {
+    let linear = factor * (y * rest);
     (linear + linear * x * x * N::from_f64(3.0 * CUBIC)) * N::from_f64(TWICE_SQRT_2_OVER_PI)
 }
 
@@ -42,7 +42,9 @@ impl Tensor {
         let y =
             with_float!("normal_cdf_tanh", self.dtype(), T => self.map_to::<T, T>(Float::normal_cdf_tanh));
         y.record(&OP, &[self], |g| {
-            g.give(0, |g| of_tensors(g.dy(), g.x(0), |dy, x| slope_times(dy, x, x.normal_cdf_tanh())));
+            g.give(0, |g| {
+                of_tensors(g.dy(), g.x(0), |dy, x| slope_times(dy, x, x.normal_cdf_tanh_and_rest()))
+            });
         })
     }
 }

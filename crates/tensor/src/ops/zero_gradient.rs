@@ -5,9 +5,13 @@
 //! gradient 0. Loops over numbers look at each ([`Elementwise::STEEP`](super::elementwise::Elementwise)); what
 //! is made of tensor operations comes here.
 
+use super::elementwise::{Elementwise, pull};
+use super::formula::Number;
 use crate::dtype::with_float;
+use crate::mode::is_recording;
+use crate::op::Op;
 use crate::tensor::Tensor;
-use backflow_kernels::reduce;
+use backflow_kernels::{Float, reduce};
 
 /// dx = `gradient(dy, operands)`, of the shape of dy or broadcast from it, and 0 where dy is 0 and that is NaN.
 ///
@@ -26,6 +30,74 @@ pub(super) fn zero_where_zero(
     let lost = dx.ne(&dx).masked_fill(&dy.ne(0.0), 0.0);
     let replaced: Vec<Tensor> = operands.iter().map(|x| x.masked_fill(&lost, 1.0)).collect();
     gradient(dy, &replaced.iter().collect::<Vec<_>>()).masked_fill(&lost, 0.0)
+}
+
+/// dy · x, and 0 where dy is 0.
+#[track_caller]
+pub(super) fn times(dy: &Tensor, x: &Tensor) -> Tensor {
+    guarded(Times, dy, x, |dy, x| dy * x, Tensor::is_all_finite)
+}
+
+/// dy / x, and 0 where dy is 0.
+#[track_caller]
+pub(super) fn over(dy: &Tensor, x: &Tensor) -> Tensor {
+    guarded(Over, dy, x, |dy, x| dy / x, |x| (1.0 / x).is_all_finite())
+}
+
+/// `f` of dy and an operand that broadcasts to it. Of a pass that is not recorded and two tensors alike it is
+/// one loop; where the operand is `harmless`, there is nothing to guard against.
+#[track_caller]
+fn guarded<E: Elementwise>(
+    op: E,
+    dy: &Tensor,
+    x: &Tensor,
+    f: fn(&Tensor, &Tensor) -> Tensor,
+    harmless: fn(&Tensor) -> bool,
+) -> Tensor {
+    if !is_recording() && dy.shape() == x.shape() {
+        return with_float!("gradient", dy.dtype(), T => {
+            let (dy, x) = (dy.contiguous(), x.contiguous());
+            let slices = (dy.as_slice::<T>(), x.as_slice::<T>());
+            let (Some(dys), Some(xs)) = slices else { unreachable!("made contiguous above") };
+            Tensor::build_like::<T>(&dy, |dx| pull(op, dys, xs, dx))
+        });
+    }
+    if !is_recording() && harmless(x) {
+        return f(dy, x);
+    }
+    zero_where_zero(dy, &[x], &|dy, x| f(dy, x[0]))
+}
+
+#[derive(Clone, Copy)]
+struct Times;
+
+impl Elementwise for Times {
+    const OP: &'static Op = &super::mul::OP;
+    const STEEP: bool = true;
+
+    fn value<T: Float>(self, x: T) -> T {
+        x
+    }
+
+    fn pull<N: Number>(self, dy: N, x: N) -> N {
+        dy * x
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Over;
+
+impl Elementwise for Over {
+    const OP: &'static Op = &super::div::OP;
+    const STEEP: bool = true;
+
+    fn value<T: Float>(self, x: T) -> T {
+        x
+    }
+
+    fn pull<N: Number>(self, dy: N, x: N) -> N {
+        dy / x
+    }
 }
 
 /// Whether any element is NaN.

@@ -132,18 +132,33 @@ pub(crate) fn ln_1p(x: f32) -> f32 {
     if x < -1.0 { f32::NAN } else { y }
 }
 
+/// tanh x and its derivative, which is 4 σ(2x) σ(−2x).
+#[inline(always)]
+pub(crate) fn tanh_and_slope(x: f32) -> (f32, f32) {
+    // tanh |x| = (1 − e) / (1 + e) with e = e^{−2|x|}. Both 1 − e and e have all of their digits.
+    let (n, m1) = reduced_exp_m1(clamp(-2.0 * x.abs(), -105.0, 0.0));
+    let scale = power_of_two(if n < -126.0 { -126.0 } else { n });
+    let (e, rest) = (scaled(n, m1), (1.0 - scale) - scale * m1);
+    let sum = 1.0 + e;
+    ((rest / sum).copysign(x), (e / sum) * (1.0 / sum) * 4.0)
+}
+
 #[inline(always)]
 pub(crate) fn tanh(x: f32) -> f32 {
-    // tanh |x| = t / (t + 2) with t = e^{2|x|} − 1; from 10 on it is 1.
-    let (n, m1) = reduced_exp_m1(clamp(2.0 * x.abs(), 0.0, 20.0));
-    let scale = power_of_two(n);
-    let t = scale * m1 + (scale - 1.0);
-    (t / (t + 2.0)).copysign(x)
+    tanh_and_slope(x).0
+}
+
+/// σ(x) and σ(−x), whose product is the derivative.
+#[inline(always)]
+pub(crate) fn sigmoid_and_rest(x: f32) -> (f32, f32) {
+    // e^{−|x|} is at most 1, so neither side overflows; the tail e/(1 + e) keeps its relative accuracy.
+    let e = exp(-x.abs());
+    let (small, large) = (e / (1.0 + e), 1.0 / (1.0 + e));
+    if x < 0.0 { (small, large) } else { (large, small) }
 }
 
 #[inline(always)]
 pub(crate) fn sigmoid(x: f32) -> f32 {
-    // e^{−|x|} is at most 1, so neither side overflows; the left tail e/(1 + e) keeps its relative accuracy.
     let e = exp(-x.abs());
     (if x < 0.0 { e } else { 1.0 }) / (1.0 + e)
 }

@@ -26,6 +26,7 @@ pub(crate) trait Number:
     fn sin(self) -> Self;
     fn cos(self) -> Self;
     fn sigmoid(self) -> Self;
+    fn sigmoid_and_rest(self) -> (Self, Self);
     fn gaussian(self, k: f64) -> Self;
     fn normal_cdf(self) -> Self;
     fn normal_cdf_tanh_and_rest(self) -> (Self, Self);
@@ -67,6 +68,10 @@ impl<T: Float> Number for T {
     }
 
     functions!(of numbers: exp sin cos sigmoid normal_cdf);
+
+    fn sigmoid_and_rest(self) -> (Self, Self) {
+        Float::sigmoid_and_rest(self)
+    }
 
     fn normal_cdf_tanh_and_rest(self) -> (Self, Self) {
         Float::normal_cdf_tanh_and_rest(self)
@@ -202,6 +207,10 @@ impl Number for Term<'_> {
     }
 
     functions!(of tensors: exp sin cos sigmoid normal_cdf sign);
+
+    fn sigmoid_and_rest(self) -> (Self, Self) {
+        (self.map(Tensor::sigmoid), (-self).map(Tensor::sigmoid))
+    }
 
     fn normal_cdf_tanh_and_rest(self) -> (Self, Self) {
         (self.map(Tensor::normal_cdf_tanh), (-self).map(Tensor::normal_cdf_tanh))

@@ -2,11 +2,11 @@
 //!
 //! ```text
 //! y  = tanh x
-//! dx = dy · (1 − y²)                 keeps its output
+//! dx = dy / cosh² x = dy · 4 σ(2x) σ(−2x)         keeps its input
 //! ```
 //!
-//! Near saturation `1 − y²` keeps absolute accuracy (one rounding of 1) but not relative accuracy: at x = 20
-//! it is 0 instead of 1.7e-17.
+//! Not 1 − y², as in PyTorch, for it has lost its digits where y is near ±1, and is 0 where y rounds to it: from
+//! |x| = 9 on in `f32`.
 
 use super::elementwise::Elementwise;
 use super::formula::Number;
@@ -17,8 +17,8 @@ use backflow_kernels::Float;
 
 pub(super) static OP: Op = Op::new("tanh")
     .formula("y = tanh x")
-    .gradient("dx = dy · (1 − y²)")
-    .keep(Keep::Output)
+    .gradient("dx = dy · 4 σ(2x) σ(−2x)")
+    .keep(Keep::Inputs)
     .zeros(Zeros::Saturation)
     .sampled_by(samples);
 
@@ -32,8 +32,9 @@ impl Elementwise for Tanh {
         x.tanh()
     }
 
-    fn pull<N: Number>(self, dy: N, y: N) -> N {
-        dy * (N::ONE - y * y)
+    fn pull<N: Number>(self, dy: N, x: N) -> N {
+        let (y, rest) = (x + x).sigmoid_and_rest();
+        dy * (y * rest * N::from_f64(4.0))
     }
 }
 

@@ -27,6 +27,7 @@ pub(crate) trait Number:
     fn cos(self) -> Self;
     fn sigmoid(self) -> Self;
     fn sigmoid_and_rest(self) -> (Self, Self);
+    fn tanh_slope(self) -> Self;
     fn gaussian(self, k: f64) -> Self;
     fn normal_cdf(self) -> Self;
     fn normal_cdf_tanh_and_rest(self) -> (Self, Self);
@@ -71,6 +72,10 @@ impl<T: Float> Number for T {
 
     fn sigmoid_and_rest(self) -> (Self, Self) {
         Float::sigmoid_and_rest(self)
+    }
+
+    fn tanh_slope(self) -> Self {
+        self.tanh_and_slope().1
     }
 
     fn normal_cdf_tanh_and_rest(self) -> (Self, Self) {
@@ -210,6 +215,11 @@ impl Number for Term<'_> {
 
     fn sigmoid_and_rest(self) -> (Self, Self) {
         (self.map(Tensor::sigmoid), (-self).map(Tensor::sigmoid))
+    }
+
+    fn tanh_slope(self) -> Self {
+        let (y, rest) = (self + self).sigmoid_and_rest();
+        y * rest * Self::from_f64(4.0)
     }
 
     fn normal_cdf_tanh_and_rest(self) -> (Self, Self) {

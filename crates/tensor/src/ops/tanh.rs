@@ -33,8 +33,7 @@ impl Elementwise for Tanh {
     }
 
     fn pull<N: Number>(self, dy: N, x: N) -> N {
-        let (y, rest) = (x + x).sigmoid_and_rest();
-        dy * (y * rest * N::from_f64(4.0))
+        dy * x.tanh_slope()
     }
 }
 

@@ -132,20 +132,50 @@ pub(crate) fn ln_1p(x: f32) -> f32 {
     if x < -1.0 { f32::NAN } else { y }
 }
 
+/// eˣ of a number that is not above 0, in parts: 2ⁿ⁺²⁶, eʳ − 1, and 2²⁶ eˣ.
+///
+/// Numbers 2²⁶ times as large need no second factor to be normal, and a last product with a power of two rounds
+/// what is subnormal, and nothing else.
+#[inline(always)]
+fn decay(x: f32) -> (f32, f32, f32) {
+    let (n, m1) = reduced_exp_m1(clamp(x, -105.0, 0.0));
+    let scale = power_of_two(n + 26.0);
+    (scale, m1, (m1 + 1.0) * scale)
+}
+
+/// 2⁻²⁶.
+const DECAY: f32 = 1.0 / 67_108_864.0;
+
+/// tanh x and its derivative 1/cosh² x.
+#[inline(always)]
+pub(crate) fn tanh_and_slope(x: f32) -> (f32, f32) {
+    // tanh |x| = (1 − e) / (1 + e) with e = e^{−2|x|}, and the derivative 4e / (1 + e)². Both 1 − e and e have all
+    // of their digits. One division: it takes as long as all products here.
+    let (scale, m1, e) = decay(-2.0 * x.abs());
+    let scale = scale * DECAY;
+    let rest = (1.0 - scale) - scale * m1;
+    let inverse = 1.0 / (1.0 + e * DECAY);
+    ((rest * inverse).copysign(x), (e * (4.0 * DECAY)) * inverse * inverse)
+}
+
 #[inline(always)]
 pub(crate) fn tanh(x: f32) -> f32 {
-    // tanh |x| = t / (t + 2) with t = e^{2|x|} − 1; from 10 on it is 1.
-    let (n, m1) = reduced_exp_m1(clamp(2.0 * x.abs(), 0.0, 20.0));
-    let scale = power_of_two(n);
-    let t = scale * m1 + (scale - 1.0);
-    (t / (t + 2.0)).copysign(x)
+    tanh_and_slope(x).0
+}
+
+/// σ(x) and σ(−x), whose product is the derivative.
+#[inline(always)]
+pub(crate) fn sigmoid_and_rest(x: f32) -> (f32, f32) {
+    // e^{−|x|} is at most 1, so neither side overflows; the tail e/(1 + e) keeps its relative accuracy.
+    let e = decay(-x.abs()).2 * DECAY;
+    let large = 1.0 / (1.0 + e);
+    let small = e * large;
+    if x < 0.0 { (small, large) } else { (large, small) }
 }
 
 #[inline(always)]
 pub(crate) fn sigmoid(x: f32) -> f32 {
-    // e^{−|x|} is at most 1, so neither side overflows; the left tail e/(1 + e) keeps its relative accuracy.
-    let e = exp(-x.abs());
-    (if x < 0.0 { e } else { 1.0 }) / (1.0 + e)
+    sigmoid_and_rest(x).0
 }
 
 #[inline(always)]

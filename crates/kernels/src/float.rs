@@ -107,6 +107,16 @@ pub trait Float:
     fn tanh(self) -> Self;
     /// 1 / (1 + e⁻ˣ), keeping relative accuracy in the left tail down to subnormal numbers.
     fn sigmoid(self) -> Self;
+    /// The same, and what is missing from it to 1, which is what it is at −x. Their product is the derivative.
+    fn sigmoid_and_rest(self) -> (Self, Self);
+    /// 1 / (1 + e⁻ˣ) and its derivative.
+    #[inline(always)]
+    fn sigmoid_and_slope(self) -> (Self, Self) {
+        let (y, rest) = self.sigmoid_and_rest();
+        (y, y * rest)
+    }
+    /// Hyperbolic tangent and its derivative 1/cosh² x = 4 σ(2x) σ(−2x), which keeps its relative accuracy.
+    fn tanh_and_slope(self) -> (Self, Self);
     /// ln(1 + eˣ) = max(x, 0) + ln(1 + e^−|x|).
     fn softplus(self) -> Self;
     /// Sine of `x` radians.
@@ -233,6 +243,14 @@ impl Float for f32 {
     }
 
     #[inline(always)]
+    fn sigmoid_and_rest(self) -> (Self, Self) {
+        elementary::sigmoid_and_rest(self)
+    }
+    #[inline(always)]
+    fn tanh_and_slope(self) -> (Self, Self) {
+        elementary::tanh_and_slope(self)
+    }
+    #[inline(always)]
     fn gaussian(self, k: f64) -> Self {
         single::gaussian(self, k)
     }
@@ -279,6 +297,17 @@ impl Float for f64 {
     fn sigmoid(self) -> Self {
         let e = libm::exp(-self.abs());
         (if self < 0.0 { e } else { 1.0 }) / (1.0 + e)
+    }
+    #[inline]
+    fn sigmoid_and_rest(self) -> (Self, Self) {
+        let e = libm::exp(-self.abs());
+        let (small, large) = (e / (1.0 + e), 1.0 / (1.0 + e));
+        if self < 0.0 { (small, large) } else { (large, small) }
+    }
+    #[inline]
+    fn tanh_and_slope(self) -> (Self, Self) {
+        let (y, rest) = (self + self).sigmoid_and_rest();
+        (libm::tanh(self), y * rest * 4.0)
     }
     #[inline]
     fn softplus(self) -> Self {

@@ -75,6 +75,19 @@ impl<A: Copy, F: Fn(A) -> A> Work for MapInPlace<'_, A, F> {
     }
 }
 
+struct MapInPlaceBeside<'a, A, F>(&'a mut [A], &'a mut [A], F);
+
+impl<A: Copy, F: Fn(A) -> (A, A)> Work for MapInPlaceBeside<'_, A, F> {
+    type Output = ();
+    #[inline(always)]
+    fn run(self) {
+        let MapInPlaceBeside(x, beside, f) = self;
+        for (x, beside) in x.iter_mut().zip(beside) {
+            (*x, *beside) = f(*x);
+        }
+    }
+}
+
 struct ZipInPlace<'a, A, B, F>(&'a mut [A], &'a [B], F);
 
 impl<A: Copy, B: Copy, F: Fn(A, B) -> A> Work for ZipInPlace<'_, A, B, F> {
@@ -129,6 +142,25 @@ pub fn zip<A: Element, B: Element, C: Element>(
 /// `x[i] = f(x[i])`.
 pub fn map_inplace<A: Element>(x: &mut [A], f: impl Fn(A) -> A + Copy + Send + Sync) {
     for_pieces(x, GRAIN, &|_, x| dispatch(MapInPlace(x, f)));
+}
+
+/// `(x[i], beside[i]) = f(x[i])`.
+///
+/// # Panics
+/// If the lengths differ.
+#[track_caller]
+pub fn map_inplace_beside<A: Element>(
+    x: &mut [A],
+    beside: &mut [A],
+    f: impl Fn(A) -> (A, A) + Copy + Send + Sync,
+) {
+    check("map_inplace_beside", x.len(), beside.len());
+    let beside = parallel::Parts::new(beside);
+    for_pieces(x, GRAIN, &|range, x| {
+        // SAFETY: no other piece has this range.
+        let beside = unsafe { beside.part(range) };
+        dispatch(MapInPlaceBeside(x, beside, f));
+    });
 }
 
 /// `x[i] = f(x[i], y[i])`.

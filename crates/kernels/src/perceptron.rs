@@ -41,9 +41,11 @@ pub struct Function<T> {
     pub apply: fn(&mut [T]),
     /// The same from z, which is kept, to a.
     pub apply_to: fn(&[T], &mut [T]),
-    /// da becomes dz = da·f'(z), where f' is told from a, the second slice.
+    /// z becomes a = f(z), and the second slice f'(z). `None` if f' can be told from a.
+    pub apply_with_slope: Option<fn(&mut [T], &mut [T])>,
+    /// da becomes dz = da·f'(z); the second slice is f', or a if f' is told from it.
     pub pull: fn(&mut [T], &[T]),
-    /// The same from da, which is kept, and a to dz.
+    /// The same from da, which is kept, to dz.
     pub pull_to: fn(&[T], &[T], &mut [T]),
 }
 
@@ -78,6 +80,8 @@ pub struct Perceptron<'a, T> {
     /// Where the outputs of each layer begin if those of all layers lie one after the other, and where they
     /// end.
     offsets: Vec<usize>,
+    /// The same of the slopes that are kept.
+    slopes: Vec<usize>,
     /// Rows that go through the layers together: all of them, or some for each thread.
     block: usize,
     /// What a pass takes, about.
@@ -100,6 +104,10 @@ impl<T: Float> Layer<'_, T> {
     fn outputs(&self) -> usize {
         self.bias.len()
     }
+
+    fn keeps_slope(&self) -> bool {
+        self.function.is_some_and(|function| function.apply_with_slope.is_some())
+    }
 }
 
 impl<'a, T: Float> Perceptron<'a, T> {
@@ -113,10 +121,14 @@ impl<'a, T: Float> Perceptron<'a, T> {
         assert!(fits && !layers.is_empty(), "perceptron: layers do not fit each other");
         let mut offsets = Vec::with_capacity(layers.len() + 1);
         offsets.push(0);
-        let mut offset = 0;
+        let mut slopes = offsets.clone();
+        let (mut offset, mut slope) = (0, 0);
         for layer in layers {
-            offset += rows * layer.outputs();
+            let outputs = rows * layer.outputs();
+            offset += outputs;
             offsets.push(offset);
+            slope += if layer.keeps_slope() { outputs } else { 0 };
+            slopes.push(slope);
         }
         let weights = || layers.iter().map(|layer| layer.inputs * layer.outputs());
         let nanoseconds = rows * weights().sum::<usize>() / PER_NANOSECOND;
@@ -124,13 +136,19 @@ impl<'a, T: Float> Perceptron<'a, T> {
             true => rows.div_ceil((rows / BLOCK_ROWS).min(BLOCKS)),
             false => rows.max(1),
         };
-        Self { layers, rows, flushes, offsets, block, nanoseconds }
+        Self { layers, rows, flushes, offsets, slopes, block, nanoseconds }
     }
 
     /// How many numbers [`forward`](Self::forward) wants room for: the outputs of all layers but the last.
     #[must_use]
     pub fn hidden_len(&self) -> usize {
         self.offsets[self.layers.len() - 1]
+    }
+
+    /// How many numbers the slopes of all functions are that cannot be told from the outputs.
+    #[must_use]
+    pub fn slopes_len(&self) -> usize {
+        self.slopes[self.layers.len()]
     }
 
     /// How many numbers [`infer`](Self::infer) wants room for.
@@ -158,14 +176,23 @@ impl<'a, T: Float> Perceptron<'a, T> {
     }
 
     /// Writes the outputs of the last layer into `y` and those of all others, one layer after the other, into
-    /// `hidden`; and into `sums`, if somebody looks at them, z of the layers that have a function.
+    /// `hidden`; into `slopes`, if there will be a way back, the slopes that cannot be told from them; and into
+    /// `sums`, if somebody looks at them, z of the layers that have a function.
     ///
     /// # Panics
     /// If a slice does not have the length that the shapes say.
-    pub fn forward(&self, x: &[T], hidden: &mut [T], sums: Option<&mut [T]>, y: &mut [T]) {
-        let fits = sums.as_ref().is_none_or(|sums| sums.len() == self.shown_len());
+    pub fn forward(
+        &self,
+        x: &[T],
+        hidden: &mut [T],
+        slopes: Option<&mut [T]>,
+        sums: Option<&mut [T]>,
+        y: &mut [T],
+    ) {
+        let fits = sums.as_ref().is_none_or(|sums| sums.len() == self.shown_len())
+            && slopes.as_ref().is_none_or(|slopes| slopes.len() == self.slopes_len());
         assert!(fits && hidden.len() == self.hidden_len(), "perceptron: no room for what is hidden");
-        self.outputs(x, hidden, sums, y, |layer, rows| self.place(layer, rows));
+        self.outputs(x, hidden, [slopes, sums], y, |layer, rows| self.place(layer, rows));
     }
 
     /// Writes the outputs of the last layer into `y` and keeps no others, for which `passing` is the room.
@@ -176,7 +203,7 @@ impl<'a, T: Float> Perceptron<'a, T> {
         assert!(passing.len() == self.passing_len(), "perceptron: no room for what passes");
         let widest = self.widest();
         // Layers in turn, and each block at a place of its own, whatever the width of its layer.
-        self.outputs(x, passing, None, y, |layer, rows| {
+        self.outputs(x, passing, [None, None], y, |layer, rows| {
             let start = (layer % 2 * self.rows + rows.start) * widest;
             start..start + rows.len() * self.layers[layer].outputs()
         });
@@ -187,13 +214,14 @@ impl<'a, T: Float> Perceptron<'a, T> {
         &self,
         x: &[T],
         hidden: &mut [T],
-        sums: Option<&mut [T]>,
+        beside: [Option<&mut [T]>; 2],
         y: &mut [T],
         place: impl Fn(usize, &Range<usize>) -> Range<usize> + Sync,
     ) {
         self.check(x, y.len());
         let last = self.layers.len() - 1;
-        let (hidden, sums, y) = (Parts::new(hidden), sums.map(Parts::new), Parts::new(y));
+        let [slopes, sums] = beside.map(|numbers| numbers.map(Parts::new));
+        let (hidden, y) = (Parts::new(hidden), Parts::new(y));
         for_ranges(self.nanoseconds, self.rows, self.block, &|rows| {
             let mut x = &x[rows_at(0, &rows, self.layers[0].inputs)];
             for (idx, layer) in self.layers.iter().enumerate() {
@@ -210,18 +238,31 @@ impl<'a, T: Float> Perceptron<'a, T> {
                     let bias = Output::Bias(layer.bias);
                     matmul(rows.len(), layer.outputs(), layer.inputs, inputs, weight, z, bias);
                 };
+                let with_slope = slopes.as_ref().and_then(|slopes| {
+                    // SAFETY: no other block has these rows, and this one has a layer once.
+                    let place = || unsafe { slopes.part(self.place_of_slope(idx, &rows)) };
+                    layer.function?.apply_with_slope.map(|apply| (apply, place()))
+                });
                 match (layer.function, &sums) {
                     (Some(function), Some(sums)) => {
-                        // SAFETY: no other block has these rows, and this one has a layer once.
+                        // SAFETY: as above.
                         let z = unsafe { sums.part(self.place(idx, &rows)) };
                         product(z);
-                        (function.apply_to)(z, a);
+                        match with_slope {
+                            Some((apply, slope)) => {
+                                a.copy_from_slice(z);
+                                apply(a, slope);
+                            }
+                            None => (function.apply_to)(z, a),
+                        }
                         self.flush(z);
                     }
                     (function, _) => {
                         product(a);
-                        if let Some(function) = function {
-                            (function.apply)(a);
+                        match (with_slope, function) {
+                            (Some((apply, slope)), _) => apply(a, slope),
+                            (None, Some(function)) => (function.apply)(a),
+                            (None, None) => {}
                         }
                     }
                 }
@@ -232,7 +273,7 @@ impl<'a, T: Float> Perceptron<'a, T> {
     }
 
     /// From `dy`, the gradient of the outputs `y`, to those of the parameters, as far as they are wanted, and
-    /// of `x`; `hidden` is what [`forward`](Self::forward) wrote, `deltas` room for what lies between.
+    /// of `x`; `hidden` and `slopes` are what [`forward`](Self::forward) wrote, `deltas` room for what lies between.
     ///
     /// If somebody looks at what lies between, `shown` is room for da of the layers that have a function, and
     /// `deltas`, as long, ends as dz of all layers; of layers below those whose gradients are wanted, neither
@@ -243,7 +284,7 @@ impl<'a, T: Float> Perceptron<'a, T> {
     pub fn backward(
         &self,
         x: &[T],
-        (hidden, y): (&[T], &[T]),
+        (hidden, slopes, y): (&[T], &[T], &[T]),
         dy: &[T],
         deltas: &mut [T],
         gradients: &mut [Gradients<'_, T>],
@@ -254,6 +295,7 @@ impl<'a, T: Float> Perceptron<'a, T> {
         let keeps = shown.is_some();
         let deltas_len = if keeps { self.shown_len() } else { self.deltas_len() };
         let fits = hidden.len() == self.hidden_len()
+            && slopes.len() == self.slopes_len()
             && dy.len() == y.len()
             && deltas.len() == deltas_len
             && gradients.len() == self.layers.len()
@@ -264,7 +306,7 @@ impl<'a, T: Float> Perceptron<'a, T> {
         let lowest = if dx.is_some() { Some(0) } else { gradients.iter().position(is_wanted) };
         let Some(lowest) = lowest else { return };
 
-        let known = Known { x, hidden, y };
+        let known = Known { x, hidden, slopes, y };
         let dx = dx.map(Parts::new);
         let shown = shown.map(Parts::new);
         let mut end = self.layers.len();
@@ -338,11 +380,11 @@ impl<'a, T: Float> Perceptron<'a, T> {
                 let dz = match (layer.function, shown) {
                     (Some(function), Some(_)) => {
                         let dz = delta(idx);
-                        (function.pull_to)(da, self.output(known, idx, &rows), dz);
+                        (function.pull_to)(da, self.tells_slope(known, idx, &rows), dz);
                         dz
                     }
                     (Some(function), None) => {
-                        (function.pull)(da, self.output(known, idx, &rows));
+                        (function.pull)(da, self.tells_slope(known, idx, &rows));
                         da
                     }
                     (None, _) => da,
@@ -381,6 +423,19 @@ impl<'a, T: Float> Perceptron<'a, T> {
     /// Where some rows of a layer's outputs lie among those of all layers.
     fn place(&self, layer: usize, rows: &Range<usize>) -> Range<usize> {
         rows_at(self.offsets[layer], rows, self.layers[layer].outputs())
+    }
+
+    /// The same of its slopes.
+    fn place_of_slope(&self, layer: usize, rows: &Range<usize>) -> Range<usize> {
+        rows_at(self.slopes[layer], rows, self.layers[layer].outputs())
+    }
+
+    /// The slopes of a layer's function, or what it made, where that tells them.
+    fn tells_slope<'k>(&self, known: &Known<'k, T>, layer: usize, rows: &Range<usize>) -> &'k [T] {
+        match self.layers[layer].keeps_slope() {
+            true => &known.slopes[self.place_of_slope(layer, rows)],
+            false => self.output(known, layer, rows),
+        }
     }
 
     /// What a layer was given, for some rows of the batch.
@@ -431,6 +486,7 @@ impl<'a, T: Float> Perceptron<'a, T> {
 struct Known<'a, T> {
     x: &'a [T],
     hidden: &'a [T],
+    slopes: &'a [T],
     y: &'a [T],
 }
 

@@ -244,6 +244,9 @@ impl<T: Float> Work for LogSumExp<'_, T> {
 
 /// `dxᵢ = yᵢ (dyᵢ − Σ dyⱼ yⱼ)` in each row, for `y` a softmax.
 ///
+/// It is the same for dy less any number. Where one y is all but 1, the formula is left with nothing unless that
+/// number is near its dy: so the sum, which is, is subtracted first, and then taken again of what is left.
+///
 /// # Panics
 /// If a slice does not have the length its shape says.
 #[track_caller]
@@ -252,6 +255,9 @@ pub fn softmax_backward<T: Float>(dy: &[T], y: &[T], rows: usize, n: usize, dx: 
 }
 
 /// `dxᵢ = dyᵢ − exp(yᵢ) Σ dyⱼ` in each row, for `y` a log-softmax.
+///
+/// Where exp(yᵢ) is nearer to 1 than to 0, that is `−(exp(yᵢ) − 1) dyᵢ − exp(yᵢ) Σ dyⱼ` over the others, which
+/// keeps its digits.
 ///
 /// # Panics
 /// If a slice does not have the length its shape says.
@@ -290,9 +296,31 @@ impl<T: Float, const LOG: bool> Work for Backward<'_, T, LOG> {
             self.dy.chunks_exact(n).zip(self.y.chunks_exact(n)).zip(self.dx.chunks_exact_mut(n))
         {
             let sum = row_sum(dy, y, |dy, y| if LOG { dy } else { dy * y });
-            for ((dx, &dy), &y) in dx.iter_mut().zip(dy).zip(y) {
-                *dx = if LOG { dy - y.exp() * sum } else { y * (dy - sum) };
+            if LOG {
+                for ((dx, &dy), &y) in dx.iter_mut().zip(dy).zip(y) {
+                    *dx = dy - y.exp() * sum;
+                }
+                if row_max(y) > T::from_f64(LN_HALF) {
+                    beside_one(dy, y, dx);
+                }
+            } else {
+                let rest = row_sum(dy, y, |dy, y| (dy - sum) * y);
+                for ((dx, &dy), &y) in dx.iter_mut().zip(dy).zip(y) {
+                    *dx = y * ((dy - sum) - rest);
+                }
             }
         }
     }
+}
+
+/// The logarithm of ½. No more than one y of a log-softmax is above it.
+const LN_HALF: f64 = -std::f64::consts::LN_2;
+
+/// The gradient where exp(y) is nearer to 1 than to 0.
+#[inline(never)]
+fn beside_one<T: Float>(dy: &[T], y: &[T], dx: &mut [T]) {
+    let Some(largest) = y.iter().position(|&y| y > T::from_f64(LN_HALF)) else { return };
+    let others = dy[..largest].iter().chain(&dy[largest + 1..]).fold(T::ZERO, |sum, &dy| sum + dy);
+    let y = y[largest];
+    dx[largest] = -(y.exp_m1() * dy[largest]) - y.exp() * others;
 }

@@ -32,7 +32,7 @@ const SUBJECTS: [Subject; 15] = [
     ("exp_m1", <f32 as Float>::exp_m1, libm::expm1, 1.6),
     ("ln", <f32 as Float>::ln, libm::log, 0.85),
     ("ln_1p", <f32 as Float>::ln_1p, libm::log1p, 0.85),
-    ("tanh", <f32 as Float>::tanh, libm::tanh, 2.5),
+    ("tanh", <f32 as Float>::tanh, libm::tanh, 2.8),
     ("sigmoid", <f32 as Float>::sigmoid, <f64 as Float>::sigmoid, 2.5),
     ("softplus", <f32 as Float>::softplus, <f64 as Float>::softplus, 1.7),
     ("erf", <f32 as Float>::erf, libm::erf, 1.3),

@@ -2,10 +2,10 @@
 //!
 //! ```text
 //! y  = −(1/n) Σ ln pᵢ,ₜᵢ,  p = softmax x          rows i, labels tᵢ
-//! dx = dy · (p − onehot t) / n                    keeps its input, and p
+//! dx = dy · (p − onehot t) / n                    keeps its input, p and −ln pₜ
 //! ```
 //!
-//! Softmax, logarithm and choice are one pass over the scores each way; a recorded backward recomputes p as a
+//! pₜ − 1 is e^(ln pₜ) − 1, which keeps its digits where pₜ rounds to 1. Softmax, logarithm and choice are one pass over the scores each way; a recorded backward recomputes p as a
 //! tensor formula. A label whose score is −∞ costs +∞. Of no rows the mean is NaN.
 
 use crate::catalogue::Samples;
@@ -23,7 +23,7 @@ pub(super) static OP: Op = Op::new("cross_entropy")
     .gradient("dx = dy · (softmax x − onehot) / n")
     .operands(&["logits"])
     .keep(Keep::Inputs)
-    .saves("softmax x, and the labels")
+    .saves("softmax x, the losses of the rows, and the labels")
     .zeros(Zeros::Saturation)
     .why_zeros("every label has all of the probability, as far as the element type can tell")
     .pitfalls(&[Pitfall::forward(
@@ -85,16 +85,19 @@ impl Tensor {
                 let places =
                     labels(&targets).iter().enumerate().map(|(row, &label)| row * classes + label as usize);
                 if g.is_recorded() {
-                    let mut onehot = p.zeros_like();
-                    let elements = onehot.as_mut_slice::<T>();
-                    places.for_each(|place| elements[place] = T::ONE);
-                    return g.dy() * (g.x(0).softmax(-1) - onehot) / n as f64;
+                    let mut is_label = vec![false; n * classes];
+                    places.for_each(|place| is_label[place] = true);
+                    let ln = g.x(0).log_softmax(-1);
+                    let is_label = Self::from_vec(is_label, [n, classes]);
+                    return g.dy() * Self::select_where(&is_label, &ln.exp_m1(), &ln.exp()) / n as f64;
                 }
                 let scale = T::from_f64(g.dy().item()) / T::from_f64(n as f64);
                 let p = p.as_slice::<T>().expect("built above");
                 Self::build_like::<T>(g.x(0), |dx| {
                     map::map(p, dx, |p| p * scale);
-                    places.for_each(|place| dx[place] = (p[place] - T::ONE) * scale);
+                    for (place, &loss) in places.zip(losses.as_slice()) {
+                        dx[place] = (-loss).exp_m1() * scale;
+                    }
                 })
             });
         })

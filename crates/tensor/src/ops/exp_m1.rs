@@ -2,8 +2,10 @@
 //!
 //! ```text
 //! y  = eˣ − 1
-//! dx = dy · (y + 1)                  keeps its output
+//! dx = dy · eˣ                       keeps its input
 //! ```
+//!
+//! Not y + 1, of which nothing is left where y rounds to −1.
 
 use super::elementwise::Elementwise;
 use super::exp::OVERFLOW;
@@ -15,8 +17,8 @@ use backflow_kernels::Float;
 
 pub(super) static OP: Op = Op::new("exp_m1")
     .formula("y = eˣ − 1")
-    .gradient("dx = dy · (y + 1)")
-    .keep(Keep::Output)
+    .gradient("dx = dy · eˣ")
+    .keep(Keep::Inputs)
     .zeros(Zeros::Saturation)
     .pitfalls(&[OVERFLOW])
     .sampled_by(samples);
@@ -32,8 +34,8 @@ impl Elementwise for ExpM1 {
         x.exp_m1()
     }
 
-    fn pull<N: Number>(self, dy: N, y: N) -> N {
-        dy * (y + N::ONE)
+    fn pull<N: Number>(self, dy: N, x: N) -> N {
+        dy * x.exp()
     }
 }
 

@@ -26,6 +26,8 @@ pub(crate) trait Number:
     fn sin(self) -> Self;
     fn cos(self) -> Self;
     fn sigmoid(self) -> Self;
+    fn sigmoid_and_rest(self) -> (Self, Self);
+    fn tanh_slope(self) -> Self;
     fn gaussian(self, k: f64) -> Self;
     fn normal_cdf(self) -> Self;
     fn normal_cdf_tanh_and_rest(self) -> (Self, Self);
@@ -67,6 +69,14 @@ impl<T: Float> Number for T {
     }
 
     functions!(of numbers: exp sin cos sigmoid normal_cdf);
+
+    fn sigmoid_and_rest(self) -> (Self, Self) {
+        Float::sigmoid_and_rest(self)
+    }
+
+    fn tanh_slope(self) -> Self {
+        self.tanh_and_slope().1
+    }
 
     fn normal_cdf_tanh_and_rest(self) -> (Self, Self) {
         Float::normal_cdf_tanh_and_rest(self)
@@ -202,6 +212,15 @@ impl Number for Term<'_> {
     }
 
     functions!(of tensors: exp sin cos sigmoid normal_cdf sign);
+
+    fn sigmoid_and_rest(self) -> (Self, Self) {
+        (self.map(Tensor::sigmoid), (-self).map(Tensor::sigmoid))
+    }
+
+    fn tanh_slope(self) -> Self {
+        let (y, rest) = (self + self).sigmoid_and_rest();
+        y * rest * Self::from_f64(4.0)
+    }
 
     fn normal_cdf_tanh_and_rest(self) -> (Self, Self) {
         (self.map(Tensor::normal_cdf_tanh), (-self).map(Tensor::normal_cdf_tanh))

@@ -5,6 +5,7 @@
 //! dxᵢ = dyᵢ − exp yᵢ · Σ dyⱼ                  keeps its output
 //! ```
 //!
+//! Where exp yᵢ is above ½, its gradient is −(exp yᵢ − 1) dyᵢ − exp yᵢ Σ dyⱼ over the others.
 //! Not the logarithm of a rounded softmax: probabilities that round to 0 keep their logarithms. Infinities
 //! and NaN as in [`softmax`](super::softmax).
 

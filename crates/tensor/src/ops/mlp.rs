@@ -2,13 +2,17 @@
 //!
 //! ```text
 //! a₀ = x,  zᵢ = aᵢ wᵢᵀ + bᵢ,  aᵢ₊₁ = fᵢ(zᵢ),  y = a of the last layer
-//! dz = da · f'(z),  dw = dzᵀ a,  db = Σ dz over rows,  da = dz w, and so on down       keeps its inputs, its output, and aᵢ
+//! dz = da · f'(z),  dw = dzᵀ a,  db = Σ dz over rows,  da = dz w, and so on down
+//!                                    keeps its inputs, its output, aᵢ, and f'(zᵢ) where a does not tell it
 //! ```
 //!
 //! The bits are those of [`linear`](Tensor::linear) and the functions, one after the other, forwards and on a
 //! first way back. As one op they cost the overhead of one, z is not stored where nobody looks at it, and
-//! threads share the rows of a batch for all layers at once (`backflow_kernels::perceptron`). Only functions
-//! whose slope can be told from their value can take part.
+//! threads share the rows of a batch for all layers at once (`backflow_kernels::perceptron`).
+//!
+//! The slope of relu can be told from its value. Those of sigmoid and tanh cannot, where they saturate: they are
+//! computed with the value, for little more than a multiplication, and kept beside it. To keep z and compute an
+//! exponential again on the way back would cost as much memory and more time.
 
 mod parts;
 
@@ -37,7 +41,7 @@ pub(super) static OP: Op = Op::new("mlp")
     .gradient("dz = da · f'(z), dw = dzᵀ a, db = Σ dz, da = dz w, layer by layer")
     .operands(&["x", "weight 0", "bias 0"])
     .keep(Keep::InputsAndOutput)
-    .saves("the values of the hidden layers")
+    .saves("the values of the hidden layers, and the slopes of sigmoid and tanh")
     .work(Work::Products(operations))
     .zeros(Zeros::Several)
     .stands_for("linear layers and the functions between them")
@@ -54,7 +58,7 @@ pub struct Affine<'a> {
     pub function: Pointwise,
 }
 
-/// A function of each element whose slope can be told from its value.
+/// A function of each element whose slope is known with its value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pointwise {
     /// y = x.
@@ -70,20 +74,32 @@ pub enum Pointwise {
 impl Pointwise {
     fn kernels<T: Float>(self) -> Option<Function<T>> {
         macro_rules! of {
-            ($f:ident) => {
+            ($f:ident with slope $with_slope:expr) => {
                 Some(Function {
                     apply: |z| map::map_inplace(z, |z| $f.value(z)),
                     apply_to: |z, y| elementwise::values($f, z, y),
-                    pull: |dy, y| elementwise::pull_in_place($f, dy, y),
-                    pull_to: |dy, y, dz| elementwise::pull($f, dy, y, dz),
+                    apply_with_slope: Some(|z, slope| map::map_inplace_beside(z, slope, $with_slope)),
+                    pull: |dy, slope| map::zip_inplace(dy, slope, times),
+                    pull_to: |dy, slope, dz| map::zip(dy, slope, dz, times),
                 })
             };
         }
+        // One function, so that both of its loops are compiled once.
+        #[inline(always)]
+        fn times<T: Float>(dy: T, slope: T) -> T {
+            dy * slope
+        }
         match self {
             Self::Identity => None,
-            Self::Relu => of!(Relu),
-            Self::Sigmoid => of!(Sigmoid),
-            Self::Tanh => of!(Tanh),
+            Self::Relu => Some(Function {
+                apply: |z| map::map_inplace(z, |z| Relu.value(z)),
+                apply_to: |z, y| elementwise::values(Relu, z, y),
+                apply_with_slope: None,
+                pull: |dy, y| elementwise::pull_in_place(Relu, dy, y),
+                pull_to: |dy, y, dz| elementwise::pull(Relu, dy, y, dz),
+            }),
+            Self::Sigmoid => of!(Sigmoid with slope T::sigmoid_and_slope),
+            Self::Tanh => of!(Tanh with slope T::tanh_and_slope),
         }
     }
 
@@ -97,12 +113,13 @@ impl Pointwise {
         }
     }
 
-    fn pull(self, dy: Tensor, y: &Tensor) -> Tensor {
+    /// dz from dy, and from z or y, whichever tells the slope.
+    fn pull(self, dy: Tensor, z: &Tensor, y: &Tensor) -> Tensor {
         match self {
             Self::Identity => dy,
             Self::Relu => Relu.pull_tensor(&dy, y),
-            Self::Sigmoid => Sigmoid.pull_tensor(&dy, y),
-            Self::Tanh => Tanh.pull_tensor(&dy, y),
+            Self::Sigmoid => Sigmoid.pull_tensor(&dy, z),
+            Self::Tanh => Tanh.pull_tensor(&dy, z),
         }
     }
 }
@@ -147,7 +164,7 @@ impl Tensor {
         let shape = self.layout.shape.with_size(rank - 1, layers[layers.len() - 1].weight.size(0));
         with_float!("mlp", self.dtype(), T => {
             let goes_back = mode().recording && operands.iter().any(|x| x.is_tracked());
-            let mut sums = None;
+            let (mut sums, mut slopes) = (None, Buffer::stale(0));
             let (y, hidden) = with_network::<T, _>(&operands, rows, &functions, |network, x| {
                 if !goes_back && parts.is_none() {
                     let mut passing = Buffer::stale(network.passing_len());
@@ -157,13 +174,15 @@ impl Tensor {
                 let mut hidden = Buffer::stale(network.hidden_len());
                 sums = parts.is_some().then(|| Buffer::stale(network.shown_len()));
                 let sums = sums.as_mut().map(Buffer::as_mut_slice);
-                (Self::build(shape, |y| network.forward(x, hidden.as_mut_slice(), sums, y)), hidden)
+                slopes = Buffer::stale(if goes_back { network.slopes_len() } else { 0 });
+                let slopes = goes_back.then(|| slopes.as_mut_slice());
+                (Self::build(shape, |y| network.forward(x, hidden.as_mut_slice(), slopes, sums, y)), hidden)
             });
             let back = move |g: &mut Cotangent<'_>, functions: &[Pointwise], hidden: &[T], shown: &[Part]| {
                 if g.is_recorded() {
                     recorded(g, rows, functions, shown);
                 } else {
-                    fused::<T>(g, rows, functions, hidden, shown);
+                    fused::<T>(g, rows, functions, (hidden, slopes.as_slice()), shown);
                 }
             };
             let (Some(parts), Some(sums)) = (parts, sums) else {
@@ -229,7 +248,7 @@ fn fused<T: FloatElement>(
     g: &mut Cotangent<'_>,
     rows: usize,
     functions: &[Pointwise],
-    hidden: &[T],
+    (hidden, slopes): (&[T], &[T]),
     shown: &[Part],
 ) {
     let Some(lowest) = lowest(g, functions) else { return };
@@ -251,7 +270,7 @@ fn fused<T: FloatElement>(
             let mut deltas = Buffer::stale(if keeps { network.shown_len() } else { network.deltas_len() });
             let mut outputs = keeps.then(|| Buffer::stale(network.shown_len()));
             let kept = outputs.as_mut().map(Buffer::as_mut_slice);
-            network.backward(x, (hidden, y), dy, deltas.as_mut_slice(), &mut gradients, dx, kept);
+            network.backward(x, (hidden, slopes, y), dy, deltas.as_mut_slice(), &mut gradients, dx, kept);
             if let Some(outputs) = outputs {
                 parts::show_gradients(g, &shown[lowest..], [deltas, outputs]);
             }
@@ -281,17 +300,21 @@ fn lowest(g: &Cotangent<'_>, functions: &[Pointwise]) -> Option<usize> {
 fn recorded(g: &mut Cotangent<'_>, rows: usize, functions: &[Pointwise], shown: &[Part]) {
     let Some(lowest) = lowest(g, functions) else { return };
     let last = functions.len() - 1;
-    let mut a = vec![g.x(0).clone()];
-    for (layer, function) in functions[..last].iter().enumerate() {
-        a.push(function.apply(a[layer].linear(g.x(2 * layer + 1), g.x(2 * layer + 2))));
+    let (mut z, mut a) = (Vec::with_capacity(last + 1), vec![g.x(0).clone()]);
+    for (layer, function) in functions.iter().enumerate() {
+        let is_needed = layer < last || matches!(function, Pointwise::Sigmoid | Pointwise::Tanh);
+        z.push(match is_needed {
+            true => a[layer].linear(g.x(2 * layer + 1), g.x(2 * layer + 2)),
+            false => g.y(),
+        });
+        a.push(if layer < last { function.apply(z[layer].clone()) } else { g.y() });
     }
-    a.push(g.y());
     let mut da = g.dy().clone();
     for layer in (lowest..=last).rev() {
         if let Some(node) = shown.get(layer).and_then(|part| part.output.as_ref()) {
             g.observe(node, &da);
         }
-        let dz = functions[layer].pull(da, &a[layer + 1]);
+        let dz = functions[layer].pull(da, &z[layer], &a[layer + 1]);
         if let Some(node) = shown.get(layer).and_then(|part| part.sum.as_ref()) {
             g.observe(node, &dz);
         }

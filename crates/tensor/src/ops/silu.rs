@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! y  = x σ(x)
-//! dx = dy · σ (1 + x (1 − σ))        keeps its input
+//! dx = dy · σ (1 + x σ(−x))          keeps its input
 //! ```
 //!
 //! Source: Elfwing et al., "Sigmoid-weighted linear units for neural network function approximation in
@@ -18,7 +18,7 @@ use backflow_kernels::Float;
 
 pub(super) static OP: Op = Op::new("silu")
     .formula("y = x σ(x)")
-    .gradient("dx = dy · σ (1 + x (1 − σ))")
+    .gradient("dx = dy · σ (1 + x σ(−x))")
     .keep(Keep::Inputs)
     .zeros(Zeros::Saturation)
     .activation(Side::Asymptote(0.0), Side::Open)
@@ -36,9 +36,7 @@ impl Elementwise for Silu {
     }
 
     fn pull<N: Number>(self, dy: N, x: N) -> N {
-        let s = x.sigmoid();
-        // Where 1 − σ(x) has few digits left, σ(−x) has all of them.
-        let rest = N::select(x.gt(8.0), (-x).sigmoid(), N::ONE - s);
+        let (s, rest) = x.sigmoid_and_rest();
         dy * (s * (N::ONE + x * rest))
     }
 }

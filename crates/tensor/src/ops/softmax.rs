@@ -5,6 +5,9 @@
 //! dxᵢ = yᵢ (dyᵢ − Σ dyⱼ yⱼ)                   keeps its output
 //! ```
 //!
+//! The gradient does not change when a number is subtracted from all of dy. The sum itself is, before it is taken
+//! again: else a row that one entry dominates would lose what is left of it to rounding.
+//!
 //! The largest x is subtracted first, so that nothing overflows. A row of −∞ alone, or one with +∞ or NaN in
 //! it, has no softmax: it is NaN. Along the last axis both directions are one kernel each; other axes are
 //! turned there.
@@ -65,12 +68,8 @@ impl Tensor {
         y.record(op, &[self], move |g| {
             g.give(0, |g| {
                 let (dy, y) = (g.dy(), g.y());
-                if g.is_recorded() && logarithm {
-                    return dy - y.exp() * dy.sum(keep(-1));
-                }
                 if g.is_recorded() {
-                    let weighted = dy * &y;
-                    return &weighted - &y * weighted.sum(keep(-1));
+                    return if logarithm { of_log_softmax(dy, &y) } else { of_softmax(dy, &y) };
                 }
                 with_float!(op.name, y.dtype(), T => Self::build_like::<T>(&y, |out| {
                     let (dy, y) = (dy.contiguous(), y.contiguous());
@@ -83,6 +82,27 @@ impl Tensor {
             });
         })
     }
+}
+
+/// dx of softmax as a formula that can be differentiated.
+fn of_softmax(dy: &Tensor, y: &Tensor) -> Tensor {
+    // What dy is measured from is any number: so it takes no part in derivatives.
+    let from = (dy.detach() * y.detach()).sum(keep(-1));
+    let dy = dy - from;
+    let sum = (&dy * y).sum(keep(-1));
+    y * (dy - sum)
+}
+
+/// dx of log-softmax as a formula that can be differentiated.
+fn of_log_softmax(dy: &Tensor, y: &Tensor) -> Tensor {
+    let dx = dy - y.exp() * dy.sum(keep(-1));
+    let is_large = y.gt(-std::f64::consts::LN_2);
+    if !is_large.contiguous().as_slice::<bool>().is_some_and(|large| large.contains(&true)) {
+        return dx;
+    }
+    // No more than one entry of a row is: its gradient by those of the others, for beside 1 they count.
+    let others = Tensor::select_where(&is_large, &dy.zeros_like(), dy).sum(keep(-1));
+    Tensor::select_where(&is_large, &(-(y.exp_m1() * dy) - y.exp() * others), &dx)
 }
 
 /// Every layout that has an axis, and every axis.

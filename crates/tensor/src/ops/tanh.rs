@@ -2,11 +2,11 @@
 //!
 //! ```text
 //! y  = tanh x
-//! dx = dy · (1 − y²)                 keeps its output
+//! dx = dy / cosh² x = dy · 4 σ(2x) σ(−2x)         keeps its input
 //! ```
 //!
-//! Near saturation `1 − y²` keeps absolute accuracy (one rounding of 1) but not relative accuracy: at x = 20
-//! it is 0 instead of 1.7e-17.
+//! Not 1 − y², as in PyTorch, for it has lost its digits where y is near ±1, and is 0 where y rounds to it: from
+//! |x| = 9 on in `f32`.
 
 use super::elementwise::Elementwise;
 use super::formula::Number;
@@ -18,8 +18,8 @@ use backflow_kernels::Float;
 
 pub(super) static OP: Op = Op::new("tanh")
     .formula("y = tanh x")
-    .gradient("dx = dy · (1 − y²)")
-    .keep(Keep::Output)
+    .gradient("dx = dy · 4 σ(2x) σ(−2x)")
+    .keep(Keep::Inputs)
     .zeros(Zeros::Saturation)
     .activation(Side::Asymptote(-1.0), Side::Asymptote(1.0))
     .sampled_by(samples);
@@ -34,8 +34,8 @@ impl Elementwise for Tanh {
         x.tanh()
     }
 
-    fn pull<N: Number>(self, dy: N, y: N) -> N {
-        dy * (N::ONE - y * y)
+    fn pull<N: Number>(self, dy: N, x: N) -> N {
+        dy * x.tanh_slope()
     }
 }
 

@@ -34,7 +34,8 @@ pub struct ParameterReport {
     pub path: Arc<str>,
     /// The learning rate of this step, after the schedule.
     pub learning_rate: f64,
-    /// The ε of the rule that the parameter is updated by. See [`Rule::eps`](crate::Rule::eps).
+    /// The ε of the rule that the parameter is updated by, to be compared with `gradient_rms`. See
+    /// [`Rule::eps`](crate::Rule::eps).
     pub eps: Option<f64>,
     /// RMS of the gradient, before clipping and weight decay, of whatever size.
     pub gradient_rms: f64,

@@ -376,7 +376,13 @@ impl Optimizer {
             let mut totals = rule.update_parameter(step, w, &g, state, surroundings);
             totals.gradient = raw.unwrap_or(totals.gradient);
             sum_of_squares += totals.gradient;
-            parameters.push(ParameterReport::new(path, lr, rule.eps(), w.elements(), totals));
+            parameters.push(ParameterReport::new(
+                path,
+                lr,
+                rule.eps(w.shape(), w.dtype()),
+                w.elements(),
+                totals,
+            ));
         });
         StepReport {
             gradient_norm: prepared.norm.unwrap_or_else(|| sum_of_squares.sqrt()),

@@ -421,3 +421,72 @@ fn eps_divides_gradients_that_count_from_those_that_do_not() {
         assert!(telling.contains(&rule), "{rule} does not tell its eps");
     }
 }
+
+/// One element of f32 gradients is 1e30, once: whatever keeps squares keeps an infinity of it from then on, and
+/// says so, as do rules around such a rule; whatever keeps none goes on.
+#[test]
+fn a_square_that_is_infinite_for_ever_is_told() {
+    let with_squares = [
+        "adadelta",
+        "adafactor",
+        "adagrad",
+        "adam",
+        "adamw",
+        "amsgrad",
+        "lamb",
+        "muon",
+        "nadam",
+        "radam",
+        "rmsprop",
+        "schedule-free",
+    ];
+    for info in RULES.iter().filter(|info| !["lbfgs", "bold-driver", "sam"].contains(&info.name)) {
+        let mut w = Tensor::ones([4], DType::F32).requires_grad();
+        let mut optimizer = optimizer(info.name);
+        let mut lost = Vec::new();
+        for t in 0..4 {
+            let mut gradients = Gradients::new();
+            let large = if t == 1 { 1e30_f32 } else { 1.0 };
+            gradients.insert(&w, Tensor::from([1.0_f32, large, -1.0, 0.5]));
+            lost.push(optimizer.step(&mut w, &gradients).parameters[0].lost_state.clone());
+        }
+        let name = optimizer.state().parameters[""].rule.to_string();
+        if !with_squares.contains(&info.name) {
+            assert_eq!(lost, [const { None }; 4], "{}", info.name);
+            continue;
+        }
+        assert_eq!(lost[0], None, "{}", info.name);
+        for lost in &lost[1..] {
+            let lost = lost.as_ref().unwrap_or_else(|| panic!("{} does not tell", info.name));
+            assert_eq!((lost.rule, lost.share, lost.since), (&*name, 0.25, 2), "{}", info.name);
+        }
+        // Who goes on from the state tells it at once.
+        let mut next = Optimizer::from_spec(info.name, None).unwrap();
+        next.load_state(&w, optimizer.state().clone()).unwrap();
+        let mut gradients = Gradients::new();
+        gradients.insert(&w, Tensor::ones([4], DType::F32));
+        assert_eq!(next.step(&mut w, &gradients).parameters[0].lost_state.as_ref().unwrap().since, 5);
+    }
+}
+
+/// Half of the distance from 1 to the next number below, and a little less and more; an element without a
+/// gradient does not count.
+#[test]
+fn updates_below_the_rounding_of_the_weights_are_told() {
+    for (dtype, epsilon) in [(DType::F32, f64::from(f32::EPSILON)), (DType::F64, f64::EPSILON)] {
+        let shares = |lr: f64| {
+            let mut w = Tensor::ones([4], dtype).requires_grad();
+            let mut optimizer = Optimizer::from_spec("sgd", Some(lr)).unwrap();
+            let g = Tensor::from([0.0, 0.25, 1.0, 1.0]).to_dtype(dtype);
+            let shares = || optimizer.step_with(&mut w, |w| (w * &g).sum(..)).parameters[0].changed_share;
+            std::iter::repeat_with(shares).take(3).collect::<Vec<_>>()
+        };
+        // Numbers below 1 are ε/2 apart, so that less than ε/4 is swallowed.
+        assert_eq!(shares(0.2 * epsilon), [None, Some(0.0), Some(0.0)]);
+        assert_eq!(shares(0.3 * epsilon), [None, Some(2.0 / 3.0), Some(2.0 / 3.0)]);
+        assert_eq!(shares(2.0 * epsilon), [None, Some(1.0), Some(1.0)]);
+        // Ordinary steps are not looked at, and one of 0 is none.
+        assert_eq!(shares(1e-3), [None; 3]);
+        assert_eq!(shares(0.0), [None; 3]);
+    }
+}

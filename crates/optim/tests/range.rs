@@ -174,7 +174,8 @@ fn counts_that_no_run_comes_to_are_refused() {
     let mut trained = make();
     let _ = trained.step_with(&mut w(), |w| w.square().sum(..));
     trained.observe(1.0);
-    let damages: [(&str, fn(&mut State)); 8] = [
+    type Damage = fn(&mut State);
+    let damages: [(&str, Damage); 8] = [
         ("the number of steps", |state| state.steps = u64::MAX),
         ("skipped", |state| state.skipped = u64::MAX),
         ("the steps of ", |state| state.parameters.values_mut().for_each(|known| known.steps = u64::MAX)),

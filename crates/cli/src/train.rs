@@ -11,7 +11,7 @@ use crate::task::TaskConfig;
 use crate::terminal::{Progress, line};
 use backflow_data::Loader;
 use backflow_nn::Mlp;
-use backflow_optim::{RuleInfo, schedule_for_run};
+use backflow_optim::RuleInfo;
 use backflow_probe::text::grouped;
 use backflow_probe::{FlowRow, FlowStep, GradFlow, Recorder, Stats, Verdict, When};
 use backflow_report::FlowPage;
@@ -169,10 +169,10 @@ fn train(options: &TrainOptions) -> Result<(), Failure> {
     let Some(steps) = options.epochs.checked_mul(train.len() as u64) else {
         return Err(Failure::Usage(format!("--epochs {}: more steps than can be counted", options.epochs)));
     };
-    let schedule = schedule_for_run(&options.schedule, steps).map_err(|error| usage("--schedule", error))?;
     // Before the schedule: what a person would write down to repeat the run.
     let learning_rate = optimizer.learning_rate();
-    let mut optimizer = optimizer.schedule(schedule);
+    let mut optimizer =
+        optimizer.schedule_spec(&options.schedule, steps).map_err(|error| usage("--schedule", error))?;
     for spec in &options.schedule_of {
         optimizer = optimizer.schedule_of_spec(spec, steps).map_err(|error| usage("--schedule-of", error))?;
     }

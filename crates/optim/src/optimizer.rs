@@ -3,12 +3,13 @@
 use crate::averaging::Averaging;
 use crate::clip::Clipping;
 use crate::hyperparameter::Range;
+use crate::lost_state::LostState;
 use crate::method::{AnyRule, Method};
 use crate::rule::{Needs, Noise};
 use crate::schedule::Schedule;
 use crate::scheduled::Scheduled;
 use crate::schedules::Constant;
-use crate::spec::{self, SpecError};
+use crate::spec::{self, SpecError, schedule_for_run};
 use crate::state::State;
 #[cfg(doc)]
 use backflow_tensor::Module;
@@ -82,6 +83,10 @@ pub(crate) struct Visited {
     pub(crate) shape: Shape,
     pub(crate) dtype: DType,
     pub(crate) has_state: bool,
+    /// What of the state can never be used again.
+    pub(crate) lost: Option<LostState>,
+    /// Whether the last update was near the rounding of the weights.
+    pub(crate) is_near_rounding: bool,
 }
 
 /// Parameters with a rule of their own.
@@ -171,6 +176,9 @@ impl Optimizer {
         }
         if method.rule.needs() != Needs::Gradient {
             together(method.rule.name());
+        }
+        if let Some(reason) = self.schedule.conflict(method.learning_rate) {
+            misuse(self.schedule.name(), reason, &[("lr", method.learning_rate.to_string())], "");
         }
         self.groups.push(Group { paths, method });
         self
@@ -310,15 +318,47 @@ impl Optimizer {
     /// Lets the learning rate follow `schedule`.
     ///
     /// # Panics
-    /// If a setting of the schedule is outside its range.
+    /// If a setting of the schedule is outside its range, or does not go with the learning rate: a lowest rate
+    /// above it, factors that make a rate of it that is not finite.
     #[must_use]
     #[track_caller]
     pub fn schedule(mut self, mut schedule: impl Schedule + 'static) -> Self {
         spec::require(schedule.name(), schedule.hyperparameters());
+        if let Some((reason, base)) = self.conflict(&schedule) {
+            misuse(schedule.name(), reason, &[("lr", base.to_string())], "");
+        }
         self.state.schedule =
             schedule.memory().into_iter().map(|(name, value)| (name.into(), *value)).collect();
         self.schedule = Box::new(schedule);
         self
+    }
+}
+
+impl Optimizer {
+    /// The same by a text such as `cosine:min=1e-5`, for a run of `steps` steps, as
+    /// [`schedule_for_run`] reads it.
+    ///
+    /// ```
+    /// use backflow_optim::Optimizer;
+    /// let error = Optimizer::from_spec("adam", None).unwrap().schedule_spec("cosine:min=1", 100).unwrap_err();
+    /// assert_eq!(error.to_string(), "cosine: min is above the learning rate that it is to end");
+    /// ```
+    ///
+    /// # Errors
+    /// If the text names no schedule, or one that [`schedule`](Self::schedule) refuses.
+    pub fn schedule_spec(self, spec: &str, steps: u64) -> Result<Self, SpecError> {
+        let schedule = schedule_for_run(spec, steps)?;
+        match self.conflict(&schedule) {
+            Some((reason, _)) => Err(SpecError::Conflict { name: schedule.name(), reason }),
+            None => Ok(self.schedule(schedule)),
+        }
+    }
+
+    /// Why a schedule does not go with a learning rate of this optimizer, and with which.
+    fn conflict(&self, schedule: &dyn Schedule) -> Option<(&'static str, f64)> {
+        let of_groups = self.groups.iter().map(|group| &group.method);
+        let mut bases = of_groups.chain([&self.method]).map(|method| method.learning_rate);
+        bases.find_map(|base| Some((schedule.conflict(base)?, base)))
     }
 }
 

@@ -1,6 +1,7 @@
 //! What a step did, in numbers: a by-product of the pass that updates the parameters.
 
 use crate::elements::Totals;
+use crate::lost_state::LostState;
 use std::sync::Arc;
 
 /// What one optimization step saw and did.
@@ -34,7 +35,8 @@ pub struct ParameterReport {
     pub path: Arc<str>,
     /// The learning rate of this step, after the schedule.
     pub learning_rate: f64,
-    /// The ε of the rule that the parameter is updated by. See [`Rule::eps`](crate::Rule::eps).
+    /// The ε of the rule that the parameter is updated by, to be compared with `gradient_rms`. See
+    /// [`Rule::eps`](crate::Rule::eps).
     pub eps: Option<f64>,
     /// RMS of the gradient, before clipping and weight decay, of whatever size.
     pub gradient_rms: f64,
@@ -49,6 +51,11 @@ pub struct ParameterReport {
     /// The cosine of the angle between this gradient and the momentum it went into: near 1 on a long slope,
     /// below 0 where the gradient has turned round. `None` for rules without momentum.
     pub momentum_cosine: Option<f64>,
+    /// The share of elements that the step changed, of those whose gradient is not 0. Looked at only where the
+    /// update before was so small that the rounding of the weights may have swallowed it; else `None`.
+    pub changed_share: Option<f64>,
+    /// NaN or infinity among what the rule remembers, if there is any.
+    pub lost_state: Option<LostState>,
 }
 
 impl ParameterReport {
@@ -64,6 +71,17 @@ impl ParameterReport {
         let (weight_rms, update_rms) = (rms(totals.weight), rms(totals.update));
         let update_ratio = if update_rms == 0.0 { 0.0 } else { update_rms / weight_rms };
         let (gradient_rms, momentum_cosine) = (rms(totals.gradient), totals.cosine);
-        Self { path, learning_rate, eps, gradient_rms, weight_rms, update_rms, update_ratio, momentum_cosine }
+        Self {
+            path,
+            learning_rate,
+            eps,
+            gradient_rms,
+            weight_rms,
+            update_rms,
+            update_ratio,
+            momentum_cosine,
+            changed_share: None,
+            lost_state: None,
+        }
     }
 }

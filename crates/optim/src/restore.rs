@@ -63,6 +63,14 @@ pub enum StateError {
         /// The names that the rule needs.
         expected: String,
     },
+    /// A count is none that steps can have led to.
+    #[error("{what} is {found} in the state, which no run comes to; the file is damaged")]
+    Count {
+        /// What was counted.
+        what: String,
+        /// How many.
+        found: String,
+    },
     /// What the schedule remembers is not what this one does.
     #[error("the state holds the memory of another schedule ({found}); this one keeps {expected}")]
     OtherSchedule {
@@ -72,6 +80,10 @@ pub enum StateError {
         expected: String,
     },
 }
+
+/// The most steps that a state may tell of: formulas take the number of a step as an `f64`, which is exact up
+/// to here. At a million steps a second, a run gets there after 285 years.
+pub(crate) const MOST_STEPS: u64 = 1 << 53;
 
 impl Optimizer {
     /// Takes up a state that this optimizer, or one like it, had with this model: what follows is what would
@@ -92,11 +104,17 @@ impl Optimizer {
     ///
     /// # Errors
     /// If the state is of another rule or version, if its parameters are not the trainable parameters of
-    /// `model`, if shapes, element types or buffers differ, or if two different tensors of the model have the
-    /// same path. The optimizer is then as it was.
+    /// `model`, if shapes, element types or buffers differ, if a count is none that a run can come to, or if
+    /// two different tensors of the model have the same path. The optimizer is then as it was.
     pub fn load_state<M: Module + ?Sized>(&mut self, model: &M, state: State) -> Result<(), StateError> {
         if let Some(path) = model.ambiguous_path() {
             return Err(StateError::AmbiguousPath { path });
+        }
+        let steps = [("the number of steps".to_owned(), state.steps), ("skipped".to_owned(), state.skipped)];
+        let of_parameters = state.parameters.iter();
+        let of_parameters = of_parameters.map(|(path, known)| (format!("the steps of {path}"), known.steps));
+        if let Some((what, found)) = steps.into_iter().chain(of_parameters).find(|(_, n)| *n > MOST_STEPS) {
+            return Err(StateError::Count { what, found: found.to_string() });
         }
         // Frozen tensors too: what was learnt about them stays for the day they thaw.
         let mut tensors = BTreeMap::new();
@@ -125,8 +143,18 @@ impl Optimizer {
             let expected = names(memory.iter().map(|(name, _)| *name));
             return Err(StateError::OtherSchedule { found, expected });
         }
+        let before: Vec<f64> = memory.iter().map(|(_, own)| **own).collect();
         for ((_, own), (_, value)) in memory.iter_mut().zip(&state.schedule) {
             **own = *value;
+        }
+        if !self.schedule.is_sound() {
+            for ((_, own), before) in self.schedule.memory().into_iter().zip(before) {
+                *own = before;
+            }
+            let found: Vec<String> =
+                state.schedule.iter().map(|(name, value)| format!("{name}={value}")).collect();
+            let what = "what the schedule has counted".to_owned();
+            return Err(StateError::Count { what, found: found.join(", ") });
         }
         self.state = state;
         self.visited.clear();

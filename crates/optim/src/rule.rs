@@ -8,7 +8,7 @@ use crate::elements::{Elements, Totals};
 use crate::hyperparameter::Settings;
 use crate::rules::Lbfgs;
 use backflow_kernels::Float;
-use backflow_tensor::{FloatElement, Shape};
+use backflow_tensor::{DType, FloatElement, Shape};
 use std::borrow::Cow;
 
 /// An update rule: the part of an optimizer that papers are about. Its setting `lr` is the learning rate that
@@ -69,12 +69,13 @@ pub trait Rule: Settings {
         self.inner()?.noise()
     }
 
-    /// The ε of an adaptive rule: what is added to the size of past gradients (a root of squares, or
-    /// magnitudes) before it divides. Steps do not depend on the size of gradients far above ε, and are
-    /// proportional to it far below. `None` too where something else gives the step its size, as the trust
-    /// ratio of [`Lamb`](crate::Lamb) does.
-    fn eps(&self) -> Option<f64> {
-        self.inner()?.eps()
+    /// The ε of an adaptive rule, for a parameter of this shape and type: what is added to the size of past
+    /// gradients (a root of squares, or magnitudes) before it divides. Steps do not depend on the size of
+    /// gradients far above ε, and are proportional to it far below. It is to be compared with the RMS of a
+    /// gradient: of a rule that divides by a norm it is what belongs to the norm, over √n. `None` too where
+    /// something else gives the step its size, as the trust ratio of [`Lamb`](crate::Lamb) does.
+    fn eps(&self, shape: Shape, dtype: DType) -> Option<f64> {
+        self.inner()?.eps(shape, dtype)
     }
 
     /// What has to be computed for a step.

@@ -20,8 +20,8 @@ pub trait Schedule: Settings + CloneSchedule {
     /// The learning rate after `steps` steps, where `base` is the rule's own. The first step of a run has
     /// `steps` = 0.
     ///
-    /// Every schedule in [`SCHEDULES`](crate::SCHEDULES) answers any step with a number of at least 0. It is
-    /// finite, unless a `gamma` above 1 has been multiplied too often.
+    /// Every schedule in [`SCHEDULES`](crate::SCHEDULES) answers any step with a finite number of at least 0.
+    /// Where a `gamma` above 1 has been multiplied too often, it is the largest that there is.
     fn learning_rate(&self, base: f64, steps: u64) -> f64;
 
     /// Takes note of how training goes: `metric`, a loss for instance, was measured after `steps` steps.
@@ -33,6 +33,18 @@ pub trait Schedule: Settings + CloneSchedule {
     /// same schedule always has the same numbers in the same order; a sequence may have a name twice.
     fn memory(&mut self) -> Vec<(&'static str, &mut f64)> {
         vec![]
+    }
+
+    /// Whether the memory, as it was written back, is one that [`observe`](Self::observe) can leave: what
+    /// counts something is a whole number.
+    fn is_sound(&self) -> bool {
+        true
+    }
+
+    /// Why the settings do not go with this base, although each of them is allowed. An optimizer refuses
+    /// such a schedule.
+    fn conflict(&self, _base: f64) -> Option<&'static str> {
+        None
     }
 
     /// This schedule with a linear rise over the first `steps` steps: see [`Warmup`].
@@ -52,6 +64,14 @@ pub trait Schedule: Settings + CloneSchedule {
     {
         Sequence::new(self, steps, next)
     }
+}
+
+/// Of a lowest rate that is not the lowest.
+pub(crate) const ABOVE_BASE: &str = "min is above the learning rate that it is to end";
+
+/// `base · factor`, and the largest number there is where that is out of range.
+pub(crate) fn multiplied(base: f64, factor: f64) -> f64 {
+    (base * factor.min(f64::MAX)).min(f64::MAX)
 }
 
 /// What makes boxed schedules clonable. Every schedule that is [`Clone`] has it.
@@ -93,5 +113,13 @@ impl Schedule for Box<dyn Schedule> {
 
     fn memory(&mut self) -> Vec<(&'static str, &mut f64)> {
         (**self).memory()
+    }
+
+    fn is_sound(&self) -> bool {
+        (**self).is_sound()
+    }
+
+    fn conflict(&self, base: f64) -> Option<&'static str> {
+        (**self).conflict(base)
     }
 }

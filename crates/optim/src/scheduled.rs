@@ -126,7 +126,7 @@ impl Optimizer {
             Some(0.0) => {
                 refused("the setting is 0, which turns it off; build the rule with what it is to start from")
             }
-            Some(_) => Ok(()),
+            Some(base) => schedule.conflict(base).map_or(Ok(()), refused),
             None => {
                 let settings = self.method.rule.hyperparameters();
                 if settings.iter().any(|known| known.name() == setting) {

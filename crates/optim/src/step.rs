@@ -20,11 +20,13 @@
 //! parameters in the order of the model. So a step gives the same bits on any number of threads.
 
 use crate::elements::Surroundings;
+use crate::lost_state;
 use crate::method::Method;
 use crate::objective::{Objective, Whole, Within, wanted};
 use crate::optimizer::{Optimizer, Visited};
 use crate::prepare::{Ready, sum_squares};
 use crate::report::{ParameterReport, StepReport};
+use crate::rounding;
 use crate::rule::{Needs, Noise, Step, WeightDecay};
 use crate::state::ParameterState;
 use crate::survey::{Surveyed, each_parameter, each_reached, survey};
@@ -336,6 +338,8 @@ impl Optimizer {
                     shape: w.shape(),
                     dtype: w.dtype(),
                     has_state: false,
+                    lost: None,
+                    is_near_rounding: false,
                 });
             }
             if unreached.next_if_eq(&place).is_some() {
@@ -346,7 +350,9 @@ impl Optimizer {
             let known = &mut state.parameters;
             let visited = &mut visited[place];
             let path = Arc::clone(&visited.path);
+            let mut may_be_lost = visited.lost.is_some();
             if !visited.has_state {
+                may_be_lost |= known.contains_key(&path);
                 known.entry(Arc::clone(&path)).or_insert_with(|| ParameterState::new(&**rule, w));
                 visited.has_state = true;
             }
@@ -373,10 +379,17 @@ impl Optimizer {
             let coefficient = if *maximize { -coefficient } else { coefficient };
             let surroundings = Surroundings { coefficient, l2, decay, keep: 1.0 };
             let step = Step { t: state.steps, lr, gradient_norm: prepared.clipped_norm };
+            let before = visited.is_near_rounding.then(|| w.detach().copied());
             let mut totals = rule.update_parameter(step, w, &g, state, surroundings);
             totals.gradient = raw.unwrap_or(totals.gradient);
             sum_of_squares += totals.gradient;
-            parameters.push(ParameterReport::new(path, lr, rule.eps(), w.elements(), totals));
+            if may_be_lost || lost_state::is_possible(&totals, w.dtype()) {
+                visited.lost = lost_state::find(rule.name(), state, t + 1, visited.lost.take());
+            }
+            let report = ParameterReport::new(path, lr, rule.eps(w.shape(), w.dtype()), w.elements(), totals);
+            visited.is_near_rounding = rounding::is_near(report.update_ratio, w.dtype());
+            let changed_share = before.and_then(|before| rounding::changed_share(&before, w, &g));
+            parameters.push(ParameterReport { changed_share, lost_state: visited.lost.clone(), ..report });
         });
         StepReport {
             gradient_norm: prepared.norm.unwrap_or_else(|| sum_of_squares.sqrt()),

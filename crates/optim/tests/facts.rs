@@ -216,40 +216,123 @@ fn muon_brings_singular_values_near_one_and_leaves_directions() {
     }
 }
 
-/// A factor of 1024 is exact, and so is its square: the steps are the same to the bit.
+/// A power of two is exact, and so is its square: the steps are the same to the bit, in `f32` too, as long as
+/// what the rule keeps stays in its range: squares of gradients times 2⁻⁶⁰, a thousandth of them, would not.
 #[test]
 fn the_size_of_gradients_does_not_matter_to_signs_and_to_ratios() {
-    let run = |spec: &str, scale: f64| {
-        let mut w = Tensor::from_vec(vec![0.5, -1.0, 2.0, 0.25], [2, 2]).requires_grad();
+    let run = |spec: &str, scale: f64, dtype: DType| {
+        let w = Tensor::from_vec(vec![0.5, -1.0, 2.0, 0.25], [2, 2]).to_dtype(dtype);
+        let mut model = vec![w.requires_grad(), Tensor::from([0.5, -1.5]).to_dtype(dtype).requires_grad()];
         let mut optimizer = Optimizer::from_spec(spec, Some(0.01)).unwrap();
         for t in 0..20 {
-            let g = [0, 1, 2, 3].map(|i| f64::from((i * 7 + t * 5) % 11 - 5) / 8.0 + 0.03);
-            step(&mut optimizer, &mut w, &g.map(|g| scale * g));
+            let g = [0, 1, 2, 3, 4, 5].map(|i| f64::from((i * 7 + t * 5) % 11 - 5) / 8.0 + 0.03125);
+            let mut gradients = Gradients::new();
+            let tensor = |g: &[f64], w: &Tensor| {
+                Tensor::from_vec(g.iter().map(|g| scale * g).collect(), w.shape()).to_dtype(dtype)
+            };
+            gradients.insert(&model[0], tensor(&g[..4], &model[0]));
+            gradients.insert(&model[1], tensor(&g[4..], &model[1]));
+            let _ = optimizer.step(&mut model, &gradients);
         }
-        w.to_vec::<f64>()
+        model.iter().flat_map(Tensor::to_f64_vec).collect::<Vec<_>>()
     };
-    for spec in [
-        "sign-sgd",
-        "signum",
-        "lion",
-        "rprop",
+    let without_squares = ["sign-sgd", "signum", "lion", "rprop", "lars", "normalized-gd:offset=0"];
+    let with_squares = [
         "adagrad:eps=0",
         "rmsprop:eps=0",
+        "rmsprop:eps=0,momentum=0.9",
         "adam:eps=0",
         "amsgrad:eps=0",
         "adamax:eps=0",
         "adamw:eps=0",
         "nadam:eps=0",
-        "lars",
         "lamb:eps=0",
-        "muon",
+        "muon:eps=0,adamw_eps=0",
         "schedule-free:eps=0",
-    ] {
-        for scale in [1024.0, 1.0 / 1024.0] {
-            assert_eq!(run(spec, scale), run(spec, 1.0), "{spec}, gradients times {scale}");
+    ];
+    let law = |spec: &str, powers: &[i32], dtype: DType| {
+        for &power in powers {
+            let [other, own] = [2_f64.powi(power), 1.0].map(|scale| run(spec, scale, dtype));
+            assert_eq!(other, own, "{spec} in {dtype}, gradients times 2^{power}");
+        }
+    };
+    for spec in without_squares {
+        law(spec, &[10, -10, -60, 60], DType::F32);
+        law(spec, &[10, -10, -60, 60, -300], DType::F64);
+    }
+    for spec in with_squares {
+        law(spec, &[10, -10, -40, 40], DType::F32);
+        law(spec, &[10, -10, -60, 60, -300], DType::F64);
+    }
+    assert_ne!(run("gd", 1024.0, DType::F64), run("gd", 1.0, DType::F64));
+}
+
+/// g/‖g‖ by hand, over all parameters: of the gradients [3, 0] and [4] the norm is 5. A gradient of 0 moves
+/// nothing.
+#[test]
+fn the_textbook_form_of_normalised_descent_has_steps_of_one_length() {
+    for (scale, dtype) in [(1.0, DType::F64), (1e-150, DType::F64), (1e30, DType::F32), (1e-42, DType::F32)] {
+        let zeros = |n: usize| Tensor::zeros([n], dtype).requires_grad();
+        let mut model = vec![zeros(2), zeros(1)];
+        let mut optimizer = optimizer("normalized-gd:lr=0.5,offset=0");
+        for g in [[3.0, 0.0, 4.0], [0.0; 3]] {
+            let mut gradients = Gradients::new();
+            let tensor = |g: &[f64]| Tensor::from_vec(g.iter().map(|g| g * scale).collect(), [g.len()]);
+            gradients.insert(&model[0], tensor(&g[..2]).to_dtype(dtype));
+            gradients.insert(&model[1], tensor(&g[2..]).to_dtype(dtype));
+            let _ = optimizer.step(&mut model, &gradients);
+        }
+        // A subnormal f32 of 1e-42 has three digits.
+        let tolerance = if scale == 1e-42 { 1e-3 } else { 1e-6 };
+        for (w, expected) in model.iter().flat_map(Tensor::to_f64_vec).zip([-0.3, 0.0, -0.4]) {
+            assert!((w - expected).abs() <= tolerance, "{scale}: {w}, and right is {expected}");
         }
     }
-    assert_ne!(run("gd", 1024.0), run("gd", 1.0));
+}
+
+/// A matrix rule tells its ε for matrices by their norm, and what is no matrix has that of the rule for it.
+#[test]
+fn muon_tells_the_eps_of_each_parameter() {
+    let steps = |spec: &str, g: f64| {
+        let mut model = vec![
+            Tensor::zeros([2, 2], DType::F64).requires_grad(),
+            Tensor::zeros([3], DType::F64).requires_grad(),
+        ];
+        let mut optimizer = optimizer(spec);
+        let loss = |m: &Vec<Tensor>| (m[0].sum(..) + (&m[1] + 1.0).square().sum(..)) * g;
+        let report = (0..3).map(|_| optimizer.step_with(&mut model, loss)).last().unwrap();
+        let eps: Vec<_> = report.parameters.iter().map(|parameter| parameter.eps.unwrap()).collect();
+        (eps, model[1].to_f64_vec())
+    };
+    assert_eq!(steps("muon:eps=1e-7,adamw_eps=1e-5", 1.0).0, [0.5e-7, 1e-5]);
+    assert!(steps("muon:eps=0,adamw_eps=1e-8", 0.0).1.iter().all(|w| w.is_finite()));
+}
+
+/// What is no matrix is `adamw`'s, with the settings that are named after it, to the bit.
+#[test]
+fn muon_hands_its_settings_to_the_rule_for_vectors() {
+    let run = |spec: &str| {
+        let mut w = trainable(&[0.5, -1.0, 2.0]);
+        let mut optimizer = optimizer(spec);
+        for _ in 0..5 {
+            let _ = optimizer.step_with(&mut w, |w| w.square().square().sum(..) * 1e-6);
+        }
+        w.to_vec::<f64>()
+    };
+    let mut seen = Vec::new();
+    for (muon, adamw) in [
+        ("", ""),
+        (",adamw_eps=1e-5", ",eps=1e-5"),
+        (",adamw_beta1=0.5", ",beta1=0.5"),
+        (",adamw_beta2=0.5", ",beta2=0.5"),
+        (",lr=0.01", ",lr=0.01"),
+    ] {
+        let [own, other] = [format!("muon:weight_decay=0.1{muon}"), format!("adamw:weight_decay=0.1{adamw}")]
+            .map(|spec| run(&spec));
+        assert_eq!(own, other, "{muon}");
+        assert!(!seen.contains(&own), "{muon} changes nothing");
+        seen.push(own);
+    }
 }
 
 /// Neelakantan et al. 2015: noise of variance η/tᵞ on every gradient. With gradients of 0 and a learning rate
@@ -322,9 +405,88 @@ fn eps_divides_gradients_that_count_from_those_that_do_not() {
             assert!((twice / once / ratio - 1.0).abs() < 5e-3, "{}, {size} eps: {once}, {twice}", info.name);
         }
     }
-    for rule in
-        ["adagrad", "adam", "adamax", "adamw", "amsgrad", "nadam", "radam", "rmsprop", "schedule-free"]
-    {
+    for rule in [
+        "adadelta",
+        "adafactor",
+        "adagrad",
+        "adam",
+        "adamax",
+        "adamw",
+        "amsgrad",
+        "nadam",
+        "radam",
+        "rmsprop",
+        "schedule-free",
+    ] {
         assert!(telling.contains(&rule), "{rule} does not tell its eps");
+    }
+}
+
+/// One element of f32 gradients is 1e30, once: whatever keeps squares keeps an infinity of it from then on, and
+/// says so, as do rules around such a rule; whatever keeps none goes on.
+#[test]
+fn a_square_that_is_infinite_for_ever_is_told() {
+    let with_squares = [
+        "adadelta",
+        "adafactor",
+        "adagrad",
+        "adam",
+        "adamw",
+        "amsgrad",
+        "lamb",
+        "muon",
+        "nadam",
+        "radam",
+        "rmsprop",
+        "schedule-free",
+    ];
+    for info in RULES.iter().filter(|info| !["lbfgs", "bold-driver", "sam"].contains(&info.name)) {
+        let mut w = Tensor::ones([4], DType::F32).requires_grad();
+        let mut optimizer = optimizer(info.name);
+        let mut lost = Vec::new();
+        for t in 0..4 {
+            let mut gradients = Gradients::new();
+            let large = if t == 1 { 1e30_f32 } else { 1.0 };
+            gradients.insert(&w, Tensor::from([1.0_f32, large, -1.0, 0.5]));
+            lost.push(optimizer.step(&mut w, &gradients).parameters[0].lost_state.clone());
+        }
+        let name = optimizer.state().parameters[""].rule.to_string();
+        if !with_squares.contains(&info.name) {
+            assert_eq!(lost, [const { None }; 4], "{}", info.name);
+            continue;
+        }
+        assert_eq!(lost[0], None, "{}", info.name);
+        for lost in &lost[1..] {
+            let lost = lost.as_ref().unwrap_or_else(|| panic!("{} does not tell", info.name));
+            assert_eq!((lost.rule, lost.share, lost.since), (&*name, 0.25, 2), "{}", info.name);
+        }
+        // Who goes on from the state tells it at once.
+        let mut next = Optimizer::from_spec(info.name, None).unwrap();
+        next.load_state(&w, optimizer.state().clone()).unwrap();
+        let mut gradients = Gradients::new();
+        gradients.insert(&w, Tensor::ones([4], DType::F32));
+        assert_eq!(next.step(&mut w, &gradients).parameters[0].lost_state.as_ref().unwrap().since, 5);
+    }
+}
+
+/// Half of the distance from 1 to the next number below, and a little less and more; an element without a
+/// gradient does not count.
+#[test]
+fn updates_below_the_rounding_of_the_weights_are_told() {
+    for (dtype, epsilon) in [(DType::F32, f64::from(f32::EPSILON)), (DType::F64, f64::EPSILON)] {
+        let shares = |lr: f64| {
+            let mut w = Tensor::ones([4], dtype).requires_grad();
+            let mut optimizer = Optimizer::from_spec("sgd", Some(lr)).unwrap();
+            let g = Tensor::from([0.0, 0.25, 1.0, 1.0]).to_dtype(dtype);
+            let shares = || optimizer.step_with(&mut w, |w| (w * &g).sum(..)).parameters[0].changed_share;
+            std::iter::repeat_with(shares).take(3).collect::<Vec<_>>()
+        };
+        // Numbers below 1 are ε/2 apart, so that less than ε/4 is swallowed.
+        assert_eq!(shares(0.2 * epsilon), [None, Some(0.0), Some(0.0)]);
+        assert_eq!(shares(0.3 * epsilon), [None, Some(2.0 / 3.0), Some(2.0 / 3.0)]);
+        assert_eq!(shares(2.0 * epsilon), [None, Some(1.0), Some(1.0)]);
+        // Ordinary steps are not looked at, and one of 0 is none.
+        assert_eq!(shares(1e-3), [None; 3]);
+        assert_eq!(shares(0.0), [None; 3]);
     }
 }

@@ -1,7 +1,7 @@
 //! Over the whole range of `f32`: what vanishes and what explodes still makes the step that the equation
 //! says.
 
-use backflow_optim::{Averaging, Lbfgs, Optimizer, Plateau, RULES, Sgd};
+use backflow_optim::{Averaging, Lbfgs, Optimizer, Plateau, RULES, Sgd, State};
 use backflow_tensor::{DType, Gradients, Tensor};
 
 /// The relative size of the first step of a rule on two parameters, a matrix and a vector, whose gradients
@@ -164,4 +164,39 @@ fn a_panic_uphill_leaves_the_weights_where_they_were() {
     }));
     assert!(outcome.is_err());
     assert_eq!(w.to_f64_vec(), [1.0, -2.0]);
+}
+
+/// Counts of a damaged file are refused before a step would count past them.
+#[test]
+fn counts_that_no_run_comes_to_are_refused() {
+    let w = || Tensor::from([1.0, 2.0]).requires_grad();
+    let make = || Optimizer::new(Sgd::new(0.5)).schedule(Plateau::new());
+    let mut trained = make();
+    let _ = trained.step_with(&mut w(), |w| w.square().sum(..));
+    trained.observe(1.0);
+    type Damage = fn(&mut State);
+    let damages: [(&str, Damage); 8] = [
+        ("the number of steps", |state| state.steps = u64::MAX),
+        ("skipped", |state| state.skipped = u64::MAX),
+        ("the steps of ", |state| state.parameters.values_mut().for_each(|known| known.steps = u64::MAX)),
+        ("the schedule", |state| state.schedule[1].1 = f64::NAN),
+        ("the schedule", |state| state.schedule[1].1 = 0.5),
+        ("the schedule", |state| state.schedule[2].1 = -1.0),
+        ("the schedule", |state| state.schedule[3].1 = f64::INFINITY),
+        ("the schedule", |state| state.schedule[3].1 = 1e300),
+    ];
+    for (what, damage) in damages {
+        let mut state = trained.state().clone();
+        damage(&mut state);
+        let (mut optimizer, mut w) = (make(), w());
+        let error = optimizer.load_state(&w, state).unwrap_err().to_string();
+        assert!(error.contains(what) && error.contains("which no run comes to"), "{error}");
+        assert_eq!(optimizer.learning_rate(), 0.5);
+        assert_eq!(optimizer.step_with(&mut w, |w| w.square().sum(..)).step, 1, "{what}: as it was");
+    }
+    let mut state = trained.state().clone();
+    (state.steps, state.skipped) = (1 << 53, 1 << 53);
+    let mut optimizer = make();
+    optimizer.load_state(&w(), state).unwrap();
+    assert_eq!(optimizer.step_with(&mut w(), |w| w.square().sum(..)).step, (1 << 53) + 1);
 }

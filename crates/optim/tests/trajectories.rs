@@ -257,6 +257,12 @@ fn every_option_of_every_rule_has_a_golden() {
         assert!(own.contains(&plain), "{}: no golden with the defaults", info.name);
         for option in info.defaults().split(", ") {
             let key = option.split('=').next().unwrap();
+            // Held elsewhere, in facts.rs: to g/‖g‖ by hand, and to `adamw`, whose goldens set them.
+            if (info.name, key) == ("normalized-gd", "offset")
+                || (info.name == "muon" && key.starts_with("adamw_"))
+            {
+                continue;
+            }
             let sets = |spec: &&str| {
                 spec.split([':', ','])
                     .any(|option| option.strip_prefix(key).is_some_and(|o| o.starts_with('=')))

@@ -2,8 +2,8 @@
 
 use backflow_optim::{
     Adadelta, Adafactor, Adagrad, Adam, AdamW, Adamax, Asgd, BoldDriver, Lamb, Lars, Lbfgs, Lion, Method,
-    Muon, Nadam, NormalizedGd, Optimizer, Radam, Rmsprop, Rprop, Rule, Sam, ScheduleFree, Sgd, SignSgd,
-    Signum,
+    Muon, Nadam, NoisySgd, NormalizedGd, Optimizer, Radam, Rmsprop, Rprop, Rule, Sam, ScheduleFree, Sgd,
+    SignSgd, Signum,
 };
 use backflow_tensor::{DType, Tensor};
 
@@ -25,8 +25,32 @@ fn run(rule: impl Into<Method>) -> Vec<Vec<f64>> {
     model.iter().map(Tensor::to_f64_vec).collect()
 }
 
+/// What a rule says of itself, settings and buffers aside, in words.
+fn facts(rule: &dyn Rule) -> String {
+    let eps = [DType::F32, DType::F64].map(|dtype| rule.eps([2, 3].into(), dtype));
+    let of_vector = rule.eps([3].into(), DType::F32);
+    format!(
+        "{:?}",
+        (
+            rule.version(),
+            rule.weight_decay(),
+            rule.noise(),
+            eps,
+            of_vector,
+            rule.needs_norm(),
+            rule.numbers()
+        )
+    )
+}
+
 fn check<R: Rule + Clone + Into<Method>>(rule: R) {
     let name = rule.name();
+    assert_eq!(facts(&Sam::new(rule.clone())), facts(&rule), "sam over {name}");
+    let own = ScheduleFree::new(rule.clone());
+    let (inside, around) = (facts(&rule), facts(&own));
+    // Numbers come last, and two of its own follow those of the rule inside.
+    let inside = inside.trim_end_matches("])");
+    assert!(around.starts_with(inside), "schedule-free over {name}: {around}, and the rule: {inside}");
     let plain = run(rule.clone());
     // Uphill by nothing is here.
     assert_eq!(run(Sam::new(rule.clone()).rho(0.0)), plain, "sam over {name}");
@@ -38,7 +62,12 @@ fn check<R: Rule + Clone + Into<Method>>(rule: R) {
 fn a_wrapper_with_nothing_to_add_is_the_rule_inside() {
     check(Sgd::new(0.02));
     check(Sgd::new(0.02).momentum(0.9).nesterov(true).weight_decay(0.1));
+    check(NoisySgd::new(0.02).eta(0.1));
     check(NormalizedGd::new(0.1));
+    check(NormalizedGd::new(0.1).offset(0.0));
+    check(Lars::new(1.0).eps(0.1));
+    check(Adadelta::new(1.0).eps(1e-3));
+    check(Adam::new(0.05).eps(1e-3).weight_decay(0.1));
     check(Rprop::new(0.02));
     check(SignSgd::new(0.02));
     check(Signum::new(0.02).weight_decay(0.1));

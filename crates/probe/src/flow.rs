@@ -6,7 +6,7 @@ use crate::recorder::record_once;
 use crate::rows::FlowRow;
 use crate::slope::slope;
 use crate::text::short;
-use crate::verdict::Verdict;
+use crate::verdict::{Verdict, updates};
 use backflow_kernels::Float;
 use backflow_tensor::{Module, Tensor};
 use std::fmt;
@@ -96,6 +96,14 @@ impl GradFlow {
     #[must_use]
     pub fn verdicts(&self) -> Vec<Verdict> {
         let mut verdicts = Verdict::of(&self.rows, self.eps);
+        let of_updates = updates::of_steps(&self.steps);
+        if !of_updates.is_empty() {
+            verdicts.retain(|verdict| *verdict != Verdict::Healthy);
+            verdicts.extend(of_updates);
+        } else if verdicts == [Verdict::Healthy] && updates::rest(&self.steps) {
+            let reason = "the learning rate is 0, so that nothing is known of updates".to_owned();
+            verdicts = vec![Verdict::NotJudged { reason }];
+        }
         let layers = self.record.uncalled.clone();
         if !layers.is_empty() {
             verdicts.retain(|verdict| *verdict != Verdict::Healthy);

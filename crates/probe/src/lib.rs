@@ -50,8 +50,8 @@ pub use per_sample::{GradientNoise, SampleNorms};
 pub use prediction::{Prediction, RandomLayer, predict, predict_layers};
 pub use quantity::{Axis, Chart, Drawn, Figure, Measured, Of, Quantity, Read, Section, Unit};
 pub use record::{
-    CurvatureFlow, Exponents, FlowStep, JacobianFlow, LayerFlow, NotMeasured, ParameterFlow, SampleFlow,
-    Spectrum, Stats,
+    CurvatureFlow, Exponents, FlowStep, JacobianFlow, LayerFlow, LostFlow, NotMeasured, ParameterFlow,
+    SampleFlow, Spectrum, Stats,
 };
 pub use recorder::Recorder;
 pub use rows::FlowRow;

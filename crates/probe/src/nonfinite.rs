@@ -13,6 +13,7 @@ mod words;
 use crate::OpAt;
 use crate::look::elements;
 use backflow_kernels::reduce;
+use backflow_optim::Optimizer;
 use backflow_tensor::observe::observe;
 use backflow_tensor::trace::{Computed, Kind, trace};
 use backflow_tensor::{DType, FloatElement, Module, Tensor, misuse};
@@ -32,6 +33,18 @@ pub struct NonFinite {
     pub origin: Origin,
 }
 
+impl NonFinite {
+    /// Asks the optimizer of the model whether it was its rule that brought the numbers into a parameter, by a
+    /// division of 0 by 0 that an ε above 0 would have prevented.
+    #[must_use]
+    pub fn ask(mut self, optimizer: &Optimizer, model: &(impl Module + ?Sized)) -> Self {
+        if let Origin::Parameter { path, divided_by_zero, .. } = &mut self.origin {
+            *divided_by_zero = optimizer.divided_by_zero(model, path);
+        }
+        self
+    }
+}
+
 /// Where numbers that are not finite began.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Origin {
@@ -43,6 +56,9 @@ pub enum Origin {
         numbers: Numbers,
         /// How many more parameters hold such numbers.
         others: usize,
+        /// Whether the rule that updates it divided 0 by 0, as far as an optimizer [was
+        /// asked](NonFinite::ask).
+        divided_by_zero: bool,
     },
     /// An op was given them: data, or a tensor made from numbers.
     Input {
@@ -194,7 +210,7 @@ pub fn find_nonfinite(model: &(impl Module + ?Sized), loss: impl FnOnce() -> Ten
     let mut damaged = parameters.iter().filter(|(_, tensor)| !is_finite(tensor));
     if let Some((path, tensor)) = damaged.next() {
         let (path, numbers, others) = (path.clone(), Numbers::of(tensor), damaged.count());
-        let origin = Origin::Parameter { path, numbers, others };
+        let origin = Origin::Parameter { path, numbers, others, divided_by_zero: false };
         return Some(NonFinite { loss: None, gradient_of: None, origin });
     }
     let search = Rc::new(RefCell::new(Search::new(model)));

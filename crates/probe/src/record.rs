@@ -35,6 +35,9 @@ pub struct FlowStep {
     /// Singular values of Jacobians before the update, if they were asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub jacobians: Option<JacobianFlow>,
+    /// Whether the step changed nothing, since a loss or a gradient was not finite.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub skipped: bool,
     /// What was asked for and could not be measured.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub not_measured: Vec<NotMeasured>,
@@ -182,6 +185,10 @@ fn single() -> String {
     "f32".to_owned()
 }
 
+fn is_false(flag: &bool) -> bool {
+    !flag
+}
+
 fn is_main(chain: &usize) -> bool {
     *chain == 0
 }
@@ -238,11 +245,29 @@ pub struct ParameterFlow {
     pub momentum_cosine: Option<f64>,
     /// The cosine of this gradient and that of the step before, if it was asked for.
     pub gradient_cosine: Option<f64>,
+    /// The share of elements that the update changed, of those with a gradient, where it was near the rounding of
+    /// the weights ([`ParameterReport::changed_share`](backflow_optim::ParameterReport::changed_share)).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub changed_share: Option<f64>,
+    /// NaN or infinity among what the rule remembers of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lost_state: Option<LostFlow>,
     /// A histogram of the gradient's exponents, if it was asked for.
     pub gradient_exponents: Option<Exponents>,
     /// Quantities that measure themselves, by their names, where they were asked for.
     #[serde(with = "json_number::by_name", default, skip_serializing_if = "BTreeMap::is_empty")]
     pub more: BTreeMap<String, f64>,
+}
+
+/// NaN or infinity among what a rule remembers of a parameter.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LostFlow {
+    /// The rule.
+    pub rule: String,
+    /// The share of elements that it is so for.
+    pub share: f64,
+    /// The step at which it was first seen.
+    pub since: u64,
 }
 
 /// A histogram over the exponents of floating-point numbers: it has no range to choose, covers all there is,

@@ -268,6 +268,7 @@ impl Recorder {
                 jacobians,
                 not_measured: flow.not_measured.into_iter().chain(refused).collect(),
                 uncalled: flow.uncalled,
+                skipped: report.skipped,
             });
         }
         report
@@ -391,6 +392,8 @@ fn record(
             effective_learning_rate: f64::NAN,
             momentum_cosine: None,
             gradient_cosine: None,
+            changed_share: None,
+            lost_state: None,
             gradient_exponents: g.and_then(|g| g.exponents),
             more: BTreeMap::new(),
         }

@@ -7,6 +7,8 @@ use backflow_kernels::Float;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
+pub(crate) mod updates;
+
 /// What is wrong with a flow of gradients, or that nothing is.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "verdict", rename_all = "kebab-case")]
@@ -85,6 +87,33 @@ pub enum Verdict {
     NotCalled {
         /// The layers.
         layers: Vec<String>,
+    },
+    /// Steps changed nothing, since a loss or a gradient was not finite where the rule took it.
+    Skipped {
+        /// How many.
+        steps: usize,
+        /// Of how many that were looked at.
+        of: usize,
+    },
+    /// The rule remembers NaN or infinities, and will for ever.
+    StateLost {
+        /// The parameter that is most concerned.
+        parameter: String,
+        /// The rule.
+        rule: String,
+        /// The share of its elements.
+        share: f64,
+        /// The step at which it was first seen.
+        since: u64,
+    },
+    /// Updates are below the rounding of the weights: most elements with a gradient stay as they are.
+    Stuck {
+        /// The parameters.
+        parameters: Vec<String>,
+        /// The largest share of elements that still change.
+        share: f64,
+        /// The smallest RMS of an update relative to the parameter's.
+        update_ratio: f64,
     },
     /// A figure is NaN or infinite.
     NotFinite {
@@ -261,6 +290,9 @@ impl Verdict {
             Self::Cut { .. } => "CUT",
             Self::EpsFloored { .. } => "EPS-FLOORED",
             Self::NotCalled { .. } => "NOT CALLED",
+            Self::Skipped { .. } => "SKIPPED",
+            Self::StateLost { .. } => "STATE LOST",
+            Self::Stuck { .. } => "STUCK",
             Self::NotFinite { .. } => "NOT FINITE",
             Self::NotJudged { .. } => "NOT JUDGED",
             Self::Healthy => "HEALTHY",
@@ -320,6 +352,16 @@ impl Verdict {
                 "a smaller eps, or what vanishing gradients need: adaptive rules are linear below eps"
             }
             Self::NotCalled { .. } => "call them in the forward pass, or take them out of the model",
+            Self::Skipped { .. } => {
+                "a smaller rho where the rule is sam, a lower learning rate; find_nonfinite tells where numbers \
+                 are lost"
+            }
+            Self::StateLost { .. } => {
+                "an optimizer with a new state, and clipping before the rule squares what it is given"
+            }
+            Self::Stuck { .. } => {
+                "a larger learning rate, weights in f64, or sums that keep what is rounded off (Kahan 1965)"
+            }
             Self::NotFinite { .. } => "a lower learning rate, clipping by norm, smaller initial weights",
             Self::NotJudged { .. } => "looking closer",
             Self::Healthy => "nothing to do",
@@ -399,6 +441,24 @@ impl fmt::Display for Verdict {
             Self::NotCalled { layers } => {
                 write!(f, "the forward pass does not call {}", layers.join(", "))
             }
+            Self::Skipped { steps, of } => write!(
+                f,
+                "{steps} of {of} steps that were looked at changed nothing, since a gradient, or the loss where \
+                 the rule takes it (for sam, uphill), was not finite"
+            ),
+            Self::StateLost { parameter, rule, share, since } => write!(
+                f,
+                "of {parameter}, {rule} remembers NaN or infinity for {:.3} % of its elements since step {since}; \
+                 they no longer move as they should",
+                share * 100.0
+            ),
+            Self::Stuck { parameters, share, update_ratio } => write!(
+                f,
+                "updates of {} are below the rounding of the weights ({update_ratio:.1e} of them): at most {:.0} \
+                 % of the elements with a gradient change",
+                parameters.join(", "),
+                share * 100.0
+            ),
             Self::NotFinite { layer } => write!(f, "NaN or infinity at {layer}"),
             Self::NotJudged { reason } => f.write_str(reason),
             Self::Healthy => write!(f, "neither vanishing nor exploding, neither saturated nor dead"),

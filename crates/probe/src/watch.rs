@@ -12,10 +12,10 @@ use crate::join;
 use crate::look::{look, units};
 use crate::pending::{self, Array, Pending};
 use crate::quantity::{Of, Quantity};
-use crate::record::{Exponents, LayerFlow, NotMeasured, ParameterFlow, SampleFlow, Stats};
+use crate::record::{Exponents, LayerFlow, LostFlow, NotMeasured, ParameterFlow, SampleFlow, Stats};
 use crate::sample_watch::SampleWatch;
 use backflow_kernels::reduce;
-use backflow_optim::ParameterReport;
+use backflow_optim::{LostState, ParameterReport};
 use backflow_tensor::observe::{Announcement, Observer, Role, Site, unobserved};
 use backflow_tensor::profile::section;
 use backflow_tensor::{LayerId, Module, Path, Tensor, Visitor, misuse, no_grad};
@@ -245,6 +245,12 @@ impl Watch {
             effective_learning_rate: report.update_rms / report.gradient_rms,
             momentum_cosine: report.momentum_cosine,
             gradient_cosine: gradient.cosine,
+            changed_share: report.changed_share,
+            lost_state: report.lost_state.as_ref().map(|LostState { rule, share, since }| LostFlow {
+                rule: (*rule).to_owned(),
+                share: *share,
+                since: *since,
+            }),
             gradient_exponents: gradient.exponents,
             more: gradient.more,
         }

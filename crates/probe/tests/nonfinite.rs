@@ -308,7 +308,7 @@ fn a_parameter_that_is_no_number_comes_first() {
     let found = find_nonfinite(&model, || unreachable!("nothing is computed")).expect("a NaN");
     let numbers = Numbers { elements: 4, nan: 4, ..Numbers::default() };
     let path = "layers.1.bias".to_owned();
-    assert_eq!(found.origin, Origin::Parameter { path, numbers, others: 0 });
+    assert_eq!(found.origin, Origin::Parameter { path, numbers, others: 0, divided_by_zero: false });
     assert!(
         found.to_string().starts_with("the parameter layers.1.bias holds 4 NaN of 4 numbers before"),
         "{found}"

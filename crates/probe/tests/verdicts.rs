@@ -162,3 +162,61 @@ fn a_deep_sigmoid_stack_ends_on_the_floor_of_adams_eps() {
     assert_eq!(floored(&verdicts(&mut adam().group("*.weight", Sgd::new(1e-6)))), None);
     assert!(floored(&verdicts(&mut adam().group("*.bias", Sgd::new(1e-6)))).is_some());
 }
+
+/// A small network, trained for some steps by this rule on a loss that is multiplied by `scale`.
+fn trained(spec: &str, scale: f64, steps: usize) -> GradFlow {
+    let mut rng = Rng::seed_from_u64(4);
+    let mut model = Mlp::new(&[4, 8, 8, 1], Activation::Tanh, Init::XavierNormal, DType::F32, &mut rng);
+    let x = Tensor::randn([16, 4], DType::F32, &mut rng);
+    let mut optimizer = Optimizer::from_spec(spec, None).unwrap();
+    let mut recorder = Recorder::new(&model);
+    for _ in 0..steps {
+        recorder.step(|| {
+            optimizer.step_with(&mut model, |model| (model.forward(&x) - 1.0).square().mean(..) * scale)
+        });
+    }
+    GradFlow::of(recorder.records())
+}
+
+#[test]
+fn updates_that_move_nothing_are_a_verdict_of_their_own() {
+    let flow = trained("sgd:lr=1e-9", 1.0, 3);
+    assert_eq!(names(&flow), ["STUCK"]);
+    let text = flow.to_string();
+    assert!(text.contains("STUCK: updates of layers.0.weight, ") && text.contains("f64"), "{text}");
+    assert_eq!(names(&trained("sgd:lr=1e-3", 1.0, 3)), ["HEALTHY"]);
+    // Without a gradient, and without a rate, nothing was there to be swallowed.
+    assert!(!names(&trained("sgd:lr=1e-9", 0.0, 3)).contains(&"STUCK"));
+    let flow = trained("sgd:lr=0", 1.0, 3);
+    assert_eq!(names(&flow), ["NOT JUDGED"]);
+    assert!(flow.verdicts()[0].to_string().contains("the learning rate is 0"));
+}
+
+#[test]
+fn steps_that_were_skipped_are_not_healthy() {
+    let flow = trained("sam:rho=1e38", 1.0, 3);
+    assert_eq!(names(&flow), ["SKIPPED"]);
+    let text = flow.to_string();
+    assert!(text.contains("3 of 3 steps") && text.contains("a smaller rho"), "{text}");
+    assert_eq!(names(&trained("sam", 1.0, 3)), ["HEALTHY"]);
+}
+
+#[test]
+fn a_rule_that_has_lost_its_memory_is_named() {
+    let mut rng = Rng::seed_from_u64(4);
+    let mut model = Mlp::new(&[4, 8, 8, 1], Activation::Tanh, Init::XavierNormal, DType::F32, &mut rng);
+    let x = Tensor::randn([16, 4], DType::F32, &mut rng);
+    let mut optimizer = Optimizer::from_spec("adam", None).unwrap();
+    let mut recorder = Recorder::new(&model);
+    for t in 0..4 {
+        let scale = if t == 1 { 1e25 } else { 1.0 };
+        recorder.step(|| optimizer.step_with(&mut model, |model| model.forward(&x).mean(..) * scale));
+    }
+    let flow = GradFlow::of(&recorder.records()[3..]);
+    assert_eq!(names(&flow), ["STATE LOST"]);
+    let text = flow.to_string();
+    assert!(
+        text.contains("adam remembers NaN or infinity for 100.000 % of its elements since step 2"),
+        "{text}"
+    );
+}

@@ -53,7 +53,9 @@ pub use run::{Outcome, Point, Run};
 pub use tuning::{Fold, Trial, Tuning};
 
 use crate::task::TaskError;
-use backflow_optim::{Optimizer, SpecError, schedule_for_run};
+#[cfg(doc)]
+use backflow_optim::schedule_for_run;
+use backflow_optim::{Optimizer, SpecError};
 use backflow_tensor::DType;
 use std::ops::ControlFlow;
 
@@ -117,7 +119,7 @@ impl Conditions {
     /// # Errors
     /// If the schedule's spec is wrong.
     pub fn optimizer(&self, contender: &Contender, steps: u64) -> Result<Optimizer, SpecError> {
-        let optimizer = contender.optimizer()?.schedule(schedule_for_run(&self.schedule, steps)?);
+        let optimizer = contender.optimizer()?.schedule_spec(&self.schedule, steps)?;
         Ok(match self.clip_norm.filter(|_| !contender.refuses_clipping()) {
             Some(max_norm) => optimizer.clip_norm(max_norm),
             None => optimizer,

@@ -204,7 +204,7 @@ fn diverged<M: Module + ?Sized>(
     let step = steps.made + 1;
     let (model, task, scope) = (&*steps.model, steps.task, &steps.scope);
     let again = || scope.enter(|| task.loss(model, batch).mean);
-    let origin = find_nonfinite(model, again);
+    let origin = find_nonfinite(model, again).map(|found| found.ask(steps.optimizer, model));
     if let Some(Watched { recorder, .. }) = &mut steps.watched {
         let is_this = |record: &FlowStep| record.step == step && !record.loss.is_finite();
         let is_seen = recorder.records().last().is_some_and(is_this);

@@ -68,3 +68,21 @@ fn weights_that_an_update_broke_are_told_with_that_update() {
     assert_eq!((path.as_str(), others, last.step), ("layers.0.weight", 3, 1));
     assert!(text.contains("it is so since the update of step 1 (loss "), "{text}");
 }
+
+/// The pixels at the edge are 0 in every digit, and so are gradients of their weights: without an ε, Adam
+/// divides 0 by 0 in its first step.
+#[test]
+fn an_eps_of_zero_is_told_from_a_large_rate() {
+    let told = |spec: &str| {
+        let (mut model, digits) = (model(), digits());
+        let mut optimizer = Optimizer::from_spec(spec, None).unwrap();
+        let (train, test) = (Loader::new(&digits, 50).shuffle(0), Loader::new(&digits, 1000));
+        let result = Trainer::new(&mut model, &mut optimizer).fit(&train, &test, 1, &mut ());
+        result.expect_err("the loss cannot be finite").to_string()
+    };
+    for spec in ["adam:eps=0", "rmsprop:eps=0"] {
+        let text = told(spec);
+        assert!(text.contains("an eps above 0 prevents it") && !text.contains("a lower learning rate"), "{text}");
+    }
+    assert!(told("sgd:lr=1e300").contains("a lower learning rate"));
+}

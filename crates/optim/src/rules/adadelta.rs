@@ -15,7 +15,7 @@ use super::RuleInfo;
 use crate::elements::{Elements, Totals};
 use crate::rule::{Buffer, Rule, Step, WeightDecay};
 use crate::settings::settings;
-use backflow_tensor::{FloatElement, Shape};
+use backflow_tensor::{DType, FloatElement, Shape};
 
 pub(super) const ADADELTA: RuleInfo = RuleInfo {
     name: "adadelta",
@@ -40,6 +40,11 @@ settings! {
 impl Rule for Adadelta {
     fn weight_decay(&self) -> WeightDecay {
         WeightDecay::L2(self.weight_decay)
+    }
+
+    /// Of what stands beside squares, the root.
+    fn eps(&self, _: Shape, _: DType) -> Option<f64> {
+        Some(self.eps.sqrt())
     }
 
     fn buffers(&self, _: Shape) -> Vec<Buffer> {

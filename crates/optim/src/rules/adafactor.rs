@@ -17,7 +17,7 @@ use crate::elements::{Elements, Totals};
 use crate::rule::{Buffer, Rule, Step, WeightDecay};
 use crate::settings::settings;
 use backflow_kernels::Float;
-use backflow_tensor::{FloatElement, Shape, Tensor, keep};
+use backflow_tensor::{DType, FloatElement, Shape, Tensor, keep};
 
 pub(super) const ADAFACTOR: RuleInfo = RuleInfo {
     name: "adafactor",
@@ -46,6 +46,11 @@ settings! {
 impl Rule for Adafactor {
     fn weight_decay(&self) -> WeightDecay {
         WeightDecay::Decoupled(self.weight_decay)
+    }
+
+    fn eps(&self, _: Shape, dtype: DType) -> Option<f64> {
+        let of_type = if dtype == DType::F32 { f64::from(f32::EPSILON) } else { f64::EPSILON };
+        Some(if self.eps1 == 0.0 { of_type } else { self.eps1 })
     }
 
     fn buffers(&self, shape: Shape) -> Vec<Buffer> {

@@ -14,7 +14,7 @@ use super::RuleInfo;
 use crate::elements::{Elements, Totals};
 use crate::rule::{Buffer, Rule, Step, WeightDecay};
 use crate::settings::settings;
-use backflow_tensor::{FloatElement, Shape};
+use backflow_tensor::{DType, FloatElement, Shape};
 
 pub(super) const ADAMAX: RuleInfo = RuleInfo {
     name: "adamax",
@@ -43,7 +43,7 @@ impl Rule for Adamax {
         WeightDecay::L2(self.weight_decay)
     }
 
-    fn eps(&self) -> Option<f64> {
+    fn eps(&self, _: Shape, _: DType) -> Option<f64> {
         Some(self.eps)
     }
 

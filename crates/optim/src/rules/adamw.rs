@@ -12,7 +12,7 @@ use super::adam::Adam;
 use crate::elements::{Elements, Totals};
 use crate::rule::{Buffer, Rule, Step, WeightDecay};
 use crate::settings::settings;
-use backflow_tensor::{FloatElement, Shape};
+use backflow_tensor::{DType, FloatElement, Shape};
 
 pub(super) const ADAMW: RuleInfo = RuleInfo {
     name: "adamw",
@@ -47,7 +47,7 @@ impl Rule for AdamW {
         WeightDecay::Decoupled(self.weight_decay)
     }
 
-    fn eps(&self) -> Option<f64> {
+    fn eps(&self, _: Shape, _: DType) -> Option<f64> {
         Some(self.eps)
     }
 

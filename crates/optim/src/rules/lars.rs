@@ -14,7 +14,7 @@ use super::RuleInfo;
 use crate::elements::{Elements, Totals};
 use crate::rule::{Buffer, Rule, Step, WeightDecay};
 use crate::settings::settings;
-use backflow_tensor::{FloatElement, Shape};
+use backflow_tensor::{DType, FloatElement, Shape};
 
 pub(super) const LARS: RuleInfo = RuleInfo {
     name: "lars",
@@ -44,6 +44,11 @@ settings! {
 impl Rule for Lars {
     fn weight_decay(&self) -> WeightDecay {
         WeightDecay::L2(self.weight_decay)
+    }
+
+    /// Of what is added to a norm, the share of an element.
+    fn eps(&self, shape: Shape, _: DType) -> Option<f64> {
+        (self.eps > 0.0).then(|| self.eps / (shape.elements().max(1) as f64).sqrt())
     }
 
     fn buffers(&self, _: Shape) -> Vec<Buffer> {

@@ -14,7 +14,8 @@
 //! of the weights.
 //!
 //! The rule is for matrices. PyTorch refuses anything else; here it is updated by [`AdamW`] with the same
-//! learning rate and weight decay, as Jordan's own code does for biases. For other settings there are
+//! learning rate and weight decay, as Jordan's own code does for biases, and with the settings that have
+//! `adamw` in their names, as they do there. For another learning rate there are
 //! [groups](crate::Optimizer::group).
 
 use super::{AdamW, RuleInfo};
@@ -22,7 +23,7 @@ use crate::elements::{Elements, Totals};
 use crate::prepare::sum_squares;
 use crate::rule::{Buffer, Rule, Step, WeightDecay};
 use crate::settings::settings;
-use backflow_tensor::{FloatElement, Shape, Tensor};
+use backflow_tensor::{DType, FloatElement, Shape, Tensor};
 
 /// Of the odd polynomial of degree 5.
 const COEFFICIENTS: [f64; 3] = [3.4445, -4.775, 2.0315];
@@ -50,19 +51,27 @@ settings! {
         weight_decay: NonNegative = 0.1,
         /// Whether steps have the RMS that Adam's usually have.
         match_rms_adamw: Flag = false,
+        /// [`AdamW::betas`] of what is no matrix.
+        adamw_betas(adamw_beta1: BelowOne = 0.9, adamw_beta2: BelowOne = 0.999),
+        /// [`AdamW::eps`] of what is no matrix.
+        adamw_eps: NonNegative = 1e-8,
     }
 }
 
 impl Muon {
     /// What looks after anything but matrices.
     fn other(&self) -> AdamW {
-        AdamW::new(self.learning_rate)
+        AdamW::new(self.learning_rate).betas(self.adamw_beta1, self.adamw_beta2).eps(self.adamw_eps)
     }
 
     fn orthogonalised(&self, d: &Tensor) -> Tensor {
         let [rows, columns] = [d.size(0), d.size(1)];
         let mut x = if rows > columns { d.t() } else { d.clone() };
-        x = &x * (1.0 / sum_squares(&x).sqrt().max(self.eps));
+        let divisor = sum_squares(&x).sqrt().max(self.eps);
+        // What is 0 has no direction, and stays 0 without an ε too.
+        if divisor > 0.0 {
+            x = &x * (1.0 / divisor);
+        }
         let [a, b, c] = COEFFICIENTS;
         for _ in 0..self.ns_steps {
             let gram = x.matmul(&x.t());
@@ -80,6 +89,12 @@ impl Rule for Muon {
 
     fn weight_decay(&self) -> WeightDecay {
         WeightDecay::Decoupled(self.weight_decay)
+    }
+
+    fn eps(&self, shape: Shape, dtype: DType) -> Option<f64> {
+        // The norm is at least ε where the root of the mean square is at least ε/√n.
+        let of_matrix = || Some(self.eps / (shape.elements().max(1) as f64).sqrt());
+        if shape.rank() == 2 { of_matrix() } else { Rule::eps(&self.other(), shape, dtype) }
     }
 
     fn buffers(&self, shape: Shape) -> Vec<Buffer> {

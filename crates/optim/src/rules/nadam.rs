@@ -14,7 +14,7 @@ use crate::elements::{Elements, Totals};
 use crate::rule::{Buffer, Rule, Step, WeightDecay};
 use crate::settings::settings;
 use backflow_kernels::Float;
-use backflow_tensor::{FloatElement, Shape};
+use backflow_tensor::{DType, FloatElement, Shape};
 
 pub(super) const NADAM: RuleInfo = RuleInfo {
     name: "nadam",
@@ -46,7 +46,7 @@ impl Rule for Nadam {
         WeightDecay::either(self.decoupled_weight_decay, self.weight_decay)
     }
 
-    fn eps(&self) -> Option<f64> {
+    fn eps(&self, _: Shape, _: DType) -> Option<f64> {
         Some(self.eps)
     }
 

@@ -19,7 +19,7 @@ use super::RuleInfo;
 use crate::elements::{Elements, Totals};
 use crate::rule::{Buffer, Rule, Step, WeightDecay};
 use crate::settings::settings;
-use backflow_tensor::{FloatElement, Shape};
+use backflow_tensor::{DType, FloatElement, Shape};
 
 pub(super) const RMSPROP: RuleInfo = RuleInfo {
     name: "rmsprop",
@@ -51,7 +51,7 @@ impl Rule for Rmsprop {
         WeightDecay::L2(self.weight_decay)
     }
 
-    fn eps(&self) -> Option<f64> {
+    fn eps(&self, _: Shape, _: DType) -> Option<f64> {
         Some(self.eps)
     }
 

@@ -9,7 +9,7 @@
 //! `steps` steps.
 
 use super::ScheduleInfo;
-use crate::schedule::Schedule;
+use crate::schedule::{ABOVE_BASE, Schedule};
 use crate::settings::settings;
 use backflow_tensor::Float;
 use std::f64::consts::PI;
@@ -38,6 +38,10 @@ settings! {
 impl Schedule for Cosine {
     fn learning_rate(&self, base: f64, steps: u64) -> f64 {
         let angle = PI * (steps as f64 / self.steps as f64);
-        self.min + (base - self.min) * (1.0 + Float::cos(angle)) / 2.0
+        self.min + (base - self.min) * ((1.0 + Float::cos(angle)) / 2.0)
+    }
+
+    fn conflict(&self, base: f64) -> Option<&'static str> {
+        (self.min > base).then_some(ABOVE_BASE)
     }
 }

@@ -12,7 +12,7 @@
 //! and `min` is `eta_min`. PyTorch takes fractions of epochs; here steps are counted.
 
 use super::{Cosine, ScheduleInfo};
-use crate::schedule::Schedule;
+use crate::schedule::{ABOVE_BASE, Schedule};
 use crate::settings::settings;
 
 pub(super) const INFO: ScheduleInfo = ScheduleInfo {
@@ -48,5 +48,9 @@ impl Schedule for CosineRestarts {
             period = period.saturating_mul(self.mult);
         }
         Cosine::new(period).min(self.min).learning_rate(base, since)
+    }
+
+    fn conflict(&self, base: f64) -> Option<&'static str> {
+        (self.min > base).then_some(ABOVE_BASE)
     }
 }

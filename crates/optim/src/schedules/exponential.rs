@@ -8,7 +8,7 @@
 //! 0.1^(1/1000) = 0.9977.
 
 use super::ScheduleInfo;
-use crate::schedule::Schedule;
+use crate::schedule::{Schedule, multiplied};
 use crate::settings::settings;
 use backflow_tensor::Float;
 
@@ -31,6 +31,6 @@ settings! {
 
 impl Schedule for Exponential {
     fn learning_rate(&self, base: f64, steps: u64) -> f64 {
-        base * Float::powf(self.gamma, steps as f64)
+        multiplied(base, Float::powf(self.gamma, steps as f64))
     }
 }

@@ -9,7 +9,7 @@
 
 use super::ScheduleInfo;
 use crate::hyperparameter::{Hyperparameter, Range, Settings};
-use crate::schedule::Schedule;
+use crate::schedule::{Schedule, multiplied};
 use backflow_tensor::Float;
 
 pub(super) const INFO: ScheduleInfo = ScheduleInfo {
@@ -51,6 +51,6 @@ impl Settings for MultiStep {
 impl Schedule for MultiStep {
     fn learning_rate(&self, base: f64, steps: u64) -> f64 {
         let passed = self.milestones.iter().filter(|&&milestone| milestone <= steps).count();
-        base * Float::powf(self.gamma, passed as f64)
+        multiplied(base, Float::powf(self.gamma, passed as f64))
     }
 }

@@ -92,4 +92,10 @@ impl Schedule for OneCycle {
         let left = if self.linear { 1.0 - done } else { (1.0 + Float::cos(PI * done)) / 2.0 };
         to_lr + (from_lr - to_lr) * left
     }
+
+    fn conflict(&self, base: f64) -> Option<&'static str> {
+        let low = base / self.div_factor;
+        let is_finite = low.is_finite() && (low / self.final_div_factor).is_finite();
+        (!is_finite).then_some("div_factor and final_div_factor make a rate that is not finite")
+    }
 }

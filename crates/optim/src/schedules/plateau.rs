@@ -1,20 +1,22 @@
 //! A learning rate that falls when a metric has stopped getting better: the one schedule that remembers.
 //!
 //! ```text
-//! metric < best·(1 − threshold)  →  best = metric, and no bad observation so far
-//! otherwise                      →  one bad observation more
-//! more than `patience` in a row  →  lr ← max(lr·factor, min), if that is more than eps lower
+//! metric < best − threshold·|best|  →  best = metric, and no bad observation so far
+//! otherwise                         →  one bad observation more
+//! more than `patience` in a row     →  lr ← max(lr·factor, min), if that is more than eps lower
 //! ```
 //!
 //! For `cooldown` observations after a fall, bad ones are not counted.
 //!
 //! `torch.optim.lr_scheduler.ReduceLROnPlateau`: `maximize` is `mode="max"` (better is
-//! `> best·(1 + threshold)`), `absolute` is `threshold_mode="abs"` (better is `< best − threshold`), `min` is
+//! `> best + threshold·|best|`), `absolute` is `threshold_mode="abs"` (better is `< best − threshold`), `min` is
 //! `min_lr`. Patience counts observations, not steps: an evaluation after each epoch is the usual one. As
-//! there, an observation of NaN is a bad one.
+//! there, an observation of NaN is a bad one. PyTorch has `best·(1 − threshold)`, which for a metric below 0,
+//! such as a log-likelihood, is worse than the best: whatever stays as it is would count as better.
 
 use super::ScheduleInfo;
-use crate::schedule::Schedule;
+use crate::restore::MOST_STEPS;
+use crate::schedule::{ABOVE_BASE, Schedule};
 use crate::settings::settings;
 
 pub(super) const INFO: ScheduleInfo = ScheduleInfo {
@@ -80,13 +82,17 @@ struct Memory {
 
 impl Plateau {
     fn is_better(&self, metric: f64) -> bool {
-        let worst = if self.maximize { f64::NEG_INFINITY } else { f64::INFINITY };
-        let best = if self.memory.best.is_nan() { worst } else { self.memory.best };
-        match (self.maximize, self.absolute) {
-            (false, false) => metric < best * (1.0 - self.threshold),
-            (false, true) => metric < best - self.threshold,
-            (true, false) => metric > best * (1.0 + self.threshold),
-            (true, true) => metric > best + self.threshold,
+        let Self { threshold, maximize, absolute, memory: Memory { best, .. }, .. } = *self;
+        if best.is_nan() {
+            return if maximize { metric > f64::NEG_INFINITY } else { metric < f64::INFINITY };
+        }
+        // For a best above 0 as PyTorch computes it, to the bit.
+        let share = threshold.copysign(best);
+        match (maximize, absolute) {
+            (false, false) => metric < best * (1.0 - share),
+            (false, true) => metric < best - threshold,
+            (true, false) => metric > best * (1.0 + share),
+            (true, true) => metric > best + threshold,
         }
     }
 }
@@ -134,5 +140,15 @@ impl Schedule for Plateau {
     fn memory(&mut self) -> Vec<(&'static str, &mut f64)> {
         let Memory { best, bad, cooldown_left, reductions } = &mut self.memory;
         vec![("best", best), ("bad", bad), ("cooldown_left", cooldown_left), ("reductions", reductions)]
+    }
+
+    fn is_sound(&self) -> bool {
+        let Memory { bad, cooldown_left, reductions, .. } = self.memory;
+        let is_count = |x: f64| (0.0..=MOST_STEPS as f64).contains(&x) && x.fract() == 0.0;
+        [bad, cooldown_left, reductions].into_iter().all(is_count)
+    }
+
+    fn conflict(&self, base: f64) -> Option<&'static str> {
+        (self.min > base).then_some(ABOVE_BASE)
     }
 }

@@ -76,4 +76,12 @@ impl<A: Schedule + Clone + 'static, B: Schedule + Clone + 'static> Schedule for 
         all.extend(self.next.memory());
         all
     }
+
+    fn is_sound(&self) -> bool {
+        self.first.is_sound() && self.next.is_sound()
+    }
+
+    fn conflict(&self, base: f64) -> Option<&'static str> {
+        self.first.conflict(base).or_else(|| self.next.conflict(base))
+    }
 }

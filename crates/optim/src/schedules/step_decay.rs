@@ -7,7 +7,7 @@
 //! `torch.optim.lr_scheduler.StepLR`, where `every` is called `step_size`.
 
 use super::ScheduleInfo;
-use crate::schedule::Schedule;
+use crate::schedule::{Schedule, multiplied};
 use crate::settings::settings;
 use backflow_tensor::Float;
 
@@ -29,6 +29,6 @@ settings! {
 
 impl Schedule for StepDecay {
     fn learning_rate(&self, base: f64, steps: u64) -> f64 {
-        base * Float::powf(self.gamma, (steps / self.every.max(1)) as f64)
+        multiplied(base, Float::powf(self.gamma, (steps / self.every.max(1)) as f64))
     }
 }

@@ -52,4 +52,12 @@ impl<S: Schedule + Clone + 'static> Schedule for Warmup<S> {
     fn memory(&mut self) -> Vec<(&'static str, &mut f64)> {
         self.schedule.memory()
     }
+
+    fn is_sound(&self) -> bool {
+        self.schedule.is_sound()
+    }
+
+    fn conflict(&self, base: f64) -> Option<&'static str> {
+        self.schedule.conflict(base)
+    }
 }

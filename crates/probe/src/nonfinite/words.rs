@@ -18,12 +18,18 @@ impl fmt::Display for NonFinite {
             (None, _) => {}
         }
         match &self.origin {
-            Origin::Parameter { path, numbers, others } => {
+            Origin::Parameter { path, numbers, others, divided_by_zero } => {
                 write!(f, "{} holds {}", named(path), numbers.damage())?;
                 match others {
                     0 => {}
                     1 => write!(f, ", and so does 1 more parameter,")?,
                     _ => write!(f, ", and so do {others} more parameters,")?,
+                }
+                if *divided_by_zero {
+                    return f.write_str(
+                        " before anything is computed: the eps of the optimizer is 0, and it divided a gradient \
+                         of 0 by its own size; an eps above 0 prevents it",
+                    );
                 }
                 write!(
                     f,

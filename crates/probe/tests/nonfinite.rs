@@ -132,16 +132,6 @@ fn every_mistake_is_found_where_it_was_made() {
             let (line, y) = (line!(), (w - 1.0).powf(0.5));
             (line, y.sum(..))
         }),
-        ("ln that was not chosen, backwards", ("ln", BACK, "select_where"), |w| {
-            let x = w - 1.0;
-            let (line, y) = (line!(), x.ln());
-            (line, Tensor::select_where(&x.gt(0.0), &y, &x).sum(..))
-        }),
-        ("sqrt that was not chosen, backwards", ("sqrt", RESULT, "below 0 is NaN"), |w| {
-            let x = w - 1.5;
-            let (line, y) = (line!(), x.sqrt());
-            (line, Tensor::select_where(&x.gt(0.0), &y, &x).sum(..))
-        }),
         ("logsumexp of a masked row, backwards", ("logsumexp", BACK, "nothing but −∞"), |w| {
             let scores = w + of([-INF, -INF]);
             let (line, y) = (line!(), scores.logsumexp(-1));

@@ -132,19 +132,20 @@ pub(crate) fn ln_1p(x: f32) -> f32 {
     if x < -1.0 { f32::NAN } else { y }
 }
 
-/// eˣ of a number that is not above 0, in parts: 2ⁿ⁺²⁶, eʳ − 1, and 2²⁶ eˣ.
+/// eˣ of a number that is not above 0, in parts: 2ⁿ⁺²⁸, eʳ − 1, and 2²⁸ eˣ.
 ///
-/// Numbers 2²⁶ times as large need no second factor to be normal, and a last product with a power of two rounds
+/// At −106 four of it are less than half of the smallest number, and everything made of it is 0 from there on.
+/// Numbers 2²⁸ times as large need no second factor to be normal, and a last product with a power of two rounds
 /// what is subnormal, and nothing else.
 #[inline(always)]
 fn decay(x: f32) -> (f32, f32, f32) {
-    let (n, m1) = reduced_exp_m1(clamp(x, -105.0, 0.0));
-    let scale = power_of_two(n + 26.0);
+    let (n, m1) = reduced_exp_m1(clamp(x, -106.0, 0.0));
+    let scale = power_of_two(n + 28.0);
     (scale, m1, (m1 + 1.0) * scale)
 }
 
-/// 2⁻²⁶.
-const DECAY: f32 = 1.0 / 67_108_864.0;
+/// 2⁻²⁸.
+const DECAY: f32 = f32::from_bits((127 - 28) << 23);
 
 /// tanh x and its derivative 1/cosh² x.
 #[inline(always)]

@@ -34,6 +34,9 @@ const PER_NANOSECOND: usize = 100;
 /// of a megabyte of `f32`.
 const SEGMENT: usize = 1 << 16;
 
+/// Makes f(z) of the first slice, which is z, and writes f'(z) into the second.
+pub type WithSlope<T> = fn(&mut [T], &mut [T]);
+
 /// What a layer applies to its sums.
 #[derive(Clone, Copy, Debug)]
 pub struct Function<T> {
@@ -42,7 +45,7 @@ pub struct Function<T> {
     /// The same from z, which is kept, to a.
     pub apply_to: fn(&[T], &mut [T]),
     /// z becomes a = f(z), and the second slice f'(z). `None` if f' can be told from a.
-    pub apply_with_slope: Option<fn(&mut [T], &mut [T])>,
+    pub apply_with_slope: Option<WithSlope<T>>,
     /// da becomes dz = da·f'(z); the second slice is f', or a if f' is told from it.
     pub pull: fn(&mut [T], &[T]),
     /// The same from da, which is kept, to dz.

@@ -243,7 +243,8 @@ fn in_range(sum: f64, n: usize) -> bool {
 
 /// What changes of `f32` weights are multiplied by before they are squared a second time: squares of what is
 /// below 1e-15 lose digits, and those of 1e-23 are 0. The numbers themselves are gone when the sum is known.
-const RAISE: f64 = 1_267_650_600_228_229_401_496_703_205_376.0; // 2¹⁰⁰
+/// It is 2¹⁰⁰.
+const RAISE: f64 = f64::from_bits((1023 + 100) << 52);
 
 /// The square of a change, raised.
 #[inline(always)]

@@ -30,7 +30,7 @@ fn ulps(got: f64, exact: f64, beside: f64, dtype: DType) -> f64 {
     (got - exact).abs() / (epsilon * size.log2().floor().exp2())
 }
 
-/// x; gelu, its slope and its second derivative; gelu_tanh and its slope. From mpmath 1.3 with 60 digits, where
+/// x; gelu, its slope and its second derivative; `gelu_tanh` and its slope. From mpmath 1.3 with 60 digits, where
 /// `P = erfc(-x/sqrt(2))/2`, `d = exp(-x*x/2)/sqrt(2*pi)`, `v = 2*sqrt(2/pi)*(x + mpf("0.044715")*x**3)`,
 /// `S = 1/(1 + exp(-v))`, `C = 1/(1 + exp(v))`: `x*P, P + x*d, d*(2 - x*x), x*S, S + x*S*C*diff(v)`.
 #[rustfmt::skip]

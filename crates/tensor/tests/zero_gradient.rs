@@ -79,8 +79,8 @@ fn an_infinite_slope_is_still_infinite() {
 /// The derivative of dy·f′(x) by dy is f′(x), also at dy = 0: products of a Jacobian with a vector are found so.
 #[test]
 fn a_slope_that_is_finite_is_the_derivative_by_a_gradient_of_zero() {
-    let subjects: [(fn(&Tensor) -> Tensor, f64); 3] =
-        [(Tensor::sqrt, 1.0), (|x| x * x, 8.0), (|x| 8.0 / x, -0.5)];
+    type Subject = (fn(&Tensor) -> Tensor, f64);
+    let subjects: [Subject; 3] = [(Tensor::sqrt, 1.0), (|x| x * x, 8.0), (|x| 8.0 / x, -0.5)];
     for (f, slope_at_4) in subjects {
         let (x, dy) =
             (Tensor::from([4.0, 4.0]).requires_grad(), Tensor::zeros([2], DType::F64).requires_grad());

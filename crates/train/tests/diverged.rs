@@ -82,7 +82,10 @@ fn an_eps_of_zero_is_told_from_a_large_rate() {
     };
     for spec in ["adam:eps=0", "rmsprop:eps=0"] {
         let text = told(spec);
-        assert!(text.contains("an eps above 0 prevents it") && !text.contains("a lower learning rate"), "{text}");
+        assert!(
+            text.contains("an eps above 0 prevents it") && !text.contains("a lower learning rate"),
+            "{text}"
+        );
     }
     assert!(told("sgd:lr=1e300").contains("a lower learning rate"));
 }

@@ -19,7 +19,7 @@ pub struct Flow {
     pub slope: Option<f64>,
     /// The slope of the same line through [`shadow_delta_rms`](Self::shadow_delta_rms).
     pub shadow_slope: Option<f64>,
-    /// RMS ∂L/∂W₂ / RMS ∂L/∂W_L, L the last hidden layer: of the first and the last of the layers that are
+    /// `RMS ∂L/∂W₂ / RMS ∂L/∂W_L`, L the last hidden layer: of the first and the last of the layers that are
     /// alike, as W₁ is not, whose inputs are data. In `f64` where `f32` has lost deltas. `None` for fewer than
     /// two such layers.
     pub weight_gradient_ratio: Option<f64>,

@@ -51,8 +51,9 @@ pub struct ParameterReport {
     /// The cosine of the angle between this gradient and the momentum it went into: near 1 on a long slope,
     /// below 0 where the gradient has turned round. `None` for rules without momentum.
     pub momentum_cosine: Option<f64>,
-    /// The share of elements that the step changed, of those whose gradient is not 0. Looked at only where the
-    /// update before was so small that the rounding of the weights may have swallowed it; else `None`.
+    /// The share of elements that the step changed, of those whose gradient is not 0. Looked at only while
+    /// [observed](backflow_tensor::observe), and where the update before was so small that the rounding of the
+    /// weights may have swallowed it; else `None`.
     pub changed_share: Option<f64>,
     /// NaN or infinity among what the rule remembers, if there is any.
     pub lost_state: Option<LostState>,

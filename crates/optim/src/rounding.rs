@@ -1,8 +1,8 @@
 //! Which elements of a parameter an update moved at all.
 //!
 //! What is subtracted from a weight and is less than half of the distance to the next number leaves it as it is.
-//! To see that takes the weights before and after. So it is looked at only where the step before was near that
-//! limit, and steps of ordinary size cost nothing.
+//! To see that takes the weights before and after. So it is looked at only where somebody observes and the step
+//! before was near that limit: where gradients vanish that is every step, and costs a tenth of a training.
 
 use backflow_tensor::{DType, FloatElement, Tensor, with_float};
 

@@ -31,6 +31,7 @@ use crate::rule::{Needs, Noise, Step, WeightDecay};
 use crate::state::ParameterState;
 use crate::survey::{Surveyed, each_parameter, each_reached, survey};
 use backflow_kernels::Float;
+use backflow_tensor::observe::is_watched;
 use backflow_tensor::training::Scope;
 use backflow_tensor::{Gradients, Module, Rng, Tensor, misuse, no_grad, profile::section};
 use std::borrow::Cow;
@@ -379,7 +380,8 @@ impl Optimizer {
             let coefficient = if *maximize { -coefficient } else { coefficient };
             let surroundings = Surroundings { coefficient, l2, decay, keep: 1.0 };
             let step = Step { t: state.steps, lr, gradient_norm: prepared.clipped_norm };
-            let before = visited.is_near_rounding.then(|| w.detach().copied());
+            let is_asked = visited.is_near_rounding && is_watched();
+            let before = is_asked.then(|| w.detach().copied());
             let mut totals = rule.update_parameter(step, w, &g, state, surroundings);
             totals.gradient = raw.unwrap_or(totals.gradient);
             sum_of_squares += totals.gradient;

@@ -132,31 +132,40 @@ pub(crate) fn ln_1p(x: f32) -> f32 {
     if x < -1.0 { f32::NAN } else { y }
 }
 
-/// eˣ of a number that is not above 0, in parts: 2ⁿ⁺²⁸, eʳ − 1, and 2²⁸ eˣ.
-///
-/// At −106 four of it are less than half of the smallest number, and everything made of it is 0 from there on.
-/// Numbers 2²⁸ times as large need no second factor to be normal, and a last product with a power of two rounds
-/// what is subnormal, and nothing else.
-#[inline(always)]
-fn decay(x: f32) -> (f32, f32, f32) {
-    let (n, m1) = reduced_exp_m1(clamp(x, -106.0, 0.0));
-    let scale = power_of_two(n + 28.0);
-    (scale, m1, (m1 + 1.0) * scale)
-}
-
 /// 2⁻²⁸.
 const DECAY: f32 = f32::from_bits((127 - 28) << 23);
+
+/// What functions are made of that saturate, for e = eˣ = 2ⁿ eʳ with an x that is not above 0.
+struct Decay {
+    /// 2ⁿ.
+    scale: f32,
+    /// eʳ − 1.
+    m1: f32,
+    /// 1 / (1 + e). The only division, which takes as long as all products here.
+    inverse: f32,
+    /// 2²⁸ e/(1 + e). Numbers so large are normal without a second factor as in [`scaled`], and a product with 2⁻²⁸
+    /// rounds what becomes subnormal, and nothing else.
+    large_share: f32,
+}
+
+/// At −106 four of e are less than half of the smallest number, and everything made of it is 0 from there on.
+#[inline(always)]
+fn decay(x: f32) -> Decay {
+    let (n, m1) = reduced_exp_m1(if x < -106.0 { -106.0 } else { x });
+    let scale = power_of_two(n + 28.0);
+    let inverse = 1.0 / (1.0 + (m1 + 1.0) * (scale * DECAY));
+    // Not of e, which is rounded.
+    let whole = scale * inverse;
+    Decay { scale: scale * DECAY, m1, inverse, large_share: whole + whole * m1 }
+}
 
 /// tanh x and its derivative 1/cosh² x.
 #[inline(always)]
 pub(crate) fn tanh_and_slope(x: f32) -> (f32, f32) {
-    // tanh |x| = (1 − e) / (1 + e) with e = e^{−2|x|}, and the derivative 4e / (1 + e)². Both 1 − e and e have all
-    // of their digits. One division: it takes as long as all products here.
-    let (scale, m1, e) = decay(-2.0 * x.abs());
-    let scale = scale * DECAY;
+    // tanh |x| = (1 − e) / (1 + e) with e = e^{−2|x|}, where 1 − e has all of its digits.
+    let Decay { scale, m1, inverse, large_share } = decay(-2.0 * x.abs());
     let rest = (1.0 - scale) - scale * m1;
-    let inverse = 1.0 / (1.0 + e * DECAY);
-    ((rest * inverse).copysign(x), (e * (4.0 * DECAY)) * inverse * inverse)
+    ((rest * inverse).copysign(x), large_share * (4.0 * DECAY) * (1.0 - large_share * DECAY))
 }
 
 #[inline(always)]
@@ -168,9 +177,8 @@ pub(crate) fn tanh(x: f32) -> f32 {
 #[inline(always)]
 pub(crate) fn sigmoid_and_rest(x: f32) -> (f32, f32) {
     // e^{−|x|} is at most 1, so neither side overflows; the tail e/(1 + e) keeps its relative accuracy.
-    let e = decay(-x.abs()).2 * DECAY;
-    let large = 1.0 / (1.0 + e);
-    let small = e * large;
+    let small = decay(-x.abs()).large_share * DECAY;
+    let large = 1.0 - small;
     if x < 0.0 { (small, large) } else { (large, small) }
 }
 

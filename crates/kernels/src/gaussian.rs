@@ -59,7 +59,8 @@ pub(crate) mod single {
         let wide = f64::from(clamp(x));
         let twice = 2.0 * SQRT_2_OVER_PI * wide * (1.0 + 0.044_715 * (wide * wide));
         let e = exp_of_exact(-twice.abs());
-        let (small, large) = (e / (1.0 + e), 1.0 / (1.0 + e));
+        let small = e / (1.0 + e);
+        let large = 1.0 - small;
         if x < 0.0 { (small, large) } else { (large, small) }
     }
 
@@ -133,7 +134,8 @@ pub(crate) mod double {
         let (v, v_low) = product(x, factor);
         let v_low = v_low + x * factor_low;
         let e = libm::exp(-v.abs()) * (1.0 - v.signum() * v_low);
-        let (small, large) = (e / (1.0 + e), 1.0 / (1.0 + e));
+        let small = e / (1.0 + e);
+        let large = 1.0 - small;
         if x < 0.0 { (small, large) } else { (large, small) }
     }
 

@@ -65,7 +65,7 @@ const OF_ROWS: [(&str, fn(&Tensor) -> Tensor); 6] = [
 ];
 
 /// Elementwise ops that are under no law here, and why.
-const EXCUSED: [(&str, &str); 22] = [
+const EXCUSED: [(&str, &str); 23] = [
     ("add", EXACT),
     ("sub", EXACT),
     ("mul", EXACT),
@@ -86,6 +86,7 @@ const EXCUSED: [(&str, &str); 22] = [
     ("dropout", EXACT),
     ("to_dtype", EXACT),
     ("gaussian", INTERNAL),
+    ("logistic_density", INTERNAL),
     ("normal_cdf", INTERNAL),
     ("normal_cdf_tanh", INTERNAL),
 ];

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! y  = −(1/n) Σ ln pᵢ,ₜᵢ,  p = softmax x          rows i, labels tᵢ
-//! dx = dy · (p − onehot t) / n                    keeps its input, p and −ln pₜ
+//! dx = dy · (p − onehot t) / n                    keeps its input, p and pₜ − 1
 //! ```
 //!
 //! pₜ − 1 is e^(ln pₜ) − 1, which keeps its digits where pₜ rounds to 1. Softmax, logarithm and choice are one pass over the scores each way; a recorded backward recomputes p as a
@@ -23,7 +23,7 @@ pub(super) static OP: Op = Op::new("cross_entropy")
     .gradient("dx = dy · (softmax x − onehot) / n")
     .operands(&["logits"])
     .keep(Keep::Inputs)
-    .saves("softmax x, the losses of the rows, and the labels")
+    .saves("softmax x, what is missing of it at the labels to 1, and those")
     .zeros(Zeros::Saturation)
     .why_zeros("every label has all of the probability, as far as the element type can tell")
     .pitfalls(&[Pitfall::forward(
@@ -80,6 +80,9 @@ impl Tensor {
             reduce::sum(losses.as_slice(), 1, n, 1, y);
             y[0] = y[0] / T::from_f64(n as f64);
         });
+        // p − 1 of the labels, in one loop.
+        let mut of_labels = losses;
+        map::map_inplace(of_labels.as_mut_slice(), |loss| (-loss).exp_m1());
         y.record(&OP, &[self], move |g| {
             g.give(0, |g| {
                 let places =
@@ -87,17 +90,18 @@ impl Tensor {
                 if g.is_recorded() {
                     let mut is_label = vec![false; n * classes];
                     places.for_each(|place| is_label[place] = true);
-                    let ln = g.x(0).log_softmax(-1);
                     let is_label = Self::from_vec(is_label, [n, classes]);
-                    return g.dy() * Self::select_where(&is_label, &ln.exp_m1(), &ln.exp()) / n as f64;
+                    let of_labels = g.x(0).log_softmax(-1).exp_m1();
+                    return g.dy() * Self::select_where(&is_label, &of_labels, &g.x(0).softmax(-1))
+                        / n as f64;
                 }
                 let scale = T::from_f64(g.dy().item()) / T::from_f64(n as f64);
                 let p = p.as_slice::<T>().expect("built above");
                 Self::build_like::<T>(g.x(0), |dx| {
                     map::map(p, dx, |p| p * scale);
-                    for (place, &loss) in places.zip(losses.as_slice()) {
-                        dx[place] = (-loss).exp_m1() * scale;
-                    }
+                    places
+                        .zip(of_labels.as_slice())
+                        .for_each(|(place, &p_less_1)| dx[place] = p_less_1 * scale);
                 })
             });
         })

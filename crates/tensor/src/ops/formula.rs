@@ -27,6 +27,7 @@ pub(crate) trait Number:
     fn cos(self) -> Self;
     fn sigmoid(self) -> Self;
     fn sigmoid_and_rest(self) -> (Self, Self);
+    fn logistic_density(self) -> Self;
     fn tanh_slope(self) -> Self;
     fn gaussian(self, k: f64) -> Self;
     fn normal_cdf(self) -> Self;
@@ -72,6 +73,10 @@ impl<T: Float> Number for T {
 
     fn sigmoid_and_rest(self) -> (Self, Self) {
         Float::sigmoid_and_rest(self)
+    }
+
+    fn logistic_density(self) -> Self {
+        self.sigmoid_and_slope().1
     }
 
     fn tanh_slope(self) -> Self {
@@ -211,15 +216,14 @@ impl Number for Term<'_> {
         Self::Number(value)
     }
 
-    functions!(of tensors: exp sin cos sigmoid normal_cdf sign);
+    functions!(of tensors: exp sin cos sigmoid logistic_density normal_cdf sign);
 
     fn sigmoid_and_rest(self) -> (Self, Self) {
         (self.map(Tensor::sigmoid), (-self).map(Tensor::sigmoid))
     }
 
     fn tanh_slope(self) -> Self {
-        let (y, rest) = (self + self).sigmoid_and_rest();
-        y * rest * Self::from_f64(4.0)
+        (self + self).logistic_density() * Self::from_f64(4.0)
     }
 
     fn normal_cdf_tanh_and_rest(self) -> (Self, Self) {

@@ -39,6 +39,7 @@ mod linear;
 mod ln;
 mod ln_1p;
 mod log_softmax;
+mod logistic_density;
 mod logsumexp;
 mod matmul;
 mod max;
@@ -94,7 +95,7 @@ pub static CATALOGUE: &[&crate::op::Op] = catalogue! {
     neg add_scalar mul_scalar div_scalar scalar_sub scalar_div
     // Element by element.
     exp exp_m1 ln ln_1p sqrt square recip powf powi pow
-    sin cos erf gaussian normal_cdf normal_cdf_tanh abs sign clamp
+    sin cos erf gaussian logistic_density normal_cdf normal_cdf_tanh abs sign clamp
     maximum minimum compare select_where
     // Activations.
     relu leaky_relu elu selu gelu gelu_tanh silu softplus sigmoid tanh

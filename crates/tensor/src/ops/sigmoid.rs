@@ -35,8 +35,7 @@ impl Elementwise for Sigmoid {
     }
 
     fn pull<N: Number>(self, dy: N, x: N) -> N {
-        let (y, rest) = x.sigmoid_and_rest();
-        dy * (y * rest)
+        dy * x.logistic_density()
     }
 }
 

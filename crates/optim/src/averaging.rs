@@ -109,7 +109,7 @@ impl Optimizer {
     /// Takes the weights after a step into their averages.
     pub(crate) fn take_averages<M: Module + ?Sized>(&mut self, model: &mut M, report: &StepReport) {
         let Self { averaging: Some(averaging), state, .. } = self else { return };
-        if report.skipped {
+        if report.skipped.is_some() {
             return;
         }
         each_updated(model, report, &mut |path, w| {

@@ -12,7 +12,7 @@ use backflow_tensor::{Module, is_flushing_to_zero};
 impl Optimizer {
     /// Flushes weights, buffers and averages after a step that changed them.
     pub(crate) fn flush_subnormals<M: Module + ?Sized>(&mut self, model: &mut M, report: &StepReport) {
-        if report.skipped || !is_flushing_to_zero() {
+        if report.skipped.is_some() || !is_flushing_to_zero() {
             return;
         }
         each_updated(model, report, &mut |path, w| {

@@ -84,7 +84,7 @@ pub use method::Method;
 pub use objective::{Objective, WeightedMean};
 pub use optimizer::Optimizer;
 pub use recalibrate::recalibrate;
-pub use report::{ParameterReport, StepReport};
+pub use report::{ParameterReport, Skip, StepReport};
 pub use restore::StateError;
 pub use rule::{Buffer, Name, Needs, Noise, Rule, Step, WeightDecay};
 pub use rules::*;

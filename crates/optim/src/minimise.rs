@@ -4,7 +4,7 @@ use crate::elements::Totals;
 use crate::objective::{Objective, wanted};
 use crate::optimizer::Optimizer;
 use crate::prepare::sum_squares;
-use crate::report::{ParameterReport, StepReport};
+use crate::report::{ParameterReport, Skip, StepReport};
 use crate::rules::Lbfgs;
 use crate::state::ParameterState;
 use crate::survey::{each_reached, survey};
@@ -31,7 +31,7 @@ impl Optimizer {
         let squares: Vec<f64> = found.gradients.iter().map(|ready| sum_squares(&ready.g)).collect();
         let prepared = self.prepare(model, found, true);
         if self.skip_nonfinite && !prepared.finite {
-            return self.skip(Some(value), prepared.norm.unwrap_or(f64::NAN));
+            return self.skip(Skip::Gradient, Some(value), prepared.norm.unwrap_or(f64::NAN));
         }
         // Copies: an alias that is held while the weights move would be the leaf that the model's no longer
         // is.

@@ -23,7 +23,7 @@ use std::sync::Arc;
 /// paths. A tensor that is not tracked (frozen, a constant) is left alone.
 ///
 /// A NaN or an infinity among the gradients is not filtered out unless
-/// [`skip_nonfinite`](Self::skip_nonfinite) is set. As in PyTorch it spoils the elements that it meets, and
+/// [`skip_nonfinite`](Self::skip_nonfinite) is set or [`step_if_finite`](Self::step_if_finite) is called. As in PyTorch it spoils the elements that it meets, and
 /// with clipping by norm a NaN spoils every parameter;
 /// [`StepReport::gradient_norm`](crate::StepReport::gradient_norm) is then not finite.
 ///
@@ -284,6 +284,12 @@ impl Optimizer {
     pub fn skip_nonfinite(mut self) -> Self {
         self.skip_nonfinite = true;
         self
+    }
+
+    /// Whether it was told to [`skip_nonfinite`](Self::skip_nonfinite).
+    #[must_use]
+    pub fn skips_nonfinite(&self) -> bool {
+        self.skip_nonfinite
     }
 
     /// Keeps an average of the weights, for [`evaluating`](Self::evaluating).

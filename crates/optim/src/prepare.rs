@@ -17,6 +17,7 @@ pub(crate) struct Prepared<'g> {
     pub(crate) clipped_norm: f64,
     /// What clipping by norm multiplied all of them by.
     pub(crate) coefficient: f64,
+    /// Whether all of them are finite, as far as it was asked.
     pub(crate) finite: bool,
 }
 
@@ -46,15 +47,16 @@ impl Optimizer {
     ) -> Prepared<'g> {
         let clipping = self.clipping;
         let reshapes = clipping.reshapes();
-        let looks = reshapes
-            || clipping.each.is_some()
-            || clipping.norm.is_some()
-            || norm_needed
-            || self.skip_nonfinite;
+        let looks = reshapes || clipping.each.is_some() || clipping.norm.is_some() || norm_needed;
         let Surveyed { gradients, unreached } = found;
         let (clipped_norm, coefficient, finite) = (f64::NAN, 1.0, true);
         let mut prepared = Prepared { gradients, norm: None, clipped_norm, coefficient, finite };
-        if !looks {
+        prepared.finite = !self.skip_nonfinite || prepared.gradients.iter().all(|ready| all_finite(&ready.g));
+        if !prepared.finite {
+            prepared.norm =
+                Some(prepared.gradients.iter().map(|ready| sum_squares(&ready.g)).sum::<f64>().sqrt());
+        }
+        if !looks || !prepared.finite {
             return prepared;
         }
         let mut weights = Vec::new();
@@ -66,8 +68,6 @@ impl Optimizer {
         for (index, ready) in prepared.gradients.iter_mut().enumerate() {
             let g = &mut ready.g;
             let raw = sum_squares(g);
-            // f64 gradients above 1e154 are finite and their squares are not.
-            prepared.finite &= raw.is_finite() || all_finite(g);
             raw_total += raw;
             let (mut coefficient, mut squares) = (1.0, raw);
             if let Some(limit) = clipping.value {
@@ -112,6 +112,15 @@ pub(crate) fn dot(x: &Tensor, y: &Tensor) -> f64 {
     with_float!("dot", x.dtype(), T => sum::<T>(x, y))
 }
 
-fn all_finite(g: &Tensor) -> bool {
-    g.to_f64_vec().into_iter().all(f64::is_finite)
+/// Whether all numbers are finite, which they are if their sum is.
+pub(crate) fn all_finite(x: &Tensor) -> bool {
+    fn run<T: FloatElement>(x: &Tensor) -> bool {
+        let mut sum = [T::ZERO];
+        let is_told = x.as_slice::<T>().is_some_and(|x| {
+            reduce::sum(x, 1, x.len(), 1, &mut sum);
+            sum[0].is_finite()
+        });
+        is_told || x.to_f64_vec().into_iter().all(f64::is_finite)
+    }
+    with_float!("all_finite", x.dtype(), T => run::<T>(x))
 }

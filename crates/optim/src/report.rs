@@ -13,9 +13,8 @@ pub struct StepReport {
     pub loss: Option<f64>,
     /// How often the loss was computed.
     pub evaluations: u64,
-    /// Whether nothing was changed because the loss, or with
-    /// [`skip_nonfinite`](crate::Optimizer::skip_nonfinite) a gradient, was not finite.
-    pub skipped: bool,
+    /// Why nothing was changed, if nothing was.
+    pub skipped: Option<Skip>,
     /// The learning rate of this step, after the schedule: that of parameters in no group.
     pub learning_rate: f64,
     /// The norm of all gradients together, before clipping. For [`Sam`](crate::Sam), of those that the update
@@ -26,6 +25,16 @@ pub struct StepReport {
     pub clip_coefficient: f64,
     /// One entry per trainable parameter, in the order of the model; none if the step was skipped.
     pub parameters: Vec<ParameterReport>,
+}
+
+/// What was not finite, so that a step changed nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Skip {
+    /// The loss, or for [`Sam`](crate::Sam) that of the place where its gradient is taken.
+    Loss,
+    /// A gradient, where [`skip_nonfinite`](crate::Optimizer::skip_nonfinite) or
+    /// [`step_if_finite`](crate::Optimizer::step_if_finite) asks for that.
+    Gradient,
 }
 
 /// What one step saw and did to one parameter. RMS is the root of the mean square over its elements.

@@ -24,8 +24,8 @@ use crate::lost_state;
 use crate::method::Method;
 use crate::objective::{Objective, Whole, Within, wanted};
 use crate::optimizer::{Optimizer, Visited};
-use crate::prepare::{Ready, sum_squares};
-use crate::report::{ParameterReport, StepReport};
+use crate::prepare::{Ready, all_finite, sum_squares};
+use crate::report::{ParameterReport, Skip, StepReport};
 use crate::rounding;
 use crate::rule::{Needs, Noise, Step, WeightDecay};
 use crate::state::ParameterState;
@@ -126,7 +126,7 @@ impl Optimizer {
         };
         let objective = &mut Within { scope, objective };
         if !value.is_finite() {
-            return self.skip(Some(value), f64::NAN);
+            return self.skip(Skip::Loss, Some(value), f64::NAN);
         }
         let gradients = wanted(gradients);
         self.set_scheduled();
@@ -136,11 +136,11 @@ impl Optimizer {
             Needs::Gradient => self.update(model, &gradients, Some(value)),
             Needs::Uphill(distance) => {
                 let report = match self.uphill(model, &gradients, distance, objective) {
-                    Some(there) => {
+                    Ok(there) => {
                         let _section = section("optimizer");
                         self.apply(model, there, Some(value))
                     }
-                    None => self.skip(Some(value), f64::NAN),
+                    Err(skip) => self.skip(skip, Some(value), f64::NAN),
                 };
                 StepReport { evaluations: 2, ..report }
             }
@@ -160,6 +160,23 @@ impl Optimizer {
         }
         self.take_averages(model, &report);
         self.flush_subnormals(model, &report);
+        report
+    }
+
+    /// A step as [`step_on`](Self::step_on) makes it, which a gradient that is not finite [skips](Skip::Gradient):
+    /// for loops that stop there, while the model is still what it was.
+    ///
+    /// # Panics
+    /// As `step_on`.
+    #[track_caller]
+    pub fn step_if_finite<M: Module + ?Sized>(
+        &mut self,
+        model: &mut M,
+        objective: &mut impl Objective<M>,
+    ) -> StepReport {
+        let asked = std::mem::replace(&mut self.skip_nonfinite, true);
+        let report = self.step_on(model, objective);
+        self.skip_nonfinite = asked;
         report
     }
 
@@ -216,7 +233,7 @@ impl Optimizer {
         verdict: Result<f64, f64>,
     ) {
         report.evaluations += 1;
-        if report.skipped {
+        if report.skipped.is_some() {
             return;
         }
         let state = &mut self.state;
@@ -245,10 +262,10 @@ impl Optimizer {
     }
 
     /// A step that changes nothing.
-    pub(crate) fn skip(&mut self, loss: Option<f64>, gradient_norm: f64) -> StepReport {
+    pub(crate) fn skip(&mut self, why: Skip, loss: Option<f64>, gradient_norm: f64) -> StepReport {
         let learning_rate = self.learning_rate();
         self.state.skipped += 1;
-        StepReport { skipped: true, gradient_norm, ..self.counted(loss, learning_rate) }
+        StepReport { skipped: Some(why), gradient_norm, ..self.counted(loss, learning_rate) }
     }
 
     /// Counts a step; a report that says no more than that it was made.
@@ -258,7 +275,7 @@ impl Optimizer {
             step: self.state.steps,
             loss,
             evaluations: u64::from(loss.is_some()),
-            skipped: false,
+            skipped: None,
             learning_rate,
             gradient_norm: f64::NAN,
             clip_coefficient: 1.0,
@@ -266,8 +283,8 @@ impl Optimizer {
         }
     }
 
-    /// The gradients at `distance` uphill from here (Foret et al. 2021, equation 2), unless the loss there is
-    /// not finite; the weights are back afterwards, to the bit. The gradients are looked up there: a
+    /// The gradients at `distance` uphill from here (Foret et al. 2021, equation 2), unless the loss there or
+    /// the gradient here is not finite; the weights are back afterwards, to the bit. The gradients are looked up there: a
     /// weight that the loss has kept an alias of is another leaf once it is back.
     #[track_caller]
     fn uphill<M: Module + ?Sized>(
@@ -276,8 +293,11 @@ impl Optimizer {
         gradients: &Gradients,
         distance: f64,
         objective: &mut impl Objective<M>,
-    ) -> Option<Surveyed<'static>> {
+    ) -> Result<Surveyed<'static>, Skip> {
         let Surveyed { gradients, unreached } = survey(self, model, gradients);
+        if self.skip_nonfinite && !gradients.iter().all(|ready| all_finite(&ready.g)) {
+            return Err(Skip::Gradient);
+        }
         let norm = gradients.iter().map(|ready| sum_squares(&ready.g)).sum::<f64>().sqrt();
         let distance = if self.maximize { -distance } else { distance };
         let scale = if norm == 0.0 { 0.0 } else { distance / norm };
@@ -292,7 +312,10 @@ impl Optimizer {
         });
         let moved = Moved { model, unreached, saved };
         let (there, gradients) = objective.evaluate(moved.model, &f64::is_finite);
-        there.is_finite().then(|| survey(self, moved.model, &wanted(gradients)).into_owned())
+        if !there.is_finite() {
+            return Err(Skip::Loss);
+        }
+        Ok(survey(self, moved.model, &wanted(gradients)).into_owned())
     }
 
     #[track_caller]
@@ -321,7 +344,7 @@ impl Optimizer {
         let t = self.state.steps;
         let prepared = self.prepare(model, found, self.needs_norm());
         if self.skip_nonfinite && !prepared.finite {
-            return self.skip(loss, prepared.norm.unwrap_or(f64::NAN));
+            return self.skip(Skip::Gradient, loss, prepared.norm.unwrap_or(f64::NAN));
         }
         let Self { method: default, groups, schedule, maximize, state, visited, noise, .. } = self;
 
@@ -405,7 +428,7 @@ impl Optimizer {
 /// Folds what the forward pass saw into the running statistics, after a step that changed something.
 #[track_caller]
 fn learn<M: Module + ?Sized>(model: &mut M, gradients: &Gradients, report: &StepReport) {
-    if !report.skipped {
+    if report.skipped.is_none() {
         gradients.fold_statistics(model);
     }
 }

@@ -60,6 +60,9 @@
 //! - `weight_rms` (weight): The root of the mean square of a parameter before the update.
 //! - `update_ratio` (1): The RMS of a parameter's update over that of the parameter.
 //! - `effective_learning_rate` (weight² / loss): The RMS of a parameter's update over that of its gradient.
+//! - `unchanged_share` (share): The share of elements with a gradient that an update near their rounding left
+//!   as they were.
+//! - `lost_state_share` (share): The share of elements that a rule remembers NaN or infinity of.
 //! - `momentum_cosine` (cosine): The cosine between a parameter's gradient and its momentum.
 //! - `gradient_cosine` (cosine): The cosine between a parameter's gradient and that of the step before.
 //! - `gradient_stable_rank` (1): ‖G‖_F² / ‖G‖₂² of a weight's gradient G: in how many directions the weight
@@ -134,6 +137,8 @@ pub static QUANTITIES: &[&Quantity] = &[
     &WEIGHT_RMS,
     &UPDATE_RATIO,
     &EFFECTIVE_LEARNING_RATE,
+    &UNCHANGED_SHARE,
+    &LOST_STATE_SHARE,
     &MOMENTUM_COSINE,
     &GRADIENT_COSINE,
     &GRADIENT_STABLE_RANK,

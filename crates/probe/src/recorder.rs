@@ -8,7 +8,7 @@ use crate::watch::{Asked, Watch};
 use crate::when::When;
 use backflow_optim::StepReport;
 use backflow_tensor::observe::{observe, unobserved};
-use backflow_tensor::{Gradients, Module, Rng, Tensor, is_recording, misuse, no_grad};
+use backflow_tensor::{Gradients, Module, Rng, Tensor, is_recording, misuse};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -268,24 +268,30 @@ impl Recorder {
                 jacobians,
                 not_measured: flow.not_measured.into_iter().chain(refused).collect(),
                 uncalled: flow.uncalled,
-                skipped: report.skipped,
+                skipped: report.skipped.is_some(),
             });
         }
         report
     }
 
-    /// Looks at what a loss is computed from, whatever is due, and at nothing else: for a step that cannot be
-    /// made because its loss is not a number. The record has the number `step`, the layers' outputs, and
-    /// neither deltas nor parameters.
+    /// Looks at what a loss is computed from, whatever is due, and where it is finite at what goes back from it:
+    /// for a step that cannot be made because loss or gradient is not a number. The record has the number
+    /// `step`, the layers' outputs and deltas, and no parameters.
     ///
     /// # Panics
     /// If `loss` calls no layer of the model that the recorder was made for, or has more than one element.
     #[track_caller]
-    pub fn look_forward(&mut self, step: u64, loss: impl FnOnce() -> Tensor) {
+    pub fn look(&mut self, step: u64, loss: impl FnOnce() -> Tensor) {
         self.watch.begin(Asked { looks: true, histograms: true, ..Asked::default() });
-        let loss = lend(&mut self.watch, || no_grad(loss));
+        let loss = lend(&mut self.watch, || {
+            let loss = loss();
+            if loss.is_tracked() && loss.elements() == 1 && loss.item().is_finite() {
+                let _ = loss.backward();
+            }
+            loss
+        });
         let flow = self.watch.take();
-        flow.require_layers("Recorder::look_forward");
+        flow.require_layers("Recorder::look");
         self.records.push(FlowStep {
             step,
             loss: loss.item(),

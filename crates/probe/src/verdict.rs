@@ -117,8 +117,10 @@ pub enum Verdict {
     },
     /// A figure is NaN or infinite.
     NotFinite {
-        /// The first layer, in order of computation, that is concerned.
+        /// Where it is first: in order of computation if outputs are concerned, else in that of the way back.
         layer: String,
+        /// Whether all outputs are finite, and it is deltas or gradients of weights that are not.
+        is_gradient: bool,
     },
     /// Something is as it should not be, but the figures do not tell what it means.
     NotJudged {
@@ -203,9 +205,12 @@ impl Verdict {
     pub fn of(rows: &[FlowRow], eps: Option<f64>) -> Vec<Self> {
         let each: Vec<Self> = rows.iter().flat_map(|row| Self::of_layer(row, eps)).collect();
         let mut verdicts = Vec::new();
-        verdicts.extend(each.iter().find(|verdict| matches!(verdict, Self::NotFinite { .. })).cloned());
         // The way back begins at the last layer: what is lost there is lost to all before it.
         let last = |is: fn(&Self) -> bool| each.iter().rfind(|verdict| is(verdict)).cloned();
+        let broken =
+            each.iter().find(|verdict| matches!(verdict, Self::NotFinite { is_gradient: false, .. }));
+        verdicts
+            .extend(broken.cloned().or_else(|| last(|verdict| matches!(verdict, Self::NotFinite { .. }))));
         let underflow = last(|verdict| matches!(verdict, Self::Underflow { .. }));
         let is_proven = matches!(underflow, Some(Self::Underflow { shadow: Some(_), .. }));
         verdicts.extend(underflow);
@@ -260,8 +265,10 @@ impl Verdict {
     pub(crate) fn of_layer(row: &FlowRow, eps: Option<f64>) -> Vec<Self> {
         let layer = || row.path.clone();
         let mut verdicts = Vec::new();
-        if !row.activation_rms.is_finite() || row.delta_rms.is_some_and(|delta| !delta.is_finite()) {
-            verdicts.push(Self::NotFinite { layer: layer() });
+        let is_broken = |figure: Option<f64>| figure.is_some_and(|figure| !figure.is_finite());
+        let is_gradient = row.activation_rms.is_finite();
+        if !is_gradient || is_broken(row.delta_rms) || is_broken(row.weight_gradient_rms) {
+            verdicts.push(Self::NotFinite { layer: layer(), is_gradient });
         }
         if row.shadow.map_or_else(|| looks_too_small(row), |shadow| shadow.underflows()) {
             verdicts.push(Self::Underflow { layer: layer(), dtype: row.dtype.clone(), shadow: row.shadow });
@@ -362,7 +369,12 @@ impl Verdict {
             Self::Stuck { .. } => {
                 "a larger learning rate, weights in f64, or sums that keep what is rounded off (Kahan 1965)"
             }
-            Self::NotFinite { .. } => "a lower learning rate, clipping by norm, smaller initial weights",
+            Self::NotFinite { is_gradient: false, .. } => {
+                "a lower learning rate, clipping by norm, smaller initial weights"
+            }
+            Self::NotFinite { is_gradient: true, .. } => {
+                "find_nonfinite, which tells the op: mostly one with an infinite slope, such as a root at 0"
+            }
             Self::NotJudged { .. } => "looking closer",
             Self::Healthy => "nothing to do",
         }
@@ -459,7 +471,13 @@ impl fmt::Display for Verdict {
                 parameters.join(", "),
                 share * 100.0
             ),
-            Self::NotFinite { layer } => write!(f, "NaN or infinity at {layer}"),
+            Self::NotFinite { layer, is_gradient: false } => write!(f, "NaN or infinity at {layer}"),
+            Self::NotFinite { layer, is_gradient: true } => {
+                write!(
+                    f,
+                    "all outputs are finite, and gradients are NaN or infinite, on the way back first at {layer}"
+                )
+            }
             Self::NotJudged { reason } => f.write_str(reason),
             Self::Healthy => write!(f, "neither vanishing nor exploding, neither saturated nor dead"),
         }

@@ -13,14 +13,24 @@ use std::collections::BTreeSet;
 
 /// Six steps of a small training, watched by this recorder.
 fn record(activation: Activation, recorder: impl Fn(&Mlp) -> Recorder) -> Vec<FlowStep> {
+    record_of("sgd:lr=0.1,momentum=0.9", 1.0, activation, recorder)
+}
+
+/// The same by this rule, of a loss that many times as large.
+fn record_of(
+    rule: &str,
+    scale: f64,
+    activation: Activation,
+    recorder: impl Fn(&Mlp) -> Recorder,
+) -> Vec<FlowStep> {
     let mut rng = Rng::seed_from_u64(3);
     let mut model = Mlp::new(&[5, 8, 6, 3], activation, Init::HeNormal, DType::F32, &mut rng);
     let x = Tensor::randn([12, 5], DType::F32, &mut rng);
     let labels = Tensor::from_vec((0..12).map(|i| i % 3).collect::<Vec<i64>>(), [12]);
-    let mut optimizer = Optimizer::from_spec("sgd:momentum=0.9", Some(0.1)).unwrap();
+    let mut optimizer = Optimizer::from_spec(rule, None).unwrap();
     let mut recorder = recorder(&model);
     recorder.begin_epoch();
-    let loss = |model: &Mlp| model.forward(&x).cross_entropy(&labels);
+    let loss = |model: &Mlp| model.forward(&x).cross_entropy(&labels) * scale;
     for _ in 0..6 {
         recorder.measure_curvature(&model, loss);
         recorder.measure_jacobians(&model, |x| model.forward(x), &x);
@@ -43,9 +53,13 @@ fn everything(model: &Mlp) -> Recorder {
     by_themselves.fold(recorder, |recorder, quantity| recorder.measure(quantity, always))
 }
 
-/// A network with a flat side at 0, and one that saturates.
-fn recordings() -> [Vec<FlowStep>; 2] {
-    [Activation::Relu, Activation::Tanh].map(|activation| record(activation, everything))
+/// A network with a flat side at 0, and one that saturates; updates that rounding swallows, and a rule whose squares
+/// are infinite.
+fn recordings() -> [Vec<FlowStep>; 4] {
+    let [relu, tanh] = [Activation::Relu, Activation::Tanh].map(|activation| record(activation, everything));
+    let stuck = record_of("sgd:lr=1e-12", 1.0, Activation::Tanh, everything);
+    let lost = record_of("rmsprop:lr=0.01", 1e25, Activation::Tanh, everything);
+    [relu, tanh, stuck, lost]
 }
 
 #[test]

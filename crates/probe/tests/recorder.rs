@@ -477,12 +477,12 @@ fn batch_normalisation_has_no_gradients_of_single_samples() {
     assert!(table.contains(noise) && table.contains(jacobians), "{table}");
 }
 
-/// A loss that is not a number is looked at on the way forward; what is recorded after it is as if nothing
+/// A loss that is not a number does not go back; what is recorded after it is as if nothing
 /// had been.
 #[test]
-fn a_look_forward_shows_outputs_and_disturbs_nothing() {
+fn a_look_shows_outputs_and_disturbs_nothing() {
     let broken = recorded(|recorder, step, model, x| {
-        recorder.look_forward(7, || model.forward(&(x * f64::INFINITY)).square().mean(..));
+        recorder.look(7, || model.forward(&(x * f64::INFINITY)).square().mean(..));
         let record = &recorder.records()[0];
         assert_eq!((record.step, record.loss.is_nan(), record.parameters.len()), (7, true, 0));
         assert!(record.layers.iter().all(|layer| layer.delta.is_none()));

@@ -11,13 +11,13 @@ use std::path::PathBuf;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TrainError {
-    /// The loss is no longer a number.
+    /// The loss is no longer a number, or a gradient is not.
     #[error(
         "the training diverged at step {step} (epoch {epoch}): {}",
         explanation(*loss, origin.as_deref(), last.as_ref())
     )]
     Diverged {
-        /// The loss: NaN or an infinity.
+        /// The loss: NaN or an infinity, unless it is a gradient that is one.
         loss: f64,
         /// The step, counted from 1 over all epochs.
         step: u64,
@@ -83,7 +83,10 @@ pub enum TrainError {
 /// How a loss became what it is.
 fn explanation(loss: f64, origin: Option<&NonFinite>, last: Option<&StepRecord>) -> String {
     let mut text = origin.map_or_else(
-        || format!("the loss was {loss}; try a lower learning rate or clipping by norm"),
+        || {
+            let what = if loss.is_finite() { "a gradient was not finite" } else { "the loss was no number" };
+            format!("{what} (loss {loss}); try a lower learning rate or clipping by norm")
+        },
         ToString::to_string,
     );
     if let Some(StepRecord { step, loss, learning_rate, gradient_norm, .. }) = last {

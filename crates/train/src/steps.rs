@@ -4,7 +4,7 @@
 //! ```text
 //! batch ← the next of the epoch, or the first of the next epoch
 //! loss, gradients ← task, over the parts of the batch     (parts.rs)
-//! model ← optimizer                                       one update; none if the loss is not a finite number
+//! model ← optimizer                                       one update; none if the loss or a gradient is not finite
 //! after the last batch of an epoch, the schedule is told the mean loss of its terms
 //! ```
 
@@ -12,7 +12,7 @@ use crate::evaluate::{Evaluation, evaluate};
 use crate::parts::Parts;
 use crate::task::{Task, TaskError, require};
 use backflow_data::{Batch, Epoch, Loader};
-use backflow_optim::{Optimizer, StepReport};
+use backflow_optim::{Optimizer, Skip, StepReport};
 use backflow_probe::Recorder;
 use backflow_tensor::training::Scope;
 use backflow_tensor::{Module, Tensor};
@@ -46,10 +46,12 @@ pub(crate) struct Watched<'a, M: ?Sized> {
     pub(crate) forward: fn(&M, &Tensor) -> Tensor,
 }
 
-/// A step that was made, or could not be made since its loss is not a finite number.
+/// A step that was made, or could not be made since its loss or a gradient is not finite.
 pub(crate) struct Made {
     pub(crate) report: StepReport,
     pub(crate) loss: f64,
+    /// Whether the training ends here: the model is what it was before the step.
+    pub(crate) diverged: bool,
     /// How many terms the loss is the mean of.
     pub(crate) terms: f64,
     /// The step, counted from 1.
@@ -129,7 +131,8 @@ impl<'a, M: Module + ?Sized> Steps<'a, M> {
         }
     }
 
-    /// Loss and update of one batch; no update if the loss is not a finite number.
+    /// Loss and update of one batch. A loss that is not a finite number makes no update, nor does such a gradient:
+    /// after the update nothing could be found out about it. An optimizer that was told to skip these goes on.
     pub(crate) fn step(&mut self, batch: &Batch) -> Result<Made, TaskError> {
         self.scope = self.optimizer.scope();
         let Self { model, optimizer, task, accumulate, watched, scope, .. } = self;
@@ -137,17 +140,19 @@ impl<'a, M: Module + ?Sized> Steps<'a, M> {
         let report = if let Some(Watched { recorder, forward }) = watched {
             recorder.measure_curvature(&**model, |model: &M| scope.enter(|| task.loss(model, batch).mean));
             recorder.measure_jacobians(&**model, |x| forward(model, x), &batch.inputs);
-            recorder.step(|| optimizer.step_on(&mut **model, &mut parts))
+            recorder.step(|| optimizer.step_if_finite(&mut **model, &mut parts))
         } else {
-            optimizer.step_on(&mut **model, &mut parts)
+            optimizer.step_if_finite(&mut **model, &mut parts)
         };
         let terms = parts.terms;
         if terms == 0.0 {
             return Err(TaskError::NoTerms { step: self.made + 1 });
         }
         let loss = report.loss.unwrap_or(f64::NAN);
+        let stops = report.skipped == Some(Skip::Gradient) && !self.optimizer.skips_nonfinite();
+        let diverged = !loss.is_finite() || stops;
         let mut epoch_loss = None;
-        if loss.is_finite() {
+        if !diverged {
             self.made += 1;
             self.losses.add(loss, terms);
             if self.taken == 0 {
@@ -155,8 +160,8 @@ impl<'a, M: Module + ?Sized> Steps<'a, M> {
                 epoch_loss.into_iter().for_each(|loss| self.optimizer.observe(loss));
             }
         }
-        let step = self.made + u64::from(!loss.is_finite());
-        Ok(Made { report, loss, terms, step, epoch: self.epoch, epoch_loss })
+        let step = self.made + u64::from(diverged);
+        Ok(Made { report, loss, diverged, terms, step, epoch: self.epoch, epoch_loss })
     }
 
     /// How good the model is on `test`, with the weights that the optimizer would have

@@ -135,9 +135,10 @@ impl<'a, M: Module + ?Sized> Trainer<'a, M> {
     /// the mean training loss of each epoch: what is chosen by the test set is no longer tested by it.
     ///
     /// # Errors
-    /// If one of the loaders has no batch, or data that the task is not for; if the loss becomes NaN or
-    /// infinite, or the listener fails. The error of a loss tells where the first number that is not finite
-    /// came from: the loss of that batch is computed once more to [find](find_nonfinite) it.
+    /// If one of the loaders has no batch, or data that the task is not for; if the loss or a
+    /// gradient becomes NaN or infinite, or the listener fails. Weights are then what they were before that
+    /// step, and the error tells where the first number that is not finite came from: the loss of that batch
+    /// is computed once more to [find](find_nonfinite) it.
     pub fn fit(
         &mut self,
         train: &Loader,
@@ -159,8 +160,8 @@ impl<'a, M: Module + ?Sized> Trainer<'a, M> {
                 let step = steps.step(&batch);
                 (batch, step)
             });
-            let Made { report, loss, step, epoch, epoch_loss, .. } = step?;
-            if !loss.is_finite() {
+            let Made { report, loss, diverged: has_diverged, step, epoch, epoch_loss, .. } = step?;
+            if has_diverged {
                 return Err(diverged(&mut steps, &batch, loss, epoch, *last));
             }
             *made = step;
@@ -192,7 +193,7 @@ fn timed<R>(times: &mut Option<&mut StepTimes>, step: impl FnOnce() -> R) -> R {
     }
 }
 
-/// The error of a step whose loss is not a finite number, which the recorder is shown, too. The step has
+/// The error of a step whose loss or gradient is not a finite number, which the recorder is shown, too. The step has
 /// changed nothing, so that the loss can be computed again.
 fn diverged<M: Module + ?Sized>(
     steps: &mut Steps<'_, M>,
@@ -206,10 +207,10 @@ fn diverged<M: Module + ?Sized>(
     let again = || scope.enter(|| task.loss(model, batch).mean);
     let origin = find_nonfinite(model, again).map(|found| found.ask(steps.optimizer, model));
     if let Some(Watched { recorder, .. }) = &mut steps.watched {
-        let is_this = |record: &FlowStep| record.step == step && !record.loss.is_finite();
+        let is_this = |record: &FlowStep| record.step == step && (record.skipped || !record.loss.is_finite());
         let is_seen = recorder.records().last().is_some_and(is_this);
         if !is_seen {
-            recorder.look_forward(step, again);
+            recorder.look(step, again);
         }
     }
     TrainError::Diverged { loss, step, epoch, origin: origin.map(Box::new), last }

@@ -34,6 +34,15 @@ static UPDATES: Chart = Chart {
     limit_above: None,
 };
 
+static LOSSES: Chart = Chart {
+    id: "lost-updates",
+    title: "Updates that are lost",
+    description: "share of a parameter's elements",
+    section: Section::Flow,
+    axis: Axis::Share,
+    limit_above: None,
+};
+
 static MOMENTUM_COSINES: Chart = Chart {
     id: "momentum-cosines",
     title: "Gradient and momentum",
@@ -87,6 +96,30 @@ pub static EFFECTIVE_LEARNING_RATE: Quantity = row(
     Unit::Of("weight² / loss"),
     |parameter| (!parameter.update_rms.is_nan()).then_some(parameter.effective_learning_rate),
     Drawn::Table,
+);
+
+/// Where updates are so small that the rounding of the weights may swallow them.
+pub static UNCHANGED_SHARE: Quantity = row(
+    [
+        "unchanged_share",
+        "elements left unchanged",
+        "The share of elements with a gradient that an update near their rounding left as they were.",
+    ],
+    Unit::Share,
+    |parameter| parameter.changed_share.map(|share| 1.0 - share),
+    Drawn::Curve { chart: &LOSSES, name: "left unchanged", colour: 0, within: None },
+);
+
+/// Where squares of gradients left the range of the type.
+pub static LOST_STATE_SHARE: Quantity = row(
+    [
+        "lost_state_share",
+        "elements with a lost state",
+        "The share of elements that a rule remembers NaN or infinity of.",
+    ],
+    Unit::Share,
+    |parameter| parameter.lost_state.as_ref().map(|lost| lost.share),
+    Drawn::Curve { chart: &LOSSES, name: "lost state", colour: 1, within: None },
 );
 
 /// Of rules that have a momentum.

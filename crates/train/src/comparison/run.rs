@@ -216,15 +216,15 @@ struct Course<'a, M: ?Sized> {
 }
 
 impl<M: Module + ?Sized> Course<'_, M> {
-    /// One update; answers whether the loss was a finite number.
+    /// One update; answers whether loss and gradients were finite.
     fn step(&mut self) -> Result<bool, TaskError> {
         let batch = self.steps.batch();
         let start = Instant::now();
-        let Made { report, loss, terms, .. } = self.steps.step(&batch)?;
+        let Made { report, loss, terms, diverged, .. } = self.steps.step(&batch)?;
         self.time += start.elapsed();
         self.evaluations += report.evaluations;
         self.since_point.add(loss, terms);
-        Ok(loss.is_finite())
+        Ok(!diverged)
     }
 
     /// Adds a point to the curve; answers whether the loss was a finite number.

@@ -129,7 +129,7 @@ impl Training {
                 return Err(Stopped::Interrupted);
             }
             let batch = steps.batch();
-            if !steps.step(&batch)?.loss.is_finite() {
+            if steps.step(&batch)?.diverged {
                 return Ok(diverged);
             }
         }

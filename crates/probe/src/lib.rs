@@ -8,6 +8,7 @@
 
 mod called;
 mod chains;
+mod correlation;
 mod curvature;
 mod explain;
 mod flow;
@@ -20,7 +21,7 @@ mod nonfinite;
 mod pending;
 mod per_sample;
 mod prediction;
-mod quadrature;
+pub mod quadrature;
 pub mod quantities;
 mod quantity;
 mod record;

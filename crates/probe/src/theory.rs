@@ -41,9 +41,9 @@ use backflow_tensor::{Tensor, misuse};
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct MeanField {
-    activation: Activation,
-    weight_variance: f64,
-    bias_variance: f64,
+    pub(crate) activation: Activation,
+    pub(crate) weight_variance: f64,
+    pub(crate) bias_variance: f64,
 }
 
 impl MeanField {
@@ -141,17 +141,6 @@ impl MeanField {
         Some(bisect(low, high, |q| excess(q) < 0.0))
     }
 
-    /// The number of layers ξ = −1/ln χ over which the mean square of the deltas falls to 1/e, at the fixed
-    /// point. `None` where gradients do not vanish (χ ≥ 1) and where there is no fixed point.
-    ///
-    /// It is also `ξ_c`, the depth to which a network can tell two inputs apart, as the correlation of any
-    /// two tends to c* = 1 there. Networks much deeper than some 6 ξ do not train (Schoenholz et al. 2017).
-    #[must_use]
-    pub fn depth_scale(&self) -> Option<f64> {
-        let chi = self.chi(self.fixed_point()?);
-        (chi < 1.0).then(|| -1.0 / Float::ln(chi))
-    }
-
     /// The `σ_w²` on the critical line, where χ = 1 at the fixed point: between gradients that vanish and
     /// gradients that explode. For tanh with `σ_b²` = 0.05 it is 1.7610.
     ///
@@ -202,12 +191,20 @@ pub(crate) fn mean_square_slope(activation: Activation, q: f64) -> f64 {
 fn slopes_squared(activation: Activation, q: f64) -> (Vec<f64>, Vec<f64>) {
     // At q = 0 the average is the limit from above, not the slope at 0, which may be a kink.
     let (points, weights) = quadrature::normal(q.clamp(1e-300, 1e300));
-    let x = Tensor::from_vec(points, [weights.len()]).requires_grad();
-    let slopes = activation.apply(&x).sum(..).backward();
-    (slopes.of(&x).square().to_vec::<f64>(), weights)
+    let (_, slopes) = values_and_slopes(activation, points);
+    (slopes.iter().map(|slope| slope * slope).collect(), weights)
 }
 
-fn average(values: &[f64], weights: &[f64]) -> f64 {
+/// φ and φ′.
+pub(crate) fn values_and_slopes(activation: Activation, points: Vec<f64>) -> (Vec<f64>, Vec<f64>) {
+    let count = points.len();
+    let x = Tensor::from_vec(points, [count]).requires_grad();
+    let y = activation.apply(&x);
+    let slopes = y.sum(..).backward();
+    (y.to_vec::<f64>(), slopes.of(&x).to_vec::<f64>())
+}
+
+pub(crate) fn average(values: &[f64], weights: &[f64]) -> f64 {
     values.iter().zip(weights).map(|(value, weight)| value * weight).sum()
 }
 
@@ -292,7 +289,6 @@ mod tests {
             assert!((q - fixed_point).abs() <= 5e-4, "σ_w² = {weight_variance}: q* = {q}");
             assert!((network.chi(q) - chi).abs() <= 5e-4, "σ_w² = {weight_variance}: χ = {}", network.chi(q));
             assert!((network.next(q) - q).abs() < 1e-14, "no fixed point: {q}");
-            assert_eq!(network.depth_scale().is_some(), chi < 1.0);
         }
         let xi = MeanField::new(Activation::Tanh, 1.0, 0.05).depth_scale().unwrap();
         assert!((xi + 1.0 / Float::ln(0.759)).abs() < 0.01, "{xi}");

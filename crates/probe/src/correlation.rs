@@ -6,8 +6,9 @@
 //! as strange to each other as any, they see noise. Either takes some `ξ_c` layers.
 
 use crate::quadrature;
-use crate::theory::{MeanField, average, values_and_slopes};
+use crate::theory::{MeanField, average, slopes, values};
 use backflow_kernels::Float;
+use backflow_nn::Activation;
 use backflow_tensor::misuse;
 
 /// Variances between which averages are taken: at 0 they are limits from above, and beyond all numbers what
@@ -39,8 +40,13 @@ impl MeanField {
     #[must_use]
     #[track_caller]
     pub fn correlation(&self, q: f64, c: f64) -> f64 {
-        let [value, _] = self.correlation_and_slope(q, c);
-        value
+        let q = sound(q, c);
+        let next = self.next(q);
+        // No weights, no biases: nothing is left that could differ.
+        if next == 0.0 {
+            return 1.0;
+        }
+        (self.weight_variance * pair_mean(self.activation, q, c, values) + self.bias_variance) / next
     }
 
     /// The slope of the [correlation map](Self::correlation), `σ_w² q E φ′(u) φ′(v) / (σ_w² E φ(u)² + σ_b²)`.
@@ -52,8 +58,13 @@ impl MeanField {
     #[must_use]
     #[track_caller]
     pub fn correlation_slope(&self, q: f64, c: f64) -> f64 {
-        let [_, slope] = self.correlation_and_slope(q, c);
-        slope
+        let q = sound(q, c);
+        let next = self.next(q);
+        if next == 0.0 {
+            0.0
+        } else {
+            self.weight_variance * q * pair_mean(self.activation, q, c, slopes) / next
+        }
     }
 
     /// c*, the correlation that two inputs, whatever theirs, tend to in deep layers where z has variance `q`:
@@ -66,23 +77,16 @@ impl MeanField {
     #[must_use]
     #[track_caller]
     pub fn correlation_fixed_point(&self, q: f64) -> f64 {
-        if self.correlation_slope(q, 1.0) <= 1.0 + MARGINAL {
+        let steepest = self.correlation_slope(q, 1.0);
+        if steepest <= 1.0 + MARGINAL {
             return 1.0;
         }
         // The map is a power series in c without negative coefficients (the squared Hermite coefficients of
-        // φ), so it is convex on [0, 1], where it begins at or above c and ends below it. Newton's method
-        // from 0 then ascends to the fixed point and never passes it.
-        let mut c = 0.0;
-        for _ in 0..100 {
-            let [value, slope] = self.correlation_and_slope(q, c);
-            let step = (value - c) / (1.0 - slope);
-            // NaN or past the bend: as near as rounding comes.
-            if !(step > 1e-15 && c + step < 1.0) {
-                break;
-            }
-            c += step;
-        }
-        c
+        // φ), so it is convex on [0, 1]: the chord from C(1) = 1 gets less steep, the longer it is, and has a
+        // slope of 1 at one c only. Near the critical line that is a simple root, where C(c) = c has two that
+        // almost meet.
+        let excess = |distance: f64| (1.0 - self.correlation(q, 1.0 - distance)) / distance - 1.0;
+        1.0 - falling_root([0.0, steepest - 1.0], [1.0, excess(1.0)], &excess)
     }
 
     /// `ξ_c = −1/ln C′(c*)`, the number of layers over which the distance of the correlation of two inputs
@@ -114,8 +118,8 @@ impl MeanField {
     ///
     /// // Tanh with biases of variance 0.05: ordered up to σ_w² = 1.761, chaotic beyond.
     /// let scale = |weights| MeanField::new(Activation::Tanh, weights, 0.05).depth_scale().unwrap();
-    /// assert!((scale(1.5) - 15.9).abs() < 0.1, "{}", scale(1.5));
-    /// assert!((scale(2.5) - 11.8).abs() < 0.1);
+    /// assert!((scale(1.5) - 15.8).abs() < 0.05);
+    /// assert!((scale(2.5) - 11.8).abs() < 0.05);
     /// let critical = MeanField::critical_weight_variance(Activation::Tanh, 0.05).unwrap();
     /// assert_eq!(scale(critical), f64::INFINITY);
     /// ```
@@ -132,7 +136,7 @@ impl MeanField {
     pub fn variance_depth_scale(&self) -> Option<f64> {
         let q = self.fixed_point()?.clamp(LEAST, MOST);
         let (points, weights) = quadrature::normal(q);
-        let (y, slopes) = values_and_slopes(self.activation, points.clone());
+        let (y, slopes) = (values(self.activation, points.clone()), slopes(self.activation, points.clone()));
         let each = points.iter().zip(y.iter().zip(&slopes)).map(|(x, (y, slope))| x * y * slope / q);
         let mean = average(&each.collect::<Vec<_>>(), &weights);
         Some(scale(self.weight_variance * mean))
@@ -141,51 +145,73 @@ impl MeanField {
     /// How many [depth scales](Self::correlation_depth_scale) deep networks may be to train, as measured by
     /// Schoenholz et al. 2017, figure 5: about 6.
     pub const TRAINABLE: f64 = 6.0;
+}
 
-    /// C(c) and C′(c).
-    #[track_caller]
-    fn correlation_and_slope(&self, q: f64, c: f64) -> [f64; 2] {
-        if !(q >= 0.0 && (-1.0..=1.0).contains(&c)) {
-            let rows = [("variance", q.to_string()), ("correlation", c.to_string())];
-            misuse("MeanField", "no such pair of signals", &rows, "≥ 0; between −1 and 1");
-        }
-        let q = q.clamp(LEAST, MOST);
-        let (mut values, mut slopes) = (0.0, 0.0);
-        if c.abs() == 1.0 || c == 0.0 {
-            // One variable, or two that have nothing to do with each other.
-            let (points, weights) = quadrature::normal(q);
-            let opposite: Vec<f64> = points.iter().map(|x| c * x).collect();
-            let (y, dy) = values_and_slopes(self.activation, points);
-            if c == 0.0 {
-                let [y, dy] = [y, dy].map(|it| average(&it, &weights));
-                (values, slopes) = (y * y, dy * dy);
-            } else {
-                let (other, d_other) = values_and_slopes(self.activation, opposite);
-                (values, slopes) = (products(&y, &other, &weights), products(&dy, &d_other, &weights));
-            }
-        } else {
-            // With c > 0, the row of −y is that of y with u and v exchanged.
-            let (least, times) = if c > 0.0 { (0.0, 2.0) } else { (f64::NEG_INFINITY, 1.0) };
-            for (y, weight) in quadrature::outer([q; 2], c).into_iter().filter(|&(y, _)| y > least) {
-                let row = quadrature::Row::at((y, times * weight), [q; 2], c);
-                let (u, du) = values_and_slopes(self.activation, row.u);
-                let (v, dv) = values_and_slopes(self.activation, row.v);
-                values += products(&u, &v, &row.weights);
-                slopes += products(&du, &dv, &row.weights);
-            }
-        }
-        let next = self.next(q);
-        if next == 0.0 {
-            // No weights, no biases: nothing is left that could differ.
-            return [1.0, 0.0];
-        }
-        let value = (self.weight_variance * values + self.bias_variance) / next;
-        [value, self.weight_variance * q * slopes / next]
+/// The variance as averages are taken over it.
+#[track_caller]
+fn sound(q: f64, c: f64) -> f64 {
+    if !(q >= 0.0 && (-1.0..=1.0).contains(&c)) {
+        let rows = [("variance", q.to_string()), ("correlation", c.to_string())];
+        misuse("MeanField", "no such pair of signals", &rows, "≥ 0; between −1 and 1");
     }
+    q.clamp(LEAST, MOST)
+}
+
+/// E f(u) f(v) for u and v of variance q and correlation c.
+fn pair_mean(activation: Activation, q: f64, c: f64, f: fn(Activation, Vec<f64>) -> Vec<f64>) -> f64 {
+    if c == 0.0 || c.abs() == 1.0 {
+        // Two variables that have nothing to do with each other, or one.
+        let (points, weights) = quadrature::normal(q);
+        if c == 0.0 {
+            let mean = average(&f(activation, points), &weights);
+            return mean * mean;
+        }
+        let other = points.iter().map(|x| c * x).collect();
+        return products(&f(activation, points), &f(activation, other), &weights);
+    }
+    // With c > 0, the row of −y is that of y with u and v exchanged.
+    let (least, times) = if c > 0.0 { (0.0, 2.0) } else { (f64::NEG_INFINITY, 1.0) };
+    let mut mean = 0.0;
+    for (y, weight) in quadrature::outer([q; 2], c).into_iter().filter(|&(y, _)| y > least) {
+        let row = quadrature::Row::at((y, times * weight), [q; 2], c);
+        mean += products(&f(activation, row.u), &f(activation, row.v), &row.weights);
+    }
+    mean
 }
 
 fn products(a: &[f64], b: &[f64], weights: &[f64]) -> f64 {
     a.iter().zip(b).zip(weights).map(|((a, b), weight)| a * b * weight).sum()
+}
+
+/// Where a function that falls is 0, between a place where it is above and one where it is not: regula falsi,
+/// of which an end that stays loses half of its weight (the Illinois method).
+fn falling_root(mut above: [f64; 2], mut below: [f64; 2], f: &dyn Fn(f64) -> f64) -> f64 {
+    let mut stayed = 0;
+    for _ in 0..60 {
+        let [low, high] = [above[0], below[0]];
+        let middle = (low * below[1] - high * above[1]) / (below[1] - above[1]);
+        if !(middle > low && middle < high) || high - low < 1e-14 {
+            return middle.clamp(low, high);
+        }
+        let value = f(middle);
+        // As near as the rounding of the average comes.
+        if value.abs() * middle < 1e-15 {
+            return middle;
+        }
+        // How often the same end has moved: upwards if positive.
+        stayed = if value > 0.0 { i32::max(stayed, 0) + 1 } else { i32::min(stayed, 0) - 1 };
+        if value > 0.0 {
+            above = [middle, value]
+        } else {
+            below = [middle, value]
+        }
+        if stayed > 1 {
+            below[1] /= 2.0;
+        } else if stayed < -1 {
+            above[1] /= 2.0;
+        }
+    }
+    f64::midpoint(above[0], below[0])
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ mod chains;
 mod correlation;
 mod curvature;
 mod explain;
+mod finite_width;
 mod flow;
 mod jacobian;
 mod json_number;
@@ -42,6 +43,7 @@ mod with_shadow;
 
 pub use curvature::{Hessian, Trace};
 pub use explain::{GradExplanation, OpAt, WhyGradient, explain_grad};
+pub use finite_width::FiniteWidth;
 pub use flow::GradFlow;
 pub use jacobian::{jacobian, layer_jacobians};
 pub use lanczos::Extremes;

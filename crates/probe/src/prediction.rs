@@ -1,8 +1,9 @@
 //! The theory beside one network: layers of given sizes, with a rule for their weights or with the weights
 //! they have.
 
+use crate::finite_width::{FiniteWidth, finite_width};
 use crate::slope::line_back;
-use crate::theory::{log10, mean_square, mean_square_slope};
+use crate::theory::{MeanField, log10, mean_square, mean_square_slope};
 use backflow_nn::{Activation, Init, Linear};
 use backflow_tensor::{DType, Tensor, misuse};
 
@@ -18,6 +19,12 @@ pub struct Prediction {
     /// The steps between them: `slope[l]` is what is added on the way back from layer l + 1 to layer l.
     /// Negative where gradients vanish; −∞ where nothing comes through.
     pub delta_slope_decades: Vec<f64>,
+    /// Where layers as wide as these may go another way than the theory of wide ones: what chance decides.
+    pub finite_width: Option<FiniteWidth>,
+    /// `ξ_c` at the last hidden layer, in layers: see
+    /// [`MeanField::correlation_depth_scale`](crate::MeanField::correlation_depth_scale). `None` without a
+    /// hidden layer, or if weights and biases are all 0.
+    pub depth_scale: Option<f64>,
 }
 
 impl Prediction {
@@ -25,9 +32,14 @@ impl Prediction {
     /// hidden layers, per layer on the way back. `None` for fewer than two, or where nothing comes through.
     #[must_use]
     pub fn slope(&self) -> Option<f64> {
-        // The output layer's delta is the loss's doing.
-        let hidden = &self.delta_decades[..self.delta_decades.len().checked_sub(1)?];
-        line_back(hidden).map(|(slope, _)| slope)
+        slope(&self.delta_decades)
+    }
+
+    /// The number of hidden layers in depth scales: 0 where that is infinite. Networks of more than some
+    /// [6](crate::MeanField::TRAINABLE) do not train (Schoenholz et al. 2017).
+    #[must_use]
+    pub fn depth_in_scales(&self) -> Option<f64> {
+        self.depth_scale.map(|scale| self.activation_rms.len() as f64 / scale)
     }
 }
 
@@ -123,37 +135,78 @@ pub fn predict_layers(activation: Activation, layers: &[RandomLayer], input_mean
         let rows = [("layers", layers.len().to_string()), ("mean square", input_mean_square.to_string())];
         misuse("predict", "needs at least one layer and a finite mean square ≥ 0", &rows, "");
     }
+    let mut flow = propagate(activation, layers, layers[0].next(input_mean_square));
+    let states: Vec<f64> = flow.preactivation_rms.iter().map(|rms| rms * rms).collect();
+    flow.finite_width = finite_width(activation, layers, &states);
+    flow.depth_scale = depth_scale(activation, layers, &states);
+    flow
+}
+
+impl RandomLayer {
+    /// The variance of z for inputs of this mean square.
+    pub(crate) fn next(&self, mean_square: f64) -> f64 {
+        self.inputs as f64 * self.weight_variance * mean_square + self.bias_variance
+    }
+}
+
+/// The flow through layers, of which the first has z of variance `q`; what finite width and the depth scale
+/// have to say is left out.
+pub(crate) fn propagate(activation: Activation, layers: &[RandomLayer], mut q: f64) -> Prediction {
     let mut flow = Prediction {
         preactivation_rms: Vec::new(),
         activation_rms: Vec::new(),
-        delta_decades: vec![0.0],
+        delta_decades: Vec::new(),
         delta_slope_decades: Vec::new(),
+        finite_width: None,
+        depth_scale: None,
     };
-    let mut signal = input_mean_square;
-    let mut slope = None;
-    for layer in layers {
-        if let Some(slope) = slope {
-            let chi = layer.outputs as f64 * layer.weight_variance * slope;
-            flow.delta_slope_decades.push(0.5 * log10(chi));
-        }
-        let q = layer.inputs as f64 * layer.weight_variance * signal + layer.bias_variance;
+    for idx in 0..layers.len() {
         flow.preactivation_rms.push(q.sqrt());
-        signal = mean_square(activation, q);
+        // No activation follows the last layer.
+        let Some(next) = layers.get(idx + 1) else { break };
+        let signal = mean_square(activation, q);
         flow.activation_rms.push(signal.sqrt());
-        slope = Some(mean_square_slope(activation, q));
+        let chi = next.outputs as f64 * next.weight_variance * mean_square_slope(activation, q);
+        flow.delta_slope_decades.push(0.5 * log10(chi));
+        q = next.next(signal);
     }
-    // No activation follows the last layer.
-    flow.activation_rms.pop();
-    for step in flow.delta_slope_decades.iter().rev() {
-        flow.delta_decades.push(flow.delta_decades[flow.delta_decades.len() - 1] + step);
-    }
-    flow.delta_decades.reverse();
+    flow.delta_decades = decades(&flow.delta_slope_decades);
     flow
+}
+
+/// log₁₀ of RMS δ of each layer over that of the last, from the steps between them.
+pub(crate) fn decades(steps: &[f64]) -> Vec<f64> {
+    let mut decades = vec![0.0];
+    for step in steps.iter().rev() {
+        decades.push(decades[decades.len() - 1] + step);
+    }
+    decades.reverse();
+    decades
+}
+
+/// The slope of the line through these of hidden layers.
+pub(crate) fn slope(decades: &[f64]) -> Option<f64> {
+    // The output layer's delta is the loss's doing.
+    let hidden = &decades[..decades.len().checked_sub(1)?];
+    line_back(hidden).map(|(slope, _)| slope)
+}
+
+/// `ξ_c` of layers like the last hidden one, where z is as widely spread as there.
+fn depth_scale(activation: Activation, layers: &[RandomLayer], states: &[f64]) -> Option<f64> {
+    let last = layers.len().checked_sub(2)?;
+    let layer = &layers[last];
+    let weight_variance = layer.inputs as f64 * layer.weight_variance;
+    if weight_variance + layer.bias_variance == 0.0 {
+        return None;
+    }
+    let network = MeanField::new(activation, weight_variance, layer.bias_variance);
+    Some(network.correlation_depth_scale(states[last]))
 }
 
 #[cfg(test)]
 mod tests {
     use super::{RandomLayer, predict, predict_layers};
+    use crate::MeanField;
     use backflow_kernels::Float;
     use backflow_nn::{Activation, Init, Mlp};
     use backflow_tensor::{DType, Rng};
@@ -211,6 +264,24 @@ mod tests {
         for (drawn, ruled) in drawn.delta_decades.iter().zip(&ruled.delta_decades) {
             assert!((drawn - ruled).abs() < 0.02, "{drawn} for {ruled}");
         }
+    }
+
+    /// What depth costs: a stack of sigmoids forgets its input, relu and what is linear in the end do not.
+    #[test]
+    fn depth_in_scales() {
+        let depth =
+            |activation, init| predict(activation, init, &[64; 22], 1.0).unwrap().depth_in_scales().unwrap();
+        let sigmoid = depth(Activation::Sigmoid, Init::XavierNormal);
+        // χ = 0.2361², and 20 hidden layers and one more.
+        assert!((sigmoid / (20.0 * -2.0 * Float::ln(0.2361)) - 1.0).abs() < 1e-3, "{sigmoid}");
+        assert_eq!(depth(Activation::Relu, Init::HeNormal), 0.0);
+        assert_eq!(depth(Activation::Relu, Init::XavierNormal), 0.0, "deltas vanish, and so do signals");
+        let gelu = depth(Activation::Gelu, Init::LecunNormal);
+        assert!(gelu < MeanField::TRAINABLE / 3.0, "{gelu}");
+        let tanh = depth(Activation::Tanh, Init::XavierNormal);
+        assert!(tanh > 0.5 && tanh < MeanField::TRAINABLE, "chaotic with Xavier's gain of 5/3: {tanh}");
+        assert_eq!(predict(Activation::Tanh, Init::Zeros, &[4, 4, 4], 1.0).unwrap().depth_in_scales(), None);
+        assert_eq!(predict(Activation::Tanh, Init::HeNormal, &[4, 4], 1.0).unwrap().depth_scale, None);
     }
 
     #[test]

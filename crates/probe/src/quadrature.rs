@@ -225,7 +225,7 @@ mod tests {
     const CORRELATIONS: [f64; 9] = [-1.0, -0.7, 0.0, 0.3, 0.9, 0.999, 1.0 - 1e-8, 1.0 - 1e-14, 1.0];
     const VARIANCES: [[f64; 2]; 5] = [[1.0, 1.0], [0.3, 5.0], [1e-8, 1e-8], [1e4, 1e4], [1e6, 1e-3]];
 
-    /// Isserlis: E u² v² = σ_u² σ_v² (1 + 2c²), E u³ v = 3 c σ_u³ σ_v, and so on.
+    /// Isserlis: `E u² v² = σ_u² σ_v² (1 + 2c²)`, `E u³ v = 3 c σ_u³ σ_v`, and so on.
     #[test]
     fn moments_of_a_pair() {
         for c in CORRELATIONS {

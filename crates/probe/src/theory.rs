@@ -138,7 +138,7 @@ impl MeanField {
                 }
             }
         }
-        Some(bisect(low, high, |q| excess(q) < 0.0))
+        Some(bisect(low, high, &|q| excess(q) < 0.0))
     }
 
     /// The `σ_w²` on the critical line, where χ = 1 at the fixed point: between gradients that vanish and
@@ -165,7 +165,7 @@ impl MeanField {
                 return None;
             }
         }
-        let critical = bisect(low, high, |weight_variance| chi(weight_variance) >= 1.0);
+        let critical = bisect(low, high, &|weight_variance| chi(weight_variance) >= 1.0);
         // Across a jump there is no σ_w² with χ = 1.
         let below = chi(critical * (1.0 - 1e-6));
         (below > 0.99).then_some(critical)
@@ -176,8 +176,15 @@ impl MeanField {
 pub(crate) fn mean_square(activation: Activation, q: f64) -> f64 {
     // Squares of what lies ten standard deviations out must not overflow.
     let (points, weights) = quadrature::normal(q.min(1e300));
-    let y = activation.apply(&Tensor::from_vec(points, [weights.len()]));
-    average(&y.square().to_vec::<f64>(), &weights)
+    let y = values(activation, points);
+    average(&y.iter().map(|y| y * y).collect::<Vec<_>>(), &weights)
+}
+
+/// E φ(√q ζ)⁴.
+pub(crate) fn mean_square_of_square(activation: Activation, q: f64) -> f64 {
+    let (points, weights) = quadrature::normal(q.min(1e70));
+    let y = values(activation, points);
+    average(&y.iter().map(|y| y * y * y * y).collect::<Vec<_>>(), &weights)
 }
 
 /// E φ′(√q ζ)².
@@ -186,22 +193,26 @@ pub(crate) fn mean_square_slope(activation: Activation, q: f64) -> f64 {
     average(&squares, &weights)
 }
 
-/// φ′² at the points of the quadrature, and their weights. φ′ comes from the tape, so that no activation
-/// function needs to tell its derivative here.
+/// φ′² at the points of the quadrature, and their weights.
 fn slopes_squared(activation: Activation, q: f64) -> (Vec<f64>, Vec<f64>) {
     // At q = 0 the average is the limit from above, not the slope at 0, which may be a kink.
     let (points, weights) = quadrature::normal(q.clamp(1e-300, 1e300));
-    let (_, slopes) = values_and_slopes(activation, points);
-    (slopes.iter().map(|slope| slope * slope).collect(), weights)
+    let squares = slopes(activation, points).iter().map(|slope| slope * slope).collect();
+    (squares, weights)
 }
 
-/// φ and φ′.
-pub(crate) fn values_and_slopes(activation: Activation, points: Vec<f64>) -> (Vec<f64>, Vec<f64>) {
+/// φ at these points.
+pub(crate) fn values(activation: Activation, points: Vec<f64>) -> Vec<f64> {
+    let count = points.len();
+    activation.apply(&Tensor::from_vec(points, [count])).to_vec()
+}
+
+/// φ′ at these points. It comes from the tape, so that no activation function needs to tell its derivative
+/// here.
+pub(crate) fn slopes(activation: Activation, points: Vec<f64>) -> Vec<f64> {
     let count = points.len();
     let x = Tensor::from_vec(points, [count]).requires_grad();
-    let y = activation.apply(&x);
-    let slopes = y.sum(..).backward();
-    (y.to_vec::<f64>(), slopes.of(&x).to_vec::<f64>())
+    activation.apply(&x).sum(..).backward().of(&x).to_vec()
 }
 
 pub(crate) fn average(values: &[f64], weights: &[f64]) -> f64 {
@@ -213,7 +224,7 @@ pub(crate) fn log10(x: f64) -> f64 {
 }
 
 /// Where `above` turns from false (at `low`) to true (at `high`), to rounding.
-fn bisect(mut low: f64, mut high: f64, above: impl Fn(f64) -> bool) -> f64 {
+pub(crate) fn bisect(mut low: f64, mut high: f64, above: &dyn Fn(f64) -> bool) -> f64 {
     loop {
         let middle = f64::midpoint(low, high);
         if middle <= low || middle >= high || high - low < 1e-15 * high {

@@ -45,8 +45,9 @@ pub(crate) struct StudyOptions {
     #[arg(long, value_parser = list::activations, value_name = "NAME,…")]
     activation: Option<List<Activation>>,
 
-    /// How weights begin: `xavier-uniform,he-normal,orthogonal`, … [default: what suits the activation].
-    #[arg(long, value_parser = list::inits, value_name = "NAME,…")]
+    /// How weights begin: `xavier-uniform,he-normal,orthogonal`, …; with a gain instead of the activation's
+    /// and biases of a variance: `he-normal:gain=1.2,bias_var=0.05` [default: what suits the activation].
+    #[arg(long, value_parser = list::inits, value_name = "NAME[:KEY=VALUE,…],…")]
     init: Option<List<Init>>,
 
     /// Numbers of hidden layers: `2,5,10,20,40` [default: 20].

@@ -96,23 +96,16 @@ pub fn predict(
     sizes: &[usize],
     input_mean_square: f64,
 ) -> Option<Prediction> {
-    let mean = match init {
-        Init::Constant(c) => c,
-        Init::Uniform { low, high } => f64::midpoint(low, high),
-        Init::Normal { mean, .. } => mean,
-        _ => 0.0,
-    };
-    if mean != 0.0 {
-        return None;
-    }
     let mut layers = Vec::new();
     // A loop, because closures do not pass the caller's line on.
     for pair in sizes.windows(2) {
         let (inputs, outputs) = (pair[0], pair[1]);
-        let weight_variance = init.variance([outputs, inputs], activation.gain());
-        // To PyTorch the bias is one more column of weights; all other rules start it at 0.
-        let bias_variance = if init == Init::TorchLinear { weight_variance } else { 0.0 };
-        layers.push(RandomLayer { inputs, outputs, weight_variance, bias_variance });
+        let weights = init.distribution([outputs, inputs], activation.gain());
+        if weights.mean() != 0.0 {
+            return None;
+        }
+        let bias_variance = init.bias_distribution([outputs, inputs], activation.gain()).variance();
+        layers.push(RandomLayer { inputs, outputs, weight_variance: weights.variance(), bias_variance });
     }
     Some(predict_layers(activation, &layers, input_mean_square))
 }
@@ -263,6 +256,24 @@ mod tests {
             (predict_layers(activation, &layers, 1.0), predict(activation, init, &sizes, 1.0).unwrap());
         for (drawn, ruled) in drawn.delta_decades.iter().zip(&ruled.delta_decades) {
             assert!((drawn - ruled).abs() < 0.02, "{drawn} for {ruled}");
+        }
+    }
+
+    /// A gain and biases of their own are `σ_w²` and `σ_b²`: deep layers are at the fixed point of their map.
+    #[test]
+    fn settings_of_a_rule_are_the_variances_of_the_theory() {
+        for activation in [Activation::Tanh, Activation::Relu, Activation::Sigmoid] {
+            for (gain, bias_variance) in [(0.9, 0.05), (1.2, 0.3)] {
+                let init = Init::HeNormal.with_gain(gain).with_bias_variance(bias_variance);
+                let flow = predict(activation, init, &[32; 62], 1.0).unwrap();
+                let theory = MeanField::new(activation, gain * gain, bias_variance);
+                let q = theory.fixed_point().unwrap();
+                assert!((flow.preactivation_rms[60].powi(2) / q - 1.0).abs() < 1e-4, "{activation} {init}");
+                let steps = flow.delta_slope_decades;
+                assert!((steps[59] - theory.slope_decades(q)).abs() < 1e-4, "{activation} {init}");
+                let scale = flow.depth_scale.unwrap();
+                assert!((scale / theory.depth_scale().unwrap() - 1.0).abs() < 1e-2, "{activation} {init}");
+            }
         }
     }
 

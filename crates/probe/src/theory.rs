@@ -103,7 +103,7 @@ impl MeanField {
         let first = average(&squares, &weights);
         let second =
             squares.iter().zip(&weights).map(|(square, weight)| square * square * weight).sum::<f64>();
-        let independent = if init == Init::Orthogonal { 0.0 } else { 1.0 };
+        let independent = if init.rule() == Init::Orthogonal { 0.0 } else { 1.0 };
         layers as f64 * (second / (first * first) - 1.0 + independent)
     }
 

@@ -3,6 +3,7 @@
 
 mod list;
 mod results;
+mod twins;
 mod words;
 
 use crate::experiment::{Bar, Ended, Results};
@@ -138,7 +139,7 @@ fn study(options: &StudyOptions) -> Result<ExitCode, Failure> {
         interrupt::check()
     };
     let ended = study.examine(&configurations, &digits.train, &digits.test, &supervise, |finding| {
-        results.findings.push(finding);
+        results.add(finding);
         Ok::<_, Ended>(results.save(&folder)?)
     });
     drop(bar);
@@ -224,7 +225,9 @@ impl StudyOptions {
         StudyResults {
             config,
             data: setup::data_in_words(&self.data, digits),
+            ends: [digits.train.features(), digits.train.classes()],
             findings: Vec::new(),
+            twins: Vec::new(),
             planned: configurations.len(),
             interrupted: false,
             out: self

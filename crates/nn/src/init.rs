@@ -306,7 +306,7 @@ impl Init {
                     Self::Orthogonal => {
                         let longer = (shape[1] * field).max(shape[0]).max(1);
                         Distribution::Orthogonal { gain, longer }
-                    },
+                    }
                     _ => Distribution::uniform(1.0 / (3.0 * fan_in)),
                 }
             }
@@ -363,7 +363,9 @@ impl FromStr for Init {
             match (&mut error, rule) {
                 (NameError::Numbers { example, .. }, Some(_)) => *example = format!("{example}:{EXAMPLE}"),
                 (NameError::Unknown { known, .. }, _) => {
-                    known.push_str("; rules of Xavier, He and LeCun, and orthogonal, take settings: he-normal:");
+                    known.push_str(
+                        "; rules of Xavier, He and LeCun, and orthogonal, take settings: he-normal:",
+                    );
                     known.push_str(EXAMPLE);
                 }
                 _ => {}

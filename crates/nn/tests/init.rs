@@ -267,9 +267,10 @@ fn settings_are_read_and_written() {
             assert_eq!(init.to_string().parse(), Ok(init));
             assert_eq!((init.name(), init.rule()), (rule.name(), rule));
         }
-        assert_eq!(format!(" {rule} : bias_var = 5e-2 , gain=1.2").parse(), Ok({
-            rule.with_gain(1.2).with_bias_variance(0.05)
-        }));
+        assert_eq!(
+            format!(" {rule} : bias_var = 5e-2 , gain=1.2").parse(),
+            Ok(rule.with_gain(1.2).with_bias_variance(0.05))
+        );
         assert_eq!(format!("{rule}:bias_var=0").parse(), Ok(rule), "nothing is set");
         let example = format!("write it like `{rule}:gain=1.2,bias_var=0.05`");
         for text in [format!("{rule}:1.2"), format!("{rule}:")] {

@@ -201,9 +201,9 @@ fn falling_root(mut above: [f64; 2], mut below: [f64; 2], f: &dyn Fn(f64) -> f64
         // How often the same end has moved: upwards if positive.
         stayed = if value > 0.0 { i32::max(stayed, 0) + 1 } else { i32::min(stayed, 0) - 1 };
         if value > 0.0 {
-            above = [middle, value]
+            above = [middle, value];
         } else {
-            below = [middle, value]
+            below = [middle, value];
         }
         if stayed > 1 {
             below[1] /= 2.0;

@@ -24,11 +24,12 @@ use crate::text::number;
 use crate::theory::{bisect, mean_square, mean_square_of_square};
 use backflow_kernels::Float;
 use backflow_nn::Activation;
+use serde::Serialize;
 use std::fmt;
 
 /// A boundary that is too near for the theory of wide layers: on one side of it signals and deltas go one
 /// way, on the other another. Its `Display` says so in a sentence.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct FiniteWidth {
     /// The hidden layer where it is nearest, in standard deviations; counted from 0.
     pub layer: usize,

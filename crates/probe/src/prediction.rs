@@ -3,6 +3,7 @@
 
 use crate::finite_width::{FiniteWidth, finite_width};
 use crate::slope::line_back;
+use crate::text::counted;
 use crate::theory::{MeanField, log10, mean_square, mean_square_slope};
 use backflow_nn::{Activation, Init, Linear};
 use backflow_tensor::{DType, Tensor, misuse};
@@ -28,8 +29,10 @@ pub struct Prediction {
 }
 
 impl Prediction {
-    /// What [`slope`](crate::slope) should come to: the slope of the straight line through log₁₀ RMS δ of the
-    /// hidden layers, per layer on the way back. `None` for fewer than two, or where nothing comes through.
+    /// What [`slope`](crate::slope) should come to where layers are wide enough that
+    /// [finite width](Self::finite_width) decides nothing: the slope of the straight line through log₁₀ RMS δ
+    /// of the hidden layers, per layer on the way back. `None` for fewer than two, or where nothing comes
+    /// through.
     #[must_use]
     pub fn slope(&self) -> Option<f64> {
         slope(&self.delta_decades)
@@ -40,6 +43,41 @@ impl Prediction {
     #[must_use]
     pub fn depth_in_scales(&self) -> Option<f64> {
         self.depth_scale.map(|scale| self.activation_rms.len() as f64 / scale)
+    }
+
+    /// What else there is to say, a sentence each without its stop: that finite width decides, or else how
+    /// deep the network is in depth scales, which says more of whether it trains than deltas do.
+    ///
+    /// ```
+    /// use backflow_nn::{Activation, Init};
+    /// let theory = backflow_probe::predict(Activation::Sigmoid, Init::XavierNormal, &[64; 22], 1.0).unwrap();
+    /// assert_eq!(
+    ///     theory.notes(),
+    ///     ["20 hidden layers are 58 depth scales (xi_c = 0.35 layers): networks of more than about 6 do not \
+    ///       train (Schoenholz et al. 2017)"]
+    /// );
+    /// ```
+    #[must_use]
+    pub fn notes(&self) -> Vec<String> {
+        if let Some(found) = &self.finite_width {
+            return vec![found.to_string()];
+        }
+        let depth = self.depth_in_scales().filter(|depth| depth.is_finite());
+        let (Some(scale), Some(depth)) = (self.depth_scale, depth) else { return vec![] };
+        let layers = counted(self.activation_rms.len() as u64, "hidden layer");
+        let of = "(Schoenholz et al. 2017)";
+        vec![if depth == 0.0 {
+            format!("the depth scale is infinite: no depth loses exponentially what tells inputs apart {of}")
+        } else {
+            let are = if self.activation_rms.len() == 1 { "is" } else { "are" };
+            let (share, scale) = (two_digits(depth), two_digits(scale));
+            let most = MeanField::TRAINABLE;
+            let then = match depth > most {
+                true => format!("networks of more than about {most} do not train"),
+                false => format!("networks of up to about {most} can be trained"),
+            };
+            format!("{layers} {are} {share} depth scales (xi_c = {scale} layers): {then} {of}")
+        }]
     }
 }
 
@@ -182,6 +220,14 @@ pub(crate) fn slope(decades: &[f64]) -> Option<f64> {
     // The output layer's delta is the loss's doing.
     let hidden = &decades[..decades.len().checked_sub(1)?];
     line_back(hidden).map(|(slope, _)| slope)
+}
+
+/// Two digits: 58, 0.35, 3.8e4.
+fn two_digits(x: f64) -> String {
+    match x {
+        0.0..0.01 | 1000.0.. => format!("{x:.1e}"),
+        _ => format!("{x:.*}", (1.0 - log10(x).floor()).clamp(0.0, 3.0) as usize),
+    }
 }
 
 /// `ξ_c` of layers like the last hidden one, where z is as widely spread as there.

@@ -27,6 +27,7 @@
 use backflow_kernels::Float;
 use backflow_tensor::misuse;
 use std::f64::consts::PI;
+use std::sync::OnceLock;
 
 /// Nodes per panel. On the panels below, the worst of the integrands (tanh on [0, 1], poles at ±iπ/2) leaves
 /// an error of about 6⁻³².
@@ -155,7 +156,9 @@ fn panels(mut ends: Vec<f64>) -> Vec<(f64, f64)> {
     // Infinite, or no number: the end of a bend in a variable that does not vary.
     ends.retain(|end| end.abs() <= f64::from(REACH));
     ends.sort_unstable_by(f64::total_cmp);
-    let rule = legendre(ORDER);
+    // Its nodes are roots, which cost as much as a thousand points.
+    static RULE: OnceLock<Vec<(f64, f64)>> = OnceLock::new();
+    let rule = RULE.get_or_init(|| legendre(ORDER));
     let mut points = Vec::with_capacity(ends.len() * ORDER);
     for panel in ends.windows(2).filter(|panel| panel[0] < panel[1]) {
         let (centre, half) = (f64::midpoint(panel[0], panel[1]), (panel[1] - panel[0]) / 2.0);

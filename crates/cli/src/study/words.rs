@@ -37,7 +37,11 @@ fn twins(results: &StudyResults) -> Vec<String> {
     let mut notes: Vec<String> = twins.iter().take(FEW).map(|twin| twin.text(&results.findings)).collect();
     if twins.len() > FEW {
         let more = counted((twins.len() - FEW) as u64, "further configuration");
-        notes.push(format!("So it is with {more}; the JSON has them all."));
+        let are = if twins.len() == FEW + 1 { "is" } else { "are" };
+        notes.push(format!(
+            "And {more} {are} the same network as an earlier one, or but for these layers: see \
+             same_network_as and same_hidden_layers_as in the JSON."
+        ));
     }
     notes
 }

@@ -203,8 +203,8 @@ fn what_is_not_finite_is_null_and_said() {
     assert!(object["notes"][0].as_str().unwrap().ends_with("diverged."), "{}", object["notes"]);
 }
 
-/// In notes, table, page and JSON alike: finite width, flat weight gradients, depth scales, and two words for one
-/// network.
+/// In notes, table, page and JSON alike: finite width, flat weight gradients, depth scales, and two words for
+/// one network.
 #[test]
 fn what_figures_do_not_say_by_themselves_is_said() {
     let folder = tempfile::tempdir().unwrap();

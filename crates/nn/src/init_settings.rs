@@ -14,6 +14,13 @@ pub(crate) const EXAMPLE: &str = "gain=1.2,bias_var=0.05";
 
 /// A rule with settings. Made by [`Init::with_gain`], [`Init::with_bias_variance`] and [`Init::from_str`].
 ///
+/// ```
+/// use backflow_nn::Init;
+/// let Init::With(settings) = "he-normal:gain=1.2".parse()? else { unreachable!("a gain is a setting") };
+/// assert_eq!((settings.rule(), settings.gain(), settings.bias_variance()), (Init::HeNormal, Some(1.2), 0.0));
+/// # Ok::<(), backflow_nn::NameError>(())
+/// ```
+///
 /// [`Init::from_str`]: std::str::FromStr::from_str
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct InitSettings {

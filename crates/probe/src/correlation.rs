@@ -35,6 +35,14 @@ impl MeanField {
     /// At q*, that is Poole et al. 2016, equation 5, with 6. C(1) = 1 always. Where the variance is 0 or
     /// grows without bound, the map is the one that layers tend to: of relu it is the same at every q.
     ///
+    /// ```
+    /// use backflow_nn::Activation;
+    /// use backflow_probe::MeanField;
+    /// // Two inputs that have nothing in common are alike to 1/π after a layer of relu (Cho and Saul 2009).
+    /// let relu = MeanField::new(Activation::Relu, 2.0, 0.0);
+    /// assert!((relu.correlation(1.0, 0.0) * std::f64::consts::PI - 1.0).abs() < 1e-12);
+    /// ```
+    ///
     /// # Panics
     /// If the variance is negative or NaN, or the correlation not between −1 and 1.
     #[must_use]
@@ -132,6 +140,14 @@ impl MeanField {
     /// to 1/e: −1/ln of the slope of [`next`](Self::next) there, `σ_w² E φ(√q ζ) φ′(√q ζ) ζ / √q`
     /// (Schoenholz et al. 2017, equation 8, after integration by parts). Infinite where that is 1 or more,
     /// and `None` where there is no fixed point.
+    ///
+    /// ```
+    /// use backflow_nn::Activation;
+    /// use backflow_probe::MeanField;
+    /// // Relu halves what σ_w² multiplies: the distance from q* falls to half per layer.
+    /// let scale = MeanField::new(Activation::Relu, 1.0, 0.1).variance_depth_scale().unwrap();
+    /// assert!((scale * std::f64::consts::LN_2 - 1.0).abs() < 1e-9);
+    /// ```
     #[must_use]
     pub fn variance_depth_scale(&self) -> Option<f64> {
         let q = self.fixed_point()?.clamp(LEAST, MOST);

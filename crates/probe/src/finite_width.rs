@@ -29,6 +29,21 @@ use std::fmt;
 
 /// A boundary that is too near for the theory of wide layers: on one side of it signals and deltas go one
 /// way, on the other another. Its `Display` says so in a sentence.
+///
+/// ```
+/// use backflow_nn::{Activation, Init};
+/// use backflow_probe::predict;
+///
+/// // Silu with weights that keep a variance of 1, which is a fixed point that layers go away from.
+/// let near = |width| {
+///     let theory = predict(Activation::Silu, Init::XavierNormal, &vec![width; 82], 0.5).unwrap();
+///     theory.finite_width
+/// };
+/// let found = near(64).unwrap();
+/// assert!((found.boundary - 1.0).abs() < 1e-9);
+/// assert!(found.slopes[0] < 0.0 && found.slopes[1] > 0.0, "{found}");
+/// assert_eq!(near(4096), None, "of so many units chance decides nothing");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct FiniteWidth {
     /// The hidden layer where it is nearest, in standard deviations; counted from 0.

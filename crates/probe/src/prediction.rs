@@ -235,7 +235,9 @@ fn depth_scale(activation: Activation, layers: &[RandomLayer], states: &[f64]) -
     let last = layers.len().checked_sub(2)?;
     let layer = &layers[last];
     let weight_variance = layer.inputs as f64 * layer.weight_variance;
-    if weight_variance + layer.bias_variance == 0.0 {
+    let variance = weight_variance + layer.bias_variance;
+    // Of weights that training has lost, nothing is known.
+    if variance == 0.0 || !variance.is_finite() || states[last].is_nan() {
         return None;
     }
     let network = MeanField::new(activation, weight_variance, layer.bias_variance);
@@ -347,6 +349,24 @@ mod tests {
         assert_eq!(flow.delta_decades, [f64::NEG_INFINITY, 0.0]);
         assert_eq!(predict(Activation::Tanh, Init::Constant(0.1), &[4, 4], 1.0), None);
         assert_eq!(predict(Activation::Tanh, Init::Normal { mean: 0.1, std: 1.0 }, &[4, 4], 1.0), None);
+    }
+
+    /// What a training has lost has no theory, and no panic.
+    #[test]
+    fn layers_that_are_not_finite() {
+        let layer = RandomLayer { inputs: 8, outputs: 8, weight_variance: 0.1, bias_variance: 0.0 };
+        for lost in [f64::NAN, f64::INFINITY] {
+            for place in 0..4 {
+                let mut layers = [layer; 4];
+                layers[place].weight_variance = lost;
+                let flow = predict_layers(Activation::Silu, &layers, 1.0);
+                assert_eq!(flow.delta_decades.len(), 4);
+                assert_eq!(flow.finite_width, None, "{lost} at {place}");
+                // The output layer has no say; an infinite variance is one beyond all numbers.
+                let is_known = place == 3 || lost.is_infinite() && place < 2;
+                assert_eq!(flow.depth_scale.is_some(), is_known, "{lost} at {place}");
+            }
+        }
     }
 
     #[test]

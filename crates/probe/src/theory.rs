@@ -174,15 +174,16 @@ impl MeanField {
 
 /// E φ(√q ζ)².
 pub(crate) fn mean_square(activation: Activation, q: f64) -> f64 {
-    // Squares of what lies ten standard deviations out must not overflow.
-    let (points, weights) = quadrature::normal(q.min(1e300));
+    // Squares of what lies ten standard deviations out must not overflow; NaN stays what it is, as it would
+    // not with `min`.
+    let (points, weights) = quadrature::normal(q.clamp(0.0, 1e300));
     let y = values(activation, points);
     average(&y.iter().map(|y| y * y).collect::<Vec<_>>(), &weights)
 }
 
 /// E φ(√q ζ)⁴.
 pub(crate) fn mean_square_of_square(activation: Activation, q: f64) -> f64 {
-    let (points, weights) = quadrature::normal(q.min(1e70));
+    let (points, weights) = quadrature::normal(q.clamp(0.0, 1e70));
     let y = values(activation, points);
     average(&y.iter().map(|y| y * y * y * y).collect::<Vec<_>>(), &weights)
 }

@@ -195,7 +195,7 @@ impl<'a> Experiment<'a> {
             data: setup.data.display().to_string(),
             layers: self.sizes.clone(),
             activation: setup.activation.name(),
-            init: setup.init().name(),
+            init: setup.init().to_string(),
             dtype: setup.dtype.to_string(),
             optimizers: specs(|_| true),
             epochs: options.epochs,

@@ -118,6 +118,17 @@ mod tests {
     }
 
     #[test]
+    fn theory_knows_the_settings_of_the_weights() {
+        let init = "he-normal:gain=1,bias_var=0.5".to_owned();
+        let prediction = RunConfig { init, ..config() }.prediction().unwrap();
+        // σ_w² = 1, so q = 3 + ½, E a² = 7/4 and q = 9/4 after it.
+        let expected = [3.5_f64, 2.25].map(f64::sqrt);
+        for (rms, expected) in prediction.preactivation_rms.iter().zip(expected) {
+            assert!((rms - expected).abs() < 1e-12, "{prediction:?}");
+        }
+    }
+
+    #[test]
     fn what_has_no_theory() {
         for damage in [
             |config: &mut RunConfig| config.init = "constant:0.1".to_owned(),

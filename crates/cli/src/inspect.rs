@@ -126,11 +126,12 @@ fn missing(path: &Path, error: TrainError) -> Failure {
 pub(crate) fn header(flow: &[FlowStep], last: &GradFlow, config: Option<&RunConfig>) -> Header {
     // Theory is about networks that were not trained yet.
     let first = flow.first().filter(|record| record.step <= 1);
-    let theory = first.zip(config.and_then(RunConfig::prediction)).and_then(|(first, prediction)| {
-        Header::of(&GradFlow::of(std::slice::from_ref(first)).with_theory(prediction)).theory
+    let beside_theory = first.zip(config.and_then(RunConfig::prediction)).map(|(first, prediction)| {
+        Header::of(&GradFlow::of(std::slice::from_ref(first)).with_theory(prediction))
     });
+    let Header { theory, theory_notes, .. } = beside_theory.unwrap_or_default();
     let setup = config.map(RunConfig::setup).unwrap_or_default();
-    Header { title: "A training run".to_owned(), setup, theory, ..Header::of(last) }
+    Header { title: "A training run".to_owned(), setup, theory, theory_notes, ..Header::of(last) }
 }
 
 /// A line for each thing that is measured at some steps only, as it was last.

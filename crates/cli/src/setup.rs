@@ -47,9 +47,10 @@ pub(crate) struct Setup {
     #[arg(long, default_value = "relu", value_parser = options::activation, value_name = "NAME")]
     pub(crate) activation: Activation,
 
-    /// How weights begin: he-normal, xavier-uniform, lecun-normal, orthogonal, … [default: what suits the
+    /// How weights begin: he-normal, xavier-uniform, lecun-normal, orthogonal, …; with a gain instead of the
+    /// activation's and biases of a variance: `he-normal:gain=1.2,bias_var=0.05` [default: what suits the
     /// activation].
-    #[arg(long, value_parser = options::init, value_name = "NAME")]
+    #[arg(long, value_parser = options::init, value_name = "NAME[:KEY=VALUE,…]")]
     init: Option<Init>,
 
     /// Scale gradients down whose norm, over all parameters, is above this.
@@ -150,7 +151,7 @@ impl Setup {
                 "{}, {}, {}: {} parameters, {}",
                 joined(sizes, "-"),
                 self.activation.name(),
-                self.init().name(),
+                self.init(),
                 grouped(parameters),
                 self.dtype
             ),

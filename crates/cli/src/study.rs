@@ -3,6 +3,7 @@
 
 mod list;
 mod results;
+mod twins;
 mod words;
 
 use crate::experiment::{Bar, Ended, Results};
@@ -45,8 +46,9 @@ pub(crate) struct StudyOptions {
     #[arg(long, value_parser = list::activations, value_name = "NAME,…")]
     activation: Option<List<Activation>>,
 
-    /// How weights begin: `xavier-uniform,he-normal,orthogonal`, … [default: what suits the activation].
-    #[arg(long, value_parser = list::inits, value_name = "NAME,…")]
+    /// How weights begin: `xavier-uniform,he-normal,orthogonal`, …; with a gain instead of the activation's
+    /// and biases of a variance: `he-normal:gain=1.2,bias_var=0.05` [default: what suits the activation].
+    #[arg(long, value_parser = list::inits, value_name = "NAME[:KEY=VALUE,…],…")]
     init: Option<List<Init>>,
 
     /// Numbers of hidden layers: `2,5,10,20,40` [default: 20].
@@ -137,7 +139,7 @@ fn study(options: &StudyOptions) -> Result<ExitCode, Failure> {
         interrupt::check()
     };
     let ended = study.examine(&configurations, &digits.train, &digits.test, &supervise, |finding| {
-        results.findings.push(finding);
+        results.add(finding);
         Ok::<_, Ended>(results.save(&folder)?)
     });
     drop(bar);
@@ -223,7 +225,9 @@ impl StudyOptions {
         StudyResults {
             config,
             data: setup::data_in_words(&self.data, digits),
+            ends: [digits.train.features(), digits.train.classes()],
             findings: Vec::new(),
+            twins: Vec::new(),
             planned: configurations.len(),
             interrupted: false,
             out: self

@@ -287,6 +287,14 @@ fn train(options: &TrainOptions) -> Result<(), Failure> {
             line("The layers in the last epoch, input first:");
             line(table.to_string().trim_end());
             inspect::measured(&flow).iter().for_each(|text| line(text));
+            let is_steep =
+                |verdict: &Verdict| matches!(verdict, Verdict::Vanishing { .. } | Verdict::Exploding { .. });
+            if table.verdicts().iter().any(is_steep) {
+                let notes = config.prediction().map(|theory| theory.notes()).unwrap_or_default();
+                notes
+                    .iter()
+                    .for_each(|note| line(&format!("Theory, of the network before it is trained: {note}.")));
+            }
         }
         if let Some(times) = &times {
             line("");

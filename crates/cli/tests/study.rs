@@ -203,6 +203,57 @@ fn what_is_not_finite_is_null_and_said() {
     assert!(object["notes"][0].as_str().unwrap().ends_with("diverged."), "{}", object["notes"]);
 }
 
+/// In notes, table, page and JSON alike: finite width, flat weight gradients, depth scales, and two words for
+/// one network.
+#[test]
+fn what_figures_do_not_say_by_themselves_is_said() {
+    let folder = tempfile::tempdir().unwrap();
+    let object = quick("--activation silu --init xavier-uniform --depth 80 --seeds 1", "silu", folder.path());
+    let (configuration, note) = (&object["configurations"][0], object["notes"][0].as_str().unwrap());
+    assert!(
+        note.contains("theory leaves it to finite width") && note.contains("finite width decides"),
+        "{note}"
+    );
+    assert_eq!(
+        (&configuration["theory_slope"], &configuration["depth_in_scales"]),
+        (&Value::Null, &Value::Null)
+    );
+    let measured = configuration["slope_decades_per_layer"].as_f64().unwrap();
+    let [low, high] = [0, 1].map(|end| configuration["finite_width"]["slopes"][end].as_f64().unwrap());
+    assert!(low < measured && measured < high, "{configuration}");
+    let page = std::fs::read_to_string(folder.path().join("silu/study.html")).unwrap();
+    for part in ["finite width decides", "-0.08 to +0.07"] {
+        assert!(page.contains(part), "{part}");
+    }
+    assert!(!page.contains("id=\"delta-80-64-t0\""), "no curve that contradicts");
+
+    let options = "--activation gelu,sigmoid --init he-normal,lecun-normal:gain=1,xavier-normal --depth 20 --seeds 3 \
+                   --width 64";
+    let object = quick(options, "words", folder.path());
+    let configurations = object["configurations"].as_array().unwrap();
+    let gelu = &configurations[0];
+    assert!(gelu["verdicts"][0]["flat_weight_gradients"].is_number(), "{gelu}");
+    assert_eq!(configurations[3]["verdicts"][0].get("flat_weight_gradients"), None);
+    assert!(gelu["depth_in_scales"].as_f64().unwrap() < 1.0 && gelu["depth_scale"].as_f64().unwrap() > 20.0);
+    assert!((configurations[3]["depth_in_scales"].as_f64().unwrap() - 57.7).abs() < 0.5);
+    let same = |key: &str| -> Vec<Option<u64>> {
+        configurations.iter().map(|configuration| configuration.get(key).and_then(Value::as_u64)).collect()
+    };
+    assert_eq!(same("same_network_as"), [None, None, None, None, Some(3), None]);
+    assert_eq!(same("same_hidden_layers_as"), [None, None, Some(0), None, None, Some(3)]);
+    let notes = object["notes"].to_string();
+    for part in [
+        "sigmoid + he-normal, 20 × 64 and sigmoid + lecun-normal:gain=1, 20 × 64 are the same network here",
+        "gelu + he-normal, 20 × 64 and gelu + xavier-normal, 20 × 64 differ in the first and the last layer only",
+        "so that weight gradients stay flat)",
+    ] {
+        assert!(notes.contains(part), "{part}: {notes}");
+    }
+    let few = quick("--activation gelu --init he-normal --depth 20", "few", folder.path());
+    let note = few["notes"][0].as_str().unwrap();
+    assert!(note.contains("may learn all the same") && !note.contains("gradients vanish"), "{note}");
+}
+
 #[test]
 fn the_page_needs_nothing_from_outside_and_shows_every_configuration() {
     let folder = tempfile::tempdir().unwrap();
@@ -237,6 +288,12 @@ fn bad_input_ends_with_one_line_and_an_exit_code() {
         ("--activation relu,,tanh", 2, "nothing between two commas"),
         ("--activation relu,relu", 2, "relu is there twice"),
         ("--init he", 2, "there is no initialiser `he`"),
+        (
+            "--init he-normal:gain=-1",
+            2,
+            "he-normal: gain=-1 is not possible; expected a number of at least 0",
+        ),
+        ("--init he-normal:gain=1,bias=2", 2, "he-normal has no setting \"bias\"; it has gain"),
         ("--depth 0", 2, "'0' is not a number of hidden layers; write whole numbers from 1 to 10000"),
         ("--depth -3", 2, "'-3' is not a number of hidden layers"),
         ("--depth 2,x", 2, "'x' is not a number of hidden layers"),

@@ -46,6 +46,35 @@ fn defaults_learn_the_embedded_digits_and_leave_a_run_behind() {
     assert!(folder.path().join("runs/embedded-784-256-128-10-relu-adam-seed0-2/model.safetensors").exists());
 }
 
+/// Weights with a gain and biases of their own are asked for, told and kept by the same words, and a flow that
+/// vanishes has the depth in depth scales beside it.
+#[test]
+fn weights_may_have_a_gain_and_biases_of_their_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let init = "he-normal:gain=0.5,bias_var=0.05";
+    let arguments = [
+        "train",
+        "--epochs",
+        "1",
+        "--activation",
+        "tanh",
+        "--layers",
+        "784,32,32,32,32,32,32,32,10",
+        "--optimizer",
+    ];
+    let arguments = [&arguments[..], &["sgd:lr=1e-3", "--init", init, "--out", "run"]].concat();
+    let output = backflow(&arguments, folder.path());
+    let printed = text(&output.stdout);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert!(printed.contains(&format!("tanh, {init}: ")), "{printed}");
+    let config = std::fs::read_to_string(folder.path().join("run/config.json")).unwrap();
+    assert_eq!(serde_json::from_str::<Value>(&config).unwrap()["init"], init);
+    assert!(printed.contains("VANISHING"), "{printed}");
+    let depth = "Theory, of the network before it is trained: 7 hidden layers are ";
+    let page = std::fs::read_to_string(folder.path().join("run/report.html")).unwrap();
+    assert!(printed.contains(depth) && page.contains(depth), "{printed}");
+}
+
 #[test]
 fn json_has_the_promised_keys_and_the_files_agree_with_it() {
     let folder = tempfile::tempdir().unwrap();

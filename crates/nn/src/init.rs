@@ -2,15 +2,16 @@
 //!
 //! The one idea: a rule is a distribution whose scale follows from the shape of the weights, chosen so that
 //! signals keep their size on the way forward, gradients on the way back, or a compromise of the two. Biases
-//! start at zero; only PyTorch's own default draws them as well.
+//! start at zero; only PyTorch's own default draws them as well, and who asks for their variance.
 //!
 //! `fan_in` is the number of inputs that one output sums over, `fan_out` the number of outputs that one input
 //! feeds. For weights `[outputs, inputs]` they are `inputs` and `outputs`; further axes (a receptive field)
 //! multiply both.
 
 use crate::activation::Activation;
+use crate::distribution::Distribution;
+use crate::init_settings::{EXAMPLE, InitSettings, is_sound};
 use crate::names::{NameError, parse};
-use crate::orthogonal::orthogonal;
 use backflow_tensor::{DType, Rng, Shape, Tensor, misuse};
 use std::fmt;
 use std::str::FromStr;
@@ -33,6 +34,10 @@ use std::str::FromStr;
 /// | `torch-linear` | `1/(3 fan_in)` | `U(±1/√fan_in)` | `torch.nn.Linear` |
 ///
 /// g is the [gain](Activation::gain) of the activation. Rules without a g in the table disregard it.
+///
+/// Xavier's, He's and LeCun's rules and `orthogonal` take settings by name: `gain=`, a g of their own, and
+/// `bias_var=`, the variance of biases, which are then normal. With `he-normal:gain=1.2,bias_var=0.05`,
+/// `σ_w²` is 1.44 and `σ_b²` 0.05, whatever the activation. See [`with_gain`](Self::with_gain).
 ///
 /// ```
 /// use backflow_nn::{Activation, Init};
@@ -86,31 +91,13 @@ pub enum Init {
     /// leaky relu of that slope has a gain of 1/√3.
     #[default]
     TorchLinear,
-}
-
-/// The distribution of a rule's elements, worked out for one shape.
-enum Elements {
-    Constant(f64),
-    Uniform { low: f64, high: f64 },
-    Normal { mean: f64, std: f64 },
-    Orthogonal { gain: f64, longer: f64 },
-}
-
-impl Elements {
-    /// Uniform around 0 with this variance.
-    fn uniform(variance: f64) -> Self {
-        let bound = (3.0 * variance).sqrt();
-        Self::Uniform { low: -bound, high: bound }
-    }
-
-    /// Normal around 0 with this variance.
-    fn normal(variance: f64) -> Self {
-        Self::Normal { mean: 0.0, std: variance.sqrt() }
-    }
+    /// One of the rules with a gain or biases of its own: see [`with_gain`](Self::with_gain) and
+    /// [`with_bias_variance`](Self::with_bias_variance).
+    With(InitSettings),
 }
 
 impl Init {
-    /// Every rule, with numbers as an example where it takes some.
+    /// Every rule, with numbers as an example where it must have some.
     pub const ALL: [Self; 12] = [
         Self::Zeros,
         Self::Constant(0.1),
@@ -160,7 +147,68 @@ impl Init {
             Self::LecunNormal => "lecun-normal",
             Self::Orthogonal => "orthogonal",
             Self::TorchLinear => "torch-linear",
+            Self::With(settings) => settings.rule.name(),
         }
+    }
+
+    /// The rule without [settings](Self::With).
+    #[must_use]
+    pub fn rule(self) -> Self {
+        if let Self::With(settings) = self { settings.rule() } else { self }
+    }
+
+    /// The rule with this gain instead of the activation's; LeCun's rules, which have none, get one.
+    ///
+    /// ```
+    /// use backflow_nn::{Activation, Init};
+    /// let init = Init::HeNormal.with_gain(1.2).with_bias_variance(0.05);
+    /// assert_eq!("he-normal:gain=1.2,bias_var=0.05".parse(), Ok(init));
+    /// let fan_in = 50;
+    /// assert!((init.variance([20, fan_in], Activation::Relu.gain()) * 50.0 - 1.44).abs() < 1e-12);
+    /// assert_eq!(Init::HeNormal.with_bias_variance(0.0), Init::HeNormal);
+    /// ```
+    ///
+    /// # Panics
+    /// If the gain is negative or not finite, or the rule is none of Xavier's, He's, LeCun's or `orthogonal`.
+    #[must_use]
+    #[track_caller]
+    pub fn with_gain(self, gain: f64) -> Self {
+        InitSettings { gain: Some(gain), ..self.settings("gain", gain) }.into_init()
+    }
+
+    /// The rule with biases drawn from N(0, `variance`) instead of 0: `σ_b²` of the theory.
+    ///
+    /// # Panics
+    /// If the variance is negative or not finite, or the rule is none of Xavier's, He's, LeCun's or
+    /// `orthogonal`.
+    #[must_use]
+    #[track_caller]
+    pub fn with_bias_variance(self, variance: f64) -> Self {
+        InitSettings { bias_variance: variance, ..self.settings("bias variance", variance) }.into_init()
+    }
+
+    /// The settings as they are, where they may be set to this.
+    #[track_caller]
+    fn settings(self, what: &str, value: f64) -> InitSettings {
+        let rule = Self::ALL.iter().find(|rule| **rule == self.rule() && rule.takes_settings());
+        match (self, rule) {
+            (Self::With(settings), _) if is_sound(value) => settings,
+            (_, Some(rule)) if is_sound(value) => InitSettings { rule, gain: None, bias_variance: 0.0 },
+            _ => {
+                let rows = [("init", self.to_string()), (what, value.to_string())];
+                let hint = "a finite number ≥ 0, for the rules of Xavier, He and LeCun and orthogonal ones";
+                misuse("Init", &format!("no such {what}"), &rows, hint)
+            }
+        }
+    }
+
+    /// Whether the scale of its weights is a gain.
+    fn takes_settings(self) -> bool {
+        use Init::{HeNormal, HeUniform, LecunNormal, LecunUniform, Orthogonal, XavierNormal, XavierUniform};
+        matches!(
+            self,
+            XavierUniform | XavierNormal | HeUniform | HeNormal | LecunUniform | LecunNormal | Orthogonal
+        )
     }
 
     /// Draws weights of `shape`, `[outputs, inputs]` or with further axes, untracked. Both element types see
@@ -177,14 +225,33 @@ impl Init {
         if !dtype.is_float() {
             misuse("Init", "weights are floating point", &[("dtype", dtype.to_string())], "");
         }
-        match self.elements(&shape, gain) {
-            Elements::Constant(c) => Tensor::full(shape, c, dtype),
-            Elements::Uniform { low, high } if low == high => Tensor::full(shape, low, dtype),
-            Elements::Uniform { low, high } => Tensor::uniform(shape, low, high, dtype, rng),
-            Elements::Normal { mean, std } => {
-                (Tensor::randn(shape, DType::F64, rng) * std + mean).to_dtype(dtype)
+        self.elements(&shape, gain).sample(shape, dtype, rng)
+    }
+
+    /// What the elements of weights of this shape are drawn from.
+    ///
+    /// # Panics
+    /// As [`sample`](Self::sample).
+    #[must_use]
+    #[track_caller]
+    pub fn distribution(self, shape: impl Into<Shape>, gain: f64) -> Distribution {
+        self.elements(&shape.into(), gain)
+    }
+
+    /// What the biases beside weights of this shape are drawn from.
+    ///
+    /// # Panics
+    /// As [`sample`](Self::sample).
+    #[must_use]
+    #[track_caller]
+    pub fn bias_distribution(self, shape: impl Into<Shape>, gain: f64) -> Distribution {
+        match self {
+            // To PyTorch the bias is one more column of weights.
+            Self::TorchLinear => Distribution::uniform(self.variance(shape, gain)),
+            Self::With(settings) if settings.bias_variance > 0.0 => {
+                Distribution::normal(settings.bias_variance)
             }
-            Elements::Orthogonal { gain, .. } => (orthogonal(shape, rng) * gain).to_dtype(dtype),
+            _ => Distribution::Constant(0.0),
         }
     }
 
@@ -196,16 +263,11 @@ impl Init {
     #[must_use]
     #[track_caller]
     pub fn variance(self, shape: impl Into<Shape>, gain: f64) -> f64 {
-        match self.elements(&shape.into(), gain) {
-            Elements::Constant(_) => 0.0,
-            Elements::Uniform { low, high } => (high - low) * (high - low) / 12.0,
-            Elements::Normal { std, .. } => std * std,
-            Elements::Orthogonal { gain, longer } => gain * gain / longer,
-        }
+        self.elements(&shape.into(), gain).variance()
     }
 
     #[track_caller]
-    fn elements(self, shape: &Shape, gain: f64) -> Elements {
+    fn elements(self, shape: &Shape, gain: f64) -> Distribution {
         if !(gain.is_finite() && gain >= 0.0) {
             misuse("Init", "a gain is a finite number ≥ 0", &[("gain", gain.to_string())], "");
         }
@@ -215,10 +277,16 @@ impl Init {
         }
         let g2 = gain * gain;
         match self {
-            Self::Zeros => Elements::Constant(0.0),
-            Self::Constant(c) => Elements::Constant(c),
-            Self::Uniform { low, high } => Elements::Uniform { low, high },
-            Self::Normal { mean, std } => Elements::Normal { mean, std },
+            Self::With(InitSettings { rule, gain: own, .. }) => match (rule, own) {
+                // LeCun's rules are He's with a gain of 1.
+                (Self::LecunUniform, Some(own)) => Self::HeUniform.elements(shape, own),
+                (Self::LecunNormal, Some(own)) => Self::HeNormal.elements(shape, own),
+                (rule, own) => rule.elements(shape, own.unwrap_or(gain)),
+            },
+            Self::Zeros => Distribution::Constant(0.0),
+            Self::Constant(c) => Distribution::Constant(c),
+            Self::Uniform { low, high } => Distribution::Uniform { low, high },
+            Self::Normal { mean, std } => Distribution::Normal { mean, std },
             _ => {
                 if shape.rank() < 2 {
                     let rows = [("init", self.to_string()), ("shape", shape.to_string())];
@@ -229,14 +297,17 @@ impl Init {
                 // Empty weights have no scale; counting their axes as 1 keeps it finite.
                 let (fan_in, fan_out) = ((shape[1] * field).max(1) as f64, (shape[0] * field).max(1) as f64);
                 match self {
-                    Self::XavierUniform => Elements::uniform(2.0 * g2 / (fan_in + fan_out)),
-                    Self::XavierNormal => Elements::normal(2.0 * g2 / (fan_in + fan_out)),
-                    Self::HeUniform => Elements::uniform(g2 / fan_in),
-                    Self::HeNormal => Elements::normal(g2 / fan_in),
-                    Self::LecunUniform => Elements::uniform(1.0 / fan_in),
-                    Self::LecunNormal => Elements::normal(1.0 / fan_in),
-                    Self::Orthogonal => Elements::Orthogonal { gain, longer: fan_in.max(shape[0] as f64) },
-                    _ => Elements::uniform(1.0 / (3.0 * fan_in)),
+                    Self::XavierUniform => Distribution::uniform(2.0 * g2 / (fan_in + fan_out)),
+                    Self::XavierNormal => Distribution::normal(2.0 * g2 / (fan_in + fan_out)),
+                    Self::HeUniform => Distribution::uniform(g2 / fan_in),
+                    Self::HeNormal => Distribution::normal(g2 / fan_in),
+                    Self::LecunUniform => Distribution::uniform(1.0 / fan_in),
+                    Self::LecunNormal => Distribution::normal(1.0 / fan_in),
+                    Self::Orthogonal => {
+                        let longer = (shape[1] * field).max(shape[0]).max(1);
+                        Distribution::Orthogonal { gain, longer }
+                    }
+                    _ => Distribution::uniform(1.0 / (3.0 * fan_in)),
                 }
             }
         }
@@ -260,6 +331,7 @@ impl fmt::Display for Init {
             Self::Constant(c) => write!(f, "{name}:{c}"),
             Self::Uniform { low, high } => write!(f, "{name}:{low}:{high}"),
             Self::Normal { mean, std } => write!(f, "{name}:{mean}:{std}"),
+            Self::With(settings) => settings.fmt(f),
             _ => f.write_str(name),
         }
     }
@@ -269,9 +341,14 @@ impl FromStr for Init {
     type Err = NameError;
 
     /// Reads what `Display` writes: a [`name`](Self::name), with numbers where the rule takes some,
-    /// `normal:0:0.02`.
+    /// `normal:0:0.02`, or settings, `he-normal:gain=1.2,bias_var=0.05`.
     fn from_str(text: &str) -> Result<Self, NameError> {
-        parse("initialiser", text, &Self::ALL, |name, numbers| {
+        let (name, settings) = text.split_once(':').unwrap_or((text, ""));
+        let rule = Self::ALL.iter().find(|rule| rule.name() == name.trim() && rule.takes_settings());
+        if let Some(rule) = rule.filter(|_| settings.contains('=')) {
+            return InitSettings::parse(rule, settings).map(InitSettings::into_init);
+        }
+        let init = parse("initialiser", text, &Self::ALL, |name, numbers| {
             let init = match (name, numbers) {
                 ("constant", [c]) => Self::Constant(*c),
                 ("uniform", [low, high]) => Self::Uniform { low: *low, high: *high },
@@ -281,6 +358,19 @@ impl FromStr for Init {
                 _ => return None,
             };
             init.is_sound().then_some(init)
+        });
+        init.map_err(|mut error| {
+            match (&mut error, rule) {
+                (NameError::Numbers { example, .. }, Some(_)) => *example = format!("{example}:{EXAMPLE}"),
+                (NameError::Unknown { known, .. }, _) => {
+                    known.push_str(
+                        "; rules of Xavier, He and LeCun, and orthogonal, take settings: he-normal:",
+                    );
+                    known.push_str(EXAMPLE);
+                }
+                _ => {}
+            }
+            error
         })
     }
 }

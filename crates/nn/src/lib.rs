@@ -76,6 +76,7 @@
 //! | `self.register_buffer("mean", m)` | a field [`m.buffer()`](backflow_tensor::Tensor::buffer) |
 //! | `F.relu(x)` | [`x.relu()`](backflow_tensor::Tensor::relu) |
 //! | `nn.init.kaiming_normal_(w, nonlinearity="relu")` | [`Init::HeNormal.sample(shape, Activation::Relu.gain(), dtype, &mut rng)`](Init::sample) |
+//! | `nn.init.xavier_normal_(w, gain=1.2)` | `Init::XavierNormal.sample(shape, 1.2, dtype, &mut rng)`; in a network, [`Init::XavierNormal.with_gain(1.2)`](Init::with_gain) |
 //! | `nn.init.calculate_gain("relu")` | [`Activation::Relu.gain()`](Activation::gain) |
 //! | `model.named_parameters()` | [`model.parameters()`](Module::parameters) |
 //! | `model.state_dict()` | [`model.state()`](Module::state) |
@@ -100,8 +101,10 @@ extern crate backflow_tensor as backflow;
 
 mod activation;
 mod activation_layer;
+mod distribution;
 mod dropout;
 mod init;
+mod init_settings;
 mod layer;
 mod linear;
 pub mod loss;
@@ -116,8 +119,10 @@ pub use activation::Activation;
 pub use activation_layer::ActivationLayer;
 pub use backflow_nn_derive::Module;
 pub use backflow_tensor::Module;
+pub use distribution::Distribution;
 pub use dropout::Dropout;
 pub use init::Init;
+pub use init_settings::InitSettings;
 pub use layer::{CloneLayer, Layer};
 pub use linear::Linear;
 pub use mlp::Mlp;

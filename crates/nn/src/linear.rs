@@ -49,8 +49,8 @@ impl Linear {
     }
 
     /// A layer whose weights are drawn by `init`, for an activation of this
-    /// [`gain`](crate::Activation::gain). The bias is drawn too by [`Init::TorchLinear`] and zero with all
-    /// others.
+    /// [`gain`](crate::Activation::gain). The bias is drawn too by [`Init::TorchLinear`] and by rules with a
+    /// [bias variance](Init::with_bias_variance), and zero with all others.
     ///
     /// # Panics
     /// If `dtype` is not floating point, or as [`Init::sample`].
@@ -65,14 +65,7 @@ impl Linear {
         rng: &mut Rng,
     ) -> Self {
         let weight = init.sample([outputs, inputs], gain, dtype, rng);
-        let bias = match init {
-            // To PyTorch the bias is one more column of weights.
-            Init::TorchLinear => {
-                let bound = (3.0 * init.variance([outputs, inputs], gain)).sqrt();
-                Tensor::uniform([outputs], -bound, bound, dtype, rng)
-            }
-            _ => Tensor::zeros([outputs], dtype),
-        };
+        let bias = init.bias_distribution([outputs, inputs], gain).sample([outputs].into(), dtype, rng);
         Self::from_tensors(weight, Some(bias))
     }
 

@@ -1,5 +1,6 @@
 //! How activations and initialisers are written in configurations: `name`, or `name:number` where there is
-//! something to choose, as in `leaky-relu:0.2` or `normal:0:0.02`.
+//! something to choose, as in `leaky-relu:0.2` or `normal:0:0.02`. Settings that may be left out have names,
+//! as those of optimizers and schedules: `he-normal:gain=1.2,bias_var=0.05`.
 //!
 //! The table of all values serves three ends: it parses, it fills error messages, and it documents itself.
 
@@ -27,6 +28,44 @@ pub enum NameError {
         text: String,
         /// The name with numbers that suit it.
         example: String,
+    },
+    /// A setting is not of the form `key=value`.
+    #[error("{name}: {setting:?} is not of the form key=value; write {name}:key=value,key=value")]
+    MalformedSetting {
+        /// What has the settings.
+        name: &'static str,
+        /// The text in question.
+        setting: String,
+    },
+    /// There is no such setting.
+    #[error("{name} has no setting {key:?}; it has {known}")]
+    UnknownSetting {
+        /// What has the settings.
+        name: &'static str,
+        /// The key.
+        key: String,
+        /// All settings, each with what it may be.
+        known: String,
+    },
+    /// A setting is given twice.
+    #[error("{name}: {key} is given twice")]
+    RepeatedSetting {
+        /// What has the settings.
+        name: &'static str,
+        /// The key.
+        key: &'static str,
+    },
+    /// A value is not a number, or not an allowed one.
+    #[error("{name}: {key}={value} is not possible; expected {expected}")]
+    SettingValue {
+        /// What has the settings.
+        name: &'static str,
+        /// The key.
+        key: &'static str,
+        /// The value.
+        value: String,
+        /// What it may be.
+        expected: &'static str,
     },
 }
 

@@ -1,10 +1,21 @@
 //! Every initialiser against its own formula: moments, bounds, streams, names.
 
-use backflow_nn::{Activation, Init, Linear};
+use backflow_nn::{Activation, Distribution, Init, Linear, NameError};
 use backflow_tensor::{DType, Rng, Tensor};
 
 const SHAPES: [[usize; 2]; 4] = [[300, 200], [200, 300], [1000, 30], [30, 1000]];
 const GAINS: [f64; 3] = [1.0, std::f64::consts::SQRT_2, 0.25];
+
+/// The rules whose scale is a gain, and LeCun's.
+const SCALED: [Init; 7] = [
+    Init::XavierUniform,
+    Init::XavierNormal,
+    Init::HeUniform,
+    Init::HeNormal,
+    Init::LecunUniform,
+    Init::LecunNormal,
+    Init::Orthogonal,
+];
 
 fn draw(init: Init, shape: [usize; 2], gain: f64) -> Vec<f64> {
     init.sample(shape, gain, DType::F64, &mut Rng::seed_from_u64(7)).to_vec()
@@ -12,7 +23,7 @@ fn draw(init: Init, shape: [usize; 2], gain: f64) -> Vec<f64> {
 
 fn is_uniform(init: Init) -> bool {
     matches!(
-        init,
+        init.rule(),
         Init::Uniform { .. } | Init::XavierUniform | Init::HeUniform | Init::LecunUniform | Init::TorchLinear
     )
 }
@@ -29,13 +40,22 @@ fn formula(init: Init, [outputs, inputs]: [usize; 2], gain: f64) -> f64 {
         Init::LecunUniform | Init::LecunNormal => 1.0 / fan_in,
         Init::Orthogonal => gain.powi(2) / fan_in.max(fan_out),
         Init::TorchLinear => 1.0 / (3.0 * fan_in),
+        Init::With(settings) => {
+            let gain_of_lecun = if settings.rule().name().starts_with("lecun") { 1.0 } else { gain };
+            let gain = settings.gain().unwrap_or(gain_of_lecun);
+            let rule = match settings.rule() {
+                Init::LecunUniform | Init::LecunNormal => Init::HeNormal,
+                rule => rule,
+            };
+            formula(rule, [outputs, inputs], gain)
+        }
     }
 }
 
 #[test]
 fn samples_have_the_mean_variance_and_bounds_of_the_formula() {
     let off_centre = [Init::Uniform { low: 1.0, high: 3.0 }, Init::Normal { mean: -2.0, std: 0.5 }];
-    for init in Init::ALL.into_iter().chain(off_centre) {
+    for init in Init::ALL.into_iter().chain(off_centre).chain(SCALED.map(|init| init.with_gain(1.2))) {
         for shape in SHAPES {
             for gain in GAINS {
                 let label = format!("{init} {shape:?} gain {gain}");
@@ -58,7 +78,7 @@ fn samples_have_the_mean_variance_and_bounds_of_the_formula() {
                 // σ⁴)/n, where the fourth moment μ₄ is 9/5 σ⁴ (uniform) or 3 σ⁴ (normal). Of the rows of an
                 // orthogonal matrix it is exact. Five standard errors leave one false alarm in 1.7 million,
                 // for all n here.
-                let square_error = match init {
+                let square_error = match init.rule() {
                     Init::Orthogonal => 1e-13,
                     init if is_uniform(init) => 5.0 * (0.8 / n).sqrt(),
                     _ => 5.0 * (2.0 / n).sqrt(),
@@ -217,7 +237,9 @@ fn wrong_names_are_answered_with_the_right_ones() {
     assert_eq!(
         unknown,
         "there is no initialiser `glorot`; there are: zeros, constant:0.1, uniform:-0.1:0.1, normal:0:0.02, \
-         xavier-uniform, xavier-normal, he-uniform, he-normal, lecun-uniform, lecun-normal, orthogonal, torch-linear"
+         xavier-uniform, xavier-normal, he-uniform, he-normal, lecun-uniform, lecun-normal, orthogonal, \
+         torch-linear; rules of Xavier, He and LeCun, and orthogonal, take settings: \
+         he-normal:gain=1.2,bias_var=0.05"
     );
     for text in
         ["normal", "normal:0", "normal:0:-1", "normal:0:x", "normal:0:inf", "normal:nan:1", "normal:0:1:2"]
@@ -230,6 +252,118 @@ fn wrong_names_are_answered_with_the_right_ones() {
             && "zeros:1".parse::<Init>().is_err()
             && "".parse::<Init>().is_err()
     );
+}
+
+#[test]
+fn settings_are_read_and_written() {
+    for rule in SCALED {
+        for (init, text) in [
+            (rule.with_gain(1.2), ":gain=1.2"),
+            (rule.with_bias_variance(0.05), ":bias_var=0.05"),
+            (rule.with_bias_variance(0.05).with_gain(0.0), ":gain=0,bias_var=0.05"),
+            (rule.with_gain(1.0 / 3.0), ":gain=0.3333333333333333"),
+        ] {
+            assert_eq!(init.to_string(), format!("{rule}{text}"));
+            assert_eq!(init.to_string().parse(), Ok(init));
+            assert_eq!((init.name(), init.rule()), (rule.name(), rule));
+        }
+        assert_eq!(
+            format!(" {rule} : bias_var = 5e-2 , gain=1.2").parse(),
+            Ok(rule.with_gain(1.2).with_bias_variance(0.05))
+        );
+        assert_eq!(format!("{rule}:bias_var=0").parse(), Ok(rule), "nothing is set");
+        let example = format!("write it like `{rule}:gain=1.2,bias_var=0.05`");
+        for text in [format!("{rule}:1.2"), format!("{rule}:")] {
+            let error = text.parse::<Init>().unwrap_err().to_string();
+            assert!(error.ends_with(&example), "{error}");
+        }
+    }
+}
+
+#[test]
+fn wrong_settings_are_typed_errors_that_say_what_would_be_right() {
+    let name = "he-normal";
+    let error = |settings: &str| format!("{name}:{settings}").parse::<Init>().unwrap_err();
+    for value in ["-1", "nan", "inf", "1e999", "x", ""] {
+        for key in ["gain", "bias_var"] {
+            let (value, expected) = (value.to_owned(), "a number of at least 0");
+            let found = error(&format!("{key}={value}"));
+            assert_eq!(found, NameError::SettingValue { name, key, value, expected });
+        }
+    }
+    let known = "gain (a number of at least 0), bias_var (a number of at least 0)".to_owned();
+    assert_eq!(error("gian=1"), NameError::UnknownSetting { name, key: "gian".to_owned(), known });
+    assert_eq!(error("gain=1,gain=1"), NameError::RepeatedSetting { name, key: "gain" });
+    assert_eq!(error("gain=1,"), NameError::MalformedSetting { name, setting: String::new() });
+    assert_eq!(error("gain=1,2").to_string(), {
+        "he-normal: \"2\" is not of the form key=value; write he-normal:key=value,key=value"
+    });
+    for text in ["torch-linear:gain=1", "zeros:bias_var=1", "normal:std=1", "glorot:gain=1"] {
+        let error = text.parse::<Init>().unwrap_err();
+        assert!(matches!(error, NameError::Numbers { .. } | NameError::Unknown { .. }), "{text}: {error}");
+    }
+}
+
+/// Weights do not depend on whether biases are drawn, and gains count as those of activations do.
+#[test]
+fn settings_change_what_they_name_and_nothing_else() {
+    let layer = |init, gain| Linear::with_init(40, 30, init, gain, DType::F64, &mut Rng::seed_from_u64(7));
+    for rule in SCALED {
+        let plain = layer(rule, 1.3);
+        let biased = layer(rule.with_bias_variance(0.25), 1.3);
+        assert_eq!(biased.weight.to_vec::<f64>(), plain.weight.to_vec::<f64>(), "{rule}");
+        let biases = biased.bias.expect("it has a bias").to_vec::<f64>();
+        let square = biases.iter().map(|b| b * b).sum::<f64>() / 30.0;
+        assert!((square / 0.25 - 1.0).abs() < 5.0 * (2.0 / 30.0_f64).sqrt(), "{rule}: {square}");
+        let own = layer(rule.with_gain(1.3), 0.7);
+        // LeCun's rules disregard the gain of the activation.
+        let expected = match rule {
+            Init::LecunUniform => layer(Init::HeUniform, 1.3),
+            Init::LecunNormal => layer(Init::HeNormal, 1.3),
+            _ => plain,
+        };
+        assert_eq!(own.weight.to_vec::<f64>(), expected.weight.to_vec::<f64>(), "{rule}");
+        assert_eq!(own.bias.expect("it has a bias").to_vec::<f64>(), [0.0; 30]);
+    }
+    let torch = Init::TorchLinear.bias_distribution([256, 784], 1.0);
+    assert!(torch.is_same(Init::TorchLinear.distribution([256, 784], 1.0)));
+}
+
+#[test]
+fn distributions_are_compared_by_what_they_are() {
+    let of = |text: &str, shape| text.parse::<Init>().unwrap().distribution(shape, 2.0_f64.sqrt());
+    let square = [50, 50];
+    for (a, b) in [
+        ("xavier-normal", "he-normal"),
+        ("he-normal", "he-normal:gain=1.4142135623730951"),
+        ("lecun-uniform:gain=1.2", "xavier-uniform:gain=1.2"),
+        ("lecun-normal", "he-normal:gain=1"),
+        ("normal:0:0.2", "he-normal"),
+        ("zeros", "normal:0:0"),
+        ("constant:0.1", "uniform:0.1:0.1"),
+        ("orthogonal:gain=0", "zeros"),
+    ] {
+        assert!(of(a, square).is_same(of(b, square)), "{a}, {b}");
+        let together = [a, b].contains(&"zeros") || a == "constant:0.1" || b.starts_with("he-normal:gain");
+        assert_eq!(of(a, [50, 40]).is_same(of(b, [50, 40])), together, "{a}, {b}");
+    }
+    for (a, b) in [("he-normal", "he-uniform"), ("he-normal", "orthogonal"), ("he-normal", "lecun-normal")] {
+        assert!(!of(a, square).is_same(of(b, square)), "{a}, {b}");
+    }
+    let mean = |distribution: Distribution| distribution.mean();
+    assert_eq!((mean(of("uniform:1:3", square)), mean(of("orthogonal", square))), (2.0, 0.0));
+}
+
+#[test]
+#[should_panic(expected = "Init: no such gain\n    init  torch-linear\n    gain  1.2")]
+fn a_gain_is_refused_where_the_scale_is_none() {
+    let _ = Init::TorchLinear.with_gain(1.2);
+}
+
+#[test]
+#[should_panic(expected = "Init: no such bias variance")]
+fn a_negative_variance_of_biases_is_refused() {
+    let _ = Init::HeNormal.with_gain(1.2).with_bias_variance(-0.1);
 }
 
 #[test]

@@ -133,13 +133,18 @@ impl GradFlow {
 }
 
 impl GradFlow {
+    /// The theory, unless finite width decides.
+    fn sure_theory(&self) -> Option<&Prediction> {
+        self.theory.as_ref().filter(|theory| theory.finite_width.is_none())
+    }
+
     /// RMS δ of each row as theory has it, from the last hidden layer that was measured back; `None` where it
-    /// has nothing to say.
+    /// has nothing to say, or [finite width](Prediction::finite_width) decides.
     #[must_use]
     pub fn predicted_deltas(&self) -> Vec<Option<f64>> {
         let linear: Vec<usize> = (0..self.rows.len()).filter(|&row| self.rows[row].is_weighted()).collect();
         let mut predicted = vec![None; self.rows.len()];
-        let Some(theory) = self.theory.as_ref().filter(|theory| theory.delta_decades.len() == linear.len())
+        let Some(theory) = self.sure_theory().filter(|theory| theory.delta_decades.len() == linear.len())
         else {
             return predicted;
         };
@@ -155,13 +160,14 @@ impl GradFlow {
         predicted
     }
 
-    /// RMS of each row's activations as theory has it; `None` where it has nothing to say.
+    /// RMS of each row's activations as theory has it; `None` where it has nothing to say, or finite width
+    /// decides.
     #[must_use]
     pub fn predicted_activations(&self) -> Vec<Option<f64>> {
         let linear: Vec<usize> = (0..self.rows.len()).filter(|&row| self.rows[row].is_weighted()).collect();
         let mut predicted = vec![None; self.rows.len()];
         if let Some(theory) =
-            self.theory.as_ref().filter(|theory| theory.activation_rms.len() + 1 == linear.len())
+            self.sure_theory().filter(|theory| theory.activation_rms.len() + 1 == linear.len())
         {
             for (&row, &rms) in linear.iter().zip(&theory.activation_rms) {
                 predicted[row] = Some(rms);
@@ -170,10 +176,11 @@ impl GradFlow {
         predicted
     }
 
-    /// The slope of theory, in decades per layer on the way back. See [`Prediction::slope`].
+    /// The slope of theory, in decades per layer on the way back; `None` where finite width decides. See
+    /// [`Prediction::slope`].
     #[must_use]
     pub fn predicted_slope(&self) -> Option<f64> {
-        self.theory.as_ref().and_then(Prediction::slope)
+        self.sure_theory().and_then(Prediction::slope)
     }
 }
 
@@ -240,6 +247,9 @@ impl fmt::Display for GradFlow {
                 f,
                 "delta per layer on the way back: {measured:+.3} decades measured, {predicted:+.3} in theory."
             )?;
+        }
+        for note in self.theory.iter().flat_map(Prediction::notes) {
+            writeln!(f, "theory: {note}.")?;
         }
         if self.rows.is_empty() {
             writeln!(f, "No layer was seen: layers announce themselves, and results that are named(\"…\").")?;

@@ -8,8 +8,10 @@
 
 mod called;
 mod chains;
+mod correlation;
 mod curvature;
 mod explain;
+mod finite_width;
 mod flow;
 mod jacobian;
 mod json_number;
@@ -20,7 +22,7 @@ mod nonfinite;
 mod pending;
 mod per_sample;
 mod prediction;
-mod quadrature;
+pub mod quadrature;
 pub mod quantities;
 mod quantity;
 mod record;
@@ -41,6 +43,7 @@ mod with_shadow;
 
 pub use curvature::{Hessian, Trace};
 pub use explain::{GradExplanation, OpAt, WhyGradient, explain_grad};
+pub use finite_width::FiniteWidth;
 pub use flow::GradFlow;
 pub use jacobian::{jacobian, layer_jacobians};
 pub use lanczos::Extremes;

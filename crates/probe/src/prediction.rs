@@ -1,8 +1,10 @@
 //! The theory beside one network: layers of given sizes, with a rule for their weights or with the weights
 //! they have.
 
+use crate::finite_width::{FiniteWidth, finite_width};
 use crate::slope::line_back;
-use crate::theory::{log10, mean_square, mean_square_slope};
+use crate::text::counted;
+use crate::theory::{MeanField, log10, mean_square, mean_square_slope};
 use backflow_nn::{Activation, Init, Linear};
 use backflow_tensor::{DType, Tensor, misuse};
 
@@ -18,16 +20,64 @@ pub struct Prediction {
     /// The steps between them: `slope[l]` is what is added on the way back from layer l + 1 to layer l.
     /// Negative where gradients vanish; −∞ where nothing comes through.
     pub delta_slope_decades: Vec<f64>,
+    /// Where layers as wide as these may go another way than the theory of wide ones: what chance decides.
+    pub finite_width: Option<FiniteWidth>,
+    /// `ξ_c` at the last hidden layer, in layers: see
+    /// [`MeanField::correlation_depth_scale`](crate::MeanField::correlation_depth_scale). `None` without a
+    /// hidden layer, or if weights and biases are all 0.
+    pub depth_scale: Option<f64>,
 }
 
 impl Prediction {
-    /// What [`slope`](crate::slope) should come to: the slope of the straight line through log₁₀ RMS δ of the
-    /// hidden layers, per layer on the way back. `None` for fewer than two, or where nothing comes through.
+    /// What [`slope`](crate::slope) should come to where layers are wide enough that
+    /// [finite width](Self::finite_width) decides nothing: the slope of the straight line through log₁₀ RMS δ
+    /// of the hidden layers, per layer on the way back. `None` for fewer than two, or where nothing comes
+    /// through.
     #[must_use]
     pub fn slope(&self) -> Option<f64> {
-        // The output layer's delta is the loss's doing.
-        let hidden = &self.delta_decades[..self.delta_decades.len().checked_sub(1)?];
-        line_back(hidden).map(|(slope, _)| slope)
+        slope(&self.delta_decades)
+    }
+
+    /// The number of hidden layers in depth scales: 0 where that is infinite. Networks of more than some
+    /// [6](crate::MeanField::TRAINABLE) do not train (Schoenholz et al. 2017).
+    #[must_use]
+    pub fn depth_in_scales(&self) -> Option<f64> {
+        self.depth_scale.map(|scale| self.activation_rms.len() as f64 / scale)
+    }
+
+    /// What else there is to say, a sentence each without its stop: that finite width decides, or else how
+    /// deep the network is in depth scales, which says more of whether it trains than deltas do.
+    ///
+    /// ```
+    /// use backflow_nn::{Activation, Init};
+    /// let theory = backflow_probe::predict(Activation::Sigmoid, Init::XavierNormal, &[64; 22], 1.0).unwrap();
+    /// assert_eq!(
+    ///     theory.notes(),
+    ///     ["20 hidden layers are 58 depth scales (xi_c = 0.35 layers): networks of more than about 6 do not \
+    ///       train (Schoenholz et al. 2017)"]
+    /// );
+    /// ```
+    #[must_use]
+    pub fn notes(&self) -> Vec<String> {
+        if let Some(found) = &self.finite_width {
+            return vec![found.to_string()];
+        }
+        let depth = self.depth_in_scales().filter(|depth| depth.is_finite());
+        let (Some(scale), Some(depth)) = (self.depth_scale, depth) else { return vec![] };
+        let layers = counted(self.activation_rms.len() as u64, "hidden layer");
+        let of = "(Schoenholz et al. 2017)";
+        vec![if depth == 0.0 {
+            format!("the depth scale is infinite: no depth loses exponentially what tells inputs apart {of}")
+        } else {
+            let are = if self.activation_rms.len() == 1 { "is" } else { "are" };
+            let (share, scale) = (two_digits(depth), two_digits(scale));
+            let most = MeanField::TRAINABLE;
+            let then = match depth > most {
+                true => format!("networks of more than about {most} do not train"),
+                false => format!("networks of up to about {most} can be trained"),
+            };
+            format!("{layers} {are} {share} depth scales (xi_c = {scale} layers): {then} {of}")
+        }]
     }
 }
 
@@ -84,23 +134,16 @@ pub fn predict(
     sizes: &[usize],
     input_mean_square: f64,
 ) -> Option<Prediction> {
-    let mean = match init {
-        Init::Constant(c) => c,
-        Init::Uniform { low, high } => f64::midpoint(low, high),
-        Init::Normal { mean, .. } => mean,
-        _ => 0.0,
-    };
-    if mean != 0.0 {
-        return None;
-    }
     let mut layers = Vec::new();
     // A loop, because closures do not pass the caller's line on.
     for pair in sizes.windows(2) {
         let (inputs, outputs) = (pair[0], pair[1]);
-        let weight_variance = init.variance([outputs, inputs], activation.gain());
-        // To PyTorch the bias is one more column of weights; all other rules start it at 0.
-        let bias_variance = if init == Init::TorchLinear { weight_variance } else { 0.0 };
-        layers.push(RandomLayer { inputs, outputs, weight_variance, bias_variance });
+        let weights = init.distribution([outputs, inputs], activation.gain());
+        if weights.mean() != 0.0 {
+            return None;
+        }
+        let bias_variance = init.bias_distribution([outputs, inputs], activation.gain()).variance();
+        layers.push(RandomLayer { inputs, outputs, weight_variance: weights.variance(), bias_variance });
     }
     Some(predict_layers(activation, &layers, input_mean_square))
 }
@@ -123,37 +166,88 @@ pub fn predict_layers(activation: Activation, layers: &[RandomLayer], input_mean
         let rows = [("layers", layers.len().to_string()), ("mean square", input_mean_square.to_string())];
         misuse("predict", "needs at least one layer and a finite mean square ≥ 0", &rows, "");
     }
+    let mut flow = propagate(activation, layers, layers[0].next(input_mean_square));
+    let states: Vec<f64> = flow.preactivation_rms.iter().map(|rms| rms * rms).collect();
+    flow.finite_width = finite_width(activation, layers, &states);
+    flow.depth_scale = depth_scale(activation, layers, &states);
+    flow
+}
+
+impl RandomLayer {
+    /// The variance of z for inputs of this mean square.
+    pub(crate) fn next(&self, mean_square: f64) -> f64 {
+        self.inputs as f64 * self.weight_variance * mean_square + self.bias_variance
+    }
+}
+
+/// The flow through layers, of which the first has z of variance `q`; what finite width and the depth scale
+/// have to say is left out.
+pub(crate) fn propagate(activation: Activation, layers: &[RandomLayer], mut q: f64) -> Prediction {
     let mut flow = Prediction {
         preactivation_rms: Vec::new(),
         activation_rms: Vec::new(),
-        delta_decades: vec![0.0],
+        delta_decades: Vec::new(),
         delta_slope_decades: Vec::new(),
+        finite_width: None,
+        depth_scale: None,
     };
-    let mut signal = input_mean_square;
-    let mut slope = None;
-    for layer in layers {
-        if let Some(slope) = slope {
-            let chi = layer.outputs as f64 * layer.weight_variance * slope;
-            flow.delta_slope_decades.push(0.5 * log10(chi));
-        }
-        let q = layer.inputs as f64 * layer.weight_variance * signal + layer.bias_variance;
+    for idx in 0..layers.len() {
         flow.preactivation_rms.push(q.sqrt());
-        signal = mean_square(activation, q);
+        // No activation follows the last layer.
+        let Some(next) = layers.get(idx + 1) else { break };
+        let signal = mean_square(activation, q);
         flow.activation_rms.push(signal.sqrt());
-        slope = Some(mean_square_slope(activation, q));
+        let chi = next.outputs as f64 * next.weight_variance * mean_square_slope(activation, q);
+        flow.delta_slope_decades.push(0.5 * log10(chi));
+        q = next.next(signal);
     }
-    // No activation follows the last layer.
-    flow.activation_rms.pop();
-    for step in flow.delta_slope_decades.iter().rev() {
-        flow.delta_decades.push(flow.delta_decades[flow.delta_decades.len() - 1] + step);
-    }
-    flow.delta_decades.reverse();
+    flow.delta_decades = decades(&flow.delta_slope_decades);
     flow
+}
+
+/// log₁₀ of RMS δ of each layer over that of the last, from the steps between them.
+pub(crate) fn decades(steps: &[f64]) -> Vec<f64> {
+    let mut decades = vec![0.0];
+    for step in steps.iter().rev() {
+        decades.push(decades[decades.len() - 1] + step);
+    }
+    decades.reverse();
+    decades
+}
+
+/// The slope of the line through these of hidden layers.
+pub(crate) fn slope(decades: &[f64]) -> Option<f64> {
+    // The output layer's delta is the loss's doing.
+    let hidden = &decades[..decades.len().checked_sub(1)?];
+    line_back(hidden).map(|(slope, _)| slope)
+}
+
+/// Two digits: 58, 0.35, 3.8e4.
+fn two_digits(x: f64) -> String {
+    match x {
+        0.0..0.01 | 1000.0.. => format!("{x:.1e}"),
+        _ => format!("{x:.*}", (1.0 - log10(x).floor()).clamp(0.0, 3.0) as usize),
+    }
+}
+
+/// `ξ_c` of layers like the last hidden one, where z is as widely spread as there.
+fn depth_scale(activation: Activation, layers: &[RandomLayer], states: &[f64]) -> Option<f64> {
+    let last = layers.len().checked_sub(2)?;
+    let layer = &layers[last];
+    let weight_variance = layer.inputs as f64 * layer.weight_variance;
+    let variance = weight_variance + layer.bias_variance;
+    // Of weights that training has lost, nothing is known.
+    if variance == 0.0 || !variance.is_finite() || states[last].is_nan() {
+        return None;
+    }
+    let network = MeanField::new(activation, weight_variance, layer.bias_variance);
+    Some(network.correlation_depth_scale(states[last]))
 }
 
 #[cfg(test)]
 mod tests {
     use super::{RandomLayer, predict, predict_layers};
+    use crate::MeanField;
     use backflow_kernels::Float;
     use backflow_nn::{Activation, Init, Mlp};
     use backflow_tensor::{DType, Rng};
@@ -213,12 +307,66 @@ mod tests {
         }
     }
 
+    /// A gain and biases of their own are `σ_w²` and `σ_b²`: deep layers are at the fixed point of their map.
+    #[test]
+    fn settings_of_a_rule_are_the_variances_of_the_theory() {
+        for activation in [Activation::Tanh, Activation::Relu, Activation::Sigmoid] {
+            for (gain, bias_variance) in [(0.9, 0.05), (1.2, 0.3)] {
+                let init = Init::HeNormal.with_gain(gain).with_bias_variance(bias_variance);
+                let flow = predict(activation, init, &[32; 62], 1.0).unwrap();
+                let theory = MeanField::new(activation, gain * gain, bias_variance);
+                let q = theory.fixed_point().unwrap();
+                assert!((flow.preactivation_rms[60].powi(2) / q - 1.0).abs() < 1e-4, "{activation} {init}");
+                let steps = flow.delta_slope_decades;
+                assert!((steps[59] - theory.slope_decades(q)).abs() < 1e-4, "{activation} {init}");
+                let scale = flow.depth_scale.unwrap();
+                assert!((scale / theory.depth_scale().unwrap() - 1.0).abs() < 1e-2, "{activation} {init}");
+            }
+        }
+    }
+
+    /// What depth costs: a stack of sigmoids forgets its input, relu and what is linear in the end do not.
+    #[test]
+    fn depth_in_scales() {
+        let depth =
+            |activation, init| predict(activation, init, &[64; 22], 1.0).unwrap().depth_in_scales().unwrap();
+        let sigmoid = depth(Activation::Sigmoid, Init::XavierNormal);
+        // χ = 0.2361², and 20 hidden layers and one more.
+        assert!((sigmoid / (20.0 * -2.0 * Float::ln(0.2361)) - 1.0).abs() < 1e-3, "{sigmoid}");
+        assert_eq!(depth(Activation::Relu, Init::HeNormal), 0.0);
+        assert_eq!(depth(Activation::Relu, Init::XavierNormal), 0.0, "deltas vanish, and so do signals");
+        let gelu = depth(Activation::Gelu, Init::LecunNormal);
+        assert!(gelu < MeanField::TRAINABLE / 3.0, "{gelu}");
+        let tanh = depth(Activation::Tanh, Init::XavierNormal);
+        assert!(tanh > 0.5 && tanh < MeanField::TRAINABLE, "chaotic with Xavier's gain of 5/3: {tanh}");
+        assert_eq!(predict(Activation::Tanh, Init::Zeros, &[4, 4, 4], 1.0).unwrap().depth_in_scales(), None);
+        assert_eq!(predict(Activation::Tanh, Init::HeNormal, &[4, 4], 1.0).unwrap().depth_scale, None);
+    }
+
     #[test]
     fn what_lets_nothing_through_and_what_has_no_theory() {
         let flow = predict(Activation::Tanh, Init::Zeros, &[4, 4, 4], 1.0).unwrap();
         assert_eq!(flow.delta_decades, [f64::NEG_INFINITY, 0.0]);
         assert_eq!(predict(Activation::Tanh, Init::Constant(0.1), &[4, 4], 1.0), None);
         assert_eq!(predict(Activation::Tanh, Init::Normal { mean: 0.1, std: 1.0 }, &[4, 4], 1.0), None);
+    }
+
+    /// What a training has lost has no theory, and no panic.
+    #[test]
+    fn layers_that_are_not_finite() {
+        let layer = RandomLayer { inputs: 8, outputs: 8, weight_variance: 0.1, bias_variance: 0.0 };
+        for lost in [f64::NAN, f64::INFINITY] {
+            for place in 0..4 {
+                let mut layers = [layer; 4];
+                layers[place].weight_variance = lost;
+                let flow = predict_layers(Activation::Silu, &layers, 1.0);
+                assert_eq!(flow.delta_decades.len(), 4);
+                assert_eq!(flow.finite_width, None, "{lost} at {place}");
+                // The output layer has no say; an infinite variance is one beyond all numbers.
+                let is_known = place == 3 || lost.is_infinite() && place < 2;
+                assert_eq!(flow.depth_scale.is_some(), is_known, "{lost} at {place}");
+            }
+        }
     }
 
     #[test]

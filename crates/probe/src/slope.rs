@@ -8,6 +8,25 @@ use backflow_tensor::observe::Role;
 /// The share of the whole change from which one step of it is nearly all.
 const NEARLY_ALL: f64 = 0.8;
 
+/// The share of a change of deltas that activations must make up for at least, for weight gradients to be
+/// called flat: these are products of both.
+const MADE_UP_FOR: f64 = 0.5;
+
+/// The figures of a row that a line is about: as measured, or in `f64`.
+#[derive(Clone, Copy)]
+pub(crate) struct Figures {
+    delta: fn(&FlowRow) -> Option<f64>,
+    weight_gradient: fn(&FlowRow) -> Option<f64>,
+}
+
+pub(crate) const MEASURED: Figures =
+    Figures { delta: |row| row.delta_rms, weight_gradient: |row| row.weight_gradient_rms };
+
+pub(crate) const SHADOW: Figures = Figures {
+    delta: |row| row.shadow.map(|shadow| shadow.delta_rms_f64),
+    weight_gradient: |row| row.shadow.and_then(|shadow| shadow.weight_gradient_rms_f64),
+};
+
 /// How deltas change along one chain of computation.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Line {
@@ -23,6 +42,8 @@ pub(crate) struct Line {
     pub(crate) at: Option<String>,
     /// The first and the last layer of a chain that runs beside the main one.
     pub(crate) branch: Option<[String; 2]>,
+    /// RMS ∂L/∂W of the second of these layers over that of the last, if that stays flat while deltas do not.
+    pub(crate) flat: Option<f64>,
 }
 
 /// The slope of log₁₀ rms δ per layer on the way back, over the layers that lead to the output, one after the
@@ -34,19 +55,19 @@ pub(crate) struct Line {
 /// [named](backflow_tensor::Tensor::named).
 #[must_use]
 pub fn slope(rows: &[FlowRow]) -> Option<(f64, f64)> {
-    line(rows, 0, |row| row.delta_rms).map(|line| (line.slope, line.fit))
+    line(rows, 0, MEASURED).map(|line| (line.slope, line.fit))
 }
 
 /// The same of the deltas in `f64`; `None` also if a layer has no [shadow](FlowRow::shadow).
 #[must_use]
 pub fn shadow_slope(rows: &[FlowRow]) -> Option<(f64, f64)> {
-    line(rows, 0, |row| row.shadow.map(|shadow| shadow.delta_rms_f64)).map(|line| (line.slope, line.fit))
+    line(rows, 0, SHADOW).map(|line| (line.slope, line.fit))
 }
 
 /// The lines of all chains, the main one first.
-pub(crate) fn lines(rows: &[FlowRow], delta: fn(&FlowRow) -> Option<f64>) -> Vec<Line> {
+pub(crate) fn lines(rows: &[FlowRow], figures: Figures) -> Vec<Line> {
     let chains = rows.iter().map(|row| row.chain + 1).max().unwrap_or(0);
-    (0..chains).filter_map(|chain| line(rows, chain, delta)).collect()
+    (0..chains).filter_map(|chain| line(rows, chain, figures)).collect()
 }
 
 /// The rows between which deltas are compared.
@@ -67,11 +88,10 @@ fn compared(rows: &[FlowRow], chain: usize) -> Vec<&FlowRow> {
     compared
 }
 
-fn line(rows: &[FlowRow], chain: usize, delta: fn(&FlowRow) -> Option<f64>) -> Option<Line> {
+fn line(rows: &[FlowRow], chain: usize, figures: Figures) -> Option<Line> {
     let compared = compared(rows, chain);
     // Of 0 and of what is not finite, the logarithm is not finite or the line has none.
-    let decade = |row: &&FlowRow| Float::ln(delta(row).unwrap_or(0.0)) / std::f64::consts::LN_10;
-    let y: Vec<f64> = compared.iter().map(decade).collect();
+    let y: Vec<f64> = compared.iter().map(|row| log10((figures.delta)(row).unwrap_or(0.0))).collect();
     let (slope, fit) = line_back(&y)?;
     let decades = y[0] - y[y.len() - 1];
     let is_nearly_all = |&layer: &usize| (y[layer - 1] - y[layer]) / decades > NEARLY_ALL;
@@ -85,7 +105,33 @@ fn line(rows: &[FlowRow], chain: usize, delta: fn(&FlowRow) -> Option<f64>) -> O
         layers: y.len(),
         at: at.map(|layer| compared[layer].path.clone()),
         branch: (chain > 0).then(ends),
+        flat: flat(&compared, decades, figures),
     })
+}
+
+fn log10(x: f64) -> f64 {
+    Float::ln(x) / std::f64::consts::LN_10
+}
+
+/// RMS ∂L/∂W of the second of these layers over that of the last, if activations make up for what deltas lose
+/// or win on the way back: ∂L/∂W is δ times the activations of the layer before.
+fn flat(compared: &[&FlowRow], decades: f64, figures: Figures) -> Option<f64> {
+    // The inputs of the first layer are data, not activations.
+    let ([first, alike @ ..], [.., last]) = (compared, compared) else { return None };
+    // Uses of one layer have one gradient.
+    if alike.len() < 2 || compared.iter().any(|row| row.path.contains(" (")) {
+        return None;
+    }
+    let end = (figures.weight_gradient)(last)?;
+    let ratios: Option<Vec<f64>> =
+        alike.iter().map(|row| Some((figures.weight_gradient)(row)? / end)).collect();
+    let ratios = ratios?;
+    let made_up_for = -log10(first.activation_rms / last.activation_rms) / decades;
+    let left = log10(ratios[0]).abs();
+    let is_flat = left < (1.0 - MADE_UP_FOR) * decades.abs()
+        && made_up_for > MADE_UP_FOR
+        && ratios.iter().all(|&ratio| log10(ratio).abs() < 1.0);
+    is_flat.then_some(ratios[0])
 }
 
 /// The slope, on the way back, of the line that fits these figures of layers best, which are counted from the

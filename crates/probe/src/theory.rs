@@ -41,9 +41,9 @@ use backflow_tensor::{Tensor, misuse};
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct MeanField {
-    activation: Activation,
-    weight_variance: f64,
-    bias_variance: f64,
+    pub(crate) activation: Activation,
+    pub(crate) weight_variance: f64,
+    pub(crate) bias_variance: f64,
 }
 
 impl MeanField {
@@ -103,7 +103,7 @@ impl MeanField {
         let first = average(&squares, &weights);
         let second =
             squares.iter().zip(&weights).map(|(square, weight)| square * square * weight).sum::<f64>();
-        let independent = if init == Init::Orthogonal { 0.0 } else { 1.0 };
+        let independent = if init.rule() == Init::Orthogonal { 0.0 } else { 1.0 };
         layers as f64 * (second / (first * first) - 1.0 + independent)
     }
 
@@ -138,18 +138,7 @@ impl MeanField {
                 }
             }
         }
-        Some(bisect(low, high, |q| excess(q) < 0.0))
-    }
-
-    /// The number of layers ξ = −1/ln χ over which the mean square of the deltas falls to 1/e, at the fixed
-    /// point. `None` where gradients do not vanish (χ ≥ 1) and where there is no fixed point.
-    ///
-    /// It is also `ξ_c`, the depth to which a network can tell two inputs apart, as the correlation of any
-    /// two tends to c* = 1 there. Networks much deeper than some 6 ξ do not train (Schoenholz et al. 2017).
-    #[must_use]
-    pub fn depth_scale(&self) -> Option<f64> {
-        let chi = self.chi(self.fixed_point()?);
-        (chi < 1.0).then(|| -1.0 / Float::ln(chi))
+        Some(bisect(low, high, &|q| excess(q) < 0.0))
     }
 
     /// The `σ_w²` on the critical line, where χ = 1 at the fixed point: between gradients that vanish and
@@ -176,7 +165,7 @@ impl MeanField {
                 return None;
             }
         }
-        let critical = bisect(low, high, |weight_variance| chi(weight_variance) >= 1.0);
+        let critical = bisect(low, high, &|weight_variance| chi(weight_variance) >= 1.0);
         // Across a jump there is no σ_w² with χ = 1.
         let below = chi(critical * (1.0 - 1e-6));
         (below > 0.99).then_some(critical)
@@ -185,10 +174,18 @@ impl MeanField {
 
 /// E φ(√q ζ)².
 pub(crate) fn mean_square(activation: Activation, q: f64) -> f64 {
-    // Squares of what lies ten standard deviations out must not overflow.
-    let (points, weights) = quadrature::normal(q.min(1e300));
-    let y = activation.apply(&Tensor::from_vec(points, [weights.len()]));
-    average(&y.square().to_vec::<f64>(), &weights)
+    // Squares of what lies ten standard deviations out must not overflow; NaN stays what it is, as it would
+    // not with `min`.
+    let (points, weights) = quadrature::normal(q.clamp(0.0, 1e300));
+    let y = values(activation, points);
+    average(&y.iter().map(|y| y * y).collect::<Vec<_>>(), &weights)
+}
+
+/// E φ(√q ζ)⁴.
+pub(crate) fn mean_square_of_square(activation: Activation, q: f64) -> f64 {
+    let (points, weights) = quadrature::normal(q.clamp(0.0, 1e70));
+    let y = values(activation, points);
+    average(&y.iter().map(|y| y * y * y * y).collect::<Vec<_>>(), &weights)
 }
 
 /// E φ′(√q ζ)².
@@ -197,17 +194,29 @@ pub(crate) fn mean_square_slope(activation: Activation, q: f64) -> f64 {
     average(&squares, &weights)
 }
 
-/// φ′² at the points of the quadrature, and their weights. φ′ comes from the tape, so that no activation
-/// function needs to tell its derivative here.
+/// φ′² at the points of the quadrature, and their weights.
 fn slopes_squared(activation: Activation, q: f64) -> (Vec<f64>, Vec<f64>) {
     // At q = 0 the average is the limit from above, not the slope at 0, which may be a kink.
     let (points, weights) = quadrature::normal(q.clamp(1e-300, 1e300));
-    let x = Tensor::from_vec(points, [weights.len()]).requires_grad();
-    let slopes = activation.apply(&x).sum(..).backward();
-    (slopes.of(&x).square().to_vec::<f64>(), weights)
+    let squares = slopes(activation, points).iter().map(|slope| slope * slope).collect();
+    (squares, weights)
 }
 
-fn average(values: &[f64], weights: &[f64]) -> f64 {
+/// φ at these points.
+pub(crate) fn values(activation: Activation, points: Vec<f64>) -> Vec<f64> {
+    let count = points.len();
+    activation.apply(&Tensor::from_vec(points, [count])).to_vec()
+}
+
+/// φ′ at these points. It comes from the tape, so that no activation function needs to tell its derivative
+/// here.
+pub(crate) fn slopes(activation: Activation, points: Vec<f64>) -> Vec<f64> {
+    let count = points.len();
+    let x = Tensor::from_vec(points, [count]).requires_grad();
+    activation.apply(&x).sum(..).backward().of(&x).to_vec()
+}
+
+pub(crate) fn average(values: &[f64], weights: &[f64]) -> f64 {
     values.iter().zip(weights).map(|(value, weight)| value * weight).sum()
 }
 
@@ -216,7 +225,7 @@ pub(crate) fn log10(x: f64) -> f64 {
 }
 
 /// Where `above` turns from false (at `low`) to true (at `high`), to rounding.
-fn bisect(mut low: f64, mut high: f64, above: impl Fn(f64) -> bool) -> f64 {
+pub(crate) fn bisect(mut low: f64, mut high: f64, above: &dyn Fn(f64) -> bool) -> f64 {
     loop {
         let middle = f64::midpoint(low, high);
         if middle <= low || middle >= high || high - low < 1e-15 * high {
@@ -292,7 +301,6 @@ mod tests {
             assert!((q - fixed_point).abs() <= 5e-4, "σ_w² = {weight_variance}: q* = {q}");
             assert!((network.chi(q) - chi).abs() <= 5e-4, "σ_w² = {weight_variance}: χ = {}", network.chi(q));
             assert!((network.next(q) - q).abs() < 1e-14, "no fixed point: {q}");
-            assert_eq!(network.depth_scale().is_some(), chi < 1.0);
         }
         let xi = MeanField::new(Activation::Tanh, 1.0, 0.05).depth_scale().unwrap();
         assert!((xi + 1.0 / Float::ln(0.759)).abs() < 0.01, "{xi}");

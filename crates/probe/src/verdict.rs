@@ -2,7 +2,8 @@
 
 use crate::rows::FlowRow;
 use crate::shadow::Shadow;
-use crate::slope::{Line, lines};
+use crate::slope::{Line, MEASURED, SHADOW, lines};
+use crate::text::short;
 use backflow_kernels::Float;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -27,6 +28,11 @@ pub enum Verdict {
         /// The first and the last layer, where they run beside those that lead to the output.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         branch: Option<[String; 2]>,
+        /// RMS ∂L/∂W of the second of these layers over that of the last, where it stays flat, since
+        /// activations shrink on the way forward as deltas do on the way back. Such a network may learn all
+        /// the same.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        flat_weight_gradients: Option<f64>,
     },
     /// Deltas grow from layer to layer on the way back, to more than ten times in all.
     Exploding {
@@ -42,6 +48,9 @@ pub enum Verdict {
         /// As above.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         branch: Option<[String; 2]>,
+        /// As above, where activations grow with the deltas.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        flat_weight_gradients: Option<f64>,
     },
     /// Most activations of a layer are at the ends of their range, where the function is flat.
     Saturated {
@@ -218,10 +227,7 @@ impl Verdict {
         if !verdicts.iter().any(|verdict| matches!(verdict, Self::Underflow { .. })) {
             verdicts.extend(zeros(rows));
         }
-        let lines = match is_proven {
-            true => lines(rows, |row| row.shadow.map(|shadow| shadow.delta_rms_f64)),
-            false => lines(rows, |row| row.delta_rms),
-        };
+        let lines = lines(rows, if is_proven { SHADOW } else { MEASURED });
         // One verdict of each kind, of the chain that changes most.
         for is_loss in [true, false] {
             let steep = lines.iter().filter(|line| line.decades.abs() > DECADES);
@@ -247,7 +253,7 @@ impl Verdict {
 
     /// What a change of more than a decade means.
     fn of_line(line: &Line) -> Self {
-        let Line { slope, fit, decades, at, branch, .. } = line.clone();
+        let Line { slope, fit, decades, at, branch, flat: flat_weight_gradients, .. } = line.clone();
         if line.layers < LAYERS {
             let reason = format!(
                 "deltas change by {decades:+.1} decades on the way back, but {} layers make no line",
@@ -256,8 +262,8 @@ impl Verdict {
             return Self::NotJudged { reason };
         }
         match decades < 0.0 {
-            true => Self::Vanishing { slope, fit, decades, at, branch },
-            false => Self::Exploding { slope, fit, decades, at, branch },
+            true => Self::Vanishing { slope, fit, decades, at, branch, flat_weight_gradients },
+            false => Self::Exploding { slope, fit, decades, at, branch, flat_weight_gradients },
         }
     }
 
@@ -328,6 +334,10 @@ impl Verdict {
     #[must_use]
     pub fn remedy(&self) -> &'static str {
         match self {
+            Self::Vanishing { flat_weight_gradients: Some(_), .. } => {
+                "nothing, if the loss falls: weights of all layers get gradients of like size, and only those \
+                 of biases vanish; weights on the critical line keep both (He et al. 2015)"
+            }
             Self::Vanishing { .. } => {
                 "initialise on the critical line (He et al. 2015 for relu, Glorot and Bengio 2010 for tanh), \
                  use relu instead of sigmoid, or residual connections (He et al. 2016)"
@@ -385,8 +395,8 @@ impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: ", self.name())?;
         match self {
-            Self::Vanishing { slope, fit, decades, at, branch }
-            | Self::Exploding { slope, fit, decades, at, branch } => {
+            Self::Vanishing { slope, fit, decades, at, branch, flat_weight_gradients }
+            | Self::Exploding { slope, fit, decades, at, branch, flat_weight_gradients } => {
                 if let Some([first, last]) = branch {
                     write!(f, "on the branch from {first} to {last} ")?;
                 }
@@ -407,7 +417,14 @@ impl fmt::Display for Verdict {
                         "deltas change by {decades:+.1} decades in all on the way back, not evenly: a line \
                          has R² {fit:.2}"
                     ),
-                }
+                }?;
+                let Some(ratio) = flat_weight_gradients else { return Ok(()) };
+                let (change, ratio) = (if *decades < 0.0 { "shrink" } else { "grow" }, short(Some(*ratio)));
+                write!(
+                    f,
+                    "; activations {change} with them, so that weight gradients stay flat (the second \
+                     layer's is {ratio} of the last one's), and the network may learn all the same"
+                )
             }
             Self::Saturated { layer, share } => {
                 write!(

@@ -72,11 +72,8 @@ impl<'a> FlowPage<'a> {
             Some(theory) => first.with_theory(theory.clone()),
             None => first,
         };
-        let header = Header {
-            title: "Gradient flow".to_owned(),
-            theory: Header::of(&first).theory,
-            ..Header::of(flow)
-        };
+        let title = "Gradient flow".to_owned();
+        let header = Header { title, theory: Header::of(&first).theory, ..Header::of(flow) };
         Self::build(steps, Cow::Owned(header))
     }
 
@@ -160,13 +157,16 @@ impl<'a> FlowPage<'a> {
     }
 
     fn introduction(&self, page: &mut String) {
-        let Header { setup, verdicts, .. } = &*self.header;
+        let Header { setup, verdicts, theory_notes, .. } = &*self.header;
         if !setup.is_empty() {
             let lines: Vec<String> = setup.iter().map(|line| escaped(line)).collect();
             let _ = writeln!(page, "<p class=\"setup\">{}</p>", lines.join("<br>"));
         }
         for verdict in verdicts {
             let _ = writeln!(page, "<p class=\"verdict\">{}</p>", tables::verdict(verdict));
+        }
+        for note in theory_notes {
+            let _ = writeln!(page, "<p class=\"note\">{}</p>", escaped(note));
         }
         page.push_str("</header>\n");
     }

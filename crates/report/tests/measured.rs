@@ -50,7 +50,9 @@ fn a_flow_has_a_page_with_theory_and_verdicts() {
     let page = std::fs::read_to_string(&path).unwrap();
     assert_eq!(page, FlowPage::of(&flow).html());
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
-    for part in ["VANISHING", "EPS-FLOORED", "theory", "<h1>Gradient flow</h1>"] {
+    assert_eq!(header.theory_notes.len(), 1);
+    let depth = "Theory, of the network before it is trained: 8 hidden layers are 23 depth scales";
+    for part in ["VANISHING", "EPS-FLOORED", "theory", depth, "<h1>Gradient flow</h1>"] {
         assert!(page.contains(part), "{part}");
     }
     let nowhere = folder.path().join("nowhere").join("flow.html");

@@ -48,7 +48,7 @@ use crate::task::{Task, require};
 use crate::tasks::Classification;
 use backflow_data::{Batch, Dataset, Loader};
 use backflow_nn::{Activation, Init, Mlp};
-use backflow_probe::{FlowRow, FlowStep, GradFlow, predict};
+use backflow_probe::{FiniteWidth, FlowRow, FlowStep, GradFlow, Prediction, predict};
 use backflow_tensor::{DType, Rng, Tensor};
 use learning::Trained;
 use std::fmt;
@@ -84,6 +84,62 @@ impl Configuration {
     }
 }
 
+impl Configuration {
+    /// The linear layers, counted from 0, in which two networks of the same sizes and functions are not drawn
+    /// from the same distribution. `None` if sizes or functions differ.
+    ///
+    /// An empty list says that both are the same network, by whatever words: their figures, over the same
+    /// seeds, are equal but for rounding, and no evidence for each other.
+    ///
+    /// ```
+    /// use backflow_nn::{Activation, Init};
+    /// use backflow_train::study::Configuration;
+    /// let of = |activation, init| Configuration { activation, init, depth: 3, width: 8 };
+    /// let he = of(Activation::Sigmoid, Init::HeNormal);
+    /// let lecun = of(Activation::Sigmoid, Init::LecunNormal);
+    /// assert_eq!(he.differing_layers(&lecun, 64, 10), Some(vec![]), "the gain of sigmoid is 1");
+    /// // The first and the last layer are not square.
+    /// let xavier = of(Activation::Sigmoid, Init::XavierNormal);
+    /// assert_eq!(he.differing_layers(&xavier, 64, 10), Some(vec![0, 3]));
+    /// assert_eq!(he.differing_layers(&of(Activation::Tanh, Init::HeNormal), 64, 10), None);
+    /// ```
+    ///
+    /// # Panics
+    /// As [`Init::sample`], for numbers that make no distribution.
+    #[must_use]
+    #[track_caller]
+    pub fn differing_layers(&self, other: &Self, inputs: usize, classes: usize) -> Option<Vec<usize>> {
+        if (self.depth, self.width) != (other.depth, other.width) || !agree(self.activation, other.activation)
+        {
+            return None;
+        }
+        let sizes = self.sizes(inputs, classes);
+        let mut differing = Vec::new();
+        // A loop, because closures do not pass the caller's line on.
+        for (layer, pair) in sizes.windows(2).enumerate() {
+            let (shape, gain) = ([pair[1], pair[0]], self.activation.gain());
+            let [own, others] = [self.init, other.init];
+            let weights = own.distribution(shape, gain).is_same(others.distribution(shape, gain));
+            let biases = own.bias_distribution(shape, gain).is_same(others.bias_distribution(shape, gain));
+            if !(weights && biases) {
+                differing.push(layer);
+            }
+        }
+        Some(differing)
+    }
+}
+
+/// Whether two functions have the same values, as those of `relu` and `leaky-relu:0`.
+fn agree(a: Activation, b: Activation) -> bool {
+    if a == b || a.gain() != b.gain() {
+        return a == b;
+    }
+    // Twice as far as any of them bends, and its kinks.
+    let points: Vec<f64> = (-64..=64).map(|point| f64::from(point) / 8.0).collect();
+    let values = |activation: Activation| activation.apply(&Tensor::from(points.clone())).to_vec::<f64>();
+    values(a) == values(b)
+}
+
 impl fmt::Display for Configuration {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} + {}, {} × {}", self.activation, self.init, self.depth, self.width)
@@ -114,13 +170,31 @@ pub struct Finding {
     /// The flow at initialisation.
     pub initial: Flow,
     /// RMS δ of each linear layer as theory has it, from the last hidden layer that was measured back. `None`
-    /// for the output layer, whose delta is the loss's doing, and for all where theory has nothing to say.
+    /// for the output layer, whose delta is the loss's doing, and for all where theory has nothing to say or
+    /// [finite width](Prediction::finite_width) decides.
     pub theory_delta_rms: Vec<Option<f64>>,
     /// The slope of the line through the logarithms of the same, hidden layers only. What [`Flow::slope`]
     /// should come to.
     pub theory_slope: Option<f64>,
+    /// All that theory has to say.
+    pub theory: Option<Prediction>,
     /// What training came to.
     pub learned: Option<Learned>,
+}
+
+impl Finding {
+    /// Where finite width decides: how, and what slopes are to be expected.
+    #[must_use]
+    pub fn finite_width(&self) -> Option<&FiniteWidth> {
+        self.theory.as_ref()?.finite_width.as_ref()
+    }
+
+    /// The number of hidden layers in depth scales, by which theory judges whether the network trains: see
+    /// [`Prediction::depth_in_scales`]. `None` where finite width decides.
+    #[must_use]
+    pub fn depth_in_scales(&self) -> Option<f64> {
+        self.theory.as_ref().filter(|theory| theory.finite_width.is_none())?.depth_in_scales()
+    }
 }
 
 impl Study {
@@ -240,11 +314,12 @@ impl Study {
             initial = Flow::of(&before, &shadows);
         }
         let theory = predict(configuration.activation, configuration.init, sizes, mean_square(&batch.inputs));
-        let decades = theory.as_ref().map(|theory| theory.delta_decades.as_slice());
+        let sure = theory.as_ref().filter(|theory| theory.finite_width.is_none());
         Finding {
             configuration: *configuration,
-            theory_delta_rms: initial.anchored(decades),
-            theory_slope: theory.and_then(|theory| theory.slope()),
+            theory_delta_rms: initial.anchored(sure.map(|theory| theory.delta_decades.as_slice())),
+            theory_slope: sure.and_then(Prediction::slope),
+            theory,
             initial,
             learned: self.training.is_some().then(|| Learned::of(&trained, test)),
         }

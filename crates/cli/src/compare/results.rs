@@ -18,7 +18,7 @@ pub(crate) struct ComparisonConfig {
     pub(crate) data: String,
     pub(crate) layers: Vec<usize>,
     pub(crate) activation: &'static str,
-    pub(crate) init: &'static str,
+    pub(crate) init: String,
     pub(crate) dtype: String,
     pub(crate) optimizers: Vec<String>,
     pub(crate) epochs: u64,

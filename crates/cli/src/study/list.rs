@@ -1,4 +1,5 @@
-//! Lists of values separated by commas, none of them twice.
+//! Lists of values separated by commas, none of them twice. Commas between the settings of one value do not
+//! separate values.
 
 use crate::options;
 use backflow_nn::{Activation, Init};
@@ -47,18 +48,30 @@ fn list<T: PartialEq + Display>(
     text: &str,
     read: impl Fn(&str) -> Result<T, String>,
 ) -> Result<List<T>, String> {
-    let mut values = Vec::new();
+    let mut pieces: Vec<String> = Vec::new();
     for piece in text.split(',').map(str::trim) {
         if piece.is_empty() {
             return Err("nothing between two commas; write values like a,b,c".to_owned());
         }
-        let value = read(piece)?;
+        // One with `=` and no `:` is a setting of the value before it.
+        match pieces.last_mut().filter(|last| last.contains('=') && is_setting(piece)) {
+            Some(last) => *last = format!("{last},{piece}"),
+            None => pieces.push(piece.to_owned()),
+        }
+    }
+    let mut values = Vec::new();
+    for piece in pieces {
+        let value = read(&piece)?;
         if values.contains(&value) {
             return Err(format!("{value} is there twice"));
         }
         values.push(value);
     }
     Ok(List(values))
+}
+
+fn is_setting(piece: &str) -> bool {
+    piece.contains('=') && !piece.contains(':')
 }
 
 #[cfg(test)]
@@ -71,6 +84,13 @@ mod tests {
         assert_eq!(activations("relu, tanh"), Ok(List(vec![Activation::Relu, Activation::Tanh])));
         let normal = Init::Normal { mean: 0.0, std: 0.1 };
         assert_eq!(inits("he-normal,normal:0:0.1"), Ok(List(vec![Init::HeNormal, normal])));
+        let biased = Init::HeNormal.with_gain(1.2).with_bias_variance(0.05);
+        let inits_with_settings = "he-normal:gain=1.2 , bias_var=0.05,orthogonal:gain=1,he-normal";
+        let expected = vec![biased, Init::Orthogonal.with_gain(1.0), Init::HeNormal];
+        assert_eq!(inits(inits_with_settings), Ok(List(expected)));
+        for wrong in ["gain=1", "he-normal,gain=1", "he-normal:gain=1,2", "he-normal:gain=1,gain=2"] {
+            assert!(inits(wrong).is_err(), "{wrong}");
+        }
         assert_eq!(depths("40,2 ,5"), Ok(List(vec![40, 2, 5])));
         assert_eq!(widths("1"), Ok(List(vec![1])));
         for wrong in ["", "relu,", "relu,,tanh", "relu,relu", "rellu", "relu;tanh"] {

@@ -2,11 +2,12 @@
 //!
 //! Numbers that are not finite are null.
 
+use super::twins::Twin;
 use super::words;
 use crate::experiment::Results;
 use crate::task::TaskConfig;
-use backflow_probe::Verdict;
 use backflow_probe::text::{counted, grouped, rate};
+use backflow_probe::{FiniteWidth, Verdict};
 use backflow_report::{StudyPage, Table};
 use backflow_train::comparison::Spread;
 use backflow_train::study::{Finding, Flow, Learned};
@@ -38,7 +39,11 @@ pub(crate) struct StudyResults {
     pub(crate) config: StudyConfig,
     /// The data in words.
     pub(crate) data: String,
+    /// How many numbers an example has, and how many classes there are.
+    pub(crate) ends: [usize; 2],
     pub(crate) findings: Vec<Finding>,
+    /// Which of them are one network by two words.
+    pub(crate) twins: Vec<Twin>,
     pub(crate) planned: usize,
     pub(crate) interrupted: bool,
     pub(crate) out: String,
@@ -72,6 +77,28 @@ impl StudyResults {
             last.push_str(&config.task.in_words());
         }
         texts
+    }
+}
+
+impl StudyResults {
+    /// Takes one more configuration.
+    pub(crate) fn add(&mut self, finding: Finding) {
+        self.findings.push(finding);
+        self.twins.extend(Twin::of_last(&self.findings, self.ends));
+    }
+
+    fn configurations(&self) -> Vec<FindingJson<'_>> {
+        let mut objects: Vec<FindingJson<'_>> = self.findings.iter().map(FindingJson::new).collect();
+        for twin in &self.twins {
+            let object = &mut objects[twin.later];
+            let place = if twin.differing.is_empty() {
+                &mut object.same_network_as
+            } else {
+                &mut object.same_hidden_layers_as
+            };
+            *place = Some(twin.earlier);
+        }
+        objects
     }
 }
 
@@ -119,7 +146,7 @@ impl Results for StudyResults {
         Json {
             version: env!("CARGO_PKG_VERSION"),
             config: &self.config,
-            configurations: self.findings.iter().map(FindingJson::new).collect(),
+            configurations: self.configurations(),
             notes,
             planned_configurations: self.planned,
             interrupted: self.interrupted,
@@ -145,8 +172,21 @@ struct FindingJson<'a> {
     init: String,
     depth: usize,
     width: usize,
+    /// The first configuration, counted from 0, that is the same network by other words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    same_network_as: Option<usize>,
+    /// The first configuration that is the same network but for the first layer, or the last, or both.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    same_hidden_layers_as: Option<usize>,
+    /// `null` where theory has nothing to say, or finite width decides.
     theory_slope: Option<f64>,
     theory_delta_rms: &'a [Option<f64>],
+    /// What chance decides, with the slopes that are to be expected; `null` where it decides nothing.
+    finite_width: Option<&'a FiniteWidth>,
+    /// Layers over which what tells inputs apart falls to 1/e; `null` if infinite.
+    depth_scale: Option<f64>,
+    /// The number of hidden layers in these; up to some 6 train.
+    depth_in_scales: Option<f64>,
     #[serde(flatten)]
     flow: FlowJson<'a>,
     /// Only with a training.
@@ -162,8 +202,13 @@ impl<'a> FindingJson<'a> {
             init: configuration.init.to_string(),
             depth: configuration.depth,
             width: configuration.width,
+            same_network_as: None,
+            same_hidden_layers_as: None,
             theory_slope: finding.theory_slope,
             theory_delta_rms: &finding.theory_delta_rms,
+            finite_width: finding.finite_width(),
+            depth_scale: finding.depth_in_scales().and(finding.theory.as_ref()).and_then(|it| it.depth_scale),
+            depth_in_scales: finding.depth_in_scales(),
             flow: FlowJson::new(&finding.initial),
             training: finding.learned.as_ref().map(LearnedJson::new),
         }

@@ -1,8 +1,8 @@
 //! The conclusion in words: what vanished, by how much per layer, what theory said, and what learns.
 
 use super::results::StudyResults;
-use backflow_probe::Verdict;
 use backflow_probe::text::{counted, short, signed};
+use backflow_probe::{Prediction, Verdict};
 use backflow_tensor::Float;
 use backflow_train::study::{Configuration, Finding, Learned};
 
@@ -26,7 +26,23 @@ pub(crate) fn notes(results: &StudyResults) -> Vec<String> {
         let they = if done == 1 { "it counts" } else { "they count" };
         notes.push(format!("{ending}: {done} of {planned} configurations {are} complete, and only {they}."));
     }
+    notes.extend(twins(results));
     notes.extend(learning(results));
+    notes
+}
+
+/// Which configurations are no evidence for each other: a sentence for each of a few pairs.
+fn twins(results: &StudyResults) -> Vec<String> {
+    let twins = &results.twins;
+    let mut notes: Vec<String> = twins.iter().take(FEW).map(|twin| twin.text(&results.findings)).collect();
+    if twins.len() > FEW {
+        let more = counted((twins.len() - FEW) as u64, "further configuration");
+        let are = if twins.len() == FEW + 1 { "is" } else { "are" };
+        notes.push(format!(
+            "And {more} {are} the same network as an earlier one, or but for these layers: see \
+             same_network_as and same_hidden_layers_as in the JSON."
+        ));
+    }
     notes
 }
 
@@ -34,6 +50,8 @@ pub(crate) fn notes(results: &StudyResults) -> Vec<String> {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Regime {
     Vanishing,
+    /// Deltas vanish, but activations with them, so that weight gradients do not.
+    Flat,
     Exploding,
     Stable,
     /// They are 0 or not a number, or there is only one layer.
@@ -44,15 +62,32 @@ fn regime(finding: &Finding) -> Regime {
     let is = |kind: fn(&Verdict) -> bool| finding.initial.verdicts.iter().any(kind);
     match finding.initial.unlimited().1 {
         None => Regime::Unknown,
+        Some(_) if is(is_flat) => Regime::Flat,
         Some(_) if is(|verdict| matches!(verdict, Verdict::Vanishing { .. })) => Regime::Vanishing,
         Some(_) if is(|verdict| matches!(verdict, Verdict::Exploding { .. })) => Regime::Exploding,
         Some(_) => Regime::Stable,
     }
 }
 
+fn is_flat(verdict: &Verdict) -> bool {
+    matches!(verdict, Verdict::Vanishing { flat_weight_gradients: Some(_), .. })
+}
+
+/// Where weight gradients stay flat: what activations do on the way forward, and the ratio.
+fn flat_weight_gradients(verdict: &Verdict) -> Option<(&'static str, f64)> {
+    match verdict {
+        Verdict::Vanishing { flat_weight_gradients, .. } => flat_weight_gradients.map(|it| ("shrink", it)),
+        Verdict::Exploding { flat_weight_gradients, .. } => flat_weight_gradients.map(|it| ("grow", it)),
+        _ => None,
+    }
+}
+
 /// All about one configuration.
 fn configuration(finding: &Finding, results: &StudyResults) -> String {
     let mut text = format!("{}: {}", finding.configuration, flow(finding));
+    for note in finding.theory.iter().flat_map(Prediction::notes) {
+        text = format!("{text} In theory, {note}.");
+    }
     for verdict in &finding.initial.verdicts {
         if !matches!(verdict, Verdict::Vanishing { .. } | Verdict::Exploding { .. } | Verdict::Healthy) {
             text = format!("{text} {verdict}.");
@@ -76,6 +111,7 @@ fn flow(finding: &Finding) -> String {
     let factor = Float::powf(10.0, slope);
     let theory = match finding.theory_slope {
         Some(theory) => format!("theory says {}", signed(Some(theory))),
+        None if finding.finite_width().is_some() => "theory leaves it to finite width".to_owned(),
         None => "theory says nothing".to_owned(),
     };
     let decades = format!("{} decades; {theory}", signed(Some(slope)));
@@ -83,7 +119,21 @@ fn flow(finding: &Finding) -> String {
     let share = short(Some(deltas[0] / deltas[last]));
     let ends = format!("the first of {} hidden layers gets {share} times the delta of the last", last + 1);
     let ends = if finding.initial.loses_deltas() { format!("in f64 {ends}") } else { ends };
+    let flat = match finding.initial.verdicts.iter().find_map(flat_weight_gradients) {
+        Some((change, ratio)) => format!(
+            "; but activations {change} with them on the way forward, so that weight gradients stay flat \
+             (dW2/dWL {}), and the network may learn all the same",
+            short(Some(ratio))
+        ),
+        None => String::new(),
+    };
     match regime(finding) {
+        Regime::Flat => {
+            format!(
+                "deltas vanish, to {factor:.3} of themselves per layer on the way back ({decades}), so that \
+                 {ends}{flat}."
+            )
+        }
         Regime::Vanishing => {
             format!(
                 "gradients vanish, to {factor:.3} of themselves per layer on the way back ({decades}), so \
@@ -93,7 +143,7 @@ fn flow(finding: &Finding) -> String {
         Regime::Exploding => {
             format!(
                 "gradients explode, by a factor of {factor:.2} per layer on the way back ({decades}), so \
-                 that {ends}."
+                 that {ends}{flat}."
             )
         }
         _ => format!(
@@ -131,16 +181,29 @@ fn overview(findings: &[Finding]) -> Vec<String> {
         0 => String::new(),
         some => format!(", and {some} have no slope"),
     };
+    let flat = match of(Regime::Flat) {
+        0 => String::new(),
+        some => {
+            format!(
+                " ({some} of them with activations that shrink alike, so that weight gradients stay flat)"
+            )
+        }
+    };
     let mut notes = vec![format!(
-        "Of {} configurations gradients vanish in {} and explode in {}; in {} they do neither{unknown}.",
+        "Of {} configurations gradients vanish in {}{flat} and explode in {}; in {} they do neither{unknown}.",
         findings.len(),
-        of(Regime::Vanishing),
+        of(Regime::Vanishing) + of(Regime::Flat),
         of(Regime::Exploding),
         of(Regime::Stable)
     )];
     let lost = findings.iter().filter(|finding| finding.initial.loses_deltas()).count();
     if lost > 0 {
         notes.push(format!("In {lost} of them deltas are too small for f32; their slopes are those in f64."));
+    }
+    let by_chance = || findings.iter().filter_map(|finding| Some((finding, finding.finite_width()?)));
+    if let Some((first, found)) = by_chance().next() {
+        let count = by_chance().count();
+        notes.push(format!("In {count} of them theory is not sure: with {}, {found}.", first.configuration));
     }
     let sloped: Vec<(&Configuration, f64, Option<f64>)> = findings
         .iter()
@@ -152,7 +215,11 @@ fn overview(findings: &[Finding]) -> Vec<String> {
         format!("{configuration} ({}; theory {})", signed(Some(slope)), signed(theory))
     };
     let steepest = |wanted: Regime| {
-        let of = findings.iter().filter(|finding| regime(finding) == wanted).filter_map(|finding| {
+        let is = |finding: &&Finding| match regime(finding) {
+            Regime::Flat => wanted == Regime::Vanishing,
+            regime => regime == wanted,
+        };
+        let of = findings.iter().filter(is).filter_map(|finding| {
             Some((&finding.configuration, finding.initial.unlimited().1?, finding.theory_slope))
         });
         of.max_by(|a, b| a.1.abs().total_cmp(&b.1.abs()))
@@ -195,8 +262,14 @@ fn learning(results: &StudyResults) -> Vec<String> {
                 among.filter_map(|finding| finding.learned.as_ref()).map(Learned::learns).collect();
             format!("{} of {}", learned.iter().filter(|&&learns| learns).count(), learned.len())
         };
+        let flat = match results.findings.iter().any(|finding| regime(finding) == Regime::Flat) {
+            true => {
+                format!(", {} where only deltas do and weight gradients stay flat", learn(&[Regime::Flat]))
+            }
+            false => String::new(),
+        };
         notes.push(format!(
-            "After {} of {}, {} learn where gradients vanish, and {} elsewhere.",
+            "After {} of {}, {} learn where gradients vanish{flat}, and {} elsewhere.",
             counted(results.config.steps, "step"),
             results.config.optimizer.as_deref().unwrap_or_default(),
             learn(&[Regime::Vanishing]),

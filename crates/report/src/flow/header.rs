@@ -1,6 +1,6 @@
 //! [`Header`]: what a page says above and beside its figures.
 
-use backflow_probe::{GradFlow, Verdict};
+use backflow_probe::{GradFlow, Prediction, Verdict};
 
 /// What a recording itself does not tell. Everything may be empty.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -17,6 +17,8 @@ pub struct Header {
     /// What was to be expected of the first recorded step, where it is drawn: theory is about networks at
     /// initialisation.
     pub theory: Option<Theory>,
+    /// What else theory says, a sentence each: see [`Prediction::notes`](backflow_probe::Prediction::notes).
+    pub theory_notes: Vec<String>,
 }
 
 /// Predicted curves over the layers, in the order of [`FlowStep::layers`](backflow_probe::FlowStep::layers);
@@ -42,9 +44,18 @@ impl Header {
             verdicts: flow.verdicts().iter().map(sentence).collect(),
             layer_verdicts: flow.layer_verdicts(),
             theory: Theory::of(flow),
+            theory_notes: flow.theory().map(sentences).unwrap_or_default(),
             ..Self::default()
         }
     }
+}
+
+fn sentences(theory: &Prediction) -> Vec<String> {
+    theory
+        .notes()
+        .iter()
+        .map(|note| format!("Theory, of the network before it is trained: {note}."))
+        .collect()
 }
 
 impl Theory {

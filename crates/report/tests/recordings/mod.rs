@@ -240,5 +240,6 @@ pub(crate) fn header(subject: &Subject) -> Header {
             "UNDERFLOW: 41 % of deltas are 0 in f32 <and> not in f64".to_owned(),
         )],
         theory: Some(Theory { delta_rms: theory(0.01, *delta_decades), activation_rms: theory(1.0, 0.0) }),
+        theory_notes: Vec::new(),
     }
 }

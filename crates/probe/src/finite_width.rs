@@ -1,0 +1,229 @@
+//! [`FiniteWidth`]: where the theory of wide layers is not sure of itself.
+//!
+//! The variance map of some functions has a fixed point from which layers go away: below it signals die out
+//! from layer to layer, above it they grow, or tend to another fixed point. Such are gelu and silu, with the
+//! weights that keep a variance of 1. In a network of width n the variance of a layer differs from the
+//! theory's by chance, and these differences add up along the layers, so that a network which begins near the
+//! boundary may cross it. Then theory says one thing, some networks do another, and both are right.
+//!
+//! What is followed is ln q: of the typical network, which is the median, and its variance V over networks.
+//! Given the layer before, the z of a layer are independent normal numbers, so the mean of φ² over n of them
+//! has a relative variance of κ/n, and its logarithm is lower than that of its mean by half of that. The map
+//! hands V on by its own slope:
+//!
+//! ```text
+//! ln q(l+1) = ln next(q(l)) − s v/2,   V(l+1) = s² (m² V(l) + v),   v = ln(1 + κ/n(l)),  κ = E φ⁴/(E φ²)² − 1,
+//!                                                       m = d ln E φ²/d ln q,  s = 1 − σ_b²/next(q(l))
+//! ```
+//!
+//! This holds for independent weights and to first order, which is all that is asked: whether a boundary is
+//! near. Inputs that differ in size, too, may lie on both sides of it; that is not counted here.
+
+use crate::prediction::{RandomLayer, decades, propagate, slope};
+use crate::text::number;
+use crate::theory::{bisect, mean_square, mean_square_of_square};
+use backflow_kernels::Float;
+use backflow_nn::Activation;
+use serde::Serialize;
+use std::fmt;
+
+/// A boundary that is too near for the theory of wide layers: on one side of it signals and deltas go one
+/// way, on the other another. Its `Display` says so in a sentence.
+///
+/// ```
+/// use backflow_nn::{Activation, Init};
+/// use backflow_probe::predict;
+///
+/// // Silu with weights that keep a variance of 1, which is a fixed point that layers go away from.
+/// let near = |width| {
+///     let theory = predict(Activation::Silu, Init::XavierNormal, &vec![width; 82], 0.5).unwrap();
+///     theory.finite_width
+/// };
+/// let found = near(64).unwrap();
+/// assert!((found.boundary - 1.0).abs() < 1e-9);
+/// assert!(found.slopes[0] < 0.0 && found.slopes[1] > 0.0, "{found}");
+/// assert_eq!(near(4096), None, "of so many units chance decides nothing");
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct FiniteWidth {
+    /// The hidden layer where it is nearest, in standard deviations; counted from 0.
+    pub layer: usize,
+    /// The variance of z that theory has there.
+    pub variance: f64,
+    /// The unstable fixed point of the variance map.
+    pub boundary: f64,
+    /// The variance of z of the typical network of these widths, the median.
+    pub typical: f64,
+    /// The standard deviation of ln q there, from network to network.
+    pub deviation: f64,
+    /// The slopes of a network that is two standard deviations below the typical one at this layer, and of one
+    /// that is as much above: see [`Prediction::slope`](crate::Prediction::slope).
+    pub slopes: [f64; 2],
+}
+
+/// How many standard deviations away a boundary does not matter any more: 2 % of networks cross it.
+const NEAR: f64 = 2.0;
+
+/// Beyond this the fourth power of what lies ten standard deviations out overflows.
+const MOST: f64 = 1e70;
+
+/// Of ln q, for a central difference: it errs by some 1e-9.
+const STEP: f64 = 1e-4;
+
+const NOTHING: FiniteWidth =
+    FiniteWidth { layer: 0, variance: 0.0, boundary: 0.0, typical: 0.0, deviation: 0.0, slopes: [0.0; 2] };
+
+/// A relative change of the variance from layer to layer below this is none.
+const STILL: f64 = 1e-9;
+
+/// What chance decides in these layers, of which theory has z of variances `states`.
+pub(crate) fn finite_width(
+    activation: Activation,
+    layers: &[RandomLayer],
+    states: &[f64],
+) -> Option<FiniteWidth> {
+    let (mut typical, mut spread, mut nearest): (f64, f64, Option<FiniteWidth>) = (states[0], 0.0, None);
+    for layer in 0..layers.len() - 1 {
+        let next = &layers[layer + 1];
+        let signal = mean_square(activation, typical);
+        let q = next.next(signal);
+        if !(typical > 0.0 && typical < MOST && signal > 0.0 && q > 0.0) {
+            break;
+        }
+        // The map of the last layer is none of a hidden layer, and has no say.
+        if layer > 0 && layer + 2 < layers.len() {
+            let here =
+                FiniteWidth { layer, variance: states[layer], typical, deviation: spread.sqrt(), ..NOTHING };
+            let found = here.with_boundary(&|q| next.next(mean_square(activation, q)));
+            nearest = found.into_iter().chain(nearest).min_by(|a, b| a.distance().total_cmp(&b.distance()));
+        }
+        let ends = [STEP, -STEP].map(|step| Float::ln(mean_square(activation, typical * Float::exp(step))));
+        let handed_on = (ends[0] - ends[1]) / (2.0 * STEP);
+        let kurtosis = mean_square_of_square(activation, typical) / (signal * signal);
+        let chance = Float::ln(1.0 + (kurtosis - 1.0) / layers[layer].outputs as f64);
+        let share = 1.0 - next.bias_variance / q;
+        typical = q * Float::exp(-share * chance / 2.0);
+        spread = share * share * (handed_on * handed_on * spread + chance);
+    }
+    let mut found = nearest?;
+    let before = propagate(activation, &layers[..=found.layer], states[0]).delta_slope_decades;
+    found.slopes = [-NEAR, NEAR].map(|deviations| {
+        // As it was up to this layer, and from there on as it would be.
+        let q = found.typical * Float::exp(deviations * found.deviation);
+        let rest = propagate(activation, &layers[found.layer..], q).delta_slope_decades;
+        slope(&decades(&[before.as_slice(), &rest].concat())).unwrap_or(0.0)
+    });
+    Some(found)
+}
+
+impl FiniteWidth {
+    /// With the boundary of a variance map within reach of chance, if there is one: above it the variance
+    /// grows from layer to layer, and below it falls.
+    fn with_boundary(self, next: &dyn Fn(f64) -> f64) -> Option<Self> {
+        let grows = |q: f64| next(q) / q - 1.0;
+        let Self { typical, deviation, variance, .. } = self;
+        let [low, high] = [-NEAR, NEAR].map(|deviations| typical * Float::exp(deviations * deviation));
+        // Theory itself may be beyond what chance reaches.
+        let (low, high) = (low.min(variance), high.max(variance));
+        if !(grows(low) < -STILL && grows(high) > STILL) {
+            return None;
+        }
+        let boundary = bisect(low, high, &|q| grows(q) > 0.0);
+        Some(Self { boundary, ..self })
+    }
+
+    /// From the typical network to the boundary, in standard deviations.
+    fn distance(&self) -> f64 {
+        Float::ln(self.boundary / self.typical).abs() / self.deviation
+    }
+}
+
+impl fmt::Display for FiniteWidth {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { layer, variance, boundary, typical, deviation, slopes: [low, high] } = self;
+        write!(
+            f,
+            "finite width decides: below a variance of {} signals shrink from layer to layer, above it they \
+             grow; in hidden layer {} theory has {}, and networks of these widths {}, give or take a factor of \
+             {:.1} by chance: slopes from {low:+.3} to {high:+.3} are to be expected",
+            number(*boundary),
+            layer + 1,
+            number(*variance),
+            number(*typical),
+            Float::exp(*deviation)
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{Prediction, predict};
+    use backflow_nn::{Activation, Init, Mlp};
+    use backflow_tensor::{DType, Rng, Tensor};
+
+    fn of(activation: Activation, init: Init, width: usize, depth: usize, input: f64) -> Prediction {
+        predict(activation, init, &vec![width; depth + 2], input).unwrap()
+    }
+
+    /// The share of networks of 20 hidden layers of 64 whose signals end below the boundary, which is 1.
+    fn share_below(activation: Activation, init: Init, input: f64) -> f64 {
+        let networks = 60;
+        let below = (0..networks).filter(|&seed| {
+            let mut rng = Rng::seed_from_u64(seed);
+            let model = Mlp::new(&[64; 22], activation, init, DType::F64, &mut rng);
+            let x = Tensor::randn([1, 64], DType::F64, &mut rng);
+            // Of exactly this mean square: what is left to chance are the weights.
+            let x = &x * (input / x.square().mean(..).item()).sqrt();
+            model.forward(&x).square().mean(..).item() < 1.0
+        });
+        below.count() as f64 / networks as f64
+    }
+
+    /// Where chance is said to decide, networks go both ways; where it is not, all go where theory goes.
+    #[test]
+    fn networks_near_a_boundary_go_both_ways() {
+        for (activation, init) in [(Activation::Silu, Init::XavierNormal), (Activation::Gelu, Init::HeNormal)]
+        {
+            for input in [0.05, 0.4, 0.6, 4.0] {
+                let theory = of(activation, init, 64, 20, input);
+                let (grows, share) =
+                    (theory.preactivation_rms[20] > 1.0, share_below(activation, init, input));
+                let against = if grows { share } else { 1.0 - share };
+                match theory.finite_width {
+                    Some(found) => {
+                        assert!((0.05..0.95).contains(&against), "{activation} {input}: {against}");
+                        assert!((found.boundary - 1.0).abs() < 1e-9, "the gain makes 1 a fixed point");
+                        assert!(found.slopes[0] < found.slopes[1], "{found:?}");
+                    }
+                    None => assert!(against < 0.05, "{activation} {input}: {against}"),
+                }
+                assert_eq!(
+                    theory.finite_width.is_some(),
+                    (0.2..2.0).contains(&input),
+                    "{activation} {input}"
+                );
+            }
+        }
+    }
+
+    /// One stable fixed point, or none that layers leave: nothing to decide, however narrow the layers.
+    #[test]
+    fn most_networks_have_no_boundary() {
+        for activation in Activation::ALL {
+            for init in [Init::XavierUniform, Init::HeNormal, Init::LecunNormal, Init::TorchLinear] {
+                let is_bistable = matches!(activation, Activation::Gelu | Activation::Silu)
+                    && init == Init::HeNormal
+                    || activation == Activation::Silu && init == Init::XavierUniform
+                    || activation == Activation::Gelu && init == Init::XavierUniform;
+                let theory = of(activation, init, 16, 40, 0.4);
+                assert_eq!(theory.finite_width.is_some(), is_bistable, "{activation} {init}");
+            }
+        }
+        // The wider the layers, the less chance decides.
+        let distance = |width| {
+            of(Activation::Silu, Init::XavierNormal, width, 80, 0.5).finite_width.map(|it| it.distance())
+        };
+        assert!(distance(64) < distance(256) && distance(256) > Some(0.05));
+        assert_eq!(distance(4096), None);
+    }
+}

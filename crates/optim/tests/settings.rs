@@ -4,8 +4,15 @@ use backflow_optim::{Optimizer, RULES, SCHEDULES, Schedule, schedule_from_spec};
 use backflow_tensor::{DType, Rng, Tensor};
 
 /// Options that come into play under a condition, and one that brings it about: a bold driver shrinks its rate where
-/// the loss rises.
-const NEEDS: [(&str, &str, &str); 1] = [("bold-driver", "shrink", "lr=100")];
+/// the loss rises, and others say how another option works, which may be 0, as in a comparison with and without it.
+const NEEDS: [(&str, &str, &str); 6] = [
+    ("bold-driver", "shrink", "lr=100"),
+    ("gd", "dampening", "momentum=0.9"),
+    ("sgd", "dampening", "momentum=0.9"),
+    ("schedule-free-sgd", "dampening", "momentum=0.9"),
+    ("nadam", "decoupled_weight_decay", "weight_decay=0.1"),
+    ("radam", "decoupled_weight_decay", "weight_decay=0.1"),
+];
 
 /// Values to try instead of this one.
 fn others(value: &str) -> Vec<String> {

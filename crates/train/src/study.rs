@@ -39,7 +39,7 @@ mod flow;
 mod learning;
 
 pub use flow::Flow;
-pub use learning::{Learned, Training};
+pub use learning::{Learned, LearnedOfSeed, Training};
 
 use crate::comparison::{Stopped, Watcher};
 use crate::evaluate::EVALUATION_BATCH;

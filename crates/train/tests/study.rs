@@ -46,6 +46,9 @@ fn a_deep_sigmoid_network_loses_what_theory_says() {
     let factor = |slope: f64| 10_f64.powf(slope);
     assert!((factor(slope) / 0.2361 - 1.0).abs() < 0.03, "{slope}");
     assert!((factor(theory) / 0.2361 - 1.0).abs() < 0.005, "{theory}");
+    // A line through geometric means is the mean of the lines.
+    let by_seed: Vec<f64> = finding.initial.slope_by_seed.iter().map(|slope| slope.unwrap()).collect();
+    assert!((by_seed.iter().sum::<f64>() / 3.0 - slope).abs() < 1e-12 && by_seed[0] != by_seed[1]);
     assert!(
         matches!(finding.initial.verdicts[0], Verdict::Vanishing { .. }),
         "{:?}",

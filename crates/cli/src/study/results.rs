@@ -10,7 +10,7 @@ use backflow_probe::text::{counted, grouped, rate};
 use backflow_probe::{FiniteWidth, Verdict};
 use backflow_report::{StudyPage, Table};
 use backflow_train::comparison::Spread;
-use backflow_train::study::{Finding, Flow, Learned};
+use backflow_train::study::{Finding, Flow, Learned, LearnedOfSeed};
 use serde::Serialize;
 
 /// What was asked for, defaults filled in.
@@ -218,6 +218,7 @@ impl<'a> FindingJson<'a> {
 #[derive(Serialize)]
 struct FlowJson<'a> {
     slope_decades_per_layer: Option<f64>,
+    slope_by_seed: &'a [Option<f64>],
     delta_rms: &'a [f64],
     /// The same in f64, only where f32 comes near its end.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -236,6 +237,7 @@ impl<'a> FlowJson<'a> {
     fn new(flow: &'a Flow) -> Self {
         Self {
             slope_decades_per_layer: flow.slope,
+            slope_by_seed: &flow.slope_by_seed,
             delta_rms: &flow.delta_rms,
             shadow_delta_rms: flow.shadow_delta_rms.as_deref(),
             activation_rms: &flow.activation_rms,
@@ -259,6 +261,7 @@ struct LearnedJson<'a> {
     learning: usize,
     diverged: usize,
     learns: bool,
+    by_seed: &'a [LearnedOfSeed],
     /// The flow after the training.
     flow: Option<FlowJson<'a>>,
 }
@@ -273,6 +276,7 @@ impl<'a> LearnedJson<'a> {
             chance: learned.chance,
             networks: learned.networks,
             learning: learned.learning,
+            by_seed: &learned.by_seed,
             diverged: learned.diverged,
             learns: learned.learns(),
             flow: learned.flow.as_ref().map(FlowJson::new),

@@ -42,11 +42,6 @@ settings! {
 }
 
 impl Rule for Nadam {
-    fn conflict(&self) -> Option<&'static str> {
-        let is_idle = self.decoupled_weight_decay && self.weight_decay == 0.0;
-        is_idle.then_some("decoupled_weight_decay=true needs weight_decay above 0")
-    }
-
     fn weight_decay(&self) -> WeightDecay {
         WeightDecay::either(self.decoupled_weight_decay, self.weight_decay)
     }

@@ -51,11 +51,6 @@ impl Radam {
 }
 
 impl Rule for Radam {
-    fn conflict(&self) -> Option<&'static str> {
-        let is_idle = self.decoupled_weight_decay && self.weight_decay == 0.0;
-        is_idle.then_some("decoupled_weight_decay=true needs weight_decay above 0")
-    }
-
     fn weight_decay(&self) -> WeightDecay {
         WeightDecay::either(self.decoupled_weight_decay, self.weight_decay)
     }

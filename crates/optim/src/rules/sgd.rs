@@ -53,7 +53,7 @@ settings! {
     pub struct Sgd named "sgd" (lr = 1e-3) {
         /// How much of the last step's direction is kept, in [0, 1).
         momentum: BelowOne = 0.0,
-        /// How much of each gradient but the first the momentum buffer leaves out, in [0, 1]. Needs momentum.
+        /// How much of each gradient but the first the momentum buffer leaves out, in [0, 1].
         dampening: UpToOne = 0.0,
         /// Whether to look ahead by one step of momentum. Needs momentum, and no dampening.
         nesterov: Flag = false,
@@ -64,12 +64,8 @@ settings! {
 
 impl Rule for Sgd {
     fn conflict(&self) -> Option<&'static str> {
-        let has_momentum = self.momentum > 0.0;
-        if self.nesterov && !(has_momentum && self.dampening == 0.0) {
-            return Some("nesterov needs momentum above 0, and dampening 0");
-        }
-        // PyTorch takes it, and it does nothing.
-        (self.dampening > 0.0 && !has_momentum).then_some("dampening needs momentum above 0")
+        let fits = !self.nesterov || (self.momentum > 0.0 && self.dampening == 0.0);
+        (!fits).then_some("nesterov needs momentum above 0, and dampening 0")
     }
 
     fn weight_decay(&self) -> WeightDecay {

@@ -17,6 +17,9 @@ pub struct Flow {
     /// negative where gradients vanish. `None` for fewer than two hidden layers, and where a delta is 0 or
     /// not finite.
     pub slope: Option<f64>,
+    /// The slope of each network, in the order of the seeds: of the line that `slope` is of, or `shadow_slope`
+    /// where there is one.
+    pub slope_by_seed: Vec<Option<f64>>,
     /// The slope of the same line through [`shadow_delta_rms`](Self::shadow_delta_rms).
     pub shadow_slope: Option<f64>,
     /// `RMS ∂L/∂W₂ / RMS ∂L/∂W_L`, L the last hidden layer: of the first and the last of the layers that are
@@ -53,6 +56,10 @@ impl Flow {
                 })),
             });
         }
+        let slope_by_seed = match shadows {
+            [] => each.iter().map(|rows| slope(rows)).map(|slope| Some(slope?.0)).collect(),
+            shadows => shadows.iter().map(|rows| shadow_slope(rows)).map(|slope| Some(slope?.0)).collect(),
+        };
         let verdicts = Verdict::of(&rows, None);
         let gradient_rms = |row: &FlowRow| match row.shadow {
             Some(shadow) if loses_deltas(&verdicts) => shadow.weight_gradient_rms_f64,
@@ -70,6 +77,7 @@ impl Flow {
             shadow_delta_rms: rows.iter().map(|row| Some(row.shadow?.delta_rms_f64)).collect(),
             activation_rms: rows.iter().map(|row| row.activation_rms).collect(),
             slope: slope(&rows).map(|(slope, _)| slope),
+            slope_by_seed,
             shadow_slope: shadow_slope(&rows).map(|(slope, _)| slope),
             weight_gradient_ratio: ratio.filter(|ratio| ratio.is_finite()),
             saturated_share: rows.iter().filter_map(|row| row.saturated_share).reduce(f64::max),

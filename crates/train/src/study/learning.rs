@@ -9,6 +9,7 @@ use crate::tasks::Classification;
 use backflow_data::{Batch, Dataset, Loader};
 use backflow_nn::Mlp;
 use backflow_probe::FlowStep;
+use serde::Serialize;
 
 /// How many standard errors are clear.
 const CLEAR: f64 = 5.0;
@@ -48,8 +49,23 @@ pub struct Learned {
     pub learning: usize,
     /// How many diverged: their loss was not a finite number.
     pub diverged: usize,
+    /// What it came to for each network, in the order of the seeds.
+    pub by_seed: Vec<LearnedOfSeed>,
     /// The flow after the training, of the networks that did not diverge.
     pub flow: Option<Flow>,
+}
+
+/// What the training of one network came to.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct LearnedOfSeed {
+    /// Loss before the training.
+    pub initial_loss: f64,
+    /// Accuracy on the test set before it.
+    pub initial_accuracy: f64,
+    /// Loss after it; `None` if it diverged.
+    pub final_loss: Option<f64>,
+    /// Accuracy after it; `None` if it diverged.
+    pub test_accuracy: Option<f64>,
 }
 
 impl Learned {
@@ -74,6 +90,7 @@ impl Learned {
             networks: networks.len(),
             learning: networks.iter().filter(learns).count(),
             diverged: networks.len() - ends.len(),
+            by_seed: networks.iter().map(Trained::figures).collect(),
             flow: (!records.is_empty()).then(|| Flow::of(&records, &[])),
         }
     }
@@ -91,6 +108,17 @@ pub(super) struct Trained {
     initial_accuracy: f64,
     /// `None` if it diverged.
     end: Option<End>,
+}
+
+impl Trained {
+    fn figures(&self) -> LearnedOfSeed {
+        LearnedOfSeed {
+            initial_loss: self.initial_loss,
+            initial_accuracy: self.initial_accuracy,
+            final_loss: self.end.as_ref().map(|end| end.record.loss),
+            test_accuracy: self.end.as_ref().map(|end| end.test_accuracy),
+        }
+    }
 }
 
 struct End {

@@ -18,6 +18,9 @@ use crate::parallel::{Parts, for_ranges};
 use crate::{reduce, subnormal};
 use std::ops::Range;
 
+mod layer;
+pub use layer::{Function, Gradients, Layer, WithSlope};
+
 /// Rows that a thread takes through the layers, at least, and how many such blocks there are, at most. So a
 /// block that is left over has 18 rows or more: products of fewer than 9 sum in another order.
 const BLOCK_ROWS: usize = 32;
@@ -33,46 +36,6 @@ const PER_NANOSECOND: usize = 100;
 /// Numbers between layers that a backward pass holds before it turns to the gradients of weights: a quarter
 /// of a megabyte of `f32`.
 const SEGMENT: usize = 1 << 16;
-
-/// Makes f(z) of the first slice, which is z, and writes f'(z) into the second.
-pub type WithSlope<T> = fn(&mut [T], &mut [T]);
-
-/// What a layer applies to its sums.
-#[derive(Clone, Copy, Debug)]
-pub struct Function<T> {
-    /// z becomes a = f(z).
-    pub apply: fn(&mut [T]),
-    /// The same from z, which is kept, to a.
-    pub apply_to: fn(&[T], &mut [T]),
-    /// z becomes a = f(z), and the second slice f'(z). `None` if f' can be told from a.
-    pub apply_with_slope: Option<WithSlope<T>>,
-    /// da becomes dz = da·f'(z); the second slice is f', or a if f' is told from it.
-    pub pull: fn(&mut [T], &[T]),
-    /// The same from da, which is kept, to dz.
-    pub pull_to: fn(&[T], &[T], &mut [T]),
-}
-
-/// A layer: a = f(x wᵀ + b).
-#[derive(Clone, Copy, Debug)]
-pub struct Layer<'a, T> {
-    /// w, `[outputs, inputs]`.
-    pub weight: Matrix<'a, T>,
-    /// b, `[outputs]`.
-    pub bias: &'a [T],
-    /// Numbers of a row of x.
-    pub inputs: usize,
-    /// f; the identity without one.
-    pub function: Option<Function<T>>,
-}
-
-/// Where the gradients of a layer's parameters are wanted. They are written over.
-#[derive(Debug, Default)]
-pub struct Gradients<'a, T> {
-    /// dw, `[outputs, inputs]`, row by row.
-    pub weight: Option<&'a mut [T]>,
-    /// db, `[outputs]`.
-    pub bias: Option<&'a mut [T]>,
-}
 
 /// Layers one after the other, for a batch of so many rows.
 #[derive(Debug)]
@@ -101,16 +64,6 @@ pub fn shares_rows(rows: usize, weights: impl Iterator<Item = usize>) -> bool {
         && most <= NARROW
         && work >= WORTH
         && ask_for_help(work / PER_NANOSECOND, (rows / BLOCK_ROWS).min(BLOCKS))
-}
-
-impl<T: Float> Layer<'_, T> {
-    fn outputs(&self) -> usize {
-        self.bias.len()
-    }
-
-    fn keeps_slope(&self) -> bool {
-        self.function.is_some_and(|function| function.apply_with_slope.is_some())
-    }
 }
 
 impl<'a, T: Float> Perceptron<'a, T> {

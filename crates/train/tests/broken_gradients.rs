@@ -122,7 +122,7 @@ fn the_recorder_shows_what_went_back() {
     };
     let (_, alone, _) = run(None);
     for when in [When::Every(1), When::Every(100)] {
-        let (result, left, records) = run(Some(when.clone()));
+        let (result, left, records) = run(Some(when));
         assert!(matches!(result, Err(TrainError::Diverged { step: 2, .. })) && left == alone, "{when:?}");
         let record = records.last().expect("a step");
         assert!(record.step == 2 && record.loss.is_finite() && record.parameters.is_empty(), "{when:?}");

@@ -46,8 +46,6 @@ pub struct Perceptron<'a, T> {
     /// Where the outputs of each layer begin if those of all layers lie one after the other, and where they
     /// end.
     offsets: Vec<usize>,
-    /// The same of the slopes that are kept.
-    slopes: Vec<usize>,
     /// Rows that go through the layers together: all of them, or some for each thread.
     block: usize,
     /// What a pass takes, about.
@@ -77,14 +75,10 @@ impl<'a, T: Float> Perceptron<'a, T> {
         assert!(fits && !layers.is_empty(), "perceptron: layers do not fit each other");
         let mut offsets = Vec::with_capacity(layers.len() + 1);
         offsets.push(0);
-        let mut slopes = offsets.clone();
-        let (mut offset, mut slope) = (0, 0);
+        let mut offset = 0;
         for layer in layers {
-            let outputs = rows * layer.outputs();
-            offset += outputs;
+            offset += rows * layer.outputs();
             offsets.push(offset);
-            slope += if layer.keeps_slope() { outputs } else { 0 };
-            slopes.push(slope);
         }
         let weights = || layers.iter().map(|layer| layer.inputs * layer.outputs());
         let nanoseconds = rows * weights().sum::<usize>() / PER_NANOSECOND;
@@ -92,7 +86,7 @@ impl<'a, T: Float> Perceptron<'a, T> {
             true => rows.div_ceil((rows / BLOCK_ROWS).min(BLOCKS)),
             false => rows.max(1),
         };
-        Self { layers, rows, flushes, offsets, slopes, block, nanoseconds }
+        Self { layers, rows, flushes, offsets, block, nanoseconds }
     }
 
     /// How many numbers [`forward`](Self::forward) wants room for: the outputs of all layers but the last.
@@ -101,10 +95,12 @@ impl<'a, T: Float> Perceptron<'a, T> {
         self.offsets[self.layers.len() - 1]
     }
 
-    /// How many numbers the slopes of all functions are that cannot be told from the outputs.
+    /// How many numbers [`forward`](Self::forward) wants room for if the slopes are kept that cannot be told from
+    /// the outputs: they lie as the outputs of all layers do, up to the last layer that has such.
     #[must_use]
     pub fn slopes_len(&self) -> usize {
-        self.slopes[self.layers.len()]
+        let last = self.layers.iter().rposition(Layer::keeps_slope);
+        last.map_or(0, |last| self.offsets[last + 1])
     }
 
     /// How many numbers [`infer`](Self::infer) wants room for.
@@ -196,7 +192,7 @@ impl<'a, T: Float> Perceptron<'a, T> {
                 };
                 let with_slope = slopes.as_ref().and_then(|slopes| {
                     // SAFETY: no other block has these rows, and this one has a layer once.
-                    let place = || unsafe { slopes.part(self.place_of_slope(idx, &rows)) };
+                    let place = || unsafe { slopes.part(self.place(idx, &rows)) };
                     layer.function?.apply_with_slope.map(|apply| (apply, place()))
                 });
                 match (layer.function, &sums) {
@@ -381,15 +377,10 @@ impl<'a, T: Float> Perceptron<'a, T> {
         rows_at(self.offsets[layer], rows, self.layers[layer].outputs())
     }
 
-    /// The same of its slopes.
-    fn place_of_slope(&self, layer: usize, rows: &Range<usize>) -> Range<usize> {
-        rows_at(self.slopes[layer], rows, self.layers[layer].outputs())
-    }
-
     /// The slopes of a layer's function, or what it made, where that tells them.
     fn tells_slope<'k>(&self, known: &Known<'k, T>, layer: usize, rows: &Range<usize>) -> &'k [T] {
         match self.layers[layer].keeps_slope() {
-            true => &known.slopes[self.place_of_slope(layer, rows)],
+            true => &known.slopes[self.place(layer, rows)],
             false => self.output(known, layer, rows),
         }
     }

@@ -164,34 +164,37 @@ impl Tensor {
         let shape = self.layout.shape.with_size(rank - 1, layers[layers.len() - 1].weight.size(0));
         with_float!("mlp", self.dtype(), T => {
             let goes_back = mode().recording && operands.iter().any(|x| x.is_tracked());
-            let (mut sums, mut slopes) = (None, Buffer::stale(0));
-            let (y, hidden) = with_network::<T, _>(&operands, rows, &functions, |network, x| {
+            let (mut sums, mut hidden_len) = (None, 0);
+            let (y, known) = with_network::<T, _>(&operands, rows, &functions, |network, x| {
                 if !goes_back && parts.is_none() {
                     let mut passing = Buffer::stale(network.passing_len());
                     let y = Self::build(shape, |y| network.infer(x, passing.as_mut_slice(), y));
                     return (y, Buffer::stale(0));
                 }
-                let mut hidden = Buffer::stale(network.hidden_len());
+                // What is hidden, and the slopes, in one array.
+                hidden_len = network.hidden_len();
+                let slopes_len = if goes_back { network.slopes_len() } else { 0 };
+                let mut known = Buffer::stale(hidden_len + slopes_len);
+                let (hidden, slopes) = known.as_mut_slice().split_at_mut(hidden_len);
+                let slopes = goes_back.then_some(slopes);
                 sums = parts.is_some().then(|| Buffer::stale(network.shown_len()));
                 let sums = sums.as_mut().map(Buffer::as_mut_slice);
-                slopes = Buffer::stale(if goes_back { network.slopes_len() } else { 0 });
-                let slopes = goes_back.then(|| slopes.as_mut_slice());
-                (Self::build(shape, |y| network.forward(x, hidden.as_mut_slice(), slopes, sums, y)), hidden)
+                (Self::build(shape, |y| network.forward(x, hidden, slopes, sums, y)), known)
             });
-            let back = move |g: &mut Cotangent<'_>, functions: &[Pointwise], hidden: &[T], shown: &[Part]| {
+            let back = move |g: &mut Cotangent<'_>, functions: &[Pointwise], known: &[T], shown: &[Part]| {
                 if g.is_recorded() {
                     recorded(g, rows, functions, shown);
                 } else {
-                    fused::<T>(g, rows, functions, (hidden, slopes.as_slice()), shown);
+                    fused::<T>(g, rows, functions, known.split_at(hidden_len), shown);
                 }
             };
             let (Some(parts), Some(sums)) = (parts, sums) else {
-                return y.record(&OP, &operands, move |g| back(g, &functions, hidden.as_slice(), &[]));
+                return y.record(&OP, &operands, move |g| back(g, &functions, known.as_slice(), &[]));
             };
-            let (hidden, sums) = (parts::flat(hidden), parts::flat(sums));
-            let shown = parts::show(self, layers, [&sums, &hidden], parts);
+            let (known, sums) = (parts::flat(known), parts::flat(sums));
+            let shown = parts::show(self, layers, [&sums, &known], parts);
             y.record(&OP, &operands, move |g| {
-                back(g, &functions, hidden.as_slice().expect("made as one slice"), &shown);
+                back(g, &functions, known.as_slice().expect("made as one slice"), &shown);
             })
         })
     }

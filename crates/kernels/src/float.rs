@@ -139,10 +139,21 @@ pub trait Float:
     fn powi(self, exponent: i32) -> Self;
 }
 
-/// xⁿ by repeated squaring; a negative exponent inverts the result.
+/// xⁿ by repeated squaring; a negative exponent inverts the result, or, where that is out of the range of normal
+/// numbers, x.
 #[inline]
 fn power<T: Float>(x: T, exponent: i32) -> T {
-    let (mut base, mut left, mut y) = (x, exponent.unsigned_abs(), T::ONE);
+    let y = positive_power(x, exponent.unsigned_abs());
+    if exponent >= 0 {
+        return y;
+    }
+    let is_normal = y.abs() >= T::MIN_POSITIVE && y.abs() < T::INFINITY;
+    if is_normal { T::ONE / y } else { positive_power(T::ONE / x, exponent.unsigned_abs()) }
+}
+
+#[inline]
+fn positive_power<T: Float>(x: T, exponent: u32) -> T {
+    let (mut base, mut left, mut y) = (x, exponent, T::ONE);
     while left > 0 {
         if left & 1 == 1 {
             y *= base;
@@ -150,7 +161,7 @@ fn power<T: Float>(x: T, exponent: i32) -> T {
         base *= base;
         left >>= 1;
     }
-    if exponent < 0 { T::ONE / y } else { y }
+    y
 }
 
 /// Functions of one number, each with the function that computes it.

@@ -320,7 +320,9 @@ const LN_HALF: f64 = -std::f64::consts::LN_2;
 #[inline(never)]
 fn beside_one<T: Float>(dy: &[T], y: &[T], dx: &mut [T]) {
     let Some(largest) = y.iter().position(|&y| y > T::from_f64(LN_HALF)) else { return };
-    let others = dy[..largest].iter().chain(&dy[largest + 1..]).fold(T::ZERO, |sum, &dy| sum + dy);
+    // In `f64`, for a row may be long.
+    let others = dy[..largest].iter().chain(&dy[largest + 1..]).fold(0.0, |sum, dy| sum + dy.to_f64());
+    let others = T::from_f64(others);
     let y = y[largest];
     dx[largest] = -(y.exp_m1() * dy[largest]) - y.exp() * others;
 }

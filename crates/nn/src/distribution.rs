@@ -45,7 +45,7 @@ pub enum Distribution {
 
 /// Numbers that are equal but for the rounding of a few operations.
 fn near(a: f64, b: f64) -> bool {
-    (a - b).abs() <= 1e-12 * a.abs().max(b.abs())
+    a.is_finite() && b.is_finite() && (a - b).abs() <= 1e-12 * a.abs().max(b.abs())
 }
 
 impl Distribution {
@@ -100,7 +100,14 @@ impl Distribution {
 
     /// A constant, if nothing is left to chance.
     fn reduced(self) -> Self {
-        if self.variance() == 0.0 { Self::Constant(self.mean()) } else { self }
+        // A variance below all numbers is one.
+        let is_certain = match self {
+            Self::Uniform { low, high } => low == high,
+            Self::Normal { std, .. } => std == 0.0,
+            Self::Orthogonal { gain, .. } => gain == 0.0,
+            Self::Constant(_) => true,
+        };
+        if is_certain { Self::Constant(self.mean()) } else { self }
     }
 
     /// Draws a tensor of `shape`; an orthogonal matrix needs two axes.

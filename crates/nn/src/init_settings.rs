@@ -80,9 +80,9 @@ impl InitSettings {
     }
 }
 
-/// Whether a gain or a variance may be this.
+/// Whether a gain or a variance may be this: squares of it are numbers.
 pub(crate) fn is_sound(x: f64) -> bool {
-    x.is_finite() && x >= 0.0
+    x == 0.0 || (1e-100..=1e100).contains(&x)
 }
 
 impl fmt::Display for InitSettings {

@@ -57,7 +57,8 @@ impl Optimizer {
         let buffers = state.buffers.iter().map(|(_, buffer)| buffer).filter(is_like);
         let buffers: Vec<Vec<f64>> = buffers.map(Tensor::to_f64_vec).collect();
         let mut elements = w.to_f64_vec().into_iter().enumerate();
-        let nothing = |idx: usize| buffers.iter().all(|buffer| buffer[idx] == 0.0);
-        eps == Some(0.0) && !buffers.is_empty() && elements.any(|(idx, w)| w.is_nan() && nothing(idx))
+        // What it divides by is 0; what it made of the quotient is NaN, as the element is.
+        let nothing = |idx: usize| buffers.iter().any(|buffer| buffer[idx] == 0.0);
+        eps == Some(0.0) && elements.any(|(idx, w)| w.is_nan() && nothing(idx))
     }
 }

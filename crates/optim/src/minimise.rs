@@ -30,7 +30,7 @@ impl Optimizer {
         let unreached = found.unreached.clone();
         let squares: Vec<f64> = found.gradients.iter().map(|ready| sum_squares(&ready.g)).collect();
         let prepared = self.prepare(model, found, true);
-        if self.skip_nonfinite && !prepared.finite {
+        if !prepared.finite {
             return self.skip(Skip::Gradient, Some(value), prepared.norm.unwrap_or(f64::NAN));
         }
         // Copies: an alias that is held while the weights move would be the leaf that the model's no longer

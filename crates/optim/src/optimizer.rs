@@ -5,6 +5,7 @@ use crate::clip::Clipping;
 use crate::hyperparameter::Range;
 use crate::lost_state::LostState;
 use crate::method::{AnyRule, Method};
+use crate::prepare::Accepted;
 use crate::rule::{Needs, Noise};
 use crate::schedule::Schedule;
 use crate::scheduled::Scheduled;
@@ -66,7 +67,7 @@ pub struct Optimizer {
     pub(crate) clipping: Clipping,
     pub(crate) noise: Option<Noise>,
     pub(crate) maximize: bool,
-    pub(crate) skip_nonfinite: bool,
+    pub(crate) accepted: Accepted,
     pub(crate) averaging: Option<Averaging>,
     pub(crate) seed: u64,
     pub(crate) state: State,
@@ -138,7 +139,7 @@ impl Optimizer {
             clipping: Clipping::default(),
             noise: None,
             maximize: false,
-            skip_nonfinite: false,
+            accepted: Accepted::All,
             averaging: None,
             seed: 0,
             state: State::default(),
@@ -282,14 +283,14 @@ impl Optimizer {
     /// counted in [`State::skipped`]. It costs a look at all gradients before each step.
     #[must_use]
     pub fn skip_nonfinite(mut self) -> Self {
-        self.skip_nonfinite = true;
+        self.accepted = Accepted::Finite;
         self
     }
 
     /// Whether it was told to [`skip_nonfinite`](Self::skip_nonfinite).
     #[must_use]
     pub fn skips_nonfinite(&self) -> bool {
-        self.skip_nonfinite
+        self.accepted == Accepted::Finite
     }
 
     /// Keeps an average of the weights, for [`evaluating`](Self::evaluating).

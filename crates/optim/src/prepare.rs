@@ -37,7 +37,24 @@ impl<'g> Ready<'g> {
     }
 }
 
+/// Which gradients a step is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Accepted {
+    All,
+    /// Those without NaN and infinity.
+    Finite,
+    /// Those that are without when they have been clipped by value.
+    Clippable,
+}
+
 impl Optimizer {
+    /// Whether a step may be made of this gradient.
+    pub(crate) fn accepts(&self, g: &Tensor) -> bool {
+        let clips = self.clipping.value.is_some() && self.accepted == Accepted::Clippable;
+        let is_number = |x: f64| if clips { !x.is_nan() } else { x.is_finite() };
+        self.accepted == Accepted::All || g.is_all_finite() || g.to_f64_vec().into_iter().all(is_number)
+    }
+
     /// Clips the gradients, and looks at them as far as the settings ask for it.
     pub(crate) fn prepare<'g, M: Module + ?Sized>(
         &self,
@@ -51,7 +68,7 @@ impl Optimizer {
         let Surveyed { gradients, unreached } = found;
         let (clipped_norm, coefficient, finite) = (f64::NAN, 1.0, true);
         let mut prepared = Prepared { gradients, norm: None, clipped_norm, coefficient, finite };
-        prepared.finite = !self.skip_nonfinite || prepared.gradients.iter().all(|ready| all_finite(&ready.g));
+        prepared.finite = prepared.gradients.iter().all(|ready| self.accepts(&ready.g));
         if !prepared.finite {
             prepared.norm =
                 Some(prepared.gradients.iter().map(|ready| sum_squares(&ready.g)).sum::<f64>().sqrt());
@@ -110,17 +127,4 @@ pub(crate) fn dot(x: &Tensor, y: &Tensor) -> f64 {
         }
     }
     with_float!("dot", x.dtype(), T => sum::<T>(x, y))
-}
-
-/// Whether all numbers are finite, which they are if their sum is.
-pub(crate) fn all_finite(x: &Tensor) -> bool {
-    fn run<T: FloatElement>(x: &Tensor) -> bool {
-        let mut sum = [T::ZERO];
-        let is_told = x.as_slice::<T>().is_some_and(|x| {
-            reduce::sum(x, 1, x.len(), 1, &mut sum);
-            sum[0].is_finite()
-        });
-        is_told || x.to_f64_vec().into_iter().all(f64::is_finite)
-    }
-    with_float!("all_finite", x.dtype(), T => run::<T>(x))
 }

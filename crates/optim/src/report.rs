@@ -45,14 +45,15 @@ pub struct ParameterReport {
     /// The learning rate of this step, after the schedule.
     pub learning_rate: f64,
     /// The ε of the rule that the parameter is updated by, to be compared with `gradient_rms`. See
-    /// [`Rule::eps`](crate::Rule::eps).
+    /// [`Rule::eps`](crate::Rule::eps); `None` also for rules whose [divisor does not
+    /// forget](crate::Rule::divisor_forgets).
     pub eps: Option<f64>,
-    /// RMS of the gradient, before clipping and weight decay, of whatever size.
+    /// RMS of the gradient, before clipping and weight decay. (In `f64` 0 below 1e-162, whose squares are.)
     pub gradient_rms: f64,
     /// RMS of the parameter, before the update.
     pub weight_rms: f64,
-    /// RMS of what was subtracted from the parameter, decoupled weight decay included, of whatever size. (In
-    /// `f32`, above 1e19, only where the weights before were below a ten-millionth of it; else it is infinite.)
+    /// RMS of what was subtracted from the parameter, decoupled weight decay included. (In `f64` 0
+    /// below 1e-162. In `f32`, above 1e19, only where the weights before were below a ten-millionth of it; else it is infinite.)
     pub update_rms: f64,
     /// `update_rms / weight_rms`, about 1e-3 in healthy training. Infinite if the parameter was all zero and
     /// no longer is; 0 if nothing was subtracted.

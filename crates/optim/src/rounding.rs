@@ -6,10 +6,10 @@
 
 use backflow_tensor::{DType, FloatElement, Tensor, with_float};
 
-/// Whether an update of this share of the weights, by their RMS, is near their rounding: within some 16 times.
+/// Whether an update of this share of the weights, by their RMS, is near their rounding: within some 16 times, or 0.
 pub(crate) fn is_near(update_ratio: f64, dtype: DType) -> bool {
     let epsilon = if dtype == DType::F32 { f64::from(f32::EPSILON) } else { f64::EPSILON };
-    update_ratio > 0.0 && update_ratio < 8.0 * epsilon
+    update_ratio < 8.0 * epsilon
 }
 
 /// The share of elements that changed, of those whose gradient is not 0; `None` if there are none.

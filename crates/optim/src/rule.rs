@@ -78,6 +78,12 @@ pub trait Rule: Settings {
         self.inner()?.eps(shape, dtype)
     }
 
+    /// Whether what the rule divides by becomes small with the gradient. A sum or a maximum of squares does not,
+    /// and beside it an ε above a gradient says nothing.
+    fn divisor_forgets(&self) -> bool {
+        self.inner().is_none_or(|rule| rule.divisor_forgets())
+    }
+
     /// What has to be computed for a step.
     fn needs(&self) -> Needs {
         self.inner().map_or(Needs::Gradient, |rule| rule.needs())

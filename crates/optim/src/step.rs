@@ -24,7 +24,7 @@ use crate::lost_state;
 use crate::method::Method;
 use crate::objective::{Objective, Whole, Within, wanted};
 use crate::optimizer::{Optimizer, Visited};
-use crate::prepare::{Ready, all_finite, sum_squares};
+use crate::prepare::{Accepted, Ready, sum_squares};
 use crate::report::{ParameterReport, Skip, StepReport};
 use crate::rounding;
 use crate::rule::{Needs, Noise, Step, WeightDecay};
@@ -164,7 +164,8 @@ impl Optimizer {
     }
 
     /// A step as [`step_on`](Self::step_on) makes it, which a gradient that is not finite [skips](Skip::Gradient):
-    /// for loops that stop there, while the model is still what it was.
+    /// for loops that stop there, while the model is still what it was. An infinity that
+    /// [`clip_value`](Self::clip_value) brings into range does not count. It costs a look at all gradients.
     ///
     /// # Panics
     /// As `step_on`.
@@ -174,10 +175,18 @@ impl Optimizer {
         model: &mut M,
         objective: &mut impl Objective<M>,
     ) -> StepReport {
-        let asked = std::mem::replace(&mut self.skip_nonfinite, true);
-        let report = self.step_on(model, objective);
-        self.skip_nonfinite = asked;
-        report
+        /// Puts back what was asked for, also when the objective panics.
+        struct Asked<'a>(&'a mut Optimizer, Accepted);
+        impl Drop for Asked<'_> {
+            fn drop(&mut self) {
+                self.0.accepted = self.1;
+            }
+        }
+        let asked = self.accepted;
+        if asked == Accepted::All {
+            self.accepted = Accepted::Clippable;
+        }
+        Asked(self, asked).0.step_on(model, objective)
     }
 
     /// Where the loss of the next step is computed: the scope that this thread is in, or, outside any, the
@@ -295,7 +304,7 @@ impl Optimizer {
         objective: &mut impl Objective<M>,
     ) -> Result<Surveyed<'static>, Skip> {
         let Surveyed { gradients, unreached } = survey(self, model, gradients);
-        if self.skip_nonfinite && !gradients.iter().all(|ready| all_finite(&ready.g)) {
+        if !gradients.iter().all(|ready| self.accepts(&ready.g)) {
             return Err(Skip::Gradient);
         }
         let norm = gradients.iter().map(|ready| sum_squares(&ready.g)).sum::<f64>().sqrt();
@@ -343,7 +352,7 @@ impl Optimizer {
         let learning_rate = self.learning_rate();
         let t = self.state.steps;
         let prepared = self.prepare(model, found, self.needs_norm());
-        if self.skip_nonfinite && !prepared.finite {
+        if !prepared.finite {
             return self.skip(Skip::Gradient, loss, prepared.norm.unwrap_or(f64::NAN));
         }
         let Self { method: default, groups, schedule, maximize, state, visited, noise, .. } = self;
@@ -403,7 +412,7 @@ impl Optimizer {
             let coefficient = if *maximize { -coefficient } else { coefficient };
             let surroundings = Surroundings { coefficient, l2, decay, keep: 1.0 };
             let step = Step { t: state.steps, lr, gradient_norm: prepared.clipped_norm };
-            let is_asked = visited.is_near_rounding && is_watched();
+            let is_asked = visited.is_near_rounding && lr != 0.0 && is_watched();
             let before = is_asked.then(|| w.detach().copied());
             let mut totals = rule.update_parameter(step, w, &g, state, surroundings);
             totals.gradient = raw.unwrap_or(totals.gradient);
@@ -411,7 +420,8 @@ impl Optimizer {
             if may_be_lost || lost_state::is_possible(&totals, w.dtype()) {
                 visited.lost = lost_state::find(rule.name(), state, t + 1, visited.lost.take());
             }
-            let report = ParameterReport::new(path, lr, rule.eps(w.shape(), w.dtype()), w.elements(), totals);
+            let eps = rule.eps(w.shape(), w.dtype()).filter(|_| rule.divisor_forgets());
+            let report = ParameterReport::new(path, lr, eps, w.elements(), totals);
             visited.is_near_rounding = rounding::is_near(report.update_ratio, w.dtype());
             let changed_share = before.and_then(|before| rounding::changed_share(&before, w, &g));
             parameters.push(ParameterReport { changed_share, lost_state: visited.lost.clone(), ..report });

@@ -200,3 +200,45 @@ fn counts_that_no_run_comes_to_are_refused() {
     optimizer.load_state(&w(), state).unwrap();
     assert_eq!(optimizer.step_with(&mut w(), |w| w.square().sum(..)).step, (1 << 53) + 1);
 }
+
+/// Muon without an ε divides by the norm, also where its inverse is not a number of the type.
+#[test]
+fn a_norm_whose_inverse_is_infinite_is_divided_by() {
+    let mut w = Tensor::zeros([2, 2], DType::F32).requires_grad();
+    let mut gradients = Gradients::new();
+    gradients.insert(&w, Tensor::from([[0.0, 1e-39], [0.0, 0.0]]).to_dtype(DType::F32));
+    let mut optimizer = Optimizer::from_spec("muon:eps=0,momentum=0,lr=1", None).unwrap();
+    let _ = optimizer.step(&mut w, &gradients);
+    let [others @ .., _] = [0, 2, 3, 1].map(|idx| w.to_f64_vec()[idx]);
+    assert!(others == [0.0; 3] && (-1.3..-0.6).contains(&w.to_f64_vec()[1]), "{w:?}");
+}
+
+/// With an ε of 0 a gradient of 0 makes NaN of a weight by most rules that divide, and they say so; a gradient of
+/// NaN is not to be taken for it.
+#[test]
+fn whoever_divides_zero_by_zero_says_so() {
+    let mut who = Vec::new();
+    let divides = RULES.iter().filter(|info| info.defaults().contains("eps=") && info.name != "sam");
+    for info in divides.filter(|info| !["lbfgs", "bold-driver"].contains(&info.name)) {
+        let spec = ["", ",momentum=0.9"].map(|more| format!("{}:eps=0{more}", info.name));
+        for spec in spec {
+            let Ok(optimizer) = Optimizer::from_spec(&spec, None) else { continue };
+            let step = |g: [f64; 2]| {
+                let mut optimizer = Optimizer::from_spec(&spec, None).unwrap();
+                let mut w = Tensor::from([1.0, 2.0]).requires_grad();
+                let mut gradients = Gradients::new();
+                gradients.insert(&w, Tensor::from(g));
+                let _ = optimizer.step(&mut w, &gradients);
+                (w.to_f64_vec()[0].is_nan(), optimizer.divided_by_zero(&w, ""))
+            };
+            drop(optimizer);
+            let (is_nan, told) = step([0.0, 1.0]);
+            assert_eq!(is_nan, told, "{spec}");
+            assert!(!step([f64::NAN, 1.0]).1 && !step([1.0, 1.0]).1, "{spec}");
+            if told {
+                who.push(spec);
+            }
+        }
+    }
+    assert!(who.len() >= 8, "{who:?}");
+}

@@ -19,6 +19,10 @@ const MOST: f64 = 1e100;
 /// How near to 1 a slope is that is not told from it.
 const MARGINAL: f64 = 1e-9;
 
+/// How far above 1 a slope of chaos is that is told from it. c* is then some χ − 1 from 1, where the excess of a
+/// chord carries a rounding of 1e-15/(χ − 1): beyond a relative error of 1e-3 nothing is known of c*.
+const CHAOTIC: f64 = 1e-6;
+
 /// −1/ln of a slope: the number of layers over which what it multiplies falls to 1/e.
 fn scale(slope: f64) -> f64 {
     if slope > 1.0 - MARGINAL { f64::INFINITY } else { -1.0 / Float::ln(slope) }
@@ -86,7 +90,7 @@ impl MeanField {
     #[track_caller]
     pub fn correlation_fixed_point(&self, q: f64) -> f64 {
         let steepest = self.correlation_slope(q, 1.0);
-        if steepest <= 1.0 + MARGINAL {
+        if steepest <= 1.0 + CHAOTIC {
             return 1.0;
         }
         // The map is a power series in c without negative coefficients (the squared Hermite coefficients of
@@ -102,7 +106,7 @@ impl MeanField {
     /// them apart is known (Schoenholz et al. 2017, equation 9). Networks deeper than some
     /// [`TRAINABLE`](Self::TRAINABLE) `ξ_c` do not train.
     ///
-    /// Infinite where C′(c*) is 1, to within 1e-9, below which rounding would write the digits: on the
+    /// Infinite where C′(c*) is 1, to within 1e-9 below and 1e-6 above, where rounding would write the digits: on the
     /// critical line, and for what is linear at this q, whose layers keep every correlation. Of relu without
     /// biases it is infinite for all weights: they make signals die out or explode, and not alike.
     ///

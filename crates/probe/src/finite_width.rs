@@ -73,6 +73,9 @@ const STEP: f64 = 1e-4;
 const NOTHING: FiniteWidth =
     FiniteWidth { layer: 0, variance: 0.0, boundary: 0.0, typical: 0.0, deviation: 0.0, slopes: [0.0; 2] };
 
+/// How far apart, in ln q, a variance is looked at for whether it grows.
+const APART: f64 = 0.5;
+
 /// A relative change of the variance from layer to layer below this is none.
 const STILL: f64 = 1e-9;
 
@@ -125,11 +128,14 @@ impl FiniteWidth {
         let [low, high] = [-NEAR, NEAR].map(|deviations| typical * Float::exp(deviations * deviation));
         // Theory itself may be beyond what chance reaches.
         let (low, high) = (low.min(variance), high.max(variance));
-        if !(grows(low) < -STILL && grows(high) > STILL) {
-            return None;
-        }
-        let boundary = bisect(low, high, &|q| grows(q) > 0.0);
-        Some(Self { boundary, ..self })
+        // Below it there may be a variance that stays, so the ends do not tell.
+        let parts = (Float::ln(high / low) / APART).ceil().clamp(1.0, 64.0) as usize;
+        let at = |part: usize| low * Float::powf(high / low, part as f64 / parts as f64);
+        let is_crossed = |&part: &usize| grows(at(part)) < -STILL && grows(at(part + 1)) > STILL;
+        let found = (0..parts)
+            .filter(is_crossed)
+            .map(|part| Self { boundary: bisect(at(part), at(part + 1), &|q| grows(q) > 0.0), ..self });
+        found.min_by(|a, b| a.distance().total_cmp(&b.distance()))
     }
 
     /// From the typical network to the boundary, in standard deviations.

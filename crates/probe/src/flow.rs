@@ -96,20 +96,20 @@ impl GradFlow {
     #[must_use]
     pub fn verdicts(&self) -> Vec<Verdict> {
         let mut verdicts = Verdict::of(&self.rows, self.eps);
-        let of_updates = updates::of_steps(&self.steps);
-        if !of_updates.is_empty() {
-            verdicts.retain(|verdict| *verdict != Verdict::Healthy);
-            verdicts.extend(of_updates);
-        } else if verdicts == [Verdict::Healthy] && updates::rest(&self.steps) {
+        let mut worse = updates::of_steps(&self.steps);
+        if worse.is_empty() && verdicts == [Verdict::Healthy] && updates::rest(&self.steps) {
             let reason = "the learning rate is 0, so that nothing is known of updates".to_owned();
             verdicts = vec![Verdict::NotJudged { reason }];
         }
         let layers = self.record.uncalled.clone();
         if !layers.is_empty() {
+            worse.insert(0, Verdict::NotCalled { layers });
+        }
+        if !worse.is_empty() {
             verdicts.retain(|verdict| *verdict != Verdict::Healthy);
-            let worse =
+            let worst =
                 verdicts.iter().take_while(|verdict| matches!(verdict, Verdict::NotFinite { .. })).count();
-            verdicts.insert(worse, Verdict::NotCalled { layers });
+            verdicts.splice(worst..worst, worse);
         }
         verdicts
     }

@@ -11,12 +11,10 @@ mod search;
 mod words;
 
 use crate::OpAt;
-use crate::look::elements;
-use backflow_kernels::reduce;
 use backflow_optim::Optimizer;
 use backflow_tensor::observe::observe;
 use backflow_tensor::trace::{Computed, Kind, trace};
-use backflow_tensor::{DType, FloatElement, Module, Tensor, misuse};
+use backflow_tensor::{DType, Module, Tensor, misuse};
 use search::{Search, Sites};
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -162,18 +160,6 @@ impl Numbers {
     }
 }
 
-/// Whether all numbers are finite: one pass, on all threads.
-fn is_finite(x: &Tensor) -> bool {
-    fn run<T: FloatElement>(x: &Tensor) -> bool {
-        reduce::moments(&elements::<T>(x), None).non_finite == 0
-    }
-    match x.dtype() {
-        DType::F32 => run::<f32>(x),
-        DType::F64 => run::<f64>(x),
-        DType::I64 | DType::Bool => true,
-    }
-}
-
 /// Where the first NaN or infinity of `loss` comes from, or of the gradients of the parameters of `model`;
 /// `None` if there is none.
 ///
@@ -207,7 +193,7 @@ fn is_finite(x: &Tensor) -> bool {
 #[track_caller]
 pub fn find_nonfinite(model: &(impl Module + ?Sized), loss: impl FnOnce() -> Tensor) -> Option<NonFinite> {
     let parameters = model.parameters();
-    let mut damaged = parameters.iter().filter(|(_, tensor)| !is_finite(tensor));
+    let mut damaged = parameters.iter().filter(|(_, tensor)| !tensor.is_all_finite());
     if let Some((path, tensor)) = damaged.next() {
         let (path, numbers, others) = (path.clone(), Numbers::of(tensor), damaged.count());
         let origin = Origin::Parameter { path, numbers, others, divided_by_zero: false };
@@ -237,7 +223,7 @@ pub fn find_nonfinite(model: &(impl Module + ?Sized), loss: impl FnOnce() -> Ten
         let gradients = gradients?;
         let of = |(path, tensor): &(String, Tensor)| gradients.get(tensor).map(|g| (path.clone(), g.clone()));
         let damaged: Vec<(String, Tensor)> =
-            parameters.iter().filter_map(of).filter(|(_, gradient)| !is_finite(gradient)).collect();
+            parameters.iter().filter_map(of).filter(|(_, gradient)| !gradient.is_all_finite()).collect();
         let gradients: Vec<&Tensor> = damaged.iter().map(|(_, gradient)| gradient).collect();
         (Some(damaged.first()?.0.clone()), search.origin(&gradients))
     } else {

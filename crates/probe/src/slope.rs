@@ -40,6 +40,9 @@ pub(crate) struct Line {
     pub(crate) layers: usize,
     /// The layer behind which nearly all of that is lost or won, if there is one.
     pub(crate) at: Option<String>,
+    /// The layer whose deltas are farthest beyond both ends of the chain, and by how many decades; positive
+    /// above them.
+    pub(crate) between: Option<(String, f64)>,
     /// The first and the last layer of a chain that runs beside the main one.
     pub(crate) branch: Option<[String; 2]>,
     /// RMS ∂L/∂W of the second of these layers over that of the last, if that stays flat while deltas do not.
@@ -70,9 +73,10 @@ pub(crate) fn lines(rows: &[FlowRow], figures: Figures) -> Vec<Line> {
     (0..chains).filter_map(|chain| line(rows, chain, figures)).collect()
 }
 
-/// The rows between which deltas are compared.
-fn compared(rows: &[FlowRow], chain: usize) -> Vec<&FlowRow> {
-    let rows = || rows.iter().filter(move |row| row.chain == chain);
+/// The rows between which deltas are compared: of those that a gradient reaches, as it does not go on to layers
+/// that are frozen.
+fn compared(rows: &[FlowRow], chain: usize, figures: Figures) -> Vec<&FlowRow> {
+    let rows = || rows.iter().filter(move |row| row.chain == chain && (figures.delta)(row).is_some());
     let is_followed = |row: &&FlowRow| row.activation.is_some();
     let mut compared: Vec<&FlowRow> = rows().filter(|row| row.is_weighted()).collect();
     let all_but_last = compared.len().saturating_sub(1);
@@ -89,7 +93,7 @@ fn compared(rows: &[FlowRow], chain: usize) -> Vec<&FlowRow> {
 }
 
 fn line(rows: &[FlowRow], chain: usize, figures: Figures) -> Option<Line> {
-    let compared = compared(rows, chain);
+    let compared = compared(rows, chain, figures);
     // Of 0 and of what is not finite, the logarithm is not finite or the line has none.
     let y: Vec<f64> = compared.iter().map(|row| log10((figures.delta)(row).unwrap_or(0.0))).collect();
     let (slope, fit) = line_back(&y)?;
@@ -97,6 +101,9 @@ fn line(rows: &[FlowRow], chain: usize, figures: Figures) -> Option<Line> {
     let is_nearly_all = |&layer: &usize| (y[layer - 1] - y[layer]) / decades > NEARLY_ALL;
     // Two layers have but one step between them.
     let at = (1..y.len()).find(is_nearly_all).filter(|_| y.len() > 2 && decades != 0.0);
+    let [low, high] = [f64::min, f64::max].map(|of| of(y[0], y[y.len() - 1]));
+    let beyond = y.iter().map(|&y| if y < low { y - low } else { (y - high).max(0.0) });
+    let between = (0..y.len()).zip(beyond).max_by(|(_, a), (_, b)| a.abs().total_cmp(&b.abs()));
     let ends = || [compared[0].path.clone(), compared[y.len() - 1].path.clone()];
     Some(Line {
         slope,
@@ -104,6 +111,7 @@ fn line(rows: &[FlowRow], chain: usize, figures: Figures) -> Option<Line> {
         decades,
         layers: y.len(),
         at: at.map(|layer| compared[layer].path.clone()),
+        between: between.map(|(layer, decades)| (compared[layer].path.clone(), decades)),
         branch: (chain > 0).then(ends),
         flat: flat(&compared, decades, figures),
     })

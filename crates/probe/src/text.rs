@@ -31,6 +31,16 @@ pub fn short(x: Option<f64>) -> String {
     }
 }
 
+/// A factor in a sentence: three decimals below 1 and two above, and an exponent where they would say nothing.
+#[must_use]
+pub fn factor(x: f64) -> String {
+    match x {
+        _ if !(0.01..1e4).contains(&x) => format!("{x:.2e}"),
+        _ if x < 1.0 => format!("{x:.3}"),
+        _ => format!("{x:.2}"),
+    }
+}
+
 /// A learning rate as people write it: `0.003`, `1e-5`.
 #[must_use]
 pub fn rate(x: f64) -> String {

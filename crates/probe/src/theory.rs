@@ -138,7 +138,9 @@ impl MeanField {
                 }
             }
         }
-        Some(bisect(low, high, &|q| excess(q) < 0.0))
+        let found = bisect(low, high, &|q| excess(q) < 0.0);
+        // Where only rounding ends the growth, it does not end.
+        (excess(2.0 * found) < -1e-9 * found).then_some(found)
     }
 
     /// The `σ_w²` on the critical line, where χ = 1 at the fixed point: between gradients that vanish and

@@ -127,6 +127,7 @@ pub enum Verdict {
         /// Where it is first: in order of computation if outputs are concerned, else in that of the way back.
         layer: String,
         /// Whether all outputs are finite, and it is deltas or gradients of weights that are not.
+        #[serde(default)]
         is_gradient: bool,
     },
     /// Something is as it should not be, but the figures do not tell what it means.
@@ -138,8 +139,6 @@ pub enum Verdict {
     Healthy,
 }
 
-/// How much of the variance a line must explain to be called one.
-const FIT: f64 = 0.9;
 /// The change of log₁₀ rms δ from the last hidden layer to the first, from which gradients vanish or explode.
 /// What counts is the whole way: a slope that ten layers bear well is the ruin of a hundred.
 const DECADES: f64 = 1.0;
@@ -156,15 +155,27 @@ fn smallest(dtype: &str) -> f64 {
     if dtype == "f64" { f64::MIN_POSITIVE } else { f64::from(f32::MIN_POSITIVE) }
 }
 
-/// Whether a layer's deltas are too small for their element type, or look so: those that are not 0 are subnormal,
-/// or, if most are 0, not far from it. Zeros beside large deltas are no underflow: functions that are flat, and
-/// what picks some of its inputs, make them.
+/// Whether a layer's deltas are too small for their element type: those that are not 0 are subnormal.
 fn looks_too_small(row: &FlowRow) -> bool {
-    let Some(delta) = row.delta_rms.filter(|&delta| delta > 0.0) else { return false };
-    let zeros = row.delta_zero_share.unwrap_or(0.0);
-    let of_others = delta / (1.0 - zeros).max(f64::MIN_POSITIVE).sqrt();
-    let is_gone = zeros > MOST && row.dead_share.is_none() && of_others < NEAR * smallest(&row.dtype);
-    delta < smallest(&row.dtype) || is_gone
+    row.delta_rms.is_some_and(|delta| delta > 0.0 && delta < smallest(&row.dtype))
+}
+
+/// The last layer most of whose deltas are 0 beside others that are not far above the smallest of their type: some may
+/// have become 0, and functions that are flat, and what picks some of its inputs, make zeros too. Beside large deltas
+/// zeros are no underflow.
+fn few(rows: &[FlowRow]) -> Option<Verdict> {
+    let is_near = |row: &&FlowRow| {
+        let zeros = row.delta_zero_share.unwrap_or(0.0);
+        let of_others = row.delta_rms.unwrap_or(0.0) / (1.0 - zeros).max(f64::MIN_POSITIVE).sqrt();
+        let is_few = zeros > MOST && row.dead_share.is_none() && row.shadow.is_none();
+        is_few && of_others > 0.0 && of_others < NEAR * smallest(&row.dtype)
+    };
+    let FlowRow { path, dtype, .. } = rows.iter().rfind(is_near)?;
+    let reason = format!(
+        "most deltas at {path} are 0 and the others near the end of {dtype}: GradFlow::with_shadow or a run with \
+         --dtype f64 tells whether some are too small"
+    );
+    Some(Verdict::NotJudged { reason })
 }
 
 /// Of the layers whose deltas are all 0 without units that explain it, the last: whether they are too small, as
@@ -183,9 +194,7 @@ fn zeros(rows: &[FlowRow]) -> Option<Verdict> {
         Verdict::Underflow { layer, dtype, shadow: None }
     } else {
         let hint = "GradFlow::with_shadow or a run with --dtype f64 tells, and explain_grad";
-        let reason = format!(
-            "deltas at {layer}, and before it, are exactly 0, too small for {dtype} or cut off: {hint}"
-        );
+        let reason = format!("deltas at {layer} are exactly 0, too small for {dtype} or cut off: {hint}");
         Verdict::NotJudged { reason }
     })
 }
@@ -206,8 +215,7 @@ impl Verdict {
     /// How well a line fits chooses the words. A layer is saturated, or dead, if more than half of it is.
     /// Deltas are too small for their element type if a [shadow](crate::GradFlow::with_shadow) says so; the
     /// line then goes through those in `f64`. Without a shadow they are if their RMS is below the type's
-    /// smallest normal number, and are guessed to be if most are 0 and the others not far above it. What the
-    /// figures do not tell is [not judged](Self::NotJudged).
+    /// smallest normal number. What the figures do not tell is [not judged](Self::NotJudged).
     #[must_use]
     pub fn of(rows: &[FlowRow], eps: Option<f64>) -> Vec<Self> {
         let each: Vec<Self> = rows.iter().flat_map(|row| Self::of_layer(row, eps)).collect();
@@ -223,15 +231,31 @@ impl Verdict {
         verdicts.extend(underflow);
         verdicts.extend(cut(rows));
         if !verdicts.iter().any(|verdict| matches!(verdict, Self::Underflow { .. })) {
-            verdicts.extend(zeros(rows));
+            verdicts.extend(zeros(rows).or_else(|| few(rows)));
         }
         let lines = lines(rows, if is_proven { SHADOW } else { MEASURED });
         // One verdict of each kind, of the chain that changes most.
         for is_loss in [true, false] {
             let steep = lines.iter().filter(|line| line.decades.abs() > DECADES);
             let steep = steep.filter(|line| (line.decades < 0.0) == is_loss);
-            let most = |a: &&Line, b: &&Line| a.decades.abs().total_cmp(&b.decades.abs());
+            // Of those that are too short for a line only where there is no other.
+            let worth = |line: &Line| (line.layers >= LAYERS, line.decades.abs());
+            let most = |a: &&Line, b: &&Line| {
+                let ((a, of_a), (b, of_b)) = (worth(a), worth(b));
+                a.cmp(&b).then(of_a.total_cmp(&of_b))
+            };
             verdicts.extend(steep.max_by(most).map(Self::of_line));
+        }
+        let level = lines.iter().filter(|line| line.decades.abs() <= DECADES);
+        let farthest = level
+            .filter_map(|line| line.between.as_ref())
+            .max_by(|(_, a), (_, b)| a.abs().total_cmp(&b.abs()));
+        if let Some((layer, decades)) = farthest.filter(|(_, decades)| decades.abs() > DECADES) {
+            let reason = format!(
+                "deltas of the first and the last layer are alike, but those of {layer} are {decades:+.1} decades \
+                 from both"
+            );
+            verdicts.push(Self::NotJudged { reason });
         }
         let worst = |share: fn(&Self) -> Option<f64>| {
             let shares = each.iter().filter_map(|verdict| Some((verdict, share(verdict)?)));
@@ -269,9 +293,10 @@ impl Verdict {
     pub(crate) fn of_layer(row: &FlowRow, eps: Option<f64>) -> Vec<Self> {
         let layer = || row.path.clone();
         let mut verdicts = Vec::new();
-        let is_broken = |figure: Option<f64>| figure.is_some_and(|figure| !figure.is_finite());
         let is_gradient = row.activation_rms.is_finite();
-        if !is_gradient || is_broken(row.delta_rms) || is_broken(row.weight_gradient_rms) {
+        // The figure of a weight that got no gradient is NaN.
+        let is_infinite = row.weight_gradient_rms.is_some_and(f64::is_infinite);
+        if !is_gradient || is_infinite || row.delta_rms.is_some_and(|delta| !delta.is_finite()) {
             verdicts.push(Self::NotFinite { layer: layer(), is_gradient });
         }
         if row.shadow.map_or_else(|| looks_too_small(row), |shadow| shadow.underflows()) {

@@ -6,7 +6,7 @@ use backflow_tensor::{DType, Tensor};
 /// Name, function, and a point where its slope is infinite or NaN, or too large for `f32`.
 type Subject = (&'static str, fn(&Tensor) -> Tensor, f64);
 
-const STEEP: [Subject; 19] = [
+const STEEP: [Subject; 22] = [
     ("sqrt", Tensor::sqrt, 0.0),
     ("sqrt below 0", Tensor::sqrt, -1.0),
     ("ln", Tensor::ln, 0.0),
@@ -24,6 +24,13 @@ const STEEP: [Subject; 19] = [
     ("square", Tensor::square, f64::INFINITY),
     ("gelu", Tensor::gelu, f64::NEG_INFINITY),
     ("silu", Tensor::silu, f64::NEG_INFINITY),
+    ("norm", |x| x.reshape([2, 1]).norm(1), f64::INFINITY),
+    (
+        "std",
+        |x| (x.reshape([2, 1]) * Tensor::from([[1.0, 2.0]]).to_dtype(x.dtype())).std(1, 0),
+        f64::INFINITY,
+    ),
+    ("erf", Tensor::erf, f64::INFINITY),
     ("div by 0", |x| (x + 1.0) / x, 0.0),
     ("exp times x", |x| x.exp() * x, 1e4),
 ];

@@ -84,8 +84,14 @@ pub enum TrainError {
 fn explanation(loss: f64, origin: Option<&NonFinite>, last: Option<&StepRecord>) -> String {
     let mut text = origin.map_or_else(
         || {
-            let what = if loss.is_finite() { "a gradient was not finite" } else { "the loss was no number" };
-            format!("{what} (loss {loss}); try a lower learning rate or clipping by norm")
+            if loss.is_finite() {
+                format!(
+                    "the loss is {loss} and its gradient finite, but where the rule takes it once more (sam, uphill) \
+                     one of them is not; try a smaller rho"
+                )
+            } else {
+                format!("the loss was {loss}; try a lower learning rate or clipping by norm")
+            }
         },
         ToString::to_string,
     );

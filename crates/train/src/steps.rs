@@ -12,7 +12,7 @@ use crate::evaluate::{Evaluation, evaluate};
 use crate::parts::Parts;
 use crate::task::{Task, TaskError, require};
 use backflow_data::{Batch, Epoch, Loader};
-use backflow_optim::{Optimizer, Skip, StepReport};
+use backflow_optim::{Optimizer, StepReport};
 use backflow_probe::Recorder;
 use backflow_tensor::training::Scope;
 use backflow_tensor::{Module, Tensor};
@@ -149,7 +149,7 @@ impl<'a, M: Module + ?Sized> Steps<'a, M> {
             return Err(TaskError::NoTerms { step: self.made + 1 });
         }
         let loss = report.loss.unwrap_or(f64::NAN);
-        let stops = report.skipped == Some(Skip::Gradient) && !self.optimizer.skips_nonfinite();
+        let stops = report.skipped.is_some() && !self.optimizer.skips_nonfinite();
         let diverged = !loss.is_finite() || stops;
         let mut epoch_loss = None;
         if !diverged {

@@ -137,3 +137,22 @@ fn the_recorder_shows_what_went_back() {
         );
     }
 }
+
+/// SAM takes its gradient uphill: where there is none, no step is made, and the training does not go on without.
+#[test]
+fn a_rule_that_never_steps_ends_the_training() {
+    let mut optimizer = Optimizer::from_spec("sam:rho=1e30", None).expect("a rule");
+    let (result, left, _) = train(&mut optimizer, (|y| y.clone(), 1), &examples(), None);
+    let error = result.expect_err("no step was made");
+    let text = error.to_string();
+    assert!(matches!(error, TrainError::Diverged { step: 1, loss, .. } if loss.is_finite()), "{text}");
+    assert!(text.contains("try a smaller rho") && left == bits(&model()), "{text}");
+}
+
+/// What clipping by value brings into range is clipped, as it was asked for.
+#[test]
+fn an_infinity_that_is_clipped_does_not_end_a_training() {
+    let mut optimizer = Optimizer::from_spec("sgd", None).expect("a rule").clip_value(1.0);
+    let (result, ..) = train(&mut optimizer, (TRAPS[3].2, 1), &examples(), None);
+    assert_eq!(result.expect("infinities, and no NaN").steps, 3);
+}

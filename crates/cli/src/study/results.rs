@@ -218,6 +218,9 @@ impl<'a> FindingJson<'a> {
 #[derive(Serialize)]
 struct FlowJson<'a> {
     slope_decades_per_layer: Option<f64>,
+    /// The slope of the deltas in f64, only where f32 comes near its end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    shadow_slope_decades_per_layer: Option<f64>,
     slope_by_seed: &'a [Option<f64>],
     delta_rms: &'a [f64],
     /// The same in f64, only where f32 comes near its end.
@@ -237,6 +240,7 @@ impl<'a> FlowJson<'a> {
     fn new(flow: &'a Flow) -> Self {
         Self {
             slope_decades_per_layer: flow.slope,
+            shadow_slope_decades_per_layer: flow.shadow_slope,
             slope_by_seed: &flow.slope_by_seed,
             delta_rms: &flow.delta_rms,
             shadow_delta_rms: flow.shadow_delta_rms.as_deref(),

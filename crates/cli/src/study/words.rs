@@ -1,10 +1,10 @@
 //! The conclusion in words: what vanished, by how much per layer, what theory said, and what learns.
 
 use super::results::StudyResults;
-use backflow_probe::text::{counted, short, signed};
+use backflow_probe::text::{counted, factor, short, signed};
 use backflow_probe::{Prediction, Verdict};
 use backflow_tensor::Float;
-use backflow_train::study::{Configuration, Finding, Learned};
+use backflow_train::study::{Configuration, Finding, Learned, LearnedOfSeed};
 
 /// Up to so many configurations, each gets a sentence of its own.
 const FEW: usize = 4;
@@ -54,6 +54,8 @@ enum Regime {
     Flat,
     Exploding,
     Stable,
+    /// The figures do not tell.
+    NotJudged,
     /// They are 0 or not a number, or there is only one layer.
     Unknown,
 }
@@ -65,6 +67,7 @@ fn regime(finding: &Finding) -> Regime {
         Some(_) if is(is_flat) => Regime::Flat,
         Some(_) if is(|verdict| matches!(verdict, Verdict::Vanishing { .. })) => Regime::Vanishing,
         Some(_) if is(|verdict| matches!(verdict, Verdict::Exploding { .. })) => Regime::Exploding,
+        Some(_) if is(|verdict| matches!(verdict, Verdict::NotJudged { .. })) => Regime::NotJudged,
         Some(_) => Regime::Stable,
     }
 }
@@ -108,7 +111,8 @@ fn flow(finding: &Finding) -> String {
             "deltas are 0 or no numbers in some layer.".to_owned()
         };
     };
-    let factor = Float::powf(10.0, slope);
+    let level = Float::powf(10.0, slope);
+    let factor = factor(level);
     let theory = match finding.theory_slope {
         Some(theory) => format!("theory says {}", signed(Some(theory))),
         None if finding.finite_width().is_some() => "theory leaves it to finite width".to_owned(),
@@ -130,24 +134,27 @@ fn flow(finding: &Finding) -> String {
     match regime(finding) {
         Regime::Flat => {
             format!(
-                "deltas vanish, to {factor:.3} of themselves per layer on the way back ({decades}), so that \
+                "deltas vanish, to {factor} of themselves per layer on the way back ({decades}), so that \
                  {ends}{flat}."
             )
         }
         Regime::Vanishing => {
             format!(
-                "gradients vanish, to {factor:.3} of themselves per layer on the way back ({decades}), so \
+                "gradients vanish, to {factor} of themselves per layer on the way back ({decades}), so \
                  that {ends}."
             )
         }
         Regime::Exploding => {
             format!(
-                "gradients explode, by a factor of {factor:.2} per layer on the way back ({decades}), so \
+                "gradients explode, by a factor of {factor} per layer on the way back ({decades}), so \
                  that {ends}{flat}."
             )
         }
+        Regime::NotJudged => {
+            format!("deltas change by a factor of {factor} per layer on the way back ({decades}).")
+        }
         _ => format!(
-            "gradients neither vanish nor explode: a factor of {factor:.3} per layer on the way back \
+            "gradients neither vanish nor explode: a factor of {level:.3} per layer on the way back \
              ({decades})."
         ),
     }
@@ -167,10 +174,21 @@ fn outcome(learned: &Learned, results: &StudyResults) -> String {
         (some, all) if some == all => "it learns".to_owned(),
         (some, all) => format!("{some} of {all} networks learn"),
     };
+    // Of those alone that come to the end.
+    let start = |figure: fn(&LearnedOfSeed) -> f64| {
+        let ended = || learned.by_seed.iter().filter(|network| network.final_loss.is_some());
+        ended().map(figure).sum::<f64>() / ended().count() as f64
+    };
+    let some_diverged = match learned.diverged {
+        0 => String::new(),
+        some => format!("; {some} of {} networks diverged, and figures are of the others", learned.networks),
+    };
     format!(
         "{after} the loss has gone from {:.2} to {loss:.2} and test accuracy from {:.3} to {:.3}: \
-         {conclusion}.",
-        learned.initial_loss, learned.initial_accuracy, accuracy.mean
+         {conclusion}{some_diverged}.",
+        start(|network| network.initial_loss),
+        start(|network| network.initial_accuracy),
+        accuracy.mean
     )
 }
 
@@ -180,6 +198,10 @@ fn overview(findings: &[Finding]) -> Vec<String> {
     let unknown = match of(Regime::Unknown) {
         0 => String::new(),
         some => format!(", and {some} have no slope"),
+    };
+    let unknown = match of(Regime::NotJudged) {
+        0 => unknown,
+        some => format!(", {some} are not judged{unknown}"),
     };
     let flat = match of(Regime::Flat) {
         0 => String::new(),

@@ -45,6 +45,10 @@ impl Rule for Adagrad {
         Some(self.eps)
     }
 
+    fn divisor_forgets(&self) -> bool {
+        false
+    }
+
     fn buffers(&self, _: Shape) -> Vec<Buffer> {
         vec![Buffer::full("sum", self.initial_accumulator_value)]
     }

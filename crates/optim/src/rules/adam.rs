@@ -55,6 +55,10 @@ impl Rule for Adam {
         Some(self.eps)
     }
 
+    fn divisor_forgets(&self) -> bool {
+        !self.amsgrad
+    }
+
     fn buffers(&self, _: Shape) -> Vec<Buffer> {
         let names: &[_] = if self.amsgrad {
             &["exp_avg", "exp_avg_sq", "max_exp_avg_sq"]

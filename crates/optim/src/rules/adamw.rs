@@ -51,6 +51,10 @@ impl Rule for AdamW {
         Some(self.eps)
     }
 
+    fn divisor_forgets(&self) -> bool {
+        !self.amsgrad
+    }
+
     fn buffers(&self, shape: Shape) -> Vec<Buffer> {
         self.adam().buffers(shape)
     }

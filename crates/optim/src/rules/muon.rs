@@ -70,7 +70,7 @@ impl Muon {
         let divisor = sum_squares(&x).sqrt().max(self.eps);
         // What is 0 has no direction, and stays 0 without an ε too.
         if divisor > 0.0 {
-            x = &x * (1.0 / divisor);
+            x = &x / divisor;
         }
         let [a, b, c] = COEFFICIENTS;
         for _ in 0..self.ns_steps {

@@ -1,6 +1,6 @@
 //! [`Search`]: what is remembered of a replay, and the way back through it.
 
-use super::{Numbers, Origin, Place, is_finite};
+use super::{Numbers, Origin, Place};
 use crate::OpAt;
 use backflow_tensor::observe::{Announcement, Observer, Site};
 use backflow_tensor::trace::{Computed, ElementsId, Kind};
@@ -94,7 +94,7 @@ impl Search {
         // A view that repeats the numbers of its operand need not be written out to be looked at.
         let repeats = |x: &&&Tensor| x.shares_elements_with(result) && x.elements() < result.elements();
         let shown = operands.first().filter(|x| kind == Kind::Result && repeats(x)).map_or(result, |x| x);
-        let event = (!is_finite(shown)).then(|| {
+        let event = (!shown.is_all_finite()).then(|| {
             let operands: Vec<Operand> = operands.iter().map(|x| self.operand(x)).collect();
             let numbers = Numbers::of(shown);
             let role = self.role(&numbers, &operands);

@@ -19,15 +19,29 @@ pub(crate) fn of_steps(steps: &[FlowStep]) -> Vec<Verdict> {
         let (parameter, rule) = (parameter.path.clone(), lost.rule.clone());
         verdicts.push(Verdict::StateLost { parameter, rule, share: lost.share, since: lost.since });
     }
-    // Where nothing was subtracted, nothing was swallowed.
-    let share = |parameter: &ParameterFlow| parameter.changed_share.filter(|_| parameter.update_ratio > 0.0);
-    let stuck = last.parameters.iter().filter(|parameter| share(parameter).is_some_and(|share| share < MOST));
-    let stuck: Vec<&ParameterFlow> = stuck.collect();
-    if let Some(least) = stuck.iter().min_by(|a, b| a.update_ratio.total_cmp(&b.update_ratio)) {
+    // What is lost of its state explains that a parameter rests. A schedule ends with updates as small as one likes,
+    // so that a few steps say nothing.
+    let is_stuck = |parameter: &&ParameterFlow| {
+        parameter.lost_state.is_none() && parameter.changed_share.is_some_and(|share| share < MOST)
+    };
+    let of_path = |path: &str| {
+        let found =
+            move |step: &FlowStep| step.parameters.iter().find(|parameter| parameter.path == path).cloned();
+        steps.iter().filter_map(found).collect::<Vec<ParameterFlow>>()
+    };
+    let mut stuck =
+        last.parameters.iter().filter(is_stuck).map(|parameter| of_path(&parameter.path)).collect::<Vec<_>>();
+    // The first update is never looked at.
+    let mostly = |course: &Vec<ParameterFlow>| {
+        2 * course.iter().filter(is_stuck).count() >= course.len().saturating_sub(1).max(1)
+    };
+    stuck.retain(mostly);
+    let looks = || stuck.iter().flatten().filter(is_stuck);
+    if !stuck.is_empty() {
         verdicts.push(Verdict::Stuck {
-            parameters: stuck.iter().map(|parameter| parameter.path.clone()).collect(),
-            share: stuck.iter().filter_map(|parameter| share(parameter)).fold(0.0, f64::max),
-            update_ratio: least.update_ratio,
+            parameters: stuck.iter().map(|course| course[0].path.clone()).collect(),
+            share: looks().filter_map(|parameter| parameter.changed_share).fold(0.0, f64::max),
+            update_ratio: looks().map(|parameter| parameter.update_ratio).fold(f64::INFINITY, f64::min),
         });
     }
     verdicts

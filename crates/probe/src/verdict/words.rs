@@ -1,9 +1,12 @@
 //! A [`Verdict`] in words: its name, its sentence with the evidence, and what the literature does about it.
 
 use super::Verdict;
-use crate::text::short;
+use crate::text::{factor, short};
 use backflow_kernels::Float;
 use std::fmt;
+
+/// How much of the variance a line must explain to be called one.
+const FIT: f64 = 0.9;
 
 impl Verdict {
     /// The verdict in a word: `VANISHING`, `EXPLODING`, …
@@ -115,11 +118,11 @@ impl fmt::Display for Verdict {
                 if let Some([first, last]) = branch {
                     write!(f, "on the branch from {first} to {last} ")?;
                 }
-                let (factor, digits) = (Float::powf(10.0, *slope), if *slope < 0.0 { 3 } else { 2 });
+                let factor = factor(Float::powf(10.0, *slope));
                 match at {
                     _ if *fit > FIT => write!(
                         f,
-                        "deltas change by {slope:+.3} decades (a factor of {factor:.digits$}) per layer on \
+                        "deltas change by {slope:+.3} decades (a factor of {factor}) per layer on \
                          the way back, {decades:+.1} in all, R² {fit:.2}"
                     ),
                     Some(layer) => write!(

@@ -27,7 +27,8 @@ impl Tensor {
     pub(crate) fn gaussian(&self, k: f64) -> Self {
         let y = with_float!("gaussian", self.dtype(), T => self.map_to::<T, T>(move |x| x.gaussian(k)));
         y.record(&OP, &[self], move |g| {
-            g.give(0, |g| g.dy() * (g.x(0) * g.x(0).gaussian(k) * (-2.0 * k)));
+            // Far out y is 0, and ∞ · 0 would be NaN.
+            g.give(0, |g| g.dy() * (g.x(0).clamp(-1e6, 1e6) * g.x(0).gaussian(k) * (-2.0 * k)));
         })
     }
 }

@@ -11,6 +11,7 @@
 
 use super::elementwise::{pull_in_place, values};
 use super::square::Square;
+use super::zero_gradient::zero_where_zero;
 use crate::catalogue::Samples;
 use crate::cotangent::Cotangent;
 use crate::dtype::{FloatElement, with_float};
@@ -101,7 +102,8 @@ impl Tensor {
 
 /// The largest power of two that is not above `x`; 1 for 0 and what is not finite.
 fn power_of_two_below(x: f64) -> f64 {
-    if x > 0.0 && x < f64::INFINITY { x.log2().floor().exp2() } else { 1.0 }
+    // All of the number but its fraction.
+    if x > 0.0 && x < f64::INFINITY { f64::from_bits(x.to_bits() & (0x7ff << 52)) } else { 1.0 }
 }
 
 /// dx, as (dy / y)·x where the quotient fits into the type and else as dy·(x / y).
@@ -120,13 +122,11 @@ fn gradient(g: &Cotangent<'_>, kept: Shape, divisor: f64) -> Tensor {
         // Not 1/0 first and the mask then, for a derivative would bring the ∞ back.
         y = y.masked_fill(&zero, 1.0);
     }
-    let quotient = &dy / &y;
-    let mut dx = if fits(&quotient, &dy) {
-        let quotient = if divisor == 1.0 { quotient } else { quotient / divisor };
-        quotient * x
-    } else {
-        (if divisor == 1.0 { dy } else { dy / divisor }) * (x / y)
-    };
+    let mut dx = zero_where_zero(&dy, &[x], &|dy, x| {
+        let by = |x: Tensor| if divisor == 1.0 { x } else { x / divisor };
+        let quotient = dy / &y;
+        if fits(&quotient, dy) { by(quotient) * x[0] } else { by(dy.clone()) * (x[0] / &y) }
+    });
     if at_kink {
         dx = dx.masked_fill(&zero, 0.0);
     }
@@ -142,7 +142,7 @@ fn quick_gradient<T: FloatElement>(g: &Cotangent<'_>, kept: Shape, divisor: f64)
     // Halves, for the slope of a square is 2x.
     let halves = Tensor::build::<T>(kept, |halves| {
         for ((half, &dy), &y) in halves.iter_mut().zip(dy).zip(y) {
-            *half = if y == T::ZERO { T::ZERO } else { dy / (y + y) / by };
+            *half = if y == T::ZERO || dy == T::ZERO { T::ZERO } else { dy / (y + y) / by };
             fits &= (half.abs() >= least && half.is_finite()) || dy == T::ZERO || y == T::ZERO;
         }
     });

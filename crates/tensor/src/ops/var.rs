@@ -40,7 +40,7 @@ impl Tensor {
     pub fn var(&self, axes: impl Into<Axes>, correction: usize) -> Self {
         let axes = axes.into();
         let divisor = self.divisor(&axes, correction);
-        let distances = self - self.mean(keep(axes.clone()));
+        let distances = self.distances(&axes);
         let y = distances.square().sum(axes.clone()) / divisor;
         // A square or the sum may be infinite where the mean square is not.
         y.where_infinite(|| distances.root_of_squares(axes, divisor).square())
@@ -56,9 +56,18 @@ impl Tensor {
     pub fn std(&self, axes: impl Into<Axes>, correction: usize) -> Self {
         let axes = axes.into();
         let divisor = self.divisor(&axes, correction);
-        let of = |x: &Self| (x - x.mean(keep(axes.clone()))).root_of_squares(axes.clone(), divisor);
+        let of = |x: &Self| x.distances(&axes).root_of_squares(axes.clone(), divisor);
         // Of the largest numbers of both signs, the distances may be infinite.
         of(self).where_infinite(|| of(&(self * 0.25)) * 4.0)
+    }
+
+    /// x less its mean. A mean that is rounded is corrected by what is left of it in the distances (Chan, Golub and
+    /// LeVeque 1983), a constant to the gradient, which is 0 in that direction.
+    #[track_caller]
+    fn distances(&self, axes: &Axes) -> Self {
+        let distances = self - self.mean(keep(axes.clone()));
+        let rest = distances.untracked().mean(keep(axes.clone()));
+        distances - rest
     }
 
     /// n − `correction`.

@@ -60,7 +60,8 @@ impl Flow {
             [] => each.iter().map(|rows| slope(rows)).map(|slope| Some(slope?.0)).collect(),
             shadows => shadows.iter().map(|rows| shadow_slope(rows)).map(|slope| Some(slope?.0)).collect(),
         };
-        let verdicts = Verdict::of(&rows, None);
+        let mut verdicts = Verdict::of(&rows, None);
+        disagree(if shadows.is_empty() { &each } else { shadows }, &mut verdicts);
         let gradient_rms = |row: &FlowRow| match row.shadow {
             Some(shadow) if loses_deltas(&verdicts) => shadow.weight_gradient_rms_f64,
             _ => row.weight_gradient_rms,
@@ -118,6 +119,25 @@ impl Flow {
             delta.is_finite().then_some(delta)
         };
         (0..self.delta_rms.len()).map(predicted).collect()
+    }
+}
+
+/// Puts what single networks do in the place of what their mean does, where these are not alike.
+fn disagree(networks: &[Vec<FlowRow>], verdicts: &mut Vec<Verdict>) {
+    let is_loss = |verdict: &Verdict| matches!(verdict, Verdict::Vanishing { .. });
+    let is_gain = |verdict: &Verdict| matches!(verdict, Verdict::Exploding { .. });
+    let (mut vanish, mut explode) = (0, 0);
+    for rows in networks {
+        let of = Verdict::of(rows, None);
+        vanish += usize::from(of.iter().any(is_loss));
+        explode += usize::from(of.iter().any(is_gain));
+    }
+    let is_level = !verdicts.iter().any(|verdict| is_loss(verdict) || is_gain(verdict));
+    if (vanish > 0 && explode > 0) || (is_level && 2 * (vanish + explode) > networks.len()) {
+        let all = networks.len();
+        let reason = format!("of {all} networks gradients vanish in {vanish} and explode in {explode}");
+        verdicts.retain(|verdict| !(is_loss(verdict) || is_gain(verdict) || *verdict == Verdict::Healthy));
+        verdicts.insert(0, Verdict::NotJudged { reason });
     }
 }
 

@@ -45,8 +45,8 @@ pub struct ParameterReport {
     /// The learning rate of this step, after the schedule.
     pub learning_rate: f64,
     /// The ε of the rule that the parameter is updated by, to be compared with `gradient_rms`. See
-    /// [`Rule::eps`](crate::Rule::eps); `None` also for rules whose [divisor does not
-    /// forget](crate::Rule::divisor_forgets).
+    /// [`Rule::eps`](crate::Rule::eps); `None` also for rules that are not
+    /// [linear below it](crate::Rule::is_linear_below_eps).
     pub eps: Option<f64>,
     /// RMS of the gradient, before clipping and weight decay. (In `f64` 0 below 1e-162, whose squares are.)
     pub gradient_rms: f64,

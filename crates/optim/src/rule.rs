@@ -78,10 +78,10 @@ pub trait Rule: Settings {
         self.inner()?.eps(shape, dtype)
     }
 
-    /// Whether what the rule divides by becomes small with the gradient. A sum or a maximum of squares does not,
-    /// and beside it an ε above a gradient says nothing.
-    fn divisor_forgets(&self) -> bool {
-        self.inner().is_none_or(|rule| rule.divisor_forgets())
+    /// Whether gradients far below ε make updates in proportion. Not so where ε stands beside a sum or a maximum of
+    /// earlier squares, or the update is normalised afterwards: there ε above a gradient says nothing.
+    fn is_linear_below_eps(&self) -> bool {
+        self.inner().is_none_or(|rule| rule.is_linear_below_eps())
     }
 
     /// What has to be computed for a step.

@@ -420,7 +420,7 @@ impl Optimizer {
             if may_be_lost || lost_state::is_possible(&totals, w.dtype()) {
                 visited.lost = lost_state::find(rule.name(), state, t + 1, visited.lost.take());
             }
-            let eps = rule.eps(w.shape(), w.dtype()).filter(|_| rule.divisor_forgets());
+            let eps = rule.eps(w.shape(), w.dtype()).filter(|_| rule.is_linear_below_eps());
             let report = ParameterReport::new(path, lr, eps, w.elements(), totals);
             visited.is_near_rounding = rounding::is_near(report.update_ratio, w.dtype());
             let changed_share = before.and_then(|before| rounding::changed_share(&before, w, &g));

@@ -140,7 +140,7 @@ impl MeanField {
         }
         let found = bisect(low, high, &|q| excess(q) < 0.0);
         // Where only rounding ends the growth, it does not end.
-        (excess(2.0 * found) < -1e-9 * found).then_some(found)
+        (excess(2.0 * found) < -1e-10 * found).then_some(found)
     }
 
     /// The `σ_w²` on the critical line, where χ = 1 at the fixed point: between gradients that vanish and

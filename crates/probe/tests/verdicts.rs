@@ -88,7 +88,7 @@ fn zeros_beside_large_deltas_are_no_underflow() {
     };
     assert_eq!(of(1e-4, 0.6), ["HEALTHY"]);
     assert_eq!(of(1e-20, 0.99), ["HEALTHY"]);
-    assert_eq!(of(1e-34, 0.6), ["UNDERFLOW"]);
+    assert_eq!(of(1e-34, 0.6), ["NOT JUDGED"]);
     assert_eq!(of(1e-34, 0.4), ["HEALTHY"]);
 }
 
@@ -97,7 +97,7 @@ fn zeros_beside_large_deltas_are_no_underflow() {
 fn zeros_alone_are_not_judged() {
     let cut = flow("f32", [0.0, 0.0, 1e-3, 1e-3].into_iter());
     assert_eq!(names(&cut), ["NOT JUDGED"]);
-    assert!(cut.verdicts()[0].to_string().contains("deltas at layers.1, and before it, are exactly 0"));
+    assert!(cut.verdicts()[0].to_string().contains("deltas at layers.1 are exactly 0"));
     assert_eq!(names(&flow("f32", [0.0, 0.0, 1e-36, 1e-30].into_iter())), ["UNDERFLOW"]);
 }
 

@@ -4,7 +4,7 @@
 use backflow_nn::{Activation, Init, Mlp};
 use backflow_optim::Optimizer;
 use backflow_probe::quantities::QUANTITIES;
-use backflow_probe::{Drawn, FlowStep, Measured, Quantity, Read, Recorder, When};
+use backflow_probe::{Drawn, FlowStep, LostFlow, Measured, Quantity, Read, Recorder, When};
 use backflow_report::tensorboard::EventFile;
 use backflow_report::{FlowPage, Header};
 use backflow_tensor::{DType, Rng, Tensor};
@@ -33,7 +33,13 @@ fn record(activation: Activation) -> Vec<FlowStep> {
         recorder.measure_jacobians(&model, |x| model.forward(x), &x);
         recorder.step(|| optimizer.step_with(&mut model, loss));
     }
-    recorder.take_records()
+    let mut steps = recorder.take_records();
+    // What a healthy training has not.
+    for parameter in steps.iter_mut().flat_map(|step| &mut step.parameters) {
+        parameter.changed_share = Some(0.25);
+        parameter.lost_state = Some(LostFlow { rule: "adam".to_owned(), share: 0.125, since: 1 });
+    }
+    steps
 }
 
 /// Whether a page shows the quantity as its row says.

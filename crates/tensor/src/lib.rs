@@ -21,6 +21,7 @@ mod cotangent;
 mod custom;
 mod dtype;
 mod error;
+mod finite;
 mod flush;
 mod fmt;
 mod from_arrays;

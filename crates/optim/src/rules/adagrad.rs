@@ -45,7 +45,7 @@ impl Rule for Adagrad {
         Some(self.eps)
     }
 
-    fn divisor_forgets(&self) -> bool {
+    fn is_linear_below_eps(&self) -> bool {
         false
     }
 

@@ -55,7 +55,7 @@ impl Rule for Adam {
         Some(self.eps)
     }
 
-    fn divisor_forgets(&self) -> bool {
+    fn is_linear_below_eps(&self) -> bool {
         !self.amsgrad
     }
 

@@ -51,7 +51,7 @@ impl Rule for AdamW {
         Some(self.eps)
     }
 
-    fn divisor_forgets(&self) -> bool {
+    fn is_linear_below_eps(&self) -> bool {
         !self.amsgrad
     }
 

@@ -12,7 +12,7 @@ use super::RuleInfo;
 use crate::elements::{Elements, Totals};
 use crate::rule::{Buffer, Rule, Step};
 use crate::settings::settings;
-use backflow_tensor::{FloatElement, Shape};
+use backflow_tensor::{DType, FloatElement, Shape};
 
 pub(super) const LAMB: RuleInfo = RuleInfo {
     name: "lamb",
@@ -36,6 +36,14 @@ settings! {
 }
 
 impl Rule for Lamb {
+    fn eps(&self, _: Shape, _: DType) -> Option<f64> {
+        Some(self.eps)
+    }
+
+    fn is_linear_below_eps(&self) -> bool {
+        false
+    }
+
     fn buffers(&self, _: Shape) -> Vec<Buffer> {
         vec![Buffer::zeros("exp_avg"), Buffer::zeros("exp_avg_sq")]
     }

@@ -68,8 +68,12 @@ impl<'a> Figures<'a> {
                 self.sparse.insert(name, sparse);
             }
             let records = name.map_or(&*self.kept, |name| self.sparse[name].records());
-            let rows = records.iter().map(|&record| self.row(quantity, &self.steps[record])).collect();
-            self.values.insert(quantity.name, rows);
+            let rows: Vec<Vec<_>> =
+                records.iter().map(|&record| self.row(quantity, &self.steps[record])).collect();
+            // What no step has, as the share that rounding swallows of healthy updates, takes no room.
+            if rows.iter().flatten().any(Option::is_some) {
+                self.values.insert(quantity.name, rows);
+            }
         }
     }
 
@@ -119,6 +123,11 @@ impl<'a> Figures<'a> {
         let sparse = rare(quantity).and_then(|name| self.sparse.get(name));
         let row = sparse.map_or(column, |sparse| sparse.row(column));
         *self.values.get(quantity.name)?.get(row)?.get(place)?
+    }
+
+    /// Whether any step has a figure of a quantity.
+    pub(super) fn has_any(&self, quantity: &Quantity) -> bool {
+        self.values.contains_key(quantity.name)
     }
 
     /// All figures of a quantity that are numbers.

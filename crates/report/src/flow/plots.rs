@@ -40,7 +40,7 @@ pub(super) struct Plot {
 pub(super) fn all(figures: &Figures<'_>, theory: Option<&Theory>) -> Vec<Plot> {
     let mut plots: Vec<Plot> = Vec::new();
     for &quantity in QUANTITIES.iter().filter(|quantity| !matches!(quantity.read, Read::Step(_))) {
-        let Some(chart) = quantity.chart() else { continue };
+        let Some(chart) = quantity.chart().filter(|_| figures.has_any(quantity)) else { continue };
         let (x_label, x_end) = places(figures, quantity.read);
         let series = series(figures, quantity, theory);
         match plots.iter_mut().find(|plot| plot.chart.id == chart.id) {

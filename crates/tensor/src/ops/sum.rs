@@ -83,26 +83,6 @@ impl Tensor {
         Self::select_where(&lost, &careful(), &self)
     }
 
-    /// Whether no element is NaN or infinite; integers and booleans never are.
-    ///
-    /// ```
-    /// # use backflow_tensor::Tensor;
-    /// assert!(Tensor::from([1.0, 1e308]).is_all_finite());
-    /// assert!(!Tensor::from([1.0, f64::NAN]).is_all_finite());
-    /// ```
-    #[must_use]
-    pub fn is_all_finite(&self) -> bool {
-        if !self.dtype().is_float() {
-            return true;
-        }
-        with_float!("is_all_finite", self.dtype(), T => {
-            let x = self.contiguous();
-            let x = x.as_slice::<T>().expect("made contiguous above");
-            // Without a branch for each element, so that it takes no time.
-            x.iter().fold(true, |all, x| all & x.is_finite())
-        })
-    }
-
     /// The sums once more where they were not finite, of numbers so small that no part of a sum overflows.
     #[cold]
     fn sum_of_scaled<T: FloatElement>(&self, reduction: &Reduction, mut y: Self) -> Self {

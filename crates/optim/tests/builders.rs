@@ -186,3 +186,36 @@ fn every_setting_of_every_rule_is_looked_at() {
         }
     }
 }
+
+/// Settings that are allowed each and do not go together, and what is next to them and does.
+#[test]
+fn settings_that_do_not_go_together_are_refused_and_their_neighbours_are_not() {
+    let table = [
+        ("bold-driver:grow=0.999", Some("grow must be at least 1")),
+        ("bold-driver:grow=1", None),
+        ("muon:ns_steps=100", Some("ns_steps must be below 100")),
+        ("muon:ns_steps=1000", Some("ns_steps must be below 100")),
+        ("muon:ns_steps=99", None),
+        ("rprop:eta_plus=1", Some("eta_plus must be above 1")),
+        ("rprop:eta_plus=0.5", Some("eta_plus must be above 1")),
+        ("rprop:eta_plus=1.001", None),
+        ("rprop:step_min=2,step_max=1", Some("step_min must not exceed step_max")),
+        ("rprop:step_min=1,step_max=1", None),
+        ("rprop:step_min=1,step_max=2", None),
+        ("sgd:nesterov=true", Some("nesterov needs momentum above 0, and dampening 0")),
+        (
+            "sgd:nesterov=true,momentum=0.5,dampening=0.1",
+            Some("nesterov needs momentum above 0, and dampening 0"),
+        ),
+        ("sgd:nesterov=true,momentum=0.5", None),
+        ("sgd:nesterov=false,momentum=0.5,dampening=0.1", None),
+        ("sam:nesterov=true,momentum=0", Some("nesterov needs momentum above 0, and dampening 0")),
+        ("schedule-free-sgd:nesterov=true", Some("nesterov needs momentum above 0, and dampening 0")),
+    ];
+    for (spec, conflict) in table {
+        match (Optimizer::from_spec(spec, None), conflict) {
+            (Err(error), Some(conflict)) => assert!(error.to_string().ends_with(conflict), "{spec}: {error}"),
+            (result, _) => assert_eq!(result.is_err(), conflict.is_some(), "{spec}"),
+        }
+    }
+}

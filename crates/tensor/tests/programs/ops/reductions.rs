@@ -82,7 +82,10 @@ pub(super) fn norm(p: &mut Program) -> Option<Made> {
     let x = p.naive(r.x);
     let found = r.found(p, |x, axes| x.norm(axes));
     made("norm", r.text("norm"), &[r.x], found, move || {
-        let values = x.sum(&r.axes, |_, x| x * x).map(f64::sqrt);
+        // Beside the largest, so that no square leaves the range of the type.
+        let largest = x.map(f64::abs).max(&r.axes).map(|x| if x > 0.0 { x } else { 1.0 });
+        let squares = x.sum(&r.axes, |i, x| (x / largest.at(i)).powi(2));
+        let values = Naive::of(&squares.shape, |i| largest.at(i) * squares.at(i).sqrt());
         let magnitudes = values.clone();
         Right::of_sums(values, r.count, &magnitudes).shaped(&r.shape)
     })

@@ -1,5 +1,5 @@
-//! What rules keep between steps: its names, which stand in saved states and are PyTorch's where that has the rule, and
-//! its shapes, which no step changes.
+//! What rules say of themselves: the names of what they keep between steps, which stand in saved states and are
+//! PyTorch's where that has the rule; its shapes, which no step changes; and their ε.
 
 use backflow_optim::{Optimizer, RULES};
 use backflow_tensor::{DType, Rng, Tensor};
@@ -96,5 +96,43 @@ fn shapes_are_those_of_the_parameter_at_every_step_but_for_rows_and_columns() {
             }
             assert_eq!(state.parameters.len(), SHAPES.len(), "{spec}");
         }
+    }
+}
+
+/// The ε that is to be compared with the RMS of a gradient, of a parameter of 2 × 3 and of one of 4: of a rule that
+/// divides by a norm, its own over √n.
+#[test]
+fn the_eps_is_that_of_this_table() {
+    let of_norm = |eps: f64| (Some(eps / 6_f64.sqrt()), Some(eps / 2.0));
+    let same = |eps: f64| (Some(eps), Some(eps));
+    let table = [
+        ("adadelta:eps=0.25", DType::F64, same(0.5)),
+        ("adagrad:eps=0.2", DType::F64, same(0.2)),
+        ("rmsprop:eps=0.2", DType::F64, same(0.2)),
+        ("adam:eps=0.2", DType::F64, same(0.2)),
+        ("amsgrad:eps=0.2", DType::F64, same(0.2)),
+        ("adamax:eps=0.2", DType::F64, same(0.2)),
+        ("adamw:eps=0.2", DType::F64, same(0.2)),
+        ("nadam:eps=0.2", DType::F64, same(0.2)),
+        ("radam:eps=0.2", DType::F64, same(0.2)),
+        ("adafactor:eps1=0.2", DType::F64, same(0.2)),
+        ("adafactor", DType::F64, same(f64::EPSILON)),
+        ("adafactor", DType::F32, same(f64::from(f32::EPSILON))),
+        ("lars:eps=0.2", DType::F64, of_norm(0.2)),
+        ("lars", DType::F64, (None, None)),
+        ("lamb:eps=0.2", DType::F64, (None, None)),
+        ("muon:eps=0.3,adamw_eps=0.2", DType::F64, (Some(0.3 / 6_f64.sqrt()), Some(0.2))),
+        ("schedule-free:eps=0.2", DType::F64, same(0.2)),
+        ("sgd", DType::F64, (None, None)),
+        ("rprop", DType::F64, (None, None)),
+        ("lion", DType::F64, (None, None)),
+        ("sam", DType::F64, (None, None)),
+    ];
+    for (spec, dtype, expected) in table {
+        let mut model = [&[2, 3][..], &[4]].map(|shape| Tensor::ones(shape, dtype).requires_grad()).to_vec();
+        let mut optimizer = Optimizer::from_spec(spec, None).unwrap();
+        let report = optimizer.step_with(&mut model, |model| (model[0].sum(..) + model[1].sum(..)) * 2.0);
+        let found = (report.parameters[0].eps, report.parameters[1].eps);
+        assert_eq!(found, expected, "{spec} in {dtype}");
     }
 }

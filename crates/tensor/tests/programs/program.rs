@@ -159,27 +159,29 @@ impl Program {
             }
         }
         let count = elements.len();
-        self.take(text, operands, found, Some(elements));
+        let _ = self.take(text, operands, found, Some(elements));
         Ok(count)
     }
 
-    /// Takes what was made into the program, if it is of use there.
+    /// Takes what was made into the program, if it is of use there; whether it is.
     pub(crate) fn take(
         &mut self,
         text: String,
         operands: Vec<usize>,
         found: Tensor,
         elements: Option<Vec<f64>>,
-    ) {
+    ) -> bool {
         let limit = if self.sizes == Sizes::Small { 1200 } else { 200_000 };
         if !found.dtype().is_float() || found.elements() > limit || found.rank() > 5 {
-            return;
+            return false;
         }
         let elements = elements.unwrap_or_else(|| found.to_f64_vec());
-        if elements.iter().all(|x| x.abs() < LARGEST) {
+        let is_small = elements.iter().all(|x| x.abs() < LARGEST);
+        if is_small {
             let naive = Naive::new(&found.shape(), elements);
             self.values.push(Value { tensor: found, naive, text, operands });
         }
+        is_small
     }
 
     /// The values that this one is made of, and how: all that it takes to see the failure again.

@@ -22,7 +22,7 @@ fn computed(seed: u64) -> (Vec<(String, u64)>, usize) {
         let Some(made) = (ENTRIES[entry].apply)(&mut program) else { continue };
         found.push((made.text.clone(), hash(&made.found)));
         numbers += made.found.elements();
-        program.take(made.text, made.operands, made.found, None);
+        let _ = program.take(made.text, made.operands, made.found, None);
     }
     // A sum that all values are in, so that gradients meet.
     let tracked = program.values.iter().filter(|value| value.tensor.is_tracked());

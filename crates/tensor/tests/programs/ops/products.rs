@@ -26,13 +26,10 @@ pub(super) fn matmul(p: &mut Program) -> Option<Made> {
     if right.len() == 2 && p.below(2) == 0 {
         let stored = p.leaf(&[right[1], right[0]], dtype);
         let numbers = p.naive(stored);
-        p.take(
-            format!("v{stored}.t()"),
-            vec![stored],
-            p.tensor(stored).t(),
-            Some(indices(&right).iter().map(|i| numbers.at(&[i[1], i[0]])).collect()),
-        );
-        y = p.values.len() - 1;
+        let elements = indices(&right).iter().map(|i| numbers.at(&[i[1], i[0]])).collect();
+        if p.take(format!("v{stored}.t()"), vec![stored], p.tensor(stored).t(), Some(elements)) {
+            y = p.values.len() - 1;
+        }
     }
     let (a, b, found) = (p.naive(x), p.naive(y), p.tensor(x).matmul(&p.tensor(y)));
     made("matmul", format!("v{x}.matmul(v{y})"), &[x, y], found, move || product(&a, &b, k))

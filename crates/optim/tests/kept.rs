@@ -62,6 +62,13 @@ fn names_are_those_of_this_table() {
     for (rule, buffers, numbers) in KEPT {
         let (optimizer, _) = stepped(rule, 1);
         let vector = &optimizer.state().parameters["1"];
+        let of_type = match rule {
+            "gd" | "momentum" | "nesterov" => "sgd",
+            "amsgrad" => "adam",
+            "schedule-free-sgd" => "schedule-free",
+            own => own,
+        };
+        assert_eq!(vector.rule, of_type);
         assert!(
             vector.buffers.iter().map(|(name, _)| &**name).eq(buffers.iter().copied()),
             "{rule}: {vector:?}"
@@ -134,5 +141,16 @@ fn the_eps_is_that_of_this_table() {
         let report = optimizer.step_with(&mut model, |model| (model[0].sum(..) + model[1].sum(..)) * 2.0);
         let found = (report.parameters[0].eps, report.parameters[1].eps);
         assert_eq!(found, expected, "{spec} in {dtype}");
+    }
+}
+
+/// Signs do not tell how large a mean is: after t gradients of g, it is (1 − βᵗ)·g.
+#[test]
+fn the_momentum_of_signum_is_a_mean() {
+    let mut w = Tensor::from([0.0]).requires_grad();
+    let mut optimizer = Optimizer::from_spec("signum:momentum=0.5", None).unwrap();
+    for mean in [2.0, 3.0, 3.5] {
+        let _ = optimizer.step_with(&mut w, |w| (w * 4.0).sum(..));
+        assert_eq!(optimizer.state().parameters[""].buffer("momentum_buffer").unwrap().item(), mean);
     }
 }

@@ -12,6 +12,10 @@
 //! Programs are functions of a seed. `BACKFLOW_STRESS_SEED=123456` begins with another one than 0; a failure
 //! prints its own, with the smallest program that fails.
 #![allow(clippy::print_stdout, reason = "the long run says how much it has tried")]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "the reference is the platform's mathematics and not the library's; tolerances hold what they differ by"
+)]
 
 mod derivatives;
 mod naive;

@@ -57,7 +57,9 @@ impl Naive {
 
     /// The same where a rounding on the way is made larger by the factor at this place.
     pub(crate) fn conditioned(self, factor: impl Fn(usize) -> f64) -> Right {
-        let roundings = self.data.iter().enumerate().map(|(i, y)| ROUNDINGS * factor(i) * y.abs()).collect();
+        // Never 0, which is for what must be exact: a result that underflows here may be a number there.
+        let of = |(i, y): (usize, &f64)| (ROUNDINGS * factor(i) * y.abs()).max(f64::MIN_POSITIVE);
+        let roundings = self.data.iter().enumerate().map(of).collect();
         Right { values: self, roundings }
     }
 

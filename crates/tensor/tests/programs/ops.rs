@@ -130,7 +130,7 @@ fn catalogue(op: &str, x: &Tensor) -> Tensor {
     static RUNS: LazyLock<Vec<(&str, backflow_tensor::catalogue::Run)>> =
         LazyLock::new(|| CATALOGUE.iter().map(|op| (op.name, op.samples().swap_remove(0).run)).collect());
     let (_, run) = RUNS.iter().find(|(name, _)| *name == op).expect("an op of the catalogue");
-    run(&[x.clone()])
+    run(std::slice::from_ref(x))
 }
 
 fn made(

@@ -156,7 +156,8 @@ pub(crate) fn normal_cdf(x: f64) -> f64 {
 
 /// 1 / (1 + e⁻ˣ).
 pub(crate) fn sigmoid(x: f64) -> f64 {
-    1.0 / (1.0 + (-x).exp())
+    // On the left not by e⁻ˣ, which overflows before the result is 0.
+    if x < 0.0 { x.exp() / (1.0 + x.exp()) } else { 1.0 / (1.0 + (-x).exp()) }
 }
 
 /// ½ (1 + tanh z), z = √(2/π) (x + 0.044715 x³).

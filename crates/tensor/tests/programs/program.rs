@@ -140,9 +140,9 @@ impl Program {
             elements.iter().zip(right.values.data.iter().zip(&right.roundings)).enumerate()
         {
             // Below the range of normal numbers, a factor that is rounded to a multiple of the smallest
-            // number there is may stand before another of up to 16: Φ(x) of x Φ(x).
+            // number there is may stand before another of up to 128: σ(x) of x σ(x).
             let (rounding, smallest) = if is_f32 {
-                (2_f64.powi(-24), 2_f64.powi(-145))
+                (2_f64.powi(-24), 2_f64.powi(-142))
             } else {
                 (2_f64.powi(-53), f64::MIN_POSITIVE)
             };

@@ -64,15 +64,19 @@ pub(super) fn var(p: &mut Program) -> Option<Made> {
         let count = r.count as f64;
         let mean = x.sum(&r.axes, |_, x| x).map(|sum| sum / count);
         let largest = x.map(f64::abs).max(&r.axes);
-        let squares = x.sum(&r.axes, |i, x| (x - mean.at(i)).powi(2));
-        let variance = squares.map(|squares| squares / (count - correction as f64));
+        // Beside the largest, so that no square leaves the range of the type.
+        let scale = largest.map(|x| if x > 0.0 { x } else { 1.0 });
+        let squares = x.sum(&r.axes, |i, x| ((x - mean.at(i)) / scale.at(i)).powi(2));
+        let share = squares.map(|squares| squares / (count - correction as f64));
+        let variance = Naive::of(&share.shape, |i| share.at(i) * scale.at(i).powi(2));
+        let deviation = Naive::of(&share.shape, |i| share.at(i).sqrt() * scale.at(i));
         // The mean is off by some roundings of the largest, and so is each distance from it, twice over.
-        let roundings = variance.data.iter().zip(&largest.data).map(|(v, m)| {
+        let roundings = deviation.data.iter().zip(&largest.data).map(|(d, m)| {
             let n = count + 10.0;
-            if is_std { n * (v.sqrt() + 4.0 * m) } else { n * (v + 4.0 * m * v.sqrt() + 4.0 * m * m * 1e-7) }
+            if is_std { n * (d + 4.0 * m) } else { n * (d * d + 4.0 * m * d + 4.0 * m * m * 1e-7) }
         });
         let roundings = roundings.collect();
-        let values = if is_std { variance.map(f64::sqrt) } else { variance };
+        let values = if is_std { deviation } else { variance };
         Right { values, roundings }.shaped(&r.shape)
     })
 }
@@ -126,7 +130,9 @@ fn log_of_sum(x: &Naive, axes: &[usize]) -> (Naive, Naive) {
     let largest = x.max(axes);
     let sums = x.sum(axes, |i, x| (x - largest.at(i)).exp());
     let values = Naive::of(&sums.shape, |i| largest.at(i) + sums.at(i).ln());
-    let roundings = Naive::of(&sums.shape, |i| 20.0 * (1.0 + largest.at(i).abs() + sums.at(i).ln()));
+    // Of the sum, one for each term; of its logarithm and of what is added to it, some.
+    let terms = axes.iter().map(|&axis| x.shape[axis]).product::<usize>() as f64;
+    let roundings = Naive::of(&sums.shape, |i| terms + 20.0 * (1.0 + largest.at(i).abs() + sums.at(i).ln()));
     (values, roundings)
 }
 

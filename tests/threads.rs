@@ -1,5 +1,7 @@
-//! Many computations at once, as jobs of one pool of threads, of pools inside pools, and of threads of their own:
-//! each is what it would be alone, to the bit, and finds nothing switched by another.
+//! Many computations at once, as jobs of one pool of threads, of pools inside pools, and of threads of their
+//! own: each is what it would be alone, to the bit, and finds nothing switched by another. And one training
+//! alone: random networks, rules and batches give the same weights on 1 to 7 threads.
+//! (`crates/tensor/tests/programs` has the same of random programs.)
 //!
 //! ```text
 //! cargo test --test threads                                             half a minute
@@ -211,6 +213,54 @@ fn jobs_are_what_they_are_alone() {
         rounds += 1;
     }
     println!("{rounds} rounds of {} jobs in {} ways", jobs.len(), 3 * THREADS.len());
+}
+
+/// A training drawn from a seed: sizes, function, rule, clipping, batch; large enough to be shared. What it
+/// was, and the weights.
+fn random_training(seed: u64) -> (String, u64, usize) {
+    let mut rng = Rng::seed_from_u64(31).split(seed);
+    let mut one_of = |sizes: &[usize]| sizes[rng.below(sizes.len())];
+    let mut sizes = vec![one_of(&[64, 257, 784])];
+    sizes.extend((0..one_of(&[1, 2, 8])).map(|_| one_of(&[33, 64, 300])).collect::<Vec<_>>());
+    sizes.push(10);
+    let rows = one_of(&[64, 130, 513]);
+    let activation =
+        [Activation::Relu, Activation::Sigmoid, Activation::Tanh, Activation::Gelu][one_of(&[0, 1, 2, 3])];
+    let rules: Vec<&str> = RULES.iter().map(|info| info.name).filter(|name| *name != "lbfgs").collect();
+    let rule = rules[rng.below(rules.len())];
+    let mut model = network(&sizes, activation, seed);
+    let (x, y) = batch(rows, sizes[0], seed);
+    let mut optimizer = Optimizer::from_spec(rule, None).unwrap().seed(seed);
+    if rng.below(2) == 0 {
+        optimizer = optimizer.clip_norm(0.5);
+    }
+    let losses: Vec<_> = (0..3)
+        .map(|_| optimizer.step_with(&mut model, |model| model.forward(&x).cross_entropy(&y)).loss)
+        .collect();
+    let parameters = model.parameters().iter().map(|(_, w)| w.elements()).sum();
+    (format!("{rule}, {activation:?}, {sizes:?}, {rows} rows: {losses:?}"), weights(&model), parameters)
+}
+
+#[test]
+fn random_trainings_give_the_same_weights_on_any_number_of_threads() {
+    let number = |name| std::env::var(name).ok().map(|text| text.parse::<u64>().expect("a whole number"));
+    let first = number("BACKFLOW_STRESS_SEED").unwrap_or(0);
+    let end = number("BACKFLOW_STRESS_SECONDS").map(|seconds| Instant::now() + Duration::from_secs(seconds));
+    let pools: Vec<rayon::ThreadPool> = (1..=7).map(pool).collect();
+    let (mut trainings, mut compared) = (0, 0);
+    for seed in first.. {
+        if end.map_or(seed == first + 6, |end| seed > first && Instant::now() > end) {
+            break;
+        }
+        let alone = pools[0].install(|| random_training(seed));
+        for (pool, threads) in pools.iter().zip(1..).skip(1) {
+            let found = pool.install(|| random_training(seed));
+            assert_eq!(found, alone, "seed {seed} on {threads} threads");
+            compared += found.2;
+        }
+        trainings += 1;
+    }
+    println!("{trainings} trainings, {compared} weights compared over 1 to 7 threads");
 }
 
 #[test]

@@ -115,6 +115,34 @@ fn splits_are_pinned_and_depend_on_the_seed() {
     assert_eq!(different.count(), 19);
 }
 
+/// What is refused lies at the border and beyond it; next to the border, a set of 2 and of 3 is still split.
+#[test]
+fn fractions_lie_strictly_between_0_and_1() {
+    type Splitting = fn(usize, f64) -> Split;
+    let splittings: [(&str, Splitting); 2] = [
+        ("train_validation_split", |n, fraction| train_validation_split(n, fraction, 7)),
+        ("stratified_train_validation_split", |n, fraction| {
+            stratified_train_validation_split(&labels(n), fraction, 7)
+        }),
+    ];
+    let refused = [0.0, -0.0, -1e-9, -0.5, 1.0, 1.0 + 1e-9, 2.0, f64::INFINITY, f64::NEG_INFINITY, f64::NAN];
+    for (name, split) in splittings {
+        for n in [2, 3, 10] {
+            for fraction in refused {
+                let panic = std::panic::catch_unwind(|| split(n, fraction)).expect_err("is refused");
+                let message = panic.downcast_ref::<String>().expect("a message");
+                assert!(message.contains(&format!("{name}: nothing to split")), "{fraction}: {message}");
+            }
+            for fraction in [f64::MIN_POSITIVE, 1e-9, 1.0 - 1e-9, 1.0_f64.next_down()] {
+                assert_partition(&split(n, fraction), n);
+            }
+        }
+        for n in [0, 1] {
+            assert!(std::panic::catch_unwind(|| split(n, 0.5)).is_err(), "{n} examples are no two");
+        }
+    }
+}
+
 #[test]
 #[should_panic(expected = "train_validation_split: nothing to split\n    examples  1\n    fraction  0.5")]
 fn one_example_cannot_be_split() {

@@ -94,15 +94,16 @@ pub trait Work {
     fn run(self) -> Self::Output;
 }
 
-/// Runs `work` compiled for the current level.
+/// Runs `work` compiled for the current level. With `--cfg backflow_one_isa` loops are compiled once, for
+/// what the compiler is told to compile for: mutation testing builds thousands of them and asks for no speed.
 #[inline]
 pub fn dispatch<W: Work>(work: W) -> W::Output {
     match Isa::current() {
         // SAFETY: `current` is AVX-512 only after `is_available` saw every feature that `avx512` enables.
-        #[cfg(target_arch = "x86_64")]
+        #[cfg(all(target_arch = "x86_64", not(backflow_one_isa)))]
         Isa::Avx512 => unsafe { avx512(work) },
         // SAFETY: `current` is AVX2 only after `is_available` saw both features that `avx2` enables.
-        #[cfg(target_arch = "x86_64")]
+        #[cfg(all(target_arch = "x86_64", not(backflow_one_isa)))]
         Isa::Avx2 => unsafe { avx2(work) },
         _ => portable(work),
     }

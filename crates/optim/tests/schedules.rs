@@ -482,7 +482,9 @@ fn a_lowest_rate_above_the_base_is_refused() {
     let error = Optimizer::new(Sgd::new(0.1)).schedule_spec("one-cycle:final_div_factor=5e-324", 100);
     assert!(error.unwrap_err().to_string().ends_with("make a rate that is not finite"));
     // Whether it is reached or not is a matter of the steps, so that equal is allowed.
-    assert!(Optimizer::new(Sgd::new(0.1)).schedule_spec("cosine:min=0.1", 100).is_ok());
+    for spec in ["cosine:min=0.1", "cosine-restarts:period=5,min=0.1", "plateau:min=0.1"] {
+        assert!(Optimizer::new(Sgd::new(0.1)).schedule_spec(spec, 100).is_ok(), "{spec}");
+    }
 }
 
 /// A metric below 0: what stays as it is, or becomes a little worse, is no better, whichever way is up.

@@ -1,8 +1,6 @@
 //! Optimizers and schedules by name: what is right is taken, what is wrong is explained.
 
-use backflow_optim::{
-    Adagrad, Adam, AdamW, Optimizer, RULES, Rmsprop, SCHEDULES, Schedule, Sgd, SpecError, schedule_from_spec,
-};
+use backflow_optim::{Optimizer, RULES, SCHEDULES, Schedule, SpecError, schedule_from_spec};
 use backflow_tensor::Tensor;
 
 /// The weights after three steps, and the names of the buffers: enough to tell any two settings apart.
@@ -14,48 +12,6 @@ fn fingerprint(mut optimizer: Optimizer) -> (Vec<u64>, Vec<String>) {
     }
     let names = optimizer.state().parameters[""].buffers.iter().map(|(name, _)| name.to_string()).collect();
     (w.to_vec::<f64>().into_iter().map(f64::to_bits).collect(), names)
-}
-
-#[test]
-fn builders_and_specs_make_the_same_optimizers() {
-    let pairs = [
-        ("sgd", Optimizer::new(Sgd::new(1e-3))),
-        (" SGD : lr = 0.1 , momentum = 0.5 ", Optimizer::new(Sgd::new(0.1).momentum(0.5))),
-        ("sgd:lr=0.1,momentum=0.5,nesterov=true", Optimizer::new(Sgd::new(0.1).momentum(0.5).nesterov(true))),
-        ("sgd:lr=0.1,momentum=0.5,dampening=0.2", Optimizer::new(Sgd::new(0.1).momentum(0.5).dampening(0.2))),
-        ("sgd:lr=0.1,weight_decay=0.2", Optimizer::new(Sgd::new(0.1).weight_decay(0.2))),
-        ("adagrad", Optimizer::new(Adagrad::new(1e-2))),
-        ("adagrad:lr=1,lr_decay=0.5", Optimizer::new(Adagrad::new(1.0).lr_decay(0.5))),
-        (
-            "adagrad:lr=1,initial_accumulator_value=2",
-            Optimizer::new(Adagrad::new(1.0).initial_accumulator_value(2.0)),
-        ),
-        (
-            "adagrad:lr=1,eps=0.1,weight_decay=0.1",
-            Optimizer::new(Adagrad::new(1.0).eps(0.1).weight_decay(0.1)),
-        ),
-        ("rmsprop", Optimizer::new(Rmsprop::new(1e-2))),
-        ("rmsprop:lr=0.1,alpha=0.5,eps=0.1", Optimizer::new(Rmsprop::new(0.1).alpha(0.5).eps(0.1))),
-        ("rmsprop:centered=true", Optimizer::new(Rmsprop::new(1e-2).centered(true))),
-        ("rmsprop:momentum=0.5", Optimizer::new(Rmsprop::new(1e-2).momentum(0.5))),
-        ("rmsprop:weight_decay=0.5", Optimizer::new(Rmsprop::new(1e-2).weight_decay(0.5))),
-        ("adam", Optimizer::new(Adam::new(1e-3))),
-        ("adam:lr=0.1,beta1=0.5,beta2=0.6", Optimizer::new(Adam::new(0.1).betas(0.5, 0.6))),
-        ("adam:eps=0.1,amsgrad=true", Optimizer::new(Adam::new(1e-3).eps(0.1).amsgrad(true))),
-        ("adam:weight_decay=0.1", Optimizer::new(Adam::new(1e-3).weight_decay(0.1))),
-        ("adamw", Optimizer::new(AdamW::new(1e-3))),
-        ("adamw:weight_decay=0.5", Optimizer::new(AdamW::new(1e-3).weight_decay(0.5))),
-        ("adamw:beta1=0.5,beta2=0.6", Optimizer::new(AdamW::new(1e-3).betas(0.5, 0.6))),
-        ("adamw:eps=0.1,amsgrad=true", Optimizer::new(AdamW::new(1e-3).eps(0.1).amsgrad(true))),
-    ];
-    let mut seen = Vec::new();
-    for (spec, built) in pairs {
-        let parsed = fingerprint(Optimizer::from_spec(spec, None).unwrap());
-        assert_eq!(parsed, fingerprint(built), "{spec}");
-        // Each option changed something.
-        assert!(!seen.contains(&parsed), "{spec} does the same as an optimizer above it");
-        seen.push(parsed);
-    }
 }
 
 #[test]

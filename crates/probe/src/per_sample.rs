@@ -194,6 +194,38 @@ mod tests {
         assert!(cancel.noise_scale.is_infinite() && cancel.relative_error.is_infinite());
     }
 
+    /// Samples whose gradients are m + d and m − d in turn, d at a right angle to m: ‖m‖² is the signal of
+    /// the batch, tr Σ = n/(n − 1)·‖d‖², and all figures follow by their definitions, in whole numbers and
+    /// halves where they can.
+    #[test]
+    fn figures_of_known_truth() {
+        for (n, of_mean, of_deviation) in
+            [(2, 3.0, 1.0), (2, 1.0, 3.0), (4, 5.0, 9.0), (4, 7.0, 0.5), (8, 0.125, 2.0), (101, 2.0, 60.0)]
+        {
+            let count = f64::from(n);
+            let norms = SampleNorms { squares: vec![of_mean + of_deviation; n as usize] };
+            let found = norms.noise(of_mean);
+            let variance = of_deviation * count / (count - 1.0);
+            let signal = of_mean - of_deviation / (count - 1.0);
+            let noise_scale = if signal > 0.0 { variance / signal } else { f64::INFINITY };
+            let relative_error = (of_deviation / (count - 1.0) / of_mean).sqrt();
+            for (name, found, right) in [
+                ("variance", found.variance, variance),
+                ("signal", found.signal, signal),
+                ("noise scale", found.noise_scale, noise_scale),
+                ("relative error", found.relative_error, relative_error),
+            ] {
+                let same = found == right || (found / right - 1.0).abs() < 1e-13;
+                assert!(
+                    same,
+                    "{name} of {n} samples, {of_mean} and {of_deviation}: {found}, and right is {right}"
+                );
+            }
+        }
+        // By hand: (40 − 4·4)/3 = 8, 4 − 8/4 = 2, 8/2 = 4.
+        assert_eq!(SampleNorms { squares: vec![10.0; 4] }.noise(4.0).noise_scale, 4.0);
+    }
+
     #[test]
     #[should_panic(expected = "needs matrices with a row per sample")]
     fn sequences_are_refused() {

@@ -373,6 +373,26 @@ cross_entropy: operands do not fit
     targets  [2] f32
     hint     logits [n, classes] of floating point, targets [n] of i64";
     says(expected, "cross_entropy", || logits.cross_entropy(&f32s([2])));
+    // Each thing that does not fit, alone: the rank of the logits, the number or the rank of the labels.
+    let labels = |shape: &[usize]| Tensor::zeros(shape, DType::I64);
+    let refused = [
+        (f32s([2]), labels(&[2])),
+        (f32s([2, 10, 1]), labels(&[2])),
+        (f32s([2, 2, 10]), labels(&[2, 2])),
+        (f32s([]), labels(&[])),
+        (f32s([2, 10]), labels(&[3])),
+        (f32s([2, 10]), labels(&[1])),
+        (f32s([2, 10]), labels(&[2, 1])),
+        (f32s([2, 10]), labels(&[])),
+        (f32s([2, 10]), Tensor::zeros([2], DType::Bool)),
+    ];
+    for (logits, labels) in refused {
+        let [first, second] = [&logits, &labels].map(|x| format!("{} {}", x.shape(), x.dtype()));
+        let (logits_row, targets_row) = (format!("logits   {first}"), format!("targets  {second}"));
+        let expected = expected.replace("logits   [2, 10] f32", &logits_row);
+        let expected = expected.replace("targets  [2] f32", &targets_row);
+        says(&expected, "cross_entropy", || logits.cross_entropy(&labels));
+    }
 }
 
 #[test]

@@ -29,6 +29,7 @@ pub(crate) fn subjects() -> Vec<String> {
 }
 
 /// The rule's name in a spec.
+#[allow(dead_code, reason = "not every file of tests asks")]
 pub(crate) fn name(spec: &str) -> &str {
     spec.split(':').next().unwrap()
 }
@@ -45,6 +46,7 @@ pub(crate) fn needs_loss(spec: &str) -> bool {
     ["lbfgs", "sam", "bold-driver"].contains(&name(spec))
 }
 
+#[allow(dead_code, reason = "not every file of tests gives a rate")]
 pub(crate) fn optimizer(spec: &str, lr: f64) -> Optimizer {
     Optimizer::from_spec(spec, Some(lr)).unwrap()
 }

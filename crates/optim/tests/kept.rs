@@ -114,12 +114,14 @@ fn the_eps_is_that_of_this_table() {
     let same = |eps: f64| (Some(eps), Some(eps));
     let table = [
         ("adadelta:eps=0.25", DType::F64, same(0.5)),
-        ("adagrad:eps=0.2", DType::F64, same(0.2)),
+        // Beside sums and maxima of squares ε says nothing of this gradient.
+        ("adagrad:eps=0.2", DType::F64, (None, None)),
         ("rmsprop:eps=0.2", DType::F64, same(0.2)),
         ("adam:eps=0.2", DType::F64, same(0.2)),
-        ("amsgrad:eps=0.2", DType::F64, same(0.2)),
+        ("amsgrad:eps=0.2", DType::F64, (None, None)),
         ("adamax:eps=0.2", DType::F64, same(0.2)),
         ("adamw:eps=0.2", DType::F64, same(0.2)),
+        ("adamw:eps=0.2,amsgrad=true", DType::F64, (None, None)),
         ("nadam:eps=0.2", DType::F64, same(0.2)),
         ("radam:eps=0.2", DType::F64, same(0.2)),
         ("adafactor:eps1=0.2", DType::F64, same(0.2)),

@@ -80,7 +80,7 @@ fn every_option_of_a_rule_changes_a_training_or_is_refused() {
 /// The rates of 200 steps, and of some far on, from a base of 0.1, with metrics that fall ever less, then rest, and rise a little at times.
 fn rates(schedule: &mut dyn Schedule) -> Vec<u64> {
     let rate = |step: u64| {
-        let waves = if step % 9 == 0 { 1e-3 } else { 0.0 };
+        let waves = if step.is_multiple_of(9) { 1e-3 } else { 0.0 };
         schedule.observe(2.0 + 0.5_f64.powi(step as i32) - waves * (step / 18) as f64 / 11.0, step);
         schedule.learning_rate(0.1, step).to_bits()
     };

@@ -18,9 +18,8 @@ impl Tensor {
         }
         with_float!("is_all_finite", self.dtype(), T => {
             let x = self.contiguous();
-            let x = x.as_slice::<T>().expect("made contiguous above");
             // Without a branch for each element, so that it takes no time.
-            x.iter().fold(true, |all, x| all & x.is_finite())
+            x.as_slice::<T>().is_some_and(|x| x.iter().fold(true, |all, x| all & x.is_finite()))
         })
     }
 }

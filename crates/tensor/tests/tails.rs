@@ -3,6 +3,8 @@
 
 use backflow_tensor::{DType, Tensor};
 
+type Function = fn(&Tensor) -> Tensor;
+
 /// The first derivative in a pass of the given kind, and the second.
 fn slopes(f: fn(&Tensor) -> Tensor, x: &Tensor, recorded: bool) -> (Tensor, Option<Tensor>) {
     let x = x.detach().requires_grad();
@@ -115,7 +117,7 @@ fn the_gradient_of_logsumexp_is_a_softmax_however_large_the_numbers() {
     }
 }
 
-/// x, and what sigmoid, tanh and exp_m1 have for slopes there: from mpmath 1.3, `1/(1+exp(-x))/(1+exp(x))`,
+/// x, and what sigmoid, tanh and `exp_m1` have for slopes there: from mpmath 1.3, `1/(1+exp(-x))/(1+exp(x))`,
 /// `1/cosh(x)**2`, `exp(x)`.
 #[rustfmt::skip]
 const SATURATED: [[f64; 4]; 5] = [
@@ -151,7 +153,7 @@ fn a_saturated_perceptron_passes_its_deltas_on() {
     use backflow_tensor::{Affine, Pointwise};
     let [x, w] = [[17.0], [1.0]].map(|x| Tensor::from([x]).to_dtype(DType::F32));
     let b = Tensor::from([0.0]).to_dtype(DType::F32);
-    let functions: [(Pointwise, fn(&Tensor) -> Tensor); 2] =
+    let functions: [(Pointwise, Function); 2] =
         [(Pointwise::Sigmoid, Tensor::sigmoid), (Pointwise::Tanh, Tensor::tanh)];
     for (function, f) in functions {
         for recorded in [false, true] {
@@ -172,7 +174,7 @@ fn a_saturated_perceptron_passes_its_deltas_on() {
 #[test]
 fn gradients_of_a_dominated_row_are_not_lost() {
     let p = 5.5508250862537194e-17;
-    let functions: [(&str, fn(&Tensor) -> Tensor, [f64; 2]); 3] = [
+    let functions: [(&str, Function, [f64; 2]); 3] = [
         ("softmax", |x| x.softmax(0), [p, -p]),
         ("log_softmax", |x| x.log_softmax(0), [p, -p]),
         ("cross_entropy", |x| x.reshape([1, 2]).cross_entropy(&Tensor::from([0_i64])), [-p, p]),

@@ -8,7 +8,8 @@
 //! cargo test --release -p backflow-tensor --test worst_errors -- --ignored        every number in f32, which takes hours;
 //! BACKFLOW_FUNCTION=tanh cargo test …                                             of one function
 //! ```
-#![allow(missing_docs, reason = "an integration test")]
+#![allow(clippy::print_stdout, reason = "the long run says how far it is")]
+#![allow(clippy::disallowed_methods, reason = "a table that a crash cuts off is in the history")]
 
 use backflow_tensor::catalogue::CATALOGUE;
 use backflow_tensor::{DType, Rng, Tensor};
@@ -33,7 +34,9 @@ fn bound(name: &str) -> f64 {
 const OF_ROW: f64 = 32.0 + SLOPE;
 
 /// Name, function, and whether its slope is a sum: of gelu and silu one term is y/x.
-type Subject = (&'static str, fn(&Tensor) -> Tensor, bool);
+type Subject = (&'static str, Function, bool);
+
+type Function = fn(&Tensor) -> Tensor;
 
 const SUBJECTS: [Subject; 20] = [
     ("exp", Tensor::exp, false),
@@ -59,7 +62,7 @@ const SUBJECTS: [Subject; 20] = [
 ];
 
 /// Functions of rows, whose operands are one row each.
-const OF_ROWS: [(&str, fn(&Tensor) -> Tensor); 6] = [
+const OF_ROWS: [(&str, Function); 6] = [
     ("softmax", |x| x.softmax(0)),
     ("log_softmax", |x| x.log_softmax(0)),
     ("cross_entropy", |x| x.reshape([1, x.elements()]).cross_entropy(&Tensor::from([0_i64]))),
@@ -137,7 +140,7 @@ fn numbers(text: &str, separator: char) -> Vec<f64> {
 /// Against mpmath.
 fn against_golden(worst: &mut BTreeMap<&'static str, Worst>) {
     let golden = std::fs::read_to_string(GOLDEN).expect("run scripts/golden_functions.py");
-    let functions: Vec<(&'static str, fn(&Tensor) -> Tensor)> =
+    let functions: Vec<(&'static str, Function)> =
         SUBJECTS.iter().map(|&(name, f, _)| (name, f)).chain(OF_ROWS).collect();
     for case in golden.lines() {
         let parts: Vec<&str> = case.split('\t').collect();

@@ -61,8 +61,8 @@ impl Tensor {
         of(self).where_infinite(|| of(&(self * 0.25)) * 4.0)
     }
 
-    /// x less its mean. A mean that is rounded is corrected by what is left of it in the distances (Chan, Golub and
-    /// LeVeque 1983), a constant to the gradient, which is 0 in that direction.
+    /// x less its mean. A mean that is rounded is corrected by what is left of it in the distances (Chan and
+    /// others 1983), a constant to the gradient, which is 0 in that direction.
     #[track_caller]
     fn distances(&self, axes: &Axes) -> Self {
         let distances = self - self.mean(keep(axes.clone()));

@@ -67,6 +67,15 @@ entries! {
     cos: |p| unary(p, "cos", Tensor::cos, f64::cos, one);
     erf: |p| unary(p, "erf", Tensor::erf, erf, of_square);
     gaussian: |p| unary(p, "gaussian", |x| catalogue("gaussian", x), |x| (-0.5 * x * x).exp(), of_square);
+    logistic_density: |p| {
+        unary(
+            p,
+            "logistic_density",
+            |x| catalogue("logistic_density", x),
+            |x| sigmoid(x) * sigmoid(-x),
+            |x| 1.0 + x.abs(),
+        )
+    };
     normal_cdf: |p| unary(p, "normal_cdf", |x| catalogue("normal_cdf", x), normal_cdf, of_square);
     normal_cdf_tanh: |p| {
         unary(p, "normal_cdf_tanh", |x| catalogue("normal_cdf_tanh", x), normal_cdf_tanh, quartic)

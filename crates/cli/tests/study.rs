@@ -291,7 +291,7 @@ fn bad_input_ends_with_one_line_and_an_exit_code() {
         (
             "--init he-normal:gain=-1",
             2,
-            "he-normal: gain=-1 is not possible; expected a number of at least 0",
+            "he-normal: gain=-1 is not possible; expected 0, or a number from 1e-100 to 1e100",
         ),
         ("--init he-normal:gain=1,bias=2", 2, "he-normal has no setting \"bias\"; it has gain"),
         ("--depth 0", 2, "'0' is not a number of hidden layers; write whole numbers from 1 to 10000"),

@@ -46,8 +46,8 @@ fn defaults_learn_the_embedded_digits_and_leave_a_run_behind() {
     assert!(folder.path().join("runs/embedded-784-256-128-10-relu-adam-seed0-2/model.safetensors").exists());
 }
 
-/// Weights with a gain and biases of their own are asked for, told and kept by the same words, and a flow that
-/// vanishes has the depth in depth scales beside it.
+/// Weights with a gain and biases of their own are asked for, told and kept by the same words, and a flow
+/// that vanishes has the depth in depth scales beside it.
 #[test]
 fn weights_may_have_a_gain_and_biases_of_their_own() {
     let folder = tempfile::tempdir().unwrap();

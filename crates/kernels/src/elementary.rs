@@ -143,8 +143,8 @@ struct Decay {
     m1: f32,
     /// 1 / (1 + e). The only division, which takes as long as all products here.
     inverse: f32,
-    /// 2²⁸ e/(1 + e). Numbers so large are normal without a second factor as in [`scaled`], and a product with 2⁻²⁸
-    /// rounds what becomes subnormal, and nothing else.
+    /// 2²⁸ e/(1 + e). Numbers so large are normal without a second factor as in [`scaled`], and a product
+    /// with 2⁻²⁸ rounds what becomes subnormal, and nothing else.
     large_share: f32,
 }
 

@@ -107,7 +107,8 @@ pub trait Float:
     fn tanh(self) -> Self;
     /// 1 / (1 + e⁻ˣ), keeping relative accuracy in the left tail down to subnormal numbers.
     fn sigmoid(self) -> Self;
-    /// The same, and what is missing from it to 1, which is what it is at −x. Their product is the derivative.
+    /// The same, and what is missing from it to 1, which is what it is at −x. Their product is the
+    /// derivative.
     fn sigmoid_and_rest(self) -> (Self, Self);
     /// 1 / (1 + e⁻ˣ) and its derivative.
     #[inline(always)]
@@ -139,8 +140,8 @@ pub trait Float:
     fn powi(self, exponent: i32) -> Self;
 }
 
-/// xⁿ by repeated squaring; a negative exponent inverts the result, or, where that is out of the range of normal
-/// numbers, x.
+/// xⁿ by repeated squaring; a negative exponent inverts the result, or, where that is out of the range of
+/// normal numbers, x.
 #[inline]
 fn power<T: Float>(x: T, exponent: i32) -> T {
     let y = positive_power(x, exponent.unsigned_abs());

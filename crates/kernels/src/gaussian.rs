@@ -1,9 +1,10 @@
-//! The normal distribution far out in its tails, to the last digits: Φ(x), its tanh approximation, and e^−kx².
+//! The normal distribution far out in its tails, to the last digits: Φ(x), its tanh approximation, and
+//! e^−kx².
 //!
-//! An exponent of −30 that is rounded has an error of 30 half units in the last place, and its exponential has
-//! it as a relative one. So exponents are not rounded here: in `f32` they are computed in `f64`, in `f64` as
-//! the sum of two numbers (Dekker, "A floating-point technique for extending the available precision", 1971).
-//! And Φ(x) = ½ (1 + erf(x/√2)) is not computed so: far on the left nothing is left of the sum.
+//! An exponent of −30 that is rounded has an error of 30 half units in the last place, and its exponential
+//! has it as a relative one. So exponents are not rounded here: in `f32` they are computed in `f64`, in `f64`
+//! as the sum of two numbers (Dekker, "A floating-point technique for extending the available precision",
+//! 1971). And Φ(x) = ½ (1 + erf(x/√2)) is not computed so: far on the left nothing is left of the sum.
 
 use crate::elementary::exp_of_exact;
 
@@ -108,8 +109,8 @@ pub(crate) mod double {
         libm::exp(-k * square) * (1.0 - k * lost)
     }
 
-    /// ½ erfc(z) with z = −x/√2, corrected for what rounding z lost by the slope of ln erfc there. A rough one
-    /// does: −(z + √(z² + 4/π)) is off by a few per cent.
+    /// ½ erfc(z) with z = −x/√2, corrected for what rounding z lost by the slope of ln erfc there. A rough
+    /// one does: −(z + √(z² + 4/π)) is off by a few per cent.
     #[inline(never)]
     pub(crate) fn normal_cdf(x: f64) -> f64 {
         let x = clamp(x);

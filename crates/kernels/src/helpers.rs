@@ -30,8 +30,8 @@ const AGAIN: Duration = Duration::from_millis(5);
 /// an optimizer's update, a batch.
 const PATIENCE: Duration = Duration::from_millis(1);
 /// After so long a helper lets its pool have the thread for whatever else there is; or later, so that asking
-/// does not take more than one part of its time in [`ASKING`]: in a pool of a thousand threads rayon looks into
-/// a thousand queues.
+/// does not take more than one part of its time in [`ASKING`]: in a pool of a thousand threads rayon looks
+/// into a thousand queues.
 const TURN: Duration = Duration::from_micros(50);
 const ASKING: u32 = 20;
 /// After so long a helper goes back to the pool and lines up again, so that whoever waits in rayon below it
@@ -88,9 +88,9 @@ pub(crate) fn share(nanoseconds: usize, pieces: usize, task: &(dyn Fn(usize) + S
     }
 }
 
-/// Sends for help with work of so many pieces that takes about so many nanoseconds, if that is worth it or was
-/// asked for before. Answers whether somebody stands by, or was sent for; whether anybody comes depends on what
-/// else the pool has to do.
+/// Sends for help with work of so many pieces that takes about so many nanoseconds, if that is worth it or
+/// was asked for before. Answers whether somebody stands by, or was sent for; whether anybody comes depends
+/// on what else the pool has to do.
 pub(crate) fn ask_for_help(nanoseconds: usize, pieces: usize) -> bool {
     let ask = |mine: &RefCell<Mine>| {
         mine.try_borrow_mut().is_ok_and(|mut mine| mine.ask_for_help(nanoseconds, pieces))

@@ -1,10 +1,10 @@
 //! [`Leader`] and [`Place`]: work in pieces, open to helpers.
 //!
 //! The thread that has work, the *leader*, opens it at its place and computes piece by piece, from the front.
-//! Whoever looks at the place meanwhile may enter and take pieces from the back. So a thread that is busy with
-//! something else is never waited for, and with two threads each has the same half again in the next job,
-//! whose numbers are in its cache. When no piece is left, the leader closes the place and waits until those
-//! inside have left: it looks for a while, then parks, and takes up nothing else.
+//! Whoever looks at the place meanwhile may enter and take pieces from the back. So a thread that is busy
+//! with something else is never waited for, and with two threads each has the same half again in the next
+//! job, whose numbers are in its cache. When no piece is left, the leader closes the place and waits until
+//! those inside have left: it looks for a while, then parks, and takes up nothing else.
 //!
 //! Who helps, and when, is not decided here ([`helpers`](crate::helpers)). The orders in which the steps of
 //! several threads can come are gone through by `tests/every_order.rs`.
@@ -54,8 +54,8 @@ impl Job<'_> {
         }
     }
 
-    /// Runs a piece. Its panic is kept for the leader, if no lower piece has one, and the other pieces run all
-    /// the same: so it is the same panic however many threads there are.
+    /// Runs a piece. Its panic is kept for the leader, if no lower piece has one, and the other pieces run
+    /// all the same: so it is the same panic however many threads there are.
     fn run(&self, piece: usize) {
         if let Err(panic) = catch_unwind(AssertUnwindSafe(|| (self.task)(piece))) {
             let mut kept = self.panic.lock().unwrap_or_else(PoisonError::into_inner);
@@ -110,8 +110,8 @@ pub(crate) struct Leader {
 }
 
 impl Leader {
-    /// This thread, at a place of its own. Only on this thread can it [`lead`](Self::lead) well: it is the one
-    /// that helpers wake.
+    /// This thread, at a place of its own. Only on this thread can it [`lead`](Self::lead) well: it is the
+    /// one that helpers wake.
     pub(crate) fn new() -> Self {
         let (job, state) = (AtomicPtr::new(ptr::null_mut()), AtomicUsize::new(0));
         Self { place: Arc::new(Place { job, state, leader: current() }) }

@@ -179,8 +179,8 @@ fn merge_tree<R>(results: &[Slot<R>], merge: &impl Fn(R, R) -> R) -> R {
     merge(left, merge_tree(right, merge))
 }
 
-/// Where a piece of work, or its result, lies until it is wanted. Only the thread that runs the piece comes by,
-/// so the lock is always free.
+/// Where a piece of work, or its result, lies until it is wanted. Only the thread that runs the piece comes
+/// by, so the lock is always free.
 struct Slot<T>(Mutex<Option<T>>);
 
 impl<T> Default for Slot<T> {
@@ -203,8 +203,8 @@ impl<T> Slot<T> {
     }
 }
 
-/// Runs `task` on pieces of `grain` elements of a slice, each with the indices it has there. Compiled once for
-/// all loops over a type.
+/// Runs `task` on pieces of `grain` elements of a slice, each with the indices it has there. Compiled once
+/// for all loops over a type.
 pub(crate) fn for_pieces<T: Send>(
     slice: &mut [T],
     grain: usize,

@@ -95,8 +95,8 @@ impl<'a, T: Float> Perceptron<'a, T> {
         self.offsets[self.layers.len() - 1]
     }
 
-    /// How many numbers [`forward`](Self::forward) wants room for if the slopes are kept that cannot be told from
-    /// the outputs: they lie as the outputs of all layers do, up to the last layer that has such.
+    /// How many numbers [`forward`](Self::forward) wants room for if the slopes are kept that cannot be told
+    /// from the outputs: they lie as the outputs of all layers do, up to the last layer that has such.
     #[must_use]
     pub fn slopes_len(&self) -> usize {
         let last = self.layers.iter().rposition(Layer::keeps_slope);
@@ -128,8 +128,8 @@ impl<'a, T: Float> Perceptron<'a, T> {
     }
 
     /// Writes the outputs of the last layer into `y` and those of all others, one layer after the other, into
-    /// `hidden`; into `slopes`, if there will be a way back, the slopes that cannot be told from them; and into
-    /// `sums`, if somebody looks at them, z of the layers that have a function.
+    /// `hidden`; into `slopes`, if there will be a way back, the slopes that cannot be told from them; and
+    /// into `sums`, if somebody looks at them, z of the layers that have a function.
     ///
     /// # Panics
     /// If a slice does not have the length that the shapes say.
@@ -225,7 +225,8 @@ impl<'a, T: Float> Perceptron<'a, T> {
     }
 
     /// From `dy`, the gradient of the outputs `y`, to those of the parameters, as far as they are wanted, and
-    /// of `x`; `hidden` and `slopes` are what [`forward`](Self::forward) wrote, `deltas` room for what lies between.
+    /// of `x`; `hidden` and `slopes` are what [`forward`](Self::forward) wrote, `deltas` room for what lies
+    /// between.
     ///
     /// If somebody looks at what lies between, `shown` is room for da of the layers that have a function, and
     /// `deltas`, as long, ends as dz of all layers; of layers below those whose gradients are wanted, neither

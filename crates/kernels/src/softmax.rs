@@ -51,8 +51,8 @@ fn row_max<T: Float>(x: &[T]) -> T {
     x.chunks(GRAIN).fold(T::NEG_INFINITY, |so_far, x| so_far.maximum(max.piece(x, x, |x, _| x)))
 }
 
-/// From where on the logarithm of a sum of exponentials is to be trusted, the largest of which is 1: nearer to
-/// 1 the sum has lost the digits of the others.
+/// From where on the logarithm of a sum of exponentials is to be trusted, the largest of which is 1: nearer
+/// to 1 the sum has lost the digits of the others.
 #[inline(always)]
 fn trusted_sum<T: Float>() -> T {
     T::from_f64(1.0625)
@@ -244,8 +244,9 @@ impl<T: Float> Work for LogSumExp<'_, T> {
 
 /// `dxᵢ = yᵢ (dyᵢ − Σ dyⱼ yⱼ)` in each row, for `y` a softmax.
 ///
-/// It is the same for dy less any number. Where one y is all but 1, the formula is left with nothing unless that
-/// number is near its dy: so the sum, which is, is subtracted first, and then taken again of what is left.
+/// It is the same for dy less any number. Where one y is all but 1, the formula is left with nothing unless
+/// that number is near its dy: so the sum, which is, is subtracted first, and then taken again of what is
+/// left.
 ///
 /// # Panics
 /// If a slice does not have the length its shape says.
@@ -256,8 +257,8 @@ pub fn softmax_backward<T: Float>(dy: &[T], y: &[T], rows: usize, n: usize, dx: 
 
 /// `dxᵢ = dyᵢ − exp(yᵢ) Σ dyⱼ` in each row, for `y` a log-softmax.
 ///
-/// Where exp(yᵢ) is nearer to 1 than to 0, that is `−(exp(yᵢ) − 1) dyᵢ − exp(yᵢ) Σ dyⱼ` over the others, which
-/// keeps its digits.
+/// Where exp(yᵢ) is nearer to 1 than to 0, that is `−(exp(yᵢ) − 1) dyᵢ − exp(yᵢ) Σ dyⱼ` over the others,
+/// which keeps its digits.
 ///
 /// # Panics
 /// If a slice does not have the length its shape says.

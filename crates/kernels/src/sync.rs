@@ -1,5 +1,5 @@
-//! What threads meet at. One place to name it, so that the same protocol runs on the standard library here and
-//! on a model of it in `tests/every_order.rs`.
+//! What threads meet at. One place to name it, so that the same protocol runs on the standard library here
+//! and on a model of it in `tests/every_order.rs`.
 
 pub(crate) use std::hint::spin_loop;
 pub(crate) use std::sync::Mutex;

@@ -1,6 +1,6 @@
 //! The protocol by which helpers take part in a leader's work, in every order that its steps can come in on
-//! several threads with up to three preemptions, with every value that weakly ordered memory may show (the model
-//! checker `loom`).
+//! several threads with up to three preemptions, with every value that weakly ordered memory may show (the
+//! model checker `loom`).
 //!
 //! ```text
 //! cargo test -p backflow-kernels --test every_order                 some seconds
@@ -48,7 +48,8 @@ impl Cells {
     }
 }
 
-/// So many jobs of so many pieces, one after the other, with so many helpers that look in `visits` times each.
+/// So many jobs of so many pieces, one after the other, with so many helpers that look in `visits` times
+/// each.
 fn all_orders(jobs: usize, pieces: usize, helpers: usize, visits: usize) {
     let mut model = loom::model::Builder::new();
     model.preemption_bound = model.preemption_bound.or(Some(3));

@@ -7,7 +7,7 @@ use std::fmt;
 
 /// The keys in specs, and what they may be.
 const KEYS: [&str; 2] = ["gain", "bias_var"];
-const EXPECTED: &str = "a number of at least 0";
+const EXPECTED: &str = "0, or a number from 1e-100 to 1e100";
 
 /// How settings are written.
 pub(crate) const EXAMPLE: &str = "gain=1.2,bias_var=0.05";

@@ -43,8 +43,8 @@ pub fn cross_entropy(input: &Tensor, target: &Tensor) -> Tensor {
 /// The right side neither overflows nor cancels, however large the score. (The usual
 /// `max(x, 0) − x t + ln(1 + e^−|x|)` does not either, but its pieces have kinks at 0, where zero-initialised
 /// models start, and there its gradient would be −t instead of ½ − t.) A score of ±∞ with which the target
-/// agrees costs 0 with gradient 0; one with which it does not, ∞. Shapes: x and t alike; the result is a scalar,
-/// in nats.
+/// agrees costs 0 with gradient 0; one with which it does not, ∞. Shapes: x and t alike; the result is a
+/// scalar, in nats.
 ///
 /// ```
 /// # use backflow_nn::loss::binary_cross_entropy_with_logits;

@@ -35,8 +35,8 @@ impl Sequential {
         Self::default()
     }
 
-    /// Puts a layer at the end: a [`Layer`], a boxed one, or an [`Activation`](crate::Activation). A function is
-    /// put there by [`map`](Self::map).
+    /// Puts a layer at the end: a [`Layer`], a boxed one, or an [`Activation`](crate::Activation). A function
+    /// is put there by [`map`](Self::map).
     #[must_use]
     #[allow(
         clippy::should_implement_trait,
@@ -65,8 +65,8 @@ impl Sequential {
     /// assert_eq!(format!("{model:?}"), "Sequential[flatten, Linear(6 → 4), hardtanh]");
     /// ```
     ///
-    /// Tensors that the function holds are constants of the model: nothing trains, saves or copies them. A layer
-    /// with parameters is a struct that implements [`Layer`].
+    /// Tensors that the function holds are constants of the model: nothing trains, saves or copies them. A
+    /// layer with parameters is a struct that implements [`Layer`].
     #[must_use]
     pub fn map(
         mut self,

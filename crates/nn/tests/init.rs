@@ -286,12 +286,13 @@ fn wrong_settings_are_typed_errors_that_say_what_would_be_right() {
     let error = |settings: &str| format!("{name}:{settings}").parse::<Init>().unwrap_err();
     for value in ["-1", "nan", "inf", "1e999", "x", ""] {
         for key in ["gain", "bias_var"] {
-            let (value, expected) = (value.to_owned(), "a number of at least 0");
+            let (value, expected) = (value.to_owned(), "0, or a number from 1e-100 to 1e100");
             let found = error(&format!("{key}={value}"));
             assert_eq!(found, NameError::SettingValue { name, key, value, expected });
         }
     }
-    let known = "gain (a number of at least 0), bias_var (a number of at least 0)".to_owned();
+    let known =
+        ["gain", "bias_var"].map(|key| format!("{key} (0, or a number from 1e-100 to 1e100)")).join(", ");
     assert_eq!(error("gian=1"), NameError::UnknownSetting { name, key: "gian".to_owned(), known });
     assert_eq!(error("gain=1,gain=1"), NameError::RepeatedSetting { name, key: "gain" });
     assert_eq!(error("gain=1,"), NameError::MalformedSetting { name, setting: String::new() });

@@ -140,8 +140,8 @@ fn targets_of_another_type_are_refused() {
     let _ = binary_cross_entropy_with_logits(&x, &x.to_dtype(DType::F64));
 }
 
-/// A score of ±∞ is certain. Where the target is certain of the same, it costs 0 with gradient 0; else the cost
-/// is ∞ and the gradient that of a large score: σ(x) − t.
+/// A score of ±∞ is certain. Where the target is certain of the same, it costs 0 with gradient 0; else the
+/// cost is ∞ and the gradient that of a large score: σ(x) − t.
 #[test]
 fn an_infinite_score_that_is_right_costs_nothing() {
     let inf = f64::INFINITY;

@@ -1,9 +1,9 @@
 //! [`LostState`]: what a rule remembers and can never use again.
 //!
-//! A gradient of 1e20 is a number of `f32`, its square is not: a mean of squares that has met it is infinite for
-//! ever, and the rule divides by it, so that the element never moves again while the loss looks well. Nothing is
-//! searched in ordinary steps: a look at the buffers follows a step whose squares left the range of the type, and
-//! all steps after one that lost something.
+//! A gradient of 1e20 is a number of `f32`, its square is not: a mean of squares that has met it is infinite
+//! for ever, and the rule divides by it, so that the element never moves again while the loss looks well.
+//! Nothing is searched in ordinary steps: a look at the buffers follows a step whose squares left the range
+//! of the type, and all steps after one that lost something.
 
 use crate::elements::Totals;
 use crate::optimizer::Optimizer;
@@ -45,8 +45,8 @@ pub(crate) fn find(
 }
 
 impl Optimizer {
-    /// Whether the rule divided 0 by 0 at the parameter of this path: its ε is 0, and an element is NaN of which
-    /// it remembers nothing but gradients of 0.
+    /// Whether the rule divided 0 by 0 at the parameter of this path: its ε is 0, and an element is NaN of
+    /// which it remembers nothing but gradients of 0.
     #[must_use]
     pub fn divided_by_zero(&self, model: &(impl Module + ?Sized), path: &str) -> bool {
         let parameters = model.parameters();

@@ -24,8 +24,8 @@ use std::sync::Arc;
 /// paths. A tensor that is not tracked (frozen, a constant) is left alone.
 ///
 /// A NaN or an infinity among the gradients is not filtered out unless
-/// [`skip_nonfinite`](Self::skip_nonfinite) is set or [`step_if_finite`](Self::step_if_finite) is called. As in PyTorch it spoils the elements that it meets, and
-/// with clipping by norm a NaN spoils every parameter;
+/// [`skip_nonfinite`](Self::skip_nonfinite) is set or [`step_if_finite`](Self::step_if_finite) is called. As
+/// in PyTorch it spoils the elements that it meets, and with clipping by norm a NaN spoils every parameter;
 /// [`StepReport::gradient_norm`](crate::StepReport::gradient_norm) is then not finite.
 ///
 /// ```
@@ -325,8 +325,8 @@ impl Optimizer {
     /// Lets the learning rate follow `schedule`.
     ///
     /// # Panics
-    /// If a setting of the schedule is outside its range, or does not go with the learning rate: a lowest rate
-    /// above it, factors that make a rate of it that is not finite.
+    /// If a setting of the schedule is outside its range, or does not go with the learning rate: a lowest
+    /// rate above it, factors that make a rate of it that is not finite.
     #[must_use]
     #[track_caller]
     pub fn schedule(mut self, mut schedule: impl Schedule + 'static) -> Self {

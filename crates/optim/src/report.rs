@@ -52,8 +52,9 @@ pub struct ParameterReport {
     pub gradient_rms: f64,
     /// RMS of the parameter, before the update.
     pub weight_rms: f64,
-    /// RMS of what was subtracted from the parameter, decoupled weight decay included. (In `f64` 0
-    /// below 1e-162. In `f32`, above 1e19, only where the weights before were below a ten-millionth of it; else it is infinite.)
+    /// RMS of what was subtracted from the parameter, decoupled weight decay included. (In `f64` 0 below
+    /// 1e-162. In `f32`, above 1e19, only where the weights before were below a ten-millionth of it; else it
+    /// is infinite.)
     pub update_rms: f64,
     /// `update_rms / weight_rms`, about 1e-3 in healthy training. Infinite if the parameter was all zero and
     /// no longer is; 0 if nothing was subtracted.
@@ -62,8 +63,8 @@ pub struct ParameterReport {
     /// below 0 where the gradient has turned round. `None` for rules without momentum.
     pub momentum_cosine: Option<f64>,
     /// The share of elements that the step changed, of those whose gradient is not 0. Looked at only while
-    /// [observed](backflow_tensor::observe), and where the update before was so small that the rounding of the
-    /// weights may have swallowed it; else `None`.
+    /// [observed](backflow_tensor::observe), and where the update before was so small that the rounding of
+    /// the weights may have swallowed it; else `None`.
     pub changed_share: Option<f64>,
     /// NaN or infinity among what the rule remembers, if there is any.
     pub lost_state: Option<LostState>,

@@ -1,12 +1,14 @@
 //! Which elements of a parameter an update moved at all.
 //!
-//! What is subtracted from a weight and is less than half of the distance to the next number leaves it as it is.
-//! To see that takes the weights before and after. So it is looked at only where somebody observes and the step
-//! before was near that limit: where gradients vanish that is every step, and costs a tenth of a training.
+//! What is subtracted from a weight and is less than half of the distance to the next number leaves it as it
+//! is. To see that takes the weights before and after. So it is looked at only where somebody observes and
+//! the step before was near that limit: where gradients vanish that is every step, and costs a tenth of a
+//! training.
 
 use backflow_tensor::{DType, FloatElement, Tensor, with_float};
 
-/// Whether an update of this share of the weights, by their RMS, is near their rounding: within some 16 times, or 0.
+/// Whether an update of this share of the weights, by their RMS, is near their rounding: within some 16
+/// times, or 0.
 pub(crate) fn is_near(update_ratio: f64, dtype: DType) -> bool {
     let epsilon = if dtype == DType::F32 { f64::from(f32::EPSILON) } else { f64::EPSILON };
     update_ratio < 8.0 * epsilon

@@ -78,8 +78,9 @@ pub trait Rule: Settings {
         self.inner()?.eps(shape, dtype)
     }
 
-    /// Whether gradients far below ε make updates in proportion. Not so where ε stands beside a sum or a maximum of
-    /// earlier squares, or the update is normalised afterwards: there ε above a gradient says nothing.
+    /// Whether gradients far below ε make updates in proportion. Not so where ε stands beside a sum or a
+    /// maximum of earlier squares, or the update is normalised afterwards: there ε above a gradient says
+    /// nothing.
     fn is_linear_below_eps(&self) -> bool {
         self.inner().is_none_or(|rule| rule.is_linear_below_eps())
     }

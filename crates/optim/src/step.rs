@@ -163,9 +163,10 @@ impl Optimizer {
         report
     }
 
-    /// A step as [`step_on`](Self::step_on) makes it, which a gradient that is not finite [skips](Skip::Gradient):
-    /// for loops that stop there, while the model is still what it was. An infinity that
-    /// [`clip_value`](Self::clip_value) brings into range does not count. It costs a look at all gradients.
+    /// A step as [`step_on`](Self::step_on) makes it, which a gradient that is not finite
+    /// [skips](Skip::Gradient): for loops that stop there, while the model is still what it was. An infinity
+    /// that [`clip_value`](Self::clip_value) brings into range does not count. It costs a look at all
+    /// gradients.
     ///
     /// # Panics
     /// As `step_on`.
@@ -293,8 +294,8 @@ impl Optimizer {
     }
 
     /// The gradients at `distance` uphill from here (Foret et al. 2021, equation 2), unless the loss there or
-    /// the gradient here is not finite; the weights are back afterwards, to the bit. The gradients are looked up there: a
-    /// weight that the loss has kept an alias of is another leaf once it is back.
+    /// the gradient here is not finite; the weights are back afterwards, to the bit. The gradients are looked
+    /// up there: a weight that the loss has kept an alias of is another leaf once it is back.
     #[track_caller]
     fn uphill<M: Module + ?Sized>(
         &self,

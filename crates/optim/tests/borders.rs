@@ -1,5 +1,5 @@
-//! Rules at their borders: gradients of 0 and near it, losses that do not change, moves that end a step, states that
-//! do not fit.
+//! Rules at their borders: gradients of 0 and near it, losses that do not change, moves that end a step,
+//! states that do not fit.
 
 use backflow_optim::{Optimizer, StateError};
 use backflow_tensor::{DType, Tensor};
@@ -29,8 +29,8 @@ fn normalised_descent_has_its_two_limits() {
     }
 }
 
-/// A step of L-BFGS ends with a move that is no longer than the tolerance, however much the loss changes: on a slope
-/// of 100 the first move is of lr, 0.1, and the loss falls by 10.
+/// A step of L-BFGS ends with a move that is no longer than the tolerance, however much the loss changes: on
+/// a slope of 100 the first move is of lr, 0.1, and the loss falls by 10.
 #[test]
 fn lbfgs_ends_a_step_with_a_short_move() {
     for (tolerance, evaluations) in [(0.2, 2), (0.05, 20)] {

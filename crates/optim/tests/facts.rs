@@ -413,8 +413,8 @@ fn eps_divides_gradients_that_count_from_those_that_do_not() {
     }
 }
 
-/// One element of f32 gradients is 1e30, once: whatever keeps squares keeps an infinity of it from then on, and
-/// says so, as do rules around such a rule; whatever keeps none goes on.
+/// One element of f32 gradients is 1e30, once: whatever keeps squares keeps an infinity of it from then on,
+/// and says so, as do rules around such a rule; whatever keeps none goes on.
 #[test]
 fn a_square_that_is_infinite_for_ever_is_told() {
     let with_squares = [

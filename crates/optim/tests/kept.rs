@@ -1,5 +1,5 @@
-//! What rules say of themselves: the names of what they keep between steps, which stand in saved states and are
-//! PyTorch's where that has the rule; its shapes, which no step changes; and their ε.
+//! What rules say of themselves: the names of what they keep between steps, which stand in saved states and
+//! are PyTorch's where that has the rule; its shapes, which no step changes; and their ε.
 
 use backflow_optim::{Optimizer, RULES};
 use backflow_tensor::{DType, Rng, Tensor};
@@ -106,8 +106,8 @@ fn shapes_are_those_of_the_parameter_at_every_step_but_for_rows_and_columns() {
     }
 }
 
-/// The ε that is to be compared with the RMS of a gradient, of a parameter of 2 × 3 and of one of 4: of a rule that
-/// divides by a norm, its own over √n.
+/// The ε that is to be compared with the RMS of a gradient, of a parameter of 2 × 3 and of one of 4: of a
+/// rule that divides by a norm, its own over √n.
 #[test]
 fn the_eps_is_that_of_this_table() {
     let of_norm = |eps: f64| (Some(eps / 6_f64.sqrt()), Some(eps / 2.0));

@@ -213,8 +213,8 @@ fn a_norm_whose_inverse_is_infinite_is_divided_by() {
     assert!(others == [0.0; 3] && (-1.3..-0.6).contains(&w.to_f64_vec()[1]), "{w:?}");
 }
 
-/// With an ε of 0 a gradient of 0 makes NaN of a weight by most rules that divide, and they say so; a gradient of
-/// NaN is not to be taken for it.
+/// With an ε of 0 a gradient of 0 makes NaN of a weight by most rules that divide, and they say so; a
+/// gradient of NaN is not to be taken for it.
 #[test]
 fn whoever_divides_zero_by_zero_says_so() {
     let mut who = Vec::new();

@@ -1,10 +1,12 @@
-//! Every option of every rule and schedule changes what they do, or is refused: none is silently without effect.
+//! Every option of every rule and schedule changes what they do, or is refused: none is silently without
+//! effect.
 
 use backflow_optim::{Optimizer, RULES, SCHEDULES, Schedule, schedule_from_spec};
 use backflow_tensor::{DType, Rng, Tensor};
 
-/// Options that come into play under a condition, and one that brings it about: a bold driver shrinks its rate where
-/// the loss rises, and others say how another option works, which may be 0, as in a comparison with and without it.
+/// Options that come into play under a condition, and one that brings it about: a bold driver shrinks its
+/// rate where the loss rises, and others say how another option works, which may be 0, as in a comparison
+/// with and without it.
 const NEEDS: [(&str, &str, &str); 6] = [
     ("bold-driver", "shrink", "lr=100"),
     ("gd", "dampening", "momentum=0.9"),
@@ -23,8 +25,8 @@ fn others(value: &str) -> Vec<String> {
     around.into_iter().chain([0.5, 0.1, 0.01, 1.0, 10.0]).map(|x| x.to_string()).collect()
 }
 
-/// All weights and their averages, as bits, after steps with a loss that differs from step to step, also in its size, and hardly depends
-/// on some of them.
+/// All weights and their averages, as bits, after steps with a loss that differs from step to step, also in
+/// its size, and hardly depends on some of them.
 fn trained(mut optimizer: Optimizer) -> Vec<u64> {
     let mut rng = Rng::seed_from_u64(11);
     let mut normal = |shape: &[usize], scale: f64| {
@@ -77,7 +79,8 @@ fn every_option_of_a_rule_changes_a_training_or_is_refused() {
     assert!(idle.is_empty(), "options without effect: {idle:?}");
 }
 
-/// The rates of 200 steps, and of some far on, from a base of 0.1, with metrics that fall ever less, then rest, and rise a little at times.
+/// The rates of 200 steps, and of some far on, from a base of 0.1, with metrics that fall ever less, then
+/// rest, and rise a little at times.
 fn rates(schedule: &mut dyn Schedule) -> Vec<u64> {
     let rate = |step: u64| {
         let waves = if step.is_multiple_of(9) { 1e-3 } else { 0.0 };

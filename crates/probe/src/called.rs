@@ -1,8 +1,9 @@
-//! Activation functions that a program calls on tensors, as `z.tanh()`: rows of a record like those of layers.
+//! Activation functions that a program calls on tensors, as `z.tanh()`: rows of a record like those of
+//! layers.
 //!
 //! The function of a layer is the one that its output alone goes into, and whose result leads on to another
-//! output. Whatever else is done with either, as in `z * z.sigmoid()`, the layer has no function that could be
-//! told by looking, and its row shows z.
+//! output. Whatever else is done with either, as in `z * z.sigmoid()`, the layer has no function that could
+//! be told by looking, and its row shows z.
 
 use crate::chains::Chains;
 use crate::record::LayerFlow;

@@ -1,7 +1,7 @@
 //! Which rows of a record follow one another: the chains of computation, told by the graph.
 //!
-//! A line through the deltas of layers says something where each is computed from the one before. Branches that
-//! run beside each other, and what a recurrent network takes in at each step, are chains of their own.
+//! A line through the deltas of layers says something where each is computed from the one before. Branches
+//! that run beside each other, and what a recurrent network takes in at each step, are chains of their own.
 
 use backflow_tensor::{GraphStep, Tensor};
 use std::collections::BTreeMap;

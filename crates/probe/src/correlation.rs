@@ -19,8 +19,8 @@ const MOST: f64 = 1e100;
 /// How near to 1 a slope is that is not told from it.
 const MARGINAL: f64 = 1e-9;
 
-/// How far above 1 a slope of chaos is that is told from it. c* is then some χ − 1 from 1, where the excess of a
-/// chord carries a rounding of 1e-15/(χ − 1): beyond a relative error of 1e-3 nothing is known of c*.
+/// How far above 1 a slope of chaos is that is told from it. c* is then some χ − 1 from 1, where the excess
+/// of a chord carries a rounding of 1e-15/(χ − 1): beyond a relative error of 1e-3 nothing is known of c*.
 const CHAOTIC: f64 = 1e-6;
 
 /// −1/ln of a slope: the number of layers over which what it multiplies falls to 1/e.
@@ -80,9 +80,9 @@ impl MeanField {
     }
 
     /// c*, the correlation that two inputs, whatever theirs, tend to in deep layers where z has variance `q`:
-    /// the stable fixed point of the [correlation map](Self::correlation). It is 1 in the ordered phase, where
-    /// all inputs come to look alike, and less in the chaotic phase, where the most similar ones part (Poole
-    /// et al. 2016, section 3). Where every c is a fixed point, as in a linear network, it is 1.
+    /// the stable fixed point of the [correlation map](Self::correlation). It is 1 in the ordered phase,
+    /// where all inputs come to look alike, and less in the chaotic phase, where the most similar ones part
+    /// (Poole et al. 2016, section 3). Where every c is a fixed point, as in a linear network, it is 1.
     ///
     /// # Panics
     /// If the variance is negative or NaN.
@@ -106,9 +106,10 @@ impl MeanField {
     /// them apart is known (Schoenholz et al. 2017, equation 9). Networks deeper than some
     /// [`TRAINABLE`](Self::TRAINABLE) `ξ_c` do not train.
     ///
-    /// Infinite where C′(c*) is 1, to within 1e-9 below and 1e-6 above, where rounding would write the digits: on the
-    /// critical line, and for what is linear at this q, whose layers keep every correlation. Of relu without
-    /// biases it is infinite for all weights: they make signals die out or explode, and not alike.
+    /// Infinite where C′(c*) is 1, to within 1e-9 below and 1e-6 above, where rounding would write the
+    /// digits: on the critical line, and for what is linear at this q, whose layers keep every correlation.
+    /// Of relu without biases it is infinite for all weights: they make signals die out or explode, and not
+    /// alike.
     ///
     /// # Panics
     /// If the variance is negative or NaN.

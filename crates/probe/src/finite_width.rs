@@ -56,8 +56,8 @@ pub struct FiniteWidth {
     pub typical: f64,
     /// The standard deviation of ln q there, from network to network.
     pub deviation: f64,
-    /// The slopes of a network that is two standard deviations below the typical one at this layer, and of one
-    /// that is as much above: see [`Prediction::slope`](crate::Prediction::slope).
+    /// The slopes of a network that is two standard deviations below the typical one at this layer, and of
+    /// one that is as much above: see [`Prediction::slope`](crate::Prediction::slope).
     pub slopes: [f64; 2],
 }
 

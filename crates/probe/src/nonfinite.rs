@@ -32,8 +32,8 @@ pub struct NonFinite {
 }
 
 impl NonFinite {
-    /// Asks the optimizer of the model whether it was its rule that brought the numbers into a parameter, by a
-    /// division of 0 by 0 that an ε above 0 would have prevented.
+    /// Asks the optimizer of the model whether it was its rule that brought the numbers into a parameter, by
+    /// a division of 0 by 0 that an ε above 0 would have prevented.
     #[must_use]
     pub fn ask(mut self, optimizer: &Optimizer, model: &(impl Module + ?Sized)) -> Self {
         if let Origin::Parameter { path, divided_by_zero, .. } = &mut self.origin {

@@ -167,8 +167,8 @@ pub struct LayerFlow {
     pub dead_units_of_epoch: Option<u64>,
     /// How many units there are.
     pub units: u64,
-    /// The chain of computation that it is part of: 0 the one that leads to the last result, others those that
-    /// run beside it, in order of computation. As far as the graph tells.
+    /// The chain of computation that it is part of: 0 the one that leads to the last result, others those
+    /// that run beside it, in order of computation. As far as the graph tells.
     #[serde(default, skip_serializing_if = "is_main")]
     pub chain: usize,
     /// Histograms of the exponents, if they were asked for.
@@ -245,8 +245,9 @@ pub struct ParameterFlow {
     pub momentum_cosine: Option<f64>,
     /// The cosine of this gradient and that of the step before, if it was asked for.
     pub gradient_cosine: Option<f64>,
-    /// The share of elements that the update changed, of those with a gradient, where it was near the rounding of
-    /// the weights ([`ParameterReport::changed_share`](backflow_optim::ParameterReport::changed_share)).
+    /// The share of elements that the update changed, of those with a gradient, where it was near the
+    /// rounding of the weights
+    /// ([`ParameterReport::changed_share`](backflow_optim::ParameterReport::changed_share)).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub changed_share: Option<f64>,
     /// NaN or infinity among what the rule remembers of it.

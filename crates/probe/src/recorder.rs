@@ -274,8 +274,8 @@ impl Recorder {
         report
     }
 
-    /// Looks at what a loss is computed from, whatever is due, and where it is finite at what goes back from it:
-    /// for a step that cannot be made because loss or gradient is not a number. The record has the number
+    /// Looks at what a loss is computed from, whatever is due, and where it is finite at what goes back from
+    /// it: for a step that cannot be made because loss or gradient is not a number. The record has the number
     /// `step`, the layers' outputs and deltas, and no parameters.
     ///
     /// # Panics

@@ -73,8 +73,8 @@ pub(crate) fn lines(rows: &[FlowRow], figures: Figures) -> Vec<Line> {
     (0..chains).filter_map(|chain| line(rows, chain, figures)).collect()
 }
 
-/// The rows between which deltas are compared: of those that a gradient reaches, as it does not go on to layers
-/// that are frozen.
+/// The rows between which deltas are compared: of those that a gradient reaches, as it does not go on to
+/// layers that are frozen.
 fn compared(rows: &[FlowRow], chain: usize, figures: Figures) -> Vec<&FlowRow> {
     let rows = || rows.iter().filter(move |row| row.chain == chain && (figures.delta)(row).is_some());
     let is_followed = |row: &&FlowRow| row.activation.is_some();

@@ -31,7 +31,8 @@ pub fn short(x: Option<f64>) -> String {
     }
 }
 
-/// A factor in a sentence: three decimals below 1 and two above, and an exponent where they would say nothing.
+/// A factor in a sentence: three decimals below 1 and two above, and an exponent where they would say
+/// nothing.
 #[must_use]
 pub fn factor(x: f64) -> String {
     match x {

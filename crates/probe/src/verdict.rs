@@ -146,8 +146,8 @@ const DECADES: f64 = 1.0;
 const LAYERS: usize = 3;
 /// The share of a layer's units or activations from which the layer is called dead or saturated.
 const MOST: f64 = 0.5;
-/// How far above the smallest number of its type, at most, deltas are of which others may have become 0. Deltas
-/// of one layer rarely spread over more decades.
+/// How far above the smallest number of its type, at most, deltas are of which others may have become 0.
+/// Deltas of one layer rarely spread over more decades.
 const NEAR: f64 = 1e8;
 
 /// Below this a number of the element type is subnormal: it has lost digits.
@@ -160,9 +160,9 @@ fn looks_too_small(row: &FlowRow) -> bool {
     row.delta_rms.is_some_and(|delta| delta > 0.0 && delta < smallest(&row.dtype))
 }
 
-/// The last layer most of whose deltas are 0 beside others that are not far above the smallest of their type: some may
-/// have become 0, and functions that are flat, and what picks some of its inputs, make zeros too. Beside large deltas
-/// zeros are no underflow.
+/// The last layer most of whose deltas are 0 beside others that are not far above the smallest of their type:
+/// some may have become 0, and functions that are flat, and what picks some of its inputs, make zeros too.
+/// Beside large deltas zeros are no underflow.
 fn few(rows: &[FlowRow]) -> Option<Verdict> {
     let is_near = |row: &&FlowRow| {
         let zeros = row.delta_zero_share.unwrap_or(0.0);
@@ -178,8 +178,8 @@ fn few(rows: &[FlowRow]) -> Option<Verdict> {
     Some(Verdict::NotJudged { reason })
 }
 
-/// Of the layers whose deltas are all 0 without units that explain it, the last: whether they are too small, as
-/// deltas behind it nearly are, or something cuts them off.
+/// Of the layers whose deltas are all 0 without units that explain it, the last: whether they are too small,
+/// as deltas behind it nearly are, or something cuts them off.
 fn zeros(rows: &[FlowRow]) -> Option<Verdict> {
     let is_zero = |row: &&FlowRow| {
         let is_dead = row.dead_share.is_some_and(|dead| dead > MOST);
@@ -210,11 +210,11 @@ impl Verdict {
     /// What the rows say, worst first; `[Healthy]` if nothing is wrong, and nothing at all if there are no
     /// rows. `eps` is the optimizer's, for rows that do not say [their own](FlowRow::eps).
     ///
-    /// Gradients vanish, or explode, if log₁₀ rms δ changes by more than one decade from the last hidden layer
-    /// to the first, of three at least, each computed from the one before; branches are judged on their own.
-    /// How well a line fits chooses the words. A layer is saturated, or dead, if more than half of it is.
-    /// Deltas are too small for their element type if a [shadow](crate::GradFlow::with_shadow) says so; the
-    /// line then goes through those in `f64`. Without a shadow they are if their RMS is below the type's
+    /// Gradients vanish, or explode, if log₁₀ rms δ changes by more than one decade from the last hidden
+    /// layer to the first, of three at least, each computed from the one before; branches are judged on their
+    /// own. How well a line fits chooses the words. A layer is saturated, or dead, if more than half of it
+    /// is. Deltas are too small for their element type if a [shadow](crate::GradFlow::with_shadow) says so;
+    /// the line then goes through those in `f64`. Without a shadow they are if their RMS is below the type's
     /// smallest normal number. What the figures do not tell is [not judged](Self::NotJudged).
     #[must_use]
     pub fn of(rows: &[FlowRow], eps: Option<f64>) -> Vec<Self> {

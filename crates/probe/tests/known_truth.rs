@@ -1,6 +1,6 @@
 //! Verdicts over networks of known truth: whether gradients vanish or explode on the way back is told by
-//! differentiating the loss with respect to every z, without any part of the laboratory. A verdict may be missing,
-//! with the reason; it may not be wrong.
+//! differentiating the loss with respect to every z, without any part of the laboratory. A verdict may be
+//! missing, with the reason; it may not be wrong.
 
 extern crate backflow_tensor as backflow;
 
@@ -136,7 +136,8 @@ impl Kind {
         (net.head.forward(&h).cross_entropy(&targets), chains)
     }
 
-    /// How many decades deltas change by, from the last z to the first: of all chains, the least and the most.
+    /// How many decades deltas change by, from the last z to the first: of all chains, the least and the
+    /// most.
     fn decades(self, net: &Net) -> [f64; 2] {
         let (loss, chains) = self.loss(net);
         let all: Vec<&Tensor> = chains.iter().flatten().collect();

@@ -53,8 +53,8 @@ fn everything(model: &Mlp) -> Recorder {
     by_themselves.fold(recorder, |recorder, quantity| recorder.measure(quantity, always))
 }
 
-/// A network with a flat side at 0, and one that saturates; updates that rounding swallows, and a rule whose squares
-/// are infinite.
+/// A network with a flat side at 0, and one that saturates; updates that rounding swallows, and a rule whose
+/// squares are infinite.
 fn recordings() -> [Vec<FlowStep>; 4] {
     let [relu, tanh] = [Activation::Relu, Activation::Tanh].map(|activation| record(activation, everything));
     let stuck = record_of("sgd:lr=1e-12", 1.0, Activation::Tanh, everything);

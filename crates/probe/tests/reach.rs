@@ -64,7 +64,8 @@ fn a_short_branch_hides_nothing() {
     assert!(names(&found).contains(&"VANISHING"), "{found:?}");
 }
 
-/// Two bad layers that make up for each other: the first layer gets what the last one gets, those between do not.
+/// Two bad layers that make up for each other: the first layer gets what the last one gets, those between do
+/// not.
 #[test]
 fn a_line_that_comes_back_is_not_called_healthy() {
     for factor in [1e-6, 1e6] {

@@ -5,8 +5,8 @@ use std::fmt;
 use std::ops::{Bound, Range, RangeFrom, RangeFull, RangeInclusive, RangeTo, RangeToInclusive};
 
 /// Places along an axis, one after the other: `2..5`, `1..`, `..=3`, `..`. Negative ends count from the end,
-/// as in NumPy, so `-2..` are the last two and `1..-1` is all but the first and the last. Unlike NumPy's, ends
-/// beyond the axis are refused.
+/// as in NumPy, so `-2..` are the last two and `1..-1` is all but the first and the last. Unlike NumPy's,
+/// ends beyond the axis are refused.
 ///
 /// ```
 /// # use backflow_tensor::Tensor;

@@ -1,7 +1,7 @@
 //! Tensors from numbers, arrays of them and vectors, as programs write them: `Tensor::from([[1.0, 2.0]])`.
 //!
-//! The shape is that of the array; `Tensor::from(vec)` has one axis. Vectors of vectors, whose rows may differ
-//! in length, are left to [`Tensor::from_vec`] and [`Tensor::stack`].
+//! The shape is that of the array; `Tensor::from(vec)` has one axis. Vectors of vectors, whose rows may
+//! differ in length, are left to [`Tensor::from_vec`] and [`Tensor::stack`].
 
 use crate::tensor::Tensor;
 

@@ -33,8 +33,8 @@ use std::fmt;
 /// assert_eq!(model.parameters()[0].0, "by");
 /// ```
 ///
-/// Parts stand in fields, in tuples, arrays and vectors (whose steps are numbers), in options and boxes, and in
-/// ordered maps, whose keys are the steps of the path:
+/// Parts stand in fields, in tuples, arrays and vectors (whose steps are numbers), in options and boxes, and
+/// in ordered maps, whose keys are the steps of the path:
 ///
 /// ```
 /// use backflow_tensor::{Module, Tensor};

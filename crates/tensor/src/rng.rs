@@ -106,8 +106,8 @@ impl Rng {
     }
 
     /// Puts items in random order, every order equally likely (R. A. Fisher and F. Yates; R. Durstenfeld
-    /// 1964). Loaders and splits go by it, so it is the same in every version: `rand`, which permits itself to
-    /// change what its shuffle does with the same stream, is not asked.
+    /// 1964). Loaders and splits go by it, so it is the same in every version: `rand`, which permits itself
+    /// to change what its shuffle does with the same stream, is not asked.
     ///
     /// ```
     /// use backflow_tensor::Rng;

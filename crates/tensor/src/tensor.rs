@@ -33,12 +33,12 @@ use std::sync::Arc;
 ///
 /// # Arithmetic
 ///
-/// `+ − × ÷` take a tensor or a [number](crate::Scalar) on either side, and the result keeps the tensor's type:
-/// `&x * 2`, `&x / n`, `1.0 - &x`. On the left a number is an `f64` or an `i32`, as literals are.
+/// `+ − × ÷` take a tensor or a [number](crate::Scalar) on either side, and the result keeps the tensor's
+/// type: `&x * 2`, `&x / n`, `1.0 - &x`. On the left a number is an `f64` or an `i32`, as literals are.
 ///
-/// `a += b` is `a = a + b`, and so are its kin: another result under the same name, recorded as such. Nothing is
-/// written in place, so aliases of `a` and graphs keep what they hold; and if `a` was a leaf, it is one no more.
-/// What changes the numbers of a leaf is [`assign`](Self::assign).
+/// `a += b` is `a = a + b`, and so are its kin: another result under the same name, recorded as such. Nothing
+/// is written in place, so aliases of `a` and graphs keep what they hold; and if `a` was a leaf, it is one no
+/// more. What changes the numbers of a leaf is [`assign`](Self::assign).
 ///
 /// ```
 /// # use backflow_tensor::Tensor;

@@ -35,8 +35,8 @@
 //! assert_eq!(layer.forward(&x).to_vec::<f64>(), [1.0, 2.0]); // outside: evaluation
 //! ```
 //!
-//! Like all switches, scopes belong to a thread. What is shared with other threads inside one enters it there:
-//! its [`Scope`], or all [`Switches`](crate::Switches) at once.
+//! Like all switches, scopes belong to a thread. What is shared with other threads inside one enters it
+//! there: its [`Scope`], or all [`Switches`](crate::Switches) at once.
 
 use crate::error::misuse;
 use crate::layer_id::LayerId;

@@ -33,8 +33,8 @@ fn sizes(dtype: DType) -> &'static [f64] {
     }
 }
 
-/// Norm and standard deviation of s·x are s times those of x, and their gradients are the same: exact reasoning,
-/// from [3, 4] and [1, 2, 3].
+/// Norm and standard deviation of s·x are s times those of x, and their gradients are the same: exact
+/// reasoning, from [3, 4] and [1, 2, 3].
 #[test]
 fn norms_and_deviations_reach_as_far_as_the_numbers() {
     for dtype in [DType::F32, DType::F64] {

@@ -1,5 +1,5 @@
-//! Nothing cancels: elementwise functions and their slopes keep their digits where they are small, also far out
-//! in the tails.
+//! Nothing cancels: elementwise functions and their slopes keep their digits where they are small, also far
+//! out in the tails.
 
 use backflow_tensor::{DType, Tensor};
 
@@ -32,9 +32,10 @@ fn ulps(got: f64, exact: f64, beside: f64, dtype: DType) -> f64 {
     (got - exact).abs() / (epsilon * size.log2().floor().exp2())
 }
 
-/// x; gelu, its slope and its second derivative; `gelu_tanh` and its slope. From mpmath 1.3 with 60 digits, where
-/// `P = erfc(-x/sqrt(2))/2`, `d = exp(-x*x/2)/sqrt(2*pi)`, `v = 2*sqrt(2/pi)*(x + mpf("0.044715")*x**3)`,
-/// `S = 1/(1 + exp(-v))`, `C = 1/(1 + exp(v))`: `x*P, P + x*d, d*(2 - x*x), x*S, S + x*S*C*diff(v)`.
+/// x; gelu, its slope and its second derivative; `gelu_tanh` and its slope. From mpmath 1.3 with 60 digits,
+/// where `P = erfc(-x/sqrt(2))/2`, `d = exp(-x*x/2)/sqrt(2*pi)`,
+/// `v = 2*sqrt(2/pi)*(x + mpf("0.044715")*x**3)`, `S = 1/(1 + exp(-v))`, `C = 1/(1 + exp(v))`:
+/// `x*P, P + x*d, d*(2 - x*x), x*S, S + x*S*C*diff(v)`.
 #[rustfmt::skip]
 const GELU: [[f64; 6]; 12] = [
     [-13.5, -1.0555389862638154e-40, -1.4248940914798837e-39, -1.912937037082177e-38, -3.386962024242318e-85, -1.3729030529548722e-83],
@@ -147,7 +148,8 @@ fn slopes_are_not_lost_where_functions_saturate() {
     }
 }
 
-/// A perceptron as one op keeps the slopes: its deltas are those of the functions alone, in both kinds of pass.
+/// A perceptron as one op keeps the slopes: its deltas are those of the functions alone, in both kinds of
+/// pass.
 #[test]
 fn a_saturated_perceptron_passes_its_deltas_on() {
     use backflow_tensor::{Affine, Pointwise};
@@ -170,7 +172,8 @@ fn a_saturated_perceptron_passes_its_deltas_on() {
     }
 }
 
-/// Softmax, its logarithm and cross entropy of a row that one entry dominates. p of the other is e⁻³⁷·⁴³, by mpmath.
+/// Softmax, its logarithm and cross entropy of a row that one entry dominates. p of the other is e⁻³⁷·⁴³, by
+/// mpmath.
 #[test]
 fn gradients_of_a_dominated_row_are_not_lost() {
     let p = 5.5508250862537194e-17;

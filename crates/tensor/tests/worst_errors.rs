@@ -1,7 +1,8 @@
 //! How far functions and their gradients are from the right numbers, at worst: the table in NUMERICS.md.
 //!
-//! The right ones are those of mpmath, in a file that `scripts/golden_functions.py` writes, for chosen and random
-//! operands; and for a million operands in `f32` those of the same function in `f64`, which the file is the judge of.
+//! The right ones are those of mpmath, in a file that `scripts/golden_functions.py` writes, for chosen and
+//! random operands; and for a million operands in `f32` those of the same function in `f64`, which the file
+//! is the judge of.
 //!
 //! ```text
 //! BACKFLOW_WRITE_TABLE=1 cargo test -p backflow-tensor --test worst_errors        the table, anew
@@ -22,15 +23,17 @@ const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/golden/fu
 /// What a slope may be off by, in ulp of the largest of the terms whose sum it is.
 const SLOPE: f64 = 4.0;
 
-/// Slopes that may be off by more: that of `gelu_tanh` is a sum of powers of x times σ(2u) σ(−2u), eight roundings.
+/// Slopes that may be off by more: that of `gelu_tanh` is a sum of powers of x times σ(2u) σ(−2u), eight
+/// roundings.
 const FURTHER: [(&str, f64); 1] = [("gelu_tanh", 6.0)];
 
 fn bound(name: &str) -> f64 {
     FURTHER.iter().find(|(of, _)| *of == name).map_or(SLOPE, |(_, bound)| *bound)
 }
 
-/// The same of functions of rows: they take x less the largest of a row, up to 128 here, which is rounded by half of
-/// 2⁻¹⁷ in `f32` and 2⁻⁴⁶ in `f64`. e to it is off by that share, 32 ulp, and by the rest as other slopes are.
+/// The same of functions of rows: they take x less the largest of a row, up to 128 here, which is rounded by
+/// half of 2⁻¹⁷ in `f32` and 2⁻⁴⁶ in `f64`. e to it is off by that share, 32 ulp, and by the rest as other
+/// slopes are.
 const OF_ROW: f64 = 32.0 + SLOPE;
 
 /// Name, function, and whether its slope is a sum: of gelu and silu one term is y/x.
@@ -204,8 +207,8 @@ fn against_double((_, f, is_sum): Subject, single: &Tensor, worst: &mut Worst) {
     }
 }
 
-/// A million numbers: random ones of all magnitudes that matter, and near 0, the borders of the formulas, and the
-/// ends of the range.
+/// A million numbers: random ones of all magnitudes that matter, and near 0, the borders of the formulas, and
+/// the ends of the range.
 fn inputs() -> Tensor {
     const COUNT: usize = 1 << 20;
     let borders =

@@ -1,5 +1,5 @@
-//! Where no gradient comes, none goes on, also through an infinite slope: 0 · ∞ is 0 there. In first-order and
-//! in recorded passes, and in the derivatives of those.
+//! Where no gradient comes, none goes on, also through an infinite slope: 0 · ∞ is 0 there. In first-order
+//! and in recorded passes, and in the derivatives of those.
 
 use backflow_tensor::{DType, Tensor};
 
@@ -83,7 +83,8 @@ fn an_infinite_slope_is_still_infinite() {
     assert!(slope(Tensor::sqrt, -1.0).is_nan());
 }
 
-/// The derivative of dy·f′(x) by dy is f′(x), also at dy = 0: products of a Jacobian with a vector are found so.
+/// The derivative of dy·f′(x) by dy is f′(x), also at dy = 0: products of a Jacobian with a vector are found
+/// so.
 #[test]
 fn a_slope_that_is_finite_is_the_derivative_by_a_gradient_of_zero() {
     type Subject = (fn(&Tensor) -> Tensor, f64);

@@ -11,10 +11,10 @@
 //! Lead::of(…)   whether one is ahead of another by more than chance
 //! ```
 //!
-//! A run that diverges is a result like any other. There is no loop over runs here: a program wants to save and
-//! to stop between two, and makes many at once by [`side_by_side`](crate::side_by_side) or one after another,
-//! as it likes. The test set is looked at along the way and decides nothing: learning rates are chosen without
-//! it.
+//! A run that diverges is a result like any other. There is no loop over runs here: a program wants to save
+//! and to stop between two, and makes many at once by [`side_by_side`](crate::side_by_side) or one after
+//! another, as it likes. The test set is looked at along the way and decides nothing: learning rates are
+//! chosen without it.
 //!
 //! ```
 //! use backflow_data::Mnist;

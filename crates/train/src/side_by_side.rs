@@ -14,8 +14,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 /// its thread, which gains more, and the last ones are helped by those that are done. Results are the same to
 /// the bit. What is switched for this thread ([`Switches`]) is so in every job.
 ///
-/// An error or a panic ends it: jobs that have not begun do not; those that have are told by the [`Ended`] that
-/// they were given, and waited for. What was finished by then is given to `take` all the same.
+/// An error or a panic ends it: jobs that have not begun do not; those that have are told by the [`Ended`]
+/// that they were given, and waited for. What was finished by then is given to `take` all the same.
 ///
 /// ```
 /// use backflow_train::side_by_side;

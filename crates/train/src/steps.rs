@@ -131,8 +131,9 @@ impl<'a, M: Module + ?Sized> Steps<'a, M> {
         }
     }
 
-    /// Loss and update of one batch. A loss that is not a finite number makes no update, nor does such a gradient:
-    /// after the update nothing could be found out about it. An optimizer that was told to skip these goes on.
+    /// Loss and update of one batch. A loss that is not a finite number makes no update, nor does such a
+    /// gradient: after the update nothing could be found out about it. An optimizer that was told to skip
+    /// these goes on.
     pub(crate) fn step(&mut self, batch: &Batch) -> Result<Made, TaskError> {
         self.scope = self.optimizer.scope();
         let Self { model, optimizer, task, accumulate, watched, scope, .. } = self;

@@ -193,8 +193,8 @@ fn timed<R>(times: &mut Option<&mut StepTimes>, step: impl FnOnce() -> R) -> R {
     }
 }
 
-/// The error of a step whose loss or gradient is not a finite number, which the recorder is shown, too. The step has
-/// changed nothing, so that the loss can be computed again.
+/// The error of a step whose loss or gradient is not a finite number, which the recorder is shown, too. The
+/// step has changed nothing, so that the loss can be computed again.
 fn diverged<M: Module + ?Sized>(
     steps: &mut Steps<'_, M>,
     batch: &Batch,

@@ -1,5 +1,5 @@
-//! A gradient that becomes NaN or infinite while the loss is a number ends the training in that very step, with
-//! the weights of the step before, and is told where it began.
+//! A gradient that becomes NaN or infinite while the loss is a number ends the training in that very step,
+//! with the weights of the step before, and is told where it began.
 
 use backflow_data::{Batch, Dataset, Loader};
 use backflow_nn::{Activation, Linear, Module, Sequential};
@@ -12,8 +12,8 @@ use backflow_train::{Loss, Summary, Task, TrainError, Trainer};
 /// What goes wrong, from the batch on whose inputs hold a 7.
 type Trap = fn(&Tensor) -> Tensor;
 
-/// Values stay what they are, and on the way back comes a slope of ∞, or more than `f32` holds. With the op that is
-/// to be blamed.
+/// Values stay what they are, and on the way back comes a slope of ∞, or more than `f32` holds. With the op
+/// that is to be blamed.
 const TRAPS: [(&str, &str, Trap); 4] = [
     ("a root at 0", "sqrt", |y| y + (y * 0.0).sqrt()),
     ("a power at 0", "powf", |y| y + (y * 0.0).powf(0.5)),
@@ -138,7 +138,8 @@ fn the_recorder_shows_what_went_back() {
     }
 }
 
-/// SAM takes its gradient uphill: where there is none, no step is made, and the training does not go on without.
+/// SAM takes its gradient uphill: where there is none, no step is made, and the training does not go on
+/// without.
 #[test]
 fn a_rule_that_never_steps_ends_the_training() {
     let mut optimizer = Optimizer::from_spec("sam:rho=1e30", None).expect("a rule");

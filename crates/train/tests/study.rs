@@ -91,8 +91,8 @@ fn relu_with_hes_weights_keeps_gradients_and_forgets_them_without_its_gain() {
     assert!(decades.abs() < 0.5, "a ratio of 10^{decades} over 19 layers, in which deltas lose 2.9 decades");
 }
 
-/// The network that explodes where the theory of wide layers has gradients vanish: chance decides on which side
-/// of an unstable fixed point it goes on, and theory says so instead of contradicting.
+/// The network that explodes where the theory of wide layers has gradients vanish: chance decides on which
+/// side of an unstable fixed point it goes on, and theory says so instead of contradicting.
 #[test]
 fn where_finite_width_decides_theory_says_nothing_else() {
     let finding = examine(&Study::new(3), configuration(Activation::Silu, Init::XavierUniform, 80, 64));

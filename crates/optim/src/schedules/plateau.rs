@@ -9,8 +9,8 @@
 //! For `cooldown` observations after a fall, bad ones are not counted.
 //!
 //! `torch.optim.lr_scheduler.ReduceLROnPlateau`: `maximize` is `mode="max"` (better is
-//! `> best + threshold·|best|`), `absolute` is `threshold_mode="abs"` (better is `< best − threshold`), `min` is
-//! `min_lr`. Patience counts observations, not steps: an evaluation after each epoch is the usual one. As
+//! `> best + threshold·|best|`), `absolute` is `threshold_mode="abs"` (better is `< best − threshold`), `min`
+//! is `min_lr`. Patience counts observations, not steps: an evaluation after each epoch is the usual one. As
 //! there, an observation of NaN is a bad one. PyTorch has `best·(1 − threshold)`, which for a metric below 0,
 //! such as a log-likelihood, is worse than the best: whatever stays as it is would count as better.
 

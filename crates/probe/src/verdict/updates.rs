@@ -1,5 +1,5 @@
-//! What updates have to say, beside the flow that they follow: steps that changed nothing, weights that are too
-//! coarse for what is subtracted, and rules that have lost what they remember.
+//! What updates have to say, beside the flow that they follow: steps that changed nothing, weights that are
+//! too coarse for what is subtracted, and rules that have lost what they remember.
 
 use super::{MOST, Verdict};
 use crate::record::{FlowStep, ParameterFlow};
@@ -19,8 +19,8 @@ pub(crate) fn of_steps(steps: &[FlowStep]) -> Vec<Verdict> {
         let (parameter, rule) = (parameter.path.clone(), lost.rule.clone());
         verdicts.push(Verdict::StateLost { parameter, rule, share: lost.share, since: lost.since });
     }
-    // What is lost of its state explains that a parameter rests. A schedule ends with updates as small as one likes,
-    // so that a few steps say nothing.
+    // What is lost of its state explains that a parameter rests. A schedule ends with updates as small as one
+    // likes, so that a few steps say nothing.
     let is_stuck = |parameter: &&ParameterFlow| {
         parameter.lost_state.is_none() && parameter.changed_share.is_some_and(|share| share < MOST)
     };

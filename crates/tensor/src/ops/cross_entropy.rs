@@ -5,8 +5,9 @@
 //! dx = dy · (p − onehot t) / n                    keeps its input, p and pₜ − 1
 //! ```
 //!
-//! pₜ − 1 is e^(ln pₜ) − 1, which keeps its digits where pₜ rounds to 1. Softmax, logarithm and choice are one pass over the scores each way; a recorded backward recomputes p as a
-//! tensor formula. A label whose score is −∞ costs +∞. Of no rows the mean is NaN.
+//! pₜ − 1 is e^(ln pₜ) − 1, which keeps its digits where pₜ rounds to 1. Softmax, logarithm and choice are
+//! one pass over the scores each way; a recorded backward recomputes p as a tensor formula. A label whose
+//! score is −∞ costs +∞. Of no rows the mean is NaN.
 
 use crate::catalogue::Samples;
 use crate::dtype::{DType, FloatElement, with_float};

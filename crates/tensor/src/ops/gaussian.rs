@@ -6,7 +6,8 @@
 //! ```
 //!
 //! Not made of other ops: rounding x² would cost as many units in the last place of y as kx² is large. The
-//! slopes of [`erf`](Tensor::erf) and [`gelu`](Tensor::gelu) are made of it where they are differentiated again.
+//! slopes of [`erf`](Tensor::erf) and [`gelu`](Tensor::gelu) are made of it where they are differentiated
+//! again.
 
 use crate::catalogue::Samples;
 use crate::dtype::with_float;

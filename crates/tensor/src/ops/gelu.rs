@@ -5,8 +5,9 @@
 //! dx = dy · (Φ(x) + x φ(x)),  φ(x) = exp(−x²/2) / √(2π)          keeps its input
 //! ```
 //!
-//! Exact, also far on the left, where ½ (1 + erf(x/√2)) has no digits left; the tanh approximation is [`gelu_tanh`](super::gelu_tanh). At ±∞ the derivative is NaN, and so is
-//! the value at −∞, as in PyTorch. Source: Hendrycks and Gimpel, "Gaussian error linear units (GELUs)", 2016.
+//! Exact, also far on the left, where ½ (1 + erf(x/√2)) has no digits left; the tanh approximation is
+//! [`gelu_tanh`](super::gelu_tanh). At ±∞ the derivative is NaN, and so is the value at −∞, as in PyTorch.
+//! Source: Hendrycks and Gimpel, "Gaussian error linear units (GELUs)", 2016.
 
 use super::elementwise::Elementwise;
 use super::formula::Number;

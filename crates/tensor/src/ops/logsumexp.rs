@@ -62,8 +62,8 @@ impl Tensor {
     }
 }
 
-/// eˣ⁻ʸ over `axes`. A large y is rounded to a number so far from the right one that these do not add up to 1:
-/// there they are divided by what they add up to.
+/// eˣ⁻ʸ over `axes`. A large y is rounded to a number so far from the right one that these do not add up to
+/// 1: there they are divided by what they add up to.
 #[track_caller]
 fn softmax_of(x: &Tensor, y: &Tensor, recorded: bool, axes: &Axes) -> Tensor {
     /// Beside a y below it, what rounding loses is 2 ulp of eˣ⁻ʸ at most.

@@ -10,9 +10,9 @@
 //! first way back. As one op they cost the overhead of one, z is not stored where nobody looks at it, and
 //! threads share the rows of a batch for all layers at once (`backflow_kernels::perceptron`).
 //!
-//! The slope of relu can be told from its value. Those of sigmoid and tanh cannot, where they saturate: they are
-//! computed with the value, for little more than a multiplication, and kept beside it. To keep z and compute an
-//! exponential again on the way back would cost as much memory and more time.
+//! The slope of relu can be told from its value. Those of sigmoid and tanh cannot, where they saturate: they
+//! are computed with the value, for little more than a multiplication, and kept beside it. To keep z and
+//! compute an exponential again on the way back would cost as much memory and more time.
 
 mod parts;
 

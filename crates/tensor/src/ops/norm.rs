@@ -5,9 +5,9 @@
 //! dx = dy · x / y, and 0 where y = 0
 //! ```
 //!
-//! At 0 the norm has a kink; its gradient there is 0, as in PyTorch. Neither the squares nor the gradient leave
-//! the range of the type where the result does not: a sum of squares that is not to be trusted is added up once
-//! more, of numbers that are divided by a power of two.
+//! At 0 the norm has a kink; its gradient there is 0, as in PyTorch. Neither the squares nor the gradient
+//! leave the range of the type where the result does not: a sum of squares that is not to be trusted is added
+//! up once more, of numbers that are divided by a power of two.
 
 use super::elementwise::{pull_in_place, values};
 use super::square::Square;
@@ -64,7 +64,8 @@ impl Tensor {
         });
         let mut y = squares.reduce::<T>(&reduction, reduce::sum);
         let (count, by) = (reduction.count, T::from_f64(divisor));
-        // What is lost of squares below the range does not count beside such a mean. Sums above it are infinite.
+        // What is lost of squares below the range does not count beside such a mean. Sums above it are
+        // infinite.
         let least = T::from_f64(count as f64) * (T::MIN_POSITIVE / T::EPSILON);
         let (mut trusted, mut zero) = (true, true);
         for y in y.as_mut_slice::<T>() {

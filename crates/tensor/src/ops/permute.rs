@@ -21,8 +21,8 @@ pub(super) static OP: Op = Op::new("permute")
     .sampled_by(samples);
 
 impl Tensor {
-    /// A view whose axis `k` is this tensor's axis `axes[k]`: an array, a slice or a vector; negative axes count
-    /// from the end. PyTorch's and NumPy's `permute`/`transpose(axes)`.
+    /// A view whose axis `k` is this tensor's axis `axes[k]`: an array, a slice or a vector; negative axes
+    /// count from the end. PyTorch's and NumPy's `permute`/`transpose(axes)`.
     ///
     /// ```
     /// # use backflow_tensor::{DType, Tensor};

@@ -5,8 +5,8 @@
 //! dxᵢ = yᵢ (dyᵢ − Σ dyⱼ yⱼ)                   keeps its output
 //! ```
 //!
-//! The gradient does not change when a number is subtracted from all of dy. The sum itself is, before it is taken
-//! again: else a row that one entry dominates would lose what is left of it to rounding.
+//! The gradient does not change when a number is subtracted from all of dy. The sum itself is, before it is
+//! taken again: else a row that one entry dominates would lose what is left of it to rounding.
 //!
 //! The largest x is subtracted first, so that nothing overflows. A row of −∞ alone, or one with +∞ or NaN in
 //! it, has no softmax: it is NaN. Along the last axis both directions are one kernel each; other axes are

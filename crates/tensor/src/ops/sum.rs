@@ -6,8 +6,8 @@
 //! ```
 //!
 //! Sums run in a fixed tree that depends on the shape alone, so that results do not depend on threads and the
-//! rounding error grows like the logarithm of the count. Where one is not finite, it is added up once more, of
-//! scaled numbers: parts of a sum, or the sum of a mean, may overflow where the result does not.
+//! rounding error grows like the logarithm of the count. Where one is not finite, it is added up once more,
+//! of scaled numbers: parts of a sum, or the sum of a mean, may overflow where the result does not.
 
 use crate::catalogue::Samples;
 use crate::dtype::{DType, FloatElement, with_float};

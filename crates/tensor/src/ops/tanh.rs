@@ -5,7 +5,8 @@
 //! dx = dy / cosh² x = dy · 4 σ(2x) σ(−2x)         keeps its input
 //! ```
 //!
-//! Not 1 − y², as in PyTorch, for it has lost its digits where y is near ±1, and is 0 where y rounds to it: from
+//! Not 1 − y², as in PyTorch, for it has lost its digits where y is near ±1, and is 0 where y rounds to it:
+//! from
 //! |x| = 9 on in `f32`.
 
 use super::elementwise::Elementwise;

@@ -7,8 +7,8 @@
 //!
 //! Made of other ops, in two passes: no digits cancel as they do in mean x² − (mean x)². Where nothing varies
 //! the standard deviation has a kink; its gradient there is 0, as in PyTorch. With n ≤ c the result is NaN or
-//! ∞, also as there. The standard deviation is the [`norm`](super::norm) of the distances, and so as far-reaching
-//! as x; the variance of `f32` beyond 1.8e19 is ∞, and of numbers below 1e-23 it is 0.
+//! ∞, also as there. The standard deviation is the [`norm`](super::norm) of the distances, and so as
+//! far-reaching as x; the variance of `f32` beyond 1.8e19 is ∞, and of numbers below 1e-23 it is 0.
 
 use crate::catalogue::Samples;
 use crate::op::{Op, Zeros};

@@ -1,9 +1,9 @@
-//! Where no gradient comes, none goes on: dy = 0 gives dx = 0, also where the slope is infinite and 0 · ∞ would
-//! be NaN.
+//! Where no gradient comes, none goes on: dy = 0 gives dx = 0, also where the slope is infinite and 0 · ∞
+//! would be NaN.
 //!
-//! So what a mask does not take cannot spoil a gradient: in `select_where(x > 0, √x, 0)` the root of 0 gets the
-//! gradient 0. Loops over numbers look at each ([`Elementwise::STEEP`](super::elementwise::Elementwise)); what
-//! is made of tensor operations comes here.
+//! So what a mask does not take cannot spoil a gradient: in `select_where(x > 0, √x, 0)` the root of 0 gets
+//! the gradient 0. Loops over numbers look at each ([`Elementwise::STEEP`](super::elementwise::Elementwise));
+//! what is made of tensor operations comes here.
 
 use super::elementwise::{Elementwise, pull};
 use super::formula::Number;
@@ -13,7 +13,8 @@ use crate::op::Op;
 use crate::tensor::Tensor;
 use backflow_kernels::{Float, reduce};
 
-/// dx = `gradient(dy, operands)`, of the shape of dy or broadcast from it, and 0 where dy is 0 and that is NaN.
+/// dx = `gradient(dy, operands)`, of the shape of dy or broadcast from it, and 0 where dy is 0 and that is
+/// NaN.
 ///
 /// There, operands are replaced by 1 before the gradient is taken: a derivative of dx must not meet the ∞.
 /// An infinite slope has no derivative by dy either, and gets 0.
@@ -44,8 +45,8 @@ pub(super) fn over(dy: &Tensor, x: &Tensor) -> Tensor {
     guarded(Over, dy, x, |dy, x| dy / x, |x| (1.0 / x).is_all_finite())
 }
 
-/// `f` of dy and an operand that broadcasts to it. Of a pass that is not recorded and two dense tensors alike it
-/// is one loop; where the operand is `harmless`, there is nothing to guard against.
+/// `f` of dy and an operand that broadcasts to it. Of a pass that is not recorded and two dense tensors alike
+/// it is one loop; where the operand is `harmless`, there is nothing to guard against.
 #[track_caller]
 fn guarded<E: Elementwise>(
     op: E,

@@ -11,8 +11,8 @@ const T: [f64; 30] = [
 /// The same of the normal distribution.
 const Z: f64 = 1.96;
 
-/// The differences of two optimizers' metrics at the end, seed by seed: runs of one seed begin with the same weights
-/// and see the same batches, so that what the seed does to both is not in them.
+/// The differences of two optimizers' metrics at the end, seed by seed: runs of one seed begin with the same
+/// weights and see the same batches, so that what the seed does to both is not in them.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Lead {
     /// Their mean.
@@ -44,9 +44,9 @@ impl Lead {
     }
 }
 
-/// How far two shares of so many examples, of which each is right or wrong, must be apart to be so on other examples,
-/// too: 95 % of the differences are nearer if both are the same, `1.96 √((p(1−p) + q(1−q))/n)`. Networks that err on the
-/// same examples are told apart by less.
+/// How far two shares of so many examples, of which each is right or wrong, must be apart to be so on other
+/// examples, too: 95 % of the differences are nearer if both are the same, `1.96 √((p(1−p) + q(1−q))/n)`.
+/// Networks that err on the same examples are told apart by less.
 #[must_use]
 pub fn sampling_error(p: f64, q: f64, examples: usize) -> f64 {
     Z * Float::sqrt((p * (1.0 - p) + q * (1.0 - q)) / examples as f64)

@@ -97,8 +97,8 @@ impl Conditions {
     /// ([`side_by_side`]), and `supervise` is told how many are done.
     ///
     /// # Errors
-    /// If `supervise` breaks off, the schedule's spec is wrong, the contender cannot have one of the rates, or
-    /// the data are not what the task is for.
+    /// If `supervise` breaks off, the schedule's spec is wrong, the contender cannot have one of the rates,
+    /// or the data are not what the task is for.
     ///
     /// # Panics
     /// If there is no rate, or unless `2 ≤ folds ≤ train.len()`.

@@ -17,14 +17,14 @@ pub struct Flow {
     /// negative where gradients vanish. `None` for fewer than two hidden layers, and where a delta is 0 or
     /// not finite.
     pub slope: Option<f64>,
-    /// The slope of each network, in the order of the seeds: of the line that `slope` is of, or `shadow_slope`
-    /// where there is one.
+    /// The slope of each network, in the order of the seeds: of the line that `slope` is of, or
+    /// `shadow_slope` where there is one.
     pub slope_by_seed: Vec<Option<f64>>,
     /// The slope of the same line through [`shadow_delta_rms`](Self::shadow_delta_rms).
     pub shadow_slope: Option<f64>,
     /// `RMS ∂L/∂W₂ / RMS ∂L/∂W_L`, L the last hidden layer: of the first and the last of the layers that are
-    /// alike, as W₁ is not, whose inputs are data. In `f64` where `f32` has lost deltas. `None` for fewer than
-    /// two such layers.
+    /// alike, as W₁ is not, whose inputs are data. In `f64` where `f32` has lost deltas. `None` for fewer
+    /// than two such layers.
     pub weight_gradient_ratio: Option<f64>,
     /// The share of saturated activations, of the layer that has most; `None` for functions that do not
     /// saturate.

@@ -353,6 +353,9 @@ fn distributions_are_compared_by_what_they_are() {
     }
     let mean = |distribution: Distribution| distribution.mean();
     assert_eq!((mean(of("uniform:1:3", square)), mean(of("orthogonal", square))), (2.0, 0.0));
+    // What is not finite is like nothing, and what is tiny is not 0.
+    let normal = |std| Distribution::Normal { mean: 0.0, std };
+    assert!(!normal(f64::INFINITY).is_same(normal(f64::INFINITY)) && !normal(1e-170).is_same(normal(0.0)));
 }
 
 #[test]

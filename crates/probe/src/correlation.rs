@@ -319,6 +319,15 @@ mod tests {
         let scale = |activation, weights, bias| MeanField::new(activation, weights, bias).depth_scale();
         assert_eq!(scale(Activation::Relu, 2.0, 0.0), Some(f64::INFINITY));
         assert_eq!(scale(Activation::Relu, 3.0, 0.0), None, "it grows without bound");
+        for (activation, weights, bias) in
+            [(Activation::Relu, 2.0, 0.3), (Activation::Elu, 2.0, 0.0), (Activation::Identity, 1.0, 0.1)]
+        {
+            assert_eq!(
+                scale(activation, weights, bias),
+                None,
+                "{activation} grows without bound, and slowly"
+            );
+        }
         // With a bias correlations tend to 1 as fast as the variance is forgotten: q* = 2 σ_b² here.
         let relu = scale(Activation::Relu, 1.0, 0.1).unwrap();
         assert!((relu + 1.0 / Float::ln(0.5)).abs() < 1e-9, "{relu}");

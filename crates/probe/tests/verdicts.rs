@@ -1,7 +1,7 @@
 //! What is said of flows, and from where on.
 
 use backflow_nn::{Activation, Init, Mlp};
-use backflow_optim::{Optimizer, Sgd};
+use backflow_optim::{Cosine, Optimizer, Sgd};
 use backflow_probe::{FlowStep, GradFlow, LayerFlow, LayerKind, Recorder, Stats, Verdict};
 use backflow_tensor::{DType, Rng, Role, Tensor};
 
@@ -165,10 +165,13 @@ fn a_deep_sigmoid_stack_ends_on_the_floor_of_adams_eps() {
 
 /// A small network, trained for some steps by this rule on a loss that is multiplied by `scale`.
 fn trained(spec: &str, scale: f64, steps: usize) -> GradFlow {
+    trained_by(Optimizer::from_spec(spec, None).unwrap(), scale, steps)
+}
+
+fn trained_by(mut optimizer: Optimizer, scale: f64, steps: usize) -> GradFlow {
     let mut rng = Rng::seed_from_u64(4);
     let mut model = Mlp::new(&[4, 8, 8, 1], Activation::Tanh, Init::XavierNormal, DType::F32, &mut rng);
     let x = Tensor::randn([16, 4], DType::F32, &mut rng);
-    let mut optimizer = Optimizer::from_spec(spec, None).unwrap();
     let mut recorder = Recorder::new(&model);
     for _ in 0..steps {
         recorder.step(|| {
@@ -190,6 +193,17 @@ fn updates_that_move_nothing_are_a_verdict_of_their_own() {
     let flow = trained("sgd:lr=0", 1.0, 3);
     assert_eq!(names(&flow), ["NOT JUDGED"]);
     assert!(flow.verdicts()[0].to_string().contains("the learning rate is 0"));
+}
+
+/// A cosine ends with updates as small as one likes: the last of a hundred are below the rounding of the weights.
+#[test]
+fn the_end_of_a_schedule_is_not_stuck() {
+    let optimizer = || Optimizer::from_spec("sgd:lr=1e-4", None).unwrap().schedule(Cosine::new(100));
+    let flow = trained_by(optimizer(), 1.0, 100);
+    assert_eq!(names(&flow), ["HEALTHY"]);
+    // Where most updates are so small, it is.
+    let optimizer = Optimizer::from_spec("sgd:lr=1e-8", None).unwrap().schedule(Cosine::new(100));
+    assert_eq!(names(&trained_by(optimizer, 1.0, 100)), ["STUCK"]);
 }
 
 #[test]

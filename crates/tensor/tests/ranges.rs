@@ -152,3 +152,31 @@ fn views_that_cost_nothing_do_not_combine_into_more_than_memory() {
     let one = Tensor::ones([1, 1], DType::F32);
     let _ = one.broadcast_to([1 << 33, 1]) + one.broadcast_to([1, 1 << 33]);
 }
+
+/// The mean of the first is rounded by up to 16, half of what sums of this size are apart.
+#[test]
+fn deviations_are_those_of_a_mean_that_is_not_rounded() {
+    for (x, right) in [(vec![1e8, 1e8 + 8.0, 1e8 + 16.0], 8.0), (vec![0.1; 7], 0.0), (vec![1e30; 7], 0.0)] {
+        let x = Tensor::from_vec(x.clone(), [x.len()]).to_dtype(DType::F32);
+        assert_eq!(x.std(.., 1).item(), right);
+        assert_eq!(x.var(.., 1).item(), right * right);
+        let slopes = if right == 0.0 { vec![0.0; 7] } else { vec![-0.5, 0.0, 0.5] };
+        for found in gradients(&|x| x.std(.., 1), &x) {
+            assert_eq!(found, slopes);
+        }
+    }
+}
+
+/// Powers of negative exponents where the positive power leaves the range.
+/// Results are subnormal: multiples of 2⁻¹⁴⁹.
+#[test]
+fn powers_reach_the_end_of_the_range() {
+    for (x, exponent) in [(2e19_f32, -2), (1e13, -3), (4.5e9, -4), (7.5e3, -10), (-1e13, -3)] {
+        let found = Tensor::from([x]).powi(exponent).item();
+        let right = f64::from(x).powi(exponent);
+        assert!((found - right).abs() <= 2.0 * 2_f64.powi(-149), "{x}, {exponent}: {found:e}, {right:e}");
+        assert!(found != 0.0);
+    }
+    assert_eq!(Tensor::from([-0.0_f32]).powi(-3).item(), f64::NEG_INFINITY);
+    assert_eq!(Tensor::from([f32::INFINITY]).powi(-2).item(), 0.0);
+}

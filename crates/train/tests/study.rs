@@ -193,6 +193,21 @@ fn what_f32_loses_is_shown_by_f64() {
     assert_eq!(flow(20, DType::F32).shadow_delta_rms, None);
 }
 
+/// Chance makes signals of some networks grow and of others shrink: their mean, which does neither, is no network.
+#[test]
+fn networks_that_disagree_are_not_judged_by_their_mean() {
+    let finding = examine(&Study::new(6), configuration(Activation::Gelu, Init::XavierNormal, 80, 64));
+    let slopes: Vec<f64> = finding.initial.slope_by_seed.iter().map(|slope| slope.unwrap()).collect();
+    // More than a decade over 79 steps is 0.0127 a layer.
+    let vanish = slopes.iter().filter(|&&slope| slope < -0.0127).count();
+    let explode = slopes.iter().filter(|&&slope| slope > 0.0127).count();
+    assert!(vanish > 0 && explode > 0, "{slopes:?}");
+    let [Verdict::NotJudged { reason }] = &finding.initial.verdicts[..] else {
+        panic!("{:?}", finding.initial.verdicts)
+    };
+    assert!(reason.contains(&format!("vanish in {vanish} and explode in {explode}")), "{reason}");
+}
+
 /// Of one sample, from the definition: nothing is averaged away, and nothing is left out.
 #[test]
 fn figures_of_one_seed_are_those_of_its_gradients() {

@@ -135,7 +135,9 @@ fn disagree(networks: &[Vec<FlowRow>], verdicts: &mut Vec<Verdict>) {
     let is_level = !verdicts.iter().any(|verdict| is_loss(verdict) || is_gain(verdict));
     if (vanish > 0 && explode > 0) || (is_level && 2 * (vanish + explode) > networks.len()) {
         let all = networks.len();
-        let reason = format!("of {all} networks gradients vanish in {vanish} and explode in {explode}");
+        let in_the_mean = if is_level { ", and in the mean they do neither" } else { "" };
+        let reason =
+            format!("of {all} networks gradients vanish in {vanish} and explode in {explode}{in_the_mean}");
         verdicts.retain(|verdict| !(is_loss(verdict) || is_gain(verdict) || *verdict == Verdict::Healthy));
         verdicts.insert(0, Verdict::NotJudged { reason });
     }

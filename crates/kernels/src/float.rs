@@ -132,8 +132,8 @@ pub trait Float:
     fn normal_cdf(self) -> Self;
     /// ½ (1 + tanh(√(2/π) (x + 0.044715 x³))), an approximation of Φ(x), accurate in both tails.
     fn normal_cdf_tanh(self) -> Self;
-    /// The same, and what is missing from it to 1, which is what it is at −x.
-    fn normal_cdf_tanh_and_rest(self) -> (Self, Self);
+    /// The same, and its slope.
+    fn normal_cdf_tanh_and_slope(self) -> (Self, Self);
     /// xʸ.
     fn powf(self, exponent: Self) -> Self;
     /// xⁿ by repeated squaring, in a fixed order of multiplications.
@@ -267,8 +267,8 @@ impl Float for f32 {
         single::gaussian(self, k)
     }
     #[inline(always)]
-    fn normal_cdf_tanh_and_rest(self) -> (Self, Self) {
-        single::normal_cdf_tanh_and_rest(self)
+    fn normal_cdf_tanh_and_slope(self) -> (Self, Self) {
+        single::normal_cdf_tanh_and_slope(self)
     }
     #[inline]
     fn powf(self, exponent: Self) -> Self {
@@ -330,8 +330,8 @@ impl Float for f64 {
         double::gaussian(self, k)
     }
     #[inline]
-    fn normal_cdf_tanh_and_rest(self) -> (Self, Self) {
-        double::normal_cdf_tanh_and_rest(self)
+    fn normal_cdf_tanh_and_slope(self) -> (Self, Self) {
+        double::normal_cdf_tanh_and_slope(self)
     }
     #[inline]
     fn powf(self, exponent: Self) -> Self {

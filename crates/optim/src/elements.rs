@@ -5,7 +5,7 @@
 //! the way. Rules that must see the whole parameter before they can write any of it have [`Elements::whole`];
 //! those that scale their step by what it comes to have [`Elements::scaled`].
 
-use crate::prepare::{dot, sum_squares};
+use crate::norm::{Norm, dot, is_exact, sum_squares};
 use crate::rule::Name;
 use backflow_kernels::{map, reduce};
 use backflow_tensor::{FloatElement, Shape, Tensor, misuse};
@@ -179,7 +179,10 @@ impl<T: FloatElement> Elements<'_, T> {
             |passed: f64, x: &Tensor| if in_range(passed, x.elements()) { passed } else { sum_squares(x) };
         let totals =
             Totals { weight: sum(totals.weight, self.w), update: sum(totals.update, &minus_u), ..totals };
-        let factor = scale(totals.weight.sqrt(), totals.update.sqrt());
+        let length = |square: f64, x: &Tensor| {
+            if in_range(square, x.elements()) { square.sqrt() } else { Norm::of(x).length }
+        };
+        let factor = scale(length(totals.weight, self.w), length(totals.update, &minus_u));
         let [scale, keep] = [factor, self.surroundings.keep].map(T::from_f64);
         let minus_u = contiguous::<T>(&minus_u);
         let [] = map::update(self.w.as_mut_slice(), minus_u, [], move |w, minus_u: T, []| {
@@ -224,11 +227,15 @@ impl<T: FloatElement> Elements<'_, T> {
     /// ‖w‖ and ‖c·g + λ·w‖: the weights and their gradient, clipped and decayed.
     pub(crate) fn norms(&self) -> (f64, f64) {
         let Surroundings { coefficient: c, l2, .. } = self.surroundings;
-        let (w, g) = (sum_squares(self.w), sum_squares(self.g));
-        let along = if l2 == 0.0 { 0.0 } else { dot(self.w, self.g) };
-        let square = c * c * g + 2.0 * c * l2 * along + l2 * l2 * w;
-        // Rounding may take the square of almost nothing below 0; a NaN stays.
-        (w.sqrt(), if square < 0.0 { 0.0 } else { square.sqrt() })
+        let (w, g) = (Norm::of(self.w), Norm::of(self.g).times(c));
+        if l2 == 0.0 {
+            return (w.length, g.length);
+        }
+        let square = g.square + 2.0 * c * l2 * dot(self.w, self.g) + l2 * l2 * w.square;
+        if is_exact(square) {
+            return (w.length, square.sqrt());
+        }
+        (w.length, Norm::of(&(self.g.detach() * c + self.w.detach() * l2)).length)
     }
 }
 

@@ -58,6 +58,7 @@ mod line_search;
 mod lost_state;
 mod method;
 mod minimise;
+mod norm;
 mod objective;
 mod optimizer;
 mod prepare;

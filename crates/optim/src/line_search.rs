@@ -9,7 +9,7 @@
 //! (3.59) and the safeguards of `torch.optim.LBFGS`: first the step grows until a bracket holds such a point,
 //! then the bracket shrinks.
 
-use crate::prepare::dot;
+use crate::norm::dot;
 use backflow_tensor::Tensor;
 
 const C1: f64 = 1e-4;

@@ -1,9 +1,9 @@
 //! A step of L-BFGS: all parameters as one vector, and a loss that can be computed anywhere.
 
 use crate::elements::Totals;
+use crate::norm::sum_squares;
 use crate::objective::{Objective, wanted};
 use crate::optimizer::Optimizer;
-use crate::prepare::sum_squares;
 use crate::report::{ParameterReport, Skip, StepReport};
 use crate::rules::Lbfgs;
 use crate::state::ParameterState;

@@ -2,10 +2,10 @@
 //! ask for it.
 
 use crate::clip;
+use crate::norm::Norm;
 use crate::optimizer::Optimizer;
 use crate::survey::Surveyed;
-use backflow_kernels::reduce;
-use backflow_tensor::{FloatElement, Module, Tensor, with_float};
+use backflow_tensor::{Module, Tensor};
 use std::borrow::Cow;
 
 /// The gradients of a step, ready for the rules.
@@ -71,7 +71,7 @@ impl Optimizer {
         prepared.finite = prepared.gradients.iter().all(|ready| self.accepts(&ready.g));
         if !prepared.finite {
             prepared.norm =
-                Some(prepared.gradients.iter().map(|ready| sum_squares(&ready.g)).sum::<f64>().sqrt());
+                Some(prepared.gradients.iter().map(|ready| Norm::of(&ready.g)).sum::<Norm>().length);
         }
         if !looks || !prepared.finite {
             return prepared;
@@ -81,50 +81,34 @@ impl Optimizer {
             weights = model.parameters();
             unreached.iter().rev().for_each(|&place| _ = weights.remove(place));
         }
-        let (mut raw_total, mut total) = (0.0, 0.0);
+        let (mut raw_total, mut total) = (Norm::default(), Norm::default());
         for (index, ready) in prepared.gradients.iter_mut().enumerate() {
             let g = &mut ready.g;
-            let raw = sum_squares(g);
-            raw_total += raw;
-            let (mut coefficient, mut squares) = (1.0, raw);
+            let raw = Norm::of(g);
+            raw_total = raw_total + raw;
+            let (mut coefficient, mut norm) = (1.0, raw);
             if let Some(limit) = clipping.value {
                 *g = Cow::Owned(g.detach().clamp(-limit, limit));
-                squares = sum_squares(g);
+                norm = Norm::of(g);
             }
             if let Some(max_norm) = clipping.each {
-                coefficient = clip::coefficient(max_norm, squares.sqrt());
-                squares *= coefficient * coefficient;
+                coefficient = clip::coefficient(max_norm, norm.length);
+                norm = norm.times(coefficient);
             }
             if let Some(share) = clipping.adaptive {
                 let scaled = if coefficient == 1.0 { g.detach() } else { g.detach() * coefficient };
                 *g = Cow::Owned(clip::adaptive(&weights[index].1, &scaled, share));
                 coefficient = 1.0;
-                squares = sum_squares(g);
+                norm = Norm::of(g);
             }
-            total += squares;
-            (ready.coefficient, ready.raw) = (coefficient, reshapes.then_some(raw));
+            total = total + norm;
+            (ready.coefficient, ready.raw) = (coefficient, reshapes.then_some(raw.square));
         }
-        let norm = total.sqrt();
+        let norm = total.length;
         let coefficient = clipping.norm.map_or(1.0, |max_norm| clip::coefficient(max_norm, norm));
         prepared.gradients.iter_mut().for_each(|ready| ready.coefficient *= coefficient);
-        prepared.norm = Some(raw_total.sqrt());
+        prepared.norm = Some(raw_total.length);
         (prepared.clipped_norm, prepared.coefficient) = (norm * coefficient, coefficient);
         prepared
     }
-}
-
-/// Σ x² in `f64`.
-pub(crate) fn sum_squares(x: &Tensor) -> f64 {
-    dot(x, x)
-}
-
-/// Σ x·y in `f64`.
-pub(crate) fn dot(x: &Tensor, y: &Tensor) -> f64 {
-    fn sum<T: FloatElement>(x: &Tensor, y: &Tensor) -> f64 {
-        match (x.as_slice::<T>(), y.as_slice::<T>()) {
-            (Some(x), Some(y)) => reduce::dot(x, y),
-            _ => reduce::dot(&x.to_vec::<T>(), &y.to_vec::<T>()),
-        }
-    }
-    with_float!("dot", x.dtype(), T => sum::<T>(x, y))
 }

@@ -22,9 +22,10 @@
 use crate::elements::Surroundings;
 use crate::lost_state;
 use crate::method::Method;
+use crate::norm::{Norm, sum_squares};
 use crate::objective::{Objective, Whole, Within, wanted};
 use crate::optimizer::{Optimizer, Visited};
-use crate::prepare::{Accepted, Ready, sum_squares};
+use crate::prepare::{Accepted, Ready};
 use crate::report::{ParameterReport, Skip, StepReport};
 use crate::rounding;
 use crate::rule::{Needs, Noise, Step, WeightDecay};
@@ -308,7 +309,7 @@ impl Optimizer {
         if !gradients.iter().all(|ready| self.accepts(&ready.g)) {
             return Err(Skip::Gradient);
         }
-        let norm = gradients.iter().map(|ready| sum_squares(&ready.g)).sum::<f64>().sqrt();
+        let norm = gradients.iter().map(|ready| Norm::of(&ready.g)).sum::<Norm>().length;
         let distance = if self.maximize { -distance } else { distance };
         let scale = if norm == 0.0 { 0.0 } else { distance / norm };
         let mut saved = Vec::with_capacity(gradients.len());

@@ -19,9 +19,14 @@ fn muon_leaves_a_matrix_without_a_gradient_where_it_is() {
 /// lr·g/√(c² + ‖g‖²), of which one part may be so small beside the other that its square is nothing.
 #[test]
 fn normalised_descent_has_its_two_limits() {
-    for (offset, g, expected) in
-        [(1.0, 1e-200, 1e-201), (1e-200, 1.0, 0.1), (1.0, 1e150, 0.1), (3.0, 4.0, 0.08), (4.0, 3.0, 0.06)]
-    {
+    for (offset, g, expected) in [
+        (1.0, 1e-200, 1e-201),
+        (1e-200, 1.0, 0.1),
+        (1.0, 1e200, 0.1),
+        (0.0, 1e-200, 0.1),
+        (3.0, 4.0, 0.08),
+        (4.0, 3.0, 0.06),
+    ] {
         let mut w = Tensor::from([0.0]).requires_grad();
         step(&format!("normalized-gd:lr=0.1,offset={offset}"), &mut w, |w| (w * g).sum(..));
         let found = -w.item();

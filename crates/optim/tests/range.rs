@@ -45,13 +45,46 @@ fn steps_are_the_same_over_the_range_of_f32() {
     }
 }
 
+/// Clipping makes a gradient of any size as long as it says, also where its square is infinite.
+#[test]
+fn clipping_by_norm_reaches_as_far_as_the_gradients() {
+    let clip = |by_each: bool, scale: f64| {
+        let mut model = vec![Tensor::from([0.0, 0.0]).requires_grad(), Tensor::from([0.0]).requires_grad()];
+        let mut gradients = Gradients::new();
+        gradients.insert(&model[0], Tensor::from([3.0, 4.0]) * scale);
+        gradients.insert(&model[1], Tensor::from([12.0]) * scale);
+        let optimizer = Optimizer::new(Sgd::new(1.0));
+        let optimizer = if by_each { optimizer.clip_norm_each(26.0) } else { optimizer.clip_norm(26.0) };
+        let report = { optimizer }.step(&mut model, &gradients);
+        assert!((report.gradient_norm / (13.0 * scale) - 1.0).abs() < 1e-14, "{}", report.gradient_norm);
+        model.iter().flat_map(Tensor::to_f64_vec).collect::<Vec<_>>()
+    };
+    for scale in [1e10, 1e153, 1e200, 1e306] {
+        for (by_each, expected) in [(false, [-6.0, -8.0, -24.0]), (true, [-15.6, -20.8, -26.0])] {
+            for (found, right) in clip(by_each, scale).into_iter().zip(expected) {
+                assert!((found / right - 1.0).abs() < 1e-14, "{scale}: {found}, and right is {right}");
+            }
+        }
+    }
+    for (found, right) in clip(false, 1e-200).into_iter().zip([-3e-200, -4e-200, -12e-200]) {
+        assert!((found / right - 1.0).abs() < 1e-14, "{found}, and right is {right}");
+    }
+}
+
 #[test]
 fn rules_that_divide_by_norms_reach_further() {
-    for (spec, scales) in
-        [("lamb:eps=0", [1e-17, 1e17]), ("muon:eps=0", [1e-30, 1e30]), ("lars", [1e-30, 1e30])]
-    {
-        for scale in scales {
-            let [far, near] = [scale, 1.0].map(|scale| first_step(spec, scale, DType::F32));
+    for (spec, dtype, end) in [
+        ("lamb:eps=0", DType::F32, 1e17),
+        ("muon:eps=0", DType::F32, 1e30),
+        ("lars", DType::F32, 1e30),
+        // Beyond 1e154, squares leave the range of f64 too.
+        ("normalized-gd:offset=0", DType::F64, 1e200),
+        ("muon:eps=0", DType::F64, 1e200),
+        ("lars", DType::F64, 1e200),
+        ("lars:weight_decay=1e-300", DType::F64, 1e200),
+    ] {
+        for scale in [1.0 / end, end] {
+            let [far, near] = [scale, 1.0].map(|scale| first_step(spec, scale, dtype));
             for (far, near) in far.iter().zip(&near).take(6) {
                 assert!((far - near).abs() < 1e-5 * near.abs() + 1e-6, "{spec} at {scale}: {far}, {near}");
             }

@@ -19,7 +19,7 @@
 use super::RuleInfo;
 use crate::elements::{Elements, Totals};
 use crate::line_search::{Point, largest, strong_wolfe};
-use crate::prepare::dot;
+use crate::norm::dot;
 use crate::restore::StateError;
 use crate::rule::{Needs, Rule, Step};
 use crate::settings::settings;

@@ -20,7 +20,7 @@
 
 use super::{AdamW, RuleInfo};
 use crate::elements::{Elements, Totals};
-use crate::prepare::sum_squares;
+use crate::norm::Norm;
 use crate::rule::{Buffer, Rule, Step, WeightDecay};
 use crate::settings::settings;
 use backflow_tensor::{DType, FloatElement, Shape, Tensor};
@@ -67,7 +67,7 @@ impl Muon {
     fn orthogonalised(&self, d: &Tensor) -> Tensor {
         let [rows, columns] = [d.size(0), d.size(1)];
         let mut x = if rows > columns { d.t() } else { d.clone() };
-        let divisor = sum_squares(&x).sqrt().max(self.eps);
+        let divisor = Norm::of(&x).length.max(self.eps);
         // What is 0 has no direction, and stays 0 without an ε too.
         if divisor > 0.0 {
             x = &x / divisor;

@@ -14,6 +14,7 @@
 
 use super::RuleInfo;
 use crate::elements::{Elements, Totals};
+use crate::norm::hypotenuse;
 use crate::rule::{Rule, Step};
 use crate::settings::settings;
 use backflow_tensor::FloatElement;
@@ -42,12 +43,12 @@ impl Rule for NormalizedGd {
     fn update<T: FloatElement>(&self, step: Step, elements: Elements<'_, T>) -> Totals {
         // Not √(c² + ‖g‖²), whose squares leave the range of f64 for the gradients that this is about.
         let (norm, offset) = (step.gradient_norm, self.offset);
-        let (large, small) = if norm < offset { (offset, norm) } else { (norm, offset) };
-        if large == 0.0 {
+        let length = hypotenuse(norm, offset);
+        if length == 0.0 {
             // Written so that weight decay still acts.
             return elements.each(move |_, _, []| (T::ZERO, []));
         }
-        let scale = step.lr / (large * (1.0 + (small / large).powi(2)).sqrt());
+        let scale = step.lr / length;
         // In two factors where one would leave the range of f32, as for gradients of 1e-42.
         let factors = if scale > 1e30 { [scale.sqrt(); 2] } else { [scale, 1.0] };
         let [first, second] = factors.map(T::from_f64);

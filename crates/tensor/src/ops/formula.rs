@@ -31,7 +31,7 @@ pub(crate) trait Number:
     fn tanh_slope(self) -> Self;
     fn gaussian(self, k: f64) -> Self;
     fn normal_cdf(self) -> Self;
-    fn normal_cdf_tanh_and_rest(self) -> (Self, Self);
+    fn normal_cdf_tanh_and_slope(self) -> (Self, Self);
     fn sign(self) -> Self;
     fn powf(self, exponent: f64) -> Self;
     fn powi(self, exponent: i32) -> Self;
@@ -83,8 +83,8 @@ impl<T: Float> Number for T {
         self.tanh_and_slope().1
     }
 
-    fn normal_cdf_tanh_and_rest(self) -> (Self, Self) {
-        Float::normal_cdf_tanh_and_rest(self)
+    fn normal_cdf_tanh_and_slope(self) -> (Self, Self) {
+        Float::normal_cdf_tanh_and_slope(self)
     }
 
     fn gaussian(self, k: f64) -> Self {
@@ -226,8 +226,8 @@ impl Number for Term<'_> {
         (self + self).logistic_density() * Self::from_f64(4.0)
     }
 
-    fn normal_cdf_tanh_and_rest(self) -> (Self, Self) {
-        (self.map(Tensor::normal_cdf_tanh), (-self).map(Tensor::normal_cdf_tanh))
+    fn normal_cdf_tanh_and_slope(self) -> (Self, Self) {
+        (self.map(Tensor::normal_cdf_tanh), self.map(Tensor::normal_density_tanh))
     }
 
     fn gaussian(self, k: f64) -> Self {

@@ -11,7 +11,6 @@
 
 use super::elementwise::Elementwise;
 use super::formula::Number;
-use super::normal_cdf_tanh::slope_times;
 use crate::catalogue::Samples;
 use crate::op::{Keep, Op, Zeros};
 use crate::role::Side;
@@ -38,8 +37,8 @@ impl Elementwise for GeluTanh {
     }
 
     fn pull<N: Number>(self, dy: N, x: N) -> N {
-        let below = x.normal_cdf_tanh_and_rest();
-        dy * (below.0 + slope_times(x, x, below))
+        let (below, slope) = x.normal_cdf_tanh_and_slope();
+        dy * (below + x * slope)
     }
 }
 

@@ -53,6 +53,7 @@ mod neg;
 mod norm;
 mod normal_cdf;
 mod normal_cdf_tanh;
+mod normal_density_tanh;
 mod permute;
 mod pow;
 mod powf;
@@ -95,7 +96,7 @@ pub static CATALOGUE: &[&crate::op::Op] = catalogue! {
     neg add_scalar mul_scalar div_scalar scalar_sub scalar_div
     // Element by element.
     exp exp_m1 ln ln_1p sqrt square recip powf powi pow
-    sin cos erf gaussian logistic_density normal_cdf normal_cdf_tanh abs sign clamp
+    sin cos erf gaussian logistic_density normal_cdf normal_cdf_tanh normal_density_tanh abs sign clamp
     maximum minimum compare select_where
     // Activations.
     relu leaky_relu elu selu gelu gelu_tanh silu softplus sigmoid tanh

@@ -80,6 +80,15 @@ entries! {
     normal_cdf_tanh: |p| {
         unary(p, "normal_cdf_tanh", |x| catalogue("normal_cdf_tanh", x), normal_cdf_tanh, quartic)
     };
+    normal_density_tanh: |p| {
+        unary(
+            p,
+            "normal_density_tanh",
+            |x| catalogue("normal_density_tanh", x),
+            |x| normal_cdf_tanh(x) * normal_cdf_tanh(-x) * 1.595_769_121_605_730_8 * (1.0 + 0.134_145 * x * x),
+            quartic,
+        )
+    };
     abs: |p| unary(p, "abs", Tensor::abs, f64::abs, one);
     sign: |p| unary(p, "sign", Tensor::sign, |x| if x == 0.0 { 0.0 } else { x.signum() }, one);
     relu: |p| unary(p, "relu", Tensor::relu, |x| x.max(0.0), one);

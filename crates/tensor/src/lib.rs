@@ -30,6 +30,7 @@ mod graph;
 mod identity;
 mod iter_axis;
 mod layer_id;
+mod layout;
 mod mode;
 mod module;
 mod note;

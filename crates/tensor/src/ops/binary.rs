@@ -2,8 +2,9 @@
 
 use crate::dtype::{Element, require_one_dtype};
 use crate::error::misuse;
+use crate::layout::Layout;
 use crate::shape::Shape;
-use crate::tensor::{Layout, Tensor};
+use crate::tensor::Tensor;
 use backflow_kernels::map;
 use backflow_kernels::strided::{self, Strided};
 

@@ -9,8 +9,9 @@ use super::slice::Places;
 use crate::catalogue::Samples;
 use crate::dtype::{require_one_dtype, with_element};
 use crate::error::misuse;
+use crate::layout::Layout;
 use crate::op::{Op, Zeros};
-use crate::tensor::{Layout, Tensor};
+use crate::tensor::Tensor;
 use backflow_kernels::strided;
 use smallvec::SmallVec;
 

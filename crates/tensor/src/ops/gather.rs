@@ -9,9 +9,10 @@ use super::index_select::{index_hint, within};
 use crate::catalogue::Samples;
 use crate::dtype::{DType, with_element};
 use crate::error::misuse;
+use crate::layout::Layout;
 use crate::op::{Op, Zeros};
 use crate::shape::MAX_RANK;
-use crate::tensor::{Layout, Tensor};
+use crate::tensor::Tensor;
 
 pub(super) static OP: Op = Op::new("gather")
     .formula("y[i, j] = x[index[i, j], j]")

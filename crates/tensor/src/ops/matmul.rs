@@ -11,11 +11,12 @@
 use crate::catalogue::Samples;
 use crate::dtype::{FloatElement, require_one_dtype, with_float};
 use crate::error::misuse;
+use crate::layout::Layout;
 use crate::onlooker::{Computed, Kind};
 use crate::op::{Keep, Op, Work, Zeros};
 use crate::pitfall::Pitfall;
 use crate::shape::{MAX_RANK, Shape};
-use crate::tensor::{Layout, Tensor};
+use crate::tensor::Tensor;
 use backflow_kernels::matmul::{Matrix, Output, matmul};
 
 pub(super) static OP: Op = Op::new("matmul")

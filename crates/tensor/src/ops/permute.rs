@@ -7,10 +7,11 @@
 
 use crate::catalogue::Samples;
 use crate::error::misuse;
+use crate::layout::Layout;
 use crate::op::{Op, Zeros};
 use crate::scalar::Integer;
 use crate::shape::MAX_RANK;
-use crate::tensor::{Layout, Tensor};
+use crate::tensor::Tensor;
 use smallvec::SmallVec;
 use std::sync::Arc;
 

@@ -1,8 +1,9 @@
 //! Reductions over any set of axes, run by run: adjacent axes are reduced in one call of a kernel.
 
 use crate::dtype::Element;
+use crate::layout::Layout;
 use crate::shape::{Reduction, Shape};
-use crate::tensor::{Layout, Tensor};
+use crate::tensor::Tensor;
 use std::borrow::Cow;
 use std::sync::Arc;
 

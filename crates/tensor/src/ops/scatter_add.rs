@@ -12,8 +12,9 @@ use super::gather::positions;
 use crate::catalogue::Samples;
 use crate::dtype::{require_one_dtype, with_float};
 use crate::error::misuse;
+use crate::layout::Layout;
 use crate::op::{Op, Zeros};
-use crate::tensor::{Layout, Tensor};
+use crate::tensor::Tensor;
 use backflow_kernels::strided;
 
 pub(super) static OP: Op = Op::new("scatter_add")

@@ -8,9 +8,10 @@
 use crate::axis_range::AxisRange;
 use crate::catalogue::Samples;
 use crate::error::misuse;
+use crate::layout::Layout;
 use crate::op::{Op, Zeros};
 use crate::scalar::Integer;
-use crate::tensor::{Layout, Tensor};
+use crate::tensor::Tensor;
 use std::ops::Range;
 use std::sync::Arc;
 

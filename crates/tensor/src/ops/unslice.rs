@@ -8,8 +8,9 @@
 use super::slice::Places;
 use crate::catalogue::Samples;
 use crate::dtype::with_element;
+use crate::layout::Layout;
 use crate::op::{Op, Zeros};
-use crate::tensor::{Layout, Tensor};
+use crate::tensor::Tensor;
 use backflow_kernels::strided;
 
 pub(super) static OP: Op = Op::new("unslice")

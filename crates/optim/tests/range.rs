@@ -247,7 +247,7 @@ fn a_norm_whose_inverse_is_infinite_is_divided_by() {
 }
 
 /// With an ε of 0 a gradient of 0 makes NaN of a weight by most rules that divide, and they say so; a
-/// gradient of NaN is not to be taken for it.
+/// gradient of NaN is not to be taken for it, nor, with an ε, a weight that was NaN before.
 #[test]
 fn whoever_divides_zero_by_zero_says_so() {
     let mut who = Vec::new();
@@ -255,19 +255,22 @@ fn whoever_divides_zero_by_zero_says_so() {
     for info in divides.filter(|info| !["lbfgs", "bold-driver"].contains(&info.name)) {
         let spec = ["", ",momentum=0.9"].map(|more| format!("{}:eps=0{more}", info.name));
         for spec in spec {
-            let Ok(optimizer) = Optimizer::from_spec(&spec, None) else { continue };
-            let step = |g: [f64; 2]| {
-                let mut optimizer = Optimizer::from_spec(&spec, None).unwrap();
-                let mut w = Tensor::from([1.0, 2.0]).requires_grad();
+            if Optimizer::from_spec(&spec, None).is_err() {
+                continue;
+            }
+            let step_by = |spec: &str, w: f64, g: [f64; 2]| {
+                let mut optimizer = Optimizer::from_spec(spec, None).unwrap();
+                let mut w = Tensor::from([w, 2.0]).requires_grad();
                 let mut gradients = Gradients::new();
                 gradients.insert(&w, Tensor::from(g));
                 let _ = optimizer.step(&mut w, &gradients);
                 (w.to_f64_vec()[0].is_nan(), optimizer.divided_by_zero(&w, ""))
             };
-            drop(optimizer);
+            let step = |g: [f64; 2]| step_by(&spec, 1.0, g);
             let (is_nan, told) = step([0.0, 1.0]);
             assert_eq!(is_nan, told, "{spec}");
             assert!(!step([f64::NAN, 1.0]).1 && !step([1.0, 1.0]).1, "{spec}");
+            assert_eq!(step_by(info.name, f64::NAN, [0.0, 1.0]), (true, false), "{}", info.name);
             if told {
                 who.push(spec);
             }

@@ -1,7 +1,10 @@
 //! Schedules at their borders: settings at the ends of their range, a lowest rate above the base, metrics below
 //! zero.
 
-use backflow_optim::{Optimizer, Plateau, SCHEDULES, Schedule, Sgd, schedule_from_spec};
+use backflow_optim::{
+    Lambda, Optimizer, Plateau, SCHEDULES, Schedule, Settings, Sgd, StateError, schedule_from_spec,
+};
+use backflow_tensor::Tensor;
 
 /// Every option of every schedule at the ends of its range, and all pairs of them: an optimizer refuses the
 /// settings, with a message, or every rate is finite and no larger than what rises may come to.
@@ -100,4 +103,54 @@ fn a_plateau_below_zero_is_a_plateau() {
             assert_eq!(schedule.learning_rate(1.0, 0), 0.25, "{level}, by a fifth, maximize={maximize}");
         }
     }
+}
+
+/// What is as good as the best is no better, however it is compared, and infinitely bad is not good.
+#[test]
+fn a_metric_that_does_not_get_better_is_a_bad_one() {
+    for (absolute, maximize) in [(false, false), (false, true), (true, false), (true, true)] {
+        let worst = if maximize { f64::NEG_INFINITY } else { f64::INFINITY };
+        for (metrics, bad) in [([worst, worst, worst], 3), ([0.5, 0.5, 0.5], 2), ([-0.5, -0.5, -0.5], 2)] {
+            let schedule = Plateau::new().patience(0).threshold(0.0).factor(0.5);
+            let mut schedule = schedule.absolute(absolute).maximize(maximize);
+            for metric in metrics {
+                schedule.observe(metric, 0);
+            }
+            let rate = schedule.learning_rate(1.0, 0);
+            assert_eq!(rate, 0.5_f64.powi(bad), "{metrics:?}, absolute={absolute}, maximize={maximize}");
+        }
+    }
+}
+
+/// Wherever a plateau stands, what it has counted is taken from a state as it is, and not where it is none.
+#[test]
+fn counts_of_a_plateau_within_other_schedules_are_looked_at() {
+    for spec in [
+        "plateau",
+        "plateau:warmup=3",
+        "constant:for=5/plateau",
+        "plateau:for=5/cosine",
+        "plateau:for=5,warmup=2/constant:for=5/exponential:gamma=0.9",
+    ] {
+        let mut w = Tensor::from([1.0]).requires_grad();
+        let optimizer = || Optimizer::new(Sgd::new(0.1)).schedule_spec(spec, 100).unwrap();
+        let mut earlier = optimizer();
+        let _ = earlier.step_with(&mut w, |w| w.square().sum(..));
+        let load = |count: f64| {
+            let mut state = earlier.state().clone();
+            let (_, bad) = state.schedule.iter_mut().find(|(name, _)| name == "bad").unwrap();
+            *bad = count;
+            optimizer().load_state(&w, state)
+        };
+        load(1.0).unwrap();
+        for count in [0.5, -1.0, f64::NAN, 1e300] {
+            let error = load(count).unwrap_err();
+            assert!(matches!(error, StateError::Count { .. }), "{spec}: {error}");
+        }
+    }
+}
+
+#[test]
+fn a_lambda_is_called_one() {
+    assert_eq!(Lambda::new(|_| 1.0).name(), "lambda");
 }

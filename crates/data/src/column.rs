@@ -139,7 +139,7 @@ impl Column {
     }
 
     /// The same examples with each one's numbers changed; in place if nobody else holds them. `None` if they
-    /// are not `f32`.
+    /// are not `f32`. There is no preprocessing of examples without numbers.
     pub(crate) fn map_rows(self, change: impl Fn(&mut [f32])) -> Option<Self> {
         let size = self.elements();
         let mut values = match self {
@@ -149,9 +149,7 @@ impl Column {
         if values.dtype() != DType::F32 {
             return None;
         }
-        if size > 0 {
-            values.as_mut_slice::<f32>().chunks_exact_mut(size).for_each(change);
-        }
+        values.as_mut_slice::<f32>().chunks_exact_mut(size).for_each(change);
         Some(Self::Numbers(values))
     }
 

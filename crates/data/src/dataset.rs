@@ -393,7 +393,7 @@ impl fmt::Debug for Dataset {
             (Some(shape), Some(dtype)) => write!(f, ", targets {shape} {dtype}")?,
             _ => write!(f, ", no targets")?,
         }
-        if self.classes > 0 || plain && self.target_shape().is_some_and(|shape| shape.rank() == 0) {
+        if self.classes > 0 {
             write!(f, ", {} classes", self.classes)?;
         }
         f.write_str(")")

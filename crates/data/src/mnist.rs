@@ -89,7 +89,7 @@ impl MnistFile {
         ];
         for name in &names {
             let path = directory.join(name);
-            match read(&path) {
+            match read(&path, MAX_FILE_LEN) {
                 Ok(Some(bytes)) => return Ok(Self { path, bytes: Cow::Owned(bytes) }),
                 Ok(None) => return Err(DataError::FileTooLong { path, limit: MAX_FILE_LEN }),
                 Err(source) if source.kind() == io::ErrorKind::NotFound => {}
@@ -124,17 +124,17 @@ impl MnistFile {
     }
 }
 
-/// All bytes of a file, or nothing if they are more than [`MAX_FILE_LEN`].
-fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
+/// All bytes of a file, or nothing if they are more than `limit`.
+fn read(path: &Path, limit: u64) -> io::Result<Option<Vec<u8>>> {
     let file = File::open(path)?;
     // A device or a pipe has no length that could be known before.
     let len = file.metadata()?.len();
-    if len > MAX_FILE_LEN {
+    if len > limit {
         return Ok(None);
     }
     let mut bytes = Vec::with_capacity(len as usize);
-    let read = file.take(MAX_FILE_LEN + 1).read_to_end(&mut bytes)?;
-    Ok((read as u64 <= MAX_FILE_LEN).then_some(bytes))
+    let read = file.take(limit + 1).read_to_end(&mut bytes)?;
+    Ok((read as u64 <= limit).then_some(bytes))
 }
 
 /// One half of MNIST, with the height and width of its pictures.
@@ -166,4 +166,24 @@ fn labelled_images(
         return Err(DataError::Label { path, index, value, classes: Mnist::CLASSES });
     }
     Ok((Dataset::from_pixels(pixels.into_owned(), height * width, &digits, Mnist::CLASSES), height, width))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::read;
+    use std::path::Path;
+
+    #[test]
+    fn a_file_may_be_as_long_as_the_limit_and_no_longer() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        for (len, fits) in [(0, true), (9, true), (10, true), (11, false)] {
+            std::fs::write(&path, vec![7; len]).unwrap();
+            assert_eq!(read(&path, 10).unwrap(), fits.then(|| vec![7; len]), "{len} bytes");
+        }
+        if cfg!(unix) {
+            // It says that it has no length, and has no end.
+            assert_eq!(read(Path::new("/dev/zero"), 10).unwrap(), None);
+        }
+    }
 }

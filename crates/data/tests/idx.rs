@@ -210,3 +210,9 @@ fn messages() {
          damaged"
     );
 }
+
+#[test]
+fn an_array_is_written_as_its_type_and_shape() {
+    let file = [header([0, 0, 0x0b, 2], &[2, 1]), vec![0; 4]].concat();
+    assert_eq!(format!("{:?}", Idx::parse(&file).unwrap()), "Idx(I16 [2, 1])");
+}

@@ -72,8 +72,7 @@ pub trait Rule: Settings {
     /// The ε of an adaptive rule, for a parameter of this shape and type: what is added to the size of past
     /// gradients (a root of squares, or magnitudes) before it divides. Steps do not depend on the size of
     /// gradients far above ε, and are proportional to it far below. It is to be compared with the RMS of a
-    /// gradient: of a rule that divides by a norm it is what belongs to the norm, over √n. `None` too where
-    /// something else gives the step its size, as the trust ratio of [`Lamb`](crate::Lamb) does.
+    /// gradient: of a rule that divides by a norm it is what belongs to the norm, over √n.
     fn eps(&self, shape: Shape, dtype: DType) -> Option<f64> {
         self.inner()?.eps(shape, dtype)
     }

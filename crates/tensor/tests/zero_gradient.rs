@@ -6,7 +6,7 @@ use backflow_tensor::{DType, Tensor};
 /// Name, function, and a point where its slope is infinite or NaN, or too large for `f32`.
 type Subject = (&'static str, fn(&Tensor) -> Tensor, f64);
 
-const STEEP: [Subject; 22] = [
+const STEEP: [Subject; 23] = [
     ("sqrt", Tensor::sqrt, 0.0),
     ("sqrt below 0", Tensor::sqrt, -1.0),
     ("ln", Tensor::ln, 0.0),
@@ -32,6 +32,7 @@ const STEEP: [Subject; 22] = [
     ),
     ("erf", Tensor::erf, f64::INFINITY),
     ("div by 0", |x| (x + 1.0) / x, 0.0),
+    ("div by a 0 that is repeated", |x| ((Tensor::ones([3, 2], x.dtype()) * x + 1.0) / x).sum(0), 0.0),
     ("exp times x", |x| x.exp() * x, 1e4),
 ];
 

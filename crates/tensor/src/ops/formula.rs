@@ -265,3 +265,22 @@ impl Number for Term<'_> {
         results.hold(Tensor::select_where(&mask, &whole(chosen), &whole(other)))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Number, of_tensors};
+    use crate::tensor::Tensor;
+
+    /// Constants of a formula meet each other before they meet a tensor.
+    fn constants<N: Number>(x: N) -> N {
+        let n = N::from_f64;
+        x * (-(n(5.0) + n(2.0)) * n(3.0) / n(4.0) - N::ONE)
+    }
+
+    #[test]
+    fn arithmetic_of_constants_is_that_of_numbers() {
+        let x = Tensor::from([2.0]);
+        let y = of_tensors(&x, &x, |_, x| constants(x));
+        assert_eq!((constants(2.0_f64), y.item()), (-12.5, -12.5));
+    }
+}

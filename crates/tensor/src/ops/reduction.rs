@@ -22,7 +22,7 @@ impl Tensor {
                 end -= 1;
                 continue;
             }
-            let start = (0..end).rev().take_while(|&axis| reduction.reduced[axis]).last().unwrap_or(end - 1);
+            let start = end - (0..end).rev().take_while(|&axis| reduction.reduced[axis]).count();
             let shape = x.shape();
             let (outer, rest) = shape.split_at(start);
             let (run, inner) = rest.split_at(end - start);

@@ -5,13 +5,10 @@
 //! the gradient 0. Loops over numbers look at each ([`Elementwise::STEEP`](super::elementwise::Elementwise));
 //! what is made of tensor operations comes here.
 
-use super::elementwise::{Elementwise, pull};
-use super::formula::Number;
 use crate::dtype::with_float;
 use crate::mode::is_recording;
-use crate::op::Op;
 use crate::tensor::Tensor;
-use backflow_kernels::{Float, reduce};
+use backflow_kernels::{Float, map, reduce};
 
 /// dx = `gradient(dy, operands)`, of the shape of dy or broadcast from it, and 0 where dy is 0 and that is
 /// NaN.
@@ -36,71 +33,80 @@ pub(super) fn zero_where_zero(
 /// dy · x, and 0 where dy is 0.
 #[track_caller]
 pub(super) fn times(dy: &Tensor, x: &Tensor) -> Tensor {
-    guarded(Times, dy, x, |dy, x| dy * x, Tensor::is_all_finite)
+    guarded::<Times>(dy, x)
 }
 
 /// dy / x, and 0 where dy is 0.
 #[track_caller]
 pub(super) fn over(dy: &Tensor, x: &Tensor) -> Tensor {
-    guarded(Over, dy, x, |dy, x| dy / x, |x| (1.0 / x).is_all_finite())
+    guarded::<Over>(dy, x)
 }
 
-/// `f` of dy and an operand that broadcasts to it. Of a pass that is not recorded and two dense tensors alike
-/// it is one loop; where the operand is `harmless`, there is nothing to guard against.
+/// dy times something of an operand that broadcasts to it.
+trait Product {
+    fn of_numbers<T: Float>(dy: T, x: T) -> T;
+    fn of_tensors(dy: &Tensor, x: &Tensor) -> Tensor;
+    /// Whether all factors are finite, so that there is nothing to guard against.
+    fn is_harmless(x: &Tensor) -> bool;
+}
+
+/// Of a pass that is not recorded and two dense tensors alike it is one loop.
 #[track_caller]
-fn guarded<E: Elementwise>(
-    op: E,
-    dy: &Tensor,
-    x: &Tensor,
-    f: fn(&Tensor, &Tensor) -> Tensor,
-    harmless: fn(&Tensor) -> bool,
-) -> Tensor {
+fn guarded<P: Product>(dy: &Tensor, x: &Tensor) -> Tensor {
     if !is_recording() {
         if dy.shape() == x.shape() {
             let dense = with_float!("gradient", dy.dtype(), T => {
                 let slices = dy.as_slice::<T>().zip(x.as_slice::<T>());
-                slices.map(|(dys, xs)| Tensor::build_like::<T>(dy, |dx| pull(op, dys, xs, dx)))
+                slices.map(|(dys, xs)| Tensor::build_like::<T>(dy, |dx| product::<P, T>(dys, xs, dx)))
             });
             if let Some(dx) = dense {
                 return dx;
             }
         }
-        if harmless(x) {
-            return f(dy, x);
+        if P::is_harmless(x) {
+            return P::of_tensors(dy, x);
         }
     }
-    zero_where_zero(dy, &[x], &|dy, x| f(dy, x[0]))
+    zero_where_zero(dy, &[x], &|dy, x| P::of_tensors(dy, x[0]))
 }
 
-#[derive(Clone, Copy)]
+fn product<P: Product, T: Float>(dy: &[T], x: &[T], dx: &mut [T]) {
+    map::zip(dy, x, dx, |dy, x| {
+        let dx = P::of_numbers(dy, x);
+        // Not dy, which would be a store that is left out, and the loop one of branches.
+        if dy == T::ZERO { T::ZERO } else { dx }
+    });
+}
+
 struct Times;
 
-impl Elementwise for Times {
-    const OP: &'static Op = &super::mul::OP;
-    const STEEP: bool = true;
-
-    fn value<T: Float>(self, x: T) -> T {
-        x
+impl Product for Times {
+    fn of_numbers<T: Float>(dy: T, x: T) -> T {
+        dy * x
     }
 
-    fn pull<N: Number>(self, dy: N, x: N) -> N {
+    fn of_tensors(dy: &Tensor, x: &Tensor) -> Tensor {
         dy * x
+    }
+
+    fn is_harmless(x: &Tensor) -> bool {
+        x.is_all_finite()
     }
 }
 
-#[derive(Clone, Copy)]
 struct Over;
 
-impl Elementwise for Over {
-    const OP: &'static Op = &super::div::OP;
-    const STEEP: bool = true;
-
-    fn value<T: Float>(self, x: T) -> T {
-        x
+impl Product for Over {
+    fn of_numbers<T: Float>(dy: T, x: T) -> T {
+        dy / x
     }
 
-    fn pull<N: Number>(self, dy: N, x: N) -> N {
+    fn of_tensors(dy: &Tensor, x: &Tensor) -> Tensor {
         dy / x
+    }
+
+    fn is_harmless(x: &Tensor) -> bool {
+        (1.0 / x).is_all_finite()
     }
 }
 

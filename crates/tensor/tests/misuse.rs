@@ -117,6 +117,34 @@ mlp: there is no layer
     says(expected, "mlp", || f32s([8, 784]).mlp(&[]));
 }
 
+/// One operand at a time, in type and in shape.
+#[test]
+fn each_operand_of_a_linear_layer_must_fit() {
+    let says_of = |what: &str, hint: &str, of: [Tensor; 3]| {
+        let [x, weight, bias] = &of;
+        let row = |operand: &Tensor| format!("{} {}", operand.shape(), operand.dtype());
+        let rows = [row(x), row(weight), row(bias)];
+        let expected = format!(
+            "linear: {what}\n    x       {}\n    weight  {}\n    bias    {}\n    hint    {hint}",
+            rows[0], rows[1], rows[2]
+        );
+        says(&expected, "linear", || x.linear(weight, bias));
+    };
+    let shapes: [&[usize]; 3] = [&[8, 5], &[3, 5], &[3]];
+    for wide in 0..3 {
+        let operand = |at: usize| Tensor::ones(shapes[at], if at == wide { DType::F64 } else { DType::F32 });
+        let hint = "convert x with to_dtype; 1.0 makes f64, 1.0_f32 makes f32";
+        says_of("element types differ", hint, std::array::from_fn(operand));
+    }
+    let wrong: [(usize, &[usize]); 7] =
+        [(0, &[8, 4]), (0, &[]), (1, &[5]), (1, &[3, 4]), (1, &[1, 3, 5]), (2, &[2]), (2, &[1, 3])];
+    for (which, shape) in wrong {
+        let operand = |at: usize| f32s(if at == which { shape } else { shapes[at] });
+        let hint = "x […, inputs], weight [outputs, inputs], bias [outputs]";
+        says_of("operands do not fit", hint, std::array::from_fn(operand));
+    }
+}
+
 #[test]
 fn elementwise_operands_that_do_not_fit() {
     let (a, b) = (f32s([3, 4]), f32s([3]));

@@ -92,9 +92,8 @@ impl Tensor {
                     let mut is_label = vec![false; n * classes];
                     places.for_each(|place| is_label[place] = true);
                     let is_label = Self::from_vec(is_label, [n, classes]);
-                    let of_labels = g.x(0).log_softmax(-1).exp_m1();
-                    return g.dy() * Self::select_where(&is_label, &of_labels, &g.x(0).softmax(-1))
-                        / n as f64;
+                    let of_labels = g.x(0).log_softmax(1).exp_m1();
+                    return g.dy() * Self::select_where(&is_label, &of_labels, &g.x(0).softmax(1)) / n as f64;
                 }
                 let scale = T::from_f64(g.dy().item()) / T::from_f64(n as f64);
                 let p = p.as_slice::<T>().expect("built above");

@@ -66,6 +66,12 @@ matmul: inner sizes differ
     });
     let expected = "matmul: inner sizes differ\n    left   [2, 3, 4]\n    right  [5, 6]";
     says(expected, "matmul", || f32s([2, 3, 4]).matmul(&f32s([5, 6])));
+    let expected = "\
+matmul: inner sizes differ
+    left   [2, 3, 4]
+    right  [6, 4]
+    hint   right.t() is [4, 6]";
+    says(expected, "matmul", || f32s([2, 3, 4]).matmul(&f32s([6, 4])));
     let expected = "matmul: leading axes do not broadcast\n    left   [2, 3, 4]\n    right  [5, 4, 6]";
     says(expected, "matmul", || f32s([2, 3, 4]).matmul(&f32s([5, 4, 6])));
     let expected = "\

@@ -2,7 +2,7 @@
 
 use backflow_tensor::profile::{Cost, Profile, profile, section};
 use backflow_tensor::trace::trace;
-use backflow_tensor::{DType, Rng, Tensor};
+use backflow_tensor::{Affine, DType, Pointwise, Rng, Tensor};
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
@@ -61,6 +61,36 @@ fn operations_and_bytes_of_a_perceptron_are_exact() {
     // Views take none.
     let work = parts.values().filter(|cost| cost.floating_point_operations + cost.bytes > 0);
     assert!(work.into_iter().all(|cost| cost.time > Duration::ZERO));
+}
+
+/// A network as one op does the work of its layers.
+#[test]
+fn a_perceptron_as_one_op_counts_the_products_of_its_layers() {
+    let mut rng = Rng::seed_from_u64(0);
+    let mut tensor = |shape: &[usize]| Tensor::randn(shape, DType::F32, &mut rng);
+    for sizes in [&SIZES[..2], &SIZES[..3], &SIZES] {
+        let weights: Vec<[Tensor; 2]> = sizes
+            .windows(2)
+            .map(|pair| [&[pair[1], pair[0]][..], &[pair[1]]].map(|shape| tensor(shape).requires_grad()))
+            .collect();
+        let layers: Vec<Affine<'_>> =
+            weights.iter().map(|[weight, bias]| Affine { weight, bias, function: Pointwise::Tanh }).collect();
+        let products: Vec<u64> =
+            sizes.windows(2).map(|pair| (2 * BATCH * pair[0] * pair[1]) as u64).collect();
+        let all: u64 = products.iter().sum();
+        for tracked in [false, true] {
+            let x = tensor(&[BATCH, sizes[0]]);
+            let x = if tracked { x.requires_grad() } else { x };
+            let (profile, _) = profile(|| x.mlp(&layers).sum(..).backward());
+            let parts = parts(&profile);
+            assert_eq!(parts["mlp forward"].floating_point_operations, all, "{sizes:?}");
+            let back = if tracked { 2 * all } else { 2 * all - products[0] };
+            assert_eq!(
+                parts["mlp backward"].floating_point_operations, back,
+                "{sizes:?}, tracked: {tracked}"
+            );
+        }
+    }
 }
 
 #[test]

@@ -84,6 +84,16 @@ fn what_is_not_a_layers_own_function_is_not_taken_for_it() {
         end(&(&z * 2.0))
     };
     assert_eq!(activations(&unused), [of("first", None), of("third", None)]);
+    let detached = || {
+        let z = net.first.forward(&x());
+        end(&(&z * 2.0 + z.tanh().detach()))
+    };
+    assert_eq!(activations(&detached), [of("first", None), of("third", None)]);
+    for loss in [&unused as &dyn Fn() -> Tensor, &detached] {
+        let flow = GradFlow::record(&net, loss);
+        let paths: Vec<&str> = flow.step().layers.iter().map(|layer| &*layer.path).collect();
+        assert_eq!(paths, ["first", "third"]);
+    }
     // Two branches: each function goes to its own layer, whatever was computed in between.
     let wide = Tensor::cat([&x(), &Tensor::ones([5, 2], DType::F32)], 1);
     let branches = || {

@@ -299,6 +299,16 @@ mod tests {
         }
     }
 
+    #[test]
+    fn pairs_of_signals_that_there_are_not_are_refused() {
+        let network = MeanField::new(Activation::Tanh, 2.0, 0.0);
+        for (q, c) in [(-1.0, 0.5), (f64::NAN, 0.5), (1.0, 1.5), (1.0, -1.1), (1.0, f64::NAN)] {
+            for of_pair in [MeanField::correlation, MeanField::correlation_slope] {
+                assert!(std::panic::catch_unwind(|| of_pair(&network, q, c)).is_err(), "{q}, {c}");
+            }
+        }
+    }
+
     /// Poole et al. 2016: at q* and c = 1 the slope is χ. And Cho and Saul 2009: the map of relu.
     #[test]
     fn known_correlation_maps() {

@@ -25,6 +25,11 @@ impl Norm {
         Self { square, length }
     }
 
+    /// Of a square that is known.
+    pub(crate) fn of_square(square: f64) -> Self {
+        Self { square, length: square.sqrt() }
+    }
+
     /// That of the same gradient times a factor.
     pub(crate) fn times(self, factor: f64) -> Self {
         let length = self.length * factor.abs();
@@ -61,6 +66,11 @@ pub(crate) fn hypotenuse(a: f64, b: f64) -> f64 {
         return large + small;
     }
     large * (1.0 + (small / large).powi(2)).sqrt()
+}
+
+/// A factor of what may be as small as 1e-42, in two where one would leave the range of `f32`.
+pub(crate) fn in_two_factors(factor: f64) -> [f64; 2] {
+    if factor > 1e30 { [factor.sqrt(); 2] } else { [factor, 1.0] }
 }
 
 /// Σ x² in `f64`.

@@ -22,7 +22,7 @@
 use crate::elements::Surroundings;
 use crate::lost_state;
 use crate::method::Method;
-use crate::norm::{Norm, sum_squares};
+use crate::norm::{Norm, is_exact, sum_squares};
 use crate::objective::{Objective, Whole, Within, wanted};
 use crate::optimizer::{Optimizer, Visited};
 use crate::prepare::{Accepted, Ready};
@@ -34,7 +34,7 @@ use crate::survey::{Surveyed, each_parameter, each_reached, survey};
 use backflow_kernels::Float;
 use backflow_tensor::observe::is_watched;
 use backflow_tensor::training::Scope;
-use backflow_tensor::{Gradients, Module, Rng, Tensor, misuse, no_grad, profile::section};
+use backflow_tensor::{DType, Gradients, Module, Rng, Tensor, misuse, no_grad, profile::section};
 use std::borrow::Cow;
 use std::sync::Arc;
 
@@ -360,7 +360,7 @@ impl Optimizer {
         let Self { method: default, groups, schedule, maximize, state, visited, noise, .. } = self;
 
         let mut parameters = Vec::with_capacity(prepared.gradients.len());
-        let mut sum_of_squares = 0.0;
+        let mut norm = Norm::default();
         let mut ready = prepared.gradients.into_iter();
         let mut next_place = 0;
         each_parameter(model, &mut |path, w| {
@@ -418,7 +418,8 @@ impl Optimizer {
             let before = is_asked.then(|| w.detach().copied());
             let mut totals = rule.update_parameter(step, w, &g, state, surroundings);
             totals.gradient = raw.unwrap_or(totals.gradient);
-            sum_of_squares += totals.gradient;
+            let leaves_range = raw.is_none() && w.dtype() == DType::F64 && !is_exact(totals.gradient);
+            norm = norm + if leaves_range { Norm::of(&g) } else { Norm::of_square(totals.gradient) };
             if may_be_lost || lost_state::is_possible(&totals, w.dtype()) {
                 visited.lost = lost_state::find(rule.name(), state, t + 1, visited.lost.take());
             }
@@ -429,7 +430,7 @@ impl Optimizer {
             parameters.push(ParameterReport { changed_share, lost_state: visited.lost.clone(), ..report });
         });
         StepReport {
-            gradient_norm: prepared.norm.unwrap_or_else(|| sum_of_squares.sqrt()),
+            gradient_norm: prepared.norm.unwrap_or(norm.length),
             clip_coefficient: prepared.coefficient,
             parameters,
             ..self.counted(loss, learning_rate)

@@ -6,16 +6,17 @@
 use backflow_tensor::{GraphStep, Tensor};
 use std::collections::BTreeMap;
 
-/// For each of these outputs, in order of computation, the number of its chain: 0 leads to the last one. An
-/// output follows the latest one that it was computed from, if no later one does. Of what the graph does not
-/// tell, each follows the one before.
-pub(crate) fn chains(outputs: &[Tensor]) -> Chains {
+/// For each of these outputs, in order of computation, the number of its chain: 0 leads to `end`, which is
+/// nearest to the loss. An output follows that of those it was computed from which most others lie behind,
+/// the latest of several, if it does not lead on to an earlier chain. Of what the graph does not tell, each
+/// follows the one before.
+pub(crate) fn chains(outputs: &[Tensor], end: usize) -> Chains {
     let steps = steps(outputs);
     let before = before(outputs, &steps);
     let mut chains = vec![usize::MAX; outputs.len()];
     let mut number = 0;
     // Each chain begins at its end, the latest output that is on none yet.
-    for end in (0..outputs.len()).rev() {
+    for end in (end..=end).filter(|&end| end < outputs.len()).chain((0..outputs.len()).rev()) {
         let mut next = Some(end);
         let is_new = chains[end] == usize::MAX;
         while let Some(output) = next.filter(|&output| chains[output] == usize::MAX) {
@@ -44,8 +45,7 @@ pub(crate) struct Chains {
     pub(crate) uses: Vec<usize>,
 }
 
-/// Whether the graph leads to what it was computed from. The parts of layers that were computed as one op are
-/// leaves, in their order; the last of them is not.
+/// Whether the graph leads to what it was computed from.
 fn is_known(y: &Tensor) -> bool {
     y.is_tracked() && !y.is_leaf()
 }
@@ -61,24 +61,32 @@ fn steps(outputs: &[Tensor]) -> BTreeMap<u64, GraphStep> {
     steps
 }
 
-/// For each output the latest one that it was computed from.
+/// For each output the one that it was computed from which has most others behind it.
 fn before(outputs: &[Tensor], steps: &BTreeMap<u64, GraphStep>) -> Vec<Option<usize>> {
-    let ids: BTreeMap<u64, usize> =
-        (0..outputs.len()).filter_map(|idx| Some((outputs[idx].id()?, idx))).collect();
-    // The latest output that each step was computed from, itself included; operands come before results.
-    let mut latest: BTreeMap<u64, usize> = BTreeMap::new();
+    // A result that was named as well is several outputs.
+    let mut ids: BTreeMap<u64, Vec<usize>> = BTreeMap::new();
+    for (idx, y) in outputs.iter().enumerate() {
+        y.id().into_iter().for_each(|id| ids.entry(id).or_default().push(idx));
+    }
+    // The parts of layers that were computed as one op are leaves, in their order; the last of them is not.
+    let is_part = |idx: usize| outputs[idx].is_tracked() && outputs[idx].is_leaf();
+    // Of each step, how many outputs lead up to the one that it was computed from, itself included, and which
+    // that is; operands come before results.
+    let mut deepest: BTreeMap<u64, (usize, usize)> = BTreeMap::new();
     let mut before: Vec<Option<usize>> = (0..outputs.len()).map(|idx| idx.checked_sub(1)).collect();
     for (id, step) in steps {
-        let from = step.operands.iter().flatten().filter_map(|id| latest.get(id)).max().copied();
-        let own = ids.get(id).copied();
-        if let Some(own) = own
-            && own.checked_sub(1).is_none_or(|earlier| is_known(&outputs[earlier]))
-        {
-            before[own] = from;
+        let mut from = step.operands.iter().flatten().filter_map(|id| deepest.get(id)).max().copied();
+        for &own in ids.get(id).into_iter().flatten() {
+            let mut first = own;
+            if step.op.name == "mlp" {
+                while first.checked_sub(1).is_some_and(is_part) {
+                    first -= 1;
+                }
+            }
+            before[first] = from.map(|(_, idx)| idx);
+            from = Some((from.map_or(0, |(depth, _)| depth) + own - first + 1, own));
         }
-        if let Some(reached) = own.max(from) {
-            latest.insert(*id, reached);
-        }
+        from.into_iter().for_each(|from| _ = deepest.insert(*id, from));
     }
     before
 }
@@ -89,7 +97,7 @@ mod tests {
     use backflow_tensor::Tensor;
 
     fn chains(outputs: &[Tensor]) -> Vec<usize> {
-        chains_of(outputs).of
+        chains_of(outputs, outputs.len().saturating_sub(1)).of
     }
 
     #[test]
@@ -125,6 +133,22 @@ mod tests {
             all.extend([taken, state]);
         }
         assert_eq!(chains(&all), [1, 0, 2, 0, 3, 0]);
+        // In whichever order, and whatever is computed beside it.
+        let (mut h, mut all) = (x.clone(), Vec::new());
+        for _ in 0..3 {
+            let state = (&h * 0.5).cos();
+            let taken = x.sin();
+            h = (&taken + &state).tanh();
+            all.extend([state, taken]);
+        }
+        let aside = (&h * 2.0).sin();
+        all.extend([h.exp(), aside]);
+        // Of two that have nothing behind them, the later one.
+        assert_eq!(chains_of(&all, 6).of, [1, 0, 0, 2, 0, 3, 0, 4]);
+        // A result that has a name too is one step of the way.
+        let stack = steps(&x, 3);
+        let named = [&stack[0], &stack[0], &stack[1], &stack[1], &stack[2]].map(Tensor::clone);
+        assert_eq!(chains(&named), [0; 5]);
         // Without a graph, the order is all there is.
         assert_eq!(chains(&[x.detach(), x.detach()]), [0, 0]);
         assert_eq!(chains(&[]), [0; 0]);

@@ -101,6 +101,10 @@ impl GradFlow {
             let reason = "the learning rate is 0, so that nothing is known of updates".to_owned();
             verdicts = vec![Verdict::NotJudged { reason }];
         }
+        let is_broken = verdicts.iter().any(|verdict| matches!(verdict, Verdict::NotFinite { .. }));
+        if !is_broken {
+            worse.splice(0..0, self.broken_parameter());
+        }
         let layers = self.record.uncalled.clone();
         if !layers.is_empty() {
             worse.insert(0, Verdict::NotCalled { layers });
@@ -112,6 +116,26 @@ impl GradFlow {
             verdicts.splice(worst..worst, worse);
         }
         verdicts
+    }
+
+    /// A gradient that is NaN or infinite although no delta is, as of a parameter of no layer.
+    fn broken_parameter(&self) -> Option<Verdict> {
+        let FlowStep { gradient_norm, parameters, skipped, .. } = &self.record;
+        if gradient_norm.is_finite() || *skipped || self.rows.iter().all(|row| row.delta_rms.is_none()) {
+            return None;
+        }
+        let infinite = parameters.iter().find(|parameter| parameter.gradient_rms.is_infinite());
+        // That of a parameter which got none is NaN too.
+        let mut broken = parameters.iter().filter(|parameter| parameter.gradient_rms.is_nan());
+        let only = broken.next().filter(|_| broken.next().is_none());
+        Some(match infinite.or(only) {
+            Some(parameter) => Verdict::NotFinite { layer: parameter.path.clone(), is_gradient: true },
+            None => {
+                let reason =
+                    format!("the norm of all gradients is {gradient_norm}: find_nonfinite tells where");
+                Verdict::NotJudged { reason }
+            }
+        })
     }
 
     /// What is wrong with single layers: path and sentence.

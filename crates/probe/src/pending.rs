@@ -35,6 +35,8 @@ pub(crate) enum Of {
         unsaturated: Option<(f64, f64)>,
         /// The axis of its units, if these can be dead.
         units: Option<isize>,
+        /// Whether there are examples enough for a unit that is 0 on all of them to be called dead.
+        tells_dead: bool,
         /// The layer, and for which time it is used.
         layer: Option<(LayerId, usize)>,
     },

@@ -160,7 +160,7 @@ pub struct LayerFlow {
     /// unbounded ones.
     pub saturated_share: Option<f64>,
     /// How many of the layer's units were 0 on the whole batch. `None` unless it is an activation function
-    /// with a flat side at 0.
+    /// with a flat side at 0, and for batches of less than four examples, which do not tell.
     pub dead_units: Option<u64>,
     /// How many of them were 0 at every look since the epoch began.
     #[serde(default, skip_serializing_if = "Option::is_none")]

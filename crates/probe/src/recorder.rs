@@ -383,11 +383,11 @@ fn record(
         let rows = [("trainable parameters", parameters.len().to_string())];
         misuse("GradFlow::record", "no gradient flows: the loss is not tracked", &rows, hint)
     };
-    let mut square = 0.0;
+    let mut lengths = Vec::new();
     let parameter = |(path, w): (String, Tensor)| {
         let g = gradients.get(&w).map(|g| look(g, None, histograms));
         let gradient_rms = g.as_ref().map_or(f64::NAN, |g| g.stats.rms);
-        square += gradient_rms * gradient_rms * w.elements() as f64;
+        lengths.extend(g.as_ref().map(|g| g.stats.rms * (w.elements() as f64).sqrt()));
         ParameterFlow {
             path,
             gradient_rms,
@@ -408,7 +408,7 @@ fn record(
     let record = FlowStep {
         step: 0,
         loss: value,
-        gradient_norm: square.sqrt(),
+        gradient_norm: together(&lengths),
         learning_rate: f64::NAN,
         layers: flow.layers,
         parameters,
@@ -416,4 +416,13 @@ fn record(
         ..FlowStep::default()
     };
     (record, gradients)
+}
+
+/// √Σ x² of lengths, whose squares may leave the range of `f64`.
+fn together(lengths: &[f64]) -> f64 {
+    let largest = lengths.iter().copied().fold(0.0, |a: f64, b| if b > a || b.is_nan() { b } else { a });
+    if largest == 0.0 || !largest.is_finite() {
+        return largest;
+    }
+    largest * lengths.iter().map(|x| (x / largest) * (x / largest)).sum::<f64>().sqrt()
 }

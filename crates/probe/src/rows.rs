@@ -18,6 +18,9 @@ pub struct FlowRow {
     /// The [chain](LayerFlow::chain) of computation that it is part of.
     #[serde(skip)]
     pub chain: usize,
+    /// How many units it has.
+    #[serde(skip)]
+    pub units: u64,
     /// The element type of its output.
     pub dtype: String,
     /// The activation function that follows the layer, if one does.
@@ -59,7 +62,9 @@ impl FlowRow {
         let mut rows: Vec<Self> = Vec::new();
         for layer in &record.layers {
             let follows = matches!(layer.kind.role, Role::Activation { .. });
-            match rows.last_mut().filter(|row| follows && row.activation.is_none()) {
+            // Behind the layer that it is computed from, whatever else was computed in between.
+            let layer_of = rows.iter_mut().rfind(|row| row.chain == layer.chain);
+            match layer_of.filter(|row| follows && row.activation.is_none()) {
                 Some(row) => {
                     row.activation = Some(layer.kind.name.clone());
                     row.take_activation(layer);
@@ -75,6 +80,11 @@ impl FlowRow {
         self.role == Role::WeightedMap && self.weight_rms.is_some()
     }
 
+    /// Whether it could learn, and no gradient comes to its weight or its output.
+    pub(crate) fn is_cut_off(&self) -> bool {
+        self.is_weighted() && self.delta_rms.is_none() && self.weight_gradient_rms.is_some_and(f64::is_nan)
+    }
+
     fn new(layer: &LayerFlow, record: &FlowStep) -> Self {
         // Further uses of a layer, `cell (2)`, have its weight too.
         let owner = layer.path.rsplit_once(" (").map_or(&*layer.path, |(path, _)| path);
@@ -85,6 +95,7 @@ impl FlowRow {
             path: layer.path.clone(),
             role: layer.kind.role,
             chain: layer.chain,
+            units: layer.units,
             dtype: layer.dtype.clone(),
             activation: None,
             activation_rms: 0.0,
@@ -113,8 +124,9 @@ impl FlowRow {
         self.dead_share = layer.dead_units.map(|dead| dead as f64 / layer.units.max(1) as f64);
     }
 
-    /// The mean of the same rows over several records. What a record does not hold, a shadow, the mean has
-    /// not either.
+    /// The same rows over several records: the mean of each figure; of those of deltas, gradients and updates
+    /// the median, since one step out of hundreds can be a million times the others. What a record does not
+    /// hold, a shadow, is not there either.
     #[must_use]
     pub fn mean(records: &[FlowStep]) -> Vec<Self> {
         let all: Vec<Vec<Self>> = records.iter().map(Self::of).collect();
@@ -125,10 +137,17 @@ impl FlowRow {
             let figures: Vec<f64> = same.iter().filter_map(|rows| figure(&rows[index])).collect();
             (!figures.is_empty()).then(|| figures.iter().sum::<f64>() / figures.len() as f64)
         };
+        let median = |index: usize, figure: &dyn Fn(&Self) -> Option<f64>| {
+            let mut figures: Vec<f64> = same.iter().filter_map(|rows| figure(&rows[index])).collect();
+            figures.sort_by(f64::total_cmp);
+            let middle = figures.len().checked_sub(1)? / 2;
+            Some(f64::midpoint(figures[middle], figures[figures.len() - 1 - middle]))
+        };
         let mean = |(index, row): (usize, &Self)| Self {
             path: row.path.clone(),
             role: row.role,
             chain: row.chain,
+            units: row.units,
             dtype: row.dtype.clone(),
             activation: row.activation.clone(),
             activation_rms: over(index, &|row| Some(row.activation_rms)).unwrap_or(f64::NAN),
@@ -136,12 +155,12 @@ impl FlowRow {
             activation_std: over(index, &|row| Some(row.activation_std)).unwrap_or(f64::NAN),
             saturated_share: over(index, &|row| row.saturated_share),
             dead_share: over(index, &|row| row.dead_share),
-            delta_rms: over(index, &|row| row.delta_rms),
+            delta_rms: median(index, &|row| row.delta_rms),
             delta_zero_share: over(index, &|row| row.delta_zero_share),
-            weight_gradient_rms: over(index, &|row| row.weight_gradient_rms),
+            weight_gradient_rms: median(index, &|row| row.weight_gradient_rms),
             weight_rms: over(index, &|row| row.weight_rms),
-            update_ratio: over(index, &|row| row.update_ratio),
-            effective_learning_rate: over(index, &|row| row.effective_learning_rate),
+            update_ratio: median(index, &|row| row.update_ratio),
+            effective_learning_rate: median(index, &|row| row.effective_learning_rate),
             eps: row.eps,
             shadow: None,
         };

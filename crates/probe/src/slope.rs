@@ -43,6 +43,10 @@ pub(crate) struct Line {
     /// The layer whose deltas are farthest beyond both ends of the chain, and by how many decades; positive
     /// above them.
     pub(crate) between: Option<(String, f64)>,
+    /// The same of ‖δ‖ of one example: of RMS, as much is left out as widths alone make.
+    pub(crate) of_norms: f64,
+    /// The number of the chain.
+    pub(crate) chain: usize,
     /// The first and the last layer of a chain that runs beside the main one.
     pub(crate) branch: Option<[String; 2]>,
     /// RMS ∂L/∂W of the second of these layers over that of the last, if that stays flat while deltas do not.
@@ -53,8 +57,8 @@ pub(crate) struct Line {
 /// other, and R², the share of the variance that it explains. `None` for fewer than two such layers, or if a
 /// delta is 0 or not finite.
 ///
-/// Layers are those with a weight, each use of one on its own, but not the last, whose delta is the loss's
-/// doing, unless an activation function follows each; without any, the rows that the program
+/// Layers are weighted maps, each use of one on its own, but not the last, whose delta is the loss's doing,
+/// unless an activation function follows each; without any, all other layers and the results that the program
 /// [named](backflow_tensor::Tensor::named).
 #[must_use]
 pub fn slope(rows: &[FlowRow]) -> Option<(f64, f64)> {
@@ -73,18 +77,18 @@ pub(crate) fn lines(rows: &[FlowRow], figures: Figures) -> Vec<Line> {
     (0..chains).filter_map(|chain| line(rows, chain, figures)).collect()
 }
 
-/// The rows between which deltas are compared: of those that a gradient reaches, as it does not go on to
-/// layers that are frozen.
+/// The rows between which deltas are compared: of those that a gradient reaches. It goes through layers that
+/// are frozen to those that are not.
 fn compared(rows: &[FlowRow], chain: usize, figures: Figures) -> Vec<&FlowRow> {
     let rows = || rows.iter().filter(move |row| row.chain == chain && (figures.delta)(row).is_some());
     let is_followed = |row: &&FlowRow| row.activation.is_some();
-    let mut compared: Vec<&FlowRow> = rows().filter(|row| row.is_weighted()).collect();
+    let mut compared: Vec<&FlowRow> = rows().filter(|row| row.role == Role::WeightedMap).collect();
     let all_but_last = compared.len().saturating_sub(1);
     if compared.iter().take(all_but_last).all(is_followed) && rows().any(|row| is_followed(&row)) {
         return rows().filter(is_followed).collect();
     }
     if compared.is_empty() {
-        compared = rows().filter(|row| row.role == Role::Named).collect();
+        compared = rows().filter(|row| !matches!(row.role, Role::Activation { .. })).collect();
     }
     if chain == 0 {
         compared.pop();
@@ -112,12 +116,23 @@ fn line(rows: &[FlowRow], chain: usize, figures: Figures) -> Option<Line> {
         layers: y.len(),
         at: at.map(|layer| compared[layer].path.clone()),
         between: between.map(|(layer, decades)| (compared[layer].path.clone(), decades)),
+        of_norms: decades - by_width(compared[0], compared[y.len() - 1]),
+        chain,
         branch: (chain > 0).then(ends),
         flat: flat(&compared, decades, figures),
     })
 }
 
-fn log10(x: f64) -> f64 {
+/// By how many decades RMS δ changes from a layer back to an earlier one where ‖δ‖ stays.
+fn by_width(first: &FlowRow, last: &FlowRow) -> f64 {
+    if first.units == 0 || last.units == 0 {
+        0.0
+    } else {
+        0.5 * log10(last.units as f64 / first.units as f64)
+    }
+}
+
+pub(crate) fn log10(x: f64) -> f64 {
     Float::ln(x) / std::f64::consts::LN_10
 }
 

@@ -2,7 +2,7 @@
 
 use crate::rows::FlowRow;
 use crate::shadow::Shadow;
-use crate::slope::{Line, MEASURED, SHADOW, lines};
+use crate::slope::{Line, MEASURED, SHADOW, lines, log10};
 use serde::{Deserialize, Serialize};
 
 pub(crate) mod updates;
@@ -79,6 +79,9 @@ pub enum Verdict {
     Cut {
         /// The last layer, counted from the input, that is concerned.
         layer: String,
+        /// Whether the graph does not lead there, so that there are no deltas at all.
+        #[serde(default)]
+        by_graph: bool,
     },
     /// The optimizer's ε is larger than a layer's gradients, so that the layer hardly moves although the rule
     /// is adaptive.
@@ -203,7 +206,37 @@ fn zeros(rows: &[FlowRow]) -> Option<Verdict> {
 fn cut(rows: &[FlowRow]) -> Option<Verdict> {
     let row = rows.iter().rfind(|row| row.shadow.is_some_and(|shadow| shadow.delta_rms_f64 == 0.0))?;
     let is_dead = row.dead_share.is_some_and(|dead| dead > MOST);
-    (!is_dead).then(|| Verdict::Cut { layer: row.path.clone() })
+    (!is_dead).then(|| Verdict::Cut { layer: row.path.clone(), by_graph: false })
+}
+
+/// The last layer that could learn and has no delta, before one that has.
+fn cut_off(rows: &[FlowRow]) -> Option<Verdict> {
+    let end = rows.iter().rposition(|row| row.delta_rms.is_some())?;
+    let row = rows[..end].iter().rfind(|row| row.is_cut_off())?;
+    Some(Verdict::Cut { layer: row.path.clone(), by_graph: true })
+}
+
+/// Deltas that differ by more than a decade where no line of layers leads from the ones to the others. That
+/// of the last row is the loss's doing.
+fn beside(rows: &[FlowRow], lines: &[Line]) -> Option<Verdict> {
+    let is_judged = |chain: usize| lines.iter().any(|line| line.chain == chain && line.layers >= LAYERS);
+    let mut reached: Vec<(&FlowRow, f64)> =
+        rows.iter().filter_map(|row| Some((row, row.delta_rms.filter(|&delta| delta > 0.0)?))).collect();
+    reached.pop();
+    if reached.iter().all(|(row, _)| is_judged(row.chain)) {
+        return None;
+    }
+    let (least, low) = reached.iter().min_by(|(_, a), (_, b)| a.total_cmp(b))?;
+    let (most, high) = reached.iter().max_by(|(_, a), (_, b)| a.total_cmp(b))?;
+    let decades = log10(high / low);
+    (decades > DECADES).then(|| {
+        let (most, least) = (&most.path, &least.path);
+        let reason = format!(
+            "deltas of {most} are {decades:.1} decades above those of {least}, and no line of {LAYERS} layers \
+             leads from one to the other"
+        );
+        Verdict::NotJudged { reason }
+    })
 }
 
 impl Verdict {
@@ -229,7 +262,7 @@ impl Verdict {
         let underflow = last(|verdict| matches!(verdict, Self::Underflow { .. }));
         let is_proven = matches!(underflow, Some(Self::Underflow { shadow: Some(_), .. }));
         verdicts.extend(underflow);
-        verdicts.extend(cut(rows));
+        verdicts.extend(cut(rows).or_else(|| cut_off(rows)));
         if !verdicts.iter().any(|verdict| matches!(verdict, Self::Underflow { .. })) {
             verdicts.extend(zeros(rows).or_else(|| few(rows)));
         }
@@ -270,6 +303,9 @@ impl Verdict {
             _ => None,
         }));
         verdicts.extend(last(|verdict| matches!(verdict, Self::EpsFloored { .. })));
+        if verdicts.is_empty() {
+            verdicts.extend(beside(rows, &lines));
+        }
         if verdicts.is_empty() && !rows.is_empty() { vec![Self::Healthy] } else { verdicts }
     }
 
@@ -280,6 +316,14 @@ impl Verdict {
             let reason = format!(
                 "deltas change by {decades:+.1} decades on the way back, but {} layers make no line",
                 line.layers
+            );
+            return Self::NotJudged { reason };
+        }
+        if line.of_norms.abs() <= DECADES {
+            let reason = format!(
+                "RMS of deltas changes by {decades:+.1} decades on the way back, but so do widths: norms change \
+                 by {:+.1}",
+                line.of_norms
             );
             return Self::NotJudged { reason };
         }

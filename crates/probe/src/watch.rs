@@ -267,14 +267,14 @@ impl Watch {
     fn look(&mut self) {
         for (Array { row, of, .. }, seen) in self.pending.look(self.asked.histograms) {
             let (row, look) = (&mut self.rows[row], seen.look);
-            let pending::Of::Output { unsaturated, layer, .. } = of else {
+            let pending::Of::Output { unsaturated, layer, tells_dead, .. } = of else {
                 (row.delta, row.delta_exponents) = (Some(look.stats), look.exponents);
                 continue;
             };
             (row.output, row.output_exponents) = (look.stats, look.exponents);
             row.saturated_share = unsaturated.map(|_| look.outside);
             let dead = |alive: &[bool]| alive.iter().filter(|&&alive| !alive).count() as u64;
-            row.dead_units = seen.alive.as_deref().map(dead);
+            row.dead_units = seen.alive.as_deref().filter(|_| tells_dead).map(dead);
             let place = layer.filter(|_| self.has_epochs);
             let place = place.and_then(|(id, uses)| Some((self.places.get_mut(&id)?, uses)));
             row.dead_units_of_epoch = seen.alive.zip(place).map(|(alive, (place, uses))| {
@@ -287,10 +287,10 @@ impl Watch {
         }
     }
 
-    /// The graph is still there when the first delta comes.
-    fn tell_chains(&mut self) {
+    /// The graph is still there when the first delta comes, that of the row nearest to the loss.
+    fn tell_chains(&mut self, nearest: usize) {
         self.admit();
-        let chains = chains(&std::mem::take(&mut self.outputs));
+        let chains = chains(&std::mem::take(&mut self.outputs), nearest);
         self.rows.iter_mut().zip(&chains.of).for_each(|(row, &chain)| row.chain = chain);
         self.functions.judge(&chains);
     }
@@ -329,6 +329,7 @@ impl Watch {
     fn add_output(&mut self, row: usize, what: &Announcement, layer: Option<(LayerId, usize)>, y: &Tensor) {
         let of = pending::Of::Output {
             unsaturated: unsaturated(what.role),
+            tells_dead: y.elements() >= EXAMPLES * units(y, what.unit_axis),
             units: what.role.has_dead_zone().then_some(what.unit_axis),
             layer,
         };
@@ -431,7 +432,7 @@ impl Observer for Watch {
         // The sweep meets the last use of a layer first.
         let Some(Open { row, input, .. }) = self.open.get_mut(site).and_then(Vec::pop) else { return };
         if !self.back {
-            self.tell_chains();
+            self.tell_chains(row);
             if let Some(samples) = &mut self.samples {
                 samples.look_for_mixing();
             }
@@ -445,6 +446,9 @@ impl Observer for Watch {
         }
     }
 }
+
+/// On so many examples at least, units that are 0 are called dead: half of all units are 0 on one.
+const EXAMPLES: usize = 4;
 
 /// Between which bounds the outputs of an activation function are not saturated; `None` if it does not
 /// saturate.

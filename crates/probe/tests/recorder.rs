@@ -139,7 +139,8 @@ fn dead_units_of_an_epoch() {
         Mlp::new(&[2, 3, 1], Activation::Relu, Init::HeNormal, DType::F64, &mut Rng::seed_from_u64(1));
     model.layers[0].weight = Tensor::from([[1.0, 0.0], [0.0, 1.0], [0.0, 0.0]]).requires_grad();
     model.layers[0].bias = Some(Tensor::from([0.0, 0.0, -1.0]).requires_grad());
-    let batches = [Tensor::from([[1.0, -1.0]]), Tensor::from([[-1.0, 1.0]]), Tensor::from([[-1.0, -1.0]])];
+    // Fewer than four examples would not tell.
+    let batches = [[1.0, -1.0], [-1.0, 1.0], [-1.0, -1.0]].map(|example| Tensor::from([example; 4]));
     let mut recorder = Recorder::new(&model);
     let mut optimizer = Optimizer::new(Sgd::new(1e-9));
     for epoch in 0..2 {

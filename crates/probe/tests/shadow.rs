@@ -175,7 +175,7 @@ fn dead_units_and_weights_of_zero_are_no_underflow() {
     let cut = flow(Activation::Tanh, |layer| {
         layer.weight = Tensor::zeros([8, 8], DType::F32).requires_grad();
     });
-    assert_eq!(cut.verdicts()[0], Verdict::Cut { layer: "layers.1".to_owned() });
+    assert_eq!(cut.verdicts()[0], Verdict::Cut { layer: "layers.1".to_owned(), by_graph: false });
 }
 
 #[test]

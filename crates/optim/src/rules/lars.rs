@@ -12,6 +12,7 @@
 
 use super::RuleInfo;
 use crate::elements::{Elements, Totals};
+use crate::norm::in_two_factors;
 use crate::rule::{Buffer, Rule, Step, WeightDecay};
 use crate::settings::settings;
 use backflow_tensor::{DType, FloatElement, Shape};
@@ -58,16 +59,17 @@ impl Rule for Lars {
     fn update<T: FloatElement>(&self, step: Step, elements: Elements<'_, T>) -> Totals {
         let (w, g) = elements.norms();
         let ratio = if w == 0.0 || g == 0.0 { 1.0 } else { self.trust_coefficient * w / (g + self.eps) };
-        let [scale, momentum] = [step.lr * ratio, self.momentum].map(T::from_f64);
+        let [first, second] = in_two_factors(step.lr * ratio).map(T::from_f64);
+        let momentum = T::from_f64(self.momentum);
         if self.nesterov {
             return elements.each_with_momentum(move |_, g, [b]| {
-                let d = scale * g;
+                let d = second * (first * g);
                 let b = momentum * b + d;
                 (d + momentum * b, [b])
             });
         }
         elements.each_with_momentum(move |_, g, [b]| {
-            let b = momentum * b + scale * g;
+            let b = momentum * b + second * (first * g);
             (b, [b])
         })
     }

@@ -14,7 +14,7 @@
 
 use super::RuleInfo;
 use crate::elements::{Elements, Totals};
-use crate::norm::hypotenuse;
+use crate::norm::{hypotenuse, in_two_factors};
 use crate::rule::{Rule, Step};
 use crate::settings::settings;
 use backflow_tensor::FloatElement;
@@ -49,9 +49,7 @@ impl Rule for NormalizedGd {
             return elements.each(move |_, _, []| (T::ZERO, []));
         }
         let scale = step.lr / length;
-        // In two factors where one would leave the range of f32, as for gradients of 1e-42.
-        let factors = if scale > 1e30 { [scale.sqrt(); 2] } else { [scale, 1.0] };
-        let [first, second] = factors.map(T::from_f64);
+        let [first, second] = in_two_factors(scale).map(T::from_f64);
         elements.each(move |_, g, []| (second * (first * g), []))
     }
 }

@@ -79,6 +79,7 @@ impl Verdict {
                  train with"
             }
             Self::Underflow { .. } => "as for vanishing gradients, if it is so",
+            Self::Cut { by_graph: true, .. } => "explain_grad, which tells where the graph ends",
             Self::Cut { .. } => {
                 "weights that are not 0, units that are not all dead; explain_grad names the operation that \
                  cuts"
@@ -172,7 +173,14 @@ impl fmt::Display for Verdict {
                      GradFlow::with_shadow or a run with --dtype f64 settles"
                 )
             }
-            Self::Cut { layer } => {
+            Self::Cut { layer, by_graph: true } => {
+                write!(
+                    f,
+                    "no gradient comes to {layer}: what it computes is detached, computed under no_grad, or not \
+                     part of the loss"
+                )
+            }
+            Self::Cut { layer, .. } => {
                 write!(
                     f,
                     "deltas at {layer}, and before it, are exactly 0, in f64 too: no gradient comes through, \

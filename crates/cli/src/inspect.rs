@@ -85,7 +85,8 @@ pub(crate) fn run(options: &InspectOptions) -> Result<(), Failure> {
     line("");
     line(GradFlow::of(&flow[index..=index]).to_string().trim_end());
 
-    let mut header = header(&flow, &GradFlow::of(&flow[flow.len() - 1..]), config.as_ref());
+    let last_epoch = GradFlow::of(last_epoch(&flow, config.as_ref()));
+    let mut header = header(&flow, &last_epoch, config.as_ref());
     if config.is_none() {
         header.setup = vec![options.path.display().to_string()];
     }
@@ -121,7 +122,15 @@ fn missing(path: &Path, error: TrainError) -> Failure {
     }
 }
 
-/// What the page of a run says beside its figures: verdicts on its last record, and setup and theory, which
+/// The records of the last epoch, or the last record of a run that does not say how many it has.
+fn last_epoch<'a>(flow: &'a [FlowStep], config: Option<&RunConfig>) -> &'a [FlowStep] {
+    let last = flow.last().map_or(0, |record| record.step);
+    let steps = config.map_or(0, |config| last / config.epochs.max(1));
+    let first = flow.partition_point(|record| record.step <= last - steps);
+    &flow[first.min(flow.len().saturating_sub(1))..]
+}
+
+/// What the page of a run says beside its figures: verdicts on its last epoch, and setup and theory, which
 /// its configuration tells.
 pub(crate) fn header(flow: &[FlowStep], last: &GradFlow, config: Option<&RunConfig>) -> Header {
     // Theory is about networks that were not trained yet.

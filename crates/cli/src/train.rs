@@ -270,8 +270,7 @@ fn train(options: &TrainOptions) -> Result<(), Failure> {
     };
     let table = settled(GradFlow::of(&last_epoch));
     if !flow.is_empty() {
-        let last = settled(GradFlow::of(&flow[flow.len() - 1..]));
-        let header = inspect::header(&flow, &last, Some(&config));
+        let header = inspect::header(&flow, &table, Some(&config));
         folder.save_flow(&flow, &FlowPage::new(&flow, &header).html())?;
     }
     let profile = times.as_ref().map(ProfileFigures::of);

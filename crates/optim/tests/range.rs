@@ -278,3 +278,32 @@ fn whoever_divides_zero_by_zero_says_so() {
     }
     assert!(who.len() >= 8, "{who:?}");
 }
+
+/// What a step reports of gradients whose squares leave the range of `f64`, clipped or not; and a rate of LARS
+/// that leaves the range of `f32`.
+#[test]
+fn norms_are_reported_and_steps_made_at_the_ends_of_the_range() {
+    for scale in [1e-200, 1e200] {
+        for spec in ["sgd:lr=1", "momentum:lr=1", "adam:lr=1"] {
+            let mut w = Tensor::from([0.0, 0.0]).requires_grad();
+            let mut gradients = Gradients::new();
+            gradients.insert(&w, Tensor::from([3.0, 4.0]) * scale);
+            let report = Optimizer::from_spec(spec, None).unwrap().step(&mut w, &gradients);
+            let norm = report.gradient_norm / (5.0 * scale);
+            assert!((norm - 1.0).abs() < 1e-14, "{spec}, {scale}: {}", report.gradient_norm);
+        }
+    }
+    for size in [1e-42_f32, 1e-41, 1e-38] {
+        let mut w = Tensor::from([1.0_f32, -2.0, 0.5]).requires_grad();
+        let mut gradients = Gradients::new();
+        gradients.insert(&w, Tensor::from([size, size, 0.0]));
+        let before = w.to_f64_vec();
+        let _ =
+            Optimizer::from_spec("lars:lr=1,eps=0,weight_decay=0", None).unwrap().step(&mut w, &gradients);
+        let step: Vec<f64> =
+            w.to_f64_vec().into_iter().zip(before).map(|(after, before)| before - after).collect();
+        // 0.001 ‖w‖ in the direction of the gradient.
+        let expected = 0.001 * 5.25_f64.sqrt() / 2.0_f64.sqrt();
+        assert!((step[0] / expected - 1.0).abs() < 1e-3 && step[2] == 0.0, "{size:e}: {step:?}");
+    }
+}

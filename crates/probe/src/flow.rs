@@ -105,6 +105,15 @@ impl GradFlow {
         if !is_broken {
             worse.splice(0..0, self.broken_parameter());
         }
+        if self.record.several_passes {
+            // Which of them the deltas are of, nobody can tell.
+            let is_of_lines = |verdict: &Verdict| {
+                matches!(verdict, Verdict::Healthy | Verdict::Vanishing { .. } | Verdict::Exploding { .. })
+            };
+            verdicts.retain(|verdict| !is_of_lines(verdict));
+            let reason = "several backward passes went through the same graph; deltas are those of the first";
+            verdicts.push(Verdict::NotJudged { reason: reason.to_owned() });
+        }
         let layers = self.record.uncalled.clone();
         if !layers.is_empty() {
             worse.insert(0, Verdict::NotCalled { layers });
@@ -121,7 +130,8 @@ impl GradFlow {
     /// A gradient that is NaN or infinite although no delta is, as of a parameter of no layer.
     fn broken_parameter(&self) -> Option<Verdict> {
         let FlowStep { gradient_norm, parameters, skipped, .. } = &self.record;
-        if gradient_norm.is_finite() || *skipped || self.rows.iter().all(|row| row.delta_rms.is_none()) {
+        let is_looked_at = !parameters.is_empty() && self.rows.iter().any(|row| row.delta_rms.is_some());
+        if gradient_norm.is_finite() || *skipped || !is_looked_at {
             return None;
         }
         let infinite = parameters.iter().find(|parameter| parameter.gradient_rms.is_infinite());

@@ -44,6 +44,9 @@ pub struct FlowStep {
     /// Layers of the model that the forward pass did not call.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub uncalled: Vec<String>,
+    /// Whether several backward passes went through one graph; what was measured is the first.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub several_passes: bool,
 }
 
 /// Something that was asked for, and why it was not measured.

@@ -268,6 +268,7 @@ impl Recorder {
                 jacobians,
                 not_measured: flow.not_measured.into_iter().chain(refused).collect(),
                 uncalled: flow.uncalled,
+                several_passes: flow.several_passes,
                 skipped: report.skipped.is_some(),
             });
         }
@@ -299,6 +300,7 @@ impl Recorder {
             learning_rate: f64::NAN,
             layers: flow.layers,
             uncalled: flow.uncalled,
+            several_passes: flow.several_passes,
             ..FlowStep::default()
         });
     }
@@ -413,6 +415,7 @@ fn record(
         layers: flow.layers,
         parameters,
         uncalled: flow.uncalled,
+        several_passes: flow.several_passes,
         ..FlowStep::default()
     };
     (record, gradients)

@@ -54,6 +54,10 @@ pub(crate) struct Watch {
     has_epochs: bool,
     /// Whether deltas have begun to come: what is announced after that belongs to another pass.
     back: bool,
+    /// How many outputs were announced after that, of each place.
+    again: BTreeMap<Site, usize>,
+    /// Whether two backward passes went through one graph.
+    several_passes: bool,
 }
 
 /// What to measure in a step.
@@ -139,6 +143,8 @@ pub(crate) struct Seen {
     pub(crate) samples: Option<SampleFlow>,
     pub(crate) not_measured: Vec<NotMeasured>,
     pub(crate) uncalled: Vec<String>,
+    /// Whether two backward passes went through one graph.
+    pub(crate) several_passes: bool,
     /// How many layers the model has.
     known: usize,
 }
@@ -181,6 +187,8 @@ impl Watch {
         self.samples = asked.samples.then(SampleWatch::default);
         self.earlier = std::mem::take(&mut self.kept);
         (self.asked, self.back) = (asked, false);
+        self.again.clear();
+        self.several_passes = false;
         self.due.clear();
     }
 
@@ -229,6 +237,7 @@ impl Watch {
             not_measured: refused.into_iter().collect(),
             uncalled: uncalled.map(|place| place.path.clone()).collect(),
             known: self.places.len(),
+            several_passes: self.several_passes,
         }
     }
 
@@ -379,6 +388,9 @@ impl Observer for Watch {
             Site::Named(name) => (name.clone(), None),
             Site::Parameter(_) => return,
         };
+        if self.back {
+            *self.again.entry(site.clone()).or_default() += 1;
+        }
         if self.back || !self.asked.looks || !y.dtype().is_float() {
             return;
         }
@@ -430,7 +442,14 @@ impl Observer for Watch {
             return self.take_gradient(path, dy);
         }
         // The sweep meets the last use of a layer first.
-        let Some(Open { row, input, .. }) = self.open.get_mut(site).and_then(Vec::pop) else { return };
+        let Some(Open { row, input, .. }) = self.open.get_mut(site).and_then(Vec::pop) else {
+            // Of outputs that were announced since, or of those that have their deltas already.
+            match self.again.get_mut(site).filter(|outputs| **outputs > 0) {
+                Some(outputs) => *outputs -= 1,
+                None => self.several_passes |= self.back,
+            }
+            return;
+        };
         if !self.back {
             self.tell_chains(row);
             if let Some(samples) = &mut self.samples {

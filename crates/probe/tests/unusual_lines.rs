@@ -2,7 +2,8 @@
 //! called healthy, and health is not called vanishing.
 
 use backflow_nn::{Activation, ActivationLayer, Init, Linear, Mlp, Module};
-use backflow_probe::{GradFlow, Verdict};
+use backflow_optim::Optimizer;
+use backflow_probe::{GradFlow, Recorder, Verdict};
 use backflow_tensor::{DType, Rng, Tensor};
 
 const WIDTH: usize = 32;
@@ -179,4 +180,34 @@ fn a_few_steps_do_not_decide_for_all() {
     steps[11] = step(&healthy);
     let verdicts = GradFlow::of(&steps).verdicts();
     assert_eq!(verdicts[0].name(), "VANISHING", "{verdicts:?}");
+}
+
+/// Two losses of one graph, one after the other: whose deltas they are is not told.
+#[test]
+fn two_passes_through_one_graph_are_not_judged() {
+    let layers = stack(12, 1.0, 1);
+    let record = |passes: usize| {
+        names(&layers, || {
+            let (head, trunk) = layers.split_last().unwrap();
+            let h = trunk.iter().fold(x(), |h, layer| layer.forward(&h).tanh());
+            for _ in 1..passes {
+                let _ = (h.square().mean(..) * 1e-6).differentiate().retain_graph().run();
+            }
+            head.forward(&h).square().mean(..)
+        })
+    };
+    assert_eq!(record(1), ["HEALTHY"]);
+    assert_eq!(record(2), ["NOT JUDGED"]);
+    // Rules that compute the loss again do so with a graph of its own.
+    let mut layers = stack(12, 1.0, 1);
+    for spec in ["sam", "lbfgs"] {
+        let mut recorder = Recorder::new(&layers);
+        let mut optimizer = Optimizer::from_spec(spec, None).unwrap();
+        recorder.step(|| {
+            optimizer.step_with(&mut layers, |layers| {
+                layers.iter().fold(x(), |h, layer| layer.forward(&h).tanh()).square().mean(..)
+            })
+        });
+        assert!(!recorder.records()[0].several_passes, "{spec}");
+    }
 }

@@ -31,9 +31,10 @@ pub(crate) fn of_steps(steps: &[FlowStep]) -> Vec<Verdict> {
     };
     let mut stuck =
         last.parameters.iter().filter(is_stuck).map(|parameter| of_path(&parameter.path)).collect::<Vec<_>>();
-    // The first update is never looked at.
+    // The first update is never looked at; and of the others one alone may be that of a schedule's last step.
     let mostly = |course: &Vec<ParameterFlow>| {
-        2 * course.iter().filter(is_stuck).count() >= course.len().saturating_sub(1).max(1)
+        let looks = course.len().saturating_sub(1);
+        looks > 1 && 2 * course.iter().filter(is_stuck).count() >= looks
     };
     stuck.retain(mostly);
     let looks = || stuck.iter().flatten().filter(is_stuck);

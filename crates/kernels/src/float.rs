@@ -136,6 +136,8 @@ pub trait Float:
     fn normal_cdf_tanh_and_slope(self) -> (Self, Self);
     /// xʸ.
     fn powf(self, exponent: Self) -> Self;
+    /// The same, for an exponent that may not be a number of this type.
+    fn powf_wide(self, exponent: f64) -> Self;
     /// xⁿ by repeated squaring, in a fixed order of multiplications.
     fn powi(self, exponent: i32) -> Self;
 }
@@ -274,6 +276,10 @@ impl Float for f32 {
     fn powf(self, exponent: Self) -> Self {
         libm::powf(self, exponent)
     }
+    #[inline]
+    fn powf_wide(self, exponent: f64) -> Self {
+        libm::pow(f64::from(self), exponent) as f32
+    }
 }
 
 impl Float for f64 {
@@ -335,6 +341,10 @@ impl Float for f64 {
     }
     #[inline]
     fn powf(self, exponent: Self) -> Self {
+        libm::pow(self, exponent)
+    }
+    #[inline]
+    fn powf_wide(self, exponent: f64) -> Self {
         libm::pow(self, exponent)
     }
 }

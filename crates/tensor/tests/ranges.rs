@@ -180,3 +180,39 @@ fn powers_reach_the_end_of_the_range() {
     assert_eq!(Tensor::from([-0.0_f32]).powi(-3).item(), f64::NEG_INFINITY);
     assert_eq!(Tensor::from([f32::INFINITY]).powi(-2).item(), 0.0);
 }
+
+/// Type, x, e, and xᵉ and e·xᵉ⁻¹ of that x and that e, from mpmath 1.3 with 40 digits: exponents that are no
+/// numbers of the type, and whose difference from 1 is none.
+#[rustfmt::skip]
+const POWERS: [(DType, f64, f64, f64, f64); 8] = [
+    (DType::F32, 2.82e+31, 2.1, 1.1105117443854383e+66, 8.269768051868251e+34),
+    (DType::F32, 3.07e-36, 1.3, 6.812082360603034e-47, 2.8845951262781485e-11),
+    (DType::F32, 5e-30, -0.3, 617033862.1330106, -3.702203161058093e+37),
+    (DType::F32, 1e-20, 0.1, 0.009999999968265519, 1.0000000285610304e+17),
+    (DType::F64, 7.3e+70, -1.7, 3.406835294088875e-121, -7.933726027330255e-192),
+    (DType::F64, 1e-300, -0.001, 1.9952623149688797, -1.9952623149688797e+297),
+    (DType::F64, 3e+200, 1.3, 4.1711675109478133e+260, 1.8075059214107193e+60),
+    (DType::F64, 4e-200, 0.7, 2.6390158215458425e-140, 4.618277687705224e+59),
+];
+
+#[test]
+fn exponents_of_powers_are_not_rounded() {
+    for (dtype, x, exponent, value, slope) in POWERS {
+        let epsilon = if dtype == DType::F32 { f64::from(f32::EPSILON) } else { f64::EPSILON };
+        let x = Tensor::from([x]).to_dtype(dtype).requires_grad();
+        let y = x.powf(exponent);
+        let first = y.differentiate().retain_graph().run().of(&x).to_f64_vec()[0];
+        let recorded = y.differentiate().wrt(&[&x]).create_graph().run().of(&x).to_f64_vec()[0];
+        let range = f64::from(f32::MIN_POSITIVE)..f64::from(f32::MAX);
+        if range.contains(&value) || dtype == DType::F64 {
+            let off = (y.to_f64_vec()[0] / value - 1.0).abs() / epsilon;
+            assert!(off <= 1.0, "{exponent}: {off} ulp of the value");
+        }
+        for got in [first, recorded] {
+            assert!(
+                (got / slope - 1.0).abs() <= 4.0 * epsilon,
+                "{exponent}: {got:e}, and right is {slope:e}"
+            );
+        }
+    }
+}

@@ -54,6 +54,10 @@ fn winner(runs: &[Run], standings: &[Standing], examples: usize, advice: &str) -
     };
     let other = format!("{} ({})", second.optimizer, mean_and_std(second.test_metric));
     if best.mean == next.mean {
+        let [lower, other_loss] = [first.test_loss, second.test_loss].map(|loss| loss.map(|loss| loss.mean));
+        if lower == other_loss {
+            return format!("{alone}, and so did {other}, with the same test loss.");
+        }
         return format!("{alone}, and so did {other}: {name} only has the lower test loss.");
     }
     let versus = format!("{alone}, {:.4} more than {other}", best.mean - next.mean);

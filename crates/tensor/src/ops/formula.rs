@@ -34,6 +34,12 @@ pub(crate) trait Number:
     fn normal_cdf_tanh_and_slope(self) -> (Self, Self);
     fn sign(self) -> Self;
     fn powf(self, exponent: f64) -> Self;
+    /// ln x of what is positive and finite, and else 0.
+    fn logarithm(self) -> Self {
+        let inside = Self::select(self.lt(f64::INFINITY), self, Self::from_f64(1.0));
+        Self::select(self.gt(0.0), inside, Self::from_f64(1.0)).ln()
+    }
+    fn ln(self) -> Self;
     fn powi(self, exponent: i32) -> Self;
 
     /// Whether it is greater than a bound.
@@ -69,7 +75,7 @@ impl<T: Float> Number for T {
         <T as Float>::from_f64(value)
     }
 
-    functions!(of numbers: exp sin cos sigmoid normal_cdf);
+    functions!(of numbers: exp ln sin cos sigmoid normal_cdf);
 
     fn sigmoid_and_rest(self) -> (Self, Self) {
         Float::sigmoid_and_rest(self)
@@ -216,7 +222,7 @@ impl Number for Term<'_> {
         Self::Number(value)
     }
 
-    functions!(of tensors: exp sin cos sigmoid logistic_density normal_cdf sign);
+    functions!(of tensors: exp ln sin cos sigmoid logistic_density normal_cdf sign);
 
     fn sigmoid_and_rest(self) -> (Self, Self) {
         (self.map(Tensor::sigmoid), (-self).map(Tensor::sigmoid))

@@ -171,15 +171,15 @@ fn labelled_images(
 #[cfg(test)]
 mod tests {
     use super::read;
+    use std::io::Write;
     use std::path::Path;
 
     #[test]
     fn a_file_may_be_as_long_as_the_limit_and_no_longer() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("file");
         for (len, fits) in [(0, true), (9, true), (10, true), (11, false)] {
-            std::fs::write(&path, vec![7; len]).unwrap();
-            assert_eq!(read(&path, 10).unwrap(), fits.then(|| vec![7; len]), "{len} bytes");
+            let mut file = tempfile::NamedTempFile::new().unwrap();
+            file.write_all(&vec![7; len]).unwrap();
+            assert_eq!(read(file.path(), 10).unwrap(), fits.then(|| vec![7; len]), "{len} bytes");
         }
         if cfg!(unix) {
             // It says that it has no length, and has no end.

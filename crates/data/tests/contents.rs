@@ -19,11 +19,13 @@ fn regression() -> Dataset {
 fn empty_is_what_has_no_examples() {
     let data = Dataset::new(vec![1.0, 2.0], 2, vec![0], 1);
     let none = data.subset(&[]);
-    assert!(!data.is_empty() && none.is_empty() && none.len() == 0);
+    assert!(!data.is_empty() && none.is_empty());
+    assert_eq!((data.len(), none.len()), (1, 0));
     let batch = Loader::new(&data, 1).batch(0, 0);
     let (inputs, targets) = (Tensor::zeros([0, 2], DType::F32), Tensor::zeros([0], DType::I64));
     let no_batch = Batch { inputs, targets, lengths: None };
-    assert!(!batch.is_empty() && no_batch.is_empty() && no_batch.len() == 0);
+    assert!(!batch.is_empty() && no_batch.is_empty());
+    assert_eq!((batch.len(), no_batch.len()), (1, 0));
 }
 
 #[test]

@@ -278,7 +278,7 @@ impl Float for f32 {
     }
     #[inline]
     fn powf_wide(self, exponent: f64) -> Self {
-        libm::pow(f64::from(self), exponent) as f32
+        libm::pow(f64::from(self), exponent) as Self
     }
 }
 

@@ -113,7 +113,7 @@ fn networks_side_by_side_are_two_lines() {
         let found = [names(&models, loss), backflow_tensor::observe::one_by_one(|| names(&models, loss))];
         for found in found {
             let is_right = |name: &&str| ["HEALTHY", "NOT JUDGED"].contains(name);
-            assert!(found.iter().all(|name| is_right(&name)), "{factor}: {found:?}");
+            assert!(found.iter().all(is_right), "{factor}: {found:?}");
         }
     }
 }

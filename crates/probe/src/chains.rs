@@ -78,10 +78,8 @@ fn before(outputs: &[Tensor], steps: &BTreeMap<u64, GraphStep>) -> Vec<Option<us
         let mut from = step.operands.iter().flatten().filter_map(|id| deepest.get(id)).max().copied();
         for &own in ids.get(id).into_iter().flatten() {
             let mut first = own;
-            if step.op.name == "mlp" {
-                while first.checked_sub(1).is_some_and(is_part) {
-                    first -= 1;
-                }
+            while first.checked_sub(1).is_some_and(is_part) {
+                first -= 1;
             }
             before[first] = from.map(|(_, idx)| idx);
             from = Some((from.map_or(0, |(depth, _)| depth) + own - first + 1, own));

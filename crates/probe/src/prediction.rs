@@ -232,21 +232,30 @@ fn two_digits(x: f64) -> String {
 
 /// By what share `ξ_c` may change over the second half of the network, for layers to be called alike.
 const STEADY: f64 = 0.1;
+/// Of so many layers at most it is computed where they are not.
+const SAMPLED: usize = 8;
 
-/// `ξ_c` of layers like the last hidden one, where z is as widely spread as there. `None` where z is on its
-/// way still and `ξ_c` with it: what the last layer is like says nothing of the others then.
+/// `ξ_c` of layers like the last hidden one, where z is as widely spread as there. Where z is on its way
+/// still, and `ξ_c` with it, the harmonic mean over the hidden layers: the number of layers over it is how many
+/// scales what sets inputs apart has passed.
 fn depth_scale(activation: Activation, layers: &[RandomLayer], states: &[f64]) -> Option<f64> {
     let last = layers.len().checked_sub(2)?;
     let layer = &layers[last];
     let weight_variance = layer.inputs as f64 * layer.weight_variance;
     let variance = weight_variance + layer.bias_variance;
     // Of weights that training has lost, nothing is known.
-    if variance == 0.0 || !variance.is_finite() || states[last].is_nan() {
+    if variance == 0.0 || !variance.is_finite() || states[..=last].iter().any(|q| q.is_nan()) {
         return None;
     }
     let network = MeanField::new(activation, weight_variance, layer.bias_variance);
-    let [middle, end] = [states[last / 2], states[last]].map(|q| network.correlation_depth_scale(q.max(0.0)));
-    (end == middle || (end / middle - 1.0).abs() <= STEADY).then_some(end)
+    let scale = |place: usize| network.correlation_depth_scale(states[place]);
+    let (middle, end) = (scale(last / 2), scale(last));
+    if end == middle || (end / middle - 1.0).abs() <= STEADY {
+        return Some(end);
+    }
+    let samples = SAMPLED.min(last + 1);
+    let places = (0..samples).map(|sample| (2 * sample + 1) * (last + 1) / (2 * samples));
+    Some(samples as f64 / places.map(|place| 1.0 / scale(place)).sum::<f64>())
 }
 
 #[cfg(test)]
@@ -340,9 +349,11 @@ mod tests {
         assert!((sigmoid / (20.0 * -2.0 * Float::ln(0.2361)) - 1.0).abs() < 1e-3, "{sigmoid}");
         assert_eq!(depth(Activation::Relu, Init::HeNormal), 0.0);
         assert_eq!(depth(Activation::Relu, Init::XavierNormal), 0.0, "deltas vanish, and so do signals");
-        // What dies out has another scale in each layer.
-        let gelu = predict(Activation::Gelu, Init::LecunNormal, &[64; 22], 1.0).unwrap();
-        assert_eq!(gelu.depth_in_scales(), None);
+        let gelu = depth(Activation::Gelu, Init::LecunNormal);
+        assert!(gelu < MeanField::TRAINABLE / 3.0, "{gelu}");
+        // What dies out has another scale in each layer: here from 15 layers at the input to thousands.
+        let gelu = depth(Activation::Gelu, Init::HeNormal);
+        assert!((0.1..1.0).contains(&gelu), "{gelu}");
         let tanh = depth(Activation::Tanh, Init::XavierNormal);
         assert!(tanh > 0.5 && tanh < MeanField::TRAINABLE, "chaotic with Xavier's gain of 5/3: {tanh}");
         assert_eq!(predict(Activation::Tanh, Init::Zeros, &[4, 4, 4], 1.0).unwrap().depth_in_scales(), None);
@@ -365,7 +376,7 @@ mod tests {
             for place in 0..4 {
                 let mut layers = [layer; 4];
                 layers[place].weight_variance = lost;
-                let flow = predict_layers(Activation::Relu, &layers, 1.0);
+                let flow = predict_layers(Activation::Silu, &layers, 1.0);
                 assert_eq!(flow.delta_decades.len(), 4);
                 assert_eq!(flow.finite_width, None, "{lost} at {place}");
                 // The output layer has no say; an infinite variance is one beyond all numbers.

@@ -150,8 +150,9 @@ impl fmt::Display for FiniteWidth {
         write!(
             f,
             "finite width decides: below a variance of {} signals shrink from layer to layer, above it they \
-             grow; in hidden layer {} theory has {}, and networks of these widths {}, give or take a factor of \
-             {:.1} by chance: slopes from {low:+.3} to {high:+.3} are to be expected",
+             grow; in hidden layer {} theory has {}, and of one input networks of these widths have {}, give or \
+             take a factor of {:.1} by chance; of a batch the largest count most; slopes from {low:+.3} to \
+             {high:+.3} are to be expected",
             number(*boundary),
             layer + 1,
             number(*variance),

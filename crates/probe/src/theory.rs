@@ -120,11 +120,13 @@ impl MeanField {
             return Some(1.0);
         }
         // The variance grows with that of the layer before, so layers tend monotonically to the next fixed
-        // point up or down.
+        // point up or down. Steps are short where two of them can lie side by side, a stable and an unstable
+        // one; far out the map is nearly a line.
+        let step = |q: f64| if (1e-2..1e2).contains(&q) { STEP } else { 2.0 };
         let (mut low, mut high) = (1.0, 1.0);
         if at_one > 0.0 {
             while excess(high) > 0.0 {
-                (low, high) = (high, 2.0 * high);
+                (low, high) = (high, step(high) * high);
                 if high > 1e100 {
                     return None;
                 }
@@ -132,7 +134,7 @@ impl MeanField {
         } else {
             let at_zero = self.next(0.0);
             while excess(low) < 0.0 {
-                (low, high) = (low / 2.0, low);
+                (low, high) = (low / step(low), low);
                 if at_zero == 0.0 && low < 1e-12 || low < 1e-300 {
                     return Some(0.0);
                 }
@@ -140,7 +142,8 @@ impl MeanField {
         }
         let found = bisect(low, high, &|q| excess(q) < 0.0);
         // Where only rounding ends the growth, it does not end.
-        (excess(2.0 * found) < -1e-10 * found).then_some(found)
+        let turns = |factor: f64| excess(factor * found) < -1e-10 * found;
+        (at_one < 0.0 || [1.0 + 0.1 * (STEP - 1.0), STEP, 2.0].into_iter().any(turns)).then_some(found)
     }
 
     /// The `σ_w²` on the critical line, where χ = 1 at the fixed point: between gradients that vanish and
@@ -237,12 +240,35 @@ pub(crate) fn bisect(mut low: f64, mut high: f64, above: &dyn Fn(f64) -> bool) -
     }
 }
 
+/// By what factor the search for fixed points goes on.
+const STEP: f64 = 1.04;
+
 #[cfg(test)]
 mod tests {
     use super::{MeanField, mean_square, mean_square_slope};
     use backflow_kernels::Float;
     use backflow_nn::{Activation, Init};
     use std::f64::consts::PI;
+
+    /// Two fixed points side by side, of which the lower one is stable: where layers tend to from 1, found by
+    /// going there layer by layer. And one so near 0 that the map hardly bends below it.
+    #[test]
+    fn fixed_points_beside_others_are_found() {
+        for (activation, weights, bias, expected) in [
+            (Activation::Silu, 2.26, -0.7, 1.06935),
+            (Activation::Silu, 2.11, -0.5, 2.1128),
+            (Activation::Gelu, 2.05, -0.9, 0.79964),
+        ] {
+            let network = MeanField::new(activation, weights, Float::powf(10.0, bias));
+            let found = network.fixed_point().unwrap();
+            assert!((found / expected - 1.0).abs() < 1e-4, "{activation}: {found}");
+            let reached = (0..5000).fold(1.0, |q, _| network.next(q));
+            assert!((found / reached - 1.0).abs() < 1e-9, "{activation}: {found}, layers come to {reached}");
+        }
+        let found = MeanField::new(Activation::Tanh, 1.0 + 1e-9, 0.0).fixed_point().unwrap();
+        assert!((found / 5e-10 - 1.0).abs() < 1e-3, "{found}");
+        assert!(MeanField::new(Activation::Tanh, 1.0 + 1e-11, 0.0).fixed_point().is_some());
+    }
 
     /// Averages that have a closed form: (φ, E φ², E φ′²) as functions of q. They are computed with erf,
     /// whose error is some 1e-16, and subtract numbers of order 1 (elu: of order e²ᑫ), hence the tolerance.

@@ -175,3 +175,30 @@ fn take_tensor(reader: &mut Reader<'_>) -> Result<Tensor, CodecError> {
         Tensor::from_vec(bytes.as_chunks().0.iter().map(|&x| T::from_le_bytes(x)).collect(), shape)
     }))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{FORMAT, take_kind};
+    use crate::envelope::{Reader, Writer};
+    use backflow_tensor::MAX_RANK;
+
+    /// What is read of a shape with these sizes.
+    fn rank_of(sizes: &[u64]) -> Option<usize> {
+        let mut writer = Writer::default();
+        writer.put((true, sizes.len() as u64)).unwrap();
+        sizes.iter().for_each(|&size| writer.put(size).unwrap());
+        let file = writer.seal(FORMAT);
+        take_kind(&mut Reader::open(&file, FORMAT).unwrap()).ok().map(|(shape, _)| shape.rank())
+    }
+
+    #[test]
+    fn shapes_that_no_tensor_has_are_refused() {
+        let most = isize::MAX as u64 / 8;
+        for rank in 0..=MAX_RANK {
+            assert_eq!(rank_of(&vec![1; rank]), Some(rank));
+        }
+        assert_eq!(rank_of(&[1; MAX_RANK + 1]), None);
+        assert_eq!([rank_of(&[most]), rank_of(&[most + 1])], [Some(1), None]);
+        assert_eq!([rank_of(&[most, 0]), rank_of(&[u64::MAX, 0])], [Some(2), None]);
+    }
+}

@@ -1,7 +1,7 @@
 //! Files of models whose fields hold one tensor twice.
 
-use backflow_store::weights;
-use backflow_tensor::{Module, Tensor};
+use backflow_store::{StoreError, weights};
+use backflow_tensor::{DType, Module, Tensor};
 use std::path::PathBuf;
 
 /// A tied weight at 0 and 2, and another parameter.
@@ -109,4 +109,25 @@ fn two_tensors_with_one_path_are_neither_saved_nor_loaded() {
     weights::save(&Part(vec![("w", Tensor::from([1.0]))]), &path).unwrap();
     let error = weights::load(&mut model, &path).unwrap_err();
     assert!(error.to_string().contains("two different tensors of the model have the path w"), "{error}");
+}
+
+/// One thing differs each time, and the model is as it was.
+#[test]
+fn another_shape_or_type_or_one_tensor_more_is_refused() {
+    let tensor = |shape: &[usize], dtype: DType| Tensor::full(shape, 2.0, dtype).requires_grad();
+    let bias = || tensor(&[3], DType::F32);
+    let others = [
+        ("shape", vec![tensor(&[3, 2], DType::F32), bias()]),
+        ("type", vec![tensor(&[2, 3], DType::F64), bias()]),
+        ("one more", vec![tensor(&[2, 3], DType::F32), bias(), bias()]),
+        ("one less", vec![tensor(&[2, 3], DType::F32)]),
+    ];
+    for (what, other) in others {
+        let mut model: Vec<Tensor> =
+            [&[2, 3][..], &[3]].map(|shape| Tensor::ones(shape, DType::F32).requires_grad()).into();
+        let (_folder, path) = file(&other);
+        let error = weights::load(&mut model, &path).unwrap_err();
+        assert!(matches!(error, StoreError::OtherModel { .. }), "{what}: {error}");
+        assert!(model.iter().all(|tensor| tensor.to_f64_vec().iter().all(|&x| x == 1.0)), "{what}");
+    }
 }

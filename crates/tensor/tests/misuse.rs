@@ -151,6 +151,28 @@ fn each_operand_of_a_linear_layer_must_fit() {
     }
 }
 
+/// The same of a network as one op, at its second layer.
+#[test]
+fn each_operand_of_a_network_must_be_of_one_type() {
+    let (first, bias) = (f32s([3, 5]), f32s([3]));
+    for wide in 0..3 {
+        let dtype = |at: usize| if at == wide { DType::F64 } else { DType::F32 };
+        let (w, b) = (Tensor::ones([2, 3], dtype(0)), Tensor::ones([2], dtype(1)));
+        let x = Tensor::ones([8, 5], dtype(2));
+        let layer = |weight, bias| Affine { weight, bias, function: Pointwise::Tanh };
+        let (place, inputs, weight, of_bias) = if wide == 2 { (0, 5, &first, &bias) } else { (1, 3, &w, &b) };
+        let row = |operand: &Tensor| format!("{} {}", operand.shape(), operand.dtype());
+        let expected = format!(
+            "mlp: operands do not fit\n    x       {}\n    layer   {place}, of {inputs} inputs\n    weight  {}\n    \
+             bias    {}\n    hint    x […, inputs], weight [outputs, inputs], bias [outputs], all of one type",
+            row(&x),
+            row(weight),
+            row(of_bias)
+        );
+        says(&expected, "mlp", || x.mlp(&[layer(&first, &bias), layer(&w, &b)]));
+    }
+}
+
 #[test]
 fn elementwise_operands_that_do_not_fit() {
     let (a, b) = (f32s([3, 4]), f32s([3]));

@@ -216,3 +216,36 @@ fn exponents_of_powers_are_not_rounded() {
         }
     }
 }
+
+/// Rows that need care beside rows that have no largest number to be divided by.
+#[test]
+fn norms_of_rows_do_not_depend_on_each_other() {
+    let inf = f64::INFINITY;
+    let rows =
+        [[0.0, 0.0], [inf, 1.0], [-inf, 0.0], [f64::NAN, 1.0], [3e-30, 4e-30], [3e30, 4e30], [3.0, 4.0]];
+    for dtype in [DType::F32, DType::F64] {
+        let scale = |x: f64| if dtype == DType::F64 { x.powi(7) } else { x };
+        let x = Tensor::from(
+            rows.map(|row| row.map(|x| if x.abs() == 3.0 || x.abs() == 4.0 { x } else { scale(x) })),
+        );
+        let x = x.to_dtype(dtype);
+        let norms = x.norm(1).to_f64_vec();
+        for (row, norm) in norms.iter().enumerate() {
+            let alone = x.slice(0, row..row + 1).norm(1).item();
+            assert!(
+                alone == *norm || (alone.is_nan() && norm.is_nan()),
+                "{dtype}, row {row}: {norm}, {alone}"
+            );
+        }
+        assert_eq!([norms[0], norms[1], norms[2], norms[6]], [0.0, inf, inf, 5.0]);
+        assert!(norms[3].is_nan() && norms[4] > 0.0 && norms[5].is_finite(), "{norms:?}");
+    }
+}
+
+/// A million squares that have lost their digits, whose sum is a number like others.
+#[test]
+fn many_small_squares_do_not_make_up_for_their_digits() {
+    let x = Tensor::full([1_000_000], 1.1e-21, DType::F32);
+    let norm = x.norm(..).item();
+    assert!((norm / 1.1e-18 - 1.0).abs() < 1e-6, "{norm:e}");
+}

@@ -48,7 +48,7 @@ impl GradFlow {
         Self { steps: vec![record.clone()], record, rows, theory: None, eps: None }
     }
 
-    /// Of steps that were recorded: the table shows the means, in order of computation.
+    /// Of steps that were recorded: the table shows means and, of deltas, gradients and updates, medians.
     #[must_use]
     pub fn of(records: &[FlowStep]) -> Self {
         let record = records.last().cloned().unwrap_or_default();

@@ -26,8 +26,8 @@ pub(crate) struct Ready<'g> {
     pub(crate) g: Cow<'g, Tensor>,
     /// What it is still to be multiplied by.
     pub(crate) coefficient: f64,
-    /// Σ g² before it was changed, if it was.
-    pub(crate) raw: Option<f64>,
+    /// Its norm before it was changed, if it was.
+    pub(crate) raw: Option<Norm>,
 }
 
 impl<'g> Ready<'g> {
@@ -102,7 +102,7 @@ impl Optimizer {
                 norm = Norm::of(g);
             }
             total = total + norm;
-            (ready.coefficient, ready.raw) = (coefficient, reshapes.then_some(raw.square));
+            (ready.coefficient, ready.raw) = (coefficient, reshapes.then_some(raw));
         }
         let norm = total.length;
         let coefficient = clipping.norm.map_or(1.0, |max_norm| clip::coefficient(max_norm, norm));

@@ -48,7 +48,7 @@ pub struct ParameterReport {
     /// [`Rule::eps`](crate::Rule::eps); `None` also for rules that are not
     /// [linear below it](crate::Rule::is_linear_below_eps).
     pub eps: Option<f64>,
-    /// RMS of the gradient, before clipping and weight decay. (In `f64` 0 below 1e-162, whose squares are.)
+    /// RMS of the gradient, before clipping and weight decay.
     pub gradient_rms: f64,
     /// RMS of the parameter, before the update.
     pub weight_rms: f64,

@@ -22,7 +22,7 @@
 use crate::elements::Surroundings;
 use crate::lost_state;
 use crate::method::Method;
-use crate::norm::{Norm, is_exact, sum_squares};
+use crate::norm::{Norm, is_exact};
 use crate::objective::{Objective, Whole, Within, wanted};
 use crate::optimizer::{Optimizer, Visited};
 use crate::prepare::{Accepted, Ready};
@@ -397,7 +397,7 @@ impl Optimizer {
             let noise = noise.or(rule.noise()).filter(|noise| noise.eta > 0.0);
             let (g, coefficient, raw) = match noise {
                 Some(noise) => {
-                    let raw = raw.unwrap_or_else(|| sum_squares(&g));
+                    let raw = raw.unwrap_or_else(|| Norm::of(&g));
                     (
                         Cow::Owned(disturbed(&g.detach(), coefficient, noise, &path, state.steps)),
                         1.0,
@@ -417,14 +417,21 @@ impl Optimizer {
             let is_asked = visited.is_near_rounding && lr != 0.0 && is_watched();
             let before = is_asked.then(|| w.detach().copied());
             let mut totals = rule.update_parameter(step, w, &g, state, surroundings);
-            totals.gradient = raw.unwrap_or(totals.gradient);
-            let leaves_range = raw.is_none() && w.dtype() == DType::F64 && !is_exact(totals.gradient);
-            norm = norm + if leaves_range { Norm::of(&g) } else { Norm::of_square(totals.gradient) };
+            let leaves_range = w.dtype() == DType::F64 && !is_exact(totals.gradient);
+            let raw = raw.unwrap_or_else(|| match leaves_range {
+                true => Norm::of(&g),
+                false => Norm::of_square(totals.gradient),
+            });
+            totals.gradient = raw.square;
+            norm = norm + raw;
             if may_be_lost || lost_state::is_possible(&totals, w.dtype()) {
                 visited.lost = lost_state::find(rule.name(), state, t + 1, visited.lost.take());
             }
             let eps = rule.eps(w.shape(), w.dtype()).filter(|_| rule.is_linear_below_eps());
-            let report = ParameterReport::new(path, lr, eps, w.elements(), totals);
+            let mut report = ParameterReport::new(path, lr, eps, w.elements(), totals);
+            if !is_exact(raw.square) {
+                report.gradient_rms = raw.length / (w.elements().max(1) as f64).sqrt();
+            }
             visited.is_near_rounding = rounding::is_near(report.update_ratio, w.dtype());
             let changed_share = before.and_then(|before| rounding::changed_share(&before, w, &g));
             parameters.push(ParameterReport { changed_share, lost_state: visited.lost.clone(), ..report });

@@ -288,9 +288,15 @@ fn norms_are_reported_and_steps_made_at_the_ends_of_the_range() {
             let mut w = Tensor::from([0.0, 0.0]).requires_grad();
             let mut gradients = Gradients::new();
             gradients.insert(&w, Tensor::from([3.0, 4.0]) * scale);
-            let report = Optimizer::from_spec(spec, None).unwrap().step(&mut w, &gradients);
-            let norm = report.gradient_norm / (5.0 * scale);
-            assert!((norm - 1.0).abs() < 1e-14, "{spec}, {scale}: {}", report.gradient_norm);
+            for clips in [false, true] {
+                let optimizer = Optimizer::from_spec(spec, None).unwrap();
+                let mut optimizer = if clips { optimizer.clip_value(1e300) } else { optimizer };
+                let report = optimizer.step(&mut w, &gradients);
+                let rms = report.parameters[0].gradient_rms * 2.0_f64.sqrt();
+                for length in [report.gradient_norm, rms] {
+                    assert!((length / (5.0 * scale) - 1.0).abs() < 1e-14, "{spec}, {scale}: {length}");
+                }
+            }
         }
     }
     for size in [1e-42_f32, 1e-41, 1e-38] {

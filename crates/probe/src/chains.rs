@@ -16,7 +16,7 @@ pub(crate) fn chains(outputs: &[Tensor], end: usize) -> Chains {
     let mut chains = vec![usize::MAX; outputs.len()];
     let mut number = 0;
     // Each chain begins at its end, the latest output that is on none yet.
-    for end in (end..=end).filter(|&end| end < outputs.len()).chain((0..outputs.len()).rev()) {
+    for end in std::iter::once(end).filter(|&end| end < outputs.len()).chain((0..outputs.len()).rev()) {
         let mut next = Some(end);
         let is_new = chains[end] == usize::MAX;
         while let Some(output) = next.filter(|&output| chains[output] == usize::MAX) {

@@ -236,8 +236,8 @@ const STEADY: f64 = 0.1;
 const SAMPLED: usize = 8;
 
 /// `ξ_c` of layers like the last hidden one, where z is as widely spread as there. Where z is on its way
-/// still, and `ξ_c` with it, the harmonic mean over the hidden layers: the number of layers over it is how many
-/// scales what sets inputs apart has passed.
+/// still, and `ξ_c` with it, the harmonic mean over the hidden layers: the number of layers over it is how
+/// many scales what sets inputs apart has passed.
 fn depth_scale(activation: Activation, layers: &[RandomLayer], states: &[f64]) -> Option<f64> {
     let last = layers.len().checked_sub(2)?;
     let layer = &layers[last];

@@ -139,6 +139,10 @@ impl FlowRow {
         };
         let median = |index: usize, figure: &dyn Fn(&Self) -> Option<f64>| {
             let mut figures: Vec<f64> = same.iter().filter_map(|rows| figure(&rows[index])).collect();
+            // One figure that is no number must be seen, among however many.
+            if let Some(&broken) = figures.iter().find(|figure| !figure.is_finite()) {
+                return Some(broken);
+            }
             figures.sort_by(f64::total_cmp);
             let middle = figures.len().checked_sub(1)? / 2;
             Some(f64::midpoint(figures[middle], figures[figures.len() - 1 - middle]))

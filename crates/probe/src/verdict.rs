@@ -74,8 +74,8 @@ pub enum Verdict {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         shadow: Option<Shadow>,
     },
-    /// No gradient comes through to a layer, or one too small for any type: its deltas are 0 in `f64` too, as
-    /// a [shadow](crate::GradFlow::with_shadow) says.
+    /// No gradient comes through to a layer: the graph does not lead there, or its deltas are 0 in `f64` too, as
+    /// a [shadow](crate::GradFlow::with_shadow) says, so that they may also be too small for any type.
     Cut {
         /// The last layer, counted from the input, that is concerned.
         layer: String,
@@ -244,8 +244,9 @@ impl Verdict {
     /// rows. `eps` is the optimizer's, for rows that do not say [their own](FlowRow::eps).
     ///
     /// Gradients vanish, or explode, if log₁₀ rms δ changes by more than one decade from the last hidden
-    /// layer to the first, of three at least, each computed from the one before; branches are judged on their
-    /// own. How well a line fits chooses the words. A layer is saturated, or dead, if more than half of it
+    /// layer to the first, of three at least, each computed from the one before, and the norm of δ does too;
+    /// branches are judged on their own. How well a line fits chooses the words. Where deltas differ by more
+    /// and no such line leads from one to the other, nothing is called healthy. A layer is saturated, or dead, if more than half of it
     /// is. Deltas are too small for their element type if a [shadow](crate::GradFlow::with_shadow) says so;
     /// the line then goes through those in `f64`. Without a shadow they are if their RMS is below the type's
     /// smallest normal number. What the figures do not tell is [not judged](Self::NotJudged).

@@ -1,7 +1,7 @@
 //! Networks whose layers are called in unusual orders and places: whatever stands where, vanishing is not
 //! called healthy, and health is not called vanishing.
 
-use backflow_nn::{Activation, ActivationLayer, Init, Linear, Mlp, Module};
+use backflow_nn::{Activation, ActivationLayer, Init, Linear, Mlp, Module, Sequential};
 use backflow_optim::Optimizer;
 use backflow_probe::{GradFlow, Recorder, Verdict};
 use backflow_tensor::{DType, Rng, Tensor};
@@ -29,7 +29,13 @@ type Run = fn(&[Linear], &Tensor) -> Tensor;
 /// Each loses or wins decades over its depth, wherever the graph has its layers.
 #[test]
 fn what_vanishes_is_not_called_healthy() {
-    let runs: [(&str, Run); 7] = [
+    let runs: [(&str, Run); 8] = [
+        ("checkpoints", |layers, x| {
+            layers.iter().fold(x.clone(), |h, layer| {
+                let layer = layer.clone();
+                backflow_tensor::checkpoint(&h, move |h| layer.forward(h).tanh())
+            })
+        }),
         ("recurrent, the state first", |layers, x| {
             (0..20).fold(Tensor::zeros_like(x), |h, _| (layers[0].forward(&h) + layers[1].forward(x)).tanh())
         }),
@@ -78,6 +84,25 @@ fn what_vanishes_is_not_called_healthy() {
         if name.starts_with("detached") || name.starts_with("the trunk") {
             assert_eq!(found[0], "CUT", "{name}: {found:?}");
         }
+    }
+}
+
+/// Layers of a program's own kind, which are no weighted maps, are on the line of each other, and beside a
+/// head that is one nothing is called healthy that is not.
+#[test]
+fn layers_of_other_kinds_are_compared() {
+    let block = |layer: Linear| move |h: &Tensor| h.matmul(&layer.weight).tanh();
+    for with_head in [false, true] {
+        let mut layers = stack(13, 0.3, 1);
+        let head = layers.pop().unwrap();
+        let mut model = Sequential::new();
+        for layer in layers {
+            model = model.map("block", block(layer));
+        }
+        let model = if with_head { model.add(head) } else { model };
+        let found = names(&model, || model.forward(&x().requires_grad()).square().mean(..));
+        let right = if with_head { "NOT JUDGED" } else { "VANISHING" };
+        assert_eq!(found[0], right, "{found:?}");
     }
 }
 
@@ -180,6 +205,31 @@ fn a_few_steps_do_not_decide_for_all() {
     steps[11] = step(&healthy);
     let verdicts = GradFlow::of(&steps).verdicts();
     assert_eq!(verdicts[0].name(), "VANISHING", "{verdicts:?}");
+    // But one whose deltas are no numbers is never hidden.
+    for broken in [f64::NAN, f64::INFINITY] {
+        let mut steps = steps.clone();
+        steps[7].layers[4].delta.as_mut().unwrap().rms = broken;
+        let verdicts = GradFlow::of(&steps).verdicts();
+        assert_eq!(verdicts[0].name(), "NOT FINITE", "{verdicts:?}");
+    }
+}
+
+/// Losses of 1e±200 in `f64`: nothing is infinite, and a recorder says so.
+#[test]
+fn gradients_whose_squares_leave_the_range_are_finite() {
+    for scale in [1e-200, 1e200] {
+        let mut rng = Rng::seed_from_u64(1);
+        let mut model = Mlp::new(&[16; 8], Activation::Tanh, Init::XavierNormal, DType::F64, &mut rng);
+        let x = Tensor::randn([32, 16], DType::F64, &mut rng);
+        let mut recorder = Recorder::new(&model);
+        let mut optimizer = Optimizer::from_spec("normalized-gd:offset=0,lr=1e-3", None).unwrap();
+        recorder
+            .step(|| optimizer.step_with(&mut model, |model| model.forward(&x).square().mean(..) * scale));
+        let verdicts = GradFlow::of(recorder.records()).verdicts();
+        assert!(verdicts.iter().all(|verdict| verdict.name() != "NOT FINITE"), "{scale}: {verdicts:?}");
+        let rms = recorder.records()[0].parameters[0].gradient_rms / scale;
+        assert!((1e-6..1.0).contains(&rms), "{scale}: {rms}");
+    }
 }
 
 /// Two losses of one graph, one after the other: whose deltas they are is not told.

@@ -308,7 +308,7 @@ fn what_a_program_shares_itself_carries_the_switches_or_not() {
         fn output(&mut self, _: &observe::Site, _: &observe::Announcement, _: &Tensor) {
             self.0 += 1;
         }
-        fn gradient(&mut self, _: &observe::Site, _: &Tensor) {}
+        fn gradient(&mut self, _: &observe::Site, _: Option<u64>, _: &Tensor) {}
     }
     let (model, x) = (network(&[4, 3, 2], Activation::Tanh, 0), Tensor::ones([2, 4], DType::F32));
     let (count, _) = observe::observe(Count(0), || {

@@ -197,7 +197,7 @@ impl Observer for Log {
         }
     }
 
-    fn gradient(&mut self, site: &Site, dy: &Tensor) {
+    fn gradient(&mut self, site: &Site, _: Option<u64>, dy: &Tensor) {
         if let Site::Layer(layer) = site {
             self.gradients.push((*layer, dy.clone()));
         }
@@ -396,7 +396,7 @@ fn a_function_is_a_layer_with_a_name_and_a_role() {
             self.0.push((*layer, what.name, what.role));
         }
 
-        fn gradient(&mut self, _: &Site, _: &Tensor) {}
+        fn gradient(&mut self, _: &Site, _: Option<u64>, _: &Tensor) {}
     }
     let half = 0.5_f32;
     let model = Sequential::new()

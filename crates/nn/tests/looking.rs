@@ -50,7 +50,7 @@ impl Observer for Log {
         self.add("output", site, Some(what), y);
     }
 
-    fn gradient(&mut self, site: &Site, dy: &Tensor) {
+    fn gradient(&mut self, site: &Site, _: Option<u64>, dy: &Tensor) {
         self.add("gradient", site, None, dy);
     }
 }
@@ -226,7 +226,7 @@ impl Observer for Leaves {
         self.0 |= y.history().len() == 1;
     }
 
-    fn gradient(&mut self, _: &Site, _: &Tensor) {}
+    fn gradient(&mut self, _: &Site, _: Option<u64>, _: &Tensor) {}
 }
 
 #[test]

@@ -37,6 +37,10 @@ impl<'g> Ready<'g> {
     }
 }
 
+/// Below this, 2⁻⁸⁰, a factor is applied in two: `f32` holds none below 1e-38 without loss. A power of two
+/// rounds nothing.
+const SMALLEST_FACTOR: f64 = 1.0 / (1_u128 << 80) as f64;
+
 /// Which gradients a step is made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Accepted {
@@ -106,7 +110,14 @@ impl Optimizer {
         }
         let norm = total.length;
         let coefficient = clipping.norm.map_or(1.0, |max_norm| clip::coefficient(max_norm, norm));
-        prepared.gradients.iter_mut().for_each(|ready| ready.coefficient *= coefficient);
+        for ready in &mut prepared.gradients {
+            ready.coefficient *= coefficient;
+            if ready.coefficient < SMALLEST_FACTOR && ready.coefficient > 0.0 {
+                ready.raw = ready.raw.or_else(|| Some(Norm::of(&ready.g)));
+                ready.g = Cow::Owned(ready.g.detach() * SMALLEST_FACTOR);
+                ready.coefficient /= SMALLEST_FACTOR;
+            }
+        }
         prepared.norm = Some(raw_total.length);
         (prepared.clipped_norm, prepared.coefficient) = (norm * coefficient, coefficient);
         prepared

@@ -71,6 +71,25 @@ fn clipping_by_norm_reaches_as_far_as_the_gradients() {
     }
 }
 
+/// The factor that clips the largest gradients of `f32` is none of its numbers.
+#[test]
+fn what_clips_the_largest_gradients_is_not_rounded_to_f32() {
+    for by_each in [false, true] {
+        let start = Tensor::from([0.0_f32, 0.0]).requires_grad();
+        let mut model = vec![start];
+        let mut gradients = Gradients::new();
+        gradients.insert(&model[0], Tensor::from([3e37_f32, 4e37]));
+        let optimizer = Optimizer::new(Sgd::new(1e10));
+        let optimizer = if by_each { optimizer.clip_norm_each(5e-10) } else { optimizer.clip_norm(5e-10) };
+        let report = { optimizer }.step(&mut model, &gradients);
+        assert!((report.gradient_norm / 5e37 - 1.0).abs() < 1e-6, "{}", report.gradient_norm);
+        assert!((report.parameters[0].gradient_rms * 2_f64.sqrt() / 5e37 - 1.0).abs() < 1e-6);
+        for (found, right) in model[0].to_f64_vec().into_iter().zip([-3.0, -4.0]) {
+            assert!((found / right - 1.0).abs() < 1e-6, "{by_each}: {found}, and right is {right}");
+        }
+    }
+}
+
 #[test]
 fn rules_that_divide_by_norms_reach_further() {
     for (spec, dtype, end) in [
@@ -279,8 +298,8 @@ fn whoever_divides_zero_by_zero_says_so() {
     assert!(who.len() >= 8, "{who:?}");
 }
 
-/// What a step reports of gradients whose squares leave the range of `f64`, clipped or not; and a rate of LARS
-/// that leaves the range of `f32`.
+/// What a step reports of gradients whose squares leave the range of `f64`, clipped or not; and a rate of
+/// LARS that leaves the range of `f32`.
 #[test]
 fn norms_are_reported_and_steps_made_at_the_ends_of_the_range() {
     for scale in [1e-200, 1e200] {

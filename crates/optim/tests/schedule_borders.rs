@@ -1,5 +1,5 @@
-//! Schedules at their borders: settings at the ends of their range, a lowest rate above the base, metrics below
-//! zero.
+//! Schedules at their borders: settings at the ends of their range, a lowest rate above the base, metrics
+//! below zero.
 
 use backflow_optim::{
     Lambda, Optimizer, Plateau, SCHEDULES, Schedule, Settings, Sgd, StateError, schedule_from_spec,

@@ -3,14 +3,15 @@
 //! A line through the deltas of layers says something where each is computed from the one before. Branches
 //! that run beside each other, and what a recurrent network takes in at each step, are chains of their own.
 
+use crate::bypass::{Bypass, bypassed};
 use backflow_tensor::{GraphStep, Tensor};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// For each of these outputs, in order of computation, the number of its chain: 0 leads to `end`, which is
 /// nearest to the loss. An output follows that of those it was computed from which most others lie behind,
 /// the latest of several, if it does not lead on to an earlier chain. Of what the graph does not tell, each
-/// follows the one before.
-pub(crate) fn chains(outputs: &[Tensor], end: usize) -> Chains {
+/// follows the one before. Those of `functions` are no layers.
+pub(crate) fn chains(outputs: &[Tensor], functions: &[bool], end: usize) -> Chains {
     let steps = steps(outputs);
     let before = before(outputs, &steps);
     let mut chains = vec![usize::MAX; outputs.len()];
@@ -27,13 +28,52 @@ pub(crate) fn chains(outputs: &[Tensor], end: usize) -> Chains {
     }
     // Beside the main one, they are numbered in order of computation.
     let last = number.saturating_sub(1);
-    let of = chains.iter().map(|&chain| if chain == 0 { 0 } else { last - chain + 1 }).collect();
+    let of: Vec<usize> = chains.iter().map(|&chain| if chain == 0 { 0 } else { last - chain + 1 }).collect();
+    let bypasses = bypasses(outputs, functions, &of, &steps);
     let mut uses: BTreeMap<u64, usize> = BTreeMap::new();
     steps.values().flat_map(|step| step.operands.iter().flatten()).for_each(|&id| {
         *uses.entry(id).or_default() += 1;
     });
     let uses = outputs.iter().map(|y| y.id().and_then(|id| uses.get(&id).copied()).unwrap_or(0)).collect();
-    Chains { of, uses }
+    Chains { of, bypasses, uses }
+}
+
+/// Between so many outputs at least, a way can lead around one of them.
+const AROUND: usize = 3;
+
+/// For each output, whether its chain has a way around it.
+fn bypasses(
+    outputs: &[Tensor],
+    functions: &[bool],
+    chains: &[usize],
+    steps: &BTreeMap<u64, GraphStep>,
+) -> Vec<Bypass> {
+    let mut members: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+    chains.iter().enumerate().for_each(|(idx, &chain)| members.entry(chain).or_default().push(idx));
+    let mut bypasses = vec![Bypass::None; outputs.len()];
+    for members in members.into_values() {
+        // Parts of one op are known by the last of them.
+        let members: Vec<(usize, u64)> = members
+            .into_iter()
+            .filter(|&idx| is_known(&outputs[idx]))
+            .filter_map(|idx| Some((idx, outputs[idx].id()?)))
+            .collect();
+        let ([(_, first), _, ..], [.., (_, last)]) = (&members[..], &members[..]) else { continue };
+        if members.len() < AROUND {
+            continue;
+        }
+        let layers: BTreeSet<u64> =
+            members.iter().filter(|&&(idx, _)| !functions[idx]).map(|&(_, id)| id).collect();
+        let found = bypassed(steps, [*first, *last], &layers);
+        for (idx, id) in members {
+            let bypass = found.get(&id).copied().unwrap_or_default();
+            (0..=idx)
+                .rev()
+                .take_while(|&part| part == idx || is_part(&outputs[part]))
+                .for_each(|part| bypasses[part] = bypass);
+        }
+    }
+    bypasses
 }
 
 /// What the graph tells of outputs.
@@ -41,6 +81,8 @@ pub(crate) fn chains(outputs: &[Tensor], end: usize) -> Chains {
 pub(crate) struct Chains {
     /// Of each output, the number of its chain.
     pub(crate) of: Vec<usize>,
+    /// Of each, whether there is a way around it.
+    pub(crate) bypasses: Vec<Bypass>,
     /// How often each is used on the way to the others.
     pub(crate) uses: Vec<usize>,
 }
@@ -48,6 +90,11 @@ pub(crate) struct Chains {
 /// Whether the graph leads to what it was computed from.
 fn is_known(y: &Tensor) -> bool {
     y.is_tracked() && !y.is_leaf()
+}
+
+/// Whether it is one of the layers that were computed as one op: a leaf. The last of them is not.
+fn is_part(y: &Tensor) -> bool {
+    y.is_tracked() && y.is_leaf()
 }
 
 /// All that the outputs were computed from, by its id.
@@ -68,8 +115,6 @@ fn before(outputs: &[Tensor], steps: &BTreeMap<u64, GraphStep>) -> Vec<Option<us
     for (idx, y) in outputs.iter().enumerate() {
         y.id().into_iter().for_each(|id| ids.entry(id).or_default().push(idx));
     }
-    // The parts of layers that were computed as one op are leaves, in their order; the last of them is not.
-    let is_part = |idx: usize| outputs[idx].is_tracked() && outputs[idx].is_leaf();
     // Of each step, how many outputs lead up to the one that it was computed from, itself included, and which
     // that is; operands come before results.
     let mut deepest: BTreeMap<u64, (usize, usize)> = BTreeMap::new();
@@ -78,7 +123,7 @@ fn before(outputs: &[Tensor], steps: &BTreeMap<u64, GraphStep>) -> Vec<Option<us
         let mut from = step.operands.iter().flatten().filter_map(|id| deepest.get(id)).max().copied();
         for &own in ids.get(id).into_iter().flatten() {
             let mut first = own;
-            while first.checked_sub(1).is_some_and(is_part) {
+            while first.checked_sub(1).is_some_and(|part| is_part(&outputs[part])) {
                 first -= 1;
             }
             before[first] = from.map(|(_, idx)| idx);
@@ -95,7 +140,7 @@ mod tests {
     use backflow_tensor::Tensor;
 
     fn chains(outputs: &[Tensor]) -> Vec<usize> {
-        chains_of(outputs, outputs.len().saturating_sub(1)).of
+        chains_of(outputs, &vec![false; outputs.len()], outputs.len().saturating_sub(1)).of
     }
 
     #[test]
@@ -142,7 +187,7 @@ mod tests {
         let aside = (&h * 2.0).sin();
         all.extend([h.exp(), aside]);
         // Of two that have nothing behind them, the later one.
-        assert_eq!(chains_of(&all, 6).of, [1, 0, 0, 2, 0, 3, 0, 4]);
+        assert_eq!(chains_of(&all, &[false; 8], 6).of, [1, 0, 0, 2, 0, 3, 0, 4]);
         // A result that has a name too is one step of the way.
         let stack = steps(&x, 3);
         let named = [&stack[0], &stack[0], &stack[1], &stack[1], &stack[2]].map(Tensor::clone);

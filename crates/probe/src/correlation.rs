@@ -237,10 +237,40 @@ fn falling_root(mut above: [f64; 2], mut below: [f64; 2], f: &dyn Fn(f64) -> f64
 
 #[cfg(test)]
 mod tests {
+    use super::falling_root;
     use crate::theory::MeanField;
     use backflow_kernels::Float;
     use backflow_nn::Activation;
+    use std::cell::Cell;
     use std::f64::consts::PI;
+
+    /// Where the function is 0, and how often it was asked.
+    fn root(f: impl Fn(f64) -> f64) -> (f64, usize) {
+        let asked = Cell::new(0);
+        let counted = |x: f64| {
+            asked.set(asked.get() + 1);
+            f(x)
+        };
+        (falling_root([0.0, f(0.0)], [1.0, f(1.0)], &counted), asked.get())
+    }
+
+    #[test]
+    fn roots_are_found_in_few_steps() {
+        assert_eq!(root(|x| 0.3 - x), (0.3, 1));
+        assert_eq!(root(|x| 1.0 - x).0, 1.0, "at the end");
+        // As near as 1e-15 over the place itself, or over the distance of the ends.
+        for at in [1e-6, 0.01, 0.5, 0.97_f64] {
+            let cubic = |x: f64| at.powi(3) - x.powi(3);
+            let (found, asked) = root(cubic);
+            let is_near = cubic(found).abs() * found < 1e-15 || (found - at).abs() < 1e-13;
+            assert!(is_near && asked < 40, "{at}: {found} in {asked}");
+            let (found, asked) = root(|x| Float::exp(-x) - Float::exp(-at));
+            assert!((found - at).abs() * at < 4e-15 && asked < 10, "{at}: {found} in {asked}");
+        }
+        // A jump has no place where it is 0: the ends close in on it, and no further than numbers can.
+        let (found, asked) = root(|x| if x < 0.7 { 1.0 } else { -1.0 });
+        assert!((found - 0.7).abs() < 1e-13 && asked < 55, "{found} in {asked}");
+    }
 
     /// Figure 5 of Schoenholz et al. 2017 is drawn from these: tanh at `σ_b²` = 0.05, beyond criticality.
     #[test]

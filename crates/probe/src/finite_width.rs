@@ -164,7 +164,8 @@ impl fmt::Display for FiniteWidth {
 
 #[cfg(test)]
 mod tests {
-    use crate::{Prediction, predict};
+    use super::{finite_width, mean_square};
+    use crate::{Prediction, RandomLayer, predict};
     use backflow_nn::{Activation, Init, Mlp};
     use backflow_tensor::{DType, Rng, Tensor};
 
@@ -184,6 +185,23 @@ mod tests {
             model.forward(&x).square().mean(..).item() < 1.0
         });
         below.count() as f64 / networks as f64
+    }
+
+    /// What the first layer does to a variance is in the variance that it hands on: of it, the number of
+    /// units counts.
+    #[test]
+    fn layers_hand_on_what_the_next_one_makes_of_it() {
+        // 1 stays 1, and is what chance decides about.
+        let variance = 1.0 / (64.0 * mean_square(Activation::Silu, 1.0));
+        let layer =
+            |weight_variance| RandomLayer { inputs: 64, outputs: 64, weight_variance, bias_variance: 0.0 };
+        let of = |first: f64| {
+            let layers = [vec![layer(first)], vec![layer(variance); 20]].concat();
+            finite_width(Activation::Silu, &layers, &[0.9; 21])
+        };
+        let found = of(variance).unwrap();
+        assert!((found.boundary - 1.0).abs() < 1e-9, "{found:?}");
+        assert_eq!(of(0.1), Some(found));
     }
 
     /// Where chance is said to decide, networks go both ways; where it is not, all go where theory goes.

@@ -3,7 +3,7 @@
 use crate::prediction::Prediction;
 use crate::record::FlowStep;
 use crate::recorder::record_once;
-use crate::rows::FlowRow;
+use crate::rows::{FlowRow, mean, ways};
 use crate::slope::slope;
 use crate::text::short;
 use crate::verdict::{Verdict, updates};
@@ -31,6 +31,8 @@ pub struct GradFlow {
     pub(crate) record: FlowStep,
     steps: Vec<FlowStep>,
     pub(crate) rows: Vec<FlowRow>,
+    /// Those of steps that call other layers, and how many steps these are.
+    others: Vec<(Vec<FlowRow>, usize)>,
     theory: Option<Prediction>,
     eps: Option<f64>,
 }
@@ -45,14 +47,18 @@ impl GradFlow {
     pub fn record(model: &(impl Module + ?Sized), loss: impl FnOnce() -> Tensor) -> Self {
         let (record, _) = record_once(model, true, loss);
         let rows = FlowRow::of(&record);
-        Self { steps: vec![record.clone()], record, rows, theory: None, eps: None }
+        Self { steps: vec![record.clone()], record, rows, others: Vec::new(), theory: None, eps: None }
     }
 
     /// Of steps that were recorded: the table shows means and, of deltas, gradients and updates, medians.
+    /// Where they do not all call the same layers, it is about those that call the same ones most often; the
+    /// others are judged too, as far as a tenth of the steps are alike.
     #[must_use]
     pub fn of(records: &[FlowStep]) -> Self {
         let record = records.last().cloned().unwrap_or_default();
-        Self { record, steps: records.to_vec(), rows: FlowRow::mean(records), theory: None, eps: None }
+        let mut ways = ways(records).into_iter().map(|way| (mean(&way), way.len()));
+        let (rows, _) = ways.next().unwrap_or_default();
+        Self { record, steps: records.to_vec(), rows, others: ways.collect(), theory: None, eps: None }
     }
 
     /// Puts what theory predicts beside the measurement.
@@ -95,7 +101,7 @@ impl GradFlow {
     /// What the figures mean, worst first.
     #[must_use]
     pub fn verdicts(&self) -> Vec<Verdict> {
-        let mut verdicts = Verdict::of(&self.rows, self.eps);
+        let mut verdicts = self.of_rows();
         let mut worse = updates::of_steps(&self.steps);
         if worse.is_empty() && verdicts == [Verdict::Healthy] && updates::rest(&self.steps) {
             let reason = "the learning rate is 0, so that nothing is known of updates".to_owned();
@@ -114,7 +120,9 @@ impl GradFlow {
             let reason = "several backward passes went through the same graph; deltas are those of the first";
             verdicts.push(Verdict::NotJudged { reason: reason.to_owned() });
         }
-        let layers = self.record.uncalled.clone();
+        // A layer that another step calls is in use.
+        let is_unused = |layer: &&String| self.steps.iter().all(|step| step.uncalled.contains(layer));
+        let layers: Vec<String> = self.record.uncalled.iter().filter(is_unused).cloned().collect();
         if !layers.is_empty() {
             worse.insert(0, Verdict::NotCalled { layers });
         }
@@ -123,6 +131,33 @@ impl GradFlow {
             let worst =
                 verdicts.iter().take_while(|verdict| matches!(verdict, Verdict::NotFinite { .. })).count();
             verdicts.splice(worst..worst, worse);
+        }
+        verdicts
+    }
+
+    /// What the rows say, those of steps that call other layers included.
+    fn of_rows(&self) -> Vec<Verdict> {
+        let mut verdicts = Verdict::of(&self.rows, self.eps);
+        let is_frequent = |steps: usize| steps as f64 >= ALIKE * self.steps.len() as f64;
+        let mut rare = 0;
+        for (rows, steps) in &self.others {
+            let mut more = Verdict::of(rows, self.eps);
+            if !is_frequent(*steps) {
+                rare += steps;
+                more.retain(|verdict| matches!(verdict, Verdict::NotFinite { .. }));
+            }
+            more.retain(|verdict| verdicts.iter().all(|so_far| so_far.name() != verdict.name()));
+            verdicts.extend(more);
+        }
+        if rare > 0 && is_frequent(rare) {
+            let (ways, of) = (self.others.len() + 1, self.steps.len());
+            let reason =
+                format!("{of} steps call layers in {ways} different ways, most of them too rarely to judge");
+            verdicts.push(Verdict::NotJudged { reason });
+        }
+        verdicts.sort_by_key(|verdict| !matches!(verdict, Verdict::NotFinite { .. }));
+        if verdicts.len() > 1 {
+            verdicts.retain(|verdict| *verdict != Verdict::Healthy);
         }
         verdicts
     }
@@ -218,6 +253,8 @@ impl GradFlow {
     }
 }
 
+/// The share of steps that must call the same layers to be judged.
+const ALIKE: f64 = 0.1;
 /// How many characters a bar has.
 const BAR: usize = 16;
 /// Decades that a bar stands for at least: small differences should look small.

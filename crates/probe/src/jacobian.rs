@@ -260,7 +260,7 @@ impl Observer for Relay {
         self.places.push(Waypoint { path, site: Some(site.clone()), id: y.id(), elements, arrived: None });
     }
 
-    fn gradient(&mut self, _: &Site, _: &Tensor) {}
+    fn gradient(&mut self, _: &Site, _: Option<u64>, _: &Tensor) {}
 
     fn replace(&mut self, site: &Site, dy: &Tensor) -> Option<Tensor> {
         // The pass meets the last use of a layer first.

@@ -6,12 +6,14 @@
 //! *delta*, the gradient of the loss with respect to each layer's output, and the activations beside it.
 #![forbid(unsafe_code)]
 
+mod bypass;
 mod called;
 mod chains;
 mod correlation;
 mod curvature;
 mod explain;
 mod finite_width;
+mod first_paths;
 mod flow;
 mod jacobian;
 mod json_number;
@@ -41,6 +43,7 @@ mod watch;
 mod when;
 mod with_shadow;
 
+pub use bypass::Bypass;
 pub use curvature::{Hessian, Trace};
 pub use explain::{GradExplanation, OpAt, WhyGradient, explain_grad};
 pub use finite_width::FiniteWidth;

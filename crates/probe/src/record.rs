@@ -1,5 +1,6 @@
 //! What is measured in one step: plain figures that can be printed, written as a line of JSON, and read back.
 
+use crate::bypass::Bypass;
 use crate::json_number;
 use crate::layer_kind::LayerKind;
 use crate::per_sample::GradientNoise;
@@ -174,6 +175,9 @@ pub struct LayerFlow {
     /// that run beside it, in order of computation. As far as the graph tells.
     #[serde(default, skip_serializing_if = "is_main")]
     pub chain: usize,
+    /// Whether the gradient can go around it, as around a residual branch. As far as the graph tells.
+    #[serde(default, skip_serializing_if = "Bypass::is_none")]
+    pub bypass: Bypass,
     /// Histograms of the exponents, if they were asked for.
     pub output_exponents: Option<Exponents>,
     /// The same of the deltas.

@@ -1,5 +1,6 @@
 //! [`FlowRow`]: one line of the flow table: a layer with the activation function that follows it.
 
+use crate::bypass::Bypass;
 use crate::join;
 use crate::record::{FlowStep, LayerFlow};
 use crate::shadow::Shadow;
@@ -18,6 +19,9 @@ pub struct FlowRow {
     /// The [chain](LayerFlow::chain) of computation that it is part of.
     #[serde(skip)]
     pub chain: usize,
+    /// Whether the gradient [can go around it](LayerFlow::bypass).
+    #[serde(skip)]
+    pub bypass: Bypass,
     /// How many units it has.
     #[serde(skip)]
     pub units: u64,
@@ -95,6 +99,7 @@ impl FlowRow {
             path: layer.path.clone(),
             role: layer.kind.role,
             chain: layer.chain,
+            bypass: layer.bypass,
             units: layer.units,
             dtype: layer.dtype.clone(),
             activation: None,
@@ -126,48 +131,74 @@ impl FlowRow {
 
     /// The same rows over several records: the mean of each figure; of those of deltas, gradients and updates
     /// the median, since one step out of hundreds can be a million times the others. What a record does not
-    /// hold, a shadow, is not there either.
+    /// hold, a shadow, is not there either. Where steps call different layers, those of the steps that call
+    /// the same ones most often.
     #[must_use]
     pub fn mean(records: &[FlowStep]) -> Vec<Self> {
-        let all: Vec<Vec<Self>> = records.iter().map(Self::of).collect();
-        let Some(first) = all.first() else { return Vec::new() };
-        let same = all.iter().filter(|rows| rows.len() == first.len());
-        let same: Vec<&Vec<Self>> = same.collect();
-        let over = |index: usize, figure: &dyn Fn(&Self) -> Option<f64>| {
-            let figures: Vec<f64> = same.iter().filter_map(|rows| figure(&rows[index])).collect();
-            (!figures.is_empty()).then(|| figures.iter().sum::<f64>() / figures.len() as f64)
-        };
-        let median = |index: usize, figure: &dyn Fn(&Self) -> Option<f64>| {
-            let mut figures: Vec<f64> = same.iter().filter_map(|rows| figure(&rows[index])).collect();
-            // One figure that is no number must be seen, among however many.
-            if let Some(&broken) = figures.iter().find(|figure| !figure.is_finite()) {
-                return Some(broken);
-            }
-            figures.sort_by(f64::total_cmp);
-            let middle = figures.len().checked_sub(1)? / 2;
-            Some(f64::midpoint(figures[middle], figures[figures.len() - 1 - middle]))
-        };
-        let mean = |(index, row): (usize, &Self)| Self {
-            path: row.path.clone(),
-            role: row.role,
-            chain: row.chain,
-            units: row.units,
-            dtype: row.dtype.clone(),
-            activation: row.activation.clone(),
-            activation_rms: over(index, &|row| Some(row.activation_rms)).unwrap_or(f64::NAN),
-            activation_mean: over(index, &|row| Some(row.activation_mean)).unwrap_or(f64::NAN),
-            activation_std: over(index, &|row| Some(row.activation_std)).unwrap_or(f64::NAN),
-            saturated_share: over(index, &|row| row.saturated_share),
-            dead_share: over(index, &|row| row.dead_share),
-            delta_rms: median(index, &|row| row.delta_rms),
-            delta_zero_share: over(index, &|row| row.delta_zero_share),
-            weight_gradient_rms: median(index, &|row| row.weight_gradient_rms),
-            weight_rms: over(index, &|row| row.weight_rms),
-            update_ratio: median(index, &|row| row.update_ratio),
-            effective_learning_rate: median(index, &|row| row.effective_learning_rate),
-            eps: row.eps,
-            shadow: None,
-        };
-        first.iter().enumerate().map(mean).collect()
+        ways(records).first().map_or_else(Vec::new, |way| mean(way))
     }
+
+    /// Whether another row has the same place in the network.
+    fn is_like(&self, other: &Self) -> bool {
+        self.path == other.path && (self.chain, self.bypass) == (other.chain, other.bypass)
+    }
+}
+
+/// The rows of each of these records, put together where they are the same, in the order of computation and
+/// by the graph: the most frequent first, of equals the later. Where nothing came back, the graph did not
+/// tell.
+pub(crate) fn ways(records: &[FlowStep]) -> Vec<Vec<Vec<FlowRow>>> {
+    let has_deltas = |rows: &Vec<FlowRow>| rows.iter().any(|row| row.delta_rms.is_some());
+    let (told, untold): (Vec<_>, Vec<_>) = records.iter().map(FlowRow::of).partition(has_deltas);
+    let mut ways: Vec<Vec<Vec<FlowRow>>> = Vec::new();
+    for (rows, is_told) in
+        told.into_iter().map(|rows| (rows, true)).chain(untold.into_iter().map(|rows| (rows, false)))
+    {
+        let is_like = |a: &FlowRow, b: &FlowRow| if is_told { a.is_like(b) } else { a.path == b.path };
+        let is_same = |way: &&mut Vec<Vec<FlowRow>>| {
+            way[0].len() == rows.len() && way[0].iter().zip(&rows).all(|(a, b)| is_like(a, b))
+        };
+        match ways.iter_mut().rev().find(is_same) {
+            Some(way) => way.push(rows),
+            None => ways.push(vec![rows]),
+        }
+    }
+    ways.reverse();
+    ways.sort_by_key(|way| std::cmp::Reverse(way.len()));
+    ways
+}
+
+/// The mean of rows that are the same.
+pub(crate) fn mean(same: &[Vec<FlowRow>]) -> Vec<FlowRow> {
+    let over = |index: usize, figure: &dyn Fn(&FlowRow) -> Option<f64>| {
+        let figures: Vec<f64> = same.iter().filter_map(|rows| figure(&rows[index])).collect();
+        (!figures.is_empty()).then(|| figures.iter().sum::<f64>() / figures.len() as f64)
+    };
+    let median = |index: usize, figure: &dyn Fn(&FlowRow) -> Option<f64>| {
+        let mut figures: Vec<f64> = same.iter().filter_map(|rows| figure(&rows[index])).collect();
+        // One figure that is no number must be seen, among however many.
+        if let Some(&broken) = figures.iter().find(|figure| !figure.is_finite()) {
+            return Some(broken);
+        }
+        figures.sort_by(f64::total_cmp);
+        let middle = figures.len().checked_sub(1)? / 2;
+        Some(f64::midpoint(figures[middle], figures[figures.len() - 1 - middle]))
+    };
+    let mean = |(index, row): (usize, &FlowRow)| FlowRow {
+        activation_rms: over(index, &|row| Some(row.activation_rms)).unwrap_or(f64::NAN),
+        activation_mean: over(index, &|row| Some(row.activation_mean)).unwrap_or(f64::NAN),
+        activation_std: over(index, &|row| Some(row.activation_std)).unwrap_or(f64::NAN),
+        saturated_share: over(index, &|row| row.saturated_share),
+        dead_share: over(index, &|row| row.dead_share),
+        delta_rms: median(index, &|row| row.delta_rms),
+        delta_zero_share: over(index, &|row| row.delta_zero_share),
+        weight_gradient_rms: median(index, &|row| row.weight_gradient_rms),
+        weight_rms: over(index, &|row| row.weight_rms),
+        update_ratio: median(index, &|row| row.update_ratio),
+        effective_learning_rate: median(index, &|row| row.effective_learning_rate),
+        shadow: None,
+        ..row.clone()
+    };
+    let Some(first) = same.first() else { return Vec::new() };
+    first.iter().enumerate().map(mean).collect()
 }

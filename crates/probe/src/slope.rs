@@ -1,6 +1,7 @@
 //! How deltas change from layer to layer on the way back: in all, and the slope of the line through their
 //! logarithms.
 
+use crate::bypass::Bypass;
 use crate::rows::FlowRow;
 use backflow_kernels::Float;
 use backflow_tensor::observe::Role;
@@ -47,6 +48,8 @@ pub(crate) struct Line {
     pub(crate) of_norms: f64,
     /// The number of the chain.
     pub(crate) chain: usize,
+    /// Of layers that the gradient can go around, whether something scales their branches.
+    pub(crate) bypass: Bypass,
     /// The first and the last layer of a chain that runs beside the main one.
     pub(crate) branch: Option<[String; 2]>,
     /// RMS ∂L/∂W of the second of these layers over that of the last, if that stays flat while deltas do not.
@@ -62,24 +65,38 @@ pub(crate) struct Line {
 /// [named](backflow_tensor::Tensor::named).
 #[must_use]
 pub fn slope(rows: &[FlowRow]) -> Option<(f64, f64)> {
-    line(rows, 0, MEASURED).map(|line| (line.slope, line.fit))
+    main(rows, MEASURED).map(|line| (line.slope, line.fit))
 }
 
 /// The same of the deltas in `f64`; `None` also if a layer has no [shadow](FlowRow::shadow).
 #[must_use]
 pub fn shadow_slope(rows: &[FlowRow]) -> Option<(f64, f64)> {
-    line(rows, 0, SHADOW).map(|line| (line.slope, line.fit))
+    main(rows, SHADOW).map(|line| (line.slope, line.fit))
 }
 
-/// The lines of all chains, the main one first.
+/// The line of most layers that leads to the output.
+fn main(rows: &[FlowRow], figures: Figures) -> Option<Line> {
+    let layers = |beside| compared(rows, 0, beside, figures).len();
+    line(rows, 0, layers(true) > layers(false), figures)
+}
+
+/// The lines of all chains, the main one first: of each, one through the layers that all of the gradient
+/// passes, and one through those that it can go around.
 pub(crate) fn lines(rows: &[FlowRow], figures: Figures) -> Vec<Line> {
     let chains = rows.iter().map(|row| row.chain + 1).max().unwrap_or(0);
-    (0..chains).filter_map(|chain| line(rows, chain, figures)).collect()
+    let ways = (0..chains).flat_map(|chain| [(chain, false), (chain, true)]);
+    ways.filter_map(|(chain, beside)| line(rows, chain, beside, figures)).collect()
 }
 
-/// The rows between which deltas are compared: of those that a gradient reaches. It goes through layers that
-/// are frozen to those that are not.
-fn compared(rows: &[FlowRow], chain: usize, figures: Figures) -> Vec<&FlowRow> {
+/// The rows between which deltas are compared: of those that a gradient reaches, and those that it can go
+/// around, or that it cannot. It goes through layers that are frozen to those that are not.
+fn compared(rows: &[FlowRow], chain: usize, beside: bool, figures: Figures) -> Vec<&FlowRow> {
+    let mut compared = of_chain(rows, chain, figures);
+    compared.retain(|row| row.bypass.is_none() != beside);
+    compared
+}
+
+fn of_chain(rows: &[FlowRow], chain: usize, figures: Figures) -> Vec<&FlowRow> {
     let rows = || rows.iter().filter(move |row| row.chain == chain && (figures.delta)(row).is_some());
     let is_followed = |row: &&FlowRow| row.activation.is_some();
     let mut compared: Vec<&FlowRow> = rows().filter(|row| row.role == Role::WeightedMap).collect();
@@ -96,8 +113,10 @@ fn compared(rows: &[FlowRow], chain: usize, figures: Figures) -> Vec<&FlowRow> {
     compared
 }
 
-fn line(rows: &[FlowRow], chain: usize, figures: Figures) -> Option<Line> {
-    let compared = compared(rows, chain, figures);
+fn line(rows: &[FlowRow], chain: usize, beside: bool, figures: Figures) -> Option<Line> {
+    let compared = compared(rows, chain, beside, figures);
+    let is_scaled = compared.iter().any(|row| row.bypass == Bypass::Scaled);
+    let bypass = if is_scaled { Bypass::Scaled } else { compared.first()?.bypass };
     // Of 0 and of what is not finite, the logarithm is not finite or the line has none.
     let y: Vec<f64> = compared.iter().map(|row| log10((figures.delta)(row).unwrap_or(0.0))).collect();
     let (slope, fit) = line_back(&y)?;
@@ -118,6 +137,7 @@ fn line(rows: &[FlowRow], chain: usize, figures: Figures) -> Option<Line> {
         between: between.map(|(layer, decades)| (compared[layer].path.clone(), decades)),
         of_norms: decades - by_width(compared[0], compared[y.len() - 1]),
         chain,
+        bypass,
         branch: (chain > 0).then(ends),
         flat: flat(&compared, decades, figures),
     })

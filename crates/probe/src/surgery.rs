@@ -199,7 +199,7 @@ impl Observer for Surgery {
         self.cuts_at(site).for_each(|cut| cut.is_announced = true);
     }
 
-    fn gradient(&mut self, _: &Site, _: &Tensor) {}
+    fn gradient(&mut self, _: &Site, _: Option<u64>, _: &Tensor) {}
 
     fn replace(&mut self, site: &Site, dy: &Tensor) -> Option<Tensor> {
         self.refuse_unknown_places();

@@ -101,10 +101,11 @@ impl MeanField {
     pub fn jacobian_spread(&self, q: f64, layers: usize, init: Init) -> f64 {
         let (squares, weights) = slopes_squared(self.activation, q);
         let first = average(&squares, &weights);
-        let second =
-            squares.iter().zip(&weights).map(|(square, weight)| square * square * weight).sum::<f64>();
+        // μ₂/μ₁² − 1, where that is small too.
+        let distance = |(square, weight): (&f64, &f64)| weight * (square / first - 1.0).powi(2);
+        let spread = squares.iter().zip(&weights).map(distance).sum::<f64>();
         let independent = if init.rule() == Init::Orthogonal { 0.0 } else { 1.0 };
-        layers as f64 * (second / (first * first) - 1.0 + independent)
+        layers as f64 * (spread + independent)
     }
 
     /// q*, which deep layers tend to when the first has variance 1; `None` if the variance grows without

@@ -1,5 +1,6 @@
 //! [`Verdict`]: what the figures mean, with the evidence.
 
+use crate::bypass::Bypass;
 use crate::rows::FlowRow;
 use crate::shadow::Shadow;
 use crate::slope::{Line, MEASURED, SHADOW, lines, log10};
@@ -74,8 +75,8 @@ pub enum Verdict {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         shadow: Option<Shadow>,
     },
-    /// No gradient comes through to a layer: the graph does not lead there, or its deltas are 0 in `f64` too, as
-    /// a [shadow](crate::GradFlow::with_shadow) says, so that they may also be too small for any type.
+    /// No gradient comes through to a layer: the graph does not lead there, or its deltas are 0 in `f64` too,
+    /// as a [shadow](crate::GradFlow::with_shadow) says, so that they may also be too small for any type.
     Cut {
         /// The last layer, counted from the input, that is concerned.
         layer: String,
@@ -219,11 +220,14 @@ fn cut_off(rows: &[FlowRow]) -> Option<Verdict> {
 /// Deltas that differ by more than a decade where no line of layers leads from the ones to the others. That
 /// of the last row is the loss's doing.
 fn beside(rows: &[FlowRow], lines: &[Line]) -> Option<Verdict> {
-    let is_judged = |chain: usize| lines.iter().any(|line| line.chain == chain && line.layers >= LAYERS);
+    let is_judged = |row: &FlowRow| {
+        let is_on = |line: &Line| line.chain == row.chain && line.bypass.is_none() == row.bypass.is_none();
+        lines.iter().any(|line| is_on(line) && line.layers >= LAYERS)
+    };
     let mut reached: Vec<(&FlowRow, f64)> =
         rows.iter().filter_map(|row| Some((row, row.delta_rms.filter(|&delta| delta > 0.0)?))).collect();
     reached.pop();
-    if reached.iter().all(|(row, _)| is_judged(row.chain)) {
+    if reached.iter().all(|(row, _)| is_judged(row)) {
         return None;
     }
     let (least, low) = reached.iter().min_by(|(_, a), (_, b)| a.total_cmp(b))?;
@@ -245,11 +249,13 @@ impl Verdict {
     ///
     /// Gradients vanish, or explode, if log₁₀ rms δ changes by more than one decade from the last hidden
     /// layer to the first, of three at least, each computed from the one before, and the norm of δ does too;
-    /// branches are judged on their own. How well a line fits chooses the words. Where deltas differ by more
-    /// and no such line leads from one to the other, nothing is called healthy. A layer is saturated, or dead, if more than half of it
-    /// is. Deltas are too small for their element type if a [shadow](crate::GradFlow::with_shadow) says so;
-    /// the line then goes through those in `f64`. Without a shadow they are if their RMS is below the type's
-    /// smallest normal number. What the figures do not tell is [not judged](Self::NotJudged).
+    /// branches are judged on their own, and so are layers that the gradient [can go around](Bypass), if
+    /// nothing scales their branches. How well a line fits chooses the words. Where deltas differ by more and
+    /// no such line leads from one to the other, nothing is called healthy. A layer is saturated, or dead, if
+    /// more than half of it is. Deltas are too small for their element type if a
+    /// [shadow](crate::GradFlow::with_shadow) says so; the line then goes through those in `f64`. Without a
+    /// shadow they are if their RMS is below the type's smallest normal number. What the figures do not tell
+    /// is [not judged](Self::NotJudged).
     #[must_use]
     pub fn of(rows: &[FlowRow], eps: Option<f64>) -> Vec<Self> {
         let each: Vec<Self> = rows.iter().flat_map(|row| Self::of_layer(row, eps)).collect();
@@ -325,6 +331,13 @@ impl Verdict {
                 "RMS of deltas changes by {decades:+.1} decades on the way back, but so do widths: norms change \
                  by {:+.1}",
                 line.of_norms
+            );
+            return Self::NotJudged { reason };
+        }
+        if line.bypass == Bypass::Scaled {
+            let reason = format!(
+                "deltas change by {decades:+.1} decades on the way back, but they are those of branches that are \
+                 scaled, and the gradient goes around them"
             );
             return Self::NotJudged { reason };
         }

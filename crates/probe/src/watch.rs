@@ -6,8 +6,10 @@
 //! are those of the first pass through the network: a rule that computes the loss several times in a step
 //! does not blur them.
 
+use crate::bypass::Bypass;
 use crate::called::{Called, Functions};
 use crate::chains::chains;
+use crate::first_paths::FirstPaths;
 use crate::join;
 use crate::look::{look, units};
 use crate::pending::{self, Array, Pending};
@@ -18,7 +20,7 @@ use backflow_kernels::reduce;
 use backflow_optim::{LostState, ParameterReport};
 use backflow_tensor::observe::{Announcement, Observer, Role, Site, unobserved};
 use backflow_tensor::profile::section;
-use backflow_tensor::{LayerId, Module, Path, Tensor, Visitor, misuse, no_grad};
+use backflow_tensor::{LayerId, Module, Tensor, misuse, no_grad};
 use std::collections::BTreeMap;
 
 /// How close to an end of its range a bounded activation counts as saturated, as a share of the range.
@@ -35,7 +37,7 @@ pub(crate) struct Watch {
     rows: Vec<LayerFlow>,
     /// Outputs and deltas of rows that nobody has looked at yet.
     pending: Pending,
-    /// For each place, the rows whose delta is still to come, in order of computation.
+    /// For each place, its rows, in order of computation.
     open: BTreeMap<Site, Vec<Open>>,
     /// What the next output is computed from, while its layer computes.
     input: Option<(Site, Tensor)>,
@@ -93,40 +95,23 @@ pub(crate) struct WatchedLayer {
     was_called: bool,
 }
 
-/// The first path of each tensor of a module, by all of its paths.
-struct FirstPaths {
-    tensors: BTreeMap<String, Tensor>,
-    first: BTreeMap<String, String>,
-}
-
-impl FirstPaths {
-    fn of(model: &(impl Module + ?Sized)) -> Self {
-        let mut tensors = BTreeMap::new();
-        model.each_tensor(&mut |path, tensor| _ = tensors.insert(path.to_string(), tensor.clone()));
-        let mut paths = Self { tensors, first: BTreeMap::new() };
-        model.visit(&mut Path::root(), &mut paths);
-        paths
-    }
-}
-
-impl Visitor for FirstPaths {
-    fn tensor(&mut self, path: &Path, tensor: &Tensor) {
-        let path = path.to_string();
-        let earlier = match self.tensors.contains_key(&path) {
-            true => None,
-            false => self.tensors.iter().find(|(_, first)| first.is_alias_of(tensor)),
-        };
-        let first = earlier.map_or(&path, |(first, _)| first).clone();
-        self.first.insert(path, first);
-    }
-}
-
-/// An output whose delta is still to come.
+/// An output whose delta is still to come, or came.
 #[derive(Clone, Debug)]
 struct Open {
     row: usize,
     input: Option<Tensor>,
-    is_tracked: bool,
+    /// The output's number in the graph, if it is tracked.
+    id: Option<u64>,
+    has_delta: bool,
+}
+
+/// Of outputs of a place, the one whose delta has come. Those of checkpoints were not tracked when they were
+/// announced: of these, the sweep meets the last one first.
+fn due(open: &mut [Open], output: Option<u64>) -> Option<Open> {
+    let id = if open.iter().any(|open| open.id == output) { output } else { None };
+    let open = open.iter_mut().rfind(|open| open.id == id && !open.has_delta)?;
+    open.has_delta = true;
+    Some(Open { input: open.input.take(), ..*open })
 }
 
 /// What was seen of a parameter's gradient.
@@ -168,7 +153,7 @@ impl Watch {
     pub(crate) fn new(model: &(impl Module + ?Sized)) -> Self {
         let mut paths = FirstPaths::of(model);
         let place = |(path, id): (String, LayerId)| {
-            let [weight, bias] = ["weight", "bias"].map(|name| paths.first.remove(&join(&path, name)));
+            let [weight, bias] = ["weight", "bias"].map(|name| paths.take(&join(&path, name)));
             (id, WatchedLayer { path, weight, bias, alive: Vec::new(), was_called: false })
         };
         let places = model.layers().into_iter().map(place).collect();
@@ -299,8 +284,12 @@ impl Watch {
     /// The graph is still there when the first delta comes, that of the row nearest to the loss.
     fn tell_chains(&mut self, nearest: usize) {
         self.admit();
-        let chains = chains(&std::mem::take(&mut self.outputs), nearest);
-        self.rows.iter_mut().zip(&chains.of).for_each(|(row, &chain)| row.chain = chain);
+        let is_function = |row: &LayerFlow| matches!(row.kind.role, Role::Activation { .. });
+        let functions: Vec<bool> = self.rows.iter().map(is_function).collect();
+        let chains = chains(&std::mem::take(&mut self.outputs), &functions, nearest);
+        for ((row, &chain), &bypass) in self.rows.iter_mut().zip(&chains.of).zip(&chains.bypasses) {
+            (row.chain, row.bypass) = (chain, bypass);
+        }
         self.functions.judge(&chains);
     }
 
@@ -328,6 +317,7 @@ impl Watch {
             dead_units_of_epoch: None,
             units: units(y, what.unit_axis) as u64,
             chain: 0,
+            bypass: Bypass::None,
             output_exponents: None,
             delta_exponents: None,
             more: self.more(Of::Outputs, y),
@@ -401,7 +391,7 @@ impl Observer for Watch {
         self.admit();
         let open = self.open.entry(site.clone()).or_default();
         // A pass without gradients before this one, as for an accuracy, is not the one that counts.
-        let row = match open.pop_if(|earlier| !earlier.is_tracked && y.is_tracked()) {
+        let row = match open.pop_if(|earlier| earlier.id.is_none() && y.is_tracked()) {
             Some(earlier) => earlier.row,
             None => self.rows.len(),
         };
@@ -412,7 +402,7 @@ impl Observer for Watch {
             samples.expect(&path, y);
         }
         let input = input.filter(|_| what.role == Role::WeightedMap);
-        open.push(Open { row, input, is_tracked: y.is_tracked() });
+        open.push(Open { row, input, id: y.id(), has_delta: false });
         let flow = self.flow(path, what, y);
         match self.rows.get_mut(row) {
             Some(earlier) => (*earlier, self.outputs[row]) = (flow, y.clone()),
@@ -434,15 +424,15 @@ impl Observer for Watch {
         self.called = layer.map(|layer| Called { layer, function: *function, y: y.clone() });
     }
 
-    fn gradient(&mut self, site: &Site, dy: &Tensor) {
+    fn gradient(&mut self, site: &Site, output: Option<u64>, dy: &Tensor) {
         if let Site::Parameter(path) = site {
             if let Some(samples) = &mut self.samples {
                 samples.trained(path, dy);
             }
             return self.take_gradient(path, dy);
         }
-        // The sweep meets the last use of a layer first.
-        let Some(Open { row, input, .. }) = self.open.get_mut(site).and_then(Vec::pop) else {
+        let open = self.open.get_mut(site).map_or(&mut [][..], Vec::as_mut_slice);
+        let Some(Open { row, input, .. }) = due(open, output) else {
             // Of outputs that were announced since, or of those that have their deltas already.
             match self.again.get_mut(site).filter(|outputs| **outputs > 0) {
                 Some(outputs) => *outputs -= 1,

@@ -31,6 +31,18 @@ fn rows(net: &Net, loss: impl FnOnce() -> Tensor) -> Vec<FlowRow> {
 
 type Call = fn(&Tensor) -> Tensor;
 
+/// What comes after the last layer is the loss's doing.
+#[test]
+fn a_function_that_leads_to_no_layer_is_none_of_the_last() {
+    let net = net(Activation::Tanh);
+    let rows = rows(&net, || {
+        let h = net.second.forward(&net.first.forward(&x()).tanh()).tanh();
+        net.third.forward(&h).sigmoid().square().mean(..)
+    });
+    let found: Vec<_> = rows.iter().map(|row| (row.path.as_str(), row.activation.as_deref())).collect();
+    assert_eq!(found, [("first", Some("tanh")), ("second", Some("tanh")), ("third", None)]);
+}
+
 #[test]
 fn a_called_function_is_seen_like_a_layer() {
     let pairs: [(Activation, Call); 9] = [

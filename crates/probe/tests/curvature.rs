@@ -166,3 +166,33 @@ fn no_gradients_no_curvature() {
     let w = Tensor::from([1.0]).requires_grad();
     let _ = no_grad(|| Hessian::new(&w, |w| w.square().sum(..)));
 }
+
+/// Two numbers, and a Hessian that is not diagonal: a sample is its trace ± twice what is beside the
+/// diagonal, so that the mean tells how many of either there were, and with that the error.
+#[test]
+fn the_error_of_a_trace_is_that_of_its_samples() {
+    let h = Tensor::from([[3.0, 0.5], [0.5, 1.0]]);
+    let w = Tensor::from([[1.0, 2.0]]).requires_grad();
+    let hessian = Hessian::new(&w, |w| (w.matmul(&h) * w).sum(..) * 0.5);
+    for samples in [2, 10, 40] {
+        let trace = hessian.trace(samples, &mut Rng::seed_from_u64(3));
+        let (n, off) = (samples as f64, trace.mean - 4.0);
+        // Samples are 4 ± 1, whose squares around their mean add up to n (1 − off²).
+        let right = ((1.0 - off * off) / (n - 1.0)).sqrt();
+        assert!((trace.standard_error - right).abs() < 1e-12, "{samples}: {trace:?} and not {right}");
+    }
+}
+
+/// Products end where both ends are known to a thousandth of the larger, however small the curvature is.
+#[test]
+fn small_curvature_is_as_well_known_as_large() {
+    let spectrum: Vec<f64> = (1..=60).map(f64::from).collect();
+    let known = [1e-8, 1.0, 1e8].map(|scale| {
+        let spectrum: Vec<f64> = spectrum.iter().map(|x| x * scale).collect();
+        let ends = quadratic(&spectrum, DType::F64).hessian().extremes(60, &mut Rng::seed_from_u64(2));
+        assert!((ends.largest / (60.0 * scale) - 1.0).abs() < 1e-3, "{scale}: {ends:?}");
+        assert!((ends.smallest / scale - 1.0).abs() < 0.06, "{scale}: {ends:?}");
+        (ends.largest_bound.max(ends.smallest_bound) / scale).to_bits()
+    });
+    assert!(known.map(f64::from_bits).iter().all(|bound| *bound <= 0.06), "{known:?}");
+}

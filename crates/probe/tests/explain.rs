@@ -92,7 +92,7 @@ fn a_cut_path_names_what_is_reached_and_the_op_behind_the_cut() {
         panic!("{text}")
     };
     assert_eq!(reached, ["layers.1.weight", "layers.1.bias", "layers.2.weight", "layers.2.bias"]);
-    assert_eq!(other_leaves, 0);
+    assert!(other_leaves == 0 && !text.contains("outside the model"), "{text}");
     let [op] = &untracked_operands[..] else { panic!("{text}") };
     assert_eq!((op.op.name, op.shape.as_str(), op.line.line()), ("linear", "[6, 4]", line));
     assert!(text.contains(&format!("\n    linear [6, 4] at {}:{line}:", file!())), "{text}");

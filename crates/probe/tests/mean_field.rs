@@ -28,7 +28,7 @@ impl Observer for Rms {
         self.output.insert(site.clone(), rms(y));
     }
 
-    fn gradient(&mut self, site: &Site, dy: &Tensor) {
+    fn gradient(&mut self, site: &Site, _: Option<u64>, dy: &Tensor) {
         self.delta.insert(site.clone(), rms(dy));
     }
 }

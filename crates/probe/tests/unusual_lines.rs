@@ -5,6 +5,7 @@ use backflow_nn::{Activation, ActivationLayer, Init, Linear, Mlp, Module, Sequen
 use backflow_optim::Optimizer;
 use backflow_probe::{GradFlow, Recorder, Verdict};
 use backflow_tensor::{DType, Rng, Tensor};
+use std::collections::BTreeMap;
 
 const WIDTH: usize = 32;
 
@@ -25,6 +26,7 @@ fn names(model: &(impl Module + ?Sized), loss: impl FnOnce() -> Tensor) -> Vec<&
 }
 
 type Run = fn(&[Linear], &Tensor) -> Tensor;
+type Factor = fn(usize) -> f64;
 
 /// Each loses or wins decades over its depth, wherever the graph has its layers.
 #[test]
@@ -139,6 +141,33 @@ fn networks_side_by_side_are_two_lines() {
         for found in found {
             let is_right = |name: &&str| ["HEALTHY", "NOT JUDGED"].contains(name);
             assert!(found.iter().all(is_right), "{factor}: {found:?}");
+        }
+    }
+}
+
+/// The main line is the one with most layers, however many are computed as one op.
+#[test]
+fn the_deeper_of_two_networks_leads_to_the_head() {
+    let mlp = |depth: usize, seed| {
+        Mlp::new(
+            &vec![64; depth + 1],
+            Activation::Tanh,
+            Init::XavierNormal,
+            DType::F32,
+            &mut Rng::seed_from_u64(seed),
+        )
+    };
+    let x = Tensor::randn([256, 64], DType::F32, &mut Rng::seed_from_u64(3));
+    for depths in [[8, 3], [3, 8]] {
+        let models = [depths[0], depths[1], 1].map(|depth| mlp(depth, depth as u64)).to_vec();
+        let loss = || models[2].forward(&(models[0].forward(&x) + models[1].forward(&x))).square().mean(..);
+        let deeper = if depths[0] > depths[1] { "0." } else { "1." };
+        let record = || GradFlow::record(&models, loss);
+        for flow in [record(), backflow_tensor::observe::one_by_one(record)] {
+            for row in flow.rows() {
+                let is_main = row.path.starts_with(deeper) || row.path.starts_with("2.");
+                assert_eq!(row.chain == 0, is_main, "{depths:?}: {}", row.path);
+            }
         }
     }
 }
@@ -260,4 +289,139 @@ fn two_passes_through_one_graph_are_not_judged() {
         });
         assert!(!recorder.records()[0].several_passes, "{spec}");
     }
+}
+
+/// Two losses of one network, both gone back from at the end, and a use that nothing comes of: each delta is
+/// that of its own output.
+#[test]
+fn deltas_come_to_the_outputs_that_they_are_of() {
+    let layers = stack(6, 1.1, 1);
+    let (x, scale) = (x(), [1.0, 1e-3]);
+    let forward = |factor: f64| {
+        let h = layers.iter().fold(x.clone(), |h, layer| layer.forward(&h).tanh());
+        h.square().mean(..) * factor
+    };
+    let deltas = |flow: &GradFlow| {
+        flow.rows().iter().map(|row| (row.path.clone(), row.delta_rms)).collect::<BTreeMap<_, _>>()
+    };
+    let alone = scale.map(|factor| deltas(&GradFlow::record(&layers, || forward(factor))));
+    for order in [[0, 1], [1, 0]] {
+        let flow = GradFlow::record(&layers, || {
+            let losses = scale.map(forward);
+            let _ = losses[order[0]].backward();
+            losses[order[1]].clone()
+        });
+        let found = deltas(&flow);
+        for (path, delta) in &alone[0] {
+            assert_eq!(found[path], *delta, "{path}, {order:?}");
+            assert_eq!(found[&format!("{path} (2)")], alone[1][path], "{path} (2), {order:?}");
+        }
+        assert_eq!(flow.verdicts(), [Verdict::Healthy], "{order:?}");
+    }
+    for is_last in [false, true] {
+        let flow = GradFlow::record(&layers, || {
+            let first = forward(1.0);
+            let second = forward(1.0);
+            if is_last { first } else { second }
+        });
+        let (dropped, used) = if is_last { (" (2)", "") } else { ("", " (2)") };
+        let found = deltas(&flow);
+        for (path, delta) in &alone[0] {
+            assert_eq!(found[&format!("{path}{used}")], *delta, "{path}");
+            assert_eq!(found[&format!("{path}{dropped}")], None, "{path}");
+        }
+        assert_eq!(flow.verdicts(), [Verdict::Healthy]);
+    }
+}
+
+/// Residual branches that are scaled, each by its own factor or all by one, and gates: their deltas say
+/// nothing of what comes to the layers before them, which comes around them.
+#[test]
+fn branches_that_the_gradient_goes_around_are_no_line_with_others() {
+    let layers = stack(12, 1.0, 1);
+    let (stem, rest) = layers.split_first().unwrap();
+    let (head, blocks) = rest.split_last().unwrap();
+    let factors: [(&str, Factor); 4] = [
+        ("all alike", |_| 0.01),
+        ("falling", |depth| 0.3_f64.powi(depth as i32)),
+        ("rising", |depth| 1e-4 * 3_f64.powi(depth as i32)),
+        ("learnt", |_| f64::NAN),
+    ];
+    for (name, factor) in factors {
+        let alphas: Vec<Tensor> = (0..blocks.len())
+            .map(|depth| Tensor::full([1], 0.4_f64.powi(depth as i32), DType::F32).requires_grad())
+            .collect();
+        let found = names(&layers, || {
+            let residual = |(h, depth): (Tensor, usize), block: &Linear| {
+                let branch = block.forward(&h).tanh();
+                let alpha = factor(depth);
+                let branch = if alpha.is_nan() { branch * &alphas[depth] } else { branch * alpha };
+                (h + branch, depth + 1)
+            };
+            let (h, _) = blocks.iter().fold((stem.forward(&x()), 0), residual);
+            head.forward(&h).square().mean(..)
+        });
+        assert!(found.iter().all(|name| ["HEALTHY", "NOT JUDGED"].contains(name)), "{name}: {found:?}");
+    }
+    // A long memory: what comes to the first step comes by the way that no gate leaves.
+    let gates = stack(3, 1.0, 2);
+    let found = names(&gates, || {
+        let x = x();
+        let mut c = Tensor::zeros_like(&x);
+        for step in 0..20 {
+            let taken = gates[0].forward(&x).tanh() * gates[1].forward(&c).sigmoid();
+            c += taken * 0.5_f64.powi(step);
+        }
+        gates[2].forward(&c).square().mean(..)
+    });
+    assert!(found.iter().all(|name| ["HEALTHY", "NOT JUDGED"].contains(name)), "{found:?}");
+    // What does lose or win decades is not called healthy.
+    let layers = stack(12, 0.2, 1);
+    let (stem, rest) = layers.split_first().unwrap();
+    let (head, blocks) = rest.split_last().unwrap();
+    for (scale, right) in [(0.5, "VANISHING"), (2.0, "EXPLODING")] {
+        let found = names(&layers, || {
+            let h = blocks.iter().fold(stem.forward(&x()), |h, block| &h * scale + block.forward(&h).tanh());
+            head.forward(&h).square().mean(..)
+        });
+        assert!([right, "NOT JUDGED"].contains(&found[0]), "{found:?}");
+    }
+}
+
+/// Steps that do not call the same layers: each way through the network is judged by its own steps.
+#[test]
+fn steps_that_call_other_layers_are_not_averaged_with_the_rest() {
+    let (healthy, vanishing) = (stack(8, 1.1, 1), stack(8, 0.2, 2));
+    let model = vec![healthy, vanishing];
+    let run =
+        |layers: &[Linear]| layers.iter().fold(x(), |h, layer| layer.forward(&h).tanh()).square().mean(..);
+    let records = |of: &dyn Fn(usize) -> usize, steps: usize| -> Vec<_> {
+        (0..steps).map(|step| GradFlow::record(&model, || run(&model[of(step)])).step().clone()).collect()
+    };
+    let names = |of: &dyn Fn(usize) -> usize, steps: usize| {
+        let verdicts = GradFlow::of(&records(of, steps)).verdicts();
+        verdicts.iter().map(Verdict::name).collect::<Vec<_>>()
+    };
+    assert_eq!(names(&|_| 0, 4), ["NOT CALLED"]);
+    assert_eq!(names(&|_| 1, 4), ["NOT CALLED", "VANISHING"]);
+    // By turns, and one in four: both are judged, and the rows are those of the more frequent one.
+    assert_eq!(names(&|step| step % 2, 4), ["VANISHING"]);
+    assert_eq!(names(&|step| usize::from(step % 4 == 0), 8), ["VANISHING"]);
+    let flow = GradFlow::of(&records(&|step| usize::from(step % 4 == 0), 8));
+    assert!(flow.rows().iter().all(|row| row.path.starts_with("0.")) && flow.rows().len() == 8, "{flow}");
+    // One of twenty is not enough to judge, and does not hide what the others show.
+    assert_eq!(names(&|step| usize::from(step == 0), 20), ["HEALTHY"]);
+    // Layers that are left out by chance: too many ways to judge any.
+    let layers = &model[0];
+    let by_chance: Vec<_> = (0..32_usize)
+        .map(|step| {
+            let used =
+                layers.iter().enumerate().filter(|(depth, _)| step >> depth & 1 == 0).map(|(_, layer)| layer);
+            GradFlow::record(&model, || used.fold(x(), |h, layer| layer.forward(&h).tanh()).square().mean(..))
+                .step()
+                .clone()
+        })
+        .collect();
+    let found = GradFlow::of(&by_chance).verdicts();
+    assert!(found.iter().any(|verdict| verdict.to_string().contains("32 different ways")), "{found:?}");
 }

@@ -195,7 +195,8 @@ fn updates_that_move_nothing_are_a_verdict_of_their_own() {
     assert!(flow.verdicts()[0].to_string().contains("the learning rate is 0"));
 }
 
-/// A cosine ends with updates as small as one likes: the last of a hundred are below the rounding of the weights.
+/// A cosine ends with updates as small as one likes: the last of a hundred are below the rounding of the
+/// weights.
 #[test]
 fn the_end_of_a_schedule_is_not_stuck() {
     let optimizer = || Optimizer::from_spec("sgd:lr=1e-4", None).unwrap().schedule(Cosine::new(100));

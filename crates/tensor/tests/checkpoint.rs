@@ -185,7 +185,7 @@ impl Observer for Log {
         self.0.push(("output", site.clone(), bits(y)));
     }
 
-    fn gradient(&mut self, site: &Site, dy: &Tensor) {
+    fn gradient(&mut self, site: &Site, _: Option<u64>, dy: &Tensor) {
         self.0.push(("gradient", site.clone(), bits(dy)));
     }
 

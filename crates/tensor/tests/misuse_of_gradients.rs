@@ -83,7 +83,7 @@ fn a_replacement_of_another_shape() {
     struct Wrong;
     impl Observer for Wrong {
         fn output(&mut self, _: &Site, _: &Announcement, _: &Tensor) {}
-        fn gradient(&mut self, _: &Site, _: &Tensor) {}
+        fn gradient(&mut self, _: &Site, _: Option<u64>, _: &Tensor) {}
         fn replace(&mut self, _: &Site, _: &Tensor) -> Option<Tensor> {
             Some(f32s([3]))
         }

@@ -17,7 +17,7 @@ impl Observer for Times {
         self.outputs.push(y.item());
     }
 
-    fn gradient(&mut self, _: &Site, dy: &Tensor) {
+    fn gradient(&mut self, _: &Site, _: Option<u64>, dy: &Tensor) {
         assert!(!is_recording() && !dy.is_tracked());
         self.gradients.push(dy.item());
     }

@@ -29,7 +29,7 @@ impl Observer for Log {
         self.add("output", site, y);
     }
 
-    fn gradient(&mut self, site: &Site, dy: &Tensor) {
+    fn gradient(&mut self, site: &Site, _: Option<u64>, dy: &Tensor) {
         self.add("gradient", site, dy);
     }
 }

@@ -102,6 +102,9 @@ fn sums_means_and_variances_are_finite_where_their_results_are() {
     (right[0], right[1]) = (6e17, -6e17);
     gradients(&|x| x.var(.., 0), &x).iter().for_each(|dx| near(dx, &right, DType::F32));
     // A variance that does not fit has a gradient that does.
+    let x = Tensor::from([3.4e38_f32, -3.4e38, -3.4e38]);
+    assert_eq!(x.var(.., 0).item(), f64::INFINITY);
+    near(&[x.std(.., 0).item()], &[3.4e38 * 8_f64.sqrt() / 3.0], DType::F32);
     let x = Tensor::from([1e30_f32, -1e30]);
     assert_eq!(x.var(.., 0).item(), f64::INFINITY);
     gradients(&|x| x.var(.., 0), &x).iter().for_each(|dx| near(dx, &[1e30, -1e30], DType::F32));

@@ -85,7 +85,8 @@ fn explanation(loss: f64, origin: Option<&NonFinite>, last: Option<&StepRecord>)
     let mut text = origin.map_or_else(
         || {
             if loss.is_finite() {
-                // Found by the step and not by its replay, which takes the batch whole and where the weights are.
+                // Found by the step and not by its replay, which takes the batch whole and where the weights
+                // are.
                 format!(
                     "the loss is {loss}, but the gradient of a part of the batch, or for sam the loss uphill, is not \
                      finite, where the whole batch here shows no such number; try a lower learning rate, or for sam a \

@@ -163,7 +163,8 @@ fn an_infinity_that_is_clipped_does_not_end_a_training() {
     assert_eq!(result.expect("infinities, and no NaN").steps, 3);
 }
 
-/// Where only a part of the batch has such a gradient, the replay of the whole batch finds none, and nothing is made up.
+/// Where only a part of the batch has such a gradient, the replay of the whole batch finds none, and nothing
+/// is made up.
 #[test]
 fn what_a_replay_does_not_find_is_not_made_up() {
     let trap: Trap = |y| if y.size(0) < 4 { (TRAPS[0].2)(y) } else { y.clone() };

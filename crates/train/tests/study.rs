@@ -193,7 +193,8 @@ fn what_f32_loses_is_shown_by_f64() {
     assert_eq!(flow(20, DType::F32).shadow_delta_rms, None);
 }
 
-/// Chance makes signals of some networks grow and of others shrink: their mean, which does neither, is no network.
+/// Chance makes signals of some networks grow and of others shrink: their mean, which does neither, is no
+/// network.
 #[test]
 fn networks_that_disagree_are_not_judged_by_their_mean() {
     let finding = examine(&Study::new(6), configuration(Activation::Gelu, Init::XavierNormal, 80, 64));

@@ -222,6 +222,16 @@ fn overview(findings: &[Finding]) -> Vec<String> {
     if lost > 0 {
         notes.push(format!("In {lost} of them deltas are too small for f32; their slopes are those in f64."));
     }
+    let reason = |finding: &&Finding| {
+        let reasons = finding.initial.verdicts.iter().map(|verdict| match verdict {
+            Verdict::NotJudged { reason } => Some(reason.clone()),
+            _ => None,
+        });
+        reasons.flatten().next().filter(|_| regime(finding) == Regime::NotJudged)
+    };
+    if let Some((first, reason)) = findings.iter().find_map(|finding| Some((finding, reason(&finding)?))) {
+        notes.push(format!("With {}, which is not judged, {reason}.", first.configuration));
+    }
     let by_chance = || findings.iter().filter_map(|finding| Some((finding, finding.finite_width()?)));
     if let Some((first, found)) = by_chance().next() {
         let count = by_chance().count();

@@ -264,5 +264,5 @@ impl Observer for Sites {
         self.0.borrow_mut().announced(site, what, y);
     }
 
-    fn gradient(&mut self, _: &Site, _: &Tensor) {}
+    fn gradient(&mut self, _: &Site, _: Option<u64>, _: &Tensor) {}
 }

@@ -69,7 +69,8 @@ impl Verdict {
                  2010)"
             }
             Self::Dead { .. } => {
-                "a lower learning rate, leaky-relu (Maas et al. 2013) or elu (Clevert et al. 2016)"
+                "a lower learning rate where training killed them, biases that are not far below 0 where it did \
+                 not; leaky-relu (Maas et al. 2013) or elu (Clevert et al. 2016)"
             }
             Self::Underflow { dtype, .. } if dtype == "f64" => {
                 "what vanishing gradients need: no other element type reaches further"

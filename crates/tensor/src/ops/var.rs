@@ -66,7 +66,11 @@ impl Tensor {
     #[track_caller]
     fn distances(&self, axes: &Axes) -> Self {
         let distances = self - self.mean(keep(axes.clone()));
-        let rest = distances.untracked().mean(keep(axes.clone()));
+        let mut rest = distances.untracked().mean(keep(axes.clone()));
+        if !rest.is_all_finite() {
+            // Of the largest numbers, distances may be infinite, and there is nothing to correct.
+            rest = Self::select_where(&rest.abs().lt(f64::INFINITY), &rest, &rest.zeros_like());
+        }
         distances - rest
     }
 

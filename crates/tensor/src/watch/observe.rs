@@ -120,8 +120,10 @@ pub trait Observer {
         let _ = (function, x, y);
     }
 
-    /// The complete gradient of an announced output, on the way back.
-    fn gradient(&mut self, site: &Site, dy: &Tensor);
+    /// The complete gradient of an announced output, on the way back, and that output's [`id`](Tensor::id): a
+    /// layer that is called several times has several. Inside a [`checkpoint`](crate::checkpoint) it is that
+    /// of the output as it was computed again; of a parameter there is none.
+    fn gradient(&mut self, site: &Site, output: Option<u64>, dy: &Tensor);
 
     /// Whether all that it wants is to see outputs and gradients, neither the graph behind them nor a say in
     /// what flows on; asked once, when the observation begins. Layers may then be computed several at a time,
@@ -216,8 +218,8 @@ impl<O: Observer> Observer for Rc<RefCell<O>> {
         self.borrow_mut().called(function, x, y);
     }
 
-    fn gradient(&mut self, site: &Site, dy: &Tensor) {
-        self.borrow_mut().gradient(site, dy);
+    fn gradient(&mut self, site: &Site, output: Option<u64>, dy: &Tensor) {
+        self.borrow_mut().gradient(site, output, dy);
     }
 
     fn only_looks(&self) -> bool {
@@ -279,7 +281,7 @@ fn announce_gradient(site: &Site, dy: &Tensor) {
     let _section = section("observers");
     with_watches(|watches| {
         for watch in watches {
-            no_grad(|| watch.observer.gradient(site, &dy.detach()));
+            no_grad(|| watch.observer.gradient(site, None, &dy.detach()));
         }
     });
 }
@@ -330,6 +332,6 @@ fn show(watches: &mut [Watch], node: &Node, dy: &mut Tensor, retain: bool) {
         }
     }
     for (idx, site) in &found {
-        no_grad(|| watches[*idx].observer.gradient(site, &dy.detach()));
+        no_grad(|| watches[*idx].observer.gradient(site, Some(node.number), &dy.detach()));
     }
 }

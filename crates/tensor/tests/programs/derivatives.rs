@@ -63,10 +63,10 @@ type Scalar<'a> = &'a dyn Fn(&[Tensor]) -> Tensor;
 
 /// Whether differences come to the gradient by backward passes as their step becomes smaller.
 ///
-/// `gradcheck` takes one step, and where a fifth derivative is in the millions that is too long: differences by four
-/// values err by h⁴/30·f⁽⁵⁾. That error falls to a sixteenth with half of the step, and to an eighth at most beside the
-/// next term; an error of the gradient stays. Below 1e-9 of what the gradients are, roundings of values over h write the
-/// digits.
+/// `gradcheck` takes one step, and where a fifth derivative is in the millions that is too long: differences
+/// by four values err by h⁴/30·f⁽⁵⁾. That error falls to a sixteenth with half of the step, and to an eighth
+/// at most beside the next term; an error of the gradient stays. Below 1e-9 of what the gradients are,
+/// roundings of values over h write the digits.
 fn converges(f: Scalar<'_>, inputs: &[Tensor]) -> bool {
     let xs: Vec<Tensor> = inputs.iter().map(|x| x.detach().requires_grad()).collect();
     let gradients = f(&xs).backward();
@@ -162,8 +162,8 @@ fn second_derivatives_of_random_programs() {
     println!("{graphs} graphs of {ops} ops, 24 second derivatives each");
 }
 
-/// What smaller steps decide: of a long run, the program whose differences were 8 tolerances off; and an error of a
-/// millionth, which is none of the differences.
+/// What smaller steps decide: of a long run, the program whose differences were 8 tolerances off; and an
+/// error of a millionth, which is none of the differences.
 #[test]
 fn differences_that_err_are_told_from_gradients_that_do() {
     let (seed, length) = (13_895, 4);

@@ -85,30 +85,15 @@ pub(crate) fn finite_width(
     layers: &[RandomLayer],
     states: &[f64],
 ) -> Option<FiniteWidth> {
-    let (mut typical, mut spread, mut nearest): (f64, f64, Option<FiniteWidth>) = (states[0], 0.0, None);
-    for layer in 0..layers.len() - 1 {
-        let next = &layers[layer + 1];
-        let signal = mean_square(activation, typical);
-        let q = next.next(signal);
-        if !(typical > 0.0 && typical < MOST && signal > 0.0 && q > 0.0) {
-            break;
-        }
+    let found = by_chance(activation, layers, states[0]).into_iter().enumerate().filter_map(|(layer, of)| {
         // The map of the last layer is none of a hidden layer, and has no say.
-        if layer > 0 && layer + 2 < layers.len() {
-            let here =
-                FiniteWidth { layer, variance: states[layer], typical, deviation: spread.sqrt(), ..NOTHING };
-            let found = here.with_boundary(&|q| next.next(mean_square(activation, q)));
-            nearest = found.into_iter().chain(nearest).min_by(|a, b| a.distance().total_cmp(&b.distance()));
-        }
-        let ends = [STEP, -STEP].map(|step| Float::ln(mean_square(activation, typical * Float::exp(step))));
-        let handed_on = (ends[0] - ends[1]) / (2.0 * STEP);
-        let kurtosis = mean_square_of_square(activation, typical) / (signal * signal);
-        let chance = Float::ln(1.0 + (kurtosis - 1.0) / layers[layer].outputs as f64);
-        let share = 1.0 - next.bias_variance / q;
-        typical = q * Float::exp(-share * chance / 2.0);
-        spread = share * share * (handed_on * handed_on * spread + chance);
-    }
-    let mut found = nearest?;
+        let next = layers[1..layers.len() - 1].get(layer)?;
+        let [typical, spread] = of;
+        let here =
+            FiniteWidth { layer, variance: states[layer], typical, deviation: spread.sqrt(), ..NOTHING };
+        here.with_boundary(&|q| next.next(mean_square(activation, q)))
+    });
+    let mut found = found.min_by(|a, b| a.distance().total_cmp(&b.distance()))?;
     let before = propagate(activation, &layers[..=found.layer], states[0]).delta_slope_decades;
     found.slopes = [-NEAR, NEAR].map(|deviations| {
         // As it was up to this layer, and from there on as it would be.
@@ -117,6 +102,29 @@ pub(crate) fn finite_width(
         slope(&decades(&[before.as_slice(), &rest].concat())).unwrap_or(0.0)
     });
     Some(found)
+}
+
+/// Of each hidden layer, as far as its numbers are some: the variance of z in the typical network, if it is
+/// `first` in the first layer, and how far ln of it spreads from network to network, as a variance.
+fn by_chance(activation: Activation, layers: &[RandomLayer], first: f64) -> Vec<[f64; 2]> {
+    let (mut typical, mut spread) = (first, 0.0);
+    let mut all = Vec::new();
+    for pair in layers.windows(2) {
+        let signal = mean_square(activation, typical);
+        let q = pair[1].next(signal);
+        if !(typical < MOST && typical.min(signal).min(q) > 0.0) {
+            break;
+        }
+        all.push([typical, spread]);
+        let ends = [STEP, -STEP].map(|step| Float::ln(mean_square(activation, typical * Float::exp(step))));
+        let handed_on = (ends[0] - ends[1]) / (2.0 * STEP);
+        let kurtosis = mean_square_of_square(activation, typical) / (signal * signal);
+        let chance = Float::ln(1.0 + (kurtosis - 1.0) / pair[0].outputs as f64);
+        let share = 1.0 - pair[1].bias_variance / q;
+        typical = q * Float::exp(-share * chance / 2.0);
+        spread = share * share * (handed_on * handed_on * spread + chance);
+    }
+    all
 }
 
 impl FiniteWidth {
@@ -164,8 +172,11 @@ impl fmt::Display for FiniteWidth {
 
 #[cfg(test)]
 mod tests {
-    use super::{finite_width, mean_square};
+    use super::{by_chance, finite_width};
+    use crate::prediction::{decades, propagate, slope};
+    use crate::theory::mean_square;
     use crate::{Prediction, RandomLayer, predict};
+    use backflow_kernels::Float;
     use backflow_nn::{Activation, Init, Mlp};
     use backflow_tensor::{DType, Rng, Tensor};
 
@@ -187,21 +198,75 @@ mod tests {
         below.count() as f64 / networks as f64
     }
 
-    /// What the first layer does to a variance is in the variance that it hands on: of it, the number of
-    /// units counts.
+    /// Of relu E φ⁴ = 6 (E φ²)², and its variance is handed on as it is.
+    #[test]
+    fn of_relu_the_recursion_is_exact() {
+        let layer = |outputs, weight_variance, bias_variance| RandomLayer {
+            inputs: 10,
+            outputs,
+            weight_variance,
+            bias_variance,
+        };
+        let layers = [
+            layer(10, 9.0, 9.0),
+            layer(20, 0.3, 0.0),
+            layer(5, 0.1, 0.7),
+            layer(40, 0.2, 0.2),
+            layer(1, 1.0, 1.0),
+        ];
+        let (mut typical, mut spread): (f64, f64) = (1.5, 0.0);
+        let found = by_chance(Activation::Relu, &layers, 1.5);
+        assert_eq!(found.len(), 4);
+        for (layer, [of_typical, of_spread]) in found.into_iter().enumerate() {
+            assert!((of_typical / typical - 1.0).abs() < 1e-9, "{layer}: {of_typical} for {typical}");
+            // Central differences err by some 1e-9.
+            assert!((of_spread - spread).abs() <= 1e-7 * spread, "{layer}: {of_spread} for {spread}");
+            let next = layers[layer + 1];
+            let weights = 10.0 * next.weight_variance * typical / 2.0;
+            let q = weights + next.bias_variance;
+            let chance = Float::ln(1.0 + 5.0 / layers[layer].outputs as f64);
+            typical = q * Float::exp(-(weights / q) * chance / 2.0);
+            spread = (weights / q).powi(2) * (spread + chance);
+        }
+        // What dies out, overflows, or is no number has no typical network.
+        for first in [0.0, 1e71, f64::INFINITY, f64::NAN] {
+            assert_eq!(by_chance(Activation::Relu, &layers, first), [[0.0; 2]; 0], "{first}");
+        }
+        let cut = [layers[0], layer(10, 0.0, 0.0), layers[1]];
+        assert_eq!(by_chance(Activation::Relu, &cut, 1.0), [[0.0; 2]; 0]);
+    }
+
+    /// What the first layer does to a variance is in the variance that it hands on: of it, the number of units
+    /// counts.
     #[test]
     fn layers_hand_on_what_the_next_one_makes_of_it() {
         // 1 stays 1, and is what chance decides about.
         let variance = 1.0 / (64.0 * mean_square(Activation::Silu, 1.0));
         let layer =
             |weight_variance| RandomLayer { inputs: 64, outputs: 64, weight_variance, bias_variance: 0.0 };
-        let of = |first: f64| {
-            let layers = [vec![layer(first)], vec![layer(variance); 20]].concat();
+        let of = |first: f64, hidden: f64, last: f64| {
+            let layers = [vec![layer(first)], vec![layer(hidden); 19], vec![layer(last)]].concat();
             finite_width(Activation::Silu, &layers, &[0.9; 21])
         };
-        let found = of(variance).unwrap();
-        assert!((found.boundary - 1.0).abs() < 1e-9, "{found:?}");
-        assert_eq!(of(0.1), Some(found));
+        let found = of(variance, variance, variance).unwrap();
+        assert!((found.boundary - 1.0).abs() < 1e-9 && found.variance == 0.9, "{found:?}");
+        assert_eq!(of(0.1, variance, variance), Some(found));
+        let layers = vec![layer(variance); 21];
+        let away = |[typical, spread]: [f64; 2]| Float::ln(typical).abs() / spread.sqrt();
+        let all: Vec<f64> = by_chance(Activation::Silu, &layers, 0.9).into_iter().map(away).collect();
+        let nearest = (1..19).min_by(|&a, &b| all[a].total_cmp(&all[b])).unwrap();
+        assert!(found.layer == nearest && nearest > 0, "{found:?}");
+        // The last layer has no say.
+        assert_eq!(of(variance, variance, 0.1).map(|of| of.layer), Some(nearest));
+        assert_eq!(of(variance, variance / 2.0, variance), None);
+        // From that layer on, a network that is two standard deviations off goes its own way.
+        let slopes = [-2.0, 2.0].map(|off| Float::exp(off * found.deviation)).map(|factor| {
+            let before = propagate(Activation::Silu, &layers[..=nearest], 0.9).delta_slope_decades;
+            let rest =
+                propagate(Activation::Silu, &layers[nearest..], found.typical * factor).delta_slope_decades;
+            slope(&decades(&[before, rest].concat())).unwrap()
+        });
+        assert_eq!(found.slopes.map(f64::to_bits), slopes.map(f64::to_bits));
     }
 
     /// Where chance is said to decide, networks go both ways; where it is not, all go where theory goes.

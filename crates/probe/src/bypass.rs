@@ -39,12 +39,12 @@ struct Reached {
     is_scaled: bool,
 }
 
-/// Of the graph between `last` and `first`, which it was computed from, the results that can be gone around;
-/// `layers` are those that count.
+/// Of the graph between `last` and `first`, which it was computed from, the outputs that can be gone around.
+/// A way around a layer has no other on it; `outputs` tells which of them are layers, and not functions.
 pub(crate) fn bypassed(
     steps: &BTreeMap<u64, GraphStep>,
     [first, last]: [u64; 2],
-    layers: &BTreeSet<u64>,
+    outputs: &BTreeMap<u64, bool>,
 ) -> BTreeMap<u64, Bypass> {
     let mut on_the_way = BTreeSet::from([first]);
     for (&id, step) in steps.range(first..=last) {
@@ -53,19 +53,18 @@ pub(crate) fn bypassed(
         }
     }
     let mut bypassed = BTreeMap::new();
-    // Layers since the last step that every way passes, and whether one of them is scaled.
+    // Outputs since the last step that every way passes, and whether one of them is scaled.
     let (mut beside, mut is_scaled) = (Vec::new(), false);
     let mut waiting = BTreeMap::from([(last, Reached::default())]);
     while let Some((id, mut reached)) = waiting.pop_last() {
-        let is_layer = layers.contains(&id);
         if waiting.is_empty() {
             let bypass = if is_scaled { Bypass::Scaled } else { Bypass::Plain };
-            bypassed.extend(beside.drain(..).filter(|_| reached.is_free).map(|layer| (layer, bypass)));
+            bypassed.extend(beside.drain(..).filter(|_| reached.is_free).map(|output| (output, bypass)));
             (reached, is_scaled) = (Reached { is_free: true, is_scaled: false }, false);
-        } else if is_layer {
+        } else if let Some(is_layer) = outputs.get(&id) {
             beside.push(id);
             is_scaled |= reached.is_scaled;
-            reached.is_free = false;
+            reached.is_free &= !is_layer;
         }
         let Some(step) = steps.get(&id).filter(|_| id != first) else { continue };
         reached.is_scaled |= SCALES.contains(&step.op.name);
@@ -89,7 +88,7 @@ mod tests {
         let id = |y: &Tensor| y.id().unwrap();
         let (first, last) = (results[0], results[results.len() - 1]);
         let steps: BTreeMap<u64, _> = last.history().into_iter().map(|step| (step.id, step)).collect();
-        let layers = results.iter().map(|y| id(y)).collect();
+        let layers = results.iter().map(|y| (id(y), true)).collect();
         let found = bypassed(&steps, [id(first), id(last)], &layers);
         results.iter().map(|y| found.get(&id(y)).copied().unwrap_or_default()).collect()
     }

@@ -5,7 +5,7 @@
 
 use crate::bypass::{Bypass, bypassed};
 use backflow_tensor::{GraphStep, Tensor};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// For each of these outputs, in order of computation, the number of its chain: 0 leads to `end`, which is
 /// nearest to the loss. An output follows that of those it was computed from which most others lie behind,
@@ -62,8 +62,7 @@ fn bypasses(
         if members.len() < AROUND {
             continue;
         }
-        let layers: BTreeSet<u64> =
-            members.iter().filter(|&&(idx, _)| !functions[idx]).map(|&(_, id)| id).collect();
+        let layers = members.iter().map(|&(idx, id)| (id, !functions[idx])).collect();
         let found = bypassed(steps, [*first, *last], &layers);
         for (idx, id) in members {
             let bypass = found.get(&id).copied().unwrap_or_default();

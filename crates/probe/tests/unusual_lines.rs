@@ -3,7 +3,7 @@
 
 use backflow_nn::{Activation, ActivationLayer, Init, Linear, Mlp, Module, Sequential};
 use backflow_optim::Optimizer;
-use backflow_probe::{GradFlow, Recorder, Verdict};
+use backflow_probe::{Bypass, GradFlow, Recorder, Verdict};
 use backflow_tensor::{DType, Rng, Tensor};
 use std::collections::BTreeMap;
 
@@ -385,6 +385,23 @@ fn branches_that_the_gradient_goes_around_are_no_line_with_others() {
             head.forward(&h).square().mean(..)
         });
         assert!([right, "NOT JUDGED"].contains(&found[0]), "{found:?}");
+    }
+}
+
+#[test]
+fn a_residual_branch_is_known_as_one_and_stays_one_in_a_log() {
+    let layers = stack(3, 1.0, 1);
+    let flow = GradFlow::record(&layers, || {
+        let h = layers[0].forward(&x());
+        layers[2].forward(&(&h + layers[1].forward(&h).tanh())).square().mean(..)
+    });
+    let log = serde_json::to_string(flow.step()).unwrap();
+    for step in [flow.step().clone(), serde_json::from_str(&log).unwrap()] {
+        let found: Vec<(String, Bypass)> =
+            step.layers.iter().map(|layer| (layer.path.clone(), layer.bypass)).collect();
+        let right =
+            [("0", Bypass::None), ("1", Bypass::Plain), ("1.tanh()", Bypass::Plain), ("2", Bypass::None)];
+        assert_eq!(found, right.map(|(path, bypass)| (path.to_owned(), bypass)));
     }
 }
 

@@ -37,7 +37,7 @@ impl<'g> Ready<'g> {
     }
 }
 
-/// Below this, 2⁻⁸⁰, a factor is applied in two: `f32` holds none below 1e-38 without loss. A power of two
+/// Below this, 2⁻⁸⁰, a factor is applied in several: `f32` holds none below 1e-38 without loss. A power of two
 /// rounds nothing.
 const SMALLEST_FACTOR: f64 = 1.0 / (1_u128 << 80) as f64;
 
@@ -112,7 +112,7 @@ impl Optimizer {
         let coefficient = clipping.norm.map_or(1.0, |max_norm| clip::coefficient(max_norm, norm));
         for ready in &mut prepared.gradients {
             ready.coefficient *= coefficient;
-            if ready.coefficient < SMALLEST_FACTOR && ready.coefficient > 0.0 {
+            while ready.coefficient < SMALLEST_FACTOR && ready.coefficient > 0.0 {
                 ready.raw = ready.raw.or_else(|| Some(Norm::of(&ready.g)));
                 ready.g = Cow::Owned(ready.g.detach() * SMALLEST_FACTOR);
                 ready.coefficient /= SMALLEST_FACTOR;

@@ -38,6 +38,11 @@ impl Functions {
         self.0.push(Function { row, layer, is_of_layer: false });
     }
 
+    /// The rows of layers, and of what was called on them.
+    pub(crate) fn pairs(&self) -> impl Iterator<Item = (usize, usize)> {
+        self.0.iter().map(|function| (function.layer, function.row))
+    }
+
     /// Tells which of them are functions of their layers.
     pub(crate) fn judge(&mut self, chains: &Chains) {
         for function in &mut self.0 {

@@ -3,17 +3,15 @@
 //! A line through the deltas of layers says something where each is computed from the one before. Branches
 //! that run beside each other, and what a recurrent network takes in at each step, are chains of their own.
 
-use crate::bypass::{Bypass, bypassed};
 use backflow_tensor::{GraphStep, Tensor};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// For each of these outputs, in order of computation, the number of its chain: 0 leads to `end`, which is
 /// nearest to the loss. An output follows that of those it was computed from which most others lie behind,
 /// the latest of several, if it does not lead on to an earlier chain. Of what the graph does not tell, each
-/// follows the one before. Those of `functions` are no layers.
-pub(crate) fn chains(outputs: &[Tensor], functions: &[bool], end: usize) -> Chains {
-    let steps = steps(outputs);
-    let before = before(outputs, &steps);
+/// follows the one before. `steps` are all that the outputs were computed from, by id, and may be more.
+pub(crate) fn chains(outputs: &[Tensor], steps: &BTreeMap<u64, GraphStep>, end: usize) -> Chains {
+    let before = before(outputs, steps);
     let mut chains = vec![usize::MAX; outputs.len()];
     let mut number = 0;
     // Each chain begins at its end, the latest output that is on none yet.
@@ -28,51 +26,19 @@ pub(crate) fn chains(outputs: &[Tensor], functions: &[bool], end: usize) -> Chai
     }
     // Beside the main one, they are numbered in order of computation.
     let last = number.saturating_sub(1);
-    let of: Vec<usize> = chains.iter().map(|&chain| if chain == 0 { 0 } else { last - chain + 1 }).collect();
-    let bypasses = bypasses(outputs, functions, &of, &steps);
+    let of = chains.iter().map(|&chain| if chain == 0 { 0 } else { last - chain + 1 }).collect();
     let mut uses: BTreeMap<u64, usize> = BTreeMap::new();
-    steps.values().flat_map(|step| step.operands.iter().flatten()).for_each(|&id| {
-        *uses.entry(id).or_default() += 1;
-    });
-    let uses = outputs.iter().map(|y| y.id().and_then(|id| uses.get(&id).copied()).unwrap_or(0)).collect();
-    Chains { of, bypasses, uses }
-}
-
-/// Between so many outputs at least, a way can lead around one of them.
-const AROUND: usize = 3;
-
-/// For each output, whether its chain has a way around it.
-fn bypasses(
-    outputs: &[Tensor],
-    functions: &[bool],
-    chains: &[usize],
-    steps: &BTreeMap<u64, GraphStep>,
-) -> Vec<Bypass> {
-    let mut members: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
-    chains.iter().enumerate().for_each(|(idx, &chain)| members.entry(chain).or_default().push(idx));
-    let mut bypasses = vec![Bypass::None; outputs.len()];
-    for members in members.into_values() {
-        // Parts of one op are known by the last of them.
-        let members: Vec<(usize, u64)> = members
-            .into_iter()
-            .filter(|&idx| is_known(&outputs[idx]))
-            .filter_map(|idx| Some((idx, outputs[idx].id()?)))
-            .collect();
-        let ([(_, first), _, ..], [.., (_, last)]) = (&members[..], &members[..]) else { continue };
-        if members.len() < AROUND {
-            continue;
-        }
-        let layers = members.iter().map(|&(idx, id)| (id, !functions[idx])).collect();
-        let found = bypassed(steps, [*first, *last], &layers);
-        for (idx, id) in members {
-            let bypass = found.get(&id).copied().unwrap_or_default();
-            (0..=idx)
-                .rev()
-                .take_while(|&part| part == idx || is_part(&outputs[part]))
-                .for_each(|part| bypasses[part] = bypass);
+    let mut leads_to_output: BTreeSet<u64> = outputs.iter().filter_map(Tensor::id).collect();
+    for step in steps.values().rev() {
+        if leads_to_output.contains(&step.id) {
+            for &operand in step.operands.iter().flatten() {
+                *uses.entry(operand).or_default() += 1;
+                leads_to_output.insert(operand);
+            }
         }
     }
-    bypasses
+    let uses = outputs.iter().map(|y| y.id().and_then(|id| uses.get(&id).copied()).unwrap_or(0)).collect();
+    Chains { of, uses }
 }
 
 /// What the graph tells of outputs.
@@ -80,8 +46,6 @@ fn bypasses(
 pub(crate) struct Chains {
     /// Of each output, the number of its chain.
     pub(crate) of: Vec<usize>,
-    /// Of each, whether there is a way around it.
-    pub(crate) bypasses: Vec<Bypass>,
     /// How often each is used on the way to the others.
     pub(crate) uses: Vec<usize>,
 }
@@ -91,20 +55,33 @@ fn is_known(y: &Tensor) -> bool {
     y.is_tracked() && !y.is_leaf()
 }
 
-/// Whether it is one of the layers that were computed as one op: a leaf. The last of them is not.
-fn is_part(y: &Tensor) -> bool {
-    y.is_tracked() && y.is_leaf()
-}
-
-/// All that the outputs were computed from, by its id.
-fn steps(outputs: &[Tensor]) -> BTreeMap<u64, GraphStep> {
-    let mut steps: BTreeMap<u64, GraphStep> = BTreeMap::new();
+/// Adds all that the outputs were computed from to these steps, by its id.
+pub(crate) fn add_steps(steps: &mut BTreeMap<u64, GraphStep>, outputs: &[Tensor]) {
     for y in outputs.iter().rev().filter(|y| is_known(y)) {
         if y.id().is_some_and(|id| !steps.contains_key(&id)) {
             steps.extend(y.history().into_iter().map(|step| (step.id, step)));
         }
     }
-    steps
+}
+
+/// Whether it computes something again on the way back.
+pub(crate) fn is_checkpoint(step: &GraphStep) -> bool {
+    step.op.name == "checkpoint"
+}
+
+/// In a graph, a checkpoint leads to what it was given, and not to the outputs `inside`, which it computed and
+/// will compute again. Puts the last of these in the place of what it was given.
+pub(crate) fn link_checkpoints(steps: &mut BTreeMap<u64, GraphStep>, inside: &BTreeSet<u64>) {
+    let checkpoints: Vec<(u64, Option<u64>)> =
+        steps.values().filter(|step| is_checkpoint(step)).map(|step| (step.id, step.operands[0])).collect();
+    let mut before = 0;
+    for (id, input) in checkpoints {
+        let last = inside.range(input.unwrap_or(0).max(before)..id).next_back().copied();
+        if let (Some(step), Some(last)) = (steps.get_mut(&id), last) {
+            step.operands[0] = Some(last);
+        }
+        before = id;
+    }
 }
 
 /// For each output the one that it was computed from which has most others behind it.
@@ -114,6 +91,8 @@ fn before(outputs: &[Tensor], steps: &BTreeMap<u64, GraphStep>) -> Vec<Option<us
     for (idx, y) in outputs.iter().enumerate() {
         y.id().into_iter().for_each(|id| ids.entry(id).or_default().push(idx));
     }
+    // The parts of layers that were computed as one op are leaves, in their order; the last of them is not.
+    let is_part = |idx: usize| outputs[idx].is_tracked() && outputs[idx].is_leaf();
     // Of each step, how many outputs lead up to the one that it was computed from, itself included, and which
     // that is; operands come before results.
     let mut deepest: BTreeMap<u64, (usize, usize)> = BTreeMap::new();
@@ -122,7 +101,7 @@ fn before(outputs: &[Tensor], steps: &BTreeMap<u64, GraphStep>) -> Vec<Option<us
         let mut from = step.operands.iter().flatten().filter_map(|id| deepest.get(id)).max().copied();
         for &own in ids.get(id).into_iter().flatten() {
             let mut first = own;
-            while first.checked_sub(1).is_some_and(|part| is_part(&outputs[part])) {
+            while first.checked_sub(1).is_some_and(is_part) {
                 first -= 1;
             }
             before[first] = from.map(|(_, idx)| idx);
@@ -135,11 +114,18 @@ fn before(outputs: &[Tensor], steps: &BTreeMap<u64, GraphStep>) -> Vec<Option<us
 
 #[cfg(test)]
 mod tests {
-    use super::chains as chains_of;
+    use super::{add_steps, chains as chains_of};
     use backflow_tensor::Tensor;
+    use std::collections::BTreeMap;
+
+    fn chains_to(outputs: &[Tensor], end: usize) -> Vec<usize> {
+        let mut steps = BTreeMap::new();
+        add_steps(&mut steps, outputs);
+        chains_of(outputs, &steps, end).of
+    }
 
     fn chains(outputs: &[Tensor]) -> Vec<usize> {
-        chains_of(outputs, &vec![false; outputs.len()], outputs.len().saturating_sub(1)).of
+        chains_to(outputs, outputs.len().saturating_sub(1))
     }
 
     #[test]
@@ -186,7 +172,7 @@ mod tests {
         let aside = (&h * 2.0).sin();
         all.extend([h.exp(), aside]);
         // Of two that have nothing behind them, the later one.
-        assert_eq!(chains_of(&all, &[false; 8], 6).of, [1, 0, 0, 2, 0, 3, 0, 4]);
+        assert_eq!(chains_to(&all, 6), [1, 0, 0, 2, 0, 3, 0, 4]);
         // A result that has a name too is one step of the way.
         let stack = steps(&x, 3);
         let named = [&stack[0], &stack[0], &stack[1], &stack[1], &stack[2]].map(Tensor::clone);

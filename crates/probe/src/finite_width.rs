@@ -104,8 +104,8 @@ pub(crate) fn finite_width(
     Some(found)
 }
 
-/// Of each hidden layer, as far as its numbers are some: the variance of z in the typical network, if it is
-/// `first` in the first layer, and how far ln of it spreads from network to network, as a variance.
+/// Of each hidden layer, up to the first whose variance is 0, infinite or NaN: the variance of z in the typical
+/// network, if it is `first` in the first layer, and the variance of its logarithm from network to network.
 fn by_chance(activation: Activation, layers: &[RandomLayer], first: f64) -> Vec<[f64; 2]> {
     let (mut typical, mut spread) = (first, 0.0);
     let mut all = Vec::new();

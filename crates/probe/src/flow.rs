@@ -120,6 +120,14 @@ impl GradFlow {
             let reason = "several backward passes went through the same graph; deltas are those of the first";
             verdicts.push(Verdict::NotJudged { reason: reason.to_owned() });
         }
+        if !self.record.called_later.is_empty() {
+            verdicts.retain(|verdict| *verdict != Verdict::Healthy);
+            let layers = self.record.called_later.join(", ");
+            let reason = format!(
+                "{layers} were called after the first backward pass of the step, which alone is looked at"
+            );
+            verdicts.push(Verdict::NotJudged { reason });
+        }
         // A layer that another step calls is in use.
         let is_unused = |layer: &&String| self.steps.iter().all(|step| step.uncalled.contains(layer));
         let layers: Vec<String> = self.record.uncalled.iter().filter(is_unused).cloned().collect();
@@ -137,29 +145,43 @@ impl GradFlow {
 
     /// What the rows say, those of steps that call other layers included.
     fn of_rows(&self) -> Vec<Verdict> {
-        let mut verdicts = Verdict::of(&self.rows, self.eps);
+        let others: usize = self.others.iter().map(|(_, steps)| steps).sum();
+        let ways = || {
+            std::iter::once((&self.rows, self.steps.len() - others))
+                .chain(self.others.iter().map(|(rows, steps)| (rows, *steps)))
+        };
         let is_frequent = |steps: usize| steps as f64 >= ALIKE * self.steps.len() as f64;
-        let mut rare = 0;
-        for (rows, steps) in &self.others {
+        let (mut verdicts, mut rare) = (Vec::new(), 0);
+        for (rows, steps) in ways() {
             let mut more = Verdict::of(rows, self.eps);
-            if !is_frequent(*steps) {
+            if !is_frequent(steps) && more != [Verdict::Healthy] {
                 rare += steps;
                 more.retain(|verdict| matches!(verdict, Verdict::NotFinite { .. }));
             }
-            more.retain(|verdict| verdicts.iter().all(|so_far| so_far.name() != verdict.name()));
+            // A layer that the gradient comes to in other steps is not cut off.
+            let is_reached = |layer: &str| {
+                ways().any(|(rows, _)| rows.iter().any(|row| row.path == layer && row.delta_rms.is_some()))
+            };
+            more.retain(
+                |verdict| !matches!(verdict, Verdict::Cut { layer, by_graph: true } if is_reached(layer)),
+            );
+            more.retain(|verdict| !verdicts.iter().any(|so_far| verdict.is_like(so_far)));
             verdicts.extend(more);
         }
         if rare > 0 && is_frequent(rare) {
-            let (ways, of) = (self.others.len() + 1, self.steps.len());
-            let reason =
-                format!("{of} steps call layers in {ways} different ways, most of them too rarely to judge");
+            let reason = format!(
+                "{rare} of {} steps call layers in ways that are too rare to judge",
+                self.steps.len()
+            );
             verdicts.push(Verdict::NotJudged { reason });
         }
-        verdicts.sort_by_key(|verdict| !matches!(verdict, Verdict::NotFinite { .. }));
+        if !self.others.is_empty() {
+            verdicts.sort_by_key(Verdict::rank);
+        }
         if verdicts.len() > 1 {
             verdicts.retain(|verdict| *verdict != Verdict::Healthy);
         }
-        verdicts
+        if verdicts.is_empty() && !self.rows.is_empty() { vec![Verdict::Healthy] } else { verdicts }
     }
 
     /// A gradient that is NaN or infinite although no delta is, as of a parameter of no layer.

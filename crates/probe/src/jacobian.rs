@@ -244,7 +244,7 @@ impl Observer for Relay {
                 None => return,
             },
             Site::Named(name) => name.clone(),
-            Site::Layer(_) | Site::Parameter(_) => return,
+            Site::Layer(_) | Site::Parameter(_) | Site::Result => return,
         };
         if y.shape().first() != Some(&self.rows) {
             let rows =
@@ -303,14 +303,14 @@ impl Spectrum {
         let at = |index: usize| values.get(index).copied().unwrap_or(f64::NAN);
         let largest = at(0);
         // Relative to the largest, so that no square under- or overflows.
-        let share = |power: i32| values.iter().map(|s| (s / largest).powi(power)).sum::<f64>() / n;
-        let (second, fourth) = (share(2), share(4));
+        let squares = || values.iter().map(|s| (s / largest) * (s / largest));
+        let mean = squares().sum::<f64>() / n;
         Self {
             largest,
             median: at(values.len() / 2),
             smallest: at(values.len().wrapping_sub(1)),
-            mean_square: if largest == 0.0 { 0.0 } else { second * largest * largest },
-            spread: fourth / (second * second) - 1.0,
+            mean_square: if largest == 0.0 { 0.0 } else { mean * largest * largest },
+            spread: squares().map(|square| (square / mean - 1.0).powi(2)).sum::<f64>() / n,
         }
     }
 }

@@ -6,7 +6,6 @@
 //! *delta*, the gradient of the loss with respect to each layer's output, and the activations beside it.
 #![forbid(unsafe_code)]
 
-mod bypass;
 mod called;
 mod chains;
 mod correlation;
@@ -16,6 +15,7 @@ mod finite_width;
 mod first_paths;
 mod flow;
 mod jacobian;
+mod joints;
 mod json_number;
 mod lanczos;
 mod layer_kind;
@@ -43,7 +43,6 @@ mod watch;
 mod when;
 mod with_shadow;
 
-pub use bypass::Bypass;
 pub use curvature::{Hessian, Trace};
 pub use explain::{GradExplanation, OpAt, WhyGradient, explain_grad};
 pub use finite_width::FiniteWidth;
@@ -56,7 +55,7 @@ pub use per_sample::{GradientNoise, SampleNorms};
 pub use prediction::{Prediction, RandomLayer, predict, predict_layers};
 pub use quantity::{Axis, Chart, Drawn, Figure, Measured, Of, Quantity, Read, Section, Unit};
 pub use record::{
-    CurvatureFlow, Exponents, FlowStep, JacobianFlow, LayerFlow, LostFlow, NotMeasured, ParameterFlow,
+    CurvatureFlow, Exponents, FlowStep, JacobianFlow, Joint, LayerFlow, LostFlow, NotMeasured, ParameterFlow,
     SampleFlow, Spectrum, Stats,
 };
 pub use recorder::Recorder;

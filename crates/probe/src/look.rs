@@ -44,7 +44,7 @@ fn of<T: FloatElement>(x: &[T], bounds: Option<(f64, f64)>, histogram: bool) -> 
         && moments.max_abs.is_finite()
         && !(1e-280..1e280).contains(&(moments.max_abs * moments.max_abs));
     let unit = if out_of_range { moments.max_abs } else { 1.0 };
-    let (mut mean, mut square) = (moments.sum / n / unit, moments.sum_squares / n);
+    let (mut mean, mut square) = (moments.sum / n, moments.sum_squares / n);
     let mut variance = square - mean * mean;
     // Numbers close to their mean: the difference of two squares would be rounding more than anything else.
     if out_of_range || variance < CLOSE * square {
@@ -102,5 +102,22 @@ impl Exponents {
             infinite: counts[last],
             nan: 0,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::alive;
+    use backflow_tensor::Tensor;
+
+    #[test]
+    fn units_lie_along_any_axis() {
+        // Of two examples, three units, and two positions, the second unit is 0 everywhere.
+        let x = Tensor::from([[[1.0, 0.0], [0.0, 0.0], [0.0, 2.0]], [[0.0, 0.0], [0.0, 0.0], [3.0, 0.0]]]);
+        assert_eq!(alive(&x, 1), [true, false, true]);
+        assert_eq!(alive(&x, -2), [true, false, true]);
+        assert_eq!(alive(&x, -1), [true, true]);
+        assert_eq!(alive(&x, 0), [true, true]);
+        assert_eq!(alive(&x.zeros_like(), 7), [false], "no such axis: one unit");
     }
 }

@@ -192,6 +192,8 @@ mod tests {
         let cancel = SampleNorms { squares: vec![1.0; 2] }.noise(0.0);
         assert_eq!((cancel.variance, cancel.signal), (2.0, -1.0));
         assert!(cancel.noise_scale.is_infinite() && cancel.relative_error.is_infinite());
+        let nothing = SampleNorms { squares: vec![0.0; 2] }.noise(0.0);
+        assert_eq!((nothing.variance, nothing.signal, nothing.noise_scale), (0.0, 0.0, f64::INFINITY));
     }
 
     /// Samples whose gradients are m + d and m − d in turn, d at a right angle to m: ‖m‖² is the signal of
@@ -227,10 +229,22 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "needs matrices with a row per sample")]
-    fn sequences_are_refused() {
-        let x = Tensor::zeros([2, 3, 4], DType::F32);
-        SampleNorms::new(2).add_linear(&x, &x, true);
+    fn what_has_no_row_per_sample_is_refused() {
+        let fits = Tensor::zeros([2, 3], DType::F32);
+        let [sequences, other_batch, integers] = [
+            Tensor::zeros([2, 3, 4], DType::F32),
+            Tensor::zeros([3, 3], DType::F32),
+            Tensor::zeros([2, 3], DType::I64),
+        ];
+        SampleNorms::new(2).add_linear(&fits, &fits, true);
+        for unfit in [&sequences, &other_batch, &integers] {
+            for (inputs, deltas) in [(unfit, &fits), (&fits, unfit), (unfit, unfit)] {
+                let add = || SampleNorms::new(2).add_linear(inputs, deltas, true);
+                let payload = std::panic::catch_unwind(std::panic::AssertUnwindSafe(add)).unwrap_err();
+                let message = payload.downcast_ref::<String>().unwrap();
+                assert!(message.contains("needs matrices with a row per sample"), "{message}");
+            }
+        }
     }
 
     #[test]

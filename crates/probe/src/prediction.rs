@@ -260,7 +260,7 @@ fn depth_scale(activation: Activation, layers: &[RandomLayer], states: &[f64]) -
 
 #[cfg(test)]
 mod tests {
-    use super::{RandomLayer, predict, predict_layers};
+    use super::{RandomLayer, depth_scale, predict, predict_layers, two_digits};
     use crate::MeanField;
     use backflow_kernels::Float;
     use backflow_nn::{Activation, Init, Mlp};
@@ -358,6 +358,72 @@ mod tests {
         assert!(tanh > 0.5 && tanh < MeanField::TRAINABLE, "chaotic with Xavier's gain of 5/3: {tanh}");
         assert_eq!(predict(Activation::Tanh, Init::Zeros, &[4, 4, 4], 1.0).unwrap().depth_in_scales(), None);
         assert_eq!(predict(Activation::Tanh, Init::HeNormal, &[4, 4], 1.0).unwrap().depth_scale, None);
+    }
+
+    /// Where layers change, the harmonic mean of what they are at up to eight places in the middle of as many
+    /// equal parts.
+    #[test]
+    fn scales_of_changing_layers_are_averaged() {
+        let layer = RandomLayer { inputs: 10, outputs: 10, weight_variance: 0.15, bias_variance: 0.02 };
+        let network = MeanField::new(Activation::Tanh, 1.5, 0.02);
+        for (layers, places) in [
+            (2, vec![0]),
+            (3, vec![0, 1]),
+            (6, vec![0, 1, 2, 3, 4]),
+            (9, vec![0, 1, 2, 3, 4, 5, 6, 7]),
+            (21, vec![1, 3, 6, 8, 11, 13, 16, 18]),
+        ] {
+            let states: Vec<f64> = (0..layers).map(|place| 0.3 + 0.2 * place as f64).collect();
+            let found = depth_scale(Activation::Tanh, &vec![layer; layers], &states).unwrap();
+            let rates =
+                places.iter().map(|&place: &usize| 1.0 / network.correlation_depth_scale(states[place]));
+            let right = places.len() as f64 / rates.sum::<f64>();
+            assert!((found / right - 1.0).abs() < 1e-12, "{layers} layers: {found}, and right is {right}");
+            // The same everywhere, and not known.
+            let level = depth_scale(Activation::Tanh, &vec![layer; layers], &vec![0.5; layers]).unwrap();
+            assert_eq!(level, network.correlation_depth_scale(0.5));
+            for variance in
+                [[0.0, 0.0], [f64::INFINITY, 0.1], [0.1, f64::NAN], [f64::NEG_INFINITY, f64::INFINITY]]
+            {
+                let lost = RandomLayer { weight_variance: variance[0], bias_variance: variance[1], ..layer };
+                assert_eq!(depth_scale(Activation::Tanh, &vec![lost; layers], &states), None);
+            }
+        }
+        // Nothing but biases is a network that forgets its input at once.
+        let biases = RandomLayer { weight_variance: 0.0, ..layer };
+        assert_eq!(depth_scale(Activation::Tanh, &[biases; 3], &[0.02; 3]), Some(0.0));
+        let weights = RandomLayer { bias_variance: 0.0, ..layer };
+        assert!(depth_scale(Activation::Tanh, &[weights; 3], &[1.0; 3]).is_some());
+    }
+
+    #[test]
+    fn depth_in_words() {
+        let digits = [
+            (58.4, "58"),
+            (0.354, "0.35"),
+            (3.84e4, "3.8e4"),
+            (0.0123, "0.012"),
+            (0.0012, "1.2e-3"),
+            (7.0, "7.0"),
+            (999.0, "999"),
+            (1000.0, "1.0e3"),
+        ];
+        for (x, text) in digits {
+            assert_eq!(two_digits(x), text);
+        }
+        let notes = |init| predict(Activation::Sigmoid, init, &[64; 22], 1.0).unwrap().notes();
+        let [note] = &notes(Init::XavierNormal)[..] else { panic!("one note") };
+        assert!(note.starts_with("20 hidden layers are 58 depth scales (xi_c = 0.35 layers): "), "{note}");
+    }
+
+    #[test]
+    fn inputs_and_layers_that_there_are_not_are_refused() {
+        let layer = RandomLayer { inputs: 1, outputs: 1, weight_variance: 1.0, bias_variance: 0.0 };
+        for (layers, input) in [(0, 1.0), (1, -1.0), (1, f64::NAN), (1, f64::INFINITY)] {
+            let predicted =
+                std::panic::catch_unwind(|| predict_layers(Activation::Tanh, &vec![layer; layers], input));
+            assert!(predicted.is_err(), "{layers} layers, {input}");
+        }
     }
 
     #[test]

@@ -1,6 +1,5 @@
 //! What is measured in one step: plain figures that can be printed, written as a line of JSON, and read back.
 
-use crate::bypass::Bypass;
 use crate::json_number;
 use crate::layer_kind::LayerKind;
 use crate::per_sample::GradientNoise;
@@ -42,6 +41,9 @@ pub struct FlowStep {
     /// What was asked for and could not be measured.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub not_measured: Vec<NotMeasured>,
+    /// Layers that were called after a backward pass had begun, and not before: they were not looked at.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub called_later: Vec<String>,
     /// Layers of the model that the forward pass did not call.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub uncalled: Vec<String>,
@@ -171,13 +173,24 @@ pub struct LayerFlow {
     pub dead_units_of_epoch: Option<u64>,
     /// How many units there are.
     pub units: u64,
+    /// How many numbers one example has; 0 where the log does not say.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub numbers: u64,
     /// The chain of computation that it is part of: 0 the one that leads to the last result, others those
     /// that run beside it, in order of computation. As far as the graph tells.
     #[serde(default, skip_serializing_if = "is_main")]
     pub chain: usize,
-    /// Whether the gradient can go around it, as around a residual branch. As far as the graph tells.
-    #[serde(default, skip_serializing_if = "Bypass::is_none")]
-    pub bypass: Bypass,
+    /// Whether nothing that is looked at was computed from it: its delta is the loss's doing.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub is_end: bool,
+    /// Of a layer that the gradient can go around, as of one in a residual branch, or one before a normalisation:
+    /// where the ways meet. As far as the graph tells.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub joint: Option<Joint>,
+    /// Of a layer that the gradient can go around together with others, three at least: the number of their
+    /// branch, and the layer's joint in it, if it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub branch: Option<(usize, Option<Joint>)>,
     /// Histograms of the exponents, if they were asked for.
     pub output_exponents: Option<Exponents>,
     /// The same of the deltas.
@@ -185,6 +198,15 @@ pub struct LayerFlow {
     /// Quantities that measure themselves, by their names, where they were asked for.
     #[serde(with = "json_number::by_name", default, skip_serializing_if = "BTreeMap::is_empty")]
     pub more: BTreeMap<String, f64>,
+}
+
+/// A result where ways through a network meet, as the sum in `h + f(h)`: all of the gradient passes it.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Joint {
+    /// Layers whose ways meet in one place have the same number.
+    pub number: usize,
+    /// The gradient of the loss with respect to it. `None` where nothing came back to it.
+    pub delta: Option<Stats>,
 }
 
 /// What logs meant that did not say.
@@ -198,6 +220,10 @@ fn is_false(flag: &bool) -> bool {
 
 fn is_main(chain: &usize) -> bool {
     *chain == 0
+}
+
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 fn unknown() -> f64 {
@@ -327,6 +353,9 @@ mod tests {
             assert_eq!(back.loss.to_bits(), x.to_bits(), "{text}");
             assert_eq!(back.layers[0].output.rms, 1e-45);
         }
-        assert!(serde_json::from_str::<Stats>(r#"{"mean":"no"}"#).is_err());
+        for no in ["no", "1.5", "nan", "Infinity", ""] {
+            let text = format!(r#"{{"mean":"{no}","std":0,"rms":0,"max":0,"zero_share":0}}"#);
+            assert!(serde_json::from_str::<Stats>(&text).is_err(), "{no}");
+        }
     }
 }

@@ -267,6 +267,7 @@ impl Recorder {
                 curvature,
                 jacobians,
                 not_measured: flow.not_measured.into_iter().chain(refused).collect(),
+                called_later: flow.called_later,
                 uncalled: flow.uncalled,
                 several_passes: flow.several_passes,
                 skipped: report.skipped.is_some(),
@@ -299,6 +300,7 @@ impl Recorder {
             gradient_norm: f64::NAN,
             learning_rate: f64::NAN,
             layers: flow.layers,
+            called_later: flow.called_later,
             uncalled: flow.uncalled,
             several_passes: flow.several_passes,
             ..FlowStep::default()
@@ -414,6 +416,7 @@ fn record(
         learning_rate: f64::NAN,
         layers: flow.layers,
         parameters,
+        called_later: flow.called_later,
         uncalled: flow.uncalled,
         several_passes: flow.several_passes,
         ..FlowStep::default()

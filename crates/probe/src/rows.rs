@@ -1,6 +1,5 @@
 //! [`FlowRow`]: one line of the flow table: a layer with the activation function that follows it.
 
-use crate::bypass::Bypass;
 use crate::join;
 use crate::record::{FlowStep, LayerFlow};
 use crate::shadow::Shadow;
@@ -19,9 +18,24 @@ pub struct FlowRow {
     /// The [chain](LayerFlow::chain) of computation that it is part of.
     #[serde(skip)]
     pub chain: usize,
-    /// Whether the gradient [can go around it](LayerFlow::bypass).
+    /// How many numbers one example has; 0 if that is not known.
     #[serde(skip)]
-    pub bypass: Bypass,
+    pub numbers: u64,
+    /// Whether [its delta is the loss's doing](LayerFlow::is_end).
+    #[serde(skip)]
+    pub is_end: bool,
+    /// Of a layer that the gradient can go around, the number of its [joint](LayerFlow::joint).
+    #[serde(skip)]
+    pub joint: Option<usize>,
+    /// RMS of the delta there.
+    #[serde(skip)]
+    pub joint_delta_rms: Option<f64>,
+    /// The number of its [branch](LayerFlow::branch), if it is in one, and that of its joint there.
+    #[serde(skip)]
+    pub branch: Option<(usize, Option<usize>)>,
+    /// RMS of the delta of the state that it hands on in its branch.
+    #[serde(skip)]
+    pub branch_delta_rms: Option<f64>,
     /// How many units it has.
     #[serde(skip)]
     pub units: u64,
@@ -99,8 +113,19 @@ impl FlowRow {
             path: layer.path.clone(),
             role: layer.kind.role,
             chain: layer.chain,
-            bypass: layer.bypass,
+            joint: layer.joint.map(|joint| joint.number),
+            branch: layer.branch.map(|(number, joint)| (number, joint.map(|joint| joint.number))),
+            branch_delta_rms: layer
+                .branch
+                .and_then(|(_, joint)| match joint {
+                    Some(joint) => joint.delta,
+                    None => layer.delta,
+                })
+                .map(|delta| delta.rms),
+            joint_delta_rms: layer.joint.and_then(|joint| joint.delta).map(|delta| delta.rms),
             units: layer.units,
+            numbers: layer.numbers,
+            is_end: layer.is_end,
             dtype: layer.dtype.clone(),
             activation: None,
             activation_rms: 0.0,
@@ -138,9 +163,16 @@ impl FlowRow {
         ways(records).first().map_or_else(Vec::new, |way| mean(way))
     }
 
+    /// RMS of the delta of the state that the layer hands on: its own, or that of its [joint](LayerFlow::joint).
+    #[must_use]
+    pub fn state_delta_rms(&self) -> Option<f64> {
+        if self.joint.is_some() { self.joint_delta_rms } else { self.delta_rms }
+    }
+
     /// Whether another row has the same place in the network.
     fn is_like(&self, other: &Self) -> bool {
-        self.path == other.path && (self.chain, self.bypass) == (other.chain, other.bypass)
+        self.path == other.path
+            && (self.chain, self.joint, self.branch) == (other.chain, other.joint, other.branch)
     }
 }
 
@@ -191,6 +223,8 @@ pub(crate) fn mean(same: &[Vec<FlowRow>]) -> Vec<FlowRow> {
         saturated_share: over(index, &|row| row.saturated_share),
         dead_share: over(index, &|row| row.dead_share),
         delta_rms: median(index, &|row| row.delta_rms),
+        joint_delta_rms: median(index, &|row| row.joint_delta_rms),
+        branch_delta_rms: median(index, &|row| row.branch_delta_rms),
         delta_zero_share: over(index, &|row| row.delta_zero_share),
         weight_gradient_rms: median(index, &|row| row.weight_gradient_rms),
         weight_rms: over(index, &|row| row.weight_rms),

@@ -1,13 +1,16 @@
 //! How deltas change from layer to layer on the way back: in all, and the slope of the line through their
 //! logarithms.
 
-use crate::bypass::Bypass;
 use crate::rows::FlowRow;
 use backflow_kernels::Float;
 use backflow_tensor::observe::Role;
+use std::collections::BTreeMap;
 
 /// The share of the whole change from which one step of it is nearly all.
 const NEARLY_ALL: f64 = 0.8;
+
+/// So many points are the beginning of a line.
+const START: usize = 2;
 
 /// The share of a change of deltas that activations must make up for at least, for weight gradients to be
 /// called flat: these are products of both.
@@ -16,17 +19,36 @@ const MADE_UP_FOR: f64 = 0.5;
 /// The figures of a row that a line is about: as measured, or in `f64`.
 #[derive(Clone, Copy)]
 pub(crate) struct Figures {
+    /// Of the state that the layer hands on.
     delta: fn(&FlowRow) -> Option<f64>,
+    /// Of that which it hands on in its branch.
+    branch_delta: fn(&FlowRow) -> Option<f64>,
     weight_gradient: fn(&FlowRow) -> Option<f64>,
 }
 
-pub(crate) const MEASURED: Figures =
-    Figures { delta: |row| row.delta_rms, weight_gradient: |row| row.weight_gradient_rms };
+pub(crate) const MEASURED: Figures = Figures {
+    delta: FlowRow::state_delta_rms,
+    branch_delta: |row| row.branch_delta_rms,
+    weight_gradient: |row| row.weight_gradient_rms,
+};
 
 pub(crate) const SHADOW: Figures = Figures {
-    delta: |row| row.shadow.map(|shadow| shadow.delta_rms_f64),
+    delta: |row| match row.joint {
+        Some(_) => row.shadow.and_then(|shadow| shadow.joint_delta_rms_f64),
+        None => row.shadow.map(|shadow| shadow.delta_rms_f64),
+    },
+    // Of a branch, nobody asked for f64.
+    branch_delta: |_| None,
     weight_gradient: |row| row.shadow.and_then(|shadow| shadow.weight_gradient_rms_f64),
 };
+
+/// A row as a point of a line: its joint and its delta there.
+#[derive(Clone, Copy)]
+struct Point<'a> {
+    row: &'a FlowRow,
+    joint: Option<usize>,
+    delta: f64,
+}
 
 /// How deltas change along one chain of computation.
 #[derive(Clone, Debug, PartialEq)]
@@ -41,6 +63,9 @@ pub(crate) struct Line {
     pub(crate) layers: usize,
     /// The layer behind which nearly all of that is lost or won, if there is one.
     pub(crate) at: Option<String>,
+    /// Whether that is at the beginning of a line of [joints](crate::LayerFlow::joint), where what is handed on
+    /// may be data, to which no way leads.
+    pub(crate) is_at_start: bool,
     /// The layer whose deltas are farthest beyond both ends of the chain, and by how many decades; positive
     /// above them.
     pub(crate) between: Option<(String, f64)>,
@@ -48,8 +73,6 @@ pub(crate) struct Line {
     pub(crate) of_norms: f64,
     /// The number of the chain.
     pub(crate) chain: usize,
-    /// Of layers that the gradient can go around, whether something scales their branches.
-    pub(crate) bypass: Bypass,
     /// The first and the last layer of a chain that runs beside the main one.
     pub(crate) branch: Option<[String; 2]>,
     /// RMS ∂L/∂W of the second of these layers over that of the last, if that stays flat while deltas do not.
@@ -62,7 +85,8 @@ pub(crate) struct Line {
 ///
 /// Layers are weighted maps, each use of one on its own, but not the last, whose delta is the loss's doing,
 /// unless an activation function follows each; without any, all other layers and the results that the program
-/// [named](backflow_tensor::Tensor::named).
+/// [named](backflow_tensor::Tensor::named). Of layers that the gradient can go around, it is the delta of their
+/// [joint](crate::LayerFlow::joint) that counts, once for each joint.
 #[must_use]
 pub fn slope(rows: &[FlowRow]) -> Option<(f64, f64)> {
     main(rows, MEASURED).map(|line| (line.slope, line.fit))
@@ -74,51 +98,72 @@ pub fn shadow_slope(rows: &[FlowRow]) -> Option<(f64, f64)> {
     main(rows, SHADOW).map(|line| (line.slope, line.fit))
 }
 
-/// The line of most layers that leads to the output.
-fn main(rows: &[FlowRow], figures: Figures) -> Option<Line> {
-    let layers = |beside| compared(rows, 0, beside, figures).len();
-    line(rows, 0, layers(true) > layers(false), figures)
-}
-
-/// The lines of all chains, the main one first: of each, one through the layers that all of the gradient
-/// passes, and one through those that it can go around.
+/// The lines of all chains, the main one first.
 pub(crate) fn lines(rows: &[FlowRow], figures: Figures) -> Vec<Line> {
-    let chains = rows.iter().map(|row| row.chain + 1).max().unwrap_or(0);
-    let ways = (0..chains).flat_map(|chain| [(chain, false), (chain, true)]);
-    ways.filter_map(|(chain, beside)| line(rows, chain, beside, figures)).collect()
+    let (mut chains, mut branches): (BTreeMap<usize, Vec<Point<'_>>>, BTreeMap<usize, Vec<Point<'_>>>) =
+        Default::default();
+    for row in rows {
+        if let Some(delta) = (figures.delta)(row) {
+            chains.entry(row.chain).or_default().push(Point { row, joint: row.joint, delta });
+        }
+        if let (Some((number, joint)), Some(delta)) = (row.branch, (figures.branch_delta)(row)) {
+            branches.entry(number).or_default().push(Point { row, joint, delta });
+        }
+    }
+    let of_chains = chains.iter().filter_map(|(&chain, points)| line(points, chain, figures));
+    of_chains.chain(branches.values().filter_map(|points| line(points, BRANCH, figures))).collect()
 }
 
-/// The rows between which deltas are compared: of those that a gradient reaches, and those that it can go
-/// around, or that it cannot. It goes through layers that are frozen to those that are not.
-fn compared(rows: &[FlowRow], chain: usize, beside: bool, figures: Figures) -> Vec<&FlowRow> {
-    let mut compared = of_chain(rows, chain, figures);
-    compared.retain(|row| row.bypass.is_none() != beside);
-    compared
+/// What is said to be the chain of a branch.
+pub(crate) const BRANCH: usize = usize::MAX;
+
+/// The line of the main chain.
+fn main(rows: &[FlowRow], figures: Figures) -> Option<Line> {
+    let of_chain = rows.iter().filter(|row| row.chain == 0);
+    let point = |row| Some(Point { row, joint: row.joint, delta: (figures.delta)(row)? });
+    line(&of_chain.filter_map(point).collect::<Vec<_>>(), 0, figures)
 }
 
-fn of_chain(rows: &[FlowRow], chain: usize, figures: Figures) -> Vec<&FlowRow> {
-    let rows = || rows.iter().filter(move |row| row.chain == chain && (figures.delta)(row).is_some());
-    let is_followed = |row: &&FlowRow| row.activation.is_some();
-    let mut compared: Vec<&FlowRow> = rows().filter(|row| row.role == Role::WeightedMap).collect();
+/// The points between which deltas are compared: of those that a gradient reaches, one for each state. It goes
+/// through layers that are frozen to those that are not.
+fn compared<'a>(points: &[Point<'a>], chain: usize) -> Vec<Point<'a>> {
+    let points = || points.iter().copied();
+    let is_followed = |point: &Point<'_>| point.row.activation.is_some();
+    let mut compared: Vec<Point<'_>> = points().filter(|point| point.row.role == Role::WeightedMap).collect();
     let all_but_last = compared.len().saturating_sub(1);
-    if compared.iter().take(all_but_last).all(is_followed) && rows().any(|row| is_followed(&row)) {
-        return rows().filter(is_followed).collect();
+    let mut has_last = true;
+    if compared.iter().take(all_but_last).all(is_followed) && points().any(|point| is_followed(&point)) {
+        compared = points().filter(is_followed).collect();
+        has_last = false;
+    } else if compared.is_empty() {
+        compared = points().filter(|point| !matches!(point.row.role, Role::Activation { .. })).collect();
     }
-    if compared.is_empty() {
-        compared = rows().filter(|row| !matches!(row.role, Role::Activation { .. })).collect();
-    }
-    if chain == 0 {
-        compared.pop();
+    let joints: Vec<Option<usize>> = compared.iter().map(|point| point.joint).collect();
+    let is_last_of_joint =
+        |place: &usize| joints[*place].is_none() || joints.get(place + 1) != Some(&joints[*place]);
+    let mut compared: Vec<Point<'_>> =
+        (0..compared.len()).filter(is_last_of_joint).map(|place| compared[place]).collect();
+    if has_last {
+        compared.pop_if(|point| chain == 0 || point.row.is_end);
     }
     compared
 }
 
-fn line(rows: &[FlowRow], chain: usize, beside: bool, figures: Figures) -> Option<Line> {
-    let compared = compared(rows, chain, beside, figures);
-    let is_scaled = compared.iter().any(|row| row.bypass == Bypass::Scaled);
-    let bypass = if is_scaled { Bypass::Scaled } else { compared.first()?.bypass };
+/// Keeps, of rows that have one joint, the last.
+pub(crate) fn one_of_each(rows: &mut Vec<&FlowRow>) {
+    let joints: Vec<Option<usize>> = rows.iter().map(|row| row.joint).collect();
+    let mut place = 0;
+    rows.retain(|_| {
+        place += 1;
+        joints[place - 1].is_none() || joints.get(place) != Some(&joints[place - 1])
+    });
+}
+
+fn line(points: &[Point<'_>], chain: usize, figures: Figures) -> Option<Line> {
+    let points = compared(points, chain);
     // Of 0 and of what is not finite, the logarithm is not finite or the line has none.
-    let y: Vec<f64> = compared.iter().map(|row| log10((figures.delta)(row).unwrap_or(0.0))).collect();
+    let y: Vec<f64> = points.iter().map(|point| log10(point.delta)).collect();
+    let compared: Vec<&FlowRow> = points.iter().map(|point| point.row).collect();
     let (slope, fit) = line_back(&y)?;
     let decades = y[0] - y[y.len() - 1];
     let is_nearly_all = |&layer: &usize| (y[layer - 1] - y[layer]) / decades > NEARLY_ALL;
@@ -134,10 +179,11 @@ fn line(rows: &[FlowRow], chain: usize, beside: bool, figures: Figures) -> Optio
         decades,
         layers: y.len(),
         at: at.map(|layer| compared[layer].path.clone()),
+        is_at_start: at.is_some_and(|layer| layer <= START)
+            && points.iter().any(|point| point.joint.is_some()),
         between: between.map(|(layer, decades)| (compared[layer].path.clone(), decades)),
         of_norms: decades - by_width(compared[0], compared[y.len() - 1]),
         chain,
-        bypass,
         branch: (chain > 0).then(ends),
         flat: flat(&compared, decades, figures),
     })
@@ -145,10 +191,10 @@ fn line(rows: &[FlowRow], chain: usize, beside: bool, figures: Figures) -> Optio
 
 /// By how many decades RMS δ changes from a layer back to an earlier one where ‖δ‖ stays.
 fn by_width(first: &FlowRow, last: &FlowRow) -> f64 {
-    if first.units == 0 || last.units == 0 {
-        0.0
-    } else {
-        0.5 * log10(last.units as f64 / first.units as f64)
+    let numbers = |row: &FlowRow| if row.numbers > 0 { row.numbers } else { row.units };
+    match [numbers(first), numbers(last)] {
+        [0, _] | [_, 0] => 0.0,
+        [first, last] => 0.5 * log10(last as f64 / first as f64),
     }
 }
 

@@ -1,9 +1,8 @@
 //! [`Verdict`]: what the figures mean, with the evidence.
 
-use crate::bypass::Bypass;
 use crate::rows::FlowRow;
 use crate::shadow::Shadow;
-use crate::slope::{Line, MEASURED, SHADOW, lines, log10};
+use crate::slope::{BRANCH, Line, MEASURED, SHADOW, lines, log10, one_of_each};
 use serde::{Deserialize, Serialize};
 
 pub(crate) mod updates;
@@ -187,7 +186,9 @@ fn few(rows: &[FlowRow]) -> Option<Verdict> {
 fn zeros(rows: &[FlowRow]) -> Option<Verdict> {
     let is_zero = |row: &&FlowRow| {
         let is_dead = row.dead_share.is_some_and(|dead| dead > MOST);
-        row.delta_rms == Some(0.0) && row.shadow.is_none() && !is_dead
+        // A factor of 0 behind a layer, as in branches that begin with nothing.
+        let is_passed = row.state_delta_rms() > Some(0.0);
+        row.delta_rms == Some(0.0) && row.shadow.is_none() && !is_dead && !is_passed
     };
     let place = rows.iter().rposition(|row| is_zero(&row))?;
     let row = &rows[place];
@@ -220,16 +221,16 @@ fn cut_off(rows: &[FlowRow]) -> Option<Verdict> {
 /// Deltas that differ by more than a decade where no line of layers leads from the ones to the others. That
 /// of the last row is the loss's doing.
 fn beside(rows: &[FlowRow], lines: &[Line]) -> Option<Verdict> {
-    let is_judged = |row: &FlowRow| {
-        let is_on = |line: &Line| line.chain == row.chain && line.bypass.is_none() == row.bypass.is_none();
-        lines.iter().any(|line| is_on(line) && line.layers >= LAYERS)
-    };
-    let mut reached: Vec<(&FlowRow, f64)> =
-        rows.iter().filter_map(|row| Some((row, row.delta_rms.filter(|&delta| delta > 0.0)?))).collect();
-    reached.pop();
-    if reached.iter().all(|(row, _)| is_judged(row)) {
+    let is_judged = |chain: usize| lines.iter().any(|line| line.chain == chain && line.layers >= LAYERS);
+    let mut of_states: Vec<&FlowRow> = rows.iter().filter(|row| row.state_delta_rms() > Some(0.0)).collect();
+    one_of_each(&mut of_states);
+    of_states.pop();
+    of_states.retain(|row| !row.is_end);
+    if of_states.iter().all(|row| is_judged(row.chain)) {
         return None;
     }
+    let reached: Vec<(&FlowRow, f64)> =
+        of_states.into_iter().filter_map(|row| Some((row, row.state_delta_rms()?))).collect();
     let (least, low) = reached.iter().min_by(|(_, a), (_, b)| a.total_cmp(b))?;
     let (most, high) = reached.iter().max_by(|(_, a), (_, b)| a.total_cmp(b))?;
     let decades = log10(high / low);
@@ -310,10 +311,33 @@ impl Verdict {
             _ => None,
         }));
         verdicts.extend(last(|verdict| matches!(verdict, Self::EpsFloored { .. })));
-        if verdicts.is_empty() {
+        let is_of_deltas = |verdict: &Self| {
+            !matches!(verdict, Self::Dead { .. } | Self::Saturated { .. } | Self::EpsFloored { .. })
+        };
+        if !verdicts.iter().any(is_of_deltas) {
             verdicts.extend(beside(rows, &lines));
         }
         if verdicts.is_empty() && !rows.is_empty() { vec![Self::Healthy] } else { verdicts }
+    }
+
+    /// Whether one of the two is enough: both are of one kind, and say why if they judge nothing.
+    pub(crate) fn is_like(&self, other: &Self) -> bool {
+        self.name() == other.name() && (!matches!(self, Self::NotJudged { .. }) || self == other)
+    }
+
+    /// Its place among others, worst first.
+    pub(crate) fn rank(&self) -> usize {
+        match self {
+            Self::NotFinite { .. } => 0,
+            Self::Underflow { .. } => 1,
+            Self::Cut { .. } => 2,
+            Self::Vanishing { .. } => 3,
+            Self::Exploding { .. } => 4,
+            Self::Dead { .. } => 5,
+            Self::Saturated { .. } => 6,
+            Self::EpsFloored { .. } => 7,
+            _ => 8,
+        }
     }
 
     /// What a change of more than a decade means.
@@ -326,18 +350,26 @@ impl Verdict {
             );
             return Self::NotJudged { reason };
         }
+        if line.chain == BRANCH {
+            let [first, last] = line.branch.clone().unwrap_or_default();
+            let reason = format!(
+                "between {first} and {last} deltas change by {decades:+.1} decades on the way back, while the gradient \
+                 goes around both"
+            );
+            return Self::NotJudged { reason };
+        }
+        if let Some(layer) = line.at.as_ref().filter(|_| line.is_at_start) {
+            let reason = format!(
+                "deltas change by {decades:+.1} decades on the way back, nearly all of it at {layer}, where layers begin \
+                 that the gradient can go around"
+            );
+            return Self::NotJudged { reason };
+        }
         if line.of_norms.abs() <= DECADES {
             let reason = format!(
                 "RMS of deltas changes by {decades:+.1} decades on the way back, but so do widths: norms change \
                  by {:+.1}",
                 line.of_norms
-            );
-            return Self::NotJudged { reason };
-        }
-        if line.bypass == Bypass::Scaled {
-            let reason = format!(
-                "deltas change by {decades:+.1} decades on the way back, but they are those of branches that are \
-                 scaled, and the gradient goes around them"
             );
             return Self::NotJudged { reason };
         }

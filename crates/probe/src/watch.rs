@@ -6,9 +6,8 @@
 //! are those of the first pass through the network: a rule that computes the loss several times in a step
 //! does not blur them.
 
-use crate::bypass::Bypass;
 use crate::called::{Called, Functions};
-use crate::chains::chains;
+use crate::chains::is_checkpoint;
 use crate::first_paths::FirstPaths;
 use crate::join;
 use crate::look::{look, units};
@@ -20,8 +19,13 @@ use backflow_kernels::reduce;
 use backflow_optim::{LostState, ParameterReport};
 use backflow_tensor::observe::{Announcement, Observer, Role, Site, unobserved};
 use backflow_tensor::profile::section;
-use backflow_tensor::{LayerId, Module, Tensor, misuse, no_grad};
+use backflow_tensor::{GraphStep, LayerId, Module, Tensor, misuse, no_grad};
 use std::collections::BTreeMap;
+
+mod graph;
+mod open;
+
+use open::{Open, due};
 
 /// How close to an end of its range a bounded activation counts as saturated, as a share of the range.
 const SATURATED: f64 = 0.05;
@@ -44,6 +48,11 @@ pub(crate) struct Watch {
     samples: Option<SampleWatch>,
     /// The outputs of rows, until the first delta comes.
     outputs: Vec<Tensor>,
+    /// Their ids.
+    ids: Vec<Option<u64>>,
+    /// The numbers of joints, by their ids, and what came back to them.
+    joints: BTreeMap<u64, usize>,
+    joint_deltas: Vec<Option<Stats>>,
     called: Option<Called>,
     functions: Functions,
     /// Gradients of this step's parameters, by path.
@@ -56,8 +65,6 @@ pub(crate) struct Watch {
     has_epochs: bool,
     /// Whether deltas have begun to come: what is announced after that belongs to another pass.
     back: bool,
-    /// How many outputs were announced after that, of each place.
-    again: BTreeMap<Site, usize>,
     /// Whether two backward passes went through one graph.
     several_passes: bool,
 }
@@ -93,25 +100,8 @@ pub(crate) struct WatchedLayer {
     /// For each use in a step, which units were other than 0 since the epoch began, if they can be 0.
     alive: Vec<Vec<bool>>,
     was_called: bool,
-}
-
-/// An output whose delta is still to come, or came.
-#[derive(Clone, Debug)]
-struct Open {
-    row: usize,
-    input: Option<Tensor>,
-    /// The output's number in the graph, if it is tracked.
-    id: Option<u64>,
-    has_delta: bool,
-}
-
-/// Of outputs of a place, the one whose delta has come. Those of checkpoints were not tracked when they were
-/// announced: of these, the sweep meets the last one first.
-fn due(open: &mut [Open], output: Option<u64>) -> Option<Open> {
-    let id = if open.iter().any(|open| open.id == output) { output } else { None };
-    let open = open.iter_mut().rfind(|open| open.id == id && !open.has_delta)?;
-    open.has_delta = true;
-    Some(Open { input: open.input.take(), ..*open })
+    /// Whether it has a row in this step.
+    has_row: bool,
 }
 
 /// What was seen of a parameter's gradient.
@@ -128,6 +118,7 @@ pub(crate) struct Seen {
     pub(crate) samples: Option<SampleFlow>,
     pub(crate) not_measured: Vec<NotMeasured>,
     pub(crate) uncalled: Vec<String>,
+    pub(crate) called_later: Vec<String>,
     /// Whether two backward passes went through one graph.
     pub(crate) several_passes: bool,
     /// How many layers the model has.
@@ -154,7 +145,7 @@ impl Watch {
         let mut paths = FirstPaths::of(model);
         let place = |(path, id): (String, LayerId)| {
             let [weight, bias] = ["weight", "bias"].map(|name| paths.take(&join(&path, name)));
-            (id, WatchedLayer { path, weight, bias, alive: Vec::new(), was_called: false })
+            (id, WatchedLayer { path, weight, bias, alive: Vec::new(), was_called: false, has_row: false })
         };
         let places = model.layers().into_iter().map(place).collect();
         Self { places, ..Self::default() }
@@ -164,15 +155,17 @@ impl Watch {
     pub(crate) fn begin(&mut self, asked: Asked) {
         self.rows.clear();
         self.outputs.clear();
+        self.ids.clear();
+        self.joints.clear();
+        self.joint_deltas.clear();
         (self.called, self.functions) = (None, Functions::default());
         self.pending = Pending::default();
         self.close();
         self.gradients.clear();
-        self.places.values_mut().for_each(|place| place.was_called = false);
+        self.places.values_mut().for_each(|place| (place.was_called, place.has_row) = (false, false));
         self.samples = asked.samples.then(SampleWatch::default);
         self.earlier = std::mem::take(&mut self.kept);
         (self.asked, self.back) = (asked, false);
-        self.again.clear();
         self.several_passes = false;
         self.due.clear();
     }
@@ -207,6 +200,16 @@ impl Watch {
         self.look();
         self.close();
         self.earlier.clear();
+        for row in &mut self.rows {
+            let in_branch = row.branch.as_mut().and_then(|(_, joint)| joint.as_mut());
+            row.joint
+                .as_mut()
+                .into_iter()
+                .chain(in_branch)
+                .for_each(|joint| joint.delta = self.joint_deltas[joint.number]);
+        }
+        let later = self.places.values().filter(|place| self.back && place.was_called && !place.has_row);
+        let called_later = later.map(|place| place.path.clone()).collect();
         let uncalled = self.places.values().filter(|place| !place.was_called);
         let samples = self.samples.take();
         let (samples, refused) = match samples.map(|samples| unobserved(|| no_grad(|| samples.finish()))) {
@@ -220,6 +223,7 @@ impl Watch {
             layers: self.functions.put_in_order(std::mem::take(&mut self.rows)),
             samples,
             not_measured: refused.into_iter().collect(),
+            called_later,
             uncalled: uncalled.map(|place| place.path.clone()).collect(),
             known: self.places.len(),
             several_passes: self.several_passes,
@@ -281,18 +285,6 @@ impl Watch {
         }
     }
 
-    /// The graph is still there when the first delta comes, that of the row nearest to the loss.
-    fn tell_chains(&mut self, nearest: usize) {
-        self.admit();
-        let is_function = |row: &LayerFlow| matches!(row.kind.role, Role::Activation { .. });
-        let functions: Vec<bool> = self.rows.iter().map(is_function).collect();
-        let chains = chains(&std::mem::take(&mut self.outputs), &functions, nearest);
-        for ((row, &chain), &bypass) in self.rows.iter_mut().zip(&chains.of).zip(&chains.bypasses) {
-            (row.chain, row.bypass) = (chain, bypass);
-        }
-        self.functions.judge(&chains);
-    }
-
     /// Takes the function that was called last as one that the program called: a row of its own.
     fn admit(&mut self) {
         let Some(Called { layer, function, y }) = self.called.take() else { return };
@@ -301,6 +293,7 @@ impl Watch {
         self.functions.add(row, layer);
         self.rows.push(self.flow(path, &function, &y));
         self.outputs.push(y.clone());
+        self.ids.push(y.id());
         self.add_output(row, &function, None, &y);
     }
 
@@ -317,7 +310,10 @@ impl Watch {
             dead_units_of_epoch: None,
             units: units(y, what.unit_axis) as u64,
             chain: 0,
-            bypass: Bypass::None,
+            numbers: (y.elements() / y.shape().first().map_or(1, |&batch| batch.max(1))) as u64,
+            is_end: false,
+            joint: None,
+            branch: None,
             output_exponents: None,
             delta_exponents: None,
             more: self.more(Of::Outputs, y),
@@ -376,17 +372,19 @@ impl Observer for Watch {
                 None => return,
             },
             Site::Named(name) => (name.clone(), None),
-            Site::Parameter(_) => return,
+            Site::Parameter(_) | Site::Result => return,
         };
-        if self.back {
-            *self.again.entry(site.clone()).or_default() += 1;
-        }
         if self.back || !self.asked.looks || !y.dtype().is_float() {
             return;
         }
         let is_layer = matches!((site, what.role), (Site::Layer(_), Role::Activation { .. }));
         if is_layer && self.called.as_ref().is_some_and(|called| called.y.id() == y.id()) {
             self.called = None;
+        }
+        if let Some(id) = &layer
+            && let Some(place) = self.places.get_mut(id)
+        {
+            place.has_row = true;
         }
         self.admit();
         let open = self.open.entry(site.clone()).or_default();
@@ -405,10 +403,11 @@ impl Observer for Watch {
         open.push(Open { row, input, id: y.id(), has_delta: false });
         let flow = self.flow(path, what, y);
         match self.rows.get_mut(row) {
-            Some(earlier) => (*earlier, self.outputs[row]) = (flow, y.clone()),
+            Some(earlier) => (*earlier, self.outputs[row], self.ids[row]) = (flow, y.clone(), y.id()),
             None => {
                 self.rows.push(flow);
                 self.outputs.push(y.clone());
+                self.ids.push(y.id());
             }
         }
         self.add_output(row, what, layer.map(|id| (id, uses)), y);
@@ -424,24 +423,45 @@ impl Observer for Watch {
         self.called = layer.map(|layer| Called { layer, function: *function, y: y.clone() });
     }
 
+    fn starts(&mut self, from: &Tensor) -> Vec<u64> {
+        let Some(id) = from.id().filter(|_| self.asked.looks) else { return Vec::new() };
+        if !self.back {
+            self.admit();
+        }
+        let mut history: BTreeMap<u64, GraphStep> =
+            from.history().into_iter().map(|step| (step.id, step)).collect();
+        let is_of_rows = |id: &u64| history.contains_key(id);
+        if !self.ids.iter().flatten().any(is_of_rows) && !history.values().any(is_checkpoint) {
+            return Vec::new();
+        }
+        if !self.back {
+            self.tell_chains(&mut history);
+        }
+        self.tell_joints(&history, id)
+    }
+
     fn gradient(&mut self, site: &Site, output: Option<u64>, dy: &Tensor) {
+        if *site == Site::Result {
+            let joint = output.and_then(|id| self.joints.get(&id)).copied();
+            if let Some(number) = joint.filter(|&number| self.joint_deltas[number].is_none()) {
+                self.joint_deltas[number] = Some(look(dy, None, false).stats);
+            }
+            return;
+        }
         if let Site::Parameter(path) = site {
             if let Some(samples) = &mut self.samples {
                 samples.trained(path, dy);
             }
             return self.take_gradient(path, dy);
         }
-        let open = self.open.get_mut(site).map_or(&mut [][..], Vec::as_mut_slice);
-        let Some(Open { row, input, .. }) = due(open, output) else {
-            // Of outputs that were announced since, or of those that have their deltas already.
-            match self.again.get_mut(site).filter(|outputs| **outputs > 0) {
-                Some(outputs) => *outputs -= 1,
-                None => self.several_passes |= self.back,
-            }
+        let open = self.open.get_mut(site);
+        let Some(Open { row, input, .. }) = open.and_then(|open| due(open, output)) else {
+            // Of outputs that have their deltas already; not of those that were announced since.
+            self.several_passes |= self.ids.contains(&output);
             return;
         };
         if !self.back {
-            self.tell_chains(row);
+            self.outputs.clear();
             if let Some(samples) = &mut self.samples {
                 samples.look_for_mixing();
             }

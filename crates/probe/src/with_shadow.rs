@@ -72,6 +72,7 @@ impl GradFlow {
             row.shadow = deltas.map(|(delta_rms, delta_rms_f64)| Shadow {
                 delta_rms,
                 delta_rms_f64,
+                joint_delta_rms_f64: in_f64.and_then(|row| row.joint_delta_rms),
                 weight_gradient_rms_f64,
             });
         }

@@ -2,7 +2,7 @@
 #![allow(clippy::print_stdout, reason = "the measured figures are worth seeing: --nocapture")]
 
 use backflow_nn::{Activation, Dropout, Init, Linear, Mlp};
-use backflow_probe::{MeanField, jacobian, layer_jacobians, singular_values};
+use backflow_probe::{MeanField, Spectrum, jacobian, layer_jacobians, singular_values};
 use backflow_tensor::{DType, Rng, Tensor, no_grad, training};
 
 fn square_weights(init: Init, n: usize, layers: usize, rng: &mut Rng) -> Vec<Tensor> {
@@ -191,4 +191,26 @@ fn jacobians_are_of_the_network_as_it_is_evaluated() {
     let in_training = training(&Rng::seed_from_u64(0), || (whole(), layers().collect::<Vec<_>>()));
     assert_eq!(in_training, (whole(), layers().collect()));
     assert_eq!(whole(), jacobian(|x| model.forward(x), &sample).to_vec::<f64>());
+}
+
+/// The figures of a diagonal matrix, of any size, are those of its diagonal.
+#[test]
+fn figures_of_a_spectrum() {
+    for scale in [1.0, 1e-200, 1e200] {
+        let matrix = Tensor::from([[3.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 2.0]]) * scale;
+        let found = Spectrum::of(&matrix);
+        // Squares 9, 4, 1: mean 14/3, variance 98/3 − 196/9 = 98/9, over 196/9.
+        let figures = [found.largest, found.median, found.smallest].map(|s| s / scale);
+        for (found, right) in figures.into_iter().chain([found.spread]).zip([3.0, 2.0, 1.0, 0.5]) {
+            assert!((found - right).abs() < 1e-13, "{scale}: {found} and not {right}");
+        }
+        let right = 14.0 / 3.0 * scale * scale;
+        assert!(found.mean_square == right || (found.mean_square / right - 1.0).abs() < 1e-13, "{scale}");
+    }
+    let zero = Spectrum::of(&Tensor::zeros([2, 2], DType::F64));
+    assert_eq!((zero.largest, zero.mean_square), (0.0, 0.0));
+    assert!(zero.spread.is_nan());
+    // Of an isometry nothing is left to cancel.
+    let isometry = Spectrum::of(&(Tensor::from([[0.0, 1.0], [1.0, 0.0]]) * 0.1));
+    assert!(isometry.spread < 1e-30, "{}", isometry.spread);
 }

@@ -419,3 +419,19 @@ fn a_loss_of_many_elements() {
     let model = network("", 0.0);
     let _ = find_nonfinite(&model, || model.forward(&batch()));
 }
+
+#[test]
+fn numbers_are_counted_by_kind() {
+    let x =
+        Tensor::from([1.0, -2.0, 0.0, -0.0, -3.0, f64::NAN, f64::INFINITY, f64::INFINITY, f64::NEG_INFINITY]);
+    let right = Numbers {
+        elements: 9,
+        zeros: 2,
+        negative: 2,
+        largest: 3.0,
+        nan: 1,
+        infinite: 2,
+        negative_infinite: 1,
+    };
+    assert_eq!(Numbers::of(&x), right);
+}

@@ -357,6 +357,17 @@ fn deviations_of_numbers_close_to_their_mean() {
     }
 }
 
+/// In f64 too, where squares have no digits left for a deviation.
+#[test]
+fn deviations_of_large_numbers_close_to_their_mean() {
+    for dtype in [DType::F32, DType::F64] {
+        let large = if dtype == DType::F32 { 1e6 } else { 1e9 };
+        let stats = Stats::of(&Tensor::from([large, large + 1.0, large + 2.0]).to_dtype(dtype));
+        assert!((stats.std / (2.0 / 3.0_f64).sqrt() - 1.0).abs() < 1e-6, "{dtype}: {}", stats.std);
+        assert_eq!(stats.mean, large + 1.0);
+    }
+}
+
 // Wrong uses.
 
 #[test]

@@ -195,7 +195,8 @@ fn what_is_lost_is_more_than_half_of_something_below_the_normal_numbers() {
         (0.0, f64::NAN, false),
         (f64::NAN, 1e-40, false),
     ] {
-        let shadow = Shadow { delta_rms, delta_rms_f64, weight_gradient_rms_f64: None };
+        let shadow =
+            Shadow { delta_rms, delta_rms_f64, joint_delta_rms_f64: None, weight_gradient_rms_f64: None };
         assert_eq!(shadow.underflows(), underflows, "{shadow:?}");
     }
 }
@@ -245,7 +246,12 @@ fn deltas_below_the_squares_of_f64_are_not_called_cut() {
 
 #[test]
 fn the_evidence_is_told_and_older_verdicts_are_read() {
-    let shadow = Some(Shadow { delta_rms: 0.0, delta_rms_f64: 3.2e-47, weight_gradient_rms_f64: None });
+    let shadow = Some(Shadow {
+        delta_rms: 0.0,
+        delta_rms_f64: 3.2e-47,
+        joint_delta_rms_f64: None,
+        weight_gradient_rms_f64: None,
+    });
     let verdict = Verdict::Underflow { layer: "layers.7".to_owned(), dtype: "f32".to_owned(), shadow };
     let text = "UNDERFLOW: deltas at layers.7, and before it, are too small for f32, which has 0 there where \
                 f64 has 3.2e-47";

@@ -193,6 +193,7 @@ impl<'a> Differentiation<'a> {
                 misuse("backward", "the seed does not match the output", &rows, "");
             }
         };
+        onlooker::starts(output);
         let plan = Plan { retains: self.retain_graph, ..Plan::new(root, self.targets.as_deref()) };
         // Not a closure: an error in the sweep names the caller of this function.
         let _recording = recording(self.create_graph);

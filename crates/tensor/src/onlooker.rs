@@ -62,6 +62,10 @@ pub(crate) trait Onlooker: Sync {
 
     /// A program called an activation function, whose op this is. Said while layers are observed.
     fn called(&self, function: &'static Op, x: &Tensor, y: &Tensor);
+
+    /// A pass back begins at this result. Said while layers are observed.
+    fn starts(&self, from: &Tensor);
+
     /// The complete gradient of a node, which may be replaced. Said while layers are observed.
     fn gradient(&self, node: &Node, dy: &mut Tensor, retain: bool);
 }
@@ -137,6 +141,15 @@ pub(crate) fn called(function: &'static Op, x: &Tensor, y: &Tensor) {
         && let Some(onlooker) = ONLOOKER.get()
     {
         onlooker.called(function, x, y);
+    }
+}
+
+/// Says that a pass back begins, if layers are observed.
+pub(crate) fn starts(from: &Tensor) {
+    if OBSERVED.get()
+        && let Some(onlooker) = ONLOOKER.get()
+    {
+        onlooker.starts(from);
     }
 }
 

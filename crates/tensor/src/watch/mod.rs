@@ -38,6 +38,10 @@ impl Onlooker for Watch {
         observe::called(function, x, y);
     }
 
+    fn starts(&self, from: &Tensor) {
+        observe::starts(from);
+    }
+
     fn gradient(&self, node: &Node, dy: &mut Tensor, retain: bool) {
         observe::gradient(node, dy, retain);
     }

@@ -28,6 +28,8 @@ pub enum Site {
     Named(String),
     /// A parameter, by its path, whose gradient a step goes by ([`announce_parameter`]).
     Parameter(String),
+    /// A result that an observer [asked for](Observer::starts).
+    Result,
 }
 
 impl LayerId {
@@ -118,6 +120,13 @@ pub trait Observer {
     /// afterwards. By default it is not looked at, and the gradient of the result is not shown.
     fn called(&mut self, function: &Announcement, x: &Tensor, y: &Tensor) {
         let _ = (function, x, y);
+    }
+
+    /// A pass back is about to begin at this result, the end of its graph. Answers the [`id`](Tensor::id)s of
+    /// other results whose gradients it wants to see: they come as those of [`Site::Result`]. By default none.
+    fn starts(&mut self, from: &Tensor) -> Vec<u64> {
+        let _ = from;
+        Vec::new()
     }
 
     /// The complete gradient of an announced output, on the way back, and that output's [`id`](Tensor::id): a
@@ -218,6 +227,10 @@ impl<O: Observer> Observer for Rc<RefCell<O>> {
         self.borrow_mut().called(function, x, y);
     }
 
+    fn starts(&mut self, from: &Tensor) -> Vec<u64> {
+        self.borrow_mut().starts(from)
+    }
+
     fn gradient(&mut self, site: &Site, output: Option<u64>, dy: &Tensor) {
         self.borrow_mut().gradient(site, output, dy);
     }
@@ -272,6 +285,19 @@ pub(super) fn called(function: &'static Op, x: &Tensor, y: &Tensor) {
     with_watches(|watches| {
         for watch in watches {
             no_grad(|| watch.observer.called(&function, x, y));
+        }
+    });
+}
+
+/// Tells observers that a pass back begins.
+#[cold]
+pub(super) fn starts(from: &Tensor) {
+    let _section = section("observers");
+    with_watches(|watches| {
+        for watch in watches {
+            for id in no_grad(|| watch.observer.starts(from)) {
+                watch.sites.entry(id).or_default().push(Site::Result);
+            }
         }
     });
 }

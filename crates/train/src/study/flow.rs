@@ -51,6 +51,7 @@ impl Flow {
             row.shadow = (!shadows.is_empty()).then(|| Shadow {
                 delta_rms: shadow(|shadow| shadow.delta_rms),
                 delta_rms_f64: shadow(|shadow| shadow.delta_rms_f64),
+                joint_delta_rms_f64: None,
                 weight_gradient_rms_f64: Some(shadow(|shadow| {
                     shadow.weight_gradient_rms_f64.unwrap_or(f64::NAN)
                 })),

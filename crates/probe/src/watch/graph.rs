@@ -1,0 +1,105 @@
+//! What the graph of a loss tells of rows: the chains that they are part of, and where their states are.
+
+use super::Watch;
+use crate::chains::{add_steps, chains, link_checkpoints};
+use crate::joints::{Place, joints};
+use crate::record::Joint;
+use backflow_tensor::GraphStep;
+use backflow_tensor::observe::Role;
+use std::collections::BTreeMap;
+
+impl Watch {
+    /// The chains of rows, of which the main one leads to the loss; `history` is that of the loss.
+    pub(super) fn tell_chains(&mut self, history: &mut BTreeMap<u64, GraphStep>) {
+        let is_nearer = |id: &Option<u64>| id.filter(|id| is_result(history, *id));
+        let nearest =
+            self.ids.iter().enumerate().max_by_key(|(_, id)| is_nearer(id)).map_or(0, |(row, _)| row);
+        let inside = self.ids.iter().flatten().copied().filter(|id| !history.contains_key(id)).collect();
+        add_steps(history, &self.outputs);
+        link_checkpoints(history, &inside);
+        let chains = chains(&self.outputs, history, nearest);
+        for (row, flow) in self.rows.iter_mut().enumerate() {
+            flow.chain = chains.of[row];
+            flow.is_end = chains.uses[row] == 0 && self.ids[row].is_some_and(|id| is_result(history, id));
+        }
+        // A function that ends what a layer computes does not lead on.
+        for (layer, function) in self.functions.pairs() {
+            self.rows[layer].is_end |= chains.uses[layer] == 1 && self.rows[function].is_end;
+        }
+        self.functions.judge(&chains);
+    }
+
+    /// The joints of the layers that this pass goes back through, by their ids.
+    pub(super) fn tell_joints(&mut self, history: &BTreeMap<u64, GraphStep>, from: u64) -> Vec<u64> {
+        let mut chains: BTreeMap<usize, BTreeMap<u64, usize>> = BTreeMap::new();
+        for (row, id) in self.ids.iter().enumerate() {
+            // Layers that were computed as one op are known by the last of them.
+            if let Some(id) = id.filter(|&id| is_result(history, id))
+                && !matches!(self.rows[row].kind.role, Role::Activation { .. })
+            {
+                chains.entry(self.rows[row].chain).or_default().insert(id, row);
+            }
+        }
+        let mut asked = Vec::new();
+        // The main chain, and all that goes into it behind its first layer.
+        let first = chains.get(&0).and_then(|rows| rows.first_key_value()).map_or(u64::MAX, |(&id, _)| id);
+        let all =
+            chains.values().flatten().filter(|(id, _)| **id >= first).map(|(&id, &row)| (id, row)).collect();
+        self.take_places(history, from, &all, &mut asked);
+        for (_, mut rows) in chains.split_off(&1) {
+            rows.retain(|_, row| self.rows[*row].joint.is_none());
+            let Some((&last, &last_row)) = rows.last_key_value() else { continue };
+            // Nobody knows where it leads: if there are ways around its layers, there may be one around the last.
+            if self.take_places(history, last, &rows, &mut asked) {
+                self.rows[last_row].joint = Some(self.nowhere());
+            }
+        }
+        asked
+    }
+
+    /// Tells these layers where their states are, on the way back from `source`. Whether there is one that is not
+    /// the layer's own output.
+    fn take_places(
+        &mut self,
+        history: &BTreeMap<u64, GraphStep>,
+        source: u64,
+        rows: &BTreeMap<u64, usize>,
+        asked: &mut Vec<u64>,
+    ) -> bool {
+        let found = joints(history, source, &rows.keys().copied().collect());
+        let is_any = !found.is_empty();
+        for (layer, Place { joint, is_nowhere, branch }) in found {
+            let joint = joint.map(|id| self.joint(id, asked));
+            let branch = branch.map(|(top, joint)| {
+                let number = self.joint(top, asked).number;
+                (number, joint.map(|id| self.joint(id, asked)))
+            });
+            let nowhere = is_nowhere.then(|| self.nowhere());
+            let row = &mut self.rows[rows[&layer]];
+            (row.joint, row.branch) = (joint.or(nowhere), branch);
+        }
+        is_any
+    }
+
+    /// The joint of this id, whose delta is asked for.
+    fn joint(&mut self, id: u64, asked: &mut Vec<u64>) -> Joint {
+        let next = self.joint_deltas.len();
+        let number = *self.joints.entry(id).or_insert(next);
+        if number == next {
+            self.joint_deltas.push(None);
+            asked.push(id);
+        }
+        Joint { number, delta: None }
+    }
+
+    /// A joint to which nothing comes back.
+    fn nowhere(&mut self) -> Joint {
+        self.joint_deltas.push(None);
+        Joint { number: self.joint_deltas.len() - 1, delta: None }
+    }
+}
+
+/// Whether this is a result that an op computed, of those in the graph.
+fn is_result(history: &BTreeMap<u64, GraphStep>, id: u64) -> bool {
+    history.get(&id).is_some_and(|step| !step.operands.is_empty())
+}

@@ -1,0 +1,106 @@
+//! What a flow says in words and bars, and of single layers.
+
+use backflow_nn::{Activation, Init, Mlp};
+use backflow_optim::{Optimizer, Sgd};
+use backflow_probe::{FlowStep, GradFlow, LayerFlow, LayerKind, Recorder, Stats, Verdict, predict};
+use backflow_tensor::observe::Role;
+use backflow_tensor::{DType, Rng, Tensor};
+
+fn model() -> Mlp {
+    Mlp::new(&[6, 8, 8, 3], Activation::Relu, Init::HeNormal, DType::F32, &mut Rng::seed_from_u64(1))
+}
+
+fn x() -> Tensor {
+    Tensor::randn([16, 6], DType::F32, &mut Rng::seed_from_u64(2))
+}
+
+fn loss(model: &Mlp) -> Tensor {
+    model.forward(&x()).square().mean(..)
+}
+
+/// A record with rows of these deltas.
+fn record(deltas: &[f64]) -> FlowStep {
+    let layer = |(place, &rms): (usize, &f64)| LayerFlow {
+        path: place.to_string(),
+        kind: LayerKind { role: Role::WeightedMap, ..LayerKind::default() },
+        delta: Some(Stats { rms, ..Stats::default() }),
+        units: 4,
+        ..LayerFlow::default()
+    };
+    FlowStep { layers: deltas.iter().enumerate().map(layer).collect(), ..FlowStep::default() }
+}
+
+#[test]
+fn bars_have_the_length_of_logarithms() {
+    let bars = |deltas: &[f64]| -> Vec<usize> {
+        let text = GradFlow::of(&[record(deltas)]).to_string();
+        text.lines().skip(1).take(deltas.len()).map(|line| line.matches('#').count()).collect()
+    };
+    // From the least to the most, 1 to 16 characters.
+    assert_eq!(bars(&[1e-6, 1e-4, 1e-2, 1.0]), [1, 6, 11, 16]);
+    assert_eq!(bars(&[1e-3, 1e-2, 1e-1, 1.0]), [1, 6, 11, 16]);
+    // Less than three decades are not drawn as more.
+    assert_eq!(bars(&[0.1, 1.0]), [11, 16]);
+    assert_eq!(bars(&[2.0, 2.0]), [16, 16]);
+    // What has no logarithm has no bar.
+    assert_eq!(bars(&[0.0, 1e-3, f64::NAN, f64::INFINITY, 1.0]), [0, 1, 0, 0, 16]);
+}
+
+#[test]
+fn single_layers_have_verdicts_of_their_own() {
+    let mut dead = model();
+    dead.layers[1].bias = Some(Tensor::full([8], -100.0, DType::F32).requires_grad());
+    let flow = GradFlow::record(&dead, || loss(&dead));
+    assert_eq!(flow.layer_verdicts(), [("layers.1".to_owned(), "DEAD: 100 % of its units".to_owned())]);
+    let healthy = model();
+    let flow = GradFlow::record(&healthy, || loss(&healthy));
+    assert_eq!(flow.layer_verdicts(), []);
+    let floored = flow.with_eps(1e3);
+    assert!(floored.verdicts().iter().any(|verdict| matches!(verdict, Verdict::EpsFloored { eps: 1e3, .. })));
+    assert_eq!(floored.layer_verdicts().len(), 3);
+}
+
+#[test]
+fn activations_of_the_theory_are_those_of_hidden_layers() {
+    let model = model();
+    let theory = predict(Activation::Relu, Init::HeNormal, &[6, 8, 8, 3], 1.0).unwrap();
+    let known = theory.activation_rms.clone();
+    let flow = GradFlow::record(&model, || loss(&model)).with_theory(theory);
+    assert_eq!(flow.predicted_activations(), [Some(known[0]), Some(known[1]), None]);
+    // That of another network says nothing.
+    for sizes in [&[6, 8, 3][..], &[6, 8, 8, 8, 3]] {
+        let other = predict(Activation::Relu, Init::HeNormal, sizes, 1.0).unwrap();
+        assert_eq!(flow.clone().with_theory(other).predicted_activations(), [None; 3]);
+    }
+}
+
+#[test]
+fn a_gradient_that_is_no_number_is_told_where_there_was_one() {
+    let mut model = model();
+    let mut recorder = Recorder::new(&model);
+    // A look has no gradient of parameters.
+    recorder.look(1, || loss(&model));
+    assert_eq!(GradFlow::of(recorder.records()).verdicts(), [Verdict::Healthy]);
+    recorder.take_records();
+    let mut optimizer = Optimizer::new(Sgd::new(0.01));
+    recorder.step(|| optimizer.step_with(&mut model, loss));
+    let step = recorder.take_records().remove(0);
+    let names =
+        |step: FlowStep| GradFlow::of(&[step]).verdicts().iter().map(Verdict::name).collect::<Vec<_>>();
+    assert_eq!(names(step.clone()), ["HEALTHY"]);
+    let broken = FlowStep { gradient_norm: f64::NAN, ..step };
+    assert_eq!(names(broken.clone()), ["NOT JUDGED"]);
+    assert_eq!(names(FlowStep { skipped: true, ..broken }), ["SKIPPED"]);
+}
+
+/// What is no number comes first, also where few steps have it.
+#[test]
+fn the_worst_comes_first() {
+    let vanishing = record(&[1e-6, 1e-4, 1e-2, 1e-1, 1.0]);
+    let broken = record(&[f64::NAN, 1.0, 1.0, 1.0]);
+    let steps = [vec![vanishing; 30], vec![broken]].concat();
+    let flow = GradFlow::of(&steps);
+    assert_eq!((flow.steps().len(), &flow.steps()[0]), (31, &steps[0]));
+    let names: Vec<&str> = flow.verdicts().iter().map(Verdict::name).collect();
+    assert_eq!(names, ["NOT FINITE", "VANISHING"]);
+}

@@ -1,0 +1,212 @@
+//! Networks whose truth is computed: the gradients of the states that are handed on, each a leaf of its own. A
+//! verdict about the flow never says the opposite, however the states are put together.
+
+use backflow_nn::{Linear, Module};
+use backflow_probe::{FlowRow, GradFlow, Verdict};
+use backflow_tensor::{DType, Rng, Tensor, checkpoint, keep, no_grad};
+
+const WIDTH: usize = 32;
+
+fn stack(count: usize, gain: f64, seed: u64) -> Vec<Linear> {
+    let mut rng = Rng::seed_from_u64(seed);
+    let mut weight = || Tensor::randn([WIDTH, WIDTH], DType::F32, &mut rng) * (gain / (WIDTH as f64).sqrt());
+    let bias = || Some(Tensor::zeros([WIDTH], DType::F32).requires_grad());
+    (0..count).map(|_| Linear::from_tensors(weight().requires_grad(), bias())).collect()
+}
+
+fn x() -> Tensor {
+    Tensor::randn([32, WIDTH], DType::F32, &mut Rng::seed_from_u64(8))
+}
+
+fn centred(z: &Tensor) -> Tensor {
+    let z = z - z.mean(keep(-1));
+    &z / (z.square().mean(keep(-1)) + 1e-12).sqrt()
+}
+
+/// What computes the next state from a state, with two layers, at a depth.
+type Step = fn(&Tensor, [&Linear; 2], usize) -> Tensor;
+
+/// Steps of which a state keeps its size, about, and of which `scale` before each makes it fall or rise.
+const STEPS: [(&str, Step); 22] = [
+    ("plain", |h, [f, _], _| f.forward(h).tanh()),
+    ("residual", |h, [f, _], _| h + f.forward(h).tanh() * 0.3),
+    ("residual, learnt factor", |h, [f, g], _| h + f.forward(h).tanh() * g.weight.select(0, 0).select(0, 0)),
+    ("residual, falling factors", |h, [f, _], depth| h + f.forward(h) * 0.5_f64.powi(depth as i32)),
+    ("residual, rising factors", |h, [f, _], depth| h + f.forward(h) * (1e-3 * 1.5_f64.powi(depth as i32))),
+    ("residual, pre-activation", |h, [f, _], _| h + f.forward(&h.relu()) * 0.2),
+    ("residual, post-activation", |h, [f, _], _| (h + f.forward(h) * 0.2).leaky_relu(0.9)),
+    ("branch of two, small last", |h, [f, g], _| h + g.forward(&f.forward(h).relu()) * 1e-3),
+    ("branch of two, small first", |h, [f, g], _| h + g.forward(&(f.forward(h) * 1e-3).relu())),
+    ("branch through a product of data", |h, [f, g], depth| {
+        h + f.forward(h).matmul(&(g.weight.detach() * 0.5_f64.powi(depth as i32)))
+    }),
+    ("branch through a square", |h, [f, _], depth| {
+        h + (f.forward(h) * 0.6_f64.powi(depth as i32)).square() * 0.1
+    }),
+    ("two ways", |h, [f, g], _| h + f.forward(h).tanh() * 0.1 + g.forward(h).sigmoid() * 0.1),
+    ("gate", |h, [f, _], _| h * (f.forward(h).sigmoid() * 2.0)),
+    ("gated value", |h, [f, g], _| f.forward(h) * (g.forward(h).sigmoid() * 2.0)),
+    ("highway", |h, [f, g], _| {
+        let t = (g.forward(h) - 2.0).sigmoid();
+        h * (1.0 - &t) + f.forward(h).tanh() * t
+    }),
+    ("normalised before", |h, [f, _], _| h + f.forward(&centred(h)) * 0.2),
+    ("normalised after, of any scale", |h, [f, _], depth| {
+        centred(&(f.forward(h) * 1.6_f64.powi(depth as i32)))
+    }),
+    ("function by hand", |h, [f, _], _| {
+        let z = f.forward(h);
+        &z * z.sigmoid() * 1.7
+    }),
+    ("checkpoint", |h, [f, _], _| {
+        let f = f.clone();
+        checkpoint(h, move |h| f.forward(h).tanh())
+    }),
+    ("checkpoint of a residual branch", |h, [f, _], depth| {
+        let (f, factor) = (f.clone(), 0.5_f64.powi(depth as i32));
+        checkpoint(h, move |h| h + f.forward(h) * factor)
+    }),
+    ("recurrent, with data", |h, [f, _], _| (f.forward(h) + x() * 0.1).tanh()),
+    ("layers that come to nothing beside", |h, [f, g], _| {
+        let _ = no_grad(|| g.forward(h));
+        f.forward(h).tanh()
+    }),
+];
+
+/// The decades between the gradients of the first and the last state.
+fn truth(run: &dyn Fn(&mut Vec<Tensor>) -> Tensor) -> f64 {
+    let mut states = Vec::new();
+    let loss = run(&mut states);
+    let found = loss.differentiate().wrt(&states.iter().collect::<Vec<_>>()).run();
+    let rms = |state: &Tensor| found.of(state).to_dtype(DType::F64).square().mean(..).item().sqrt();
+    (rms(&states[0]) / rms(&states[states.len() - 1])).log10()
+}
+
+fn names(model: &(impl Module + ?Sized), loss: impl FnOnce() -> Tensor) -> Vec<&'static str> {
+    GradFlow::record(model, loss).verdicts().iter().map(Verdict::name).collect()
+}
+
+#[test]
+fn no_verdict_says_the_opposite_of_what_comes_to_the_states() {
+    let depth = 12;
+    let (mut judged, mut of) = (0, 0);
+    for (name, step) in STEPS {
+        for scale in [0.6, 1.0, 1.6] {
+            for stems in [0, 1, 3] {
+                let model =
+                    vec![stack(depth, 1.0, 1), stack(depth, 1.0, 2), stack(stems, 1.1, 3), stack(1, 1.0, 4)];
+                let run = |states: &mut Vec<Tensor>| {
+                    let mut h = model[2].iter().fold(x(), |h, stem| stem.forward(&h).tanh());
+                    for (place, (f, g)) in model[0].iter().zip(&model[1]).enumerate() {
+                        h = step(&h, [f, g], place) * scale;
+                        states.push(h.clone());
+                    }
+                    model[3][0].forward(&h).square().mean(..)
+                };
+                let decades = truth(&run);
+                // Not all layers are called by all steps.
+                let flow = GradFlow::record(&model, || run(&mut Vec::new()));
+                let called: Vec<FlowRow> =
+                    flow.rows().iter().filter(|row| row.delta_rms.is_some()).cloned().collect();
+                let found: Vec<&str> = Verdict::of(&called, None).iter().map(Verdict::name).collect();
+                let says = |name: &str| found.contains(&name);
+                let is_wrong = decades < -1.3 && (says("HEALTHY") || says("EXPLODING"))
+                    || decades > 1.3 && (says("HEALTHY") || says("VANISHING"))
+                    || decades.abs() < 0.7 && (says("VANISHING") || says("EXPLODING"));
+                assert!(
+                    !is_wrong,
+                    "{name}, scale {scale}, {stems} before: {found:?}, and {decades:+.2} decades"
+                );
+                of += 1;
+                judged += usize::from(says("HEALTHY") || says("VANISHING") || says("EXPLODING"));
+            }
+        }
+    }
+    // What is not judged is never wrong, and of little use.
+    assert!(judged * 10 > of * 9, "{judged} of {of} are judged");
+}
+
+/// Two networks with a head each, of which one is a thousand times as steep: neither loses anything.
+#[test]
+fn heads_are_no_part_of_a_line() {
+    for order in [[0, 1], [1, 0]] {
+        let nets = [stack(4, 1.3, 1), stack(4, 1.3, 2)];
+        let run = |net: &[Linear], factor: f64| {
+            let h = net[..3].iter().fold(x(), |h, layer| {
+                let z = layer.forward(&h);
+                &z * z.sigmoid() * 1.7
+            });
+            (net[3].forward(&h) * factor).mean(..)
+        };
+        let found = names(&nets.to_vec(), || {
+            let losses = order.map(|place| run(&nets[place], [1e-3, 1.0][place]));
+            &losses[0] + &losses[1]
+        });
+        assert!(found.iter().all(|name| ["HEALTHY", "NOT JUDGED"].contains(name)), "{order:?}: {found:?}");
+    }
+}
+
+/// Terms of a loss that every layer leads to are no way around the layers.
+#[test]
+fn penalties_are_no_states() {
+    for (gain, right) in [(0.3, "VANISHING"), (1.1, "HEALTHY")] {
+        let layers = stack(12, gain, 1);
+        let found = names(&layers, || {
+            let mut penalty = Tensor::from(0.0_f32);
+            let h = layers.iter().fold(x(), |h, layer| {
+                let h = layer.forward(&h).tanh();
+                penalty += h.square().mean(..) * 1e-9;
+                h
+            });
+            h.square().mean(..) + &penalty
+        });
+        assert_eq!(found, [right]);
+    }
+}
+
+/// What is called after a backward pass has begun is not looked at, and nothing is called healthy for it.
+#[test]
+fn layers_that_come_later_are_not_healthy() {
+    let nets = vec![stack(8, 1.1, 3), stack(8, 0.2, 4)];
+    let run = |net: &[Linear]| net.iter().fold(x(), |h, layer| layer.forward(&h).tanh()).square().mean(..);
+    let found = names(&nets, || {
+        let _ = run(&nets[0]).backward();
+        run(&nets[1])
+    });
+    assert_eq!(found, ["NOT JUDGED"]);
+    // A second pass through a graph is noticed whatever was computed in between.
+    let layers = stack(12, 1.1, 5);
+    let found = names(&layers, || {
+        let mut middle = x();
+        let mut h = x();
+        for (depth, layer) in layers.iter().enumerate() {
+            h = layer.forward(&h).tanh();
+            if depth == 5 {
+                middle = h.clone();
+            }
+        }
+        let loss = h.square().mean(..);
+        let _ = (&loss * 1e6).differentiate().retain_graph().wrt(&[&middle]).run();
+        no_grad(|| run(&layers));
+        loss
+    });
+    assert!(found.iter().all(|name| *name == "NOT JUDGED"), "{found:?}");
+}
+
+/// A generator is cut off in the steps of its critic, and not in its own.
+#[test]
+fn what_other_steps_reach_is_not_cut_off() {
+    let nets = vec![stack(5, 1.1, 1), stack(5, 1.1, 2)];
+    let run = |net: &[Linear], x: Tensor| net.iter().fold(x, |h, layer| layer.forward(&h).tanh());
+    let steps: Vec<_> = (0..8)
+        .map(|step| {
+            let loss = || {
+                let made = run(&nets[0], x());
+                run(&nets[1], if step % 2 == 0 { made.detach() } else { made }).square().mean(..)
+            };
+            GradFlow::record(&nets, loss).step().clone()
+        })
+        .collect();
+    assert_eq!(GradFlow::of(&steps).verdicts(), [Verdict::Healthy]);
+    assert_eq!(GradFlow::of(&steps[..1]).verdicts()[0].name(), "CUT");
+}

@@ -3,7 +3,7 @@
 //! A line through the deltas of layers says something where each is computed from the one before. Branches
 //! that run beside each other, and what a recurrent network takes in at each step, are chains of their own.
 
-use backflow_tensor::{GraphStep, Tensor};
+use backflow_tensor::{CHECKPOINT, GraphStep, Tensor};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// For each of these outputs, in order of computation, the number of its chain: 0 leads to `end`, which is
@@ -66,7 +66,7 @@ pub(crate) fn add_steps(steps: &mut BTreeMap<u64, GraphStep>, outputs: &[Tensor]
 
 /// Whether it computes something again on the way back.
 pub(crate) fn is_checkpoint(step: &GraphStep) -> bool {
-    step.op.name == "checkpoint"
+    step.op == &CHECKPOINT
 }
 
 /// In a graph, a checkpoint leads to what it was given, and not to the outputs `inside`, which it computed and

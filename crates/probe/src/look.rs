@@ -63,6 +63,21 @@ fn of<T: FloatElement>(x: &[T], bounds: Option<(f64, f64)>, histogram: bool) -> 
     Look { stats, exponents, outside: moments.outside as f64 / n }
 }
 
+/// The cosine of the angle between two gradients of any size; 0 if one is zero.
+pub(crate) fn cosine(a: &Tensor, b: &Tensor) -> f64 {
+    // In units of the largest: of f64 numbers, too, squares may be out of range.
+    let [a, b] = [a, b].map(|g| {
+        let mut g = g.to_f64_vec();
+        let largest = reduce::moments(&g, None).max_abs;
+        if largest > 0.0 {
+            g.iter_mut().for_each(|g| *g /= largest);
+        }
+        g
+    });
+    let scale = reduce::sum_squares(&a).sqrt() * reduce::sum_squares(&b).sqrt();
+    if scale == 0.0 { 0.0 } else { reduce::dot(&a, &b) / scale }
+}
+
 /// How many units lie along this axis of `y`; one if it has no such axis.
 pub(crate) fn units(y: &Tensor, axis: isize) -> usize {
     let rank = y.rank() as isize;

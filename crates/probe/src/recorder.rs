@@ -287,7 +287,7 @@ impl Recorder {
         self.watch.begin(Asked { looks: true, histograms: true, ..Asked::default() });
         let loss = lend(&mut self.watch, || {
             let loss = loss();
-            if loss.is_tracked() && loss.elements() == 1 && loss.item().is_finite() {
+            if loss.is_tracked() && loss.item().is_finite() {
                 let _ = loss.backward();
             }
             loss

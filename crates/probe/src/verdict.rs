@@ -250,13 +250,13 @@ impl Verdict {
     ///
     /// Gradients vanish, or explode, if log₁₀ rms δ changes by more than one decade from the last hidden
     /// layer to the first, of three at least, each computed from the one before, and the norm of δ does too;
-    /// branches are judged on their own, and so are layers that the gradient [can go around](Bypass), if
-    /// nothing scales their branches. How well a line fits chooses the words. Where deltas differ by more and
-    /// no such line leads from one to the other, nothing is called healthy. A layer is saturated, or dead, if
-    /// more than half of it is. Deltas are too small for their element type if a
-    /// [shadow](crate::GradFlow::with_shadow) says so; the line then goes through those in `f64`. Without a
-    /// shadow they are if their RMS is below the type's smallest normal number. What the figures do not tell
-    /// is [not judged](Self::NotJudged).
+    /// branches are judged on their own. Of layers that the gradient can go around, as in residual branches, it
+    /// is the delta where the ways [meet](crate::LayerFlow::joint) that counts. How well a line fits chooses the
+    /// words. Where deltas differ by more and no such line leads from one to the other, nothing is called
+    /// healthy. A layer is saturated, or dead, if more than half of it is. Deltas are too small for their element
+    /// type if a [shadow](crate::GradFlow::with_shadow) says so; the line then goes through those in `f64`.
+    /// Without a shadow they are if their RMS is below the type's smallest normal number. What the figures do not
+    /// tell is [not judged](Self::NotJudged).
     #[must_use]
     pub fn of(rows: &[FlowRow], eps: Option<f64>) -> Vec<Self> {
         let each: Vec<Self> = rows.iter().flat_map(|row| Self::of_layer(row, eps)).collect();

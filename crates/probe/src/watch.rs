@@ -10,12 +10,11 @@ use crate::called::{Called, Functions};
 use crate::chains::is_checkpoint;
 use crate::first_paths::FirstPaths;
 use crate::join;
-use crate::look::{look, units};
+use crate::look::{cosine, look, units};
 use crate::pending::{self, Array, Pending};
 use crate::quantity::{Of, Quantity};
 use crate::record::{Exponents, LayerFlow, LostFlow, NotMeasured, ParameterFlow, SampleFlow, Stats};
 use crate::sample_watch::SampleWatch;
-use backflow_kernels::reduce;
 use backflow_optim::{LostState, ParameterReport};
 use backflow_tensor::observe::{Announcement, Observer, Role, Site, unobserved};
 use backflow_tensor::profile::section;
@@ -485,19 +484,4 @@ fn unsaturated(role: Role) -> Option<(f64, f64)> {
     let (low, high) = role.saturation()?;
     let margin = SATURATED * (high - low);
     Some((low + margin, high - margin))
-}
-
-/// The cosine of the angle between two gradients of any size; 0 if one is zero.
-fn cosine(a: &Tensor, b: &Tensor) -> f64 {
-    // In units of the largest: of f64 numbers, too, squares may be out of range.
-    let [a, b] = [a, b].map(|g| {
-        let mut g = g.to_f64_vec();
-        let largest = reduce::moments(&g, None).max_abs;
-        if largest > 0.0 {
-            g.iter_mut().for_each(|g| *g /= largest);
-        }
-        g
-    });
-    let scale = reduce::sum_squares(&a).sqrt() * reduce::sum_squares(&b).sqrt();
-    if scale == 0.0 { 0.0 } else { reduce::dot(&a, &b) / scale }
 }

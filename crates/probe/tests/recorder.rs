@@ -368,6 +368,51 @@ fn deviations_of_large_numbers_close_to_their_mean() {
     }
 }
 
+/// What a look without an update knows, and what it does not.
+#[test]
+fn figures_of_a_look() {
+    let (model, x, y) = subject(DType::F64);
+    let loss = || model.forward(&x).cross_entropy(&y);
+    let gradients = loss().backward();
+    let squares: f64 =
+        model.parameters().iter().flat_map(|(_, w)| gradients.of(w).to_f64_vec()).map(|g| g * g).sum();
+    let flow = GradFlow::record(&model, loss);
+    let FlowStep { step, loss: found, gradient_norm, learning_rate, parameters, .. } = flow.step();
+    assert_eq!((*step, *found), (0, loss().item()));
+    assert!(
+        (gradient_norm / squares.sqrt() - 1.0).abs() < 1e-12,
+        "{gradient_norm} and not {}",
+        squares.sqrt()
+    );
+    assert!(learning_rate.is_nan() && parameters.iter().all(|parameter| parameter.update_rms.is_nan()));
+    let mut recorder = Recorder::new(&model);
+    recorder.look(3, loss);
+    let of_loss = &recorder.records()[0];
+    assert!(of_loss.gradient_norm.is_nan() && of_loss.learning_rate.is_nan());
+    assert!(of_loss.layers.iter().any(|layer| layer.delta.is_some()));
+    // Where nothing comes back, and where it is all 0.
+    let zero = GradFlow::record(&model, || model.forward(&x).sum(..) * 0.0);
+    assert_eq!(zero.step().gradient_norm, 0.0);
+    let infinite = GradFlow::record(&model, || model.forward(&x).sum(..) * f64::INFINITY);
+    assert!(!infinite.step().gradient_norm.is_finite());
+}
+
+#[test]
+fn a_look_says_what_was_not_called() {
+    let models = vec![subject(DType::F32).0, subject(DType::F32).0];
+    let mut recorder = Recorder::new(&models);
+    let (_, x, y) = subject(DType::F32);
+    recorder.look(1, || models[0].forward(&x).cross_entropy(&y));
+    let uncalled = &recorder.records()[0].uncalled;
+    assert!(!uncalled.is_empty() && uncalled.iter().all(|path| path.starts_with("1.")), "{uncalled:?}");
+    recorder.look(2, || {
+        let loss = models[0].forward(&x).cross_entropy(&y);
+        let _ = loss.differentiate().retain_graph().run();
+        loss
+    });
+    assert!(recorder.records()[1].several_passes && !recorder.records()[0].several_passes);
+}
+
 // Wrong uses.
 
 #[test]

@@ -1,6 +1,6 @@
 //! Files of models whose fields hold one tensor twice.
 
-use backflow_store::{StoreError, weights};
+use backflow_store::{StoreError, atomic, weights};
 use backflow_tensor::{DType, Module, Tensor};
 use std::path::PathBuf;
 
@@ -130,4 +130,29 @@ fn another_shape_or_type_or_one_tensor_more_is_refused() {
         assert!(matches!(error, StoreError::OtherModel { .. }), "{what}: {error}");
         assert!(model.iter().all(|tensor| tensor.to_f64_vec().iter().all(|&x| x == 1.0)), "{what}");
     }
+}
+
+/// Files that another program wrote.
+#[test]
+fn any_tensor_that_there_is_here_is_read() {
+    use safetensors::tensor::{Dtype, TensorView};
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model.safetensors");
+    let read = |dtype, shape: &[usize], bytes: &[u8]| {
+        let view = TensorView::new(dtype, shape.to_vec(), bytes).unwrap();
+        atomic::write(&path, &safetensors::serialize([("x", view)], None).unwrap()).unwrap();
+        weights::read(&path)
+    };
+    let switches = read(Dtype::BOOL, &[4], &[0, 1, 1, 0]).unwrap();
+    assert_eq!(
+        (switches[0].0.as_str(), switches[0].1.to_vec::<bool>()),
+        ("x", vec![false, true, true, false])
+    );
+    let numbers = read(Dtype::I64, &[1, 2], &[[5_u8, 0, 0, 0, 0, 0, 0, 0], [0xff; 8]].concat()).unwrap();
+    assert_eq!(numbers[0].1.to_vec::<i64>(), [5, -1]);
+    assert_eq!(read(Dtype::F32, &[1; 8], &1.5_f32.to_le_bytes()).unwrap()[0].1.rank(), 8);
+    let error = read(Dtype::F32, &[1; 9], &1.5_f32.to_le_bytes()).unwrap_err().to_string();
+    assert!(error.contains("x has 9 axes; 8 are possible"), "{error}");
+    let error = read(Dtype::U8, &[1], &[1]).unwrap_err().to_string();
+    assert!(error.contains("x is of type U8"), "{error}");
 }

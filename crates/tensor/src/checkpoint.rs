@@ -19,7 +19,8 @@ use smallvec::smallvec;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-static OP: Op = Op::new("checkpoint")
+/// The op of a [`checkpoint()`], for programs that look into graphs.
+pub static CHECKPOINT: Op = Op::new("checkpoint")
     .formula("y = segment(x)")
     .gradient("that of the segment, which is computed again")
     .keep(Keep::Inputs)
@@ -83,7 +84,7 @@ pub fn checkpoint(x: &Tensor, segment: impl Fn(&Tensor) -> Tensor + Send + Sync 
         let operands = y.tracked().map(|root| older(root, first)).unwrap_or_default();
         g.go_on_at(&y, &operands);
     };
-    y.untracked().with_operands(number(mode()), &OP, operands, kept, Box::new(again))
+    y.untracked().with_operands(number(mode()), &CHECKPOINT, operands, kept, Box::new(again))
 }
 
 /// The nodes made before number `first` that those after it were computed from, by number.

@@ -55,7 +55,7 @@ pub use axis_range::AxisRange;
 pub use backflow_kernels::Float;
 pub use backward::{Differentiation, grad, hvp};
 pub use census::{Census, census, peak_bytes};
-pub use checkpoint::checkpoint;
+pub use checkpoint::{CHECKPOINT, checkpoint};
 pub use cotangent::Cotangent;
 pub use custom::custom;
 pub use dtype::{DType, Element, FloatElement};

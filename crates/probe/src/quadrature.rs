@@ -199,6 +199,14 @@ mod tests {
     use std::f64::consts::PI;
 
     #[test]
+    fn variances_that_there_are_not_are_refused() {
+        for variance in [-1.0, f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+            assert!(std::panic::catch_unwind(|| normal_mean(variance, &|x| x)).is_err(), "{variance}");
+        }
+        assert!((normal_mean(0.0, &|x| x + 1.0) - 1.0).abs() < 1e-14);
+    }
+
+    #[test]
     fn the_rule_is_exact_for_polynomials() {
         let rule = legendre(ORDER);
         for degree in 0..2 * ORDER as i32 {

@@ -3,7 +3,7 @@
 
 use backflow_nn::{Activation, Init, Mlp, Module};
 use backflow_optim::Optimizer;
-use backflow_probe::quantities::{GRADIENT_STABLE_RANK, LOSS, QUANTITIES};
+use backflow_probe::quantities::{self, GRADIENT_STABLE_RANK, LOSS, QUANTITIES};
 use backflow_probe::{
     Axis, Chart, Drawn, Figure, FlowStep, Measured, Of, Quantity, Read, Recorder, Section, Stats, Unit, When,
     singular_values,
@@ -251,5 +251,66 @@ fn stable_ranks_are_those_of_the_gradients() {
             // 16 samples push in 16 directions at most.
             assert!((1.0..=16.0).contains(&found), "{path}: {found}");
         }
+    }
+}
+
+/// What a table and a page show is what the record holds.
+#[test]
+fn figures_are_read_from_records() {
+    use backflow_probe::{GradientNoise, LayerFlow, SampleFlow};
+    let of_layer = |quantity: &Quantity, layer: &LayerFlow| match quantity.read {
+        Read::Layer(read) => read(layer),
+        _ => panic!("{} is of no layer", quantity.name),
+    };
+    let layer =
+        LayerFlow { units: 8, dead_units: Some(6), dead_units_of_epoch: Some(2), ..LayerFlow::default() };
+    assert_eq!(of_layer(&quantities::DEAD_SHARE, &layer), Some(0.75));
+    assert_eq!(of_layer(&quantities::DEAD_SHARE_OF_EPOCH, &layer), Some(0.25));
+    let nothing = LayerFlow { units: 0, dead_units: Some(0), ..LayerFlow::default() };
+    assert_eq!(of_layer(&quantities::DEAD_SHARE, &nothing), Some(0.0));
+    let noise = GradientNoise { variance: 2.0, signal: 3.0, noise_scale: 4.0, relative_error: 5.0 };
+    let samples = SampleFlow { samples: 6, norms: Stats::default(), noise, signal_to_noise: 7.0 };
+    let step = FlowStep { samples: Some(samples), ..FlowStep::default() };
+    let of_step = |quantity: &Quantity| match quantity.read {
+        Read::Step(read) => read(&step),
+        _ => panic!("{} is of no step", quantity.name),
+    };
+    let read = [
+        &quantities::GRADIENT_VARIANCE,
+        &quantities::GRADIENT_SIGNAL,
+        &quantities::NOISE_SCALE,
+        &quantities::GRADIENT_RELATIVE_ERROR,
+        &quantities::BATCH_SIZE,
+        &quantities::SIGNAL_TO_NOISE,
+    ];
+    assert_eq!(read.map(of_step), [2.0, 3.0, 4.0, 5.0, 6.0, 7.0].map(Some));
+    // Where it is drawn, and what is shaded around it.
+    let chart = |quantity: &Quantity| quantity.chart().map(|chart| chart.id);
+    assert_eq!(chart(&quantities::NOISE_SCALE), Some("noise-scale"));
+    assert_eq!(chart(&quantities::SAMPLE_GRADIENT_NORM_STD), None);
+    assert_eq!(quantities::NOISE_SCALE.within().map(|within| within.name), None);
+    let shaded = QUANTITIES.iter().filter_map(|quantity| quantity.within());
+    assert!(shaded.count() > 0);
+}
+
+/// A log says what is other than usual, and nothing else.
+#[test]
+fn lines_of_a_log_are_short() {
+    use backflow_probe::LayerFlow;
+    let text = |layer: LayerFlow| {
+        serde_json::to_string(&FlowStep { layers: vec![layer], ..FlowStep::default() }).unwrap()
+    };
+    let usual = text(LayerFlow::default());
+    let unusual = text(LayerFlow { chain: 2, is_end: true, numbers: 5, ..LayerFlow::default() });
+    for (field, value) in [("chain", "2"), ("is_end", "true"), ("numbers", "5")] {
+        assert!(!usual.contains(&format!("\"{field}\":")), "{usual}");
+        assert!(unusual.contains(&format!("\"{field}\":{value}")), "{unusual}");
+    }
+    let skipped =
+        |skipped: bool| serde_json::to_string(&FlowStep { skipped, ..FlowStep::default() }).unwrap();
+    assert!(skipped(true).contains("\"skipped\":true") && !skipped(false).contains("skipped"));
+    for step in [FlowStep { skipped: true, ..FlowStep::default() }, serde_json::from_str(&unusual).unwrap()] {
+        let again: FlowStep = serde_json::from_str(&serde_json::to_string(&step).unwrap()).unwrap();
+        assert_eq!((again.skipped, &again.layers), (step.skipped, &step.layers));
     }
 }

@@ -31,6 +31,9 @@ struct Passed {
 /// So many layers beside a way around them are a branch that is worth a line of its own.
 const BRANCH: usize = 3;
 
+/// So often, at most, a term of a loss that is no scalar is taken for the loss.
+const TERMS: usize = 4;
+
 /// Of the graph between `source` and the first of these results of layers, the places of those whose state is
 /// not their own output, where ways meet before the next layer: the last result before that which all of the
 /// gradient passes. Something else that is put in, a gate or data, is a way too, unless it is a parameter.
@@ -42,7 +45,8 @@ pub(crate) fn joints(
     let (mut places, mut branches) = of_level(steps, source, layers);
     // Of several terms of a loss, the one that most layers lead to.
     let mut end = source;
-    while let Some(term) = nowhere(&places).and_then(|_| main_term(steps, end, layers)) {
+    for _ in 0..TERMS {
+        let Some(term) = nowhere(&places).and_then(|_| main_term(steps, end, layers)) else { break };
         end = term;
         (places, branches) = of_level(steps, end, layers);
     }
@@ -65,8 +69,8 @@ fn nowhere(places: &BTreeMap<u64, Place>) -> Option<u64> {
     places.iter().find(|(_, place)| place.is_nowhere).map(|(&layer, _)| layer)
 }
 
-/// The first result on the way back that is computed from one other alone, as far as layers lead to it: of those
-/// where ways meet, the one that most layers lead to is followed once.
+/// On the way back from `source`, always to what most layers lead to: the first result that is no scalar after a
+/// place where ways meet.
 fn main_term(steps: &BTreeMap<u64, GraphStep>, source: u64, layers: &BTreeSet<u64>) -> Option<u64> {
     let on_the_way = between(steps, source, *layers.first()?);
     let mut depths: BTreeMap<u64, usize> = BTreeMap::new();
@@ -75,15 +79,15 @@ fn main_term(steps: &BTreeMap<u64, GraphStep>, source: u64, layers: &BTreeSet<u6
         let depth = behind.copied().unwrap_or(0) + usize::from(layers.contains(&id));
         depths.insert(id, depth);
     }
-    let mut id = source;
+    let (mut id, mut has_met) = (source, false);
     loop {
         let ways: BTreeSet<u64> =
             steps[&id].operands.iter().flatten().copied().filter(|id| depths.contains_key(id)).collect();
-        let next = *ways.iter().max_by_key(|&id| (depths[id], id))?;
-        if ways.len() > 1 {
-            return Some(next);
+        has_met |= ways.len() > 1;
+        id = *ways.iter().max_by_key(|&id| (depths[id], id))?;
+        if has_met && steps[&id].shape.iter().any(|&size| size != 1) {
+            return Some(id);
         }
-        id = next;
     }
 }
 

@@ -124,7 +124,7 @@ impl GradFlow {
             verdicts.retain(|verdict| *verdict != Verdict::Healthy);
             let layers = self.record.called_later.join(", ");
             let reason = format!(
-                "{layers} were called after the first backward pass of the step, which alone is looked at"
+                "only what comes before the first backward pass of a step is looked at, and not {layers}"
             );
             verdicts.push(Verdict::NotJudged { reason });
         }

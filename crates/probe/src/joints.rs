@@ -46,7 +46,10 @@ pub(crate) fn joints(
     // Of several terms of a loss, the one that most layers lead to.
     let mut end = source;
     for _ in 0..TERMS {
-        let Some(term) = nowhere(&places).and_then(|_| main_term(steps, end, layers)) else { break };
+        if !places.values().any(|place| place.is_nowhere) {
+            break;
+        }
+        let Some(term) = main_term(steps, end, layers) else { break };
         end = term;
         (places, branches) = of_level(steps, end, layers);
     }
@@ -62,11 +65,6 @@ pub(crate) fn joints(
         }
     }
     places
-}
-
-/// A layer whose ways meet in the loss.
-fn nowhere(places: &BTreeMap<u64, Place>) -> Option<u64> {
-    places.iter().find(|(_, place)| place.is_nowhere).map(|(&layer, _)| layer)
 }
 
 /// On the way back from `source`, always to what most layers lead to: the first result that is no scalar after a

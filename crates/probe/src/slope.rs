@@ -138,25 +138,18 @@ fn compared<'a>(points: &[Point<'a>], chain: usize) -> Vec<Point<'a>> {
     } else if compared.is_empty() {
         compared = points().filter(|point| !matches!(point.row.role, Role::Activation { .. })).collect();
     }
-    let joints: Vec<Option<usize>> = compared.iter().map(|point| point.joint).collect();
-    let is_last_of_joint =
-        |place: &usize| joints[*place].is_none() || joints.get(place + 1) != Some(&joints[*place]);
-    let mut compared: Vec<Point<'_>> =
-        (0..compared.len()).filter(is_last_of_joint).map(|place| compared[place]).collect();
+    one_of_each(&mut compared, |point| point.joint);
     if has_last {
         compared.pop_if(|point| chain == 0 || point.row.is_end);
     }
     compared
 }
 
-/// Keeps, of rows that have one joint, the last.
-pub(crate) fn one_of_each(rows: &mut Vec<&FlowRow>) {
-    let joints: Vec<Option<usize>> = rows.iter().map(|row| row.joint).collect();
-    let mut place = 0;
-    rows.retain(|_| {
-        place += 1;
-        joints[place - 1].is_none() || joints.get(place) != Some(&joints[place - 1])
-    });
+/// Keeps, of those in a row that have one joint, the last.
+pub(crate) fn one_of_each<T>(items: &mut Vec<T>, joint: impl Fn(&T) -> Option<usize>) {
+    items.reverse();
+    items.dedup_by(|earlier, later| joint(earlier).is_some() && joint(earlier) == joint(later));
+    items.reverse();
 }
 
 fn line(points: &[Point<'_>], chain: usize, figures: Figures) -> Option<Line> {

@@ -223,7 +223,7 @@ fn cut_off(rows: &[FlowRow]) -> Option<Verdict> {
 fn beside(rows: &[FlowRow], lines: &[Line]) -> Option<Verdict> {
     let is_judged = |chain: usize| lines.iter().any(|line| line.chain == chain && line.layers >= LAYERS);
     let mut of_states: Vec<&FlowRow> = rows.iter().filter(|row| row.state_delta_rms() > Some(0.0)).collect();
-    one_of_each(&mut of_states);
+    one_of_each(&mut of_states, |row| row.joint);
     of_states.pop();
     of_states.retain(|row| !row.is_end);
     if of_states.iter().all(|row| is_judged(row.chain)) {

@@ -1,22 +1,13 @@
 //! Networks whose truth is computed: the gradients of the states that are handed on, each a leaf of its own. A
 //! verdict about the flow never says the opposite, however the states are put together.
 
-use backflow_nn::{Linear, Module};
-use backflow_probe::{FlowRow, GradFlow, Verdict};
-use backflow_tensor::{DType, Rng, Tensor, checkpoint, keep, no_grad};
+use backflow_nn::Linear;
+use backflow_optim::Optimizer;
+use backflow_probe::{FlowRow, GradFlow, Recorder, Verdict};
+use backflow_tensor::{DType, Tensor, checkpoint, keep, no_grad};
 
-const WIDTH: usize = 32;
-
-fn stack(count: usize, gain: f64, seed: u64) -> Vec<Linear> {
-    let mut rng = Rng::seed_from_u64(seed);
-    let mut weight = || Tensor::randn([WIDTH, WIDTH], DType::F32, &mut rng) * (gain / (WIDTH as f64).sqrt());
-    let bias = || Some(Tensor::zeros([WIDTH], DType::F32).requires_grad());
-    (0..count).map(|_| Linear::from_tensors(weight().requires_grad(), bias())).collect()
-}
-
-fn x() -> Tensor {
-    Tensor::randn([32, WIDTH], DType::F32, &mut Rng::seed_from_u64(8))
-}
+mod stacks;
+use stacks::{names, stack, x};
 
 fn centred(z: &Tensor) -> Tensor {
     let z = z - z.mean(keep(-1));
@@ -82,10 +73,6 @@ fn truth(run: &dyn Fn(&mut Vec<Tensor>) -> Tensor) -> f64 {
     (rms(&states[0]) / rms(&states[states.len() - 1])).log10()
 }
 
-fn names(model: &(impl Module + ?Sized), loss: impl FnOnce() -> Tensor) -> Vec<&'static str> {
-    GradFlow::record(model, loss).verdicts().iter().map(Verdict::name).collect()
-}
-
 #[test]
 fn no_verdict_says_the_opposite_of_what_comes_to_the_states() {
     let depth = 12;
@@ -110,6 +97,8 @@ fn no_verdict_says_the_opposite_of_what_comes_to_the_states() {
                     flow.rows().iter().filter(|row| row.delta_rms.is_some()).cloned().collect();
                 let found: Vec<&str> = Verdict::of(&called, None).iter().map(Verdict::name).collect();
                 let says = |name: &str| found.contains(&name);
+                // Verdicts go by one decade between layers, which lie up to a function and a factor beside the
+                // states.
                 let is_wrong = decades < -1.3 && (says("HEALTHY") || says("EXPLODING"))
                     || decades > 1.3 && (says("HEALTHY") || says("VANISHING"))
                     || decades.abs() < 0.7 && (says("VANISHING") || says("EXPLODING"));
@@ -209,4 +198,44 @@ fn what_other_steps_reach_is_not_cut_off() {
         .collect();
     assert_eq!(GradFlow::of(&steps).verdicts(), [Verdict::Healthy]);
     assert_eq!(GradFlow::of(&steps[..1]).verdicts()[0].name(), "CUT");
+}
+
+/// Rows are in the order in which layers are called, and what they compute may be older: a result that gets its
+/// name late, a layer that was called before without gradients.
+#[test]
+fn rows_need_not_be_in_the_order_of_the_graph() {
+    let layers = stack(4, 1.1, 1);
+    let run = |from: usize, h: Tensor| layers[from..].iter().fold(h, |h, layer| layer.forward(&h).tanh());
+    let leaf = x().requires_grad();
+    let named_late = names(&layers, || {
+        let early = &leaf * 1.0;
+        let h = run(0, early.clone());
+        let _ = early.named("early");
+        h.square().mean(..)
+    });
+    assert_eq!(named_late, ["HEALTHY"]);
+    let called_before = names(&layers, || {
+        no_grad(|| run(2, x()));
+        run(0, x()).square().mean(..)
+    });
+    assert_eq!(called_before, ["HEALTHY"]);
+}
+
+/// A second pass in a step leaves a pass without gradients as it is.
+#[test]
+fn what_has_no_gradients_gets_none_later() {
+    let mut layers = stack(4, 1.1, 1);
+    let mut recorder = Recorder::new(&layers);
+    let mut optimizer = Optimizer::from_spec("sam", None).unwrap();
+    recorder.step(|| {
+        optimizer.step_with(&mut layers, |layers| {
+            let run = || layers.iter().fold(x(), |h, layer| layer.forward(&h).tanh()).square().mean(..);
+            let loss = run();
+            no_grad(run);
+            loss
+        })
+    });
+    let is_second = |path: &str| path.ends_with(" (2)");
+    let rows = FlowRow::of(&recorder.records()[0]);
+    assert!(rows.iter().all(|row| row.delta_rms.is_none() == is_second(&row.path)), "{rows:?}");
 }

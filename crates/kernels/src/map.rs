@@ -75,6 +75,19 @@ impl<A: Copy, F: Fn(A) -> A> Work for MapInPlace<'_, A, F> {
     }
 }
 
+struct MapBeside<'a, A, B, F>(&'a [A], &'a mut [B], &'a mut [B], F);
+
+impl<A: Copy, B, F: Fn(A) -> (B, B)> Work for MapBeside<'_, A, B, F> {
+    type Output = ();
+    #[inline(always)]
+    fn run(self) {
+        let MapBeside(x, out, beside, f) = self;
+        for ((out, beside), &x) in out.iter_mut().zip(beside).zip(x) {
+            (*out, *beside) = f(x);
+        }
+    }
+}
+
 struct MapInPlaceBeside<'a, A, F>(&'a mut [A], &'a mut [A], F);
 
 impl<A: Copy, F: Fn(A) -> (A, A)> Work for MapInPlaceBeside<'_, A, F> {
@@ -142,6 +155,27 @@ pub fn zip<A: Element, B: Element, C: Element>(
 /// `x[i] = f(x[i])`.
 pub fn map_inplace<A: Element>(x: &mut [A], f: impl Fn(A) -> A + Copy + Send + Sync) {
     for_pieces(x, GRAIN, &|_, x| dispatch(MapInPlace(x, f)));
+}
+
+/// `(out[i], beside[i]) = f(x[i])`.
+///
+/// # Panics
+/// If the lengths differ.
+#[track_caller]
+pub fn map_beside<A: Element, B: Element>(
+    x: &[A],
+    out: &mut [B],
+    beside: &mut [B],
+    f: impl Fn(A) -> (B, B) + Copy + Send + Sync,
+) {
+    check("map_beside", out.len(), x.len());
+    check("map_beside", out.len(), beside.len());
+    let beside = parallel::Parts::new(beside);
+    for_pieces(out, GRAIN, &|range, out| {
+        // SAFETY: no other piece has this range.
+        let beside = unsafe { beside.part(range.clone()) };
+        dispatch(MapBeside(&x[range], out, beside, f));
+    });
 }
 
 /// `(x[i], beside[i]) = f(x[i])`.

@@ -89,6 +89,12 @@ fn sums_means_and_variances_are_finite_where_their_results_are() {
     let x = Tensor::from([[3e38_f32, 3e38, -3e38, -2e38], [1.0, 1e-45, 2.0, 3.0]]);
     near(&x.sum(1).to_f64_vec(), &[f64::from(1e38_f32), 6.0], DType::F32);
     near(&x.mean(1).to_f64_vec(), &[f64::from(0.25e38_f32), 1.5], DType::F32);
+    // So with the gradient of what is broadcast along several axes.
+    let (x, halves) =
+        (Tensor::zeros([1, 1], DType::F32).requires_grad(), [3e38_f32, -3e38].map(|x| [x; 512]));
+    let seed = Tensor::from_vec(halves.concat(), [32, 32]);
+    let dx = (&x + Tensor::zeros([32, 32], DType::F32)).differentiate().seed(&seed).run();
+    assert_eq!(dx.of(&x).item(), 0.0);
     assert!(Tensor::from([1.0, f64::INFINITY, f64::NEG_INFINITY]).mean(..).item().is_nan());
     assert_eq!(Tensor::from([1.0, f64::INFINITY]).sum(..).item(), f64::INFINITY);
 

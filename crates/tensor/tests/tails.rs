@@ -1,7 +1,7 @@
 //! Nothing cancels: elementwise functions and their slopes keep their digits where they are small, also far
 //! out in the tails.
 
-use backflow_tensor::{DType, Tensor};
+use backflow_tensor::{Affine, DType, Pointwise, Tensor};
 
 type Function = fn(&Tensor) -> Tensor;
 
@@ -201,6 +201,26 @@ fn gradients_of_a_dominated_row_are_not_lost() {
                     "{name} in {dtype}, recorded: {recorded}: {dx:?}, right is {exact:e}"
                 );
             }
+        }
+    }
+}
+
+/// The slope that is kept on the way forward, by the function as by layers in one op, has the same bits, and a
+/// value with a slope beside it has those of one without.
+#[test]
+fn kept_slopes_and_values_beside_them_are_the_same_everywhere() {
+    let functions: [(Function, Pointwise); 2] =
+        [(Tensor::sigmoid, Pointwise::Sigmoid), (Tensor::tanh, Pointwise::Tanh)];
+    for (dtype, reach) in [(DType::F32, 120.0), (DType::F64, 800.0)] {
+        let x = (Tensor::arange(20_001, DType::F64) * (1e-4 * reach) - reach).to_dtype(dtype);
+        for (f, function) in functions {
+            let (kept, _) = slopes(f, &x, false);
+            let kept = kept.to_f64_vec();
+            let tracked = x.detach().requires_grad();
+            assert_eq!(f(&tracked).to_f64_vec(), f(&x).to_f64_vec());
+            let (w, b) = (Tensor::ones([1, 1], dtype), Tensor::zeros([1], dtype));
+            let y = tracked.reshape([20_001, 1]).mlp(&[Affine { weight: &w, bias: &b, function }]);
+            assert_eq!(y.sum(..).backward().of(&tracked).to_f64_vec(), kept);
         }
     }
 }

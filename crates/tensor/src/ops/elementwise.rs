@@ -4,6 +4,7 @@ use super::formula::{Number, of_tensors};
 use super::zero_gradient::zero_where_zero;
 use crate::cotangent::Cotangent;
 use crate::dtype::{FloatElement, with_float};
+use crate::mode::mode;
 use crate::onlooker;
 use crate::op::{Keep, Op};
 use crate::tensor::Tensor;
@@ -19,8 +20,17 @@ pub(crate) trait Elementwise: Copy + Send + Sync + 'static {
     /// Whether its slope can be infinite or NaN. Where dy is 0, dx is 0 all the same.
     const STEEP: bool = false;
 
+    /// Whether the slope costs so little beside the value, and so much by itself, that it is computed with it
+    /// where a pass back may come, and kept for one that is not recorded.
+    const KEEPS_SLOPE: bool = false;
+
     /// f(x).
     fn value<T: Float>(self, x: T) -> T;
+
+    /// f(x) and f'(x): the same bits as `value`, and as `pull` for dy = 1.
+    fn value_and_slope<T: Float + Number>(self, x: T) -> (T, T) {
+        (self.value(x), self.pull(<T as Float>::ONE, x))
+    }
 
     /// dx, from dy and what the op keeps: x or y; for [`Keep::Nothing`], dy again, to be ignored.
     fn pull<N: Number>(self, dy: N, kept: N) -> N;
@@ -36,12 +46,24 @@ impl Tensor {
     #[track_caller]
     pub(crate) fn elementwise<E: Elementwise>(&self, op: E) -> Self {
         let x = self.contiguous();
+        let mut slope = None;
         let y = with_float!(E::OP.name, self.dtype(), T => {
             let x = x.as_slice::<T>().expect("made contiguous above");
-            Self::build_like(self, |y| values(op, x, y))
+            if E::KEEPS_SLOPE && self.is_tracked() && mode().recording {
+                let mut y = None;
+                slope = Some(Self::build_like(self, |slope: &mut [T]| {
+                    y = Some(Self::build_like(self, |y| values_and_slopes(op, x, y, slope)));
+                }));
+                y.expect("built with the slope")
+            } else {
+                Self::build_like(self, |y| values(op, x, y))
+            }
         });
         let y = y.record(E::OP, &[self], move |g| {
-            if g.wants(0) {
+            if let Some(slope) = slope.as_ref().filter(|_| g.wants(0) && !g.is_recorded()) {
+                let dx = by_slope(g, slope.clone());
+                g.give(0, |_| dx);
+            } else if g.wants(0) {
                 let kept = match E::OP.keep {
                     Keep::Inputs => Some(g.x(0).clone()),
                     Keep::Output => Some(g.y()),
@@ -92,6 +114,16 @@ pub(super) fn pulled<E: Elementwise>(op: E, g: &mut Cotangent<'_>, kept: Option<
     ))
 }
 
+/// dx from dy and the slope.
+fn by_slope(g: &mut Cotangent<'_>, slope: Tensor) -> Tensor {
+    with_float!("slope", slope.dtype(), T => pulled_by(
+        g,
+        Some(slope),
+        &|dy: &mut [T], slope| map::zip_inplace(dy, slope.expect("given above"), times),
+        &|dy, slope, dx| map::zip(dy, slope, dx, times),
+    ))
+}
+
 /// Makes dx of dy in its place, by what is kept.
 type InPlace<'a, T> = dyn Fn(&mut [T], Option<&[T]>) + 'a;
 /// Makes dx of dy and what is kept.
@@ -124,11 +156,22 @@ fn pull_one<E: Elementwise, T: Float + Number>(op: E, dy: T, kept: T) -> T {
     if E::STEEP && dy == <T as Float>::ZERO { <T as Float>::ZERO } else { dx }
 }
 
+/// dx of one element from dy and the slope.
+#[inline(always)]
+pub(super) fn times<T: Float>(dy: T, slope: T) -> T {
+    dy * slope
+}
+
 // Loops over memory, each compiled once for an op and an element type.
 
 /// y from x.
 pub(super) fn values<E: Elementwise, T: Float>(op: E, x: &[T], y: &mut [T]) {
     map::map(x, y, move |x| op.value(x));
+}
+
+/// y and the slopes from x.
+fn values_and_slopes<E: Elementwise, T: Float + Number>(op: E, x: &[T], y: &mut [T], slope: &mut [T]) {
+    map::map_beside(x, y, slope, move |x| op.value_and_slope(x));
 }
 
 /// dx from dy and what is kept.

@@ -74,20 +74,17 @@ pub enum Pointwise {
 impl Pointwise {
     fn kernels<T: Float>(self) -> Option<Function<T>> {
         macro_rules! of {
-            ($f:ident with slope $with_slope:expr) => {
+            ($f:ident) => {
                 Some(Function {
                     apply: |z| map::map_inplace(z, |z| $f.value(z)),
                     apply_to: |z, y| elementwise::values($f, z, y),
-                    apply_with_slope: Some(|z, slope| map::map_inplace_beside(z, slope, $with_slope)),
-                    pull: |dy, slope| map::zip_inplace(dy, slope, times),
-                    pull_to: |dy, slope, dz| map::zip(dy, slope, dz, times),
+                    apply_with_slope: Some(|z, slope| {
+                        map::map_inplace_beside(z, slope, |z| $f.value_and_slope(z))
+                    }),
+                    pull: |dy, slope| map::zip_inplace(dy, slope, elementwise::times),
+                    pull_to: |dy, slope, dz| map::zip(dy, slope, dz, elementwise::times),
                 })
             };
-        }
-        // One function, so that both of its loops are compiled once.
-        #[inline(always)]
-        fn times<T: Float>(dy: T, slope: T) -> T {
-            dy * slope
         }
         match self {
             Self::Identity => None,
@@ -98,8 +95,8 @@ impl Pointwise {
                 pull: |dy, y| elementwise::pull_in_place(Relu, dy, y),
                 pull_to: |dy, y, dz| elementwise::pull(Relu, dy, y, dz),
             }),
-            Self::Sigmoid => of!(Sigmoid with slope T::sigmoid_and_slope),
-            Self::Tanh => of!(Tanh with slope T::tanh_and_slope),
+            Self::Sigmoid => of!(Sigmoid),
+            Self::Tanh => of!(Tanh),
         }
     }
 

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! y  = 1 / (1 + e⁻ˣ)
-//! dx = dy · σ(x) σ(−x)               keeps its input
+//! dx = dy · σ(x) σ(−x)               keeps its input and the slope
 //! ```
 //!
 //! Not y (1 − y), as in PyTorch, for it is 0 on the right where y rounds to 1: from x = 17 on in `f32`. Both
@@ -20,6 +20,7 @@ pub(super) static OP: Op = Op::new("sigmoid")
     .formula("y = 1 / (1 + e⁻ˣ)")
     .gradient("dx = dy · σ(x) σ(−x)")
     .keep(Keep::Inputs)
+    .saves("the slope")
     .zeros(Zeros::Saturation)
     .activation(Side::Asymptote(0.0), Side::Asymptote(1.0))
     .sampled_by(samples);
@@ -29,9 +30,14 @@ pub(super) struct Sigmoid;
 
 impl Elementwise for Sigmoid {
     const OP: &'static Op = &OP;
+    const KEEPS_SLOPE: bool = true;
 
     fn value<T: Float>(self, x: T) -> T {
         x.sigmoid()
+    }
+
+    fn value_and_slope<T: Float + Number>(self, x: T) -> (T, T) {
+        x.sigmoid_and_slope()
     }
 
     fn pull<N: Number>(self, dy: N, x: N) -> N {

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! y  = tanh x
-//! dx = dy / cosh² x = dy · 4 σ(2x) σ(−2x)         keeps its input
+//! dx = dy / cosh² x = dy · 4 σ(2x) σ(−2x)         keeps its input and the slope
 //! ```
 //!
 //! Not 1 − y², as in PyTorch, for it has lost its digits where y is near ±1, and is 0 where y rounds to it:
@@ -21,6 +21,7 @@ pub(super) static OP: Op = Op::new("tanh")
     .formula("y = tanh x")
     .gradient("dx = dy · 4 σ(2x) σ(−2x)")
     .keep(Keep::Inputs)
+    .saves("the slope")
     .zeros(Zeros::Saturation)
     .activation(Side::Asymptote(-1.0), Side::Asymptote(1.0))
     .sampled_by(samples);
@@ -30,9 +31,14 @@ pub(super) struct Tanh;
 
 impl Elementwise for Tanh {
     const OP: &'static Op = &OP;
+    const KEEPS_SLOPE: bool = true;
 
     fn value<T: Float>(self, x: T) -> T {
         x.tanh()
+    }
+
+    fn value_and_slope<T: Float + Number>(self, x: T) -> (T, T) {
+        x.tanh_and_slope()
     }
 
     fn pull<N: Number>(self, dy: N, x: N) -> N {

@@ -3,6 +3,7 @@
 //! An op that is added to the catalogue is under all of them without a line here. Where an op is excused from
 //! a law, the exception stands beside the law, with its reason.
 
+mod activations;
 mod edges;
 mod flushing;
 mod gradients;

@@ -148,6 +148,10 @@ mod tests {
         let (a, b) = (steps(&x, 3), steps(&(&x * 2.0), 3));
         let head = &end(&a) + &end(&b);
         assert_eq!(chains(&[a.clone(), b.clone(), vec![head]].concat()), [1, 1, 1, 0, 0, 0, 0]);
+        // The one with most layers is the main one, wherever they stand.
+        let (a, b) = (steps(&x, 3), steps(&(&x * 2.0), 2));
+        let head = &end(&a) + &end(&b);
+        assert_eq!(chains(&[a.clone(), b.clone(), vec![head]].concat()), [0, 0, 0, 1, 1, 0]);
         // Two heads on a trunk: what comes last is the main one.
         let trunk = steps(&x, 2);
         let heads = [end(&trunk).square(), end(&trunk).sin()];

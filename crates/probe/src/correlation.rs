@@ -349,7 +349,7 @@ mod tests {
         }
         for (weight_variance, q) in [(2.0, 1.0), (0.3, 1e-9), (5.0, 1e9)] {
             let relu = MeanField::new(Activation::Relu, weight_variance, 0.0);
-            for c in [0.0, 0.5, 0.99_f64] {
+            for c in [-0.95, -0.5, 0.0, 0.5, 0.99_f64] {
                 let exact = ((1.0 - c * c).sqrt() + c * (PI - c.acos())) / PI;
                 assert!((relu.correlation(q, c) - exact).abs() < 1e-13, "{c}");
             }

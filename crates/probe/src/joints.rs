@@ -197,20 +197,28 @@ fn between(steps: &BTreeMap<u64, GraphStep>, source: u64, first: u64) -> BTreeSe
 
 #[cfg(test)]
 mod tests {
-    use super::joints;
+    use super::{Place, TERMS, joints};
     use backflow_tensor::{GraphStep, Tensor};
     use std::collections::BTreeMap;
 
-    /// The joint of each of these results on the way to them from `source`, as its place in `joints`.
-    fn of(layers: &[&Tensor], source: &Tensor, candidates: &[&Tensor]) -> Vec<Option<usize>> {
-        let id = |y: &Tensor| y.id().unwrap();
+    fn id(y: &Tensor) -> u64 {
+        y.id().unwrap()
+    }
+
+    /// The place of each of these results on the way to them from `source`.
+    fn places(layers: &[&Tensor], source: &Tensor) -> Vec<Place> {
         let steps: BTreeMap<u64, GraphStep> =
             source.history().into_iter().map(|step| (step.id, step)).collect();
         let found = joints(&steps, id(source), &layers.iter().map(|y| id(y)).collect());
-        let place = |joint: &u64| {
-            candidates.iter().position(|y| id(y) == *joint).expect("a joint that is not among those expected")
+        layers.iter().map(|y| found.get(&id(y)).copied().unwrap_or_default()).collect()
+    }
+
+    /// The joint of each of these results, as its place in `candidates`.
+    fn of(layers: &[&Tensor], source: &Tensor, candidates: &[&Tensor]) -> Vec<Option<usize>> {
+        let place = |joint: u64| {
+            candidates.iter().position(|y| id(y) == joint).expect("a joint that is not among those expected")
         };
-        layers.iter().map(|y| found.get(&id(y)).and_then(|found| found.joint.as_ref()).map(place)).collect()
+        places(layers, source).iter().map(|found| found.joint.map(place)).collect()
     }
 
     #[test]
@@ -252,6 +260,76 @@ mod tests {
         assert_eq!(of(&[&first, &a, &b], &loss(&(&b - &mean)), &[]), [None; 3]);
         // What the loss does not depend on.
         assert_eq!(of(&[&first, &a], &loss(&x), &[]), [None; 2]);
+    }
+
+    /// Terms that are added to a loss hide no joint of the one that most layers lead to, up to so many.
+    #[test]
+    fn of_several_terms_of_a_loss_the_main_one_counts() {
+        let x = Tensor::from([[1.0, 2.0], [3.0, 4.0]]).requires_grad();
+        let h = x.exp();
+        let a = h.sin();
+        let b = a.cos();
+        let state = &h + &b * 0.1;
+        let head = state.sin();
+        let layers = [&h, &a, &b, &head];
+        let is_right = |loss: &Tensor| {
+            assert!(places(&layers, loss).iter().all(|place| !place.is_nowhere));
+            assert_eq!(of(&layers, loss, &[&state]), [None, Some(0), Some(0), None]);
+        };
+        let (main, penalty) = (|| head.square().sum(..), || a.square().sum(..));
+        is_right(&(main() + penalty()));
+        is_right(&(penalty() + main()));
+        // However many, where they are scalars.
+        is_right(&(0..6).fold(main(), |loss, _| loss + penalty()));
+        // As many as are looked for, where each example has one.
+        let of_examples = |terms| (0..terms).fold(head.square().sum(-1), |loss, _| loss + a.square().sum(-1));
+        for terms in 1..=TERMS {
+            is_right(&of_examples(terms).mean(..));
+        }
+        let found = places(&layers, &of_examples(TERMS + 1).mean(..));
+        assert_eq!(found.iter().map(|place| place.is_nowhere).collect::<Vec<_>>(), [false, true, true, true]);
+    }
+
+    /// A scalar that two states go into is no state.
+    #[test]
+    fn a_loss_may_compare_states() {
+        let x = Tensor::from([[1.0, 2.0]]).requires_grad();
+        let h = x.exp();
+        let a = h.sin();
+        let b = a.cos();
+        let state = &h + &b * 0.1;
+        let loss = state.matmul(&h.t()) + a.matmul(&a.t());
+        assert_eq!(of(&[&h, &a, &b], &loss, &[&state]), [None, Some(0), Some(0)]);
+    }
+
+    /// Layers that a gradient can go around, three at least, have places among each other too.
+    #[test]
+    fn branches() {
+        let x = Tensor::from([1.0, 2.0]).requires_grad();
+        let (first, loss) = (x.exp(), |y: &Tensor| y.square().sum(..));
+        let a = first.sin();
+        let b = a.cos();
+        let of = |layers: &[&Tensor], end: &Tensor| {
+            let found = places(layers, &loss(end));
+            found.into_iter().map(|place| place.branch).collect::<Vec<_>>()
+        };
+        // Two are too few.
+        assert_eq!(of(&[&first, &a, &b], &(&first + &b)), [None; 3]);
+        let c = b.sin();
+        let sum = &first + &c;
+        let own = Some((id(&sum), None));
+        assert_eq!(of(&[&first, &a, &b, &c], &sum), [None, own, own, own]);
+        assert_eq!(of(&[&first, &a, &b, &c], &sum.exp()), [None, own, own, own]);
+        // A sum within a branch.
+        let inner = &a + &b;
+        let c = inner.sin();
+        let sum = &first + &c;
+        let (own, joint) = (Some((id(&sum), None)), Some((id(&sum), Some(id(&inner)))));
+        assert_eq!(of(&[&first, &a, &b, &c], &sum), [None, own, joint, own]);
+        // Ways that meet where a branch ends in what is no state of theirs.
+        let c = a.sin();
+        let sum = &first + (b.sum(..) + c.sum(..));
+        assert_eq!(of(&[&first, &a, &b, &c], &sum), [None, Some((id(&sum), None)), None, None]);
     }
 
     #[test]

@@ -35,7 +35,7 @@ pub(crate) fn extremes(
     let mut basis: Vec<Vec<f64>> = Vec::new();
     let (mut diagonal, mut beside) = (Vec::new(), Vec::new());
     let mut next = start;
-    let mut length = sum_squares(&next).sqrt();
+    let mut length = norm(&next);
     loop {
         next.iter_mut().for_each(|x| *x /= length);
         let product = times(&next);
@@ -48,7 +48,7 @@ pub(crate) fn extremes(
                 next.iter_mut().zip(earlier).for_each(|(x, q)| *x -= shared * q);
             }
         }
-        length = sum_squares(&next).sqrt();
+        length = norm(&next);
         if !(length.is_finite() && diagonal.iter().all(|x| x.is_finite())) {
             let nan = f64::NAN;
             return Extremes {
@@ -74,4 +74,15 @@ pub(crate) fn extremes(
         }
         beside.push(length);
     }
+}
+
+/// √Σ x², also where squares are out of range.
+fn norm(x: &[f64]) -> f64 {
+    let squares = sum_squares(x);
+    if (1e-280..1e280).contains(&squares) {
+        return squares.sqrt();
+    }
+    let largest = x.iter().fold(0.0, |largest: f64, x| largest.max(x.abs()));
+    let share = x.iter().map(|x| (x / largest) * (x / largest)).sum::<f64>();
+    if largest > 0.0 { largest * share.sqrt() } else { squares }
 }

@@ -122,8 +122,22 @@ impl Exponents {
 
 #[cfg(test)]
 mod tests {
-    use super::alive;
+    use super::{alive, cosine};
     use backflow_tensor::Tensor;
+
+    /// Squares of the largest and the smallest of these are out of the range of `f64`.
+    #[test]
+    fn cosines_of_gradients_of_any_size() {
+        let (a, b) = (Tensor::from([3.0, 4.0]), Tensor::from([4.0, 3.0]));
+        for scale in [1e-300, 1e-10, 1.0, 1e300] {
+            for (sign, other) in [(1.0, 1.0), (-1.0, 1e-300), (1.0, 1e300)] {
+                let found = cosine(&(&a * scale), &(&b * (sign * other)));
+                assert!((found - sign * 24.0 / 25.0).abs() < 1e-15, "{scale}, {other}: {found}");
+            }
+            assert_eq!(cosine(&(&a * scale), &b.zeros_like()), 0.0);
+            assert_eq!(cosine(&b.zeros_like(), &(&a * scale)), 0.0);
+        }
+    }
 
     #[test]
     fn units_lie_along_any_axis() {

@@ -394,6 +394,10 @@ mod tests {
         assert_eq!(depth_scale(Activation::Tanh, &[biases; 3], &[0.02; 3]), Some(0.0));
         let weights = RandomLayer { bias_variance: 0.0, ..layer };
         assert!(depth_scale(Activation::Tanh, &[weights; 3], &[1.0; 3]).is_some());
+        // σ_w² = σ_b².
+        let alike = RandomLayer { inputs: 8, weight_variance: 0.125, bias_variance: 1.0, ..layer };
+        let right = MeanField::new(Activation::Tanh, 1.0, 1.0).correlation_depth_scale(1.5);
+        assert_eq!(depth_scale(Activation::Tanh, &[alike; 3], &[1.5; 3]), Some(right));
     }
 
     #[test]

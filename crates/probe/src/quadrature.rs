@@ -234,7 +234,8 @@ mod tests {
     }
 
     const CORRELATIONS: [f64; 9] = [-1.0, -0.7, 0.0, 0.3, 0.9, 0.999, 1.0 - 1e-8, 1.0 - 1e-14, 1.0];
-    const VARIANCES: [[f64; 2]; 5] = [[1.0, 1.0], [0.3, 5.0], [1e-8, 1e-8], [1e4, 1e4], [1e6, 1e-3]];
+    const VARIANCES: [[f64; 2]; 6] =
+        [[1.0, 1.0], [0.3, 5.0], [1e-8, 1e-8], [1e4, 1e4], [1e8, 1e8], [1e6, 1e-3]];
 
     /// Isserlis: `E u² v² = σ_u² σ_v² (1 + 2c²)`, `E u³ v = 3 c σ_u³ σ_v`, and so on.
     #[test]
@@ -283,6 +284,29 @@ mod tests {
                     (mean - exact).abs() < tolerance,
                     "erf, c = {c}, ({first}, {second}): {mean}, {exact}"
                 );
+            }
+        }
+    }
+
+    /// Steps of u and of v at each of the places where kinks may be: P(u > a, v > b), by the distribution of v
+    /// where u is known.
+    #[test]
+    fn kinks_may_be_at_three_places_of_either_variable() {
+        for c in [-0.8, -0.3, 0.2, 0.7_f64] {
+            for [first, second] in [[1.0, 1.0], [1.0, 9.0], [4.0, 1.5], [2.0, 0.3_f64]] {
+                let rest = (second * (1.0 - c * c)).sqrt();
+                for a in [-1.0, 0.0, 1.0] {
+                    for b in [-1.0, 0.0, 1.0] {
+                        let behind = |u: f64| Float::normal_cdf((c * (second / first).sqrt() * u - b) / rest);
+                        let right = normal_mean(first, &|u| if u > a { behind(u) } else { 0.0 });
+                        let step = |x: f64, at: f64| f64::from(u8::from(x > at));
+                        let found = normal_pair_mean([first, second], c, &|u, v| step(u, a) * step(v, b));
+                        assert!(
+                            (found - right).abs() < 1e-13,
+                            "c = {c}, ({first}, {second}), at {a}, {b}: {found}, and right is {right}"
+                        );
+                    }
+                }
             }
         }
     }

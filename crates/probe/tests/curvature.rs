@@ -152,6 +152,16 @@ fn without_curvature_and_beyond_numbers() {
     let hessian = Hessian::new(&tied, |w| (&w[0] * &w[1]).sum(..));
     assert_eq!(hessian.times(&[1.0, 10.0]), [2.0, 20.0]);
     assert_eq!(hessian.gradient(), [2.0, 4.0]);
+    // One whose gradient is constant has zeros at its place, whichever that is.
+    let (flat, curved) = (Tensor::from([1.0, 2.0, 3.0]), Tensor::from([3.0, 4.0]));
+    for (is_curved, product) in
+        [([false, true], vec![0.0, 0.0, 0.0, 8.0, 10.0]), ([true, false], vec![2.0, 4.0, 0.0, 0.0, 0.0])]
+    {
+        let model = is_curved.map(|is| (if is { &curved } else { &flat }).detach().requires_grad()).to_vec();
+        let losses = |w: &Tensor, is: bool| if is { w.square().sum(..) } else { w.sum(..) };
+        let hessian = Hessian::new(&model, |w| losses(&w[0], is_curved[0]) + losses(&w[1], is_curved[1]));
+        assert_eq!(hessian.times(&[1.0, 2.0, 3.0, 4.0, 5.0]), product);
+    }
 }
 
 #[test]
@@ -187,7 +197,8 @@ fn the_error_of_a_trace_is_that_of_its_samples() {
 #[test]
 fn small_curvature_is_as_well_known_as_large() {
     let spectrum: Vec<f64> = (1..=60).map(f64::from).collect();
-    let known = [1e-8, 1.0, 1e8].map(|scale| {
+    // Squares of the last ones are no numbers.
+    let known = [1e-8, 1.0, 1e8, 1e-200, 1e200].map(|scale| {
         let spectrum: Vec<f64> = spectrum.iter().map(|x| x * scale).collect();
         let ends = quadratic(&spectrum, DType::F64).hessian().extremes(60, &mut Rng::seed_from_u64(2));
         assert!((ends.largest / (60.0 * scale) - 1.0).abs() < 1e-3, "{scale}: {ends:?}");

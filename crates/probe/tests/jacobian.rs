@@ -210,6 +210,12 @@ fn figures_of_a_spectrum() {
     let zero = Spectrum::of(&Tensor::zeros([2, 2], DType::F64));
     assert_eq!((zero.largest, zero.mean_square), (0.0, 0.0));
     assert!(zero.spread.is_nan());
+    // The one in the middle; of an even number, the smaller of both.
+    for (values, median) in [(vec![5.0, 9.0, 1.0, 3.0, 7.0], 5.0), (vec![9.0, 1.0, 3.0, 7.0], 3.0)] {
+        let n = values.len();
+        let found = Spectrum::of(&(Tensor::eye(n, DType::F64) * Tensor::from_vec(values, [n])));
+        assert!((found.median - median).abs() < 1e-13, "{found:?}");
+    }
     // Of an isometry nothing is left to cancel.
     let isometry = Spectrum::of(&(Tensor::from([[0.0, 1.0], [1.0, 0.0]]) * 0.1));
     assert!(isometry.spread < 1e-30, "{}", isometry.spread);

@@ -37,7 +37,20 @@ fn deviations_of_large_numbers_close_to_their_mean() {
         let stats = Stats::of(&Tensor::from([large, large + 1.0, large + 2.0]).to_dtype(dtype));
         assert!((stats.std / (2.0 / 3.0_f64).sqrt() - 1.0).abs() < 1e-6, "{dtype}: {}", stats.std);
         assert_eq!(stats.mean, large + 1.0);
+        // A third is no number that sums could cancel with.
+        let stats = Stats::of(&Tensor::from([large, large + 1.0, large + 3.0]).to_dtype(dtype));
+        assert!((stats.std / (14.0 / 9.0_f64).sqrt() - 1.0).abs() < 1e-6, "{dtype}: {}", stats.std);
     }
+}
+
+/// The mean of numbers that all but cancel is theirs too.
+#[test]
+fn small_means_of_large_numbers() {
+    let stats = Stats::of(&Tensor::from([3.0, -3.0, 0.125, 0.0]));
+    assert_eq!(stats.mean, 0.03125);
+    let mean_square = (9.0 + 9.0 + 0.015625) / 4.0;
+    assert!((stats.rms - f64::sqrt(mean_square)).abs() < 1e-15, "{stats:?}");
+    assert!((stats.std - f64::sqrt(mean_square - 0.03125 * 0.03125)).abs() < 1e-15, "{stats:?}");
 }
 
 /// Infinities and NaNs share an exponent and are told apart all the same.

@@ -324,7 +324,7 @@ pub struct Exponents {
 
 #[cfg(test)]
 mod tests {
-    use super::{FlowStep, LayerFlow, Stats};
+    use super::{FlowStep, LayerFlow, SampleFlow, Stats};
 
     /// A line as it was written before samples, element types and ε were.
     #[test]
@@ -337,6 +337,10 @@ mod tests {
         let text = format!(r#"{{{begin},"layers":[{layer}],"parameters":[{parameter}]}}"#);
         let step: FlowStep = serde_json::from_str(&text).unwrap();
         assert_eq!((step.samples, step.parameters[0].eps, &*step.layers[0].dtype), (None, None, "f32"));
+        let noise = r#"{"variance":1,"signal":1,"noise_scale":1,"relative_error":1}"#;
+        let text = format!(r#"{{"samples":2,"norms":{stats},"noise":{noise}}}"#);
+        let samples: SampleFlow = serde_json::from_str(&text).unwrap();
+        assert!(samples.signal_to_noise.is_nan(), "it is not known");
     }
 
     #[test]

@@ -110,11 +110,13 @@ impl Sums {
         if weight.is_none() && bias.is_none() {
             return Ok(());
         }
-        if x.rank() != 2 || dy.rank() != 2 {
-            let shape = x.shape();
-            return Err(format!(
-                "the input of layer {path} is {shape}, and not a matrix with one row per sample"
-            ));
+        for (what, tensor) in [("input", x), ("output", dy)] {
+            if tensor.rank() != 2 {
+                let shape = tensor.shape();
+                return Err(format!(
+                    "the {what} of layer {path} is {shape}, and not a matrix with one row per sample"
+                ));
+            }
         }
         let samples = self.norms.as_ref().map_or(x.size(0), |norms| norms.squares().len());
         if samples != x.size(0) {
@@ -193,4 +195,33 @@ impl Sums {
 fn median(figures: &mut [f64]) -> f64 {
     let middle = figures.len() / 2;
     if figures.is_empty() { f64::NAN } else { *figures.select_nth_unstable_by(middle, f64::total_cmp).1 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Sums;
+    use backflow_tensor::{Shape, Tensor};
+
+    /// Two samples: shares that agree, that are 0, that cancel, and 1 and 2, by hand.
+    #[test]
+    fn signal_to_noise_of_weights() {
+        let mut sums = Sums::default();
+        sums.add_parameter(&Tensor::from([1.0, 0.0, 0.0, 3.0]), &Tensor::from([0.5, 0.0, 2.0, 5.0]), 2);
+        assert_eq!(sums.gradient_square, 10.0);
+        // 3²/(2 · (2 · 5 − 9)); what is always 0 has no say.
+        assert_eq!(sums.signal_to_noise, [f64::INFINITY, 0.0, 4.5]);
+    }
+
+    /// Four samples, of which one has a gradient, (3, 4): the loss divides by four.
+    #[test]
+    fn samples_without_a_gradient_are_counted() {
+        let (path, shape) = ("weight".to_owned(), Shape::new(&[1, 2]));
+        let x = Tensor::from([[3.0, 4.0], [5.0, 6.0], [7.0, 8.0], [9.0, 1.0]]);
+        let mut sums = Sums::default();
+        sums.add("", [Some((&path, &shape)), None], &x, &Tensor::from([[0.25], [0.0], [0.0], [0.0]]))
+            .unwrap();
+        let norms = sums.finish().unwrap().norms;
+        assert_eq!((norms.zero_share, norms.mean, norms.max, norms.rms), (0.75, 1.25, 5.0, 2.5));
+        assert!((norms.std - f64::sqrt(6.25 - 1.25 * 1.25)).abs() < 1e-14, "{norms:?}");
+    }
 }

@@ -165,6 +165,9 @@ mod tests {
         // Rows that repeat: rank 1.
         let s = singular_values(&Tensor::ones([50, 50], DType::F64));
         assert!((s[0] - 50.0).abs() < 1e-12 && s[1] < 1e-13, "{s:?}");
+        // Also where they differ by more than the squares of numbers can.
+        let s = singular_values(&Tensor::from([[1.0, 1.0], [1e-160, 1e-160]]));
+        assert!((s[0] - 2.0_f64.sqrt()).abs() < 1e-15 && s[1] < 1e-170, "{s:?}");
     }
 
     #[test]

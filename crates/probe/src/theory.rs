@@ -136,7 +136,7 @@ impl MeanField {
             let at_zero = self.next(0.0);
             while excess(low) < 0.0 {
                 (low, high) = (low / step(low), low);
-                if at_zero == 0.0 && low < 1e-12 || low < 1e-300 {
+                if at_zero == 0.0 && low < 1e-12 {
                     return Some(0.0);
                 }
             }
@@ -369,8 +369,33 @@ mod tests {
         assert_eq!(fixed_point(Activation::Tanh, 1.0, 0.0), Some(0.0), "if slowly");
         let relu = fixed_point(Activation::Relu, 1.0, 0.25).unwrap();
         assert!((relu - 0.5).abs() < 1e-14, "q = q/2 + 1/4: {relu}");
-        let small = fixed_point(Activation::Tanh, 0.5, 1e-20).unwrap();
-        assert!((small / 2e-20 - 1.0).abs() < 1e-12, "{small}");
+        for bias in [1e-20, 1e-305] {
+            let small = fixed_point(Activation::Tanh, 0.5, bias).unwrap();
+            assert!((small / 2.0 / bias - 1.0).abs() < 1e-12, "q = q/2 + {bias}: {small}");
+        }
+    }
+
+    /// Two fixed points 2 % apart, of which layers tend to the lower one: the map comes so near to what would let
+    /// them grow that it turns for a moment only.
+    #[test]
+    fn fixed_points_side_by_side() {
+        let network = MeanField::new(Activation::Gelu, 1.9908912, 0.16423456);
+        let excess = |q: f64| network.next(q) - q;
+        assert!(excess(2.0) > 0.0 && excess(2.02) < 0.0 && excess(2.03) < 0.0 && excess(2.05) > 0.0);
+        let q = network.fixed_point().unwrap();
+        assert!((2.0..2.02).contains(&q) && excess(q).abs() < 1e-13, "{q}");
+    }
+
+    /// None is given beyond 10⁶: here biases saturate all units, and it would take 2 · 10⁷.
+    #[test]
+    fn critical_lines_far_out() {
+        let chi = MeanField::new(Activation::Tanh, 2e7, 1e14).chi(1e14);
+        // Of a step of tanh, E φ′² is ∫ φ′² = 4/3 times the density of z there, 1/√(2π q).
+        assert!(
+            (chi / (2e7 * 4.0 / 3.0 / (2.0 * PI * 1e14).sqrt()) - 1.0).abs() < 1e-9 && chi > 1.0,
+            "{chi}"
+        );
+        assert_eq!(MeanField::critical_weight_variance(Activation::Tanh, 1e14), None);
     }
 
     /// Layers do tend to the fixed point, from both sides.

@@ -1,10 +1,12 @@
 //! What a flow says in words and bars, and of single layers.
 
-use backflow_nn::{Activation, Init, Mlp};
+extern crate backflow_tensor as backflow;
+
+use backflow_nn::{Activation, Init, Linear, Mlp, Module};
 use backflow_optim::{Optimizer, Sgd};
 use backflow_probe::{FlowStep, GradFlow, LayerFlow, LayerKind, Recorder, Stats, Verdict, predict};
 use backflow_tensor::observe::Role;
-use backflow_tensor::{DType, Rng, Tensor};
+use backflow_tensor::{DType, LayerId, Rng, Tensor};
 
 fn model() -> Mlp {
     Mlp::new(&[6, 8, 8, 3], Activation::Relu, Init::HeNormal, DType::F32, &mut Rng::seed_from_u64(1))
@@ -72,6 +74,43 @@ fn activations_of_the_theory_are_those_of_hidden_layers() {
         let other = predict(Activation::Relu, Init::HeNormal, sizes, 1.0).unwrap();
         assert_eq!(flow.clone().with_theory(other).predicted_activations(), [None; 3]);
     }
+}
+
+/// Two linear layers with something else that has weights between them.
+#[derive(Module)]
+struct Scaled {
+    first: Linear,
+    scale: Scale,
+    last: Linear,
+}
+
+/// y = w x, element by element.
+#[derive(Module)]
+struct Scale {
+    weight: Tensor,
+    id: LayerId,
+}
+
+/// Theory is about weighted maps: other layers and results stand in the table, and it says nothing of them.
+#[test]
+fn theory_passes_over_what_is_no_weighted_map() {
+    let mut rng = Rng::seed_from_u64(1);
+    let mut linear = |sizes: [usize; 2]| Linear::new(sizes[0], sizes[1], &mut rng);
+    let scale = Scale { weight: Tensor::ones([8], DType::F32).requires_grad(), id: LayerId::new() };
+    let model = Scaled { first: linear([6, 8]), scale, last: linear([8, 3]) };
+    let theory = predict(Activation::Identity, Init::LecunNormal, &[6, 8, 3], 1.0).unwrap();
+    let known = theory.activation_rms[0];
+    let flow = GradFlow::record(&model, || {
+        let h = model.first.forward(&x()) * &model.scale.weight;
+        model.scale.id.announce(Role::Other, &h);
+        model.last.forward(&h.sin().named("h")).square().mean(..)
+    });
+    let flow = flow.with_theory(theory);
+    let paths: Vec<&str> = flow.rows().iter().map(|row| row.path.as_str()).collect();
+    assert_eq!(paths, ["first", "scale", "h", "last"]);
+    assert_eq!(flow.predicted_activations(), [Some(known), None, None, None]);
+    // It begins at the last hidden layer, which is the first one here.
+    assert_eq!(flow.predicted_deltas(), [flow.rows()[0].delta_rms, None, None, None]);
 }
 
 #[test]

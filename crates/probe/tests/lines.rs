@@ -2,7 +2,7 @@
 
 use backflow_probe::text::factor;
 use backflow_probe::{
-    FlowRow, FlowStep, GradFlow, LayerFlow, LayerKind, ParameterFlow, Stats, Verdict, When, slope,
+    FlowRow, FlowStep, GradFlow, Joint, LayerFlow, LayerKind, ParameterFlow, Stats, Verdict, When, slope,
 };
 use backflow_tensor::observe::Role;
 
@@ -26,6 +26,10 @@ fn step(deltas: &[f64], change: impl Fn(usize, &mut LayerFlow)) -> FlowStep {
     FlowStep { layers: layers.collect(), ..FlowStep::default() }
 }
 
+fn joint(number: usize, rms: f64) -> Option<Joint> {
+    Some(Joint { number, delta: Some(Stats { rms, ..Stats::default() }) })
+}
+
 fn verdicts(step: &FlowStep) -> Vec<Verdict> {
     Verdict::of(&FlowRow::of(step), None)
 }
@@ -46,6 +50,15 @@ fn a_line_by_hand() {
         panic!("{:?}", verdicts(&of))
     };
     assert!((decades + 3.0).abs() < 1e-12);
+}
+
+/// Of layers whose ways meet in one place, that place counts, and once.
+#[test]
+fn a_joint_is_one_point_of_a_line() {
+    let joints = [(0, 1e-4), (0, 1e-4), (0, 1e-4), (1, 1e-2), (2, 1.0), (3, 7.0)];
+    let of = step(&[5.0; 6], |place, layer| layer.joint = joint(joints[place].0, joints[place].1));
+    let (slope, fit) = slope(&FlowRow::of(&of)).unwrap();
+    assert!((slope + 2.0).abs() < 1e-12 && (fit - 1.0).abs() < 1e-12, "{slope}, {fit}");
 }
 
 #[test]
@@ -139,6 +152,34 @@ fn where_weight_gradients_are_flat() {
     );
 }
 
+/// The same of three layers, which are enough, and not of uses of one layer, which have one gradient.
+#[test]
+fn weight_gradients_of_few_layers() {
+    let flat = |decades: f64, left: f64, again: bool| {
+        let mut of = step(&[10_f64.powf(-decades), 0.3, 1.0, 1.0], |place, layer| {
+            layer.output.rms = 10_f64.powi(-(place as i32));
+            if again && place == 1 {
+                layer.path = "layers.0 (2)".to_owned();
+            }
+        });
+        let gradient = |place: usize| ParameterFlow {
+            path: format!("layers.{place}.weight"),
+            gradient_rms: if place < 2 { 10_f64.powf(-left) } else { 1.0 },
+            update_rms: f64::NAN,
+            ..ParameterFlow::default()
+        };
+        of.parameters = (0..3).map(gradient).collect();
+        match verdicts(&of)[0] {
+            Verdict::Vanishing { flat_weight_gradients, .. } => flat_weight_gradients.is_some(),
+            ref other => panic!("{other:?}"),
+        }
+    };
+    assert!(flat(2.0, 0.0, false) && !flat(2.0, 0.0, true));
+    // Half of 1.2 decades may be left, and of 2 a whole one.
+    assert!(flat(1.2, 0.59, false) && !flat(1.2, 0.61, false));
+    assert!(flat(2.0, 0.95, false) && !flat(2.0, 1.05, false));
+}
+
 #[test]
 fn single_layers() {
     let with = |change: &dyn Fn(&mut LayerFlow)| {
@@ -187,6 +228,8 @@ fn figures_of_several_steps() {
         let mut step = step(&[k], |_, layer| {
             layer.output = Stats { mean: k, std: 2.0 * k, rms: 3.0 * k, ..Stats::default() };
             layer.delta.as_mut().unwrap().zero_share = 0.01 * k;
+            layer.joint = joint(0, 8.0 * k);
+            layer.branch = Some((1, joint(2, 9.0 * k)));
             (layer.saturated_share, layer.dead_units) = (Some(0.02 * k), Some(k as u64));
         });
         step.parameters.push(ParameterFlow {
@@ -219,10 +262,27 @@ fn figures_of_several_steps() {
         row.weight_gradient_rms.map(|it| it / 4.0),
         row.update_ratio.map(|it| it / 6.0),
         row.effective_learning_rate.map(|it| it / 7.0),
+        row.joint_delta_rms.map(|it| it / 8.0),
+        row.branch_delta_rms.map(|it| it / 9.0),
     ];
-    assert_eq!(medians, [Some(2.0); 4]);
+    assert_eq!(medians, [Some(2.0); 6]);
     assert_eq!(FlowRow::mean(&[1.0, 2.0, 3.0, 9.0].map(of))[0].delta_rms, Some(2.5));
     assert_eq!(FlowRow::mean(&[]), []);
+}
+
+/// Steps to which nothing came back are alike where they call the same layers.
+#[test]
+fn steps_without_deltas_are_put_together() {
+    let of = |path: &str, mean: f64| {
+        step(&[1.0], |_, layer| {
+            (layer.path, layer.delta, layer.output.mean) = (path.to_owned(), None, mean);
+        })
+    };
+    let means = |steps: &[FlowStep]| -> Vec<(String, f64)> {
+        FlowRow::mean(steps).into_iter().map(|row| (row.path, row.activation_mean)).collect()
+    };
+    assert_eq!(means(&[of("a", 1.0), of("a", 3.0), of("b", 5.0)]), [("a".to_owned(), 2.0)]);
+    assert_eq!(means(&[of("a", 1.0), of("b", 3.0), of("b", 5.0)]), [("b".to_owned(), 4.0)]);
 }
 
 #[test]

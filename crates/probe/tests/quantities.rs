@@ -254,6 +254,28 @@ fn stable_ranks_are_those_of_the_gradients() {
     }
 }
 
+/// What is measured where it costs next to nothing is all that measures itself, each on its own schedule.
+#[test]
+fn what_is_affordable_is_measured_on_its_schedule() {
+    let steps = record(Activation::Relu, |model| Recorder::new(model).measure_affordable());
+    let mut due = 0;
+    for quantity in QUANTITIES {
+        if let Measured::Itself { affordable, .. } = quantity.measured {
+            for flow in &steps {
+                assert_eq!(
+                    quantity.is_in(flow),
+                    affordable.is_due(flow.step),
+                    "{}, {}",
+                    quantity.name,
+                    flow.step
+                );
+                due += usize::from(affordable.is_due(flow.step));
+            }
+        }
+    }
+    assert!(due > 0);
+}
+
 /// What a table and a page show is what the record holds.
 #[test]
 fn figures_are_read_from_records() {

@@ -365,7 +365,7 @@ fn a_look_says_what_was_not_called() {
 // Wrong uses.
 
 #[test]
-#[should_panic(expected = "something is due that takes more than the step")]
+#[should_panic(expected = "more than the step\n    missing  measure_curvature\n    step     1\n")]
 fn what_is_due_and_was_not_measured_is_missed() {
     let (mut model, x, labels) = subject(DType::F32);
     let mut optimizer = Optimizer::new(Sgd::new(0.1));

@@ -275,6 +275,30 @@ fn a_norm_of_zero() {
 }
 
 #[test]
+fn sizes_that_there_are_not_are_refused() {
+    for unfit in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+        assert!(
+            std::panic::catch_unwind(|| Surgery::new(&lab().model).scale("h", unfit)).is_err(),
+            "{unfit}"
+        );
+    }
+    for unfit in [-1.0, f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+        let clip = || Surgery::new(&lab().model).clip_norm("h", unfit);
+        let noise = || Surgery::new(&lab().model).noise("h", unfit, 1);
+        assert!(std::panic::catch_unwind(clip).is_err(), "{unfit}");
+        assert!(std::panic::catch_unwind(noise).is_err(), "{unfit}");
+    }
+    let _ = Surgery::new(&lab().model).noise("h", 0.0, 1);
+}
+
+#[test]
+#[should_panic(expected = "    named      h1, h2\n")]
+fn an_unknown_place_beside_names() {
+    let w = Tensor::from([1.0, 2.0]).requires_grad();
+    let _ = Surgery::new(&w).stop("h3").operate(|| w.square().named("h2").sum(..).named("h1").backward());
+}
+
+#[test]
 #[should_panic(
     expected = "surgery: not a valid pattern\n    place  layers.[\n    hint   as in activations.*"
 )]

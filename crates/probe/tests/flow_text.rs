@@ -132,29 +132,6 @@ fn a_gradient_that_is_no_number_is_told_where_there_was_one() {
     assert_eq!(names(FlowStep { skipped: true, ..broken }), ["SKIPPED"]);
 }
 
-/// Where each step calls other layers, no way of calling them is frequent enough to be judged.
-#[test]
-fn what_each_step_does_in_another_way_is_not_judged() {
-    let other = |place: usize, deltas: &[f64]| {
-        let mut step = record(deltas);
-        step.layers.iter_mut().for_each(|layer| layer.path += &format!(" of {place}"));
-        step
-    };
-    let vanishing = [1e-6, 1e-4, 1e-2, 1e-1, 1.0];
-    let steps: Vec<FlowStep> = (0..20).map(|place| other(place, &vanishing)).collect();
-    let found = GradFlow::of(&steps).verdicts();
-    let reason = "20 of 20 steps call layers in ways that are too rare to judge";
-    assert_eq!(found, [Verdict::NotJudged { reason: reason.to_owned() }]);
-    // From a tenth on they are.
-    let found = GradFlow::of(&steps[..10]).verdicts();
-    assert!(matches!(found[..], [Verdict::Vanishing { .. }]), "{found:?}");
-    // Of few nothing is said, and of those that call nothing neither.
-    let healthy = vec![record(&[1.0; 5]); 19];
-    assert_eq!(GradFlow::of(&[healthy, steps[..2].to_vec()].concat()).verdicts(), [Verdict::Healthy]);
-    let (none, some) = (vec![FlowStep::default(); 3], vec![record(&[1.0; 5]); 2]);
-    assert_eq!(GradFlow::of(&[none, some].concat()).verdicts(), [Verdict::Healthy]);
-}
-
 /// What is no number comes first, also where few steps have it.
 #[test]
 fn the_worst_comes_first() {

@@ -2,7 +2,9 @@
 
 use backflow_nn::{Activation, Init, Mlp};
 use backflow_optim::{Cosine, Optimizer, Sgd};
-use backflow_probe::{FlowStep, GradFlow, LayerFlow, LayerKind, Recorder, Stats, Verdict};
+use backflow_probe::{
+    FlowRow, FlowStep, GradFlow, Joint, LayerFlow, LayerKind, Recorder, Shadow, Stats, Verdict,
+};
 use backflow_tensor::{DType, Rng, Role, Tensor};
 
 fn kind(name: &str, role: Role) -> LayerKind {
@@ -90,6 +92,10 @@ fn zeros_beside_large_deltas_are_no_underflow() {
     assert_eq!(of(1e-20, 0.99), ["HEALTHY"]);
     assert_eq!(of(1e-34, 0.6), ["NOT JUDGED"]);
     assert_eq!(of(1e-34, 0.4), ["HEALTHY"]);
+    assert_eq!(of(1e-34, 0.5), ["HEALTHY"], "half are not most");
+    // It is the size of the others that counts: 1e-31 over √0.01 is below 1.2e-30, and over √0.0001 it is not.
+    assert_eq!(of(1e-31, 0.99), ["NOT JUDGED"]);
+    assert_eq!(of(1e-31, 0.9999), ["HEALTHY"]);
 }
 
 /// Deltas that are all 0 may be too small, or cut off: which, the deltas behind them can suggest.
@@ -99,6 +105,80 @@ fn zeros_alone_are_not_judged() {
     assert_eq!(names(&cut), ["NOT JUDGED"]);
     assert!(cut.verdicts()[0].to_string().contains("deltas at layers.1 are exactly 0"));
     assert_eq!(names(&flow("f32", [0.0, 0.0, 1e-36, 1e-30].into_iter())), ["UNDERFLOW"]);
+}
+
+/// Units that are dead, and a factor of 0 behind a layer that the gradient can go around, explain zeros.
+#[test]
+fn zeros_that_are_explained() {
+    let zero = Stats { zero_share: 1.0, ..Stats::default() };
+    let ones = Stats { rms: 1.0, std: 1.0, ..Stats::default() };
+    let of = |delta: f64, dead: Option<u64>, joint: Option<f64>| LayerFlow {
+        kind: kind("linear", Role::WeightedMap),
+        dtype: "f32".to_owned(),
+        output: ones,
+        delta: Some(if delta == 0.0 { zero } else { Stats { rms: delta, ..ones } }),
+        units: 8,
+        dead_units: dead,
+        joint: joint.map(|rms| Joint { number: 0, delta: Some(Stats { rms, ..ones }) }),
+        ..LayerFlow::default()
+    };
+    let names_of = |layers: &[LayerFlow]| {
+        let place =
+            |(place, layer): (usize, &LayerFlow)| LayerFlow { path: place.to_string(), ..layer.clone() };
+        let layers = layers.iter().enumerate().map(place).collect();
+        names(&GradFlow::of(&[FlowStep { layers, ..FlowStep::default() }]))
+    };
+    let behind = || [of(1e-3, None, None), of(1e-3, None, None)];
+    for (dead, expected) in [
+        (None, "NOT JUDGED"),
+        (Some(2), "NOT JUDGED"),
+        (Some(4), "NOT JUDGED"),
+        (Some(5), "DEAD"),
+        (Some(8), "DEAD"),
+    ] {
+        assert_eq!(names_of(&[&[of(0.0, dead, None)], &behind()[..]].concat()), [expected], "{dead:?}");
+    }
+    let passed = of(0.0, None, Some(1e-3));
+    assert_eq!(names_of(&[&[passed.clone()], &behind()[..]].concat()), ["HEALTHY"]);
+    // What is behind it tells whether deltas before it are too small; a zero that is explained does not.
+    assert_eq!(names_of(&[&[of(0.0, None, None), passed], &behind()[..]].concat()), ["NOT JUDGED"]);
+    // As dead as that, and 0 in f64 too.
+    for (dead, expected) in [(4, "CUT"), (5, "DEAD")] {
+        let layers = [&[of(0.0, Some(dead), None)], &behind()[..]].concat();
+        let mut rows = FlowRow::of(&FlowStep { layers, ..FlowStep::default() });
+        rows[0].shadow = Some(Shadow {
+            delta_rms: 0.0,
+            delta_rms_f64: 0.0,
+            joint_delta_rms_f64: None,
+            weight_gradient_rms_f64: None,
+        });
+        assert_eq!(Verdict::of(&rows, None)[0].name(), expected);
+    }
+}
+
+/// Deltas that lie decades apart are healthy where a line of three layers leads from the ones to the others, and
+/// nowhere else.
+#[test]
+fn deltas_beside_lines() {
+    let of = |chains: &[(usize, f64, Role)]| {
+        let layer = |(place, &(chain, rms, role)): (usize, &(usize, f64, Role))| LayerFlow {
+            path: place.to_string(),
+            kind: kind("", role),
+            chain,
+            delta: Some(Stats { rms, ..Stats::default() }),
+            ..LayerFlow::default()
+        };
+        let layers = chains.iter().enumerate().map(layer).collect();
+        names(&GradFlow::of(&[FlowStep { layers, ..FlowStep::default() }]))
+    };
+    let map = Role::WeightedMap;
+    let main = [(0, 1.0, map); 4];
+    // Two layers of a branch make no line, three do.
+    assert_eq!(of(&[&[(1, 1e-3, map); 2], &main[..]].concat()), ["NOT JUDGED"]);
+    assert_eq!(of(&[&[(1, 1e-3, map); 3], &main[..]].concat()), ["HEALTHY"]);
+    assert_eq!(of(&[&[(1, 0.5, map); 2], &main[..]].concat()), ["HEALTHY"]);
+    // A result that was named lies on the line of its layers.
+    assert_eq!(of(&[&main[..2], &[(0, 1e3, Role::Named)], &main[2..]].concat()), ["HEALTHY"]);
 }
 
 #[test]

@@ -4,7 +4,7 @@ extern crate backflow_tensor as backflow;
 
 use backflow_nn::{Activation, ActivationLayer, Linear, Module};
 use backflow_probe::{FlowRow, GradFlow};
-use backflow_tensor::{DType, Rng, Tensor};
+use backflow_tensor::{DType, Rng, Tensor, no_grad};
 
 #[derive(Module)]
 struct Net {
@@ -119,4 +119,42 @@ fn what_is_not_a_layers_own_function_is_not_taken_for_it() {
     // A name for the result is a row beside it.
     let named = || end(&net.first.forward(&x()).tanh().named("h"));
     assert_eq!(activations(&named), [of("first", Some("tanh")), of("h", None), of("third", None)]);
+}
+
+/// What is called without gradients beside leaves no trace, not in the numbers of chains either.
+#[test]
+fn functions_that_are_called_to_look_leave_no_trace() {
+    let net = net(Activation::Tanh);
+    let wide = Tensor::cat([&x(), &Tensor::ones([5, 2], DType::F32)], 1);
+    let record = |looks: bool| {
+        let flow = GradFlow::record(&net, || {
+            let a = net.first.forward(&x());
+            if looks {
+                let _ = no_grad(|| a.tanh());
+            }
+            let b = net.second.forward(&wide);
+            net.third.forward(&(a.tanh() + b.relu())).square().mean(..)
+        });
+        flow.step().clone()
+    };
+    assert_eq!(record(true).layers, record(false).layers);
+    assert!(record(true).layers.iter().any(|layer| layer.chain == 1), "there are two");
+}
+
+/// The main chain leads to what is computed last, be it a function of an earlier layer.
+#[test]
+fn a_function_may_be_the_last_result() {
+    let net = net(Activation::Tanh);
+    let chains = |is_first_last: bool| {
+        let flow = GradFlow::record(&net, || {
+            let h = net.first.forward(&x()).tanh();
+            let (a, b) = (net.second.forward(&h), net.third.forward(&h));
+            let of_b = b.square().mean(..);
+            if is_first_last { of_b + a.sigmoid().mean(..) } else { of_b + a.square().mean(..) }
+        });
+        let heads = ["second", "third"].map(|path| flow.rows().iter().find(|row| row.path == path).unwrap());
+        heads.map(|row| row.chain)
+    };
+    assert_eq!(chains(true), [0, 1]);
+    assert_eq!(chains(false), [1, 0]);
 }

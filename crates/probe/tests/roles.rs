@@ -100,6 +100,26 @@ fn dead_units_are_counted_along_the_axis_of_units() {
     assert_eq!(found(7), (1, 0));
 }
 
+/// Outputs within 5 % of the range from either of its ends are saturated.
+#[test]
+fn saturation_begins_at_a_twentieth_of_the_range() {
+    let of = |function: Activation, outputs: &[f64]| {
+        let model = Held { w: Tensor::from(1.0).requires_grad(), id: LayerId::new() };
+        let y = Tensor::from_vec(outputs.to_vec(), [outputs.len(), 1]);
+        let flow = GradFlow::record(&model, || {
+            let y = &y * &model.w;
+            model.id.announce(function.role().called("own"), &y);
+            y.sum(..)
+        });
+        flow.step().layers[0].saturated_share
+    };
+    assert_eq!(of(Activation::Sigmoid, &[0.04, 0.06, 0.5, 0.94]), Some(0.25));
+    assert_eq!(of(Activation::Sigmoid, &[0.04, 0.06, 0.94, 0.96]), Some(0.5));
+    assert_eq!(of(Activation::Tanh, &[-0.91, -0.89, 0.0, 0.89]), Some(0.25));
+    assert_eq!(of(Activation::Tanh, &[-0.91, -0.89, 0.89, 0.91]), Some(0.5));
+    assert_eq!(of(Activation::Relu, &[-1.0, 0.0, 1.0]), None);
+}
+
 #[derive(Module)]
 struct Held {
     w: Tensor,

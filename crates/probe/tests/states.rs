@@ -115,6 +115,23 @@ fn no_verdict_says_the_opposite_of_what_comes_to_the_states() {
     assert!(judged * 10 > of * 9, "{judged} of {of} are judged");
 }
 
+/// Where a checkpoint holds each layer, the graph of the loss has none of them, and tells where states are all the
+/// same.
+#[test]
+fn all_layers_in_checkpoints() {
+    let layers = stack(12, 1.0, 1);
+    for (scale, right) in [(1.0, "HEALTHY"), (0.6, "VANISHING")] {
+        let found = names(&layers, || {
+            let h = layers.iter().enumerate().fold(x().requires_grad(), |h, (depth, layer)| {
+                let (layer, factor) = (layer.clone(), 0.5_f64.powi(depth as i32));
+                checkpoint(&h, move |h| (h + layer.forward(h) * factor) * scale)
+            });
+            h.square().mean(..)
+        });
+        assert_eq!(found, [right], "{scale}");
+    }
+}
+
 /// Two networks with a head each, of which one is a thousand times as steep: neither loses anything.
 #[test]
 fn heads_are_no_part_of_a_line() {

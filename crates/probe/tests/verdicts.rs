@@ -139,7 +139,7 @@ fn zeros_that_are_explained() {
         assert_eq!(names_of(&[&[of(0.0, dead, None)], &behind()[..]].concat()), [expected], "{dead:?}");
     }
     let passed = of(0.0, None, Some(1e-3));
-    assert_eq!(names_of(&[&[passed.clone()], &behind()[..]].concat()), ["HEALTHY"]);
+    assert_eq!(names_of(&[std::slice::from_ref(&passed), &behind()[..]].concat()), ["HEALTHY"]);
     // What is behind it tells whether deltas before it are too small; a zero that is explained does not.
     assert_eq!(names_of(&[&[of(0.0, None, None), passed], &behind()[..]].concat()), ["NOT JUDGED"]);
     // As dead as that, and 0 in f64 too.

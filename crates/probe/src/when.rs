@@ -32,8 +32,9 @@ impl When {
             Self::PerDecade(n) => {
                 let per_decade = f64::from(n);
                 let nearest = (per_decade * Float::ln(step as f64) / std::f64::consts::LN_10).round();
-                // The nearest mark may round to a neighbour of this step, and the next one to this.
-                let marks = [nearest - 1.0, nearest, nearest + 1.0].into_iter().filter(|&mark| mark >= 0.0);
+                // The nearest mark may round to the next step, and the one before it to this. Not the other way
+                // round: on a logarithmic scale, what rounds to a step reaches farther down than up.
+                let marks = [nearest - 1.0, nearest].into_iter().filter(|&mark| mark >= 0.0);
                 step >= 1
                     && marks
                         .map(|mark| Float::powf(10.0, mark / per_decade).round())

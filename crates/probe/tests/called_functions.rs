@@ -158,3 +158,22 @@ fn a_function_may_be_the_last_result() {
     assert_eq!(chains(true), [0, 1]);
     assert_eq!(chains(false), [1, 0]);
 }
+
+/// A layer whose function leads nowhere else is an end, and one that goes on beside its function is none.
+#[test]
+fn the_end_may_be_a_function() {
+    let net = net(Activation::Tanh);
+    let ends = |loss: &dyn Fn() -> Tensor| {
+        let flow = GradFlow::record(&net, loss);
+        let of = |path: &str| flow.step().layers.iter().find(|layer| layer.path == path).unwrap().is_end;
+        ["first", "second", "third"].map(of)
+    };
+    let middle = || net.second.forward(&net.first.forward(&x()).tanh());
+    assert_eq!(ends(&|| net.third.forward(&middle().tanh()).sigmoid().mean(..)), [false, false, true]);
+    assert_eq!(ends(&|| net.third.forward(&middle().tanh()).mean(..)), [false, false, true]);
+    let beside = || {
+        let z = middle();
+        z.sigmoid().mean(..) + net.third.forward(&z).mean(..)
+    };
+    assert_eq!(ends(&beside), [false, false, true]);
+}

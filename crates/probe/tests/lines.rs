@@ -290,11 +290,13 @@ fn steps_at_which_something_is_due() {
     let due = |when: When| (0..=1000).filter(|&step| when.is_due(step)).collect::<Vec<u64>>();
     assert_eq!(due(When::PerDecade(3)), [1, 2, 5, 10, 22, 46, 100, 215, 464, 1000]);
     assert_eq!(due(When::PerDecade(1)), [1, 10, 100, 1000]);
-    // So many that neighbours round to the same steps: none is left out, and none is due twice.
-    let marks: Vec<u64> = (0..=300).map(|mark| 10_f64.powf(f64::from(mark) / 100.0).round() as u64).collect();
-    let mut expected = marks.clone();
-    expected.dedup();
-    assert_eq!(due(When::PerDecade(100)), expected);
+    // However many: none is left out, and none is due twice where neighbours round to the same step.
+    for n in 1..=100 {
+        let mark = |mark: u32| 10_f64.powf(f64::from(mark) / f64::from(n)).round() as u64;
+        let mut expected: Vec<u64> = (0..=3 * n).map(mark).collect();
+        expected.dedup();
+        assert_eq!(due(When::PerDecade(n)), expected, "{n}");
+    }
     assert_eq!(due(When::Every(400)), [1, 401, 801]);
     assert!(
         due(When::Never).is_empty() && due(When::Every(0)).is_empty() && due(When::PerDecade(0)).is_empty()
@@ -344,4 +346,24 @@ fn sentences_of_rows() {
         ..ParameterFlow::default()
     });
     assert_eq!(GradFlow::of(&[floored]).layer_verdicts(), says("EPS-FLOORED: gradient 1.0e-9, eps 1e-8"));
+}
+
+/// What activations do with deltas is told for either sign.
+#[test]
+fn flat_weight_gradients_in_words() {
+    let of = |decades: f64, ratio: f64| {
+        let (slope, fit, at, branch, flat_weight_gradients) = (decades / 4.0, 1.0, None, None, Some(ratio));
+        match decades < 0.0 {
+            true => Verdict::Vanishing { slope, fit, decades, at, branch, flat_weight_gradients },
+            false => Verdict::Exploding { slope, fit, decades, at, branch, flat_weight_gradients },
+        }
+    };
+    for (decades, change) in [(-4.0, "shrink"), (4.0, "grow")] {
+        let end = format!(
+            "; activations {change} with them, so that weight gradients stay flat (the second layer's is 0.5000 of the \
+             last one's), and the network may learn all the same"
+        );
+        let text = of(decades, 0.5).to_string();
+        assert!(text.ends_with(&end), "{text}");
+    }
 }

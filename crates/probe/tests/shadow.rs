@@ -201,6 +201,33 @@ fn what_is_lost_is_more_than_half_of_something_below_the_normal_numbers() {
     }
 }
 
+/// In a network where f32 is enough, every figure in f64 is that beside it: of each layer its own.
+#[test]
+fn a_shadow_is_that_of_its_own_layer() {
+    let mut rng = Rng::seed_from_u64(1);
+    let model: Vec<Linear> = (0..4).map(|_| Linear::new(8, 8, &mut rng)).collect();
+    let x = Tensor::randn([16, 8], DType::F32, &mut rng);
+    let loss = |model: &Vec<Linear>, dtype| {
+        let step = |h: Tensor, (depth, layer): (usize, &Linear)| {
+            &h + layer.forward(&h).tanh() * 0.3_f64.powi(depth as i32 + 1)
+        };
+        model.iter().enumerate().fold(x.to_dtype(dtype), step).square().mean(..)
+    };
+    let flow = GradFlow::record(&model, || loss(&model, DType::F32)).with_shadow(&model, loss);
+    assert_eq!(flow.rows().len(), 4);
+    for row in flow.rows() {
+        let shadow = row.shadow.unwrap();
+        for (name, own, f64) in [
+            ("delta", row.delta_rms, Some(shadow.delta_rms_f64)),
+            ("joint", row.joint_delta_rms, shadow.joint_delta_rms_f64),
+            ("weight gradient", row.weight_gradient_rms, shadow.weight_gradient_rms_f64),
+        ] {
+            let ratio = own.unwrap() / f64.unwrap();
+            assert!((ratio - 1.0).abs() < 1e-4, "{name} of {}: {ratio}", row.path);
+        }
+    }
+}
+
 #[test]
 fn a_loss_that_does_not_use_the_copy_is_refused() {
     let stack = Stack::new(2, DType::F32);

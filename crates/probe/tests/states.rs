@@ -132,6 +132,42 @@ fn all_layers_in_checkpoints() {
     }
 }
 
+/// Where a chain that runs beside the main one leads is not known: the state of its last layer is not either, if
+/// there are ways around its layers, and else it is that layer's own.
+#[test]
+fn the_last_state_of_a_chain_beside() {
+    let towers = vec![stack(3, 1.0, 1), stack(4, 1.0, 2), stack(1, 1.0, 3)];
+    let joints = |is_residual: bool| {
+        let side = |h: Tensor, layer: &Linear| match is_residual {
+            true => &h + layer.forward(&h).tanh() * 0.3,
+            false => layer.forward(&h).tanh(),
+        };
+        let flow = GradFlow::record(&towers, || {
+            let a = towers[0].iter().fold(x(), side);
+            let b = towers[1].iter().fold(x(), |h, layer| layer.forward(&h).tanh());
+            towers[2][0].forward(&(a + b)).square().mean(..)
+        });
+        let rows: Vec<FlowRow> = flow.rows().iter().filter(|row| row.chain == 1).cloned().collect();
+        assert!(rows.len() == 3 && rows.iter().all(|row| row.path.starts_with("0.")), "{rows:?}");
+        rows.into_iter().map(|row| row.joint.map(|_| row.joint_delta_rms.is_some())).collect::<Vec<_>>()
+    };
+    assert_eq!(joints(false), [None, None, None]);
+    assert_eq!(joints(true)[2], Some(false));
+}
+
+/// The main chain leads to the loss, whatever was computed after it.
+#[test]
+fn the_main_chain_leads_to_the_loss() {
+    let layers = stack(5, 1.0, 1);
+    let flow = GradFlow::record(&layers, || {
+        let h = layers[..2].iter().fold(x(), |h, layer| layer.forward(&h).tanh());
+        let y = layers[2..4].iter().fold(h.clone(), |h, layer| layer.forward(&h).tanh());
+        let _ = layers[4].forward(&h);
+        y.square().mean(..)
+    });
+    assert_eq!(flow.rows().iter().map(|row| row.chain).collect::<Vec<_>>(), [0, 0, 0, 0, 1]);
+}
+
 /// Two networks with a head each, of which one is a thousand times as steep: neither loses anything.
 #[test]
 fn heads_are_no_part_of_a_line() {

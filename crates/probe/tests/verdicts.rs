@@ -3,7 +3,7 @@
 use backflow_nn::{Activation, Init, Mlp};
 use backflow_optim::{Cosine, Optimizer, Sgd};
 use backflow_probe::{
-    FlowRow, FlowStep, GradFlow, Joint, LayerFlow, LayerKind, Recorder, Shadow, Stats, Verdict,
+    FlowRow, FlowStep, GradFlow, Joint, LayerFlow, LayerKind, ParameterFlow, Recorder, Shadow, Stats, Verdict,
 };
 use backflow_tensor::{DType, Rng, Role, Tensor};
 
@@ -212,6 +212,36 @@ fn too_small_depends_on_the_element_type() {
     }
 }
 
+/// What helps against deltas that are too small is another type where there is one.
+#[test]
+fn underflow_is_explained_by_its_type_and_its_evidence() {
+    let of = |dtype: &str, shadow: Option<Shadow>| {
+        let verdict = Verdict::Underflow { layer: "a".to_owned(), dtype: dtype.to_owned(), shadow };
+        verdict.remedy()
+    };
+    let shadow = Shadow {
+        delta_rms: 0.0,
+        delta_rms_f64: 3.2e-47,
+        joint_delta_rms_f64: None,
+        weight_gradient_rms_f64: None,
+    };
+    assert!(of("f64", None).contains("no other element type reaches further"));
+    assert_eq!(of("f32", None), "as for vanishing gradients, if it is so");
+    assert!(of("f32", Some(shadow)).contains("f64 holds these deltas"));
+    // The sentence beside the layer has the evidence.
+    let mut model =
+        Mlp::new(&[4, 4, 4], Activation::Tanh, Init::Zeros, DType::F32, &mut Rng::seed_from_u64(1));
+    for layer in &mut model.layers {
+        layer.weight = Tensor::full([4, 4], 1e-35, DType::F32).requires_grad();
+    }
+    let x = Tensor::ones([5, 4], DType::F32);
+    let loss = |model: &Mlp, dtype| (model.forward(&x.to_dtype(dtype)) + 1.0).sum(..) * 1e-15;
+    let flow = GradFlow::record(&model, || loss(&model, DType::F32)).with_shadow(&model, loss);
+    // 4 · 1e-35 · 1e-15, over four outputs of a layer.
+    let said = ("layers.0".to_owned(), "UNDERFLOW: f32 has 0 where f64 has 4.0e-50".to_owned());
+    assert_eq!(flow.layer_verdicts(), [said]);
+}
+
 /// 12 layers of sigmoid leave gradients of some 1e-9 in the first: Adam's ε is larger.
 #[test]
 fn a_deep_sigmoid_stack_ends_on_the_floor_of_adams_eps() {
@@ -273,6 +303,41 @@ fn updates_that_move_nothing_are_a_verdict_of_their_own() {
     let flow = trained("sgd:lr=0", 1.0, 3);
     assert_eq!(names(&flow), ["NOT JUDGED"]);
     assert!(flow.verdicts()[0].to_string().contains("the learning rate is 0"));
+}
+
+/// Of two parameters, the updates of the first change this share of its elements in the last so many of some steps.
+fn stuck(steps: usize, small: usize, share: f64) -> Option<Verdict> {
+    let step = |step: usize| {
+        let parameter = |path: &str, changed: f64, update_ratio: f64| ParameterFlow {
+            path: path.to_owned(),
+            weight_rms: 1.0,
+            gradient_rms: 1.0,
+            changed_share: (step > 0).then_some(changed),
+            update_ratio,
+            ..ParameterFlow::default()
+        };
+        let is_small = step + small >= steps;
+        let first = parameter("a", if is_small { share } else { 1.0 }, 1e-9);
+        FlowStep {
+            learning_rate: 0.1,
+            parameters: vec![first, parameter("b", 1.0, 1e-3)],
+            ..FlowStep::default()
+        }
+    };
+    let verdicts = GradFlow::of(&(0..steps).map(step).collect::<Vec<_>>()).verdicts();
+    verdicts.into_iter().find(|verdict| matches!(verdict, Verdict::Stuck { .. }))
+}
+
+/// A parameter is stuck if less than half of it moved at half of the looks at its updates, of two at least.
+#[test]
+fn how_much_must_rest_and_how_often() {
+    let found = stuck(3, 2, 0.25);
+    let right = Verdict::Stuck { parameters: vec!["a".to_owned()], share: 0.25, update_ratio: 1e-9 };
+    assert_eq!(found, Some(right));
+    assert!(stuck(3, 2, 0.49).is_some() && stuck(3, 2, 0.5).is_none());
+    // The first step has no look at its update.
+    assert!(stuck(2, 1, 0.25).is_none() && stuck(3, 1, 0.25).is_some());
+    assert!(stuck(11, 5, 0.25).is_some() && stuck(11, 4, 0.25).is_none());
 }
 
 /// A cosine ends with updates as small as one likes: the last of a hundred are below the rounding of the

@@ -167,6 +167,13 @@ fn reason(op: &Op, kind: Kind, dtype: DType, made: &Numbers, operands: &[Numbers
 
 /// Whether this is how the op came to make what it made.
 fn fits(pitfall: &Pitfall, kind: Kind, made: &Numbers, operands: &[Numbers]) -> bool {
+    let operands = match kind {
+        Kind::Result => operands,
+        // The gradient that came back may hold any numbers: what the op kept is what its rule is about.
+        Kind::Gradient { .. } => operands.get(1..).unwrap_or_default(),
+        // No rule of the op made it.
+        Kind::Sum => return false,
+    };
     let any = |of: fn(&Numbers) -> usize| operands.iter().any(|numbers| of(numbers) > 0);
     let way = match pitfall.way {
         Way::Forward => kind == Kind::Result,
@@ -186,4 +193,32 @@ fn fits(pitfall: &Pitfall, kind: Kind, made: &Numbers, operands: &[Numbers]) -> 
         Of::Infinities => any(|numbers| numbers.infinite + numbers.negative_infinite),
     };
     way && makes && of
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Numbers, reason};
+    use backflow_tensor::trace::Kind;
+    use backflow_tensor::{DType, Op};
+
+    /// An op that says nothing of itself.
+    static OWN: Op = Op::new("own");
+
+    #[test]
+    fn nan_is_made_of_infinities_or_by_overflow_on_the_way() {
+        let finite = Numbers { elements: 2, largest: 1.0, ..Numbers::default() };
+        let mask = Numbers { negative_infinite: 1, ..finite };
+        let (nan, infinite) = (Numbers { nan: 1, ..finite }, Numbers { infinite: 1, ..finite });
+        for (made, of, is_of_mask) in [
+            (nan, mask, true),
+            (nan, infinite, true),
+            (nan, finite, false),
+            (infinite, mask, false),
+            (infinite, finite, false),
+        ] {
+            let (why, _) = reason(&OWN, Kind::Result, DType::F32, &made, &[finite, of]);
+            assert_eq!(why.contains("look at what meets the mask"), is_of_mask, "{made:?} of {of:?}");
+            assert_eq!(why.contains("Numbers leave f32"), !is_of_mask, "{made:?} of {of:?}");
+        }
+    }
 }

@@ -4,6 +4,7 @@ use backflow_nn::{Activation, Init, Linear, Mlp};
 use backflow_optim::{Optimizer, Sgd};
 use backflow_probe::quantities::GRADIENT_STABLE_RANK;
 use backflow_probe::{FlowStep, GradFlow, Recorder, When};
+use backflow_tensor::observe::{Attention, attention};
 use backflow_tensor::{DType, Module, Rng, Tensor};
 
 fn net(sizes: &[usize]) -> Mlp {
@@ -105,8 +106,23 @@ fn few_examples_do_not_tell_which_units_are_dead() {
     }
 }
 
-/// Layers that could be computed as one op are told apart where the graph must tell whether samples are mixed
-/// behind them.
+/// Layers may be computed as one op while outputs are looked at, and may not where the graph must tell whether
+/// samples are mixed between them.
+#[test]
+fn what_is_asked_for_tells_how_layers_are_computed() {
+    for (noise_scale, right) in [(When::Never, Attention::Outputs), (When::Every(1), Attention::EachOp)] {
+        let mut model = net(&[5, 8, 3]);
+        let mut recorder = Recorder::new(&model).noise_scale(noise_scale);
+        let mut found = Attention::None;
+        recorder.step(|| {
+            found = attention();
+            Optimizer::new(Sgd::new(0.1))
+                .step_with(&mut model, |model| model.forward(&x(12)).square().mean(..))
+        });
+        assert_eq!(found, right);
+    }
+}
+
 #[test]
 fn samples_that_are_mixed_behind_several_layers() {
     let of = |between: fn(&Tensor) -> Tensor| {

@@ -210,14 +210,14 @@ fn what_cannot_be_measured_is_said_with_its_reason() {
     });
     assert_eq!(seen, "layer layers.0 sees 3 samples and another layer 2");
     // Another weighted map, whose results are no rows.
-    let scale = || Scale { weight: Tensor::ones([4, 4], DType::F32).requires_grad(), id: LayerId::new() };
-    let seen = reason(&mut scale(), |model| {
-        model.id.announce_input(Role::WeightedMap, &x);
-        let y = x.matmul(&model.weight).reshape([3, 4, 1]);
-        model.id.announce(Role::WeightedMap, &y);
+    let weight = Tensor::ones([4, 4], DType::F32).requires_grad();
+    let seen = reason(&mut vec![Scale { weight, id: LayerId::new() }], |model| {
+        model[0].id.announce_input(Role::WeightedMap, &x);
+        let y = x.matmul(&model[0].weight).reshape([3, 4, 1]);
+        model[0].id.announce(Role::WeightedMap, &y);
         y
     });
-    assert_eq!(seen, "the output of layer scale is [3, 4, 1], and not a matrix with one row per sample");
+    assert_eq!(seen, "the output of layer 0 is [3, 4, 1], and not a matrix with one row per sample");
     // A layer that has parameters and is not a weighted map.
     let mut scale = Scale { weight: Tensor::ones([4], DType::F32).requires_grad(), id: LayerId::new() };
     assert_eq!(

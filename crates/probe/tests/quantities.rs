@@ -55,30 +55,31 @@ fn everything(model: &Mlp) -> Recorder {
 
 /// A network with a flat side at 0, and one that saturates; updates that rounding swallows, and a rule whose
 /// squares are infinite.
-fn recordings() -> [Vec<FlowStep>; 4] {
-    let [relu, tanh] = [Activation::Relu, Activation::Tanh].map(|activation| record(activation, everything));
-    let stuck = record_of("sgd:lr=1e-12", 1.0, Activation::Tanh, everything);
-    let lost = record_of("rmsprop:lr=0.01", 1e25, Activation::Tanh, everything);
+fn recordings(recorder: fn(&Mlp) -> Recorder) -> [Vec<FlowStep>; 4] {
+    let [relu, tanh] = [Activation::Relu, Activation::Tanh].map(|activation| record(activation, recorder));
+    let stuck = record_of("sgd:lr=1e-12", 1.0, Activation::Tanh, recorder);
+    let lost = record_of("rmsprop:lr=0.01", 1e25, Activation::Tanh, recorder);
     [relu, tanh, stuck, lost]
 }
 
 #[test]
 fn each_is_measured_when_it_is_due_and_not_else() {
-    let recordings = recordings();
-    let looks = record(Activation::Relu, Recorder::new);
+    let (all, looks) = (recordings(everything), recordings(Recorder::new));
     for quantity in QUANTITIES {
         // Of the first gradient there is none before.
         let is_always = |steps: &Vec<FlowStep>| steps[1..].iter().all(|flow| quantity.is_in(flow));
-        assert!(recordings.iter().any(is_always), "{}", quantity.name);
-        if !matches!(quantity.measured, Measured::Looks) {
-            assert!(!looks.iter().any(|flow| quantity.is_in(flow)), "{}", quantity.name);
-        }
+        assert!(all.iter().any(is_always), "{}", quantity.name);
+        // Every look has what takes a look alone, and nothing else.
+        let is_looked_at = matches!(quantity.measured, Measured::Looks);
+        assert_eq!(looks.iter().any(is_always), is_looked_at, "{}", quantity.name);
+        let is_ever = looks.iter().flatten().any(|flow| quantity.is_in(flow));
+        assert_eq!(is_ever, is_looked_at, "{}", quantity.name);
     }
 }
 
 #[test]
 fn each_comes_back_from_a_log_to_the_bit() {
-    let mut steps = recordings().concat();
+    let mut steps = recordings(everything).concat();
     // What is not a number comes back, too.
     for (name, x) in [("nan", f64::NAN), ("infinite", f64::NEG_INFINITY), ("zero", -0.0)] {
         steps[1].parameters[0].more.insert(name.to_owned(), x);
@@ -313,6 +314,24 @@ fn figures_are_read_from_records() {
     assert_eq!(quantities::NOISE_SCALE.within().map(|within| within.name), None);
     let shaded = QUANTITIES.iter().filter_map(|quantity| quantity.within());
     assert!(shaded.count() > 0);
+}
+
+#[test]
+fn figures_that_are_made_of_others() {
+    use backflow_probe::{CurvatureFlow, ParameterFlow};
+    let curvature = CurvatureFlow { sharpness: 1.0, smallest: 0.0, bound: 0.0, trace: 1.0, trace_error: 0.0 };
+    let limit = |curvature| {
+        quantities::STABILITY_LIMIT.of_step(&FlowStep {
+            learning_rate: 0.25,
+            curvature,
+            ..FlowStep::default()
+        })
+    };
+    assert_eq!((limit(Some(curvature)), limit(None)), (Some(8.0), None));
+    let unchanged = |changed_share| {
+        quantities::UNCHANGED_SHARE.of_parameter(&ParameterFlow { changed_share, ..ParameterFlow::default() })
+    };
+    assert_eq!((unchanged(Some(0.25)), unchanged(None)), (Some(0.75), None));
 }
 
 /// A log says what is other than usual, and nothing else.

@@ -4,13 +4,14 @@
 //!
 //! The table of all values serves three ends: it parses, it fills error messages, and it documents itself.
 
+use backflow_tensor::spelling::did_you_mean;
 use std::fmt::Display;
 
 /// A name from a configuration that cannot be understood. The message lists what can.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NameError {
     /// There is no such name.
-    #[error("there is no {kind} `{name}`; there are: {known}")]
+    #[error("there is no {kind} `{name}`; {}: {known}", did_you_mean(name, "there are", known.split([',', ';'])))]
     Unknown {
         /// What was looked for, e.g. `activation`.
         kind: &'static str,
@@ -38,7 +39,7 @@ pub enum NameError {
         setting: String,
     },
     /// There is no such setting.
-    #[error("{name} has no setting {key:?}; it has {known}")]
+    #[error("{name} has no setting {key:?}; {} {known}", did_you_mean(key, "it has", known.split(',')))]
     UnknownSetting {
         /// What has the settings.
         name: &'static str,

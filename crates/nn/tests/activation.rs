@@ -109,8 +109,8 @@ fn wrong_names_are_answered_with_the_right_ones() {
     let unknown = "ReLU".parse::<Activation>().unwrap_err().to_string();
     assert_eq!(
         unknown,
-        "there is no activation `ReLU`; there are: identity, relu, leaky-relu:0.01, elu, selu, gelu, silu, softplus, \
-         sigmoid, tanh, hardtanh"
+        "there is no activation `ReLU`; did you mean relu? There are: identity, relu, leaky-relu:0.01, elu, selu, \
+         gelu, silu, softplus, sigmoid, tanh, hardtanh"
     );
     let number = "relu:0.2".parse::<Activation>().unwrap_err().to_string();
     assert_eq!(number, "`relu:0.2` is not a valid activation: write it like `relu`");

@@ -11,13 +11,14 @@ use crate::rules::{RULES, RuleInfo};
 use crate::schedule::Schedule;
 use crate::schedules::{SCHEDULES, ScheduleInfo};
 use backflow_tensor::misuse;
+use backflow_tensor::spelling::did_you_mean;
 
 /// What is wrong with a spec, and what would be right.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SpecError {
     /// There is nothing of that name.
-    #[error("there is no {kind} {name:?}; {} {}", did_you_mean(name, known), known.join(", "))]
+    #[error("there is no {kind} {name:?}; {} {}", did_you_mean(name, "there are", known.iter().copied()), known.join(", "))]
     UnknownName {
         /// `optimizer` or `schedule`.
         kind: &'static str,
@@ -35,7 +36,7 @@ pub enum SpecError {
         option: String,
     },
     /// There is no such option.
-    #[error("{name} has no option {key:?}; it has {}", known.join(", "))]
+    #[error("{name} has no option {key:?}; {} {}", did_you_mean(key, "it has", known.iter().map(String::as_str)), known.join(", "))]
     UnknownOption {
         /// The optimizer or schedule.
         name: &'static str,
@@ -175,36 +176,6 @@ pub(crate) fn is_name(name: &str, given: &str) -> bool {
 
 fn plain(name: &str) -> String {
     name.replace(['-', '_'], "").to_ascii_lowercase()
-}
-
-/// What comes before the list of all names: the one that was probably meant, if one is near.
-fn did_you_mean(given: &str, known: &[&'static str]) -> String {
-    let given: Vec<char> = plain(given).chars().collect();
-    let distance = |name: &str| edits(&given, &plain(name).chars().collect::<Vec<_>>());
-    // A slip or two in a word of which more than half is right.
-    let near = known.iter().map(|name| (distance(name), name)).min_by_key(|(distance, _)| *distance);
-    match near.filter(|&(distance, _)| distance <= 2 && 2 * distance < given.len()) {
-        Some((_, name)) => format!("did you mean {name}? There are"),
-        None => "there are".to_owned(),
-    }
-}
-
-/// How many letters have to be added, left out, replaced or exchanged with the next to make `b` of `a`.
-fn edits(a: &[char], b: &[char]) -> usize {
-    let mut rows = vec![(0..=b.len()).collect::<Vec<_>>()];
-    for i in 1..=a.len() {
-        let mut row = vec![i];
-        for j in 1..=b.len() {
-            let replaced = rows[i - 1][j - 1] + usize::from(a[i - 1] != b[j - 1]);
-            let mut fewest = replaced.min(rows[i - 1][j] + 1).min(row[j - 1] + 1);
-            if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
-                fewest = fewest.min(rows[i - 2][j - 2] + 1);
-            }
-            row.push(fewest);
-        }
-        rows.push(row);
-    }
-    rows[a.len()][b.len()]
 }
 
 /// A hint for a value that goes on as another option does.

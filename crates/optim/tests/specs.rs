@@ -43,7 +43,7 @@ fn wrong_specs_are_explained() {
         ("newton", format!("there is no optimizer \"newton\"; there are {known}")),
         ("sg", format!("there is no optimizer \"sg\"; there are {known}")),
         ("", format!("there is no optimizer \"\"; there are {known}")),
-        ("sgd:momentun=0.9", format!("sgd has no option \"momentun\"; it has {sgd}")),
+        ("sgd:momentun=0.9", format!("sgd has no option \"momentun\"; did you mean momentum? It has {sgd}")),
         (
             "sgd:nesterov",
             "sgd: \"nesterov\" is not of the form key=value; write sgd:key=value,key=value".to_owned(),

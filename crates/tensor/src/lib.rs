@@ -43,6 +43,7 @@ mod rng;
 mod role;
 mod scalar;
 mod shape;
+pub mod spelling;
 mod statistics;
 mod storage;
 mod switches;

@@ -2,37 +2,70 @@
 //!
 //! A file is written beside its destination under another name, synced, renamed, and the rename synced: after
 //! a crash the destination holds the old bytes or the new ones, never a part. This is the only place that
-//! writes files by name.
+//! writes files by name. What is no regular file, a device, a pipe, a folder, is left alone.
 
-use std::ffi::OsString;
-use std::fs::{File, OpenOptions};
+use crate::regular;
+use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Writes `bytes` to `path`, replacing what was there.
+/// Writes `bytes` to `path`, replacing what was there. A symbolic link is followed, and stays; permissions of
+/// an earlier file stay.
 ///
 /// # Errors
-/// What the operating system answers; `path` then still holds what it held before, and the temporary file is
-/// removed.
+/// If there is something else than a regular file at `path`, and what the operating system answers; `path`
+/// then still holds what it held before, and the temporary file is removed.
 pub fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let Some(name) = path.file_name() else {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "the path names no file"));
-    };
-    let mut temporary_name = OsString::from(".");
-    temporary_name.push(name);
-    temporary_name.push(format!(".{}.tmp", std::process::id()));
-    let temporary = path.with_file_name(temporary_name);
-    let written = write_new(&temporary, bytes).and_then(|()| replace(&temporary, path));
+    let (path, earlier) = destination(path)?;
+    let temporary = path.with_file_name(temporary_name());
+    let written = write_new(&temporary, bytes, earlier).and_then(|()| replace(&temporary, &path));
     if written.is_err() {
         // The first error is the one to report.
         let _ = std::fs::remove_file(&temporary);
     }
     written?;
-    sync_directory_of(path)
+    sync_directory_of(&path)
 }
 
-fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
+/// Where a path leads, and what is known of the regular file that is there, if one is.
+fn destination(path: &Path) -> io::Result<(PathBuf, Option<Metadata>)> {
+    if path.file_name().is_none() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "the path names no file"));
+    }
+    match std::fs::metadata(path) {
+        Ok(found) => {
+            let found = regular::require(found)?;
+            Ok((std::fs::canonicalize(path)?, Some(found)))
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            Ok((where_nothing_is(path.to_owned())?, None))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Where links lead to that nothing is at the end of yet.
+fn where_nothing_is(mut path: PathBuf) -> io::Result<PathBuf> {
+    while std::fs::symlink_metadata(&path).is_ok_and(|found| found.is_symlink()) {
+        let target = std::fs::read_link(&path)?;
+        path.pop();
+        path.push(target);
+    }
+    Ok(path)
+}
+
+/// Unlike any other of this machine, and short: the name of the file itself may be as long as names can be.
+fn temporary_name() -> String {
+    static WRITTEN: AtomicU64 = AtomicU64::new(0);
+    format!(".backflow.{}.{}.tmp", std::process::id(), WRITTEN.fetch_add(1, Ordering::Relaxed))
+}
+
+fn write_new(path: &Path, bytes: &[u8], earlier: Option<Metadata>) -> io::Result<()> {
     let mut file = OpenOptions::new().write(true).create(true).truncate(true).open(path)?;
+    if let Some(earlier) = earlier {
+        file.set_permissions(earlier.permissions())?;
+    }
     file.write_all(bytes)?;
     file.sync_all()
 }
@@ -49,31 +82,4 @@ fn sync_directory_of(path: &Path) -> io::Result<()> {
         File::open(parent.unwrap_or_else(|| Path::new(".")))?.sync_all()?;
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::write;
-
-    #[test]
-    fn replaces_the_old_file_and_leaves_nothing_else() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("config.json");
-        write(&path, b"old").unwrap();
-        write(&path, b"new and longer").unwrap();
-        assert_eq!(std::fs::read(&path).unwrap(), b"new and longer");
-        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
-    }
-
-    #[test]
-    fn a_failed_write_keeps_the_old_file_and_removes_the_temporary_one() {
-        let folder = tempfile::tempdir().unwrap();
-        // A directory in the way: the rename must fail.
-        let path = folder.path().join("model");
-        std::fs::create_dir(&path).unwrap();
-        std::fs::create_dir(path.join("inside")).unwrap();
-        assert!(write(&path, b"bytes").is_err());
-        assert!(path.join("inside").exists());
-        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
-    }
 }

@@ -1,6 +1,6 @@
 //! Files: what a program leaves on disk, and how it comes back to the bit.
 //!
-//! A file appears whole or not at all ([`atomic`]). [`weights`] are safetensors, readable from Python;
+//! A file appears whole or not at all ([`atomic`]), and what is no regular file is left alone ([`regular`]). [`weights`] are safetensors, readable from Python;
 //! [`optimizer_state`] is a format of this crate's own. What is read is trusted in nothing: every error names
 //! the file and what is wrong with it, and the model or optimizer is then unchanged. Nothing here knows about
 //! runs; their folders are `backflow_train`'s.
@@ -10,6 +10,8 @@ pub mod atomic;
 mod envelope;
 mod error;
 pub mod optimizer_state;
+pub mod regular;
+mod shape;
 pub mod weights;
 
 pub use error::StoreError;

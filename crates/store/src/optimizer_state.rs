@@ -8,8 +8,9 @@
 use crate::atomic;
 use crate::envelope::{CodecError, Format, Reader, Writer};
 use crate::error::StoreError;
+use crate::{regular, shape};
 use backflow_optim::{LbfgsMemory, Name, Optimizer, ParameterState, State};
-use backflow_tensor::{DType, MAX_RANK, Module, Shape, Tensor, with_float};
+use backflow_tensor::{DType, Module, Shape, Tensor, with_float};
 use std::collections::VecDeque;
 use std::path::Path;
 
@@ -55,7 +56,7 @@ pub fn load(
     model: &(impl Module + ?Sized),
     path: &Path,
 ) -> Result<(), StoreError> {
-    let bytes = std::fs::read(path).map_err(|source| StoreError::Read { path: path.to_owned(), source })?;
+    let bytes = regular::read(path).map_err(|source| StoreError::Read { path: path.to_owned(), source })?;
     let state = decode(&bytes)
         .map_err(|error| StoreError::OptimizerState { path: path.to_owned(), reason: error.to_string() })?;
     optimizer
@@ -148,12 +149,9 @@ fn take_kind(reader: &mut Reader<'_>) -> Result<(Shape, DType), CodecError> {
         let size: u64 = reader.take()?;
         usize::try_from(size).map_err(|_| CodecError::Content(format!("a size of {size}")))
     })?;
-    // As `Shape` itself has it, which panics.
-    let elements = sizes.iter().try_fold(1_usize, |product, &size| product.checked_mul(size.max(1)));
-    if sizes.len() > MAX_RANK || elements.is_none_or(|elements| elements > isize::MAX as usize / 8) {
-        return Err(CodecError::Content(format!("no tensor has the shape {sizes:?}")));
-    }
-    Ok((sizes.into(), if wide { DType::F64 } else { DType::F32 }))
+    let shape = shape::possible(&sizes);
+    let shape = shape.ok_or_else(|| CodecError::Content(format!("no tensor has the shape {sizes:?}")))?;
+    Ok((shape, if wide { DType::F64 } else { DType::F32 }))
 }
 
 fn put_tensor(writer: &mut Writer, x: &Tensor) -> Result<(), CodecError> {
@@ -174,31 +172,4 @@ fn take_tensor(reader: &mut Reader<'_>) -> Result<Tensor, CodecError> {
     Ok(with_float!("optimizer_state::load", dtype, T => {
         Tensor::from_vec(bytes.as_chunks().0.iter().map(|&x| T::from_le_bytes(x)).collect(), shape)
     }))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{FORMAT, take_kind};
-    use crate::envelope::{Reader, Writer};
-    use backflow_tensor::MAX_RANK;
-
-    /// What is read of a shape with these sizes.
-    fn rank_of(sizes: &[u64]) -> Option<usize> {
-        let mut writer = Writer::default();
-        writer.put((true, sizes.len() as u64)).unwrap();
-        sizes.iter().for_each(|&size| writer.put(size).unwrap());
-        let file = writer.seal(FORMAT);
-        take_kind(&mut Reader::open(&file, FORMAT).unwrap()).ok().map(|(shape, _)| shape.rank())
-    }
-
-    #[test]
-    fn shapes_that_no_tensor_has_are_refused() {
-        let most = isize::MAX as u64 / 8;
-        for rank in 0..=MAX_RANK {
-            assert_eq!(rank_of(&vec![1; rank]), Some(rank));
-        }
-        assert_eq!(rank_of(&[1; MAX_RANK + 1]), None);
-        assert_eq!([rank_of(&[most]), rank_of(&[most + 1])], [Some(1), None]);
-        assert_eq!([rank_of(&[most, 0]), rank_of(&[u64::MAX, 0])], [Some(2), None]);
-    }
 }

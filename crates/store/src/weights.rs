@@ -7,7 +7,8 @@
 
 use crate::atomic;
 use crate::error::StoreError;
-use backflow_tensor::{DType, MAX_RANK, Module, Path as TensorPath, Shape, Tensor};
+use crate::{regular, shape};
+use backflow_tensor::{DType, Module, Path as TensorPath, Shape, Tensor};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -40,7 +41,7 @@ pub fn save(model: &(impl Module + ?Sized), path: &Path) -> Result<(), StoreErro
 /// # Errors
 /// If the file cannot be read, is damaged, or belongs to another model; the model is then unchanged.
 pub fn load(model: &mut (impl Module + ?Sized), path: &Path) -> Result<(), StoreError> {
-    let bytes = std::fs::read(path).map_err(|source| StoreError::Read { path: path.to_owned(), source })?;
+    let bytes = regular::read(path).map_err(|source| StoreError::Read { path: path.to_owned(), source })?;
     let invalid = |reason: String| StoreError::Weights { path: path.to_owned(), reason };
     let file = SafeTensors::deserialize(&bytes).map_err(|error| invalid(error.to_string()))?;
     let other_model = |reason: String| StoreError::OtherModel { path: path.to_owned(), reason };
@@ -91,25 +92,37 @@ pub fn load(model: &mut (impl Module + ?Sized), path: &Path) -> Result<(), Store
     Ok(())
 }
 
-/// The floating-point, integer and boolean tensors of the file at `path`, by name.
+/// A tensor of a file.
+#[derive(Clone, Debug)]
+pub struct Stored {
+    /// Its name, which may be any text.
+    pub name: String,
+    /// Its element type, as the file calls it: `F32`, `BF16`, …
+    pub dtype: String,
+    /// Its shape, which may be any that the file claims.
+    pub shape: Vec<usize>,
+    /// Its numbers, unless there is no such element type here or no tensor of that shape.
+    pub tensor: Option<Tensor>,
+}
+
+/// All tensors of the file at `path`, by name, of whatever type they are.
 ///
 /// # Errors
-/// If the file cannot be read, is damaged, or holds a tensor of a type that there is not here.
-pub fn read(path: &Path) -> Result<Vec<(String, Tensor)>, StoreError> {
-    let bytes = std::fs::read(path).map_err(|source| StoreError::Read { path: path.to_owned(), source })?;
+/// If the file cannot be read, or is damaged.
+pub fn read(path: &Path) -> Result<Vec<Stored>, StoreError> {
+    let bytes = regular::read(path).map_err(|source| StoreError::Read { path: path.to_owned(), source })?;
     let invalid = |reason: String| StoreError::Weights { path: path.to_owned(), reason };
     let file = SafeTensors::deserialize(&bytes).map_err(|error| invalid(error.to_string()))?;
-    let mut tensors = Vec::new();
-    for (name, view) in file.tensors() {
+    let stored = |(name, view): (String, TensorView<'_>)| {
         let dtype = [DType::F32, DType::F64, DType::I64, DType::Bool];
         let dtype = dtype.into_iter().find(|&dtype| safetensors_dtype(dtype) == view.dtype());
-        let dtype = dtype.ok_or_else(|| invalid(format!("{name} is of type {:?}", view.dtype())))?;
-        if view.shape().len() > MAX_RANK {
-            return Err(invalid(format!("{name} has {} axes; {MAX_RANK} are possible", view.shape().len())));
-        }
-        tensors.push((name, elements_of(dtype, view.shape().into(), view.data())));
-    }
-    tensors.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+        let tensor = dtype
+            .zip(shape::possible(view.shape()))
+            .map(|(dtype, shape)| elements_of(dtype, shape, view.data()));
+        Stored { name, dtype: view.dtype().to_string(), shape: view.shape().to_vec(), tensor }
+    };
+    let mut tensors: Vec<Stored> = file.tensors().into_iter().map(stored).collect();
+    tensors.sort_unstable_by(|a, b| a.name.cmp(&b.name));
     Ok(tensors)
 }
 

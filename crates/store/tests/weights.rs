@@ -1,5 +1,6 @@
 //! Files of models whose fields hold one tensor twice.
 
+use backflow_store::weights::Stored;
 use backflow_store::{StoreError, atomic, weights};
 use backflow_tensor::{DType, Module, Tensor};
 use std::path::PathBuf;
@@ -46,7 +47,7 @@ fn file(model: &impl Module) -> (tempfile::TempDir, PathBuf) {
 #[test]
 fn a_tied_weight_is_in_the_file_under_all_its_names() {
     let (_folder, path) = file(&tied(1.0, 2.0));
-    let names: Vec<String> = weights::read(&path).unwrap().into_iter().map(|(name, _)| name).collect();
+    let names: Vec<String> = weights::read(&path).unwrap().into_iter().map(|stored| stored.name).collect();
     assert_eq!(names, ["0", "1", "2"]);
 }
 
@@ -134,25 +135,36 @@ fn another_shape_or_type_or_one_tensor_more_is_refused() {
 
 /// Files that another program wrote.
 #[test]
-fn any_tensor_that_there_is_here_is_read() {
+fn any_tensor_that_there_is_here_is_read_and_the_others_are_told() {
     use safetensors::tensor::{Dtype, TensorView};
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("model.safetensors");
     let read = |dtype, shape: &[usize], bytes: &[u8]| {
-        let view = TensorView::new(dtype, shape.to_vec(), bytes).unwrap();
-        atomic::write(&path, &safetensors::serialize([("x", view)], None).unwrap()).unwrap();
-        weights::read(&path)
+        let view = |bytes| TensorView::new(dtype, shape.to_vec(), bytes).unwrap();
+        let one = Tensor::ones([1], DType::F64);
+        let beside = TensorView::new(Dtype::F64, vec![1], &[0, 0, 0, 0, 0, 0, 0xf0, 0x3f]).unwrap();
+        let file = safetensors::serialize([("x", view(bytes)), ("y", beside)], None).unwrap();
+        atomic::write(&path, &file).unwrap();
+        let [x, y]: [Stored; 2] = weights::read(&path).unwrap().try_into().unwrap();
+        assert_eq!(
+            (y.name.as_str(), y.tensor.unwrap().item()),
+            ("y", one.item()),
+            "{dtype:?} hides the next"
+        );
+        assert_eq!((x.name.as_str(), &x.shape[..]), ("x", shape));
+        (x.dtype, x.tensor)
     };
-    let switches = read(Dtype::BOOL, &[4], &[0, 1, 1, 0]).unwrap();
-    assert_eq!(
-        (switches[0].0.as_str(), switches[0].1.to_vec::<bool>()),
-        ("x", vec![false, true, true, false])
-    );
-    let numbers = read(Dtype::I64, &[1, 2], &[[5_u8, 0, 0, 0, 0, 0, 0, 0], [0xff; 8]].concat()).unwrap();
-    assert_eq!(numbers[0].1.to_vec::<i64>(), [5, -1]);
-    assert_eq!(read(Dtype::F32, &[1; 8], &1.5_f32.to_le_bytes()).unwrap()[0].1.rank(), 8);
-    let error = read(Dtype::F32, &[1; 9], &1.5_f32.to_le_bytes()).unwrap_err().to_string();
-    assert!(error.contains("x has 9 axes; 8 are possible"), "{error}");
-    let error = read(Dtype::U8, &[1], &[1]).unwrap_err().to_string();
-    assert!(error.contains("x is of type U8"), "{error}");
+    let (dtype, tensor) = read(Dtype::BOOL, &[4], &[0, 1, 1, 0]);
+    assert_eq!((dtype.as_str(), tensor.unwrap().to_vec::<bool>()), ("BOOL", vec![false, true, true, false]));
+    let (dtype, tensor) = read(Dtype::I64, &[1, 2], &[[5_u8, 0, 0, 0, 0, 0, 0, 0], [0xff; 8]].concat());
+    assert_eq!((dtype.as_str(), tensor.unwrap().to_vec::<i64>()), ("I64", vec![5, -1]));
+    assert_eq!(read(Dtype::F32, &[1; 8], &1.5_f32.to_le_bytes()).1.unwrap().rank(), 8);
+    // Types and shapes that there are not here.
+    for (dtype, name) in [(Dtype::U8, "U8"), (Dtype::BF16, "BF16"), (Dtype::F16, "F16"), (Dtype::I32, "I32")]
+    {
+        let (told, tensor) = read(dtype, &[2], &[0; 8][..2 * dtype.bitsize() / 8]);
+        assert!(told == name && tensor.is_none(), "{name}: {told}");
+    }
+    assert!(read(Dtype::F32, &[1; 9], &1.5_f32.to_le_bytes()).1.is_none());
+    assert!(read(Dtype::F32, &[usize::MAX, 0], &[]).1.is_none());
 }

@@ -21,6 +21,16 @@ pub enum DataError {
         /// Under which names.
         names: Vec<String>,
     },
+    /// Several files could be meant.
+    #[error("{}: several files with the {what}: {}; give each data set a folder of its own", directory.display(), names.join(", "))]
+    Several {
+        /// What they hold.
+        what: &'static str,
+        /// Where they are.
+        directory: PathBuf,
+        /// Their names.
+        names: Vec<String>,
+    },
     /// The operating system could not read a file.
     #[error("{}: cannot be read: {source}", path.display())]
     Io {
@@ -84,7 +94,7 @@ pub enum DataError {
         /// Which label, counted from 0.
         index: usize,
         /// Its value.
-        value: u8,
+        value: i64,
         /// The number of classes.
         classes: usize,
     },

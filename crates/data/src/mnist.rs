@@ -1,8 +1,9 @@
 //! MNIST and everything distributed in its form: four IDX files, gzipped or not.
 //!
 //! Loading checks what the format cannot: that images and labels belong together, that every label is a
-//! digit, that the test set's pictures have the size of the training set's. It downloads nothing.
-//! Fashion-MNIST and KMNIST, which kept the names and the ten classes, load as well.
+//! class, that the test set's pictures have the size of the training set's. It downloads nothing.
+//! Fashion-MNIST and KMNIST, which kept the names and the ten classes, load as well; so do EMNIST, whose
+//! pictures lie on their sides and whose letters are the classes 1 to 26, as in its files, and QMNIST.
 //!
 //! Y. LeCun, L. Bottou, Y. Bengio and P. Haffner, "Gradient-based learning applied to document
 //! recognition", Proceedings of the IEEE 86(11), 1998.
@@ -42,33 +43,64 @@ pub struct Mnist {
 }
 
 impl Mnist {
-    /// The number of classes: the digits 0 to 9.
+    /// The number of classes of digits, 0 to 9, which a data set has at least.
     pub const CLASSES: usize = 10;
 
     /// Loads the four files from a directory.
     ///
     /// Names are those of the original distribution, `train-images-idx3-ubyte` and so on, or with a dot,
-    /// `train-images.idx3-ubyte`; each may end in `.gz`. Whether a file is compressed is seen from its bytes.
+    /// `train-images.idx3-ubyte`; each may end in `.gz`, and something may stand before all of them, as in
+    /// `emnist-letters-train-images-idx3-ubyte.gz`. Whether a file is compressed is seen from its bytes. A
+    /// folder of such a name is passed over.
     ///
     /// # Errors
     /// If a file is missing, unreadable, damaged, or does not fit the others; the error names the file.
     pub fn load(directory: impl AsRef<Path>) -> Result<Self, DataError> {
         let directory = directory.as_ref();
         Self::from_files([
-            MnistFile::find(directory, "training images", "train-images", "idx3-ubyte")?,
-            MnistFile::find(directory, "training labels", "train-labels", "idx1-ubyte")?,
-            MnistFile::find(directory, "test images", "t10k-images", "idx3-ubyte")?,
-            MnistFile::find(directory, "test labels", "t10k-labels", "idx1-ubyte")?,
+            MnistFile::find(directory, "training images", &["train-images"], &IMAGES)?,
+            MnistFile::find(directory, "training labels", &["train-labels"], &LABELS)?,
+            MnistFile::find(directory, "test images", &["t10k-images", "test-images"], &IMAGES)?,
+            MnistFile::find(directory, "test labels", &["t10k-labels", "test-labels"], &LABELS)?,
         ])
     }
 
     /// From training images, training labels, test images, test labels.
     pub(crate) fn from_files(files: [MnistFile; 4]) -> Result<Self, DataError> {
         let [train_images, train_labels, test_images, test_labels] = files;
-        let (train, height, width) = labelled_images(&train_images, &train_labels, None)?;
-        let (test, ..) = labelled_images(&test_images, &test_labels, Some([height, width]))?;
+        let labels = train_labels.labels()?;
+        let classes = classes(&labels);
+        let train = Labels { file: &train_labels, labels, classes };
+        let test = Labels { file: &test_labels, labels: test_labels.labels()?, classes };
+        let (train, height, width) = labelled_images(&train_images, &train, None)?;
+        let (test, ..) = labelled_images(&test_images, &test, Some([height, width]))?;
         Ok(Self { train, test, height, width })
     }
+}
+
+/// How the names of files of images end.
+const IMAGES: [&str; 1] = ["idx3-ubyte"];
+/// How the names of files of labels end; the second are QMNIST's.
+const LABELS: [&str; 2] = ["idx1-ubyte", "idx2-int"];
+
+/// How many classes there are: those of digits, or as many as the labels say, if each of these but 0 occurs.
+/// A label that stands far above all others is damage, not a class.
+fn classes(labels: &[i64]) -> usize {
+    let mut occurs = [false; 256];
+    for &label in labels {
+        if let Some(occurs) = usize::try_from(label).ok().and_then(|label| occurs.get_mut(label)) {
+            *occurs = true;
+        }
+    }
+    let after_first = occurs[1..].iter().take_while(|&&occurs| occurs).count();
+    Mnist::CLASSES.max(1 + after_first)
+}
+
+/// The labels of one half, and how many classes there are.
+struct Labels<'a> {
+    file: &'a MnistFile,
+    labels: Vec<i64>,
+    classes: usize,
 }
 
 /// A file's bytes and what to call it in messages.
@@ -79,39 +111,85 @@ pub(crate) struct MnistFile {
 }
 
 impl MnistFile {
-    /// Reads the first file there is among the four names.
-    fn find(directory: &Path, what: &'static str, stem: &str, kind: &str) -> Result<Self, DataError> {
-        let names = [
-            format!("{stem}-{kind}"),
-            format!("{stem}-{kind}.gz"),
-            format!("{stem}.{kind}"),
-            format!("{stem}.{kind}.gz"),
-        ];
+    /// Reads the first file there is among these names, or the only one that has such a name behind a prefix.
+    fn find(directory: &Path, what: &'static str, stems: &[&str], kinds: &[&str]) -> Result<Self, DataError> {
+        let names: Vec<String> = stems
+            .iter()
+            .flat_map(|stem| kinds.iter().map(move |kind| (stem, kind)))
+            .flat_map(|(stem, kind)| ["-", "."].map(|separator| format!("{stem}{separator}{kind}")))
+            .flat_map(|name| [name.clone(), name + ".gz"])
+            .collect();
         for name in &names {
-            let path = directory.join(name);
-            match read(&path, MAX_FILE_LEN) {
-                Ok(Some(bytes)) => return Ok(Self { path, bytes: Cow::Owned(bytes) }),
-                Ok(None) => return Err(DataError::FileTooLong { path, limit: MAX_FILE_LEN }),
-                Err(source) if source.kind() == io::ErrorKind::NotFound => {}
-                Err(source) => return Err(DataError::Io { path, source }),
+            if let Some(file) = Self::read(directory.join(name))? {
+                return Ok(file);
             }
         }
-        Err(DataError::Missing { what, directory: directory.to_owned(), names: names.into() })
+        let has_prefix = |found: &String| names.iter().any(|name| found.ends_with(&format!("-{name}")));
+        let mut found: Vec<String> = std::fs::read_dir(directory)
+            .into_iter()
+            .flatten()
+            .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+            .filter(|found| has_prefix(found) && !directory.join(found).is_dir())
+            .collect();
+        found.sort_unstable();
+        let directory = directory.to_owned();
+        // Those of the original distribution; the others are theirs, changed.
+        let names = names[..4].to_vec();
+        match &found[..] {
+            [] => Err(DataError::Missing { what, directory, names }),
+            // What is gone since it was found is missing.
+            [only] => Self::read(directory.join(only))?.ok_or(DataError::Missing { what, directory, names }),
+            _ => Err(DataError::Several { what, directory, names: found }),
+        }
     }
 
-    /// The bytes of the IDX array in this file, which must have `rank` axes, and its shape.
-    fn array(&self, rank: usize, what: &str) -> Result<(Cow<'_, [u8]>, Vec<usize>), DataError> {
+    /// The file at this path, if there is one; a folder is none.
+    fn read(path: PathBuf) -> Result<Option<Self>, DataError> {
+        match read(&path, MAX_FILE_LEN) {
+            Ok(Some(bytes)) => Ok(Some(Self { path, bytes: Cow::Owned(bytes) })),
+            Ok(None) => Err(DataError::FileTooLong { path, limit: MAX_FILE_LEN }),
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::IsADirectory) => {
+                Ok(None)
+            }
+            Err(source) => Err(DataError::Io { path, source }),
+        }
+    }
+
+    /// The labels in this file: a byte each, or as QMNIST has them, eight numbers each of which the first is
+    /// the class.
+    fn labels(&self) -> Result<Vec<i64>, DataError> {
+        let (bytes, found) = self.contents()?;
+        match (found.element_type, &found.shape[..]) {
+            (ElementType::U8, [_]) => Ok(bytes.iter().map(|&label| i64::from(label)).collect()),
+            (ElementType::I32, [_, QMNIST_COLUMNS]) => {
+                let rows = bytes.as_chunks::<{ 4 * QMNIST_COLUMNS }>().0.iter();
+                Ok(rows.map(|row| i64::from(i32::from_be_bytes([row[0], row[1], row[2], row[3]]))).collect())
+            }
+            _ => Err(self.unexpected("labels (U8, 1-dimensional)", &found)),
+        }
+    }
+
+    /// The pixels in this file, and how many pictures of which height and width they are.
+    fn images(&self) -> Result<(Cow<'_, [u8]>, [usize; 3]), DataError> {
+        let (bytes, found) = self.contents()?;
+        match (found.element_type, &found.shape[..]) {
+            (ElementType::U8, &[images, height, width]) => Ok((bytes, [images, height, width])),
+            _ => Err(self.unexpected("images (U8, 3-dimensional)", &found)),
+        }
+    }
+
+    fn unexpected(&self, expected: &str, Found { element_type, shape }: &Found) -> DataError {
+        let found = format!("{element_type:?} of shape {shape:?}");
+        DataError::Contents { path: self.path.clone(), expected: expected.to_owned(), found }
+    }
+
+    /// The elements of the IDX array in this file, as bytes, and what they are.
+    fn contents(&self) -> Result<(Cow<'_, [u8]>, Found), DataError> {
         let failed = |source| DataError::Format { path: self.path.clone(), source };
         let file = unpack_idx(&self.bytes).map_err(failed)?;
         let idx = Idx::parse(&file).map_err(|error| failed(error.into()))?;
-        if idx.element_type() != ElementType::U8 || idx.shape().len() != rank {
-            return Err(DataError::Contents {
-                path: self.path.clone(),
-                expected: format!("{what} (U8, {rank}-dimensional)"),
-                found: format!("{:?} of shape {:?}", idx.element_type(), idx.shape()),
-            });
-        }
         let shape = idx.shape().iter().map(|&size| size as usize).collect();
+        let found = Found { element_type: idx.element_type(), shape };
         let header_len = file.len() - idx.as_bytes().len();
         let elements = match file {
             Cow::Borrowed(bytes) => Cow::Borrowed(&bytes[header_len..]),
@@ -120,15 +198,30 @@ impl MnistFile {
                 Cow::Owned(bytes)
             }
         };
-        Ok((elements, shape))
+        Ok((elements, found))
     }
 }
 
+/// What an IDX file holds.
+struct Found {
+    element_type: ElementType,
+    shape: Vec<usize>,
+}
+
+/// The digit, where it comes from, and who wrote it.
+const QMNIST_COLUMNS: usize = 8;
+
 /// All bytes of a file, or nothing if they are more than `limit`.
 fn read(path: &Path, limit: u64) -> io::Result<Option<Vec<u8>>> {
-    let file = File::open(path)?;
-    // A device or a pipe has no length that could be known before.
-    let len = file.metadata()?.len();
+    // Asked before it is opened: opening a pipe waits for someone to write into it.
+    let found = std::fs::metadata(path)?;
+    if found.is_dir() {
+        return Err(io::ErrorKind::IsADirectory.into());
+    }
+    if !found.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is a pipe or a device, not a file"));
+    }
+    let (file, len) = (File::open(path)?, found.len());
     if len > limit {
         return Ok(None);
     }
@@ -140,11 +233,10 @@ fn read(path: &Path, limit: u64) -> io::Result<Option<Vec<u8>>> {
 /// One half of MNIST, with the height and width of its pictures.
 fn labelled_images(
     images: &MnistFile,
-    labels: &MnistFile,
+    Labels { file, labels, classes }: &Labels<'_>,
     expected_size: Option<[usize; 2]>,
 ) -> Result<(Dataset, usize, usize), DataError> {
-    let (pixels, shape) = images.array(3, "images")?;
-    let (n_images, height, width) = (shape[0], shape[1], shape[2]);
+    let (pixels, [n_images, height, width]) = images.images()?;
     if let Some(expected) = expected_size.filter(|&expected| expected != [height, width]) {
         return Err(DataError::Contents {
             path: images.path.clone(),
@@ -152,20 +244,25 @@ fn labelled_images(
             found: format!("images of {height} by {width}"),
         });
     }
-    let (digits, _) = labels.array(1, "labels")?;
-    if digits.len() != n_images {
+    if labels.len() != n_images {
         return Err(DataError::CountMismatch {
             images_path: images.path.clone(),
             images: n_images,
-            labels_path: labels.path.clone(),
-            labels: digits.len(),
+            labels_path: file.path.clone(),
+            labels: labels.len(),
         });
     }
-    if let Some(index) = digits.iter().position(|&digit| usize::from(digit) >= Mnist::CLASSES) {
-        let (path, value) = (labels.path.clone(), digits[index]);
-        return Err(DataError::Label { path, index, value, classes: Mnist::CLASSES });
-    }
-    Ok((Dataset::from_pixels(pixels.into_owned(), height * width, &digits, Mnist::CLASSES), height, width))
+    let class = |&label: &i64| u8::try_from(label).ok().filter(|&label| usize::from(label) < *classes);
+    let Some(classes_of) = labels.iter().map(class).collect::<Option<Vec<u8>>>() else {
+        let index = labels.iter().position(|label| class(label).is_none()).unwrap_or_default();
+        return Err(DataError::Label {
+            path: file.path.clone(),
+            index,
+            value: labels[index],
+            classes: *classes,
+        });
+    };
+    Ok((Dataset::from_pixels(pixels.into_owned(), height * width, &classes_of, *classes), height, width))
 }
 
 #[cfg(test)]
@@ -183,7 +280,8 @@ mod tests {
         }
         if cfg!(unix) {
             // It says that it has no length, and has no end.
-            assert_eq!(read(Path::new("/dev/zero"), 10).unwrap(), None);
+            let error = read(Path::new("/dev/zero"), 10).unwrap_err();
+            assert_eq!(error.to_string(), "it is a pipe or a device, not a file");
         }
     }
 }

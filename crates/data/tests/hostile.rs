@@ -206,7 +206,24 @@ const ATTACKS: &[Attack] = &[
         "byte 116: the data end here but 1073741824 bytes are needed",
     ),
     ("gzip within gzip", |b| *b = gzip(&gzip(b)), TRAIN_IMAGES, "found 1f 8b"),
-    ("two gzip members", |b| *b = gzip(b).repeat(2), TRAIN_IMAGES, "the compressed data end here but"),
+    (
+        "a file in two gzip members twice",
+        |b| *b = gzip(b).repeat(2),
+        TRAIN_IMAGES,
+        "announces more than 28 bytes",
+    ),
+    (
+        "a file behind which others are",
+        |b| *b = [gzip(b), gzip(b"!")].concat(),
+        TRAIN_IMAGES,
+        "more than 28 bytes",
+    ),
+    (
+        "a second member that is cut",
+        |b| *b = [gzip(&b[..20]), gzip(&b[20..])[..15].to_vec()].concat(),
+        TRAIN_IMAGES,
+        "the file is damaged or cut short",
+    ),
     (
         "gzip with garbage behind it",
         |b| *b = [gzip(b), b"!".to_vec()].concat(),
@@ -259,12 +276,29 @@ fn every_attack_is_refused_by_name_and_within_memory() {
     }
 }
 
+/// Members of any length, none included, are read as what they hold together.
 #[test]
-fn a_directory_in_the_place_of_a_file_is_an_error() {
+fn several_gzip_members_are_one_file() {
+    let file = idx(&[2, 9, 9], &(0..162).collect::<Vec<u8>>());
+    for cut in 0..=file.len() {
+        let (begin, end) = file.split_at(cut);
+        let packed = [gzip(begin), gzip(b""), gzip(end)].concat();
+        assert_eq!(parse(&packed), Ok(file.clone()), "cut at {cut}");
+    }
+    let packed: Vec<u8> = file.iter().flat_map(|&byte| gzip(&[byte])).collect();
+    assert_eq!(parse(&packed), Ok(file));
+}
+
+/// A pipe into which nobody writes is not waited for, and a device has no end.
+#[cfg(unix)]
+#[test]
+fn a_pipe_in_the_place_of_a_file_is_refused() {
     let directory = tempfile::tempdir().expect("a temporary directory");
-    std::fs::create_dir(directory.path().join(TRAIN_IMAGES)).expect("a writable directory");
-    let error = Mnist::load(directory.path()).expect_err("a directory is not a file");
+    let path = directory.path().join(TRAIN_IMAGES);
+    assert!(std::process::Command::new("mkfifo").arg(&path).status().expect("mkfifo is there").success());
+    let error = Mnist::load(directory.path()).expect_err("a pipe is no file");
     assert!(matches!(&error, DataError::Io { path, .. } if path.ends_with(TRAIN_IMAGES)), "{error}");
+    assert!(error.to_string().ends_with("it is a pipe or a device, not a file"), "{error}");
 }
 
 /// The file has no blocks on disk: it only says that it is long.

@@ -3,9 +3,8 @@
 //! A thousand compressed bytes can stand for a million. The caller therefore says how many bytes it is
 //! prepared to take, memory grows only as bytes really arrive, and one byte too many is an error.
 //!
-//! A file must be exactly one gzip member, as `gzip` writes it. The format also permits several members
-//! in a row; they are refused here, like any other bytes after the first member, because a file that means
-//! different things to different readers is worse than one that has to be packed again.
+//! A file is one gzip member or several in a row, as `cat` and `bgzip` make them: what they hold is one after
+//! the other. Any other bytes behind a member are refused.
 
 use flate2::bufread::GzDecoder;
 use std::io::{self, Read};
@@ -38,13 +37,13 @@ pub enum GzipError {
         /// The number of bytes that were acceptable.
         limit: usize,
     },
-    /// Bytes follow the end of the gzip member.
+    /// Bytes that are no gzip member follow the end of one.
     #[error(
         "byte {offset} of the gzip file: the compressed data end here but {extra} more bytes follow; \
-         unpack and repack it as one gzip member"
+         unpack and repack it"
     )]
     Trailing {
-        /// Where the member ends.
+        /// Where the last member ends.
         offset: usize,
         /// How many bytes follow.
         extra: usize,
@@ -67,7 +66,7 @@ pub fn prefix(bytes: &[u8], len: usize) -> Result<Vec<u8>, GzipError> {
 
 /// All decompressed bytes, which must be at most `limit`.
 ///
-/// The checksum and the length in the file's trailer are verified.
+/// The checksum and the length in the trailer of each member are verified.
 ///
 /// # Errors
 /// [`GzipError::Damaged`] if the data are invalid, cut short, or fail their checksum, [`GzipError::TooLong`]
@@ -87,13 +86,17 @@ pub fn decompress(bytes: &[u8], limit: usize) -> Result<Vec<u8>, GzipError> {
 
 /// Up to `len` decompressed bytes, and how many compressed bytes were read for them.
 fn inflate(bytes: &[u8], len: usize) -> Result<(Vec<u8>, usize), GzipError> {
-    let mut decoder = GzDecoder::new(bytes);
-    let mut output = Vec::new();
-    // `read_to_end` doubles the vector as bytes arrive: what it holds is at most twice what was decompressed.
-    let result = decoder.by_ref().take(u64::try_from(len).unwrap_or(u64::MAX)).read_to_end(&mut output);
-    let consumed = bytes.len().saturating_sub(decoder.get_ref().len());
-    match result {
-        Ok(_) => Ok((output, consumed)),
-        Err(source) => Err(GzipError::Damaged { offset: consumed, source }),
+    let (mut output, mut rest) = (Vec::new(), bytes);
+    loop {
+        let mut decoder = GzDecoder::new(rest);
+        let room = u64::try_from(len.saturating_sub(output.len())).unwrap_or(u64::MAX);
+        // `read_to_end` doubles the vector as bytes arrive: what it holds is at most twice what was decompressed.
+        let result = decoder.by_ref().take(room).read_to_end(&mut output);
+        rest = decoder.into_inner();
+        let consumed = bytes.len().saturating_sub(rest.len());
+        result.map_err(|source| GzipError::Damaged { offset: consumed, source })?;
+        if output.len() >= len || !is_gzip(rest) {
+            return Ok((output, consumed));
+        }
     }
 }

@@ -1,15 +1,15 @@
 //! [`GradFlow`]: one look at a network, or the mean of several, as a table.
 
+mod lines;
+
 use crate::prediction::Prediction;
 use crate::record::FlowStep;
 use crate::recorder::record_once;
 use crate::rows::{FlowRow, mean, ways};
 use crate::slope::slope;
-use crate::text::short;
 use crate::verdict::{Verdict, updates};
 use backflow_kernels::Float;
 use backflow_tensor::{Module, Tensor};
-use std::fmt;
 
 /// What flows through a network, forward and back.
 ///
@@ -277,89 +277,3 @@ impl GradFlow {
 
 /// The share of steps that must call the same layers to be judged.
 const ALIKE: f64 = 0.1;
-/// How many characters a bar has.
-const BAR: usize = 16;
-/// Decades that a bar stands for at least: small differences should look small.
-const DECADES: f64 = 3.0;
-
-impl fmt::Display for GradFlow {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let width = self.rows.iter().map(|row| row.path.len()).max().unwrap_or(0).max(5);
-        let updated = self.rows.iter().any(|row| row.update_ratio.is_some());
-        let logs: Vec<Option<f64>> = self.rows.iter().map(|row| row.delta_rms.and_then(log10)).collect();
-        let least = logs.iter().flatten().copied().fold(f64::INFINITY, f64::min);
-        let most = logs.iter().flatten().copied().fold(f64::NEG_INFINITY, f64::max);
-        write!(
-            f,
-            "{:width$}  {:>9}  {:>9}  {:>9}  {:>9}  {:BAR$}",
-            "layer", "a mean", "a std", "flat", "delta rms", "log scale"
-        )?;
-        let predicted = self.predicted_deltas();
-        let theory = predicted.iter().any(Option::is_some);
-        let shadow = self.rows.iter().any(|row| row.shadow.is_some());
-        write!(f, "{}", if shadow { format!("  {:>9}", "in f64") } else { String::new() })?;
-        write!(f, "{}", if theory { format!("  {:>9}", "theory") } else { String::new() })?;
-        write!(f, "  {:>9}", "dL/dW rms")?;
-        writeln!(f, "{}", if updated { format!("  {:>9}", "|dW|/|W|") } else { String::new() })?;
-        for ((row, log), predicted) in self.rows.iter().zip(&logs).zip(predicted) {
-            let bar = log.map_or(0, |log| {
-                let share = 1.0 - (most - log) / (most - least).max(DECADES);
-                1 + (share * (BAR - 1) as f64).round() as usize
-            });
-            let flat = row.saturated_share.or(row.dead_share).map(|share| format!("{:.0} %", share * 100.0));
-            write!(
-                f,
-                "{:width$}  {:>9}  {:>9}  {:>9}  {:>9}  {:BAR$}",
-                row.path,
-                short(Some(row.activation_mean)),
-                short(Some(row.activation_std)),
-                flat.unwrap_or_else(|| "-".to_owned()),
-                short(row.delta_rms),
-                "#".repeat(bar)
-            )?;
-            let in_f64 = row.shadow.map(|shadow| shadow.delta_rms_f64);
-            write!(f, "{}", if shadow { format!("  {:>9}", short(in_f64)) } else { String::new() })?;
-            write!(f, "{}", if theory { format!("  {:>9}", short(predicted)) } else { String::new() })?;
-            write!(f, "  {:>9}", short(row.weight_gradient_rms))?;
-            writeln!(
-                f,
-                "{}",
-                if updated { format!("  {:>9}", short(row.update_ratio)) } else { String::new() }
-            )?;
-        }
-        writeln!(
-            f,
-            "a: the layer's activations; flat: saturated activations, or units that are 0 on the whole batch;"
-        )?;
-        writeln!(f, "delta: dL/dz, z the layer's output before its activation function.")?;
-        if shadow {
-            writeln!(f, "in f64: delta rms of one loss that was computed with weights and data in f64.")?;
-        }
-        if let (Some((measured, _)), Some(predicted)) = (self.slope(), self.predicted_slope()) {
-            writeln!(
-                f,
-                "delta per layer on the way back: {measured:+.3} decades measured, {predicted:+.3} in theory."
-            )?;
-        }
-        for note in self.theory.iter().flat_map(Prediction::notes) {
-            writeln!(f, "theory: {note}.")?;
-        }
-        if self.rows.is_empty() {
-            writeln!(f, "No layer was seen: layers announce themselves, and results that are named(\"…\").")?;
-        }
-        for missing in &self.record.not_measured {
-            writeln!(f, "{missing}.")?;
-        }
-        for verdict in self.verdicts() {
-            writeln!(f, "{verdict}")?;
-            if !matches!(verdict, Verdict::Healthy | Verdict::NotJudged { .. }) {
-                writeln!(f, "    what helps: {}", verdict.remedy())?;
-            }
-        }
-        Ok(())
-    }
-}
-
-fn log10(x: f64) -> Option<f64> {
-    (x > 0.0 && x.is_finite()).then(|| Float::ln(x) / std::f64::consts::LN_10)
-}

@@ -171,6 +171,8 @@ pub enum Drawn {
         name: &'static str,
         /// Its number among the colours.
         colour: usize,
+        /// Whether theory says that it is one; what theory says is dashed.
+        is_theory: bool,
     },
     /// A number in the caption of a chart: that of the network as a whole.
     Caption {
@@ -193,6 +195,8 @@ pub struct Chart {
     pub title: &'static str,
     /// What is drawn.
     pub description: &'static str,
+    /// What the vertical axis measures.
+    pub y_label: &'static str,
     /// Where on the page it stands.
     pub section: Section,
     /// The vertical axis.

@@ -4,7 +4,8 @@ use crate::json_number;
 use crate::layer_kind::LayerKind;
 use crate::per_sample::GradientNoise;
 use crate::text::short;
-use serde::{Deserialize, Serialize};
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -313,8 +314,10 @@ pub struct Exponents {
     /// Numbers too small for full precision: below 2⁻¹²⁶ in magnitude (as `f32`).
     pub subnormal: u64,
     /// `counts[i]` numbers have a magnitude in [2^(first + i), 2^(first + i + 1)).
+    #[serde(deserialize_with = "exponent")]
     pub first: i32,
     /// See `first`.
+    #[serde(deserialize_with = "exponents")]
     pub counts: Vec<u64>,
     /// Infinities.
     pub infinite: u64,
@@ -322,9 +325,29 @@ pub struct Exponents {
     pub nan: u64,
 }
 
+/// The exponents that numbers have, of `f64` down to the smallest subnormal one.
+const EXPONENTS: std::ops::Range<i32> = -1074..1024;
+
+fn exponent<'de, D: Deserializer<'de>>(from: D) -> Result<i32, D::Error> {
+    let exponent = i32::deserialize(from)?;
+    let is_one = EXPONENTS.contains(&exponent);
+    is_one
+        .then_some(exponent)
+        .ok_or_else(|| D::Error::custom(format!("no number has the exponent {exponent}")))
+}
+
+fn exponents<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<u64>, D::Error> {
+    let counts = Vec::deserialize(from)?;
+    if counts.len() > EXPONENTS.len() {
+        let message = format!("counts of {} exponents; numbers have {}", counts.len(), EXPONENTS.len());
+        return Err(D::Error::custom(message));
+    }
+    Ok(counts)
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{FlowStep, LayerFlow, SampleFlow, Stats};
+    use super::{Exponents, FlowStep, LayerFlow, SampleFlow, Stats};
 
     /// A line as it was written before samples, element types and ε were.
     #[test]
@@ -341,6 +364,22 @@ mod tests {
         let text = format!(r#"{{"samples":2,"norms":{stats},"noise":{noise}}}"#);
         let samples: SampleFlow = serde_json::from_str(&text).unwrap();
         assert!(samples.signal_to_noise.is_nan(), "it is not known");
+    }
+
+    #[test]
+    fn histograms_have_no_more_exponents_than_numbers() {
+        let read = |first: i32, counts: usize| {
+            let rest = r#""zeros":0,"subnormal":0,"infinite":0,"nan":0"#;
+            let text = format!(r#"{{"first":{first},"counts":{:?},{rest}}}"#, vec![1; counts]);
+            serde_json::from_str::<Exponents>(&text).map_err(|error| error.to_string())
+        };
+        assert!(read(-1074, 2098).is_ok() && read(1023, 1).is_ok() && read(0, 0).is_ok());
+        for (first, counts) in [(-1075, 1), (1024, 1), (i32::MAX, 1), (i32::MIN, 0)] {
+            let error = read(first, counts).unwrap_err();
+            assert!(error.starts_with(&format!("no number has the exponent {first}")), "{error}");
+        }
+        let error = read(0, 2099).unwrap_err();
+        assert!(error.starts_with("counts of 2099 exponents; numbers have 2098"), "{error}");
     }
 
     #[test]

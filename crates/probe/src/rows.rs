@@ -1,10 +1,11 @@
 //! [`FlowRow`]: one line of the flow table: a layer with the activation function that follows it.
 
 use crate::join;
-use crate::record::{FlowStep, LayerFlow};
+use crate::record::{FlowStep, LayerFlow, ParameterFlow};
 use crate::shadow::Shadow;
 use backflow_tensor::observe::Role;
 use serde::Serialize;
+use std::collections::BTreeMap;
 
 /// A layer, its activations, its deltas, and what happened to its weight.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -77,6 +78,9 @@ impl FlowRow {
     /// The rows of a record, in order of computation.
     #[must_use]
     pub fn of(record: &FlowStep) -> Vec<Self> {
+        // The first of a path, should two have the same.
+        let parameters: BTreeMap<&str, &ParameterFlow> =
+            record.parameters.iter().rev().map(|parameter| (&*parameter.path, parameter)).collect();
         let mut rows: Vec<Self> = Vec::new();
         for layer in &record.layers {
             let follows = matches!(layer.kind.role, Role::Activation { .. });
@@ -87,7 +91,7 @@ impl FlowRow {
                     row.activation = Some(layer.kind.name.clone());
                     row.take_activation(layer);
                 }
-                None => rows.push(Self::new(layer, record)),
+                None => rows.push(Self::new(layer, &parameters)),
             }
         }
         rows
@@ -103,11 +107,11 @@ impl FlowRow {
         self.is_weighted() && self.delta_rms.is_none() && self.weight_gradient_rms.is_some_and(f64::is_nan)
     }
 
-    fn new(layer: &LayerFlow, record: &FlowStep) -> Self {
+    fn new(layer: &LayerFlow, parameters: &BTreeMap<&str, &ParameterFlow>) -> Self {
         // Further uses of a layer, `cell (2)`, have its weight too.
         let owner = layer.path.rsplit_once(" (").map_or(&*layer.path, |(path, _)| path);
         let weight = join(owner, "weight");
-        let parameter = record.parameters.iter().find(|parameter| parameter.path == weight);
+        let parameter = parameters.get(&*weight);
         let updated = parameter.filter(|parameter| !parameter.update_rms.is_nan());
         let mut row = Self {
             path: layer.path.clone(),

@@ -1,4 +1,8 @@
-//! How numbers are written in sentences, tables and on axes: as many digits as carry meaning.
+//! How numbers are written in sentences, tables and on axes: as many digits as carry meaning; and how
+//! texts from outside are, so that they are only read.
+
+use std::borrow::Cow;
+use std::fmt;
 
 /// Thousands separated: 101770 as `101,770`.
 #[must_use]
@@ -67,6 +71,85 @@ pub fn signed(slope: Option<f64>) -> String {
     slope.map_or("-".to_owned(), |slope| format!("{:+.3}", if slope.abs() < 5e-4 { 0.0 } else { slope }))
 }
 
+/// A text from outside, as a name in a file, so that a terminal shows all of it and obeys none of it: control
+/// characters, and those that turn the direction of writing or are not seen at all, are written as escapes,
+/// `\n` or `\u{202e}`.
+#[must_use]
+pub fn printable(text: &str) -> Cow<'_, str> {
+    let hides = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}')
+            || matches!(c, '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+    };
+    if !text.contains(hides) {
+        return Cow::Borrowed(text);
+    }
+    let mut shown = String::with_capacity(text.len() + 8);
+    for c in text.chars() {
+        match hides(c) {
+            true => shown.extend(c.escape_default()),
+            false => shown.push(c),
+        }
+    }
+    Cow::Owned(shown)
+}
+
+/// JSON whose strings hold no character that [printable] would write as an escape: JSON's own escapes stand for
+/// them.
+#[must_use]
+pub fn printable_json(json: &str) -> Cow<'_, str> {
+    let Cow::Owned(_) = printable(json) else { return Cow::Borrowed(json) };
+    let mut shown = String::with_capacity(json.len() + 16);
+    for c in json.chars() {
+        // Outside of strings, JSON has none of them but spaces.
+        match printable(c.encode_utf8(&mut [0; 4])) {
+            Cow::Owned(_) if !matches!(c, '\n' | '\r' | '\t') => {
+                shown.extend(c.encode_utf16(&mut [0; 2]).iter().map(|unit| format!("\\u{unit:04x}")));
+            }
+            _ => shown.push(c),
+        }
+    }
+    Cow::Owned(shown)
+}
+
+/// Writes texts on as they are [printable], for sentences with names in them.
+#[derive(Debug)]
+pub(crate) struct Printable<W>(pub(crate) W);
+
+impl<W: fmt::Write> fmt::Write for Printable<W> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.0.write_str(&printable(text))
+    }
+}
+
+/// A [printable] text of at most so many characters: of a longer one the beginning and the end, which tell
+/// paths apart, with `…` between them.
+#[must_use]
+pub fn clipped(text: &str, most: usize) -> Cow<'_, str> {
+    let is_long = |text: &str| text.chars().nth(most).is_some();
+    // What is left out of a long text need not be looked at.
+    let [begin, end] = if is_long(text) { [head(text, most), tail(text, most)] } else { [text; 2] };
+    let [begin, end] = [begin, end].map(printable);
+    if !is_long(text) && !is_long(&begin) {
+        return begin;
+    }
+    let at_end = most.saturating_sub(1) / 2;
+    let at_begin = most.saturating_sub(1) - at_end;
+    Cow::Owned(format!("{}…{}", head(&begin, at_begin), tail(&end, at_end)))
+}
+
+/// The first so many characters.
+fn head(text: &str, most: usize) -> &str {
+    text.char_indices().nth(most).map_or(text, |(end, _)| &text[..end])
+}
+
+/// The last so many characters.
+fn tail(text: &str, most: usize) -> &str {
+    let begin =
+        most.checked_sub(1).map(|before| text.char_indices().nth_back(before).map_or(0, |(begin, _)| begin));
+    &text[begin.unwrap_or(text.len())..]
+}
+
 /// Lines of at most so many characters, broken at spaces. A word that is longer has a line of its own.
 #[must_use]
 pub fn wrapped(text: &str, width: usize) -> Vec<String> {
@@ -85,7 +168,7 @@ pub fn wrapped(text: &str, width: usize) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{counted, grouped, number, rate, short, signed, wrapped};
+    use super::{clipped, counted, grouped, number, printable, printable_json, rate, short, signed, wrapped};
 
     #[test]
     fn numbers_read_well() {
@@ -117,5 +200,38 @@ mod tests {
         assert_eq!(lines.len(), 3);
         assert!(lines[..2].iter().all(|line| line.chars().count() == 95), "{lines:?}");
         assert_eq!(lines.join(" "), text);
+    }
+
+    #[test]
+    fn texts_from_outside_are_read_and_not_obeyed() {
+        let hidden = "a\nb\r\t\u{1b}[31m\u{202e}\u{200b}\u{feff}\u{7f}\u{9b}";
+        let shown = r"a\nb\r\t\u{1b}[31m\u{202e}\u{200b}\u{feff}\u{7f}\u{9b}";
+        assert_eq!(printable(hidden), shown);
+        for plain in ["layers.0.weight", "Gewicht äöü", "層", "a\u{301}", "👩", ""] {
+            assert_eq!(printable(plain), plain);
+        }
+    }
+
+    #[test]
+    fn json_says_the_same_in_characters_that_are_seen() {
+        let text = "{\"a\\n\u{202e}\u{e0041}\": [1,\n 2]}";
+        let shown = printable_json(text);
+        assert_eq!(shown, r#"{"a\n\u202e\udb40\udc41": [1,"#.to_owned() + "\n 2]}");
+        let same = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap();
+        assert_eq!(same(text), same(&shown));
+        assert!(matches!(printable_json("{\"θ\": 1}"), std::borrow::Cow::Borrowed(_)));
+    }
+
+    #[test]
+    fn long_texts_keep_their_ends() {
+        assert_eq!(clipped("layers.0", 8), "layers.0");
+        assert_eq!(clipped("layers.10", 8), "laye….10");
+        let long = "θ".repeat(70_000);
+        for most in [0, 1, 2, 3, 4, 30] {
+            assert!(clipped(&long, most).chars().count() == most.max(1), "{most}");
+            // Escapes count as they are shown, and may be cut.
+            assert!(clipped(&"\u{202e}".repeat(most), most).chars().count() <= most.max(1), "{most}");
+        }
+        assert_eq!(clipped("ab\ncd", 6), r"ab\ncd");
     }
 }

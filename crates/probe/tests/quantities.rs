@@ -173,6 +173,7 @@ const fn own(name: &'static str, of: Of, read: Read, measure: fn(&Tensor) -> Opt
                 id: "own",
                 title: "Own",
                 description: "",
+                y_label: "",
                 section: Section::Directions,
                 axis: Axis::Linear,
                 limit_above: None,

@@ -2,13 +2,14 @@
 
 use super::{NonFinite, Numbers, Origin, Place};
 use crate::OpAt;
-use crate::text::number;
+use crate::text::{Printable, number};
 use backflow_tensor::trace::Kind;
 use backflow_tensor::{DType, Makes, Of, Op, Pitfall, Way};
-use std::fmt;
+use std::fmt::{self, Write};
 
 impl fmt::Display for NonFinite {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let f = &mut Printable(f);
         match (self.loss, &self.gradient_of) {
             (Some(loss), Some(path)) => {
                 let (loss, path) = (number(loss), named(path));

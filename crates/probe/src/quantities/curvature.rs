@@ -16,6 +16,7 @@ static ENDS: Chart = Chart {
     id: "sharpness",
     title: "Sharpness",
     description: "ends of the Hessian's spectrum; dashed: 2/lr, the limit of plain gradient descent",
+    y_label: "eigenvalue",
     section: Section::Run,
     axis: Axis::Linear,
     limit_above: Some(
@@ -27,6 +28,7 @@ static TRACE: Chart = Chart {
     id: "trace",
     title: "Trace of the Hessian",
     description: "estimated; shaded: its standard deviation",
+    y_label: "trace",
     section: Section::Run,
     axis: Axis::Linear,
     limit_above: None,
@@ -66,7 +68,7 @@ pub static STABILITY_LIMIT: Quantity = row(
          loss.",
     ],
     |flow| flow.curvature.map(|_| 2.0 / flow.learning_rate),
-    Drawn::Limit { chart: &ENDS, name: "2/lr", colour: 3 },
+    Drawn::Limit { chart: &ENDS, name: "2/lr", colour: 3, is_theory: true },
 );
 
 /// Tr H.

@@ -6,6 +6,7 @@ static DELTAS: Chart = Chart {
     id: "deltas",
     title: "Deltas",
     description: "RMS",
+    y_label: "RMS of delta",
     section: Section::Flow,
     axis: Axis::Log,
     limit_above: None,

@@ -17,6 +17,7 @@ static STABLE_RANKS: Chart = Chart {
     id: "gradient-stable-ranks",
     title: "Stable rank of gradients",
     description: "in how many directions a weight is pushed",
+    y_label: "stable rank",
     section: Section::Directions,
     axis: Axis::Log,
     limit_above: None,

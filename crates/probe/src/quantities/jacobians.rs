@@ -23,6 +23,7 @@ static JACOBIANS: Chart = Chart {
     id: "jacobians",
     title: "Jacobians",
     description: "singular values at one sample, on the lower edge those near 0",
+    y_label: "singular value",
     section: Section::Directions,
     axis: Axis::LogWithFloor,
     limit_above: None,

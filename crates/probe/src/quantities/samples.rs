@@ -23,6 +23,7 @@ static NOISE_SCALES: Chart = Chart {
     id: "noise-scale",
     title: "Gradient noise scale",
     description: "batch size at which noise and signal are alike; gaps: no signal",
+    y_label: "examples",
     section: Section::Run,
     axis: Axis::Log,
     limit_above: None,
@@ -32,6 +33,7 @@ static SIGNALS: Chart = Chart {
     id: "signal",
     title: "Signal and noise",
     description: "signal-to-noise ratio of a weight (median); relative error of the batch's gradient",
+    y_label: "ratio",
     section: Section::Run,
     axis: Axis::Log,
     limit_above: None,
@@ -78,7 +80,7 @@ pub static BATCH_SIZE: Quantity = row(
     ["batch_size", "batch size", "How many samples the batch had."],
     Unit::Count("samples"),
     |flow| flow.samples.map(|samples| samples.samples as f64),
-    Drawn::Limit { chart: &NOISE_SCALES, name: "batch size", colour: 1 },
+    Drawn::Limit { chart: &NOISE_SCALES, name: "batch size", colour: 1, is_theory: false },
 );
 
 /// G²/Var(g), the median over the weights.

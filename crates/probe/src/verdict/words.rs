@@ -1,14 +1,32 @@
 //! A [`Verdict`] in words: its name, its sentence with the evidence, and what the literature does about it.
 
 use super::Verdict;
-use crate::text::{factor, short};
+use crate::text::{Printable, factor, short};
 use backflow_kernels::Float;
-use std::fmt;
+use std::fmt::{self, Write};
 
 /// How much of the variance a line must explain to be called one.
 const FIT: f64 = 0.9;
 
 impl Verdict {
+    /// All names that a verdict can have.
+    pub const NAMES: [&'static str; 14] = [
+        "VANISHING",
+        "EXPLODING",
+        "SATURATED",
+        "DEAD",
+        "UNDERFLOW",
+        "CUT",
+        "EPS-FLOORED",
+        "NOT CALLED",
+        "SKIPPED",
+        "STATE LOST",
+        "STUCK",
+        "NOT FINITE",
+        "NOT JUDGED",
+        "HEALTHY",
+    ];
+
     /// The verdict in a word: `VANISHING`, `EXPLODING`, …
     #[must_use]
     pub fn name(&self) -> &'static str {
@@ -113,6 +131,7 @@ impl Verdict {
 
 impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let f = &mut Printable(f);
         write!(f, "{}: ", self.name())?;
         match self {
             Self::Vanishing { slope, fit, decades, at, branch, flat_weight_gradients }

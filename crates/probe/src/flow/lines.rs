@@ -1,0 +1,125 @@
+//! A [`GradFlow`] as lines of text: the table, what its headings mean, and what the figures mean.
+
+use super::GradFlow;
+use crate::prediction::Prediction;
+use crate::rows::FlowRow;
+use crate::table::{Column, Table};
+use crate::text::{clipped, short};
+use crate::verdict::Verdict;
+use backflow_kernels::Float;
+use std::fmt;
+
+/// How many characters of a path the table shows at most.
+const LONGEST_PATH: usize = 40;
+/// How many characters a bar has.
+const BAR: usize = 16;
+/// Decades that a bar stands for at least: small differences should look small.
+const DECADES: f64 = 3.0;
+
+const LEGEND: &str = "a: the layer's activations; flat: saturated activations, or units that are 0 on the \
+                      whole batch; delta: dL/dz, z the layer's output before its activation function.";
+const LEGEND_OF_SHADOW: &str =
+    "in f64: delta rms of one loss that was computed with weights and data in f64.";
+
+impl GradFlow {
+    /// The rows in text, input first, with a bar for the logarithm of each delta.
+    #[must_use]
+    pub fn table(&self) -> Table {
+        let predicted = self.predicted_deltas();
+        let has_theory = predicted.iter().any(Option::is_some);
+        let has_shadow = self.rows.iter().any(|row| row.shadow.is_some());
+        let is_updated = self.rows.iter().any(|row| row.update_ratio.is_some());
+        // What is there, and what is not in this flow.
+        let columns = [
+            (true, Column::words("layer", Column::ALWAYS)),
+            (true, Column::numbers("a mean", 1)),
+            (true, Column::numbers("a std", 2)),
+            (true, Column::numbers("flat", 4)),
+            (true, Column::numbers("delta rms", 9)),
+            (true, Column::words("log scale", 7)),
+            (has_shadow, Column::numbers("in f64", 8)),
+            (has_theory, Column::numbers("theory", 6)),
+            (true, Column::numbers("dL/dW rms", 3)),
+            (is_updated, Column::numbers("|dW|/|W|", 5)),
+        ];
+        let cells = |((row, bar), predicted): ((&FlowRow, String), Option<f64>)| {
+            let flat = row.saturated_share.or(row.dead_share).map(|share| format!("{:.0} %", share * 100.0));
+            [
+                clipped(&row.path, LONGEST_PATH).into_owned(),
+                short(Some(row.activation_mean)),
+                short(Some(row.activation_std)),
+                flat.unwrap_or_else(|| "-".to_owned()),
+                short(row.delta_rms),
+                bar,
+                short(row.shadow.map(|shadow| shadow.delta_rms_f64)),
+                short(predicted),
+                short(row.weight_gradient_rms),
+                short(row.update_ratio),
+            ]
+        };
+        let is_there = columns.clone().map(|(is_there, _)| is_there);
+        let rows = self.rows.iter().zip(self.bars()).zip(predicted).map(cells);
+        let rows = rows.map(|cells| {
+            let cells = cells.into_iter().zip(is_there).filter(|&(_, is_there)| is_there);
+            cells.map(|(cell, _)| cell).collect()
+        });
+        Table {
+            rows: rows.collect(),
+            columns: columns
+                .into_iter()
+                .filter_map(|(is_there, column)| is_there.then_some(column))
+                .collect(),
+            legend: [LEGEND].into_iter().chain(has_shadow.then_some(LEGEND_OF_SHADOW)).collect(),
+        }
+    }
+
+    fn bars(&self) -> Vec<String> {
+        let logs: Vec<Option<f64>> = self.rows.iter().map(|row| row.delta_rms.and_then(log10)).collect();
+        let least = logs.iter().flatten().copied().fold(f64::INFINITY, f64::min);
+        let most = logs.iter().flatten().copied().fold(f64::NEG_INFINITY, f64::max);
+        let bar = |log: &Option<f64>| {
+            log.map_or(0, |log| {
+                let share = 1.0 - (most - log) / (most - least).max(DECADES);
+                1 + (share * (BAR - 1) as f64).round() as usize
+            })
+        };
+        logs.iter().map(|log| "#".repeat(bar(log))).collect()
+    }
+
+    /// Everything as text: the table, of as many columns as fit into `width` characters, if one is given, and
+    /// sentences, each on a line of its own, however long.
+    #[must_use]
+    pub fn lines(&self, width: Option<usize>) -> Vec<String> {
+        let table = self.table();
+        let mut lines = table.lines(width);
+        lines.extend(table.legend.iter().map(|&sentence| sentence.to_owned()));
+        if let (Some((measured, _)), Some(predicted)) = (self.slope(), self.predicted_slope()) {
+            lines.push(format!(
+                "delta per layer on the way back: {measured:+.3} decades measured, {predicted:+.3} in theory."
+            ));
+        }
+        lines.extend(self.theory.iter().flat_map(Prediction::notes).map(|note| format!("theory: {note}.")));
+        if self.rows.is_empty() {
+            let reason = "No layer was seen: layers announce themselves, and results that are named(\"…\").";
+            lines.push(reason.to_owned());
+        }
+        lines.extend(self.record.not_measured.iter().map(|missing| format!("{missing}.")));
+        for verdict in self.verdicts() {
+            lines.push(verdict.to_string());
+            if !matches!(verdict, Verdict::Healthy | Verdict::NotJudged { .. }) {
+                lines.push(format!("    what helps: {}", verdict.remedy()));
+            }
+        }
+        lines
+    }
+}
+
+impl fmt::Display for GradFlow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.lines(None).iter().try_for_each(|line| writeln!(f, "{line}"))
+    }
+}
+
+fn log10(x: f64) -> Option<f64> {
+    (x > 0.0 && x.is_finite()).then(|| Float::ln(x) / std::f64::consts::LN_10)
+}

@@ -9,6 +9,7 @@ records of the flow as well (they depend on the format of the log). Python's sta
 """
 
 import argparse
+import gzip
 import hashlib
 import itertools
 import pathlib
@@ -64,7 +65,7 @@ def main():
             subprocess.run([*words, "--out", run], check=True, capture_output=True)
             hashes = [sha256(run / "model.safetensors")]
             if options.flow and row["probe"] != "off":
-                hashes.append(sha256(run / "flow.jsonl"))
+                hashes.append(hashlib.sha256(gzip.decompress((run / "flow.jsonl.gz").read_bytes())).hexdigest())
         print(*(f"{name}={value}" for name, value in row.items()), *hashes, flush=True)
 
 

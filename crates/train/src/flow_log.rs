@@ -1,4 +1,5 @@
-//! The format of `flow.jsonl`: a record a line, which says the version of the format itself.
+//! The format of `flow.jsonl.gz`: a record a line, which says the version of the format itself, compressed by
+//! gzip to a fifth. Up to 0.1 it was not compressed; either is read.
 //!
 //! ```text
 //! {"version":2,"step":1,"loss":2.3,…}
@@ -14,16 +15,36 @@
 //!
 //! 1. Layers have kinds: up to 0.1 a name, then a name and a role.
 //! 2. Layers and parameters may have `more`: quantities by name.
+//!
+//! What editors, copies and crashes do to such a file is taken: a byte order mark before it, blank lines, and a
+//! last line that is cut off, which is told.
 
+use crate::error::TrainError;
 use backflow_probe::FlowStep;
+use backflow_store::{StoreError, regular};
+use flate2::Compression;
+use flate2::read::MultiGzDecoder;
+use flate2::write::GzEncoder;
 use serde::{Deserialize, Serialize};
+use std::io::{self, Read, Write};
+use std::path::Path;
 
 /// The version that is written.
-pub(crate) const VERSION: u32 = 2;
+const VERSION: u32 = 2;
+
+/// A log as it was read.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct FlowLog {
+    /// The records, in the order of the lines.
+    pub steps: Vec<FlowStep>,
+    /// The number of the last line, counted from 1, if it is cut off: it is none of the records.
+    pub cut_off: Option<usize>,
+}
 
 /// What is wrong with a line.
 #[derive(Debug)]
-pub(crate) enum LineError {
+enum LineError {
     /// It is of this version, which came later.
     Later(u32),
     /// It is not a record.
@@ -47,15 +68,77 @@ fn first() -> u32 {
     1
 }
 
-/// Appends a line.
-pub(crate) fn write(lines: &mut Vec<u8>, record: &FlowStep) -> Result<(), serde_json::Error> {
-    serde_json::to_writer(&mut *lines, &Line { version: VERSION, record })?;
-    lines.push(b'\n');
-    Ok(())
+/// The bytes of a log: the same for the same records, whenever they are written.
+pub(crate) fn packed(records: &[FlowStep]) -> io::Result<Vec<u8>> {
+    let mut packed = GzEncoder::new(Vec::new(), Compression::default());
+    let mut line = Vec::new();
+    for record in records {
+        line.clear();
+        serde_json::to_writer(&mut line, &Line { version: VERSION, record })?;
+        line.push(b'\n');
+        packed.write_all(&line)?;
+    }
+    packed.finish()
 }
 
-/// The record of a line of any version that is known.
-pub(crate) fn read(line: &str) -> Result<FlowStep, LineError> {
+/// More than any log holds: what is longer when it is unpacked is made to exhaust memory.
+const LONGEST: u64 = 1 << 33;
+
+/// The text of a log, compressed or not, as far as it goes, and whether it is cut off.
+fn text(path: &Path) -> io::Result<(String, bool)> {
+    let bytes = regular::read(path)?;
+    if !bytes.starts_with(&[0x1f, 0x8b]) {
+        return Ok((regular::text(bytes)?, false));
+    }
+    let mut unpacked = Vec::new();
+    let is_cut = match MultiGzDecoder::new(&*bytes).take(LONGEST).read_to_end(&mut unpacked) {
+        Ok(_) if unpacked.len() as u64 == LONGEST => {
+            let message = format!("it holds more than {LONGEST} bytes");
+            return Err(io::Error::new(io::ErrorKind::InvalidData, message));
+        }
+        Ok(_) => false,
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => true,
+        Err(error) => return Err(error),
+    };
+    if is_cut
+        && let Err(error) = std::str::from_utf8(&unpacked)
+        && error.error_len().is_none()
+    {
+        unpacked.truncate(error.valid_up_to());
+    }
+    Ok((regular::text(unpacked)?, is_cut))
+}
+
+/// Reads the log of any version that is known.
+pub(crate) fn read(path: &Path) -> Result<FlowLog, TrainError> {
+    let (text, is_cut) = text(path).map_err(|source| StoreError::Read { path: path.to_owned(), source })?;
+    let mut log = FlowLog::default();
+    let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
+    for (line, record) in lines.map(|(index, line)| (index + 1, read_line(line))) {
+        match record {
+            Ok(step) => log.steps.push(step),
+            // Every line that was written whole ends with a line break.
+            Err(LineError::Invalid(error))
+                if error.is_eof() && line == text.lines().count() && !text.ends_with('\n') =>
+            {
+                log.cut_off = Some(line);
+            }
+            Err(LineError::Invalid(error)) => {
+                return Err(TrainError::Flow { path: path.to_owned(), line, reason: error.to_string() });
+            }
+            Err(LineError::Later(version)) => {
+                return Err(TrainError::LaterFlow { path: path.to_owned(), line, version, known: VERSION });
+            }
+        }
+    }
+    if is_cut {
+        log.cut_off.get_or_insert(text.lines().count() + 1);
+    }
+    Ok(log)
+}
+
+/// The record of a line.
+fn read_line(line: &str) -> Result<FlowStep, LineError> {
     // First: what a later version says of a record may not be understood.
     let Version { version } = serde_json::from_str(line).map_err(LineError::Invalid)?;
     if version > VERSION {

@@ -26,6 +26,7 @@ mod trainer;
 
 pub use error::TrainError;
 pub use evaluate::{EVALUATION_BATCH, Evaluation, evaluate};
+pub use flow_log::FlowLog;
 pub use metric::{Metric, Metrics, Prefixed, Tally};
 pub use records::{EpochRecord, StepRecord, Summary};
 pub use run_folder::RunFolder;

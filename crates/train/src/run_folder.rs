@@ -5,17 +5,17 @@
 //!   config.json          what was asked for
 //!   metrics.jsonl        one line per step, appended and flushed: readable while the run goes on
 //!   model.safetensors    the final weights
-//!   flow.jsonl           what was measured in the layers: one line per step that was looked at, with its version
+//!   flow.jsonl.gz        what was measured in the layers: one line per step that was looked at, with its version
 //!   report.html          the same as a page
 //!   summary.json         the results; this file and the weights are there only once the run has succeeded
 //! ```
 
 use crate::error::TrainError;
-use crate::flow_log::{self, LineError};
+use crate::flow_log::{self, FlowLog};
 use crate::records::{EpochRecord, StepRecord};
 use crate::trainer::Listener;
 use backflow_probe::FlowStep;
-use backflow_store::{StoreError, atomic, weights};
+use backflow_store::{StoreError, atomic, regular, weights};
 use backflow_tensor::Module;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -27,8 +27,13 @@ const CONFIG: &str = "config.json";
 const METRICS: &str = "metrics.jsonl";
 const MODEL: &str = "model.safetensors";
 const SUMMARY: &str = "summary.json";
-const FLOW: &str = "flow.jsonl";
+const FLOW: &str = "flow.jsonl.gz";
+/// As it was called while it was not compressed.
+const EARLIER_FLOW: &str = "flow.jsonl";
 const REPORT: &str = "report.html";
+
+/// How many bytes of a name a folder has at most, beside digits: file systems take 255, and paths have ends too.
+const LONGEST_NAME: usize = 100;
 
 /// A run's folder, with its log open. As a [`Listener`] it writes the log.
 #[derive(Debug)]
@@ -54,7 +59,7 @@ impl RunFolder {
         if !is_empty && ![CONFIG, METRICS].iter().all(|name| path.join(name).is_file()) {
             return Err(TrainError::NotARun { path: path.to_owned() });
         }
-        for result in [MODEL, SUMMARY, FLOW, REPORT].map(|name| path.join(name)) {
+        for result in [MODEL, SUMMARY, FLOW, EARLIER_FLOW, REPORT].map(|name| path.join(name)) {
             match std::fs::remove_file(&result) {
                 Err(source) if source.kind() != io::ErrorKind::NotFound => {
                     return Err(failed(&result, source).into());
@@ -70,12 +75,21 @@ impl RunFolder {
         Ok(Self { path: path.to_owned(), metrics: metrics.map_err(|source| failed(&metrics_path, source))? })
     }
 
-    /// The first of `NAME`, `NAME-2`, `NAME-3`, … that does not exist in `parent`.
+    /// The first of `NAME`, `NAME-2`, `NAME-3`, … that does not exist in `parent`. Of a name that is too long
+    /// for a file, it is the beginning and, so that others with the same beginning differ, eight digits that
+    /// the whole name makes.
     #[must_use]
     pub fn free_name(parent: &Path, name: &str) -> PathBuf {
+        let name = match name.len() {
+            0..=LONGEST_NAME => name.to_owned(),
+            _ => {
+                let begin = &name[..name.floor_char_boundary(LONGEST_NAME)];
+                format!("{begin}-{:08x}", crc32fast::hash(name.as_bytes()))
+            }
+        };
         let numbered = (2_u64..).map(|number| parent.join(format!("{name}-{number}")));
-        let mut names = std::iter::once(parent.join(name)).chain(numbered);
-        names.find(|path| !path.exists()).unwrap_or_else(|| parent.join(name))
+        let mut names = std::iter::once(parent.join(&name)).chain(numbered);
+        names.find(|path| !path.exists()).unwrap_or_else(|| parent.join(&name))
     }
 
     /// Where the run is.
@@ -94,7 +108,7 @@ impl RunFolder {
 
     /// Saves what was measured in the layers, and the page that shows it.
     ///
-    /// The log has a record a line, and each line says the version of its format, as
+    /// The log, compressed by gzip, has a record a line, and each line says the version of its format, as
     /// `{"version":2,"step":1,…}`, so that it can be read wherever logs are cut and joined. Lines without one
     /// are of version 1.
     ///
@@ -103,12 +117,11 @@ impl RunFolder {
     pub fn save_flow(&self, flow: &[FlowStep], page: &str) -> Result<(), TrainError> {
         let (log, report) = (self.path.join(FLOW), self.path.join(REPORT));
         let failed = |path: &Path, source| StoreError::Write { path: path.to_owned(), source };
-        let mut lines = Vec::new();
-        for step in flow {
-            flow_log::write(&mut lines, step).map_err(|error| failed(&log, error.into()))?;
-        }
-        atomic::write(&log, &lines).map_err(|source| failed(&log, source))?;
-        Ok(atomic::write(&report, page.as_bytes()).map_err(|source| failed(&report, source))?)
+        // The page is there also where there is no room for the log.
+        let written = flow_log::packed(flow).and_then(|bytes| atomic::write(&log, &bytes));
+        let written = written.map_err(|source| failed(&log, source));
+        atomic::write(&report, page.as_bytes()).map_err(|source| failed(&report, source))?;
+        Ok(written?)
     }
 
     /// Reads what was measured in the layers of the run in `path`, by this version of Backflow or an earlier
@@ -117,29 +130,25 @@ impl RunFolder {
     /// # Errors
     /// If the log cannot be read, or a line of it is not a record, or one of a [later
     /// version](TrainError::LaterFlow).
-    pub fn read_flow(path: &Path) -> Result<Vec<FlowStep>, TrainError> {
-        let log = path.join(FLOW);
-        let text =
-            std::fs::read_to_string(&log).map_err(|source| StoreError::Read { path: log.clone(), source })?;
-        let record = |(index, line): (usize, &str)| {
-            let (path, number) = (log.clone(), index + 1);
-            flow_log::read(line).map_err(|error| match error {
-                LineError::Later(version) => {
-                    TrainError::LaterFlow { path, line: number, version, known: flow_log::VERSION }
-                }
-                LineError::Invalid(error) => {
-                    TrainError::Flow { path, line: number, reason: error.to_string() }
-                }
-            })
-        };
-        text.lines().enumerate().map(record).collect()
+    pub fn read_flow(path: &Path) -> Result<FlowLog, TrainError> {
+        let earlier = path.join(EARLIER_FLOW);
+        let is_earlier = earlier.exists() && !path.join(FLOW).exists();
+        flow_log::read(&if is_earlier { earlier } else { path.join(FLOW) })
     }
 
     /// Reads what was asked for in the run in `path`. `None` if that is not there, or is not of this shape: a
     /// program writes what it likes.
     #[must_use]
     pub fn read_config<T: DeserializeOwned>(path: &Path) -> Option<T> {
-        let text = std::fs::read_to_string(path.join(CONFIG)).ok()?;
+        let text = regular::read_text(&path.join(CONFIG)).ok()?;
+        serde_json::from_str(&text).ok()
+    }
+
+    /// Reads the results of the run in `path`. `None` if they are not there, or are not of this shape: a program
+    /// writes what it likes.
+    #[must_use]
+    pub fn read_summary<T: DeserializeOwned>(path: &Path) -> Option<T> {
+        let text = regular::read_text(&path.join(SUMMARY)).ok()?;
         serde_json::from_str(&text).ok()
     }
 

@@ -27,6 +27,15 @@ pub trait Listener {
         Ok(())
     }
 
+    /// The step that was made was looked at by a [recorder](Trainer::probe), which saw this.
+    ///
+    /// # Errors
+    /// An error ends the run.
+    fn looked(&mut self, flow: &FlowStep) -> Result<(), TrainError> {
+        let _ = flow;
+        Ok(())
+    }
+
     /// An epoch ended.
     ///
     /// # Errors
@@ -174,6 +183,11 @@ impl<'a, M: Module + ?Sized> Trainer<'a, M> {
             };
             *last = Some(record);
             listener.step(&record, train.len() as u64)?;
+            if let Some(Watched { recorder, .. }) = &steps.watched
+                && let Some(flow) = recorder.records().last().filter(|flow| flow.step == step)
+            {
+                listener.looked(flow)?;
+            }
             if let Some(train_loss) = epoch_loss {
                 let Evaluation { loss: test_loss, metrics } = steps.evaluate(test)?;
                 let record = EpochRecord { epoch, train_loss, test_loss, metrics };

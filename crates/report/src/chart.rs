@@ -1,11 +1,14 @@
 //! Curves over a common axis as one SVG element of a page.
 //!
-//! Colours, widths and what is singled out are the page's matter: every curve is a group with classes `curve`
-//! and `sN`. Nothing is fetched and nothing is run.
+//! Titles of both axes and the names of the curves stand inside, so that a figure that is taken from its page
+//! says what it shows. What is singled out is the page's matter: every curve is a group with classes `curve` and
+//! `sN`. Nothing is fetched and nothing is run.
 
 mod scale;
 
-use crate::page::escaped;
+use crate::ink::inked;
+use crate::page::{escaped, field};
+use crate::series::marker;
 use backflow_probe::text::number;
 pub use scale::{Scale, whole_ticks};
 use std::fmt::Write;
@@ -36,7 +39,7 @@ pub struct Curve {
     pub broken: bool,
     /// Whether it is a prediction, beside the curve of the same number: its class is `theory` too.
     pub theory: bool,
-    /// Whether each point gets a dot.
+    /// Whether points get markers: all of them, or of very many some.
     pub dots: bool,
 }
 
@@ -47,7 +50,7 @@ pub struct Frame {
     pub width: f64,
     /// Of the whole.
     pub height: f64,
-    /// Room for the numbers of the vertical axis.
+    /// Room for the vertical axis: its title and its numbers.
     pub left: f64,
     /// Room for half a number of the horizontal axis.
     pub right: f64,
@@ -59,7 +62,7 @@ pub struct Frame {
 
 impl Default for Frame {
     fn default() -> Self {
-        Self { width: 480.0, height: 290.0, left: 54.0, right: 12.0, top: 8.0, bottom: 40.0 }
+        Self { width: 480.0, height: 290.0, left: 66.0, right: 12.0, top: 8.0, bottom: 40.0 }
     }
 }
 
@@ -80,17 +83,68 @@ pub struct Chart {
     pub x_range: [f64; 2],
     /// Places on the horizontal axis, and what is written there.
     pub x_ticks: Vec<(f64, String)>,
+    /// What the vertical axis measures.
+    pub y_label: String,
     /// The vertical axis' ends.
     pub y_range: [f64; 2],
     /// Size and margins.
     pub frame: Frame,
-    /// Whether the names of the curves are written above them.
+    /// Whether the names of the curves are written above them; see [`with_legend`](Self::with_legend).
     pub legend: bool,
     /// The first is drawn last, above the others, and predictions above all.
     pub curves: Vec<Curve>,
 }
 
+/// Nothing for what there is no number of.
+fn six_digits(x: f64) -> String {
+    let rounded: f64 = format!("{x:.5e}").parse().unwrap_or(x);
+    if rounded.is_nan() { String::new() } else { rounded.to_string() }
+}
+
+/// The height of a line of the legend.
+const LEGEND_LINE: f64 = 18.0;
+
+/// Of more points than this, not all get markers, but about so many.
+const MOST_MARKERS: usize = 60;
+const SOME_MARKERS: usize = 12;
+
+/// Every how manyth of so many points gets a marker.
+pub(crate) fn marked_each(points: usize) -> usize {
+    if points <= MOST_MARKERS { 1 } else { points.div_ceil(SOME_MARKERS) }
+}
+
 impl Chart {
+    /// The same with the names of its curves above them, and as much higher as these need.
+    #[must_use]
+    pub fn with_legend(mut self) -> Self {
+        self.legend = true;
+        let room = LEGEND_LINE * self.legend().last().map_or(0.0, |&(_, _, line)| line as f64 + 1.0);
+        self.frame.top += room;
+        self.frame.height += room;
+        self
+    }
+
+    /// The curves that have names, with the place and the line of each.
+    fn legend(&self) -> Vec<(&Curve, f64, usize)> {
+        let named: Vec<&Curve> = self.curves.iter().filter(|curve| !curve.name.is_empty()).collect();
+        if !self.legend {
+            return Vec::new();
+        }
+        let Frame { width, left, right, .. } = self.frame;
+        let (mut x, mut line) = (left, 0);
+        let mut legend = Vec::with_capacity(named.len());
+        for curve in named {
+            // Text is as wide as its font makes it; most are narrower than this.
+            let room = 36.0 + 7.8 * curve.name.chars().count() as f64;
+            if x > left && x + room > width - right + 12.0 {
+                (x, line) = (left, line + 1);
+            }
+            legend.push((curve, x, line));
+            x += room;
+        }
+        legend
+    }
+
     /// The SVG element.
     #[must_use]
     pub fn svg(&self) -> String {
@@ -108,9 +162,7 @@ impl Chart {
             height - top - bottom + 6.0,
         );
         self.grid(&mut svg);
-        if self.legend {
-            self.names(&mut svg);
-        }
+        self.names(&mut svg);
         let _ = writeln!(svg, "<g clip-path=\"url(#{id}-clip)\">");
         // A prediction that is right would be hidden.
         let (predicted, measured): (Vec<&Curve>, Vec<&Curve>) =
@@ -119,7 +171,27 @@ impl Chart {
             self.curve(&mut svg, curve);
         }
         svg.push_str("</g>\n</svg>\n");
-        svg
+        inked(&svg)
+    }
+
+    /// What it shows, as CSV: a line for each point of each curve, with `x` in words, to six digits.
+    pub(crate) fn csv(&self, x: impl Fn(f64) -> String) -> String {
+        let mut csv = format!("curve,{},{},low,high\n", field(&self.x_label), field(&self.y_label));
+        for curve in &self.curves {
+            let name = match (&*curve.name, curve.theory) {
+                ("", true) => format!("theory {}", curve.number),
+                (name, _) => name.to_owned(),
+            };
+            for ChartPoint { x: at, y, low, high } in &curve.points {
+                // Ends that say no more are left out.
+                let ends = match low < high {
+                    true => format!("{},{}", six_digits(*low), six_digits(*high)),
+                    false => ",".to_owned(),
+                };
+                let _ = writeln!(csv, "{},{},{},{ends}", field(&name), x(*at), six_digits(*y));
+            }
+        }
+        csv
     }
 
     /// Where a value of the horizontal axis is drawn.
@@ -164,28 +236,34 @@ impl Chart {
         let _ = writeln!(
             svg,
             "<path class=\"axis\" d=\"M{left} {bottom}H{right}\"/>\
-             <text x=\"{}\" y=\"{}\" class=\"x\">{}</text>\n</g>",
+             <text x=\"{}\" y=\"{}\" class=\"x\">{}</text>\n\
+             <text class=\"title\" transform=\"translate(13 {:.1}) rotate(-90)\">{}</text>\n</g>",
             (left + right) / 2.0,
             height - 6.0,
-            escaped(&self.x_label)
+            escaped(&self.x_label),
+            (self.frame.top + bottom) / 2.0,
+            escaped(&self.y_label)
         );
     }
 
-    /// The legend: one line above the curves.
+    /// The legend, above the curves.
     fn names(&self, svg: &mut String) {
-        let mut x = self.frame.left;
-        for curve in self.curves.iter().filter(|curve| !curve.name.is_empty()) {
+        for (curve, x, line) in self.legend() {
             let theory = if curve.theory { " theory" } else { "" };
+            let y = 9.0 + LEGEND_LINE * line as f64;
+            let dots = match curve.dots {
+                true => format!("<path class=\"dots\" d=\"M{:.0} {y}{}\"/>", x + 9.0, marker(curve.number)),
+                false => String::new(),
+            };
             let _ = writeln!(
                 svg,
-                "<g class=\"key s{}{theory}\"><path class=\"line\" d=\"M{x:.0} 9h18\"/><text x=\"{:.0}\" \
-                 y=\"13\">{}</text></g>",
+                "<g class=\"key s{}{theory}\"><path class=\"line\" d=\"M{x:.0} {y}h18\"/>{dots}<text x=\"{:.0}\" \
+                 y=\"{}\">{}</text></g>",
                 curve.number,
                 x + 23.0,
+                y + 4.0,
                 escaped(&curve.name)
             );
-            // Text is as wide as its font makes it; most are narrower than this.
-            x += 36.0 + 7.2 * curve.name.chars().count() as f64;
         }
     }
 
@@ -206,8 +284,7 @@ impl Chart {
         let line = self.line(points);
         let _ = write!(svg, "<path class=\"line\" d=\"{line}\"/><path class=\"reach\" d=\"{line}\"/>");
         if *dots {
-            // A line of no length with a round end is a dot.
-            let _ = write!(svg, "<path class=\"dots\" d=\"{}\"/>", self.dots(points));
+            let _ = write!(svg, "<path class=\"dots\" d=\"{}\"/>", self.dots(*number, points));
         }
         if let Some(last) = points.last().filter(|_| *broken) {
             let (x, y) = (self.x(last.x), self.y(last.y));
@@ -232,9 +309,10 @@ impl Chart {
         path
     }
 
-    fn dots(&self, points: &[ChartPoint]) -> String {
-        let finite = points.iter().filter(|point| point.y.is_finite());
-        finite.map(|point| format!("M{:.1} {:.1}h0", self.x(point.x), self.y(point.y))).collect()
+    fn dots(&self, number: usize, points: &[ChartPoint]) -> String {
+        let some = points.iter().step_by(marked_each(points.len())).filter(|point| point.y.is_finite());
+        let marker = marker(number);
+        some.map(|point| format!("M{:.1} {:.1}{marker}", self.x(point.x), self.y(point.y))).collect()
     }
 
     /// What is shaded: nothing if no point has a spread.
@@ -258,6 +336,14 @@ mod tests {
     fn chart(scale: Scale, y_range: [f64; 2], ys: &[f64]) -> String {
         let points = (0..).zip(ys);
         let points = points.map(|(x, &y)| ChartPoint { x: f64::from(x), y, low: y - 0.1, high: y + 0.1 });
+        let other = Curve {
+            number: 0,
+            name: "other".to_owned(),
+            points: Vec::new(),
+            broken: false,
+            theory: true,
+            dots: false,
+        };
         let curve = Curve {
             number: 3,
             name: "<a & \"b\">".to_owned(),
@@ -274,11 +360,13 @@ mod tests {
             x_label: "steps < passes".to_owned(),
             x_range: [0.0, 2.0],
             x_ticks: whole_ticks(0.0, 2.0),
+            y_label: "loss > 0".to_owned(),
             y_range,
             frame: Frame::default(),
-            legend: true,
-            curves: vec![curve],
+            legend: false,
+            curves: vec![curve, other],
         }
+        .with_legend()
         .svg()
     }
 
@@ -294,7 +382,7 @@ mod tests {
                 assert!(svg.contains("<title>&lt;a &amp; &quot;b&quot;&gt;"), "{svg}");
                 assert!(svg.contains(">&lt;a &amp; &quot;b&quot;&gt;</text>"), "{svg}");
                 assert!(svg.contains("Loss &lt; 1 &amp; falling"), "{svg}");
-                assert!(svg.contains("steps &lt; passes"), "{svg}");
+                assert!(svg.contains("steps &lt; passes") && svg.contains(">loss &gt; 0</text>"), "{svg}");
                 assert!(svg.contains("class=\"curve s3\" id=\"loss-s3\""), "{svg}");
                 assert!(!svg.contains("NaN") && !svg.contains("inf"), "{svg}");
             }
@@ -304,7 +392,19 @@ mod tests {
     #[test]
     fn a_line_is_broken_where_there_is_no_number() {
         let svg = chart(Scale::Log, [1e-3, 10.0], &[1.0, f64::NAN, 1.0]);
-        assert!(svg.contains("<path class=\"line\" d=\"M54.0 68.5M468.0 68.5\"/>"), "{svg}");
-        assert!(svg.contains("<path class=\"dots\" d=\"M54.0 68.5h0M468.0 68.5h0\"/>"), "{svg}");
+        // Below the legend; a decade below the upper end of four.
+        assert!(svg.contains("<path class=\"line\" d=\"M66.0 86.5M468.0 86.5\""), "{svg}");
+        let marker = super::marker(3);
+        assert!(
+            svg.contains(&format!("<path class=\"dots\" d=\"M66.0 86.5{marker}M468.0 86.5{marker}\"")),
+            "{svg}"
+        );
+    }
+
+    #[test]
+    fn many_points_have_some_markers() {
+        for (points, markers) in [(1, 1), (60, 60), (61, 11), (1000, 12), (100_000, 12)] {
+            assert_eq!((0..points).step_by(super::marked_each(points)).count(), markers, "{points}");
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! [`ComparisonPage`]: conclusion, learning curves and ranked table on one page.
 //!
-//! The page is whole in itself: no script, no network, nothing but HTML, CSS and SVG. The table is the
-//! charts' legend. That pointing at a row singles out its curves, and ticking it keeps them, is done by CSS
+//! The page is whole in itself: nothing is fetched, and without JavaScript it lacks only the buttons that save
+//! its figures. That pointing at a row singles out its curves, and ticking it keeps them, is done by CSS
 //! alone (`:has`), two rules per optimizer.
 
 mod rows;
@@ -9,11 +9,11 @@ mod rows;
 use crate::chart::{Chart, ChartPoint, Curve, Frame, Scale, whole_ticks};
 use crate::page::{self, escaped, figure};
 use crate::series;
-use crate::table::{self, Table};
+use crate::table;
 use backflow_probe::text::{rate, short};
 use backflow_store::StoreError;
 use backflow_train::comparison::{Outcome, Point, Run, Spread, Standing, Tuning, rank};
-pub use rows::mean_and_std;
+pub use rows::{comparison_table, mean_and_std};
 use std::fmt::Write;
 use std::path::Path;
 
@@ -101,7 +101,9 @@ impl ComparisonPage<'_> {
                 "<div class=\"results\">\n<section class=\"charts{many}\" aria-label=\"Learning curves\">"
             );
             for chart in self.charts(&standings) {
-                figure(&mut page, &chart.title, &escaped(&chart.description), &chart.svg());
+                let numbers = chart.csv(|x| x.to_string());
+                let caption = escaped(&chart.description);
+                figure(&mut page, &chart.id, &chart.title, &caption, &chart.svg(), Some(&numbers));
             }
             page.push_str("</section>\n");
             self.ranking(&mut page, &standings);
@@ -153,11 +155,13 @@ impl ComparisonPage<'_> {
                 x_label: "passes over the training set".to_owned(),
                 x_range: [0.0, x_end],
                 x_ticks: whole_ticks(0.0, x_end),
+                y_label: String::from(title).to_lowercase(),
                 y_range,
                 frame: Frame::default(),
                 legend: false,
                 curves,
             }
+            .with_legend()
         };
         [
             chart("accuracy", "Test accuracy", Scale::Accuracy, |point| point.metrics.get("accuracy")),
@@ -175,14 +179,14 @@ impl ComparisonPage<'_> {
          to single it out, tick rows to keep them. {}{many}</p>",
             if self.seeds > 1 { means } else { "" }
         );
-        let table = Table::of_comparison(standings, self.target);
-        table.begin(page, "Ranked table");
+        let table = comparison_table(standings, self.target);
+        table::begin_with(&table, page, "Ranked table");
         for (n, (row, standing)) in table.rows.iter().zip(standings).enumerate() {
             let diverged = if standing.diverged > 0 { " diverged" } else { "" };
             let _ = write!(page, "<tr class=\"r{n}{diverged}\">");
             for (column, cell) in row.iter().enumerate() {
                 let cell = escaped(cell);
-                if column == table.words[0] {
+                if column == rows::NAME {
                     let _ = write!(
                         page,
                         "<th scope=\"row\" class=\"words\"><label><input type=\"checkbox\" class=\"pin\" \
@@ -190,7 +194,7 @@ impl ComparisonPage<'_> {
                         series::key(n)
                     );
                 } else {
-                    let _ = write!(page, "<td{}>{cell}</td>", table.class(column));
+                    let _ = write!(page, "<td{}>{cell}</td>", table::class(&table.columns[column]));
                 }
             }
             page.push_str("</tr>\n");
@@ -239,23 +243,21 @@ fn sentence(text: &str) -> String {
     text.split(' ').map(word).collect::<Vec<_>>().join(" ")
 }
 
-/// Colour and dash of every curve, and what happens when it is pointed at or ticked.
+/// The colour of every curve, and what happens when it is pointed at or ticked.
 fn series_style(count: usize) -> String {
-    let mut css = String::new();
+    let mut css = series::style(count);
     for n in 0..count {
         if n >= PROMINENT {
             let _ = writeln!(css, ".curve.s{n}{{--width:1.1;--fade:.6}}");
         }
         let _ = writeln!(
             css,
-            "{}\n\
-             main:has(.r{n}:hover,.curve.s{n}:hover,.r{n}:focus-within) \
+            "main:has(.r{n}:hover,.curve.s{n}:hover,.r{n}:focus-within) \
              .curve:not(.s{n}){{--fade:var(--faded)}}\n\
              main:has(.r{n}:hover,.curve.s{n}:hover,.r{n}:focus-within) \
              .s{n}{{--fade:1;--width:3.5;--shade:.22}}\n\
              main:has(.curve.s{n}:hover) .r{n}{{background:var(--row)}}\n\
-             main:has(#pin{n}:checked) .curve.s{n}.s{n}{{--fade:1;--width:2.5;--shade:.22}}",
-            series::style(n)
+             main:has(#pin{n}:checked) .curve.s{n}.s{n}{{--fade:1;--width:2.5;--shade:.22}}"
         );
     }
     css
@@ -274,5 +276,5 @@ fn curve(number: usize, standing: &Standing, runs: &[Run], of: fn(&Point) -> Opt
     let name = format!("{}: {}", standing.optimizer, mean_and_std(standing.test_metric));
     let broken = runs.iter().any(|run| run.outcome != Outcome::Finished);
     let points = (0..longest).filter_map(at).collect();
-    Curve { number, name, points, broken, theory: false, dots: false }
+    Curve { number, name, points, broken, theory: false, dots: true }
 }

@@ -18,8 +18,10 @@ mod steps;
 mod tables;
 
 use crate::chart::Chart;
+use crate::ink::inked;
 use crate::page::{self, escaped, figure};
-use backflow_probe::text::wrapped;
+use crate::series;
+use backflow_probe::text::{printable_json, wrapped};
 use backflow_probe::{FlowStep, GradFlow, Section};
 use backflow_store::StoreError;
 use exponents::Panel;
@@ -32,6 +34,9 @@ use std::fmt::Write;
 use std::path::Path;
 
 const STYLE: &str = include_str!("flow/style.css");
+
+/// The most curves that a chart of this page has.
+const SERIES: usize = 8;
 const SCRIPT: &str = include_str!("flow/script.js");
 
 /// A recording and what is said about it, ready to be drawn: `report.html` of a run.
@@ -90,6 +95,14 @@ impl<'a> FlowPage<'a> {
         Self { header, figures, plots, runs, panels }
     }
 
+    /// The same with this step in the place of the last one, or the last step before it that is drawn.
+    #[must_use]
+    pub fn at(mut self, step: u64) -> Self {
+        let shown = self.figures.columns.iter().rposition(|flow| flow.step <= step);
+        self.figures.shown = shown.unwrap_or(0);
+        self
+    }
+
     /// Writes the page to a file, which appears whole or not at all.
     ///
     /// # Errors
@@ -103,7 +116,8 @@ impl<'a> FlowPage<'a> {
     pub fn html(&self) -> String {
         // At later steps, theory is not drawn.
         let class = if self.figures.shown > 0 { "later" } else { "" };
-        let mut page = page::begin(&self.header.title, &self.header.title, STYLE, class);
+        let style = format!("{}{STYLE}", series::style(SERIES));
+        let mut page = page::begin(&self.header.title, &self.header.title, &style, class);
         self.introduction(&mut page);
         if self.figures.columns.is_empty() {
             page.push_str("<p class=\"note\">Nothing was recorded.</p>\n");
@@ -111,7 +125,7 @@ impl<'a> FlowPage<'a> {
             self.body(&mut page);
         }
         // Nothing in the data may end the element.
-        let data = self.data().to_string().replace('<', "\\u003c");
+        let data = printable_json(&self.data().to_string()).replace('<', "\\u003c");
         let scripts = format!(
             "<script type=\"application/json\" id=\"data\">{data}</script>\n<script>\n{SCRIPT}</script>\n"
         );
@@ -192,10 +206,12 @@ impl<'a> FlowPage<'a> {
             };
             page.push_str("<section class=\"maps\" aria-label=\"Over all steps\">\n");
             let map = format!("log₁₀ of delta RMS, layer by step; {thinned}");
-            figure(page, "Gradient flow", &map, &scrolling("Heat map", &heat_map::svg(figures)));
+            let svg = scrolling("Heat map", &heat_map::svg(figures));
+            figure(page, "delta-heat-map", "Gradient flow", &map, &svg, None);
             let loss = run::loss(figures);
             let svg = scrolling("Loss", &run::marked(figures, &loss));
-            figure(page, &loss.title, &escaped(&loss.description), &svg);
+            let numbers = loss.csv(|x| self.step_at(x));
+            figure(page, &loss.id, &loss.title, &escaped(&loss.description), &svg, Some(&numbers));
             page.push_str("</section>\n");
         }
         let _ = writeln!(
@@ -210,7 +226,9 @@ impl<'a> FlowPage<'a> {
         if !self.runs.is_empty() {
             page.push_str("<h2>Over the run</h2>\n<section class=\"panels over\">\n");
             for chart in &self.runs {
-                figure(page, &chart.title, &escaped(&chart.description), &run::marked(figures, chart));
+                let (caption, numbers) = (escaped(&chart.description), chart.csv(|x| self.step_at(x)));
+                let svg = run::marked(figures, chart);
+                figure(page, &chart.id, &chart.title, &caption, &svg, Some(&numbers));
             }
             page.push_str("</section>\n");
         }
@@ -225,7 +243,8 @@ impl<'a> FlowPage<'a> {
             for panel in &self.panels {
                 let _ = writeln!(
                     page,
-                    "<figure id=\"{}\">\n<figcaption>{} <span>{}</span></figcaption>\n{}</figure>",
+                    "<figure id=\"{}\" data-name=\"{}\">\n<figcaption>{} <span>{}</span></figcaption>\n{}</figure>",
+                    panel.id,
                     panel.id,
                     panel.title,
                     at(panel.id, panel.sparse.step(shown)),
@@ -236,6 +255,11 @@ impl<'a> FlowPage<'a> {
         }
         self.section(page, "Activations", Section::Activations);
         tables::write(page, figures, &self.header);
+    }
+
+    /// The step of a place on the axis of steps, whose columns are one wide.
+    fn step_at(&self, x: f64) -> String {
+        self.figures.columns.get(x as usize).map_or(String::new(), |flow| flow.step.to_string())
     }
 
     /// Where theory is drawn, for those who look at another step.
@@ -268,7 +292,7 @@ impl<'a> FlowPage<'a> {
                 caption.push_str("<span class=\"theory\">; theory at initialisation</span>");
             }
             caption.push_str(&tables::network(figures, plot.chart));
-            figure(page, &chart.title, &caption, &chart.svg());
+            figure(page, &chart.id, &chart.title, &caption, &chart.svg(), None);
         }
     }
 
@@ -289,6 +313,11 @@ impl<'a> FlowPage<'a> {
             "sparse": sparse,
             "plots": plots,
             "panels": panels,
+            "paths": {
+                "layers": figures.layers.iter().map(|(path, _)| path).collect::<Vec<_>>(),
+                "parameters": figures.parameters,
+                "jacobians": figures.jacobians,
+            },
         })
     }
 }
@@ -303,17 +332,12 @@ fn scrolling(label: &str, svg: &str) -> String {
     format!("<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"{label}\">\n{svg}</div>\n")
 }
 
-/// The SVG element of a page as a file: with a name for its language, its style inside, and a caption above.
+/// The SVG element of a page as a file: with a name for its language, a ground, and a caption above.
 fn standalone(svg: &str, caption: &str) -> String {
     let svg = svg.replacen("<svg ", "<svg xmlns=\"http://www.w3.org/2000/svg\" ", 1);
+    let svg = without_mark(&svg);
     let end = svg.find('>').map_or(0, |at| at + 1);
     let (head, rest) = svg.split_at(end);
-    let style = format!(
-        "{}{STYLE}svg {{ background: var(--ground); font-family: system-ui, sans-serif; }}\n\
-         svg .caption {{ fill: var(--text); font-weight: 600; }}\n.now {{ display: none; }}",
-        page::STYLE
-    );
-    let style = style.replace('&', "&amp;").replace('<', "&lt;");
     // Room above the element's own is below 0: a line of the caption after the other.
     let box_of = |head: &str| Some(head.split_once("viewBox=\"")?.1.split_once('"')?.0.to_owned());
     let Some(own) = box_of(head) else { return svg };
@@ -321,13 +345,29 @@ fn standalone(svg: &str, caption: &str) -> String {
     let (Ok(letters), Ok(height)) = (width.parse::<f64>(), height.parse::<f64>()) else { return svg };
     let lines = wrapped(caption, (letters / LETTER) as usize);
     let room = 10.0 + LINE * lines.len() as f64;
+    let size = format!("width=\"{width}\" height=\"{}\" ", height + room);
     let head = head.replacen(&own, &format!("0 {} {width} {}", -room, height + room), 1);
-    let mut text = String::new();
+    let head = head.replacen("viewBox=", &format!("{size}viewBox="), 1);
+    let mut text = format!(
+        "<rect x=\"0\" y=\"{}\" width=\"{width}\" height=\"{}\" fill=\"#fff\"/>\n",
+        -room,
+        height + room
+    );
     for (line, words) in lines.iter().enumerate() {
         let y = LINE * (line as f64 + 1.0) - room;
         let _ = writeln!(text, "<text class=\"caption\" x=\"12\" y=\"{y}\">{}</text>", escaped(words));
     }
-    format!("{head}\n<style>\n{style}\n</style>\n{text}{rest}")
+    format!("{head}\n{}{rest}", inked(&text))
+}
+
+/// Without the mark of the step that is shown elsewhere.
+fn without_mark(svg: &str) -> String {
+    match svg.split_once("<g class=\"now\"") {
+        Some((before, mark)) => {
+            format!("{before}{}", mark.split_once("</g>\n").map_or("", |(_, after)| after))
+        }
+        None => svg.to_owned(),
+    }
 }
 
 /// The height of a caption's line, and the width of a letter of it, about.

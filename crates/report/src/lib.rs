@@ -8,13 +8,13 @@
 pub mod chart;
 mod comparison;
 mod flow;
+mod ink;
 mod page;
 mod series;
 mod study;
 mod table;
 pub mod tensorboard;
 
-pub use comparison::{ComparisonPage, mean_and_std};
+pub use comparison::{ComparisonPage, comparison_table, mean_and_std};
 pub use flow::{FlowPage, Header, Theory};
-pub use study::StudyPage;
-pub use table::Table;
+pub use study::{StudyPage, study_table};

@@ -3,9 +3,14 @@
 //!
 //! A page is whole in itself: nothing is fetched.
 
+use backflow_probe::text::printable;
 use backflow_store::{StoreError, atomic};
+use std::borrow::Cow;
 use std::fmt::Write;
 use std::path::Path;
+
+/// The buttons under figures.
+const EXPORT: &str = include_str!("page/export.js");
 
 /// Colours for light and dark, text, tables, grid and curves.
 pub(crate) const STYLE: &str = include_str!("page/style.css");
@@ -31,26 +36,53 @@ pub(crate) fn beside(what: &str, file: Option<&str>) -> String {
     })
 }
 
-/// The end of a page: what its footer says, and its scripts, or nothing.
+/// The end of a page: what its footer says, and its scripts, or nothing, and the buttons under its figures.
 pub(crate) fn end(page: &mut String, footer: &str, scripts: &str) {
     let version = env!("CARGO_PKG_VERSION");
     let footer = if footer.is_empty() { String::new() } else { format!(" {footer}") };
-    let _ =
-        write!(page, "<footer>Backflow {version}.{footer}</footer>\n</main>\n{scripts}</body>\n</html>\n");
+    let _ = write!(
+        page,
+        "<footer>Backflow {version}.{footer}</footer>\n</main>\n{scripts}<script>\n{EXPORT}</script>\n</body>\n</html>\n"
+    );
 }
 
-/// A figure and its caption, which is HTML.
-pub(crate) fn figure(page: &mut String, title: &str, caption: &str, svg: &str) {
-    let title = escaped(title);
-    let _ =
-        writeln!(page, "<figure>\n<figcaption>{title} <span>{caption}</span></figcaption>\n{svg}</figure>");
+/// A figure and its caption, which is HTML. `name` is that of its files, and `numbers` what it shows, as CSV;
+/// none where a script of the page knows them.
+pub(crate) fn figure(
+    page: &mut String,
+    name: &str,
+    title: &str,
+    caption: &str,
+    svg: &str,
+    numbers: Option<&str>,
+) {
+    let (title, numbers) = (escaped(title), numbers.map_or(String::new(), template));
+    let _ = writeln!(
+        page,
+        "<figure data-name=\"{}\">\n<figcaption>{title} <span>{caption}</span></figcaption>\n{svg}{numbers}</figure>",
+        escaped(name)
+    );
+}
+
+/// Text that is not shown, and keeps its lines.
+fn template(text: &str) -> String {
+    let lines: Vec<String> = text.lines().map(escaped).collect();
+    format!("<template class=\"csv\">{}</template>\n", lines.join("\n"))
+}
+
+/// A text as a field of CSV (RFC 4180).
+pub(crate) fn field(text: &str) -> Cow<'_, str> {
+    match text.contains([',', '"', '\n', '\r']) {
+        true => Cow::Owned(format!("\"{}\"", text.replace('"', "\"\""))),
+        false => Cow::Borrowed(text),
+    }
 }
 
 /// The text with what means something in HTML written so that it means nothing.
 #[must_use]
 pub(crate) fn escaped(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
-    for c in text.chars() {
+    for c in printable(text).chars() {
         match c {
             '&' => safe.push_str("&amp;"),
             '<' => safe.push_str("&lt;"),

@@ -1,16 +1,18 @@
 //! [`StudyPage`]: conclusion, deltas over layers beside the theory, and the table, on one page.
 //!
-//! The page is whole in itself: no script, no network, nothing but HTML, CSS and SVG. There is a chart for
-//! each depth and width, and a colour for each pair of activation function and initial weights, the same in
-//! all charts. The table is the legend; that pointing at a row singles out its curves is done by CSS alone
+//! The page is whole in itself: nothing is fetched, and without JavaScript it lacks only the buttons that save
+//! its figures. There is a chart for each depth and width, and a colour for each pair of activation function and
+//! initial weights, the same in all charts; that pointing at a row singles out its curves is done by CSS alone
 //! (`:has`).
 
 mod rows;
 
+pub use rows::study_table;
+
 use crate::chart::{Chart, ChartPoint, Curve, Frame, Scale, whole_ticks};
 use crate::page::{self, escaped, figure};
 use crate::series;
-use crate::table::{self, Table};
+use crate::table;
 use backflow_probe::Verdict;
 use backflow_store::StoreError;
 use backflow_train::study::Finding;
@@ -93,15 +95,14 @@ fn series_numbers(findings: &[Finding]) -> Vec<usize> {
     findings.iter().map(number).collect()
 }
 
-/// Colour and dash of every curve, and what happens when it is pointed at.
+/// The colour of every curve, and what happens when it is pointed at.
 fn series_style(count: usize) -> String {
-    let mut css = String::new();
+    let mut css = series::style(count);
     for n in 0..count {
         let _ = writeln!(
             css,
-            "{}\nmain:has(.r{n}:hover,.curve.s{n}:hover) .curve:not(.s{n}){{--fade:var(--faded)}}\n\
-             main:has(.curve.s{n}:hover) .r{n}{{background:var(--row)}}",
-            series::style(n)
+            "main:has(.r{n}:hover,.curve.s{n}:hover) .curve:not(.s{n}){{--fade:var(--faded)}}\n\
+             main:has(.curve.s{n}:hover) .r{n}{{background:var(--row)}}"
         );
     }
     css
@@ -117,8 +118,7 @@ fn charts(page: &mut String, findings: &[Finding], numbers: &[usize]) {
         }
     }
     let one = if sizes.len() == 1 { " one" } else { "" };
-    let crowded = if numbers.iter().any(|&number| number > 3) { " crowded" } else { "" };
-    let _ = writeln!(page, "<section class=\"charts{one}{crowded}\" aria-label=\"Deltas over layers\">");
+    let _ = writeln!(page, "<section class=\"charts{one}\" aria-label=\"Deltas over layers\">");
     for &size in &sizes {
         let of_size = |(finding, _): &(&Finding, &usize)| {
             (finding.configuration.depth, finding.configuration.width) == size
@@ -130,7 +130,8 @@ fn charts(page: &mut String, findings: &[Finding], numbers: &[usize]) {
             .map(|(finding, &number)| (finding, number))
             .collect();
         let chart = chart_of(size, &members, sizes.len() == 1);
-        figure(page, &chart.title, &escaped(&chart.description), &chart.svg());
+        let (caption, numbers) = (escaped(&chart.description), chart.csv(|x| x.to_string()));
+        figure(page, &chart.id, &chart.title, &caption, &chart.svg(), Some(&numbers));
     }
     page.push_str("</section>\n");
 }
@@ -155,7 +156,9 @@ fn chart_of((depth, width): (usize, usize), members: &[(&Finding, usize)], alone
             |name, points, theory| Curve { number, name, points, broken: false, theory, dots: !theory };
         // Theory is drawn above the measurement, whose dots are wider.
         if has_theory {
-            curves.push(curve(format!("{name}, theory"), theory, true));
+            // One name for all: they are dashed, and have the colours of what they predict.
+            let is_first = !curves.iter().any(|curve: &Curve| curve.theory);
+            curves.push(curve(if is_first { "theory".to_owned() } else { String::new() }, theory, true));
         }
         curves.push(curve(name, measured, false));
     }
@@ -173,21 +176,23 @@ fn chart_of((depth, width): (usize, usize), members: &[(&Finding, usize)], alone
         x_label: "layer, input first, outputs last".to_owned(),
         x_range: [1.0, outputs],
         x_ticks: whole_ticks(1.0, outputs),
+        y_label: "RMS of delta".to_owned(),
         y_range,
         frame: Frame { width: if alone { 960.0 } else { 640.0 }, height: 340.0, ..Frame::default() },
         legend: false,
         curves,
     }
+    .with_legend()
 }
 
 fn write_table(page: &mut String, findings: &[Finding], numbers: &[usize]) {
-    let table = Table::of_study(findings);
+    let table = study_table(findings);
     page.push_str(
         "<section class=\"table\" aria-label=\"Configurations\">\n\
          <p class=\"note\">Point at a row or a curve to single out its activation function and initial \
          weights.</p>\n",
     );
-    table.begin(page, "Table of configurations");
+    table::begin_with(&table, page, "Table of configurations");
     for ((row, finding), number) in table.rows.iter().zip(findings).zip(numbers) {
         let _ = write!(page, "<tr class=\"r{number}\">");
         for (column, cell) in row.iter().enumerate() {
@@ -201,7 +206,7 @@ fn write_table(page: &mut String, findings: &[Finding], numbers: &[usize]) {
                 rows::VERDICT if finding.initial.verdicts != [Verdict::Healthy] => {
                     write!(page, "<td class=\"words ill\">{cell}</td>")
                 }
-                _ => write!(page, "<td{}>{cell}</td>", table.class(column)),
+                _ => write!(page, "<td{}>{cell}</td>", table::class(&table.columns[column])),
             };
         }
         page.push_str("</tr>\n");

@@ -4,12 +4,16 @@
 //! are needed, so they are written here by hand. The time at which something happened is given, never asked
 //! of a clock: the same recording makes the same bytes. Nothing is read back and nothing is written to disk
 //! here.
+//!
+//! TensorBoard puts together what has the same name up to the first slash: `run/` what is one number per step,
+//! `epoch/` what an epoch came to, and a quantity of layers or parameters under its name.
 
 mod frame;
 mod message;
 
 use backflow_probe::quantities::QUANTITIES;
 use backflow_probe::{Exponents, Figure, FlowStep};
+use backflow_train::EpochRecord;
 use message::Message;
 
 /// The bytes of an event file in the making. TensorBoard finds files whose name contains `tfevents`.
@@ -48,6 +52,24 @@ impl EventFile {
         file
     }
 
+    /// What was added since the file was begun, or since this was asked last: to be put behind what was written
+    /// so far, while the training runs.
+    #[must_use]
+    pub fn take_bytes(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.bytes)
+    }
+
+    /// What an epoch came to, at its last step: `epoch/train_loss`, `epoch/test_loss`, and metrics as
+    /// `epoch/test_accuracy`.
+    pub fn epoch(&mut self, wall_time: f64, step: u64, record: &EpochRecord) {
+        let EpochRecord { train_loss, test_loss, metrics, .. } = record;
+        self.scalar(wall_time, step, "epoch/train_loss", *train_loss);
+        self.scalar(wall_time, step, "epoch/test_loss", *test_loss);
+        for (name, value) in metrics.iter() {
+            self.scalar(wall_time, step, &format!("epoch/test_{name}"), value);
+        }
+    }
+
     /// One number. It is kept as `f32`, as TensorBoard keeps it.
     pub fn scalar(&mut self, wall_time: f64, step: u64, tag: &str, value: f64) {
         let mut entry = Message::default();
@@ -56,44 +78,47 @@ impl EventFile {
         self.summary(wall_time, step, entry);
     }
 
-    /// A histogram of magnitudes, with powers of two as limits.
+    /// A histogram of magnitudes over their exponents: a number of [2ᵉ, 2ᵉ⁺¹) is between e and e + 1.
     ///
-    /// Zeros fill the bucket at 0, which ends at the least positive number; infinities the one beyond the
-    /// largest. NaNs have no place in a histogram of TensorBoard's. Sums that it asks for are estimated from
-    /// the middles of the buckets.
+    /// Over the magnitudes themselves TensorBoard, whose bars are of equal width, would show one bar. What has no
+    /// exponent is left out: zeros, infinities, NaN. Sums that TensorBoard asks for are those of the middles.
     pub fn histogram(&mut self, wall_time: f64, step: u64, tag: &str, exponents: &Exponents) {
-        let buckets = buckets(exponents);
-        let (mut count, mut sum, mut squares) = (0.0, 0.0, 0.0);
-        let mut below = 0.0;
-        for &(limit, numbers) in &buckets {
-            let middle = if below > 0.0 && limit < f64::MAX { 0.75 * limit } else { below };
-            count += numbers;
-            sum += numbers * middle;
-            squares += numbers * middle * middle;
-            below = limit;
-        }
-        let occupied = |(_, numbers): &&(f64, f64)| *numbers > 0.0;
+        let Exponents { subnormal, first, counts, .. } = exponents;
+        // Subnormal numbers of single precision have several exponents, the highest of them below all others.
+        let lowest = (*subnormal > 0).then_some((SUBNORMAL, *subnormal));
+        let rest = (*first..).zip(counts.iter().copied());
+        let bins: Vec<(i32, u64)> = lowest.into_iter().chain(rest).filter(|&(_, count)| count > 0).collect();
+        let (Some(&(low, _)), Some(&(high, _))) = (bins.first(), bins.last()) else { return };
+        let of = |exponent: i32| {
+            bins.iter().filter(|(of, _)| *of == exponent).map(|(_, count)| *count as f64).sum()
+        };
+        let counts: Vec<f64> = (low..=high).map(of).collect();
+        let middles = || (low..=high).map(|exponent| f64::from(exponent) + 0.5).zip(&counts);
         let mut histogram = Message::default();
-        histogram.double(1, 0.0);
-        histogram.double(2, buckets.iter().rev().find(occupied).map_or(0.0, |&(limit, _)| limit));
-        histogram.double(3, count);
-        histogram.double(4, sum);
-        histogram.double(5, squares);
-        histogram.doubles(6, buckets.iter().map(|&(limit, _)| limit));
-        histogram.doubles(7, buckets.iter().map(|&(_, numbers)| numbers));
+        histogram.double(1, f64::from(low));
+        histogram.double(2, f64::from(high) + 1.0);
+        histogram.double(3, counts.iter().sum());
+        histogram.double(4, middles().map(|(middle, count)| middle * count).sum());
+        histogram.double(5, middles().map(|(middle, count)| middle * middle * count).sum());
+        // The first bar begins where an empty one ends.
+        histogram.doubles(6, (low..=high + 1).map(f64::from));
+        histogram.doubles(7, std::iter::once(0.0).chain(counts.iter().copied()));
         let mut entry = Message::default();
         entry.text(1, tag);
         entry.message(5, &histogram);
         self.summary(wall_time, step, entry);
     }
 
-    /// Everything that was measured in one step: for each [quantity](QUANTITIES) the tag is its name, `loss`,
-    /// or that with the path of the layer or parameter, `delta_rms/layers.0`. What has no value is left out,
-    /// NaN as the value of a loss is not.
+    /// Everything that was measured in one step: for each [quantity](QUANTITIES) the tag is its name,
+    /// `run/loss`, or that with the path of the layer or parameter, `delta_rms/layers.0`. What has no value is
+    /// left out, NaN as the value of a loss is not.
     pub fn flow(&mut self, wall_time: f64, flow: &FlowStep) {
         for quantity in QUANTITIES {
             for (path, figure) in quantity.figures(flow) {
-                let tag = path.map_or(quantity.name.to_owned(), |path| format!("{}/{path}", quantity.name));
+                let tag = match path {
+                    Some(path) => format!("{}/{path}", quantity.name),
+                    None => format!("run/{}", quantity.name),
+                };
                 match figure {
                     Figure::Number(value) => self.scalar(wall_time, flow.step, &tag, value),
                     Figure::Histogram(exponents) => self.histogram(wall_time, flow.step, &tag, exponents),
@@ -124,56 +149,12 @@ impl EventFile {
     }
 }
 
-/// The least positive number of single precision, above which subnormals begin.
-const LEAST: f64 = 1.401298464324817e-45;
-
-/// Upper limits, rising, and how many numbers are below each and not below the one before.
-fn buckets(exponents: &Exponents) -> Vec<(f64, f64)> {
-    let Exponents { zeros, subnormal, first, counts, infinite, .. } = exponents;
-    let mut buckets = vec![(LEAST, *zeros as f64), (f64::from(f32::MIN_POSITIVE), *subnormal as f64)];
-    for (power, &count) in (*first..).zip(counts) {
-        let limit = 2_f64.powi(power + 1);
-        match buckets.last_mut() {
-            // A number of double precision below what single precision holds in full.
-            Some((last, numbers)) if *last >= limit => *numbers += count as f64,
-            Some((last, _)) => {
-                // The bucket before must end where this one begins.
-                let begin = 2_f64.powi(power);
-                if *last < begin {
-                    buckets.push((begin, 0.0));
-                }
-                buckets.push((limit.min(f64::MAX), count as f64));
-            }
-            None => unreachable!("the first two are always there"),
-        }
-    }
-    match buckets.last_mut() {
-        // The largest numbers of double precision.
-        Some((f64::MAX, numbers)) => *numbers += *infinite as f64,
-        _ => buckets.push((f64::MAX, *infinite as f64)),
-    }
-    buckets
-}
+/// Below this, numbers of single precision are subnormal.
+const SUBNORMAL: i32 = -127;
 
 #[cfg(test)]
 mod tests {
-    use super::{EventFile, LEAST, buckets};
-    use backflow_probe::Exponents;
-
-    #[test]
-    fn buckets_rise_and_hold_every_number_that_is_one() {
-        let all = Exponents { zeros: 3, subnormal: 2, first: -4, counts: vec![5, 0, 7], infinite: 1, nan: 9 };
-        let subnormal = f64::from(f32::MIN_POSITIVE);
-        let expected = [(LEAST, 3.0), (subnormal, 2.0), (0.0625, 0.0), (0.125, 5.0), (0.25, 0.0), (0.5, 7.0)];
-        assert_eq!(buckets(&all)[..6], expected);
-        assert_eq!(buckets(&all)[6..], [(f64::MAX, 1.0)]);
-        for first in [-1074, -200, -126, 0, 127, 1020, 1021] {
-            let some = Exponents { first, counts: vec![1; 3], ..Exponents::default() };
-            let buckets = buckets(&some);
-            assert!(buckets.windows(2).all(|pair| pair[0].0 < pair[1].0), "{first}: {buckets:?}");
-            assert_eq!(buckets.iter().map(|bucket| bucket.1).sum::<f64>(), 3.0);
-        }
-    }
+    use super::EventFile;
 
     #[test]
     fn the_bytes_are_those_of_the_format() {

@@ -10,6 +10,7 @@ use backflow_probe::{
 };
 use backflow_report::{FlowPage, Header};
 use recordings::{BROKEN, HEALTHY, SELDOM, Subject, VANISHING, seldom};
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::Path;
 
@@ -36,7 +37,7 @@ fn the_page_is_whole_in_itself_and_says_what_it_left_out() {
         for outside in ["http:", "https:", "src=", "url(\"", "@import", "<link"] {
             assert!(!page.contains(outside), "{outside}");
         }
-        assert_eq!(page.matches("</script").count(), 2);
+        assert_eq!(page.matches("</script").count(), 3);
         // Heat map, loss, four plots by layer, six over the run, three of directions, three histograms, two
         // distributions.
         assert_eq!(page.matches("<figure").count(), 20);
@@ -155,10 +156,22 @@ fn put(folder: &Path, name: &str, text: &str) -> std::path::PathBuf {
     path
 }
 
+/// What a program that draws SVG makes of a file, and knows no style sheet of ours: how many pixels have each
+/// colour, without those that only smooth edges. Letters are not drawn.
+fn rendered(svg: &str) -> BTreeMap<[u8; 3], usize> {
+    let tree = resvg::usvg::Tree::from_str(svg, &resvg::usvg::Options::default()).unwrap();
+    let size = tree.size().to_int_size();
+    let mut image = resvg::tiny_skia::Pixmap::new(2 * size.width(), 2 * size.height()).unwrap();
+    resvg::render(&tree, resvg::tiny_skia::Transform::from_scale(2.0, 2.0), &mut image.as_mut());
+    let mut colours = BTreeMap::new();
+    for pixel in image.pixels() {
+        *colours.entry([pixel.red(), pixel.green(), pixel.blue()]).or_insert(0) += 1;
+    }
+    colours
+}
+
 #[test]
 fn every_figure_is_a_file_of_its_own() {
-    let Some(mut python) = tools::python("xml.dom.minidom") else { return };
-    let folder = tempfile::tempdir().unwrap();
     let header = recordings::header(&BROKEN);
     let svgs = FlowPage::new(&BROKEN.record(), &header).svgs();
     let names: Vec<&str> = svgs.iter().map(|(name, _)| &**name).collect();
@@ -185,16 +198,25 @@ fn every_figure_is_a_file_of_its_own() {
         "exponents-gradients.svg",
     ];
     assert_eq!(names, expected);
-    let check = "import sys, xml.dom.minidom\n\
-                 for name in sys.argv[1:]:\n \
-                 file = xml.dom.minidom.parse(name)\n \
-                 assert len(file.getElementsByTagName('style')) == 1, name";
-    python.args(["-c", check]);
     for (name, svg) in &svgs {
-        python.arg(put(folder.path(), name, svg));
+        let colours = rendered(svg);
+        let pixels = |colour: [u8; 3]| colours.get(&colour).copied().unwrap_or(0);
+        let (axis, grid, white) = ([0x5b, 0x64, 0x72], [0xdf, 0xe3, 0xe8], [0xff; 3]);
+        assert!(pixels(white) > 50_000, "{name}: a ground to print on");
+        assert!(pixels(axis) > 200, "{name}: axes");
+        // Curves, bars or cells: the first series is blue, and so is what is neither small nor large.
+        let is_map = name == "delta-heat-map.svg";
+        assert!(is_map || pixels(grid) > 500, "{name}: a grid");
+        assert!(pixels([0x00, 0x72, 0xb2]) > 100 || is_map && colours.len() > 40, "{name}: what it shows");
+        assert!(!svg.contains("<style") && !svg.contains("var("), "{name}");
     }
-    let output = python.output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let colours = |name: &str| rendered(&svgs.iter().find(|(file, _)| file == name).unwrap().1);
+    assert!(colours("delta-heat-map.svg").contains_key(&[0xd3, 0x14, 0x5a]), "what is NaN is hatched");
+    assert!(colours("sharpness.svg").contains_key(&[0xd5, 0x5e, 0x00]), "a second curve");
+    assert!(
+        colours("exponents-outputs.svg").contains_key(&[0xb3, 0x26, 0x1e]),
+        "what single precision lacks"
+    );
 }
 
 /// What a browser makes of the page at this address; panics if a script complained.
@@ -208,6 +230,8 @@ fn browse(page: &Path, hash: &str, profile: &Path) -> Option<String> {
         "--disable-gpu",
         "--enable-logging=stderr",
         "--v=0",
+        // What a page does later is waited for.
+        "--virtual-time-budget=2000",
         "--dump-dom",
     ]);
     browser.arg(format!("--user-data-dir={}", profile.display()));
@@ -218,12 +242,23 @@ fn browse(page: &Path, hash: &str, profile: &Path) -> Option<String> {
     Some(String::from_utf8(output.stdout).unwrap())
 }
 
-/// Numbers and letters of a path apart.
+/// Numbers and letters of a path apart. A minus begins a number, and so does a second point.
 fn numbers(path: &str) -> (Vec<f64>, String) {
-    let number = |c: char| c.is_ascii_digit() || c == '.' || c == '-';
-    let numbers =
-        path.split(|c| !number(c)).filter(|text| !text.is_empty()).map(|text| text.parse().unwrap());
-    (numbers.collect(), path.chars().filter(|c| !number(*c)).collect())
+    let (mut numbers, mut letters) = (vec![String::new()], String::new());
+    for c in path.chars() {
+        let last = numbers.last_mut().expect("there is one from the beginning");
+        match c {
+            '-' => numbers.push("-".to_owned()),
+            '.' if last.contains('.') => numbers.push(".".to_owned()),
+            '0'..='9' | '.' => last.push(c),
+            c => {
+                letters.push(c);
+                numbers.push(String::new());
+            }
+        }
+    }
+    let numbers = numbers.iter().filter(|text| !text.is_empty()).map(|text| text.parse().unwrap());
+    (numbers.collect(), letters)
 }
 
 #[test]
@@ -281,6 +316,57 @@ fn a_browser_shows_the_step_that_the_slider_picks() {
         };
         assert_ne!(bars(&first), bars(&by_address));
     }
+}
+
+/// Clicks every button under the figures, and keeps what it would save.
+const SAVE: &str = "<script>{ const saved = {}; URL.createObjectURL = (blob) => blob; \
+                    HTMLAnchorElement.prototype.click = function () { saved[this.download] = this.href; }; \
+                    const set = Object.getOwnPropertyDescriptor(HTMLAnchorElement.prototype, 'href'); \
+                    Object.defineProperty(HTMLAnchorElement.prototype, 'href', { set(blob) { this.blob = blob; }, get() { \
+                    return this.blob; } }); URL.revokeObjectURL = () => {}; \
+                    for (const button of document.querySelectorAll('.export button')) if (button.textContent !== 'PNG') \
+                    button.click(); \
+                    for (const [name, blob] of Object.entries(saved)) blob.text().then((text) => { const file = \
+                    document.createElement('pre'); file.dataset.file = name; file.textContent = text; \
+                    document.body.append(file); }); }</script></body>";
+
+#[test]
+fn figures_are_saved_from_the_page_as_they_are_shown() {
+    let folder = tempfile::tempdir().unwrap();
+    let steps = VANISHING.record();
+    let html = FlowPage::new(&steps, &recordings::header(&VANISHING)).html();
+    let page = put(folder.path(), "page.html", &html.replace("</body>", SAVE));
+    let Some(shown) = browse(&page, "#step=1", &folder.path().join("profile")) else { return };
+    assert_eq!(
+        [">SVG</button>", ">PNG</button>", ">CSV</button>"].map(|text| shown.matches(text).count()),
+        [20; 3]
+    );
+    let file = |name: &str| {
+        let rest =
+            shown.split(&format!("<pre data-file=\"{name}\">")).nth(1).unwrap_or_else(|| panic!("no {name}"));
+        let text = rest.split("</pre>").next().unwrap();
+        text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
+    };
+    for name in ["delta-heat-map", "loss", "deltas", "exponents-outputs", "sharpness"] {
+        let colours = rendered(&file(&format!("{name}.svg")));
+        assert!(colours[&[0xff; 3]] > 50_000 && colours[&[0x5b, 0x64, 0x72]] > 200, "{name}");
+    }
+    let svg = file("deltas.svg");
+    assert!(svg.contains("stroke-dasharray") && !svg.contains("class=\"now\""), "theory is shown at step 1");
+    // Numbers are those of the step.
+    let deltas = file("deltas.csv");
+    assert!(deltas.starts_with("curve,place,name,value,spread\n"), "{deltas}");
+    let fields = deltas.lines().skip(1).map(|line| line.split(',').collect::<Vec<_>>());
+    for fields in fields.filter(|fields| !fields[3].is_empty()) {
+        let layer = &steps[0].layers[fields[1].parse::<usize>().unwrap() - 1];
+        let (saved, rms) = (fields[3].parse::<f64>().unwrap(), layer.delta.unwrap().rms);
+        assert!(fields[2] == layer.path && (saved - rms).abs() <= 1e-3 * rms, "{fields:?}, {rms}");
+    }
+    let loss = file("loss.csv");
+    assert!(loss.starts_with("curve,step,loss,low,high\nloss,1,"), "{loss}");
+    let map = file("delta-heat-map.csv");
+    assert_eq!(map.lines().next().unwrap().split(',').count(), 1 + steps[0].layers.len());
+    assert!(file("exponents-deltas.csv").starts_with("name,exponent of 2,height\n"));
 }
 
 /// The text of the first element with this attribute.

@@ -105,8 +105,10 @@ fn each_has_a_tag_in_event_files() {
             let figures = quantity.figures(&steps[steps.len() - 1]);
             !figures.is_empty()
                 && figures.iter().all(|(path, _)| {
-                    let tag =
-                        path.map_or(quantity.name.to_owned(), |path| format!("{}/{path}", quantity.name));
+                    let tag = match path {
+                        Some(path) => format!("{}/{path}", quantity.name),
+                        None => format!("run/{}", quantity.name),
+                    };
                     // A text is preceded by its length: no tag is taken for the beginning of another.
                     let text = [&[tag.len() as u8], tag.as_bytes()].concat();
                     bytes.windows(text.len()).any(|window| window == text)

@@ -7,6 +7,7 @@ mod tools;
 use backflow_report::tensorboard::EventFile;
 use recordings::{BROKEN, HEALTHY};
 use std::io::Write;
+use std::process::Command;
 
 /// Prints what TensorBoard found: a line per scalar and per histogram, with numbers that Rust reads back to
 /// the bit.
@@ -21,13 +22,20 @@ for tag in events.Tags()["scalars"]:
 for tag in events.Tags()["histograms"]:
     for event in events.Histograms(tag):
         value = event.histogram_value
-        buckets = ["%r:%r" % pair for pair in zip(value.bucket_limit, value.bucket) if pair[1]]
-        print("histogram", tag, event.step, event.wall_time, value.num, *buckets)
+        buckets = ["%r:%r" % pair for pair in zip(value.bucket_limit, value.bucket)]
+        print("histogram", tag, event.step, event.wall_time, value.num, value.min, value.max, *buckets)
 "#;
+
+/// The Python of `BACKFLOW_PYTHON`, or `python3`, if it has this module.
+fn python(module: &str) -> Option<Command> {
+    let chosen = std::env::var("BACKFLOW_PYTHON").unwrap_or_else(|_| "python3".to_owned());
+    let import = format!("import {module}");
+    tools::tool(&format!("Python with {module} (python3 or $BACKFLOW_PYTHON)"), &[&[&chosen, "-c", &import]])
+}
 
 #[test]
 fn tensorboard_reads_back_what_was_recorded() {
-    let Some(mut python) = tools::python("tensorboard") else { return };
+    let Some(mut python) = python("tensorboard") else { return };
     let mut steps = HEALTHY.record();
     steps.truncate(3);
     steps.extend(BROKEN.record().split_off(25));
@@ -56,27 +64,27 @@ fn tensorboard_reads_back_what_was_recorded() {
             assert_eq!((back as f32).to_bits(), (value as f32).to_bits(), "{tag}: {back} for {value}");
             read += 1;
         };
-        check("loss", flow.loss);
+        check("run/loss", flow.loss);
         if let (Some(curvature), Some(samples), Some(jacobians)) =
             (&flow.curvature, &flow.samples, &flow.jacobians)
         {
             seldom += 1;
-            check("sharpness", curvature.sharpness);
-            check("smallest_eigenvalue", curvature.smallest);
-            check("eigenvalue_bound", curvature.bound);
-            check("hessian_trace", curvature.trace);
-            check("hessian_trace_error", curvature.trace_error);
-            check("batch_size", samples.samples as f64);
-            check("sample_gradient_norm_mean", samples.norms.mean);
-            check("sample_gradient_norm_std", samples.norms.std);
-            check("sample_gradient_norm_max", samples.norms.max);
-            check("gradient_variance", samples.noise.variance);
-            check("gradient_signal", samples.noise.signal);
-            check("noise_scale", samples.noise.noise_scale);
-            check("gradient_relative_error", samples.noise.relative_error);
-            check("signal_to_noise", samples.signal_to_noise);
-            check("network_jacobian_largest", jacobians.whole.largest);
-            check("network_jacobian_spread", jacobians.whole.spread);
+            check("run/sharpness", curvature.sharpness);
+            check("run/smallest_eigenvalue", curvature.smallest);
+            check("run/eigenvalue_bound", curvature.bound);
+            check("run/hessian_trace", curvature.trace);
+            check("run/hessian_trace_error", curvature.trace_error);
+            check("run/batch_size", samples.samples as f64);
+            check("run/sample_gradient_norm_mean", samples.norms.mean);
+            check("run/sample_gradient_norm_std", samples.norms.std);
+            check("run/sample_gradient_norm_max", samples.norms.max);
+            check("run/gradient_variance", samples.noise.variance);
+            check("run/gradient_signal", samples.noise.signal);
+            check("run/noise_scale", samples.noise.noise_scale);
+            check("run/gradient_relative_error", samples.noise.relative_error);
+            check("run/signal_to_noise", samples.signal_to_noise);
+            check("run/network_jacobian_largest", jacobians.whole.largest);
+            check("run/network_jacobian_spread", jacobians.whole.spread);
             for (path, spectrum) in &jacobians.layers {
                 check(&format!("jacobian_largest/{path}"), spectrum.largest);
                 check(&format!("jacobian_median/{path}"), spectrum.median);
@@ -85,7 +93,7 @@ fn tensorboard_reads_back_what_was_recorded() {
                 check(&format!("jacobian_spread/{path}"), spectrum.spread);
             }
         } else {
-            assert!(!text.contains(&format!("scalar sharpness {} ", flow.step)), "{}", flow.step);
+            assert!(!text.contains(&format!("scalar run/sharpness {} ", flow.step)), "{}", flow.step);
         }
         for layer in &flow.layers {
             check(&format!("delta_rms/{}", layer.path), layer.delta.unwrap().rms);
@@ -104,21 +112,50 @@ fn tensorboard_reads_back_what_was_recorded() {
         for layer in &flow.layers {
             let exponents = layer.delta_exponents.as_ref().unwrap();
             let found = find("histogram", &format!("delta_magnitude/{}", layer.path), flow.step);
-            let buckets: Vec<(f64, f64)> = found[2..]
+            let fields: Vec<f64> = found[1..4].iter().map(|field| field.parse().unwrap()).collect();
+            let bars: Vec<(f64, f64)> = found[4..]
                 .iter()
-                .map(|bucket| bucket.split_once(':').unwrap())
+                .map(|bar| bar.split_once(':').unwrap())
                 .map(|(limit, count)| (limit.parse().unwrap(), count.parse().unwrap()))
                 .collect();
-            let mut expected: Vec<(f64, f64)> = (exponents.first..)
-                .zip(&exponents.counts)
-                .map(|(power, &count)| (2_f64.powi(power + 1), count as f64))
-                .collect();
-            expected.push((f64::MAX, exponents.infinite as f64));
-            expected.retain(|&(_, count)| count > 0.0);
-            assert_eq!(buckets, expected, "{}", layer.path);
-            let numbers: f64 = expected.iter().map(|(_, count)| count).sum();
-            assert_eq!(found[1].parse::<f64>().unwrap(), numbers);
+            let counted = |&&(_, count): &&(i32, u64)| count > 0;
+            let counts: Vec<(i32, u64)> = (exponents.first..).zip(exponents.counts.iter().copied()).collect();
+            let counts: Vec<(i32, u64)> = counts.iter().filter(counted).copied().collect();
+            let (low, high) = (counts[0].0, counts[counts.len() - 1].0);
+            // Each exponent is a bar of its own, between it and the next.
+            for &(exponent, count) in &counts {
+                assert!(
+                    bars.contains(&(f64::from(exponent) + 1.0, count as f64)),
+                    "{}: {bars:?}",
+                    layer.path
+                );
+            }
+            let all: u64 = counts.iter().map(|(_, count)| count).sum();
+            assert_eq!(fields, [all as f64, f64::from(low), f64::from(high) + 1.0]);
+            assert_eq!(bars.len() as i32, high - low + 2);
         }
     }
     assert!(read > 200 && seldom >= 2, "{read} scalars, of {seldom} steps also what is measured seldom");
+}
+
+/// As it is while a training goes on: a piece after the other.
+#[test]
+fn a_file_is_written_piece_by_piece() {
+    let mut steps = HEALTHY.record();
+    steps.truncate(3);
+    let seconds = |flow: &backflow_probe::FlowStep| flow.step as f64;
+    let whole = EventFile::of(&steps, seconds).into_bytes();
+    let mut file = EventFile::new(1.0);
+    let mut pieces = file.take_bytes();
+    for flow in &steps {
+        file.flow(seconds(flow), flow);
+        let piece = file.take_bytes();
+        assert!(!piece.is_empty() && file.take_bytes().is_empty());
+        pieces.extend(piece);
+    }
+    assert_eq!(pieces, whole);
+    // What has no exponent makes no histogram.
+    let nothing = backflow_probe::Exponents { zeros: 5, infinite: 2, nan: 1, ..Default::default() };
+    file.histogram(1.0, 1, "nothing", &nothing);
+    assert!(file.take_bytes().is_empty());
 }

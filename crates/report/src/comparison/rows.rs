@@ -1,27 +1,33 @@
 //! The ranked table of a comparison.
 
-use crate::table::Table;
 use backflow_probe::text::{grouped, rate, short};
+use backflow_probe::{Column, Table};
 use backflow_train::comparison::{Spread, Standing};
 
-/// The column that holds the name, and the one that holds the outcome, by whether steps were timed.
-const WORDS: [[usize; 2]; 2] = [[1, 10], [1, 11]];
+/// The column that holds the name.
+pub(super) const NAME: usize = 1;
 
-impl Table {
-    /// The ranked table of a comparison, a row per optimizer, with the steps to this test accuracy, and with
-    /// the time of a step where it is known.
-    #[must_use]
-    pub fn of_comparison(standings: &[Standing], target: f64) -> Self {
-        let is_timed = standings.iter().any(|standing| standing.seconds_per_step.is_some());
-        let fixed = ["#", "optimizer", "lr", "test accuracy", "best", "test loss", "train loss"];
-        let target = format!("steps to {target}");
-        let time = is_timed.then_some("µs/step");
-        let last = ["steps", "batch"].into_iter().chain(time).chain(["outcome"]);
-        let headings = fixed.into_iter().map(str::to_owned).chain([target]).chain(last.map(str::to_owned));
-        let rows = (1..).zip(standings).map(|(rank, standing)| row(rank, standing, is_timed));
-        let words = &WORDS[usize::from(is_timed)];
-        Self { headings: headings.collect(), rows: rows.collect(), words, legend: Vec::new() }
-    }
+/// The ranked table of a comparison, a row per optimizer, with the steps to this test accuracy, and with the
+/// time of a step where it is known.
+#[must_use]
+pub fn comparison_table(standings: &[Standing], target: f64) -> Table {
+    let is_timed = standings.iter().any(|standing| standing.seconds_per_step.is_some());
+    let mut columns = vec![
+        Column::numbers("#", 6),
+        Column::words("optimizer", Column::ALWAYS),
+        Column::numbers("lr", 9),
+        Column::numbers("test accuracy", 11),
+        Column::numbers("best", 3),
+        Column::numbers("test loss", 7),
+        Column::numbers("train loss", 4),
+        Column::numbers(format!("steps to {target}"), 8),
+        Column::numbers("steps", 2),
+        Column::numbers("batch", 1),
+    ];
+    columns.extend(is_timed.then(|| Column::numbers("µs/step", 5)));
+    columns.push(Column::words("outcome", 10));
+    let rows = (1..).zip(standings).map(|(rank, standing)| row(rank, standing, is_timed));
+    Table { columns, rows: rows.collect(), legend: Vec::new() }
 }
 
 fn row(rank: usize, standing: &Standing, is_timed: bool) -> Vec<String> {
@@ -71,7 +77,7 @@ fn outcome(standing: &Standing) -> String {
 
 #[cfg(test)]
 mod tests {
-    use crate::Table;
+    use super::comparison_table;
     use backflow_train::comparison::{Outcome, Point, Run, rank};
     use backflow_train::{Metric, Metrics};
 
@@ -100,7 +106,7 @@ mod tests {
             run("adam", 0.1, 0.95, Outcome::Finished),
             run("lion", 1e300, 0.95, Outcome::Diverged { step: 12_345 }),
         ];
-        let lines = Table::of_comparison(&rank(&runs, 0.9), 0.9).lines();
+        let lines = comparison_table(&rank(&runs, 0.9), 0.9).lines(None);
         assert_eq!(lines.len(), 4);
         assert!(lines[1].contains("adam") && lines[2].contains("1.00e30"), "{lines:#?}");
         assert!(lines[3].contains("lion") && lines[3].ends_with("diverged, step 12345"), "{lines:#?}");

@@ -1,8 +1,9 @@
 //! Histograms of exponents, a row per layer, over everything that single precision can hold.
 
 use super::figures::Figures;
-use super::heat_map::{label, label_width};
+use super::heat_map::{label, label_width, row_height};
 use super::sparse::Sparse;
+use crate::ink::inked;
 use crate::page::escaped;
 use backflow_probe::quantities::QUANTITIES;
 use backflow_probe::{Drawn, Exponents, FlowStep, Read};
@@ -122,7 +123,7 @@ impl Row {
 
 impl Panel {
     fn row_height(&self) -> f64 {
-        (380.0 / self.labels.len().max(1) as f64).clamp(7.0, 30.0)
+        row_height(self.labels.len(), 380.0, 7.0)
     }
 
     /// Where the exponents begin and how wide each is.
@@ -243,7 +244,7 @@ impl Panel {
             );
         }
         svg.push_str("</g>\n</svg>\n");
-        svg
+        inked(&svg)
     }
 
     /// What the script needs to draw the histograms of any step.
@@ -254,6 +255,7 @@ impl Panel {
             self.rows.iter().map(|rows| rows.iter().map(row).collect()).collect();
         json!({
             "rows": rows,
+            "labels": self.labels,
             "top": TOP,
             "height": self.row_height(),
             "zero": left - unit * f64::from(FIRST),

@@ -4,6 +4,7 @@ use super::colours::{LEVELS, colour};
 use super::figures::Figures;
 use super::steps::{self, Columns};
 use crate::chart::Scale;
+use crate::ink::inked;
 use crate::page::escaped;
 use backflow_probe::quantities::DELTA_RMS;
 use backflow_probe::text::number;
@@ -20,13 +21,22 @@ const LONGEST: usize = 16;
 /// The columns, right of the labels.
 pub(super) fn columns(figures: &Figures<'_>) -> Columns {
     let left = 14.0 + 8.5 * label_width(figures.layers.iter().map(|(path, _)| &**path)) as f64;
-    Columns::between(figures, left.max(58.0), WIDTH - RIGHT)
+    Columns::between(figures, left.max(66.0), WIDTH - RIGHT)
 }
 
 /// How many characters the longest label has.
 pub(super) fn label_width<'a>(paths: impl Iterator<Item = &'a str>) -> usize {
     paths.map(|path| label(path).chars().count()).max().unwrap_or(0)
 }
+
+/// How high a row of so many is: together they have about this height, and each is as high as a label if the
+/// figure does not become longer than anyone scrolls.
+pub(super) fn row_height(rows: usize, together: f64, label: f64) -> f64 {
+    let rows = rows.max(1) as f64;
+    (together / rows).min(30.0).max(label.min(LONGEST_FIGURE / rows))
+}
+
+const LONGEST_FIGURE: f64 = 2400.0;
 
 /// The end of a path, which tells more than its beginning.
 pub(super) fn label(path: &str) -> String {
@@ -55,7 +65,7 @@ const SPECIAL: [(Cell, &str, &str); 3] =
 /// The heat map of log₁₀ RMS delta.
 pub(super) fn svg(figures: &Figures<'_>) -> String {
     let rows = figures.layers.len();
-    let height = (400.0 / rows.max(1) as f64).clamp(9.0, 30.0);
+    let height = row_height(rows, 400.0, 9.0);
     let Columns { left, width } = columns(figures);
     let bottom = TOP + height * rows as f64;
     let [low, high] = range(figures);
@@ -148,7 +158,7 @@ pub(super) fn svg(figures: &Figures<'_>) -> String {
     );
     svg.push_str(&columns(figures).mark(figures, TOP, bottom));
     svg.push_str("</svg>\n");
-    svg
+    inked(&svg)
 }
 
 /// Ends of the scale of colours, as logarithms.
@@ -215,7 +225,16 @@ fn legend(svg: &mut String, left: f64, low: f64, high: f64) {
 
 #[cfg(test)]
 mod tests {
-    use super::label;
+    use super::{label, row_height};
+
+    #[test]
+    fn figures_of_deep_networks_have_an_end() {
+        let height = |rows: usize| (rows as f64 * row_height(rows, 400.0, 9.0)).round();
+        assert_eq!(
+            [1, 10, 40, 100, 266, 300, 20_000].map(height),
+            [30.0, 300.0, 400.0, 900.0, 2394.0, 2400.0, 2400.0]
+        );
+    }
 
     #[test]
     fn of_a_long_path_the_end_is_shown() {

@@ -7,7 +7,8 @@
 use super::Theory;
 use super::figures::{Figures, rare};
 use super::run::LARGEST;
-use crate::chart::{Chart, ChartPoint, Curve, Frame, Scale, whole_ticks};
+use crate::chart::{Chart, ChartPoint, Curve, Frame, Scale, marked_each, whole_ticks};
+use crate::series::marker;
 use backflow_probe::quantities::{ACTIVATION_RMS, ACTIVATION_ZERO_SHARE, DELTA_RMS, QUANTITIES};
 use backflow_probe::{self as probe, Axis, Drawn, Quantity, Read, Section};
 use backflow_tensor::Role;
@@ -290,7 +291,7 @@ impl Plot {
                 points: points.collect(),
                 broken: false,
                 theory: false,
-                dots: series.places.len() <= 60,
+                dots: true,
             });
         }
         for (idx, series) in self.series.iter().filter(|series| series.predicted()).enumerate() {
@@ -314,16 +315,17 @@ impl Plot {
             x_label: self.x_label.to_owned(),
             x_range: [0.5, self.x_end + 0.5],
             x_ticks: whole_ticks(1.0, self.x_end),
+            y_label: self.chart.y_label.to_owned(),
             y_range: self.y_range,
             // Four beside the map are narrower than two below it, and their text is to be as large.
             frame: Frame {
                 width: if self.chart.section == Section::Flow { 390.0 } else { 480.0 },
-                top: 26.0,
                 ..Frame::default()
             },
-            legend: true,
+            legend: false,
             curves,
         }
+        .with_legend()
     }
 
     /// What the script needs to draw the chart of any step.
@@ -338,9 +340,18 @@ impl Plot {
                 "spread": series.quantity.within().map(|spread| spread.name),
                 "at": series.places.iter().map(|&(place, _)| place).collect::<Vec<_>>(),
                 "x": x.collect::<Vec<_>>(),
+                "marker": marker(series.number),
+                "each": marked_each(series.places.len()),
+                "name": series.name,
+                "paths": match series.quantity.read {
+                    Read::Parameter(_) | Read::MoreOfParameter => "parameters",
+                    Read::Jacobian(_) => "jacobians",
+                    _ => "layers",
+                },
             })
         };
         json!({
+            "name": self.chart.id,
             "log": self.scale() == Scale::Log,
             "floor": self.has_floor(),
             "low": low,

@@ -22,8 +22,8 @@ struct Line {
     quantity: &'static Quantity,
     name: &'static str,
     number: usize,
-    /// Whether it is a limit to compare with: it is dashed.
-    is_limit: bool,
+    /// Whether it is a limit to compare with, and theory's, which is dashed.
+    limit: Option<bool>,
 }
 
 /// A chart with the quantities that are drawn in it.
@@ -36,13 +36,13 @@ struct Subject {
 fn subjects() -> Vec<Subject> {
     let mut subjects: Vec<Subject> = Vec::new();
     for &quantity in QUANTITIES.iter().filter(|quantity| matches!(quantity.read, Read::Step(_))) {
-        let (chart, name, number, is_limit) = match quantity.drawn {
-            Drawn::Curve { chart, name, colour, .. } => (chart, name, colour, false),
-            Drawn::Limit { chart, name, colour } => (chart, name, colour, true),
+        let (chart, name, number, limit) = match quantity.drawn {
+            Drawn::Curve { chart, name, colour, .. } => (chart, name, colour, None),
+            Drawn::Limit { chart, name, colour, is_theory } => (chart, name, colour, Some(is_theory)),
             _ => continue,
         };
         debug_assert_eq!(chart.section, Section::Run, "{}", chart.id);
-        let line = Line { quantity, name, number, is_limit };
+        let line = Line { quantity, name, number, limit };
         match subjects.iter_mut().find(|subject| subject.chart.id == chart.id) {
             Some(subject) => subject.lines.push(line),
             None => subjects.push(Subject { chart, lines: vec![line] }),
@@ -61,25 +61,26 @@ pub(super) fn all(figures: &Figures<'_>) -> Vec<Chart> {
 
 impl Subject {
     fn chart(&self, figures: &Figures<'_>) -> Option<Chart> {
-        let curves = self.lines.iter().map(|line| line.curve(figures)).collect::<Vec<_>>();
-        let mut curves: Vec<Curve> = curves.into_iter().filter(|curve| !curve.points.is_empty()).collect();
+        let curves = self.lines.iter().map(|line| (line.curve(figures), line.limit.is_some()));
+        let mut curves: Vec<(Curve, bool)> = curves.filter(|(curve, _)| !curve.points.is_empty()).collect();
         // A limit alone limits nothing.
-        if curves.iter().all(|curve| curve.theory) {
+        if curves.iter().all(|&(_, is_limit)| is_limit) {
             return None;
         }
         let mut y_range = self.range(&curves);
         let mut description = self.chart.description;
         if let Some(limit_above) = self.chart.limit_above {
-            let ends = || curves.iter().filter(|curve| curve.theory).flat_map(|curve| &curve.points);
+            let ends =
+                || curves.iter().filter(|(_, is_limit)| *is_limit).flat_map(|(curve, _)| &curve.points);
             let lowest = ends().map(|point| point.y).fold(f64::INFINITY, f64::min);
             if lowest > 3.0 * y_range[1] {
-                curves.retain(|curve| !curve.theory);
+                curves.retain(|&(_, is_limit)| !is_limit);
                 description = limit_above;
             } else {
                 y_range[1] = y_range[1].max(1.1 * lowest);
             }
         }
-        Some(Chart {
+        let chart = Chart {
             id: self.chart.id.to_owned(),
             title: self.chart.title.to_owned(),
             description: description.to_owned(),
@@ -87,11 +88,14 @@ impl Subject {
             x_label: "step".to_owned(),
             x_range: [0.0, figures.columns.len() as f64],
             x_ticks: steps::ticks(figures),
+            y_label: self.chart.y_label.to_owned(),
             y_range,
-            frame: Frame { height: 230.0, top: 26.0, ..Frame::default() },
-            legend: self.lines.len() > 1,
-            curves,
-        })
+            frame: Frame { height: 212.0, ..Frame::default() },
+            legend: false,
+            curves: curves.into_iter().map(|(curve, _)| curve).collect(),
+        };
+        // One curve is what the title says.
+        Some(if self.lines.len() > 1 { chart.with_legend() } else { chart })
     }
 
     fn scale(&self) -> Scale {
@@ -102,9 +106,10 @@ impl Subject {
     }
 
     /// From the least to the greatest, without the limits on a linear axis.
-    fn range(&self, curves: &[Curve]) -> [f64; 2] {
+    fn range(&self, curves: &[(Curve, bool)]) -> [f64; 2] {
         let log = self.scale() == Scale::Log;
-        let points = curves.iter().filter(|curve| log || !curve.theory).flat_map(|curve| &curve.points);
+        let counts = curves.iter().filter(|(_, is_limit)| log || !is_limit);
+        let points = counts.flat_map(|(curve, _)| &curve.points);
         let ends = points.flat_map(|point| [point.y, point.low, point.high]);
         let values: Vec<f64> = ends.filter(|x| x.is_finite() && (!log || *x > 0.0)).collect();
         let low = values.iter().copied().fold(f64::INFINITY, f64::min).max(-LARGEST);
@@ -148,10 +153,10 @@ impl Line {
         Curve {
             number: self.number,
             name: self.name.to_owned(),
-            dots: !self.is_limit && points.len() <= 60,
+            dots: self.limit.is_none(),
             points,
             broken: false,
-            theory: self.is_limit,
+            theory: self.limit == Some(true),
         }
     }
 }
@@ -208,6 +213,7 @@ pub(super) fn loss(figures: &Figures<'_>) -> Chart {
         x_label: "step".to_owned(),
         x_range: [0.0, figures.columns.len() as f64],
         x_ticks: steps::ticks(figures),
+        y_label: "loss".to_owned(),
         y_range,
         frame: Frame {
             width: heat_map::WIDTH,

@@ -49,7 +49,7 @@ function drawPlot(plot, column) {
       }
       const x = series.x[i].toFixed(1), at = x + ' ' + y(value);
       line += pen + at;
-      dots += 'M' + at + 'h0';
+      if (i % series.each === 0) dots += 'M' + at + series.marker;
       pen = 'L';
       const spread = series.spread && row(series.spread, column)[place];
       if (typeof spread === 'number') {
@@ -110,6 +110,41 @@ function show(column) {
   slider.setAttribute('aria-valuetext', `step ${data.steps[column]}`);
   picker.querySelector('output').textContent = `${data.steps[column]} · loss ${text(data.loss[column])}`;
 }
+
+/** A field of CSV. */
+function field(text) {
+  return /[",\n]/.test(text) ? '"' + text.replaceAll('"', '""') + '"' : text;
+}
+
+/** The numbers of a figure at the step that is shown, as CSV; of the map, at all steps. */
+window.numbersOf = (name) => {
+  const slider = document.getElementById('step');
+  const column = slider ? Number(slider.value) : data.shown;
+  if (name === 'delta-heat-map') {
+    const lines = data.steps.map((step, i) => [step, ...row('delta_rms', i).map((value) => value ?? '')].join(','));
+    return [['step', ...data.paths.layers.map(field)].join(','), ...lines].join('\n') + '\n';
+  }
+  const plot = data.plots.find((plot) => plot.name === name);
+  if (plot) {
+    const lines = ['curve,place,name,value,spread'];
+    for (const series of plot.series) for (const place of series.at) {
+      const value = row(series.of, column)[place] ?? '', spread = series.spread ? row(series.spread, column)[place] ?? '' : '';
+      lines.push([field(series.name), place + 1, field(data.paths[series.paths][place]), value, spread].join(','));
+    }
+    return lines.join('\n') + '\n';
+  }
+  const panel = data.panels[name];
+  if (!panel) return '';
+  // Heights are the roots of counts, 35 the highest.
+  const lines = ['name,exponent of 2,height'];
+  panel.rows[data.sparse[name].rows[column]].forEach((text, place) => {
+    if (text === null) return;
+    const [special, first, heights] = text.split(',');
+    ['zero', 'subnormal', 'infinite', 'NaN'].forEach((what, i) => lines.push([field(panel.labels[place]), what, parseInt(special[i], 36)].join(',')));
+    [...heights].forEach((digit, i) => lines.push([field(panel.labels[place]), Number(first) + i, parseInt(digit, 36)].join(',')));
+  });
+  return lines.join('\n') + '\n';
+};
 
 /** The column of the step that the address asks for, or the one that the page came with. */
 function asked() {

@@ -6,6 +6,7 @@ use crate::page::escaped;
 use crate::table;
 use backflow_probe::quantities::QUANTITIES;
 use backflow_probe::{Chart, Drawn, Quantity, Read, Unit};
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
 /// What has a column in the table of layers.
@@ -65,14 +66,12 @@ pub(super) fn network(figures: &Figures<'_>, chart: &Chart) -> String {
 /// Both tables.
 pub(super) fn write(page: &mut String, figures: &Figures<'_>, header: &Header) {
     let at = format!("<span data-at=\"step\">{}</span>", figures.step(figures.shown));
-    let verdicts: Vec<String> = figures
-        .layers
-        .iter()
-        .map(|(path, _)| {
-            let of = header.layer_verdicts.iter().filter(|(of, _)| of == path);
-            of.map(|(_, sentence)| verdict(sentence)).collect::<Vec<_>>().join("<br>")
-        })
-        .collect();
+    let mut of_layers: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    for (path, sentence) in &header.layer_verdicts {
+        of_layers.entry(path).or_default().push(verdict(sentence));
+    }
+    let verdicts = figures.layers.iter().map(|(path, _)| of_layers.get(&**path));
+    let verdicts: Vec<String> = verdicts.map(|of| of.map_or(String::new(), |of| of.join("<br>"))).collect();
     if !figures.layers.is_empty() {
         let _ = writeln!(page, "<h2>Layers at step {at}</h2>");
         let rows: Vec<Vec<String>> =

@@ -1,33 +1,23 @@
 //! The table of a study.
 
-use crate::table::Table;
 use backflow_probe::text::{short, signed};
-use backflow_probe::{FiniteWidth, Verdict};
+use backflow_probe::{Column, FiniteWidth, Table, Verdict};
 use backflow_train::study::{Finding, Learned};
 
 /// The column of the verdicts.
 pub(super) const VERDICT: usize = 9;
 
-/// The columns of names and verdicts.
-const WORDS: [usize; 3] = [0, 1, VERDICT];
-
-const LEGEND: [&str; 8] = [
-    "slope: the change of log10 rms delta per layer on the way back, delta = dL/dz, over the hidden layers; \
-     theory: the same by",
-    "mean-field theory; dW2/dWL: RMS of the weight gradient of the second hidden layer over that of the \
-     last; L/xi_c: the",
-    "number of hidden layers in depth scales of theory, of which networks that train have up to about 6 \
-     (Schoenholz et al. 2017);",
-    "saturated: the share of activations within 5 % of the ends of their range, in the layer that has most. \
-     Figures are means over",
-    "seeds. Gradients vanish, or explode, where deltas change by more than one decade from the last hidden \
-     layer to the first;",
-    "where dW2/dWL is near 1 all the same, activations change with them, and the network may learn. Initial \
-     weights are scaled by",
-    "the gain of the activation function, as with PyTorch's calculate_gain (relu 1.41, tanh 1.67, sigmoid \
-     1), unless they have a",
-    "gain= of their own; lecun-normal, of variance 1/fan_in, is not.",
-];
+const LEGEND: &str = "slope: the change of log10 rms delta per layer on the way back, delta = dL/dz, over the hidden \
+                      layers; theory: the same by mean-field theory; dW2/dWL: RMS of the weight gradient of \
+                      the second hidden layer over that of the last; L/xi_c: the number of hidden layers in \
+                      depth scales of theory, of which networks that train have up to about 6 (Schoenholz et \
+                      al. 2017); saturated: the share of activations within 5 % of the ends of their range, in \
+                      the layer that has most. Figures are means over seeds. Gradients vanish, or explode, \
+                      where deltas change by more than one decade from the last hidden layer to the first; \
+                      where dW2/dWL is near 1 all the same, activations change with them, and the network may \
+                      learn. Initial weights are scaled by the gain of the activation function, as with \
+                      PyTorch's calculate_gain (relu 1.41, tanh 1.67, sigmoid 1), unless they have a gain= of \
+                      their own; lecun-normal, of variance 1/fan_in, is not.";
 
 const LEGEND_OF_FINITE_WIDTH: &str = "Where theory has a range, finite width decides by chance which way \
                                       signals and deltas go.";
@@ -35,36 +25,36 @@ const LEGEND_OF_FINITE_WIDTH: &str = "Where theory has a range, finite width dec
 const LEGEND_OF_UNDERFLOW: &str =
     "Where deltas are too small for f32, the slope is that of the same networks in f64.";
 
-impl Table {
-    /// The table of a study, a row per configuration; with what training came to, if there was one.
-    #[must_use]
-    pub fn of_study(findings: &[Finding]) -> Self {
-        let flow = [
-            "activation",
-            "init",
-            "depth",
-            "width",
-            "slope",
-            "theory",
-            "dW2/dWL",
-            "L/xi_c",
-            "saturated",
-            "verdict",
-        ];
-        let trained = findings.iter().any(|finding| finding.learned.is_some());
-        let learned: &[&str] = if trained { &["loss", "test accuracy", "learns"] } else { &[] };
-        let by_chance = findings.iter().any(|finding| finding.finite_width().is_some());
-        let lost = findings.iter().any(|finding| finding.initial.loses_deltas());
-        Self {
-            headings: flow.iter().chain(learned).map(|&heading| heading.to_owned()).collect(),
-            rows: findings.iter().map(row).collect(),
-            words: &WORDS,
-            legend: LEGEND
-                .into_iter()
-                .chain(lost.then_some(LEGEND_OF_UNDERFLOW))
-                .chain(by_chance.then_some(LEGEND_OF_FINITE_WIDTH))
-                .collect(),
-        }
+/// The table of a study, a row per configuration; with what training came to, if there was one.
+#[must_use]
+pub fn study_table(findings: &[Finding]) -> Table {
+    let mut columns = vec![
+        Column::words("activation", Column::ALWAYS),
+        Column::words("init", Column::ALWAYS),
+        Column::numbers("depth", 10),
+        Column::numbers("width", 4),
+        Column::numbers("slope", 9),
+        Column::numbers("theory", 6),
+        Column::numbers("dW2/dWL", 2),
+        Column::numbers("L/xi_c", 3),
+        Column::numbers("saturated", 1),
+        Column::words("verdict", 11),
+    ];
+    if findings.iter().any(|finding| finding.learned.is_some()) {
+        columns.extend([
+            Column::numbers("loss", 5),
+            Column::numbers("test accuracy", 7),
+            Column::numbers("learns", 8),
+        ]);
+    }
+    let by_chance = findings.iter().any(|finding| finding.finite_width().is_some());
+    let lost = findings.iter().any(|finding| finding.initial.loses_deltas());
+    let legend = [LEGEND].into_iter();
+    let legend = legend.chain(lost.then_some(LEGEND_OF_UNDERFLOW));
+    Table {
+        columns,
+        rows: findings.iter().map(row).collect(),
+        legend: legend.chain(by_chance.then_some(LEGEND_OF_FINITE_WIDTH)).collect(),
     }
 }
 

@@ -23,10 +23,3 @@ pub(crate) fn tool(wanted: &str, candidates: &[&[&str]]) -> Option<Command> {
     eprintln!("skipped: there is no {wanted}");
     None
 }
-
-/// The Python of `BACKFLOW_PYTHON`, or `python3`, if it has this module.
-pub(crate) fn python(module: &str) -> Option<Command> {
-    let chosen = std::env::var("BACKFLOW_PYTHON").unwrap_or_else(|_| "python3".to_owned());
-    let import = format!("import {module}");
-    tool(&format!("Python with {module} (python3 or $BACKFLOW_PYTHON)"), &[&[&chosen, "-c", &import]])
-}

@@ -88,7 +88,8 @@ pub(crate) struct CompareOptions {
     #[arg(long, value_parser = options::at_least_one::<usize>, allow_hyphen_values = true, value_name = "K")]
     folds: Option<usize>,
 
-    /// Learning rates to choose from [default: 1e-4 to 1 in half-decades].
+    /// Learning rates to choose from: `1e-3,1e-2,0.1`, or a range, `1e-4..1@log:9` [default: 1e-4 to 1 in
+    /// half-decades].
     #[arg(long, value_parser = list::rates, allow_hyphen_values = true, value_name = "RATE,…")]
     rates: Option<Rates>,
 

@@ -1,6 +1,7 @@
 //! [`RunConfig`]: what a run was asked for. `train` writes it as `config.json`; from it and the log,
 //! `inspect` makes the run's page again, but for what was settled with the weights at hand.
 
+use crate::options::WIDEST_LAYER;
 use crate::setup::{FLUSHED, data_name, joined};
 use crate::task::TaskConfig;
 use backflow_probe::text::{grouped, rate};
@@ -73,7 +74,8 @@ impl RunConfig {
     pub(crate) fn prediction(&self) -> Option<Prediction> {
         let input = self.input_mean_square.filter(|x| x.is_finite() && *x >= 0.0)?;
         // The file may have been written by hand.
-        if self.layers.len() < 2 || self.layers.contains(&0) {
+        let is_size = |size: &usize| (1..=WIDEST_LAYER).contains(size);
+        if self.layers.len() < 2 || !self.layers.iter().all(is_size) {
             return None;
         }
         predict(self.activation.parse().ok()?, self.init.parse().ok()?, &self.layers, input)
@@ -134,6 +136,7 @@ mod tests {
             |config: &mut RunConfig| config.init = "constant:0.1".to_owned(),
             |config: &mut RunConfig| config.layers = vec![8],
             |config: &mut RunConfig| config.layers = vec![8, 0, 2],
+            |config: &mut RunConfig| config.layers = vec![8, 1 << 63, 2],
             |config: &mut RunConfig| config.activation = "rule".to_owned(),
             |config: &mut RunConfig| config.input_mean_square = Some(-1.0),
             |config: &mut RunConfig| config.input_mean_square = None,

@@ -4,10 +4,10 @@
 use crate::failure::Failure;
 use crate::interrupt;
 use crate::result_folder::{ResultFolder, page_in};
-use crate::terminal::line;
-use backflow_report::Table;
+use crate::terminal::{self, complain, line, object};
+use backflow_probe::Table;
 use backflow_train::comparison::Stopped;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget};
 use serde::Serialize;
 use std::process::ExitCode;
 
@@ -40,14 +40,12 @@ pub(crate) trait Results {
     fn conclude(&self, json: bool) -> Result<(), Failure> {
         let notes = self.notes();
         if json {
-            let text = serde_json::to_string(&self.json(&notes));
-            line(&text.map_err(|error| Failure::Run(error.to_string()))?);
-            return Ok(());
+            return object(&self.json(&notes));
         }
         if self.done() > 0 {
             let table = self.table();
             line("");
-            table.lines().iter().for_each(|row| line(row));
+            table.lines(terminal::width()).iter().for_each(|row| line(row));
             if !table.legend.is_empty() {
                 line("");
             }
@@ -92,12 +90,12 @@ pub(crate) trait Results {
         }
         let (noun, out, planned) = (Self::NOUN, self.out(), self.planned());
         match self.done() {
-            0 => eprintln!("backflow: interrupted; no {noun} was finished, and nothing was written"),
-            1 => eprintln!("backflow: interrupted; 1 of {planned} {noun}s is complete, and kept in {out}"),
+            0 => complain(&format!("interrupted; no {noun} was finished, and nothing was written")),
+            1 => complain(&format!("interrupted; 1 of {planned} {noun}s is complete, and kept in {out}")),
             done => {
-                eprintln!(
-                    "backflow: interrupted; {done} of {planned} {noun}s are complete, and kept in {out}"
-                );
+                complain(&format!(
+                    "interrupted; {done} of {planned} {noun}s are complete, and kept in {out}"
+                ));
             }
         }
         Ok(Some(interrupt::exit_code()))
@@ -138,11 +136,14 @@ const PARTS: u64 = 1000;
 impl Bar {
     /// Shows nothing unless it is `visible`.
     pub(crate) fn new(visible: bool, trainings: u64) -> Self {
-        let style = ProgressStyle::with_template("{bar:30} {percent}%  {msg}  {eta} left");
-        let target =
-            if visible { ProgressDrawTarget::stderr_with_hz(10) } else { ProgressDrawTarget::hidden() };
-        let bar = ProgressBar::with_draw_target(Some(trainings.saturating_mul(PARTS)), target);
-        Self { bar: bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar())), visible }
+        let bar = terminal::bar(
+            Some(trainings.saturating_mul(PARTS)),
+            "{bar:20} {percent:>3}%  {eta} left  {wide_msg}",
+        );
+        if !visible {
+            bar.set_draw_target(ProgressDrawTarget::hidden());
+        }
+        Self { bar, visible }
     }
 
     pub(crate) fn line(&self, text: &str) {

@@ -1,7 +1,9 @@
 //! How the program fails: one line on standard error, and an exit code.
 
+use crate::terminal::complain;
 use backflow_data::DataError;
 use backflow_store::StoreError;
+use backflow_tensor::spelling::did_you_mean;
 use backflow_train::TrainError;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use std::process::ExitCode;
@@ -28,14 +30,24 @@ impl Failure {
             Self::Run(message) => (message, 1),
             Self::Interrupted(message) => (message, INTERRUPTED),
         };
-        eprintln!("backflow: {}", one_line(message));
+        complain(message);
         ExitCode::from(code)
     }
 }
 
-/// The message with line breaks, which only a file name or an argument can bring in, made visible.
-fn one_line(message: &str) -> String {
-    message.replace('\n', "\\n").replace('\r', "\\r")
+impl Failure {
+    /// Fails with what all of these failed with: files that are written one after the other, whatever becomes
+    /// of the others.
+    pub(crate) fn of_any(results: impl IntoIterator<Item = Result<(), Self>>) -> Result<(), Self> {
+        let messages: Vec<String> =
+            results.into_iter().filter_map(|result| Some(result.err()?.message())).collect();
+        if messages.is_empty() { Ok(()) } else { Err(Self::Run(messages.join("; "))) }
+    }
+
+    fn message(self) -> String {
+        let (Self::Usage(message) | Self::Run(message) | Self::Interrupted(message)) = self;
+        message
+    }
 }
 
 impl From<DataError> for Failure {
@@ -68,12 +80,12 @@ impl From<clap::Error> for Failure {
         let first_line = rendered.lines().next().unwrap_or_default();
         let mut message = first_line.strip_prefix("error: ").unwrap_or(first_line).to_owned();
         match error.kind() {
-            ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand | ErrorKind::MissingSubcommand => {
-                message = "no command given; try: backflow train".to_owned();
-            }
+            ErrorKind::MissingSubcommand => message = "no command given; try: backflow train".to_owned(),
             ErrorKind::InvalidValue => {
                 if let Some(values) = text(ContextKind::ValidValue).filter(|values| !values.is_empty()) {
-                    message = format!("{message}; expected one of: {values}");
+                    let given = text(ContextKind::InvalidValue).unwrap_or_default();
+                    let there_is = did_you_mean(&given, "expected one of", values.split(','));
+                    message = format!("{message}; {there_is}: {values}");
                 }
             }
             ErrorKind::MissingRequiredArgument => {

@@ -1,18 +1,21 @@
 //! `backflow inspect`: what a run has recorded, or what a file of weights holds.
 
+mod tensors;
+
 use crate::config::RunConfig;
+use crate::events;
 use crate::failure::Failure;
 use crate::setup::FLUSHED;
-use crate::terminal::line;
+use crate::terminal::{self, complain, line, object};
 use backflow_probe::quantities::QUANTITIES;
-use backflow_probe::text::{grouped, short};
-use backflow_probe::{Figure, FlowStep, GradFlow, Measured, Quantity, Stats};
+use backflow_probe::text::{counted, short};
+use backflow_probe::{Figure, FlowRow, FlowStep, GradFlow, Measured, Quantity, Verdict};
 use backflow_report::tensorboard::EventFile;
 use backflow_report::{FlowPage, Header};
-use backflow_store::{StoreError, atomic, weights};
-use backflow_tensor::DType;
+use backflow_store::{StoreError, atomic};
 use backflow_train::{RunFolder, TrainError};
 use clap::Args;
+use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
 #[derive(Args, Debug)]
@@ -21,7 +24,7 @@ pub(crate) struct InspectOptions {
     #[arg(value_name = "RUN|FILE")]
     path: PathBuf,
 
-    /// Show the record of this step, or the last before it [default: the last].
+    /// Show the record of this step, or the last before it [default: the last]; report and figures show it too.
     #[arg(long, value_name = "N")]
     step: Option<u64>,
 
@@ -33,13 +36,53 @@ pub(crate) struct InspectOptions {
     #[arg(long, value_name = "DIR")]
     svg: Option<PathBuf>,
 
-    /// Write the run's flow to this folder for TensorBoard; a step counts as a second.
+    /// Write the run for TensorBoard into a folder of its name in this one; a step counts as a second.
     #[arg(long, value_name = "DIR")]
     tensorboard: Option<PathBuf>,
+
+    /// Print one JSON object, and nothing else.
+    #[arg(long)]
+    json: bool,
+}
+
+/// What a run came to, of its `summary.json`.
+#[derive(Deserialize)]
+struct Results {
+    steps: u64,
+    history: Vec<serde_json::Map<String, serde_json::Value>>,
+}
+
+/// What is known of a run: the object of `--json`.
+#[derive(Serialize)]
+struct RunFacts<'a> {
+    run: String,
+    records: usize,
+    first_step: u64,
+    last_step: u64,
+    config: Option<&'a RunConfig>,
+    /// What was recorded at the step that was asked for, as the log has it.
+    record: &'a FlowStep,
+    /// The rows of the table.
+    layers: &'a [FlowRow],
+    verdicts: Vec<VerdictFacts>,
+}
+
+#[derive(Serialize)]
+struct VerdictFacts {
+    name: &'static str,
+    text: String,
+    remedy: &'static str,
+}
+
+impl From<&Verdict> for VerdictFacts {
+    fn from(verdict: &Verdict) -> Self {
+        Self { name: verdict.name(), text: verdict.to_string(), remedy: verdict.remedy() }
+    }
 }
 
 pub(crate) fn run(options: &InspectOptions) -> Result<(), Failure> {
-    if options.path.is_file() {
+    // What is neither, as a pipe, is called what it is.
+    if std::fs::metadata(&options.path).is_ok_and(|found| !found.is_dir()) {
         let InspectOptions { step, report, svg, tensorboard, .. } = options;
         if step.is_some() || [report, svg, tensorboard].iter().any(|option| option.is_some()) {
             let path = options.path.display();
@@ -47,14 +90,21 @@ pub(crate) fn run(options: &InspectOptions) -> Result<(), Failure> {
                 "{path}: --step, --report, --svg and --tensorboard are for the folder of a run"
             )));
         }
-        return tensors(&options.path);
+        return tensors::list(&options.path, options.json);
     }
-    let flow = RunFolder::read_flow(&options.path).map_err(|error| missing(&options.path, error))?;
+    let log = RunFolder::read_flow(&options.path).map_err(|error| missing(&options.path, error))?;
+    if let Some(number) = log.cut_off {
+        complain(&format!(
+            "{}: line {number} of its log, the last, is cut off, and left out",
+            options.path.display()
+        ));
+    }
+    let flow = log.steps;
     let wanted = options.step.unwrap_or(u64::MAX);
     let Some(index) = flow.iter().rposition(|record| record.step <= wanted) else {
         if flow.is_empty() {
             let path = options.path.display();
-            return Err(Failure::Run(format!("{path}: no step was looked at")));
+            return Err(Failure::Run(format!("{path}: its log holds no record: no step was looked at")));
         }
         let first =
             flow.first().map_or_else(String::new, |record| format!("; the first was step {}", record.step));
@@ -64,47 +114,82 @@ pub(crate) fn run(options: &InspectOptions) -> Result<(), Failure> {
         )));
     };
     let record = &flow[index];
-    line(&format!(
-        "{}: {} records, of steps {} to {}",
-        options.path.display(),
-        grouped(flow.len()),
-        flow[0].step,
-        flow[flow.len() - 1].step
-    ));
+    let config: Option<RunConfig> = RunFolder::read_config(&options.path);
+    let shown = GradFlow::of(&flow[index..=index]);
+    let (first_step, last_step) = (flow[0].step, flow[flow.len() - 1].step);
+    if options.json {
+        object(&RunFacts {
+            run: options.path.display().to_string(),
+            records: flow.len(),
+            first_step,
+            last_step,
+            config: config.as_ref(),
+            record,
+            layers: shown.rows(),
+            verdicts: shown.verdicts().iter().map(VerdictFacts::from).collect(),
+        })?;
+    } else {
+        line(&format!(
+            "{}: {}, of steps {first_step} to {last_step}",
+            options.path.display(),
+            counted(flow.len() as u64, "record")
+        ));
+        show(&flow[..=index], &shown, config.as_ref());
+    }
+    let last_epoch = GradFlow::of(last_epoch(&flow, config.as_ref()));
+    let mut header = header(&flow, &last_epoch, config.as_ref());
+    if config.is_none() {
+        header.setup = vec![options.path.display().to_string()];
+    }
+    let write = |path: &Path, bytes: &[u8]| write(path, bytes, options.json);
+    let drawn = || match options.step {
+        Some(step) => FlowPage::new(&flow, &header).at(step),
+        None => FlowPage::new(&flow, &header),
+    };
+    let page = |file: &PathBuf| write(file, drawn().html().as_bytes());
+    let figures = |folder: &PathBuf| {
+        make(folder)?;
+        let svgs = drawn().svgs().into_iter();
+        Failure::of_any(svgs.map(|(name, text)| write(&folder.join(name), text.as_bytes())))
+    };
+    let events = |folder: &PathBuf| {
+        let path = events::path_in(folder, &options.path, 0);
+        events::make_parent(&path)?;
+        let mut file = EventFile::of(&flow, |record| record.step as f64);
+        if let Some(Results { steps, history }) = RunFolder::read_summary(&options.path) {
+            // Epochs have the same number of steps.
+            let each = steps / (history.len() as u64).max(1);
+            for epoch in &history {
+                let step = epoch["epoch"].as_u64().unwrap_or(0).saturating_mul(each);
+                for (name, value) in epoch.iter().filter(|(name, _)| *name != "epoch") {
+                    if let Some(value) = value.as_f64() {
+                        file.scalar(step as f64, step, &format!("epoch/{name}"), value);
+                    }
+                }
+            }
+        }
+        write(&path, &file.into_bytes())
+    };
+    let InspectOptions { report, svg, tensorboard, .. } = options;
+    let written = [report.as_ref().map(page), svg.as_ref().map(figures), tensorboard.as_ref().map(events)];
+    Failure::of_any(written.into_iter().flatten())
+}
+
+/// The last of these records in words.
+fn show(flow: &[FlowStep], shown: &GradFlow, config: Option<&RunConfig>) {
+    let record = &flow[flow.len() - 1];
     line(&format!(
         "step {}: loss {}, gradient norm {}",
         record.step,
         short(Some(record.loss)),
         short(Some(record.gradient_norm))
     ));
-    measured(&flow[..=index]).iter().for_each(|text| line(text));
-    let config: Option<RunConfig> = RunFolder::read_config(&options.path);
-    if config.as_ref().is_some_and(|config| config.flush_to_zero) {
+    measured(flow).iter().for_each(|text| line(text));
+    if config.is_some_and(|config| config.flush_to_zero) {
         line(FLUSHED);
     }
     line("");
-    line(GradFlow::of(&flow[index..=index]).to_string().trim_end());
-
-    let last_epoch = GradFlow::of(last_epoch(&flow, config.as_ref()));
-    let mut header = header(&flow, &last_epoch, config.as_ref());
-    if config.is_none() {
-        header.setup = vec![options.path.display().to_string()];
-    }
-    if let Some(file) = &options.report {
-        write(file, FlowPage::new(&flow, &header).html().as_bytes())?;
-    }
-    if let Some(folder) = &options.svg {
-        make(folder)?;
-        for (name, text) in FlowPage::new(&flow, &header).svgs() {
-            write(&folder.join(name), text.as_bytes())?;
-        }
-    }
-    if let Some(folder) = &options.tensorboard {
-        make(folder)?;
-        let events = EventFile::of(&flow, |record| record.step as f64);
-        write(&folder.join("events.out.tfevents.0000000000.backflow"), &events.into_bytes())?;
-    }
-    Ok(())
+    shown.lines(terminal::width()).iter().for_each(|text| line(text));
 }
 
 /// Why there is no flow to be read.
@@ -116,7 +201,7 @@ fn missing(path: &Path, error: TrainError) -> Failure {
     match is_there {
         Ok(false) => Failure::Run(format!("{path}: no such folder or file")),
         _ if is_absent => Failure::Run(format!(
-            "{path}: holds no flow.jsonl: either not a run of `backflow train`, or one with --probe off"
+            "{path}: holds no flow.jsonl.gz: either not a run of `backflow train`, or one with --probe off"
         )),
         _ => error.into(),
     }
@@ -210,43 +295,17 @@ fn latest<'a, T>(flow: &'a [FlowStep], of: impl Fn(&'a FlowStep) -> Option<T>) -
     flow.iter().rev().find_map(|record| Some((record.step, of(record)?)))
 }
 
-/// One line per tensor of a file.
-fn tensors(path: &Path) -> Result<(), Failure> {
-    let tensors = weights::read(path)?;
-    let width = tensors.iter().map(|(name, _)| name.len()).max().unwrap_or(0).max(6);
-    line(&format!(
-        "{:width$}  {:>16}  {:>4}  {:>10}  {:>10}  {:>10}  {:>10}  {:>7}",
-        "tensor", "shape", "type", "mean", "std", "rms", "max |x|", "zeros"
-    ));
-    for (name, x) in &tensors {
-        // In f64, so that integers and switches have figures too.
-        let stats = Stats::of(&x.to_dtype(DType::F64));
-        let figures = [stats.mean, stats.std, stats.rms, stats.max].map(|x| short(Some(x)));
-        line(&format!(
-            "{name:width$}  {:>16}  {:>4}  {:>10}  {:>10}  {:>10}  {:>10}  {:>5.1} %",
-            x.shape().to_string(),
-            x.dtype().to_string(),
-            figures[0],
-            figures[1],
-            figures[2],
-            figures[3],
-            stats.zero_share * 100.0
-        ));
-    }
-    let elements: usize = tensors.iter().map(|(_, x)| x.elements()).sum();
-    line(&format!("{} tensors, {} elements", tensors.len(), grouped(elements)));
-    Ok(())
-}
-
 fn make(folder: &Path) -> Result<(), Failure> {
     let failed = |source| StoreError::Write { path: folder.to_owned(), source };
     Ok(std::fs::create_dir_all(folder).map_err(failed)?)
 }
 
-fn write(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
+fn write(path: &Path, bytes: &[u8], quiet: bool) -> Result<(), Failure> {
     let failed = |source| StoreError::Write { path: path.to_owned(), source };
     atomic::write(path, bytes).map_err(failed)?;
-    line(&format!("written: {}", path.display()));
+    if !quiet {
+        line(&format!("written: {}", path.display()));
+    }
     Ok(())
 }
 

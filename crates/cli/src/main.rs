@@ -4,10 +4,10 @@
 //! input ends with one line on standard error that says what, where and what to do, and with exit code 2 if
 //! the command line is wrong or 1 if something else is.
 #![forbid(unsafe_code)]
-#![allow(clippy::print_stderr, reason = "this is the program: errors go to standard error")]
 
 mod compare;
 mod config;
+mod events;
 mod experiment;
 mod failure;
 mod inspect;
@@ -15,6 +15,7 @@ mod interrupt;
 mod optimizers;
 mod options;
 mod profile;
+mod ranges;
 mod result_folder;
 mod setup;
 mod study;
@@ -22,13 +23,15 @@ mod task;
 mod terminal;
 mod train;
 
+use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
 use failure::Failure;
 use std::process::ExitCode;
 
 /// Backflow: trains small networks and shows how gradients flow back through them.
 #[derive(Debug, Parser)]
-#[command(name = "backflow", version, disable_help_subcommand = true, args_override_self = true)]
+#[command(name = "backflow", version, args_override_self = true, arg_required_else_help = true)]
+#[command(after_help = "backflow help COMMAND, or backflow COMMAND --help: what a command takes")]
 struct Program {
     #[command(subcommand)]
     command: Command,
@@ -36,35 +39,44 @@ struct Program {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Train a multi-layer perceptron on digits and show what flowed through its layers.
+    /// Train a network on digits and show what flowed through its layers.
     Train(train::TrainOptions),
-    /// Train with several optimizers, from the same weights over the same batches, and rank them.
+    /// Rank optimizers: from the same weights over the same batches.
     Compare(compare::CompareOptions),
-    /// Measure how gradients flow back through networks of given depth and activation, beside theory, and see
-    /// which learn.
+    /// Measure how gradients flow back through networks, beside theory.
+    ///
+    /// Networks of given depths, widths, activation functions and initial weights, and which of them learn.
     Study(study::StudyOptions),
-    /// Show what a run has recorded, rebuild its report, or list the tensors of a file of weights.
+    /// Show what a run has recorded, or the tensors of a file.
+    ///
+    /// Its report, figures and TensorBoard's file can be made again.
     Inspect(inspect::InspectOptions),
-    /// List optimizers and schedules: what they compute, their settings, where they come from.
+    /// List optimizers and schedules, with formulas and settings.
     Optimizers(optimizers::OptimizersOptions),
 }
 
 fn main() -> ExitCode {
+    let outcome = answer().and_then(|code| terminal::require_written().map(|()| code));
+    outcome.unwrap_or_else(|failure| failure.report())
+}
+
+fn answer() -> Result<ExitCode, Failure> {
     let program = match Program::try_parse() {
         Ok(program) => program,
-        Err(error) if !error.use_stderr() => {
+        Err(error)
+            if !error.use_stderr() || error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand =>
+        {
             // Help and version are answers, not errors.
-            let _ = error.print();
-            return ExitCode::SUCCESS;
+            terminal::help(&error);
+            return Ok(ExitCode::SUCCESS);
         }
-        Err(error) => return Failure::from(error).report(),
+        Err(error) => return Err(error.into()),
     };
-    let outcome = match program.command {
+    match program.command {
         Command::Train(options) => train::run(&options).map(|()| ExitCode::SUCCESS),
         Command::Compare(options) => compare::run(&options),
         Command::Study(options) => study::run(&options),
         Command::Inspect(options) => inspect::run(&options).map(|()| ExitCode::SUCCESS),
         Command::Optimizers(options) => optimizers::run(&options).map(|()| ExitCode::SUCCESS),
-    };
-    outcome.unwrap_or_else(|failure| failure.report())
+    }
 }

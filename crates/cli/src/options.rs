@@ -9,7 +9,10 @@ use backflow_tensor::DType;
 pub(crate) struct LayerSizes(pub(crate) Vec<usize>);
 
 /// No layer of a model that fits this program is wider.
-const WIDEST_LAYER: usize = 1 << 20;
+pub(crate) const WIDEST_LAYER: usize = 1 << 20;
+
+/// A network with more of them is deeper than any that gradients come through.
+const MOST_LAYERS: usize = 10_002;
 
 pub(crate) fn layer_sizes(text: &str) -> Result<LayerSizes, String> {
     let size = |part: &str| match part.trim().parse() {
@@ -19,7 +22,18 @@ pub(crate) fn layer_sizes(text: &str) -> Result<LayerSizes, String> {
                           784,128,10"
         )),
     };
-    let sizes: Vec<usize> = text.split(',').map(size).collect::<Result<_, _>>()?;
+    let mut sizes = Vec::new();
+    for part in text.split(',') {
+        // `64*8`: eight layers of 64.
+        let (part, times) = part.split_once('*').unwrap_or((part, "1"));
+        let Ok(times @ 1..=MOST_LAYERS) = times.trim().parse() else {
+            return Err(format!("'{times}' is not a number of layers; write 1 to {MOST_LAYERS}, like 64*8"));
+        };
+        sizes.extend(std::iter::repeat_n(size(part)?, times));
+        if sizes.len() > MOST_LAYERS {
+            return Err(format!("more than {MOST_LAYERS} layers"));
+        }
+    }
     if sizes.len() < 2 {
         return Err("needs at least two sizes, inputs and outputs, like 784,10".to_owned());
     }
@@ -84,7 +98,22 @@ mod tests {
     #[test]
     fn layer_sizes_are_at_least_two_and_none_is_zero() {
         assert_eq!(layer_sizes("784, 128,10").unwrap().0, [784, 128, 10]);
-        for wrong in ["", "784", "784,0,10", "784,-1", "784,,10", "a,b", "784;10", "784,99999999999"] {
+        assert_eq!(layer_sizes("784,64*3, 5 * 2 ,10").unwrap().0, [784, 64, 64, 64, 5, 5, 10]);
+        for wrong in [
+            "",
+            "784",
+            "784,0,10",
+            "784,-1",
+            "784,,10",
+            "a,b",
+            "784;10",
+            "784,99999999999",
+            "784*0,1",
+            "784,*3",
+            "784*2*2",
+            "3*10003",
+            "3*10002,2",
+        ] {
             assert!(layer_sizes(wrong).is_err(), "{wrong}");
         }
     }

@@ -56,8 +56,7 @@ impl ResultFolder {
     pub(crate) fn save(&self, object: &impl Serialize, page: &str) -> Result<(), Failure> {
         let mut json = serde_json::to_vec(object).map_err(|error| Failure::Run(error.to_string()))?;
         json.push(b'\n');
-        self.write("json", &json)?;
-        self.write("html", page.as_bytes())
+        Failure::of_any([self.write("json", &json), self.write("html", page.as_bytes())])
     }
 
     fn write(&self, extension: &str, bytes: &[u8]) -> Result<(), Failure> {

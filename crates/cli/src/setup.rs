@@ -7,6 +7,7 @@ use backflow_data::Mnist;
 use backflow_nn::{Activation, Init, Mlp};
 use backflow_optim::{Optimizer, SpecError};
 use backflow_probe::text::grouped;
+use backflow_tensor::spelling::did_you_mean;
 use backflow_tensor::{DType, Rng, flush_to_zero};
 use backflow_train::comparison::Contender;
 use clap::Args;
@@ -198,9 +199,20 @@ pub(crate) fn data_name(data: &Path) -> Cow<'_, str> {
     data.file_name().map_or("data".into(), |name| name.to_string_lossy())
 }
 
+/// The word for the digits that the program has with it.
+const EMBEDDED: &str = "embedded";
+
 /// The digits of `--data`, as many as `--limit` leaves.
 pub(crate) fn digits(data: &Path, task: &TaskOptions) -> Result<Mnist, Failure> {
-    let digits = if data == Path::new("embedded") { Mnist::embedded() } else { Mnist::load(data)? };
+    let is_missing = matches!(std::fs::exists(data), Ok(false));
+    let digits = match data.to_str() {
+        Some(EMBEDDED) => Mnist::embedded(),
+        Some(name) if is_missing => {
+            let there_is = did_you_mean(name, "name a folder with the four MNIST files, or", [EMBEDDED]);
+            return Err(Failure::Run(format!("{name}: no such folder; {there_is} {EMBEDDED}")));
+        }
+        _ => Mnist::load(data)?,
+    };
     for (set, purpose) in [(&digits.train, "train on"), (&digits.test, "test on")] {
         if set.is_empty() {
             return Err(Failure::Run(format!("{}: holds no digits to {purpose}", data.display())));

@@ -10,6 +10,7 @@ use crate::experiment::{Bar, Ended, Results};
 use crate::failure::Failure;
 use crate::interrupt;
 use crate::options;
+use crate::ranges;
 use crate::result_folder::{ResultFolder, free_folder};
 use crate::setup::{self, DEFAULT_BATCH, MOST_WEIGHTS, data_name, usage};
 use crate::task::{TaskConfig, TaskOptions};
@@ -51,11 +52,20 @@ pub(crate) struct StudyOptions {
     #[arg(long, value_parser = list::inits, value_name = "NAME[:KEY=VALUE,…],…")]
     init: Option<List<Init>>,
 
-    /// Numbers of hidden layers: `2,5,10,20,40` [default: 20].
+    /// Standard deviations of weights, each over the root of its layer's inputs, instead of --init: `1.5`,
+    /// `0.5..4@8` (8 values at equal distances), `1..2:0.25` (in steps).
+    #[arg(long, value_parser = list::sigmas, allow_hyphen_values = true, value_name = "S,…", conflicts_with = "init")]
+    sigma_w: Option<List<f64>>,
+
+    /// Standard deviations of biases, with --sigma-w: `0.05` [default: 0].
+    #[arg(long, value_parser = list::sigmas, allow_hyphen_values = true, value_name = "S,…", requires = "sigma_w")]
+    sigma_b: Option<List<f64>>,
+
+    /// Numbers of hidden layers: `2,5,10,20,40`, or a range, `5..50:5` [default: 20].
     #[arg(long, value_parser = list::depths, allow_hyphen_values = true, value_name = "N,…")]
     depth: Option<List<usize>>,
 
-    /// Numbers of units in each hidden layer: `64,256` [default: 64].
+    /// Numbers of units in each hidden layer: `64,256`, or a range, `16..1024@log:4` [default: 64].
     #[arg(long, value_parser = list::widths, allow_hyphen_values = true, value_name = "N,…")]
     width: Option<List<usize>>,
 
@@ -149,8 +159,8 @@ fn study(options: &StudyOptions) -> Result<ExitCode, Failure> {
 impl StudyOptions {
     /// What is the same for all configurations.
     fn study(&self) -> Result<Study, Failure> {
-        let lists =
-            [self.activation.is_some(), self.init.is_some(), self.depth.is_some(), self.width.is_some()];
+        let inits = self.init.is_some() || self.sigma_w.is_some();
+        let lists = [self.activation.is_some(), inits, self.depth.is_some(), self.width.is_some()];
         let steps = self.steps.unwrap_or(if lists.contains(&true) { 0 } else { STEPS });
         let of_training = [
             ("--optimizer", self.optimizer.is_some()),
@@ -178,14 +188,40 @@ impl StudyOptions {
         Ok(Study { task: self.task.task(), dtype: self.dtype, training, ..Study::new(self.seeds) })
     }
 
+    /// The initial weights of `--sigma-w` and `--sigma-b`, if they are given: of a variance that is the
+    /// square of the one over the inputs, and biases of one that is the square of the other.
+    fn weights(&self) -> Result<Option<List<Init>>, Failure> {
+        let Some(weights) = &self.sigma_w else { return Ok(None) };
+        let mut inits = Vec::new();
+        for &sigma_b in list::or(self.sigma_b.as_ref(), &[0.0]) {
+            for &sigma_w in list::or(Some(weights), &[]) {
+                if sigma_w == 0.0 {
+                    return Err(usage(
+                        "--sigma-w",
+                        "0: without weights nothing comes through; write numbers above 0",
+                    ));
+                }
+                let init = Init::LecunNormal.with_gain(sigma_w);
+                inits.push(if sigma_b > 0.0 {
+                    init.with_bias_variance(ranges::rounded(sigma_b * sigma_b))
+                } else {
+                    init
+                });
+            }
+        }
+        Ok(Some(List(inits)))
+    }
+
     /// Every combination: functions first, depths last.
     fn configurations(&self, digits: &Mnist) -> Result<Vec<Configuration>, Failure> {
         let activations = list::or(self.activation.as_ref(), &ACTIVATIONS);
         let depths = list::or(self.depth.as_ref(), &[DEPTH]);
         let widths = list::or(self.width.as_ref(), &[WIDTH]);
+        let weighted = self.weights()?;
         let mut configurations = Vec::new();
         for &activation in activations {
-            for &init in list::or(self.init.as_ref(), &[Init::default_for(activation)]) {
+            for &init in list::or(weighted.as_ref().or(self.init.as_ref()), &[Init::default_for(activation)])
+            {
                 for &width in widths {
                     for &depth in depths {
                         configurations.push(Configuration { activation, init, depth, width });

@@ -1,6 +1,7 @@
 //! `backflow train`: one run, from options to a folder with its results.
 
 use crate::config::RunConfig;
+use crate::events::Events;
 use crate::failure::Failure;
 use crate::inspect;
 use crate::interrupt;
@@ -8,7 +9,7 @@ use crate::options;
 use crate::profile::ProfileFigures;
 use crate::setup::{self, Setup, usage};
 use crate::task::TaskConfig;
-use crate::terminal::{Progress, line};
+use crate::terminal::{self, Progress, line, object};
 use backflow_data::Loader;
 use backflow_nn::Mlp;
 use backflow_optim::RuleInfo;
@@ -78,10 +79,22 @@ pub(crate) struct TrainOptions {
     #[arg(long, value_enum, default_value = "basic")]
     probe: Probe,
 
+    /// Measure the curvature of the loss at each N-th step; each time takes as long as a hundred steps.
+    #[arg(long, value_parser = options::at_least_one::<u64>, allow_hyphen_values = true, value_name = "N")]
+    curvature_every: Option<u64>,
+
+    /// Measure the singular values of Jacobians at each N-th step; each time takes 0.1 s for layers of 256.
+    #[arg(long, value_parser = options::at_least_one::<u64>, allow_hyphen_values = true, value_name = "N")]
+    jacobians_every: Option<u64>,
+
     /// Show where the time of a step goes: each op, forwards and backwards, the optimizer, the loader. About
     /// every second step is timed so; no bit of the training changes.
     #[arg(long)]
     profile: bool,
+
+    /// Write the run for TensorBoard while it goes on, into a folder of its name in this one.
+    #[arg(long, value_name = "DIR")]
+    tensorboard: Option<PathBuf>,
 
     /// Print one JSON object at the end, and nothing else.
     #[arg(long)]
@@ -121,6 +134,26 @@ enum Probe {
     /// (each time as long as a hundred steps), singular values of Jacobians (0.1 s for layers of 256, 5 s for
     /// layers of 1024) and stable ranks of gradients.
     Full,
+}
+
+impl TrainOptions {
+    /// A recorder for a run of this many steps, if there is anything to record.
+    fn recorder(&self, model: &Mlp, steps: u64) -> Option<Recorder> {
+        let (curvature, jacobians) =
+            (self.curvature_every.map(When::Every), self.jacobians_every.map(When::Every));
+        let mut recorder = self.probe.recorder(model, steps);
+        if recorder.is_none() && (curvature.is_some() || jacobians.is_some()) {
+            recorder = Some(Recorder::new(model).every(When::Never));
+        }
+        let recorder = match curvature {
+            Some(when) => recorder.map(|recorder| recorder.curvature(when)),
+            None => recorder,
+        };
+        match jacobians {
+            Some(when) => recorder.map(|recorder| recorder.jacobians(when)),
+            None => recorder,
+        }
+    }
 }
 
 impl Probe {
@@ -207,6 +240,7 @@ fn train(options: &TrainOptions) -> Result<(), Failure> {
         .clone()
         .unwrap_or_else(|| RunFolder::free_name(Path::new("runs"), &run_name(options, &sizes)));
     let mut folder = RunFolder::create(&out, &config)?;
+    let mut events = options.tensorboard.as_ref().map(|dir| Events::begin(dir, &out)).transpose()?;
     if !options.json {
         introduce(&setup.description(&digits, &sizes, model.parameter_count()), &config, train.len());
     }
@@ -216,7 +250,7 @@ fn train(options: &TrainOptions) -> Result<(), Failure> {
     let metrics = Task::<Mlp>::metrics(&task);
     let mut progress = (!options.json).then(|| Progress::new(&metrics));
     let start = Instant::now();
-    let mut recorder = options.probe.recorder(&model, steps);
+    let mut recorder = options.recorder(&model, steps);
     let mut trainer = Trainer::with_task(&task, &mut model, &mut optimizer).accumulate(setup.task.accumulate);
     if let Some(recorder) = &mut recorder {
         trainer = trainer.probe(recorder);
@@ -225,34 +259,42 @@ fn train(options: &TrainOptions) -> Result<(), Failure> {
     if let Some(times) = &mut times {
         trainer = trainer.time(times);
     }
-    let summary = trainer.fit(&train, &test, options.epochs, &mut Both(&mut folder, &mut progress));
+    let mut listeners =
+        Listeners { folder: &mut folder, events: events.as_mut(), progress: progress.as_mut() };
+    let summary = trainer.fit(&train, &test, options.epochs, &mut listeners);
     let seconds = start.elapsed().as_secs_f64();
     drop(progress);
 
     let flow = recorder.map(|mut recorder| recorder.take_records()).unwrap_or_default();
+    // What is kept of it, and what could not be.
     let stopped_early = |folder: &RunFolder, why: String| {
         if flow.is_empty() {
-            return Ok("the log is");
+            return ("the log is", Ok(()));
         }
         let mut header = inspect::header(&flow, &GradFlow::of(&flow[flow.len() - 1..]), Some(&config));
         header.verdicts.insert(0, why);
-        folder.save_flow(&flow, &FlowPage::new(&flow, &header).html())?;
-        Ok::<_, Failure>("log, flow and report.html are")
+        let saved = folder.save_flow(&flow, &FlowPage::new(&flow, &header).html());
+        ("log, flow and report.html are", saved.map_err(Failure::from))
     };
     let summary = match summary {
         Ok(summary) => summary,
         Err(error @ TrainError::Interrupted { .. }) => {
-            optimizer.evaluating(&mut model, |model| folder.save_model(model))?;
-            let kept = stopped_early(&folder, format!("The run was {error}."))?;
+            let model = optimizer.evaluating(&mut model, |model| folder.save_model(model));
+            let (kept, flow) = stopped_early(&folder, format!("The run was {error}."));
+            Failure::of_any([model.map_err(Failure::from), flow])?;
             return Err(Failure::Interrupted(format!("{error}; its weights, {kept} in {}", out.display())));
         }
         Err(error) => {
-            let kept = stopped_early(&folder, format!("STOPPED: {error}."))?;
-            return Err(Failure::Run(format!("{error}; {kept} in {}", out.display())));
+            let (kept, flow) = stopped_early(&folder, format!("STOPPED: {error}."));
+            let stopped = match flow {
+                Ok(()) => Failure::Run(format!("{error}; {kept} in {}", out.display())),
+                Err(_) => error.into(),
+            };
+            return Failure::of_any([Err(stopped), flow]);
         }
     };
     // The weights that were evaluated: averages, where the optimizer keeps them.
-    optimizer.evaluating(&mut model, |model| folder.save_model(model))?;
+    let saved_model = optimizer.evaluating(&mut model, |model| folder.save_model(model));
     let first = summary.steps - train.len() as u64;
     let last_epoch: Vec<FlowStep> = flow.iter().filter(|record| record.step > first).cloned().collect();
     // An epoch shorter than the pause between two looks still ends with what was seen last.
@@ -269,22 +311,24 @@ fn train(options: &TrainOptions) -> Result<(), Failure> {
         flow.with_shadow(&model, |model, dtype| task.loss(model, &batch.to_dtype(dtype)).mean)
     };
     let table = settled(GradFlow::of(&last_epoch));
+    let mut saved_flow = Ok(());
     if !flow.is_empty() {
         let header = inspect::header(&flow, &table, Some(&config));
-        folder.save_flow(&flow, &FlowPage::new(&flow, &header).html())?;
+        saved_flow = folder.save_flow(&flow, &FlowPage::new(&flow, &header).html());
     }
     let profile = times.as_ref().map(ProfileFigures::of);
     let results =
         TrainResults { profile, ..results_of(summary, &model, seconds, &out, table.rows().to_vec()) };
-    folder.save_summary(&results)?;
+    // Each is tried, and the results are shown, whatever becomes of the others.
+    let saved = [saved_model, saved_flow, folder.save_summary(&results)];
+    let saved = Failure::of_any(saved.map(|saved| saved.map_err(Failure::from)));
     if options.json {
-        let json = serde_json::to_string(&results).map_err(|error| Failure::Run(error.to_string()))?;
-        line(&json);
+        object(&results)?;
     } else {
         if !flow.is_empty() {
             line("");
             line("The layers in the last epoch, input first:");
-            line(table.to_string().trim_end());
+            table.lines(terminal::width()).iter().for_each(|text| line(text));
             inspect::measured(&flow).iter().for_each(|text| line(text));
             let is_steep =
                 |verdict: &Verdict| matches!(verdict, Verdict::Vanishing { .. } | Verdict::Exploding { .. });
@@ -300,10 +344,12 @@ fn train(options: &TrainOptions) -> Result<(), Failure> {
             line(&times.to_string());
         }
         line("");
-        let saved = if flow.is_empty() { "weights" } else { "weights, flow and report.html" };
-        line(&format!("{seconds:.1} s; configuration, metrics, {saved} are in {}", out.display()));
+        let files = if flow.is_empty() { "weights" } else { "weights, flow and report.html" };
+        if saved.is_ok() {
+            line(&format!("{seconds:.1} s; configuration, metrics, {files} are in {}", out.display()));
+        }
     }
-    Ok(())
+    saved
 }
 
 /// A name that says what the run was, without its numbers.
@@ -356,20 +402,35 @@ fn results_of(summary: Summary, model: &Mlp, seconds: f64, out: &Path, layers: V
     }
 }
 
-/// The log and, if there is one, the display.
-struct Both<'a>(&'a mut RunFolder, &'a mut Option<Progress>);
+/// Everything that is told of the run: its folder, and what else there is.
+struct Listeners<'a> {
+    folder: &'a mut RunFolder,
+    events: Option<&'a mut Events>,
+    progress: Option<&'a mut Progress>,
+}
 
-impl Listener for Both<'_> {
+impl Listeners<'_> {
+    fn each(&mut self, tell: impl Fn(&mut dyn Listener) -> Result<(), TrainError>) -> Result<(), TrainError> {
+        tell(&mut *self.folder)?;
+        self.events.as_deref_mut().map_or(Ok(()), |events| tell(events))?;
+        self.progress.as_deref_mut().map_or(Ok(()), |progress| tell(progress))
+    }
+}
+
+impl Listener for Listeners<'_> {
     fn step(&mut self, record: &StepRecord, steps: u64) -> Result<(), TrainError> {
-        self.0.step(record, steps)?;
-        if interrupt::check().is_break() {
-            return Err(TrainError::Interrupted { step: record.step });
+        self.each(|listener| listener.step(record, steps))?;
+        match interrupt::check().is_break() {
+            true => Err(TrainError::Interrupted { step: record.step }),
+            false => Ok(()),
         }
-        self.1.as_mut().map_or(Ok(()), |progress| progress.step(record, steps))
+    }
+
+    fn looked(&mut self, flow: &FlowStep) -> Result<(), TrainError> {
+        self.each(|listener| listener.looked(flow))
     }
 
     fn epoch(&mut self, record: &EpochRecord) -> Result<(), TrainError> {
-        self.0.epoch(record)?;
-        self.1.as_mut().map_or(Ok(()), |progress| progress.epoch(record))
+        self.each(|listener| listener.epoch(record))
     }
 }

@@ -261,11 +261,13 @@ fn the_page_needs_nothing_from_outside_and_shows_every_configuration() {
                    --width 8 --seeds 1 --steps 1";
     quick(options, "out", folder.path());
     let page = std::fs::read_to_string(folder.path().join("out/study.html")).unwrap();
+    let (page, script) = page.split_once("<script>").unwrap();
+    assert!(!["http", "fetch(", "import", "<script"].iter().any(|outside| script.contains(outside)));
     for outside in ["http:", "https:", "url(h", "<script", "<link", "@import", "src=", "NaN", "inf "] {
         assert!(!page.contains(outside), "{outside}");
     }
     assert_eq!(page.matches("<tr class=\"r").count(), 12);
-    assert_eq!(page.matches("<figure>").count(), 2);
+    assert_eq!(page.matches("<figure ").count(), 2);
     for depth in ["2", "5"] {
         for series in 0..6 {
             let measured = format!("id=\"delta-{depth}-8-s{series}\"");
@@ -379,4 +381,29 @@ fn ctrl_c_keeps_what_is_complete_and_nothing_less() {
             assert_eq!(object["configurations"].as_array().unwrap().len(), 1);
         }
     }
+}
+
+/// Ranges stand for their values, and standard deviations for initial weights.
+#[test]
+fn a_walk_over_the_phase_diagram() {
+    let folder = tempfile::tempdir().unwrap();
+    let object = quick(
+        "--activation tanh --sigma-w 0.5..2@4 --sigma-b 0,0.05 --depth 2..6:2 --width 8 --seeds 1 --limit 100",
+        "walk",
+        folder.path(),
+    );
+    let configurations = object["configurations"].as_array().unwrap();
+    let inits: Vec<&str> = configurations.iter().map(|of| of["init"].as_str().unwrap()).step_by(3).collect();
+    let gains = ["0.5", "1", "1.5", "2"];
+    let expected: Vec<String> = gains
+        .iter()
+        .map(|gain| format!("lecun-normal:gain={gain}"))
+        .chain(gains.iter().map(|gain| format!("lecun-normal:gain={gain},bias_var=0.0025")))
+        .collect();
+    assert_eq!(inits, expected);
+    let depths: Vec<u64> = configurations[..3].iter().map(|of| of["depth"].as_u64().unwrap()).collect();
+    assert_eq!((configurations.len(), depths), (24, vec![2, 4, 6]));
+    // At σ_w = 1 without biases tanh is critical.
+    let slope = |of: &Value| of["theory_slope"].as_f64().unwrap();
+    assert!(slope(&configurations[0]) < -0.2 && slope(&configurations[9]) > 0.05, "{configurations:?}");
 }

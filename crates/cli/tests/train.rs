@@ -4,7 +4,7 @@
 
 mod program;
 
-use program::{backflow, quick, text};
+use program::{backflow, flow, quick, text};
 use serde_json::Value;
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -102,7 +102,7 @@ fn json_has_the_promised_keys_and_the_files_agree_with_it() {
     let mut files: Vec<_> = std::fs::read_dir(&out).unwrap().map(|file| file.unwrap().file_name()).collect();
     files.sort();
     let expected =
-        ["config.json", "flow.jsonl", "metrics.jsonl", "model.safetensors", "report.html", "summary.json"];
+        ["config.json", "flow.jsonl.gz", "metrics.jsonl", "model.safetensors", "report.html", "summary.json"];
     assert_eq!(files, expected, "no temporary file stays");
 }
 
@@ -337,10 +337,10 @@ fn a_run_that_diverges_says_so_and_leaves_no_weights() {
     }
     let mut left: Vec<_> = std::fs::read_dir(&out).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     left.sort();
-    assert_eq!(left, ["config.json", "flow.jsonl", "metrics.jsonl", "report.html"]);
+    assert_eq!(left, ["config.json", "flow.jsonl.gz", "metrics.jsonl", "report.html"]);
     // The page shows the step that went wrong, and calls nothing healthy.
     let read = |file: &str| std::fs::read_to_string(out.join(file)).unwrap();
-    let last: Value = serde_json::from_str(read("flow.jsonl").lines().last().unwrap()).unwrap();
+    let last: Value = serde_json::from_str(flow(&out).lines().last().unwrap()).unwrap();
     assert_eq!((&last["step"], &last["loss"]), (&3.into(), &"NaN".into()));
     let page = read("report.html");
     for word in ["STOPPED</strong>: the training diverged", "NOT FINITE</strong>"] {
@@ -379,6 +379,6 @@ fn ctrl_c_keeps_what_there_is() {
     assert!(message.contains("; its weights, log, flow and report.html are in "), "{message}");
     let mut left: Vec<_> = std::fs::read_dir(&out).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     left.sort();
-    assert_eq!(left, ["config.json", "flow.jsonl", "metrics.jsonl", "model.safetensors", "report.html"]);
+    assert_eq!(left, ["config.json", "flow.jsonl.gz", "metrics.jsonl", "model.safetensors", "report.html"]);
     assert!(backflow(&["inspect", "run"], folder.path()).status.success());
 }

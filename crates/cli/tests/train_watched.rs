@@ -5,7 +5,7 @@
 
 mod program;
 
-use program::{backflow, quick, text};
+use program::{backflow, flow, quick, text};
 use serde_json::Value;
 
 #[test]
@@ -17,9 +17,8 @@ fn watching_changes_no_bit() {
     };
     let [off, basic, full] = ["off", "basic", "full"].map(weights);
     assert!(off == basic && off == full);
-    assert!(!folder.path().join("off/flow.jsonl").exists());
-    let records =
-        |probe: &str| std::fs::read_to_string(folder.path().join(probe).join("flow.jsonl")).unwrap();
+    assert!(!folder.path().join("off/flow.jsonl.gz").exists());
+    let records = |probe: &str| flow(&folder.path().join(probe));
     assert_eq!((records("basic").lines().count(), records("full").lines().count()), (250, 250));
     assert!(records("full").contains("exponents\":{"), "histograms are made");
     assert!(!records("basic").contains("exponents\":{"));
@@ -27,7 +26,7 @@ fn watching_changes_no_bit() {
     // The records, as they are shown again.
     let inspect = |args: &[&str]| backflow(&[&["inspect"], args].concat(), folder.path());
     let shown = text(
-        &inspect(&["full", "--step", "7", "--report", "again.html", "--svg", "svg", "--tensorboard", "tb"])
+        &inspect(&["full", "--step", "7", "--report", "at-7.html", "--svg", "svg", "--tensorboard", "tb"])
             .stdout,
     );
     assert!(shown.contains("step 7: loss") && shown.contains("layers.1 "), "{shown}");
@@ -38,7 +37,11 @@ fn watching_changes_no_bit() {
             assert!(shown.contains(&format!("\nstep {last}, {what}")), "{shown}");
         }
     }
-    let shown = text(&inspect(&["full"]).stdout);
+    let at_step = std::fs::read_to_string(folder.path().join("at-7.html")).unwrap();
+    assert!(at_step.contains("<span data-at=\"step\">7</span>"), "the report shows the step");
+    let svg = std::fs::read_to_string(folder.path().join("svg/deltas.svg")).unwrap();
+    assert!(svg.contains(">Deltas: RMS, step 7</text>"), "{svg}");
+    let shown = text(&inspect(&["full", "--report", "again.html"]).stdout);
     assert!(
         shown.contains(", Hessian: sharpness ") && shown.contains(", Jacobian of the network: "),
         "{shown}"
@@ -61,19 +64,23 @@ fn watching_changes_no_bit() {
     );
     assert!(page.contains("<svg") && !page.contains("http://") && !page.contains("https://"));
     assert!(std::fs::read_dir(folder.path().join("svg")).unwrap().count() >= 4);
-    assert_eq!(std::fs::read_dir(folder.path().join("tb")).unwrap().count(), 1);
+    assert!(folder.path().join("tb/full/events.out.tfevents.0000000000.backflow").is_file());
     let listed = text(&inspect(&["full/model.safetensors"]).stdout);
     assert!(listed.contains("layers.0.weight") && listed.contains("[32, 784]"), "{listed}");
 
     // What is damaged or missing is named.
     let log = folder.path().join("basic/flow.jsonl");
     std::fs::write(&log, records("basic") + "{\"step\":1\n").unwrap();
+    std::fs::remove_file(folder.path().join("basic/flow.jsonl.gz")).unwrap();
     std::fs::create_dir(folder.path().join("empty")).unwrap();
     std::fs::write(folder.path().join("empty/flow.jsonl"), "").unwrap();
     for (args, part) in [
         (&["basic"][..], "flow.jsonl: line 251: "),
-        (&["empty"], "empty: no step was looked at\n"),
-        (&["off"], "off: holds no flow.jsonl: either not a run of `backflow train`, or one with --probe off"),
+        (&["empty"], "empty: its log holds no record: no step was looked at\n"),
+        (
+            &["off"],
+            "off: holds no flow.jsonl.gz: either not a run of `backflow train`, or one with --probe off",
+        ),
         (&["nowhere"], "nowhere: no such folder or file"),
         (&["full/config.json"], "not a valid safetensors file"),
         (&["full", "--step", "0"], "no step was looked at up to step 0"),
@@ -207,4 +214,51 @@ fn flushing_to_zero_is_asked_for_recorded_and_shown() {
     let (recorded, smallest, shown) = run("flushed", &["--flush-to-zero"]);
     // An rms over many zeros may be a little smaller than the numbers are.
     assert!(recorded == true && smallest > least / 100.0 && shown, "{recorded}, {smallest:e}, {shown}");
+}
+
+/// Curvature and Jacobians at steps of one's own, with and without all else.
+#[test]
+fn curvature_and_jacobians_have_schedules_of_their_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let measured = |extra: &[&str]| {
+        let fixed = ["--limit", "320", "--layers", "784,8,10", "--out", "run"];
+        quick(&[&fixed, extra].concat(), folder.path());
+        let records: Vec<Value> = flow(&folder.path().join("run"))
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect();
+        let steps = |what: &str| -> Vec<u64> {
+            let has = records.iter().filter(|record| !record[what].is_null());
+            has.map(|record| record["step"].as_u64().unwrap()).collect()
+        };
+        (records.len(), steps("curvature"), steps("jacobians"))
+    };
+    let (records, curvature, jacobians) = measured(&["--curvature-every", "7", "--probe", "off"]);
+    assert_eq!((records, curvature, jacobians), (3, vec![1, 8, 15], vec![]));
+    let (records, curvature, jacobians) = measured(&["--curvature-every", "10", "--jacobians-every", "6"]);
+    assert_eq!((records, curvature, jacobians), (20, vec![1, 11], vec![1, 7, 13, 19]));
+}
+
+/// Two runs stand beside each other, and what an epoch came to is there.
+#[test]
+fn tensorboards_files_are_written_while_a_training_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    for run in ["one", "two"] {
+        quick(
+            &["--limit", "320", "--layers", "784,8,10", "--tensorboard", "tb", "--out", run],
+            folder.path(),
+        );
+        let mut files: Vec<_> = std::fs::read_dir(folder.path().join("tb").join(run)).unwrap().collect();
+        let file = files.pop().unwrap().unwrap();
+        assert!(files.is_empty() && file.file_name().to_str().unwrap().contains("tfevents."));
+        let bytes = std::fs::read(file.path()).unwrap();
+        let count = |tag: &str| bytes.windows(tag.len()).filter(|window| *window == tag.as_bytes()).count();
+        assert_eq!(["run/loss", "delta_rms/layers.0", "epoch/test_accuracy"].map(count), [20, 20, 2]);
+    }
+    let output = backflow(&["inspect", "one", "--tensorboard", "again"], folder.path());
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let again =
+        std::fs::read(folder.path().join("again/one/events.out.tfevents.0000000000.backflow")).unwrap();
+    let has = |tag: &str| again.windows(tag.len()).any(|window| window == tag.as_bytes());
+    assert!(has("epoch/test_accuracy") && has("epoch/train_loss") && has("run/loss"));
 }

@@ -1,5 +1,6 @@
 //! The list of `--optimizers`, in which commas separate optimizers and the settings of one optimizer alike.
 
+use crate::ranges;
 use backflow_optim::{RULES, RuleInfo};
 use backflow_train::comparison::Contender;
 
@@ -46,11 +47,19 @@ fn with_listed_name(spec: String) -> String {
 
 /// Learning rates to try, ascending.
 pub(crate) fn rates(text: &str) -> Result<Rates, String> {
-    let rate = |piece: &str| match piece.trim().parse() {
-        Ok(rate) if rate > 0.0 && f64::is_finite(rate) => Ok(rate),
-        _ => Err(format!("'{piece}' is not a learning rate; write positive numbers, like 1e-3,1e-2,0.1")),
-    };
-    let mut rates: Vec<f64> = text.split(',').map(rate).collect::<Result<_, _>>()?;
+    let mut rates = Vec::new();
+    for piece in text.split(',') {
+        match ranges::values(piece) {
+            Ok(found) if found.iter().all(|&rate| rate > 0.0) => rates.extend(found),
+            Err(error) if piece.contains("..") => return Err(error),
+            _ => {
+                return Err(format!(
+                    "'{piece}' is not a learning rate; write positive numbers, like 1e-3,1e-2,0.1, or a range, \
+                     like 1e-4..1@log:9"
+                ));
+            }
+        }
+    }
     rates.sort_unstable_by(f64::total_cmp);
     match rates.windows(2).find(|pair| pair[0] == pair[1]) {
         Some(pair) => Err(format!("{} is there twice", pair[0])),
@@ -104,6 +113,7 @@ mod tests {
     #[test]
     fn rates_are_positive_different_and_sorted() {
         assert_eq!(rates("0.1, 1e-3,1"), Ok(Rates(vec![1e-3, 0.1, 1.0])));
+        assert_eq!(rates("3,1e-3..1@log:4"), Ok(Rates(vec![1e-3, 0.01, 0.1, 1.0, 3.0])));
         for wrong in ["", "0", "-1", "nan", "inf", "0.1,,1", "0.1;1", "0.1,1e-1"] {
             assert!(rates(wrong).is_err(), "{wrong}");
         }

@@ -5,8 +5,9 @@
 use super::verdict;
 use crate::experiment::Results;
 use crate::task::TaskConfig;
+use backflow_probe::Table;
 use backflow_probe::text::{counted, grouped};
-use backflow_report::{ComparisonPage, Table};
+use backflow_report::{ComparisonPage, comparison_table};
 use backflow_train::Metric;
 use backflow_train::comparison::{Fold, Outcome, Point, Run, Spread, Standing, Trial, Tuning, rank};
 use serde::Serialize;
@@ -96,7 +97,7 @@ impl Results for ComparisonResults {
     }
 
     fn table(&self) -> Table {
-        Table::of_comparison(&self.standings(), self.config.target)
+        comparison_table(&self.standings(), self.config.target)
     }
 
     fn page(&self, notes: &[String]) -> String {

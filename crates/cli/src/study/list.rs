@@ -1,13 +1,13 @@
 //! Lists of values separated by commas, none of them twice. Commas between the settings of one value do not
 //! separate values.
 
-use crate::options;
+use crate::{options, ranges};
 use backflow_nn::{Activation, Init};
 use std::fmt::Display;
 
 /// The values of a list, in its order.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct List<T>(Vec<T>);
+pub(crate) struct List<T>(pub(crate) Vec<T>);
 
 /// The values of the list, or these if none was given.
 pub(crate) fn or<'a, T>(list: Option<&'a List<T>>, default: &'a [T]) -> &'a [T] {
@@ -22,31 +22,40 @@ const DEEPEST: usize = 10_000;
 const WIDEST: usize = 1 << 20;
 
 pub(crate) fn activations(text: &str) -> Result<List<Activation>, String> {
-    list(text, options::activation)
+    list(text, |piece| Ok(vec![options::activation(piece)?]))
 }
 
 pub(crate) fn inits(text: &str) -> Result<List<Init>, String> {
-    list(text, options::init)
+    list(text, |piece| Ok(vec![options::init(piece)?]))
 }
 
 pub(crate) fn depths(text: &str) -> Result<List<usize>, String> {
-    list(text, |piece| whole(piece, "number of hidden layers", DEEPEST))
+    list(text, |piece| ranges::whole(piece, "number of hidden layers", DEEPEST))
 }
 
 pub(crate) fn widths(text: &str) -> Result<List<usize>, String> {
-    list(text, |piece| whole(piece, "number of units", WIDEST))
+    list(text, |piece| ranges::whole(piece, "number of units", WIDEST))
 }
 
-fn whole(piece: &str, what: &str, most: usize) -> Result<usize, String> {
-    let value = piece.parse().ok().filter(|value| (1..=most).contains(value));
-    value.ok_or_else(|| {
-        format!("'{piece}' is not a {what}; write whole numbers from 1 to {most}, like 2,10,20")
+/// Standard deviations, of which those of weights may not be 0.
+pub(crate) fn sigmas(text: &str) -> Result<List<f64>, String> {
+    list(text, |piece| {
+        let sigmas = ranges::values(piece)?;
+        match sigmas.iter().find(|&&sigma| !(0.0..=LARGEST).contains(&sigma)) {
+            Some(sigma) => {
+                Err(format!("{sigma} is not a standard deviation; write numbers from 0 to {LARGEST}"))
+            }
+            None => Ok(sigmas),
+        }
     })
 }
 
+/// Far beyond what any signal goes through a layer with.
+const LARGEST: f64 = 1e6;
+
 fn list<T: PartialEq + Display>(
     text: &str,
-    read: impl Fn(&str) -> Result<T, String>,
+    read: impl Fn(&str) -> Result<Vec<T>, String>,
 ) -> Result<List<T>, String> {
     let mut pieces: Vec<String> = Vec::new();
     for piece in text.split(',').map(str::trim) {
@@ -61,11 +70,12 @@ fn list<T: PartialEq + Display>(
     }
     let mut values = Vec::new();
     for piece in pieces {
-        let value = read(&piece)?;
-        if values.contains(&value) {
-            return Err(format!("{value} is there twice"));
+        for value in read(&piece)? {
+            if values.contains(&value) {
+                return Err(format!("{value} is there twice"));
+            }
+            values.push(value);
         }
-        values.push(value);
     }
     Ok(List(values))
 }
@@ -76,7 +86,7 @@ fn is_setting(piece: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{List, activations, depths, inits, widths};
+    use super::{List, activations, depths, inits, sigmas, widths};
     use backflow_nn::{Activation, Init};
 
     #[test]
@@ -93,10 +103,15 @@ mod tests {
         }
         assert_eq!(depths("40,2 ,5"), Ok(List(vec![40, 2, 5])));
         assert_eq!(widths("1"), Ok(List(vec![1])));
+        assert_eq!(depths("2,5..20:5,100..1000@log:3"), Ok(List(vec![2, 5, 10, 15, 20, 100, 316, 1000])));
+        assert_eq!(sigmas("0,0.5..2@4"), Ok(List(vec![0.0, 0.5, 1.0, 1.5, 2.0])));
+        for wrong in ["-1", "nan", "1e7", "1..2@3,1.5"] {
+            assert!(sigmas(wrong).is_err(), "{wrong}");
+        }
         for wrong in ["", "relu,", "relu,,tanh", "relu,relu", "rellu", "relu;tanh"] {
             assert!(activations(wrong).is_err(), "{wrong}");
         }
-        for wrong in ["0", "-1", "2.5", "1e3", "10001", "5,5", "99999999999999999999"] {
+        for wrong in ["0", "-1", "2.5", "10001", "5,5", "1..5,3", "99999999999999999999"] {
             assert!(depths(wrong).is_err(), "{wrong}");
         }
     }

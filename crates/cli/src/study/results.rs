@@ -7,8 +7,8 @@ use super::words;
 use crate::experiment::Results;
 use crate::task::TaskConfig;
 use backflow_probe::text::{counted, grouped, rate};
-use backflow_probe::{FiniteWidth, Verdict};
-use backflow_report::{StudyPage, Table};
+use backflow_probe::{FiniteWidth, Table, Verdict};
+use backflow_report::{StudyPage, study_table};
 use backflow_train::comparison::Spread;
 use backflow_train::study::{Finding, Flow, Learned, LearnedOfSeed};
 use serde::Serialize;
@@ -128,7 +128,7 @@ impl Results for StudyResults {
     }
 
     fn table(&self) -> Table {
-        Table::of_study(&self.findings)
+        study_table(&self.findings)
     }
 
     fn page(&self, notes: &[String]) -> String {

@@ -1,6 +1,8 @@
 //! The program, run as a person or a script would.
 
+use flate2::read::GzDecoder;
 use serde_json::Value;
+use std::io::Read;
 use std::path::Path;
 use std::process::{Command, Output};
 
@@ -10,6 +12,14 @@ pub(crate) fn backflow(arguments: &[&str], folder: &Path) -> Output {
 
 pub(crate) fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+/// The log of a run's flow, unpacked.
+pub(crate) fn flow(run: &Path) -> String {
+    let packed = std::fs::read(run.join("flow.jsonl.gz")).unwrap();
+    let mut text = String::new();
+    GzDecoder::new(&*packed).read_to_string(&mut text).unwrap();
+    text
 }
 
 /// Runs with `--json` and two epochs of a small network.

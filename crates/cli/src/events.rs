@@ -1,0 +1,79 @@
+//! A run in TensorBoard: an event file in a folder of the run's name, so that a second run stands beside the
+//! first.
+
+use crate::failure::Failure;
+use backflow_probe::FlowStep;
+use backflow_report::tensorboard::EventFile;
+use backflow_store::StoreError;
+use backflow_train::{EpochRecord, Listener, StepRecord, TrainError};
+use std::fs::{File, OpenOptions};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// The path of the event file of a run, begun at this second since 1970, in TensorBoard's folder.
+pub(crate) fn path_in(folder: &Path, run: &Path, begun: u64) -> PathBuf {
+    // The folder of a run may be `.`.
+    let name = std::path::absolute(run).ok().and_then(|run| Some(run.file_name()?.to_owned()));
+    folder
+        .join(name.unwrap_or_else(|| "run".into()))
+        .join(format!("events.out.tfevents.{begun:010}.backflow"))
+}
+
+/// Makes the folder that a file is to be in.
+pub(crate) fn make_parent(path: &Path) -> Result<(), Failure> {
+    let Some(parent) = path.parent() else { return Ok(()) };
+    let failed = |source| StoreError::Write { path: parent.to_owned(), source };
+    Ok(std::fs::create_dir_all(parent).map_err(failed)?)
+}
+
+/// An event file that grows while a training goes on, with the times at which things happen.
+pub(crate) struct Events {
+    path: PathBuf,
+    file: File,
+    events: EventFile,
+    step: u64,
+}
+
+impl Events {
+    /// Begins the file of the run in this folder of TensorBoard's.
+    pub(crate) fn begin(folder: &Path, run: &Path) -> Result<Self, Failure> {
+        let now = now();
+        let path = path_in(folder, run, now as u64);
+        make_parent(&path)?;
+        let file = OpenOptions::new().append(true).create(true).open(&path);
+        let file = file.map_err(|source| StoreError::Write { path: path.clone(), source })?;
+        Ok(Self { path, file, events: EventFile::new(now), step: 0 })
+    }
+
+    fn flush(&mut self) -> Result<(), TrainError> {
+        let bytes = self.events.take_bytes();
+        let failed = |source| StoreError::Write { path: self.path.clone(), source };
+        Ok(self.file.write_all(&bytes).and_then(|()| self.file.flush()).map_err(failed)?)
+    }
+}
+
+#[allow(
+    clippy::disallowed_methods,
+    reason = "TensorBoard shows when things happened; no result depends on it"
+)]
+fn now() -> f64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64())
+}
+
+impl Listener for Events {
+    fn step(&mut self, record: &StepRecord, _: u64) -> Result<(), TrainError> {
+        self.step = record.step;
+        Ok(())
+    }
+
+    fn looked(&mut self, flow: &FlowStep) -> Result<(), TrainError> {
+        self.events.flow(now(), flow);
+        self.flush()
+    }
+
+    fn epoch(&mut self, record: &EpochRecord) -> Result<(), TrainError> {
+        self.events.epoch(now(), self.step, record);
+        self.flush()
+    }
+}

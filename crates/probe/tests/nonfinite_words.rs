@@ -96,7 +96,7 @@ fn results() {
 /// Of gradients, which are made of one that comes back and of what the op kept: its operands, its result, or both.
 #[test]
 fn gradients() {
-    let programs: [(Program, &str, &str, &str); 6] = [
+    let programs: [(Program, &str, &str, &str); 7] = [
         (
             |w| (w - 1.0).sqrt().sum(..),
             "1",
@@ -110,6 +110,14 @@ fn gradients() {
             "2e20",
             "the gradient of div makes the first infinity at HERE: 2 −∞ of 2 numbers ([2], f32) from a gradient up to 1, \
              dividend up to 2 and divisor up to 2e-20",
+            LEAVE,
+        ),
+        // A 0 that is divided explains nothing.
+        (
+            |w| (of([1.0, 0.0]) / (w * 1e-20)).sum(..),
+            "1e20",
+            "the gradient of div makes the first infinity at HERE: 1 −∞ of 2 numbers ([2], f32) from a gradient up to 1, \
+             dividend up to 1 and divisor up to 2e-20",
             LEAVE,
         ),
         (

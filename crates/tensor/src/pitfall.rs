@@ -86,7 +86,8 @@ impl Pitfall {
             "0 divided by 0 is NaN: add a small number to the divisor",
         ),
         Self::forward(Makes::Either, Of::ZeroDivisors, "It divides by 0: add a small number to the divisor"),
-        Self::STEEP_AT_ZERO,
+        // A 0 that is divided explains nothing.
+        Self { of: Of::ZeroDivisors, ..Self::STEEP_AT_ZERO },
     ];
 
     /// Of powers.

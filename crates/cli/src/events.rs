@@ -5,19 +5,29 @@ use crate::failure::Failure;
 use backflow_probe::FlowStep;
 use backflow_report::tensorboard::EventFile;
 use backflow_store::StoreError;
-use backflow_train::{EpochRecord, Listener, StepRecord, TrainError};
+use backflow_train::{EpochRecord, Listener, RunFolder, StepRecord, TrainError};
 use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// The path of the event file of a run, begun at this second since 1970, in TensorBoard's folder.
-pub(crate) fn path_in(folder: &Path, run: &Path, begun: u64) -> PathBuf {
+/// The file that `inspect` makes of a run.
+const OF_INSPECT: &str = "events.out.tfevents.0000000000.backflow";
+
+/// A run's folder in TensorBoard's: of its name, or with a number where another has it, for what is in one folder
+/// is one run to TensorBoard.
+fn folder_in(folder: &Path, run: &Path) -> PathBuf {
     // The folder of a run may be `.`.
     let name = std::path::absolute(run).ok().and_then(|run| Some(run.file_name()?.to_owned()));
-    folder
-        .join(name.unwrap_or_else(|| "run".into()))
-        .join(format!("events.out.tfevents.{begun:010}.backflow"))
+    let name = name.map_or("run".to_owned(), |name| name.to_string_lossy().into_owned());
+    RunFolder::free_name(folder, &name)
+}
+
+/// The path of the file that `inspect` makes of a run; where it made one before, that.
+pub(crate) fn path_of_inspect(folder: &Path, run: &Path) -> PathBuf {
+    let name = std::path::absolute(run).ok().and_then(|run| Some(run.file_name()?.to_owned()));
+    let earlier = folder.join(name.unwrap_or_default()).join(OF_INSPECT);
+    if earlier.is_file() { earlier } else { folder_in(folder, run).join(OF_INSPECT) }
 }
 
 /// Makes the folder that a file is to be in.
@@ -39,7 +49,7 @@ impl Events {
     /// Begins the file of the run in this folder of TensorBoard's.
     pub(crate) fn begin(folder: &Path, run: &Path) -> Result<Self, Failure> {
         let now = now();
-        let path = path_in(folder, run, now as u64);
+        let path = folder_in(folder, run).join(format!("events.out.tfevents.{:010}.backflow", now as u64));
         make_parent(&path)?;
         let file = OpenOptions::new().append(true).create(true).open(&path);
         let file = file.map_err(|source| StoreError::Write { path: path.clone(), source })?;

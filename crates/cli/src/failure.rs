@@ -44,7 +44,7 @@ impl Failure {
         if messages.is_empty() { Ok(()) } else { Err(Self::Run(messages.join("; "))) }
     }
 
-    fn message(self) -> String {
+    pub(crate) fn message(self) -> String {
         let (Self::Usage(message) | Self::Run(message) | Self::Interrupted(message)) = self;
         message
     }

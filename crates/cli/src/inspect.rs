@@ -95,7 +95,7 @@ pub(crate) fn run(options: &InspectOptions) -> Result<(), Failure> {
     let log = RunFolder::read_flow(&options.path).map_err(|error| missing(&options.path, error))?;
     if let Some(number) = log.cut_off {
         complain(&format!(
-            "{}: line {number} of its log, the last, is cut off, and left out",
+            "{}: its log is cut off at line {number}, which is left out",
             options.path.display()
         ));
     }
@@ -131,7 +131,7 @@ pub(crate) fn run(options: &InspectOptions) -> Result<(), Failure> {
     } else {
         line(&format!(
             "{}: {}, of steps {first_step} to {last_step}",
-            options.path.display(),
+            terminal::shown(&options.path),
             counted(flow.len() as u64, "record")
         ));
         show(&flow[..=index], &shown, config.as_ref());
@@ -153,14 +153,15 @@ pub(crate) fn run(options: &InspectOptions) -> Result<(), Failure> {
         Failure::of_any(svgs.map(|(name, text)| write(&folder.join(name), text.as_bytes())))
     };
     let events = |folder: &PathBuf| {
-        let path = events::path_in(folder, &options.path, 0);
+        let path = events::path_of_inspect(folder, &options.path);
         events::make_parent(&path)?;
         let mut file = EventFile::of(&flow, |record| record.step as f64);
         if let Some(Results { steps, history }) = RunFolder::read_summary(&options.path) {
             // Epochs have the same number of steps.
             let each = steps / (history.len() as u64).max(1);
             for epoch in &history {
-                let step = epoch["epoch"].as_u64().unwrap_or(0).saturating_mul(each);
+                let step =
+                    epoch.get("epoch").and_then(serde_json::Value::as_u64).unwrap_or(0).saturating_mul(each);
                 for (name, value) in epoch.iter().filter(|(name, _)| *name != "epoch") {
                     if let Some(value) = value.as_f64() {
                         file.scalar(step as f64, step, &format!("epoch/{name}"), value);
@@ -304,7 +305,7 @@ fn write(path: &Path, bytes: &[u8], quiet: bool) -> Result<(), Failure> {
     let failed = |source| StoreError::Write { path: path.to_owned(), source };
     atomic::write(path, bytes).map_err(failed)?;
     if !quiet {
-        line(&format!("written: {}", path.display()));
+        line(&format!("written: {}", terminal::shown(path)));
     }
     Ok(())
 }

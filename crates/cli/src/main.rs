@@ -2,7 +2,7 @@
 //!
 //! It parses, calls the library, and prints. Whatever it can do, a program of three crates can do too. Bad
 //! input ends with one line on standard error that says what, where and what to do, and with exit code 2 if
-//! the command line is wrong or 1 if something else is.
+//! the command line is wrong or 1 if something else is. By itself it lists its commands.
 #![forbid(unsafe_code)]
 
 mod compare;

@@ -1,4 +1,5 @@
-//! Values of an option written as a range: `0.5..4:0.5`, `0.5..4@8`, `1..1000@log:4`. Both ends are values.
+//! Values of an option written as a range: `0.5..4:0.5`, `0.5..4@8`, `1..1000@log:4`. Both ends are values,
+//! where a step meets the last.
 
 use backflow_probe::text::number;
 
@@ -35,7 +36,7 @@ pub(crate) fn values(piece: &str) -> Result<Vec<f64>, String> {
         // A last value that rounding has moved beyond the end is the end.
         let steps = ((last - first) / step * (1.0 + 1e-12)).floor();
         let count = counted(piece, steps + 1.0)?;
-        return Ok((0..count).map(|index| (first + index as f64 * step).min(last)).collect());
+        return Ok((0..count).map(|index| rounded(first + index as f64 * step).min(last)).collect());
     }
     let (is_log, count) = match how[1..].strip_prefix("log:") {
         Some(count) => (true, count),
@@ -92,7 +93,7 @@ fn counted(piece: &str, count: f64) -> Result<usize, String> {
         2.0.. if count <= MOST as f64 => Ok(count as usize),
         1.0 => Ok(1),
         _ => Err(format!(
-            "'{piece}' does not stand for 2 to {MOST} values; write a..b:step, a..b@n or a..b@log:n"
+            "'{piece}' does not stand for at least 2 and at most {MOST} values; write a..b:step, a..b@n or a..b@log:n"
         )),
     }
 }
@@ -124,7 +125,7 @@ mod tests {
         }
         // Tenths are no binary numbers; there are eleven of them all the same.
         let tenths = values("0..1:0.1").unwrap();
-        assert!(tenths.len() == 11 && tenths[10] == 1.0, "{tenths:?}");
+        assert_eq!(tenths, [0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0]);
         assert_eq!(values("0.1..0.3@3").unwrap(), [0.1, 0.2, 0.3]);
         assert_eq!(values("1e-4..1@log:9").unwrap()[4], 0.01);
     }
@@ -156,7 +157,7 @@ mod tests {
             ("1..1", "write the smaller one first"),
             ("1..2:0", "has a step of 0"),
             ("1..2:-1", "has a step of -1"),
-            ("1..2@1", "does not stand for 2 to 10000 values"),
+            ("1..2@1", "does not stand for at least 2 and at most 10000 values"),
             ("1..2@x", "does not stand for"),
             ("1..2@10001", "does not stand for"),
             ("1..2@log:", "does not stand for"),

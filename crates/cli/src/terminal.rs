@@ -13,6 +13,7 @@ use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 use std::borrow::Cow;
 use std::io::Write;
+use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
 /// Prints a line, or several. In a terminal, what does not fit is broken between words, and verdicts have
@@ -30,6 +31,11 @@ pub(crate) fn line(text: &str) {
                 .for_each(|words| print(&coloured(&format!("{indent}{words}")))),
         }
     }
+}
+
+/// A path as it is shown, a line break in it included.
+pub(crate) fn shown(path: &Path) -> String {
+    printable(&path.display().to_string()).into_owned()
 }
 
 /// How many characters fit on a line of standard output; `None` where that is no terminal.
@@ -61,7 +67,7 @@ fn coloured(text: &str) -> Cow<'_, str> {
 
 /// The text with each `word`, where it stands by itself, replaced.
 fn words_replaced(text: &str, word: &str, by: &str) -> String {
-    let mut parts = text.split(word).peekable();
+    let mut parts = text.split(word);
     let mut replaced = parts.next().unwrap_or_default().to_owned();
     let goes_on = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || c == '_' || c == '-');
     for part in parts {

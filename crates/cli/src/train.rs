@@ -239,8 +239,9 @@ fn train(options: &TrainOptions) -> Result<(), Failure> {
         .out
         .clone()
         .unwrap_or_else(|| RunFolder::free_name(Path::new("runs"), &run_name(options, &sizes)));
-    let mut folder = RunFolder::create(&out, &config)?;
+    // First, since an earlier run in the folder is gone as soon as that is made.
     let mut events = options.tensorboard.as_ref().map(|dir| Events::begin(dir, &out)).transpose()?;
+    let mut folder = RunFolder::create(&out, &config)?;
     if !options.json {
         introduce(&setup.description(&digits, &sizes, model.parameter_count()), &config, train.len());
     }
@@ -281,8 +282,11 @@ fn train(options: &TrainOptions) -> Result<(), Failure> {
         Err(error @ TrainError::Interrupted { .. }) => {
             let model = optimizer.evaluating(&mut model, |model| folder.save_model(model));
             let (kept, flow) = stopped_early(&folder, format!("The run was {error}."));
-            Failure::of_any([model.map_err(Failure::from), flow])?;
-            return Err(Failure::Interrupted(format!("{error}; its weights, {kept} in {}", out.display())));
+            let what = match Failure::of_any([model.map_err(Failure::from), flow]) {
+                Ok(()) => format!("its weights, {kept} in {}", out.display()),
+                Err(lost) => lost.message(),
+            };
+            return Err(Failure::Interrupted(format!("{error}; {what}")));
         }
         Err(error) => {
             let (kept, flow) = stopped_early(&folder, format!("STOPPED: {error}."));
@@ -346,7 +350,10 @@ fn train(options: &TrainOptions) -> Result<(), Failure> {
         line("");
         let files = if flow.is_empty() { "weights" } else { "weights, flow and report.html" };
         if saved.is_ok() {
-            line(&format!("{seconds:.1} s; configuration, metrics, {files} are in {}", out.display()));
+            line(&format!(
+                "{seconds:.1} s; configuration, metrics, {files} are in {}",
+                terminal::shown(&out)
+            ));
         }
     }
     saved

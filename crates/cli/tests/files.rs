@@ -86,7 +86,7 @@ fn logs_of_any_layer_are_shown() {
     write(&log, whole.trim_end().strip_suffix('}').unwrap().as_bytes());
     let output = backflow(&["inspect", "run"], folder.path());
     let last = whole.lines().count();
-    let said = format!("backflow: run: line {last} of its log, the last, is cut off, and left out\n");
+    let said = format!("backflow: run: its log is cut off at line {last}, which is left out\n");
     assert!(output.status.success() && text(&output.stderr) == said, "{}", text(&output.stderr));
     write(&log, b"");
     let output = backflow(&["inspect", "run"], folder.path());

@@ -14,6 +14,7 @@ use crate::formats::gzip::MAX_OUTPUT_LEN;
 use crate::formats::idx::{ElementType, Idx};
 use crate::formats::unpack_idx;
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -57,12 +58,13 @@ impl Mnist {
     /// If a file is missing, unreadable, damaged, or does not fit the others; the error names the file.
     pub fn load(directory: impl AsRef<Path>) -> Result<Self, DataError> {
         let directory = directory.as_ref();
-        Self::from_files([
-            MnistFile::find(directory, "training images", &["train-images"], &IMAGES)?,
-            MnistFile::find(directory, "training labels", &["train-labels"], &LABELS)?,
-            MnistFile::find(directory, "test images", &["t10k-images", "test-images"], &IMAGES)?,
-            MnistFile::find(directory, "test labels", &["t10k-labels", "test-labels"], &LABELS)?,
-        ])
+        let (train_images, prefix) = MnistFile::first(directory)?;
+        let find =
+            |what, stems: &[&str], kinds: &[&str]| MnistFile::find(directory, what, &prefix, stems, kinds);
+        let train_labels = find("training labels", &["train-labels"], &LABELS)?;
+        let test_images = find("test images", &["t10k-images", "test-images"], &IMAGES)?;
+        let test_labels = find("test labels", &["t10k-labels", "test-labels"], &LABELS)?;
+        Self::from_files([train_images, train_labels, test_images, test_labels])
     }
 
     /// From training images, training labels, test images, test labels.
@@ -83,16 +85,24 @@ const IMAGES: [&str; 1] = ["idx3-ubyte"];
 /// How the names of files of labels end; the second are QMNIST's.
 const LABELS: [&str; 2] = ["idx1-ubyte", "idx2-int"];
 
-/// How many classes there are: those of digits, or as many as the labels say, if each of these but 0 occurs.
-/// A label that stands far above all others is damage, not a class.
+/// The names that a file may have.
+fn names(prefix: &str, stems: &[&str], kinds: &[&str]) -> Vec<String> {
+    let pairs = stems.iter().flat_map(|stem| kinds.iter().map(move |kind| (stem, kind)));
+    let plain =
+        pairs.flat_map(|(stem, kind)| ["-", "."].map(|separator| format!("{prefix}{stem}{separator}{kind}")));
+    plain.flat_map(|name| [name.clone(), name + ".gz"]).collect()
+}
+
+/// How many classes there are: those of digits, or as many as the labels say, if each of these but 0 has several
+/// examples. A label that stands alone is damage, not a class.
 fn classes(labels: &[i64]) -> usize {
-    let mut occurs = [false; 256];
+    let mut examples = [0_u8; 256];
     for &label in labels {
-        if let Some(occurs) = usize::try_from(label).ok().and_then(|label| occurs.get_mut(label)) {
-            *occurs = true;
+        if let Some(examples) = usize::try_from(label).ok().and_then(|label| examples.get_mut(label)) {
+            *examples = examples.saturating_add(1);
         }
     }
-    let after_first = occurs[1..].iter().take_while(|&&occurs| occurs).count();
+    let after_first = examples[1..].iter().take_while(|&&examples| examples > 1).count();
     Mnist::CLASSES.max(1 + after_first)
 }
 
@@ -111,36 +121,52 @@ pub(crate) struct MnistFile {
 }
 
 impl MnistFile {
-    /// Reads the first file there is among these names, or the only one that has such a name behind a prefix.
-    fn find(directory: &Path, what: &'static str, stems: &[&str], kinds: &[&str]) -> Result<Self, DataError> {
-        let names: Vec<String> = stems
-            .iter()
-            .flat_map(|stem| kinds.iter().map(move |kind| (stem, kind)))
-            .flat_map(|(stem, kind)| ["-", "."].map(|separator| format!("{stem}{separator}{kind}")))
-            .flat_map(|name| [name.clone(), name + ".gz"])
-            .collect();
+    /// The training images, and what stands before the names of all files.
+    fn first(directory: &Path) -> Result<(Self, String), DataError> {
+        const STEMS: [&str; 1] = ["train-images"];
+        let what = "training images";
+        let missing = match Self::find(directory, what, "", &STEMS, &IMAGES) {
+            Err(missing @ DataError::Missing { .. }) => missing,
+            found => return Ok((found?, String::new())),
+        };
+        let names = names("-", &STEMS, &IMAGES);
+        let entries = std::fs::read_dir(directory).into_iter().flatten();
+        let found = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+        // What begins with a point is no file of anyone's own.
+        let found = found.filter(|found| !found.starts_with('.') && !directory.join(found).is_dir());
+        let prefix = |found: String| {
+            let name = names.iter().find(|name| found.ends_with(&**name))?;
+            Some(found[..=found.len() - name.len()].to_owned())
+        };
+        // The same file may be there packed and unpacked.
+        let prefixes: Vec<String> = found.filter_map(prefix).collect::<BTreeSet<_>>().into_iter().collect();
+        match &prefixes[..] {
+            [] => Err(missing),
+            [only] => Ok((Self::find(directory, what, only, &STEMS, &IMAGES)?, only.clone())),
+            _ => {
+                let names =
+                    prefixes.iter().map(|prefix| format!("{prefix}{}-{}", STEMS[0], IMAGES[0])).collect();
+                Err(DataError::Several { what, directory: directory.to_owned(), names })
+            }
+        }
+    }
+
+    /// Reads the first file there is among these names.
+    fn find(
+        directory: &Path,
+        what: &'static str,
+        prefix: &str,
+        stems: &[&str],
+        kinds: &[&str],
+    ) -> Result<Self, DataError> {
+        let names = names(prefix, stems, kinds);
         for name in &names {
             if let Some(file) = Self::read(directory.join(name))? {
                 return Ok(file);
             }
         }
-        let has_prefix = |found: &String| names.iter().any(|name| found.ends_with(&format!("-{name}")));
-        let mut found: Vec<String> = std::fs::read_dir(directory)
-            .into_iter()
-            .flatten()
-            .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
-            .filter(|found| has_prefix(found) && !directory.join(found).is_dir())
-            .collect();
-        found.sort_unstable();
-        let directory = directory.to_owned();
         // Those of the original distribution; the others are theirs, changed.
-        let names = names[..4].to_vec();
-        match &found[..] {
-            [] => Err(DataError::Missing { what, directory, names }),
-            // What is gone since it was found is missing.
-            [only] => Self::read(directory.join(only))?.ok_or(DataError::Missing { what, directory, names }),
-            _ => Err(DataError::Several { what, directory, names: found }),
-        }
+        Err(DataError::Missing { what, directory: directory.to_owned(), names: names[..4].to_vec() })
     }
 
     /// The file at this path, if there is one; a folder is none.

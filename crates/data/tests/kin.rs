@@ -23,7 +23,7 @@ fn set(directory: &Path, prefix: &str, test: &str, train_labels: &[u8], test_lab
 #[test]
 fn letters_are_the_classes_1_to_26() {
     let directory = tempfile::tempdir().expect("a temporary directory");
-    let letters: Vec<u8> = (1..=26).rev().collect();
+    let letters: Vec<u8> = (1..=26).rev().chain(1..=26).collect();
     set(directory.path(), "emnist-letters-", "test", &letters, &[26, 1]);
     let letters = Mnist::load(directory.path()).expect("a valid set");
     assert_eq!((letters.train.classes(), letters.test.classes()), (27, 27));
@@ -39,7 +39,11 @@ fn letters_are_the_classes_1_to_26() {
             "{train:?}, {test:?}: {error}"
         );
     }
-    let all: Vec<u8> = (0..=255).collect();
+    // One example of an eleventh class is damage.
+    let eleven: Vec<u8> = (0..10).chain(0..=10).collect();
+    set(directory.path(), "", "t10k", &eleven, &[0]);
+    assert!(Mnist::load(directory.path()).is_err());
+    let all: Vec<u8> = (0..=255).chain(0..=255).collect();
     set(directory.path(), "", "t10k", &all, &[255]);
     assert_eq!(Mnist::load(directory.path()).expect("a valid set").test.classes(), 256);
 }
@@ -91,6 +95,22 @@ fn folders_are_passed_over_and_two_sets_in_one_are_told() {
         ),
         "{message}"
     );
+    // Of one set, whatever else is there, packed or in the way of other systems; halves of two sets are none.
+    let one = tempfile::tempdir().expect("a temporary directory");
+    set(one.path(), "only-", "test", &[1], &[2]);
+    for name in
+        ["only-train-images-idx3-ubyte.gz", "._only-train-images-idx3-ubyte", "._x-train-images-idx3-ubyte"]
+    {
+        std::fs::copy(one.path().join("only-train-images-idx3-ubyte"), one.path().join(name)).expect("room");
+    }
+    assert_eq!(Mnist::load(one.path()).expect("a valid set").train.labels(), [1]);
+    for file in ["only-train-images-idx3-ubyte", "only-train-images-idx3-ubyte.gz"] {
+        std::fs::remove_file(one.path().join(file)).expect("it was there");
+    }
+    set(one.path(), "other-", "test", &[3], &[4]);
+    std::fs::remove_file(one.path().join("other-train-labels-idx1-ubyte")).expect("it was there");
+    let error = Mnist::load(one.path()).expect_err("the labels are those of another set");
+    assert!(matches!(error, DataError::Missing { what: "training labels", .. }), "{error}");
     // Without a prefix there is no question.
     let plain = tempfile::tempdir().expect("a temporary directory");
     set(plain.path(), "", "t10k", &[5], &[6]);

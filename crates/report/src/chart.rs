@@ -178,9 +178,11 @@ impl Chart {
     pub(crate) fn csv(&self, x: impl Fn(f64) -> String) -> String {
         let mut csv = format!("curve,{},{},low,high\n", field(&self.x_label), field(&self.y_label));
         for curve in &self.curves {
-            let name = match (&*curve.name, curve.theory) {
-                ("", true) => format!("theory {}", curve.number),
-                (name, _) => name.to_owned(),
+            let predicted =
+                self.curves.iter().find(|of| curve.theory && !of.theory && of.number == curve.number);
+            let name = match predicted {
+                Some(of) => format!("{}, theory", of.name),
+                None => curve.name.clone(),
             };
             for ChartPoint { x: at, y, low, high } in &curve.points {
                 // Ends that say no more are left out.

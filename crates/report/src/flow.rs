@@ -138,7 +138,7 @@ impl<'a> FlowPage<'a> {
         page
     }
 
-    /// Each figure as an SVG file of its own, as it is at the last step, or the first that broke: the file's
+    /// Each figure as an SVG file of its own, as it is at the step that is shown: the file's
     /// name and what is in it.
     #[must_use]
     pub fn svgs(&self) -> Vec<(String, String)> {

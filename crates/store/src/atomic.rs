@@ -18,8 +18,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// then still holds what it held before, and the temporary file is removed.
 pub fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let (path, earlier) = destination(path)?;
-    let temporary = path.with_file_name(temporary_name());
-    let written = write_new(&temporary, bytes, earlier).and_then(|()| replace(&temporary, &path));
+    let (temporary, mut file) = new_beside(&path)?;
+    let written = fill(&mut file, bytes, earlier);
+    // Closed first: not every system renames what is open.
+    drop(file);
+    let written = written.and_then(|()| replace(&temporary, &path));
     if written.is_err() {
         // The first error is the one to report.
         let _ = std::fs::remove_file(&temporary);
@@ -36,7 +39,9 @@ fn destination(path: &Path) -> io::Result<(PathBuf, Option<Metadata>)> {
     match std::fs::metadata(path) {
         Ok(found) => {
             let found = regular::require(found)?;
-            Ok((std::fs::canonicalize(path)?, Some(found)))
+            // Only of links: there are file systems on which other paths have no such form.
+            let is_link = std::fs::symlink_metadata(path)?.is_symlink();
+            Ok((if is_link { std::fs::canonicalize(path)? } else { path.to_owned() }, Some(found)))
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             Ok((where_nothing_is(path.to_owned())?, None))
@@ -55,16 +60,27 @@ fn where_nothing_is(mut path: PathBuf) -> io::Result<PathBuf> {
     Ok(path)
 }
 
-/// Unlike any other of this machine, and short: the name of the file itself may be as long as names can be.
-fn temporary_name() -> String {
+/// A new file beside this one, under a name that is short: the name of the file itself may be as long as names
+/// can be. Whoever else writes here, on another machine too, has another.
+fn new_beside(path: &Path) -> io::Result<(PathBuf, File)> {
     static WRITTEN: AtomicU64 = AtomicU64::new(0);
-    format!(".backflow.{}.{}.tmp", std::process::id(), WRITTEN.fetch_add(1, Ordering::Relaxed))
+    loop {
+        let number = WRITTEN.fetch_add(1, Ordering::Relaxed);
+        let temporary = path.with_file_name(format!(".backflow.{}.{number}.tmp", std::process::id()));
+        match OpenOptions::new().write(true).create_new(true).open(&temporary) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && number < MOST_NAMES => {}
+            file => return Ok((temporary, file?)),
+        }
+    }
 }
 
-fn write_new(path: &Path, bytes: &[u8], earlier: Option<Metadata>) -> io::Result<()> {
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).open(path)?;
-    if let Some(earlier) = earlier {
-        file.set_permissions(earlier.permissions())?;
+/// So many names are tried before something else must be wrong.
+const MOST_NAMES: u64 = 1 << 20;
+
+fn fill(file: &mut File, bytes: &[u8], earlier: Option<Metadata>) -> io::Result<()> {
+    if let Some(earlier) = earlier.filter(|_| cfg!(unix)) {
+        // Where a file system has no permissions, there are none to keep.
+        let _ = file.set_permissions(earlier.permissions());
     }
     file.write_all(bytes)?;
     file.sync_all()

@@ -15,7 +15,10 @@ use std::path::Path;
 pub fn read(path: &Path) -> io::Result<Vec<u8>> {
     // Asked before it is opened: opening a pipe waits for someone to write into it.
     let len = require(std::fs::metadata(path)?)?.len();
-    let mut bytes = Vec::with_capacity(usize::try_from(len).unwrap_or(0));
+    let mut bytes = Vec::new();
+    // A file may say that it is longer than any memory.
+    let room = bytes.try_reserve_exact(usize::try_from(len).unwrap_or(usize::MAX));
+    room.map_err(|_| io::Error::from(io::ErrorKind::OutOfMemory))?;
     File::open(path)?.read_to_end(&mut bytes)?;
     Ok(bytes)
 }

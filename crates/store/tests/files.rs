@@ -58,6 +58,18 @@ fn a_byte_order_mark_is_no_text() {
     assert!(error.starts_with("not text: "), "{error}");
 }
 
+/// It has no blocks on disk: it only says that it is long.
+#[test]
+fn a_file_longer_than_memory_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("sparse");
+    let file = std::fs::OpenOptions::new().write(true).create_new(true).open(&path).unwrap();
+    if file.set_len(1 << 43).is_err() {
+        return; // a file system without sparse files
+    }
+    assert_eq!(regular::read(&path).unwrap_err().kind(), std::io::ErrorKind::OutOfMemory);
+}
+
 #[cfg(unix)]
 mod unix {
     use super::names;

@@ -38,7 +38,7 @@ const VERSION: u32 = 2;
 pub struct FlowLog {
     /// The records, in the order of the lines.
     pub steps: Vec<FlowStep>,
-    /// The number of the last line, counted from 1, if it is cut off: it is none of the records.
+    /// The number of the line, counted from 1, from which on the log is cut off: it is none of the records.
     pub cut_off: Option<usize>,
 }
 
@@ -88,7 +88,7 @@ const LONGEST: u64 = 1 << 33;
 fn text(path: &Path) -> io::Result<(String, bool)> {
     let bytes = regular::read(path)?;
     if !bytes.starts_with(&[0x1f, 0x8b]) {
-        return Ok((regular::text(bytes)?, false));
+        return Ok((regular::text(whole_characters(bytes))?, false));
     }
     let mut unpacked = Vec::new();
     let is_cut = match MultiGzDecoder::new(&*bytes).take(LONGEST).read_to_end(&mut unpacked) {
@@ -100,13 +100,17 @@ fn text(path: &Path) -> io::Result<(String, bool)> {
         Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => true,
         Err(error) => return Err(error),
     };
-    if is_cut
-        && let Err(error) = std::str::from_utf8(&unpacked)
+    Ok((regular::text(whole_characters(unpacked))?, is_cut))
+}
+
+/// Without the beginning of a last character, which a cut leaves.
+fn whole_characters(mut text: Vec<u8>) -> Vec<u8> {
+    if let Err(error) = std::str::from_utf8(&text)
         && error.error_len().is_none()
     {
-        unpacked.truncate(error.valid_up_to());
+        text.truncate(error.valid_up_to());
     }
-    Ok((regular::text(unpacked)?, is_cut))
+    text
 }
 
 /// Reads the log of any version that is known.

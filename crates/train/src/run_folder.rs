@@ -120,8 +120,8 @@ impl RunFolder {
         // The page is there also where there is no room for the log.
         let written = flow_log::packed(flow).and_then(|bytes| atomic::write(&log, &bytes));
         let written = written.map_err(|source| failed(&log, source));
-        atomic::write(&report, page.as_bytes()).map_err(|source| failed(&report, source))?;
-        Ok(written?)
+        let page = atomic::write(&report, page.as_bytes()).map_err(|source| failed(&report, source));
+        Ok(written.and(page)?)
     }
 
     /// Reads what was measured in the layers of the run in `path`, by this version of Backflow or an earlier

@@ -132,6 +132,7 @@ impl Verdict {
 impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let f = &mut Printable(f);
+        debug_assert!(Self::NAMES.contains(&self.name()), "{} has no place among the names", self.name());
         write!(f, "{}: ", self.name())?;
         match self {
             Self::Vanishing { slope, fit, decades, at, branch, flat_weight_gradients }

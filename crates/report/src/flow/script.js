@@ -113,7 +113,7 @@ function show(column) {
 
 /** A field of CSV. */
 function field(text) {
-  return /[",\n]/.test(text) ? '"' + text.replaceAll('"', '""') + '"' : text;
+  return /[",\n\r]/.test(text) ? '"' + text.replaceAll('"', '""') + '"' : text;
 }
 
 /** The numbers of a figure at the step that is shown, as CSV; of the map, at all steps. */

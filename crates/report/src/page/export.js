@@ -57,11 +57,11 @@
     image.onload = () => {
       const canvas = document.createElement('canvas');
       // Three hundred dots an inch for a figure of the width of a page.
-      const scale = 2400 / width;
-      canvas.width = 2400;
+      const scale = Math.min(2400 / width, 16000 / height);
+      canvas.width = Math.round(width * scale);
       canvas.height = Math.round(height * scale);
       canvas.getContext('2d').drawImage(image, 0, 0, canvas.width, canvas.height);
-      canvas.toBlob((blob) => save(name, 'image/png', blob));
+      canvas.toBlob((blob) => { if (blob) save(name, 'image/png', blob); });
     };
     image.src = 'data:image/svg+xml;charset=utf-8,' + encodeURIComponent(text);
   }
@@ -82,9 +82,8 @@
     button('PNG', () => png(standalone(figure), name + '.png'));
     const numbers = figure.querySelector('template.csv');
     // What the page's own script draws, it knows the numbers of.
-    const drawn = () => window.numbersOf && window.numbersOf(name);
-    if (numbers || drawn()) {
-      button('CSV', () => save(name + '.csv', 'text/csv', numbers ? numbers.content.textContent.trim() + '\n' : drawn()));
+    if (numbers || window.numbersOf) {
+      button('CSV', () => save(name + '.csv', 'text/csv', numbers ? numbers.content.textContent.trim() + '\n' : window.numbersOf(name)));
     }
     figure.append(bar);
   }

@@ -14,19 +14,22 @@ use std::time::{SystemTime, UNIX_EPOCH};
 /// The file that `inspect` makes of a run.
 const OF_INSPECT: &str = "events.out.tfevents.0000000000.backflow";
 
+/// What a run is called in TensorBoard: as its folder, which may be given as `.`.
+fn name(run: &Path) -> String {
+    let name =
+        std::path::absolute(run).ok().and_then(|run| Some(run.file_name()?.to_string_lossy().into_owned()));
+    name.unwrap_or_else(|| "run".to_owned())
+}
+
 /// A run's folder in TensorBoard's: of its name, or with a number where another has it, for what is in one folder
 /// is one run to TensorBoard.
 fn folder_in(folder: &Path, run: &Path) -> PathBuf {
-    // The folder of a run may be `.`.
-    let name = std::path::absolute(run).ok().and_then(|run| Some(run.file_name()?.to_owned()));
-    let name = name.map_or("run".to_owned(), |name| name.to_string_lossy().into_owned());
-    RunFolder::free_name(folder, &name)
+    RunFolder::free_name(folder, &name(run))
 }
 
 /// The path of the file that `inspect` makes of a run; where it made one before, that.
 pub(crate) fn path_of_inspect(folder: &Path, run: &Path) -> PathBuf {
-    let name = std::path::absolute(run).ok().and_then(|run| Some(run.file_name()?.to_owned()));
-    let earlier = folder.join(name.unwrap_or_default()).join(OF_INSPECT);
+    let earlier = folder.join(name(run)).join(OF_INSPECT);
     if earlier.is_file() { earlier } else { folder_in(folder, run).join(OF_INSPECT) }
 }
 

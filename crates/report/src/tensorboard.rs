@@ -84,11 +84,13 @@ impl EventFile {
     /// exponent is left out: zeros, infinities, NaN. Sums that TensorBoard asks for are those of the middles.
     pub fn histogram(&mut self, wall_time: f64, step: u64, tag: &str, exponents: &Exponents) {
         let Exponents { subnormal, first, counts, .. } = exponents;
-        // Subnormal numbers of single precision have several exponents, the highest of them below all others.
+        // Subnormal numbers have several exponents, of which this is the highest.
         let lowest = (*subnormal > 0).then_some((SUBNORMAL, *subnormal));
         let rest = (*first..).zip(counts.iter().copied());
         let bins: Vec<(i32, u64)> = lowest.into_iter().chain(rest).filter(|&(_, count)| count > 0).collect();
-        let (Some(&(low, _)), Some(&(high, _))) = (bins.first(), bins.last()) else { return };
+        // Of double precision there may be numbers with exponents below it.
+        let exponents = || bins.iter().map(|&(exponent, _)| exponent);
+        let (Some(low), Some(high)) = (exponents().min(), exponents().max()) else { return };
         let of = |exponent: i32| {
             bins.iter().filter(|(of, _)| *of == exponent).map(|(_, count)| *count as f64).sum()
         };

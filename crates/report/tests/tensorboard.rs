@@ -162,6 +162,26 @@ fn a_file_is_written_piece_by_piece() {
         pieces.extend(piece);
     }
     assert_eq!(pieces, whole);
+    // Numbers of double precision below what single precision holds in full: from -300 on, 64 bits for each limit.
+    let length = |exponents: &backflow_probe::Exponents| {
+        let mut file = EventFile::new(1.0);
+        let _ = file.take_bytes();
+        file.histogram(1.0, 1, "of", exponents);
+        file.take_bytes().len()
+    };
+    let deep = |subnormal| backflow_probe::Exponents {
+        subnormal,
+        first: -300,
+        counts: vec![1; 10],
+        ..Default::default()
+    };
+    // With subnormal numbers the bars go on to -127.
+    assert!(
+        length(&deep(1)) >= length(&deep(0)) + 2 * 8 * (300 - 127 - 10),
+        "{} {}",
+        length(&deep(1)),
+        length(&deep(0))
+    );
     // What has no exponent makes no histogram.
     let nothing = backflow_probe::Exponents { zeros: 5, infinite: 2, nan: 1, ..Default::default() };
     file.histogram(1.0, 1, "nothing", &nothing);

@@ -74,6 +74,12 @@ impl GradFlow {
         Self { eps: Some(eps), ..self }
     }
 
+    /// The ε that was [given](Self::with_eps).
+    #[must_use]
+    pub fn eps(&self) -> Option<f64> {
+        self.eps
+    }
+
     /// All that was recorded.
     #[must_use]
     pub fn steps(&self) -> &[FlowStep] {

@@ -20,7 +20,7 @@ pub struct ChartPoint {
     pub x: f64,
     /// The value. The line is broken where it is not a finite number.
     pub y: f64,
-    /// The lower end of what is shaded around the line.
+    /// The lower end of the spread.
     pub low: f64,
     /// The upper end.
     pub high: f64,
@@ -37,10 +37,32 @@ pub struct Curve {
     pub points: Vec<ChartPoint>,
     /// Whether it ends before its time, which a cross shows.
     pub broken: bool,
-    /// Whether it is a prediction, beside the curve of the same number: its class is `theory` too.
-    pub theory: bool,
-    /// Whether points get markers: all of them, or of very many some.
-    pub dots: bool,
+    /// How it is drawn.
+    pub stroke: Stroke,
+}
+
+/// How a curve is drawn.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Stroke {
+    /// A line.
+    Line,
+    /// A line with markers at its points: at all of them, or of very many at some.
+    #[default]
+    Marked,
+    /// Markers without a line.
+    Points,
+    /// The dashed line of a prediction, beside the curve of the same number: its class is `theory` too.
+    Theory,
+}
+
+impl Stroke {
+    fn has_line(self) -> bool {
+        self != Self::Points
+    }
+
+    fn has_markers(self) -> bool {
+        matches!(self, Self::Marked | Self::Points)
+    }
 }
 
 /// The size of a chart and of the margins around its curves, in the SVG's own units.
@@ -66,8 +88,26 @@ impl Default for Frame {
     }
 }
 
+impl ChartPoint {
+    /// A point without a spread.
+    #[must_use]
+    pub fn new(x: f64, y: f64) -> Self {
+        Self { x, y, low: y, high: y }
+    }
+}
+
+/// How the spread of points is drawn.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Spread {
+    /// As a shade around the line.
+    #[default]
+    Shade,
+    /// As an error bar at each point.
+    Bars,
+}
+
 /// A chart, and the range of values it shows; what lies beyond is cut off.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Chart {
     /// Names the elements; unique on its page.
     pub id: String,
@@ -87,6 +127,10 @@ pub struct Chart {
     pub y_label: String,
     /// The vertical axis' ends.
     pub y_range: [f64; 2],
+    /// How spreads are drawn.
+    pub spread: Spread,
+    /// Stretches of the horizontal axis where nothing is known. Lines do not go through them.
+    pub gaps: Vec<[f64; 2]>,
     /// Size and margins.
     pub frame: Frame,
     /// Whether the names of the curves are written above them; see [`with_legend`](Self::with_legend).
@@ -166,7 +210,7 @@ impl Chart {
         let _ = writeln!(svg, "<g clip-path=\"url(#{id}-clip)\">");
         // A prediction that is right would be hidden.
         let (predicted, measured): (Vec<&Curve>, Vec<&Curve>) =
-            self.curves.iter().rev().partition(|curve| curve.theory);
+            self.curves.iter().rev().partition(|curve| curve.stroke == Stroke::Theory);
         for curve in measured.into_iter().chain(predicted) {
             self.curve(&mut svg, curve);
         }
@@ -178,8 +222,9 @@ impl Chart {
     pub(crate) fn csv(&self, x: impl Fn(f64) -> String) -> String {
         let mut csv = format!("curve,{},{},low,high\n", field(&self.x_label), field(&self.y_label));
         for curve in &self.curves {
+            let is_theory = |curve: &Curve| curve.stroke == Stroke::Theory;
             let predicted =
-                self.curves.iter().find(|of| curve.theory && !of.theory && of.number == curve.number);
+                self.curves.iter().find(|of| is_theory(curve) && !is_theory(of) && of.number == curve.number);
             let name = match predicted {
                 Some(of) => format!("{}, theory", of.name),
                 None => curve.name.clone(),
@@ -235,9 +280,14 @@ impl Chart {
                 escaped(text)
             );
         }
+        let mut axis = format!("M{left} {bottom}");
+        for [from, to] in self.gaps.iter().map(|gap| gap.map(|x| self.x(x))) {
+            // As an axis is broken by hand.
+            let _ = write!(axis, "H{from:.1}m-2 4l4 -8M{:.1} {:.1}l4 -8m-2 4", to - 2.0, bottom + 4.0);
+        }
         let _ = writeln!(
             svg,
-            "<path class=\"axis\" d=\"M{left} {bottom}H{right}\"/>\
+            "<path class=\"axis\" d=\"{axis}H{right}\"/>\
              <text x=\"{}\" y=\"{}\" class=\"x\">{}</text>\n\
              <text class=\"title\" transform=\"translate(13 {:.1}) rotate(-90)\">{}</text>\n</g>",
             (left + right) / 2.0,
@@ -251,15 +301,19 @@ impl Chart {
     /// The legend, above the curves.
     fn names(&self, svg: &mut String) {
         for (curve, x, line) in self.legend() {
-            let theory = if curve.theory { " theory" } else { "" };
+            let theory = if curve.stroke == Stroke::Theory { " theory" } else { "" };
             let y = 9.0 + LEGEND_LINE * line as f64;
-            let dots = match curve.dots {
+            let dots = match curve.stroke.has_markers() {
                 true => format!("<path class=\"dots\" d=\"M{:.0} {y}{}\"/>", x + 9.0, marker(curve.number)),
+                false => String::new(),
+            };
+            let line = match curve.stroke.has_line() {
+                true => format!("<path class=\"line\" d=\"M{x:.0} {y}h18\"/>"),
                 false => String::new(),
             };
             let _ = writeln!(
                 svg,
-                "<g class=\"key s{}{theory}\"><path class=\"line\" d=\"M{x:.0} {y}h18\"/>{dots}<text x=\"{:.0}\" \
+                "<g class=\"key s{}{theory}\">{line}{dots}<text x=\"{:.0}\" \
                  y=\"{}\">{}</text></g>",
                 curve.number,
                 x + 23.0,
@@ -270,8 +324,8 @@ impl Chart {
     }
 
     fn curve(&self, svg: &mut String, curve: &Curve) {
-        let Curve { number, name, points, broken, theory, dots } = curve;
-        let (kind, mark) = if *theory { (" theory", "t") } else { ("", "s") };
+        let Curve { number, name, points, broken, stroke } = curve;
+        let (kind, mark) = if *stroke == Stroke::Theory { (" theory", "t") } else { ("", "s") };
         let _ = write!(
             svg,
             "<g class=\"curve s{number}{kind}\" id=\"{}-{mark}{number}\"><title>{}</title>",
@@ -280,12 +334,17 @@ impl Chart {
         );
         // Paths may be empty: a page that shows something else in the same place fills them.
         if points.iter().any(|point| point.low != point.high) {
-            let _ = write!(svg, "<path class=\"band\" d=\"{}\"/>", self.band(points));
+            let _ = match self.spread {
+                Spread::Shade => write!(svg, "<path class=\"band\" d=\"{}\"/>", self.band(points)),
+                Spread::Bars => write!(svg, "<path class=\"bar\" d=\"{}\"/>", self.bars(points)),
+            };
         }
-        // The second path is wider and unseen: something to point at.
-        let line = self.line(points);
-        let _ = write!(svg, "<path class=\"line\" d=\"{line}\"/><path class=\"reach\" d=\"{line}\"/>");
-        if *dots {
+        if stroke.has_line() {
+            // The second path is wider and unseen: something to point at.
+            let line = self.line(points);
+            let _ = write!(svg, "<path class=\"line\" d=\"{line}\"/><path class=\"reach\" d=\"{line}\"/>");
+        }
+        if stroke.has_markers() {
             let _ = write!(svg, "<path class=\"dots\" d=\"{}\"/>", self.dots(*number, points));
         }
         if let Some(last) = points.last().filter(|_| *broken) {
@@ -300,7 +359,12 @@ impl Chart {
     fn line(&self, points: &[ChartPoint]) -> String {
         let mut path = String::new();
         let mut pen = 'M';
+        let mut last = f64::NEG_INFINITY;
         for point in points {
+            if self.has_gap(last, point.x) {
+                pen = 'M';
+            }
+            last = point.x;
             if !point.y.is_finite() {
                 pen = 'M';
                 continue;
@@ -317,23 +381,41 @@ impl Chart {
         some.map(|point| format!("M{:.1} {:.1}{marker}", self.x(point.x), self.y(point.y))).collect()
     }
 
+    /// Whether nothing is known of some place between these.
+    fn has_gap(&self, from: f64, to: f64) -> bool {
+        self.gaps.iter().any(|&[begin, end]| from <= begin && end <= to)
+    }
+
+    /// An upright line at each point that has a spread, with ends.
+    fn bars(&self, points: &[ChartPoint]) -> String {
+        let spread = points.iter().filter(|point| point.low < point.high && point.y.is_finite());
+        let bar = |point: &ChartPoint| {
+            let [x, low, high] = [self.x(point.x), self.y(point.low), self.y(point.high)];
+            format!("M{:.1} {low:.1}h6m-3 0V{high:.1}m-3 0h6", x - 3.0)
+        };
+        spread.map(bar).collect()
+    }
+
     /// What is shaded: nothing if no point has a spread.
     fn band(&self, points: &[ChartPoint]) -> String {
-        let points: Vec<_> =
-            points.iter().filter(|point| point.low.is_finite() && point.high.is_finite()).collect();
+        let known = |point: &&ChartPoint| point.low.is_finite() && point.high.is_finite();
+        let points: Vec<&ChartPoint> = points.iter().filter(known).collect();
         if points.iter().all(|point| point.low == point.high) {
             return String::new();
         }
         let place = |x: f64, y: f64| format!("{:.1} {:.1}", self.x(x), self.y(y));
-        let upper: Vec<_> = points.iter().map(|point| place(point.x, point.high)).collect();
-        let lower: Vec<_> = points.iter().rev().map(|point| place(point.x, point.low)).collect();
-        format!("M{}L{}Z", upper.join("L"), lower.join("L"))
+        let piece = |points: &[&ChartPoint]| {
+            let upper: Vec<_> = points.iter().map(|point| place(point.x, point.high)).collect();
+            let lower: Vec<_> = points.iter().rev().map(|point| place(point.x, point.low)).collect();
+            format!("M{}L{}Z", upper.join("L"), lower.join("L"))
+        };
+        points.chunk_by(|a, b| !self.has_gap(a.x, b.x)).map(piece).collect()
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Chart, ChartPoint, Curve, Frame, Scale, whole_ticks};
+    use super::{Chart, ChartPoint, Curve, Scale, Stroke, whole_ticks};
 
     fn chart(scale: Scale, y_range: [f64; 2], ys: &[f64]) -> String {
         let points = (0..).zip(ys);
@@ -343,16 +425,14 @@ mod tests {
             name: "other".to_owned(),
             points: Vec::new(),
             broken: false,
-            theory: true,
-            dots: false,
+            stroke: Stroke::Theory,
         };
         let curve = Curve {
             number: 3,
             name: "<a & \"b\">".to_owned(),
             points: points.collect(),
             broken: true,
-            theory: false,
-            dots: true,
+            stroke: Stroke::Marked,
         };
         Chart {
             id: "loss".to_owned(),
@@ -364,9 +444,8 @@ mod tests {
             x_ticks: whole_ticks(0.0, 2.0),
             y_label: "loss > 0".to_owned(),
             y_range,
-            frame: Frame::default(),
-            legend: false,
             curves: vec![curve, other],
+            ..Chart::default()
         }
         .with_legend()
         .svg()

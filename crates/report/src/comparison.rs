@@ -6,7 +6,7 @@
 
 mod rows;
 
-use crate::chart::{Chart, ChartPoint, Curve, Frame, Scale, whole_ticks};
+use crate::chart::{Chart, ChartPoint, Curve, Scale, Stroke, whole_ticks};
 use crate::page::{self, escaped, figure};
 use crate::series;
 use crate::table;
@@ -157,9 +157,8 @@ impl ComparisonPage<'_> {
                 x_ticks: whole_ticks(0.0, x_end),
                 y_label: String::from(title).to_lowercase(),
                 y_range,
-                frame: Frame::default(),
-                legend: false,
                 curves,
+                ..Chart::default()
             }
             .with_legend()
         };
@@ -276,5 +275,5 @@ fn curve(number: usize, standing: &Standing, runs: &[Run], of: fn(&Point) -> Opt
     let name = format!("{}: {}", standing.optimizer, mean_and_std(standing.test_metric));
     let broken = runs.iter().any(|run| run.outcome != Outcome::Finished);
     let points = (0..longest).filter_map(at).collect();
-    Curve { number, name, points, broken, theory: false, dots: true }
+    Curve { number, name, points, broken, stroke: Stroke::Marked }
 }

@@ -3,7 +3,7 @@
 //! A page and its figures depend on what was recorded and on nothing else. The page is whole in itself:
 //! nothing is fetched, and without JavaScript it shows the last step, or the first that broke. Long
 //! recordings are thinned, which the page says. Nothing is computed here that was not recorded: predictions
-//! and verdicts are given. What was measured at some steps only is shown as it was last measured, with the
+//! are given, and so are verdicts on the whole; those on single steps are the probe's. What was measured at some steps only is shown as it was last measured, with the
 //! step.
 
 mod colours;
@@ -11,13 +11,15 @@ mod exponents;
 mod figures;
 mod header;
 mod heat_map;
+mod judged;
+mod numbering;
 mod plots;
 mod run;
 mod sparse;
 mod steps;
 mod tables;
 
-use crate::chart::Chart;
+use crate::chart::{Chart, Stroke};
 use crate::ink::inked;
 use crate::page::{self, escaped, figure};
 use crate::series;
@@ -27,6 +29,7 @@ use backflow_store::StoreError;
 use exponents::Panel;
 use figures::Figures;
 pub use header::{Header, Theory};
+use judged::Judged;
 use plots::Plot;
 use serde_json::{Value, json};
 use std::borrow::Cow;
@@ -47,6 +50,7 @@ pub struct FlowPage<'a> {
     plots: Vec<Plot>,
     runs: Vec<Chart>,
     panels: Vec<Panel>,
+    judged: Judged,
 }
 
 impl<'a> FlowPage<'a> {
@@ -92,7 +96,8 @@ impl<'a> FlowPage<'a> {
         let figures = Figures::of(steps);
         let plots = plots::all(&figures, header.theory.as_ref());
         let (runs, panels) = (run::all(&figures), exponents::all(&figures));
-        Self { header, figures, plots, runs, panels }
+        let judged = Judged::of(&figures, header.eps);
+        Self { header, figures, plots, runs, panels, judged }
     }
 
     /// The same with this step in the place of the last one, or the last step before it that is drawn.
@@ -154,7 +159,7 @@ impl<'a> FlowPage<'a> {
         for plot in &self.plots {
             let mut chart = plot.chart(&self.figures, *shown);
             if *shown > 0 {
-                chart.curves.retain(|curve| !curve.theory);
+                chart.curves.retain(|curve| curve.stroke != Stroke::Theory);
             }
             let at =
                 plot.rare().map_or(self.figures.step(*shown), |name| self.figures.measured_at(name, *shown));
@@ -195,6 +200,13 @@ impl<'a> FlowPage<'a> {
                  <label for=\"step\">Step</label><input type=\"range\" id=\"step\" min=\"0\" max=\"{}\" \
                  value=\"{shown}\" autocomplete=\"off\"><output for=\"step\"></output></form>",
                 figures.columns.len() - 1
+            );
+            let _ = writeln!(
+                page,
+                "<p class=\"verdict\">Step <span data-at=\"step\">{}</span> by itself: <span \
+                 id=\"judged\">{}</span></p>",
+                figures.step(shown),
+                self.judged.network(shown)
             );
         }
         page.push_str("<div class=\"flow\">\n");
@@ -254,12 +266,12 @@ impl<'a> FlowPage<'a> {
             page.push_str("</section>\n");
         }
         self.section(page, "Activations", Section::Activations);
-        tables::write(page, figures, &self.header);
+        tables::write(page, figures, &self.judged);
     }
 
-    /// The step of a place on the axis of steps, whose columns are one wide.
+    /// The step of a place on the axis of steps.
     fn step_at(&self, x: f64) -> String {
-        self.figures.columns.get(x as usize).map_or(String::new(), |flow| flow.step.to_string())
+        self.figures.step(self.figures.axis.column(x)).to_string()
     }
 
     /// Where theory is drawn, for those who look at another step.
@@ -307,6 +319,8 @@ impl<'a> FlowPage<'a> {
         let sparse: serde_json::Map<_, _> = figures.sparse_data().chain(panel_steps).collect();
         json!({
             "steps": steps,
+            "places": figures.axis.places,
+            "judged": self.judged.data(),
             "shown": figures.shown,
             "loss": figures.columns.iter().map(|flow| figures::json(Some(flow.loss))).collect::<Vec<_>>(),
             "values": figures.data(),
@@ -317,6 +331,11 @@ impl<'a> FlowPage<'a> {
                 "layers": figures.layers.iter().map(|(path, _)| path).collect::<Vec<_>>(),
                 "parameters": figures.parameters,
                 "jacobians": figures.jacobians,
+            },
+            "numbers": {
+                "layers": (1..=figures.layers.len()).collect::<Vec<_>>(),
+                "parameters": figures.numbering.parameters,
+                "jacobians": figures.numbering.jacobians,
             },
         })
     }

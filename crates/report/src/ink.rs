@@ -145,6 +145,9 @@ fn of_curve(is: &dyn Fn(&str) -> bool, inside: &dyn Fn(&str) -> bool, around: &[
     if is("dots") {
         return vec![("fill", colour), own("stroke", "none")];
     }
+    if is("bar") {
+        return vec![own("fill", "none"), ("stroke", colour), own("stroke-width", "1.2")];
+    }
     let mut line = vec![own("fill", "none"), ("stroke", colour), own("stroke-linejoin", "round")];
     match inside("theory") {
         true => line.extend([own("stroke-width", "1.6"), own("stroke-dasharray", "6 4")]),

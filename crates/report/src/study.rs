@@ -9,7 +9,7 @@ mod rows;
 
 pub use rows::study_table;
 
-use crate::chart::{Chart, ChartPoint, Curve, Frame, Scale, whole_ticks};
+use crate::chart::{Chart, ChartPoint, Curve, Frame, Scale, Stroke, whole_ticks};
 use crate::page::{self, escaped, figure};
 use crate::series;
 use crate::table;
@@ -152,12 +152,17 @@ fn chart_of((depth, width): (usize, usize), members: &[(&Finding, usize)], alone
         let measured = points(&mut finding.initial.delta_rms.iter().copied());
         let theory = points(&mut finding.theory_delta_rms.iter().map(|delta| delta.unwrap_or(f64::NAN)));
         let has_theory = theory.iter().any(|point| point.y.is_finite());
-        let curve =
-            |name, points, theory| Curve { number, name, points, broken: false, theory, dots: !theory };
+        let curve = |name, points, theory| Curve {
+            number,
+            name,
+            points,
+            broken: false,
+            stroke: if theory { Stroke::Theory } else { Stroke::Marked },
+        };
         // Theory is drawn above the measurement, whose dots are wider.
         if has_theory {
             // One name for all: they are dashed, and have the colours of what they predict.
-            let is_first = !curves.iter().any(|curve: &Curve| curve.theory);
+            let is_first = !curves.iter().any(|curve: &Curve| curve.stroke == Stroke::Theory);
             curves.push(curve(if is_first { "theory".to_owned() } else { String::new() }, theory, true));
         }
         curves.push(curve(name, measured, false));
@@ -179,8 +184,8 @@ fn chart_of((depth, width): (usize, usize), members: &[(&Finding, usize)], alone
         y_label: "RMS of delta".to_owned(),
         y_range,
         frame: Frame { width: if alone { 960.0 } else { 640.0 }, height: 340.0, ..Frame::default() },
-        legend: false,
         curves,
+        ..Chart::default()
     }
     .with_legend()
 }

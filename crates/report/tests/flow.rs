@@ -1,6 +1,7 @@
 //! The page and its figures: what is in them, and what a browser makes of them.
 #![allow(clippy::print_stderr, reason = "a test that is skipped says so")]
 
+mod browser;
 mod recordings;
 mod tools;
 
@@ -9,24 +10,9 @@ use backflow_probe::{
     Spectrum, Stats,
 };
 use backflow_report::{FlowPage, Header};
+use browser::{attributes, browse, path, put};
 use recordings::{BROKEN, HEALTHY, SELDOM, Subject, VANISHING, seldom};
 use std::collections::BTreeMap;
-use std::io::Write;
-use std::path::Path;
-
-/// Every value of an attribute, in order.
-fn attributes<'a>(page: &'a str, name: &str) -> Vec<&'a str> {
-    let begin = format!(" {name}=\"");
-    page.split(&begin).skip(1).filter_map(|rest| rest.split('"').next()).collect()
-}
-
-/// The path with this class in the element with this id.
-fn path<'a>(page: &'a str, id: &str, class: &str) -> &'a str {
-    let element = page.split(&format!("id=\"{id}\"")).nth(1).unwrap_or_else(|| panic!("no {id}"));
-    let element = element.split("</g>").next().unwrap();
-    let path = element.split(&format!("class=\"{class}\"")).nth(1).unwrap_or_else(|| panic!("no {class}"));
-    attributes(path, "d")[0]
-}
 
 #[test]
 fn the_page_is_whole_in_itself_and_says_what_it_left_out() {
@@ -148,14 +134,6 @@ fn a_long_recording_stays_small() {
     assert!(page.len() < 2_000_000, "{} bytes", page.len());
 }
 
-/// A file of this name.
-fn put(folder: &Path, name: &str, text: &str) -> std::path::PathBuf {
-    let path = folder.join(name);
-    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).open(&path).unwrap();
-    file.write_all(text.as_bytes()).unwrap();
-    path
-}
-
 /// What a program that draws SVG makes of a file, and knows no style sheet of ours: how many pixels have each
 /// colour, without those that only smooth edges. Letters are not drawn.
 fn rendered(svg: &str) -> BTreeMap<[u8; 3], usize> {
@@ -217,29 +195,6 @@ fn every_figure_is_a_file_of_its_own() {
         colours("exponents-outputs.svg").contains_key(&[0xb3, 0x26, 0x1e]),
         "what single precision lacks"
     );
-}
-
-/// What a browser makes of the page at this address; panics if a script complained.
-fn browse(page: &Path, hash: &str, profile: &Path) -> Option<String> {
-    let browsers: [&[&str]; 3] =
-        [&["chromium", "--version"], &["chromium-browser", "--version"], &["google-chrome", "--version"]];
-    let mut browser = tools::tool("Chromium", &browsers)?;
-    browser.args([
-        "--headless",
-        "--no-sandbox",
-        "--disable-gpu",
-        "--enable-logging=stderr",
-        "--v=0",
-        // What a page does later is waited for.
-        "--virtual-time-budget=2000",
-        "--dump-dom",
-    ]);
-    browser.arg(format!("--user-data-dir={}", profile.display()));
-    let output = browser.arg(format!("file://{}{hash}", page.display())).output().unwrap();
-    let log = String::from_utf8_lossy(&output.stderr);
-    let complaints: Vec<&str> = log.lines().filter(|line| line.contains("CONSOLE")).collect();
-    assert!(output.status.success() && complaints.is_empty(), "{complaints:#?}\n{log}");
-    Some(String::from_utf8(output.stdout).unwrap())
 }
 
 /// Numbers and letters of a path apart. A minus begins a number, and so does a second point.
@@ -355,7 +310,7 @@ fn figures_are_saved_from_the_page_as_they_are_shown() {
     assert!(svg.contains("stroke-dasharray") && !svg.contains("class=\"now\""), "theory is shown at step 1");
     // Numbers are those of the step.
     let deltas = file("deltas.csv");
-    assert!(deltas.starts_with("curve,place,name,value,spread\n"), "{deltas}");
+    assert!(deltas.starts_with("curve,number,name,value,spread\n"), "{deltas}");
     let fields = deltas.lines().skip(1).map(|line| line.split(',').collect::<Vec<_>>());
     for fields in fields.filter(|fields| !fields[3].is_empty()) {
         let layer = &steps[0].layers[fields[1].parse::<usize>().unwrap() - 1];

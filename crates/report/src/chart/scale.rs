@@ -4,9 +4,10 @@ use backflow_probe::text::number;
 use backflow_tensor::Float;
 
 /// How values are spaced along the vertical axis.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Scale {
     /// By the value.
+    #[default]
     Linear,
     /// By the logarithm of the value.
     Log,

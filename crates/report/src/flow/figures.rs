@@ -1,7 +1,9 @@
 //! The recorded figures as the page holds them: a number per quantity, shown step and place, thinned and
 //! rounded.
 
+use super::numbering::Numbering;
 use super::sparse::Sparse;
+use super::steps::Axis;
 use backflow_probe::quantities::QUANTITIES;
 use backflow_probe::{Drawn, FlowStep, LayerFlow, LayerKind, Measured, ParameterFlow, Quantity, Read};
 use serde_json::{Value, json};
@@ -27,6 +29,8 @@ pub(super) struct Figures<'a> {
     pub(super) parameters: Vec<String>,
     /// The paths of the layers that have Jacobians.
     pub(super) jacobians: Vec<String>,
+    pub(super) numbering: Numbering,
+    pub(super) axis: Axis,
     /// By quantity, row and place. There is a row per column, or per measurement of what is measured at some
     /// steps only.
     values: BTreeMap<&'static str, Vec<Vec<Option<f64>>>>,
@@ -51,8 +55,22 @@ impl<'a> Figures<'a> {
         let jacobians: Vec<String> =
             fullest.map_or(Vec::new(), |of| of.layers.iter().map(|(path, _)| path.clone()).collect());
         let shown = columns.iter().position(|flow| broken(flow)).unwrap_or(columns.len().saturating_sub(1));
+        let numbering = Numbering::of(layers.iter().map(|(path, _)| &**path), &parameters, &jacobians);
+        let axis = Axis::of(steps, &kept);
         let (values, sparse) = (BTreeMap::new(), BTreeMap::new());
-        let mut figures = Self { steps, kept, columns, shown, layers, parameters, jacobians, values, sparse };
+        let mut figures = Self {
+            steps,
+            kept,
+            columns,
+            shown,
+            layers,
+            parameters,
+            jacobians,
+            numbering,
+            axis,
+            values,
+            sparse,
+        };
         figures.measure();
         figures
     }

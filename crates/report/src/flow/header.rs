@@ -12,8 +12,9 @@ pub struct Header {
     /// What the figures mean for the whole network, a sentence each. A leading word in capitals stands out:
     /// `HEALTHY` as good, any other as bad.
     pub verdicts: Vec<String>,
-    /// The same for single layers: path and sentence.
-    pub layer_verdicts: Vec<(String, String)>,
+    /// The ε of an optimizer that is to train the network, where the recording has none:
+    /// [`GradFlow::with_eps`].
+    pub eps: Option<f64>,
     /// What was to be expected of the first recorded step, where it is drawn: theory is about networks at
     /// initialisation.
     pub theory: Option<Theory>,
@@ -32,8 +33,7 @@ pub struct Theory {
 }
 
 impl Header {
-    /// What a flow has to say: its verdicts with what helps, those of single layers, and the theory that
-    /// stands beside it. The layers are those of [`GradFlow::step`]. Title and setup are left to the program.
+    /// What a flow has to say: its verdicts with what helps, and the theory that stands beside it. The layers are those of [`GradFlow::step`]. Title and setup are left to the program.
     #[must_use]
     pub fn of(flow: &GradFlow) -> Self {
         let sentence = |verdict: &Verdict| match verdict {
@@ -42,7 +42,7 @@ impl Header {
         };
         Self {
             verdicts: flow.verdicts().iter().map(sentence).collect(),
-            layer_verdicts: flow.layer_verdicts(),
+            eps: flow.eps(),
             theory: Theory::of(flow),
             theory_notes: flow.theory().map(sentences).unwrap_or_default(),
             ..Self::default()

@@ -20,8 +20,14 @@ const LONGEST: usize = 16;
 
 /// The columns, right of the labels.
 pub(super) fn columns(figures: &Figures<'_>) -> Columns {
-    let left = 14.0 + 8.5 * label_width(figures.layers.iter().map(|(path, _)| &**path)) as f64;
+    let longest = (0..figures.layers.len()).map(|row| row_label(figures, row).chars().count()).max();
+    let left = 14.0 + 8.5 * longest.unwrap_or(0) as f64;
     Columns::between(figures, left.max(66.0), WIDTH - RIGHT)
+}
+
+/// Path and number of a row's layer.
+fn row_label(figures: &Figures<'_>, row: usize) -> String {
+    format!("{}\u{2002}{}", label(&figures.layers[row].0), row + 1)
 }
 
 /// How many characters the longest label has.
@@ -79,6 +85,7 @@ pub(super) fn svg(figures: &Figures<'_>) -> String {
             Cell::Level(((share * LEVELS as f64) as usize).min(LEVELS - 1))
         }
     };
+    let places = &figures.axis.places;
     let mut levels = vec![String::new(); LEVELS];
     let mut special = SPECIAL.map(|_| String::new());
     for row in 0..rows {
@@ -86,10 +93,15 @@ pub(super) fn svg(figures: &Figures<'_>) -> String {
         while column < figures.columns.len() {
             let here = cell(row, column);
             let begin = column;
-            while column < figures.columns.len() && cell(row, column) == here {
+            column += 1;
+            // As far as nothing changes, and to the next gap.
+            while column < figures.columns.len()
+                && cell(row, column) == here
+                && places[column] == places[column - 1] + 1.0
+            {
                 column += 1;
             }
-            let run = column - begin;
+            let (begin, run) = (places[begin], column - begin);
             match here {
                 Cell::Nothing => {}
                 // In units of cells, a line as thick as a row is high.
@@ -98,7 +110,7 @@ pub(super) fn svg(figures: &Figures<'_>) -> String {
                 }
                 here => {
                     let idx = SPECIAL.iter().position(|&(cell, ..)| cell == here).unwrap_or(0);
-                    let (x, y) = (left + width * begin as f64, TOP + height * row as f64);
+                    let (x, y) = (left + width * begin, TOP + height * row as f64);
                     let run = width * run as f64;
                     let _ = write!(special[idx], "M{x:.1} {y:.1}h{run:.1}v{height:.1}h-{run:.1}z");
                 }
@@ -131,13 +143,13 @@ pub(super) fn svg(figures: &Figures<'_>) -> String {
     }
     svg.push_str("<g class=\"grid\">\n");
     let every = (13.0 / height).ceil() as usize;
-    for (row, (path, _)) in figures.layers.iter().enumerate().filter(|(row, _)| row % every == 0) {
+    for row in (0..rows).step_by(every.max(1)) {
         let y = TOP + height * (row as f64 + 0.5) + 4.0;
         let _ = writeln!(
             svg,
             "<text x=\"{:.1}\" y=\"{y:.1}\" class=\"y row\">{}</text>",
             left - 6.0,
-            escaped(&label(path))
+            escaped(&row_label(figures, row))
         );
     }
     for (x, text) in steps::ticks(figures) {

@@ -6,8 +6,9 @@
 
 use super::Theory;
 use super::figures::{Figures, rare};
+use super::numbering::owner;
 use super::run::LARGEST;
-use crate::chart::{Chart, ChartPoint, Curve, Frame, Scale, marked_each, whole_ticks};
+use crate::chart::{Chart, ChartPoint, Curve, Frame, Scale, Stroke, marked_each, whole_ticks};
 use crate::series::marker;
 use backflow_probe::quantities::{ACTIVATION_RMS, ACTIVATION_ZERO_SHARE, DELTA_RMS, QUANTITIES};
 use backflow_probe::{self as probe, Axis, Drawn, Quantity, Read, Section};
@@ -31,7 +32,6 @@ struct Series {
 pub(super) struct Plot {
     pub(super) chart: &'static probe::Chart,
     description: String,
-    x_label: &'static str,
     x_end: f64,
     y_range: [f64; 2],
     series: Vec<Series>,
@@ -42,13 +42,13 @@ pub(super) fn all(figures: &Figures<'_>, theory: Option<&Theory>) -> Vec<Plot> {
     let mut plots: Vec<Plot> = Vec::new();
     for &quantity in QUANTITIES.iter().filter(|quantity| !matches!(quantity.read, Read::Step(_))) {
         let Some(chart) = quantity.chart().filter(|_| figures.has_any(quantity)) else { continue };
-        let (x_label, x_end) = places(figures, quantity.read);
         let series = series(figures, quantity, theory);
         match plots.iter_mut().find(|plot| plot.chart.id == chart.id) {
             Some(plot) => plot.series.extend(series),
             None => {
                 let description = chart.description.to_owned();
-                plots.push(Plot { chart, description, x_label, x_end, y_range: [0.0, 1.0], series });
+                let x_end = figures.numbering.end as f64;
+                plots.push(Plot { chart, description, x_end, y_range: [0.0, 1.0], series });
             }
         }
     }
@@ -63,15 +63,14 @@ pub(super) fn all(figures: &Figures<'_>, theory: Option<&Theory>) -> Vec<Plot> {
     plots
 }
 
-/// What the places of a plot are called, and how many there are.
-fn places(figures: &Figures<'_>, read: Read) -> (&'static str, f64) {
-    match read {
-        Read::Parameter(_) | Read::MoreOfParameter => {
-            ("layer with parameters, from input to output", over_layers(figures).1 as f64)
-        }
-        Read::Jacobian(_) => ("layer or named result, from input to output", figures.jacobians.len() as f64),
-        _ => ("layer, from input to output", figures.layers.len() as f64),
-    }
+/// How many places a quantity has, and the number of each on the axis of layers.
+fn numbers(figures: &Figures<'_>, read: Read) -> Vec<f64> {
+    let numbers = match read {
+        Read::Parameter(_) | Read::MoreOfParameter => figures.numbering.parameters.clone(),
+        Read::Jacobian(_) => figures.numbering.jacobians.clone(),
+        _ => (1..=figures.layers.len()).collect(),
+    };
+    numbers.into_iter().map(|number| number as f64).collect()
 }
 
 /// The curves of a quantity.
@@ -101,14 +100,14 @@ fn one(
     name: &str,
     number: usize,
 ) -> Option<Series> {
-    let (_, count) = places(figures, read);
+    let numbers = numbers(figures, read);
     // Every layer has a share of zeros; it is of interest where zeros are made.
     let is_of_zeros = *quantity == ACTIVATION_ZERO_SHARE;
     let has_zeros = is_of_zeros && figures.finite(quantity).any(|share| share > 0.0);
     let is_of_interest =
         |place: usize| !is_of_zeros || has_zeros && is_activation(figures.layers[place].1.role);
-    let places = (0..count as usize).filter(|&place| figures.has(quantity, place) && is_of_interest(place));
-    let places: Vec<_> = places.map(|place| (place, place as f64 + 1.0)).collect();
+    let places = (0..numbers.len()).filter(|&place| figures.has(quantity, place) && is_of_interest(place));
+    let places = in_order(places.map(|place| (place, numbers[place])).collect());
     let theory = Vec::new();
     (!places.is_empty()).then(|| Series { number, name: name.to_owned(), quantity, places, theory })
 }
@@ -143,30 +142,20 @@ fn by_kind(
     series.filter(|series| !series.places.is_empty()).collect()
 }
 
-/// For each parameter the number of its layer, counted from 1 over the layers that have parameters, and how
-/// many these are.
-fn over_layers(figures: &Figures<'_>) -> (Vec<usize>, usize) {
-    let mut parents: Vec<&str> = Vec::new();
-    let layers = figures.parameters.iter().map(|path| {
-        let (parent, _) = path.rsplit_once('.').unwrap_or(("", path));
-        if parents.last() != Some(&parent) {
-            parents.push(parent);
-        }
-        parents.len()
-    });
-    let layers: Vec<usize> = layers.collect();
-    let count = layers.last().copied().unwrap_or(0);
-    (layers, count)
+/// Places from left to right, as a line goes through them.
+fn in_order(mut places: Vec<(usize, f64)>) -> Vec<(usize, f64)> {
+    places.sort_by(|a, b| a.1.total_cmp(&b.1));
+    places
 }
 
 /// Weights, biases and whatever else there is apart, by the last part of their paths, over the layers that
-/// have them.
+/// they are of.
 fn by_parameter(figures: &Figures<'_>, quantity: &'static Quantity) -> Vec<Series> {
     let mut series: Vec<Series> = Vec::new();
-    let (layers, _) = over_layers(figures);
-    for (place, (path, layer)) in figures.parameters.iter().zip(layers).enumerate() {
-        let (_, name) = path.rsplit_once('.').unwrap_or(("", path));
-        let at = (place, layer as f64);
+    let numbers = numbers(figures, quantity.read);
+    for (place, (path, number)) in figures.parameters.iter().zip(numbers).enumerate() {
+        let (_, name) = owner(path);
+        let at = (place, number);
         match series.iter_mut().find(|series| series.name == name) {
             Some(series) => series.places.push(at),
             None => series.push(Series {
@@ -185,6 +174,9 @@ fn by_parameter(figures: &Figures<'_>, quantity: &'static Quantity) -> Vec<Serie
     });
     // More cannot be told apart.
     series.truncate(4);
+    for of in &mut series {
+        of.places = in_order(std::mem::take(&mut of.places));
+    }
     series
 }
 
@@ -290,21 +282,19 @@ impl Plot {
                 name: series.name.clone(),
                 points: points.collect(),
                 broken: false,
-                theory: false,
-                dots: true,
+                stroke: Stroke::Marked,
             });
         }
         for (idx, series) in self.series.iter().filter(|series| series.predicted()).enumerate() {
             let points = series.places.iter().zip(&series.theory);
-            let points = points.map(|(&(_, x), &y)| ChartPoint { x, y, low: y, high: y });
+            let points = points.map(|(&(_, x), &y)| ChartPoint::new(x, y));
             curves.push(Curve {
                 number: series.number,
                 // One name for all: they are dashed, and have the colours of what they predict.
                 name: if idx == 0 { "theory".to_owned() } else { String::new() },
                 points: points.collect(),
                 broken: false,
-                theory: true,
-                dots: false,
+                stroke: Stroke::Theory,
             });
         }
         Chart {
@@ -312,7 +302,7 @@ impl Plot {
             title: self.chart.title.to_owned(),
             description: self.description.clone(),
             scale: self.scale(),
-            x_label: self.x_label.to_owned(),
+            x_label: "number of the layer, from input to output".to_owned(),
             x_range: [0.5, self.x_end + 0.5],
             x_ticks: whole_ticks(1.0, self.x_end),
             y_label: self.chart.y_label.to_owned(),
@@ -322,8 +312,8 @@ impl Plot {
                 width: if self.chart.section == Section::Flow { 390.0 } else { 480.0 },
                 ..Frame::default()
             },
-            legend: false,
             curves,
+            ..Chart::default()
         }
         .with_legend()
     }

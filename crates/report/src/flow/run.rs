@@ -7,7 +7,7 @@
 use super::figures::Figures;
 use super::heat_map;
 use super::steps::{self, Columns};
-use crate::chart::{Chart, ChartPoint, Curve, Frame, Scale};
+use crate::chart::{Chart, ChartPoint, Curve, Frame, Scale, Stroke};
 use backflow_probe::quantities::QUANTITIES;
 use backflow_probe::{self as probe, Axis, Drawn, FlowStep, Quantity, Read, Section};
 
@@ -86,13 +86,14 @@ impl Subject {
             description: description.to_owned(),
             scale: self.scale(),
             x_label: "step".to_owned(),
-            x_range: [0.0, figures.columns.len() as f64],
+            x_range: [0.0, figures.axis.end],
             x_ticks: steps::ticks(figures),
+            gaps: figures.axis.gaps.clone(),
             y_label: self.chart.y_label.to_owned(),
             y_range,
             frame: Frame { height: 212.0, ..Frame::default() },
-            legend: false,
             curves: curves.into_iter().map(|(curve, _)| curve).collect(),
+            ..Chart::default()
         };
         // One curve is what the title says.
         Some(if self.lines.len() > 1 { chart.with_legend() } else { chart })
@@ -147,16 +148,19 @@ impl Line {
             let [y, ..] = *found.peek()?;
             let [low, high] =
                 found.fold([y; 2], |[least, most], [_, low, high]| [least.min(low), most.max(high)]);
-            Some(ChartPoint { x: column as f64 + 0.5, y, low, high })
+            Some(ChartPoint { x: figures.axis.places[column] + 0.5, y, low, high })
         });
         let points: Vec<ChartPoint> = points.collect();
         Curve {
             number: self.number,
             name: self.name.to_owned(),
-            dots: self.limit.is_none(),
             points,
             broken: false,
-            theory: self.limit == Some(true),
+            stroke: match self.limit {
+                None => Stroke::Marked,
+                Some(false) => Stroke::Line,
+                Some(true) => Stroke::Theory,
+            },
         }
     }
 }
@@ -189,7 +193,7 @@ pub(super) fn loss(figures: &Figures<'_>) -> Chart {
         _ => [low - 0.05 * (high - low).max(1e-9), high + 0.05 * (high - low).max(1e-9)],
     };
     let point = |(idx, (flow, &[low, high])): (usize, (&&FlowStep, &[f64; 2]))| ChartPoint {
-        x: idx as f64 + 0.5,
+        x: figures.axis.places[idx] + 0.5,
         y: flow.loss,
         low,
         high,
@@ -204,15 +208,16 @@ pub(super) fn loss(figures: &Figures<'_>) -> Chart {
         points
     };
     let broken = finite < figures.columns.len();
-    let curve = Curve { number: 0, name: "loss".to_owned(), points, broken, theory: false, dots: false };
+    let curve = Curve { number: 0, name: "loss".to_owned(), points, broken, stroke: Stroke::Line };
     Chart {
         id: "loss".to_owned(),
         title: "Loss".to_owned(),
         description: description.to_owned() + if broken { ", until it is not a finite number" } else { "" },
         scale,
         x_label: "step".to_owned(),
-        x_range: [0.0, figures.columns.len() as f64],
+        x_range: [0.0, figures.axis.end],
         x_ticks: steps::ticks(figures),
+        gaps: figures.axis.gaps.clone(),
         y_label: "loss".to_owned(),
         y_range,
         frame: Frame {
@@ -222,7 +227,7 @@ pub(super) fn loss(figures: &Figures<'_>) -> Chart {
             right: heat_map::RIGHT,
             ..Frame::default()
         },
-        legend: false,
         curves: vec![curve],
+        ..Chart::default()
     }
 }

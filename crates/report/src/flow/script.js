@@ -99,10 +99,17 @@ function show(column) {
     const group = data.sparse[span.dataset.at];
     span.textContent = group ? group.steps[group.rows[column]] : data.steps[column];
   }
+  const said = (texts) => texts.map((text) => data.judged.texts[text]).join('<br>');
+  const judged = document.getElementById('judged');
+  if (judged) judged.innerHTML = said(data.judged.network[column]);
+  for (const cell of document.querySelectorAll('[data-judged]')) {
+    const of = data.judged.layers[column].filter(([place]) => place === Number(cell.dataset.judged));
+    cell.innerHTML = said(of.map(([, text]) => text));
+  }
   // Theory is about the first step.
   document.querySelector('main').classList.toggle('later', column > 0);
   for (const mark of document.querySelectorAll('.now')) {
-    const x = Number(mark.dataset.left) + mark.dataset.width * (column + 0.5);
+    const x = Number(mark.dataset.left) + mark.dataset.width * (data.places[column] + 0.5);
     mark.setAttribute('transform', `translate(${x.toFixed(1)} 0)`);
   }
   const slider = document.getElementById('step');
@@ -126,10 +133,10 @@ window.numbersOf = (name) => {
   }
   const plot = data.plots.find((plot) => plot.name === name);
   if (plot) {
-    const lines = ['curve,place,name,value,spread'];
+    const lines = ['curve,number,name,value,spread'];
     for (const series of plot.series) for (const place of series.at) {
       const value = row(series.of, column)[place] ?? '', spread = series.spread ? row(series.spread, column)[place] ?? '' : '';
-      lines.push([field(series.name), place + 1, field(data.paths[series.paths][place]), value, spread].join(','));
+      lines.push([field(series.name), data.numbers[series.paths][place], field(data.paths[series.paths][place]), value, spread].join(','));
     }
     return lines.join('\n') + '\n';
   }
@@ -188,8 +195,10 @@ if (picker) {
     svg.addEventListener('click', (event) => {
       const box = svg.getBoundingClientRect();
       const x = (event.clientX - box.left) / box.width * svg.viewBox.baseVal.width;
-      const column = Math.floor((x - mark.dataset.left) / mark.dataset.width);
-      if (column < 0 || column >= data.steps.length) return;
+      const place = (x - mark.dataset.left) / mark.dataset.width;
+      // What is between two columns is a gap.
+      const column = data.places.findIndex((left) => left <= place && place < left + 1);
+      if (column < 0) return;
       stop();
       show(column);
       settle();

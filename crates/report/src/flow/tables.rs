@@ -1,12 +1,12 @@
 //! The figures of one step in full, and how numbers are written.
 
+use super::at;
 use super::figures::{Figures, rare};
-use super::{Header, at};
+use super::judged::Judged;
 use crate::page::escaped;
 use crate::table;
 use backflow_probe::quantities::QUANTITIES;
 use backflow_probe::{Chart, Drawn, Quantity, Read, Unit};
-use std::collections::BTreeMap;
 use std::fmt::Write;
 
 /// What has a column in the table of layers.
@@ -64,25 +64,33 @@ pub(super) fn network(figures: &Figures<'_>, chart: &Chart) -> String {
 }
 
 /// Both tables.
-pub(super) fn write(page: &mut String, figures: &Figures<'_>, header: &Header) {
+pub(super) fn write(page: &mut String, figures: &Figures<'_>, judged: &Judged) {
     let at = format!("<span data-at=\"step\">{}</span>", figures.step(figures.shown));
-    let mut of_layers: BTreeMap<&str, Vec<String>> = BTreeMap::new();
-    for (path, sentence) in &header.layer_verdicts {
-        of_layers.entry(path).or_default().push(verdict(sentence));
-    }
-    let verdicts = figures.layers.iter().map(|(path, _)| of_layers.get(&**path));
-    let verdicts: Vec<String> = verdicts.map(|of| of.map_or(String::new(), |of| of.join("<br>"))).collect();
     if !figures.layers.is_empty() {
         let _ = writeln!(page, "<h2>Layers at step {at}</h2>");
-        let rows: Vec<Vec<String>> =
-            figures.layers.iter().map(|(path, kind)| vec![escaped(path), escaped(&kind.name)]).collect();
-        write_table(page, figures, "layers", &["layer", "kind"], &rows, is_of_layers, &verdicts);
+        let rows: Vec<Row> = (1..)
+            .zip(&figures.layers)
+            .map(|(number, (path, kind))| Row { number, words: vec![escaped(path), escaped(&kind.name)] })
+            .collect();
+        let judged = judged.has_layers().then_some(judged);
+        write_table(page, figures, "layers", &["layer", "kind"], &rows, is_of_layers, judged);
     }
     if !figures.parameters.is_empty() {
         let _ = writeln!(page, "<h2>Parameters at step {at}</h2>");
-        let rows: Vec<Vec<String>> = figures.parameters.iter().map(|path| vec![escaped(path)]).collect();
-        write_table(page, figures, "parameters", &["parameter"], &rows, is_of_parameters, &[]);
+        let numbers = figures.numbering.parameters.iter();
+        let rows: Vec<Row> = numbers
+            .zip(&figures.parameters)
+            .map(|(&number, path)| Row { number, words: vec![escaped(path)] })
+            .collect();
+        write_table(page, figures, "parameters", &["parameter"], &rows, is_of_parameters, None);
     }
+}
+
+/// A row without its figures.
+struct Row {
+    /// On the axis of layers.
+    number: usize,
+    words: Vec<String>,
 }
 
 fn write_table(
@@ -90,14 +98,13 @@ fn write_table(
     figures: &Figures<'_>,
     name: &str,
     words: &[&str],
-    rows: &[Vec<String>],
+    rows: &[Row],
     is_column: fn(&Quantity) -> bool,
-    verdicts: &[String],
+    judged: Option<&Judged>,
 ) {
     let has = |quantity: &Quantity| (0..rows.len()).any(|place| figures.has(quantity, place));
     let columns: Vec<&Quantity> =
         QUANTITIES.iter().copied().filter(|quantity| is_column(quantity) && has(quantity)).collect();
-    let judged = verdicts.iter().any(|verdict| !verdict.is_empty());
     table::begin(page, &format!("Table of {name}"));
     page.push_str("<th scope=\"col\">#</th>");
     for word in words {
@@ -109,13 +116,13 @@ fn write_table(
         let heading = escaped(quantity.title);
         let _ = write!(page, "<th scope=\"col\">{heading}{}</th>", at.unwrap_or_default());
     }
-    if judged {
+    if judged.is_some() {
         page.push_str("<th scope=\"col\" class=\"words\">verdict</th>");
     }
     page.push_str("</tr></thead>\n<tbody>\n");
-    for (place, row) in rows.iter().enumerate() {
-        let _ = write!(page, "<tr><td>{}</td><th scope=\"row\" class=\"words\">{}</th>", place + 1, row[0]);
-        for word in &row[1..] {
+    for (place, Row { number, words }) in rows.iter().enumerate() {
+        let _ = write!(page, "<tr><td>{number}</td><th scope=\"row\" class=\"words\">{}</th>", words[0]);
+        for word in &words[1..] {
             let _ = write!(page, "<td class=\"words\">{word}</td>");
         }
         for quantity in &columns {
@@ -124,8 +131,9 @@ fn write_table(
             let (name, share) = (quantity.name, if is_share { " data-share" } else { "" });
             let _ = write!(page, "<td data-of=\"{name}\" data-place=\"{place}\"{share}>{figure}</td>");
         }
-        if judged {
-            let _ = write!(page, "<td class=\"words\">{}</td>", verdicts[place]);
+        if let Some(judged) = judged {
+            let text = judged.layer(figures.shown, place);
+            let _ = write!(page, "<td class=\"words\" data-judged=\"{place}\">{text}</td>");
         }
         page.push_str("</tr>\n");
     }

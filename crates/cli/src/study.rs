@@ -19,7 +19,7 @@ use backflow_nn::{Activation, Init};
 use backflow_probe::text::{counted, grouped};
 use backflow_tensor::DType;
 use backflow_train::comparison::Contender;
-use backflow_train::study::{Configuration, Study, Training};
+use backflow_train::study::{Configuration, Study, TrainableDepths, Training};
 use clap::Args;
 use list::List;
 use results::{StudyConfig, StudyResults};
@@ -263,6 +263,7 @@ impl StudyOptions {
             data: setup::data_in_words(&self.data, digits),
             ends: [digits.train.features(), digits.train.classes()],
             findings: Vec::new(),
+            depths: TrainableDepths::of(configurations),
             twins: Vec::new(),
             planned: configurations.len(),
             interrupted: false,

@@ -243,7 +243,7 @@ fn what_figures_do_not_say_by_themselves_is_said() {
     assert_eq!(same("same_hidden_layers_as"), [None, None, Some(0), None, None, Some(3)]);
     let notes = object["notes"].to_string();
     for part in [
-        "sigmoid + he-normal, 20 × 64 and sigmoid + lecun-normal:gain=1, 20 × 64 are the same network here",
+        "sigmoid + he-normal, 20 × 64 and sigmoid + σ_w 1, 20 × 64 are the same network here",
         "gelu + he-normal, 20 × 64 and gelu + xavier-normal, 20 × 64 differ in the first and the last layer only",
         "so that weight gradients stay flat)",
     ] {
@@ -267,12 +267,13 @@ fn the_page_needs_nothing_from_outside_and_shows_every_configuration() {
         assert!(!page.contains(outside), "{outside}");
     }
     assert_eq!(page.matches("<tr class=\"r").count(), 12);
-    assert_eq!(page.matches("<figure ").count(), 2);
-    for depth in ["2", "5"] {
+    // Slopes and accuracies against depth, slopes against theory, and for each depth three over layers.
+    assert_eq!(page.matches("<figure ").count(), 9);
+    for size in [1, 2] {
         for series in 0..6 {
-            let measured = format!("id=\"delta-{depth}-8-s{series}\"");
+            let measured = format!("id=\"delta-{size}-s{series}\"");
             assert!(page.contains(&measured), "{measured}");
-            let theory = format!("id=\"delta-{depth}-8-t{series}\"");
+            let theory = format!("id=\"delta-{size}-t{series}\"");
             assert_eq!(page.contains(&theory), series % 2 == 0, "constant weights have no theory: {theory}");
         }
     }
@@ -403,6 +404,10 @@ fn a_walk_over_the_phase_diagram() {
     assert_eq!(inits, expected);
     let depths: Vec<u64> = configurations[..3].iter().map(|of| of["depth"].as_u64().unwrap()).collect();
     assert_eq!((configurations.len(), depths), (24, vec![2, 4, 6]));
+    // A map for each variance of biases, and where trainable networks end.
+    assert_eq!(object["trainable_depths"].as_array().unwrap().len(), 2);
+    let page = std::fs::read_to_string(folder.path().join("walk/study.html")).unwrap();
+    assert_eq!(page.matches("<figure data-name=\"map-slope-").count(), 2);
     // At σ_w = 1 without biases tanh is critical.
     let slope = |of: &Value| of["theory_slope"].as_f64().unwrap();
     assert!(slope(&configurations[0]) < -0.2 && slope(&configurations[9]) > 0.05, "{configurations:?}");

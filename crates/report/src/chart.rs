@@ -4,66 +4,16 @@
 //! says what it shows. What is singled out is the page's matter: every curve is a group with classes `curve` and
 //! `sN`. Nothing is fetched and nothing is run.
 
+mod curve;
 mod scale;
 
 use crate::ink::inked;
 use crate::page::{escaped, field};
 use crate::series::marker;
 use backflow_probe::text::number;
+pub use curve::{ChartPoint, Curve, Spread, Stroke};
 pub use scale::{Scale, whole_ticks};
 use std::fmt::Write;
-
-/// A point with the spread around it.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct ChartPoint {
-    /// Place along the horizontal axis.
-    pub x: f64,
-    /// The value. The line is broken where it is not a finite number.
-    pub y: f64,
-    /// The lower end of the spread.
-    pub low: f64,
-    /// The upper end.
-    pub high: f64,
-}
-
-/// One curve.
-#[derive(Debug)]
-pub struct Curve {
-    /// The N of its class `sN`.
-    pub number: usize,
-    /// What the legend calls it.
-    pub name: String,
-    /// The points, from left to right.
-    pub points: Vec<ChartPoint>,
-    /// Whether it ends before its time, which a cross shows.
-    pub broken: bool,
-    /// How it is drawn.
-    pub stroke: Stroke,
-}
-
-/// How a curve is drawn.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Stroke {
-    /// A line.
-    Line,
-    /// A line with markers at its points: at all of them, or of very many at some.
-    #[default]
-    Marked,
-    /// Markers without a line.
-    Points,
-    /// The dashed line of a prediction, beside the curve of the same number: its class is `theory` too.
-    Theory,
-}
-
-impl Stroke {
-    fn has_line(self) -> bool {
-        self != Self::Points
-    }
-
-    fn has_markers(self) -> bool {
-        matches!(self, Self::Marked | Self::Points)
-    }
-}
 
 /// The size of a chart and of the margins around its curves, in the SVG's own units.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -86,24 +36,6 @@ impl Default for Frame {
     fn default() -> Self {
         Self { width: 480.0, height: 290.0, left: 66.0, right: 12.0, top: 8.0, bottom: 40.0 }
     }
-}
-
-impl ChartPoint {
-    /// A point without a spread.
-    #[must_use]
-    pub fn new(x: f64, y: f64) -> Self {
-        Self { x, y, low: y, high: y }
-    }
-}
-
-/// How the spread of points is drawn.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Spread {
-    /// As a shade around the line.
-    #[default]
-    Shade,
-    /// As an error bar at each point.
-    Bars,
 }
 
 /// A chart, and the range of values it shows; what lies beyond is cut off.
@@ -131,6 +63,12 @@ pub struct Chart {
     pub spread: Spread,
     /// Stretches of the horizontal axis where nothing is known. Lines do not go through them.
     pub gaps: Vec<[f64; 2]>,
+    /// A value to compare with, and what it is: a line across.
+    pub level: Option<(f64, String)>,
+    /// What is drawn behind grid and curves, as SVG.
+    pub ground: String,
+    /// What else is drawn, as SVG: such as what the colours of the ground mean.
+    pub above: String,
     /// Size and margins.
     pub frame: Frame,
     /// Whether the names of the curves are written above them; see [`with_legend`](Self::with_legend).
@@ -205,8 +143,12 @@ impl Chart {
             width - left - right + 8.0,
             height - top - bottom + 6.0,
         );
+        if !self.ground.is_empty() {
+            let _ = writeln!(svg, "<g clip-path=\"url(#{id}-clip)\">\n{}</g>", self.ground);
+        }
         self.grid(&mut svg);
         self.names(&mut svg);
+        svg.push_str(&self.above);
         let _ = writeln!(svg, "<g clip-path=\"url(#{id}-clip)\">");
         // A prediction that is right would be hidden.
         let (predicted, measured): (Vec<&Curve>, Vec<&Curve>) =
@@ -285,6 +227,15 @@ impl Chart {
             // As an axis is broken by hand.
             let _ = write!(axis, "H{from:.1}m-2 4l4 -8M{:.1} {:.1}l4 -8m-2 4", to - 2.0, bottom + 4.0);
         }
+        if let Some((level, name)) = &self.level {
+            let y = self.y(*level);
+            let _ = writeln!(
+                svg,
+                "<path class=\"axis\" d=\"M{left} {y:.1}H{right}\"/><text x=\"{right}\" y=\"{:.1}\" class=\"y\">{}</text>",
+                y - 4.0,
+                escaped(name)
+            );
+        }
         let _ = writeln!(
             svg,
             "<path class=\"axis\" d=\"{axis}H{right}\"/>\
@@ -342,6 +293,10 @@ impl Chart {
         if stroke.has_line() {
             // The second path is wider and unseen: something to point at.
             let line = self.line(points);
+            // On a ground of any colour, dashes are seen on a band of white.
+            if !self.ground.is_empty() {
+                let _ = write!(svg, "<path class=\"casing\" d=\"{line}\"/>");
+            }
             let _ = write!(svg, "<path class=\"line\" d=\"{line}\"/><path class=\"reach\" d=\"{line}\"/>");
         }
         if stroke.has_markers() {

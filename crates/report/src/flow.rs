@@ -6,7 +6,6 @@
 //! are given, and so are verdicts on the whole; those on single steps are the probe's. What was measured at some steps only is shown as it was last measured, with the
 //! step.
 
-mod colours;
 mod exponents;
 mod figures;
 mod header;

@@ -139,6 +139,14 @@ fn of_curve(is: &dyn Fn(&str) -> bool, inside: &dyn Fn(&str) -> bool, around: &[
     if is("reach") {
         return vec![own("fill", "none"), own("stroke", "none")];
     }
+    if is("casing") {
+        return vec![
+            own("fill", "none"),
+            own("stroke", "#fff"),
+            own("stroke-width", "5"),
+            own("opacity", "0.8"),
+        ];
+    }
     if is("band") {
         return vec![("fill", colour), own("stroke", "none"), own("opacity", "0.14")];
     }

@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 pub mod chart;
+mod colours;
 mod comparison;
 mod flow;
 mod ink;

@@ -1,21 +1,32 @@
-//! [`StudyPage`]: conclusion, deltas over layers beside the theory, and the table, on one page.
+//! [`StudyPage`]: conclusion, figures beside the theory, and the table, on one page.
 //!
 //! The page is whole in itself: nothing is fetched, and without JavaScript it lacks only the buttons that save
-//! its figures. There is a chart for each depth and width, and a colour for each pair of activation function and
-//! initial weights, the same in all charts; that pointing at a row singles out its curves is done by CSS alone
-//! (`:has`).
+//! its figures. What is drawn is what there is several of: maps of depth and the variance of weights, slopes
+//! and accuracies against depth, width and variance, measured slopes against those of theory; always deltas
+//! over layers, before the training and after it, and learning curves. No figure has more than a few curves.
+//! Where curves are pairs of activation function and initial weights, they have the colours of the table, and
+//! that pointing at a row singles them out is done by CSS alone (`:has`).
 
+mod against;
+mod agreement;
+mod diagram;
+mod groups;
+mod layers;
+mod names;
 mod rows;
 
 pub use rows::study_table;
 
-use crate::chart::{Chart, ChartPoint, Curve, Frame, Scale, Stroke, whole_ticks};
+use crate::chart::Chart;
 use crate::page::{self, escaped, figure};
 use crate::series;
 use crate::table;
 use backflow_probe::Verdict;
 use backflow_store::StoreError;
-use backflow_train::study::Finding;
+use backflow_train::study::{Finding, TrainableDepths};
+use diagram::Diagram;
+use groups::{MOST, Study};
+use layers::Layers;
 use std::fmt::Write;
 use std::path::Path;
 
@@ -28,7 +39,7 @@ const STYLE: &str = include_str!("study/style.css");
 ///
 /// let notes = ["Nothing was found yet.".to_owned()];
 /// let (subject, setup) = ("digits".to_owned(), Vec::new());
-/// let page = StudyPage { subject, setup, notes: &notes, findings: &[], json: None };
+/// let page = StudyPage { subject, setup, notes: &notes, findings: &[], depths: &[], json: None };
 /// assert!(page.html().contains("<title>How gradients flow back: digits</title>"));
 /// ```
 #[derive(Clone, Debug)]
@@ -41,6 +52,8 @@ pub struct StudyPage<'a> {
     pub notes: &'a [String],
     /// The configurations that are complete.
     pub findings: &'a [Finding],
+    /// Where trainable networks end by theory, for maps.
+    pub depths: &'a [TrainableDepths],
     /// The name of a file beside the page that holds the same for programs, if there is one.
     pub json: Option<&'a str>,
 }
@@ -49,10 +62,9 @@ impl StudyPage<'_> {
     /// The page.
     #[must_use]
     pub fn html(&self) -> String {
-        let numbers = series_numbers(self.findings);
-        let count = numbers.iter().map(|number| number + 1).max().unwrap_or(0);
+        let study = Study::of(self.findings, self.depths);
         let title = format!("How gradients flow back: {}", self.subject);
-        let style = format!("{STYLE}{}", series_style(count));
+        let style = format!("{STYLE}{}", series_style(study.pair_count().max(MOST)));
         let mut page = page::begin(&title, "How gradients flow back", &style, "");
         let setup: Vec<String> = self.setup.iter().map(|text| escaped(text)).collect();
         let _ = writeln!(page, "<p class=\"setup\">{}</p>", setup.join("<br>"));
@@ -66,8 +78,8 @@ impl StudyPage<'_> {
         }
         page.push_str("</header>\n");
         if !self.findings.is_empty() {
-            charts(&mut page, self.findings, &numbers);
-            write_table(&mut page, self.findings, &numbers);
+            figures(&mut page, &study);
+            write_table(&mut page, self.findings, &study.pairs);
         }
         page::end(&mut page, &page::beside("figures", self.json), "");
         page
@@ -82,112 +94,71 @@ impl StudyPage<'_> {
     }
 }
 
-/// The series that each configuration belongs to: that of its activation function and initial weights.
-fn series_numbers(findings: &[Finding]) -> Vec<usize> {
-    let mut pairs = Vec::new();
-    let number = |finding: &Finding| {
-        let pair = (finding.configuration.activation, finding.configuration.init);
-        pairs.iter().position(|other| *other == pair).unwrap_or_else(|| {
-            pairs.push(pair);
-            pairs.len() - 1
-        })
-    };
-    findings.iter().map(number).collect()
-}
-
 /// The colour of every curve, and what happens when it is pointed at.
 fn series_style(count: usize) -> String {
     let mut css = series::style(count);
     for n in 0..count {
         let _ = writeln!(
             css,
-            "main:has(.r{n}:hover,.curve.s{n}:hover) .curve:not(.s{n}){{--fade:var(--faded)}}\n\
-             main:has(.curve.s{n}:hover) .r{n}{{background:var(--row)}}"
+            "main:has(.r{n}:hover,.pairs .curve.s{n}:hover) .pairs .curve:not(.s{n}){{--fade:var(--faded)}}\n\
+             main:has(.pairs .curve.s{n}:hover) .r{n}{{background:var(--row)}}"
         );
     }
     css
 }
 
-/// A chart for each depth and width, in the order in which they come.
-fn charts(page: &mut String, findings: &[Finding], numbers: &[usize]) {
-    let mut sizes: Vec<(usize, usize)> = Vec::new();
-    for finding in findings {
-        let size = (finding.configuration.depth, finding.configuration.width);
-        if !sizes.contains(&size) {
-            sizes.push(size);
-        }
+/// Charts side by side under a headline. Where colours are those of the table, the two point at each other.
+fn section(page: &mut String, headline: &str, charts: &[Chart], by_pair: bool) {
+    if charts.is_empty() {
+        return;
     }
-    let one = if sizes.len() == 1 { " one" } else { "" };
-    let _ = writeln!(page, "<section class=\"charts{one}\" aria-label=\"Deltas over layers\">");
-    for &size in &sizes {
-        let of_size = |(finding, _): &(&Finding, &usize)| {
-            (finding.configuration.depth, finding.configuration.width) == size
-        };
-        let members: Vec<(&Finding, usize)> = findings
-            .iter()
-            .zip(numbers)
-            .filter(of_size)
-            .map(|(finding, &number)| (finding, number))
-            .collect();
-        let chart = chart_of(size, &members, sizes.len() == 1);
-        let (caption, numbers) = (escaped(&chart.description), chart.csv(|x| x.to_string()));
-        figure(page, &chart.id, &chart.title, &caption, &chart.svg(), Some(&numbers));
+    let class = match charts {
+        [_] => " one",
+        [first, ..] if first.frame.width < SMALL => " small",
+        _ => "",
+    };
+    let pairs = if by_pair { " pairs" } else { "" };
+    if !headline.is_empty() {
+        let _ = writeln!(page, "<h2>{headline}</h2>");
+    }
+    let _ = writeln!(page, "<section class=\"charts{class}{pairs}\">");
+    for chart in charts {
+        draw(page, chart, &chart.csv(|x| x.to_string()));
     }
     page.push_str("</section>\n");
 }
 
-fn chart_of((depth, width): (usize, usize), members: &[(&Finding, usize)], alone: bool) -> Chart {
-    let points = |figures: &mut dyn Iterator<Item = f64>| -> Vec<ChartPoint> {
-        let points = (1..).zip(figures).map(|(layer, y)| {
-            // The logarithm of 0 has no place; the line is broken there.
-            let y = if y > 0.0 { y } else { f64::NAN };
-            ChartPoint { x: f64::from(layer), y, low: y, high: y }
-        });
-        points.collect()
-    };
-    let mut curves = Vec::new();
-    for &(finding, number) in members {
-        let configuration = &finding.configuration;
-        let name = format!("{} + {}", configuration.activation, configuration.init);
-        let measured = points(&mut finding.initial.delta_rms.iter().copied());
-        let theory = points(&mut finding.theory_delta_rms.iter().map(|delta| delta.unwrap_or(f64::NAN)));
-        let has_theory = theory.iter().any(|point| point.y.is_finite());
-        let curve = |name, points, theory| Curve {
-            number,
-            name,
-            points,
-            broken: false,
-            stroke: if theory { Stroke::Theory } else { Stroke::Marked },
-        };
-        // Theory is drawn above the measurement, whose dots are wider.
-        if has_theory {
-            // One name for all: they are dashed, and have the colours of what they predict.
-            let is_first = !curves.iter().any(|curve: &Curve| curve.stroke == Stroke::Theory);
-            curves.push(curve(if is_first { "theory".to_owned() } else { String::new() }, theory, true));
+fn draw(page: &mut String, chart: &Chart, csv: &str) {
+    figure(page, &chart.id, &chart.title, &escaped(&chart.description), &chart.svg(), Some(csv));
+}
+
+/// Charts narrower than this stand in more columns.
+const SMALL: f64 = 500.0;
+
+/// All figures, the most general first.
+fn figures(page: &mut String, study: &Study<'_>) {
+    let diagrams = diagram::all(study);
+    if !diagrams.is_empty() {
+        page.push_str("<h2>Depth and variance of weights</h2>\n<section class=\"charts\">\n");
+        for Diagram { chart, csv } in &diagrams {
+            draw(page, chart, csv);
         }
-        curves.push(curve(name, measured, false));
+        page.push_str("</section>\n");
     }
-    let ys = || {
-        curves.iter().flat_map(|curve: &Curve| &curve.points).map(|point| point.y).filter(|y| y.is_finite())
-    };
-    let (low, high) = (ys().fold(f64::INFINITY, f64::min), ys().fold(0.0, f64::max));
-    let y_range = if low <= high { [low / 2.0, high * 2.0] } else { [0.1, 1.0] };
-    let outputs = depth as f64 + 1.0;
-    Chart {
-        id: format!("delta-{depth}-{width}"),
-        title: format!("RMS delta at initialisation, {depth} × {width}"),
-        description: "logarithmic; dots: measured, dashes: theory".to_owned(),
-        scale: Scale::Log,
-        x_label: "layer, input first, outputs last".to_owned(),
-        x_range: [1.0, outputs],
-        x_ticks: whole_ticks(1.0, outputs),
-        y_label: "RMS of delta".to_owned(),
-        y_range,
-        frame: Frame { width: if alone { 960.0 } else { 640.0 }, height: 340.0, ..Frame::default() },
-        curves,
-        ..Chart::default()
+    let mut overview = against::all(study);
+    overview.extend(agreement::chart(study));
+    let (of_pairs, others): (Vec<_>, Vec<_>) = overview.into_iter().partition(|(_, by_pair)| *by_pair);
+    if !(of_pairs.is_empty() && others.is_empty()) {
+        page.push_str("<h2>Slopes and accuracies</h2>\n");
     }
-    .with_legend()
+    for (charts, by_pair) in [(of_pairs, true), (others, false)] {
+        let charts: Vec<Chart> = charts.into_iter().map(|(chart, _)| chart).collect();
+        section(page, "", &charts, by_pair);
+    }
+    let Layers { initial, trained, losses, by_pair } = Layers::of(study);
+    section(page, "Deltas at initialisation", &initial, by_pair);
+    section(page, "Deltas after the training", &trained, by_pair);
+    section(page, "Learning curves", &losses, by_pair);
 }
 
 fn write_table(page: &mut String, findings: &[Finding], numbers: &[usize]) {

@@ -79,6 +79,11 @@ impl Losses {
     }
 }
 
+/// How many of `points` points, evenly spaced, lie in the first `made` of `steps` steps.
+pub(crate) fn points_before(made: u64, steps: u64, points: u64) -> u128 {
+    u128::from(made) * u128::from(points) / u128::from(steps.max(1))
+}
+
 impl<'a, M: Module + ?Sized> Steps<'a, M> {
     /// Steps over batches of `train`, epoch after epoch without end.
     pub(crate) fn new(

@@ -35,11 +35,15 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod configuration;
 mod flow;
 mod learning;
+mod trainable_depths;
 
+pub use configuration::Configuration;
 pub use flow::Flow;
-pub use learning::{Learned, LearnedOfSeed, Training};
+pub use learning::{Learned, LearnedOfSeed, LossPoint, Training};
+pub use trainable_depths::TrainableDepths;
 
 use crate::comparison::{Stopped, Watcher};
 use crate::evaluate::EVALUATION_BATCH;
@@ -47,104 +51,10 @@ use crate::side_by_side::{Completion, Ended, Supervisor, side_by_side};
 use crate::task::{Task, require};
 use crate::tasks::Classification;
 use backflow_data::{Batch, Dataset, Loader};
-use backflow_nn::{Activation, Init, Mlp};
+use backflow_nn::Mlp;
 use backflow_probe::{FiniteWidth, FlowRow, FlowStep, GradFlow, Prediction, predict};
-use backflow_tensor::{DType, Rng, Tensor};
+use backflow_tensor::{DType, Tensor};
 use learning::Trained;
-use std::fmt;
-
-/// One network, up to the random numbers in it.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Configuration {
-    /// The function after every hidden layer.
-    pub activation: Activation,
-    /// How weights begin.
-    pub init: Init,
-    /// The number of hidden layers.
-    pub depth: usize,
-    /// The number of units of each.
-    pub width: usize,
-}
-
-impl Configuration {
-    /// The sizes of all layers, inputs first.
-    #[must_use]
-    pub fn sizes(&self, inputs: usize, classes: usize) -> Vec<usize> {
-        let mut sizes = vec![self.width; self.depth + 2];
-        sizes[0] = inputs;
-        sizes[self.depth + 1] = classes;
-        sizes
-    }
-
-    /// The network of these sizes; its weights are a function of the seed.
-    fn model(&self, sizes: &[usize], dtype: DType, seed: u64) -> Mlp {
-        // The same weights as those that `backflow train` draws from this seed.
-        let mut rng = Rng::seed_from_u64(seed).split(0);
-        Mlp::new(sizes, self.activation, self.init, dtype, &mut rng)
-    }
-}
-
-impl Configuration {
-    /// The linear layers, counted from 0, in which two networks of the same sizes and functions are not drawn
-    /// from the same distribution. `None` if sizes or functions differ.
-    ///
-    /// An empty list says that both are the same network, by whatever words: their figures, over the same
-    /// seeds, are equal but for rounding, and no evidence for each other.
-    ///
-    /// ```
-    /// use backflow_nn::{Activation, Init};
-    /// use backflow_train::study::Configuration;
-    /// let of = |activation, init| Configuration { activation, init, depth: 3, width: 8 };
-    /// let he = of(Activation::Sigmoid, Init::HeNormal);
-    /// let lecun = of(Activation::Sigmoid, Init::LecunNormal);
-    /// assert_eq!(he.differing_layers(&lecun, 64, 10), Some(vec![]), "the gain of sigmoid is 1");
-    /// // The first and the last layer are not square.
-    /// let xavier = of(Activation::Sigmoid, Init::XavierNormal);
-    /// assert_eq!(he.differing_layers(&xavier, 64, 10), Some(vec![0, 3]));
-    /// assert_eq!(he.differing_layers(&of(Activation::Tanh, Init::HeNormal), 64, 10), None);
-    /// ```
-    ///
-    /// # Panics
-    /// As [`Init::sample`], for numbers that make no distribution.
-    #[must_use]
-    #[track_caller]
-    pub fn differing_layers(&self, other: &Self, inputs: usize, classes: usize) -> Option<Vec<usize>> {
-        if (self.depth, self.width) != (other.depth, other.width) || !agree(self.activation, other.activation)
-        {
-            return None;
-        }
-        let sizes = self.sizes(inputs, classes);
-        let mut differing = Vec::new();
-        // A loop, because closures do not pass the caller's line on.
-        for (layer, pair) in sizes.windows(2).enumerate() {
-            let (shape, gain) = ([pair[1], pair[0]], self.activation.gain());
-            let [own, others] = [self.init, other.init];
-            let weights = own.distribution(shape, gain).is_same(others.distribution(shape, gain));
-            let biases = own.bias_distribution(shape, gain).is_same(others.bias_distribution(shape, gain));
-            if !(weights && biases) {
-                differing.push(layer);
-            }
-        }
-        Some(differing)
-    }
-}
-
-/// Whether two functions have the same values, as those of `relu` and `leaky-relu:0`.
-fn agree(a: Activation, b: Activation) -> bool {
-    if a == b || a.gain() != b.gain() {
-        return a == b;
-    }
-    // Twice as far as any of them bends, and its kinks.
-    let points: Vec<f64> = (-64..=64).map(|point| f64::from(point) / 8.0).collect();
-    let values = |activation: Activation| activation.apply(&Tensor::from(points.clone())).to_vec::<f64>();
-    values(a) == values(b)
-}
-
-impl fmt::Display for Configuration {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} + {}, {} × {}", self.activation, self.init, self.depth, self.width)
-    }
-}
 
 /// What is the same for all configurations.
 #[derive(Clone, Debug, PartialEq)]

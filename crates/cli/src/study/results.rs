@@ -10,7 +10,7 @@ use backflow_probe::text::{counted, grouped, rate};
 use backflow_probe::{FiniteWidth, Table, Verdict};
 use backflow_report::{StudyPage, study_table};
 use backflow_train::comparison::Spread;
-use backflow_train::study::{Finding, Flow, Learned, LearnedOfSeed};
+use backflow_train::study::{Finding, Flow, Learned, LearnedOfSeed, LossPoint, TrainableDepths};
 use serde::Serialize;
 
 /// What was asked for, defaults filled in.
@@ -42,6 +42,8 @@ pub(crate) struct StudyResults {
     /// How many numbers an example has, and how many classes there are.
     pub(crate) ends: [usize; 2],
     pub(crate) findings: Vec<Finding>,
+    /// Where trainable networks end by theory, where configurations make a map.
+    pub(crate) depths: Vec<TrainableDepths>,
     /// Which of them are one network by two words.
     pub(crate) twins: Vec<Twin>,
     pub(crate) planned: usize,
@@ -137,6 +139,7 @@ impl Results for StudyResults {
             setup: self.introduction(),
             notes,
             findings: &self.findings,
+            depths: &self.depths,
             json: Some("study.json"),
         };
         page.html()
@@ -147,6 +150,7 @@ impl Results for StudyResults {
             version: env!("CARGO_PKG_VERSION"),
             config: &self.config,
             configurations: self.configurations(),
+            trainable_depths: &self.depths,
             notes,
             planned_configurations: self.planned,
             interrupted: self.interrupted,
@@ -160,6 +164,9 @@ struct Json<'a> {
     version: &'static str,
     config: &'a StudyConfig,
     configurations: Vec<FindingJson<'a>>,
+    /// Theory's 6 xi_c over variances of weights, where configurations make a map; infinite depths are null.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    trainable_depths: &'a [TrainableDepths],
     notes: &'a [String],
     planned_configurations: usize,
     interrupted: bool,
@@ -266,6 +273,8 @@ struct LearnedJson<'a> {
     diverged: usize,
     learns: bool,
     by_seed: &'a [LearnedOfSeed],
+    /// The training loss along the way.
+    curve: &'a [LossPoint],
     /// The flow after the training.
     flow: Option<FlowJson<'a>>,
 }
@@ -281,6 +290,7 @@ impl<'a> LearnedJson<'a> {
             networks: learned.networks,
             learning: learned.learning,
             by_seed: &learned.by_seed,
+            curve: &learned.curve,
             diverged: learned.diverged,
             learns: learned.learns(),
             flow: learned.flow.as_ref().map(FlowJson::new),

@@ -1,9 +1,9 @@
 //! The heat map of deltas: a row per layer, a column per step.
 
-use super::colours::{LEVELS, colour};
 use super::figures::Figures;
 use super::steps::{self, Columns};
 use crate::chart::Scale;
+use crate::colours::{LEVELS, colour, level};
 use crate::ink::inked;
 use crate::page::escaped;
 use backflow_probe::quantities::DELTA_RMS;
@@ -82,7 +82,7 @@ pub(super) fn svg(figures: &Figures<'_>) -> String {
         Some(0.0) => Cell::Zero,
         Some(x) => {
             let share = (x.log10() - low) / (high - low);
-            Cell::Level(((share * LEVELS as f64) as usize).min(LEVELS - 1))
+            Cell::Level(level(share))
         }
     };
     let places = &figures.axis.places;

@@ -63,7 +63,7 @@ fn row(finding: &Finding) -> Vec<String> {
     let names: Vec<&str> = flow.verdicts.iter().map(Verdict::name).collect();
     let mut cells = vec![
         configuration.activation.to_string(),
-        configuration.init.to_string(),
+        configuration.weights(),
         configuration.depth.to_string(),
         configuration.width.to_string(),
         signed(flow.unlimited().1),

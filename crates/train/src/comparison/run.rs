@@ -3,7 +3,7 @@
 use super::{Conditions, Contender, Stopped, Watcher};
 use crate::evaluate::{EVALUATION_BATCH, Evaluation};
 use crate::metric::{Metric, Metrics, of_test};
-use crate::steps::{Losses, Made, Steps};
+use crate::steps::{Losses, Made, Steps, points_before};
 use crate::task::{Task, TaskError, require};
 use backflow_data::{Dataset, Loader};
 use backflow_tensor::Module;
@@ -184,7 +184,8 @@ impl Conditions {
             if !course.step()? {
                 return Ok(Outcome::Diverged { step });
             }
-            let is_point = self.points_before(step, planned) > self.points_before(step - 1, planned);
+            let is_point =
+                points_before(step, planned, self.points) > points_before(step - 1, planned, self.points);
             if is_point && !course.test(step as f64 / per_epoch as f64)? {
                 return Ok(Outcome::Diverged { step });
             }
@@ -197,11 +198,6 @@ impl Conditions {
             }
             _ => Outcome::Finished,
         })
-    }
-
-    /// How many points lie in the first `made` of `steps` steps.
-    fn points_before(&self, made: u64, steps: u64) -> u128 {
-        u128::from(made) * u128::from(self.points) / u128::from(steps.max(1))
     }
 }
 

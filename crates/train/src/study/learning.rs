@@ -3,13 +3,16 @@
 use super::{Flow, look};
 use crate::comparison::{Contender, Spread, Stopped, Watcher};
 use crate::evaluate::{EVALUATION_BATCH, Evaluation, evaluate};
-use crate::steps::Steps;
+use crate::steps::{Losses, Made, Steps, points_before};
 use crate::task::TaskError;
 use crate::tasks::Classification;
 use backflow_data::{Batch, Dataset, Loader};
 use backflow_nn::Mlp;
 use backflow_probe::FlowStep;
 use serde::Serialize;
+
+/// How many points a curve has, if there are so many steps.
+const POINTS: u64 = 30;
 
 /// How many standard errors are clear.
 const CLEAR: f64 = 5.0;
@@ -51,8 +54,19 @@ pub struct Learned {
     pub diverged: usize,
     /// What it came to for each network, in the order of the seeds.
     pub by_seed: Vec<LearnedOfSeed>,
+    /// The training loss along the way.
+    pub curve: Vec<LossPoint>,
     /// The flow after the training, of the networks that did not diverge.
     pub flow: Option<Flow>,
+}
+
+/// A point of a learning curve.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct LossPoint {
+    /// After so many steps.
+    pub step: u64,
+    /// The mean training loss of the batches since the point before, over the networks that came so far.
+    pub loss: Spread,
 }
 
 /// What the training of one network came to.
@@ -90,6 +104,7 @@ impl Learned {
             networks: networks.len(),
             learning: networks.iter().filter(learns).count(),
             diverged: networks.len() - ends.len(),
+            curve: curve(networks),
             by_seed: networks.iter().map(Trained::figures).collect(),
             flow: (!records.is_empty()).then(|| Flow::of(&records, &[])),
         }
@@ -102,10 +117,23 @@ impl Learned {
     }
 }
 
+/// The mean of the networks' curves, as far as any of them goes.
+fn curve(networks: &[Trained]) -> Vec<LossPoint> {
+    let longest = networks.iter().map(|network| network.losses.len()).max().unwrap_or(0);
+    let point = |idx: usize| {
+        let points = || networks.iter().filter_map(move |network| network.losses.get(idx));
+        let (step, _) = *points().next()?;
+        Some(LossPoint { step, loss: Spread::of(points().map(|&(_, loss)| loss))? })
+    };
+    (0..longest).filter_map(point).collect()
+}
+
 /// What the training of one network came to.
 pub(super) struct Trained {
     initial_loss: f64,
     initial_accuracy: f64,
+    /// Steps made, and the mean training loss since those before.
+    losses: Vec<(u64, f64)>,
     /// `None` if it diverged.
     end: Option<End>,
 }
@@ -149,22 +177,31 @@ impl Training {
         let test = Loader::new(test, EVALUATION_BATCH).dtype(dtype);
         let accuracy = |evaluation: Evaluation| evaluation.metrics["accuracy"];
         let initial_accuracy = accuracy(evaluate(&task, &*model, &test)?);
-        let diverged = Trained { initial_loss, initial_accuracy, end: None };
         let mut steps = Steps::new(&mut *model, &mut optimizer, &task, &loader)?;
         steps.accumulate = self.accumulate.max(1);
+        let (mut losses, mut since_point) = (Vec::new(), Losses::default());
         for step in 0..self.steps {
             if watch(step, self.steps).is_break() {
                 return Err(Stopped::Interrupted);
             }
             let batch = steps.batch();
-            if steps.step(&batch)?.diverged {
-                return Ok(diverged);
+            let Made { loss, terms, diverged, .. } = steps.step(&batch)?;
+            if diverged {
+                return Ok(Trained { initial_loss, initial_accuracy, losses, end: None });
+            }
+            since_point.add(loss, terms);
+            let is_point =
+                points_before(step + 1, self.steps, POINTS) > points_before(step, self.steps, POINTS);
+            // The sum of finite losses can still be too large.
+            if let Some(loss) = is_point.then(|| std::mem::take(&mut since_point).mean()).flatten() {
+                losses.push((step + 1, loss));
             }
         }
         let end = optimizer.evaluating(&mut *model, |model: &Mlp| {
             let test_accuracy = accuracy(evaluate(&task, model, &test)?);
             Ok::<_, TaskError>(End { record: look(task, model, probe), test_accuracy })
         })?;
-        Ok(if end.record.loss.is_finite() { Trained { end: Some(end), ..diverged } } else { diverged })
+        let end = end.record.loss.is_finite().then_some(end);
+        Ok(Trained { initial_loss, initial_accuracy, losses, end })
     }
 }

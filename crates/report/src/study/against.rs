@@ -1,0 +1,238 @@
+//! Slopes and accuracies against depth, width and the variance of weights: whatever of these has several
+//! values.
+
+use super::groups::{Group, MOST, Member, Study, numbered};
+use crate::chart::{Chart, ChartPoint, Curve, Frame, Scale, Spread as Spreads, Stroke, whole_ticks};
+use backflow_train::comparison::Spread;
+use backflow_train::study::{Configuration, Finding};
+
+/// What the horizontal axis is.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Axis {
+    Depth,
+    Width,
+    WeightVariance,
+}
+
+impl Axis {
+    fn at(self, of: &Configuration) -> f64 {
+        match self {
+            Self::Depth => of.depth as f64,
+            Self::Width => of.width as f64,
+            Self::WeightVariance => of.variances()[0],
+        }
+    }
+
+    fn id(self) -> &'static str {
+        match self {
+            Self::Depth => "depth",
+            Self::Width => "width",
+            Self::WeightVariance => "weight-variance",
+        }
+    }
+
+    fn label(self) -> &'static str {
+        match self {
+            Self::Depth => "depth: hidden layers",
+            Self::Width => "width: units of a hidden layer",
+            Self::WeightVariance => "σ_w²: variance of weights, times their inputs",
+        }
+    }
+
+    fn title(self) -> &'static str {
+        match self {
+            Self::Depth => "depth",
+            Self::Width => "width",
+            Self::WeightVariance => "variance of weights",
+        }
+    }
+}
+
+/// What the vertical axis is.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Figure {
+    Slope,
+    Accuracy,
+}
+
+impl Figure {
+    /// Mean and spread over seeds.
+    fn measured(self, finding: &Finding) -> Option<ChartPoint> {
+        let (y, spread) = match self {
+            Self::Slope => {
+                let flow = &finding.initial;
+                (flow.unlimited().1?, Spread::of(flow.slope_by_seed.iter().copied().flatten()))
+            }
+            Self::Accuracy => {
+                let accuracy = finding.learned.as_ref()?.test_accuracy?;
+                (accuracy.mean, Some(accuracy))
+            }
+        };
+        let std = spread.and_then(|spread| spread.std).unwrap_or(0.0);
+        Some(ChartPoint { x: 0.0, y, low: y - std, high: y + std })
+    }
+
+    fn theory(self, finding: &Finding) -> Option<f64> {
+        finding.theory_slope.filter(|_| self == Self::Slope)
+    }
+}
+
+/// The figures: slopes first, then accuracies; with whether colours are those of the table.
+pub(super) fn all(study: &Study<'_>) -> Vec<(Chart, bool)> {
+    let mut charts = Vec::new();
+    for figure in [Figure::Slope, Figure::Accuracy] {
+        for axis in [Axis::Depth, Axis::Width, Axis::WeightVariance] {
+            let groups = groups(study, axis);
+            let start = charts.len();
+            for group in &groups {
+                charts.extend(chart(axis, figure, group, charts.len() - start).map(|it| (it, group.by_pair)));
+            }
+            one_axis(&mut charts[start..], figure);
+        }
+    }
+    charts
+}
+
+/// One vertical axis for all charts of one kind.
+fn one_axis(charts: &mut [(Chart, bool)], figure: Figure) {
+    let low = charts.iter().map(|(chart, _)| chart.y_range[0]).fold(f64::INFINITY, f64::min);
+    let high = charts.iter().map(|(chart, _)| chart.y_range[1]).fold(f64::NEG_INFINITY, f64::max);
+    let room = 0.06 * (high - low).max(0.02);
+    let y_range = if figure == Figure::Slope { [low - room, high + room] } else { [0.0, 1.0] };
+    charts.iter_mut().for_each(|(chart, _)| chart.y_range = y_range);
+}
+
+/// The configurations of each chart. A curve is of those that differ in nothing but the place on the axis;
+/// curves of one pair, or else of one of everything else, stand together, whichever makes fewer charts.
+fn groups<'a>(study: &Study<'a>, axis: Axis) -> Vec<Group<'a>> {
+    let of = |finding: &Finding| finding.configuration;
+    let names = &study.names;
+    // What a curve is of: a pair, and the rest. Along the variance of weights, that the weights are drawn
+    // in other ways makes no other network, but that biases are does.
+    let pairs: Vec<usize> = match axis {
+        Axis::WeightVariance => numbered(
+            study.findings.iter().map(|finding| (of(finding).activation, of(finding).variances()[1])),
+        ),
+        _ => study.pairs.clone(),
+    };
+    let rests: Vec<usize> = numbered(study.findings.iter().map(|finding| match axis {
+        Axis::Depth => (of(finding).width, 0),
+        Axis::Width => (of(finding).depth, 0),
+        Axis::WeightVariance => (of(finding).width, of(finding).depth),
+    }));
+    let pair_name = |of: &Configuration| match axis {
+        Axis::WeightVariance => format!("{}, σ_b² {}", of.activation, rounded(of.variances()[1])),
+        _ => names.pair(of),
+    };
+    let rest_name = |of: &Configuration| match axis {
+        Axis::Depth => format!("width {}", of.width),
+        Axis::Width => format!("depth {}", of.depth),
+        Axis::WeightVariance => names.size(of),
+    };
+    let count = |numbers: &[usize]| numbers.iter().max().map_or(0, |last| last + 1);
+    let (pair_count, rest_count) = (count(&pairs), count(&rests));
+    let by_pair = rest_count * pair_count.div_ceil(MOST) <= pair_count * rest_count.div_ceil(MOST);
+    let (panel, curve) = if by_pair { (&rests, &pairs) } else { (&pairs, &rests) };
+    let panels = count(panel);
+    let mut groups: Vec<Group<'a>> = Vec::new();
+    let mut keys: Vec<[usize; 2]> = Vec::new();
+    for ((finding, &panel), &number) in study.findings.iter().zip(panel).zip(curve) {
+        let of = of(finding);
+        let (title, name) =
+            if by_pair { (rest_name(&of), pair_name(&of)) } else { (pair_name(&of), rest_name(&of)) };
+        let key = [panel, number / MOST];
+        let at = keys.iter().position(|other| *other == key).unwrap_or_else(|| {
+            // What all have in common goes without saying.
+            let title = if panels > 1 { title } else { String::new() };
+            let by_pair = by_pair && axis != Axis::WeightVariance;
+            groups.push(Group { title, by_pair, members: Vec::new() });
+            keys.push(key);
+            keys.len() - 1
+        });
+        groups[at].members.push(Member { finding, number, name });
+    }
+    groups
+}
+
+fn rounded(x: f64) -> f64 {
+    (x * 1e6).round() / 1e6
+}
+
+/// `None` if no curve has two points.
+fn chart(axis: Axis, figure: Figure, group: &Group<'_>, idx: usize) -> Option<Chart> {
+    let mut curves: Vec<Curve> = Vec::new();
+    let mut numbers: Vec<usize> = group.members.iter().map(|member| member.number).collect();
+    numbers.dedup();
+    numbers.sort_unstable();
+    numbers.dedup();
+    for number in numbers {
+        // Theory goes by the variance of weights that are drawn around 0, and of no others.
+        let is_drawn = |member: &&Member<'_>| axis != Axis::WeightVariance || member.finding.theory.is_some();
+        let members = || group.members.iter().filter(|member| member.number == number).filter(is_drawn);
+        let place = |member: &Member<'_>| axis.at(&member.finding.configuration);
+        let in_order = |mut points: Vec<ChartPoint>| {
+            points.sort_by(|a, b| a.x.total_cmp(&b.x));
+            points
+        };
+        let measured = members()
+            .filter_map(|member| Some(ChartPoint { x: place(member), ..figure.measured(member.finding)? }));
+        let measured = in_order(measured.collect());
+        // One network makes no line, nor do two at one place; two variances are two rules, and no axis.
+        let least = if axis == Axis::WeightVariance { 3 } else { 2 };
+        if measured.len() < least || measured.windows(2).any(|pair| pair[0].x == pair[1].x) {
+            continue;
+        }
+        let theory = members()
+            .filter_map(|member| Some(ChartPoint::new(place(member), figure.theory(member.finding)?)));
+        let theory = in_order(theory.collect());
+        let curve = |name, points, stroke| Curve { number, name, points, broken: false, stroke };
+        if !theory.is_empty() {
+            let is_first = !curves.iter().any(|curve: &Curve| curve.stroke == Stroke::Theory);
+            let name = if is_first { "theory".to_owned() } else { String::new() };
+            curves.push(curve(name, theory, Stroke::Theory));
+        }
+        let name = members().next().map_or_else(String::new, |member| member.name.clone());
+        curves.push(curve(name, measured, Stroke::Marked));
+    }
+    let points = || curves.iter().flat_map(|curve| &curve.points);
+    let xs = || points().map(|point| point.x);
+    let (first, last) = (xs().reduce(f64::min)?, xs().reduce(f64::max)?);
+    let ends = || points().flat_map(|point| [point.low, point.high]);
+    let chance = group.members.iter().find_map(|member| Some(member.finding.learned.as_ref()?.chance));
+    let (id, title, y_label) = match figure {
+        Figure::Slope => ("slope", "Slope of deltas", "decades per layer, on the way back"),
+        Figure::Accuracy => ("accuracy", "Test accuracy", "test accuracy after the training"),
+    };
+    let of = if group.title.is_empty() { String::new() } else { format!(", {}", group.title) };
+    Some(
+        Chart {
+            id: format!("{id}-{}-{}", axis.id(), idx + 1),
+            title: format!("{title} against {}{of}", axis.title()),
+            description: "means over seeds, with their standard deviation".to_owned(),
+            scale: Scale::Linear,
+            x_label: axis.label().to_owned(),
+            x_range: [first, last],
+            x_ticks: match axis {
+                Axis::WeightVariance => ticks(first, last),
+                _ => whole_ticks(first, last),
+            },
+            y_label: y_label.to_owned(),
+            y_range: [ends().fold(0.0, f64::min), ends().fold(0.0, f64::max)],
+            spread: Spreads::Bars,
+            level: match figure {
+                Figure::Slope => Some((0.0, String::new())),
+                Figure::Accuracy => chance.map(|chance| (chance, "chance".to_owned())),
+            },
+            frame: Frame { width: 560.0, height: 320.0, ..Frame::default() },
+            curves,
+            ..Chart::default()
+        }
+        .with_legend(),
+    )
+}
+
+/// A handful of round numbers, with their texts.
+pub(super) fn ticks(first: f64, last: f64) -> Vec<(f64, String)> {
+    let ticks = Scale::Linear.ticks(first, last).into_iter();
+    ticks.map(|tick| (tick, backflow_probe::text::number(tick))).collect()
+}

@@ -15,22 +15,22 @@ use std::time::{SystemTime, UNIX_EPOCH};
 const OF_INSPECT: &str = "events.out.tfevents.0000000000.backflow";
 
 /// What a run is called in TensorBoard: as its folder, which may be given as `.`.
-fn name(run: &Path) -> String {
+pub(crate) fn name(run: &Path) -> String {
     let name =
         std::path::absolute(run).ok().and_then(|run| Some(run.file_name()?.to_string_lossy().into_owned()));
     name.unwrap_or_else(|| "run".to_owned())
 }
 
-/// A run's folder in TensorBoard's: of its name, or with a number where another has it, for what is in one folder
+/// A run's folder in TensorBoard's: of this name, or with a number where another has it, for what is in one folder
 /// is one run to TensorBoard.
-fn folder_in(folder: &Path, run: &Path) -> PathBuf {
-    RunFolder::free_name(folder, &name(run))
+fn folder_in(folder: &Path, name: &str) -> PathBuf {
+    RunFolder::free_name(folder, name)
 }
 
-/// The path of the file that `inspect` makes of a run; where it made one before, that.
-pub(crate) fn path_of_inspect(folder: &Path, run: &Path) -> PathBuf {
-    let earlier = folder.join(name(run)).join(OF_INSPECT);
-    if earlier.is_file() { earlier } else { folder_in(folder, run).join(OF_INSPECT) }
+/// The path of the file that `inspect` makes of a run of this name; where it made one before, that.
+pub(crate) fn path_of_inspect(folder: &Path, name: &str) -> PathBuf {
+    let earlier = folder.join(name).join(OF_INSPECT);
+    if earlier.is_file() { earlier } else { folder_in(folder, name).join(OF_INSPECT) }
 }
 
 /// Makes the folder that a file is to be in.
@@ -52,7 +52,8 @@ impl Events {
     /// Begins the file of the run in this folder of TensorBoard's.
     pub(crate) fn begin(folder: &Path, run: &Path) -> Result<Self, Failure> {
         let now = now();
-        let path = folder_in(folder, run).join(format!("events.out.tfevents.{:010}.backflow", now as u64));
+        let path =
+            folder_in(folder, &name(run)).join(format!("events.out.tfevents.{:010}.backflow", now as u64));
         make_parent(&path)?;
         let file = OpenOptions::new().append(true).create(true).open(&path);
         let file = file.map_err(|source| StoreError::Write { path: path.clone(), source })?;

@@ -1,5 +1,6 @@
 //! `backflow inspect`: what a run has recorded, or what a file of weights holds.
 
+mod runs;
 mod tensors;
 
 use crate::config::RunConfig;
@@ -20,9 +21,9 @@ use std::path::{Path, PathBuf};
 
 #[derive(Args, Debug)]
 pub(crate) struct InspectOptions {
-    /// The folder of a run, or a file of weights (.safetensors).
-    #[arg(value_name = "RUN|FILE")]
-    path: PathBuf,
+    /// The folder of a run, or of several, to see them over each other; or a file of weights (.safetensors).
+    #[arg(value_name = "RUN|FILE", required = true, num_args = 1..)]
+    paths: Vec<PathBuf>,
 
     /// Show the record of this step, or the last before it [default: the last]; report and figures show it too.
     #[arg(long, value_name = "N")]
@@ -81,45 +82,33 @@ impl From<&Verdict> for VerdictFacts {
 }
 
 pub(crate) fn run(options: &InspectOptions) -> Result<(), Failure> {
+    match &options.paths[..] {
+        [path] => one(options, path),
+        paths => runs::show(options, paths),
+    }
+}
+
+fn one(options: &InspectOptions, path: &Path) -> Result<(), Failure> {
     // What is neither, as a pipe, is called what it is.
-    if std::fs::metadata(&options.path).is_ok_and(|found| !found.is_dir()) {
+    if std::fs::metadata(path).is_ok_and(|found| !found.is_dir()) {
         let InspectOptions { step, report, svg, tensorboard, .. } = options;
         if step.is_some() || [report, svg, tensorboard].iter().any(|option| option.is_some()) {
-            let path = options.path.display();
+            let path = path.display();
             return Err(Failure::Usage(format!(
                 "{path}: --step, --report, --svg and --tensorboard are for the folder of a run"
             )));
         }
-        return tensors::list(&options.path, options.json);
+        return tensors::list(path, options.json);
     }
-    let log = RunFolder::read_flow(&options.path).map_err(|error| missing(&options.path, error))?;
-    if let Some(number) = log.cut_off {
-        complain(&format!(
-            "{}: its log is cut off at line {number}, which is left out",
-            options.path.display()
-        ));
-    }
-    let flow = log.steps;
-    let wanted = options.step.unwrap_or(u64::MAX);
-    let Some(index) = flow.iter().rposition(|record| record.step <= wanted) else {
-        if flow.is_empty() {
-            let path = options.path.display();
-            return Err(Failure::Run(format!("{path}: its log holds no record: no step was looked at")));
-        }
-        let first =
-            flow.first().map_or_else(String::new, |record| format!("; the first was step {}", record.step));
-        return Err(Failure::Run(format!(
-            "{}: no step was looked at up to step {wanted}{first}",
-            options.path.display()
-        )));
-    };
+    let flow = read(path)?;
+    let index = record_at(path, &flow, options.step)?;
     let record = &flow[index];
-    let config: Option<RunConfig> = RunFolder::read_config(&options.path);
+    let config: Option<RunConfig> = RunFolder::read_config(path);
     let shown = GradFlow::of(&flow[index..=index]);
     let (first_step, last_step) = (flow[0].step, flow[flow.len() - 1].step);
     if options.json {
         object(&RunFacts {
-            run: options.path.display().to_string(),
+            run: path.display().to_string(),
             records: flow.len(),
             first_step,
             last_step,
@@ -131,7 +120,7 @@ pub(crate) fn run(options: &InspectOptions) -> Result<(), Failure> {
     } else {
         line(&format!(
             "{}: {}, of steps {first_step} to {last_step}",
-            terminal::shown(&options.path),
+            terminal::shown(path),
             counted(flow.len() as u64, "record")
         ));
         show(&flow[..=index], &shown, config.as_ref());
@@ -139,7 +128,7 @@ pub(crate) fn run(options: &InspectOptions) -> Result<(), Failure> {
     let last_epoch = GradFlow::of(last_epoch(&flow, config.as_ref()));
     let mut header = header(&flow, &last_epoch, config.as_ref());
     if config.is_none() {
-        header.setup = vec![options.path.display().to_string()];
+        header.setup = vec![path.display().to_string()];
     }
     let write = |path: &Path, bytes: &[u8]| write(path, bytes, options.json);
     let drawn = || match options.step {
@@ -153,27 +142,64 @@ pub(crate) fn run(options: &InspectOptions) -> Result<(), Failure> {
         Failure::of_any(svgs.map(|(name, text)| write(&folder.join(name), text.as_bytes())))
     };
     let events = |folder: &PathBuf| {
-        let path = events::path_of_inspect(folder, &options.path);
-        events::make_parent(&path)?;
-        let mut file = EventFile::of(&flow, |record| record.step as f64);
-        if let Some(Results { steps, history }) = RunFolder::read_summary(&options.path) {
-            // Epochs have the same number of steps.
-            let each = steps / (history.len() as u64).max(1);
-            for epoch in &history {
-                let step =
-                    epoch.get("epoch").and_then(serde_json::Value::as_u64).unwrap_or(0).saturating_mul(each);
-                for (name, value) in epoch.iter().filter(|(name, _)| *name != "epoch") {
-                    if let Some(value) = value.as_f64() {
-                        file.scalar(step as f64, step, &format!("epoch/{name}"), value);
-                    }
-                }
-            }
-        }
-        write(&path, &file.into_bytes())
+        let to = events::path_of_inspect(folder, &events::name(path));
+        events::make_parent(&to)?;
+        write(&to, &event_file(path, &flow).into_bytes())
     };
     let InspectOptions { report, svg, tensorboard, .. } = options;
     let written = [report.as_ref().map(page), svg.as_ref().map(figures), tensorboard.as_ref().map(events)];
     Failure::of_any(written.into_iter().flatten())
+}
+
+/// What a run recorded.
+fn read(path: &Path) -> Result<Vec<FlowStep>, Failure> {
+    let log = RunFolder::read_flow(path).map_err(|error| missing(path, error))?;
+    if let Some(number) = log.cut_off {
+        complain(&format!("{}: its log is cut off at line {number}, which is left out", path.display()));
+    }
+    Ok(log.steps)
+}
+
+/// Which of a run's records is that of a step, or the last before it; the last if none is asked for.
+fn record_at(path: &Path, flow: &[FlowStep], step: Option<u64>) -> Result<usize, Failure> {
+    let wanted = step.unwrap_or(u64::MAX);
+    if let Some(index) = flow.iter().rposition(|record| record.step <= wanted) {
+        return Ok(index);
+    }
+    let path = path.display();
+    let Some(first) = flow.first() else {
+        return Err(Failure::Run(format!("{path}: its log holds no record: no step was looked at")));
+    };
+    let first = first.step;
+    Err(Failure::Run(format!(
+        "{path}: no step was looked at up to step {wanted}; the first was step {first}"
+    )))
+}
+
+/// The records and the epochs of a run for TensorBoard.
+fn event_file(path: &Path, flow: &[FlowStep]) -> EventFile {
+    let mut file = EventFile::of(flow, |record| record.step as f64);
+    for (step, figures) in epochs(path) {
+        for (name, value) in figures {
+            file.scalar(step as f64, step, &format!("epoch/{name}"), value);
+        }
+    }
+    file
+}
+
+/// What the epochs of a run came to: the step at which each ended, and its figures. Nothing of a run that did
+/// not end.
+fn epochs(path: &Path) -> Vec<(u64, Vec<(String, f64)>)> {
+    let Some(Results { steps, history }) = RunFolder::read_summary(path) else { return Vec::new() };
+    // Epochs have the same number of steps.
+    let each = steps / (history.len() as u64).max(1);
+    let epoch = |epoch: serde_json::Map<String, serde_json::Value>| {
+        let number = epoch.get("epoch").and_then(serde_json::Value::as_u64).unwrap_or(0);
+        let figures = epoch.iter().filter(|(name, _)| *name != "epoch");
+        let figures = figures.filter_map(|(name, value)| Some((name.clone(), value.as_f64()?)));
+        (number.saturating_mul(each), figures.collect())
+    };
+    history.into_iter().map(epoch).collect()
 }
 
 /// The last of these records in words.

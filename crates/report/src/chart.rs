@@ -78,7 +78,7 @@ pub struct Chart {
 }
 
 /// Nothing for what there is no number of.
-fn six_digits(x: f64) -> String {
+pub(crate) fn six_digits(x: f64) -> String {
     let rounded: f64 = format!("{x:.5e}").parse().unwrap_or(x);
     if rounded.is_nan() { String::new() } else { rounded.to_string() }
 }

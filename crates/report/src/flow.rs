@@ -9,13 +9,12 @@
 mod exponents;
 mod figures;
 mod header;
-mod heat_map;
 mod judged;
+mod map;
 mod numbering;
 mod plots;
 mod run;
 mod sparse;
-mod steps;
 mod tables;
 
 use crate::chart::{Chart, Stroke};
@@ -27,19 +26,21 @@ use backflow_probe::{FlowStep, GradFlow, Section};
 use backflow_store::StoreError;
 use exponents::Panel;
 use figures::Figures;
+pub(crate) use figures::{json, rounded};
 pub use header::{Header, Theory};
 use judged::Judged;
 use plots::Plot;
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::borrow::Cow;
 use std::fmt::Write;
 use std::path::Path;
+pub(crate) use tables::verdict;
 
-const STYLE: &str = include_str!("flow/style.css");
+pub(crate) const STYLE: &str = include_str!("flow/style.css");
 
 /// The most curves that a chart of this page has.
 const SERIES: usize = 8;
-const SCRIPT: &str = include_str!("flow/script.js");
+pub(crate) const SCRIPT: &str = include_str!("flow/script.js");
 
 /// A recording and what is said about it, ready to be drawn: `report.html` of a run.
 #[derive(Debug)]
@@ -152,7 +153,7 @@ impl<'a> FlowPage<'a> {
             svgs.push((format!("{file}.svg"), standalone(&svg, caption)));
         };
         if columns.len() > 1 {
-            push("delta-heat-map", heat_map::svg(&self.figures), "RMS of deltas, layer by step");
+            push("delta-heat-map", map::of(&self.figures).svg(), "RMS of deltas, layer by step");
             push("loss", run::loss(&self.figures).svg(), "Loss");
         }
         for plot in &self.plots {
@@ -217,7 +218,7 @@ impl<'a> FlowPage<'a> {
             };
             page.push_str("<section class=\"maps\" aria-label=\"Over all steps\">\n");
             let map = format!("log₁₀ of delta RMS, layer by step; {thinned}");
-            let svg = scrolling("Heat map", &heat_map::svg(figures));
+            let svg = scrolling("Heat map", &map::of(figures).svg());
             figure(page, "delta-heat-map", "Gradient flow", &map, &svg, None);
             let loss = run::loss(figures);
             let svg = scrolling("Loss", &run::marked(figures, &loss));
@@ -316,12 +317,12 @@ impl<'a> FlowPage<'a> {
         let steps: Vec<u64> = figures.columns.iter().map(|flow| flow.step).collect();
         let panel_steps = self.panels.iter().map(|panel| (panel.id.to_owned(), panel.sparse.data(&[])));
         let sparse: serde_json::Map<_, _> = figures.sparse_data().chain(panel_steps).collect();
-        json!({
+        serde_json::json!({
             "steps": steps,
             "places": figures.axis.places,
             "judged": self.judged.data(),
             "shown": figures.shown,
-            "loss": figures.columns.iter().map(|flow| figures::json(Some(flow.loss))).collect::<Vec<_>>(),
+            "loss": figures.columns.iter().map(|flow| json(Some(flow.loss))).collect::<Vec<_>>(),
             "values": figures.data(),
             "sparse": sparse,
             "plots": plots,
@@ -346,12 +347,12 @@ fn at(name: &str, step: u64) -> String {
 }
 
 /// Something that is scrolled where it has no room.
-fn scrolling(label: &str, svg: &str) -> String {
+pub(crate) fn scrolling(label: &str, svg: &str) -> String {
     format!("<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"{label}\">\n{svg}</div>\n")
 }
 
 /// The SVG element of a page as a file: with a name for its language, a ground, and a caption above.
-fn standalone(svg: &str, caption: &str) -> String {
+pub(crate) fn standalone(svg: &str, caption: &str) -> String {
     let svg = svg.replacen("<svg ", "<svg xmlns=\"http://www.w3.org/2000/svg\" ", 1);
     let svg = without_mark(&svg);
     let end = svg.find('>').map_or(0, |at| at + 1);

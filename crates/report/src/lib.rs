@@ -9,13 +9,17 @@ pub mod chart;
 mod colours;
 mod comparison;
 mod flow;
+mod heat_map;
 mod ink;
 mod page;
+mod runs;
 mod series;
+mod steps;
 mod study;
 mod table;
 pub mod tensorboard;
 
 pub use comparison::{ComparisonPage, comparison_table, mean_and_std};
 pub use flow::{FlowPage, Header, Theory};
+pub use runs::{FlowRun, RunsPage, runs_table};
 pub use study::{StudyPage, study_table};

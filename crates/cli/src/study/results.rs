@@ -164,7 +164,7 @@ struct Json<'a> {
     version: &'static str,
     config: &'a StudyConfig,
     configurations: Vec<FindingJson<'a>>,
-    /// Theory's 6 xi_c over variances of weights, where configurations make a map; infinite depths are null.
+    /// Theory's `6 xi_c` over variances of weights, where configurations make a map; infinite depths are null.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     trainable_depths: &'a [TrainableDepths],
     notes: &'a [String],

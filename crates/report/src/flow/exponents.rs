@@ -1,8 +1,8 @@
 //! Histograms of exponents, a row per layer, over everything that single precision can hold.
 
 use super::figures::Figures;
-use super::heat_map::{label, label_width, row_height};
 use super::sparse::Sparse;
+use crate::heat_map::{label, label_width, row_height};
 use crate::ink::inked;
 use crate::page::escaped;
 use backflow_probe::quantities::QUANTITIES;

@@ -3,7 +3,7 @@
 
 use super::numbering::Numbering;
 use super::sparse::Sparse;
-use super::steps::Axis;
+use crate::steps::{self, Axis};
 use backflow_probe::quantities::QUANTITIES;
 use backflow_probe::{Drawn, FlowStep, LayerFlow, LayerKind, Measured, ParameterFlow, Quantity, Read};
 use serde_json::{Value, json};
@@ -56,7 +56,7 @@ impl<'a> Figures<'a> {
             fullest.map_or(Vec::new(), |of| of.layers.iter().map(|(path, _)| path.clone()).collect());
         let shown = columns.iter().position(|flow| broken(flow)).unwrap_or(columns.len().saturating_sub(1));
         let numbering = Numbering::of(layers.iter().map(|(path, _)| &**path), &parameters, &jacobians);
-        let axis = Axis::of(steps, &kept);
+        let axis = Axis::of(&steps.iter().map(|flow| flow.step).collect::<Vec<_>>(), &kept);
         let (values, sparse) = (BTreeMap::new(), BTreeMap::new());
         let mut figures = Self {
             steps,
@@ -124,6 +124,11 @@ impl<'a> Figures<'a> {
 
     pub(super) fn step(&self, column: usize) -> u64 {
         self.columns[column].step
+    }
+
+    /// Round numbers of steps and where they are.
+    pub(super) fn ticks(&self) -> Vec<(f64, String)> {
+        steps::ticks(&self.columns.iter().map(|flow| flow.step).collect::<Vec<_>>(), &self.axis)
     }
 
     /// The recorded steps from a shown one to the next.
@@ -228,12 +233,12 @@ fn broken(flow: &FlowStep) -> bool {
 }
 
 /// Four digits: more cannot be seen, and the page would be twice as large.
-fn rounded(x: f64) -> f64 {
+pub(crate) fn rounded(x: f64) -> f64 {
     if x.is_finite() { format!("{x:.3e}").parse().unwrap_or(x) } else { x }
 }
 
 /// A figure as the script reads it.
-pub(super) fn json(x: Option<f64>) -> Value {
+pub(crate) fn json(x: Option<f64>) -> Value {
     match x {
         Some(x) if !x.is_finite() => json!(x.to_string()),
         Some(0.0) => json!(0),

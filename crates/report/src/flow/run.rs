@@ -5,9 +5,10 @@
 //! some steps only has a dot for each.
 
 use super::figures::Figures;
-use super::heat_map;
-use super::steps::{self, Columns};
+use super::map;
 use crate::chart::{Chart, ChartPoint, Curve, Frame, Scale, Stroke};
+use crate::heat_map;
+use crate::steps::Columns;
 use backflow_probe::quantities::QUANTITIES;
 use backflow_probe::{self as probe, Axis, Drawn, FlowStep, Quantity, Read, Section};
 
@@ -87,7 +88,7 @@ impl Subject {
             scale: self.scale(),
             x_label: "step".to_owned(),
             x_range: [0.0, figures.axis.end],
-            x_ticks: steps::ticks(figures),
+            x_ticks: figures.ticks(),
             gaps: figures.axis.gaps.clone(),
             y_label: self.chart.y_label.to_owned(),
             y_range,
@@ -168,8 +169,8 @@ impl Line {
 /// The chart with the mark of the shown step.
 pub(super) fn marked(figures: &Figures<'_>, chart: &Chart) -> String {
     let Frame { width, height, left, right, top, bottom } = chart.frame;
-    let columns = Columns::between(figures, left, width - right);
-    let mark = columns.mark(figures, top, height - bottom);
+    let columns = Columns::between(&figures.axis, left, width - right);
+    let mark = columns.mark(&figures.axis, figures.shown, top, height - bottom);
     chart.svg().replace("</svg>\n", &format!("{mark}</svg>\n"))
 }
 
@@ -216,14 +217,14 @@ pub(super) fn loss(figures: &Figures<'_>) -> Chart {
         scale,
         x_label: "step".to_owned(),
         x_range: [0.0, figures.axis.end],
-        x_ticks: steps::ticks(figures),
+        x_ticks: figures.ticks(),
         gaps: figures.axis.gaps.clone(),
         y_label: "loss".to_owned(),
         y_range,
         frame: Frame {
             width: heat_map::WIDTH,
             height: 180.0,
-            left: heat_map::columns(figures).left,
+            left: map::of(figures).columns().left,
             right: heat_map::RIGHT,
             ..Frame::default()
         },

@@ -115,7 +115,7 @@ function show(column) {
   const slider = document.getElementById('step');
   slider.value = column;
   slider.setAttribute('aria-valuetext', `step ${data.steps[column]}`);
-  picker.querySelector('output').textContent = `${data.steps[column]} · loss ${text(data.loss[column])}`;
+  picker.querySelector('output').textContent = data.steps[column] + (data.loss ? ` · loss ${text(data.loss[column])}` : '');
 }
 
 /** A field of CSV. */

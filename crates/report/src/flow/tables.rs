@@ -36,7 +36,7 @@ fn text(value: Option<f64>, share: bool) -> String {
 }
 
 /// The sentence, its leading words marked if they are in capitals, as in NOT FINITE.
-pub(super) fn verdict(sentence: &str) -> String {
+pub(crate) fn verdict(sentence: &str) -> String {
     let is_capital = |c: char| c.is_uppercase() || c == '-' || c == ' ';
     let begin = sentence.split(|c| !is_capital(c)).next().unwrap_or("");
     // `DEAD: …`, `SLOW (…`, and not the capital of `DEAD Layer`.

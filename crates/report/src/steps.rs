@@ -1,11 +1,8 @@
-//! The axis of steps, which the heat map and the curves over the run have in common.
+//! The axis of steps, which heat maps and curves over runs have in common.
 //!
 //! Steps that were recorded side by side stand side by side, whatever lies between them, so that steps spaced
 //! by their logarithm are seen evenly. Where recording stopped for much longer than before and after, the axis
 //! has a gap.
-
-use super::figures::Figures;
-use backflow_probe::FlowStep;
 
 /// How many times the distances beside it make a distance a gap.
 const LONG: f64 = 3.0;
@@ -15,19 +12,18 @@ const GAP: f64 = 1.0 / 40.0;
 
 /// Where each column is, in widths of a column.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct Axis {
+pub(crate) struct Axis {
     /// The left side of each column.
-    pub(super) places: Vec<f64>,
-    pub(super) end: f64,
+    pub(crate) places: Vec<f64>,
+    pub(crate) end: f64,
     /// Where there is nothing.
-    pub(super) gaps: Vec<[f64; 2]>,
+    pub(crate) gaps: Vec<[f64; 2]>,
 }
 
 impl Axis {
     /// Of all recorded steps, of which these columns are shown.
-    pub(super) fn of(steps: &[FlowStep], kept: &[usize]) -> Self {
-        let at: Vec<u64> = steps.iter().map(|flow| flow.step).collect();
-        let after = gaps_after(&at);
+    pub(crate) fn of(steps: &[u64], kept: &[usize]) -> Self {
+        let after = gaps_after(steps);
         let width = (kept.len() as f64 * GAP).max(1.0);
         let mut axis = Self::default();
         for (column, &record) in kept.iter().enumerate() {
@@ -43,7 +39,7 @@ impl Axis {
     }
 
     /// The column that is at a place or left of it.
-    pub(super) fn column(&self, x: f64) -> usize {
+    pub(crate) fn column(&self, x: f64) -> usize {
         self.places.partition_point(|&place| place <= x).saturating_sub(1)
     }
 }
@@ -72,21 +68,21 @@ fn gaps_after(steps: &[u64]) -> Vec<usize> {
 
 /// Where the first column begins, and how wide each is.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Columns {
-    pub(super) left: f64,
-    pub(super) width: f64,
+pub(crate) struct Columns {
+    pub(crate) left: f64,
+    pub(crate) width: f64,
 }
 
 impl Columns {
     /// All columns between two margins.
-    pub(super) fn between(figures: &Figures<'_>, left: f64, right: f64) -> Self {
-        Self { left, width: (right - left) / figures.axis.end }
+    pub(crate) fn between(axis: &Axis, left: f64, right: f64) -> Self {
+        Self { left, width: (right - left) / axis.end }
     }
 
-    /// The line at the step that is shown elsewhere.
-    pub(super) fn mark(self, figures: &Figures<'_>, top: f64, bottom: f64) -> String {
+    /// The line at the column that is shown elsewhere.
+    pub(crate) fn mark(self, axis: &Axis, shown: usize, top: f64, bottom: f64) -> String {
         let Self { left, width } = self;
-        let x = left + width * (figures.axis.places[figures.shown] + 0.5);
+        let x = left + width * (axis.places[shown] + 0.5);
         let path = format!("d=\"M0 {:.1}V{:.1}\"", top - 4.0, bottom + 4.0);
         format!(
             "<g class=\"now\" data-left=\"{left:.2}\" data-width=\"{width:.4}\" transform=\"translate({x:.1} \
@@ -95,12 +91,8 @@ impl Columns {
     }
 }
 
-/// Round numbers of steps and where they are, in columns; far enough from each other to be read.
-pub(super) fn ticks(figures: &Figures<'_>) -> Vec<(f64, String)> {
-    round_steps(&figures.columns.iter().map(|flow| flow.step).collect::<Vec<_>>(), &figures.axis)
-}
-
-fn round_steps(steps: &[u64], axis: &Axis) -> Vec<(f64, String)> {
+/// Round numbers of these steps and where they are, in columns; far enough from each other to be read.
+pub(crate) fn ticks(steps: &[u64], axis: &Axis) -> Vec<(f64, String)> {
     let (first, last) = (steps[0], steps[steps.len() - 1]);
     let middle = steps[steps.len() / 2].saturating_sub(first);
     // Where the half of the columns is within a quarter of the way, the steps are spaced by their logarithm.
@@ -135,20 +127,16 @@ fn round_steps(steps: &[u64], axis: &Axis) -> Vec<(f64, String)> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Axis, gaps_after, round_steps};
-    use backflow_probe::FlowStep;
+    use super::{Axis, gaps_after, ticks};
 
     fn axis(steps: &[u64]) -> Axis {
-        let records: Vec<FlowStep> =
-            steps.iter().map(|&step| FlowStep { step, ..FlowStep::default() }).collect();
-        Axis::of(&records, &(0..steps.len()).collect::<Vec<_>>())
+        Axis::of(steps, &(0..steps.len()).collect::<Vec<_>>())
     }
 
     #[test]
     fn steps_are_marked_at_round_numbers_however_they_are_spaced() {
-        let texts = |steps: &[u64]| {
-            round_steps(steps, &axis(steps)).into_iter().map(|(_, text)| text).collect::<Vec<_>>()
-        };
+        let texts =
+            |steps: &[u64]| ticks(steps, &axis(steps)).into_iter().map(|(_, text)| text).collect::<Vec<_>>();
         assert_eq!(texts(&(1..=60).collect::<Vec<_>>()), ["10", "20", "30", "40", "50", "60"]);
         assert_eq!(texts(&(0..=200).map(|idx| 50 * idx).collect::<Vec<_>>())[..3], ["0", "2000", "4000"]);
         let spaced: Vec<u64> = (0..200).map(|idx| 10_f64.powf(f64::from(idx) / 50.0) as u64).collect();

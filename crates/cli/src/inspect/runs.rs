@@ -1,0 +1,201 @@
+//! `backflow inspect RUN RUN …`: runs over each other, and what differs in their configurations.
+
+use super::{
+    InspectOptions, RunFacts, VerdictFacts, epochs, event_file, last_epoch, make, read, record_at, write,
+};
+use crate::config::RunConfig;
+use crate::events;
+use crate::failure::Failure;
+use crate::terminal::{self, line, object};
+use backflow_probe::{FlowStep, GradFlow};
+use backflow_report::{FlowRun, RunsPage, runs_table};
+use backflow_train::RunFolder;
+use serde::Serialize;
+use serde_json::{Map, Value};
+use std::path::{Path, PathBuf};
+
+/// Settings that change no result, or follow from others.
+const ASIDE: [&str; 2] = ["threads", "input_mean_square"];
+
+/// The object of `--json`.
+#[derive(Serialize)]
+struct RunsFacts<'a> {
+    /// The names of the settings that differ.
+    differing: &'a [String],
+    runs: Vec<RunFacts<'a>>,
+}
+
+/// What was read of a run.
+struct Read {
+    path: PathBuf,
+    flow: Vec<FlowStep>,
+    /// The record that was asked for.
+    index: usize,
+    config: Option<RunConfig>,
+}
+
+pub(super) fn show(options: &InspectOptions, paths: &[PathBuf]) -> Result<(), Failure> {
+    let mut all = Vec::new();
+    for path in paths {
+        if std::fs::metadata(path).is_ok_and(|found| !found.is_dir()) {
+            let path = path.display();
+            return Err(Failure::Usage(format!("{path}: of several paths, each is the folder of a run")));
+        }
+        let flow = read(path)?;
+        let index = record_at(path, &flow, options.step)?;
+        all.push(Read { path: path.clone(), flow, index, config: RunFolder::read_config(path) });
+    }
+    let names = names(paths)?;
+    let configs: Vec<Map<String, Value>> = all.iter().map(|read| settings(read.config.as_ref())).collect();
+    let differing = differing(&configs);
+    let runs: Vec<FlowRun<'_>> = all
+        .iter()
+        .zip(&names)
+        .zip(&configs)
+        .map(|((read, name), config)| {
+            let last = &read.flow[..=read.index];
+            let judged = match options.step {
+                Some(_) => GradFlow::of(&read.flow[read.index..=read.index]),
+                None => GradFlow::of(last_epoch(last, read.config.as_ref())),
+            };
+            FlowRun {
+                name: name.clone(),
+                steps: &read.flow,
+                settings: differing.iter().map(|name| text(config.get(name))).collect(),
+                verdicts: judged.verdicts(),
+                epochs: epochs(&read.path),
+            }
+        })
+        .collect();
+    let setup = shared(&configs, &differing);
+    let page = RunsPage { setup, settings: differing.clone(), runs: &runs, step: options.step };
+    if options.json {
+        let shown: Vec<GradFlow> =
+            all.iter().map(|read| GradFlow::of(&read.flow[read.index..=read.index])).collect();
+        let mut facts = Vec::new();
+        for ((read, run), shown) in all.iter().zip(&runs).zip(&shown) {
+            facts.push(RunFacts {
+                run: read.path.display().to_string(),
+                records: read.flow.len(),
+                first_step: read.flow[0].step,
+                last_step: read.flow[read.flow.len() - 1].step,
+                config: read.config.as_ref(),
+                record: &read.flow[read.index],
+                layers: shown.rows(),
+                verdicts: run.verdicts.iter().map(VerdictFacts::from).collect(),
+            });
+        }
+        object(&RunsFacts { differing: &differing, runs: facts })?;
+    } else {
+        page.setup.iter().for_each(|text| line(text));
+        runs_table(&page).lines(terminal::width()).iter().for_each(|text| line(text));
+    }
+    let write = |path: &Path, bytes: &[u8]| write(path, bytes, options.json);
+    let report = |file: &PathBuf| write(file, page.html().as_bytes());
+    let figures = |folder: &PathBuf| {
+        make(folder)?;
+        let svgs = page.svgs().into_iter();
+        Failure::of_any(svgs.map(|(name, text)| write(&folder.join(name), text.as_bytes())))
+    };
+    let events = |folder: &PathBuf| {
+        Failure::of_any(all.iter().zip(&names).map(|(read, name)| {
+            // A name with parts of a path is no folder's.
+            let to = events::path_of_inspect(folder, &name.replace(std::path::is_separator, "-"));
+            events::make_parent(&to)?;
+            write(&to, &event_file(&read.path, &read.flow).into_bytes())
+        }))
+    };
+    let InspectOptions { report: page, svg, tensorboard, .. } = options;
+    let written = [page.as_ref().map(report), svg.as_ref().map(figures), tensorboard.as_ref().map(events)];
+    Failure::of_any(written.into_iter().flatten())
+}
+
+/// The ends of the paths that tell the runs apart: their last parts, or as many more as that takes.
+fn names(paths: &[PathBuf]) -> Result<Vec<String>, Failure> {
+    let absolute: Vec<PathBuf> =
+        paths.iter().map(|path| std::path::absolute(path).unwrap_or_else(|_| path.clone())).collect();
+    for (idx, path) in absolute.iter().enumerate() {
+        if absolute[..idx].contains(path) {
+            return Err(Failure::Usage(format!("{}: is there twice", paths[idx].display())));
+        }
+    }
+    let end = |path: &Path, parts: usize| {
+        let all: Vec<_> = path.components().collect();
+        let end: PathBuf = all[all.len().saturating_sub(parts)..].iter().collect();
+        end.display().to_string()
+    };
+    let longest = absolute.iter().map(|path| path.components().count()).max().unwrap_or(1);
+    let tells = |parts: &usize| {
+        let mut names: Vec<String> = absolute.iter().map(|path| end(path, *parts)).collect();
+        names.sort_unstable();
+        names.windows(2).all(|pair| pair[0] != pair[1])
+    };
+    let parts = (1..=longest).find(tells).unwrap_or(longest);
+    Ok(absolute.iter().map(|path| end(path, parts)).collect())
+}
+
+fn settings(config: Option<&RunConfig>) -> Map<String, Value> {
+    let value = config.and_then(|config| serde_json::to_value(config).ok());
+    let mut settings = value.and_then(|value| value.as_object().cloned()).unwrap_or_default();
+    ASIDE.iter().for_each(|name| {
+        settings.remove(*name);
+    });
+    settings
+}
+
+/// The settings that not all runs have alike.
+fn differing(configs: &[Map<String, Value>]) -> Vec<String> {
+    let mut names: Vec<String> = Vec::new();
+    for name in configs.iter().flat_map(|config| config.keys()) {
+        let differs = configs.iter().any(|config| config.get(name) != configs[0].get(name));
+        if differs && !names.contains(name) {
+            names.push(name.clone());
+        }
+    }
+    names
+}
+
+/// What all runs have alike, a line.
+fn shared(configs: &[Map<String, Value>], differing: &[String]) -> Vec<String> {
+    let alike = configs[0].iter().filter(|(name, value)| !differing.contains(name) && !value.is_null());
+    let words: Vec<String> = alike.map(|(name, value)| format!("{name} {}", text(Some(value)))).collect();
+    if words.is_empty() { Vec::new() } else { vec![format!("alike: {}", words.join(", "))] }
+}
+
+/// A setting in words.
+fn text(value: Option<&Value>) -> String {
+    match value {
+        None | Some(Value::Null) => "-".to_owned(),
+        Some(Value::String(text)) => text.clone(),
+        Some(Value::Array(values)) => {
+            values.iter().map(|value| text(Some(value))).collect::<Vec<_>>().join("-")
+        }
+        Some(value) => value.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{differing, names};
+    use serde_json::{Map, Value, json};
+    use std::path::PathBuf;
+
+    #[test]
+    fn runs_are_called_by_as_much_of_their_paths_as_tells_them_apart() {
+        let of = |paths: &[&str]| names(&paths.iter().map(PathBuf::from).collect::<Vec<_>>());
+        assert_eq!(of(&["/runs/a", "/runs/b/"]).ok().unwrap(), ["a", "b"]);
+        assert_eq!(of(&["/x/run", "/y/run", "/y/other"]).ok().unwrap(), ["x/run", "y/run", "y/other"]);
+        assert!(of(&["/runs/a", "/runs/./a"]).is_err());
+    }
+
+    #[test]
+    fn what_one_run_does_not_say_differs_too() {
+        let object = |value: Value| -> Map<String, Value> { value.as_object().unwrap().clone() };
+        let configs = [
+            object(json!({"lr": 0.1, "seed": 1, "layers": [2, 3]})),
+            object(json!({"lr": 0.2, "seed": 1, "layers": [2, 3], "clip": 1})),
+        ];
+        assert_eq!(differing(&configs), ["lr", "clip"]);
+        assert!(differing(&configs[..1]).is_empty());
+    }
+}

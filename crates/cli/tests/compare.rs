@@ -61,6 +61,26 @@ fn the_object_has_every_run_with_its_curve_and_the_ranking() {
         let best =
             curve[1..].iter().map(|point| point["test_accuracy"].as_f64().unwrap()).fold(0.0, f64::max);
         assert_eq!(run["best_test_accuracy"], best);
+        // The first step is looked at too, unless it leads to a point anyway.
+        let flow = run["flow"].as_array().unwrap();
+        assert_eq!(flow.len(), if steps == 1 { 1 } else { 21 });
+        assert_eq!((&flow[0]["step"], &flow[0]["epoch"]), (&1.into(), &0.0.into()));
+        assert_eq!(flow.last().unwrap()["step"], steps);
+        for look in flow {
+            assert_eq!(
+                (&look["terms"], &look["slope"]),
+                (&f64::from(batch_size).into(), &Value::Null),
+                "{look}"
+            );
+            let layers = look["layers"].as_array().unwrap();
+            assert_eq!(
+                layers.iter().map(|layer| &layer["layer"]).collect::<Vec<_>>(),
+                ["layers.0", "layers.1"]
+            );
+            for key in ["delta_rms", "weight_gradient_rms", "update_ratio"] {
+                assert!(layers.iter().all(|layer| layer[key].as_f64() > Some(0.0)), "{key} in {look}");
+            }
+        }
         let reached = curve.iter().find(|point| point["test_accuracy"].as_f64().unwrap() >= 0.3);
         assert_eq!(run["steps_to_target"], reached.map_or(Value::Null, |point| point["step"].clone()));
     }
@@ -293,6 +313,10 @@ fn the_page_needs_nothing_from_outside_and_shows_every_optimizer() {
         let name = standing["optimizer"].as_str().unwrap();
         for chart in ["accuracy", "test-loss", "train-loss"] {
             let group = format!("<g class=\"curve s{n}\" id=\"{chart}-s{n}\"><title>{name}: ");
+            assert_eq!(page.matches(&group).count(), 1, "{group}");
+        }
+        for chart in ["delta-layers", "delta-first", "update-ratio"] {
+            let group = format!("<g class=\"curve s{n}\" id=\"{chart}-s{n}\"><title>{name}</title>");
             assert_eq!(page.matches(&group).count(), 1, "{group}");
         }
         assert_eq!(page.matches(&format!("</svg>{name}</label>")).count(), 1, "{name} in the table");

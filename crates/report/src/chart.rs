@@ -302,7 +302,8 @@ impl Chart {
         if stroke.has_markers() {
             let _ = write!(svg, "<path class=\"dots\" d=\"{}\"/>", self.dots(*number, points));
         }
-        if let Some(last) = points.last().filter(|_| *broken) {
+        let last = points.iter().rfind(|point| point.y.is_finite());
+        if let Some(last) = last.filter(|_| *broken) {
             let (x, y) = (self.x(last.x), self.y(last.y));
             let y = y.clamp(self.frame.top, self.frame.height - self.frame.bottom);
             let _ = write!(svg, "<path class=\"end\" d=\"M{x:.1} {y:.1}m-4 -4l8 8m0 -8l-8 8\"/>");
@@ -435,6 +436,15 @@ mod tests {
             svg.contains(&format!("<path class=\"dots\" d=\"M66.0 86.5{marker}M468.0 86.5{marker}\"")),
             "{svg}"
         );
+    }
+
+    #[test]
+    fn a_cross_is_where_the_last_number_is() {
+        for scale in [Scale::Linear, Scale::Log] {
+            let svg = chart(scale, [1e-3, 10.0], &[10.0, f64::NAN, f64::NAN]);
+            assert!(svg.contains("<path class=\"end\" d=\"M66.0 26.0m-4 -4"), "{svg}");
+            assert!(!chart(scale, [1e-3, 10.0], &[f64::NAN]).contains("class=\"end\""));
+        }
     }
 
     #[test]

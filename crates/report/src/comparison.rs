@@ -1,18 +1,21 @@
-//! [`ComparisonPage`]: conclusion, learning curves and ranked table on one page.
+//! [`ComparisonPage`]: conclusion, learning curves, ranked table and gradient flow on one page.
 //!
 //! The page is whole in itself: nothing is fetched, and without JavaScript it lacks only the buttons that save
 //! its figures. That pointing at a row singles out its curves, and ticking it keeps them, is done by CSS
 //! alone (`:has`), two rules per optimizer.
 
+mod flow;
+mod means;
 mod rows;
 
-use crate::chart::{Chart, ChartPoint, Curve, Scale, Stroke, whole_ticks};
+use crate::chart::{Chart, Curve, Scale, Stroke, whole_ticks};
 use crate::page::{self, escaped, figure};
 use crate::series;
 use crate::table;
 use backflow_probe::text::{rate, short};
 use backflow_store::StoreError;
-use backflow_train::comparison::{Outcome, Point, Run, Spread, Standing, Tuning, rank};
+use backflow_train::comparison::{Outcome, Point, Run, Standing, Tuning, rank};
+use means::Mean;
 pub use rows::{comparison_table, mean_and_std};
 use std::fmt::Write;
 use std::path::Path;
@@ -40,6 +43,7 @@ const PROMINENT: usize = 8;
 ///     steps: 10,
 ///     evaluations: 10,
 ///     curve: vec![point],
+///     flow: Vec::new(),
 ///     seconds_per_step: None,
 ///     outcome: Outcome::Finished,
 /// };
@@ -95,20 +99,13 @@ impl ComparisonPage<'_> {
         }
         page.push_str("</header>\n");
         if !standings.is_empty() {
-            let many = if standings.len() > PROMINENT { " many" } else { "" };
-            let _ = writeln!(
-                page,
-                "<div class=\"results\">\n<section class=\"charts{many}\" aria-label=\"Learning curves\">"
-            );
-            for chart in self.charts(&standings) {
-                let numbers = chart.csv(|x| x.to_string());
-                let caption = escaped(&chart.description);
-                figure(&mut page, &chart.id, &chart.title, &caption, &chart.svg(), Some(&numbers));
-            }
+            page.push_str("<div class=\"results\">\n<section aria-label=\"Learning curves\">\n");
+            figures(&mut page, &self.charts(&standings), standings.len());
             page.push_str("</section>\n");
             self.ranking(&mut page, &standings);
             page.push_str("</div>\n");
         }
+        self.flow(&mut page, &standings);
         self.tuning(&mut page);
         page::end(&mut page, &page::beside("figures and curves", self.json), "");
         page
@@ -202,6 +199,20 @@ impl ComparisonPage<'_> {
         page.push_str("</section>\n");
     }
 
+    /// What flowed back, where it was looked at.
+    fn flow(&self, page: &mut String, standings: &[Standing]) {
+        let charts = flow::charts(standings, self.runs, self.epochs);
+        if charts.is_empty() {
+            return;
+        }
+        page.push_str(
+            "<section>\n<h2>Gradient flow</h2>\n<p class=\"note\">A delta is the gradient of one example's \
+             loss with respect to a layer's output. Means are geometric, but those of slopes.</p>\n",
+        );
+        figures(page, &charts, standings.len());
+        page.push_str("</section>\n");
+    }
+
     /// Validation accuracies of all rates, the chosen one marked.
     fn tuning(&self, page: &mut String) {
         let Some(first) = self.tunings.first() else { return };
@@ -262,18 +273,27 @@ fn series_style(count: usize) -> String {
     css
 }
 
+/// Charts beside each other, of so many optimizers.
+fn figures(page: &mut String, charts: &[Chart], optimizers: usize) {
+    let many = if optimizers > PROMINENT { " many" } else { "" };
+    let _ = writeln!(page, "<div class=\"charts{many}\">");
+    for chart in charts {
+        let numbers = chart.csv(|x| x.to_string());
+        figure(page, &chart.id, &chart.title, &escaped(&chart.description), &chart.svg(), Some(&numbers));
+    }
+    page.push_str("</div>\n");
+}
+
+/// The runs of one optimizer.
+fn of_optimizer<'a>(runs: &'a [Run], standing: &Standing) -> Vec<&'a Run> {
+    runs.iter().filter(|run| run.optimizer == standing.optimizer).collect()
+}
+
 /// The mean over seeds at each point, as far as the curves go.
 fn curve(number: usize, standing: &Standing, runs: &[Run], of: fn(&Point) -> Option<f64>) -> Curve {
-    let runs: Vec<&Run> = runs.iter().filter(|run| run.optimizer == standing.optimizer).collect();
-    let longest = runs.iter().map(|run| run.curve.len()).max().unwrap_or(0);
-    let at = |idx: usize| {
-        let points = || runs.iter().filter_map(move |run| run.curve.get(idx));
-        let Spread { mean, std, .. } = Spread::of(points().filter_map(of))?;
-        let std = std.unwrap_or(0.0);
-        Some(ChartPoint { x: points().next()?.epoch, y: mean, low: mean - std, high: mean + std })
-    };
+    let runs = of_optimizer(runs, standing);
     let name = format!("{}: {}", standing.optimizer, mean_and_std(standing.test_metric));
     let broken = runs.iter().any(|run| run.outcome != Outcome::Finished);
-    let points = (0..longest).filter_map(at).collect();
+    let points = Mean::Arithmetic.over(&runs, |run| &run.curve, |point| point.epoch, of);
     Curve { number, name, points, broken, stroke: Stroke::Marked }
 }

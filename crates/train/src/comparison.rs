@@ -5,7 +5,7 @@
 //! Task          what they are trained for; its first metric is what they are judged by
 //! Contender     an optimizer by its spec, perhaps at a learning rate that was chosen for it
 //! Conditions    what is the same for all of them
-//!   .run(…)     one training of one contender                              → Run, with its learning curve
+//!   .run(…)     one training of one contender                              → Run, with curve and gradient flow
 //!   .tune(…)    the learning rate by cross-validation on the training set   → Tuning
 //! rank(runs)    means and spreads over seeds, the best first                → Standing
 //! Lead::of(…)   whether one is ahead of another by more than chance
@@ -41,12 +41,14 @@
 //! ```
 
 mod contender;
+mod flow;
 mod lead;
 mod ranking;
 mod run;
 mod tuning;
 
 pub use contender::Contender;
+pub use flow::{FlowPoint, LayerPoint};
 pub use lead::{Lead, sampling_error};
 pub use ranking::{Spread, Standing, rank};
 pub use run::{Outcome, Point, Run};
@@ -79,6 +81,9 @@ pub struct Conditions {
     /// How many points a curve has after its first, evenly spaced in steps; 20 unless set. A run with fewer
     /// steps has one after each.
     pub points: u64,
+    /// Whether the first step is looked at, and those that lead to the points of the curve, so that a run has
+    /// its [gradient flow](Run::flow): yes, unless set. It changes no bit of the training.
+    pub flow: bool,
 }
 
 /// Why there is no result.
@@ -111,6 +116,7 @@ impl Conditions {
             schedule: "constant".to_owned(),
             clip_norm: None,
             points: 20,
+            flow: true,
         }
     }
 

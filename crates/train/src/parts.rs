@@ -16,6 +16,8 @@ pub(crate) struct Parts<'a, M: ?Sized> {
     pub(crate) parts: usize,
     /// The terms of the batch: known once it was evaluated.
     pub(crate) terms: f64,
+    /// The terms of the first part that was gone back through, whose deltas an observer sees.
+    pub(crate) first_terms: Option<f64>,
 }
 
 impl<M: ?Sized> Objective<M> for Parts<'_, M> {
@@ -26,7 +28,12 @@ impl<M: ?Sized> Objective<M> for Parts<'_, M> {
             let Loss { mean: loss, terms } = self.task.loss(model, part);
             self.terms += terms;
             let value = loss.item();
-            let gradients = if terms > 0.0 && wanted(value) { Some(loss.backward()) } else { None };
+            let gradients = if terms > 0.0 && wanted(value) {
+                self.first_terms.get_or_insert(terms);
+                Some(loss.backward())
+            } else {
+                None
+            };
             mean.add(value, terms, gradients);
         };
         if self.parts > 1 {

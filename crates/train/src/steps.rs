@@ -40,10 +40,11 @@ pub(crate) struct Steps<'a, M: ?Sized> {
     losses: Losses,
 }
 
-/// Who looks at the steps, and how the model is called for that.
+/// Who looks at the steps.
 pub(crate) struct Watched<'a, M: ?Sized> {
     pub(crate) recorder: &'a mut Recorder,
-    pub(crate) forward: fn(&M, &Tensor) -> Tensor,
+    /// How the model is called for its Jacobians, for a recorder that may ask for them.
+    pub(crate) forward: Option<fn(&M, &Tensor) -> Tensor>,
 }
 
 /// A step that was made, or could not be made since its loss or a gradient is not finite.
@@ -54,6 +55,8 @@ pub(crate) struct Made {
     pub(crate) diverged: bool,
     /// How many terms the loss is the mean of.
     pub(crate) terms: f64,
+    /// The same of the loss that deltas are of, if anything was gone back through.
+    pub(crate) first_terms: Option<f64>,
     /// The step, counted from 1.
     pub(crate) step: u64,
     pub(crate) epoch: u64,
@@ -142,15 +145,17 @@ impl<'a, M: Module + ?Sized> Steps<'a, M> {
     pub(crate) fn step(&mut self, batch: &Batch) -> Result<Made, TaskError> {
         self.scope = self.optimizer.scope();
         let Self { model, optimizer, task, accumulate, watched, scope, .. } = self;
-        let mut parts = Parts { task: *task, batch, parts: *accumulate, terms: 0.0 };
+        let mut parts = Parts { task: *task, batch, parts: *accumulate, terms: 0.0, first_terms: None };
         let report = if let Some(Watched { recorder, forward }) = watched {
             recorder.measure_curvature(&**model, |model: &M| scope.enter(|| task.loss(model, batch).mean));
-            recorder.measure_jacobians(&**model, |x| forward(model, x), &batch.inputs);
+            if let Some(forward) = forward {
+                recorder.measure_jacobians(&**model, |x| forward(model, x), &batch.inputs);
+            }
             recorder.step(|| optimizer.step_if_finite(&mut **model, &mut parts))
         } else {
             optimizer.step_if_finite(&mut **model, &mut parts)
         };
-        let terms = parts.terms;
+        let Parts { terms, first_terms, .. } = parts;
         if terms == 0.0 {
             return Err(TaskError::NoTerms { step: self.made + 1 });
         }
@@ -167,7 +172,7 @@ impl<'a, M: Module + ?Sized> Steps<'a, M> {
             }
         }
         let step = self.made + u64::from(diverged);
-        Ok(Made { report, loss, diverged, terms, step, epoch: self.epoch, epoch_loss })
+        Ok(Made { report, loss, diverged, terms, first_terms, step, epoch: self.epoch, epoch_loss })
     }
 
     /// How good the model is on `test`, with the weights that the optimizer would have

@@ -100,7 +100,7 @@ impl<'a, M: Layer + ?Sized> Trainer<'a, M> {
     /// sees the first.
     #[must_use]
     pub fn probe(self, recorder: &'a mut Recorder) -> Self {
-        Self { watched: Some(Watched { recorder, forward: M::forward }), ..self }
+        Self { watched: Some(Watched { recorder, forward: Some(M::forward) }), ..self }
     }
 }
 

@@ -9,7 +9,9 @@ use backflow_probe::Table;
 use backflow_probe::text::{counted, grouped};
 use backflow_report::{ComparisonPage, comparison_table};
 use backflow_train::Metric;
-use backflow_train::comparison::{Fold, Outcome, Point, Run, Spread, Standing, Trial, Tuning, rank};
+use backflow_train::comparison::{
+    FlowPoint, Fold, Outcome, Point, Run, Spread, Standing, Trial, Tuning, rank,
+};
 use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
 
@@ -74,7 +76,7 @@ impl ComparisonResults {
 impl Results for ComparisonResults {
     const NAME: &'static str = super::NAME;
     const NOUN: &'static str = "run";
-    const CURVES: &'static str = "Learning curves";
+    const CURVES: &'static str = "Learning curves, gradient flow";
 
     fn done(&self) -> usize {
         self.runs.len()
@@ -173,6 +175,7 @@ struct RunJson<'a> {
     train_loss: Option<f64>,
     steps_to_target: Option<u64>,
     curve: &'a [Point],
+    flow: &'a [FlowPoint],
     #[serde(skip_serializing_if = "Option::is_none")]
     seconds_per_step: Option<f64>,
     outcome: &'static str,
@@ -197,6 +200,7 @@ impl<'a> RunJson<'a> {
             train_loss: run.last().and_then(|point| point.train_loss),
             steps_to_target: run.steps_to(target),
             curve: &run.curve,
+            flow: &run.flow,
             seconds_per_step: run.seconds_per_step,
             outcome,
             diverged_at_step,

@@ -173,6 +173,7 @@ mod tests {
                 test_loss: 0.1,
                 metrics: Metrics::from_iter([("accuracy", accuracy)]),
             }],
+            flow: Vec::new(),
             seconds_per_step: None,
             outcome: if accuracy < 0.0 { Outcome::Diverged { step: 10 } } else { Outcome::Finished },
         };

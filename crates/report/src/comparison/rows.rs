@@ -98,6 +98,7 @@ mod tests {
                 test_loss: loss,
                 metrics: Metrics::from_iter([("accuracy", accuracy)]),
             }],
+            flow: Vec::new(),
             seconds_per_step: Some(1e-3),
             outcome,
         };

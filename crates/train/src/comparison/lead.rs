@@ -74,6 +74,7 @@ mod tests {
                 test_loss: 1.0,
                 metrics: Metrics::from_iter([("accuracy", accuracy)]),
             }],
+            flow: Vec::new(),
             seconds_per_step: None,
             outcome: if accuracy < 0.0 { Outcome::Diverged { step: 1 } } else { Outcome::Finished },
         }

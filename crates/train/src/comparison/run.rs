@@ -1,11 +1,12 @@
 //! One training, with its learning curve.
 
-use super::{Conditions, Contender, Stopped, Watcher};
+use super::{Conditions, Contender, FlowPoint, Stopped, Watcher};
 use crate::evaluate::{EVALUATION_BATCH, Evaluation};
 use crate::metric::{Metric, Metrics, of_test};
-use crate::steps::{Losses, Made, Steps, points_before};
+use crate::steps::{Losses, Made, Steps, Watched, points_before};
 use crate::task::{Task, TaskError, require};
 use backflow_data::{Dataset, Loader};
+use backflow_probe::Recorder;
 use backflow_tensor::Module;
 use serde::Serialize;
 use std::time::{Duration, Instant};
@@ -65,9 +66,14 @@ pub struct Run {
     pub evaluations: u64,
     /// The learning curve, from the initial weights to the end, or to the last point at which all was finite.
     pub curve: Vec<Point>,
-    /// Mean time of a step: forward, backward and update, without loading and testing. The only figure that
-    /// differs between two runs of the same settings. It says something of the rule where nothing else ran at
-    /// that time; who ran several trainings at once makes it `None`.
+    /// The gradient flow, from the first step to the end, or to the last step that could be made: one entry
+    /// for the first step, and for each step that leads to a point of the curve. Empty if nobody
+    /// [looked](Conditions::flow).
+    pub flow: Vec<FlowPoint>,
+    /// Mean time of a step: forward, backward and update, without loading and testing; over the steps that
+    /// were not looked at, or over all if each was, and `None` if there is none. The only figure that differs
+    /// between two runs of the same settings. It says something of the rule where nothing else ran at that
+    /// time; who ran several trainings at once makes it `None`.
     pub seconds_per_step: Option<f64>,
     /// How it ended.
     pub outcome: Outcome,
@@ -119,6 +125,10 @@ impl Conditions {
     /// # Errors
     /// If `watch` breaks off, the schedule's spec is wrong, a data set is empty or not what the task is for,
     /// or the batch size 0.
+    ///
+    /// # Panics
+    /// If steps are [looked at](Self::flow) and the loss calls no layer of a model that has layers, as
+    /// [`Recorder::step`].
     pub fn run<M: Module + ?Sized>(
         &self,
         task: &dyn Task<M>,
@@ -140,28 +150,33 @@ impl Conditions {
         require(task, &test, "evaluate on")?;
         let planned = self.epochs.saturating_mul(train.len() as u64);
         let mut optimizer = self.optimizer(contender, planned)?.seed(seed);
+        let mut recorder = self.flow.then(|| Recorder::new(&*model));
         let mut steps = Steps::new(model, &mut optimizer, task, &train)?.keep_the_only_batch();
         steps.accumulate = self.accumulate.max(1);
         let mut course = Course {
             steps,
+            watched: recorder.as_mut().map(|recorder| Watched { recorder, forward: None }),
             test: &test,
+            per_epoch: train.len() as u64,
             evaluations: 0,
-            time: Duration::ZERO,
+            times: Times::default(),
+            looked_at: Times::default(),
             curve: Vec::new(),
+            flow: Vec::new(),
             since_point: Losses::default(),
         };
-        let outcome = self.train(&mut course, planned, train.len() as u64, watch)?;
-        let (made, time) = (course.steps.made, course.time);
+        let outcome = self.train(&mut course, planned, watch)?;
         Ok(Run {
             optimizer: contender.spec().to_owned(),
             metric: task.metrics().first().copied(),
             seed,
             learning_rate: contender.learning_rate()?,
             batch_size,
-            steps: made,
+            steps: course.steps.made,
             evaluations: course.evaluations,
-            seconds_per_step: Some(time.as_secs_f64() / made.max(1) as f64),
             curve: course.curve,
+            flow: course.flow,
+            seconds_per_step: course.times.mean().or(course.looked_at.mean()),
             outcome,
         })
     }
@@ -171,22 +186,21 @@ impl Conditions {
         &self,
         course: &mut Course<'_, M>,
         planned: u64,
-        per_epoch: u64,
         watch: &mut Watcher<'_>,
     ) -> Result<Outcome, Stopped> {
-        if !course.test(0.0)? {
+        if !course.test()? {
             return Ok(Outcome::Diverged { step: 0 });
         }
         for step in 1..=planned {
             if watch(step - 1, planned).is_break() {
                 return Err(Stopped::Interrupted);
             }
-            if !course.step()? {
-                return Ok(Outcome::Diverged { step });
-            }
             let is_point =
                 points_before(step, planned, self.points) > points_before(step - 1, planned, self.points);
-            if is_point && !course.test(step as f64 / per_epoch as f64)? {
+            if !course.step(is_point || step == 1)? {
+                return Ok(Outcome::Diverged { step });
+            }
+            if is_point && !course.test()? {
                 return Ok(Outcome::Diverged { step });
             }
         }
@@ -204,33 +218,70 @@ impl Conditions {
 /// A training with what was measured so far.
 struct Course<'a, M: ?Sized> {
     steps: Steps<'a, M>,
+    /// Who looks at some of the steps, if anybody does.
+    watched: Option<Watched<'a, M>>,
     test: &'a Loader,
+    per_epoch: u64,
     evaluations: u64,
-    time: Duration,
+    /// Of steps that nobody looked at.
+    times: Times,
+    looked_at: Times,
     curve: Vec<Point>,
+    flow: Vec<FlowPoint>,
     since_point: Losses,
 }
 
+/// The time that so many steps took.
+#[derive(Clone, Copy, Debug, Default)]
+struct Times {
+    sum: Duration,
+    steps: u64,
+}
+
+impl Times {
+    fn add(&mut self, time: Duration) {
+        self.sum += time;
+        self.steps += 1;
+    }
+
+    fn mean(self) -> Option<f64> {
+        (self.steps > 0).then(|| self.sum.as_secs_f64() / self.steps as f64)
+    }
+}
+
 impl<M: Module + ?Sized> Course<'_, M> {
-    /// One update; answers whether loss and gradients were finite.
-    fn step(&mut self) -> Result<bool, TaskError> {
+    /// One update, which is looked at if somebody may; answers whether loss and gradients were finite.
+    fn step(&mut self, looks: bool) -> Result<bool, TaskError> {
         let batch = self.steps.batch();
+        self.steps.watched = self.watched.take_if(|_| looks);
         let start = Instant::now();
-        let Made { report, loss, terms, diverged, .. } = self.steps.step(&batch)?;
-        self.time += start.elapsed();
+        let Made { report, loss, terms, first_terms, diverged, .. } = self.steps.step(&batch)?;
+        let time = start.elapsed();
+        match self.steps.watched.take() {
+            Some(watched) => {
+                self.looked_at.add(time);
+                let seen = watched.recorder.take_records();
+                let made = seen.iter().zip(first_terms).filter(|_| !diverged);
+                self.flow.extend(made.map(|(record, terms)| FlowPoint::of(record, terms, self.per_epoch)));
+                self.watched = Some(watched);
+            }
+            None => self.times.add(time),
+        }
         self.evaluations += report.evaluations;
         self.since_point.add(loss, terms);
         Ok(!diverged)
     }
 
     /// Adds a point to the curve; answers whether the loss was a finite number.
-    fn test(&mut self, epoch: f64) -> Result<bool, TaskError> {
+    fn test(&mut self) -> Result<bool, TaskError> {
         let Evaluation { loss, metrics } = self.steps.evaluate(self.test)?;
         let train_loss = std::mem::take(&mut self.since_point).mean();
         // The sum of finite losses can still be too large.
         let finite = loss.is_finite() && train_loss.is_none_or(f64::is_finite);
         if finite {
-            self.curve.push(Point { step: self.steps.made, epoch, train_loss, test_loss: loss, metrics });
+            let step = self.steps.made;
+            let epoch = step as f64 / self.per_epoch as f64;
+            self.curve.push(Point { step, epoch, train_loss, test_loss: loss, metrics });
         }
         Ok(finite)
     }

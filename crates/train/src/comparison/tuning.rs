@@ -126,7 +126,7 @@ impl Conditions {
             .splits()
             .map(|split| (train.subset(&split.train), train.subset(&split.validation)))
             .collect();
-        let conditions = Self { points: 1, ..self.clone() };
+        let conditions = Self { points: 1, flow: false, ..self.clone() };
         let metrics = task.metrics();
         let trial =
             |&learning_rate| Trial { learning_rate, metric: metrics.first().copied(), folds: Vec::new() };

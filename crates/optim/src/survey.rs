@@ -23,7 +23,7 @@ impl Surveyed<'_> {
 }
 
 /// Finds the gradients of all trainable parameters, after every check that can fail. Observers are shown
-/// them.
+/// them, and the parameters.
 #[track_caller]
 pub(crate) fn survey<'g>(
     optimizer: &Optimizer,
@@ -54,7 +54,7 @@ pub(crate) fn survey<'g>(
         }
         match gradients.get(w) {
             Some(g) => {
-                observe::announce_parameter(path.as_str(), g);
+                observe::announce_parameter(path.as_str(), w, g);
                 found.push(Ready::new(Cow::Borrowed(g)));
             }
             None => unreached.push(place),

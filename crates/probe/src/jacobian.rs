@@ -244,7 +244,7 @@ impl Observer for Relay {
                 None => return,
             },
             Site::Named(name) => name.clone(),
-            Site::Layer(_) | Site::Parameter(_) | Site::Result => return,
+            Site::Layer(_) | Site::Result => return,
         };
         if y.shape().first() != Some(&self.rows) {
             let rows =

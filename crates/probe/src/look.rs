@@ -29,15 +29,7 @@ pub(crate) fn look(x: &Tensor, bounds: Option<(f64, f64)>, histogram: bool) -> L
 
 fn of<T: FloatElement>(x: &[T], bounds: Option<(f64, f64)>, histogram: bool) -> Look {
     let moments = reduce::moments(x, bounds);
-    let exponents = histogram.then(|| {
-        let mut exponents = Exponents::new(&reduce::exponents(x), moments.zeros);
-        if exponents.infinite > 0 {
-            // Infinities and NaNs share an exponent.
-            exponents.nan = x.iter().filter(|x| x.is_nan()).count() as u64;
-            exponents.infinite -= exponents.nan;
-        }
-        exponents
-    });
+    let exponents = histogram.then(|| exponents(x, || moments.zeros));
     let n = x.len().max(1) as f64;
     // In units of the largest, where squares of f64 numbers are out of range.
     let out_of_range = moments.max_abs > 0.0
@@ -61,6 +53,18 @@ fn of<T: FloatElement>(x: &[T], bounds: Option<(f64, f64)>, histogram: bool) -> 
         zero_share: moments.zeros as f64 / n,
     };
     Look { stats, exponents, outside: moments.outside as f64 / n }
+}
+
+/// The histogram of the exponents of numbers, of which so many are 0, if any has the exponent of 0.
+fn exponents<T: FloatElement>(x: &[T], zeros: impl FnOnce() -> u64) -> Exponents {
+    let counts = reduce::exponents(x);
+    let mut exponents = Exponents::new(&counts, if counts[0] > 0 { zeros() } else { 0 });
+    if exponents.infinite > 0 {
+        // Infinities and NaNs share an exponent.
+        exponents.nan = x.iter().filter(|x| x.is_nan()).count() as u64;
+        exponents.infinite -= exponents.nan;
+    }
+    exponents
 }
 
 /// The cosine of the angle between two gradients of any size; 0 if one is zero.
@@ -102,6 +106,15 @@ impl Stats {
 }
 
 impl Exponents {
+    /// Of all elements of a floating-point tensor.
+    #[must_use]
+    pub fn of(x: &Tensor) -> Self {
+        fn of<T: FloatElement>(x: &[T]) -> Exponents {
+            exponents(x, || x.iter().filter(|&&x| x == T::ZERO).count() as u64)
+        }
+        with_float!("exponents", x.dtype(), T => of(&elements::<T>(x)))
+    }
+
     /// From counts by biased exponent, of which the last is taken for infinities.
     fn new(counts: &[u64], zeros: u64) -> Self {
         let (first_normal, last) = (1, counts.len() - 1);

@@ -68,6 +68,7 @@
 //! - `gradient_stable_rank` (1): ‖G‖_F² / ‖G‖₂² of a weight's gradient G: in how many directions the weight
 //!   is pushed.
 //! - `gradient_magnitude` (loss / weight): A histogram of the exponents of a parameter's gradient.
+//! - `weight_magnitude` (weight): A histogram of the exponents of a parameter before the update.
 
 mod curvature;
 mod deltas;
@@ -143,4 +144,5 @@ pub static QUANTITIES: &[&Quantity] = &[
     &GRADIENT_COSINE,
     &GRADIENT_STABLE_RANK,
     &GRADIENT_MAGNITUDE,
+    &WEIGHT_MAGNITUDE,
 ];

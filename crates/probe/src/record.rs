@@ -289,6 +289,9 @@ pub struct ParameterFlow {
     pub lost_state: Option<LostFlow>,
     /// A histogram of the gradient's exponents, if it was asked for.
     pub gradient_exponents: Option<Exponents>,
+    /// The same of the parameter before the update.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weight_exponents: Option<Exponents>,
     /// Quantities that measure themselves, by their names, where they were asked for.
     #[serde(with = "json_number::by_name", default, skip_serializing_if = "BTreeMap::is_empty")]
     pub more: BTreeMap<String, f64>,
@@ -360,6 +363,7 @@ mod tests {
         let text = format!(r#"{{{begin},"layers":[{layer}],"parameters":[{parameter}]}}"#);
         let step: FlowStep = serde_json::from_str(&text).unwrap();
         assert_eq!((step.samples, step.parameters[0].eps, &*step.layers[0].dtype), (None, None, "f32"));
+        assert_eq!(step.parameters[0].weight_exponents, None);
         let noise = r#"{"variance":1,"signal":1,"noise_scale":1,"relative_error":1}"#;
         let text = format!(r#"{{"samples":2,"norms":{stats},"noise":{noise}}}"#);
         let samples: SampleFlow = serde_json::from_str(&text).unwrap();

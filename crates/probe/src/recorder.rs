@@ -81,7 +81,7 @@ impl Recorder {
         Self { every: when, ..self }
     }
 
-    /// When to count exponents too: of activations, deltas and the parameters' gradients.
+    /// When to count exponents too: of activations, deltas, and the parameters with their gradients.
     #[must_use]
     pub fn histograms(self, when: When) -> Self {
         Self { histograms: when, ..self }
@@ -390,13 +390,14 @@ fn record(
     let mut lengths = Vec::new();
     let parameter = |(path, w): (String, Tensor)| {
         let g = gradients.get(&w).map(|g| look(g, None, histograms));
+        let seen = look(&w, None, histograms);
         let gradient_rms = g.as_ref().map_or(f64::NAN, |g| g.stats.rms);
         lengths.extend(g.as_ref().map(|g| g.stats.rms * (w.elements() as f64).sqrt()));
         ParameterFlow {
             path,
             gradient_rms,
             eps: None,
-            weight_rms: look(&w, None, false).stats.rms,
+            weight_rms: seen.stats.rms,
             update_rms: f64::NAN,
             update_ratio: f64::NAN,
             effective_learning_rate: f64::NAN,
@@ -405,6 +406,7 @@ fn record(
             changed_share: None,
             lost_state: None,
             gradient_exponents: g.and_then(|g| g.exponents),
+            weight_exponents: seen.exponents,
             more: BTreeMap::new(),
         }
     };

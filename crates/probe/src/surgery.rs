@@ -184,7 +184,7 @@ impl Surgery {
         self.cuts.iter_mut().filter(move |cut| match site {
             Site::Layer(id) => layers.iter().any(|(path, layer)| layer == id && cut.place.matches(path)),
             Site::Named(name) => cut.place.matches(name),
-            Site::Parameter(_) | Site::Result => false,
+            Site::Result => false,
         })
     }
 }

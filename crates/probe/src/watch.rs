@@ -10,12 +10,11 @@ use crate::called::{Called, Functions};
 use crate::chains::is_checkpoint;
 use crate::first_paths::FirstPaths;
 use crate::join;
-use crate::look::{cosine, look, units};
+use crate::look::{look, units};
 use crate::pending::{self, Array, Pending};
 use crate::quantity::{Of, Quantity};
-use crate::record::{Exponents, LayerFlow, LostFlow, NotMeasured, ParameterFlow, SampleFlow, Stats};
+use crate::record::{LayerFlow, NotMeasured, SampleFlow, Stats};
 use crate::sample_watch::SampleWatch;
-use backflow_optim::{LostState, ParameterReport};
 use backflow_tensor::observe::{Announcement, Observer, Role, Site, unobserved};
 use backflow_tensor::profile::section;
 use backflow_tensor::{GraphStep, LayerId, Module, Tensor, misuse, no_grad};
@@ -23,8 +22,10 @@ use std::collections::BTreeMap;
 
 mod graph;
 mod open;
+mod parameters;
 
 use open::{Open, due};
+use parameters::SeenParameter;
 
 /// How close to an end of its range a bounded activation counts as saturated, as a share of the range.
 const SATURATED: f64 = 0.05;
@@ -54,9 +55,9 @@ pub(crate) struct Watch {
     joint_deltas: Vec<Option<Stats>>,
     called: Option<Called>,
     functions: Functions,
-    /// Gradients of this step's parameters, by path.
-    gradients: BTreeMap<String, Gradient>,
-    /// Those of the step before, if they were kept.
+    /// What was seen of this step's parameters, by path.
+    parameters: BTreeMap<String, SeenParameter>,
+    /// Gradients of the step before, if they were kept.
     earlier: BTreeMap<String, Tensor>,
     /// Those of this step, for the next one.
     kept: BTreeMap<String, Tensor>,
@@ -83,7 +84,7 @@ impl Asked {
         self.looks || self.keeps_gradients
     }
 
-    fn gradients(self) -> bool {
+    fn parameters(self) -> bool {
         self.histograms || self.cosines || self.keeps_gradients
     }
 }
@@ -101,14 +102,6 @@ pub(crate) struct WatchedLayer {
     was_called: bool,
     /// Whether it has a row in this step.
     has_row: bool,
-}
-
-/// What was seen of a parameter's gradient.
-#[derive(Clone, Debug, Default)]
-struct Gradient {
-    exponents: Option<Exponents>,
-    cosine: Option<f64>,
-    more: BTreeMap<String, f64>,
 }
 
 /// What a step showed.
@@ -160,7 +153,7 @@ impl Watch {
         (self.called, self.functions) = (None, Functions::default());
         self.pending = Pending::default();
         self.close();
-        self.gradients.clear();
+        self.parameters.clear();
         self.places.values_mut().for_each(|place| (place.was_called, place.has_row) = (false, false));
         self.samples = asked.samples.then(SampleWatch::default);
         self.earlier = std::mem::take(&mut self.kept);
@@ -226,30 +219,6 @@ impl Watch {
             uncalled: uncalled.map(|place| place.path.clone()).collect(),
             known: self.places.len(),
             several_passes: self.several_passes,
-        }
-    }
-
-    /// What a step reported of a parameter, with what was seen of its gradient.
-    pub(crate) fn parameter(&mut self, report: &ParameterReport) -> ParameterFlow {
-        let gradient = self.gradients.remove(&*report.path).unwrap_or_default();
-        ParameterFlow {
-            path: report.path.to_string(),
-            gradient_rms: report.gradient_rms,
-            eps: report.eps,
-            weight_rms: report.weight_rms,
-            update_rms: report.update_rms,
-            update_ratio: report.update_ratio,
-            effective_learning_rate: report.update_rms / report.gradient_rms,
-            momentum_cosine: report.momentum_cosine,
-            gradient_cosine: gradient.cosine,
-            changed_share: report.changed_share,
-            lost_state: report.lost_state.as_ref().map(|LostState { rule, share, since }| LostFlow {
-                rule: (*rule).to_owned(),
-                share: *share,
-                since: *since,
-            }),
-            gradient_exponents: gradient.exponents,
-            more: gradient.more,
         }
     }
 
@@ -329,22 +298,6 @@ impl Watch {
         };
         self.add(row, y.detach(), of);
     }
-
-    fn take_gradient(&mut self, path: &str, g: &Tensor) {
-        let is_asked = self.asked.gradients() || !self.due.is_empty();
-        if !is_asked || self.gradients.contains_key(path) {
-            return;
-        }
-        let asked = self.asked;
-        let cosine =
-            if asked.cosines { self.earlier.get(path).map(|earlier| cosine(earlier, g)) } else { None };
-        let exponents = (asked.looks && asked.histograms).then(|| look(g, None, true).exponents).flatten();
-        let more = self.more(Of::Gradients, g);
-        self.gradients.insert(path.to_owned(), Gradient { exponents, cosine, more });
-        if asked.keeps_gradients {
-            self.kept.insert(path.to_owned(), g.clone());
-        }
-    }
 }
 
 impl Observer for Watch {
@@ -371,7 +324,7 @@ impl Observer for Watch {
                 None => return,
             },
             Site::Named(name) => (name.clone(), None),
-            Site::Parameter(_) | Site::Result => return,
+            Site::Result => return,
         };
         if self.back || !self.asked.looks || !y.dtype().is_float() {
             return;
@@ -447,12 +400,6 @@ impl Observer for Watch {
             }
             return;
         }
-        if let Site::Parameter(path) = site {
-            if let Some(samples) = &mut self.samples {
-                samples.trained(path, dy);
-            }
-            return self.take_gradient(path, dy);
-        }
         let open = self.open.get_mut(site);
         let Some(Open { row, input, .. }) = open.and_then(|open| due(open, output)) else {
             // Of outputs that have their deltas already; not of those that were announced since.
@@ -472,6 +419,13 @@ impl Observer for Watch {
         if let (Some(samples), Some(x), Site::Layer(id)) = (&mut self.samples, input, site) {
             samples.add(&self.places[id], &x, dy);
         }
+    }
+
+    fn parameter(&mut self, path: &str, w: &Tensor, dw: &Tensor) {
+        if let Some(samples) = &mut self.samples {
+            samples.trained(path, dw);
+        }
+        self.take_parameter(path, w, dw);
     }
 }
 

@@ -71,14 +71,15 @@ fn figures_of_a_step() {
 
 /// A rule that goes back twice in a step is told of where the weights were.
 #[test]
-fn gradients_are_those_of_the_first_pass() {
+fn weights_and_gradients_are_those_of_the_first_pass() {
     let of = |spec: &str| {
         let seen = step(spec, |recorder| {
             recorder.histograms(When::Every(1)).measure(&GRADIENT_STABLE_RANK, When::Every(1))
         });
         let of_parameter = |parameter: &backflow_probe::ParameterFlow| {
             let rank = GRADIENT_STABLE_RANK.of_parameter(parameter).map(f64::to_bits);
-            (parameter.path.clone(), parameter.gradient_exponents.clone(), rank)
+            let [g, w] = [&parameter.gradient_exponents, &parameter.weight_exponents];
+            (parameter.path.clone(), g.clone(), w.clone(), rank)
         };
         seen.parameters.iter().map(of_parameter).collect::<Vec<_>>()
     };
@@ -91,6 +92,7 @@ fn histograms_are_asked_for() {
     for (is_asked, when) in [(true, When::Every(1)), (false, When::Never)] {
         let seen = step("sgd", |recorder| recorder.gradient_cosines(When::Every(1)).histograms(when));
         assert!(seen.parameters.iter().all(|it| it.gradient_exponents.is_some() == is_asked));
+        assert!(seen.parameters.iter().all(|it| it.weight_exponents.is_some() == is_asked));
         assert!(seen.layers.iter().all(|it| it.output_exponents.is_some() == is_asked));
     }
 }

@@ -61,6 +61,7 @@ fn looking_at_everything_changes_no_bit() {
             for record in &records {
                 assert!(record.curvature.is_some() && record.jacobians.is_some() && record.samples.is_some());
                 assert!(record.parameters.iter().all(|parameter| parameter.gradient_exponents.is_some()));
+                assert!(record.parameters.iter().all(|parameter| parameter.weight_exponents.is_some()));
                 let text = serde_json::to_string(record).unwrap();
                 assert_eq!(serde_json::from_str::<FlowStep>(&text).unwrap(), *record, "{spec}");
             }
@@ -128,6 +129,47 @@ fn curvature_and_jacobians_are_those_before_the_update() {
     assert_eq!(jacobians.whole, whole);
     let paths: Vec<&str> = jacobians.layers.iter().map(|(path, _)| path.as_str()).collect();
     assert_eq!(paths, ["layers.0", "layers.1", "layers.2"]);
+}
+
+/// By any rule, also one that looks elsewhere first, or tries and goes back. What is frozen or not reached is
+/// not updated and has no row.
+#[test]
+fn exponents_of_weights_are_those_before_the_update() {
+    for spec in ["sgd", "adam", "sam:rho=2", "lbfgs", "bold-driver", "schedule-free"] {
+        for dtype in [DType::F32, DType::F64] {
+            let (mut model, x, labels) = subject(dtype);
+            model.freeze_where(|path| path == "layers.1.bias");
+            let mut model = vec![model, subject(dtype).0];
+            let mut optimizer = Optimizer::from_spec(spec, Some(0.1)).unwrap().allow_unreached("1.*");
+            let mut recorder = Recorder::new(&model).histograms(When::Every(1));
+            for _ in 0..3 {
+                let before =
+                    model[0].parameters().into_iter().map(|(path, w)| (format!("0.{path}"), w.to_f64_vec()));
+                let before: Vec<_> = before.collect();
+                recorder.step(|| {
+                    optimizer.step_with(&mut model, |model| model[0].forward(&x).cross_entropy(&labels))
+                });
+                let record = recorder.take_records().remove(0);
+                let paths = record.parameters.iter().map(|parameter| &parameter.path);
+                assert!(paths.eq(before.iter().map(|(path, _)| path)) && before.len() == 5, "{spec}");
+                for (parameter, (path, w)) in record.parameters.iter().zip(&before) {
+                    let found = parameter.weight_exponents.as_ref().unwrap();
+                    let zeros = w.iter().filter(|&&w| w == 0.0).count() as u64;
+                    assert_eq!(
+                        (found.zeros, found.subnormal + found.infinite + found.nan),
+                        (zeros, 0),
+                        "{path}"
+                    );
+                    for (exponent, &count) in (found.first..).zip(&found.counts) {
+                        let range = 2.0_f64.powi(exponent)..2.0_f64.powi(exponent + 1);
+                        let expected = w.iter().filter(|w| range.contains(&w.abs())).count() as u64;
+                        assert_eq!(count, expected, "{spec} {dtype}: {path}, {range:?}");
+                    }
+                    assert_eq!(zeros + found.counts.iter().sum::<u64>(), w.len() as u64, "{path}");
+                }
+            }
+        }
+    }
 }
 
 /// A unit that is 0 on one batch and not on another is dead for that batch and not for the epoch.

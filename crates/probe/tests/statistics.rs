@@ -1,7 +1,7 @@
 //! What is counted of arrays: moments over the whole range of their types and close to their mean, infinities, NaNs.
 
 use backflow_nn::Linear;
-use backflow_probe::{GradFlow, Stats};
+use backflow_probe::{Exponents, GradFlow, Stats};
 use backflow_tensor::{DType, Rng, Tensor};
 
 /// Squares of such numbers are 0, or infinite, in f64 too.
@@ -64,4 +64,25 @@ fn infinities_and_nans_are_counted_each() {
     });
     let exponents = flow.step().layers[1].output_exponents.clone().unwrap();
     assert_eq!((exponents.infinite, exponents.nan), (1, 2));
+}
+
+/// Numbers as their definition counts them: of any layout, with both zeros, and down to the ends of the types.
+#[test]
+fn exponents_are_counted_of_any_tensor() {
+    let numbers = [0.0, -0.0, 1.0, -1.5, 0.25, 2.0, f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 2e-38];
+    for dtype in [DType::F32, DType::F64] {
+        let [small, smallest] =
+            if dtype == DType::F32 { [2.0_f64.powi(-126), 1e-40] } else { [1e-307, 5e-324] };
+        let x = Tensor::from_vec([&numbers[..], &[small, smallest]].concat(), [3, 4]).to_dtype(dtype);
+        let found = Exponents::of(&x);
+        assert_eq!(found, Exponents::of(&x.transpose(0, 1)));
+        assert_eq!((found.zeros, found.subnormal, found.infinite, found.nan), (2, 1, 2, 1), "{dtype}");
+        let exponents = (found.first..).zip(&found.counts).filter(|&(_, &count)| count > 0);
+        let first = if dtype == DType::F32 { -126 } else { -1020 };
+        let expected = [(-2, 1), (0, 2), (1, 1)];
+        let lowest: &[(i32, u64)] = if dtype == DType::F32 { &[(-126, 2)] } else { &[(-1020, 1), (-126, 1)] };
+        assert_eq!(found.first, first);
+        let exponents: Vec<_> = exponents.map(|(exponent, &count)| (exponent, count)).collect();
+        assert_eq!(exponents, [lowest, &expected].concat(), "{dtype}");
+    }
 }

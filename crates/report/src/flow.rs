@@ -247,10 +247,13 @@ impl<'a> FlowPage<'a> {
         self.section(page, "Jacobians and directions", Section::Directions);
         if !self.panels.is_empty() {
             page.push_str(
-                "<h2>Exponents</h2>\n<p class=\"note\">How many numbers have which magnitude, each layer \
-                 scaled to its own peak. Single precision loses digits below 1.2e-38 (shaded), has nothing \
-                 below 1.4e-45, and ends at 3.4e38: what fell off either end stands in the columns beside \
-                 the limits.</p>\n<section class=\"panels\">\n",
+                "<h2>Exponents</h2>\n<p class=\"note\">How many numbers have which magnitude, each row \
+                 scaled to its own peak. The axis is what the numbers of all recorded steps reach, or single \
+                 precision as a whole, which loses digits below 1.2e-38 (shaded where that is in sight), has \
+                 nothing below 1.4e-45, and ends at 3.4e38: what fell off either end stands in the columns at \
+                 the sides.</p>\n\
+                 <p class=\"note\"><label><input type=\"checkbox\" id=\"whole-range\" autocomplete=\"off\"> \
+                 whole range of single precision</label></p>\n<section class=\"panels\">\n",
             );
             for panel in &self.panels {
                 let _ = writeln!(
@@ -260,7 +263,7 @@ impl<'a> FlowPage<'a> {
                     panel.id,
                     panel.title,
                     at(panel.id, panel.sparse.step(shown)),
-                    panel.svg(shown)
+                    panel.with_whole_range(shown)
                 );
             }
             page.push_str("</section>\n");

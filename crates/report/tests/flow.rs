@@ -1,7 +1,7 @@
 //! The page and its figures: what is in them, and what a browser makes of them.
 #![allow(clippy::print_stderr, reason = "a test that is skipped says so")]
 
-mod browser;
+mod pages;
 mod recordings;
 mod tools;
 
@@ -10,9 +10,8 @@ use backflow_probe::{
     Spectrum, Stats,
 };
 use backflow_report::{FlowPage, Header};
-use browser::{attributes, browse, path, put};
+use pages::{SAVE, attributes, browse, numbers, path, put, rendered, saved};
 use recordings::{BROKEN, HEALTHY, SELDOM, Subject, VANISHING, seldom};
-use std::collections::BTreeMap;
 
 #[test]
 fn the_page_is_whole_in_itself_and_says_what_it_left_out() {
@@ -24,10 +23,10 @@ fn the_page_is_whole_in_itself_and_says_what_it_left_out() {
             assert!(!page.contains(outside), "{outside}");
         }
         assert_eq!(page.matches("</script").count(), 3);
-        // Heat map, loss, four plots by layer, six over the run, three of directions, three histograms, two
+        // Heat map, loss, four plots by layer, six over the run, three of directions, four histograms, two
         // distributions.
-        assert_eq!(page.matches("<figure").count(), 20);
-        assert_eq!(page.matches("role=\"img\"").count(), 20);
+        assert_eq!(page.matches("<figure").count(), 21);
+        assert_eq!(page.matches("role=\"img\"").count(), 21);
         assert_eq!(page.contains(" of 240 recorded steps"), subject.steps == 240);
         for name in ["d", "x", "y", "width", "height", "transform"] {
             for value in attributes(&page, name) {
@@ -126,26 +125,14 @@ fn a_long_recording_stays_small() {
     for layer in &mut step.layers {
         (layer.output_exponents, layer.delta_exponents) = (None, None);
     }
-    step.parameters.iter_mut().for_each(|parameter| parameter.gradient_exponents = None);
+    for parameter in &mut step.parameters {
+        (parameter.gradient_exponents, parameter.weight_exponents) = (None, None);
+    }
     let steps: Vec<FlowStep> = (1..=10_000).map(|at| FlowStep { step: at, ..step.clone() }).collect();
     let page = FlowPage::new(&steps, &Header::default()).html();
     assert!(page.contains("200 of 10000 recorded steps"));
     eprintln!("40 layers, 10,000 steps: {} kB", page.len() / 1000);
     assert!(page.len() < 2_000_000, "{} bytes", page.len());
-}
-
-/// What a program that draws SVG makes of a file, and knows no style sheet of ours: how many pixels have each
-/// colour, without those that only smooth edges. Letters are not drawn.
-fn rendered(svg: &str) -> BTreeMap<[u8; 3], usize> {
-    let tree = resvg::usvg::Tree::from_str(svg, &resvg::usvg::Options::default()).unwrap();
-    let size = tree.size().to_int_size();
-    let mut image = resvg::tiny_skia::Pixmap::new(2 * size.width(), 2 * size.height()).unwrap();
-    resvg::render(&tree, resvg::tiny_skia::Transform::from_scale(2.0, 2.0), &mut image.as_mut());
-    let mut colours = BTreeMap::new();
-    for pixel in image.pixels() {
-        *colours.entry([pixel.red(), pixel.green(), pixel.blue()]).or_insert(0) += 1;
-    }
-    colours
 }
 
 #[test]
@@ -174,6 +161,7 @@ fn every_figure_is_a_file_of_its_own() {
         "exponents-outputs.svg",
         "exponents-deltas.svg",
         "exponents-gradients.svg",
+        "exponents-weights.svg",
     ];
     assert_eq!(names, expected);
     for (name, svg) in &svgs {
@@ -197,25 +185,6 @@ fn every_figure_is_a_file_of_its_own() {
     );
 }
 
-/// Numbers and letters of a path apart. A minus begins a number, and so does a second point.
-fn numbers(path: &str) -> (Vec<f64>, String) {
-    let (mut numbers, mut letters) = (vec![String::new()], String::new());
-    for c in path.chars() {
-        let last = numbers.last_mut().expect("there is one from the beginning");
-        match c {
-            '-' => numbers.push("-".to_owned()),
-            '.' if last.contains('.') => numbers.push(".".to_owned()),
-            '0'..='9' | '.' => last.push(c),
-            c => {
-                letters.push(c);
-                numbers.push(String::new());
-            }
-        }
-    }
-    let numbers = numbers.iter().filter(|text| !text.is_empty()).map(|text| text.parse().unwrap());
-    (numbers.collect(), letters)
-}
-
 #[test]
 fn a_browser_shows_the_step_that_the_slider_picks() {
     let folder = tempfile::tempdir().unwrap();
@@ -225,7 +194,7 @@ fn a_browser_shows_the_step_that_the_slider_picks() {
         let html = FlowPage::new(&steps, &header).html();
         let page = put(folder.path(), &format!("{name}.html"), &html);
         let Some(first) = browse(&page, "", &profile) else { return };
-        assert_eq!(first.matches("<figure").count(), 20);
+        assert_eq!(first.matches("<figure").count(), 21);
         assert!(!first.contains("<form class=\"picker\" hidden"), "the slider is shown where scripts run");
         assert!(first.contains(&format!("<span data-at=\"step\">{shown}</span>")), "{name}");
 
@@ -273,18 +242,6 @@ fn a_browser_shows_the_step_that_the_slider_picks() {
     }
 }
 
-/// Clicks every button under the figures, and keeps what it would save.
-const SAVE: &str = "<script>{ const saved = {}; URL.createObjectURL = (blob) => blob; \
-                    HTMLAnchorElement.prototype.click = function () { saved[this.download] = this.href; }; \
-                    const set = Object.getOwnPropertyDescriptor(HTMLAnchorElement.prototype, 'href'); \
-                    Object.defineProperty(HTMLAnchorElement.prototype, 'href', { set(blob) { this.blob = blob; }, get() { \
-                    return this.blob; } }); URL.revokeObjectURL = () => {}; \
-                    for (const button of document.querySelectorAll('.export button')) if (button.textContent !== 'PNG') \
-                    button.click(); \
-                    for (const [name, blob] of Object.entries(saved)) blob.text().then((text) => { const file = \
-                    document.createElement('pre'); file.dataset.file = name; file.textContent = text; \
-                    document.body.append(file); }); }</script></body>";
-
 #[test]
 fn figures_are_saved_from_the_page_as_they_are_shown() {
     let folder = tempfile::tempdir().unwrap();
@@ -294,14 +251,9 @@ fn figures_are_saved_from_the_page_as_they_are_shown() {
     let Some(shown) = browse(&page, "#step=1", &folder.path().join("profile")) else { return };
     assert_eq!(
         [">SVG</button>", ">PNG</button>", ">CSV</button>"].map(|text| shown.matches(text).count()),
-        [20; 3]
+        [21; 3]
     );
-    let file = |name: &str| {
-        let rest =
-            shown.split(&format!("<pre data-file=\"{name}\">")).nth(1).unwrap_or_else(|| panic!("no {name}"));
-        let text = rest.split("</pre>").next().unwrap();
-        text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
-    };
+    let file = |name: &str| saved(&shown, name);
     for name in ["delta-heat-map", "loss", "deltas", "exponents-outputs", "sharpness"] {
         let colours = rendered(&file(&format!("{name}.svg")));
         assert!(colours[&[0xff; 3]] > 50_000 && colours[&[0x5b, 0x64, 0x72]] > 200, "{name}");

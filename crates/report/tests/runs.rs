@@ -1,13 +1,13 @@
 //! Several runs on one page: each shows what it recorded, and differences are those of the records.
 #![allow(clippy::print_stderr, reason = "a test that is skipped says so")]
 
-mod browser;
+mod pages;
 mod recordings;
 mod tools;
 
 use backflow_probe::{FlowRow, FlowStep, GradFlow};
 use backflow_report::{FlowRun, RunsPage, runs_table};
-use browser::{browse, path, put};
+use pages::{browse, path, put};
 use recordings::{HEALTHY, Subject};
 
 const SICK: Subject = Subject { delta_decades: -1.0, steps: 40, ..HEALTHY };

@@ -1,13 +1,13 @@
 //! What belongs to the step that the slider picks, and the axis of steps.
 #![allow(clippy::print_stderr, reason = "a test that is skipped says so")]
 
-mod browser;
+mod pages;
 mod recordings;
 mod tools;
 
 use backflow_probe::{FlowStep, GradFlow, ParameterFlow};
 use backflow_report::FlowPage;
-use browser::{browse, path, put};
+use pages::{browse, path, put};
 use recordings::{BROKEN, HEALTHY, VANISHING};
 use std::collections::BTreeSet;
 

@@ -199,7 +199,7 @@ impl Search {
                 Some(if path.is_empty() { what.name.to_owned() } else { path.clone() })
             }
             Site::Named(name) => Some(name.clone()),
-            Site::Parameter(_) | Site::Result => None,
+            Site::Result => None,
         }
     }
 

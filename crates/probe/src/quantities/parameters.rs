@@ -1,4 +1,4 @@
-//! What happens to parameters: their gradients, their updates, and how these are directed.
+//! What happens to parameters: how large they are, their gradients, their updates, and how these are directed.
 
 use crate::quantity::{Axis, Chart, Drawn, Measured, Quantity, Read, Section, Unit};
 use crate::record::ParameterFlow;
@@ -159,4 +159,16 @@ pub static GRADIENT_MAGNITUDE: Quantity = Quantity {
     read: Read::ParameterExponents(|parameter| parameter.gradient_exponents.as_ref()),
     measured: Measured::Histograms,
     drawn: Drawn::Histograms { id: "exponents-gradients" },
+};
+
+/// Powers of two of the parameters: of those that the step updates, where [`WEIGHT_RMS`] is known. What is
+/// frozen stays as it is.
+pub static WEIGHT_MAGNITUDE: Quantity = Quantity {
+    name: "weight_magnitude",
+    title: "Parameters",
+    unit: Unit::Of("weight"),
+    about: "A histogram of the exponents of a parameter before the update.",
+    read: Read::ParameterExponents(|parameter| parameter.weight_exponents.as_ref()),
+    measured: Measured::Histograms,
+    drawn: Drawn::Histograms { id: "exponents-weights" },
 };

@@ -64,27 +64,23 @@ function drawPlot(plot, column) {
   }
 }
 
+/** A bar of its own, as high as a digit says. */
+function bar([left, right], digit) {
+  return digit === '0' ? '' : `M${left.toFixed(1)} 0V${parseInt(digit, 36)}H${right.toFixed(1)}V0z`;
+}
+
+/** Bars are in units of exponents and of heights, whatever range is shown. */
 function drawPanel(id, panel, column) {
-  const index = data.sparse[id].rows[column];
-  document.querySelectorAll(`#${id} .rows > g`).forEach((group, place) => {
-    const paths = ['', '', ''];
-    const row = panel.rows[index][place];
-    if (row !== null) {
-      const [special, first, heights] = row.split(',');
-      const base = panel.top + panel.height * (place + 1);
-      const top = (digit) => (base - (panel.height - 1) * parseInt(digit, 36) / 35).toFixed(1);
-      let x = panel.zero + panel.unit * Number(first);
-      if (heights) {
-        paths[0] = `M${x.toFixed(1)} ${base.toFixed(1)}`;
-        for (const digit of heights) paths[0] += `V${top(digit)}H${(x += panel.unit).toFixed(1)}`;
-        paths[0] += `V${base.toFixed(1)}z`;
-      }
-      panel.special.forEach(([left, width], i) => {
-        if (special[i] === '0') return;
-        paths[1 + (i >> 1)] += `M${left.toFixed(1)} ${base.toFixed(1)}V${top(special[i])}H${(left + width).toFixed(1)}V${base.toFixed(1)}z`;
-      });
-    }
-    paths.forEach((d, i) => group.children[i].setAttribute('d', d));
+  const [numbers, sides] = ['numbers', 'sides'].map((name) => document.querySelectorAll(`#${id} .${name} > g`));
+  panel.rows[data.sparse[id].rows[column]].forEach((row, place) => {
+    const [special, first, heights] = (row ?? '0000,0,').split(',');
+    let whole = '', end = Number(first);
+    for (const digit of heights) whole += `V${parseInt(digit, 36)}H${++end}`;
+    if (whole) whole = `M${first} 0${whole}V0z`;
+    const [zeros, infinite, nan] = [0, 2, 3].map((i, at) => bar(panel.columns[at], special[i]));
+    const draw = (group, paths) => paths.forEach((d, i) => group.children[i].setAttribute('d', d));
+    draw(numbers[place], [whole, bar(panel.subnormal, special[1])]);
+    draw(sides[place], [zeros, infinite + nan]);
   });
 }
 

@@ -30,7 +30,13 @@
     const shown = svg.querySelectorAll('*');
     const remove = [];
     copy.querySelectorAll('*').forEach((element, i) => {
-      if (getComputedStyle(shown[i]).display === 'none' || element.matches('.now, .reach')) remove.push(element);
+      const { display, transform } = getComputedStyle(shown[i]);
+      if (display === 'none' || element.matches('.now, .reach')) remove.push(element);
+      // What the style sheet has moved or stretched is so in the copy.
+      if (element.style.length > 0) {
+        element.removeAttribute('style');
+        if (transform !== 'none') element.setAttribute('transform', transform);
+      }
     });
     remove.forEach((element) => element.remove());
     const { width, height } = svg.viewBox.baseVal;

@@ -106,6 +106,7 @@ impl Subject {
                 gradient_cosine: (seldom(step) == step)
                     .then(|| 0.3 - 0.03 * layer as f64 - 0.2 * wave(step, layer, 1.0)),
                 gradient_exponents: Some(exponents(delta * activation, broken)),
+                weight_exponents: Some(exponents(0.1 * scale, broken)),
                 ..ParameterFlow::default()
             };
             flow.parameters.extend([parameter("weight", 1.0), parameter("bias", 0.4)]);

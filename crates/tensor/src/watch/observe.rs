@@ -26,8 +26,6 @@ pub enum Site {
     Layer(LayerId),
     /// A result named in the program with [`Tensor::named`].
     Named(String),
-    /// A parameter, by its path, whose gradient a step goes by ([`announce_parameter`]).
-    Parameter(String),
     /// A result that an observer [asked for](Observer::starts).
     Result,
 }
@@ -131,8 +129,15 @@ pub trait Observer {
 
     /// The complete gradient of an announced output, on the way back, and that output's [`id`](Tensor::id): a
     /// layer that is called several times has several. Inside a [`checkpoint`](crate::checkpoint) it is that
-    /// of the output as it was computed again; of a parameter there is none.
+    /// of the output as it was computed again.
     fn gradient(&mut self, site: &Site, output: Option<u64>, dy: &Tensor);
+
+    /// A parameter that a step of an optimizer is about to go by the gradient of, as
+    /// [`announce_parameter`] shows it. Whoever keeps `w` makes the step copy it. By default it is not looked
+    /// at.
+    fn parameter(&mut self, path: &str, w: &Tensor, dw: &Tensor) {
+        let _ = (path, w, dw);
+    }
 
     /// Whether all that it wants is to see outputs and gradients, neither the graph behind them nor a say in
     /// what flows on; asked once, when the observation begins. Layers may then be computed several at a time,
@@ -202,14 +207,15 @@ pub fn observe<O: Observer + 'static, R>(observer: O, f: impl FnOnce() -> R) -> 
     (observer.into_inner(), result)
 }
 
-/// Shows observers the gradient that a step of an optimizer goes by, as that of the parameter at `path`:
-/// complete, put together of all parts of a batch, and not yet clipped. Without an observer it does nothing.
+/// Shows observers the parameter at `path` as it is before a step of an optimizer, and the gradient that the
+/// step goes by: complete, put together of all parts of a batch, and not yet clipped. Without an observer it
+/// does nothing.
 ///
 /// An optimizer calls it, which knows parameters by their paths at each step, whichever leaves they are by
 /// then.
-pub fn announce_parameter(path: &str, dy: &Tensor) {
+pub fn announce_parameter(path: &str, w: &Tensor, dw: &Tensor) {
     if OBSERVED.get() {
-        announce_gradient(&Site::Parameter(path.to_owned()), dy);
+        show_parameter(path, w, dw);
     }
 }
 
@@ -233,6 +239,10 @@ impl<O: Observer> Observer for Rc<RefCell<O>> {
 
     fn gradient(&mut self, site: &Site, output: Option<u64>, dy: &Tensor) {
         self.borrow_mut().gradient(site, output, dy);
+    }
+
+    fn parameter(&mut self, path: &str, w: &Tensor, dw: &Tensor) {
+        self.borrow_mut().parameter(path, w, dw);
     }
 
     fn only_looks(&self) -> bool {
@@ -303,11 +313,11 @@ pub(super) fn starts(from: &Tensor) {
 }
 
 #[cold]
-fn announce_gradient(site: &Site, dy: &Tensor) {
+fn show_parameter(path: &str, w: &Tensor, dw: &Tensor) {
     let _section = section("observers");
     with_watches(|watches| {
         for watch in watches {
-            no_grad(|| watch.observer.gradient(site, None, &dy.detach()));
+            no_grad(|| watch.observer.parameter(path, &w.detach(), &dw.detach()));
         }
     });
 }

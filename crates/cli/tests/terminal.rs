@@ -56,6 +56,8 @@ fn nothing_is_wider_than_the_terminal() {
     let commands = [
         train,
         "inspect run",
+        "train --limit 1500 --epochs 1 --layers 784,24*4,10 --activation sigmoid --optimizer rmsprop --out other",
+        "inspect run other",
         "inspect run/model.safetensors",
         "study --steps 20 --seeds 2 --limit 200 --depth 3,30 --activation tanh,relu --init he-normal:gain=1.5,bias_var=0.05 \
          --out study",

@@ -1,5 +1,7 @@
 //! The program, run as a person or a script would.
 
+#![allow(dead_code, reason = "not every test needs everything")]
+
 use flate2::read::GzDecoder;
 use serde_json::Value;
 use std::io::Read;

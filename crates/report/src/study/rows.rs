@@ -22,6 +22,9 @@ const LEGEND: &str = "slope: the change of log10 rms delta per layer on the way 
 const LEGEND_OF_FINITE_WIDTH: &str = "Where theory has a range, finite width decides by chance which way \
                                       signals and deltas go.";
 
+const LEGEND_OF_TRAINING: &str = "loss: on the examples that the flow was measured on, before the training and \
+                                  after it; accuracy: on the test set, after it.";
+
 const LEGEND_OF_UNDERFLOW: &str =
     "Where deltas are too small for f32, the slope is that of the same networks in f64.";
 
@@ -40,16 +43,17 @@ pub fn study_table(findings: &[Finding]) -> Table {
         Column::numbers("saturated", 1),
         Column::words("verdict", 11),
     ];
-    if findings.iter().any(|finding| finding.learned.is_some()) {
+    let trained = findings.iter().any(|finding| finding.learned.is_some());
+    if trained {
         columns.extend([
             Column::numbers("loss", 5),
-            Column::numbers("test accuracy", 7),
+            Column::numbers("accuracy", 7),
             Column::numbers("learns", 8),
         ]);
     }
     let by_chance = findings.iter().any(|finding| finding.finite_width().is_some());
     let lost = findings.iter().any(|finding| finding.initial.loses_deltas());
-    let legend = [LEGEND].into_iter();
+    let legend = [LEGEND].into_iter().chain(trained.then_some(LEGEND_OF_TRAINING));
     let legend = legend.chain(lost.then_some(LEGEND_OF_UNDERFLOW));
     Table {
         columns,

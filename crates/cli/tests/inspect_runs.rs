@@ -1,0 +1,64 @@
+//! `backflow inspect RUN RUN …`: runs over each other.
+
+#![allow(clippy::disallowed_methods, reason = "tests put files where the program must find them")]
+
+mod program;
+
+use program::{backflow, quick, text};
+use serde_json::Value;
+
+#[test]
+fn runs_stand_over_each_other_with_what_differs() {
+    let folder = tempfile::tempdir().unwrap();
+    for (out, optimizer, activation) in
+        [("a/run", "adam", "relu"), ("b/run", "sgd", "relu"), ("c", "adam", "tanh")]
+    {
+        let _ = quick(&["--optimizer", optimizer, "--activation", activation, "--out", out], folder.path());
+    }
+    let inspect = |args: &[&str]| backflow(&[&["inspect"], args].concat(), folder.path());
+    let shown =
+        inspect(&["a/run", "b/run", "c", "--report", "page.html", "--svg", "svg", "--tensorboard", "tb"]);
+    assert!(shown.status.success(), "{}", text(&shown.stderr));
+    let shown = text(&shown.stdout);
+    // Both are called `run`, so that their folders are said too.
+    for name in ["a/run", "b/run", "adam", "sgd", "tanh", "alike: "] {
+        assert!(shown.contains(name), "{shown}");
+    }
+    assert!(shown.contains("optimizer") && !shown.contains("batch_size  "), "only what differs: {shown}");
+    let page = std::fs::read_to_string(folder.path().join("page.html")).unwrap();
+    assert!(page.contains("id=\"difference-2\"") && page.contains("data-name=\"epoch-test-accuracy\""));
+    for file in ["svg/deltas.svg", "svg/difference-1.svg", "svg/map-3.svg"] {
+        let svg = std::fs::read_to_string(folder.path().join(file)).unwrap();
+        assert!(svg.starts_with("<svg xmlns"), "{file}");
+    }
+    // Three runs in TensorBoard, none over another.
+    assert_eq!(std::fs::read_dir(folder.path().join("tb")).unwrap().count(), 3);
+
+    let output = inspect(&["a/run", "b/run", "--step", "7", "--json"]);
+    let object: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let differing: Vec<&str> =
+        object["differing"].as_array().unwrap().iter().map(|name| name.as_str().unwrap()).collect();
+    assert!(differing.contains(&"optimizer") && !differing.contains(&"layers"), "{differing:?}");
+    for run in object["runs"].as_array().unwrap() {
+        assert_eq!(run["record"]["step"], 7);
+        assert!(run["verdicts"][0]["name"].is_string());
+    }
+}
+
+#[test]
+fn what_cannot_stand_over_each_other_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let _ = quick(&["--out", "run"], folder.path());
+    let _ = quick(&["--out", "off", "--probe", "off"], folder.path());
+    let refused = |paths: &[&str], code: i32, message: &str| {
+        let output = backflow(&[&["inspect"], paths].concat(), folder.path());
+        let said = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{paths:?}: {said}");
+        assert!(said.contains(message) && said.lines().count() == 1, "{paths:?}: {said}");
+    };
+    refused(&["run", "run/"], 2, "run/: is there twice");
+    refused(&["run", "run/model.safetensors"], 2, "of several paths, each is the folder of a run");
+    refused(&["run", "off"], 1, "off: holds no flow.jsonl.gz");
+    refused(&["run", "nothing"], 1, "nothing: no such folder or file");
+    refused(&[], 2, "RUN|FILE");
+}

@@ -25,7 +25,8 @@ pub(crate) struct InspectOptions {
     #[arg(value_name = "RUN|FILE", required = true, num_args = 1..)]
     paths: Vec<PathBuf>,
 
-    /// Show the record of this step, or the last before it [default: the last]; report and figures show it too.
+    /// Show the record of this step, or the last before it [default: the last]; report and figures show it too,
+    /// which for several runs begin where all still go on.
     #[arg(long, value_name = "N")]
     step: Option<u64>,
 
@@ -68,6 +69,28 @@ struct RunFacts<'a> {
     verdicts: Vec<VerdictFacts>,
 }
 
+impl<'a> RunFacts<'a> {
+    /// Of the record that is shown.
+    fn of(
+        path: &Path,
+        flow: &'a [FlowStep],
+        index: usize,
+        config: Option<&'a RunConfig>,
+        shown: &'a GradFlow,
+    ) -> Self {
+        Self {
+            run: path.display().to_string(),
+            records: flow.len(),
+            first_step: flow[0].step,
+            last_step: flow[flow.len() - 1].step,
+            config,
+            record: &flow[index],
+            layers: shown.rows(),
+            verdicts: shown.verdicts().iter().map(VerdictFacts::from).collect(),
+        }
+    }
+}
+
 #[derive(Serialize)]
 struct VerdictFacts {
     name: &'static str,
@@ -102,21 +125,11 @@ fn one(options: &InspectOptions, path: &Path) -> Result<(), Failure> {
     }
     let flow = read(path)?;
     let index = record_at(path, &flow, options.step)?;
-    let record = &flow[index];
-    let config: Option<RunConfig> = RunFolder::read_config(path);
+    let config = config_of(path);
     let shown = GradFlow::of(&flow[index..=index]);
     let (first_step, last_step) = (flow[0].step, flow[flow.len() - 1].step);
     if options.json {
-        object(&RunFacts {
-            run: path.display().to_string(),
-            records: flow.len(),
-            first_step,
-            last_step,
-            config: config.as_ref(),
-            record,
-            layers: shown.rows(),
-            verdicts: shown.verdicts().iter().map(VerdictFacts::from).collect(),
-        })?;
+        object(&RunFacts::of(path, &flow, index, config.as_ref(), &shown))?;
     } else {
         line(&format!(
             "{}: {}, of steps {first_step} to {last_step}",
@@ -130,25 +143,52 @@ fn one(options: &InspectOptions, path: &Path) -> Result<(), Failure> {
     if config.is_none() {
         header.setup = vec![path.display().to_string()];
     }
-    let write = |path: &Path, bytes: &[u8]| write(path, bytes, options.json);
     let drawn = || match options.step {
         Some(step) => FlowPage::new(&flow, &header).at(step),
         None => FlowPage::new(&flow, &header),
     };
-    let page = |file: &PathBuf| write(file, drawn().html().as_bytes());
-    let figures = |folder: &PathBuf| {
-        make(folder)?;
-        let svgs = drawn().svgs().into_iter();
-        Failure::of_any(svgs.map(|(name, text)| write(&folder.join(name), text.as_bytes())))
-    };
-    let events = |folder: &PathBuf| {
+    options.write(&|| drawn().html(), &|| drawn().svgs(), &|folder| {
         let to = events::path_of_inspect(folder, &events::name(path));
         events::make_parent(&to)?;
-        write(&to, &event_file(path, &flow).into_bytes())
-    };
-    let InspectOptions { report, svg, tensorboard, .. } = options;
-    let written = [report.as_ref().map(page), svg.as_ref().map(figures), tensorboard.as_ref().map(events)];
-    Failure::of_any(written.into_iter().flatten())
+        options.write_file(&to, &event_file(path, &flow).into_bytes())
+    })
+}
+
+impl InspectOptions {
+    /// Writes what was asked for; one file that fails does not keep the others from being written.
+    fn write(
+        &self,
+        html: &dyn Fn() -> String,
+        svgs: &dyn Fn() -> Vec<(String, String)>,
+        events: &dyn Fn(&Path) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        let page = |file: &PathBuf| self.write_file(file, html().as_bytes());
+        let figures = |folder: &PathBuf| {
+            let svgs = svgs().into_iter();
+            Failure::of_any(svgs.map(|(name, text)| self.write_file(&folder.join(name), text.as_bytes())))
+        };
+        let Self { report, svg, tensorboard, .. } = self;
+        let report = report.as_ref().map(page);
+        let svg = svg.as_ref().map(|folder| make(folder).and_then(|()| figures(folder)));
+        let events = tensorboard.as_ref().map(|folder| events(folder));
+        Failure::of_any([report, svg, events].into_iter().flatten())
+    }
+
+    fn write_file(&self, path: &Path, bytes: &[u8]) -> Result<(), Failure> {
+        write(path, bytes, self.json)
+    }
+}
+
+/// The configuration of a run, if it has one that can be read.
+fn config_of(path: &Path) -> Option<RunConfig> {
+    let config = RunFolder::read_config(path);
+    if config.is_none() {
+        complain(&format!(
+            "{}: its config.json is missing or damaged: settings are not known",
+            path.display()
+        ));
+    }
+    config
 }
 
 /// What a run recorded.

@@ -26,7 +26,7 @@ fn runs_stand_over_each_other_with_what_differs() {
     }
     assert!(shown.contains("optimizer") && !shown.contains("batch_size  "), "only what differs: {shown}");
     let page = std::fs::read_to_string(folder.path().join("page.html")).unwrap();
-    assert!(page.contains("id=\"difference-2\"") && page.contains("data-name=\"epoch-test-accuracy\""));
+    assert!(page.contains("id=\"difference-2\"") && page.contains(">Test accuracy <span>"));
     for file in ["svg/deltas.svg", "svg/difference-1.svg", "svg/map-3.svg"] {
         let svg = std::fs::read_to_string(folder.path().join(file)).unwrap();
         assert!(svg.starts_with("<svg xmlns"), "{file}");
@@ -42,7 +42,29 @@ fn runs_stand_over_each_other_with_what_differs() {
     for run in object["runs"].as_array().unwrap() {
         assert_eq!(run["record"]["step"], 7);
         assert!(run["verdicts"][0]["name"].is_string());
+        // As that of the run by itself.
+        let alone = inspect(&[run["run"].as_str().unwrap(), "--step", "7", "--json"]);
+        assert_eq!(serde_json::from_slice::<Value>(&alone.stdout).unwrap(), *run);
     }
+    let shown = text(&inspect(&["a/run", "b/run", "--step", "7"]).stdout);
+    assert!(
+        shown.lines().filter(|line| line.contains("/run ")).all(|line| line.contains("  7  ")),
+        "{shown}"
+    );
+    // What was damaged is said, and the rest is shown.
+    std::fs::write(folder.path().join("c/config.json"), "{").unwrap();
+    let output = inspect(&["a/run", "c"]);
+    assert!(
+        output.status.success() && text(&output.stderr).contains("c: its config.json is missing or damaged")
+    );
+    // Names that are one without their separators stay two.
+    for (from, to) in [("c", "x-y/z"), ("c", "x/y-z"), ("c", "w/z")] {
+        let to = folder.path().join(to);
+        std::fs::create_dir_all(&to).unwrap();
+        std::fs::copy(folder.path().join(from).join("flow.jsonl.gz"), to.join("flow.jsonl.gz")).unwrap();
+    }
+    assert!(inspect(&["x-y/z", "x/y-z", "w/z", "--tensorboard", "tb2"]).status.success());
+    assert_eq!(std::fs::read_dir(folder.path().join("tb2")).unwrap().count(), 3);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! How deltas change from layer to layer on the way back: in all, and the slope of the line through their
 //! logarithms.
 
+use crate::record::FlowStep;
 use crate::rows::FlowRow;
 use backflow_kernels::Float;
 use backflow_tensor::observe::Role;
@@ -90,6 +91,15 @@ pub(crate) struct Line {
 #[must_use]
 pub fn slope(rows: &[FlowRow]) -> Option<(f64, f64)> {
     main(rows, MEASURED).map(|line| (line.slope, line.fit))
+}
+
+impl FlowStep {
+    /// The [`slope`] of the deltas of this step; `None` also where they are not those of one backward pass.
+    #[must_use]
+    pub fn slope(&self) -> Option<f64> {
+        let slope = slope(&FlowRow::of(self)).map(|(slope, _)| slope);
+        slope.filter(|_| !self.several_passes)
+    }
 }
 
 /// The same of the deltas in `f64`; `None` also if a layer has no [shadow](FlowRow::shadow).

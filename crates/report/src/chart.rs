@@ -9,27 +9,30 @@ mod scale;
 
 use crate::ink::inked;
 use crate::page::{escaped, field};
+use crate::rounded::rounded;
 use crate::series::marker;
 use backflow_probe::text::number;
-pub use curve::{ChartPoint, Curve, Spread, Stroke};
-pub use scale::{Scale, whole_ticks};
+pub(crate) use curve::{ChartPoint, Curve, SpreadStyle, Stroke};
+pub(crate) use scale::LARGEST;
+pub(crate) use scale::round_ticks;
+pub(crate) use scale::{Scale, whole_ticks};
 use std::fmt::Write;
 
 /// The size of a chart and of the margins around its curves, in the SVG's own units.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Frame {
+pub(crate) struct Frame {
     /// Of the whole.
-    pub width: f64,
+    pub(crate) width: f64,
     /// Of the whole.
-    pub height: f64,
+    pub(crate) height: f64,
     /// Room for the vertical axis: its title and its numbers.
-    pub left: f64,
+    pub(crate) left: f64,
     /// Room for half a number of the horizontal axis.
-    pub right: f64,
+    pub(crate) right: f64,
     /// Room for the legend, if there is one.
-    pub top: f64,
+    pub(crate) top: f64,
     /// Room for the horizontal axis.
-    pub bottom: f64,
+    pub(crate) bottom: f64,
 }
 
 impl Default for Frame {
@@ -40,46 +43,46 @@ impl Default for Frame {
 
 /// A chart, and the range of values it shows; what lies beyond is cut off.
 #[derive(Debug, Default)]
-pub struct Chart {
+pub(crate) struct Chart {
     /// Names the elements; unique on its page.
-    pub id: String,
+    pub(crate) id: String,
     /// What the chart shows.
-    pub title: String,
+    pub(crate) title: String,
     /// How it is to be read, for those who cannot see it too.
-    pub description: String,
+    pub(crate) description: String,
     /// Spacing of the vertical axis.
-    pub scale: Scale,
+    pub(crate) scale: Scale,
     /// What the horizontal axis counts.
-    pub x_label: String,
+    pub(crate) x_label: String,
     /// The horizontal axis' ends.
-    pub x_range: [f64; 2],
+    pub(crate) x_range: [f64; 2],
     /// Places on the horizontal axis, and what is written there.
-    pub x_ticks: Vec<(f64, String)>,
+    pub(crate) x_ticks: Vec<(f64, String)>,
     /// What the vertical axis measures.
-    pub y_label: String,
+    pub(crate) y_label: String,
     /// The vertical axis' ends.
-    pub y_range: [f64; 2],
+    pub(crate) y_range: [f64; 2],
     /// How spreads are drawn.
-    pub spread: Spread,
+    pub(crate) spread: SpreadStyle,
     /// Stretches of the horizontal axis where nothing is known. Lines do not go through them.
-    pub gaps: Vec<[f64; 2]>,
+    pub(crate) gaps: Vec<[f64; 2]>,
     /// A value to compare with, and what it is: a line across.
-    pub level: Option<(f64, String)>,
+    pub(crate) level: Option<(f64, String)>,
     /// What is drawn behind grid and curves, as SVG.
-    pub ground: String,
+    pub(crate) ground: String,
     /// What else is drawn, as SVG: such as what the colours of the ground mean.
-    pub above: String,
+    pub(crate) above: String,
     /// Size and margins.
-    pub frame: Frame,
+    pub(crate) frame: Frame,
     /// Whether the names of the curves are written above them; see [`with_legend`](Self::with_legend).
-    pub legend: bool,
+    pub(crate) legend: bool,
     /// The first is drawn last, above the others, and predictions above all.
-    pub curves: Vec<Curve>,
+    pub(crate) curves: Vec<Curve>,
 }
 
 /// Nothing for what there is no number of.
 pub(crate) fn six_digits(x: f64) -> String {
-    let rounded: f64 = format!("{x:.5e}").parse().unwrap_or(x);
+    let rounded = rounded(x, 6);
     if rounded.is_nan() { String::new() } else { rounded.to_string() }
 }
 
@@ -97,8 +100,7 @@ pub(crate) fn marked_each(points: usize) -> usize {
 
 impl Chart {
     /// The same with the names of its curves above them, and as much higher as these need.
-    #[must_use]
-    pub fn with_legend(mut self) -> Self {
+    pub(crate) fn with_legend(mut self) -> Self {
         self.legend = true;
         let room = LEGEND_LINE * self.legend().last().map_or(0.0, |&(_, _, line)| line as f64 + 1.0);
         self.frame.top += room;
@@ -128,8 +130,7 @@ impl Chart {
     }
 
     /// The SVG element.
-    #[must_use]
-    pub fn svg(&self) -> String {
+    pub(crate) fn svg(&self) -> String {
         let Self { id, frame: Frame { width, height, left, right, top, bottom }, .. } = self;
         let mut svg = format!(
             "<svg viewBox=\"0 0 {width} {height}\" role=\"img\" aria-labelledby=\"{id}-title \
@@ -286,8 +287,8 @@ impl Chart {
         // Paths may be empty: a page that shows something else in the same place fills them.
         if points.iter().any(|point| point.low != point.high) {
             let _ = match self.spread {
-                Spread::Shade => write!(svg, "<path class=\"band\" d=\"{}\"/>", self.band(points)),
-                Spread::Bars => write!(svg, "<path class=\"bar\" d=\"{}\"/>", self.bars(points)),
+                SpreadStyle::Shade => write!(svg, "<path class=\"band\" d=\"{}\"/>", self.band(points)),
+                SpreadStyle::Bars => write!(svg, "<path class=\"bar\" d=\"{}\"/>", self.bars(points)),
             };
         }
         if stroke.has_line() {
@@ -321,7 +322,7 @@ impl Chart {
                 pen = 'M';
             }
             last = point.x;
-            if !point.y.is_finite() {
+            if !self.has_place(point) {
                 pen = 'M';
                 continue;
             }
@@ -332,9 +333,14 @@ impl Chart {
     }
 
     fn dots(&self, number: usize, points: &[ChartPoint]) -> String {
-        let some = points.iter().step_by(marked_each(points.len())).filter(|point| point.y.is_finite());
+        let some = points.iter().step_by(marked_each(points.len())).filter(|point| self.has_place(point));
         let marker = marker(number);
         some.map(|point| format!("M{:.1} {:.1}{marker}", self.x(point.x), self.y(point.y))).collect()
+    }
+
+    /// Whether it can be drawn: the logarithm of 0 cannot.
+    fn has_place(&self, point: &ChartPoint) -> bool {
+        point.y.is_finite() && (self.scale != Scale::Log || point.y > 0.0)
     }
 
     /// Whether nothing is known of some place between these.

@@ -2,6 +2,8 @@
 //! 2015) for what goes from little to much, and for what goes to both sides of 0 `RdBu` of `ColorBrewer` (Brewer
 //! 2013), whose middle is nearly white.
 
+use std::fmt::Write;
+
 /// Viridis at even distances, from least to most.
 const VIRIDIS: [[u8; 3]; 11] = [
     [68, 1, 84],
@@ -48,6 +50,33 @@ pub(crate) fn diverging(level: usize) -> String {
 /// The level of a share of the way from the least to the most.
 pub(crate) fn level(share: f64) -> usize {
     ((share * LEVELS as f64) as usize).min(LEVELS - 1)
+}
+
+/// A bar of all colours, with marks below it: places and texts.
+pub(crate) fn colour_bar(
+    [left, top]: [f64; 2],
+    width: f64,
+    ticks: &[(f64, String)],
+    colour: impl Fn(usize) -> String,
+) -> String {
+    let step = width / LEVELS as f64;
+    let mut svg = String::new();
+    for level in 0..LEVELS {
+        let x = left + step * level as f64;
+        // Neighbours overlap, or the ground would shine through.
+        let wide = (step + 1.0).min(left + width - x);
+        let fill = colour(level);
+        let _ =
+            write!(svg, "<rect x=\"{x:.2}\" y=\"{top}\" width=\"{wide:.2}\" height=\"12\" fill=\"{fill}\"/>");
+    }
+    for (x, text) in ticks {
+        let (from, below) = (top + 12.0, top + 28.0);
+        let _ = write!(
+            svg,
+            "<path d=\"M{x:.1} {from}v4\"/><text x=\"{x:.1}\" y=\"{below}\" class=\"x\">{text}</text>"
+        );
+    }
+    svg
 }
 
 fn mixed(stops: &[[u8; 3]; 11], level: usize) -> String {

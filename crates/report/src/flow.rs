@@ -21,12 +21,13 @@ use crate::chart::{Chart, Stroke};
 use crate::ink::inked;
 use crate::page::{self, escaped, figure};
 use crate::series;
-use backflow_probe::text::{printable_json, wrapped};
+use crate::slider;
+use backflow_probe::text::wrapped;
 use backflow_probe::{FlowStep, GradFlow, Section};
 use backflow_store::StoreError;
 use exponents::Panel;
 use figures::Figures;
-pub(crate) use figures::{json, rounded};
+pub(crate) use figures::{broken, four_digits, json};
 pub use header::{Header, Theory};
 use judged::Judged;
 use plots::Plot;
@@ -40,7 +41,6 @@ pub(crate) const STYLE: &str = include_str!("flow/style.css");
 
 /// The most curves that a chart of this page has.
 const SERIES: usize = 8;
-pub(crate) const SCRIPT: &str = include_str!("flow/script.js");
 
 /// A recording and what is said about it, ready to be drawn: `report.html` of a run.
 #[derive(Debug)]
@@ -83,29 +83,27 @@ impl<'a> FlowPage<'a> {
         };
         let title = "Gradient flow".to_owned();
         let header = Header { title, theory: Header::of(&first).theory, ..Header::of(flow) };
-        Self::build(steps, Cow::Owned(header))
+        Self::build(steps, Cow::Owned(header), None)
     }
 
     /// These steps, which rise, with what is said about them.
     #[must_use]
     pub fn new(steps: &'a [FlowStep], header: &'a Header) -> Self {
-        Self::build(steps, Cow::Borrowed(header))
+        Self::build(steps, Cow::Borrowed(header), None)
     }
 
-    fn build(steps: &'a [FlowStep], header: Cow<'a, Header>) -> Self {
-        let figures = Figures::of(steps);
+    fn build(steps: &'a [FlowStep], header: Cow<'a, Header>, asked: Option<u64>) -> Self {
+        let figures = Figures::of(steps, asked);
         let plots = plots::all(&figures, header.theory.as_ref());
         let (runs, panels) = (run::all(&figures), exponents::all(&figures));
         let judged = Judged::of(&figures, header.eps);
         Self { header, figures, plots, runs, panels, judged }
     }
 
-    /// The same with this step in the place of the last one, or the last step before it that is drawn.
+    /// The same with this step in the place of the last one, or the last step before it that was recorded.
     #[must_use]
-    pub fn at(mut self, step: u64) -> Self {
-        let shown = self.figures.columns.iter().rposition(|flow| flow.step <= step);
-        self.figures.shown = shown.unwrap_or(0);
-        self
+    pub fn at(self, step: u64) -> Self {
+        Self::build(self.figures.steps, self.header, Some(step))
     }
 
     /// Writes the page to a file, which appears whole or not at all.
@@ -129,11 +127,7 @@ impl<'a> FlowPage<'a> {
         } else {
             self.body(&mut page);
         }
-        // Nothing in the data may end the element.
-        let data = printable_json(&self.data().to_string()).replace('<', "\\u003c");
-        let scripts = format!(
-            "<script type=\"application/json\" id=\"data\">{data}</script>\n<script>\n{SCRIPT}</script>\n"
-        );
+        let scripts = slider::scripts(&self.data());
         page::end(
             &mut page,
             "RMS is the root of the mean square; a delta is the gradient of the loss with respect to a \
@@ -194,13 +188,7 @@ impl<'a> FlowPage<'a> {
         let figures = &self.figures;
         let shown = figures.shown;
         if figures.columns.len() > 1 {
-            let _ = writeln!(
-                page,
-                "<form class=\"picker\" hidden><button type=\"button\" aria-label=\"play\">▶</button>\
-                 <label for=\"step\">Step</label><input type=\"range\" id=\"step\" min=\"0\" max=\"{}\" \
-                 value=\"{shown}\" autocomplete=\"off\"><output for=\"step\"></output></form>",
-                figures.columns.len() - 1
-            );
+            page.push_str(&slider::picker(figures.columns.len(), shown));
             let _ = writeln!(
                 page,
                 "<p class=\"verdict\">Step <span data-at=\"step\">{}</span> by itself: <span \
@@ -221,7 +209,7 @@ impl<'a> FlowPage<'a> {
             let svg = scrolling("Heat map", &map::of(figures).svg());
             figure(page, "delta-heat-map", "Gradient flow", &map, &svg, None);
             let loss = run::loss(figures);
-            let svg = scrolling("Loss", &run::marked(figures, &loss));
+            let svg = scrolling("Loss", &figures.axis.marked(&loss, shown));
             let numbers = loss.csv(|x| self.step_at(x));
             figure(page, &loss.id, &loss.title, &escaped(&loss.description), &svg, Some(&numbers));
             page.push_str("</section>\n");
@@ -239,7 +227,7 @@ impl<'a> FlowPage<'a> {
             page.push_str("<h2>Over the run</h2>\n<section class=\"panels over\">\n");
             for chart in &self.runs {
                 let (caption, numbers) = (escaped(&chart.description), chart.csv(|x| self.step_at(x)));
-                let svg = run::marked(figures, chart);
+                let svg = figures.axis.marked(chart, shown);
                 figure(page, &chart.id, &chart.title, &caption, &svg, Some(&numbers));
             }
             page.push_str("</section>\n");
@@ -248,7 +236,7 @@ impl<'a> FlowPage<'a> {
         if !self.panels.is_empty() {
             page.push_str(
                 "<h2>Exponents</h2>\n<p class=\"note\">How many numbers have which magnitude, each row \
-                 scaled to its own peak. The axis is what the numbers of all recorded steps reach, or single \
+                 scaled to its own peak; bars go by the root of the share, so that few are seen too. The axis is what the numbers of all recorded steps reach, or single \
                  precision as a whole, which loses digits below 1.2e-38 (shaded where that is in sight), has \
                  nothing below 1.4e-45, and ends at 3.4e38: what fell off either end stands in the columns at \
                  the sides.</p>\n\

@@ -1,7 +1,7 @@
 //! Heat maps: a row per layer, a column per step, a colour per value.
 
 use crate::chart::Scale;
-use crate::colours::{LEVELS, colour, diverging, level};
+use crate::colours::{LEVELS, colour, colour_bar, diverging, level};
 use crate::ink::inked;
 use crate::page::escaped;
 use crate::steps::{Axis, Columns};
@@ -110,7 +110,7 @@ impl Colours {
         match (value, self) {
             (None, _) => Cell::Nothing,
             (Some(x), _) if x.is_nan() => Cell::Nan,
-            (Some(x), _) if x.is_infinite() => Cell::Infinite,
+            (Some(x), Self::Sizes(_)) if x.is_infinite() => Cell::Infinite,
             (Some(0.0), Self::Sizes(_)) => Cell::Zero,
             (Some(x), _) => Cell::Level(level(self.share(x))),
         }
@@ -128,7 +128,6 @@ pub(crate) struct HeatMap<'a> {
     pub(crate) title: String,
     /// What rows are called.
     pub(crate) rows: Vec<String>,
-    pub(crate) columns: usize,
     pub(crate) axis: &'a Axis,
     /// Steps, and where they are.
     pub(crate) ticks: Vec<(f64, String)>,
@@ -148,7 +147,7 @@ impl HeatMap<'_> {
 
     /// The SVG element.
     pub(crate) fn svg(&self) -> String {
-        let Self { id, title, rows, columns, colours, .. } = self;
+        let Self { id, title, rows, colours, .. } = self;
         let height = row_height(rows.len(), 400.0, 9.0);
         let Columns { left, width } = self.columns();
         let bottom = TOP + height * rows.len() as f64;
@@ -189,9 +188,7 @@ impl HeatMap<'_> {
             bottom + BOTTOM - 6.0,
             right = WIDTH - RIGHT,
         );
-        if *columns > 0 {
-            svg.push_str(&self.columns().mark(self.axis, self.shown, TOP, bottom));
-        }
+        svg.push_str(&self.columns().mark(self.axis, self.shown, TOP, bottom));
         svg.push_str("</svg>\n");
         inked(&svg)
     }
@@ -203,14 +200,14 @@ impl HeatMap<'_> {
         let mut special = SPECIAL.map(|_| String::new());
         for row in 0..self.rows.len() {
             let cells: Vec<Cell> =
-                (0..self.columns).map(|column| self.colours.cell((self.value)(row, column))).collect();
+                (0..places.len()).map(|column| self.colours.cell((self.value)(row, column))).collect();
             let mut column = 0;
-            while column < self.columns {
+            while column < places.len() {
                 let here = cells[column];
                 let begin = column;
                 column += 1;
                 // As far as nothing changes, and to the next gap.
-                while column < self.columns
+                while column < places.len()
                     && cells[column] == here
                     && places[column] == places[column - 1] + 1.0
                 {
@@ -261,33 +258,20 @@ fn patterns(svg: &mut String) {
 
 fn legend(svg: &mut String, left: f64, colours: Colours) {
     let (x, width) = (left, 300.0_f64.min(WIDTH - left - RIGHT - 190.0));
-    let step = width / LEVELS as f64;
-    svg.push_str("<g class=\"legend\">\n");
-    for level in 0..LEVELS {
-        let _ = write!(
-            svg,
-            "<rect x=\"{:.2}\" y=\"6\" width=\"{:.2}\" height=\"12\" fill=\"{}\"/>",
-            x + step * level as f64,
-            (step + 1.0).min(width - step * level as f64),
-            colours.colour(level)
-        );
-    }
-    let mut free = 0.0;
     let [low, high] = colours.ends();
     let scale = if matches!(colours, Colours::Sizes(_)) { Scale::Log } else { Scale::Linear };
+    let mut ticks: Vec<(f64, String)> = Vec::new();
     for tick in scale.ticks(low, high) {
         let at = x + width * colours.share(tick);
-        if at < free {
-            continue;
+        if ticks.last().is_none_or(|(last, _)| at >= last + 45.0) {
+            ticks.push((at, number(tick)));
         }
-        free = at + 45.0;
-        let _ = write!(
-            svg,
-            "<path d=\"M{at:.1} 18v4\"/><text x=\"{at:.1}\" y=\"34\" class=\"x\">{}</text>",
-            number(tick)
-        );
     }
-    for (idx, (_, class, name)) in SPECIAL.iter().enumerate() {
+    svg.push_str("<g class=\"legend\">\n");
+    svg.push_str(&colour_bar([x, 6.0], width, &ticks, |level| colours.colour(level)));
+    // Differences of 0 have a colour, and infinite ones that of the end.
+    let special = SPECIAL.iter().filter(|(cell, ..)| *cell == Cell::Nan || scale == Scale::Log);
+    for (idx, (_, class, name)) in special.enumerate() {
         let at = x + width + 22.0 + 58.0 * idx as f64;
         let _ = write!(
             svg,

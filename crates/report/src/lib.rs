@@ -5,15 +5,17 @@
 //! same as text.
 #![forbid(unsafe_code)]
 
-pub mod chart;
+mod chart;
 mod colours;
 mod comparison;
 mod flow;
 mod heat_map;
 mod ink;
 mod page;
+mod rounded;
 mod runs;
 mod series;
+mod slider;
 mod steps;
 mod study;
 mod table;

@@ -12,13 +12,14 @@ mod table;
 mod together;
 
 use crate::chart::Chart;
-use crate::flow::{SCRIPT, STYLE, scrolling, standalone};
+use crate::flow::{STYLE, scrolling, standalone};
 use crate::page::{self, escaped, figure};
 use crate::series;
+use crate::slider;
 use crate::table as tables;
-use backflow_probe::text::printable_json;
 use backflow_probe::{FlowStep, Verdict};
 use backflow_store::StoreError;
+use over::Over;
 use serde_json::{Value, json};
 use std::fmt::Write;
 use std::path::Path;
@@ -30,11 +31,11 @@ use together::Together;
 pub struct FlowRun<'a> {
     /// What it is called; no other is called so.
     pub name: String,
-    /// What was recorded: steps that rise, at least one.
+    /// What was recorded: steps that rise.
     pub steps: &'a [FlowStep],
-    /// What it was asked for where not all runs were asked for the same, in the order of
-    /// [`RunsPage::settings`].
-    pub settings: Vec<String>,
+    /// What it was asked for where not all runs were asked for the same: names and values, the same names in the
+    /// same order for all runs.
+    pub settings: Vec<(String, String)>,
     /// What its figures mean, worst first.
     pub verdicts: Vec<Verdict>,
     /// What its epochs came to: the step at which each ended, and figures by name, such as `test_accuracy`.
@@ -46,8 +47,6 @@ pub struct FlowRun<'a> {
 pub struct RunsPage<'a> {
     /// What is the same for all runs, a line each.
     pub setup: Vec<String>,
-    /// The names of what differs.
-    pub settings: Vec<String>,
     /// The runs: the first is what the others are held against.
     pub runs: &'a [FlowRun<'a>],
     /// The step that is shown first; the last that all runs have reached unless set.
@@ -58,7 +57,6 @@ impl RunsPage<'_> {
     /// The page.
     #[must_use]
     pub fn html(&self) -> String {
-        let together = Together::of(self.runs, self.step);
         let title = "Runs over each other";
         let style = format!("{STYLE}{}", series::style(self.runs.len()));
         let mut page = page::begin(title, title, &style, "");
@@ -67,15 +65,13 @@ impl RunsPage<'_> {
             let _ = writeln!(page, "<p class=\"setup\">{}</p>", lines.join("<br>"));
         }
         page.push_str("</header>\n");
+        let Some(together) = Together::of(self.runs, self.step) else {
+            page.push_str("<p class=\"note\">Nothing was recorded.</p>\n");
+            page::end(&mut page, "", "");
+            return page;
+        };
         self.table(&mut page, &together);
-        let _ = writeln!(
-            page,
-            "<form class=\"picker\" hidden><button type=\"button\" aria-label=\"play\">▶</button><label \
-             for=\"step\">Step</label><input type=\"range\" id=\"step\" min=\"0\" max=\"{}\" value=\"{}\" \
-             autocomplete=\"off\"><output for=\"step\"></output></form>",
-            together.steps.len() - 1,
-            together.shown
-        );
+        page.push_str(&slider::picker(together.steps.len(), together.shown));
         let plots = layers::all(&together);
         let _ = writeln!(
             page,
@@ -87,10 +83,9 @@ impl RunsPage<'_> {
             figure(&mut page, &chart.id, &chart.title, &escaped(&chart.description), &chart.svg(), None);
         }
         page.push_str("</section>\n<h2>Over the runs</h2>\n<section class=\"panels over\">\n");
-        for chart in over::all(&together) {
-            let svg = together.marked(&chart);
-            let numbers = chart.csv(|x| together.steps[together.axis.column(x)].to_string());
-            figure(&mut page, &chart.id, &chart.title, &escaped(&chart.description), &svg, Some(&numbers));
+        for Over { chart, csv } in over::all(&together) {
+            let svg = together.axis.marked(&chart, together.shown);
+            figure(&mut page, &chart.id, &chart.title, &escaped(&chart.description), &svg, Some(&csv));
         }
         page.push_str("</section>\n<h2>Flow maps</h2>\n<section class=\"panels over pair maps\">\n");
         for map in maps::all(&together) {
@@ -98,15 +93,11 @@ impl RunsPage<'_> {
             figure(&mut page, &map.name, &map.title, &escaped(&map.description), &svg, Some(&map.csv));
         }
         page.push_str("</section>\n");
-        let data = printable_json(&data(&together, &plots).to_string()).replace('<', "\\u003c");
-        let scripts = format!(
-            "<script type=\"application/json\" id=\"data\">{data}</script>\n<script>\n{SCRIPT}</script>\n"
-        );
         page::end(
             &mut page,
             "RMS is the root of the mean square; a delta is the gradient of the loss with respect to a layer's \
              output before its activation function.",
-            &scripts,
+            &slider::scripts(&data(&together, &plots)),
         );
         page
     }
@@ -115,7 +106,7 @@ impl RunsPage<'_> {
     /// in it.
     #[must_use]
     pub fn svgs(&self) -> Vec<(String, String)> {
-        let together = Together::of(self.runs, self.step);
+        let Some(together) = Together::of(self.runs, self.step) else { return Vec::new() };
         let at = together.steps[together.shown];
         let file = |name: &str, svg: &str, caption: &str| (format!("{name}.svg"), standalone(svg, caption));
         let of = |chart: &Chart| format!("{}: {}", chart.title, chart.description);
@@ -124,7 +115,9 @@ impl RunsPage<'_> {
             let chart = plot.chart(&together, together.shown);
             svgs.push(file(&chart.id, &chart.svg(), &format!("{}, step {at}", of(&chart))));
         }
-        svgs.extend(over::all(&together).iter().map(|chart| file(&chart.id, &chart.svg(), &of(chart))));
+        svgs.extend(
+            over::all(&together).iter().map(|Over { chart, .. }| file(&chart.id, &chart.svg(), &of(chart))),
+        );
         let maps = maps::all(&together).into_iter();
         svgs.extend(
             maps.map(|map| file(&map.name, &map.svg, &format!("{}: {}", map.title, map.description))),

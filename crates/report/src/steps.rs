@@ -4,6 +4,9 @@
 //! by their logarithm are seen evenly. Where recording stopped for much longer than before and after, the axis
 //! has a gap.
 
+use crate::chart::{Chart, Frame};
+use std::collections::BTreeSet;
+
 /// How many times the distances beside it make a distance a gap.
 const LONG: f64 = 3.0;
 
@@ -21,14 +24,13 @@ pub(crate) struct Axis {
 }
 
 impl Axis {
-    /// Of all recorded steps, of which these columns are shown.
-    pub(crate) fn of(steps: &[u64], kept: &[usize]) -> Self {
-        let after = gaps_after(steps);
+    /// Of recorded steps of which these are shown, with gaps behind these.
+    pub(crate) fn of(kept: &[usize], gaps: &[usize]) -> Self {
         let width = (kept.len() as f64 * GAP).max(1.0);
         let mut axis = Self::default();
         for (column, &record) in kept.iter().enumerate() {
             let before = column.checked_sub(1).map_or(record, |column| kept[column]);
-            if after.iter().any(|gap| (before..record).contains(gap)) {
+            if gaps.iter().any(|gap| (before..record).contains(gap)) {
                 axis.gaps.push([axis.end, axis.end + width]);
                 axis.end += width;
             }
@@ -38,15 +40,35 @@ impl Axis {
         axis
     }
 
+    /// The chart with the mark of the column that is shown elsewhere.
+    pub(crate) fn marked(&self, chart: &Chart, shown: usize) -> String {
+        let Frame { width, height, left, right, top, bottom } = chart.frame;
+        let mark = Columns::between(self, left, width - right).mark(self, shown, top, height - bottom);
+        chart.svg().replace("</svg>\n", &format!("{mark}</svg>\n"))
+    }
+
     /// The column that is at a place or left of it.
     pub(crate) fn column(&self, x: f64) -> usize {
         self.places.partition_point(|&place| place <= x).saturating_sub(1)
     }
 }
 
+/// So many steps are told apart on a screen.
+pub(crate) const COLUMNS: usize = 200;
+
+/// Which of so many records are shown: evenly many of them, the ends, and these, each with the one before it.
+pub(crate) fn thinned(records: usize, always: impl Iterator<Item = usize>) -> BTreeSet<usize> {
+    if records <= COLUMNS {
+        return (0..records).collect();
+    }
+    let even = (0..COLUMNS).map(|idx| idx * (records - 1) / (COLUMNS - 1));
+    even.chain(always.flat_map(|at| at.saturating_sub(1)..=at)).collect()
+}
+
 /// Behind which of these steps, which rise, there is a gap.
-fn gaps_after(steps: &[u64]) -> Vec<usize> {
-    let apart: Vec<f64> = steps.windows(2).map(|pair| (pair[1] - pair[0]).max(1) as f64).collect();
+pub(crate) fn gaps_after(steps: &[u64]) -> Vec<usize> {
+    let apart: Vec<f64> =
+        steps.windows(2).map(|pair| pair[1].saturating_sub(pair[0]).max(1) as f64).collect();
     let is_gap = |&idx: &usize| {
         let ratio = |other: Option<&f64>| Some(apart[idx] / other?);
         let [before, after] = [idx.checked_sub(1).and_then(|before| apart.get(before)), apart.get(idx + 1)];
@@ -130,7 +152,7 @@ mod tests {
     use super::{Axis, gaps_after, ticks};
 
     fn axis(steps: &[u64]) -> Axis {
-        Axis::of(steps, &(0..steps.len()).collect::<Vec<_>>())
+        Axis::of(&(0..steps.len()).collect::<Vec<_>>(), &gaps_after(steps))
     }
 
     #[test]

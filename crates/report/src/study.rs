@@ -64,7 +64,7 @@ impl StudyPage<'_> {
     pub fn html(&self) -> String {
         let study = Study::of(self.findings, self.depths);
         let title = format!("How gradients flow back: {}", self.subject);
-        let style = format!("{STYLE}{}", series_style(study.pair_count().max(MOST)));
+        let style = format!("{STYLE}{}", series_style(study.pair_count().max(MOST + 1)));
         let mut page = page::begin(&title, "How gradients flow back", &style, "");
         let setup: Vec<String> = self.setup.iter().map(|text| escaped(text)).collect();
         let _ = writeln!(page, "<p class=\"setup\">{}</p>", setup.join("<br>"));
@@ -145,15 +145,20 @@ fn figures(page: &mut String, study: &Study<'_>) {
         }
         page.push_str("</section>\n");
     }
-    let mut overview = against::all(study);
-    overview.extend(agreement::chart(study));
-    let (of_pairs, others): (Vec<_>, Vec<_>) = overview.into_iter().partition(|(_, by_pair)| *by_pair);
-    if !(of_pairs.is_empty() && others.is_empty()) {
+    let overview = against::all(study);
+    let agreement = agreement::chart(study);
+    if !overview.is_empty() || agreement.is_some() {
         page.push_str("<h2>Slopes and accuracies</h2>\n");
     }
+    let (of_pairs, others): (Vec<_>, Vec<_>) = overview.into_iter().partition(|(_, by_pair)| *by_pair);
     for (charts, by_pair) in [(of_pairs, true), (others, false)] {
         let charts: Vec<Chart> = charts.into_iter().map(|(chart, _)| chart).collect();
         section(page, "", &charts, by_pair);
+    }
+    if let Some((chart, by_pair, csv)) = agreement {
+        let _ = writeln!(page, "<section class=\"charts one{}\">", if by_pair { " pairs" } else { "" });
+        draw(page, &chart, &csv);
+        page.push_str("</section>\n");
     }
     let Layers { initial, trained, losses, by_pair } = Layers::of(study);
     section(page, "Deltas at initialisation", &initial, by_pair);

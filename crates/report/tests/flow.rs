@@ -273,7 +273,7 @@ fn figures_are_saved_from_the_page_as_they_are_shown() {
     assert!(loss.starts_with("curve,step,loss,low,high\nloss,1,"), "{loss}");
     let map = file("delta-heat-map.csv");
     assert_eq!(map.lines().next().unwrap().split(',').count(), 1 + steps[0].layers.len());
-    assert!(file("exponents-deltas.csv").starts_with("name,exponent of 2,height\n"));
+    assert!(file("exponents-deltas.csv").starts_with("name,exponent of 2,root of share (highest 35)\n"));
 }
 
 /// The text of the first element with this attribute.

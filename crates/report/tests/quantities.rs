@@ -65,8 +65,10 @@ fn is_drawn(quantity: &Quantity, page: &str, files: &[String]) -> bool {
             let is_over_run = matches!(quantity.read, Read::Step(_));
             is_titled(chart.title)
                 && is_file(chart.id)
-                // A chart of one curve over the run has no legend.
-                && (page.contains(&format!(">{name}</text>")) || is_over_run)
+                // A chart of one curve over the run has no legend; of parameters, each kind has a curve.
+                && (page.contains(&format!(">{name}</text>"))
+                    || page.contains(&format!(">{name}, weight</text>"))
+                    || is_over_run)
                 && (is_shown || is_over_run)
                 && (is_column || !is_placed)
         }

@@ -17,14 +17,14 @@ fn run<'a>(name: &str, steps: &'a [FlowStep], rate: &str) -> FlowRun<'a> {
     FlowRun {
         name: name.to_owned(),
         steps,
-        settings: vec![rate.to_owned()],
+        settings: vec![("learning <rate>".to_owned(), rate.to_owned())],
         verdicts: GradFlow::of(&steps[steps.len() - 1..]).verdicts(),
         epochs: epochs.map(|(step, accuracy)| (step, vec![("test_accuracy".to_owned(), accuracy)])).to_vec(),
     }
 }
 
 fn page<'a>(runs: &'a [FlowRun<'a>], step: Option<u64>) -> RunsPage<'a> {
-    RunsPage { setup: Vec::new(), settings: vec!["learning <rate>".to_owned()], runs, step }
+    RunsPage { setup: Vec::new(), runs, step }
 }
 
 /// The lines of a figure's CSV.
@@ -52,7 +52,9 @@ fn differences_are_those_of_the_records() {
     let at_fifty = lines.iter().find(|line| line[0] == "50").unwrap();
     assert!(at_fifty[1..].iter().all(|field| field.is_empty()), "{at_fifty:?}");
     assert!(html.contains("<h2>Layer by layer, at step <span data-at=\"step\">40</span>"), "all are there");
-    assert!(html.matches("id=\"map-").count() >= 2 && html.contains("id=\"difference-1\""));
+    for id in ["map-1", "map-2", "difference-1"] {
+        assert!(html.contains(&format!("class=\"map\" id=\"{id}\"")), "{id}");
+    }
     let table = runs_table(&page(&runs, None));
     assert!(table.rows.iter().all(|row| row.len() == table.columns.len()));
     assert!(table.rows[1].last().unwrap().ends_with("VANISHING"), "{:?}", table.rows);

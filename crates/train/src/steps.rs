@@ -82,9 +82,10 @@ impl Losses {
     }
 }
 
-/// How many of `points` points, evenly spaced, lie in the first `made` of `steps` steps.
-pub(crate) fn points_before(made: u64, steps: u64, points: u64) -> u128 {
-    u128::from(made) * u128::from(points) / u128::from(steps.max(1))
+/// Whether one of `points` points, evenly spaced over `steps` steps, stands behind this step, counted from 1.
+pub(crate) fn is_point(step: u64, steps: u64, points: u64) -> bool {
+    let before = |made: u64| u128::from(made) * u128::from(points) / u128::from(steps.max(1));
+    before(step) > before(step - 1)
 }
 
 impl<'a, M: Module + ?Sized> Steps<'a, M> {

@@ -43,7 +43,7 @@ mod trainable_depths;
 pub use configuration::Configuration;
 pub use flow::Flow;
 pub use learning::{Learned, LearnedOfSeed, LossPoint, Training};
-pub use trainable_depths::TrainableDepths;
+pub use trainable_depths::{TrainableDepths, diagrams};
 
 use crate::comparison::{Stopped, Watcher};
 use crate::evaluate::EVALUATION_BATCH;

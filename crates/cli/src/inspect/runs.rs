@@ -1,15 +1,12 @@
 //! `backflow inspect RUN RUN …`: runs over each other, and what differs in their configurations.
 
-use super::{
-    InspectOptions, RunFacts, VerdictFacts, epochs, event_file, last_epoch, make, read, record_at, write,
-};
+use super::{InspectOptions, RunFacts, config_of, epochs, event_file, read, record_at};
 use crate::config::RunConfig;
 use crate::events;
 use crate::failure::Failure;
 use crate::terminal::{self, line, object};
 use backflow_probe::{FlowStep, GradFlow};
 use backflow_report::{FlowRun, RunsPage, runs_table};
-use backflow_train::RunFolder;
 use serde::Serialize;
 use serde_json::{Map, Value};
 use std::path::{Path, PathBuf};
@@ -43,71 +40,47 @@ pub(super) fn show(options: &InspectOptions, paths: &[PathBuf]) -> Result<(), Fa
         }
         let flow = read(path)?;
         let index = record_at(path, &flow, options.step)?;
-        all.push(Read { path: path.clone(), flow, index, config: RunFolder::read_config(path) });
+        all.push(Read { path: path.clone(), flow, index, config: config_of(path) });
     }
     let names = names(paths)?;
     let configs: Vec<Map<String, Value>> = all.iter().map(|read| settings(read.config.as_ref())).collect();
     let differing = differing(&configs);
-    let runs: Vec<FlowRun<'_>> = all
-        .iter()
-        .zip(&names)
-        .zip(&configs)
-        .map(|((read, name), config)| {
-            let last = &read.flow[..=read.index];
-            let judged = match options.step {
-                Some(_) => GradFlow::of(&read.flow[read.index..=read.index]),
-                None => GradFlow::of(last_epoch(last, read.config.as_ref())),
-            };
-            FlowRun {
-                name: name.clone(),
-                steps: &read.flow,
-                settings: differing.iter().map(|name| text(config.get(name))).collect(),
-                verdicts: judged.verdicts(),
-                epochs: epochs(&read.path),
-            }
-        })
-        .collect();
-    let setup = shared(&configs, &differing);
-    let page = RunsPage { setup, settings: differing.clone(), runs: &runs, step: options.step };
+    let shown: Vec<GradFlow> =
+        all.iter().map(|read| GradFlow::of(&read.flow[read.index..=read.index])).collect();
+    let mut runs = Vec::new();
+    for (((read, name), config), shown) in all.iter().zip(&names).zip(&configs).zip(&shown) {
+        runs.push(FlowRun {
+            name: name.clone(),
+            steps: &read.flow,
+            settings: differing.iter().map(|name| (name.clone(), text(config.get(name)))).collect(),
+            verdicts: shown.verdicts(),
+            epochs: epochs(&read.path),
+        });
+    }
+    let page = RunsPage { setup: shared(&configs, &differing), runs: &runs, step: options.step };
     if options.json {
-        let shown: Vec<GradFlow> =
-            all.iter().map(|read| GradFlow::of(&read.flow[read.index..=read.index])).collect();
-        let mut facts = Vec::new();
-        for ((read, run), shown) in all.iter().zip(&runs).zip(&shown) {
-            facts.push(RunFacts {
-                run: read.path.display().to_string(),
-                records: read.flow.len(),
-                first_step: read.flow[0].step,
-                last_step: read.flow[read.flow.len() - 1].step,
-                config: read.config.as_ref(),
-                record: &read.flow[read.index],
-                layers: shown.rows(),
-                verdicts: run.verdicts.iter().map(VerdictFacts::from).collect(),
-            });
-        }
-        object(&RunsFacts { differing: &differing, runs: facts })?;
+        let facts = |(read, shown)| {
+            let Read { path, flow, index, config }: &Read = read;
+            RunFacts::of(path, flow, *index, config.as_ref(), shown)
+        };
+        object(&RunsFacts { differing: &differing, runs: all.iter().zip(&shown).map(facts).collect() })?;
     } else {
         page.setup.iter().for_each(|text| line(text));
         runs_table(&page).lines(terminal::width()).iter().for_each(|text| line(text));
     }
-    let write = |path: &Path, bytes: &[u8]| write(path, bytes, options.json);
-    let report = |file: &PathBuf| write(file, page.html().as_bytes());
-    let figures = |folder: &PathBuf| {
-        make(folder)?;
-        let svgs = page.svgs().into_iter();
-        Failure::of_any(svgs.map(|(name, text)| write(&folder.join(name), text.as_bytes())))
-    };
-    let events = |folder: &PathBuf| {
+    options.write(&|| page.html(), &|| page.svgs(), &|folder| {
+        let mut taken: Vec<String> = Vec::new();
         Failure::of_any(all.iter().zip(&names).map(|(read, name)| {
-            // A name with parts of a path is no folder's.
-            let to = events::path_of_inspect(folder, &name.replace(std::path::is_separator, "-"));
+            // A name with parts of a path is no folder's, and without them it may be another's.
+            let plain = name.replace(std::path::is_separator, "-");
+            let numbered = (2..).map(|number| format!("{plain}-{number}"));
+            let free = std::iter::once(plain.clone()).chain(numbered).find(|name| !taken.contains(name));
+            let to = events::path_of_inspect(folder, free.as_deref().unwrap_or(&plain));
+            taken.extend(free);
             events::make_parent(&to)?;
-            write(&to, &event_file(&read.path, &read.flow).into_bytes())
+            options.write_file(&to, &event_file(&read.path, &read.flow).into_bytes())
         }))
-    };
-    let InspectOptions { report: page, svg, tensorboard, .. } = options;
-    let written = [page.as_ref().map(report), svg.as_ref().map(figures), tensorboard.as_ref().map(events)];
-    Failure::of_any(written.into_iter().flatten())
+    })
 }
 
 /// The ends of the paths that tell the runs apart: their last parts, or as many more as that takes.

@@ -2,43 +2,42 @@
 
 /// A point with the spread around it.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct ChartPoint {
+pub(crate) struct ChartPoint {
     /// Place along the horizontal axis.
-    pub x: f64,
+    pub(crate) x: f64,
     /// The value. The line is broken where it is not a finite number.
-    pub y: f64,
+    pub(crate) y: f64,
     /// The lower end of the spread.
-    pub low: f64,
+    pub(crate) low: f64,
     /// The upper end.
-    pub high: f64,
+    pub(crate) high: f64,
 }
 
 impl ChartPoint {
     /// A point without a spread.
-    #[must_use]
-    pub fn new(x: f64, y: f64) -> Self {
+    pub(crate) fn new(x: f64, y: f64) -> Self {
         Self { x, y, low: y, high: y }
     }
 }
 
 /// One curve.
 #[derive(Debug)]
-pub struct Curve {
+pub(crate) struct Curve {
     /// The N of its class `sN`.
-    pub number: usize,
+    pub(crate) number: usize,
     /// What the legend calls it.
-    pub name: String,
+    pub(crate) name: String,
     /// The points, from left to right.
-    pub points: Vec<ChartPoint>,
+    pub(crate) points: Vec<ChartPoint>,
     /// Whether it ends before its time, which a cross shows.
-    pub broken: bool,
+    pub(crate) broken: bool,
     /// How it is drawn.
-    pub stroke: Stroke,
+    pub(crate) stroke: Stroke,
 }
 
 /// How a curve is drawn.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Stroke {
+pub(crate) enum Stroke {
     /// A line.
     Line,
     /// A line with markers at its points: at all of them, or of very many at some.
@@ -62,7 +61,7 @@ impl Stroke {
 
 /// How the spread of points is drawn.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Spread {
+pub(crate) enum SpreadStyle {
     /// As a shade around the line.
     #[default]
     Shade,

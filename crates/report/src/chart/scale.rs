@@ -1,11 +1,12 @@
 //! How values are spaced along the vertical axis, and which of them get a line.
 
+use backflow_probe::Axis;
 use backflow_probe::text::number;
 use backflow_tensor::Float;
 
 /// How values are spaced along the vertical axis.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Scale {
+pub(crate) enum Scale {
     /// By the value.
     #[default]
     Linear,
@@ -22,7 +23,43 @@ const LEAST_ERROR: f64 = 1e-4;
 /// What 0 is drawn as on a logarithmic scale: far below the smallest number of single precision.
 const LEAST: f64 = 1e-300;
 
+/// Numbers whose small multiples are still finite.
+pub(crate) const LARGEST: f64 = 1e300;
+
+impl From<Axis> for Scale {
+    fn from(axis: Axis) -> Self {
+        match axis {
+            Axis::Log | Axis::LogWithFloor => Self::Log,
+            Axis::Linear | Axis::Share | Axis::Cosine => Self::Linear,
+        }
+    }
+}
+
 impl Scale {
+    /// The ends of an axis that shows all of these values that have a place on it, with room beyond. A
+    /// logarithmic axis has at least so many decades, or noise would look like a trend; a linear one has 0.
+    /// `None` if no value has a place.
+    pub(crate) fn range(self, values: impl Iterator<Item = f64>, decades: f64) -> Option<[f64; 2]> {
+        let has_place = |x: &f64| x.is_finite() && (self != Self::Log || *x > 0.0);
+        let ends = |ends: Option<[f64; 2]>, x: f64| {
+            let [low, high] = ends.unwrap_or([x; 2]);
+            Some([low.min(x), high.max(x)])
+        };
+        let [low, high] = values.filter(has_place).fold(None, ends)?;
+        Some(match self {
+            Self::Log => {
+                let (low, high) = (low.min(LARGEST), high.min(LARGEST));
+                let room = (Float::powf(10.0, decades / 2.0) * (low / high).sqrt()).max(1.15);
+                [low / room, high * room]
+            }
+            Self::Linear | Self::Accuracy => {
+                let (low, high) = (low.clamp(-LARGEST, 0.0), high.clamp(0.0, LARGEST));
+                let room = 0.06 * (high - low).max(1e-30);
+                [if low < 0.0 { low - room } else { 0.0 }, high + room]
+            }
+        })
+    }
+
     /// Where the value is, in units of this scale.
     pub(crate) fn place(self, value: f64) -> f64 {
         match self {
@@ -69,9 +106,13 @@ fn round_step(least: f64) -> f64 {
         .unwrap_or(decade)
 }
 
+/// A handful of round numbers from `first` to `last`, with their texts.
+pub(crate) fn round_ticks(first: f64, last: f64) -> Vec<(f64, String)> {
+    Scale::Linear.ticks(first, last).into_iter().map(|tick| (tick, number(tick))).collect()
+}
+
 /// A handful of whole numbers from `first` to `last`, with their texts.
-#[must_use]
-pub fn whole_ticks(first: f64, last: f64) -> Vec<(f64, String)> {
+pub(crate) fn whole_ticks(first: f64, last: f64) -> Vec<(f64, String)> {
     let step = round_step(((last - first) / 8.0).max(1.0));
     let start = (first / step).ceil();
     let ticks = (0..=8).map(|idx| (start + f64::from(idx)) * step).filter(|&tick| tick <= last);
@@ -81,6 +122,21 @@ pub fn whole_ticks(first: f64, last: f64) -> Vec<(f64, String)> {
 #[cfg(test)]
 mod tests {
     use super::{Scale, whole_ticks};
+
+    #[test]
+    fn a_range_shows_all_that_has_a_place() {
+        let of = |scale: Scale, values: &[f64]| scale.range(values.iter().copied(), 1.0);
+        for values in [&[1.0][..], &[1e-45, 1e38], &[f64::MAX, 1.0], &[2.0, 3.0, 0.0, f64::NAN, -1.0]] {
+            let [low, high] = of(Scale::Log, values).unwrap();
+            assert!(0.0 < low && high < f64::INFINITY && high / low >= 9.99, "{values:?}: {low} {high}");
+            let shown = values.iter().filter(|&&x| x > 0.0 && x <= 1e300);
+            assert!(shown.clone().count() > 0 && shown.clone().all(|x| low < *x && *x < high), "{values:?}");
+            let [low, high] = of(Scale::Linear, values).unwrap();
+            assert!(low <= 0.0 && 0.0 < high && (high - low).is_finite(), "{values:?}: {low} {high}");
+        }
+        assert_eq!(of(Scale::Log, &[0.0, -1.0, f64::NAN]), None);
+        assert_eq!(of(Scale::Linear, &[f64::NAN, f64::INFINITY]), None);
+    }
 
     #[test]
     fn ticks_are_few_and_readable() {

@@ -4,19 +4,13 @@
 use super::means::Mean;
 use super::of_optimizer;
 use crate::chart::{Chart, ChartPoint, Curve, Scale, Stroke, whole_ticks};
-use backflow_tensor::Float;
 use backflow_train::comparison::{FlowPoint, LayerPoint, Outcome, Run, Standing};
 
 /// The charts for which there are figures; none where nobody looked at the runs. Curves have the numbers of
 /// the standings.
 pub(super) fn charts(standings: &[Standing], runs: &[Run], epochs: u64) -> Vec<Chart> {
     let over_run = |mean: Mean, y: fn(&FlowPoint) -> Option<f64>| {
-        let mut curves =
-            curves(standings, runs, |runs| mean.over(runs, |run| &run.flow, |point| point.epoch, y));
-        for (curve, standing) in curves.iter_mut().zip(standings) {
-            curve.broken = standing.diverged > 0;
-        }
-        curves
+        curves(standings, runs, true, |runs| mean.over(runs, |run| &run.flow, |point| point.epoch, y))
     };
     let has_slope = runs.iter().flat_map(|run| &run.flow).any(|point| point.slope.is_some());
     let layers = runs.iter().flat_map(|run| &run.flow).map(|point| point.layers.len()).max().unwrap_or(0);
@@ -29,7 +23,7 @@ pub(super) fn charts(standings: &[Standing], runs: &[Run], epochs: u64) -> Vec<C
             Scale::Log,
             "RMS of delta",
             epochs,
-            curves(standings, runs, |runs| deltas_at_end(runs, layers)),
+            curves(standings, runs, false, |runs| deltas_at_end(runs, layers)),
         )
     };
     let way_back = if has_slope {
@@ -61,11 +55,18 @@ pub(super) fn charts(standings: &[Standing], runs: &[Run], epochs: u64) -> Vec<C
     [deltas, way_back, updates].into_iter().filter(has_figures).map(Chart::with_legend).collect()
 }
 
-/// The curve of each optimizer through the points of its runs.
-fn curves(standings: &[Standing], runs: &[Run], points: impl Fn(&[&Run]) -> Vec<ChartPoint>) -> Vec<Curve> {
+/// The curve of each optimizer through the points of its runs, over the run or over layers.
+fn curves(
+    standings: &[Standing],
+    runs: &[Run],
+    over_run: bool,
+    points: impl Fn(&[&Run]) -> Vec<ChartPoint>,
+) -> Vec<Curve> {
     let curve = |(number, standing): (usize, &Standing)| {
         let (name, points) = (standing.optimizer.clone(), points(&of_optimizer(runs, standing)));
-        Curve { number, name, points, broken: false, stroke: Stroke::Marked }
+        // Over layers, nothing ends before its time.
+        let broken = over_run && standing.diverged > 0;
+        Curve { number, name, points, broken, stroke: Stroke::Marked }
     };
     standings.iter().enumerate().map(curve).collect()
 }
@@ -103,20 +104,9 @@ fn chart(
     epochs: u64,
     curves: Vec<Curve>,
 ) -> Chart {
-    let points = || curves.iter().flat_map(|curve| &curve.points);
-    let ends = || points().flat_map(|point| [point.low, point.y, point.high]).filter(|end| end.is_finite());
-    let (low, high) = (ends().fold(f64::INFINITY, f64::min), ends().fold(f64::NEG_INFINITY, f64::max));
-    let y_range = match scale {
-        // At least a decade, or noise would look like a trend.
-        Scale::Log => {
-            let margin = (Float::sqrt(10.0) * Float::sqrt(low / high)).max(1.3);
-            [low / margin, high * margin]
-        }
-        Scale::Linear | Scale::Accuracy => {
-            let margin = (0.1 * (high - low)).max(0.05);
-            [low - margin, high + margin]
-        }
-    };
+    let points = curves.iter().flat_map(|curve| &curve.points);
+    let ends = points.flat_map(|point| [point.low, point.y, point.high]);
+    let y_range = scale.range(ends, 1.0).unwrap_or([0.1, 1.0]);
     Chart {
         id: id.to_owned(),
         title: title.to_owned(),

@@ -95,7 +95,8 @@ fn panel(
         (0..paths.len()).filter(|&place| records.iter().any(|flow| find(flow, place).is_some())).collect();
     let row = |flow: &&FlowStep| places.iter().map(|&place| find(flow, place).map(Row::of)).collect();
     let rows = records.iter().map(row).collect();
-    let all = figures.steps.iter().flat_map(|flow| places.iter().filter_map(|&place| find(flow, place)));
+    let with = figures.steps.iter().filter(|flow| has(flow));
+    let all = with.flat_map(|flow| places.iter().filter_map(|&place| find(flow, place)));
     let labels = places.iter().map(|&place| label(paths[place])).collect();
     Some(Panel { id, title, labels, reached: View::reached(all), sparse, rows })
 }

@@ -3,15 +3,13 @@
 
 use super::numbering::Numbering;
 use super::sparse::Sparse;
-use crate::steps::{self, Axis};
+use crate::rounded::rounded;
+use crate::steps::{self, Axis, COLUMNS};
 use backflow_probe::quantities::QUANTITIES;
 use backflow_probe::{Drawn, FlowStep, LayerFlow, LayerKind, Measured, ParameterFlow, Quantity, Read};
 use serde_json::{Value, json};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::ops::Range;
-
-/// So many steps are told apart on a screen.
-const COLUMNS: usize = 200;
 
 /// What can be shown.
 #[derive(Debug)]
@@ -22,7 +20,8 @@ pub(super) struct Figures<'a> {
     pub(super) kept: Vec<usize>,
     /// The steps that are shown.
     pub(super) columns: Vec<&'a FlowStep>,
-    /// The column that is shown until another is asked for: where the first figure breaks, or the last.
+    /// The column that is shown until another is asked for: where the first figure breaks, or the last, unless
+    /// one was asked for.
     pub(super) shown: usize,
     /// Path and kind.
     pub(super) layers: Vec<(String, LayerKind)>,
@@ -38,8 +37,12 @@ pub(super) struct Figures<'a> {
 }
 
 impl<'a> Figures<'a> {
-    pub(super) fn of(steps: &'a [FlowStep]) -> Self {
-        let kept: Vec<usize> = kept(steps).into_iter().collect();
+    /// The step that is asked for, or the last before it, is shown, whatever is thinned.
+    pub(super) fn of(steps: &'a [FlowStep], asked: Option<u64>) -> Self {
+        let first_broken = steps.iter().position(broken);
+        let asked = asked.map(|step| steps.partition_point(|flow| flow.step <= step).saturating_sub(1));
+        let kept: Vec<usize> =
+            steps::thinned(steps.len(), first_broken.into_iter().chain(asked)).into_iter().collect();
         let columns: Vec<&FlowStep> = kept.iter().map(|&idx| &steps[idx]).collect();
         // A layer that was not reached in one step may be in another: the fullest step names the places.
         let fullest = columns.iter().max_by_key(|flow| flow.layers.len());
@@ -54,9 +57,12 @@ impl<'a> Figures<'a> {
             steps.iter().filter_map(|flow| flow.jacobians.as_ref()).max_by_key(|of| of.layers.len());
         let jacobians: Vec<String> =
             fullest.map_or(Vec::new(), |of| of.layers.iter().map(|(path, _)| path.clone()).collect());
-        let shown = columns.iter().position(|flow| broken(flow)).unwrap_or(columns.len().saturating_sub(1));
+        let broken = columns.iter().position(|flow| broken(flow));
+        let asked = asked.and_then(|record| kept.iter().position(|&kept| kept == record));
+        let shown = asked.or(broken).unwrap_or(columns.len().saturating_sub(1));
         let numbering = Numbering::of(layers.iter().map(|(path, _)| &**path), &parameters, &jacobians);
-        let axis = Axis::of(&steps.iter().map(|flow| flow.step).collect::<Vec<_>>(), &kept);
+        let all: Vec<u64> = steps.iter().map(|flow| flow.step).collect();
+        let axis = Axis::of(&kept, &steps::gaps_after(&all));
         let (values, sparse) = (BTreeMap::new(), BTreeMap::new());
         let mut figures = Self {
             steps,
@@ -98,10 +104,10 @@ impl<'a> Figures<'a> {
     /// The figures of all places at a step.
     fn row(&self, quantity: &Quantity, flow: &FlowStep) -> Vec<Option<f64>> {
         let places = |count: usize, of: &dyn Fn(usize) -> Option<f64>| {
-            (0..count).map(|place| of(place).map(rounded)).collect()
+            (0..count).map(|place| of(place).map(four_digits)).collect()
         };
         match quantity.read {
-            Read::Step(of) => vec![of(flow).map(rounded)],
+            Read::Step(of) => vec![of(flow).map(four_digits)],
             Read::Layer(_) | Read::MoreOfLayer => {
                 places(self.layers.len(), &|place| quantity.of_layer(self.layer(flow, place)?))
             }
@@ -214,27 +220,17 @@ pub(super) fn rare(quantity: &Quantity) -> Option<&'static str> {
     }
 }
 
-/// Which steps are shown: evenly many of those recorded, the ends, and where the first figure breaks with the
-/// step before it.
-fn kept(steps: &[FlowStep]) -> BTreeSet<usize> {
-    if steps.len() <= COLUMNS {
-        return (0..steps.len()).collect();
-    }
-    let even = (0..COLUMNS).map(|idx| idx * (steps.len() - 1) / (COLUMNS - 1));
-    let broken = steps.iter().position(broken).map(|at| at.saturating_sub(1)..=at);
-    even.chain(broken.into_iter().flatten()).collect()
-}
-
-fn broken(flow: &FlowStep) -> bool {
+/// Whether a figure of the step is not a number, or infinite.
+pub(crate) fn broken(flow: &FlowStep) -> bool {
     let stats = |layer: &LayerFlow| {
         !layer.output.rms.is_finite() || layer.delta.is_some_and(|delta| !delta.rms.is_finite())
     };
     !flow.loss.is_finite() || flow.layers.iter().any(stats)
 }
 
-/// Four digits: more cannot be seen, and the page would be twice as large.
-pub(crate) fn rounded(x: f64) -> f64 {
-    if x.is_finite() { format!("{x:.3e}").parse().unwrap_or(x) } else { x }
+/// More cannot be seen, and the page would be twice as large.
+pub(crate) fn four_digits(x: f64) -> f64 {
+    rounded(x, 4)
 }
 
 /// A figure as the script reads it.
@@ -256,14 +252,19 @@ mod tests {
         let mut steps: Vec<FlowStep> =
             (1..=10_000).map(|step| FlowStep { step, loss: step as f64, ..FlowStep::default() }).collect();
         steps[7003].loss = f64::NAN;
-        let figures = Figures::of(&steps);
+        let figures = Figures::of(&steps, None);
         let shown: Vec<u64> = figures.columns.iter().map(|flow| flow.step).collect();
         assert!((COLUMNS..=COLUMNS + 2).contains(&shown.len()), "{}", shown.len());
         assert_eq!((shown[0], shown[shown.len() - 1], figures.steps.len()), (1, 10_000, 10_000));
         assert!(shown.windows(2).all(|pair| pair[0] < pair[1] && pair[1] - pair[0] <= 51), "{shown:?}");
         assert!(shown.contains(&7003) && shown.contains(&7004), "before and after the break: {shown:?}");
+        // The step that is asked for is there.
+        for asked in [1, 2, 77, 6999, 20_000] {
+            let figures = Figures::of(&steps, Some(asked));
+            assert_eq!(figures.step(figures.shown), asked.min(10_000));
+        }
         // Nothing between two shown steps is lost from sight.
         assert_eq!(figures.span(0), 0..shown[1] as usize - 1);
-        assert_eq!(Figures::of(&steps[..150]).columns.len(), 150);
+        assert_eq!(Figures::of(&steps[..150], None).columns.len(), 150);
     }
 }

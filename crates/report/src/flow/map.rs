@@ -12,7 +12,6 @@ pub(super) fn of<'a>(figures: &'a Figures<'_>) -> HeatMap<'a> {
         id: "map".to_owned(),
         title: "Root mean square of deltas by layer and step".to_owned(),
         rows: figures.layers.iter().enumerate().map(row_label).collect(),
-        columns: figures.columns.len(),
         axis: &figures.axis,
         ticks: figures.ticks(),
         shown: figures.shown,

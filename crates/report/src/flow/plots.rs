@@ -7,13 +7,12 @@
 use super::Theory;
 use super::figures::{Figures, rare};
 use super::numbering::owner;
-use super::run::LARGEST;
-use crate::chart::{Chart, ChartPoint, Curve, Frame, Scale, Stroke, marked_each, whole_ticks};
-use crate::series::marker;
+use crate::chart::{Chart, ChartPoint, Curve, Frame, LARGEST, Scale, Stroke, whole_ticks};
+use crate::slider;
 use backflow_probe::quantities::{ACTIVATION_RMS, ACTIVATION_ZERO_SHARE, DELTA_RMS, QUANTITIES};
 use backflow_probe::{self as probe, Axis, Drawn, Quantity, Read, Section};
 use backflow_tensor::Role;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 /// Values over places.
 #[derive(Debug)]
@@ -84,6 +83,15 @@ fn series(figures: &Figures<'_>, quantity: &'static Quantity, theory: Option<&Th
                 _ => &[],
             };
             by_kind(figures, quantity, theory, names)
+        }
+        (Drawn::Curve { name, colour, .. }, Read::Parameter(_) | Read::MoreOfParameter) => {
+            // Weights and biases of a layer are in one place.
+            let named = |(idx, of): (usize, Series)| Series {
+                number: colour + 2 * idx,
+                name: format!("{name}, {}", of.name),
+                ..of
+            };
+            by_parameter(figures, quantity).into_iter().enumerate().map(named).collect()
         }
         (Drawn::Curve { name, colour, .. }, read) => {
             one(figures, quantity, read, name, colour).into_iter().collect()
@@ -168,21 +176,13 @@ fn by_parameter(figures: &Figures<'_>, quantity: &'static Quantity) -> Vec<Serie
         }
     }
     // What has no figure at all, as biases have no rank, needs no curve.
-    series.retain(|series| {
-        let mut places = series.places.iter();
-        !is_partial(quantity) || places.any(|&(place, _)| figures.has(quantity, place))
-    });
+    series.retain(|series| series.places.iter().any(|&(place, _)| figures.has(quantity, place)));
     // More cannot be told apart.
     series.truncate(4);
     for of in &mut series {
         of.places = in_order(std::mem::take(&mut of.places));
     }
     series
-}
-
-/// Whether only some of the parameters may have the quantity.
-fn is_partial(quantity: &Quantity) -> bool {
-    matches!(quantity.read, Read::MoreOfParameter)
 }
 
 impl Series {
@@ -193,10 +193,7 @@ impl Series {
 
 impl Plot {
     fn scale(&self) -> Scale {
-        match self.chart.axis {
-            Axis::Log | Axis::LogWithFloor => Scale::Log,
-            Axis::Linear | Axis::Share | Axis::Cosine => Scale::Linear,
-        }
+        self.chart.axis.into()
     }
 
     /// Sets the range of values to what there is over all steps.
@@ -206,14 +203,11 @@ impl Plot {
         if self.scale() == Scale::Log {
             let values = self.series.iter().flat_map(measured).chain(theory.filter(|x| x.is_finite()));
             let values: Vec<f64> = values.filter(|&x| x > 0.0).collect();
-            let low = values.iter().copied().fold(f64::INFINITY, f64::min);
-            let high = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+            let high = values.iter().copied().fold(0.0, f64::max);
             // A singular value that is 0 but for rounding would leave the others no room.
-            let low = if self.has_floor() { low.max(high * 1e-6) } else { low };
-            // At least a decade, or noise would look like a trend.
-            let margin = (high / low).powf(-0.5) * 10_f64.sqrt();
-            let margin = margin.max(1.3);
-            self.y_range = if low > high { [0.1, 1.0] } else { [low / margin, high.min(LARGEST) * margin] };
+            let low = if self.has_floor() { high * 1e-6 } else { 0.0 };
+            let shown = values.into_iter().filter(|&x| x >= low);
+            self.y_range = Scale::Log.range(shown, 1.0).unwrap_or([0.1, 1.0]);
             return;
         }
         if self.chart.axis == Axis::Cosine {
@@ -320,35 +314,22 @@ impl Plot {
 
     /// What the script needs to draw the chart of any step.
     pub(super) fn data(&self, figures: &Figures<'_>) -> Value {
-        let chart = self.chart(figures, figures.shown);
-        let [low, high] = self.y_range.map(|end| self.scale().place(end));
-        let series = |series: &Series| {
-            let x = series.places.iter().map(|&(_, x)| (chart.x(x) * 10.0).round() / 10.0);
-            json!({
-                "id": format!("{}-s{}", self.chart.id, series.number),
-                "of": series.quantity.name,
-                "spread": series.quantity.within().map(|spread| spread.name),
-                "at": series.places.iter().map(|&(place, _)| place).collect::<Vec<_>>(),
-                "x": x.collect::<Vec<_>>(),
-                "marker": marker(series.number),
-                "each": marked_each(series.places.len()),
-                "name": series.name,
-                "paths": match series.quantity.read {
-                    Read::Parameter(_) | Read::MoreOfParameter => "parameters",
-                    Read::Jacobian(_) => "jacobians",
-                    _ => "layers",
-                },
-            })
+        let paths = |read| match read {
+            Read::Parameter(_) | Read::MoreOfParameter => "parameters",
+            Read::Jacobian(_) => "jacobians",
+            _ => "layers",
         };
-        json!({
-            "name": self.chart.id,
-            "log": self.scale() == Scale::Log,
-            "floor": self.has_floor(),
-            "low": low,
-            "high": high,
-            "top": chart.frame.top,
-            "bottom": chart.frame.height - chart.frame.bottom,
-            "series": self.series.iter().map(series).collect::<Vec<_>>(),
-        })
+        let mut curves = Vec::with_capacity(self.series.len());
+        for Series { number, name, quantity, places, .. } in &self.series {
+            curves.push(slider::Series {
+                number: *number,
+                name,
+                of: quantity.name.to_owned(),
+                spread: quantity.within().map(|spread| spread.name),
+                places,
+                paths: paths(quantity.read).to_owned(),
+            });
+        }
+        slider::plot(&self.chart(figures, figures.shown), self.has_floor(), &curves)
     }
 }

@@ -6,14 +6,10 @@
 
 use super::figures::Figures;
 use super::map;
-use crate::chart::{Chart, ChartPoint, Curve, Frame, Scale, Stroke};
+use crate::chart::{Chart, ChartPoint, Curve, Frame, LARGEST, Scale, Stroke};
 use crate::heat_map;
-use crate::steps::Columns;
 use backflow_probe::quantities::QUANTITIES;
-use backflow_probe::{self as probe, Axis, Drawn, FlowStep, Quantity, Read, Section};
-
-/// Numbers whose sums and small multiples are still finite.
-pub(super) const LARGEST: f64 = 1e300;
+use backflow_probe::{self as probe, Drawn, FlowStep, Quantity, Read, Section};
 
 /// A number with the ends of what it may be instead.
 type Interval = [f64; 3];
@@ -85,7 +81,7 @@ impl Subject {
             id: self.chart.id.to_owned(),
             title: self.chart.title.to_owned(),
             description: description.to_owned(),
-            scale: self.scale(),
+            scale: Scale::from(self.chart.axis),
             x_label: "step".to_owned(),
             x_range: [0.0, figures.axis.end],
             x_ticks: figures.ticks(),
@@ -100,35 +96,13 @@ impl Subject {
         Some(if self.lines.len() > 1 { chart.with_legend() } else { chart })
     }
 
-    fn scale(&self) -> Scale {
-        match self.chart.axis {
-            Axis::Log | Axis::LogWithFloor => Scale::Log,
-            Axis::Linear | Axis::Share | Axis::Cosine => Scale::Linear,
-        }
-    }
-
     /// From the least to the greatest, without the limits on a linear axis.
     fn range(&self, curves: &[(Curve, bool)]) -> [f64; 2] {
-        let log = self.scale() == Scale::Log;
-        let counts = curves.iter().filter(|(_, is_limit)| log || !is_limit);
+        let scale = Scale::from(self.chart.axis);
+        let counts = curves.iter().filter(|(_, is_limit)| scale == Scale::Log || !is_limit);
         let points = counts.flat_map(|(curve, _)| &curve.points);
         let ends = points.flat_map(|point| [point.y, point.low, point.high]);
-        let values: Vec<f64> = ends.filter(|x| x.is_finite() && (!log || *x > 0.0)).collect();
-        let low = values.iter().copied().fold(f64::INFINITY, f64::min).max(-LARGEST);
-        let high = values.iter().copied().fold(f64::NEG_INFINITY, f64::max).min(LARGEST);
-        match self.scale() {
-            _ if low > high => [0.1, 1.0],
-            // At least half a decade, or noise would look like a trend.
-            Scale::Log => {
-                let margin = ((high / low).powf(-0.5) * 10_f64.powf(0.25)).max(1.15);
-                [low / margin, high * margin]
-            }
-            _ => {
-                let (low, high) = (low.min(0.0), high.max(0.0));
-                let margin = 0.06 * (high - low).max(1e-30);
-                [if low < 0.0 { low - margin } else { 0.0 }, high + margin]
-            }
-        }
+        scale.range(ends, 0.5).unwrap_or([0.1, 1.0])
     }
 }
 
@@ -164,14 +138,6 @@ impl Line {
             },
         }
     }
-}
-
-/// The chart with the mark of the shown step.
-pub(super) fn marked(figures: &Figures<'_>, chart: &Chart) -> String {
-    let Frame { width, height, left, right, top, bottom } = chart.frame;
-    let columns = Columns::between(&figures.axis, left, width - right);
-    let mark = columns.mark(&figures.axis, figures.shown, top, height - bottom);
-    chart.svg().replace("</svg>\n", &format!("{mark}</svg>\n"))
 }
 
 /// The loss, below the map and in line with it.

@@ -1,11 +1,11 @@
 //! Curves over the layers at a step, a curve for each run. The axis stays the same over all steps.
 
 use super::together::{Together, key};
-use crate::chart::{Chart, ChartPoint, Curve, Scale, Stroke, marked_each, whole_ticks};
-use crate::flow::{json as figure_json, rounded};
-use crate::series::marker;
+use crate::chart::{Chart, ChartPoint, Curve, Scale, Stroke, whole_ticks};
+use crate::flow::{four_digits, json as figure_json};
+use crate::slider;
 use backflow_probe::FlowRow;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 /// What is drawn: a name, a title, what it measures, and the figure.
 type Subject = (&'static str, &'static str, &'static str, fn(&FlowRow) -> Option<f64>);
@@ -33,13 +33,10 @@ pub(super) fn all(together: &Together<'_>) -> Vec<Plot> {
             for column in 0..together.steps.len() {
                 let figures =
                     (0..rows.paths.len()).filter_map(|row| together.get(run, column, row, subject.3));
-                sizes.extend(figures.filter(|x| x.is_finite() && *x > 0.0));
+                sizes.extend(figures);
             }
         }
-        let (low, high) = (sizes.iter().copied().reduce(f64::min)?, sizes.iter().copied().reduce(f64::max)?);
-        // At least a decade, or noise would look like a trend.
-        let margin = ((high / low).powf(-0.5) * 10_f64.sqrt()).max(1.3);
-        Some(Plot { subject, y_range: [low / margin, high * margin], layers })
+        Some(Plot { subject, y_range: Scale::Log.range(sizes.into_iter(), 1.0)?, layers })
     };
     SUBJECTS.into_iter().filter_map(plot).collect()
 }
@@ -80,7 +77,7 @@ impl Plot {
         let of_run = |run: usize| {
             let rows = 0..together.rows[run].paths.len();
             let row = |column: usize| -> Value {
-                let figure = |row| together.get(run, column, row, self.subject.3).map(rounded);
+                let figure = |row| together.get(run, column, row, self.subject.3).map(four_digits);
                 rows.clone().map(|row| figure_json(figure(row))).collect()
             };
             (self.of(run), (0..together.steps.len()).map(row).collect())
@@ -90,31 +87,22 @@ impl Plot {
 
     /// What the script needs to draw the chart of any step.
     pub(super) fn data(&self, together: &Together<'_>) -> Value {
-        let chart = self.chart(together, together.shown);
-        let [low, high] = self.y_range.map(|end| Scale::Log.place(end));
-        let series = |run: usize| {
-            let rows = 0..together.rows[run].paths.len();
-            let x = rows.clone().map(|row| (chart.x(row as f64 + 1.0) * 10.0).round() / 10.0);
-            json!({
-                "id": format!("{}-s{run}", chart.id),
-                "of": self.of(run),
-                "at": rows.clone().collect::<Vec<_>>(),
-                "x": x.collect::<Vec<_>>(),
-                "marker": marker(run),
-                "each": marked_each(rows.len()),
-                "name": together.runs[run].name,
-                "paths": key(run),
-            })
-        };
-        json!({
-            "name": chart.id,
-            "log": true,
-            "floor": false,
-            "low": low,
-            "high": high,
-            "top": chart.frame.top,
-            "bottom": chart.frame.height - chart.frame.bottom,
-            "series": (0..together.runs.len()).map(series).collect::<Vec<_>>(),
-        })
+        let places: Vec<Vec<(usize, f64)>> = together
+            .rows
+            .iter()
+            .map(|rows| (0..rows.paths.len()).map(|row| (row, row as f64 + 1.0)).collect())
+            .collect();
+        let mut curves = Vec::with_capacity(places.len());
+        for (number, (run, places)) in together.runs.iter().zip(&places).enumerate() {
+            curves.push(slider::Series {
+                number,
+                name: &run.name,
+                of: self.of(number),
+                spread: None,
+                places,
+                paths: key(number),
+            });
+        }
+        slider::plot(&self.chart(together, together.shown), false, &curves)
     }
 }

@@ -4,6 +4,7 @@ use super::together::Together;
 use crate::heat_map::{Colours, HeatMap, label};
 use crate::page::field;
 use backflow_probe::FlowRow;
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
 pub(super) struct Map {
@@ -45,22 +46,25 @@ pub(super) fn all(together: &Together<'_>) -> Vec<Map> {
             )
         })
         .collect();
+    let of_first: BTreeMap<&str, usize> =
+        together.rows[0].paths.iter().enumerate().map(|(row, path)| (&**path, row)).collect();
     for run in 1..together.runs.len() {
-        // Rows of one path are one layer.
-        let of_first = |row: usize| {
-            let path = &together.rows[run].paths[row];
-            together.rows[0].paths.iter().position(|other| other == path)
-        };
-        let rows: Vec<usize> =
-            (0..together.rows[run].paths.len()).filter(|&row| of_first(row).is_some()).collect();
-        if rows.is_empty() {
+        // Rows of one path are one layer, but for outputs of a network that are none of the other.
+        let (own, first) = (&together.rows[run], &together.rows[0]);
+        let paths = own.paths.iter().enumerate();
+        let pairs = paths.filter_map(|(row, path)| Some((row, *of_first.get(&**path)?)));
+        let pairs: Vec<(usize, usize)> =
+            pairs.filter(|&(row, other)| own.ends[row] == first.ends[other]).collect();
+        if pairs.is_empty() {
             continue;
         }
-        let shown = rows.clone();
-        let value = move |row: usize, column: usize| {
-            let row = shown[row];
-            let first = together.get(0, column, of_first(row)?, delta)?;
-            Some((together.get(run, column, row, delta)? / first).log10())
+        let rows: Vec<usize> = pairs.iter().map(|&(row, _)| row).collect();
+        let value = |row: usize, column: usize| {
+            let (own, first) = pairs[row];
+            let (own, first) =
+                (together.get(run, column, own, delta)?, together.get(0, column, first, delta)?);
+            // Nothing comes to either: they do not differ.
+            Some(if own == first { 0.0 } else { own.log10() - first.log10() })
         };
         let values = (0..columns).flat_map(|column| (0..rows.len()).map(move |row| (row, column)));
         let colours = Colours::of_differences(values.filter_map(|(row, column)| value(row, column)));
@@ -97,7 +101,6 @@ fn map(
             .zip(&paths)
             .map(|(row, path)| format!("{}\u{2002}{}", label(path), row + 1))
             .collect(),
-        columns: together.steps.len(),
         axis: &together.axis,
         ticks: together.ticks(),
         shown: together.shown,

@@ -2,7 +2,8 @@
 //! values.
 
 use super::groups::{Group, MOST, Member, Study, numbered};
-use crate::chart::{Chart, ChartPoint, Curve, Frame, Scale, Spread as Spreads, Stroke, whole_ticks};
+use crate::chart::{Chart, ChartPoint, Curve, Frame, Scale, SpreadStyle, Stroke, round_ticks, whole_ticks};
+use crate::rounded::rounded;
 use backflow_train::comparison::Spread;
 use backflow_train::study::{Configuration, Finding};
 
@@ -55,21 +56,28 @@ enum Figure {
     Accuracy,
 }
 
+/// The mean slope, with its standard deviation over seeds.
+pub(super) fn slope(finding: &Finding) -> Option<ChartPoint> {
+    let flow = &finding.initial;
+    let spread = Spread::of(flow.slope_by_seed.iter().copied().flatten());
+    Some(with_spread(flow.unlimited().1?, spread))
+}
+
+fn with_spread(y: f64, spread: Option<Spread>) -> ChartPoint {
+    let std = spread.and_then(|spread| spread.std).unwrap_or(0.0);
+    ChartPoint { x: 0.0, y, low: y - std, high: y + std }
+}
+
 impl Figure {
     /// Mean and spread over seeds.
     fn measured(self, finding: &Finding) -> Option<ChartPoint> {
-        let (y, spread) = match self {
-            Self::Slope => {
-                let flow = &finding.initial;
-                (flow.unlimited().1?, Spread::of(flow.slope_by_seed.iter().copied().flatten()))
-            }
+        match self {
+            Self::Slope => slope(finding),
             Self::Accuracy => {
                 let accuracy = finding.learned.as_ref()?.test_accuracy?;
-                (accuracy.mean, Some(accuracy))
+                Some(with_spread(accuracy.mean, Some(accuracy)))
             }
-        };
-        let std = spread.and_then(|spread| spread.std).unwrap_or(0.0);
-        Some(ChartPoint { x: 0.0, y, low: y - std, high: y + std })
+        }
     }
 
     fn theory(self, finding: &Finding) -> Option<f64> {
@@ -87,10 +95,23 @@ pub(super) fn all(study: &Study<'_>) -> Vec<(Chart, bool)> {
             for group in &groups {
                 charts.extend(chart(axis, figure, group, charts.len() - start).map(|it| (it, group.by_pair)));
             }
+            number_parts(&mut charts[start..]);
             one_axis(&mut charts[start..], figure);
         }
     }
     charts
+}
+
+/// Says which part it is of charts that would have one title.
+fn number_parts(charts: &mut [(Chart, bool)]) {
+    let titles: Vec<String> = charts.iter().map(|(chart, _)| chart.title.clone()).collect();
+    for (at, (chart, _)) in charts.iter_mut().enumerate() {
+        let same = |titles: &[String]| titles.iter().filter(|title| **title == chart.title).count();
+        let (before, all) = (same(&titles[..at]), same(&titles));
+        if all > 1 {
+            chart.title = format!("{}, part {} of {all}", titles[at], before + 1);
+        }
+    }
 }
 
 /// One vertical axis for all charts of one kind.
@@ -102,67 +123,43 @@ fn one_axis(charts: &mut [(Chart, bool)], figure: Figure) {
     charts.iter_mut().for_each(|(chart, _)| chart.y_range = y_range);
 }
 
-/// The configurations of each chart. A curve is of those that differ in nothing but the place on the axis;
-/// curves of one pair, or else of one of everything else, stand together, whichever makes fewer charts.
+/// The configurations of each chart. A curve is of those that differ in nothing but the place on the axis.
 fn groups<'a>(study: &Study<'a>, axis: Axis) -> Vec<Group<'a>> {
-    let of = |finding: &Finding| finding.configuration;
-    let names = &study.names;
-    // What a curve is of: a pair, and the rest. Along the variance of weights, that the weights are drawn
-    // in other ways makes no other network, but that biases are does.
-    let pairs: Vec<usize> = match axis {
-        Axis::WeightVariance => numbered(
-            study.findings.iter().map(|finding| (of(finding).activation, of(finding).variances()[1])),
-        ),
-        _ => study.pairs.clone(),
-    };
-    let rests: Vec<usize> = numbered(study.findings.iter().map(|finding| match axis {
-        Axis::Depth => (of(finding).width, 0),
-        Axis::Width => (of(finding).depth, 0),
-        Axis::WeightVariance => (of(finding).width, of(finding).depth),
-    }));
-    let pair_name = |of: &Configuration| match axis {
-        Axis::WeightVariance => format!("{}, σ_b² {}", of.activation, rounded(of.variances()[1])),
-        _ => names.pair(of),
-    };
-    let rest_name = |of: &Configuration| match axis {
-        Axis::Depth => format!("width {}", of.width),
-        Axis::Width => format!("depth {}", of.depth),
-        Axis::WeightVariance => names.size(of),
-    };
-    let count = |numbers: &[usize]| numbers.iter().max().map_or(0, |last| last + 1);
-    let (pair_count, rest_count) = (count(&pairs), count(&rests));
-    let by_pair = rest_count * pair_count.div_ceil(MOST) <= pair_count * rest_count.div_ceil(MOST);
-    let (panel, curve) = if by_pair { (&rests, &pairs) } else { (&pairs, &rests) };
-    let panels = count(panel);
-    let mut groups: Vec<Group<'a>> = Vec::new();
-    let mut keys: Vec<[usize; 2]> = Vec::new();
-    for ((finding, &panel), &number) in study.findings.iter().zip(panel).zip(curve) {
-        let of = of(finding);
-        let (title, name) =
-            if by_pair { (rest_name(&of), pair_name(&of)) } else { (pair_name(&of), rest_name(&of)) };
-        let key = [panel, number / MOST];
-        let at = keys.iter().position(|other| *other == key).unwrap_or_else(|| {
-            // What all have in common goes without saying.
-            let title = if panels > 1 { title } else { String::new() };
-            let by_pair = by_pair && axis != Axis::WeightVariance;
-            groups.push(Group { title, by_pair, members: Vec::new() });
-            keys.push(key);
-            keys.len() - 1
-        });
-        groups[at].members.push(Member { finding, number, name });
+    let findings = || study.findings.iter().map(|finding| finding.configuration);
+    match axis {
+        Axis::Depth | Axis::Width => {
+            let rests = match axis {
+                Axis::Depth => numbered(findings().map(|of| of.width)),
+                _ => numbered(findings().map(|of| of.depth)),
+            };
+            let rest = |of: &Configuration| match axis {
+                Axis::Depth => format!("width {}", of.width),
+                _ => format!("depth {}", of.depth),
+            };
+            let pair = |of: &Configuration| study.names.pair(of);
+            study.groups(&study.pairs, &rests, [&pair, &rest], MOST, false)
+        }
+        // That weights are drawn in other ways makes no other network, but that biases are does.
+        Axis::WeightVariance => {
+            let pairs = numbered(findings().map(|of| (of.activation, of.variances()[1])));
+            let rests = numbered(findings().map(|of| (of.width, of.depth)));
+            let pair = |of: &Configuration| match of.variances()[1] {
+                0.0 => of.activation.to_string(),
+                biases => format!("{}, σ_b {}", of.activation, rounded(biases.sqrt(), 12)),
+            };
+            let rest = |of: &Configuration| study.names.size(of);
+            let mut groups = study.groups(&pairs, &rests, [&pair, &rest], MOST, false);
+            // Their colours are not those of the table.
+            groups.iter_mut().for_each(|group| group.by_pair = false);
+            groups
+        }
     }
-    groups
-}
-
-fn rounded(x: f64) -> f64 {
-    (x * 1e6).round() / 1e6
 }
 
 /// `None` if no curve has two points.
 fn chart(axis: Axis, figure: Figure, group: &Group<'_>, idx: usize) -> Option<Chart> {
     let mut curves: Vec<Curve> = Vec::new();
     let mut numbers: Vec<usize> = group.members.iter().map(|member| member.number).collect();
-    numbers.dedup();
     numbers.sort_unstable();
     numbers.dedup();
     for number in numbers {
@@ -179,7 +176,11 @@ fn chart(axis: Axis, figure: Figure, group: &Group<'_>, idx: usize) -> Option<Ch
         let measured = in_order(measured.collect());
         // One network makes no line, nor do two at one place; two variances are two rules, and no axis.
         let least = if axis == Axis::WeightVariance { 3 } else { 2 };
-        if measured.len() < least || measured.windows(2).any(|pair| pair[0].x == pair[1].x) {
+        let places = numbered(members().map(|member| place(member).to_bits()));
+        if measured.is_empty()
+            || places.iter().all(|&at| at + 1 < least)
+            || measured.windows(2).any(|pair| pair[0].x == pair[1].x)
+        {
             continue;
         }
         let theory = members()
@@ -208,17 +209,21 @@ fn chart(axis: Axis, figure: Figure, group: &Group<'_>, idx: usize) -> Option<Ch
         Chart {
             id: format!("{id}-{}-{}", axis.id(), idx + 1),
             title: format!("{title} against {}{of}", axis.title()),
-            description: "means over seeds, with their standard deviation".to_owned(),
+            description: match points().any(|point| point.low < point.high) {
+                true => "means over seeds, with their standard deviation",
+                false => "",
+            }
+            .to_owned(),
             scale: Scale::Linear,
             x_label: axis.label().to_owned(),
             x_range: [first, last],
             x_ticks: match axis {
-                Axis::WeightVariance => ticks(first, last),
+                Axis::WeightVariance => round_ticks(first, last),
                 _ => whole_ticks(first, last),
             },
             y_label: y_label.to_owned(),
             y_range: [ends().fold(0.0, f64::min), ends().fold(0.0, f64::max)],
-            spread: Spreads::Bars,
+            spread: SpreadStyle::Bars,
             level: match figure {
                 Figure::Slope => Some((0.0, String::new())),
                 Figure::Accuracy => chance.map(|chance| (chance, "chance".to_owned())),
@@ -229,10 +234,4 @@ fn chart(axis: Axis, figure: Figure, group: &Group<'_>, idx: usize) -> Option<Ch
         }
         .with_legend(),
     )
-}
-
-/// A handful of round numbers, with their texts.
-pub(super) fn ticks(first: f64, last: f64) -> Vec<(f64, String)> {
-    let ticks = Scale::Linear.ticks(first, last).into_iter();
-    ticks.map(|tick| (tick, backflow_probe::text::number(tick))).collect()
 }

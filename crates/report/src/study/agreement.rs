@@ -1,27 +1,32 @@
 //! Every measured slope against that of theory.
 
+use super::against::slope;
 use super::groups::{MOST, Study, numbered};
-use crate::chart::{Chart, ChartPoint, Curve, Frame, Spread as Spreads, Stroke};
-use backflow_train::comparison::Spread;
+use crate::chart::{Chart, ChartPoint, Curve, Frame, SpreadStyle, Stroke, round_ticks, six_digits};
+
+use crate::page::field;
+use std::fmt::Write;
 
 /// Fewer than this are told by the table.
 const FEW: usize = 4;
 
 /// The figure, and whether colours are those of the table: of very many pairs, they are activation functions.
 /// `None` if theory has little to say.
-pub(super) fn chart(study: &Study<'_>) -> Option<(Chart, bool)> {
+pub(super) fn chart(study: &Study<'_>) -> Option<(Chart, bool, String)> {
     let by_pair = study.pair_count() <= MOST;
     let numbers = if by_pair {
         study.pairs.clone()
     } else {
         numbered(study.findings.iter().map(|finding| finding.configuration.activation))
     };
+    let mut csv = "configuration,theory,measured,low,high\n".to_owned();
     let mut curves: Vec<Curve> = Vec::new();
     for (finding, &number) in study.findings.iter().zip(&numbers) {
-        let (Some(x), Some(y)) = (finding.theory_slope, finding.initial.unlimited().1) else { continue };
-        let spread = Spread::of(finding.initial.slope_by_seed.iter().copied().flatten());
-        let std = spread.and_then(|spread| spread.std).unwrap_or(0.0);
+        let (Some(x), Some(measured)) = (finding.theory_slope, slope(finding)) else { continue };
         let configuration = &finding.configuration;
+        let (name, [y, low, high]) =
+            (configuration.to_string(), [measured.y, measured.low, measured.high].map(six_digits));
+        let _ = writeln!(csv, "{},{},{y},{low},{high}", field(&name), six_digits(x));
         let at = curves.iter().position(|curve| curve.number == number).unwrap_or_else(|| {
             let name = match by_pair {
                 true => study.names.pair(configuration),
@@ -30,7 +35,7 @@ pub(super) fn chart(study: &Study<'_>) -> Option<(Chart, bool)> {
             curves.push(Curve { number, name, points: Vec::new(), broken: false, stroke: Stroke::Points });
             curves.len() - 1
         });
-        curves[at].points.push(ChartPoint { x, y, low: y - std, high: y + std });
+        curves[at].points.push(ChartPoint { x, ..measured });
     }
     let points = || curves.iter().flat_map(|curve| &curve.points);
     if points().count() < FEW {
@@ -41,7 +46,8 @@ pub(super) fn chart(study: &Study<'_>) -> Option<(Chart, bool)> {
     let room = 0.05 * (high - low).max(0.02);
     let range = [low - room, high + room];
     let diagonal = range.map(|end| ChartPoint::new(end, end)).to_vec();
-    let (name, number) = ("theory".to_owned(), curves[0].number);
+    // The number of no other.
+    let (name, number) = ("theory".to_owned(), MOST);
     curves.push(Curve { number, name, points: diagonal, broken: false, stroke: Stroke::Theory });
     let chart = Chart {
         id: "agreement".to_owned(),
@@ -49,13 +55,13 @@ pub(super) fn chart(study: &Study<'_>) -> Option<(Chart, bool)> {
         description: "a point per configuration: mean over seeds, with their standard deviation".to_owned(),
         x_label: "slope by theory, decades per layer".to_owned(),
         x_range: range,
-        x_ticks: super::against::ticks(range[0], range[1]),
+        x_ticks: round_ticks(range[0], range[1]),
         y_label: "slope as measured".to_owned(),
         y_range: range,
-        spread: Spreads::Bars,
+        spread: SpreadStyle::Bars,
         frame: Frame { width: 560.0, height: 320.0, ..Frame::default() },
         curves,
         ..Chart::default()
     };
-    Some((chart.with_legend(), by_pair))
+    Some((chart.with_legend(), by_pair, csv))
 }

@@ -2,11 +2,11 @@
 //! the accuracy after the training, with the depth at which trainable networks end by theory, `6 ξ_c`.
 
 use super::groups::Study;
-use crate::chart::{Chart, ChartPoint, Curve, Frame, Stroke};
-use crate::colours::{LEVELS, colour, diverging, level};
+use crate::chart::{Chart, ChartPoint, Curve, Frame, Stroke, round_ticks};
+use crate::colours::{colour, colour_bar, diverging, level};
 use crate::page::{escaped, field};
-use backflow_probe::text::number;
-use backflow_train::study::{Configuration, Finding};
+use crate::rounded::rounded;
+use backflow_train::study::{Configuration, Finding, diagrams};
 use std::fmt::Write;
 
 /// Room for the bar of colours above the map, and its height.
@@ -26,31 +26,23 @@ struct Plane<'a> {
     cells: Vec<(f64, f64, &'a Finding)>,
 }
 
-/// Two maps, or one without a training, for each activation function, variance of biases and width that has
-/// several depths and several variances of weights.
+/// Two maps, or one without a training, for each set of configurations that [makes one](diagrams).
 pub(super) fn all(study: &Study<'_>) -> Vec<Diagram> {
-    let mut planes: Vec<Plane<'_>> = Vec::new();
-    // Theory goes by the variance of weights that are drawn around 0, and of no others.
-    for finding in study.findings.iter().filter(|finding| finding.theory.is_some()) {
-        let of = &finding.configuration;
-        let [weight_variance, bias_variance] = of.variances();
-        let is_same = |plane: &Plane<'_>| {
-            let Plane { first, bias_variance: biases, .. } = plane;
-            (first.activation, first.width, *biases) == (of.activation, of.width, bias_variance)
+    let configurations: Vec<Configuration> = study.findings.iter().map(|of| of.configuration).collect();
+    let mut all = Vec::new();
+    for (idx, members) in diagrams(&configurations).iter().enumerate() {
+        let first = &study.findings[members[0]].configuration;
+        let cell = |&member: &usize| {
+            let finding = &study.findings[member];
+            let of = &finding.configuration;
+            (of.variances()[0], of.depth as f64, finding)
         };
-        let at = planes.iter().position(is_same).unwrap_or_else(|| {
-            planes.push(Plane { first: of, bias_variance, cells: Vec::new() });
-            planes.len() - 1
-        });
-        planes[at].cells.push((weight_variance, of.depth as f64, finding));
+        let plane =
+            Plane { first, bias_variance: first.variances()[1], cells: members.iter().map(cell).collect() };
+        all.push(plane.slopes(study, idx + 1));
+        all.extend(plane.accuracies(study, idx + 1));
     }
-    planes.retain(|plane| plane.is_map());
-    let mut diagrams = Vec::new();
-    for (idx, plane) in planes.iter().enumerate() {
-        diagrams.push(plane.slopes(study, idx + 1));
-        diagrams.extend(plane.accuracies(study, idx + 1));
-    }
-    diagrams
+    all
 }
 
 /// Values in order, each once.
@@ -66,7 +58,8 @@ fn edges(values: &[f64]) -> Vec<f64> {
     let middles = values.windows(2).map(|pair| f64::midpoint(pair[0], pair[1]));
     let (first, last) = (values[0], values[values.len() - 1]);
     let half = |a: f64, b: f64| (b - a) / 2.0;
-    let before = first - half(first, values[1]);
+    // Neither a depth nor a variance is below 0.
+    let before = (first - half(first, values[1])).max(0.0);
     let after = last + half(values[values.len() - 2], last);
     [before].into_iter().chain(middles).chain([after]).collect()
 }
@@ -80,16 +73,6 @@ impl Plane<'_> {
         distinct(self.cells.iter().map(|&(_, depth, _)| depth))
     }
 
-    /// Whether there are several rows and columns, and no two networks in one place.
-    fn is_map(&self) -> bool {
-        let mut places: Vec<(u64, u64)> =
-            self.cells.iter().map(|(variance, depth, _)| (variance.to_bits(), depth.to_bits())).collect();
-        places.sort_unstable();
-        let (count, all) = (self.cells.len(), places.len());
-        places.dedup();
-        self.variances().len() > 2 && self.depths().len() > 1 && places.len() == all && count > 5
-    }
-
     fn slopes(&self, study: &Study<'_>, idx: usize) -> Diagram {
         let slope = |finding: &Finding| finding.initial.unlimited().1;
         let largest = self.cells.iter().filter_map(|(.., of)| slope(of)).map(f64::abs).fold(0.0, f64::max);
@@ -98,7 +81,8 @@ impl Plane<'_> {
             study,
             &format!("map-slope-{idx}"),
             "Slope of deltas",
-            "decades per layer on the way back; red explodes, blue vanishes",
+            "decades per layer on the way back: red explodes, blue vanishes, blank has none; ξ_c is that of the fixed \
+             point, which the table's L/xi_c is not",
             [-end, end],
             diverging,
             &slope,
@@ -141,11 +125,15 @@ impl Plane<'_> {
         // The line goes out of the map where depths are infinite.
         let point = |&[x, y]: &[f64; 2]| ChartPoint::new(x, y.min(1e3 * y_range[1]));
         let points = limit.map_or(Vec::new(), |limit| limit.points.iter().map(point).collect());
-        let (name, stroke) = ("6 ξ_c, by theory".to_owned(), Stroke::Theory);
+        let name = match points.iter().any(|point: &ChartPoint| (y_range[0]..y_range[1]).contains(&point.y)) {
+            true => "6 ξ_c, by theory",
+            false => "6 ξ_c, by theory, lies beyond these depths",
+        };
+        let (name, stroke) = (name.to_owned(), Stroke::Theory);
         // Black, the one colour that is on neither scale.
         let curve = Curve { number: 6, name, points, broken: false, stroke };
         let biases = if self.bias_variance > 0.0 {
-            format!(", σ_b² {}", number(self.bias_variance))
+            format!(", σ_b {}", rounded(self.bias_variance.sqrt(), 12))
         } else {
             String::new()
         };
@@ -155,7 +143,7 @@ impl Plane<'_> {
             description: reading.to_owned(),
             x_label: "σ_w²: variance of weights, times their inputs".to_owned(),
             x_range,
-            x_ticks: super::against::ticks(x_range[0], x_range[1]),
+            x_ticks: round_ticks(x_range[0], x_range[1]),
             y_label: "depth: hidden layers".to_owned(),
             y_range,
             frame: Frame { width: 560.0, height: 380.0, top: BAR, ..Frame::default() },
@@ -168,8 +156,8 @@ impl Plane<'_> {
         let mut cells = String::new();
         for (variance, depth, finding) in &self.cells {
             let figure = figure(finding);
-            let text = figure.map_or(String::new(), |figure| digits(figure).to_string());
-            let _ = writeln!(csv, "{depth},{},{text}", digits(*variance));
+            let text = figure.map_or(String::new(), |figure| rounded(figure, 4).to_string());
+            let _ = writeln!(csv, "{depth},{},{text}", rounded(*variance, 4));
             let Some(figure) = figure else { continue };
             let place = |values: &[f64], value: f64| values.partition_point(|&other| other < value);
             let (column, row) = (place(&variances, *variance), place(&depths, *depth));
@@ -194,37 +182,13 @@ impl Plane<'_> {
     }
 }
 
-/// Four digits.
-fn digits(x: f64) -> f64 {
-    format!("{x:.3e}").parse().unwrap_or(x)
-}
-
 /// The colours with what they mean, above a chart.
 fn bar(chart: &Chart, [low, high]: [f64; 2], colour: fn(usize) -> String) -> String {
     let left = chart.frame.left;
     let width = chart.frame.width - left - chart.frame.right;
-    let step = width / LEVELS as f64;
     let top = chart.frame.top - BAR;
-    let mut svg = String::from("<g class=\"legend\">\n");
-    for level in 0..LEVELS {
-        let x = left + step * level as f64;
-        let _ = write!(
-            svg,
-            "<rect x=\"{x:.2}\" y=\"{}\" width=\"{:.2}\" height=\"11\" fill=\"{}\"/>",
-            top + 4.0,
-            (step + 1.0).min(left + width - x),
-            colour(level)
-        );
-    }
-    for (tick, text) in super::against::ticks(low, high) {
-        let x = left + width * (tick - low) / (high - low);
-        let _ = write!(
-            svg,
-            "<path d=\"M{x:.1} {}v4\"/><text x=\"{x:.1}\" y=\"{}\" class=\"x\">{text}</text>",
-            top + 15.0,
-            top + 30.0
-        );
-    }
-    svg.push_str("</g>\n");
-    svg
+    let place = |tick: f64| left + width * (tick - low) / (high - low);
+    let ticks =
+        round_ticks(low, high).into_iter().map(|(tick, text)| (place(tick), text)).collect::<Vec<_>>();
+    format!("<g class=\"legend\">\n{}</g>\n", colour_bar([left, top + 4.0], width, &ticks, colour))
 }

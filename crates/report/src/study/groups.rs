@@ -23,6 +23,8 @@ pub(super) struct Group<'a> {
     /// Whether a colour is a pair of activation function and initial weights, as in the table.
     pub(super) by_pair: bool,
     pub(super) members: Vec<Member<'a>>,
+    /// How many more there are.
+    pub(super) left_out: usize,
 }
 
 /// All that is known of the findings of a study as a whole.
@@ -46,36 +48,51 @@ impl<'a> Study<'a> {
         self.pairs.iter().max().map_or(0, |last| last + 1)
     }
 
-    /// A figure per size, with a curve per pair, or, where that would be too many curves, a figure per pair,
-    /// with a curve per size: of more sizes than `sizes` the ends, and others evenly between.
-    pub(super) fn panels(&self, pairs: usize, sizes: usize) -> Vec<Group<'a>> {
-        let size = |of: &Configuration| (of.depth, of.width);
-        let of = |finding: &Finding| finding.configuration;
-        let size_numbers = numbered(self.findings.iter().map(|finding| size(&of(finding))));
-        let by_size = self.pair_count() <= pairs;
-        let (panel, curve) =
-            if by_size { (&size_numbers, &self.pairs) } else { (&self.pairs, &size_numbers) };
-        let count = curve.iter().max().map_or(0, |last| last + 1);
-        let kept = |number: usize| by_size || is_kept(number, count, sizes);
+    /// Figures of at most `most` curves each. A curve is of one pair and one of the rest; curves of different
+    /// pairs stand together, or else those of one pair, whichever makes fewer figures. `names` are those of a
+    /// pair and of the rest; `sample`: of more curves than there is room for, those are drawn that are spread
+    /// evenly over them, where these are of one pair.
+    pub(super) fn groups(
+        &self,
+        pairs: &[usize],
+        rests: &[usize],
+        names: [&dyn Fn(&Configuration) -> String; 2],
+        most: usize,
+        sample: bool,
+    ) -> Vec<Group<'a>> {
+        let count = |numbers: &[usize]| numbers.iter().max().map_or(0, |last| last + 1);
+        let (pair_count, rest_count) = (count(pairs), count(rests));
+        let parts = if sample { 1 } else { rest_count.div_ceil(most) };
+        let by_pair = rest_count * pair_count.div_ceil(most) <= pair_count * parts;
+        let (panel, curve) = if by_pair { (rests, pairs) } else { (pairs, rests) };
+        let sampled = sample && !by_pair;
+        let is_one = count(panel) == 1;
         let mut groups: Vec<Group<'a>> = Vec::new();
+        let mut keys: Vec<[usize; 2]> = Vec::new();
         for ((finding, &panel), &number) in self.findings.iter().zip(panel).zip(curve) {
-            let configuration = of(finding);
-            let (title, name) = if by_size {
-                (
-                    format!("{} × {}", configuration.depth, configuration.width),
-                    self.names.pair(&configuration),
-                )
+            let [pair, rest] = names.map(|name| name(&finding.configuration));
+            let (title, name) = if by_pair { (rest, pair) } else { (pair, rest) };
+            let key = [panel, if sampled { 0 } else { number / most }];
+            let at = keys.iter().position(|other| *other == key).unwrap_or_else(|| {
+                // What all have in common goes without saying.
+                let title = if is_one && !sample { String::new() } else { title };
+                groups.push(Group { title, by_pair, members: Vec::new(), left_out: 0 });
+                keys.push(key);
+                keys.len() - 1
+            });
+            if sampled && !is_kept(number, rest_count, most) {
+                groups[at].left_out += 1;
+                continue;
+            }
+            // Colours of pairs are those of the table; others begin anew in every figure.
+            let number = if by_pair {
+                number
+            } else if sampled {
+                (0..number).filter(|&other| is_kept(other, rest_count, most)).count()
             } else {
-                (self.names.pair(&configuration), self.names.size(&configuration))
+                number % most
             };
-            if groups.len() <= panel {
-                groups.push(Group { title, by_pair: by_size, members: Vec::new() });
-            }
-            if kept(number) {
-                // Of the sizes that are drawn, none has the colour of another.
-                let number = if by_size { number } else { (0..number).filter(|&other| kept(other)).count() };
-                groups[panel].members.push(Member { finding, number, name });
-            }
+            groups[at].members.push(Member { finding, number, name });
         }
         groups
     }

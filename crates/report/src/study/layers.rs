@@ -1,13 +1,12 @@
 //! Deltas over layers: at initialisation, beside theory, and after the training; and how the loss fell. A
 //! figure for each [`Group`] of configurations.
 
-use super::groups::{Group, Member, Study};
+use super::groups::{Group, Member, Study, numbered};
 use crate::chart::{Chart, ChartPoint, Curve, Frame, Scale, Stroke, whole_ticks};
-use backflow_train::study::{Finding, LossPoint};
+use backflow_train::study::{Configuration, Finding, LossPoint};
 
-/// The most pairs in a figure per size, and the most sizes in a figure per pair.
-const PAIRS: usize = 6;
-const SIZES: usize = 4;
+/// The most curves of a figure: theory has as many again.
+const MOST: usize = 6;
 
 /// What the figures of this module show; a list for each.
 pub(super) struct Layers {
@@ -23,7 +22,15 @@ pub(super) struct Layers {
 
 impl Layers {
     pub(super) fn of(study: &Study<'_>) -> Self {
-        let groups = study.panels(PAIRS, SIZES);
+        let sizes =
+            numbered(study.findings.iter().map(|of| (of.configuration.depth, of.configuration.width)));
+        let one_size = sizes.iter().all(|&size| size == 0);
+        let size = |of: &Configuration| match one_size {
+            true => format!("{} × {}", of.depth, of.width),
+            false => study.names.size(of),
+        };
+        let pair = |of: &Configuration| study.names.pair(of);
+        let groups = study.groups(&study.pairs, &sizes, [&pair, &size], MOST, true);
         let alone = groups.len() == 1;
         let deltas = |trained: bool| -> Vec<Chart> {
             let charts = groups.iter().enumerate();
@@ -60,23 +67,27 @@ fn frame(group: &Group<'_>, alone: bool) -> Frame {
     Frame { width, height, ..Frame::default() }
 }
 
-/// The range of what is drawn on a logarithmic axis, with room at its ends by this factor.
-fn range<'a>(curves: impl Iterator<Item = &'a Curve>, room: f64) -> [f64; 2] {
-    let ys =
-        curves.flat_map(|curve| &curve.points).map(|point| point.y).filter(|&y| y.is_finite() && y > 0.0);
-    let (low, high) = ys.fold((f64::INFINITY, 0.0), |(low, high): (f64, f64), y| (low.min(y), high.max(y)));
-    if low <= high { [low / room, high * room] } else { [0.1, 1.0] }
+/// The range of what is drawn on a logarithmic axis.
+fn range<'a>(curves: impl Iterator<Item = &'a Curve>) -> [f64; 2] {
+    let ys = curves.flat_map(|curve| &curve.points).map(|point| point.y);
+    Scale::Log.range(ys, 0.0).unwrap_or([0.1, 1.0])
+}
+
+fn description(trained: bool, group: &Group<'_>) -> String {
+    let how = if trained { "logarithmic" } else { "logarithmic; dots: measured, dashes: theory" };
+    match group.left_out {
+        0 => how.to_owned(),
+        left_out => format!("{how}; {} of {} are drawn", group.members.len(), group.members.len() + left_out),
+    }
 }
 
 fn titled(what: &str, group: &Group<'_>) -> String {
     format!("{what}, {}", group.title)
 }
 
-/// Over layers; the logarithm of 0 has no place, and the line is broken there.
+/// Over layers.
 fn points(figures: impl Iterator<Item = f64>) -> Vec<ChartPoint> {
-    let point =
-        |(layer, y): (i32, f64)| ChartPoint::new(f64::from(layer), if y > 0.0 { y } else { f64::NAN });
-    (1..).zip(figures).map(point).collect()
+    (1..).zip(figures).map(|(layer, y)| ChartPoint::new(f64::from(layer), y)).collect()
 }
 
 /// `None` if there is nothing to draw.
@@ -112,14 +123,13 @@ fn deltas(idx: usize, group: &Group<'_>, trained: bool, alone: bool) -> Option<C
     Some(Chart {
         id: format!("{id}-{}", idx + 1),
         title: titled(title, group),
-        description: if trained { "logarithmic" } else { "logarithmic; dots: measured, dashes: theory" }
-            .to_owned(),
+        description: description(trained, group),
         scale: Scale::Log,
         x_label: "layer, input first, outputs last".to_owned(),
         x_range: [1.0, outputs],
         x_ticks: whole_ticks(1.0, outputs),
         y_label: "RMS of delta".to_owned(),
-        y_range: range(curves.iter(), 2.0),
+        y_range: range(curves.iter()),
         frame: frame(group, alone),
         curves,
         ..Chart::default()
@@ -163,7 +173,7 @@ fn losses(idx: usize, group: &Group<'_>, alone: bool) -> Option<Chart> {
         x_range: [0.0, last],
         x_ticks: whole_ticks(0.0, last),
         y_label: "training loss".to_owned(),
-        y_range: range(curves.iter(), 1.1),
+        y_range: range(curves.iter()),
         frame: frame(group, alone),
         curves,
         ..Chart::default()

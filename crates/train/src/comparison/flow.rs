@@ -1,6 +1,6 @@
 //! [`FlowPoint`]: the gradient flow of a run at one of its steps.
 
-use backflow_probe::{FlowRow, FlowStep, slope};
+use backflow_probe::{FlowRow, FlowStep};
 use backflow_tensor::Role;
 use serde::Serialize;
 
@@ -17,7 +17,7 @@ pub struct FlowPoint {
     /// mean shrink with the batch; `terms · δ` is the delta of a single term, which batches of different sizes
     /// have in common.
     pub terms: f64,
-    /// The slope of log₁₀ RMS δ per layer on the way back, in decades ([`slope`]): below 0 where gradients
+    /// The slope of log₁₀ RMS δ per layer on the way back, in decades ([`FlowStep::slope`]): below 0 where gradients
     /// vanish. `None` where there are fewer than two hidden layers, or a delta is 0 or not finite, or deltas
     /// are not those of one backward pass.
     pub slope: Option<f64>,
@@ -45,7 +45,7 @@ impl FlowPoint {
     /// Of the record of a step whose deltas are of so many terms, of steps of which a pass has so many.
     pub(crate) fn of(record: &FlowStep, terms: f64, per_epoch: u64) -> Self {
         let rows = FlowRow::of(record);
-        let slope = slope(&rows).map(|(slope, _)| slope).filter(|_| !record.several_passes);
+        let slope = record.slope();
         let is_number = |x: &f64| !x.is_nan();
         let layers = rows.into_iter().filter(|row| row.role == Role::WeightedMap).map(|row| LayerPoint {
             path: row.path,

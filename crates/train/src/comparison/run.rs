@@ -3,7 +3,7 @@
 use super::{Conditions, Contender, FlowPoint, Stopped, Watcher};
 use crate::evaluate::{EVALUATION_BATCH, Evaluation};
 use crate::metric::{Metric, Metrics, of_test};
-use crate::steps::{Losses, Made, Steps, Watched, points_before};
+use crate::steps::{Losses, Made, Steps, Watched, is_point};
 use crate::task::{Task, TaskError, require};
 use backflow_data::{Dataset, Loader};
 use backflow_probe::Recorder;
@@ -195,8 +195,7 @@ impl Conditions {
             if watch(step - 1, planned).is_break() {
                 return Err(Stopped::Interrupted);
             }
-            let is_point =
-                points_before(step, planned, self.points) > points_before(step - 1, planned, self.points);
+            let is_point = is_point(step, planned, self.points);
             if !course.step(is_point || step == 1)? {
                 return Ok(Outcome::Diverged { step });
             }

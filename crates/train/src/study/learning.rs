@@ -3,7 +3,7 @@
 use super::{Flow, look};
 use crate::comparison::{Contender, Spread, Stopped, Watcher};
 use crate::evaluate::{EVALUATION_BATCH, Evaluation, evaluate};
-use crate::steps::{Losses, Made, Steps, points_before};
+use crate::steps::{Losses, Made, Steps, is_point};
 use crate::task::TaskError;
 use crate::tasks::Classification;
 use backflow_data::{Batch, Dataset, Loader};
@@ -190,10 +190,10 @@ impl Training {
                 return Ok(Trained { initial_loss, initial_accuracy, losses, end: None });
             }
             since_point.add(loss, terms);
-            let is_point =
-                points_before(step + 1, self.steps, POINTS) > points_before(step, self.steps, POINTS);
+            let is_point = is_point(step + 1, self.steps, POINTS);
             // The sum of finite losses can still be too large.
-            if let Some(loss) = is_point.then(|| std::mem::take(&mut since_point).mean()).flatten() {
+            let mean = is_point.then(|| std::mem::take(&mut since_point).mean()).flatten();
+            if let Some(loss) = mean.filter(|loss| loss.is_finite()) {
                 losses.push((step + 1, loss));
             }
         }

@@ -5,9 +5,11 @@ use backflow_nn::Activation;
 use backflow_probe::MeanField;
 use rayon::prelude::*;
 use serde::{Serialize, Serializer};
+use std::collections::BTreeSet;
 
-/// How many variances there are points for, besides the critical one.
-const POINTS: usize = 64;
+/// How many variances there are points for at even distances, and on either side of the critical one.
+const POINTS: usize = 48;
+const NEAR: usize = 16;
 
 /// The depth `6 ξ_c` up to which networks train, over variances of weights `σ_w²` (Schoenholz et al. 2017,
 /// figure 5; see [`MeanField::depth_scale`]).
@@ -44,35 +46,65 @@ fn by_name<S: Serializer>(activation: &Activation, serializer: S) -> Result<S::O
     serializer.collect_str(activation)
 }
 
+/// The configurations that make maps of depth and the variance of weights: the places of those that differ in
+/// nothing else, for each map. It has at least three variances and two depths, no two networks in one place, and
+/// weights that theory knows: drawn around 0, and not all the same.
+///
+/// # Panics
+/// As [`Configuration::variances`].
+#[must_use]
+#[track_caller]
+pub fn diagrams(configurations: &[Configuration]) -> Vec<Vec<usize>> {
+    let mut diagrams: Vec<Vec<usize>> = Vec::new();
+    for (at, of) in configurations.iter().enumerate() {
+        let weights = of.init.distribution([of.width; 2], of.activation.gain());
+        if weights.mean() != 0.0 || weights.variance() == 0.0 {
+            continue;
+        }
+        let plane = |of: &Configuration| (of.activation, of.width, of.variances()[1].to_bits());
+        match diagrams.iter_mut().find(|members| plane(&configurations[members[0]]) == plane(of)) {
+            Some(members) => members.push(at),
+            None => diagrams.push(vec![at]),
+        }
+    }
+    diagrams.retain(|members| {
+        let variance = |at: &usize| configurations[*at].variances()[0].to_bits();
+        let depth = |at: &usize| configurations[*at].depth;
+        let distinct = |keys: Vec<(u64, usize)>| keys.into_iter().collect::<BTreeSet<_>>().len();
+        let places = distinct(members.iter().map(|at| (variance(at), depth(at))).collect());
+        let variances = distinct(members.iter().map(|at| (variance(at), 0)).collect());
+        let depths = distinct(members.iter().map(|at| (0, depth(at))).collect());
+        places == members.len() && variances > 2 && depths > 1
+    });
+    diagrams
+}
+
 impl TrainableDepths {
-    /// For each activation function and variance of biases of which there are at least three variances of
-    /// weights and two depths, over all these variances and a little more. It takes seconds: theory
-    /// averages over two inputs at a time.
+    /// For each activation function and variance of biases of which there is a [map](diagrams), over all
+    /// variances of weights on them and a little more. It takes seconds: theory averages over two inputs at a
+    /// time.
     ///
     /// # Panics
     /// As [`Configuration::variances`].
     #[must_use]
     #[track_caller]
     pub fn of(configurations: &[Configuration]) -> Vec<Self> {
-        let mut planes: Vec<(Activation, f64, Vec<f64>, Vec<usize>)> = Vec::new();
-        for of in configurations {
-            let [weights, biases] = of.variances();
-            let at = planes.iter().position(|plane| (plane.0, plane.1) == (of.activation, biases));
-            let at = at.unwrap_or_else(|| {
-                planes.push((of.activation, biases, Vec::new(), Vec::new()));
-                planes.len() - 1
-            });
-            planes[at].2.push(weights);
-            planes[at].3.push(of.depth);
+        let mut planes: Vec<(Activation, f64, Vec<f64>)> = Vec::new();
+        for members in diagrams(configurations) {
+            for of in members.iter().map(|&at| &configurations[at]) {
+                let [weights, biases] = of.variances();
+                match planes.iter_mut().find(|plane| (plane.0, plane.1) == (of.activation, biases)) {
+                    Some(plane) => plane.2.push(weights),
+                    None => planes.push((of.activation, biases, vec![weights])),
+                }
+            }
         }
-        let depths = |(activation, bias_variance, mut weights, mut depths): (_, _, Vec<f64>, Vec<usize>)| {
+        let depths = |(activation, bias_variance, mut weights): (Activation, f64, Vec<f64>)| {
             weights.sort_by(f64::total_cmp);
             weights.dedup();
-            depths.sort_unstable();
-            depths.dedup();
-            (weights.len() > 2 && depths.len() > 1).then(|| Self::over(activation, bias_variance, &weights))
+            Self::over(activation, bias_variance, &weights)
         };
-        planes.into_iter().filter_map(depths).collect()
+        planes.into_iter().map(depths).collect()
     }
 
     /// Over variances that rise, as far beyond the ends as their neighbours are apart.
@@ -83,7 +115,14 @@ impl TrainableDepths {
         let even = |idx: usize| low + (high - low) * idx as f64 / (POINTS - 1) as f64;
         let mut variances: Vec<f64> = (0..POINTS).map(even).collect();
         let critical = MeanField::critical_weight_variance(activation, bias_variance);
-        variances.extend(critical.filter(|critical| (low..high).contains(critical)));
+        if let Some(critical) = critical.filter(|critical| (low..high).contains(critical)) {
+            variances.push(critical);
+            // ξ_c goes like one over the distance from there: points crowd towards it.
+            for end in [low, high] {
+                let near = |idx: usize| critical + (end - critical) * (idx as f64 / NEAR as f64).powi(3);
+                variances.extend((1..NEAR).map(near));
+            }
+        }
         variances.sort_by(f64::total_cmp);
         let point = |&variance: &f64| {
             let scale = MeanField::new(activation, variance, bias_variance).depth_scale()?;
@@ -99,6 +138,20 @@ mod tests {
     use crate::study::Configuration;
     use backflow_nn::{Activation, Init};
     use backflow_probe::MeanField;
+
+    /// A line through the points is the curve, as far as it is drawn.
+    #[test]
+    fn lines_between_points_are_near_the_theory() {
+        let (activation, biases) = (Activation::Sigmoid, 0.1);
+        let TrainableDepths { points, .. } =
+            TrainableDepths::over(activation, biases, &[0.5, 10.0, 40.0, 120.0]);
+        let depth = |variance| 6.0 * MeanField::new(activation, variance, biases).depth_scale().unwrap();
+        for pair in points.windows(2) {
+            let middle = f64::midpoint(pair[0][0], pair[1][0]);
+            let (drawn, right) = (f64::midpoint(pair[0][1], pair[1][1]), depth(middle));
+            assert!(right > 100.0 || (drawn / right - 1.0).abs() < 0.2, "{middle}: {drawn} for {right}");
+        }
+    }
 
     #[test]
     fn every_point_is_that_of_the_theory_and_what_makes_no_map_has_none() {

@@ -1,5 +1,5 @@
 'use strict';
-// The page shows one step without this. With it, the slider, a click on the map or `#step=12` shows another one.
+// A page shows one step without this. With it, the slider, a click on the map or `#step=12` shows another one.
 const data = JSON.parse(document.getElementById('data').textContent);
 const picker = document.querySelector('.picker');
 // What was measured at some steps only has a row per measurement; anything else has one per column.
@@ -98,9 +98,11 @@ function show(column) {
   const said = (texts) => texts.map((text) => data.judged.texts[text]).join('<br>');
   const judged = document.getElementById('judged');
   if (judged) judged.innerHTML = said(data.judged.network[column]);
-  for (const cell of document.querySelectorAll('[data-judged]')) {
-    const of = data.judged.layers[column].filter(([place]) => place === Number(cell.dataset.judged));
-    cell.innerHTML = said(of.map(([, text]) => text));
+  const cells = document.querySelectorAll('[data-judged]');
+  if (cells.length) {
+    const of = {};
+    for (const [place, text] of data.judged.layers[column]) (of[place] ??= []).push(text);
+    for (const cell of cells) cell.innerHTML = said(of[cell.dataset.judged] ?? []);
   }
   // Theory is about the first step.
   document.querySelector('main').classList.toggle('later', column > 0);
@@ -138,8 +140,8 @@ window.numbersOf = (name) => {
   }
   const panel = data.panels[name];
   if (!panel) return '';
-  // Heights are the roots of counts, 35 the highest.
-  const lines = ['name,exponent of 2,height'];
+  // Of the highest in its row, which has 35.
+  const lines = ['name,exponent of 2,root of share (highest 35)'];
   panel.rows[data.sparse[name].rows[column]].forEach((text, place) => {
     if (text === null) return;
     const [special, first, heights] = text.split(',');
@@ -153,8 +155,8 @@ window.numbersOf = (name) => {
 function asked() {
   const found = /^#step=(\d+)$/.exec(location.hash);
   if (!found) return data.shown;
-  const column = data.steps.findIndex((step) => step >= Number(found[1]));
-  return column < 0 ? data.steps.length - 1 : column;
+  // As --step: the last that is shown up to it.
+  return Math.max(0, data.steps.findLastIndex((step) => step <= Number(found[1])));
 }
 
 if (picker) {

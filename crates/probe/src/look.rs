@@ -107,6 +107,9 @@ impl Stats {
 
 impl Exponents {
     /// Of all elements of a floating-point tensor.
+    ///
+    /// # Panics
+    /// For a tensor of another type.
     #[must_use]
     pub fn of(x: &Tensor) -> Self {
         fn of<T: FloatElement>(x: &[T]) -> Exponents {

@@ -206,8 +206,8 @@ impl ComparisonPage<'_> {
             return;
         }
         page.push_str(
-            "<section>\n<h2>Gradient flow</h2>\n<p class=\"note\">A delta is the gradient of one example's \
-             loss with respect to a layer's output. Means are geometric, but those of slopes.</p>\n",
+            "<section>\n<h2>Gradient flow</h2>\n<p class=\"note\">A delta is the gradient of one term of the loss, for a \
+             classifier of one example, with respect to a layer's output. Means are geometric, but those of slopes.</p>\n",
         );
         figures(page, &charts, standings.len());
         page.push_str("</section>\n");

@@ -1,8 +1,8 @@
 //! What is drawn of flows, runs, comparisons and studies: pages, charts, event files for TensorBoard.
 //!
 //! A page depends on what was recorded and on nothing else: no clock, no machine, no network. Nothing is
-//! measured and nothing is computed here that was not recorded; [`backflow_probe`] measures, and prints the
-//! same as text.
+//! measured here: [`backflow_probe`] measures and judges, and prints the same as text. What is drawn are recorded
+//! figures and what follows from them by arithmetic: means over seeds, ranges, differences.
 #![forbid(unsafe_code)]
 
 mod chart;

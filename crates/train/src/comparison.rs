@@ -82,7 +82,8 @@ pub struct Conditions {
     /// steps has one after each.
     pub points: u64,
     /// Whether the first step is looked at, and those that lead to the points of the curve, so that a run has
-    /// its [gradient flow](Run::flow): yes, unless set. It changes no bit of the training.
+    /// its [gradient flow](Run::flow): yes, unless set. It changes no bit of the training. A task whose loss calls
+    /// no layer of a model that has layers must not be looked at.
     pub flow: bool,
 }
 

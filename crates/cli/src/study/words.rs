@@ -300,13 +300,19 @@ fn learning(results: &StudyResults) -> Vec<String> {
             }
             false => String::new(),
         };
-        notes.push(format!(
-            "After {} of {}, {} learn where gradients vanish{flat}, and {} elsewhere.",
+        let after = format!(
+            "After {} of {}",
             counted(results.config.steps, "step"),
-            results.config.optimizer.as_deref().unwrap_or_default(),
-            learn(&[Regime::Vanishing]),
-            learn(&[Regime::Exploding, Regime::Stable, Regime::Unknown])
-        ));
+            results.config.optimizer.as_deref().unwrap_or_default()
+        );
+        let elsewhere = learn(&[Regime::Exploding, Regime::Stable, Regime::Unknown]);
+        let vanishing = learn(&[Regime::Vanishing]);
+        notes.push(match vanishing.ends_with(" of 0") {
+            true if flat.is_empty() => format!("{after}, {elsewhere} learn."),
+            _ => {
+                format!("{after}, {vanishing} learn where gradients vanish{flat}, and {elsewhere} elsewhere.")
+            }
+        });
     }
     notes.push(format!(
         "A network counts as learning if its test accuracy is more than five standard errors above both what \

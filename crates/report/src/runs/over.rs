@@ -69,7 +69,8 @@ fn losses(together: &Together<'_>) -> Option<Over> {
     };
     let curves: Vec<Curve> = (0..together.runs.len()).map(curve).collect();
     // A loss can be below 0, and has no logarithm then.
-    let is_positive = curves.iter().flat_map(|curve| &curve.points).all(|point| point.y > 0.0);
+    let is_positive =
+        curves.iter().flat_map(|curve| &curve.points).all(|point| point.y.is_nan() || point.y > 0.0);
     let scale = if is_positive { Scale::Log } else { Scale::Linear };
     let subject = Subject { id: "loss".to_owned(), title: "loss", y_label: "loss", scale };
     chart(together, subject, curves)

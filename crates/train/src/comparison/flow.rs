@@ -37,7 +37,7 @@ pub struct LayerPoint {
     /// where no gradient came to it.
     pub weight_gradient_rms: Option<f64>,
     /// RMS of what the step subtracted from W over RMS of W before it. Infinite where W was all zero and no
-    /// longer is; `None` where W is not trained.
+    /// longer is, which JSON has as null; `None` where W is not trained.
     pub update_ratio: Option<f64>,
 }
 

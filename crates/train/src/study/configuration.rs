@@ -28,20 +28,19 @@ impl Configuration {
     }
 
     /// How weights begin, in short: the [`Init`] as it is written, or `σ_w 1.5, σ_b 0.05` where it says these,
-    /// as `lecun-normal:gain=1.5,bias_var=0.0025` does.
+    /// as `lecun-normal:gain=1.5,bias_var=0.0025` does, to six digits.
     #[must_use]
     pub fn weights(&self) -> String {
         let Init::With(settings) = self.init else { return self.init.to_string() };
         let Some(gain) = settings.gain().filter(|_| settings.rule() == Init::LecunNormal) else {
             return self.init.to_string();
         };
-        // A variance was squared, and its root is what was meant but for rounding.
-        let digits = |x: f64| format!("{x:.11e}").parse().unwrap_or(x);
+        let digits = |x: f64| format!("{x:.5e}").parse().unwrap_or(x);
         let biases = match settings.bias_variance() {
             0.0 => String::new(),
             variance => format!(", σ_b {}", digits(variance.sqrt())),
         };
-        format!("σ_w {gain}{biases}")
+        format!("σ_w {}{biases}", digits(gain))
     }
 
     /// `[σ_w², σ_b²]` of the hidden layers that have hidden layers below: the variance of weights times the

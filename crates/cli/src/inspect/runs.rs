@@ -5,6 +5,7 @@ use crate::config::RunConfig;
 use crate::events;
 use crate::failure::Failure;
 use crate::terminal::{self, line, object};
+use backflow_probe::text::clipped;
 use backflow_probe::{FlowStep, GradFlow};
 use backflow_report::{FlowRun, RunsPage, runs_table};
 use serde::Serialize;
@@ -13,6 +14,9 @@ use std::path::{Path, PathBuf};
 
 /// Settings that change no result, or follow from others.
 const ASIDE: [&str; 2] = ["threads", "input_mean_square"];
+
+/// Of a setting in words, in characters.
+const WIDEST: usize = 60;
 
 /// The object of `--json`.
 #[derive(Serialize)]
@@ -137,19 +141,26 @@ fn shared(configs: &[Map<String, Value>], differing: &[String]) -> Vec<String> {
 
 /// A setting in words.
 fn text(value: Option<&Value>) -> String {
-    match value {
+    let text = match value {
         None | Some(Value::Null) => "-".to_owned(),
         Some(Value::String(text)) => text.clone(),
         Some(Value::Array(values)) => {
-            values.iter().map(|value| text(Some(value))).collect::<Vec<_>>().join("-")
+            let same = values.chunk_by(|a, b| a == b);
+            let part = |values: &[Value]| match (text(values.first()), values.len()) {
+                // As sizes of layers are written.
+                (value, count @ 3..) => format!("{value}*{count}"),
+                (value, count) => vec![value; count].join("-"),
+            };
+            same.map(part).collect::<Vec<_>>().join("-")
         }
         Some(value) => value.to_string(),
-    }
+    };
+    clipped(&text, WIDEST).into_owned()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{differing, names};
+    use super::{differing, names, text};
     use serde_json::{Map, Value, json};
     use std::path::PathBuf;
 
@@ -159,6 +170,15 @@ mod tests {
         assert_eq!(of(&["/runs/a", "/runs/b/"]).ok().unwrap(), ["a", "b"]);
         assert_eq!(of(&["/x/run", "/y/run", "/y/other"]).ok().unwrap(), ["x/run", "y/run", "y/other"]);
         assert!(of(&["/runs/a", "/runs/./a"]).is_err());
+    }
+
+    #[test]
+    fn layers_that_are_alike_are_counted() {
+        let of = |value: Value| text(Some(&value));
+        assert_eq!(of(json!([784, 8, 8, 8, 8, 16, 16, 10])), "784-8*4-16-16-10");
+        assert_eq!([of(json!("adam")), of(json!(null)), of(json!([]))], ["adam", "-", ""]);
+        let many: Vec<u32> = (0..1000).collect();
+        assert!(of(json!(many)).chars().count() < 80);
     }
 
     #[test]

@@ -441,14 +441,15 @@ fn add(sum: &mut Tensor, node: &Node, dx: Tensor, traced: bool) {
 impl Tensor {
     /// Adds `more` to this gradient: in place where nobody else sees it, recorded where the pass is recorded.
     fn accumulate(&mut self, more: Self) {
-        if more.is_tracked() || !self.is_exclusive() {
+        let order = self.layout.order().filter(|_| !more.is_tracked() && self.is_exclusive());
+        let Some(order) = order else {
             *self = &*self + &more;
             return;
-        }
+        };
         crate::dtype::with_float!("backward", self.dtype(), T => {
-            let more = more.contiguous();
-            let addend = more.as_slice::<T>().expect("made contiguous above");
-            backflow_kernels::map::zip_inplace(self.as_mut_slice::<T>(), addend, |a, b| a + b);
+            let more = more.in_order(order);
+            let addend = more.dense_slice::<T>().expect("made dense above");
+            backflow_kernels::map::zip_inplace(self.dense_mut_slice::<T>(), addend, |a, b| a + b);
         });
         self.flush_if_asked();
     }

@@ -17,9 +17,9 @@ impl Tensor {
             return true;
         }
         with_float!("is_all_finite", self.dtype(), T => {
-            let x = self.contiguous();
+            let x = self.dense();
             // Without a branch for each element, so that it takes no time.
-            x.as_slice::<T>().is_some_and(|x| x.iter().fold(true, |all, x| all & x.is_finite()))
+            x.dense_slice::<T>().is_some_and(|x| x.iter().fold(true, |all, x| all & x.is_finite()))
         })
     }
 }

@@ -48,8 +48,8 @@ impl Tensor {
     /// are copied first.
     pub fn flush_subnormals(&mut self) {
         match self.dtype() {
-            DType::F32 => subnormal::flush_to_zero(self.as_mut_slice::<f32>()),
-            DType::F64 => subnormal::flush_to_zero(self.as_mut_slice::<f64>()),
+            DType::F32 => subnormal::flush_to_zero(self.dense_mut_slice::<f32>()),
+            DType::F64 => subnormal::flush_to_zero(self.dense_mut_slice::<f64>()),
             DType::I64 | DType::Bool => {}
         }
     }

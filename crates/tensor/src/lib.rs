@@ -19,6 +19,7 @@ pub mod check;
 mod checkpoint;
 mod cotangent;
 mod custom;
+mod dense;
 mod dtype;
 mod error;
 mod finite;

@@ -3,16 +3,15 @@
 use crate::dtype::{DType, Element, Stored, with_element, with_float};
 use crate::error::misuse;
 use crate::graph::Node;
-use crate::layout::Layout;
+use crate::layout::{AxisOrder, Layout};
 use crate::mode::{Mode, mode};
 use crate::onlooker;
 use crate::rng::Rng;
 use crate::shape::Shape;
 use crate::storage::{Buffer, Storage};
 use backflow_kernels::Float;
-use backflow_kernels::strided::{self, Strided};
+use backflow_kernels::strided::Strided;
 use rand_distr::{Distribution, StandardNormal, Uniform};
-use std::borrow::Cow;
 use std::sync::Arc;
 
 /// An n-dimensional array that remembers how it was computed.
@@ -141,6 +140,12 @@ impl Tensor {
         Self::full(shape, 1.0, dtype)
     }
 
+    /// The same number everywhere, in this tensor's shape, element type and, if it is dense, order.
+    pub(crate) fn full_like(&self, value: f64) -> Self {
+        let order = self.layout.order().unwrap_or(AxisOrder::ROW_MAJOR);
+        Self::filled(self.layout_in_order(order), value, self.dtype())
+    }
+
     /// Zeros with the shape and element type of this tensor.
     #[must_use]
     pub fn zeros_like(&self) -> Self {
@@ -205,12 +210,17 @@ impl Tensor {
     }
 
     fn contiguous_layout(&self) -> Arc<Layout> {
+        self.layout_in_order(AxisOrder::ROW_MAJOR)
+    }
+
+    /// A layout of this shape, dense in this order: this tensor's own if it is.
+    fn layout_in_order(&self, order: AxisOrder) -> Arc<Layout> {
         let layout = &self.layout;
-        if layout.offset == 0 && layout.is_contiguous() {
+        if layout.offset == 0 && layout.order() == Some(order) {
             return Arc::clone(layout);
         }
         layout.shape.require_room();
-        Arc::new(Layout::contiguous(layout.shape))
+        Arc::new(Layout::dense(layout.shape, order))
     }
 
     fn laid_out<T: Element>(buffer: Buffer<T>, layout: Arc<Layout>) -> Self {
@@ -229,6 +239,24 @@ impl Tensor {
     /// to make as the sum of 500 numbers.
     pub(crate) fn build_like<T: Element>(like: &Self, fill: impl FnOnce(&mut [T])) -> Self {
         Self::build_as(like.contiguous_layout(), fill)
+    }
+
+    /// [`build_like`](Self::build_like) for a result that is dense in the order of `like`, which is: `fill`
+    /// writes the elements in the order of memory.
+    pub(crate) fn build_laid_out_like<T: Element>(like: &Self, fill: impl FnOnce(&mut [T])) -> Self {
+        let order = like.layout.order().expect("told from something dense");
+        Self::build_as(like.layout_in_order(order), fill)
+    }
+
+    /// [`build`](Self::build) for a result that is dense in this order: `fill` writes the elements in the
+    /// order of memory.
+    pub(crate) fn build_in_order<T: Element>(
+        shape: Shape,
+        order: AxisOrder,
+        fill: impl FnOnce(&mut [T]),
+    ) -> Self {
+        shape.require_room();
+        Self::build_as(Arc::new(Layout::dense(shape, order)), fill)
     }
 
     fn build_as<T: Element>(layout: Arc<Layout>, fill: impl FnOnce(&mut [T])) -> Self {
@@ -317,7 +345,16 @@ impl Tensor {
         with_element!(self.dtype(), T => self.to_vec::<T>().into_iter().map(Element::as_f64).collect())
     }
 
-    /// The elements without a copy, where they are of type `T` and lie contiguously in row-major order.
+    /// The elements without a copy, where they are of type `T` and lie contiguously in row-major order. Views
+    /// do not always, and what is computed of a view of three axes or more, element by element, lies as it
+    /// does.
+    ///
+    /// ```
+    /// # use backflow_tensor::{DType, Tensor};
+    /// let images = Tensor::ones([8, 28, 24, 3], DType::F32).permute([0, 3, 1, 2]);
+    /// assert!(images.relu().as_slice::<f32>().is_none());
+    /// assert!(images.relu().permute([0, 2, 3, 1]).as_slice::<f32>().is_some());
+    /// ```
     #[must_use]
     pub fn as_slice<T: Element>(&self) -> Option<&[T]> {
         let all = T::slice(&self.storage)?;
@@ -357,15 +394,6 @@ impl Tensor {
         &mut T::slice_mut(storage).expect("the type was checked above")[..elements]
     }
 
-    /// Whether this untracked tensor can be written in place: nobody else holds its elements, and it shows
-    /// them as they lie.
-    pub(crate) fn is_exclusive(&mut self) -> bool {
-        self.node.is_none()
-            && self.layout.offset == 0
-            && self.layout.is_contiguous()
-            && Arc::get_mut(&mut self.storage).is_some()
-    }
-
     /// Whether both tensors show the same elements in memory, so that neither was copied.
     #[must_use]
     pub fn shares_elements_with(&self, other: &Self) -> bool {
@@ -382,19 +410,7 @@ impl Tensor {
 
     /// The elements as the kernels take them.
     pub(crate) fn strided<T: Element>(&self) -> Strided<'_, T> {
-        Strided { data: self.storage_slice(), offset: self.layout.offset, strides: self.layout.strides() }
-    }
-
-    /// This tensor, or an untracked copy of it whose elements lie in row-major order.
-    pub(crate) fn contiguous(&self) -> Cow<'_, Self> {
-        if self.layout.is_contiguous() { Cow::Borrowed(self) } else { Cow::Owned(self.contiguous_copy()) }
-    }
-
-    /// A contiguous copy, untracked.
-    pub(crate) fn contiguous_copy(&self) -> Self {
-        with_element!(self.dtype(), T => Self::build::<T>(self.shape(), |out| {
-            strided::copy(&self.shape(), self.strided::<T>(), out);
-        }))
+        self.laid_out_as(&self.layout)
     }
 }
 

@@ -1,12 +1,14 @@
 //! Ops of two operands, element by element, with NumPy's broadcasting.
+//!
+//! The result lies as the first operand that has its shape and is dense ([`order_of_result`]).
 
+use crate::dense::order_of_result;
 use crate::dtype::{Element, require_one_dtype};
 use crate::error::misuse;
-use crate::layout::Layout;
 use crate::shape::Shape;
 use crate::tensor::Tensor;
 use backflow_kernels::map;
-use backflow_kernels::strided::{self, Strided};
+use backflow_kernels::strided;
 
 /// `f` of the elements of two floating-point operands, the untracked result of `op`. `f` stands for a
 /// function of each element type.
@@ -30,19 +32,16 @@ impl Tensor {
     ) -> Self {
         if a.shape() == shape
             && b.shape() == shape
-            && let (Some(x), Some(y)) = (a.as_slice::<A>(), b.as_slice::<B>())
+            && a.layout.order() == b.layout.order()
+            && let (Some(x), Some(y)) = (a.dense_slice::<A>(), b.dense_slice::<B>())
         {
-            return Self::build_like(a, |out| map::zip(x, y, out, f));
+            return Self::build_laid_out_like(a, |out| map::zip(x, y, out, f));
         }
-        Self::build(shape, |out| {
-            let (left, right) = (a.layout.broadcast_to(&shape), b.layout.broadcast_to(&shape));
-            strided::zip(&shape, a.laid_out_as(&left), b.laid_out_as(&right), out, f);
+        let order = order_of_result(&shape, &[a, b]);
+        Self::build_in_order(shape, order, |out| {
+            let [left, right] = [a, b].map(|x| x.layout.broadcast_to(&shape).permuted(order));
+            strided::zip(&left.shape, a.laid_out_as(&left), b.laid_out_as(&right), out, f);
         })
-    }
-
-    /// The elements in another layout, for the kernels.
-    pub(super) fn laid_out_as<'a, T: Element>(&'a self, layout: &'a Layout) -> Strided<'a, T> {
-        Strided { data: self.storage_slice(), offset: layout.offset, strides: layout.strides() }
     }
 }
 

@@ -56,9 +56,11 @@ const EQUAL: Relation = relation!(==);
 const UNEQUAL: Relation = relation!(!=);
 const LESS: Relation = relation!(<);
 const AT_MOST: Relation = relation!(<=);
+const GREATER: Relation = relation!(>);
+const AT_LEAST: Relation = relation!(>=);
 
 macro_rules! comparisons {
-    ($($doc:literal $name:ident $relation:ident($left:literal, $right:literal);)*) => {
+    ($($doc:literal $name:ident $relation:ident;)*) => {
         impl Tensor {$(
             #[doc = $doc]
             ///
@@ -67,20 +69,20 @@ macro_rules! comparisons {
             #[must_use]
             #[track_caller]
             pub fn $name<'a>(&self, other: impl Into<Comparand<'a>>) -> Self {
-                let sides = sides(self, other.into());
-                let shape = joint_shape(stringify!($name), &sides[0], &sides[1]);
-                $relation(&sides[$left], &sides[$right], shape)
+                let [left, right] = sides(self, other.into());
+                let shape = joint_shape(stringify!($name), &left, &right);
+                $relation(&left, &right, shape)
             }
         )*}
     };
 }
 comparisons! {
-    "Where this equals `other`, a tensor or a number." eq EQUAL(0, 1);
-    "Where this differs from `other`, a tensor or a number." ne UNEQUAL(0, 1);
-    "Where this is less than `other`, a tensor or a number." lt LESS(0, 1);
-    "Where this is at most `other`, a tensor or a number." le AT_MOST(0, 1);
-    "Where this is greater than `other`, a tensor or a number." gt LESS(1, 0);
-    "Where this is at least `other`, a tensor or a number." ge AT_MOST(1, 0);
+    "Where this equals `other`, a tensor or a number." eq EQUAL;
+    "Where this differs from `other`, a tensor or a number." ne UNEQUAL;
+    "Where this is less than `other`, a tensor or a number." lt LESS;
+    "Where this is at most `other`, a tensor or a number." le AT_MOST;
+    "Where this is greater than `other`, a tensor or a number." gt GREATER;
+    "Where this is at least `other`, a tensor or a number." ge AT_LEAST;
 }
 
 /// Both sides as untracked tensors.

@@ -1,8 +1,13 @@
 //! Ops that treat every element alike: `y = f(x)`.
+//!
+//! Where an element lies does not matter, so a dense operand is walked in the order of memory, and what comes
+//! out lies in the same order ([`AxisOrder`](crate::layout::AxisOrder)): of the result, of the slope that is
+//! kept, and of the gradient, which takes its order from dy or, if that is not dense, from what was kept.
 
 use super::formula::{Number, of_tensors};
 use super::zero_gradient::zero_where_zero;
 use crate::cotangent::Cotangent;
+use crate::dense::order_of_result;
 use crate::dtype::{FloatElement, with_float};
 use crate::mode::mode;
 use crate::onlooker;
@@ -45,18 +50,18 @@ pub(crate) trait Elementwise: Copy + Send + Sync + 'static {
 impl Tensor {
     #[track_caller]
     pub(crate) fn elementwise<E: Elementwise>(&self, op: E) -> Self {
-        let x = self.contiguous();
+        let dense = self.dense();
         let mut slope = None;
         let y = with_float!(E::OP.name, self.dtype(), T => {
-            let x = x.as_slice::<T>().expect("made contiguous above");
+            let x = dense.dense_slice::<T>().expect("made dense above");
             if E::KEEPS_SLOPE && self.is_tracked() && mode().recording {
                 let mut y = None;
-                slope = Some(Self::build_like(self, |slope: &mut [T]| {
-                    y = Some(Self::build_like(self, |y| values_and_slopes(op, x, y, slope)));
+                slope = Some(Self::build_laid_out_like(&dense, |slope: &mut [T]| {
+                    y = Some(Self::build_laid_out_like(&dense, |y| values_and_slopes(op, x, y, slope)));
                 }));
                 y.expect("built with the slope")
             } else {
-                Self::build_like(self, |y| values(op, x, y))
+                Self::build_laid_out_like(&dense, |y| values(op, x, y))
             }
         });
         let y = y.record(E::OP, &[self], move |g| {
@@ -87,8 +92,9 @@ impl Tensor {
     {
         // A strided operand is copied first: a loop of its own for every op would double the time to compile
         // them all.
-        let x = self.contiguous();
-        Self::build_like(self, |out| map::map(x.as_slice::<A>().expect("made contiguous above"), out, f))
+        let x = self.dense();
+        let elements = x.dense_slice::<A>().expect("made dense above");
+        Self::build_laid_out_like(&x, |out| map::map(elements, out, f))
     }
 }
 
@@ -136,16 +142,20 @@ fn pulled_by<T: FloatElement>(
     in_place: &InPlace<'_, T>,
     elsewhere: &Elsewhere<'_, T>,
 ) -> Tensor {
-    let kept = kept.as_ref().map(Tensor::contiguous);
-    let kept = kept.as_ref().map(|kept| kept.as_slice::<T>().expect("made contiguous above"));
+    let order = match &kept {
+        Some(kept) => order_of_result(&g.dy().shape(), &[g.dy(), kept]),
+        None => order_of_result(&g.dy().shape(), &[g.dy()]),
+    };
+    let kept = kept.as_ref().map(|kept| kept.in_order(order));
+    let kept = kept.as_ref().map(|kept| kept.dense_slice::<T>().expect("made dense above"));
     if let Some(dy) = g.dy_mut() {
-        in_place(dy.as_mut_slice(), kept);
+        in_place(dy.dense_mut_slice(), kept);
         dy.flush_if_asked();
         return dy.clone();
     }
-    let dy = g.dy().contiguous();
-    let x = dy.as_slice::<T>().expect("made contiguous above");
-    Tensor::build_like(&dy, |dx| elsewhere(x, kept.unwrap_or(x), dx))
+    let dy = g.dy().in_order(order);
+    let x = dy.dense_slice::<T>().expect("made dense above");
+    Tensor::build_laid_out_like(&dy, |dx| elsewhere(x, kept.unwrap_or(x), dx))
 }
 
 /// dx of one element.

@@ -156,7 +156,7 @@ pub(crate) fn of_tensors(
 ) -> Tensor {
     let results = Results::default();
     match f(Term::Tensor(dy, &results), Term::Tensor(kept, &results)) {
-        Term::Number(value) => Tensor::full(dy.shape(), value, dy.dtype()),
+        Term::Number(value) => dy.full_like(value),
         Term::Tensor(tensor, _) => tensor.clone(),
     }
 }

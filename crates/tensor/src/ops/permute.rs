@@ -7,7 +7,7 @@
 
 use crate::catalogue::Samples;
 use crate::error::misuse;
-use crate::layout::Layout;
+use crate::layout::AxisOrder;
 use crate::op::{Op, Zeros};
 use crate::scalar::Integer;
 use crate::shape::MAX_RANK;
@@ -42,23 +42,23 @@ impl Tensor {
 
     #[track_caller]
     fn permuted(&self, axes: &[isize]) -> Self {
-        let Layout { mut shape, mut strides, offset, .. } = *self.layout;
-        let mut inverse = [isize::MAX; MAX_RANK];
-        for (to, &axis) in axes.iter().enumerate() {
-            inverse[shape.axis("permute", axis)] = to as isize;
+        let shape = self.shape();
+        let mut from_start = SmallVec::<[usize; MAX_RANK]>::new();
+        for &axis in axes {
+            from_start.push(shape.axis("permute", axis));
         }
-        let rank = self.rank();
-        if axes.len() != rank || inverse[..rank].contains(&isize::MAX) {
-            let rows = [("shape", self.shape().to_string()), ("axes", format!("{axes:?}"))];
+        let Some(order) = AxisOrder::from_axes(&from_start, shape.rank()) else {
+            let rows = [("shape", shape.to_string()), ("axes", format!("{axes:?}"))];
             misuse("permute", "needs every axis exactly once", &rows, "");
-        }
-        for (from, &to) in inverse[..rank].iter().enumerate() {
-            shape = shape.with_size(to as usize, self.layout.shape[from]);
-            strides[to as usize] = self.layout.strides[from];
-        }
-        let layout = Arc::new(Layout::new(shape, strides, offset));
+        };
+        self.reordered(order)
+    }
+
+    #[track_caller]
+    fn reordered(&self, order: AxisOrder) -> Self {
+        let layout = Arc::new(self.layout.permuted(order));
         let y = Self { storage: self.storage.clone(), layout, node: None };
-        y.record(&OP, &[self], move |g| g.give(0, |g| g.dy().permuted(&inverse[..rank])))
+        y.record(&OP, &[self], move |g| g.give(0, |g| g.dy().reordered(order.inverse())))
     }
 
     /// A view with two axes exchanged.
@@ -69,9 +69,8 @@ impl Tensor {
     #[track_caller]
     pub fn transpose(&self, first: isize, second: isize) -> Self {
         let shape = &self.layout.shape;
-        let mut axes: [isize; MAX_RANK] = std::array::from_fn(|axis| axis as isize);
-        axes.swap(shape.axis("transpose", first), shape.axis("transpose", second));
-        self.permuted(&axes[..shape.rank()])
+        let (first, second) = (shape.axis("transpose", first), shape.axis("transpose", second));
+        self.reordered(AxisOrder::ROW_MAJOR.swapped(first, second))
     }
 
     /// A matrix, or each matrix of a stack, transposed: the last two axes exchanged.

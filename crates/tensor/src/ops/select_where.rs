@@ -9,6 +9,7 @@
 
 use super::binary::{BROADCASTING, joint_shape};
 use crate::catalogue::Samples;
+use crate::dense::order_of_result;
 use crate::dtype::{DType, Element, with_element};
 use crate::error::misuse;
 use crate::op::{Op, Zeros};
@@ -70,11 +71,12 @@ impl Tensor {
 }
 
 fn choose<T: Element>(mask: &Tensor, a: &Tensor, b: &Tensor, shape: Shape) -> Tensor {
-    let layouts = [mask, a, b].map(|x| x.layout.broadcast_to(&shape));
-    Tensor::build::<T>(shape, |out| {
+    let order = order_of_result(&shape, &[mask, a, b]);
+    let layouts = [mask, a, b].map(|x| x.layout.broadcast_to(&shape).permuted(order));
+    Tensor::build_in_order::<T>(shape, order, |out| {
         let (a, b) = (a.laid_out_as::<T>(&layouts[1]), b.laid_out_as::<T>(&layouts[2]));
         strided::zip3(
-            &shape,
+            &layouts[0].shape,
             mask.laid_out_as(&layouts[0]),
             a,
             b,

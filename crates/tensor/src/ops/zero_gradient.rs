@@ -50,14 +50,14 @@ trait Product {
     fn is_harmless(x: &Tensor) -> bool;
 }
 
-/// Of a pass that is not recorded and two dense tensors alike it is one loop.
+/// Of a pass that is not recorded and two dense tensors that lie alike it is one loop.
 #[track_caller]
 fn guarded<P: Product>(dy: &Tensor, x: &Tensor) -> Tensor {
     if !is_recording() {
-        if dy.shape() == x.shape() {
+        if dy.shape() == x.shape() && dy.layout.order() == x.layout.order() {
             let dense = with_float!("gradient", dy.dtype(), T => {
-                let slices = dy.as_slice::<T>().zip(x.as_slice::<T>());
-                slices.map(|(dys, xs)| Tensor::build_like::<T>(dy, |dx| product::<P, T>(dys, xs, dx)))
+                let slices = dy.dense_slice::<T>().zip(x.dense_slice::<T>());
+                slices.map(|(dys, xs)| Tensor::build_laid_out_like::<T>(dy, |dx| product::<P, T>(dys, xs, dx)))
             });
             if let Some(dx) = dense {
                 return dx;
@@ -113,8 +113,8 @@ impl Product for Over {
 /// Whether any element is NaN.
 fn has_nan(x: &Tensor) -> bool {
     with_float!("gradient", x.dtype(), T => {
-        let x = x.contiguous();
-        match x.as_slice::<T>().expect("made contiguous above") {
+        let x = x.dense();
+        match x.dense_slice::<T>().expect("made dense above") {
             few if few.len() < 64 => few.iter().any(|x| x.is_nan()),
             many => {
                 let mut largest = [0.0];

@@ -9,13 +9,14 @@ mod flushing;
 mod gradients;
 mod layouts;
 mod listing;
+mod orders;
 mod precision;
 mod pytorch;
 mod threads;
 mod tracing;
 
 use backflow_tensor::catalogue::{CATALOGUE, Sample};
-use backflow_tensor::{DType, Op, Rng, Tensor};
+use backflow_tensor::{DType, Gradients, Op, Rng, Tensor, peak_bytes};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// Holds a law against every sample of every op, and reports all that break it.
@@ -48,6 +49,41 @@ fn differentiate(sample: &Sample, inputs: &[Tensor], u: &Tensor, recorded: bool)
     let found = if recorded { pass.create_graph().run() } else { pass.run() };
     let gradients = xs.iter().map(|x| found.get(x).cloned().unwrap_or_else(|| x.zeros_like())).collect();
     (y, gradients)
+}
+
+/// What comes of a function and its derivatives: all tensors, and the most memory that it took on its way
+/// forward and back.
+struct Found {
+    tensors: Vec<(&'static str, Tensor)>,
+    bytes: [u64; 2],
+}
+
+/// `run` of these operands, the gradients along `u` of passes that are recorded and of one that is not, and
+/// the gradients of the former, along `u` as well where it fits.
+fn found(run: &dyn Fn(&[Tensor]) -> Tensor, inputs: &[Tensor], u: &Tensor) -> Found {
+    let xs: Vec<Tensor> = inputs.iter().map(|x| x.detach().requires_grad()).collect();
+    let targets: Vec<&Tensor> = xs.iter().collect();
+    let (forward, y) = peak_bytes(|| run(&xs));
+    let mut found = Found { tensors: vec![("result", y.detach())], bytes: [forward, 0] };
+    if !y.is_tracked() {
+        return found;
+    }
+    let of = |gradients: &Gradients| -> Vec<Tensor> {
+        xs.iter().filter_map(|x| gradients.get(x).cloned()).collect()
+    };
+    let mut add = |name, tensors: &[Tensor]| found.tensors.extend(tensors.iter().map(|x| (name, x.detach())));
+    let pass = || y.differentiate().seed(u).wrt(&targets);
+    let firsts = of(&pass().create_graph().run());
+    add("recorded gradient", &firsts);
+    for first in firsts.iter().filter(|first| first.is_tracked()) {
+        let u = if first.shape() == u.shape() { u.clone() } else { cotangent(first) };
+        let pass = first.differentiate().seed(&u).wrt(&targets).retain_graph();
+        add("second derivative", &of(&pass.run()));
+    }
+    let (back, plain) = peak_bytes(|| pass().run());
+    add("gradient", &of(&plain));
+    found.bytes[1] = back;
+    found
 }
 
 /// Random numbers to seed a backward pass with, a function of the shape alone.

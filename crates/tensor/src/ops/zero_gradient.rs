@@ -8,7 +8,7 @@
 use crate::dtype::with_float;
 use crate::mode::is_recording;
 use crate::tensor::Tensor;
-use backflow_kernels::{Float, map, reduce};
+use backflow_kernels::{Float, reduce};
 
 /// dx = `gradient(dy, operands)`, of the shape of dy or broadcast from it, and 0 where dy is 0 and that is
 /// NaN.
@@ -50,18 +50,14 @@ trait Product {
     fn is_harmless(x: &Tensor) -> bool;
 }
 
-/// Of a pass that is not recorded and two dense tensors that lie alike it is one loop.
+/// Of a pass that is not recorded and two tensors of one shape it is one loop.
 #[track_caller]
 fn guarded<P: Product>(dy: &Tensor, x: &Tensor) -> Tensor {
     if !is_recording() {
-        if dy.shape() == x.shape() && dy.layout.order() == x.layout.order() {
-            let dense = with_float!("gradient", dy.dtype(), T => {
-                let slices = dy.dense_slice::<T>().zip(x.dense_slice::<T>());
-                slices.map(|(dys, xs)| Tensor::build_laid_out_like::<T>(dy, |dx| product::<P, T>(dys, xs, dx)))
+        if dy.shape() == x.shape() {
+            return with_float!("gradient", dy.dtype(), T => {
+                Tensor::zip_to::<T, T, T>(dy, x, dy.shape(), product::<P, T>)
             });
-            if let Some(dx) = dense {
-                return dx;
-            }
         }
         if P::is_harmless(x) {
             return P::of_tensors(dy, x);
@@ -70,12 +66,12 @@ fn guarded<P: Product>(dy: &Tensor, x: &Tensor) -> Tensor {
     zero_where_zero(dy, &[x], &|dy, x| P::of_tensors(dy, x[0]))
 }
 
-fn product<P: Product, T: Float>(dy: &[T], x: &[T], dx: &mut [T]) {
-    map::zip(dy, x, dx, |dy, x| {
-        let dx = P::of_numbers(dy, x);
-        // Not dy, which would be a store that is left out, and the loop one of branches.
-        if dy == T::ZERO { T::ZERO } else { dx }
-    });
+/// dx of one element.
+#[inline(always)]
+fn product<P: Product, T: Float>(dy: T, x: T) -> T {
+    let dx = P::of_numbers(dy, x);
+    // Not dy, which would be a store that is left out, and the loop one of branches.
+    if dy == T::ZERO { T::ZERO } else { dx }
 }
 
 struct Times;

@@ -93,6 +93,15 @@ fn cotangent(y: &Tensor) -> Tensor {
     Tensor::uniform(y.shape(), -1.5, 1.5, dtype, &mut rng)
 }
 
+/// The same, with zeros of both signs in every second place.
+fn seed(y: &Tensor) -> Tensor {
+    let mut u = cotangent(y);
+    for (idx, u) in u.as_mut_slice::<f64>().iter_mut().enumerate().filter(|(idx, _)| idx % 2 > 0) {
+        *u = if idx % 4 == 1 { 0.0 } else { -0.0 };
+    }
+    u
+}
+
 /// The same elements, alone in memory and in row-major order.
 fn contiguous(x: &Tensor) -> Tensor {
     Tensor::from_vec(x.to_vec::<f64>(), x.shape())

@@ -66,7 +66,7 @@ impl Tensor {
 
     /// This tensor if it is dense, or else an untracked, contiguous copy.
     pub(crate) fn dense(&self) -> Cow<'_, Self> {
-        self.in_order(self.layout.order().unwrap_or(AxisOrder::ROW_MAJOR))
+        if self.layout.order().is_some() { Cow::Borrowed(self) } else { Cow::Owned(self.contiguous_copy()) }
     }
 
     /// This tensor if it is dense in this order, or else an untracked copy that is.

@@ -158,3 +158,54 @@ impl AxisOrder {
         axes.fold(shape, |permuted, (place, axis)| permuted.with_size(place, shape[axis]))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn strides(of: &[usize]) -> [usize; MAX_RANK] {
+        std::array::from_fn(|axis| of.get(axis).copied().unwrap_or(0))
+    }
+
+    /// A shape, strides, and the order that they are dense in.
+    type Case<'a> = (&'a [usize], &'a [usize], Option<&'a [usize]>);
+
+    #[test]
+    fn an_order_is_told_by_the_axes_longer_than_1() {
+        let cases: [Case<'_>; 14] = [
+            (&[2, 3, 4], &[12, 4, 1], Some(&[0, 1, 2])),
+            (&[2, 3, 4], &[12, 1, 3], Some(&[0, 2, 1])),
+            (&[3, 3, 3], &[9, 1, 3], Some(&[0, 2, 1])),
+            (&[3, 3, 3], &[3, 1, 9], Some(&[2, 0, 1])),
+            // Axes of length 1 have any stride and their own place.
+            (&[2, 1, 3, 4], &[12, 1, 4, 1], Some(&[0, 1, 2, 3])),
+            (&[2, 3, 1, 1], &[3, 1, 3, 3], Some(&[0, 1, 2, 3])),
+            (&[1, 3, 1, 2], &[5, 1, 7, 3], Some(&[0, 3, 2, 1])),
+            (&[2, 0, 3], &[7, 1, 9], Some(&[0, 1, 2])),
+            // Repeated, overlapping, with gaps.
+            (&[3, 3, 3], &[0, 3, 1], None),
+            (&[2, 2, 2], &[1, 1, 1], None),
+            (&[2, 3, 2], &[12, 1, 3], None),
+            (&[2, 3, 4], &[24, 8, 2], None),
+            // Matrices.
+            (&[3, 4], &[1, 3], None),
+            (&[3, 1], &[1, 7], Some(&[0, 1])),
+        ];
+        for (shape, of, expected) in cases {
+            let layout = Layout::new(Shape::new(shape), strides(of), 0);
+            let expected = expected.map(|axes| AxisOrder::from_axes(axes, shape.len()).expect("all axes"));
+            assert_eq!(layout.order(), expected, "{shape:?} {of:?}");
+        }
+    }
+
+    #[test]
+    fn a_layout_that_is_made_lies_as_it_was_asked_for() {
+        let channels_last = AxisOrder::from_axes(&[0, 2, 3, 1], 4).expect("all axes");
+        let layout = |shape: &[usize]| Layout::dense(Shape::new(shape), channels_last);
+        assert_eq!(layout(&[2, 3, 4, 5]).strides(), [60, 1, 15, 3]);
+        assert_eq!(layout(&[2, 3, 4, 5]).order(), Some(channels_last));
+        assert_eq!(layout(&[2, 3, 4, 5]).permuted(channels_last).strides(), [60, 15, 3, 1]);
+        assert!(layout(&[2, 1, 4, 5]).is_contiguous() && layout(&[2, 3, 1, 1]).is_contiguous());
+        assert_eq!((AxisOrder::from_axes(&[0, 0, 1], 3), AxisOrder::from_axes(&[1, 0], 3)), (None, None));
+    }
+}

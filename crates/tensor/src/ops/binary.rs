@@ -30,13 +30,32 @@ impl Tensor {
         shape: Shape,
         f: impl Fn(A, B) -> C + Copy + Send + Sync,
     ) -> Self {
-        if a.shape() == shape
-            && b.shape() == shape
-            && a.layout.order() == b.layout.order()
-            && let (Some(x), Some(y)) = (a.dense_slice::<A>(), b.dense_slice::<B>())
-        {
-            return Self::build_laid_out_like(a, |out| map::zip(x, y, out, f));
+        match Self::zip_alike(a, b, f) {
+            Some(y) => y,
+            None => Self::zip_strided(a, b, shape, f),
         }
+    }
+
+    /// The same of two operands of one shape that are dense and lie alike.
+    pub(super) fn zip_alike<A: Element, B: Element, C: Element>(
+        a: &Self,
+        b: &Self,
+        f: impl Fn(A, B) -> C + Copy + Send + Sync,
+    ) -> Option<Self> {
+        if a.layout.order() != b.layout.order() || a.layout.shape != b.layout.shape {
+            return None;
+        }
+        let (x, y) = a.dense_slice::<A>().zip(b.dense_slice::<B>())?;
+        Some(Self::build_laid_out_like(a, |out| map::zip(x, y, out, f)))
+    }
+
+    /// The same of any two.
+    pub(super) fn zip_strided<A: Element, B: Element, C: Element>(
+        a: &Self,
+        b: &Self,
+        shape: Shape,
+        f: impl Fn(A, B) -> C + Copy + Send + Sync,
+    ) -> Self {
         let order = order_of_result(&shape, &[a, b]);
         Self::build_in_order(shape, order, |out| {
             let [left, right] = [a, b].map(|x| x.layout.broadcast_to(&shape).permuted(order));

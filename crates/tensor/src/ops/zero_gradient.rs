@@ -54,10 +54,14 @@ trait Product {
 #[track_caller]
 fn guarded<P: Product>(dy: &Tensor, x: &Tensor) -> Tensor {
     if !is_recording() {
-        if dy.shape() == x.shape() {
-            return with_float!("gradient", dy.dtype(), T => {
-                Tensor::zip_to::<T, T, T>(dy, x, dy.shape(), product::<P, T>)
-            });
+        let shape = dy.layout.shape;
+        let of_one_shape = with_float!("gradient", dy.dtype(), T => {
+            Tensor::zip_alike::<T, T, T>(dy, x, product::<P, T>).or_else(|| {
+                (x.layout.shape == shape).then(|| Tensor::zip_strided(dy, x, shape, product::<P, T>))
+            })
+        });
+        if let Some(dx) = of_one_shape {
+            return dx;
         }
         if P::is_harmless(x) {
             return P::of_tensors(dy, x);

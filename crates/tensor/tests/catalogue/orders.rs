@@ -98,9 +98,11 @@ fn subjects() -> Vec<Sample> {
     subjects
 }
 
+type Chain = fn(&[Tensor]) -> Tensor;
+
 /// Several functions after each other, where gradients add up and loops write in place.
 fn chains() -> Vec<Sample> {
-    let chains: [(&str, fn(&[Tensor]) -> Tensor); 5] = [
+    let chains: [(&str, Chain); 5] = [
         ("multiply, add, relu", |x| (&x[0] * &x[1] + &x[2]).relu()),
         ("three uses", |x| x[0].tanh() + &x[1] * x[0].exp() + &x[0] - &x[2]),
         ("numbers", |x| ((2.0 - &x[0] * 2.0 + 1.0) / 3.0 + &x[1] / &x[2]).sigmoid()),

@@ -4,6 +4,7 @@
 //!
 //! The table of all values serves three ends: it parses, it fills error messages, and it documents itself.
 
+use backflow_tensor::quote::quoted;
 use backflow_tensor::spelling::did_you_mean;
 use std::fmt::Display;
 
@@ -11,7 +12,7 @@ use std::fmt::Display;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NameError {
     /// There is no such name.
-    #[error("there is no {kind} `{name}`; {}: {known}", did_you_mean(name, "there are", known.split([',', ';'])))]
+    #[error("there is no {kind} `{}`; {}: {known}", quoted(name), did_you_mean(name, "there are", known.split([',', ';'])))]
     Unknown {
         /// What was looked for, e.g. `activation`.
         kind: &'static str,
@@ -21,7 +22,7 @@ pub enum NameError {
         known: String,
     },
     /// The name exists, but not with these numbers.
-    #[error("`{text}` is not a valid {kind}: write it like `{example}`")]
+    #[error("`{}` is not a valid {kind}: write it like `{example}`", quoted(text))]
     Numbers {
         /// What was looked for, e.g. `initialiser`.
         kind: &'static str,
@@ -31,7 +32,7 @@ pub enum NameError {
         example: String,
     },
     /// A setting is not of the form `key=value`.
-    #[error("{name}: {setting:?} is not of the form key=value; write {name}:key=value,key=value")]
+    #[error("{name}: \"{}\" is not of the form key=value; write {name}:key=value,key=value", quoted(setting))]
     MalformedSetting {
         /// What has the settings.
         name: &'static str,
@@ -39,7 +40,7 @@ pub enum NameError {
         setting: String,
     },
     /// There is no such setting.
-    #[error("{name} has no setting {key:?}; {} {known}", did_you_mean(key, "it has", known.split(',')))]
+    #[error("{name} has no setting \"{}\"; {} {known}", quoted(key), did_you_mean(key, "it has", known.split(',')))]
     UnknownSetting {
         /// What has the settings.
         name: &'static str,
@@ -57,7 +58,7 @@ pub enum NameError {
         key: &'static str,
     },
     /// A value is not a number, or not an allowed one.
-    #[error("{name}: {key}={value} is not possible; expected {expected}")]
+    #[error("{name}: {key}={} is not possible; expected {expected}", quoted(value))]
     SettingValue {
         /// What has the settings.
         name: &'static str,

@@ -4,6 +4,7 @@ use crate::optimizer::Optimizer;
 use crate::rule::Name;
 use crate::state::{ParameterState, State};
 use crate::step::method_of;
+use backflow_tensor::quote::quoted;
 use backflow_tensor::{Module, Tensor};
 use std::collections::BTreeMap;
 
@@ -13,7 +14,8 @@ use std::collections::BTreeMap;
 pub enum StateError {
     /// The state is of another rule.
     #[error(
-        "{path}: the state is {found}'s, this optimizer's rule is {expected}; continue with the same optimizer"
+        "{path}: the state is {}'s, this optimizer's rule is {expected}; continue with the same optimizer",
+        quoted(found)
     )]
     OtherRule {
         /// The parameter.
@@ -24,7 +26,7 @@ pub enum StateError {
         expected: String,
     },
     /// The model has no such parameter.
-    #[error("the state holds {path}, which is not a parameter of this model")]
+    #[error("the state holds {}, which is not a parameter of this model", quoted(path))]
     UnknownParameter {
         /// The parameter.
         path: String,
@@ -52,7 +54,7 @@ pub enum StateError {
         expected: String,
     },
     /// The state's buffers or numbers are not those of the rule with its settings.
-    #[error("{path}: the state holds {found}; {rule}, as it is set, keeps {expected}")]
+    #[error("{path}: the state holds {}; {rule}, as it is set, keeps {expected}", quoted(found))]
     OtherBuffers {
         /// The parameter.
         path: String,
@@ -64,7 +66,7 @@ pub enum StateError {
         expected: String,
     },
     /// A count is none that steps can have led to.
-    #[error("{what} is {found} in the state, which no run comes to; the file is damaged")]
+    #[error("{} is {} in the state, which no run comes to; the file is damaged", quoted(what), quoted(found))]
     Count {
         /// What was counted.
         what: String,
@@ -72,7 +74,7 @@ pub enum StateError {
         found: String,
     },
     /// What the schedule remembers is not what this one does.
-    #[error("the state holds the memory of another schedule ({found}); this one keeps {expected}")]
+    #[error("the state holds the memory of another schedule ({}); this one keeps {expected}", quoted(found))]
     OtherSchedule {
         /// The names in the state.
         found: String,

@@ -11,6 +11,7 @@ use crate::rules::{RULES, RuleInfo};
 use crate::schedule::Schedule;
 use crate::schedules::{SCHEDULES, ScheduleInfo};
 use backflow_tensor::misuse;
+use backflow_tensor::quote::quoted;
 use backflow_tensor::spelling::did_you_mean;
 
 /// What is wrong with a spec, and what would be right.
@@ -18,7 +19,7 @@ use backflow_tensor::spelling::did_you_mean;
 #[non_exhaustive]
 pub enum SpecError {
     /// There is nothing of that name.
-    #[error("there is no {kind} {name:?}; {} {}", did_you_mean(name, "there are", known.iter().copied()), known.join(", "))]
+    #[error("there is no {kind} \"{}\"; {} {}", quoted(name), did_you_mean(name, "there are", known.iter().copied()), known.join(", "))]
     UnknownName {
         /// `optimizer` or `schedule`.
         kind: &'static str,
@@ -28,7 +29,7 @@ pub enum SpecError {
         known: Vec<&'static str>,
     },
     /// An option is not of the form `key=value`.
-    #[error("{name}: {option:?} is not of the form key=value; write {name}:key=value,key=value")]
+    #[error("{name}: \"{}\" is not of the form key=value; write {name}:key=value,key=value", quoted(option))]
     Malformed {
         /// The optimizer or schedule.
         name: &'static str,
@@ -36,7 +37,7 @@ pub enum SpecError {
         option: String,
     },
     /// There is no such option.
-    #[error("{name} has no option {key:?}; {} {}", did_you_mean(key, "it has", known.iter().map(String::as_str)), known.join(", "))]
+    #[error("{name} has no option \"{}\"; {} {}", quoted(key), did_you_mean(key, "it has", known.iter().map(String::as_str)), known.join(", "))]
     UnknownOption {
         /// The optimizer or schedule.
         name: &'static str,
@@ -54,7 +55,7 @@ pub enum SpecError {
         key: &'static str,
     },
     /// A value is not a number, or not an allowed one.
-    #[error("{name}: {key}={value} is not possible; expected {expected}{}", missing_comma(value))]
+    #[error("{name}: {key}={} is not possible; expected {expected}{}", quoted(value), missing_comma(value))]
     Value {
         /// The optimizer or schedule.
         name: &'static str,

@@ -1,5 +1,6 @@
 //! Why a file could not be written or read.
 
+use backflow_tensor::quote::told;
 use std::io;
 use std::path::PathBuf;
 
@@ -24,7 +25,7 @@ pub enum StoreError {
         source: io::Error,
     },
     /// A file of weights is damaged, or not a file of weights.
-    #[error("{}: not a valid safetensors file: {reason}", path.display())]
+    #[error("{}: not a valid safetensors file: {}", path.display(), told(reason))]
     Weights {
         /// The file.
         path: PathBuf,
@@ -32,7 +33,7 @@ pub enum StoreError {
         reason: String,
     },
     /// A file of weights belongs to another model.
-    #[error("{}: does not fit the model: {reason}; the model is unchanged", path.display())]
+    #[error("{}: does not fit the model: {}; the model is unchanged", path.display(), told(reason))]
     OtherModel {
         /// The file.
         path: PathBuf,
@@ -40,7 +41,7 @@ pub enum StoreError {
         reason: String,
     },
     /// A file of an optimizer's state is damaged, or is none.
-    #[error("{}: not a valid optimizer state: {reason}", path.display())]
+    #[error("{}: not a valid optimizer state: {}", path.display(), told(reason))]
     OptimizerState {
         /// The file.
         path: PathBuf,

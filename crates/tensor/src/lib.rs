@@ -40,6 +40,7 @@ mod onlooker;
 mod op;
 mod ops;
 mod pitfall;
+pub mod quote;
 mod rng;
 mod role;
 mod scalar;

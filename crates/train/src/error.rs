@@ -5,6 +5,7 @@ use crate::task::TaskError;
 use backflow_probe::text::number;
 use backflow_probe::{NonFinite, Origin};
 use backflow_store::StoreError;
+use backflow_tensor::quote::told;
 use std::path::PathBuf;
 
 /// Why a run, or the saving or loading of its results, failed.
@@ -50,7 +51,7 @@ pub enum TrainError {
         path: PathBuf,
     },
     /// A line of a log of the flow is none.
-    #[error("{}: line {line}: {reason}; the log is damaged", path.display())]
+    #[error("{}: line {line}: {}; the log is damaged", path.display(), told(reason))]
     Flow {
         /// The log.
         path: PathBuf,

@@ -12,6 +12,7 @@
 use backflow::prelude::*;
 use backflow::probe::find_nonfinite;
 use backflow::tensor::{Switches, flush_to_zero, is_flushing_to_zero, is_recording, is_training, observe};
+use backflow_testkit::seeds;
 use rayon::ThreadPoolBuilder;
 use rayon::prelude::*;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -243,15 +244,9 @@ fn random_training(seed: u64) -> (String, u64, usize) {
 
 #[test]
 fn random_trainings_give_the_same_weights_on_any_number_of_threads() {
-    let number = |name| std::env::var(name).ok().map(|text| text.parse::<u64>().expect("a whole number"));
-    let first = number("BACKFLOW_STRESS_SEED").unwrap_or(0);
-    let end = number("BACKFLOW_STRESS_SECONDS").map(|seconds| Instant::now() + Duration::from_secs(seconds));
     let pools: Vec<rayon::ThreadPool> = (1..=7).map(pool).collect();
     let (mut trainings, mut compared) = (0, 0);
-    for seed in first.. {
-        if end.map_or(seed == first + 6, |end| seed > first && Instant::now() > end) {
-            break;
-        }
+    for seed in seeds(6) {
         let alone = pools[0].install(|| random_training(seed));
         for (pool, threads) in pools.iter().zip(1..).skip(1) {
             let found = pool.install(|| random_training(seed));

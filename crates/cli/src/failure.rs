@@ -3,6 +3,7 @@
 use crate::terminal::complain;
 use backflow_data::DataError;
 use backflow_store::StoreError;
+use backflow_tensor::quote::quoted;
 use backflow_tensor::spelling::did_you_mean;
 use backflow_train::TrainError;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
@@ -76,7 +77,12 @@ impl From<clap::Error> for Failure {
             Some(ContextValue::Strings(texts)) => Some(texts.join(", ")),
             _ => None,
         };
-        let rendered = error.to_string();
+        // A word of the command line may be of any length, break lines, and look like a style.
+        let words = [ContextKind::InvalidArg, ContextKind::InvalidValue, ContextKind::InvalidSubcommand];
+        let words = words.into_iter().filter_map(text);
+        let styled = error.render().ansi().to_string();
+        let styled = words.fold(styled, |styled, word| styled.replace(&word, &quoted(&word)));
+        let rendered = console::strip_ansi_codes(&styled);
         let first_line = rendered.lines().next().unwrap_or_default();
         let mut message = first_line.strip_prefix("error: ").unwrap_or(first_line).to_owned();
         match error.kind() {

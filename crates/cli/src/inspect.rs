@@ -1,5 +1,7 @@
 //! `backflow inspect`: what a run has recorded, or what a file of weights holds.
 
+#[cfg(test)]
+mod fuzz;
 mod runs;
 mod tensors;
 
@@ -191,13 +193,19 @@ fn config_of(path: &Path) -> Option<RunConfig> {
     config
 }
 
-/// What a run recorded.
+/// What a run recorded, in the order of the steps.
 fn read(path: &Path) -> Result<Vec<FlowStep>, Failure> {
     let log = RunFolder::read_flow(path).map_err(|error| missing(path, error))?;
     if let Some(number) = log.cut_off {
         complain(&format!("{}: its log is cut off at line {number}, which is left out", path.display()));
     }
-    Ok(log.steps)
+    Ok(rising(log.steps))
+}
+
+/// These records in the order of their steps, which logs that were joined need not have.
+fn rising(mut steps: Vec<FlowStep>) -> Vec<FlowStep> {
+    steps.sort_by_key(|record| record.step);
+    steps
 }
 
 /// Which of a run's records is that of a step, or the last before it; the last if none is asked for.

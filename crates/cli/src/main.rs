@@ -80,3 +80,49 @@ fn answer() -> Result<ExitCode, Failure> {
         Command::Optimizers(options) => optimizers::run(&options).map(|()| ExitCode::SUCCESS),
     }
 }
+
+#[cfg(test)]
+mod fuzz {
+    use super::Program;
+    use crate::failure::Failure;
+    use backflow_testkit::{Seed, fuzz};
+    use clap::Parser;
+
+    /// Words of a command line, which no file and no training comes of.
+    #[test]
+    fn command_lines_are_read_or_told() {
+        let seeds = [
+            Seed::taken(
+                "train",
+                "train --layers 784,64*3,10 --activation relu --lr 1e-3 --schedule cosine --epochs 3 --json",
+            ),
+            Seed::taken(
+                "study",
+                "study --activation tanh --sigma-w 0.5..4@8 --sigma-b 0.05 --depth 10..50:10",
+            ),
+            Seed::taken("compare", "compare --optimizers adam,sgd:lr=0.1,momentum=0.9 --tune --limit 100"),
+            Seed::taken("inspect", "inspect runs/a --step 18446744073709551615 --json"),
+            Seed::refused("a misspelled option", "train --epoch 3"),
+            Seed::refused("a misspelled value", "train --loss mes"),
+            Seed::refused("no run", "inspect"),
+            Seed::refused("an option of 70,000 letters", format!("train --{}", "x".repeat(70_000))),
+            Seed::refused("a command of 70,000 letters", "t".repeat(70_000)),
+            Seed::refused("a value of 70,000 letters", format!("train --loss {}", "x".repeat(70_000))),
+            Seed::refused("a number of 70,000 digits", format!("train --epochs {}", "1".repeat(70_000))),
+            Seed::refused("a size of 70,000 digits", format!("train --layers {}", "1".repeat(70_000))),
+            Seed::refused("a value that a terminal would obey", "train --layers \u{1b}[31m1\u{85}2"),
+            Seed::refused("an option that a terminal would obey", "train --\u{1b}[31m\u{202e}"),
+            Seed::refused("a command that a terminal would obey", "\u{1b}[31m\u{202e}"),
+            Seed::refused("a value with a line break", "train --loss a\u{b}b"),
+        ];
+        fuzz("command lines", &seeds, 300, |bytes| {
+            let text = String::from_utf8_lossy(bytes);
+            // A word may hold a line break: here a vertical tab stands for one.
+            let words = text.split([' ', '\t', '\n']).map(|word| word.replace('\u{b}', "\n"));
+            match Program::try_parse_from(std::iter::once("backflow".to_owned()).chain(words)) {
+                Err(error) if error.use_stderr() => Err(Failure::from(error).message()),
+                _ => Ok(()),
+            }
+        });
+    }
+}

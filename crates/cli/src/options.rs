@@ -3,6 +3,7 @@
 
 use backflow_nn::{Activation, Init};
 use backflow_tensor::DType;
+use backflow_tensor::quote::quoted;
 
 /// The sizes of a network's layers, inputs first: at least two, none of them 0.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,8 +19,8 @@ pub(crate) fn layer_sizes(text: &str) -> Result<LayerSizes, String> {
     let size = |part: &str| match part.trim().parse() {
         Ok(size @ 1..=WIDEST_LAYER) => Ok(size),
         _ => Err(format!(
-            "'{part}' is not a layer size; write sizes from 1 to {WIDEST_LAYER}, like \
-                          784,128,10"
+            "'{}' is not a layer size; write sizes from 1 to {WIDEST_LAYER}, like 784,128,10",
+            quoted(part)
         )),
     };
     let mut sizes = Vec::new();
@@ -27,6 +28,7 @@ pub(crate) fn layer_sizes(text: &str) -> Result<LayerSizes, String> {
         // `64*8`: eight layers of 64.
         let (part, times) = part.split_once('*').unwrap_or((part, "1"));
         let Ok(times @ 1..=MOST_LAYERS) = times.trim().parse() else {
+            let times = quoted(times);
             return Err(format!("'{times}' is not a number of layers; write 1 to {MOST_LAYERS}, like 64*8"));
         };
         sizes.extend(std::iter::repeat_n(size(part)?, times));
@@ -124,5 +126,33 @@ mod tests {
         for wrong in ["0", "-0.1", "nan", "inf", "", "1,5"] {
             assert!(positive(wrong).is_err(), "{wrong}");
         }
+    }
+}
+
+#[cfg(test)]
+mod fuzz {
+    use super::{LayerSizes, MOST_LAYERS, WIDEST_LAYER, layer_sizes};
+    use backflow_testkit::{Seed, fuzz};
+
+    #[test]
+    fn sizes_are_read_or_told() {
+        let seeds = [
+            Seed::taken("sizes", "784, 128,10"),
+            Seed::taken("layers of one size", "784,64*3, 5 * 2 ,10"),
+            Seed::taken("as many as there may be", "1*10002"),
+            Seed::taken("the widest", "1048576,1"),
+            Seed::refused("one more", "1*10002,1"),
+            Seed::refused("many times many", "1*10002,".repeat(1000) + "1"),
+            Seed::refused("a size of 2⁶³", "784,9223372036854775808,10"),
+            Seed::refused("a number beyond its type", "784*18446744073709551616,10"),
+            Seed::refused("a size of 70,000 digits", "784,".to_owned() + &"1".repeat(70_000)),
+            Seed::refused("what a terminal would obey", "784,\u{1b}[31m\n,10"),
+        ];
+        fuzz("layer sizes", &seeds, 4000, |bytes| {
+            let LayerSizes(sizes) = layer_sizes(&String::from_utf8_lossy(bytes))?;
+            assert!((2..=MOST_LAYERS).contains(&sizes.len()));
+            assert!(sizes.iter().all(|size| (1..=WIDEST_LAYER).contains(size)));
+            Ok(())
+        });
     }
 }

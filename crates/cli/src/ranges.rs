@@ -2,6 +2,7 @@
 //! where a step meets the last.
 
 use backflow_probe::text::number;
+use backflow_tensor::quote::quoted;
 
 /// More values make no experiment that anyone waits for.
 const MOST: usize = 10_000;
@@ -16,6 +17,7 @@ const MOST: usize = 10_000;
 /// ```
 pub(crate) fn values(piece: &str) -> Result<Vec<f64>, String> {
     let Some((first, rest)) = piece.split_once("..") else { return Ok(vec![finite(piece)?]) };
+    let shown = quoted(piece);
     let (last, how) = match rest.find([':', '@']) {
         Some(at) => (&rest[..at], &rest[at..]),
         None => (rest, ":1"),
@@ -23,7 +25,7 @@ pub(crate) fn values(piece: &str) -> Result<Vec<f64>, String> {
     let (first, last) = (finite(first)?, finite(last)?);
     if first >= last {
         return Err(format!(
-            "'{piece}' begins at {} and ends at {}; write the smaller one first",
+            "'{shown}' begins at {} and ends at {}; write the smaller one first",
             number(first),
             number(last)
         ));
@@ -31,7 +33,7 @@ pub(crate) fn values(piece: &str) -> Result<Vec<f64>, String> {
     if let Some(step) = how.strip_prefix(':') {
         let step = finite(step)?;
         if step <= 0.0 || step.is_nan() {
-            return Err(format!("'{piece}' has a step of {}; write one above 0", number(step)));
+            return Err(format!("'{shown}' has a step of {}; write one above 0", number(step)));
         }
         // A last value that rounding has moved beyond the end is the end.
         let steps = ((last - first) / step * (1.0 + 1e-12)).floor();
@@ -45,7 +47,7 @@ pub(crate) fn values(piece: &str) -> Result<Vec<f64>, String> {
     let count = count.trim().parse().ok().filter(|&count| count >= 2);
     let count = counted(piece, count.map_or(f64::NAN, |count: u64| count as f64))?;
     if is_log && first <= 0.0 {
-        return Err(format!("'{piece}' begins at {}; ratios need numbers above 0", number(first)));
+        return Err(format!("'{shown}' begins at {}; ratios need numbers above 0", number(first)));
     }
     let share = |index: usize| index as f64 / (count - 1) as f64;
     let between = |index: usize| match index {
@@ -54,7 +56,11 @@ pub(crate) fn values(piece: &str) -> Result<Vec<f64>, String> {
         index if is_log => first * (last / first).powf(share(index)),
         index => first + (last - first) * share(index),
     };
-    Ok((0..count).map(|index| rounded(between(index))).collect())
+    let values: Vec<f64> = (0..count).map(|index| rounded(between(index))).collect();
+    match values.iter().all(|value| value.is_finite()) {
+        true => Ok(values),
+        false => Err(format!("'{shown}' has ends that are too far apart for numbers between them")),
+    }
 }
 
 /// The whole numbers from 1 on that a piece stands for. Those between the ends of a range are rounded, and none
@@ -62,8 +68,9 @@ pub(crate) fn values(piece: &str) -> Result<Vec<f64>, String> {
 pub(crate) fn whole(piece: &str, what: &str, most: usize) -> Result<Vec<usize>, String> {
     let wrong = || {
         format!(
-            "'{piece}' is not a {what}; write whole numbers from 1 to {most}, like 2,10,20, or a range, like \
-             2..20:2 or 10..1000@log:5"
+            "'{}' is not a {what}; write whole numbers from 1 to {most}, like 2,10,20, or a range, like 2..20:2 or \
+             10..1000@log:5",
+            quoted(piece)
         )
     };
     let is_range = piece.contains("..");
@@ -81,9 +88,15 @@ pub(crate) fn whole(piece: &str, what: &str, most: usize) -> Result<Vec<usize>, 
     Ok(whole)
 }
 
+/// Refuses more values than anyone waits for.
+pub(crate) fn few<T>(values: &[T]) -> Result<(), String> {
+    if values.len() > MOST { Err(format!("more than {MOST} values")) } else { Ok(()) }
+}
+
 fn finite(text: &str) -> Result<f64, String> {
     let value = text.trim().parse().ok().filter(|value: &f64| value.is_finite());
     value.ok_or_else(|| {
+        let text = quoted(text);
         format!("'{text}' is not a number; write one, or a range like 0.5..4:0.5, 0.5..4@8 or 1..1000@log:4")
     })
 }
@@ -93,7 +106,8 @@ fn counted(piece: &str, count: f64) -> Result<usize, String> {
         2.0.. if count <= MOST as f64 => Ok(count as usize),
         1.0 => Ok(1),
         _ => Err(format!(
-            "'{piece}' does not stand for at least 2 and at most {MOST} values; write a..b:step, a..b@n or a..b@log:n"
+            "'{}' does not stand for at least 2 and at most {MOST} values; write a..b:step, a..b@n or a..b@log:n",
+            quoted(piece)
         )),
     }
 }
@@ -167,5 +181,60 @@ mod tests {
             let error = values(piece).unwrap_err();
             assert!(error.contains(part), "{piece}: {error}");
         }
+    }
+}
+
+#[cfg(test)]
+mod fuzz {
+    use super::{few, values, whole};
+    use backflow_testkit::{Seed, fuzz};
+
+    fn seeds() -> Vec<Seed> {
+        vec![
+            Seed::taken("a number", "0.5"),
+            Seed::taken("steps of one", "1..3"),
+            Seed::taken("steps", "0.5..4:0.5"),
+            Seed::taken("a number of values", "1..4@8"),
+            Seed::taken("ratios", "1..1000@log:4"),
+            Seed::taken("with spaces", " 1 .. 2 @ 2 "),
+            Seed::taken("as many as there may be", "1..10000"),
+            Seed::taken("a step that meets no end", "1..2:1e300"),
+            Seed::taken("ends of which numbers lie between", "1..1.0000000000000002@3"),
+            Seed::refused("ends whose difference is no number", "-1e308..1e308@3"),
+            Seed::refused("ends whose ratio is no number", "1e-308..1e308@log:3"),
+            Seed::refused("one more than there may be", "0..10000"),
+            Seed::refused("a step below all numbers", "0..1:1e-320"),
+            Seed::refused("a count beyond its type", "1..2@18446744073709551616"),
+            Seed::refused("70,000 digits and a letter", "1".repeat(70_000) + "x"),
+            Seed::refused("what a terminal would obey", "1..2\u{1b}[31m\n@3"),
+        ]
+    }
+
+    #[test]
+    fn pieces_are_numbers_or_told() {
+        fuzz("ranges", &seeds(), 4000, |bytes| {
+            let piece = String::from_utf8_lossy(bytes);
+            let found = values(&piece)?;
+            assert!(
+                !found.is_empty() && few(&found).is_ok() && found.iter().all(|x| x.is_finite()),
+                "{piece}: {found:?}"
+            );
+            assert!(found.windows(2).all(|pair| pair[0] <= pair[1]), "{piece}: {found:?}");
+            Ok(())
+        });
+    }
+
+    #[test]
+    fn pieces_are_whole_numbers_or_told() {
+        let mut seeds = seeds();
+        seeds.retain(|seed| !["a number", "steps", "a step that meets no end"].contains(&seed.name));
+        fuzz("whole ranges", &seeds, 4000, |bytes| {
+            let piece = String::from_utf8_lossy(bytes);
+            let found = whole(&piece, "number of units", 10_000)?;
+            assert!(!found.is_empty() && few(&found).is_ok(), "{piece}: {found:?}");
+            assert!(found.windows(2).all(|pair| pair[0] < pair[1]), "{piece}: {found:?}");
+            assert!(found.iter().all(|n| (1..=10_000).contains(n)), "{piece}: {found:?}");
+            Ok(())
+        });
     }
 }

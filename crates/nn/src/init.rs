@@ -317,7 +317,8 @@ impl Init {
     fn is_sound(self) -> bool {
         match self {
             Self::Constant(c) => c.is_finite(),
-            Self::Uniform { low, high } => low.is_finite() && high.is_finite() && low <= high,
+            // The difference is what is drawn from, and a number only if both bounds are.
+            Self::Uniform { low, high } => (high - low).is_finite() && low <= high,
             Self::Normal { mean, std } => mean.is_finite() && std.is_finite() && std >= 0.0,
             _ => true,
         }

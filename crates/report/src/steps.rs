@@ -126,7 +126,7 @@ pub(crate) fn ticks(steps: &[u64], axis: &Axis) -> Vec<(f64, String)> {
         powers(digits).collect()
     } else {
         let apart = powers(&[1, 2, 5]).find(|apart| last.saturating_sub(first) / apart <= 8).unwrap_or(1);
-        (0..=9).map(|idx| (first.div_ceil(apart) + idx) * apart).collect()
+        (0..=9).map_while(|idx| first.div_ceil(apart).checked_add(idx)?.checked_mul(apart)).collect()
     };
     // Where a gap ends, the step is said.
     let behind = |column: usize| axis.gaps.iter().any(|&[_, end]| axis.places[column] == end);

@@ -12,15 +12,23 @@
 //! [`EXPECTED`] is the other oracle: what each update rule is known to reach, for the tests that ask it of
 //! every rule.
 //!
+//! What reads bytes from outside is [fuzzed](fuzz()): given files that are nearly right, and watched.
+//!
 //! For tests only: nothing here is part of the framework.
 #![forbid(unsafe_code)]
 
+mod fuzz;
 mod golden;
 mod kinks;
+mod mutator;
 mod question;
 mod rules;
+mod seeds;
 
+pub use fuzz::{LONGEST_MESSAGE, Seed, fuzz, require_message};
 pub use golden::{Difference, Golden, compare};
 pub use kinks::kinks;
+pub use mutator::mutated;
 pub use question::{Question, catalogue};
 pub use rules::{EXPECTED, Expected, Floor, Reached, Shrinking, halved_at};
+pub use seeds::seeds;

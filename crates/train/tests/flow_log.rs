@@ -2,7 +2,9 @@
 
 use backflow_probe::{FlowStep, ParameterFlow};
 use backflow_train::{FlowLog, RunFolder, TrainError};
+use flate2::Compression;
 use flate2::read::GzDecoder;
+use flate2::write::GzEncoder;
 use std::io::{Read, Write};
 use std::path::Path;
 
@@ -118,6 +120,22 @@ fn a_log_that_is_a_pipe_is_refused() {
     assert!(std::process::Command::new("mkfifo").arg(&log).status().unwrap().success());
     let message = RunFolder::read_flow(folder.path()).unwrap_err().to_string();
     assert!(message.ends_with("flow.jsonl: cannot be read: it is a pipe, not a file"), "{message}");
+}
+
+/// 64 kB that stand for 64 MB: no log says so little with so much.
+#[test]
+fn a_packed_log_that_is_made_to_exhaust_memory_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("flow.jsonl.gz");
+    let read = |bytes: usize| {
+        let mut packed = GzEncoder::new(Vec::new(), Compression::fast());
+        packed.write_all(&vec![b'\n'; bytes]).unwrap();
+        backflow_store::atomic::write(&log, &packed.finish().unwrap()).unwrap();
+        RunFolder::read_flow(folder.path())
+    };
+    assert!(read((1 << 26) - 1).unwrap().steps.is_empty());
+    let message = read(1 << 26).unwrap_err().to_string();
+    assert!(message.contains("it holds 67108864 bytes or more, which no log of "), "{message}");
 }
 
 /// A packed log that is cut off anywhere holds what came before the cut; one that is damaged is refused.

@@ -2,6 +2,7 @@
 
 use crate::ranges;
 use backflow_optim::{RULES, RuleInfo};
+use backflow_tensor::quote::quoted;
 use backflow_train::comparison::Contender;
 
 /// The contenders of a list such as `adam,sgd:lr=0.1,momentum=0.9,rmsprop`: a piece with `=` and no `:`
@@ -19,9 +20,18 @@ pub(crate) fn contenders(text: &str) -> Result<Vec<Contender>, String> {
             specs.push(piece);
         } else {
             match specs.last_mut() {
-                Some(spec) if spec.contains(':') => *spec = format!("{spec},{piece}"),
-                Some(spec) => return Err(format!("{piece} follows {spec}; write {spec}:{piece}")),
-                None => return Err(format!("{piece} belongs to no optimizer; write NAME:{piece}")),
+                Some(spec) if spec.contains(':') => {
+                    spec.push(',');
+                    spec.push_str(&piece);
+                }
+                Some(spec) => {
+                    let (piece, spec) = (quoted(&piece), quoted(spec));
+                    return Err(format!("{piece} follows {spec}; write {spec}:{piece}"));
+                }
+                None => {
+                    let piece = quoted(&piece);
+                    return Err(format!("{piece} belongs to no optimizer; write NAME:{piece}"));
+                }
             }
         }
     }
@@ -29,7 +39,7 @@ pub(crate) fn contenders(text: &str) -> Result<Vec<Contender>, String> {
     for spec in specs {
         let spec = with_listed_name(spec);
         if contenders.iter().any(|other| other.spec() == spec) {
-            return Err(format!("{spec} is there twice"));
+            return Err(format!("{} is there twice", quoted(&spec)));
         }
         contenders.push(Contender::new(&spec).map_err(|error| error.to_string())?);
     }
@@ -50,12 +60,16 @@ pub(crate) fn rates(text: &str) -> Result<Rates, String> {
     let mut rates = Vec::new();
     for piece in text.split(',') {
         match ranges::values(piece) {
-            Ok(found) if found.iter().all(|&rate| rate > 0.0) => rates.extend(found),
+            Ok(found) if found.iter().all(|&rate| rate > 0.0) => {
+                rates.extend(found);
+                ranges::few(&rates)?;
+            }
             Err(error) if piece.contains("..") => return Err(error),
             _ => {
                 return Err(format!(
-                    "'{piece}' is not a learning rate; write positive numbers, like 1e-3,1e-2,0.1, or a range, \
-                     like 1e-4..1@log:9"
+                    "'{}' is not a learning rate; write positive numbers, like 1e-3,1e-2,0.1, or a range, like \
+                     1e-4..1@log:9",
+                    quoted(piece)
                 ));
             }
         }
@@ -117,5 +131,60 @@ mod tests {
         for wrong in ["", "0", "-1", "nan", "inf", "0.1,,1", "0.1;1", "0.1,1e-1"] {
             assert!(rates(wrong).is_err(), "{wrong}");
         }
+    }
+}
+
+#[cfg(test)]
+mod fuzz {
+    use super::{Rates, contenders, rates};
+    use crate::ranges::few;
+    use backflow_testkit::{Seed, fuzz};
+
+    #[test]
+    fn optimizers_are_lists_or_told() {
+        let seeds = [
+            Seed::taken("names", "adam,SignSGD:lr=1"),
+            Seed::taken("settings", "adam, sgd:lr=0.1, momentum=0.9 ,rmsprop:alpha=0.9,sgd"),
+            Seed::taken("all", "sgd:lr=1, ALL"),
+            Seed::refused("all of them without end", "all,".repeat(10_000) + "all"),
+            Seed::refused("settings without end", "sgd:lr=1".to_owned() + &",lr=1".repeat(20_000)),
+            Seed::refused("nothing between two commas", "adam,,sgd"),
+            Seed::refused("a setting of nothing", "lr=0.1"),
+            Seed::refused("a setting behind a name", "adam,lr=0.1"),
+            Seed::refused("a setting of 70,000 letters", format!("adam,{}=1", "l".repeat(70_000))),
+            Seed::refused("a setting that a terminal would obey", "l\u{1b}[31mr=1"),
+            Seed::refused("twice, and long", format!("sgd:lr={0},sgd:lr={0}", "0".repeat(30_000) + "1")),
+        ];
+        fuzz("lists of optimizers", &seeds, 1000, |bytes| {
+            let text = String::from_utf8_lossy(bytes);
+            let found = contenders(&text)?;
+            assert!(!found.is_empty());
+            Ok(())
+        });
+    }
+
+    #[test]
+    fn rates_are_lists_or_told() {
+        let seeds = [
+            Seed::taken("rates", "0.1, 1e-3,1"),
+            Seed::taken("a range", "3,1e-3..1@log:4"),
+            Seed::taken("a subnormal rate", "5e-324"),
+            Seed::refused("ranges without end", "1..2@10000,".repeat(2000) + "1"),
+            Seed::refused("a rate twice", "0.1,1e-1"),
+            Seed::refused("no rate", "0"),
+            Seed::refused("no number", "nan"),
+            Seed::refused("70,000 digits and a letter", "1".repeat(70_000) + "x"),
+        ];
+        fuzz("rates", &seeds, 2000, |bytes| {
+            let text = String::from_utf8_lossy(bytes);
+            let Rates(found) = rates(&text)?;
+            assert!(
+                !found.is_empty()
+                    && few(&found).is_ok()
+                    && found.iter().all(|&rate| rate > 0.0 && rate.is_finite())
+            );
+            assert!(found.windows(2).all(|pair| pair[0] < pair[1]), "{found:?}");
+            Ok(())
+        });
     }
 }

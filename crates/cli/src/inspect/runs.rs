@@ -111,7 +111,7 @@ fn names(paths: &[PathBuf]) -> Result<Vec<String>, Failure> {
     Ok(absolute.iter().map(|path| end(path, parts)).collect())
 }
 
-fn settings(config: Option<&RunConfig>) -> Map<String, Value> {
+pub(super) fn settings(config: Option<&RunConfig>) -> Map<String, Value> {
     let value = config.and_then(|config| serde_json::to_value(config).ok());
     let mut settings = value.and_then(|value| value.as_object().cloned()).unwrap_or_default();
     ASIDE.iter().for_each(|name| {
@@ -121,7 +121,7 @@ fn settings(config: Option<&RunConfig>) -> Map<String, Value> {
 }
 
 /// The settings that not all runs have alike.
-fn differing(configs: &[Map<String, Value>]) -> Vec<String> {
+pub(super) fn differing(configs: &[Map<String, Value>]) -> Vec<String> {
     let mut names: Vec<String> = Vec::new();
     for name in configs.iter().flat_map(|config| config.keys()) {
         let differs = configs.iter().any(|config| config.get(name) != configs[0].get(name));
@@ -133,7 +133,7 @@ fn differing(configs: &[Map<String, Value>]) -> Vec<String> {
 }
 
 /// What all runs have alike, a line.
-fn shared(configs: &[Map<String, Value>], differing: &[String]) -> Vec<String> {
+pub(super) fn shared(configs: &[Map<String, Value>], differing: &[String]) -> Vec<String> {
     let alike = configs[0].iter().filter(|(name, value)| !differing.contains(name) && !value.is_null());
     let words: Vec<String> = alike.map(|(name, value)| format!("{name} {}", text(Some(value)))).collect();
     if words.is_empty() { Vec::new() } else { vec![format!("alike: {}", words.join(", "))] }

@@ -34,23 +34,30 @@ fn stats(x: &Tensor) -> Stats {
     Stats::of(&x.to_dtype(DType::F64))
 }
 
+fn facts(stored: &Stored) -> TensorFacts<'_> {
+    TensorFacts {
+        name: &stored.name,
+        dtype: stored.dtype.clone(),
+        shape: &stored.shape,
+        stats: stored.tensor.as_ref().map(stats),
+    }
+}
+
 /// One line per tensor of a file, or one object.
 pub(super) fn list(path: &Path, json: bool) -> Result<(), Failure> {
     let tensors = weights::read(path)?;
     if json {
-        fn facts(stored: &Stored) -> TensorFacts<'_> {
-            TensorFacts {
-                name: &stored.name,
-                dtype: stored.dtype.clone(),
-                shape: &stored.shape,
-                stats: stored.tensor.as_ref().map(stats),
-            }
-        }
         return object(&FileFacts {
             file: path.display().to_string(),
             tensors: tensors.iter().map(facts).collect(),
         });
     }
+    lines(&tensors, terminal::width()).iter().for_each(|text| line(text));
+    Ok(())
+}
+
+/// The tensors as a table, and what they are together.
+fn lines(tensors: &[Stored], width: Option<usize>) -> Vec<String> {
     let columns = vec![
         Column::words("tensor", Column::ALWAYS),
         Column::numbers("shape", 9),
@@ -62,14 +69,18 @@ pub(super) fn list(path: &Path, json: bool) -> Result<(), Failure> {
         Column::numbers("zeros", 2),
     ];
     let rows = tensors.iter().map(row).collect();
-    Table { columns, rows, legend: Vec::new() }.lines(terminal::width()).iter().for_each(|text| line(text));
+    let mut lines = Table { columns, rows, legend: Vec::new() }.lines(width);
     // As many as the file has bytes for: the product cannot leave its type.
     let elements: usize = tensors.iter().map(|stored| stored.shape.iter().product::<usize>()).sum();
-    line(&format!("{}, {}", counted(tensors.len() as u64, "tensor"), counted(elements as u64, "element")));
+    lines.push(format!(
+        "{}, {}",
+        counted(tensors.len() as u64, "tensor"),
+        counted(elements as u64, "element")
+    ));
     if tensors.iter().any(|stored| stored.tensor.is_none()) {
-        line("-: this program has no such type or shape");
+        lines.push("-: this program has no such type or shape".to_owned());
     }
-    Ok(())
+    lines
 }
 
 fn row(Stored { name, dtype, shape, tensor }: &Stored) -> Vec<String> {
@@ -86,4 +97,50 @@ fn row(Stored { name, dtype, shape, tensor }: &Stored) -> Vec<String> {
         figure(|stats| stats.max),
         stats.map_or("-".to_owned(), |stats| format!("{:.1} %", stats.zero_share * 100.0)),
     ]
+}
+
+#[cfg(test)]
+mod fuzz {
+    use super::{LONGEST_NAME, facts, lines};
+    use backflow_store::weights;
+    use backflow_testkit::{Seed, fuzz};
+
+    /// A header, of which the last brace is the end, with what is behind it.
+    #[test]
+    fn tensors_of_any_file_are_listed() {
+        let one = |name: &str, dtype: &str, shape: &str, len: usize| {
+            let header =
+                format!(r#"{{"{name}":{{"dtype":"{dtype}","shape":{shape},"data_offsets":[0,{len}]}}}}"#);
+            [header.as_bytes(), &vec![1; len]].concat()
+        };
+        let seeds = [
+            Seed::taken("floats", one("layers.0.weight", "F32", "[2,3]", 24)),
+            Seed::taken("doubles", one("w", "F64", "[1]", 8)),
+            Seed::taken("integers", one("steps", "I64", "[]", 8)),
+            Seed::taken("switches", one("mask", "BOOL", "[3]", 3)),
+            Seed::taken("BF16", one("x", "BF16", "[2]", 4)),
+            Seed::taken("halves of bytes", one("x", "F4", "[4]", 2)),
+            Seed::taken("the shape [2⁶⁴ − 1, 0]", one("x", "F32", "[18446744073709551615,0]", 0)),
+            Seed::taken(
+                "the shape [0, 2⁶³, 2⁶³]",
+                one("x", "F32", "[0,9223372036854775808,9223372036854775808]", 0),
+            ),
+            Seed::taken("a name of 65,536 bytes", one(&"n".repeat(65_536), "F32", "[1]", 4)),
+            Seed::taken("a name that a terminal would obey", one(r"a\u001b[31m\u202e\nb", "F32", "[1]", 4)),
+            Seed::refused("a shape whose product is 2⁶⁴", one("x", "F32", "[9223372036854775808,2]", 0)),
+        ];
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("model.safetensors");
+        fuzz("tensors of a file", &seeds, 500, |bytes| {
+            let len = bytes.iter().rposition(|&byte| byte == b'}').map_or(bytes.len(), |last| last + 1);
+            crate::inspect::fuzz::put(&path, &[&(len as u64).to_le_bytes(), bytes].concat());
+            let tensors = weights::read(&path).map_err(|error| error.to_string())?;
+            let names = lines(&tensors, None)
+                .iter()
+                .all(|line| line.chars().take_while(|&c| c != ' ').count() <= LONGEST_NAME);
+            assert!(names, "{:?}", lines(&tensors, None));
+            serde_json::to_string(&tensors.iter().map(facts).collect::<Vec<_>>()).unwrap();
+            Ok(())
+        });
+    }
 }

@@ -3,6 +3,7 @@
 
 use crate::{options, ranges};
 use backflow_nn::{Activation, Init};
+use backflow_tensor::quote::quoted;
 use std::fmt::Display;
 
 /// The values of a list, in its order.
@@ -64,7 +65,10 @@ fn list<T: PartialEq + Display>(
         }
         // One with `=` and no `:` is a setting of the value before it.
         match pieces.last_mut().filter(|last| last.contains('=') && is_setting(piece)) {
-            Some(last) => *last = format!("{last},{piece}"),
+            Some(last) => {
+                last.push(',');
+                last.push_str(piece);
+            }
             None => pieces.push(piece.to_owned()),
         }
     }
@@ -72,9 +76,10 @@ fn list<T: PartialEq + Display>(
     for piece in pieces {
         for value in read(&piece)? {
             if values.contains(&value) {
-                return Err(format!("{value} is there twice"));
+                return Err(format!("{} is there twice", quoted(&value.to_string())));
             }
             values.push(value);
+            ranges::few(&values)?;
         }
     }
     Ok(List(values))
@@ -114,5 +119,70 @@ mod tests {
         for wrong in ["0", "-1", "2.5", "10001", "5,5", "1..5,3", "99999999999999999999"] {
             assert!(depths(wrong).is_err(), "{wrong}");
         }
+    }
+}
+
+#[cfg(test)]
+mod fuzz {
+    use super::{List, activations, depths, inits, sigmas, widths};
+    use crate::ranges::few;
+    use backflow_testkit::{Seed, fuzz};
+
+    /// What holds of a list of any kind.
+    fn judged<T: PartialEq + std::fmt::Debug>(list: Result<List<T>, String>) -> Result<(), String> {
+        let List(values) = list?;
+        assert!(!values.is_empty() && few(&values).is_ok(), "{}", values.len());
+        assert!(
+            values.len() > 100 || (1..values.len()).all(|idx| !values[..idx].contains(&values[idx])),
+            "{values:?}"
+        );
+        Ok(())
+    }
+
+    #[test]
+    fn names_and_settings_are_lists_or_told() {
+        let seeds = [
+            Seed::taken("activations", "relu, tanh,leaky-relu:0.1"),
+            Seed::taken("rules", "he-normal:gain=1.2 , bias_var=0.05,orthogonal:gain=1,he-normal"),
+            Seed::refused("nothing between two commas", "relu,,tanh"),
+            Seed::refused("twice", "relu,relu"),
+            Seed::refused("a setting of nothing", "gain=1"),
+            Seed::refused(
+                "settings without end",
+                "he-normal:gain=1".to_owned() + &",bias_var=1".repeat(10_000),
+            ),
+            Seed::refused("a name of 70,000 letters", "r".repeat(70_000)),
+            Seed::refused("a name that a terminal would obey", "re\u{1b}[31m\nlu"),
+        ];
+        fuzz("lists of names", &seeds, 400, |bytes| {
+            let text = String::from_utf8_lossy(bytes);
+            let (activations, inits) = (judged(activations(&text)), judged(inits(&text)));
+            if activations.is_ok() { activations } else { inits }
+        });
+    }
+
+    #[test]
+    fn numbers_are_lists_or_told() {
+        let ranges =
+            |count: u32| (0..count).map(|begin| format!("{begin}..{begin}.999@10000,")).collect::<String>();
+        let seeds = [
+            Seed::taken("depths", "2,5..20:5,100..1000@log:3"),
+            Seed::taken("deviations", "0,0.5..2@4"),
+            Seed::taken("as many as there may be", "1..1000@10000"),
+            Seed::refused("ranges without end", ranges(200) + "0.9995"),
+            Seed::refused("a number twice", "5,5"),
+            Seed::refused("a number in a range", "1..5,3"),
+            Seed::refused("a number beyond its type", "99999999999999999999"),
+            Seed::refused("no number", "NaN"),
+            Seed::refused("70,000 digits", "1".repeat(70_000)),
+        ];
+        fuzz("lists of numbers", &seeds, 400, |bytes| {
+            let text = String::from_utf8_lossy(bytes);
+            let all = [judged(depths(&text)), judged(widths(&text)), judged(sigmas(&text))];
+            all.iter()
+                .flat_map(|read| read.as_ref().err())
+                .for_each(|message| backflow_testkit::require_message(message));
+            all.into_iter().reduce(|so_far, next| so_far.or(next)).unwrap_or(Ok(()))
+        });
     }
 }

@@ -107,17 +107,19 @@ impl Row {
         let mut special = [*zeros, *subnormal, *infinite, *nan];
         if *first < FULL {
             // Of double precision, whose subnormal numbers are far below what single precision holds.
-            special = [zeros + subnormal, 0, *infinite, *nan];
+            special = [zeros.saturating_add(*subnormal), 0, *infinite, *nan];
         }
         let mut inside = vec![0; (END - FULL) as usize];
         for (exponent, &count) in (*first..).zip(counts) {
-            match exponent {
+            let bin = match exponent {
                 // What single precision could not hold is drawn as what it would become.
-                ..FIRST => special[0] += count,
-                FIRST..FULL => special[1] += count,
-                FULL..END => inside[(exponent - FULL) as usize] += count,
-                END.. => special[2] += count,
-            }
+                ..FIRST => &mut special[0],
+                FIRST..FULL => &mut special[1],
+                FULL..END => &mut inside[(exponent - FULL) as usize],
+                END.. => &mut special[2],
+            };
+            // A log may count more numbers than there are.
+            *bin = bin.saturating_add(count);
         }
         let highest = special.iter().chain(&inside).copied().max().unwrap_or(0).max(1) as f64;
         let height = |&count: &u64| ((count as f64 / highest).sqrt() * f64::from(HIGHEST)).ceil() as u32;

@@ -24,20 +24,4 @@ mod program;
 mod threads;
 mod values;
 
-use std::time::{Duration, Instant};
-
-/// The value of an environment variable that is a number.
-fn number(variable: &str) -> Option<u64> {
-    let text = std::env::var(variable).ok()?;
-    Some(text.parse().unwrap_or_else(|_| panic!("{variable}={text} is not a whole number")))
-}
-
-/// The seeds of a run: `least` of them, and more as long as there is time, if it is given.
-fn seeds(least: u64) -> impl Iterator<Item = u64> {
-    let first = number("BACKFLOW_STRESS_SEED").unwrap_or(0);
-    let end = number("BACKFLOW_STRESS_SECONDS").map(|seconds| Instant::now() + Duration::from_secs(seconds));
-    (first..).take_while(move |seed| match end {
-        Some(end) => Instant::now() < end || *seed == first,
-        None => *seed < first + least,
-    })
-}
+use backflow_testkit::seeds;

@@ -1,0 +1,228 @@
+//! Whatever bytes a data file holds, the readers answer with a data set or an error that says why, and hold no more memory
+//! than the bytes are worth. `backflow_testkit::fuzz` says how a long run is made.
+
+mod allocations;
+
+use allocations::with_peak;
+use backflow_data::formats::idx::{ElementType, Idx, declared_len};
+use backflow_data::formats::{gzip, unpack_idx};
+use backflow_data::{Dataset, Mnist};
+use backflow_testkit::{Seed, fuzz};
+use flate2::read::MultiGzDecoder;
+use flate2::{Compression, write::GzEncoder};
+use std::io::{Read, Write};
+use std::path::Path;
+
+/// The most memory that may be held for so many bytes, besides that of a decompressor.
+const BESIDES: usize = 1 << 17;
+
+fn idx(element_type: ElementType, shape: &[u32], elements: &[u8]) -> Vec<u8> {
+    Idx::new(element_type, shape, elements).expect("valid").to_bytes()
+}
+
+/// A header of bytes, whatever the sizes, and what is behind it.
+fn header(sizes: &[u32], elements: &[u8]) -> Vec<u8> {
+    let magic = [0, 0, 8, sizes.len() as u8];
+    let sizes = sizes.iter().flat_map(|size| size.to_be_bytes());
+    magic.into_iter().chain(sizes).chain(elements.iter().copied()).collect()
+}
+
+fn packed(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+    encoder.write_all(bytes).expect("writing to memory");
+    encoder.finish().expect("writing to memory")
+}
+
+/// Arrays of every type and rank, and what headers claim that is not so.
+fn arrays() -> Vec<Seed> {
+    let pictures = idx(ElementType::U8, &[3, 2, 2], &[0, 7, 255, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
+    vec![
+        Seed::taken("pictures", pictures.clone()),
+        Seed::taken("colours", idx(ElementType::U8, &[1, 2, 2, 3], &[9; 12])),
+        Seed::taken("signed bytes", idx(ElementType::I8, &[4], &[0x80, 0xff, 0, 1])),
+        Seed::taken("16-bit integers", idx(ElementType::I16, &[2], &[0x80, 0, 0, 1])),
+        Seed::taken("QMNIST's wide labels", idx(ElementType::I32, &[2, 8], &[0; 64])),
+        Seed::taken("floats", idx(ElementType::F32, &[1, 1], &f32::NAN.to_be_bytes())),
+        Seed::taken("doubles", idx(ElementType::F64, &[1], &f64::MIN_POSITIVE.to_be_bytes())),
+        Seed::taken("packed", packed(&pictures)),
+        Seed::taken("packed in three members", [&pictures[..2], &[], &pictures[2..]].map(packed).concat()),
+        Seed::refused("empty", []),
+        Seed::refused(
+            "a member and a half",
+            [packed(&pictures[..9]), packed(&pictures[9..])[..9].to_vec()].concat(),
+        ),
+        Seed::refused("2⁶⁴ bytes, which wrap to 0", header(&[1 << 31, 1 << 31, 4], &[])),
+        Seed::refused(
+            "3 · 2⁶⁴ + 12 bytes, which wrap to the 12 there are",
+            header(&[769_546, 1_484_310, 48_448_661], &[7; 12]),
+        ),
+        Seed::refused("a zero that hides absurd sizes", header(&[u32::MAX, u32::MAX, 0], &[])),
+        Seed::refused("255 axes", header(&[1; 255], &[7])),
+        Seed::refused("a gibibyte from a packed header", packed(&header(&[1 << 30], &[]))),
+        Seed::refused("a bomb", packed(&header(&[3, 2, 2], &vec![0; 1 << 16]))),
+        Seed::refused("a bomb that says how large it is", packed(&header(&[1 << 20, 1], &vec![0; 1 << 16]))),
+        Seed::refused("packed twice", packed(&packed(&pictures))),
+    ]
+}
+
+/// What the bytes stand for at most: themselves, or of compressed ones what there is up to the end that is announced.
+fn worth(bytes: &[u8]) -> usize {
+    if !gzip::is_gzip(bytes) {
+        return bytes.len();
+    }
+    let inflated = |len: usize| {
+        let mut output = Vec::new();
+        let _ = MultiGzDecoder::new(bytes).take(len as u64).read_to_end(&mut output);
+        output
+    };
+    let announced = declared_len(&inflated(64)).unwrap_or(64).min(gzip::MAX_OUTPUT_LEN);
+    bytes.len() + inflated(announced + 1).len()
+}
+
+#[test]
+fn arrays_are_read_to_the_last_byte_or_refused() {
+    fuzz("idx", &arrays(), 4000, |bytes| {
+        let most = 4 * worth(bytes) + BESIDES;
+        let (read, peak) = with_peak(|| -> Result<_, String> {
+            let unpacked = unpack_idx(bytes).map_err(|error| error.to_string())?;
+            let idx = Idx::parse(&unpacked).map_err(|error| error.to_string())?;
+            Ok((idx.to_bytes(), idx.to_f64().len(), idx.shape().to_vec()))
+        });
+        assert!(peak <= most, "{} bytes made the parser hold {peak}", bytes.len());
+        let (written, numbers, shape) = read?;
+        let mut original = bytes.to_vec();
+        if gzip::is_gzip(bytes) {
+            original.clear();
+            MultiGzDecoder::new(bytes).read_to_end(&mut original).expect("another decompressor takes it");
+        }
+        assert_eq!(written, original);
+        assert_eq!(numbers as u64, shape.iter().map(|&size| u64::from(size)).product::<u64>());
+        Ok(())
+    });
+}
+
+/// Whatever is in it, and however little may come out.
+#[test]
+fn no_more_is_decompressed_than_was_asked_for() {
+    let text = b"a text that is repeated, ".repeat(40);
+    let seeds = [
+        Seed::taken("one member", packed(&text)),
+        Seed::taken(
+            "as many members as bytes",
+            text[..20].iter().flat_map(|&byte| packed(&[byte])).collect::<Vec<u8>>(),
+        ),
+        Seed::taken("nothing, packed", packed(&[])),
+        Seed::refused("a bomb", packed(&vec![0; 1 << 20])),
+        Seed::refused("not packed", *b"text"),
+        Seed::refused(
+            "a name without end",
+            [&[0x1f, 0x8b, 8, 8, 0, 0, 0, 0, 0, 255][..], &[b'a'; 4000]].concat(),
+        ),
+    ];
+    const LIMIT: usize = 1000;
+    fuzz("gzip", &seeds, 4000, |bytes| {
+        let (output, peak) = with_peak(|| gzip::decompress(bytes, LIMIT));
+        assert!(peak <= 4 * (bytes.len() + LIMIT) + BESIDES, "{} bytes made it hold {peak}", bytes.len());
+        let output = output.map_err(|error| error.to_string())?;
+        assert!(output.len() <= LIMIT);
+        let mut expected = Vec::new();
+        MultiGzDecoder::new(bytes).read_to_end(&mut expected).expect("another decompressor takes it");
+        assert_eq!(output, expected);
+        Ok(())
+    });
+}
+
+/// How many training examples the sets have: two letters of each kind.
+const EXAMPLES: u32 = 52;
+
+fn digit_labels() -> Vec<u8> {
+    idx(ElementType::U8, &[EXAMPLES], &(0..EXAMPLES).map(|example| (example % 10) as u8).collect::<Vec<u8>>())
+}
+
+fn pictures() -> Vec<u8> {
+    idx(ElementType::U8, &[EXAMPLES, 1, 2], &vec![7; 2 * EXAMPLES as usize])
+}
+
+#[allow(clippy::disallowed_methods, reason = "a crash of this test may leave half a file in its directory")]
+fn write(directory: &Path, name: &str, bytes: &[u8]) {
+    std::fs::write(directory.join(name), bytes).expect("a writable directory");
+}
+
+/// A set of which one file is what comes.
+fn load_with(directory: &Path, name: &str, bytes: &[u8]) -> Result<Mnist, String> {
+    write(directory, name, bytes);
+    let (loaded, peak) = with_peak(|| Mnist::load(directory));
+    // A label of a byte becomes an integer of eight, twice.
+    let most = 32 * (worth(bytes) + 8 * EXAMPLES as usize) + BESIDES;
+    assert!(peak <= most, "{} bytes made the loader hold {peak}", bytes.len());
+    let mnist = loaded.map_err(|error| error.to_string())?;
+    let is_sound =
+        |set: &Dataset| set.labels().iter().all(|&label| (0..set.classes() as i64).contains(&label));
+    assert!(is_sound(&mnist.train) && is_sound(&mnist.test) && mnist.train.classes() >= Mnist::CLASSES);
+    assert_eq!(mnist.train.len(), EXAMPLES as usize);
+    assert_eq!(mnist.train.features(), mnist.height * mnist.width);
+    Ok(mnist)
+}
+
+const IMAGES: &str = "train-images-idx3-ubyte";
+const LABELS: &str = "train-labels-idx1-ubyte";
+
+fn set() -> tempfile::TempDir {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    write(directory.path(), IMAGES, &pictures());
+    write(directory.path(), LABELS, &digit_labels());
+    write(directory.path(), "t10k-images-idx3-ubyte", &idx(ElementType::U8, &[2, 1, 2], &[9; 4]));
+    write(directory.path(), "t10k-labels-idx1-ubyte", &idx(ElementType::U8, &[2], &[1, 1]));
+    directory
+}
+
+#[test]
+fn labels_are_classes_or_refused() {
+    let letters: Vec<u8> = (0..EXAMPLES).map(|example| 1 + (example % 26) as u8).collect();
+    let wide: Vec<u8> = (0..EXAMPLES)
+        .flat_map(|example| [example % 10, 7, 7, 7, 7, 7, 7, 7])
+        .flat_map(u32::to_be_bytes)
+        .collect();
+    let mut negative = wide.clone();
+    negative[..4].copy_from_slice(&(-1_i32).to_be_bytes());
+    let mut lonely = letters.clone();
+    lonely[0] = 200;
+    let rows = [EXAMPLES, 8];
+    let seeds = [
+        Seed::taken("digits", digit_labels()),
+        Seed::taken(
+            "digits, packed in two members",
+            [&digit_labels()[..20], &digit_labels()[20..]].map(packed).concat(),
+        ),
+        Seed::taken("EMNIST's letters, 1 to 26", idx(ElementType::U8, &[EXAMPLES], &letters)),
+        Seed::taken("QMNIST's wide labels", idx(ElementType::I32, &rows, &wide)),
+        Seed::refused("a wide label below 0", idx(ElementType::I32, &rows, &negative)),
+        Seed::refused("a class with one example", idx(ElementType::U8, &[EXAMPLES], &lonely)),
+        Seed::refused(
+            "one label too many",
+            idx(ElementType::U8, &[EXAMPLES + 1], &[0; EXAMPLES as usize + 1]),
+        ),
+        Seed::refused(
+            "wide labels of nine columns",
+            idx(ElementType::I32, &[EXAMPLES, 9], &vec![0; 36 * EXAMPLES as usize]),
+        ),
+    ];
+    let directory = set();
+    fuzz("labels", &seeds, 1500, |bytes| load_with(directory.path(), LABELS, bytes).map(drop));
+}
+
+#[test]
+fn pictures_are_of_one_size_or_refused() {
+    let seeds = [
+        Seed::taken("pictures", pictures()),
+        Seed::taken("pictures, packed", packed(&pictures())),
+        Seed::refused(
+            "of another size than those of the test",
+            idx(ElementType::U8, &[EXAMPLES, 2, 1], &vec![7; 2 * EXAMPLES as usize]),
+        ),
+        Seed::refused("of no size", header(&[EXAMPLES, 0, 2], &[])),
+        Seed::refused("terabytes of them", header(&[EXAMPLES, 65_536, 65_536], &[7; 100])),
+    ];
+    let directory = set();
+    fuzz("pictures", &seeds, 1500, |bytes| load_with(directory.path(), IMAGES, bytes).map(drop));
+}

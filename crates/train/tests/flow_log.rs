@@ -128,7 +128,7 @@ fn a_packed_log_that_is_made_to_exhaust_memory_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let log = folder.path().join("flow.jsonl.gz");
     let read = |bytes: usize| {
-        let mut packed = GzEncoder::new(Vec::new(), Compression::fast());
+        let mut packed = GzEncoder::new(Vec::new(), Compression::best());
         packed.write_all(&vec![b'\n'; bytes]).unwrap();
         backflow_store::atomic::write(&log, &packed.finish().unwrap()).unwrap();
         RunFolder::read_flow(folder.path())

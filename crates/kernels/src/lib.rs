@@ -17,6 +17,7 @@
 
 #![allow(clippy::needless_range_loop, reason = "tiles and lanes are indexed as in the formulas")]
 
+pub mod convolution;
 pub mod float;
 pub mod isa;
 pub mod map;

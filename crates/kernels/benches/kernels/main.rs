@@ -13,6 +13,7 @@
 //! MiB that are shared.
 #![allow(missing_docs, reason = "a benchmark")]
 
+mod convolution;
 mod elementwise;
 mod floors;
 mod matmul;
@@ -43,6 +44,7 @@ fn main() {
             .configure_from_args();
         floors::bench(&mut criterion);
         matmul::bench(&mut criterion);
+        convolution::bench(&mut criterion);
         elementwise::bench(&mut criterion);
         reductions::bench(&mut criterion);
         criterion.final_summary();

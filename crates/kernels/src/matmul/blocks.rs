@@ -14,7 +14,7 @@ use crate::parallel::for_ranges;
 
 /// Terms summed in registers before they reach the result. It decides the rounding, so it must never depend
 /// on anything.
-pub(super) const DEPTH: usize = 512;
+pub(crate) const DEPTH: usize = 512;
 /// Elements of the right operand packed at a time: 128 columns of `DEPTH`, or more columns where `k` is
 /// smaller.
 const PACKED: usize = 128 * DEPTH;

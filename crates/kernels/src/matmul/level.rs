@@ -3,6 +3,7 @@
 use std::marker::PhantomData;
 
 use super::dot::dots;
+use super::gathered::{Gathered, gathered};
 use super::operand::{Block, Operand};
 use super::pack::{Panels, pack};
 use super::tile::{Tile, tile};
@@ -13,19 +14,24 @@ use crate::isa::Isa;
 /// Kernels for one and for two registers of columns.
 type Tiles<T> = [unsafe fn(&Tile<T>); 2];
 
+/// The same for rows that lie anywhere.
+type GatheredTiles<T> = [unsafe fn(&Gathered<'_, T>); 2];
+
 /// What a blocked product needs of an instruction set. All of it may be called on this processor.
-pub(super) struct Level<T: 'static> {
+pub(crate) struct Level<T: 'static> {
     /// `tiles[r - 1]` computes `r` rows; the last one is the largest.
     pub(super) tiles: &'static [Tiles<T>],
+    /// As many.
+    pub(crate) gathered: &'static [GatheredTiles<T>],
     /// Columns in a register.
-    pub(super) lanes: usize,
+    pub(crate) lanes: usize,
     pub(super) pack: unsafe fn(&Panels<T>, &mut [T]),
     pub(super) dots: unsafe fn(&Block<T>, Operand<T>),
 }
 
 impl<T: Float> Level<T> {
     /// The kernels for the level in use.
-    pub(super) fn current() -> Self {
+    pub(crate) fn current() -> Self {
         match Isa::current() {
             #[cfg(target_arch = "x86_64")]
             Isa::Avx512 => Avx512::kernels(),
@@ -43,9 +49,23 @@ macro_rules! level {
 
         impl<T: Float> $level<T> {
             const TILES: &'static [Tiles<T>] = &[$([Self::tile::<$rows, 1>, Self::tile::<$rows, 2>]),*];
+            const GATHERED: &'static [GatheredTiles<T>] =
+                &[$([Self::gathered::<$rows, 1>, Self::gathered::<$rows, 2>]),*];
 
             fn kernels() -> Level<T> {
-                Level { tiles: Self::TILES, lanes: T::$level::LANES, pack: Self::pack, dots: Self::dots }
+                Level {
+                    tiles: Self::TILES,
+                    gathered: Self::GATHERED,
+                    lanes: T::$level::LANES,
+                    pack: Self::pack,
+                    dots: Self::dots,
+                }
+            }
+
+            $(#[target_feature(enable = $features)])?
+            unsafe fn gathered<const MR: usize, const NV: usize>(x: &Gathered<'_, T>) {
+                // SAFETY: as in `tile`.
+                unsafe { gathered::<T::$level, MR, NV>(x) }
             }
 
             $(#[target_feature(enable = $features)])?

@@ -16,6 +16,7 @@
 mod blocks;
 mod buffer;
 mod dot;
+mod gathered;
 mod left;
 mod level;
 mod operand;
@@ -27,11 +28,14 @@ mod vector;
 mod x86;
 
 use crate::Float;
-use blocks::{DEPTH, GRAIN};
+pub(crate) use blocks::DEPTH;
+use blocks::GRAIN;
 pub(crate) use dot::FEW_ROWS;
-use level::Level;
+pub(crate) use gathered::{Base as GatheredBase, Gathered, Segment};
+pub(crate) use level::Level;
 use operand::{Base, Block, Left, Operand};
 pub(crate) use registers::Tiled;
+pub(crate) use tile::MOST_ROWS;
 
 /// Pieces a large product is cut into, if its shape allows: enough to keep a workstation's cores evenly busy.
 const PIECES: usize = 16;

@@ -4,6 +4,9 @@ use super::operand::{Base, Operand};
 use super::vector::Vector;
 use crate::Float;
 
+/// The most rows that a tile has at any level.
+pub(crate) const MOST_ROWS: usize = 14;
+
 /// What a tile reads and writes.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Tile<T> {

@@ -7,8 +7,9 @@ use backflow_tensor::{Affine, DType, Pointwise, Rng, Shape, Tensor, keep};
 use mistake::{f32s, says};
 
 /// Where mistakes are tried: here, on the way back, with a program's own functions and with segments.
-const TRIED: [&str; 4] = [
+const TRIED: [&str; 5] = [
     include_str!("misuse.rs"),
+    include_str!("misuse_of_images.rs"),
     include_str!("misuse_of_gradients.rs"),
     include_str!("custom.rs"),
     include_str!("checkpoint.rs"),

@@ -19,6 +19,9 @@ mod broadcast_to;
 mod cat;
 mod clamp;
 mod compare;
+mod conv2d;
+mod conv2d_weight;
+mod conv_transpose2d;
 mod cos;
 mod cross_entropy;
 mod div;
@@ -107,6 +110,8 @@ pub static CATALOGUE: &[&crate::op::Op] = catalogue! {
     logsumexp softmax log_softmax cross_entropy
     // Linear algebra.
     matmul linear mlp
+    // Images.
+    conv2d conv_transpose2d conv2d_weight
     // Shape and places.
     broadcast_to permute reshape slice unslice cat to_dtype
     gather scatter_add index_select index_add

@@ -6,8 +6,9 @@ use backflow_tensor::catalogue::Sample;
 use backflow_tensor::{DType, Tensor};
 
 /// Ops of which an operand reaches only a part of the result: some NaN must be there, the rest is others'.
-const NAN_IN_PART: [(&str, &str); 4] = [
+const NAN_IN_PART: [(&str, &str); 5] = [
     ("cat", "each operand fills a part"),
+    ("conv_transpose2d", "between windows that lie apart there are zeros"),
     ("index_add", "what is added goes to some places"),
     ("scatter_add", "what is added goes to some places"),
     ("unslice", "the zeros around the operand are constants"),
@@ -69,7 +70,7 @@ fn a_nan_in_an_operand_is_a_nan_in_the_result() {
             let nan: Vec<bool> = y.to_f64_vec().into_iter().map(f64::is_nan).collect();
             let enough =
                 if is_in(&NAN_IN_PART, op.name) { nan.contains(&true) } else { !nan.contains(&false) };
-            if y.dtype().is_float() && !enough {
+            if y.dtype().is_float() && y.elements() > 0 && !enough {
                 return Err(format!("operand {operand} is NaN and the result is {y}"));
             }
         }

@@ -8,7 +8,7 @@ use std::fmt::Debug;
 use std::sync::Arc;
 
 /// Ops that are more than a function of each element, whose results lie row by row or are views.
-const NOT_BY_ELEMENT: [&str; 23] = [
+const NOT_BY_ELEMENT: [&str; 26] = [
     "sum",
     "var",
     "norm",
@@ -22,6 +22,9 @@ const NOT_BY_ELEMENT: [&str; 23] = [
     "matmul",
     "linear",
     "mlp",
+    "conv2d",
+    "conv_transpose2d",
+    "conv2d_weight",
     "broadcast_to",
     "permute",
     "reshape",

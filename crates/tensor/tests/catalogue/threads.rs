@@ -2,7 +2,7 @@
 
 use crate::{bits, cotangent, differentiate};
 use backflow_tensor::catalogue::{CATALOGUE, Sample};
-use backflow_tensor::{DType, Rng, Tensor};
+use backflow_tensor::{Convolution, DType, Rng, Tensor};
 use std::sync::Arc;
 
 /// Sizes that samples use to say "large": in this law they become so large that kernels share the work among
@@ -30,7 +30,26 @@ fn enlarged(x: &Tensor) -> Tensor {
 type Unary = fn(&Tensor) -> Tensor;
 
 /// Ops whose samples are all small, on a large matrix.
-const ON_A_MATRIX: [(&str, Unary); 14] = [
+const ON_A_MATRIX: [(&str, Unary); 20] = [
+    ("conv2d", |x| images(x).conv2d(&filters(x, [20, 13, 3, 3]), None, Convolution::new().padding(1))),
+    ("conv2d", |x| images(x).conv2d(&filters(x, [13, 1, 3, 3]), None, Convolution::new().groups(13))),
+    ("conv_transpose2d", |x| {
+        images(x).conv_transpose2d(&filters(x, [13, 20, 3, 3]), Convolution::new().stride(2), 1)
+    }),
+    ("conv_transpose2d", |x| {
+        images(x).conv_transpose2d(&filters(x, [13, 1, 3, 3]), Convolution::new().groups(13), 0)
+    }),
+    // The gradient of a gradient passes through it.
+    ("conv2d_weight", |x| {
+        let weight = filters(x, [20, 13, 3, 3]).detach().requires_grad();
+        let y = images(x).conv2d(&weight, None, Convolution::new());
+        y.square().sum(..).differentiate().create_graph().run().of(&weight).clone()
+    }),
+    ("conv2d_weight", |x| {
+        let weight = filters(x, [13, 1, 3, 3]).detach().requires_grad();
+        let y = images(x).conv2d(&weight, None, Convolution::new().groups(13));
+        y.square().sum(..).differentiate().create_graph().run().of(&weight).clone()
+    }),
     ("maximum", |x| x.maximum(&(x * -0.5))),
     ("minimum", |x| x.minimum(&(x * -0.5))),
     ("var", |x| x.var(0, 1)),
@@ -46,6 +65,17 @@ const ON_A_MATRIX: [(&str, Unary); 14] = [
     ("index_select", |x| x.index_select(0, &places(x.size(0), 5))),
     ("index_add", |x| x.index_add(1, &places(x.size(1), 5), x)),
 ];
+
+/// The first elements of a matrix as images.
+fn images(x: &Tensor) -> Tensor {
+    x.flatten(0).slice(0, ..7 * 13 * 36 * 35).reshape([7, 13, 36, 35])
+}
+
+/// The last elements as filters.
+fn filters(x: &Tensor, shape: [usize; 4]) -> Tensor {
+    let count: usize = shape.iter().product();
+    x.flatten(0).slice(0, -(count as isize)..).reshape(shape)
+}
 
 /// Views compute nothing.
 const VIEWS: [&str; 4] = ["broadcast_to", "permute", "slice", "to_dtype"];

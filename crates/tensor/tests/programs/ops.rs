@@ -19,8 +19,15 @@ pub(crate) struct Entry {
 type Apply = fn(&mut Program) -> Option<Made>;
 
 /// Why an op of the catalogue has no naive twin.
-pub(crate) const WITHOUT_TWIN: [(&str, &str); 1] =
-    [("dropout", "what it drops is a matter of its generator")];
+pub(crate) const WITHOUT_TWIN: [(&str, &str); 4] = [
+    ("dropout", "what it drops is a matter of its generator"),
+    ("conv2d", CONVOLUTION),
+    ("conv_transpose2d", CONVOLUTION),
+    ("conv2d_weight", CONVOLUTION),
+];
+
+const CONVOLUTION: &str =
+    "few shapes fit; the tests of the kernels hold random ones against sums over windows";
 
 macro_rules! entries {
     ($($op:ident: $apply:expr;)*) => {

@@ -62,6 +62,14 @@ fn scaled(n: f32, m1: f32) -> f32 {
     (m1 + 1.0) * power_of_two(half) * power_of_two(n - half)
 }
 
+/// e^(x + low) for an x below 88 and what rounding it lost.
+#[inline(always)]
+pub(crate) fn exp_of_sum(x: f32, low: f32) -> f32 {
+    let x = if x < -105.0 { -105.0 } else { x };
+    let n = (x * LOG2_E + ROUND) - ROUND;
+    scaled(n, polynomial((x - n * LN_2_HIGH) + (low - n * LN_2_LOW)))
+}
+
 /// eˣ of a number with more digits than an `f32` has, below 88: its fraction is rounded after the reduction.
 #[inline(always)]
 pub(crate) fn exp_of_exact(x: f64) -> f32 {

@@ -1,10 +1,10 @@
 //! The element types of the framework: what a floating-point number must be able to do.
 //!
 //! `f32` and `f64` implement [`Float`]. The standard library's `exp`, `ln`, `tanh` … are not used anywhere:
-//! their precision is documented as varying by platform, Rust version and even call. Those of `f32` that
-//! training needs most are this crate's own branch-free polynomials, which vectorise inside the loops of
-//! [`map`](crate::map): 0.5 ns an element with AVX-512. All others, among them everything transcendental in
-//! `f64`, are the pure-Rust `libm` crate's.
+//! their precision is documented as varying by platform, Rust version and even call. Those of `f32` are this
+//! crate's own branch-free polynomials, which vectorise inside the loops of [`map`]: 0.5 ns an
+//! element with AVX-512. What is transcendental in `f64`, and sines and cosines of more than a million
+//! radians, are the pure-Rust `libm` crate's.
 //!
 //! The worst errors of `f32`, in units in the last place (ulp) of the exact result, of which perfect rounding
 //! leaves 0.5. They were found among all numbers from 2⁻¹⁷ to 2¹⁶ in magnitude and a sixteenth of the others;
@@ -21,8 +21,8 @@
 use std::fmt::{Debug, Display};
 use std::ops::{Add, AddAssign, Div, Mul, MulAssign, Neg, Sub, SubAssign};
 
-use crate::elementary;
 use crate::gaussian::{double, single};
+use crate::{elementary, map, power, trigonometry};
 
 /// A floating-point element: `f32` or `f64`.
 ///
@@ -124,6 +124,16 @@ pub trait Float:
     fn sin(self) -> Self;
     /// Cosine of `x` radians.
     fn cos(self) -> Self;
+    /// `out[i] = sin x[i]`, many at a time.
+    ///
+    /// # Panics
+    /// If the lengths differ.
+    fn sines(x: &[Self], out: &mut [Self]);
+    /// `out[i] = cos x[i]`, many at a time.
+    ///
+    /// # Panics
+    /// If the lengths differ.
+    fn cosines(x: &[Self], out: &mut [Self]);
     /// The error function 2/√π ∫₀ˣ exp(−t²) dt.
     fn erf(self) -> Self;
     /// e^−kx², for k a power of two, without the error that x² would have if it were rounded.
@@ -145,7 +155,7 @@ pub trait Float:
 /// xⁿ by repeated squaring; a negative exponent inverts the result, or, where that is out of the range of
 /// normal numbers, x.
 #[inline]
-fn power<T: Float>(x: T, exponent: i32) -> T {
+fn whole_power<T: Float>(x: T, exponent: i32) -> T {
     let y = positive_power(x, exponent.unsigned_abs());
     if exponent >= 0 {
         return y;
@@ -209,15 +219,17 @@ macro_rules! exact_operations {
         }
         #[inline(always)]
         fn maximum(self, other: Self) -> Self {
-            if self > other || self.is_nan() { self } else { other }
+            let larger = if self > other { self } else { other };
+            if self.is_nan() { self } else { larger }
         }
         #[inline(always)]
         fn minimum(self, other: Self) -> Self {
-            if self < other || self.is_nan() { self } else { other }
+            let smaller = if self < other { self } else { other };
+            if self.is_nan() { self } else { smaller }
         }
         #[inline]
         fn powi(self, exponent: i32) -> Self {
-            power(self, exponent)
+            whole_power(self, exponent)
         }
     };
 }
@@ -252,8 +264,14 @@ impl Float for f32 {
         normal_cdf_tanh single::normal_cdf_tanh;
     }
     functions! { inline:
-        sin libm::sinf;
-        cos libm::cosf;
+        sin trigonometry::sin;
+        cos trigonometry::cos;
+    }
+    fn sines(x: &[Self], out: &mut [Self]) {
+        trigonometry::sines(x, out);
+    }
+    fn cosines(x: &[Self], out: &mut [Self]) {
+        trigonometry::cosines(x, out);
     }
 
     #[inline(always)]
@@ -272,13 +290,13 @@ impl Float for f32 {
     fn normal_cdf_tanh_and_slope(self) -> (Self, Self) {
         single::normal_cdf_tanh_and_slope(self)
     }
-    #[inline]
+    #[inline(always)]
     fn powf(self, exponent: Self) -> Self {
-        libm::powf(self, exponent)
+        power::pow(self, f64::from(exponent))
     }
-    #[inline]
+    #[inline(always)]
     fn powf_wide(self, exponent: f64) -> Self {
-        libm::pow(f64::from(self), exponent) as Self
+        power::pow(self, exponent)
     }
 }
 
@@ -309,6 +327,12 @@ impl Float for f64 {
         erf libm::erf;
         normal_cdf double::normal_cdf;
         normal_cdf_tanh double::normal_cdf_tanh;
+    }
+    fn sines(x: &[Self], out: &mut [Self]) {
+        map::map(x, out, libm::sin);
+    }
+    fn cosines(x: &[Self], out: &mut [Self]) {
+        map::map(x, out, libm::cos);
     }
 
     #[inline]

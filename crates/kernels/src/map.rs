@@ -12,33 +12,34 @@ use crate::parallel::{self, GRAIN, for_pieces};
 pub trait Element: Copy + Send + Sync {}
 impl<T: Copy + Send + Sync> Element for T {}
 
-struct Map<'a, A, B, F>(&'a [A], &'a mut [B], F);
+struct Map<'a, S, A, B, F>(S, &'a [A], &'a mut [B], F);
 
-impl<A: Copy, B, F: Fn(A) -> B> Work for Map<'_, A, B, F> {
+impl<S: Copy, A: Copy, B, F: Fn(S, A) -> B> Work for Map<'_, S, A, B, F> {
     type Output = ();
     #[inline(always)]
     fn run(self) {
-        let Map(x, out, f) = self;
+        let Map(of, x, out, f) = self;
         for (out, &x) in out.iter_mut().zip(x) {
-            *out = f(x);
+            *out = f(of, x);
         }
     }
 }
 
-pub(crate) struct Zip<'a, A, B, C, F>(
+pub(crate) struct Zip<'a, S, A, B, C, F>(
+    pub(crate) S,
     pub(crate) &'a [A],
     pub(crate) &'a [B],
     pub(crate) &'a mut [C],
     pub(crate) F,
 );
 
-impl<A: Copy, B: Copy, C, F: Fn(A, B) -> C> Work for Zip<'_, A, B, C, F> {
+impl<S: Copy, A: Copy, B: Copy, C, F: Fn(S, A, B) -> C> Work for Zip<'_, S, A, B, C, F> {
     type Output = ();
     #[inline(always)]
     fn run(self) {
-        let Zip(x, y, out, f) = self;
+        let Zip(of, x, y, out, f) = self;
         for ((out, &x), &y) in out.iter_mut().zip(x).zip(y) {
-            *out = f(x, y);
+            *out = f(of, x, y);
         }
     }
 }
@@ -75,15 +76,15 @@ impl<A: Copy, F: Fn(A) -> A> Work for MapInPlace<'_, A, F> {
     }
 }
 
-struct MapBeside<'a, A, B, F>(&'a [A], &'a mut [B], &'a mut [B], F);
+struct MapBeside<'a, S, A, B, F>(S, &'a [A], &'a mut [B], &'a mut [B], F);
 
-impl<A: Copy, B, F: Fn(A) -> (B, B)> Work for MapBeside<'_, A, B, F> {
+impl<S: Copy, A: Copy, B, F: Fn(S, A) -> (B, B)> Work for MapBeside<'_, S, A, B, F> {
     type Output = ();
     #[inline(always)]
     fn run(self) {
-        let MapBeside(x, out, beside, f) = self;
+        let MapBeside(of, x, out, beside, f) = self;
         for ((out, beside), &x) in out.iter_mut().zip(beside).zip(x) {
-            (*out, *beside) = f(x);
+            (*out, *beside) = f(of, x);
         }
     }
 }
@@ -101,15 +102,15 @@ impl<A: Copy, F: Fn(A) -> (A, A)> Work for MapInPlaceBeside<'_, A, F> {
     }
 }
 
-struct ZipInPlace<'a, A, B, F>(&'a mut [A], &'a [B], F);
+struct ZipInPlace<'a, S, A, B, F>(S, &'a mut [A], &'a [B], F);
 
-impl<A: Copy, B: Copy, F: Fn(A, B) -> A> Work for ZipInPlace<'_, A, B, F> {
+impl<S: Copy, A: Copy, B: Copy, F: Fn(S, A, B) -> A> Work for ZipInPlace<'_, S, A, B, F> {
     type Output = ();
     #[inline(always)]
     fn run(self) {
-        let ZipInPlace(x, y, f) = self;
+        let ZipInPlace(of, x, y, f) = self;
         for (x, &y) in x.iter_mut().zip(y) {
-            *x = f(*x, y);
+            *x = f(of, *x, y);
         }
     }
 }
@@ -132,8 +133,26 @@ fn check(name: &str, wanted: usize, got: usize) {
 /// If the lengths differ.
 #[track_caller]
 pub fn map<A: Element, B: Element>(x: &[A], out: &mut [B], f: impl Fn(A) -> B + Copy + Send + Sync) {
+    map_of(f, x, out, |f, x| f(x));
+}
+
+/// `out[i] = f(of, x[i])`.
+///
+/// The compiler leaves long closures out of loops, which then do not vectorise. What is long comes by one of
+/// these functions: as the path of a function that is marked `#[inline(always)]`, apart from what a closure
+/// would have captured.
+///
+/// # Panics
+/// If the lengths differ.
+#[track_caller]
+pub fn map_of<S: Element, A: Element, B: Element>(
+    of: S,
+    x: &[A],
+    out: &mut [B],
+    f: impl Fn(S, A) -> B + Copy + Send + Sync,
+) {
     check("map", out.len(), x.len());
-    for_pieces(out, GRAIN, &|range, out| dispatch(Map(&x[range], out, f)));
+    for_pieces(out, GRAIN, &|range, out| dispatch(Map(of, &x[range], out, f)));
 }
 
 /// `out[i] = f(x[i], y[i])`.
@@ -147,9 +166,24 @@ pub fn zip<A: Element, B: Element, C: Element>(
     out: &mut [C],
     f: impl Fn(A, B) -> C + Copy + Send + Sync,
 ) {
+    zip_of(f, x, y, out, |f, x, y| f(x, y));
+}
+
+/// `out[i] = f(of, x[i], y[i])`, as [`map_of`].
+///
+/// # Panics
+/// If the lengths differ.
+#[track_caller]
+pub fn zip_of<S: Element, A: Element, B: Element, C: Element>(
+    of: S,
+    x: &[A],
+    y: &[B],
+    out: &mut [C],
+    f: impl Fn(S, A, B) -> C + Copy + Send + Sync,
+) {
     check("zip", out.len(), x.len());
     check("zip", out.len(), y.len());
-    for_pieces(out, GRAIN, &|range, out| dispatch(Zip(&x[range.clone()], &y[range], out, f)));
+    for_pieces(out, GRAIN, &|range, out| dispatch(Zip(of, &x[range.clone()], &y[range], out, f)));
 }
 
 /// `x[i] = f(x[i])`.
@@ -157,16 +191,17 @@ pub fn map_inplace<A: Element>(x: &mut [A], f: impl Fn(A) -> A + Copy + Send + S
     for_pieces(x, GRAIN, &|_, x| dispatch(MapInPlace(x, f)));
 }
 
-/// `(out[i], beside[i]) = f(x[i])`.
+/// `(out[i], beside[i]) = f(of, x[i])`, as [`map_of`].
 ///
 /// # Panics
 /// If the lengths differ.
 #[track_caller]
-pub fn map_beside<A: Element, B: Element>(
+pub fn map_beside_of<S: Element, A: Element, B: Element>(
+    of: S,
     x: &[A],
     out: &mut [B],
     beside: &mut [B],
-    f: impl Fn(A) -> (B, B) + Copy + Send + Sync,
+    f: impl Fn(S, A) -> (B, B) + Copy + Send + Sync,
 ) {
     check("map_beside", out.len(), x.len());
     check("map_beside", out.len(), beside.len());
@@ -174,7 +209,7 @@ pub fn map_beside<A: Element, B: Element>(
     for_pieces(out, GRAIN, &|range, out| {
         // SAFETY: no other piece has this range.
         let beside = unsafe { beside.part(range.clone()) };
-        dispatch(MapBeside(&x[range], out, beside, f));
+        dispatch(MapBeside(of, &x[range], out, beside, f));
     });
 }
 
@@ -203,8 +238,22 @@ pub fn map_inplace_beside<A: Element>(
 /// If the lengths differ.
 #[track_caller]
 pub fn zip_inplace<A: Element, B: Element>(x: &mut [A], y: &[B], f: impl Fn(A, B) -> A + Copy + Send + Sync) {
+    zip_inplace_of(f, x, y, |f, x, y| f(x, y));
+}
+
+/// `x[i] = f(of, x[i], y[i])`, as [`map_of`].
+///
+/// # Panics
+/// If the lengths differ.
+#[track_caller]
+pub fn zip_inplace_of<S: Element, A: Element, B: Element>(
+    of: S,
+    x: &mut [A],
+    y: &[B],
+    f: impl Fn(S, A, B) -> A + Copy + Send + Sync,
+) {
     check("zip_inplace", x.len(), y.len());
-    for_pieces(x, GRAIN, &|range, x| dispatch(ZipInPlace(x, &y[range], f)));
+    for_pieces(x, GRAIN, &|range, x| dispatch(ZipInPlace(of, x, &y[range], f)));
 }
 
 /// How many rows ahead of its work an update asks for memory: with seven streams, the processor's own

@@ -291,7 +291,7 @@ impl<A: Copy, B: Copy, C, F: Fn(A, B) -> C + Copy> Zip<'_, A, B, C, F> {
             let out = &mut out[range.start - first..range.end - first];
             let x = x.block(range.clone(), in_one_row, &mut buffers.0);
             let y = y.block(range, in_one_row, &mut buffers.1);
-            dispatch(map::Zip(x, y, out, f));
+            dispatch(map::Zip(f, x, y, out, |f: F, x, y| f(x, y)));
         });
     }
 }

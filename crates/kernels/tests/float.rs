@@ -55,6 +55,31 @@ fn errors_stay_below_the_documented_ulps() {
 }
 
 #[test]
+fn sines_keep_their_digits_near_their_zeros() {
+    for quarter in 1..700_000 {
+        let near = (f64::from(quarter) * std::f64::consts::FRAC_PI_2) as f32;
+        for x in [near.next_down(), near, near.next_up()] {
+            let (sin, cos) = (libm::sin(f64::from(x)), libm::cos(f64::from(x)));
+            let worst = ulps(Float::sin(x), sin).max(ulps(Float::cos(x), cos));
+            assert!(worst <= 0.8, "{worst:.3} ulp at {x:e}");
+        }
+    }
+}
+
+#[test]
+fn powers_of_special_numbers_are_those_of_c() {
+    let special = [0.0, 1.0, f32::INFINITY, f32::NAN, 2.0, 0.5, 3.0, 1e-45, 3e38, 16_777_216.0, 1e30];
+    let special: Vec<f32> = special.into_iter().flat_map(|x| [x, -x]).collect();
+    for &x in &special {
+        for &y in &special {
+            let (got, expected) = (Float::powf(x, y), libm::powf(x, y));
+            let same = got.to_bits() == expected.to_bits() || (got.is_nan() && expected.is_nan());
+            assert!(same, "{x:e} to the power of {y:e} is {got:e}");
+        }
+    }
+}
+
+#[test]
 fn tiny_arguments_come_back_unchanged() {
     for x in [1e-8_f32, -1e-8, 1e-20, f32::MIN_POSITIVE, 1e-42, -1e-45] {
         assert_eq!(Float::tanh(x), x);

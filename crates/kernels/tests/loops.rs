@@ -67,6 +67,32 @@ fn every_instruction_set_and_thread_count_gives_the_same_bits() {
     same_bits!(exp exp_m1 ln ln_1p tanh sigmoid softplus sqrt abs floor ceil round sin erf);
 }
 
+/// Blocks of numbers near 0, and blocks with such as are far out or none at all.
+#[test]
+fn sines_and_powers_have_the_same_bits_alone_and_among_others() {
+    let near = (0..3000).map(|i| (i - 1500) as f32 * 0.618_034);
+    let x: Vec<f32> = near.chain(numbers::<f32>(100_003)).collect();
+    let mut y = vec![0.0; x.len()];
+    type Subject = (&'static str, fn(&[f32], &mut [f32]), fn(f32) -> f32);
+    let all: [Subject; 4] = [
+        ("sin", Float::sines, Float::sin),
+        ("cos", Float::cosines, Float::cos),
+        ("powf", |x, y| map::map_of(2.5, x, y, |e, x: f32| x.powf_wide(e)), |x| x.powf_wide(2.5)),
+        ("odd", |x, y| map::map_of(-3.0, x, y, |e, x: f32| x.powf_wide(e)), |x| x.powf_wide(-3.0)),
+    ];
+    for (name, each, one) in all {
+        each(&x, &mut y);
+        assert!(bits(&y) == bits(&x.iter().map(|&x| one(x)).collect::<Vec<_>>()), "{name}");
+        let run = || {
+            let mut y = vec![0.0; x.len()];
+            each(&x, &mut y);
+            bits(&y)
+        };
+        at_each_level(name, run);
+        with_threads(name, run);
+    }
+}
+
 #[test]
 fn loops_equal_one_element_at_a_time() {
     for n in LENGTHS {

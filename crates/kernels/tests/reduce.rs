@@ -97,6 +97,18 @@ fn sums_are_pairwise() {
 }
 
 #[test]
+fn sums_of_squares_have_the_bits_of_sums() {
+    for [rows, len, _] in SHAPES {
+        let x = numbers(rows * len);
+        let squares: Vec<f32> = x.iter().map(|x| x * x).collect();
+        let (mut got, mut expected) = (vec![9.0; rows], vec![9.0; rows]);
+        reduce::sum_of_squares(&x, rows, len, &mut got);
+        reduce::sum(&squares, rows, len, 1, &mut expected);
+        assert!(bits(&got) == bits(&expected), "[{rows}, {len}]");
+    }
+}
+
+#[test]
 fn integer_sums_are_exact() {
     for shape @ [outer, len, inner] in SHAPES {
         let x: Vec<i64> = (0..outer * len * inner).map(|i| i as i64 * 1_000_003 % 1009 - 500).collect();

@@ -2,6 +2,7 @@
 
 use crate::error::misuse;
 use crate::layout::AxisOrder;
+use crate::pair::Pair;
 use crate::shape::Shape;
 use crate::tensor::Tensor;
 use backflow_kernels::convolution::{Images, Sizes};
@@ -18,10 +19,14 @@ use backflow_kernels::convolution::{Images, Sizes};
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Convolution {
-    pub(crate) stride: [usize; 2],
-    pub(crate) padding: Padding,
-    pub(crate) dilation: [usize; 2],
-    pub(crate) groups: usize,
+    /// Pixels from a window to the next: rows, columns.
+    pub stride: [usize; 2],
+    /// Zeros around the image.
+    pub padding: Padding,
+    /// Pixels from a tap of the kernel to the next: rows, columns.
+    pub dilation: [usize; 2],
+    /// Into how many groups channels are cut.
+    pub groups: usize,
 }
 
 /// Zeros around an image.
@@ -34,22 +39,6 @@ pub enum Padding {
     Same,
     /// So many rows above and below, and columns left and right.
     Zeros([usize; 2]),
-}
-
-/// Rows and columns: a pair, or one number for both.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Pair(pub(crate) [usize; 2]);
-
-impl From<usize> for Pair {
-    fn from(both: usize) -> Self {
-        Self([both; 2])
-    }
-}
-
-impl From<[usize; 2]> for Pair {
-    fn from(pair: [usize; 2]) -> Self {
-        Self(pair)
-    }
 }
 
 impl From<usize> for Padding {
@@ -102,6 +91,34 @@ impl Convolution {
         Self { groups, ..self }
     }
 
+    /// The same for images of one row: what is set for rows is as if it were not.
+    #[must_use]
+    pub fn along_columns(self) -> Self {
+        let padding = match self.padding {
+            Padding::Zeros([_, columns]) => Padding::Zeros([0, columns]),
+            other => other,
+        };
+        Self { stride: [1, self.stride[1]], padding, dilation: [1, self.dilation[1]], ..self }
+    }
+
+    /// Rows and columns of the result, for an image and a kernel of these; `None` if the kernel is larger than
+    /// the padded image.
+    ///
+    /// ```
+    /// # use backflow_tensor::Convolution;
+    /// assert_eq!(Convolution::new().stride(2).output([32, 30], [3, 3]), Some([15, 14]));
+    /// assert_eq!(Convolution::new().output([2, 30], [3, 3]), None);
+    /// ```
+    #[must_use]
+    pub fn output(&self, image: [usize; 2], kernel: [usize; 2]) -> Option<[usize; 2]> {
+        let along = |axis: usize| {
+            let (_, zeros) = self.zeros(axis, kernel[axis]);
+            let room = (image[axis] + zeros).checked_sub(self.reach(axis, kernel[axis]))?;
+            Some(room / self.stride[axis] + 1)
+        };
+        Some([along(0)?, along(1)?])
+    }
+
     /// Zeros before the first pixel of an axis, and in all, for a kernel of this size.
     fn zeros(&self, axis: usize, kernel: usize) -> (usize, usize) {
         match self.padding {
@@ -133,19 +150,10 @@ impl Convolution {
                 "weight [outputs, inputs / groups, rows, columns]",
             );
         }
-        let room = [0, 1].map(|axis| {
-            let (_, zeros) = self.zeros(axis, w[axis + 2]);
-            (x[axis + 2] + zeros).checked_sub(self.reach(axis, w[axis + 2]))
-        });
-        let [Some(down), Some(right)] = room else {
-            misuse(
-                op,
-                "the kernel is larger than the padded image",
-                &rows(),
-                "pad more, or take a smaller kernel",
-            );
+        let Some(output) = self.output([x[2], x[3]], [w[2], w[3]]) else {
+            let hint = "pad more, or take a smaller kernel";
+            misuse(op, "the kernel is larger than the padded image", &rows(), hint);
         };
-        let output = [down / self.stride[0] + 1, right / self.stride[1] + 1];
         self.with([x[2], x[3]], output, x[0], [x[1], w[0]], [w[2], w[3]])
     }
 

@@ -248,6 +248,11 @@ pub trait Visitor {
     fn layer(&mut self, path: &str, layer: LayerId) {
         let _ = (path, layer);
     }
+
+    /// A residual branch begins, whose parts come next, or ends.
+    fn branch(&mut self, begins: bool) {
+        let _ = begins;
+    }
 }
 
 /// Changes the parts of a module. A closure over paths and tensors is one that leaves layers alone:

@@ -102,30 +102,31 @@ impl Role {
     /// ```
     #[must_use]
     pub const fn called(self, name: &'static str) -> Announcement {
-        Announcement { name, role: self, unit_axis: -1, time: None }
+        Announcement { name, role: self, unit_axis: None, time: None }
     }
 }
 
-/// What a layer says of an output. A [`Role`] is one by itself, for outputs whose units lie along the last
-/// axis.
+/// What a layer says of an output. A [`Role`] is one by itself, for outputs whose units lie where those of the
+/// output before lay.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Announcement {
     /// What tables and logs call it: `linear`, `tanh`, …
     pub name: &'static str,
     /// What the layer is to those who look on.
     pub role: Role,
-    /// The axis along which its units lie, which are alive or dead each on its own: −1 as of linear layers, 1
-    /// for the channels of a convolution.
-    pub unit_axis: isize,
+    /// The axis along which its units lie, which are alive or dead each on its own: 1 for the channels of a
+    /// convolution. `None`: as those of the output that was announced before it, if that has the same shape,
+    /// for a function of each element leaves them where they are; else the last axis, as of linear layers.
+    pub unit_axis: Option<isize>,
     /// The step in time, for a layer that announces one output for each.
     pub time: Option<usize>,
 }
 
 impl Announcement {
-    /// The same with units along another axis.
+    /// The same with units along this axis.
     #[must_use]
-    pub fn with_unit_axis(self, axis: isize) -> Self {
-        Self { unit_axis: axis, ..self }
+    pub const fn with_unit_axis(self, axis: isize) -> Self {
+        Self { unit_axis: Some(axis), ..self }
     }
 
     /// The same of one step in time.

@@ -251,6 +251,14 @@ pub(crate) struct Reduction {
     pub(crate) count: usize,
 }
 
+impl Reduction {
+    /// Whether some axes are reduced, and these are the last ones of a tensor of so many.
+    pub(crate) fn is_of_last_axes(&self, rank: usize) -> bool {
+        let reduced = &self.reduced[..rank];
+        reduced.is_sorted() && reduced.last() == Some(&true)
+    }
+}
+
 impl Axes {
     #[track_caller]
     pub(crate) fn resolve(&self, op: &'static str, shape: &Shape) -> Reduction {

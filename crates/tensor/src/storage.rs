@@ -152,7 +152,8 @@ macro_rules! pooled {
         }
     )*};
 }
-pooled!(f32 f64 i64 bool);
+// `u32` is for places that an op keeps for its way back; no tensor has such elements.
+pooled!(f32 f64 i64 bool u32);
 
 #[cfg(test)]
 mod tests {

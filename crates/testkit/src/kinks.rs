@@ -3,8 +3,8 @@
 //! Samples of the catalogue stay away from these points, because numerical derivatives know nothing there.
 
 use crate::question::Question;
-use backflow_tensor::Tensor;
 use backflow_tensor::catalogue::Sample;
+use backflow_tensor::{Pooling, Tensor};
 use std::sync::Arc;
 
 const INF: f64 = f64::INFINITY;
@@ -18,6 +18,7 @@ pub fn kinks() -> Vec<Question> {
     elementwise(&mut table);
     activations(&mut table);
     reductions(&mut table);
+    windows(&mut table);
     table.0
 }
 
@@ -122,5 +123,24 @@ fn reductions(t: &mut Table) {
     );
     t.one("F.cross_entropy(a.reshape(1, 3), torch.tensor([1]))", &[-INF, 1.0, 2.0], |a| {
         a.reshape([1, 3]).cross_entropy(&Tensor::from([1_i64]))
+    });
+}
+
+/// Windows of images with equal elements, several NaN, infinities, nothing but −∞.
+fn windows(t: &mut Table) {
+    let rows = [
+        [2.0, 5.0, NAN, 1.0, -INF, -INF, INF, INF, 3.0, NAN],
+        [5.0, 5.0, NAN, 7.0, -INF, -INF, 0.0, INF, -INF, 1.0],
+    ];
+    let x = rows.as_flattened();
+    t.one("F.max_pool2d(a.reshape(1, 1, 2, 10), 2)", x, |a| a.reshape([1, 1, 2, 10]).max_pool2d(2));
+    t.one("F.max_pool2d(a.reshape(1, 1, 2, 10), 2, return_indices=True)[1]", x, |a| {
+        a.reshape([1, 1, 2, 10]).max_pool2d_with_indices(2).1
+    });
+    t.one("F.max_pool2d(a.reshape(1, 2, 2, 5), 3, 1, 1)", x, |a| {
+        a.reshape([1, 2, 2, 5]).max_pool2d(Pooling::new(3).stride(1).padding(1))
+    });
+    t.one("F.max_pool2d(a.reshape(1, 2, 2, 5), 3, 1, 1, return_indices=True)[1]", x, |a| {
+        a.reshape([1, 2, 2, 5]).max_pool2d_with_indices(Pooling::new(3).stride(1).padding(1)).1
     });
 }

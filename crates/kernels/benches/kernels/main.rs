@@ -17,6 +17,8 @@ mod convolution;
 mod elementwise;
 mod floors;
 mod matmul;
+mod normalize;
+mod pooling;
 mod reductions;
 
 use criterion::Criterion;
@@ -45,6 +47,8 @@ fn main() {
         floors::bench(&mut criterion);
         matmul::bench(&mut criterion);
         convolution::bench(&mut criterion);
+        normalize::bench(&mut criterion);
+        pooling::bench(&mut criterion);
         elementwise::bench(&mut criterion);
         reductions::bench(&mut criterion);
         criterion.final_summary();

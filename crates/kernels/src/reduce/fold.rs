@@ -5,6 +5,7 @@
 //! of that one by one. Lanes are joined pairwise, and so are the results of blocks: a sum of n numbers has
 //! rounding errors that grow like log n.
 
+use crate::Float;
 use crate::isa::{Work, dispatch};
 use crate::map::Element;
 use crate::parallel::{self, GRAIN};
@@ -114,52 +115,99 @@ impl<A: Copy, F: Fn(A, A) -> A + Copy> Fold<A, F> {
         }
         self.tree(&mut results[..count.next_power_of_two()])
     }
-}
 
-struct Piece<'a, A, F> {
-    x: &'a [A],
-    fold: Fold<A, F>,
-}
-
-impl<A: Copy, F: Fn(A, A) -> A + Copy> Work for Piece<'_, A, F> {
-    type Output = A;
+    /// Folds at most `GRAIN` elements of one slice.
     #[inline(always)]
-    fn run(self) -> A {
-        self.fold.piece(self.x, self.x, |x, _| x)
+    pub(crate) fn values(self, x: &[A]) -> A {
+        self.piece(x, x, |x, _| x)
     }
 }
 
-struct Rows<'a, A, F> {
+impl<T: Float, F: Fn(T, T) -> T + Copy> Fold<T, F> {
+    /// Folds the squares of at most `GRAIN` elements.
+    #[inline(always)]
+    pub(super) fn squares(self, x: &[T]) -> T {
+        self.piece(x, x, |x, y| x * y)
+    }
+
+    /// The same as `values`, by a `quick` join that is the same for numbers and takes no care of NaN.
+    #[inline(always)]
+    fn unless_nan(self, quick: impl Fn(T, T) -> T + Copy, x: &[T]) -> T {
+        let value = Fold { identity: self.identity, join: quick }.values(x);
+        let nans: u32 = x.iter().map(|x| u32::from(x.is_nan())).sum();
+        if nans > 0 { self.carefully(x) } else { value }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn carefully(self, x: &[T]) -> T {
+        self.values(x)
+    }
+}
+
+pub(crate) fn addition<T: Float>() -> Fold<T, impl Fn(T, T) -> T + Copy + Send + Sync> {
+    Fold { identity: T::ZERO, join: |a, b| a + b }
+}
+
+/// As `values` of a fold by [`Float::maximum`].
+#[inline(always)]
+pub(crate) fn largest<T: Float, F: Fn(T, T) -> T + Copy>(maximum: Fold<T, F>, x: &[T]) -> T {
+    maximum.unless_nan(|a, b| if a > b { a } else { b }, x)
+}
+
+/// As `values` of a fold by [`Float::minimum`].
+#[inline(always)]
+pub(super) fn smallest<T: Float, F: Fn(T, T) -> T + Copy>(minimum: Fold<T, F>, x: &[T]) -> T {
+    minimum.unless_nan(|a, b| if a < b { a } else { b }, x)
+}
+
+struct Piece<'a, A, F, P> {
+    x: &'a [A],
+    fold: Fold<A, F>,
+    piece: P,
+}
+
+impl<A, F, P: Fn(Fold<A, F>, &[A]) -> A> Work for Piece<'_, A, F, P> {
+    type Output = A;
+    #[inline(always)]
+    fn run(self) -> A {
+        (self.piece)(self.fold, self.x)
+    }
+}
+
+struct Rows<'a, A, F, P> {
     x: &'a [A],
     len: usize,
     out: &'a mut [A],
     fold: Fold<A, F>,
+    piece: P,
 }
 
-impl<A: Copy, F: Fn(A, A) -> A + Copy> Work for Rows<'_, A, F> {
+impl<A: Copy, F: Copy, P: Fn(Fold<A, F>, &[A]) -> A> Work for Rows<'_, A, F, P> {
     type Output = ();
     #[inline(always)]
     fn run(self) {
         for (out, row) in self.out.iter_mut().zip(self.x.chunks_exact(self.len)) {
-            *out = self.fold.piece(row, row, |x, _| x);
+            *out = (self.piece)(self.fold, row);
         }
     }
 }
 
-/// Folds each row of `[out.len(), len]`.
-pub(super) fn rows<A: Element>(
+/// Folds each row of `[out.len(), len]`, in pieces.
+pub(super) fn rows<A: Element, F: Fn(A, A) -> A + Copy + Send + Sync>(
     x: &[A],
     len: usize,
     out: &mut [A],
-    fold: Fold<A, impl Fn(A, A) -> A + Copy + Send + Sync>,
+    fold: Fold<A, F>,
+    piece: impl Fn(Fold<A, F>, &[A]) -> A + Copy + Send + Sync,
 ) {
     if len <= GRAIN {
         parallel::for_each((0..out.len(), out), (GRAIN / len).max(1), |(range, out)| {
-            dispatch(Rows { x: &x[range.start * len..range.end * len], len, out, fold });
+            dispatch(Rows { x: &x[range.start * len..range.end * len], len, out, fold, piece });
         });
     } else {
         for (out, row) in out.iter_mut().zip(x.chunks_exact(len)) {
-            *out = parallel::fork(row, GRAIN, |x| dispatch(Piece { x, fold }), fold.join);
+            *out = parallel::fork(row, GRAIN, |x| dispatch(Piece { x, fold, piece }), fold.join);
         }
     }
 }

@@ -30,21 +30,21 @@ fn check(name: &str, x: usize, outer: usize, len: usize, inner: usize, out: usiz
     assert!(out == outer * inner, "{name}: the result is [{outer}, {inner}], its slice has {out} elements");
 }
 
-fn reduce<A: Element>(
+/// `piece` folds a slice as `fold` does.
+fn reduce<A: Element, F: Fn(A, A) -> A + Copy + Send + Sync>(
     x: &[A],
     len: usize,
     inner: usize,
     out: &mut [A],
-    identity: A,
-    join: impl Fn(A, A) -> A + Copy + Send + Sync,
+    fold: Fold<A, F>,
+    piece: impl Fn(Fold<A, F>, &[A]) -> A + Copy + Send + Sync,
 ) {
     if x.is_empty() {
-        return out.fill(identity);
+        return out.fill(fold.identity);
     }
-    let fold = Fold { identity, join };
     match inner {
         0 => {}
-        1 => fold::rows(x, len, out, fold),
+        1 => fold::rows(x, len, out, fold, piece),
         _ => columns::middle(x, len, inner, out, fold),
     }
 }
@@ -62,7 +62,17 @@ fn reduce<A: Element>(
 #[track_caller]
 pub fn sum<T: Float>(x: &[T], outer: usize, len: usize, inner: usize, out: &mut [T]) {
     check("sum", x.len(), outer, len, inner, out.len());
-    reduce(x, len, inner, out, T::ZERO, |a, b| a + b);
+    reduce(x, len, inner, out, fold::addition(), Fold::values);
+}
+
+/// Sum of squares over the last axis of `[rows, len]`, to the bits of [`sum`] of their squares.
+///
+/// # Panics
+/// If a slice does not have the length its shape says.
+#[track_caller]
+pub fn sum_of_squares<T: Float>(x: &[T], rows: usize, len: usize, out: &mut [T]) {
+    check("sum_of_squares", x.len(), rows, len, 1, out.len());
+    reduce(x, len, 1, out, fold::addition(), Fold::squares);
 }
 
 /// Sum of integers over the middle axis of `[outer, len, inner]`, wrapping around on overflow.
@@ -72,7 +82,7 @@ pub fn sum<T: Float>(x: &[T], outer: usize, len: usize, inner: usize, out: &mut 
 #[track_caller]
 pub fn sum_i64(x: &[i64], outer: usize, len: usize, inner: usize, out: &mut [i64]) {
     check("sum_i64", x.len(), outer, len, inner, out.len());
-    reduce(x, len, inner, out, 0, i64::wrapping_add);
+    reduce(x, len, inner, out, Fold { identity: 0, join: i64::wrapping_add }, Fold::values);
 }
 
 /// Largest element over the middle axis of `[outer, len, inner]`; NaN if there is one.
@@ -83,7 +93,7 @@ pub fn sum_i64(x: &[i64], outer: usize, len: usize, inner: usize, out: &mut [i64
 pub fn max<T: Float>(x: &[T], outer: usize, len: usize, inner: usize, out: &mut [T]) {
     check("max", x.len(), outer, len, inner, out.len());
     assert!(len > 0, "max: an empty axis has no largest element");
-    reduce(x, len, inner, out, T::NEG_INFINITY, T::maximum);
+    reduce(x, len, inner, out, Fold { identity: T::NEG_INFINITY, join: T::maximum }, fold::largest);
 }
 
 /// Smallest element over the middle axis of `[outer, len, inner]`; NaN if there is one.
@@ -94,7 +104,7 @@ pub fn max<T: Float>(x: &[T], outer: usize, len: usize, inner: usize, out: &mut 
 pub fn min<T: Float>(x: &[T], outer: usize, len: usize, inner: usize, out: &mut [T]) {
     check("min", x.len(), outer, len, inner, out.len());
     assert!(len > 0, "min: an empty axis has no smallest element");
-    reduce(x, len, inner, out, T::INFINITY, T::minimum);
+    reduce(x, len, inner, out, Fold { identity: T::INFINITY, join: T::minimum }, fold::smallest);
 }
 
 /// Index of the first largest element over the middle axis of `[outer, len, inner]`; a NaN is larger than

@@ -6,10 +6,11 @@
 //! ```
 
 use crate::catalogue::Samples;
-use crate::convolution::{Convolution, Pair, channels_last, input_shape};
+use crate::convolution::{Convolution, channels_last, input_shape};
 use crate::dtype::with_float;
 use crate::onlooker::{Computed, Kind};
 use crate::op::{Keep, Op, Work, Zeros};
+use crate::pair::Pair;
 use crate::pitfall::Pitfall;
 use crate::tensor::Tensor;
 use backflow_kernels::convolution::{Sizes, input};

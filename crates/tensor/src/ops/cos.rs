@@ -5,9 +5,9 @@
 //! dx = −dy · sin x                   keeps its input
 //! ```
 
-use super::elementwise::Elementwise;
-use super::formula::Number;
+use super::zero_gradient::times;
 use crate::catalogue::Samples;
+use crate::dtype::with_float;
 use crate::op::{Keep, Op, Zeros};
 use crate::tensor::Tensor;
 use backflow_kernels::Float;
@@ -19,28 +19,13 @@ pub(super) static OP: Op = Op::new("cos")
     .zeros(Zeros::Product)
     .sampled_by(samples);
 
-#[derive(Clone, Copy)]
-struct Cos;
-
-impl Elementwise for Cos {
-    const OP: &'static Op = &OP;
-    const STEEP: bool = true;
-
-    fn value<T: Float>(self, x: T) -> T {
-        x.cos()
-    }
-
-    fn pull<N: Number>(self, dy: N, x: N) -> N {
-        -(dy * x.sin())
-    }
-}
-
 impl Tensor {
     /// The cosine of each element, in radians.
     #[must_use]
     #[track_caller]
     pub fn cos(&self) -> Self {
-        self.elementwise(Cos)
+        let y = with_float!("cos", self.dtype(), T => self.map_all::<T>(T::cosines));
+        y.record(&OP, &[self], |g| g.give(0, |g| -times(g.dy(), &g.x(0).sin())))
     }
 }
 

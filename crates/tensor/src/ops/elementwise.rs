@@ -19,6 +19,8 @@ use backflow_kernels::{Float, map};
 ///
 /// The derivative is a [formula](super::formula) for numbers, from which first-order passes get a single loop
 /// over memory, and for tensors, which can itself be differentiated. Tests hold the two against each other.
+///
+/// What is more than a few operations is to be `#[inline(always)]`: loops vectorise what is inlined.
 pub(crate) trait Elementwise: Copy + Send + Sync + 'static {
     const OP: &'static Op;
 
@@ -33,6 +35,7 @@ pub(crate) trait Elementwise: Copy + Send + Sync + 'static {
     fn value<T: Float>(self, x: T) -> T;
 
     /// f(x) and f'(x): the same bits as `value`, and as `pull` for dy = 1.
+    #[inline(always)]
     fn value_and_slope<T: Float + Number>(self, x: T) -> (T, T) {
         (self.value(x), self.pull(<T as Float>::ONE, x))
     }
@@ -82,6 +85,13 @@ impl Tensor {
             onlooker::called(E::OP, self, &y);
         }
         y
+    }
+
+    /// Applies `f` to all elements in the order of memory: the untracked result of an op.
+    pub(super) fn map_all<T: FloatElement>(&self, f: impl Fn(&[T], &mut [T])) -> Self {
+        let x = self.dense();
+        let elements = x.dense_slice::<T>().expect("made dense above");
+        Self::build_laid_out_like(&x, |out| f(elements, out))
     }
 
     /// Applies `f` to every element: the untracked result of an op.
@@ -175,20 +185,20 @@ pub(super) fn times<T: Float>(dy: T, slope: T) -> T {
 
 /// y from x.
 pub(super) fn values<E: Elementwise, T: Float>(op: E, x: &[T], y: &mut [T]) {
-    map::map(x, y, move |x| op.value(x));
+    map::map_of(op, x, y, E::value);
 }
 
 /// y and the slopes from x.
 fn values_and_slopes<E: Elementwise, T: Float + Number>(op: E, x: &[T], y: &mut [T], slope: &mut [T]) {
-    map::map_beside(x, y, slope, move |x| op.value_and_slope(x));
+    map::map_beside_of(op, x, y, slope, E::value_and_slope);
 }
 
 /// dx from dy and what is kept.
 pub(super) fn pull<E: Elementwise, T: Float + Number>(op: E, dy: &[T], kept: &[T], dx: &mut [T]) {
-    map::zip(dy, kept, dx, move |dy, kept| pull_one(op, dy, kept));
+    map::zip_of(op, dy, kept, dx, pull_one);
 }
 
 /// The same, in the place of dy.
 pub(super) fn pull_in_place<E: Elementwise, T: Float + Number>(op: E, dy: &mut [T], kept: &[T]) {
-    map::zip_inplace(dy, kept, move |dy, kept| pull_one(op, dy, kept));
+    map::zip_inplace_of(op, dy, kept, pull_one);
 }

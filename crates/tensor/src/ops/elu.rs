@@ -30,10 +30,12 @@ pub(super) struct Elu(pub(super) f64);
 impl Elementwise for Elu {
     const OP: &'static Op = &OP;
 
+    #[inline(always)]
     fn value<T: Float>(self, x: T) -> T {
         if x > T::ZERO { x } else { x.exp_m1() * T::from_f64(self.0) }
     }
 
+    #[inline(always)]
     fn pull<N: Number>(self, dy: N, x: N) -> N {
         N::select(x.le(0.0), dy * (x.exp() * N::from_f64(self.0)), dy)
     }

@@ -26,10 +26,12 @@ struct Erf;
 impl Elementwise for Erf {
     const OP: &'static Op = &OP;
 
+    #[inline(always)]
     fn value<T: Float>(self, x: T) -> T {
         x.erf()
     }
 
+    #[inline(always)]
     fn pull<N: Number>(self, dy: N, x: N) -> N {
         dy * (x.gaussian(1.0) * N::from_f64(FRAC_2_SQRT_PI))
     }

@@ -36,10 +36,12 @@ impl Elementwise for Exp {
     const OP: &'static Op = &OP;
     const STEEP: bool = true;
 
+    #[inline(always)]
     fn value<T: Float>(self, x: T) -> T {
         x.exp()
     }
 
+    #[inline(always)]
     fn pull<N: Number>(self, dy: N, y: N) -> N {
         dy * y
     }

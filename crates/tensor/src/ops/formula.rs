@@ -23,8 +23,6 @@ pub(crate) trait Number:
     fn from_f64(value: f64) -> Self;
 
     fn exp(self) -> Self;
-    fn sin(self) -> Self;
-    fn cos(self) -> Self;
     fn sigmoid(self) -> Self;
     fn sigmoid_and_rest(self) -> (Self, Self);
     fn logistic_density(self) -> Self;
@@ -35,6 +33,7 @@ pub(crate) trait Number:
     fn sign(self) -> Self;
     fn powf(self, exponent: f64) -> Self;
     /// ln x of what is positive and finite, and else 0.
+    #[inline(always)]
     fn logarithm(self) -> Self {
         let inside = Self::select(self.lt(f64::INFINITY), self, Self::from_f64(1.0));
         Self::select(self.gt(0.0), inside, Self::from_f64(1.0)).ln()
@@ -54,6 +53,7 @@ pub(crate) trait Number:
 
 macro_rules! functions {
     (of numbers: $($name:ident)*) => {$(
+        #[inline(always)]
         fn $name(self) -> Self {
             Float::$name(self)
         }
@@ -75,24 +75,29 @@ impl<T: Float> Number for T {
         <T as Float>::from_f64(value)
     }
 
-    functions!(of numbers: exp ln sin cos sigmoid normal_cdf);
+    functions!(of numbers: exp ln sigmoid normal_cdf);
 
+    #[inline(always)]
     fn sigmoid_and_rest(self) -> (Self, Self) {
         Float::sigmoid_and_rest(self)
     }
 
+    #[inline(always)]
     fn logistic_density(self) -> Self {
         self.sigmoid_and_slope().1
     }
 
+    #[inline(always)]
     fn tanh_slope(self) -> Self {
         self.tanh_and_slope().1
     }
 
+    #[inline(always)]
     fn normal_cdf_tanh_and_slope(self) -> (Self, Self) {
         Float::normal_cdf_tanh_and_slope(self)
     }
 
+    #[inline(always)]
     fn gaussian(self, k: f64) -> Self {
         Float::gaussian(self, k)
     }
@@ -101,10 +106,12 @@ impl<T: Float> Number for T {
         sign_of(self)
     }
 
+    #[inline(always)]
     fn powf(self, exponent: f64) -> Self {
         power(self, exponent)
     }
 
+    #[inline(always)]
     fn powi(self, exponent: i32) -> Self {
         Float::powi(self, exponent)
     }
@@ -222,7 +229,7 @@ impl Number for Term<'_> {
         Self::Number(value)
     }
 
-    functions!(of tensors: exp ln sin cos sigmoid logistic_density normal_cdf sign);
+    functions!(of tensors: exp ln sigmoid logistic_density normal_cdf sign);
 
     fn sigmoid_and_rest(self) -> (Self, Self) {
         (self.map(Tensor::sigmoid), (-self).map(Tensor::sigmoid))

@@ -5,14 +5,15 @@
 //! dx      = dy added back at those places          keeps the index
 //! ```
 
-use super::index_select::{index_hint, within};
+use super::index_select::{index_hint, require_within};
 use crate::catalogue::Samples;
 use crate::dtype::{DType, with_element};
 use crate::error::misuse;
 use crate::layout::Layout;
 use crate::op::{Op, Zeros};
-use crate::shape::MAX_RANK;
 use crate::tensor::Tensor;
+use backflow_kernels::parallel::{self, GRAIN, Rows};
+use std::borrow::Cow;
 
 pub(super) static OP: Op = Op::new("gather")
     .formula("y[i, j] = x[index[i, j], j]")
@@ -41,12 +42,16 @@ impl Tensor {
     #[track_caller]
     pub fn gather(&self, axis: isize, index: &Self) -> Self {
         let axis_idx = self.shape().axis("gather", axis);
-        let positions = positions("gather", &self.layout, axis_idx, index);
+        let places = Places::new("gather", &self.layout, axis_idx, index);
         let y = with_element!(self.dtype(), T => Self::build::<T>(index.shape(), |out| {
-            let x = self.storage_slice::<T>();
-            for (out, &position) in out.iter_mut().zip(&positions) {
-                *out = x[position];
-            }
+            let (x, n) = (self.storage_slice::<T>(), places.row_length());
+            parallel::for_each(Rows::new(out, n), (GRAIN / 4 / n).max(1), |rows| {
+                for (idx, row) in rows.data.chunks_exact_mut(n).enumerate() {
+                    for (out, position) in row.iter_mut().zip(places.row(rows.first + idx)) {
+                        *out = x[position];
+                    }
+                }
+            });
         }));
         let (shape, index) = (self.shape(), index.untracked());
         y.record(&OP, &[self], move |g| {
@@ -55,30 +60,53 @@ impl Tensor {
     }
 }
 
-/// Where in the storage of a tensor the places of `index` are, in row-major order.
-#[track_caller]
-pub(super) fn positions(op: &'static str, of: &Layout, axis: usize, index: &Tensor) -> Vec<usize> {
-    let (shape, places) = (of.shape, index.shape());
-    let fits = |other: usize| other == axis || places[other] <= shape[other];
-    if index.dtype() != DType::I64 || places.rank() != shape.rank() || !(0..shape.rank()).all(fits) {
-        let rows = [("shape", shape.to_string()), ("index", index.described()), ("axis", axis.to_string())];
-        let hint = index_hint(index, "as many axes, and nowhere longer except along the axis");
-        misuse(op, "the index does not fit", &rows, hint);
-    }
-    let mut at = [0; MAX_RANK];
-    let step = |place: usize| {
-        let across: usize =
-            (0..shape.rank()).filter(|&other| other != axis).map(|other| at[other] * of.strides[other]).sum();
-        for other in (0..shape.rank()).rev() {
-            at[other] += 1;
-            if at[other] < places[other] {
-                break;
-            }
-            at[other] = 0;
+/// Where in the storage of a tensor the places of an index along an axis are.
+pub(super) struct Places<'a> {
+    of: &'a Layout,
+    axis: usize,
+    index: Cow<'a, Tensor>,
+}
+
+impl<'a> Places<'a> {
+    /// Panics unless the index fits the tensor, and its places the axis.
+    #[track_caller]
+    pub(super) fn new(op: &'static str, of: &'a Layout, axis: usize, index: &'a Tensor) -> Self {
+        let (shape, places) = (of.shape, index.shape());
+        let fits = |other: usize| other == axis || places[other] <= shape[other];
+        if index.dtype() != DType::I64 || places.rank() != shape.rank() || !(0..shape.rank()).all(fits) {
+            let rows =
+                [("shape", shape.to_string()), ("index", index.described()), ("axis", axis.to_string())];
+            let hint = index_hint(index, "as many axes, and nowhere longer except along the axis");
+            misuse(op, "the index does not fit", &rows, hint);
         }
-        of.offset + across + place * of.strides[axis]
-    };
-    within(op, &shape, axis, index).into_iter().map(step).collect()
+        let places = Self { of, axis, index: index.contiguous() };
+        require_within(op, &shape, axis, places.all());
+        places
+    }
+
+    fn all(&self) -> &[i64] {
+        self.index.as_slice().expect("made contiguous above")
+    }
+
+    /// Elements in a row along the last axis of the index; 1 if it is empty.
+    pub(super) fn row_length(&self) -> usize {
+        self.index.layout.shape.last().map_or(1, |&n| n.max(1))
+    }
+
+    /// The positions of its elements in the `row`-th row.
+    pub(super) fn row(&self, row: usize) -> impl Iterator<Item = usize> {
+        let (n, last, shape) = (self.row_length(), self.of.shape.rank() - 1, self.index.layout.shape);
+        // Along the axis the place counts, not where it stands.
+        let stride = |other: usize| if other == self.axis { 0 } else { self.of.strides[other] };
+        let (mut rest, mut first) = (row, self.of.offset);
+        for other in (0..last).rev() {
+            first += rest % shape[other] * stride(other);
+            rest /= shape[other];
+        }
+        let (step, across) = (stride(last), self.of.strides[self.axis]);
+        let places = self.all()[row * n..][..n].iter();
+        places.enumerate().map(move |(at, &place)| first + at * step + place as usize * across)
+    }
 }
 
 fn samples(s: &mut Samples) {

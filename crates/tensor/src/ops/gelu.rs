@@ -33,10 +33,12 @@ impl Elementwise for Gelu {
     const OP: &'static Op = &OP;
     const STEEP: bool = true;
 
+    #[inline(always)]
     fn value<T: Float>(self, x: T) -> T {
         x * x.normal_cdf()
     }
 
+    #[inline(always)]
     fn pull<N: Number>(self, dy: N, x: N) -> N {
         dy * (x.normal_cdf() + x * density(x))
     }

@@ -32,10 +32,12 @@ impl Elementwise for GeluTanh {
     const OP: &'static Op = &OP;
     const STEEP: bool = true;
 
+    #[inline(always)]
     fn value<T: Float>(self, x: T) -> T {
         x * x.normal_cdf_tanh()
     }
 
+    #[inline(always)]
     fn pull<N: Number>(self, dy: N, x: N) -> N {
         let (below, slope) = x.normal_cdf_tanh_and_slope();
         dy * (below + x * slope)

@@ -68,7 +68,9 @@ pub(super) fn places(op: &'static str, shape: &Shape, axis: usize, index: &Tenso
             index_hint(index, "flatten it with flatten(0)"),
         );
     }
-    within(op, shape, axis, index)
+    let places = index.to_vec::<i64>();
+    require_within(op, shape, axis, &places);
+    places.into_iter().map(|place| place as usize).collect()
 }
 
 /// What to do about an index of another type; if it is of the right one, what is `otherwise` to be done.
@@ -80,21 +82,24 @@ pub(super) fn index_hint<'a>(index: &Tensor, otherwise: &'a str) -> &'a str {
     }
 }
 
-/// The elements of an `index` of any shape in row-major order, each a place within the axis.
+/// Panics unless all places are within the axis.
 #[track_caller]
-pub(super) fn within(op: &'static str, shape: &Shape, axis: usize, index: &Tensor) -> Vec<usize> {
-    let places = index.to_vec::<i64>();
-    if let Some(nth) = places.iter().position(|&place| place < 0 || place >= shape[axis] as i64) {
-        let rows = [
-            ("shape", shape.to_string()),
-            ("axis", axis.to_string()),
-            ("element", nth.to_string()),
-            ("place", places[nth].to_string()),
-        ];
-        let hint = format!("places run from 0 to {} − 1", shape[axis]);
-        misuse(op, "a place is outside the axis", &rows, &hint);
+pub(super) fn require_within(op: &'static str, shape: &Shape, axis: usize, places: &[i64]) {
+    let last = shape[axis] as i64 - 1;
+    let sign = |place: i64| place | last.wrapping_sub(place);
+    // A loop that vectorises, for they seldom are not.
+    if places.iter().fold(0, |signs, &place| signs | sign(place)) >= 0 {
+        return;
     }
-    places.into_iter().map(|place| place as usize).collect()
+    let nth = places.iter().position(|&place| sign(place) < 0).expect("one of them");
+    let rows = [
+        ("shape", shape.to_string()),
+        ("axis", axis.to_string()),
+        ("element", nth.to_string()),
+        ("place", places[nth].to_string()),
+    ];
+    let hint = format!("places run from 0 to {} − 1", shape[axis]);
+    misuse(op, "a place is outside the axis", &rows, &hint);
 }
 
 fn samples(s: &mut Samples) {

@@ -42,10 +42,12 @@ impl Elementwise for Ln {
     const OP: &'static Op = &OP;
     const STEEP: bool = true;
 
+    #[inline(always)]
     fn value<T: Float>(self, x: T) -> T {
         x.ln()
     }
 
+    #[inline(always)]
     fn pull<N: Number>(self, dy: N, x: N) -> N {
         dy / x
     }

@@ -14,7 +14,7 @@ use crate::error::misuse;
 use crate::op::{Keep, Op, Zeros};
 use crate::shape::{Axes, keep};
 use crate::tensor::Tensor;
-use backflow_kernels::reduce;
+use backflow_kernels::{Float, reduce};
 
 pub(super) static OP: Op = Op::new("max")
     .formula("y = max x over axes")
@@ -62,10 +62,12 @@ impl Tensor {
         let kept = reduction.kept;
         y.record(op, &[self], move |g| {
             g.give(0, |g| {
-                let chosen = g.y().untracked().viewed(kept);
-                let equal = g.x(0).eq(&chosen).to_dtype(chosen.dtype());
+                let (x, chosen) = (g.x(0).untracked(), g.y().untracked().viewed(kept));
+                let equal = with_float!(op.name, x.dtype(), T => {
+                    Self::zip_to::<T, T, T>(&x, &chosen, x.shape(), |x, y| if x == y { T::ONE } else { T::ZERO })
+                });
                 let count = equal.sum(keep(axes.clone()));
-                g.dy().reshape(kept) * equal / count
+                equal * (g.dy().reshape(kept) / count)
             });
         })
     }

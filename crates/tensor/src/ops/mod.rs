@@ -7,6 +7,7 @@
 pub(crate) mod binary;
 pub(crate) mod elementwise;
 mod formula;
+mod normalization;
 mod operators;
 pub(crate) mod reduction;
 mod zero_gradient;
@@ -15,6 +16,10 @@ mod abs;
 mod add;
 mod add_scalar;
 mod argmax;
+mod avg_pool2d;
+mod avg_unpool2d;
+mod batch_norm;
+mod batch_norm_by;
 mod broadcast_to;
 mod cat;
 mod clamp;
@@ -35,8 +40,10 @@ mod gather;
 mod gaussian;
 mod gelu;
 mod gelu_tanh;
+mod group_norm;
 mod index_add;
 mod index_select;
+mod layer_norm;
 mod leaky_relu;
 mod linear;
 mod ln;
@@ -46,6 +53,7 @@ mod logistic_density;
 mod logsumexp;
 mod matmul;
 mod max;
+mod max_pool2d;
 mod maximum;
 mod min;
 mod minimum;
@@ -57,6 +65,7 @@ mod norm;
 mod normal_cdf;
 mod normal_cdf_tanh;
 mod normal_density_tanh;
+mod pad;
 mod permute;
 mod pow;
 mod powf;
@@ -64,6 +73,7 @@ mod powi;
 mod recip;
 mod relu;
 mod reshape;
+mod rms_norm;
 mod scalar_div;
 mod scalar_sub;
 mod scatter_add;
@@ -85,8 +95,10 @@ mod to_dtype;
 mod unslice;
 mod var;
 
+pub use batch_norm::BatchNormed;
 pub use compare::Comparand;
 pub use mlp::{Affine, Pointwise, mlp_shares_rows};
+pub use pad::PaddingMode;
 
 macro_rules! catalogue {
     ($($op:ident)*) => { &[$(&$op::OP),*] };
@@ -112,6 +124,9 @@ pub static CATALOGUE: &[&crate::op::Op] = catalogue! {
     matmul linear mlp
     // Images.
     conv2d conv_transpose2d conv2d_weight
+    max_pool2d avg_pool2d avg_unpool2d pad
+    // Normalisation.
+    batch_norm batch_norm_by group_norm layer_norm rms_norm
     // Shape and places.
     broadcast_to permute reshape slice unslice cat to_dtype
     gather scatter_add index_select index_add

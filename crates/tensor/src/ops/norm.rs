@@ -59,10 +59,14 @@ impl Tensor {
     #[track_caller]
     fn roots<T: FloatElement>(&self, axes: Axes, reduction: Reduction, divisor: f64) -> Self {
         let x = self.contiguous();
-        let squares = Self::build_like::<T>(self, |squares| {
-            values(Square, x.as_slice::<T>().expect("made contiguous above"), squares);
-        });
-        let mut y = squares.reduce::<T>(&reduction, reduce::sum);
+        let mut y = if reduction.is_of_last_axes(self.rank()) {
+            self.reduce::<T>(&reduction, |x, rows, len, _, out| reduce::sum_of_squares(x, rows, len, out))
+        } else {
+            let squares = Self::build_like::<T>(self, |squares| {
+                values(Square, x.as_slice::<T>().expect("made contiguous above"), squares);
+            });
+            squares.reduce::<T>(&reduction, reduce::sum)
+        };
         let (count, by) = (reduction.count, T::from_f64(divisor));
         // What is lost of squares below the range does not count beside such a mean. Sums above it are
         // infinite.

@@ -8,7 +8,7 @@
 //! Additions to one place happen in the row-major order of the index, on one thread: the same bits every
 //! time.
 
-use super::gather::positions;
+use super::gather::Places;
 use crate::catalogue::Samples;
 use crate::dtype::{require_one_dtype, with_float};
 use crate::error::misuse;
@@ -47,12 +47,16 @@ impl Tensor {
             misuse("scatter_add", "every element needs one place", &rows, "");
         }
         let axis_idx = self.shape().axis("scatter_add", axis);
-        let positions = positions("scatter_add", &Layout::contiguous(self.shape()), axis_idx, index);
+        let layout = Layout::contiguous(self.shape());
+        let places = Places::new("scatter_add", &layout, axis_idx, index);
         let y = with_float!("scatter_add", self.dtype(), T => Self::build::<T>(self.shape(), |out| {
             strided::copy(&self.shape(), self.strided::<T>(), out);
             let src = src.contiguous();
-            for (&position, &addend) in positions.iter().zip(src.as_slice::<T>().expect("made contiguous above")) {
-                out[position] += addend;
+            let rows = src.as_slice::<T>().expect("made contiguous above").chunks_exact(places.row_length());
+            for (row, src) in rows.enumerate() {
+                for (position, &addend) in places.row(row).zip(src) {
+                    out[position] += addend;
+                }
             }
         }));
         let index = index.untracked();

@@ -34,10 +34,12 @@ struct Selu;
 impl Elementwise for Selu {
     const OP: &'static Op = &OP;
 
+    #[inline(always)]
     fn value<T: Float>(self, x: T) -> T {
         ELU.value(x) * T::from_f64(SCALE)
     }
 
+    #[inline(always)]
     fn pull<N: Number>(self, dy: N, x: N) -> N {
         ELU.pull(dy * N::from_f64(SCALE), x)
     }

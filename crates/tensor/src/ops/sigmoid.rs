@@ -32,14 +32,17 @@ impl Elementwise for Sigmoid {
     const OP: &'static Op = &OP;
     const KEEPS_SLOPE: bool = true;
 
+    #[inline(always)]
     fn value<T: Float>(self, x: T) -> T {
         x.sigmoid()
     }
 
+    #[inline(always)]
     fn value_and_slope<T: Float + Number>(self, x: T) -> (T, T) {
         x.sigmoid_and_slope()
     }
 
+    #[inline(always)]
     fn pull<N: Number>(self, dy: N, x: N) -> N {
         dy * x.logistic_density()
     }

@@ -31,10 +31,12 @@ impl Elementwise for Silu {
     const OP: &'static Op = &OP;
     const STEEP: bool = true;
 
+    #[inline(always)]
     fn value<T: Float>(self, x: T) -> T {
         x * x.sigmoid()
     }
 
+    #[inline(always)]
     fn pull<N: Number>(self, dy: N, x: N) -> N {
         let (s, rest) = x.sigmoid_and_rest();
         dy * (s * (N::ONE + x * rest))

@@ -5,9 +5,9 @@
 //! dx = dy · cos x                    keeps its input
 //! ```
 
-use super::elementwise::Elementwise;
-use super::formula::Number;
+use super::zero_gradient::times;
 use crate::catalogue::Samples;
+use crate::dtype::with_float;
 use crate::op::{Keep, Op, Zeros};
 use crate::tensor::Tensor;
 use backflow_kernels::Float;
@@ -19,28 +19,13 @@ pub(super) static OP: Op = Op::new("sin")
     .zeros(Zeros::Product)
     .sampled_by(samples);
 
-#[derive(Clone, Copy)]
-struct Sin;
-
-impl Elementwise for Sin {
-    const OP: &'static Op = &OP;
-    const STEEP: bool = true;
-
-    fn value<T: Float>(self, x: T) -> T {
-        x.sin()
-    }
-
-    fn pull<N: Number>(self, dy: N, x: N) -> N {
-        dy * x.cos()
-    }
-}
-
 impl Tensor {
     /// The sine of each element, in radians.
     #[must_use]
     #[track_caller]
     pub fn sin(&self) -> Self {
-        self.elementwise(Sin)
+        let y = with_float!("sin", self.dtype(), T => self.map_all::<T>(T::sines));
+        y.record(&OP, &[self], |g| g.give(0, |g| times(g.dy(), &g.x(0).cos())))
     }
 }
 

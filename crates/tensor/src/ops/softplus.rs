@@ -29,10 +29,12 @@ struct Softplus;
 impl Elementwise for Softplus {
     const OP: &'static Op = &OP;
 
+    #[inline(always)]
     fn value<T: Float>(self, x: T) -> T {
         x.softplus()
     }
 
+    #[inline(always)]
     fn pull<N: Number>(self, dy: N, x: N) -> N {
         dy * x.sigmoid()
     }

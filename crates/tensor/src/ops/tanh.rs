@@ -33,14 +33,17 @@ impl Elementwise for Tanh {
     const OP: &'static Op = &OP;
     const KEEPS_SLOPE: bool = true;
 
+    #[inline(always)]
     fn value<T: Float>(self, x: T) -> T {
         x.tanh()
     }
 
+    #[inline(always)]
     fn value_and_slope<T: Float + Number>(self, x: T) -> (T, T) {
         x.tanh_and_slope()
     }
 
+    #[inline(always)]
     fn pull<N: Number>(self, dy: N, x: N) -> N {
         dy * x.tanh_slope()
     }

@@ -6,11 +6,13 @@ use backflow_tensor::catalogue::Sample;
 use backflow_tensor::{DType, Tensor};
 
 /// Ops of which an operand reaches only a part of the result: some NaN must be there, the rest is others'.
-const NAN_IN_PART: [(&str, &str); 5] = [
+const NAN_IN_PART: [(&str, &str); 7] = [
     ("cat", "each operand fills a part"),
     ("conv_transpose2d", "between windows that lie apart there are zeros"),
     ("index_add", "what is added goes to some places"),
     ("scatter_add", "what is added goes to some places"),
+    ("avg_unpool2d", "windows leave pixels out"),
+    ("pad", "the border may be a constant"),
     ("unslice", "the zeros around the operand are constants"),
 ];
 

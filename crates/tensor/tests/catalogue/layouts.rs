@@ -1,7 +1,7 @@
 //! Where elements lie in memory is nobody's business: strided operands give the bits of contiguous ones.
 
 use crate::{bits, contiguous, every_sample, found, seed};
-use backflow_tensor::{DType, Tensor};
+use backflow_tensor::{DType, PaddingMode, Tensor};
 
 /// The same tensor in other layouts: stored with its axes reversed, with its channels last or in other orders
 /// of the axes, every second of a row, in the middle of a buffer.
@@ -21,8 +21,11 @@ fn relaid(x: &Tensor) -> Vec<(&'static str, Tensor)> {
         ]);
     }
     if x.rank() > 0 {
-        let spread = x.unsqueeze(-1).pad(-1, 0, 1).flatten(-2).step_by(-1, 2);
-        layouts.extend([("every second", spread), ("offset", x.pad(0, 2, 1).slice(0, 2..x.size(0) + 2))]);
+        let zeros = PaddingMode::Constant(0.0);
+        let spread = x.unsqueeze(-1).pad([0, 1], zeros).flatten(-2).step_by(-1, 2);
+        let around = [&vec![0; 2 * x.rank() - 2][..], &[2, 1]].concat();
+        layouts
+            .extend([("every second", spread), ("offset", x.pad(around, zeros).slice(0, 2..x.size(0) + 2))]);
     }
     layouts
 }

@@ -2,7 +2,7 @@
 
 use crate::{bits, cotangent, differentiate};
 use backflow_tensor::catalogue::{CATALOGUE, Sample};
-use backflow_tensor::{Convolution, DType, Rng, Tensor};
+use backflow_tensor::{Convolution, DType, Pooling, Rng, Tensor};
 use std::sync::Arc;
 
 /// Sizes that samples use to say "large": in this law they become so large that kernels share the work among
@@ -30,7 +30,7 @@ fn enlarged(x: &Tensor) -> Tensor {
 type Unary = fn(&Tensor) -> Tensor;
 
 /// Ops whose samples are all small, on a large matrix.
-const ON_A_MATRIX: [(&str, Unary); 20] = [
+const ON_A_MATRIX: [(&str, Unary); 21] = [
     ("conv2d", |x| images(x).conv2d(&filters(x, [20, 13, 3, 3]), None, Convolution::new().padding(1))),
     ("conv2d", |x| images(x).conv2d(&filters(x, [13, 1, 3, 3]), None, Convolution::new().groups(13))),
     ("conv_transpose2d", |x| {
@@ -59,7 +59,9 @@ const ON_A_MATRIX: [(&str, Unary); 20] = [
     ("argmax", |x| x.argmax(1)),
     ("cross_entropy", |x| x.cross_entropy(&places(x.size(0), x.size(1)))),
     ("cat", |x| Tensor::cat(&[x, x], 1)),
-    ("unslice", |x| x.pad(0, 3, 1)),
+    // What these are the gradients of.
+    ("avg_unpool2d", |x| images(x).avg_pool2d(Pooling::new(3).stride(2))),
+    ("unslice", |x| x.slice(0, 3..500)),
     ("gather", |x| x.gather(1, &places(x.elements(), x.size(1)).reshape(x.shape()))),
     ("scatter_add", |x| x.scatter_add(1, &places(x.elements(), 7).reshape(x.shape()), x)),
     ("index_select", |x| x.index_select(0, &places(x.size(0), 5))),

@@ -2,7 +2,7 @@
 
 use crate::seeds;
 use backflow_tensor::check::{GradcheckError, gradcheck, gradgradcheck};
-use backflow_tensor::{DType, Rng, Tensor, keep};
+use backflow_tensor::{DType, PaddingMode, Rng, Tensor, keep};
 use rand_distr::{Distribution, Uniform};
 
 /// A program of `length` ops on matrices of 2 × 3, a function of `seed`. Its values stay of order one, and so
@@ -26,7 +26,7 @@ fn program(seed: u64, length: usize, inputs: &[Tensor]) -> Tensor {
             6 => a.softmax(-1) * b.sum(keep(0)),
             7 => a.matmul(&b.t()).matmul(&a) * 0.2,
             8 => Tensor::cat(&[&b.slice(1, 1..), &a.slice(1, ..1)], 1),
-            9 => a.t().reshape([2, 3]) + b.pad(1, 1, 0).step_by(1, 1).slice(1, ..3),
+            9 => a.t().reshape([2, 3]) + b.pad([1, 0], PaddingMode::Circular).step_by(1, 1).slice(1, ..3),
             10 => a.gelu() - b.silu(),
             11 => a.softplus().pow(&(b.tanh() + 1.5)) * 0.5,
             12 => (a.square() + 1.0).ln() * b.cos(),

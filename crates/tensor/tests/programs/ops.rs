@@ -1,6 +1,7 @@
 //! The ops of random programs: how each draws its operands, what it computes, and what is right.
 
 mod moves;
+mod normalization;
 mod products;
 mod reductions;
 
@@ -19,15 +20,21 @@ pub(crate) struct Entry {
 type Apply = fn(&mut Program) -> Option<Made>;
 
 /// Why an op of the catalogue has no naive twin.
-pub(crate) const WITHOUT_TWIN: [(&str, &str); 4] = [
+pub(crate) const WITHOUT_TWIN: [(&str, &str); 8] = [
     ("dropout", "what it drops is a matter of its generator"),
     ("conv2d", CONVOLUTION),
     ("conv_transpose2d", CONVOLUTION),
     ("conv2d_weight", CONVOLUTION),
+    ("max_pool2d", POOLING),
+    ("avg_pool2d", POOLING),
+    ("avg_unpool2d", POOLING),
+    ("unslice", "it comes as the gradient of slices alone"),
 ];
 
 const CONVOLUTION: &str =
     "few shapes fit; the tests of the kernels hold random ones against sums over windows";
+
+const POOLING: &str = "few shapes fit; the tests of the kernels hold it against loops over windows";
 
 macro_rules! entries {
     ($($op:ident: $apply:expr;)*) => {
@@ -116,6 +123,11 @@ entries! {
     softmax: |p| reductions::softmax(p, "softmax");
     log_softmax: |p| reductions::softmax(p, "log_softmax");
     cross_entropy: reductions::cross_entropy;
+    batch_norm: |p| normalization::normalized(p, "batch_norm");
+    batch_norm_by: |p| normalization::normalized(p, "batch_norm_by");
+    group_norm: |p| normalization::normalized(p, "group_norm");
+    layer_norm: |p| normalization::normalized(p, "layer_norm");
+    rms_norm: |p| normalization::normalized(p, "rms_norm");
     matmul: products::matmul;
     linear: |p| products::mlp(p, "linear");
     mlp: |p| products::mlp(p, "mlp");
@@ -123,7 +135,7 @@ entries! {
     permute: moves::permute;
     reshape: moves::reshape;
     slice: moves::slice;
-    unslice: moves::unslice;
+    pad: moves::pad;
     cat: moves::cat;
     to_dtype: moves::to_dtype;
     gather: moves::gather;

@@ -3,7 +3,7 @@
 use super::{along, made, places};
 use crate::naive::{Naive, Right, indices};
 use crate::program::{Made, Program};
-use backflow_tensor::{DType, Tensor};
+use backflow_tensor::{DType, PaddingMode, Tensor};
 
 pub(super) fn broadcast_to(p: &mut Program) -> Option<Made> {
     let x = p.pick();
@@ -86,18 +86,32 @@ pub(super) fn slice(p: &mut Program) -> Option<Made> {
     })
 }
 
-pub(super) fn unslice(p: &mut Program) -> Option<Made> {
+pub(super) fn pad(p: &mut Program) -> Option<Made> {
     let (x, axis) = along(p)?;
     let array = p.naive(x);
-    let (before, after) = (p.below(3), p.below(3));
-    let found = p.tensor(x).pad(axis as isize, before, after);
-    made("unslice", format!("v{x}.pad({axis}, {before}, {after})"), &[x], found, move || {
-        let (size, mut shape) = (array.shape[axis], array.shape.clone());
+    let size = array.shape[axis];
+    let mode =
+        [PaddingMode::Constant(0.5), PaddingMode::Reflect, PaddingMode::Replicate, PaddingMode::Circular]
+            [p.below(4)];
+    let limit = if mode == PaddingMode::Reflect { size.min(3) } else { size.min(2) + 1 };
+    let (before, after) = (p.below(limit), p.below(limit));
+    let mut padding = vec![0; 2 * (array.shape.len() - axis)];
+    padding[2 * (array.shape.len() - axis) - 2..].copy_from_slice(&[before, after]);
+    let found = p.tensor(x).pad(&padding, mode);
+    made("pad", format!("v{x}.pad({padding:?}, {mode:?})"), &[x], found, move || {
+        let mut shape = array.shape.clone();
         shape[axis] += before + after;
         let element = |index: &[usize]| {
+            let (place, size) = (index[axis] as isize - before as isize, size as isize);
+            let source = match mode {
+                PaddingMode::Constant(number) if place < 0 || place >= size => return number,
+                PaddingMode::Constant(_) => place,
+                PaddingMode::Reflect => place.abs().min(2 * (size - 1) - place),
+                PaddingMode::Replicate => place.clamp(0, size - 1),
+                PaddingMode::Circular => place.rem_euclid(size),
+            };
             let mut original = index.to_vec();
-            let Some(i) = index[axis].checked_sub(before).filter(|&i| i < size) else { return 0.0 };
-            original[axis] = i;
+            original[axis] = source as usize;
             array.at(&original)
         };
         Naive::of(&shape, element).exact()

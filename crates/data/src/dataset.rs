@@ -41,6 +41,8 @@ pub struct Dataset {
     /// 0 where targets are not classes.
     classes: usize,
     lengths: Option<Arc<Vec<usize>>>,
+    /// What each input is a picture of, whatever its shape.
+    image: Option<[usize; 3]>,
 }
 
 /// Making data sets.
@@ -73,7 +75,7 @@ impl Dataset {
     fn labelled(inputs: Column, labels: Vec<i64>, classes: usize) -> Self {
         let len = labels.len();
         let targets = Some(Column::Numbers(Tensor::from_vec(labels, [len])));
-        Self { len, inputs, targets, classes, lengths: None }.checked("Dataset::new")
+        Self { len, inputs, targets, classes, lengths: None, image: None }.checked("Dataset::new")
     }
 
     /// A data set of inputs `[n, …]` and targets `[n, …]` of any type, for regression and whatever a task of
@@ -105,7 +107,8 @@ impl Dataset {
         let Some(&len) = inputs.shape().first() else {
             misuse("Dataset::unlabelled", "a scalar has no axis of examples", &[], "")
         };
-        Self { len, inputs: Column::of_tensor(inputs), targets: None, classes: 0, lengths: None }
+        let inputs = Column::of_tensor(inputs);
+        Self { len, inputs, targets: None, classes: 0, lengths: None, image: None }
     }
 
     /// Says that the targets (of a data set without any, the inputs) are classes from 0 to `classes` − 1.
@@ -161,11 +164,50 @@ impl Dataset {
     #[track_caller]
     pub fn with_input_shape(self, shape: impl Into<Shape>) -> Self {
         let shape = shape.into();
-        if shape.elements() != self.features() {
-            let rows = [("inputs", self.input_shape().to_string()), ("asked", shape.to_string())];
-            misuse("Dataset::with_input_shape", "numbers of elements differ", &rows, "");
-        }
+        require_elements("Dataset::with_input_shape", self.input_shape(), shape);
         Self { inputs: self.inputs.reshaped(shape), ..self }
+    }
+
+    /// Says that each input, in whatever shape batches hold it, is a picture `[channels, rows, columns]` in
+    /// row-major order. Loaders of pictures have said so, and leave inputs flat, as a perceptron takes them.
+    ///
+    /// # Panics
+    /// If such a picture has another number of elements than an input.
+    #[must_use]
+    #[track_caller]
+    pub fn with_image_shape(self, image: [usize; 3]) -> Self {
+        require_elements("Dataset::with_image_shape", self.input_shape(), image.into());
+        Self { image: Some(image), ..self }
+    }
+
+    /// The same examples with pictures as convolutions take them: `[channels, rows, columns]` each, in batches
+    /// `[N, C, H, W]`. Nothing is copied.
+    ///
+    /// ```
+    /// use backflow_data::{Loader, Mnist};
+    ///
+    /// let digits = Mnist::embedded().train;
+    /// let [channels, rows, columns] = digits.image_shape().expect("digits are pictures");
+    /// assert_eq!([channels, rows, columns], [1, 28, 28]);
+    /// assert_eq!(Loader::new(&digits, 32).batch(0, 0).inputs.shape(), [32, 784]);
+    /// assert_eq!(Loader::new(&digits.as_images(), 32).batch(0, 0).inputs.shape(), [32, 1, 28, 28]);
+    /// ```
+    ///
+    /// # Panics
+    /// If the inputs are not pictures; see [`image_shape`](Self::image_shape).
+    #[must_use]
+    #[track_caller]
+    pub fn as_images(&self) -> Self {
+        let Some(image) = self.image_shape() else {
+            let rows = [("data set", format!("{self:?}"))];
+            misuse(
+                "Dataset::as_images",
+                "inputs are not pictures",
+                &rows,
+                "with_image_shape says that they are",
+            )
+        };
+        self.clone().with_input_shape(image)
     }
 
     /// The first `count` examples, or all if there are fewer.
@@ -189,6 +231,7 @@ impl Dataset {
             targets: self.targets.as_ref().map(|targets| targets.subset(indices)),
             classes: self.classes,
             lengths: self.lengths.as_ref().map(length),
+            image: self.image,
         }
     }
 }
@@ -217,6 +260,13 @@ impl Dataset {
     #[must_use]
     pub fn input_shape(&self) -> Shape {
         self.inputs.shape()
+    }
+
+    /// The `[channels, rows, columns]` of each input's picture, if inputs are pictures: as was
+    /// [said](Self::with_image_shape), or the shape of inputs with three axes.
+    #[must_use]
+    pub fn image_shape(&self) -> Option<[usize; 3]> {
+        self.image.or_else(|| self.input_shape()[..].try_into().ok())
     }
 
     /// The type of the inputs; of pictures, the `f32` that batches hold.
@@ -367,6 +417,15 @@ fn require_rows(values: usize, features: usize, labels: usize) {
         ];
         let hint = "inputs needs labels × features values";
         misuse("Dataset::new", "inputs are not one row per label", &rows, hint);
+    }
+}
+
+/// Refuses another shape for the inputs that does not hold them.
+#[track_caller]
+fn require_elements(op: &str, inputs: Shape, asked: Shape) {
+    if asked.elements() != inputs.elements() {
+        let rows = [("inputs", inputs.to_string()), ("asked", asked.to_string())];
+        misuse(op, "numbers of elements differ", &rows, "");
     }
 }
 

@@ -4,13 +4,14 @@
 //! on. `embedded/README.md` beside this crate's sources says where they come from, under which terms, and how
 //! the split was made; `scripts/make_embedded_digits.py` makes the files.
 
-use crate::mnist::{Mnist, MnistFile};
+use crate::file::DataFile;
+use crate::mnist::Mnist;
 use std::borrow::Cow;
 
 /// One of the embedded files, under the path that messages would show.
 macro_rules! embedded {
     ($name:literal) => {
-        MnistFile {
+        DataFile {
             path: concat!("embedded/", $name).into(),
             bytes: Cow::Borrowed(include_bytes!(concat!("../embedded/", $name))),
         }
@@ -27,7 +28,7 @@ impl Mnist {
     /// let digits = backflow_data::Mnist::embedded();
     /// assert_eq!((digits.train.len(), digits.test.len()), (4000, 1000));
     /// assert_eq!(digits.train.class_counts(), [400; 10]);
-    /// assert_eq!((digits.height, digits.width), (28, 28));
+    /// assert_eq!(digits.train.image_shape(), Some([1, 28, 28]));
     /// ```
     #[must_use]
     #[allow(clippy::missing_panics_doc, reason = "the bytes are part of the program; tests read them")]

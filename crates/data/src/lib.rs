@@ -3,17 +3,18 @@
 //! The road of the data, one module per station:
 //!
 //! 1. [`formats`]: bytes to arrays. Parsers that a hostile file cannot crash, stall or bloat.
-//! 2. [`Mnist`]: four files to a training and a test set, checked against each other. 5,000 real digits come
-//!    with the library ([`Mnist::embedded`]), so that every example runs without a download.
+//! 2. [`Mnist`], [`Cifar`]: files to a training and a test set of pictures, checked against each other. 5,000
+//!    real digits come with the library ([`Mnist::embedded`]), so that every example runs without a download.
 //! 3. [`Dataset`]: examples in memory, with inputs and targets of any shape and type, cheap to clone.
 //! 4. [`Standardize`], [`MinMax`], [`one_hot`]: fitted on the training set, applied to any.
 //! 5. [`train_validation_split`], [`KFold`]: which examples train and which validate.
-//! 6. [`Loader`]: batches of tensors, in an order that is a function of seed and epoch alone.
+//! 6. [`Loader`]: batches of tensors, in an order that is a function of seed and epoch alone; with [`Augment`],
+//!    of pictures that are a little different in every epoch.
 //!
 //! ```
 //! use backflow_data::{Loader, Mnist, Standardize};
 //!
-//! let Mnist { train, test, .. } = Mnist::embedded();
+//! let Mnist { train, test } = Mnist::embedded();
 //! let scale = Standardize::fit_global(&train);
 //! let (train, test) = (scale.transform(train), scale.transform(test));
 //!
@@ -29,18 +30,23 @@
 
 #![forbid(unsafe_code)]
 
+mod augment;
 mod batch;
+mod cifar;
 mod column;
 mod dataset;
 mod digits;
 mod error;
+mod file;
 pub mod formats;
 mod loader;
 mod mnist;
 mod preprocess;
 mod split;
 
+pub use augment::{Augment, AugmentError};
 pub use batch::Batch;
+pub use cifar::Cifar;
 pub use dataset::Dataset;
 pub use error::DataError;
 pub use loader::{Epoch, Loader};

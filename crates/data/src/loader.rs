@@ -5,9 +5,13 @@
 //! disturbs nothing. The price is that an epoch's order is drawn whole (half a millisecond for 60,000
 //! examples); the rows themselves are copied batch by batch, never the set.
 
+use crate::augment::Augment;
 use crate::batch::Batch;
 use crate::dataset::Dataset;
 use backflow_tensor::{DType, Rng, misuse, profile::section};
+
+/// The stream of what augments pictures, beside those of the orders of epochs.
+const AUGMENT_STREAM: u64 = u64::MAX;
 
 /// Cuts a data set into batches.
 ///
@@ -33,6 +37,9 @@ pub struct Loader {
     seed: Option<u64>,
     drop_last: bool,
     dtype: Option<DType>,
+    augment: Augment,
+    /// Of what augments.
+    augment_seed: u64,
 }
 
 impl Loader {
@@ -46,7 +53,8 @@ impl Loader {
         if batch_size == 0 {
             misuse("Loader::new", "batch size is 0", &[], "for one batch of everything use dataset.len()");
         }
-        Self { dataset: dataset.clone(), batch_size, seed: None, drop_last: false, dtype: None }
+        let (dataset, augment) = (dataset.clone(), Augment::none());
+        Self { dataset, batch_size, seed: None, drop_last: false, dtype: None, augment, augment_seed: 0 }
     }
 
     /// Takes the examples of every epoch in a random order of its own, a function of `seed` and the epoch's
@@ -81,6 +89,38 @@ impl Loader {
         Self { dtype: Some(dtype), ..self }
     }
 
+    /// Changes the pictures of every epoch anew, each by what `seed`, the epoch's number and its index in the
+    /// data set say: for batches to train on. Of a data set without targets, the changed inputs are the
+    /// targets.
+    ///
+    /// ```
+    /// use backflow_data::{Augment, Loader, Mnist};
+    ///
+    /// let train = Mnist::embedded().train;
+    /// let loader = Loader::new(&train, 32).shuffle(7).augment(Augment::none().shift(2), 7);
+    /// let [first, second] = [0, 1].map(|epoch| loader.batch(epoch, 0));
+    /// assert_eq!(first.inputs.shape(), second.inputs.shape());
+    /// assert_eq!(first.inputs.to_vec::<f32>(), loader.batch(0, 0).inputs.to_vec::<f32>());
+    /// ```
+    ///
+    /// # Panics
+    /// If the data set cannot be changed so; [`Augment::check`] tells.
+    #[must_use]
+    #[track_caller]
+    pub fn augment(self, augment: Augment, seed: u64) -> Self {
+        if let Err(error) = augment.check(&self.dataset) {
+            let rows = [("augment", augment.to_string()), ("data set", format!("{:?}", self.dataset))];
+            misuse("Loader::augment", &error.to_string(), &rows, "");
+        }
+        Self { augment, augment_seed: seed, ..self }
+    }
+
+    /// How pictures are changed.
+    #[must_use]
+    pub fn augments(&self) -> Augment {
+        self.augment
+    }
+
     /// The data set that the batches are cut from.
     #[must_use]
     pub fn dataset(&self) -> &Dataset {
@@ -109,13 +149,15 @@ impl Loader {
             Rng::seed_from_u64(seed).split(epoch).shuffle(&mut order);
             order
         });
-        Epoch { loader: self, order, next: 0 }
+        let augmenting = (!self.augment.is_none())
+            .then(|| Rng::seed_from_u64(self.augment_seed).split(AUGMENT_STREAM).split(epoch));
+        Epoch { loader: self, order, augmenting, next: 0 }
     }
 
     /// An epoch that is over, for whoever wants to draw an order later.
     #[must_use]
     pub fn no_epoch(&self) -> Epoch<'_> {
-        Epoch { loader: self, order: None, next: self.len() }
+        Epoch { loader: self, order: None, augmenting: None, next: self.len() }
     }
 
     /// One batch of an epoch. Each call draws the epoch's whole order; for many batches use
@@ -153,9 +195,16 @@ impl Loader {
         self.batch_size
     }
 
-    /// Copies these examples into tensors.
-    fn gather(&self, indices: impl ExactSizeIterator<Item = usize> + Clone) -> Batch {
-        let inputs = self.dataset.input_column().rows(indices.clone(), self.dtype);
+    /// Copies these examples into tensors, changed if there is a stream to draw from.
+    fn gather(
+        &self,
+        indices: impl ExactSizeIterator<Item = usize> + Clone,
+        augmenting: Option<&Rng>,
+    ) -> Batch {
+        let mut inputs = self.dataset.input_column().rows(indices.clone(), self.dtype);
+        if let (Some(rng), Some(image)) = (augmenting, self.dataset.image_shape()) {
+            self.augment.change(&mut inputs, image, indices.clone().map(|index| rng.split(index as u64)));
+        }
         let targets = match self.dataset.target_column() {
             Some(targets) => targets.rows(indices.clone(), self.dtype),
             None => inputs.clone(),
@@ -170,6 +219,8 @@ impl Loader {
 pub struct Epoch<'a> {
     loader: &'a Loader,
     order: Option<Vec<usize>>,
+    /// What the streams of its pictures are split from.
+    augmenting: Option<Rng>,
     next: usize,
 }
 
@@ -184,9 +235,10 @@ impl Iterator for Epoch<'_> {
         let start = self.next * self.loader.batch_size;
         let end = self.loader.dataset.len().min(start + self.loader.batch_size);
         self.next += 1;
+        let augmenting = self.augmenting.as_ref();
         Some(match &self.order {
-            Some(order) => self.loader.gather(order[start..end].iter().copied()),
-            None => self.loader.gather(start..end),
+            Some(order) => self.loader.gather(order[start..end].iter().copied(), augmenting),
+            None => self.loader.gather(start..end, augmenting),
         })
     }
 

@@ -2,6 +2,7 @@
 //!
 //! Loading checks what the format cannot: that images and labels belong together, that every label is a
 //! class, that the test set's pictures have the size of the training set's. It downloads nothing.
+//! Pictures may be of any size; those with colours have four axes, `[pictures, channels, rows, columns]`.
 //! Fashion-MNIST and KMNIST, which kept the names and the ten classes, load as well; so do EMNIST, whose
 //! pictures lie on their sides and whose letters are the classes 1 to 26, as in its files, and QMNIST.
 //!
@@ -10,19 +11,15 @@
 
 use crate::dataset::Dataset;
 use crate::error::DataError;
-use crate::formats::gzip::MAX_OUTPUT_LEN;
+use crate::file::DataFile;
 use crate::formats::idx::{ElementType, Idx};
 use crate::formats::unpack_idx;
 use std::borrow::Cow;
 use std::collections::BTreeSet;
-use std::fs::File;
-use std::io::{self, Read};
-use std::path::{Path, PathBuf};
-
-/// No file may be longer than this, compressed or not.
-const MAX_FILE_LEN: u64 = MAX_OUTPUT_LEN as u64;
+use std::path::Path;
 
 /// Handwritten digits: pictures as rows of pixels between 0 and 1, the digit as label.
+/// [`Dataset::as_images`] gives them the shape `[1, 28, 28]`.
 ///
 /// ```no_run
 /// use backflow_data::Mnist;
@@ -37,10 +34,6 @@ pub struct Mnist {
     pub train: Dataset,
     /// The examples to judge by.
     pub test: Dataset,
-    /// The number of rows of a picture.
-    pub height: usize,
-    /// The number of columns of a picture.
-    pub width: usize,
 }
 
 impl Mnist {
@@ -50,17 +43,17 @@ impl Mnist {
     /// Loads the four files from a directory.
     ///
     /// Names are those of the original distribution, `train-images-idx3-ubyte` and so on, or with a dot,
-    /// `train-images.idx3-ubyte`; each may end in `.gz`, and something may stand before all of them, as in
-    /// `emnist-letters-train-images-idx3-ubyte.gz`. Whether a file is compressed is seen from its bytes. A
-    /// folder of such a name is passed over.
+    /// `train-images.idx3-ubyte`; of images with colours `idx4` is in the place of `idx3`. Each may end in
+    /// `.gz`, and something may stand before all of them, as in `emnist-letters-train-images-idx3-ubyte.gz`.
+    /// Whether a file is compressed is seen from its bytes. A folder of such a name is passed over.
     ///
     /// # Errors
     /// If a file is missing, unreadable, damaged, or does not fit the others; the error names the file.
     pub fn load(directory: impl AsRef<Path>) -> Result<Self, DataError> {
         let directory = directory.as_ref();
-        let (train_images, prefix) = MnistFile::first(directory)?;
+        let (train_images, prefix) = DataFile::first(directory)?;
         let find =
-            |what, stems: &[&str], kinds: &[&str]| MnistFile::find(directory, what, &prefix, stems, kinds);
+            |what, stems: &[&str], kinds: &[&str]| DataFile::find(directory, what, &prefix, stems, kinds);
         let train_labels = find("training labels", &["train-labels"], &LABELS)?;
         let test_images = find("test images", &["t10k-images", "test-images"], &IMAGES)?;
         let test_labels = find("test labels", &["t10k-labels", "test-labels"], &LABELS)?;
@@ -68,20 +61,20 @@ impl Mnist {
     }
 
     /// From training images, training labels, test images, test labels.
-    pub(crate) fn from_files(files: [MnistFile; 4]) -> Result<Self, DataError> {
+    pub(crate) fn from_files(files: [DataFile; 4]) -> Result<Self, DataError> {
         let [train_images, train_labels, test_images, test_labels] = files;
         let labels = train_labels.labels()?;
         let classes = classes(&labels);
         let train = Labels { file: &train_labels, labels, classes };
         let test = Labels { file: &test_labels, labels: test_labels.labels()?, classes };
-        let (train, height, width) = labelled_images(&train_images, &train, None)?;
-        let (test, ..) = labelled_images(&test_images, &test, Some([height, width]))?;
-        Ok(Self { train, test, height, width })
+        let train = labelled_images(&train_images, &train, None)?;
+        let test = labelled_images(&test_images, &test, train.image_shape())?;
+        Ok(Self { train, test })
     }
 }
 
-/// How the names of files of images end.
-const IMAGES: [&str; 1] = ["idx3-ubyte"];
+/// How the names of files of images end; the second are those with colours.
+const IMAGES: [&str; 2] = ["idx3-ubyte", "idx4-ubyte"];
 /// How the names of files of labels end; the second are QMNIST's.
 const LABELS: [&str; 2] = ["idx1-ubyte", "idx2-int"];
 
@@ -108,19 +101,12 @@ fn classes(labels: &[i64]) -> usize {
 
 /// The labels of one half, and how many classes there are.
 struct Labels<'a> {
-    file: &'a MnistFile,
+    file: &'a DataFile,
     labels: Vec<i64>,
     classes: usize,
 }
 
-/// A file's bytes and what to call it in messages.
-#[derive(Debug)]
-pub(crate) struct MnistFile {
-    pub(crate) path: PathBuf,
-    pub(crate) bytes: Cow<'static, [u8]>,
-}
-
-impl MnistFile {
+impl DataFile {
     /// The training images, and what stands before the names of all files.
     fn first(directory: &Path) -> Result<(Self, String), DataError> {
         const STEMS: [&str; 1] = ["train-images"];
@@ -169,18 +155,6 @@ impl MnistFile {
         Err(DataError::Missing { what, directory: directory.to_owned(), names: names[..4].to_vec() })
     }
 
-    /// The file at this path, if there is one; a folder is none.
-    fn read(path: PathBuf) -> Result<Option<Self>, DataError> {
-        match read(&path, MAX_FILE_LEN) {
-            Ok(Some(bytes)) => Ok(Some(Self { path, bytes: Cow::Owned(bytes) })),
-            Ok(None) => Err(DataError::FileTooLong { path, limit: MAX_FILE_LEN }),
-            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::IsADirectory) => {
-                Ok(None)
-            }
-            Err(source) => Err(DataError::Io { path, source }),
-        }
-    }
-
     /// The labels in this file: a byte each, or as QMNIST has them, eight numbers each of which the first is
     /// the class.
     fn labels(&self) -> Result<Vec<i64>, DataError> {
@@ -195,13 +169,19 @@ impl MnistFile {
         }
     }
 
-    /// The pixels in this file, and how many pictures of which height and width they are.
-    fn images(&self) -> Result<(Cow<'_, [u8]>, [usize; 3]), DataError> {
+    /// The pixels in this file, and how many pictures of how many channels, rows and columns they are.
+    fn images(&self) -> Result<(Cow<'_, [u8]>, [usize; 4]), DataError> {
         let (bytes, found) = self.contents()?;
-        match (found.element_type, &found.shape[..]) {
-            (ElementType::U8, &[images, height, width]) => Ok((bytes, [images, height, width])),
-            _ => Err(self.unexpected("images (U8, 3-dimensional)", &found)),
-        }
+        let shape = match (found.element_type, &found.shape[..]) {
+            (ElementType::U8, &[images, height, width]) => [images, 1, height, width],
+            // Colours of a pixel side by side, which would be read as pictures three pixels wide.
+            (ElementType::U8, &[_, rows, _, colours]) if colours <= MOST_COLOURS && rows > MOST_COLOURS => {
+                return Err(self.unexpected("images with the axes pictures, channels, rows, columns", &found));
+            }
+            (ElementType::U8, &[images, channels, height, width]) => [images, channels, height, width],
+            _ => return Err(self.unexpected("images (U8, 3- or 4-dimensional)", &found)),
+        };
+        Ok((bytes, shape))
     }
 
     fn unexpected(&self, expected: &str, Found { element_type, shape }: &Found) -> DataError {
@@ -237,37 +217,21 @@ struct Found {
 /// The digit, where it comes from, and who wrote it.
 const QMNIST_COLUMNS: usize = 8;
 
-/// All bytes of a file, or nothing if they are more than `limit`.
-fn read(path: &Path, limit: u64) -> io::Result<Option<Vec<u8>>> {
-    // Asked before it is opened: opening a pipe waits for someone to write into it.
-    let found = std::fs::metadata(path)?;
-    if found.is_dir() {
-        return Err(io::ErrorKind::IsADirectory.into());
-    }
-    if !found.is_file() {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is a pipe or a device, not a file"));
-    }
-    let (file, len) = (File::open(path)?, found.len());
-    if len > limit {
-        return Ok(None);
-    }
-    let mut bytes = Vec::with_capacity(len as usize);
-    let read = file.take(limit + 1).read_to_end(&mut bytes)?;
-    Ok((read as u64 <= limit).then_some(bytes))
-}
+/// Red, green, blue and opacity.
+const MOST_COLOURS: usize = 4;
 
-/// One half of MNIST, with the height and width of its pictures.
+/// One half of MNIST.
 fn labelled_images(
-    images: &MnistFile,
+    images: &DataFile,
     Labels { file, labels, classes }: &Labels<'_>,
-    expected_size: Option<[usize; 2]>,
-) -> Result<(Dataset, usize, usize), DataError> {
-    let (pixels, [n_images, height, width]) = images.images()?;
-    if let Some(expected) = expected_size.filter(|&expected| expected != [height, width]) {
+    expected: Option<[usize; 3]>,
+) -> Result<Dataset, DataError> {
+    let (pixels, [n_images, image @ ..]) = images.images()?;
+    if let Some(expected) = expected.filter(|&expected| expected != image) {
         return Err(DataError::Contents {
             path: images.path.clone(),
-            expected: format!("images of {} by {} pixels like the training set's", expected[0], expected[1]),
-            found: format!("images of {height} by {width}"),
+            expected: format!("images of {} pixels like the training set's", by(expected)),
+            found: format!("images of {}", by(image)),
         });
     }
     if labels.len() != n_images {
@@ -288,26 +252,14 @@ fn labelled_images(
             classes: *classes,
         });
     };
-    Ok((Dataset::from_pixels(pixels.into_owned(), height * width, &classes_of, *classes), height, width))
+    let images = Dataset::from_pixels(pixels.into_owned(), image.iter().product(), &classes_of, *classes);
+    Ok(images.with_image_shape(image))
 }
 
-#[cfg(test)]
-mod tests {
-    use super::read;
-    use std::io::Write;
-    use std::path::Path;
-
-    #[test]
-    fn a_file_may_be_as_long_as_the_limit_and_no_longer() {
-        for (len, fits) in [(0, true), (9, true), (10, true), (11, false)] {
-            let mut file = tempfile::NamedTempFile::new().unwrap();
-            file.write_all(&vec![7; len]).unwrap();
-            assert_eq!(read(file.path(), 10).unwrap(), fits.then(|| vec![7; len]), "{len} bytes");
-        }
-        if cfg!(unix) {
-            // It says that it has no length, and has no end.
-            let error = read(Path::new("/dev/zero"), 10).unwrap_err();
-            assert_eq!(error.to_string(), "it is a pipe or a device, not a file");
-        }
+/// The size of a picture in words.
+fn by([channels, height, width]: [usize; 3]) -> String {
+    match channels {
+        1 => format!("{height} by {width}"),
+        _ => format!("{channels} by {height} by {width}"),
     }
 }

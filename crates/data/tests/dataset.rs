@@ -1,6 +1,6 @@
 //! Data sets of any shape and type: what goes in comes out of batches, splits and subsets unchanged.
 
-use backflow_data::{Batch, Dataset, KFold, Loader, Mnist, Standardize};
+use backflow_data::{Batch, Dataset, KFold, Loader, MinMax, Mnist, Standardize};
 use backflow_tensor::{DType, Tensor};
 
 const EXAMPLES: usize = 11;
@@ -180,4 +180,41 @@ fn numbers_are_no_labels() {
 )]
 fn a_shape_has_as_many_elements() {
     let _ = numbers(DType::F32, DType::F32).with_input_shape([7]);
+}
+
+/// What a picture is stays known through everything that makes data sets of data sets.
+#[test]
+fn pictures_keep_their_shape() {
+    let image = Some([3, 1, 2]);
+    let flat = Dataset::from_pixels((0..24).collect(), 6, &[0; 4], 1).with_image_shape([3, 1, 2]);
+    assert_eq!(flat.image_shape(), image);
+    assert_eq!(flat.input_shape(), [6]);
+    assert_eq!(flat.as_images().input_shape(), [3, 1, 2]);
+    assert_eq!(flat.as_images().with_input_shape([6]), flat);
+    let scaled = MinMax::fit_global(&flat).transform(flat.clone());
+    for other in [flat.first(2), flat.subset(&[3, 3]), flat.clone().with_input_shape([2, 3]), scaled] {
+        assert_eq!(other.image_shape(), image, "{other:?}");
+        assert_eq!(other.as_images().row(1), other.row(1));
+    }
+    // Three axes are a picture; other numbers of axes are none.
+    let tensor = |shape: &[usize]| Dataset::unlabelled(&Tensor::arange(24, DType::F32).reshape(shape));
+    assert_eq!(tensor(&[2, 3, 2, 2]).image_shape(), Some([3, 2, 2]));
+    assert_eq!(
+        [tensor(&[2, 12]), tensor(&[2, 3, 4]), tensor(&[2, 3, 2, 2, 1])].map(|set| set.image_shape()),
+        [None; 3]
+    );
+}
+
+#[test]
+#[should_panic(expected = "Dataset::as_images: inputs are not pictures")]
+fn rows_are_no_pictures() {
+    let _ = numbers(DType::F32, DType::F32).with_input_shape([6]).as_images();
+}
+
+#[test]
+#[should_panic(
+    expected = "Dataset::with_image_shape: numbers of elements differ\n    inputs  [4]\n    asked   [1, 2, 3]"
+)]
+fn a_picture_has_as_many_numbers_as_its_row() {
+    let _ = Dataset::new(vec![0.0; 4], 4, vec![0], 1).with_image_shape([1, 2, 3]);
 }

@@ -4,9 +4,10 @@
 mod allocations;
 
 use allocations::with_peak;
+use backflow_data::formats::cifar::Pictures;
 use backflow_data::formats::idx::{ElementType, Idx, declared_len};
 use backflow_data::formats::{gzip, unpack_idx};
-use backflow_data::{Dataset, Mnist};
+use backflow_data::{Augment, AugmentError, Cifar, Dataset, Mnist};
 use backflow_testkit::{Seed, fuzz};
 use flate2::read::MultiGzDecoder;
 use flate2::{Compression, write::GzEncoder};
@@ -160,7 +161,9 @@ fn load_with(directory: &Path, name: &str, bytes: &[u8]) -> Result<Mnist, String
         |set: &Dataset| set.labels().iter().all(|&label| (0..set.classes() as i64).contains(&label));
     assert!(is_sound(&mnist.train) && is_sound(&mnist.test) && mnist.train.classes() >= Mnist::CLASSES);
     assert_eq!(mnist.train.len(), EXAMPLES as usize);
-    assert_eq!(mnist.train.features(), mnist.height * mnist.width);
+    let image = mnist.train.image_shape().expect("pictures");
+    assert_eq!(mnist.train.features(), image.iter().product::<usize>());
+    assert_eq!(mnist.test.image_shape(), Some(image));
     Ok(mnist)
 }
 
@@ -217,6 +220,14 @@ fn pictures_are_of_one_size_or_refused() {
         Seed::taken("pictures", pictures()),
         Seed::taken("pictures, packed", packed(&pictures())),
         Seed::refused(
+            "with colours, unlike those of the test",
+            idx(ElementType::U8, &[EXAMPLES, 3, 1, 2], &vec![7; 6 * EXAMPLES as usize]),
+        ),
+        Seed::taken(
+            "with an axis of channels",
+            idx(ElementType::U8, &[EXAMPLES, 1, 1, 2], &vec![7; 2 * EXAMPLES as usize]),
+        ),
+        Seed::refused(
             "of another size than those of the test",
             idx(ElementType::U8, &[EXAMPLES, 2, 1], &vec![7; 2 * EXAMPLES as usize]),
         ),
@@ -225,4 +236,82 @@ fn pictures_are_of_one_size_or_refused() {
     ];
     let directory = set();
     fuzz("pictures", &seeds, 1500, |bytes| load_with(directory.path(), IMAGES, bytes).map(drop));
+}
+
+/// Two pictures with these labels before each.
+fn photographs(labels: [&[u8]; 2]) -> Vec<u8> {
+    labels.into_iter().flat_map(|labels| [labels, &[7; 3072]].concat()).collect()
+}
+
+#[test]
+fn photographs_are_read_to_the_last_byte_or_refused() {
+    for classes in [&[10][..], &[20, 100]] {
+        let last: Vec<u8> = classes.iter().map(|classes| classes - 1).collect();
+        let zeros = vec![0; classes.len()];
+        let seeds = [
+            Seed::taken("two", photographs([&last, &zeros])),
+            Seed::taken("one", photographs([&last, &zeros])[..3072 + classes.len()].to_vec()),
+            Seed::refused("none", []),
+            Seed::refused("a byte too few", photographs([&last, &zeros])[1..].to_vec()),
+            Seed::refused("a label beyond the last", photographs([&last, classes])),
+        ];
+        fuzz("cifar", &seeds, 1000, |bytes| {
+            let (parsed, peak) = with_peak(|| Pictures::parse(bytes, classes));
+            assert_eq!(peak, 0, "parsing holds nothing");
+            let pictures = parsed.map_err(|error| error.to_string())?;
+            let records = bytes.chunks(3072 + classes.len());
+            assert_eq!(pictures.iter().len(), records.len());
+            for ((label, pixels), record) in pictures.iter().zip(records) {
+                assert_eq!([&[label], pixels].concat(), record[classes.len() - 1..]);
+                assert!(label <= last[classes.len() - 1]);
+            }
+            Ok(())
+        });
+    }
+}
+
+#[test]
+fn names_of_classes_are_as_many_as_classes_or_refused() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    write(directory.path(), "train.bin", &photographs([&[0, 0], &[1, 1]]));
+    write(directory.path(), "test.bin", &photographs([&[0, 0], &[1, 1]]));
+    let names = |count: usize| "name\n".repeat(count);
+    let seeds = [
+        Seed::taken("a hundred", names(100)),
+        Seed::taken("a hundred with an end that is empty", names(100) + "\n \r\n"),
+        Seed::taken("what is no text", [&names(99).into_bytes()[..], &[0xff, 0xfe, 0x1b]].concat()),
+        Seed::refused("none", []),
+        Seed::refused("one more", names(101)),
+        Seed::refused("very many", "n\n".repeat(1 << 16)),
+    ];
+    fuzz("names of classes", &seeds, 300, |bytes| {
+        write(directory.path(), "fine_label_names.txt", bytes);
+        let (loaded, peak) = with_peak(|| Cifar::load(directory.path()));
+        // What is no text takes three bytes for one.
+        let most = 8 * bytes.len() + BESIDES;
+        assert!(peak <= most, "{} bytes made the loader hold {peak}", bytes.len());
+        let names = loaded.map_err(|error| error.to_string())?.class_names;
+        assert!(names.len() == 100 && names.iter().all(|name| !name.is_empty()));
+        Ok(())
+    });
+}
+
+#[test]
+fn words_of_augmentation_are_read_or_told() {
+    let seeds = [
+        Seed::taken("none", "none"),
+        Seed::taken("both", "shift:4,flip"),
+        Seed::taken("the other way, with spaces", " flip , shift: 12 "),
+        Seed::refused("nothing", ""),
+        Seed::refused("twice", "flip,flip"),
+        Seed::refused("a shift of 70,000 digits", "shift:".to_owned() + &"1".repeat(70_000)),
+        Seed::refused("70,000 words that are none", "flop,".repeat(70_000)),
+        Seed::refused("what a terminal would obey", "shift:\u{1b}[31m\n"),
+    ];
+    fuzz("augmentation", &seeds, 4000, |bytes| {
+        let text = String::from_utf8_lossy(bytes);
+        let augment: Augment = text.parse().map_err(|error: AugmentError| error.to_string())?;
+        assert_eq!(augment.to_string().parse(), Ok(augment));
+        Ok(())
+    });
 }

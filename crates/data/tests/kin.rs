@@ -20,6 +20,23 @@ fn set(directory: &Path, prefix: &str, test: &str, train_labels: &[u8], test_lab
     }
 }
 
+/// Colours have an axis between pictures and rows, and files a name that says so.
+#[test]
+fn pictures_may_have_channels() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    for (half, n) in [("train", 3_u32), ("t10k", 2)] {
+        let bytes: Vec<u8> = (0..n as u8 * 12).collect();
+        let path = |what: &str| directory.path().join(format!("colours-{half}-{what}-ubyte"));
+        write(&path("images-idx4"), ElementType::U8, &[n, 3, 2, 2], &bytes);
+        write(&path("labels-idx1"), ElementType::U8, &[n], &vec![1; n as usize]);
+    }
+    let colours = Mnist::load(directory.path()).expect("a valid set");
+    for set in [&colours.train, &colours.test] {
+        assert_eq!((set.image_shape(), set.features()), (Some([3, 2, 2]), 12));
+        assert_eq!(set.row(1), (12..24).map(|pixel| pixel as f32 / 255.0).collect::<Vec<_>>());
+    }
+}
+
 #[test]
 fn letters_are_the_classes_1_to_26() {
     let directory = tempfile::tempdir().expect("a temporary directory");

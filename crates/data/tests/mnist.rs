@@ -40,10 +40,11 @@ fn every_spelling_of_the_names_is_found() {
         let directory = tempfile::tempdir().expect("a temporary directory");
         write_small_set(directory.path(), spelling);
         let mnist = Mnist::load(directory.path()).expect("a valid set");
-        assert_eq!((mnist.height, mnist.width), (1, 3));
+        assert_eq!(mnist.train.image_shape(), Some([1, 1, 3]));
         assert_eq!(mnist.train.inputs(), [0.0, 0.2, 1.0, 1.0 / 255.0, 2.0 / 255.0, 3.0 / 255.0]);
         assert_eq!(mnist.train.labels(), [9, 0]);
-        assert_eq!(mnist.test, Dataset::new(vec![1.0, 0.0, 1.0], 3, vec![4], 10));
+        let test = Dataset::new(vec![1.0, 0.0, 1.0], 3, vec![4], 10).with_image_shape([1, 1, 3]);
+        assert_eq!(mnist.test, test);
     }
 }
 
@@ -86,7 +87,7 @@ fn embedded_digits_are_pinned() {
 fn embedded_digits_are_the_embedded_files() {
     let (embedded, loaded) = (Mnist::embedded(), Mnist::load(EMBEDDED).expect("valid"));
     assert_eq!((&embedded.train, &embedded.test), (&loaded.train, &loaded.test));
-    assert_eq!((embedded.height, embedded.width), (28, 28));
+    assert_eq!(embedded.train.image_shape(), Some([1, 28, 28]));
     assert_eq!(embedded.train.class_counts(), [400; 10]);
     assert_eq!(embedded.test.class_counts(), [100; 10]);
 }
@@ -94,7 +95,7 @@ fn embedded_digits_are_the_embedded_files() {
 /// Training without shuffling must work too: any stretch of the file is a mixture of all classes.
 #[test]
 fn embedded_digits_are_mixed() {
-    let Mnist { train, test, .. } = Mnist::embedded();
+    let Mnist { train, test } = Mnist::embedded();
     for part in [train, test] {
         for labels in part.labels().chunks(100) {
             let largest = (0..10).map(|class| labels.iter().filter(|&&label| label == class).count()).max();
@@ -107,7 +108,7 @@ fn embedded_digits_are_mixed() {
 
 #[test]
 fn embedded_training_and_test_digits_differ() {
-    let Mnist { train, test, .. } = Mnist::embedded();
+    let Mnist { train, test } = Mnist::embedded();
     let rows = pictures(&train);
     assert_eq!(rows.len(), 4000);
     assert!(pictures(&test).keys().all(|picture| !rows.contains_key(picture)));
@@ -131,8 +132,8 @@ fn full_mnist() -> Option<Mnist> {
 #[test]
 fn full_mnist_is_as_published() {
     let Some(mnist) = full_mnist() else { return };
-    let Mnist { train, test, height, width } = &mnist;
-    assert_eq!((train.len(), test.len(), *height, *width), (60_000, 10_000, 28, 28));
+    let Mnist { train, test } = &mnist;
+    assert_eq!((train.len(), test.len(), train.image_shape()), (60_000, 10_000, Some([1, 28, 28])));
     assert_eq!(train.class_counts(), [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949]);
     assert_eq!(test.class_counts(), [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]);
     assert_eq!(&train.labels()[..8], [5, 0, 4, 1, 9, 2, 1, 3]);

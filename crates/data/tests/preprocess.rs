@@ -97,7 +97,7 @@ fn transforms_work_in_place_unless_the_data_are_shared() {
 /// Always-black border pixels are constant: nothing may become infinite or NaN.
 #[test]
 fn pictures_stay_finite() {
-    let Mnist { train, test, .. } = Mnist::embedded();
+    let Mnist { train, test } = Mnist::embedded();
     let (standard, min_max) = (Standardize::fit(&train), MinMax::fit(&train));
     for result in [standard.transform(test.clone()), min_max.transform(test)] {
         assert!(result.inputs().iter().all(|x| x.is_finite()));

@@ -15,7 +15,7 @@
 
 use std::fmt;
 
-/// The most axes an array may have: pictures, rows, columns and colours. The format would allow 255.
+/// The most axes an array may have: pictures, channels, rows and columns. The format would allow 255.
 pub const MAX_RANK: usize = 4;
 
 /// The length in bytes of the longest header, with [`MAX_RANK`] axes.

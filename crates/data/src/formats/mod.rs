@@ -19,6 +19,7 @@
     clippy::unreachable
 )]
 
+pub mod cifar;
 pub mod gzip;
 pub mod idx;
 
@@ -34,6 +35,9 @@ pub enum FormatError {
     /// The compressed bytes are not a valid gzip file.
     #[error(transparent)]
     Gzip(#[from] gzip::GzipError),
+    /// The bytes are not a valid CIFAR file.
+    #[error(transparent)]
+    Cifar(#[from] cifar::CifarError),
 }
 
 /// The bytes of an IDX file that may or may not be compressed, decompressed if they are.

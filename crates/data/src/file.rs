@@ -1,0 +1,72 @@
+//! [`DataFile`]: a file in memory, with its name for messages. None is longer than any data set.
+
+use crate::error::DataError;
+use crate::formats::gzip::MAX_OUTPUT_LEN;
+use std::borrow::Cow;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+/// No file may be longer than this, compressed or not.
+const MAX_FILE_LEN: u64 = MAX_OUTPUT_LEN as u64;
+
+/// A file's bytes and what to call it in messages.
+#[derive(Debug)]
+pub(crate) struct DataFile {
+    pub(crate) path: PathBuf,
+    pub(crate) bytes: Cow<'static, [u8]>,
+}
+
+impl DataFile {
+    /// The file at this path, if there is one; a folder is none.
+    pub(crate) fn read(path: PathBuf) -> Result<Option<Self>, DataError> {
+        match read(&path, MAX_FILE_LEN) {
+            Ok(Some(bytes)) => Ok(Some(Self { path, bytes: Cow::Owned(bytes) })),
+            Ok(None) => Err(DataError::FileTooLong { path, limit: MAX_FILE_LEN }),
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::IsADirectory) => {
+                Ok(None)
+            }
+            Err(source) => Err(DataError::Io { path, source }),
+        }
+    }
+}
+
+/// All bytes of a file, or nothing if they are more than `limit`.
+fn read(path: &Path, limit: u64) -> io::Result<Option<Vec<u8>>> {
+    // Asked before it is opened: opening a pipe waits for someone to write into it.
+    let found = std::fs::metadata(path)?;
+    if found.is_dir() {
+        return Err(io::ErrorKind::IsADirectory.into());
+    }
+    if !found.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is a pipe or a device, not a file"));
+    }
+    let (file, len) = (File::open(path)?, found.len());
+    if len > limit {
+        return Ok(None);
+    }
+    let mut bytes = Vec::with_capacity(len as usize);
+    let read = file.take(limit + 1).read_to_end(&mut bytes)?;
+    Ok((read as u64 <= limit).then_some(bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::read;
+    use std::io::Write;
+    use std::path::Path;
+
+    #[test]
+    fn a_file_may_be_as_long_as_the_limit_and_no_longer() {
+        for (len, fits) in [(0, true), (9, true), (10, true), (11, false)] {
+            let mut file = tempfile::NamedTempFile::new().unwrap();
+            file.write_all(&vec![7; len]).unwrap();
+            assert_eq!(read(file.path(), 10).unwrap(), fits.then(|| vec![7; len]), "{len} bytes");
+        }
+        if cfg!(unix) {
+            // It says that it has no length, and has no end.
+            let error = read(Path::new("/dev/zero"), 10).unwrap_err();
+            assert_eq!(error.to_string(), "it is a pipe or a device, not a file");
+        }
+    }
+}

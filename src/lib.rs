@@ -62,7 +62,11 @@ pub use backflow_tensor::{Path, Tensor, Visitor, VisitorMut};
 pub mod prelude {
     pub use backflow_data::{Batch, Dataset, Loader, Mnist};
     pub use backflow_nn::loss::{binary_cross_entropy_with_logits, mse_loss};
-    pub use backflow_nn::{Activation, Dropout, Init, Layer, Linear, Mlp, Module, Sequential};
+    pub use backflow_nn::{
+        Activation, AdaptiveAvgPool2d, AvgPool2d, BatchNorm1d, BatchNorm2d, Conv1d, Conv2d, ConvTranspose2d,
+        Dropout, Dropout2d, Flatten, GroupNorm, Init, InstanceNorm2d, Layer, LayerNorm, Linear, MaxPool2d,
+        Mlp, ModelLine, Module, Residual, RmsNorm, Sequential,
+    };
     pub use backflow_optim::{
         Adagrad, Adam, AdamW, Averaging, Cosine, Lbfgs, Lion, Muon, Optimizer, RULES, Rmsprop, Sam, Schedule,
         ScheduleFree, Sgd, StepDecay,
@@ -70,8 +74,8 @@ pub mod prelude {
     pub use backflow_probe::{GradFlow, Recorder, Surgery, When, explain_grad, find_nonfinite, predict};
     pub use backflow_report::FlowPage;
     pub use backflow_tensor::{
-        DType, Gradients, LayerId, Op, Rng, Role, Tensor, checkpoint, custom, evaluation, grad, hvp, keep,
-        no_grad, training,
+        Convolution, DType, Gradients, LayerId, Op, Rng, Role, Tensor, checkpoint, custom, evaluation, grad,
+        hvp, keep, no_grad, training,
     };
     pub use backflow_train::{Classification, Regression, Trainer, count_correct, evaluate};
 }

@@ -34,6 +34,22 @@ pub enum Distribution {
         /// The standard deviation.
         std: f64,
     },
+    /// Normal, within two standard deviations.
+    TruncatedNormal {
+        /// The mean.
+        mean: f64,
+        /// The standard deviation before it was cut.
+        std: f64,
+    },
+    /// Normal around 0 for some inputs of each output, 0 for the others.
+    Sparse {
+        /// For so many.
+        inputs: usize,
+        /// Of so many.
+        of: usize,
+        /// The standard deviation.
+        std: f64,
+    },
     /// A random matrix whose rows or columns, whichever are fewer, are orthonormal, times a gain.
     Orthogonal {
         /// The factor.
@@ -41,7 +57,19 @@ pub enum Distribution {
         /// The number of rows or of columns, whichever are more.
         longer: usize,
     },
+    /// Such a matrix in the middle of a receptive field, and 0 around it.
+    DeltaOrthogonal {
+        /// The factor.
+        gain: f64,
+        /// The number of rows or of columns, whichever are more.
+        longer: usize,
+        /// The places of the field.
+        field: usize,
+    },
 }
+
+/// The variance of a standard normal number that lies within ±2: 1 − 4 φ(2) / (2 Φ(2) − 1).
+const WITHIN_TWO: f64 = 0.773_741_303_549_923_2;
 
 /// Numbers that are equal but for the rounding of a few operations.
 fn near(a: f64, b: f64) -> bool {
@@ -66,8 +94,8 @@ impl Distribution {
         match self {
             Self::Constant(c) => c,
             Self::Uniform { low, high } => f64::midpoint(low, high),
-            Self::Normal { mean, .. } => mean,
-            Self::Orthogonal { .. } => 0.0,
+            Self::Normal { mean, .. } | Self::TruncatedNormal { mean, .. } => mean,
+            Self::Sparse { .. } | Self::Orthogonal { .. } | Self::DeltaOrthogonal { .. } => 0.0,
         }
     }
 
@@ -78,7 +106,10 @@ impl Distribution {
             Self::Constant(_) => 0.0,
             Self::Uniform { low, high } => (high - low) * (high - low) / 12.0,
             Self::Normal { std, .. } => std * std,
+            Self::TruncatedNormal { std, .. } => WITHIN_TWO * (std * std),
+            Self::Sparse { inputs, of, std } => std * std * inputs as f64 / of as f64,
             Self::Orthogonal { gain, longer } => gain * gain / longer as f64,
+            Self::DeltaOrthogonal { gain, longer, field } => gain * gain / (longer * field) as f64,
         }
     }
 
@@ -90,7 +121,17 @@ impl Distribution {
             (Self::Uniform { low: a, high: b }, Self::Uniform { low: c, high: d }) => {
                 near(a, c) && near(b, d)
             }
-            (Self::Normal { mean: a, std: b }, Self::Normal { mean: c, std: d }) => near(a, c) && near(b, d),
+            (Self::Normal { mean: a, std: b }, Self::Normal { mean: c, std: d })
+            | (Self::TruncatedNormal { mean: a, std: b }, Self::TruncatedNormal { mean: c, std: d }) => {
+                near(a, c) && near(b, d)
+            }
+            (Self::Sparse { inputs: k, of: m, std: a }, Self::Sparse { inputs: l, of: n, std: b }) => {
+                near(a, b) && (k, m) == (l, n)
+            }
+            (
+                Self::DeltaOrthogonal { gain: a, longer: m, field: k },
+                Self::DeltaOrthogonal { gain: b, longer: n, field: l },
+            ) => near(a, b) && (m, k) == (n, l),
             (Self::Orthogonal { gain: a, longer: m }, Self::Orthogonal { gain: b, longer: n }) => {
                 near(a, b) && m == n
             }
@@ -103,8 +144,10 @@ impl Distribution {
         // A variance below all numbers is one.
         let is_certain = match self {
             Self::Uniform { low, high } => low == high,
-            Self::Normal { std, .. } => std == 0.0,
-            Self::Orthogonal { gain, .. } => gain == 0.0,
+            Self::Normal { std, .. } | Self::TruncatedNormal { std, .. } | Self::Sparse { std, .. } => {
+                std == 0.0
+            }
+            Self::Orthogonal { gain, .. } | Self::DeltaOrthogonal { gain, .. } => gain == 0.0,
             Self::Constant(_) => true,
         };
         if is_certain { Self::Constant(self.mean()) } else { self }
@@ -119,7 +162,35 @@ impl Distribution {
             Self::Normal { mean, std } => {
                 (Tensor::randn(shape, DType::F64, rng) * std + mean).to_dtype(dtype)
             }
+            Self::TruncatedNormal { mean, std } => {
+                let mut x = Tensor::randn(shape, DType::F64, rng).to_vec::<f64>();
+                while x.iter().any(|x| x.abs() > 2.0) {
+                    let far = x.iter_mut().filter(|x| x.abs() > 2.0);
+                    far.for_each(|x| *x = Tensor::randn([1], DType::F64, rng).item());
+                }
+                (Tensor::from_vec(x, shape) * std + mean).to_dtype(dtype)
+            }
+            Self::Sparse { inputs, of, std } => {
+                let mut weights = vec![0.0; shape.elements()];
+                let mut places: Vec<usize> = (0..of).collect();
+                for row in weights.chunks_exact_mut(of) {
+                    let drawn = Tensor::randn([inputs], DType::F64, rng).to_vec::<f64>();
+                    for (nth, x) in drawn.into_iter().enumerate() {
+                        // The first places are those that are taken, each drawn of those that are left.
+                        places.swap(nth, nth + rng.below(of - nth));
+                        row[places[nth]] = x * std;
+                    }
+                }
+                Tensor::from_vec(weights, shape).to_dtype(dtype)
+            }
             Self::Orthogonal { gain, .. } => (orthogonal(shape, rng) * gain).to_dtype(dtype),
+            Self::DeltaOrthogonal { gain, field, .. } => {
+                let middle = shape[2..].iter().fold(0, |middle, size| middle * size + (size - 1) / 2);
+                let mut weights = vec![0.0; shape.elements()];
+                let matrix = orthogonal([shape[0], shape[1]].into(), rng).to_vec::<f64>();
+                weights.iter_mut().skip(middle).step_by(field).zip(matrix).for_each(|(w, q)| *w = q * gain);
+                Tensor::from_vec(weights, shape).to_dtype(dtype)
+            }
         }
     }
 }

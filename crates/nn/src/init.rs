@@ -24,6 +24,8 @@ use std::str::FromStr;
 /// | `constant:c` | 0 | c | |
 /// | `uniform:low:high` | (high − low)²/12 | U(low, high) | |
 /// | `normal:mean:std` | std² | N(mean, std²) | |
+/// | `truncated-normal:mean:std` | 0.774 std² | the same, cut at mean ± 2 std | `truncated_normal` of TensorFlow and Flax |
+/// | `sparse:k:std` | `k std²/fan_in` | k inputs of each output N(0, std²), the others 0 | Martens 2010: k = 15, std 1 |
 /// | `xavier-uniform` | `2 g²/(fan_in + fan_out)` | `U(±g √(6/(fan_in + fan_out)))` | Glorot and Bengio 2010, eq. 16 |
 /// | `xavier-normal` | `2 g²/(fan_in + fan_out)` | N | Glorot and Bengio 2010, eq. 12 |
 /// | `he-uniform` | `g²/fan_in` | `U(±g √(3/fan_in))` | He et al. 2015 |
@@ -31,6 +33,7 @@ use std::str::FromStr;
 /// | `lecun-uniform` | `1/fan_in` | `U(±√(3/fan_in))` | LeCun et al. 1998, section 4.6 |
 /// | `lecun-normal` | `1/fan_in` | N | Klambauer et al. 2017 |
 /// | `orthogonal` | g²/max(rows, columns) | Haar measure | Saxe et al. 2014 |
+/// | `delta-orthogonal` | `g²/(max(O, C) · field)` | the middle of the field orthogonal, the rest 0 | Xiao et al. 2018 |
 /// | `torch-linear` | `1/(3 fan_in)` | `U(±1/√fan_in)` | `torch.nn.Linear` |
 ///
 /// g is the [gain](Activation::gain) of the activation. Rules without a g in the table disregard it.
@@ -70,6 +73,21 @@ pub enum Init {
         /// The standard deviation.
         std: f64,
     },
+    /// Normal, whatever the shape, and drawn again where it is more than two standard deviations off.
+    TruncatedNormal {
+        /// The mean.
+        mean: f64,
+        /// The standard deviation of the normal distribution; that of what is left is 0.880 of it.
+        std: f64,
+    },
+    /// So many inputs of each output, chosen by chance, have normal weights, and all others 0: how much an output
+    /// gets does not depend on how many inputs there are, and outputs differ. All inputs, if there are fewer.
+    Sparse {
+        /// The number of inputs.
+        inputs: usize,
+        /// The standard deviation of their weights.
+        std: f64,
+    },
     /// The compromise between signals forward (variance `1/fan_in`) and gradients back (`1/fan_out`),
     /// uniform.
     XavierUniform,
@@ -87,6 +105,11 @@ pub enum Init {
     /// orthonormal, whichever are fewer; further axes count as columns. Where no outputs are missing, it
     /// scales the length of every signal by the gain exactly, not only on average.
     Orthogonal,
+    /// Of convolutions `[O, C, …]`: an orthogonal matrix times the gain in the middle of the field, which is
+    /// nearer to the beginning if its size is even, and 0 around it. Where C is not more than O, and the image
+    /// keeps its size, the convolution scales the length of every signal by the gain exactly. Of a matrix
+    /// [`Orthogonal`](Self::Orthogonal).
+    DeltaOrthogonal,
     /// What `torch.nn.Linear` does, for weights and bias alike. PyTorch writes it `kaiming_uniform_(a=√5)`: a
     /// leaky relu of that slope has a gain of 1/√3.
     #[default]
@@ -98,11 +121,13 @@ pub enum Init {
 
 impl Init {
     /// Every rule, with numbers as an example where it must have some.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 15] = [
         Self::Zeros,
         Self::Constant(0.1),
         Self::Uniform { low: -0.1, high: 0.1 },
         Self::Normal { mean: 0.0, std: 0.02 },
+        Self::TruncatedNormal { mean: 0.0, std: 0.02 },
+        Self::Sparse { inputs: 15, std: 1.0 },
         Self::XavierUniform,
         Self::XavierNormal,
         Self::HeUniform,
@@ -110,6 +135,7 @@ impl Init {
         Self::LecunUniform,
         Self::LecunNormal,
         Self::Orthogonal,
+        Self::DeltaOrthogonal,
         Self::TorchLinear,
     ];
 
@@ -139,6 +165,8 @@ impl Init {
             Self::Constant(_) => "constant",
             Self::Uniform { .. } => "uniform",
             Self::Normal { .. } => "normal",
+            Self::TruncatedNormal { .. } => "truncated-normal",
+            Self::Sparse { .. } => "sparse",
             Self::XavierUniform => "xavier-uniform",
             Self::XavierNormal => "xavier-normal",
             Self::HeUniform => "he-uniform",
@@ -146,6 +174,7 @@ impl Init {
             Self::LecunUniform => "lecun-uniform",
             Self::LecunNormal => "lecun-normal",
             Self::Orthogonal => "orthogonal",
+            Self::DeltaOrthogonal => "delta-orthogonal",
             Self::TorchLinear => "torch-linear",
             Self::With(settings) => settings.rule.name(),
         }
@@ -204,10 +233,17 @@ impl Init {
 
     /// Whether the scale of its weights is a gain.
     fn takes_settings(self) -> bool {
-        use Init::{HeNormal, HeUniform, LecunNormal, LecunUniform, Orthogonal, XavierNormal, XavierUniform};
+        use Init::{HeNormal, HeUniform, LecunNormal, LecunUniform, XavierNormal, XavierUniform};
         matches!(
             self,
-            XavierUniform | XavierNormal | HeUniform | HeNormal | LecunUniform | LecunNormal | Orthogonal
+            XavierUniform
+                | XavierNormal
+                | HeUniform
+                | HeNormal
+                | LecunUniform
+                | LecunNormal
+                | Self::Orthogonal
+                | Self::DeltaOrthogonal
         )
     }
 
@@ -287,6 +323,7 @@ impl Init {
             Self::Constant(c) => Distribution::Constant(c),
             Self::Uniform { low, high } => Distribution::Uniform { low, high },
             Self::Normal { mean, std } => Distribution::Normal { mean, std },
+            Self::TruncatedNormal { mean, std } => Distribution::TruncatedNormal { mean, std },
             _ => {
                 if shape.rank() < 2 {
                     let rows = [("init", self.to_string()), ("shape", shape.to_string())];
@@ -303,7 +340,14 @@ impl Init {
                     Self::HeNormal => Distribution::normal(g2 / fan_in),
                     Self::LecunUniform => Distribution::uniform(1.0 / fan_in),
                     Self::LecunNormal => Distribution::normal(1.0 / fan_in),
-                    Self::Orthogonal => {
+                    Self::Sparse { inputs, std } if inputs < shape[1] * field => {
+                        Distribution::Sparse { inputs, of: shape[1] * field, std }
+                    }
+                    Self::Sparse { std, .. } => Distribution::normal(std * std),
+                    Self::DeltaOrthogonal if field > 1 => {
+                        Distribution::DeltaOrthogonal { gain, longer: shape[1].max(shape[0]).max(1), field }
+                    }
+                    Self::Orthogonal | Self::DeltaOrthogonal => {
                         let longer = (shape[1] * field).max(shape[0]).max(1);
                         Distribution::Orthogonal { gain, longer }
                     }
@@ -319,7 +363,10 @@ impl Init {
             Self::Constant(c) => c.is_finite(),
             // The difference is what is drawn from, and a number only if both bounds are.
             Self::Uniform { low, high } => (high - low).is_finite() && low <= high,
-            Self::Normal { mean, std } => mean.is_finite() && std.is_finite() && std >= 0.0,
+            Self::Normal { mean, std } | Self::TruncatedNormal { mean, std } => {
+                mean.is_finite() && std.is_finite() && std >= 0.0
+            }
+            Self::Sparse { inputs, std } => inputs > 0 && std.is_finite() && std >= 0.0,
             _ => true,
         }
     }
@@ -331,7 +378,10 @@ impl fmt::Display for Init {
         match self {
             Self::Constant(c) => write!(f, "{name}:{c}"),
             Self::Uniform { low, high } => write!(f, "{name}:{low}:{high}"),
-            Self::Normal { mean, std } => write!(f, "{name}:{mean}:{std}"),
+            Self::Normal { mean, std } | Self::TruncatedNormal { mean, std } => {
+                write!(f, "{name}:{mean}:{std}")
+            }
+            Self::Sparse { inputs, std } => write!(f, "{name}:{inputs}:{std}"),
             Self::With(settings) => settings.fmt(f),
             _ => f.write_str(name),
         }
@@ -354,7 +404,12 @@ impl FromStr for Init {
                 ("constant", [c]) => Self::Constant(*c),
                 ("uniform", [low, high]) => Self::Uniform { low: *low, high: *high },
                 ("normal", [mean, std]) => Self::Normal { mean: *mean, std: *std },
-                ("constant" | "uniform" | "normal", _) => return None,
+                ("truncated-normal", [mean, std]) => Self::TruncatedNormal { mean: *mean, std: *std },
+                // Numbers of inputs that are written as they are read.
+                ("sparse", [inputs, std]) if inputs.fract() == 0.0 && (1.0..=1e9).contains(inputs) => {
+                    Self::Sparse { inputs: *inputs as usize, std: *std }
+                }
+                ("constant" | "uniform" | "normal" | "truncated-normal" | "sparse", _) => return None,
                 (_, []) => Self::ALL.into_iter().find(|init| init.name() == name)?,
                 _ => return None,
             };

@@ -65,11 +65,27 @@
 //! | `nn.Linear(i, o)` | [`Linear::new(i, o, &mut rng)`](Linear::new) |
 //! | `nn.Linear(i, o, bias=False)` | [`Linear::without_bias(i, o, &mut rng)`](Linear::without_bias) |
 //! | `nn.Linear(i, o, dtype=torch.float64)` | [`Linear::with_init(i, o, Init::TorchLinear, 1.0, DType::F64, &mut rng)`](Linear::with_init) |
+//! | `nn.Conv2d(i, o, 3)` | [`Conv2d::new(i, o, 3, &mut rng)`](Conv2d::new) |
+//! | `nn.Conv2d(i, o, 3, stride=2, padding=1, bias=False)` | [`Conv2d::with_windows(i, o, 3, Convolution::new().stride(2).padding(1), &mut rng).without_bias()`](Conv2d::with_windows) |
+//! | `nn.Conv1d(i, o, 5)`, `nn.ConvTranspose2d(i, o, 2)` | [`Conv1d::new(i, o, 5, &mut rng)`](Conv1d::new), [`ConvTranspose2d::new(i, o, 2, &mut rng)`](ConvTranspose2d::new) |
 //! | `nn.Sequential(nn.Linear(i, o), nn.ReLU())` | [`Sequential::new().add(Linear::new(i, o, &mut rng)).add(Activation::Relu)`](Sequential) |
 //! | `nn.ReLU()`, `nn.LeakyReLU(0.2)` | [`Activation::Relu.layer()`](Activation::layer), `Activation::LeakyRelu(0.2).layer()` |
-//! | `nn.Flatten()`, a module around a function | [`Sequential::map("flatten", \|x\| x.flatten(1))`](Sequential::map) |
+//! | `nn.MaxPool2d(2)`, `nn.MaxPool2d(3, 2, padding=1)` | [`MaxPool2d::new(2)`](MaxPool2d::new), `MaxPool2d::new(Pooling::new(3).stride(2).padding(1))` |
+//! | `nn.AvgPool2d(2)`, `nn.AdaptiveAvgPool2d(1)` | [`AvgPool2d::new(2)`](AvgPool2d::new), [`AdaptiveAvgPool2d::new(1)`](AdaptiveAvgPool2d::new) |
+//! | `F.pad(x, (1, 1), mode="reflect")` | [`x.pad([1, 1], PaddingMode::Reflect)`](backflow_tensor::Tensor::pad) |
+//! | `nn.Flatten()` | [`Flatten::new()`](Flatten::new) |
+//! | a module around a function | [`Sequential::map("absolute", \|x\| x.abs())`](Sequential::map) |
 //! | `nn.ModuleList`, `nn.ModuleDict` | a field `Vec<M>`, `BTreeMap<String, M>` |
 //! | `nn.Dropout(0.1)` | [`Dropout::new(0.1)`](Dropout::new) |
+//! | `nn.Dropout2d(0.1)` | [`Dropout2d::new(0.1)`](Dropout2d::new) |
+//! | `x + f(x)` in `forward` | [`Residual::new(f)`](Residual) in a `Sequential` |
+//! | `nn.BatchNorm2d(64)`, `nn.BatchNorm1d(64, momentum=None)` | [`BatchNorm2d::new(64)`](BatchNorm2d), [`BatchNorm1d::new(64).momentum(None)`](BatchNorm::momentum) |
+//! | `nn.BatchNorm2d(64, affine=False, track_running_stats=False)` | [`BatchNorm2d::new(64).without_affine().without_running_statistics()`](BatchNorm::without_running_statistics) |
+//! | `m.eval()` of a batch normalisation in a model that is trained | [`BatchNorm2d::new(64).frozen()`](BatchNorm::frozen) |
+//! | `nn.LayerNorm(256)`, `nn.LayerNorm([3, 4], bias=False)` | [`LayerNorm::new([256])`](LayerNorm), [`LayerNorm::new([3, 4]).without_bias()`](LayerNorm::without_bias) |
+//! | `nn.RMSNorm(256)` | [`RmsNorm::new([256])`](RmsNorm) |
+//! | `nn.GroupNorm(8, 64)` | [`GroupNorm::new(8, 64)`](GroupNorm) |
+//! | `nn.InstanceNorm2d(64)`, with `affine=True` | [`InstanceNorm2d::new(64)`](InstanceNorm2d), with [`with_affine(DType::F32)`](InstanceNorm2d::with_affine) |
 //! | `F.dropout(x, 0.1)` | [`x.dropout(0.1, &stream)`](backflow_tensor::Tensor::dropout) |
 //! | `model.train()`, then `forward`, `backward` | [`training(&rng.split(step), \|\| model.forward(&x))`](backflow_tensor::training()); `optimizer.step_with` does it by itself |
 //! | `model.eval()` | nothing, or [`evaluation(\|\| model.forward(&x))`](backflow_tensor::evaluation) to say so |
@@ -101,31 +117,63 @@ extern crate backflow_tensor as backflow;
 
 mod activation;
 mod activation_layer;
+mod adaptive_avg_pool2d;
+mod avg_pool2d;
+mod batch_norm;
+mod conv1d;
+mod conv2d;
+mod conv_transpose2d;
 mod distribution;
 mod dropout;
+mod dropout2d;
+mod fixup;
+mod flatten;
+mod group_norm;
 mod init;
 mod init_settings;
+mod instance_norm;
 mod layer;
+mod layer_norm;
 mod linear;
 pub mod loss;
 mod map;
+mod max_pool2d;
 mod mlp;
+mod model_line;
 mod names;
 mod orthogonal;
+mod residual;
+mod rms_norm;
 mod run;
 mod sequential;
 
 pub use activation::Activation;
 pub use activation_layer::ActivationLayer;
+pub use adaptive_avg_pool2d::AdaptiveAvgPool2d;
+pub use avg_pool2d::AvgPool2d;
 pub use backflow_nn_derive::Module;
 pub use backflow_tensor::Module;
+pub use batch_norm::{BatchNorm, BatchNorm1d, BatchNorm2d};
+pub use conv_transpose2d::ConvTranspose2d;
+pub use conv1d::Conv1d;
+pub use conv2d::Conv2d;
 pub use distribution::Distribution;
 pub use dropout::Dropout;
+pub use dropout2d::Dropout2d;
+pub use fixup::fixup;
+pub use flatten::Flatten;
+pub use group_norm::GroupNorm;
 pub use init::Init;
 pub use init_settings::InitSettings;
+pub use instance_norm::InstanceNorm2d;
 pub use layer::{CloneLayer, Layer};
+pub use layer_norm::LayerNorm;
 pub use linear::Linear;
+pub use max_pool2d::MaxPool2d;
 pub use mlp::Mlp;
+pub use model_line::{LineError, ModelLine, Plan, PlanRow, Setting, SettingKind, WORDS, Word};
 pub use names::NameError;
+pub use residual::Residual;
+pub use rms_norm::RmsNorm;
 pub use run::Run;
 pub use sequential::Sequential;

@@ -24,7 +24,7 @@ enum Part<'a> {
 }
 
 /// What a linear map announces.
-const LINEAR: Announcement = Role::WeightedMap.called("linear");
+const LINEAR: Announcement = Role::WeightedMap.called("linear").with_unit_axis(-1);
 
 /// `x wᵀ + b` by itself; x and the result are announced.
 #[track_caller]

@@ -1,7 +1,7 @@
 //! Whatever text stands for an activation function or a rule for weights, it is one, or an error says what would be; one
 //! that is taken can be written, read and used. `backflow_testkit::fuzz` says how a long run is made.
 
-use backflow_nn::{Activation, Init, Linear};
+use backflow_nn::{Activation, Init, Linear, ModelLine, Module};
 use backflow_tensor::{DType, Rng, Tensor};
 use backflow_testkit::{Seed, fuzz};
 
@@ -45,9 +45,13 @@ fn rules_for_weights_are_read_or_refused() {
         Seed::taken("settings", "he-normal:gain=1.2,bias_var=0.05"),
         Seed::taken("a gain at the end of the range", "orthogonal:gain=1e100, bias_var=1e-100"),
         Seed::taken("bounds that are one", "uniform:1:1"),
+        Seed::taken("more inputs than there are", "sparse:1e9:0.5"),
         Seed::refused("bounds whose difference is no number", "uniform:-1e308:1e308"),
         Seed::refused("bounds the wrong way", "uniform:1:-1"),
         Seed::refused("a deviation below 0", "normal:0:-1"),
+        Seed::refused("half an input", "sparse:1.5:1"),
+        Seed::refused("no input", "sparse:0:1"),
+        Seed::refused("more inputs than can be counted", "sparse:1e300:1"),
         Seed::refused("a gain beyond the range", "he-normal:gain=1e101"),
         Seed::refused("a setting twice", "he-normal:gain=1,gain=1"),
         Seed::refused("a setting that there is not", "he-normal:gian=1"),
@@ -62,6 +66,57 @@ fn rules_for_weights_are_read_or_refused() {
         let layer = Linear::with_init(3, 2, init, 1.5, DType::F64, &mut rng);
         assert!(layer.weight.to_f64_vec().iter().all(|x| !x.is_nan()), "{init}");
         assert!(!init.variance([2, 3], 1.5).is_nan(), "{init}");
+        Ok(())
+    });
+}
+
+/// A line that is taken is the same when it is read again; what can be planned and is small is built, with the sizes
+/// that were planned.
+#[test]
+fn model_lines_are_read_or_refused() {
+    let seeds = [
+        Seed::taken("a perceptron", "mlp:16,8,activation=tanh"),
+        Seed::taken("settings by name", "conv:4,kernel=3x2,stride=2,padding=1/relu/flatten/linear:10"),
+        Seed::taken("groups", "conv:6,padding=same,groups=3,dilation=2/dropout2d:0.1/flatten/linear:10"),
+        Seed::taken(
+            "a block in a block",
+            "residual(conv:3,3,padding=1/relu/residual(conv:3,1))/flatten/linear:10",
+        ),
+        Seed::taken("a projection", "residual(conv:6,stride=2,padding=1)/flatten/linear:10"),
+        Seed::taken(
+            "pools and norms",
+            "batchnorm/maxpool:2,stride=1/groupnorm:3/adaptiveavgpool/flatten/linear:10",
+        ),
+        Seed::taken("a whole network", "resnet:8"),
+        Seed::taken("groups in groups", "[[linear:4/relu]*2/dropout]*2/linear:10"),
+        Seed::taken("spaces", " linear : 8 , bias = false / relu / linear:10 "),
+        Seed::taken("the largest sizes", "linear:1048576/linear:1048576/linear:10"),
+        Seed::taken("an image that grows without end", "[conv:1,1,padding=1048576]*5000/flatten/linear:10"),
+        Seed::refused("nothing", ""),
+        Seed::refused("a placeholder", "conv:{width}/relu"),
+        Seed::refused("deep", "residual(".repeat(30_000)),
+        Seed::refused("many groups", "[".repeat(30_000)),
+        Seed::refused("more words than can be held", "[[[relu]*9999]*9999]*9999"),
+        Seed::refused("a size beyond all numbers", "linear:99999999999999999999999"),
+        Seed::refused("a word that a terminal would obey", "re\u{1b}[31mlu/linear:10"),
+        Seed::refused("a word of 70,000 letters", "r".repeat(70_000)),
+        Seed::refused("settings without end", "relu".to_owned() + &":1".repeat(30_000)),
+    ];
+    let input = [3, 7, 6];
+    fuzz("model lines", &seeds, 2000, |bytes| {
+        let line: ModelLine =
+            text(bytes)?.parse().map_err(|error: backflow_nn::LineError| error.to_string())?;
+        assert_eq!(line.to_string().parse(), Ok(line.clone()));
+        // A line may be one without being one for these samples.
+        let Ok(plan) = line.plan(&input, 10) else { return Ok(()) };
+        let sum = |of: fn(&backflow_nn::PlanRow) -> usize| {
+            plan.rows().iter().fold(0_usize, |all, row| all.saturating_add(of(row)))
+        };
+        if sum(|row| row.multiply_adds) < 100_000 && sum(|row| row.parameters) < 10_000 {
+            let model = plan.build(Init::TorchLinear, DType::F32, &mut Rng::seed_from_u64(7));
+            assert_eq!(model.parameter_count(), sum(|row| row.parameters), "{line}");
+            assert_eq!(model.forward(&Tensor::zeros([2, 3, 7, 6], DType::F32)).shape(), [2, 10], "{line}");
+        }
         Ok(())
     });
 }

@@ -1,13 +1,13 @@
 //! Every initialiser against its own formula: moments, bounds, streams, names.
 
-use backflow_nn::{Activation, Distribution, Init, Linear, NameError};
-use backflow_tensor::{DType, Rng, Tensor};
+use backflow_nn::{Activation, Conv2d, Distribution, Init, Linear, NameError};
+use backflow_tensor::{Convolution, DType, Rng, Tensor};
 
 const SHAPES: [[usize; 2]; 4] = [[300, 200], [200, 300], [1000, 30], [30, 1000]];
 const GAINS: [f64; 3] = [1.0, std::f64::consts::SQRT_2, 0.25];
 
 /// The rules whose scale is a gain, and LeCun's.
-const SCALED: [Init; 7] = [
+const SCALED: [Init; 8] = [
     Init::XavierUniform,
     Init::XavierNormal,
     Init::HeUniform,
@@ -15,6 +15,7 @@ const SCALED: [Init; 7] = [
     Init::LecunUniform,
     Init::LecunNormal,
     Init::Orthogonal,
+    Init::DeltaOrthogonal,
 ];
 
 fn draw(init: Init, shape: [usize; 2], gain: f64) -> Vec<f64> {
@@ -38,7 +39,11 @@ fn formula(init: Init, [outputs, inputs]: [usize; 2], gain: f64) -> f64 {
         Init::XavierUniform | Init::XavierNormal => gain.powi(2) * 2.0 / (fan_in + fan_out),
         Init::HeUniform | Init::HeNormal => gain.powi(2) / fan_in,
         Init::LecunUniform | Init::LecunNormal => 1.0 / fan_in,
-        Init::Orthogonal => gain.powi(2) / fan_in.max(fan_out),
+        // 1 − 4 φ(2) / (2 Φ(2) − 1)
+        Init::TruncatedNormal { std, .. } => 0.773_741_303_549_923_2 * std.powi(2),
+        Init::Sparse { inputs, std } => (inputs as f64).min(fan_in) * std.powi(2) / fan_in,
+        // Of matrices both are one.
+        Init::Orthogonal | Init::DeltaOrthogonal => gain.powi(2) / fan_in.max(fan_out),
         Init::TorchLinear => 1.0 / (3.0 * fan_in),
         Init::With(settings) => {
             let gain_of_lecun = if settings.rule().name().starts_with("lecun") { 1.0 } else { gain };
@@ -69,17 +74,21 @@ fn samples_have_the_mean_variance_and_bounds_of_the_formula() {
                 let mean = match init {
                     Init::Constant(c) => c,
                     Init::Uniform { low, high } => f64::midpoint(low, high),
-                    Init::Normal { mean, .. } => mean,
+                    Init::Normal { mean, .. } | Init::TruncatedNormal { mean, .. } => mean,
                     _ => 0.0,
                 };
                 let w: Vec<f64> = draw(init, shape, gain).into_iter().map(|w| w - mean).collect();
                 let n = w.len() as f64;
                 // The mean of n uncorrelated elements varies by σ²/n. Their mean square varies by (μ₄ −
-                // σ⁴)/n, where the fourth moment μ₄ is 9/5 σ⁴ (uniform) or 3 σ⁴ (normal). Of the rows of an
+                // σ⁴)/n, where the fourth moment μ₄ is 9/5 σ⁴ (uniform) or at most 3 σ⁴ (normal). Of sparse
+                // weights the number of those that are not 0 is known, and they count. Of the rows of an
                 // orthogonal matrix it is exact. Five standard errors leave one false alarm in 1.7 million,
                 // for all n here.
                 let square_error = match init.rule() {
-                    Init::Orthogonal => 1e-13,
+                    Init::Orthogonal | Init::DeltaOrthogonal => 1e-13,
+                    Init::Sparse { inputs, .. } => {
+                        5.0 * (2.0 / (shape[0] * inputs.min(shape[1])) as f64).sqrt()
+                    }
                     init if is_uniform(init) => 5.0 * (0.8 / n).sqrt(),
                     _ => 5.0 * (2.0 / n).sqrt(),
                 };
@@ -97,6 +106,9 @@ fn samples_have_the_mean_variance_and_bounds_of_the_formula() {
                 if is_uniform(init) {
                     assert!(largest <= bound * (1.0 + f64::EPSILON), "{label}: {largest} beyond {bound}");
                     assert!(largest >= bound * (1.0 - 30.0 / n), "{label}: {largest} far below {bound}");
+                } else if let Init::TruncatedNormal { std, .. } = init {
+                    // P(|z| > 1.99) = 0.001 of what is left.
+                    assert!((1.99 * std..=2.0 * std).contains(&largest), "{label}: {largest}");
                 } else if variance > 0.0 {
                     // P(|z| > 3) = 0.0027, and n is at least 30,000.
                     assert!(
@@ -111,9 +123,10 @@ fn samples_have_the_mean_variance_and_bounds_of_the_formula() {
 
 #[test]
 fn the_gain_multiplies_the_weights_of_the_rules_that_take_one() {
-    use Init::{HeNormal, HeUniform, Orthogonal, XavierNormal, XavierUniform};
+    use Init::{DeltaOrthogonal, HeNormal, HeUniform, Orthogonal, XavierNormal, XavierUniform};
     for init in Init::ALL {
-        let takes_gain = [XavierUniform, XavierNormal, HeUniform, HeNormal, Orthogonal].contains(&init);
+        let takes_gain =
+            [XavierUniform, XavierNormal, HeUniform, HeNormal, Orthogonal, DeltaOrthogonal].contains(&init);
         let factor = if takes_gain { 2.0 } else { 1.0 };
         // Multiplying by a power of two is exact.
         let expected: Vec<f64> = draw(init, [7, 5], 0.7).into_iter().map(|w| factor * w).collect();
@@ -142,6 +155,43 @@ fn a_receptive_field_counts_as_inputs_and_outputs() {
         let variance = init.variance([4, 2, 3, 3], 1.0);
         assert!((variance / expected - 1.0).abs() <= 2.0 * f64::EPSILON, "{init}: {variance}");
     }
+}
+
+/// Each output has so many inputs, not always the same.
+#[test]
+fn sparse_weights_are_so_many_for_each_output() {
+    let init = Init::Sparse { inputs: 15, std: 2.0 };
+    let w = init.sample([400, 10, 3, 2], 1.0, DType::F64, &mut Rng::seed_from_u64(7)).to_vec::<f64>();
+    let mut taken = [0.0; 60];
+    for row in w.chunks_exact(60) {
+        assert_eq!(row.iter().filter(|w| **w != 0.0).count(), 15);
+        row.iter().zip(&mut taken).for_each(|(w, taken)| *taken += f64::from(*w != 0.0));
+    }
+    // 400 draws of probability 1/4: five standard errors are 43.
+    assert!(taken.iter().all(|taken| (taken - 100.0).abs() < 43.3), "{taken:?}");
+    let all = Init::Sparse { inputs: 15, std: 2.0 }.distribution([4, 15], 1.0);
+    assert!(all.is_same(Distribution::Normal { mean: 0.0, std: 2.0 }));
+}
+
+/// A convolution that keeps the size of images keeps their length, times the gain.
+#[test]
+fn delta_orthogonal_convolutions_are_isometries() {
+    for kernel in [[3, 3], [1, 5]] {
+        let windows = Convolution::new().padding([kernel[0] / 2, kernel[1] / 2]);
+        let (init, rng) = (Init::DeltaOrthogonal, &mut Rng::seed_from_u64(7));
+        let layer = Conv2d::with_init(5, 8, kernel, windows, init, 1.5, DType::F64, rng);
+        let x = Tensor::randn([2, 5, 6, 4], DType::F64, rng);
+        let length = |x: &Tensor| x.square().sum(..).item();
+        let ratio = length(&layer.forward(&x)) / length(&x);
+        assert!((ratio / 2.25 - 1.0).abs() < 1e-13, "{kernel:?}: {ratio}");
+        // A mean over all places of the field.
+        let square = layer.weight.square().mean(..).item();
+        let claimed = init.variance([8, 5, kernel[0], kernel[1]], 1.5);
+        assert!((square / claimed - 1.0).abs() < 1e-13, "{kernel:?}: {square}, {claimed}");
+    }
+    // Of an even size the earlier of the two in the middle.
+    let w = Init::DeltaOrthogonal.sample([1, 1, 2, 4], 1.0, DType::F64, &mut Rng::seed_from_u64(7));
+    assert_eq!(w.abs().to_vec::<f64>(), [0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0]);
 }
 
 #[test]
@@ -237,8 +287,8 @@ fn wrong_names_are_answered_with_the_right_ones() {
     assert_eq!(
         unknown,
         "there is no initialiser `glorot`; there are: zeros, constant:0.1, uniform:-0.1:0.1, normal:0:0.02, \
-         xavier-uniform, xavier-normal, he-uniform, he-normal, lecun-uniform, lecun-normal, orthogonal, \
-         torch-linear; rules of Xavier, He and LeCun, and orthogonal, take settings: \
+         truncated-normal:0:0.02, sparse:15:1, xavier-uniform, xavier-normal, he-uniform, he-normal, \
+         lecun-uniform, lecun-normal, orthogonal, delta-orthogonal, torch-linear; rules of Xavier, He and LeCun, and orthogonal, take settings: \
          he-normal:gain=1.2,bias_var=0.05"
     );
     for text in
@@ -343,9 +393,14 @@ fn distributions_are_compared_by_what_they_are() {
         ("zeros", "normal:0:0"),
         ("constant:0.1", "uniform:0.1:0.1"),
         ("orthogonal:gain=0", "zeros"),
+        ("delta-orthogonal", "orthogonal"),
+        ("sparse:50:0.2", "he-normal"),
+        ("truncated-normal:1:0", "constant:1"),
     ] {
         assert!(of(a, square).is_same(of(b, square)), "{a}, {b}");
-        let together = [a, b].contains(&"zeros") || a == "constant:0.1" || b.starts_with("he-normal:gain");
+        let together = [a, b].contains(&"zeros")
+            || b.starts_with("he-normal:gain")
+            || ["constant:0.1", "delta-orthogonal", "truncated-normal:1:0"].contains(&a);
         assert_eq!(of(a, [50, 40]).is_same(of(b, [50, 40])), together, "{a}, {b}");
     }
     for (a, b) in [("he-normal", "he-uniform"), ("he-normal", "orthogonal"), ("he-normal", "lecun-normal")] {

@@ -2,20 +2,23 @@
 
 extern crate backflow_tensor as backflow;
 
-use backflow_nn::{Activation, ActivationLayer, Dropout, Init, Layer, Linear, Mlp, Module, Run, Sequential};
+use backflow_nn::{
+    Activation, ActivationLayer, Conv1d, Conv2d, ConvTranspose2d, Dropout, Dropout2d, GroupNorm, Init, Layer,
+    LayerNorm, Linear, Mlp, Module, Residual, RmsNorm, Run, Sequential, fixup,
+};
 use backflow_tensor::check::gradcheck;
 use backflow_tensor::observe::{Announcement, Observer, Site, observe};
-use backflow_tensor::{DType, LayerId, Rng, Role, Tensor, evaluation, keep, no_grad, training};
+use backflow_tensor::{Convolution, DType, LayerId, Rng, Role, Tensor, evaluation, keep, no_grad, training};
 use std::collections::BTreeSet;
 
 /// y = x + f(x), a user's own layer.
 #[derive(Clone, Debug, Module)]
-struct Residual {
+struct Own {
     inner: Mlp,
     scale: Option<Tensor>,
 }
 
-impl Layer for Residual {
+impl Layer for Own {
     fn forward(&self, x: &Tensor) -> Tensor {
         let y = self.inner.forward(x);
         x + self.scale.as_ref().map_or_else(|| y.clone(), |scale| &y * scale)
@@ -32,47 +35,97 @@ fn mlp(sizes: &[usize], activation: Activation, dtype: DType, rng: &mut Rng) -> 
 
 type Make = fn(DType, &mut Rng) -> Box<dyn Layer>;
 
-/// Every kind of layer, from 3 inputs.
-const LAYERS: [(&str, Make); 12] = [
-    ("linear", |dtype, rng| linear(3, 4, dtype, rng).into()),
-    ("linear without bias", |dtype, rng| {
+/// Five samples of 3 inputs, two sequences of 3 channels, two images of 3 channels.
+const ROWS: &[usize] = &[5, 3];
+const SEQUENCES: &[usize] = &[2, 3, 6];
+const IMAGES: &[usize] = &[2, 3, 5, 4];
+
+/// Every kind of layer, with the shape of its input.
+const LAYERS: [(&str, &[usize], Make); 23] = [
+    ("linear", ROWS, |dtype, rng| linear(3, 4, dtype, rng).into()),
+    ("linear without bias", ROWS, |dtype, rng| {
         let mut layer = linear(3, 4, dtype, rng);
         layer.bias = None;
         layer.into()
     }),
-    ("activation", |_, _| Activation::Tanh.into()),
-    ("dropout", |_, _| Dropout::default().into()),
-    ("dropout between layers", |dtype, rng| {
+    ("activation", ROWS, |_, _| Activation::Tanh.into()),
+    ("dropout", ROWS, |_, _| Dropout::default().into()),
+    ("dropout between layers", ROWS, |dtype, rng| {
         let first =
             Sequential::new().add(linear(3, 8, dtype, rng)).add(Activation::Tanh).add(Dropout::new(0.25));
         first.add(linear(8, 2, dtype, rng)).into()
     }),
-    ("function between layers", |dtype, rng| {
+    ("layer norm", ROWS, |dtype, rng| {
+        Sequential::new().add(linear(3, 4, dtype, rng)).add(LayerNorm::with_dtype([4], dtype)).into()
+    }),
+    ("rms norm", ROWS, |dtype, rng| {
+        Sequential::new().add(linear(3, 4, dtype, rng)).add(RmsNorm::with_dtype([4], dtype)).into()
+    }),
+    ("group norm", ROWS, |dtype, rng| {
+        Sequential::new()
+            .add(linear(3, 4, dtype, rng))
+            .add(GroupNorm::with_dtype(2, 4, dtype).eps(0.5))
+            .into()
+    }),
+    ("function between layers", ROWS, |dtype, rng| {
         let first = Sequential::new().add(linear(3, 4, dtype, rng)).map("square", |x| x.square() + 1);
         first.add(linear(4, 2, dtype, rng)).into()
     }),
-    ("empty sequential", |_, _| Sequential::new().into()),
-    ("sequential", |dtype, rng| {
+    ("empty sequential", ROWS, |_, _| Sequential::new().into()),
+    ("sequential", ROWS, |dtype, rng| {
         let layers = Sequential::new().add(linear(3, 4, dtype, rng)).add(Activation::Gelu);
         layers.add(linear(4, 2, dtype, rng)).into()
     }),
-    ("nested sequential", |dtype, rng| {
+    ("nested sequential", ROWS, |dtype, rng| {
         let inner = Sequential::new().add(linear(3, 3, dtype, rng)).add(Activation::Identity);
         Sequential::new().add(inner).add(linear(3, 1, dtype, rng)).into()
     }),
-    ("mlp", |dtype, rng| mlp(&[3, 4, 3, 2], Activation::Sigmoid, dtype, rng).into()),
-    ("mlp of one layer", |dtype, rng| mlp(&[3, 2], Activation::Relu, dtype, rng).into()),
-    ("user's own", |dtype, rng| {
+    ("mlp", ROWS, |dtype, rng| mlp(&[3, 4, 3, 2], Activation::Sigmoid, dtype, rng).into()),
+    ("mlp of one layer", ROWS, |dtype, rng| mlp(&[3, 2], Activation::Relu, dtype, rng).into()),
+    ("user's own", ROWS, |dtype, rng| {
         let scale = Tensor::full([3], 0.5, dtype).requires_grad();
-        Residual { inner: mlp(&[3, 5, 3], Activation::Silu, dtype, rng), scale: Some(scale) }.into()
+        Own { inner: mlp(&[3, 5, 3], Activation::Silu, dtype, rng), scale: Some(scale) }.into()
+    }),
+    ("conv1d", SEQUENCES, |dtype, rng| {
+        let windows = Convolution::new().stride(2).padding(1);
+        Conv1d::with_init(3, 4, 3, windows, Init::TorchLinear, 1.0, dtype, rng).into()
+    }),
+    ("conv2d", IMAGES, |dtype, rng| {
+        let windows = Convolution::new().stride([2, 1]).padding(1);
+        Conv2d::with_init(3, 4, [3, 2], windows, Init::TorchLinear, 1.0, dtype, rng).into()
+    }),
+    ("conv2d in groups, without bias", IMAGES, |dtype, rng| {
+        let windows = Convolution::new().groups(3);
+        Conv2d::with_init(3, 6, 2, windows, Init::TorchLinear, 1.0, dtype, rng).without_bias().into()
+    }),
+    ("conv_transpose2d", IMAGES, |dtype, rng| {
+        let windows = Convolution::new().stride(2).padding(1);
+        let layer = ConvTranspose2d::with_init(3, 2, 3, windows, Init::TorchLinear, 1.0, dtype, rng);
+        layer.output_padding([1, 0]).into()
+    }),
+    ("dropout2d", IMAGES, |_, _| Dropout2d::default().into()),
+    ("residual", ROWS, |dtype, rng| {
+        let branch = Sequential::new().add(linear(3, 4, dtype, rng)).add(Activation::Tanh);
+        Residual::new(branch.add(linear(4, 3, dtype, rng))).into()
+    }),
+    ("residual with a factor", ROWS, |dtype, rng| {
+        let branch = Sequential::new().add(linear(3, 3, dtype, rng)).add(Activation::Tanh);
+        Residual::new(branch).scaled_by(0.5).with_factor(0.25, dtype).into()
+    }),
+    ("residual with a projection", IMAGES, |dtype, rng| {
+        let mut conv =
+            |kernel, windows| Conv2d::with_init(3, 4, kernel, windows, Init::TorchLinear, 1.0, dtype, rng);
+        let branch = Sequential::new().add(conv(3, Convolution::new().stride(2).padding(1)));
+        let shortcut = Sequential::new().add(conv(1, Convolution::new().stride(2)).without_bias());
+        Residual::new(branch).with_shortcut(shortcut).into()
     }),
 ];
 
 fn subjects(dtype: DType) -> impl Iterator<Item = (&'static str, Box<dyn Layer>, Tensor)> {
-    LAYERS.into_iter().map(move |(name, make)| {
+    LAYERS.into_iter().map(move |(name, shape, make)| {
         let mut rng = Rng::seed_from_u64(7);
         let layer = make(dtype, &mut rng);
-        (name, layer, Tensor::randn([5, 3], dtype, &mut rng))
+        (name, layer, Tensor::randn(shape, dtype, &mut rng))
     })
 }
 
@@ -156,7 +209,7 @@ fn paths_are_unique_and_the_same_for_reading_and_writing() {
 #[test]
 fn the_state_is_the_whole_model() {
     for (idx, (name, layer, x)) in subjects(DType::F32).enumerate() {
-        let mut other = LAYERS[idx].1(DType::F32, &mut Rng::seed_from_u64(8));
+        let mut other = LAYERS[idx].2(DType::F32, &mut Rng::seed_from_u64(8));
         let y = layer.forward(&x).to_vec::<f32>();
         let state: Vec<Tensor> = layer.state().into_iter().map(|(_, tensor)| tensor).collect();
         assert_eq!(
@@ -252,7 +305,8 @@ fn chance_is_in_training_alone_and_the_same_scope_draws_the_same() {
         assert!(!drops || quiet.iter().all(|y| !y.is_tracked()), "{name}");
         // Outside, gradients say which layer was not told.
         let undecided = layer.forward(&x).sum(..).backward().undecided_layer();
-        assert_eq!(undecided.map(|(_, kind)| kind), drops.then_some("dropout"), "{name}");
+        let kind = undecided.map(|(_, kind)| kind);
+        assert_eq!(kind.map(|kind| name.starts_with(kind)), drops.then_some(true), "{name}: {kind:?}");
         let told = undecided.is_none_or(|(id, _)| layer.layers().iter().any(|(_, own)| *own == id));
         assert!(told, "{name}");
     }
@@ -285,6 +339,103 @@ fn linear_is_x_w_transposed_plus_b() {
     assert_eq!(layer.forward(&x).to_vec::<f64>(), [9.0, 19.0, 29.0]);
     assert_eq!(Linear::from_tensors(weight, None).forward(&x).to_vec::<f64>(), [-1.0, -1.0, -1.0]);
     assert_eq!((layer.inputs(), layer.outputs()), (2, 3));
+}
+
+/// A layer announces what its weights are multiplied with, and its outputs, whose units are channels.
+#[test]
+fn units_of_convolutions_are_channels() {
+    #[derive(Default)]
+    struct Said(Vec<(Announcement, usize)>);
+    impl Observer for Said {
+        fn input(&mut self, _: &Site, what: &Announcement, x: &Tensor) {
+            self.0.push((*what, x.rank()));
+        }
+
+        fn output(&mut self, _: &Site, what: &Announcement, y: &Tensor) {
+            self.0.push((*what, y.size(what.unit_axis.expect("an axis"))));
+        }
+
+        fn gradient(&mut self, _: &Site, _: Option<u64>, _: &Tensor) {}
+    }
+    for (name, channels) in [("conv1d", 4), ("conv2d", 4), ("conv_transpose2d", 2)] {
+        let (_, layer, x) = subjects(DType::F32).find(|(subject, ..)| *subject == name).expect("a subject");
+        let (said, _) = observe(Said::default(), || layer.forward(&x));
+        let what = Role::WeightedMap.called(name).with_unit_axis(1);
+        assert_eq!(said.0, [(what, x.rank()), (what, channels)]);
+    }
+}
+
+/// y = s(x) + c α f(x), and paths are those of the parts.
+#[test]
+fn a_residual_block_adds_its_branch_to_what_goes_past_it() {
+    let rng = &mut Rng::seed_from_u64(7);
+    let [branch, shortcut] = [0, 1].map(|_| linear(3, 3, DType::F64, rng));
+    let x = Tensor::randn([5, 3], DType::F64, rng);
+    let inner = || Sequential::new().add(branch.clone());
+    let (f, s) = (branch.forward(&x), shortcut.forward(&x));
+    assert_eq!(Residual::new(inner()).forward(&x).to_vec::<f64>(), (&x + &f).to_vec::<f64>());
+    let block = Residual::new(inner()).with_shortcut(Sequential::new().add(shortcut.clone()));
+    assert_eq!(block.forward(&x).to_vec::<f64>(), (&s + &f).to_vec::<f64>());
+    let block = block.scaled_by(0.5).with_factor(3.0, DType::F64);
+    assert_eq!(block.forward(&x).to_vec::<f64>(), (s + f * 0.5 * 3.0).to_vec::<f64>());
+    assert_eq!(paths(&block), ["0.weight", "0.bias", "shortcut.0.weight", "shortcut.0.bias", "factor"]);
+    let layers: Vec<String> =
+        Sequential::new().add(block).layers().into_iter().map(|(path, _)| path).collect();
+    assert_eq!(layers, ["0.0", "0.shortcut.0", "0"]);
+}
+
+/// Channels are dropped whole, each sample's by itself, and the mean stays.
+#[test]
+fn dropout2d_drops_whole_channels() {
+    let x = Tensor::ones([100, 50, 3, 4], DType::F64);
+    let y = training(&Rng::seed_from_u64(9), || Dropout2d::new(0.25).forward(&x)).to_vec::<f64>();
+    let channels = y.chunks_exact(12);
+    assert!(channels.clone().all(|channel| channel.iter().all(|y| *y == channel[0])));
+    let kept = channels.filter(|channel| channel[0] == 1.0 / 0.75).count() as f64;
+    // 5,000 channels, five standard errors.
+    assert!((kept / 5000.0 - 0.75).abs() < 5.0 * (0.25 * 0.75 / 5000.0_f64).sqrt(), "{kept}");
+}
+
+/// L^(−1/(2m − 2)) with L branches of m weights; the last of each, and of the network, is 0.
+#[test]
+fn fixup_scales_the_weights_of_branches_by_their_number() {
+    let rng = &mut Rng::seed_from_u64(7);
+    let mut branch = |weights: usize| {
+        (0..weights).fold(Sequential::new(), |branch, _| branch.add(linear(3, 3, DType::F64, rng)))
+    };
+    let shortcut = branch(1);
+    let blocks = [branch(1), branch(2), branch(3), branch(3)].map(Residual::new);
+    let [one, two, three, last] = blocks;
+    let model = Sequential::new().add(branch(1)).add(one).add(two.with_shortcut(shortcut)).add(three);
+    let mut model = model.add(Residual::new(Sequential::new().add(last))).add(branch(1));
+    let before = model.state();
+    // The block inside of another counts as well, and its weights are its own.
+    assert_eq!(fixup(&mut model), 5);
+    for ((path, after), (_, before)) in model.state().into_iter().zip(before) {
+        let factor = match path.rsplit_once('.').expect("a parent").0 {
+            "1.0" | "2.1" | "3.2" | "4.0.2" | "5.0" => 0.0,
+            "2.0" if path.ends_with("weight") => 5_f64.powf(-0.5),
+            "3.0" | "3.1" | "4.0.0" | "4.0.1" if path.ends_with("weight") => 5_f64.powf(-0.25),
+            _ => 1.0,
+        };
+        let expected = before.to_vec::<f64>().into_iter().map(|w| w * factor);
+        let error = after.to_vec::<f64>().into_iter().zip(expected).map(|(a, b)| (a - b).abs());
+        assert!(error.fold(0.0, f64::max) <= 4.0 * f64::EPSILON, "{path}");
+        assert!(after.is_parameter(), "{path}");
+    }
+}
+
+#[test]
+#[should_panic(expected = "fixup: the model has no residual branch")]
+fn fixup_of_a_network_without_branches_is_refused() {
+    fixup(&mut Sequential::new().add(Linear::new(3, 3, &mut Rng::seed_from_u64(7))));
+}
+
+#[test]
+#[should_panic(expected = "Residual: shapes differ\n    branch   [5, 2]\n    past it  [5, 3]")]
+fn a_branch_of_another_shape_is_refused() {
+    let branch = Sequential::new().add(Linear::new(3, 2, &mut Rng::seed_from_u64(7)));
+    let _ = Residual::new(branch).forward(&Tensor::zeros([5, 3], DType::F32));
 }
 
 #[test]
@@ -447,4 +598,21 @@ fn a_bias_of_the_wrong_length_is_refused() {
 #[should_panic(expected = "linear: operands do not fit\n    x       [5, 4] f32\n    weight  [2, 3] f32")]
 fn inputs_of_the_wrong_length_are_refused() {
     let _ = Linear::new(3, 2, &mut Rng::seed_from_u64(7)).forward(&Tensor::zeros([5, 4], DType::F32));
+}
+
+#[test]
+#[should_panic(
+    expected = "Conv2d: the channels are no multiple of the groups\n    inputs   3\n    outputs  4\n    groups   3"
+)]
+fn outputs_that_are_no_multiple_of_the_groups_are_refused() {
+    let _ = Conv2d::with_windows(3, 4, 3, Convolution::new().groups(3), &mut Rng::seed_from_u64(7));
+}
+
+#[test]
+#[should_panic(
+    expected = "ConvTranspose2d: parameters do not fit\n    weight  [4, 3, 2, 2]\n    bias    [4]"
+)]
+fn a_bias_of_another_number_of_channels_is_refused() {
+    let (weight, bias) = (Tensor::zeros([4, 3, 2, 2], DType::F32), Tensor::zeros([4], DType::F32));
+    let _ = ConvTranspose2d::from_tensors(weight, Some(bias), Convolution::new());
 }

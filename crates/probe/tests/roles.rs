@@ -2,10 +2,10 @@
 
 extern crate backflow_tensor as backflow;
 
-use backflow_nn::{Activation, Layer, Linear, Module, Sequential};
+use backflow_nn::{Activation, Conv2d, Init, Layer, Linear, Module, Sequential};
 use backflow_optim::{Optimizer, Sgd};
 use backflow_probe::{FlowRow, FlowStep, GradFlow, LayerKind, Recorder, When};
-use backflow_tensor::{DType, LayerId, Rng, Role, Tensor};
+use backflow_tensor::{Convolution, DType, LayerId, Rng, Role, Tensor};
 
 /// A step that version 0.1 wrote.
 const OLDER: &str = include_str!("logs/version-0.1.jsonl");
@@ -98,6 +98,37 @@ fn dead_units_are_counted_along_the_axis_of_units() {
     assert_eq!([found(0), found(1), found(2), found(-1)], [(2, 0), (3, 1), (2, 0), (2, 0)]);
     // Without such an axis there is one unit.
     assert_eq!(found(7), (1, 0));
+}
+
+/// What works on each element leaves units where they are: those of a convolution are channels, and so are those of
+/// an activation after it, be it a layer or a function.
+#[test]
+fn units_after_a_convolution_are_channels() {
+    // The second of three channels is never above 0.
+    let weight = Tensor::from([1.0, 0.0, -1.0]).reshape([3, 1, 1, 1]);
+    let conv = Conv2d::from_tensors(weight, Some(Tensor::from([0.0, -1.0, 0.0])), Convolution::new());
+    let x = Tensor::randn([4, 1, 6, 5], DType::F64, &mut Rng::seed_from_u64(0));
+    let layers = Sequential::new().add(conv.clone()).add(Activation::Relu);
+    let end = Linear::with_init(90, 1, Init::HeNormal, 1.0, DType::F64, &mut Rng::seed_from_u64(0));
+    let functions = (conv, end);
+    let called = || functions.1.forward(&functions.0.forward(&x).relu().flatten(1));
+    let flows = [
+        GradFlow::record(&layers, || layers.forward(&x).square().mean(..)),
+        GradFlow::record(&functions, || called().square().mean(..)),
+    ];
+    for flow in flows {
+        let layers = &flow.step().layers;
+        let found: Vec<_> =
+            layers.iter().map(|layer| (&*layer.kind.name, layer.units, layer.dead_units)).collect();
+        assert_eq!(found[..2], [("conv2d", 3, None), ("relu", 3, Some(1))]);
+    }
+    // Rows of numbers have theirs along the last axis, whatever came before.
+    let linear = Linear::new(5, 5, &mut Rng::seed_from_u64(0));
+    let x = Tensor::randn([40, 3, 6, 5], DType::F32, &mut Rng::seed_from_u64(0));
+    let conv = Conv2d::new(3, 3, 1, &mut Rng::seed_from_u64(0));
+    let layers = Sequential::new().add(conv).add(linear).add(Activation::Relu);
+    let flow = GradFlow::record(&layers, || layers.forward(&x).square().mean(..));
+    assert_eq!(flow.step().layers.iter().map(|layer| layer.units).collect::<Vec<_>>(), [3, 5, 5]);
 }
 
 /// Outputs within 5 % of the range from either of its ends are saturated.

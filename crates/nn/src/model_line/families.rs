@@ -1,0 +1,52 @@
+//! Whole networks by a word: what they come to, written out.
+
+use super::parse::parse;
+use super::plan::{Plan, plan};
+use super::settings::Settings;
+use super::words::elements;
+
+/// The network that a line written out is; what is wrong is said with the part that it is about.
+fn written_out(line: &str, x: &[usize], classes: usize) -> Result<Plan, String> {
+    parse(line).and_then(|items| plan(line, &items, x, classes)).map_err(|error| {
+        let part = error.part();
+        format!("{}, at {part}", error.what())
+    })
+}
+
+/// An `Mlp`, whose paths are `layers.N`.
+pub(super) fn mlp(settings: &Settings, x: &[usize], classes: usize) -> Result<Plan, String> {
+    let (hidden, activation) = (settings.sizes("sizes"), settings.function("activation"));
+    let layers: String = hidden.iter().map(|size| format!("linear:{size}/{activation}/")).collect();
+    let written_out = written_out(&format!("{layers}linear:{classes}"), x, classes)?;
+    let mut sizes = vec![elements(x)];
+    sizes.extend_from_slice(hidden);
+    sizes.push(classes);
+    Ok(Plan { mlp: Some((sizes, activation)), ..written_out })
+}
+
+/// PyTorch's example for MNIST: 28 × 28 pixels are 9,216 numbers after the pool.
+pub(super) fn cnn(_: &Settings, x: &[usize], classes: usize) -> Result<Plan, String> {
+    let line = "conv:32/relu/conv:64/relu/maxpool:2/dropout:0.25/flatten/linear:128/relu/dropout:0.5";
+    written_out(&format!("{line}/linear:{classes}"), x, classes)
+}
+
+/// He et al. 2016, section 4.2: 6n + 2 layers with weights, projections not counted, in three stages of n blocks of
+/// 16, 32 and 64 channels. Where the shape changes, the shortcut is a projection (option B of the paper, and of most
+/// code since; the paper itself took option A there, which has no parameters).
+pub(super) fn resnet(settings: &Settings, x: &[usize], classes: usize) -> Result<Plan, String> {
+    let depth = settings.count("depth");
+    let blocks = depth.checked_sub(2).filter(|layers| *layers > 0 && layers.is_multiple_of(6));
+    let Some(blocks) = blocks.map(|layers| layers / 6) else {
+        return Err("the depth is 6n + 2: 8, 14, 20, 32, 44, 56, 110, …".to_owned());
+    };
+    let block = |channels: usize, stride: usize| {
+        let first = format!("conv:{channels},stride={stride},padding=1,bias=false/batchnorm/relu");
+        format!("residual({first}/conv:{channels},padding=1,bias=false/batchnorm)/relu")
+    };
+    let stage = |channels: usize, stride: usize| {
+        format!("{}/[{}]*{}", block(channels, stride), block(channels, 1), blocks - 1)
+    };
+    let stages = format!("{}/{}/{}", stage(16, 1), stage(32, 2), stage(64, 2));
+    let stem = "conv:16,padding=1,bias=false/batchnorm/relu";
+    written_out(&format!("{stem}/{stages}/adaptiveavgpool:1/flatten/linear:{classes}"), x, classes)
+}

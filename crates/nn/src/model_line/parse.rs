@@ -1,0 +1,149 @@
+//! From text to [`Item`]s: words with what they were given, repetitions written out.
+
+use super::error::LineError;
+use super::settings::{Piece, Settings};
+use super::words::{Meaning, WORDS, Word};
+use backflow_tensor::quote::quoted;
+use backflow_tensor::spelling::did_you_mean;
+use std::ops::Range;
+
+/// How deep a line may nest, and how many words it may come to.
+const DEEPEST: usize = 16;
+const MOST: usize = 10_000;
+
+/// A word of a line.
+#[derive(Clone, Debug)]
+pub(super) struct Item {
+    pub(super) word: &'static Word,
+    pub(super) settings: Settings,
+    /// What stands in its parentheses.
+    pub(super) inner: Vec<Self>,
+    /// Where it stands, settings included.
+    pub(super) at: Range<usize>,
+}
+
+pub(super) fn parse(line: &str) -> Result<Vec<Item>, LineError> {
+    let mut parser = Parser { line, at: 0, depth: 0 };
+    let items = parser.chain()?;
+    match parser.peek() {
+        None => Ok(items),
+        Some(c) => parser.wrong(parser.at..parser.at + c.len_utf8(), "this does not belong here"),
+    }
+}
+
+struct Parser<'a> {
+    line: &'a str,
+    at: usize,
+    depth: usize,
+}
+
+impl<'a> Parser<'a> {
+    fn wrong<T>(&self, at: Range<usize>, what: impl Into<String>) -> Result<T, LineError> {
+        Err(LineError::new(self.line, at, what))
+    }
+
+    /// The next character that is no space.
+    fn peek(&mut self) -> Option<char> {
+        self.at = self.line.len() - self.line[self.at..].trim_start().len();
+        self.line[self.at..].chars().next()
+    }
+
+    fn take(&mut self, c: char) -> bool {
+        let is_there = self.peek() == Some(c);
+        self.at += if is_there { c.len_utf8() } else { 0 };
+        is_there
+    }
+
+    fn expect(&mut self, c: char, why: &str) -> Result<(), LineError> {
+        if self.take(c) { Ok(()) } else { self.wrong(self.at..self.at, format!("`{c}` is missing, {why}")) }
+    }
+
+    /// What stands before the next of these characters.
+    fn piece(&mut self, ends: &[char]) -> Piece<'a> {
+        self.peek();
+        let rest = &self.line[self.at..];
+        let text = rest[..rest.find(ends).unwrap_or(rest.len())].trim_end();
+        let at = self.at..self.at + text.len();
+        self.at = at.end;
+        (text, at)
+    }
+
+    fn chain(&mut self) -> Result<Vec<Item>, LineError> {
+        let start = self.at;
+        if self.depth == DEEPEST {
+            return self.wrong(start..start, format!("more than {DEEPEST} levels of nesting"));
+        }
+        self.depth += 1;
+        let mut items = Vec::new();
+        loop {
+            if self.take('[') {
+                let group = self.chain()?;
+                self.expect(']', "which ends what is repeated")?;
+                self.expect('*', "as in [linear:64/tanh]*20")?;
+                let (text, at) = self.piece(&['/', ')', ']', ';']);
+                let Some(times) = text.parse().ok().filter(|times: &usize| *times <= MOST) else {
+                    return self.wrong(at, format!("a group is repeated 0 to {MOST} times"));
+                };
+                if count(&items) + times * count(&group) > MOST {
+                    return self.wrong(at, format!("more than {MOST} words in all"));
+                }
+                (0..times).for_each(|_| items.extend(group.iter().cloned()));
+            } else {
+                items.push(self.item()?);
+            }
+            if !self.take('/') {
+                self.depth -= 1;
+                return Ok(items);
+            }
+        }
+    }
+
+    fn item(&mut self) -> Result<Item, LineError> {
+        let (name, place) = self.piece(&['/', ':', '(', ')', '[', ']', ',', ';']);
+        if name.is_empty() {
+            return self.wrong(place, "a word is missing here");
+        }
+        let Some(word) = WORDS.iter().find(|word| word.name == name) else {
+            if name.starts_with('{') {
+                return self.wrong(place, "nothing is said for this place");
+            }
+            let names = || WORDS.iter().map(|word| word.name);
+            let there_are = did_you_mean(name, "there are", names());
+            let known = names().collect::<Vec<_>>().join(", ");
+            return self.wrong(place, format!("there is no word \"{}\"; {there_are} {known}", quoted(name)));
+        };
+        let mut given = Vec::new();
+        if self.take(':') {
+            loop {
+                given.push(self.piece(&['/', '(', ')', '[', ']', ',', ';']));
+                if !self.take(',') {
+                    break;
+                }
+            }
+        }
+        let at = place.start..self.at;
+        let settings =
+            Settings::read(word, &given, &at).map_err(|(at, what)| LineError::new(self.line, at, what))?;
+        let has_inner = self.peek() == Some('(');
+        let takes_inner = matches!(word.meaning, Meaning::Residual);
+        if has_inner != takes_inner {
+            let example = "residual(linear:64/tanh/linear:64)";
+            let what = if takes_inner {
+                format!("its branch is missing, as in {example}")
+            } else {
+                format!("{name} takes nothing in parentheses")
+            };
+            return self.wrong(at, what);
+        }
+        let mut inner = Vec::new();
+        if self.take('(') {
+            inner = self.chain()?;
+            self.expect(')', "which ends the branch")?;
+        }
+        Ok(Item { word, settings, inner, at })
+    }
+}
+
+fn count(items: &[Item]) -> usize {
+    items.iter().map(|item| 1 + count(&item.inner)).sum()
+}

@@ -1,0 +1,198 @@
+//! [`Setting`]: what a word of the model line takes, and [`Settings`]: what it was given.
+
+use crate::activation::Activation;
+use crate::model_line::words::Word;
+use backflow_tensor::Padding;
+use backflow_tensor::quote::quoted;
+use backflow_tensor::spelling::did_you_mean;
+use std::ops::Range;
+
+/// The largest size: products of several are still numbers.
+const LARGEST: usize = 1 << 20;
+
+/// A setting of a word: `kernel=3`, or without its name in the order of the table.
+#[derive(Clone, Copy, Debug)]
+pub struct Setting {
+    /// The name.
+    pub name: &'static str,
+    /// What it may be.
+    pub kind: SettingKind,
+    /// What it is if it is not given: a value, or the name of another setting, whose value it is then; `None`: it
+    /// must be given.
+    pub default: Option<&'static str>,
+}
+
+/// What a setting may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SettingKind {
+    /// A number of things, at least 1.
+    Count,
+    /// Several of them.
+    Counts,
+    /// Rows and columns, at least 1 each.
+    Pair,
+    /// Rows and columns of zeros.
+    Zeros,
+    /// The same, or as many as keep the size.
+    Padding,
+    /// A probability.
+    Probability,
+    /// A number.
+    Number,
+    /// Yes or no.
+    Flag,
+    /// An activation function.
+    Function,
+}
+
+impl SettingKind {
+    /// In words.
+    #[must_use]
+    pub fn expected(self) -> &'static str {
+        match self {
+            Self::Count => "an integer from 1 to 1048576",
+            Self::Counts => "integers from 1 to 1048576",
+            Self::Pair => "an integer from 1 to 1048576, or rows and columns as in 3x5",
+            Self::Zeros => "an integer from 0 to 1048576, or rows and columns as in 1x0",
+            Self::Padding => "an integer from 0 to 1048576, rows and columns as in 1x0, or same",
+            Self::Probability => "a number from 0 to 1",
+            Self::Number => "a number",
+            Self::Flag => "true or false",
+            Self::Function => "the name of an activation function",
+        }
+    }
+
+    fn read(self, text: &str) -> Option<Value> {
+        let size =
+            |text: &str, least: usize| text.parse().ok().filter(|size| (least..=LARGEST).contains(size));
+        let pair = |least: usize| match text.split_once('x') {
+            Some((rows, columns)) => Some([size(rows, least)?, size(columns, least)?]),
+            None => size(text, least).map(|both| [both; 2]),
+        };
+        let number = || text.parse().ok().filter(|x: &f64| x.is_finite());
+        match self {
+            Self::Count | Self::Counts => size(text, 1).map(|count| Value::Sizes(vec![count])),
+            Self::Pair => pair(1).map(|pair| Value::Sizes(pair.to_vec())),
+            Self::Zeros => pair(0).map(|pair| Value::Padding(Padding::Zeros(pair))),
+            Self::Padding if text == "same" => Some(Value::Padding(Padding::Same)),
+            Self::Padding => pair(0).map(|pair| Value::Padding(Padding::Zeros(pair))),
+            Self::Probability => number().filter(|p| (0.0..=1.0).contains(p)).map(Value::Number),
+            Self::Number => number().map(Value::Number),
+            Self::Flag => text.parse().ok().map(Value::Flag),
+            Self::Function => text.parse().ok().map(Value::Function),
+        }
+    }
+}
+
+#[derive(Clone, Debug)]
+enum Value {
+    Sizes(Vec<usize>),
+    Padding(Padding),
+    Number(f64),
+    Flag(bool),
+    Function(Activation),
+}
+
+/// A piece of a line, and where it stands.
+pub(super) type Piece<'a> = (&'a str, Range<usize>);
+
+/// What a word was given: a value for each of its settings.
+#[derive(Clone, Debug)]
+pub(super) struct Settings {
+    of: &'static [Setting],
+    values: Vec<Value>,
+}
+
+impl Settings {
+    /// Reads what stands after a word; or says what is wrong with which piece.
+    pub(super) fn read(
+        word: &'static Word,
+        given: &[Piece<'_>],
+        at: &Range<usize>,
+    ) -> Result<Self, (Range<usize>, String)> {
+        let mut values: Vec<Option<Value>> = vec![None; word.settings.len()];
+        let mut next = 0;
+        for (text, at) in given {
+            let wrong = |what: String| Err((at.clone(), what));
+            let (idx, value) = match text.split_once('=') {
+                Some((name, value)) => {
+                    let Some(idx) = word.settings.iter().position(|setting| setting.name == name.trim())
+                    else {
+                        let known = || word.settings.iter().map(|setting| setting.name);
+                        let has = match word.settings {
+                            [] => "it has none".to_owned(),
+                            _ => {
+                                let has = did_you_mean(name, "it has", known());
+                                format!("{has} {}", known().collect::<Vec<_>>().join(", "))
+                            }
+                        };
+                        return wrong(format!("{} has no setting \"{}\"; {has}", word.name, quoted(name)));
+                    };
+                    (idx, value.trim())
+                }
+                None => (next, text.trim()),
+            };
+            let Some(setting) = word.settings.get(idx) else {
+                return wrong(format!("{} has {} settings, and no more", word.name, word.settings.len()));
+            };
+            let Some(value) = setting.kind.read(value) else {
+                let expected = setting.kind.expected();
+                return wrong(format!("{} of {} is {expected}", setting.name, word.name));
+            };
+            match (&mut values[idx], value) {
+                (Some(Value::Sizes(sizes)), Value::Sizes(more)) if setting.kind == SettingKind::Counts => {
+                    sizes.extend(more);
+                }
+                (Some(_), _) => return wrong(format!("{} is given twice", setting.name)),
+                (none, value) => *none = Some(value),
+            }
+            next = if setting.kind == SettingKind::Counts { idx } else { next.max(idx + 1) };
+        }
+        for idx in 0..values.len() {
+            let setting = word.settings[idx];
+            let Some(default) = setting.default.filter(|_| values[idx].is_none()) else { continue };
+            let other = word.settings.iter().position(|other| other.name == default);
+            values[idx] = other.map_or_else(|| setting.kind.read(default), |other| values[other].clone());
+        }
+        let missing = word.settings.iter().zip(&values).find(|(_, value)| value.is_none());
+        if let Some((setting, _)) = missing {
+            let what = format!("{} needs {}, {}", word.name, setting.name, setting.kind.expected());
+            return Err((at.clone(), what));
+        }
+        Ok(Self { of: word.settings, values: values.into_iter().flatten().collect() })
+    }
+
+    fn get(&self, name: &str) -> &Value {
+        let idx = self.of.iter().position(|setting| setting.name == name);
+        &self.values[idx.expect("a setting of the word")]
+    }
+
+    pub(super) fn sizes(&self, name: &str) -> &[usize] {
+        if let Value::Sizes(sizes) = self.get(name) { sizes } else { unreachable!("sizes were read") }
+    }
+
+    pub(super) fn count(&self, name: &str) -> usize {
+        self.sizes(name)[0]
+    }
+
+    pub(super) fn pair(&self, name: &str) -> [usize; 2] {
+        let sizes = self.sizes(name);
+        [sizes[0], sizes[1]]
+    }
+
+    pub(super) fn padding(&self, name: &str) -> Padding {
+        if let Value::Padding(padding) = self.get(name) { *padding } else { unreachable!("it was read") }
+    }
+
+    pub(super) fn number(&self, name: &str) -> f64 {
+        if let Value::Number(number) = self.get(name) { *number } else { unreachable!("a number was read") }
+    }
+
+    pub(super) fn flag(&self, name: &str) -> bool {
+        if let Value::Flag(flag) = self.get(name) { *flag } else { unreachable!("a flag was read") }
+    }
+
+    pub(super) fn function(&self, name: &str) -> Activation {
+        if let Value::Function(function) = self.get(name) { *function } else { unreachable!("it was read") }
+    }
+}

@@ -1,0 +1,320 @@
+//! [`WORDS`]: the words of the model line, each with its settings, its sizes, and the layer that it stands for.
+
+use super::families;
+use super::plan::{Drawing, Plan, Planned};
+use super::settings::{Setting, SettingKind as Kind, Settings};
+use crate::activation::Activation;
+use crate::adaptive_avg_pool2d::AdaptiveAvgPool2d;
+use crate::avg_pool2d::AvgPool2d;
+use crate::batch_norm::{BatchNorm1d, BatchNorm2d};
+use crate::conv2d::Conv2d;
+use crate::dropout::Dropout;
+use crate::dropout2d::Dropout2d;
+use crate::flatten::Flatten;
+use crate::group_norm::GroupNorm;
+use crate::instance_norm::InstanceNorm2d;
+use crate::layer::Layer;
+use crate::layer_norm::LayerNorm;
+use crate::linear::Linear;
+use crate::max_pool2d::MaxPool2d;
+use crate::rms_norm::RmsNorm;
+use backflow_tensor::{Convolution, Padding, Pooling, Rng};
+
+/// A word of the model line.
+#[derive(Debug)]
+pub struct Word {
+    /// The word.
+    pub name: &'static str,
+    /// What it takes, in the order in which settings without names are taken.
+    pub settings: &'static [Setting],
+    /// What it is, in a line.
+    pub help: &'static str,
+    pub(super) meaning: Meaning,
+}
+
+type PlanLayer = fn(&Settings, &[usize]) -> Result<Planned, String>;
+
+#[derive(Debug)]
+pub(super) enum Meaning {
+    /// A layer, for an input of this shape; or why there is none.
+    Layer(PlanLayer),
+    /// The same of a layer of rows of numbers; as the first it flattens.
+    LayerOfRows(PlanLayer),
+    /// The same of a layer that normalises over the batch; a branch that ends in it has its projection normalised.
+    NormalisedBatch(PlanLayer),
+    /// A branch and what goes past it.
+    Residual,
+    /// A whole network, from inputs of this shape to so many outputs.
+    Network(fn(&Settings, &[usize], usize) -> Result<Plan, String>),
+}
+
+const fn setting(name: &'static str, kind: Kind, default: Option<&'static str>) -> Setting {
+    Setting { name, kind, default }
+}
+
+const fn layer(
+    name: &'static str,
+    settings: &'static [Setting],
+    help: &'static str,
+    plan: PlanLayer,
+) -> Word {
+    Word { name, settings, help, meaning: Meaning::Layer(plan) }
+}
+
+const P: Setting = setting("p", Kind::Probability, Some("0.5"));
+const POOL: &[Setting] = &[
+    setting("kernel", Kind::Pair, Some("2")),
+    setting("stride", Kind::Pair, Some("kernel")),
+    setting("padding", Kind::Zeros, Some("0")),
+];
+const BIAS: Setting = setting("bias", Kind::Flag, Some("true"));
+
+/// Every word. A layer is a row, and a function that says its sizes and makes it.
+pub static WORDS: &[Word] = &[
+    Word {
+        name: "mlp",
+        settings: &[
+            setting("sizes", Kind::Counts, None),
+            setting("activation", Kind::Function, Some("relu")),
+        ],
+        help: "a whole network: linear layers of these hidden sizes, with an activation after each",
+        meaning: Meaning::Network(families::mlp),
+    },
+    Word {
+        name: "cnn",
+        settings: &[],
+        help: "a whole network: two convolutions of 32 and 64 channels, a pool, 128 hidden units, with dropout",
+        meaning: Meaning::Network(families::cnn),
+    },
+    Word {
+        name: "resnet",
+        settings: &[setting("depth", Kind::Count, None)],
+        help: "a whole network: the residual one of He et al. 2016 for CIFAR, of 6n + 2 layers, with projections",
+        meaning: Meaning::Network(families::resnet),
+    },
+    Word {
+        name: "linear",
+        settings: &[setting("outputs", Kind::Count, None), BIAS],
+        help: "a linear layer; as the first it flattens",
+        meaning: Meaning::LayerOfRows(linear),
+    },
+    layer(
+        "conv",
+        &[
+            setting("channels", Kind::Count, None),
+            setting("kernel", Kind::Pair, Some("3")),
+            setting("stride", Kind::Pair, Some("1")),
+            setting("padding", Kind::Padding, Some("0")),
+            setting("dilation", Kind::Pair, Some("1")),
+            setting("groups", Kind::Count, Some("1")),
+            BIAS,
+        ],
+        "a convolution of images",
+        conv,
+    ),
+    Word {
+        name: "residual",
+        settings: &[setting("factor", Kind::Number, Some("1"))],
+        help: "a branch, times a factor, and what goes past it, added; a projection where the shape changes",
+        meaning: Meaning::Residual,
+    },
+    Word {
+        name: "batchnorm",
+        settings: &[],
+        help: "each channel normalised over the batch",
+        meaning: Meaning::NormalisedBatch(|_, x| batch_norm(x)),
+    },
+    layer("layernorm", &[], "each sample normalised", |_, x| {
+        let shape = x.to_vec();
+        let planned = Planned::of_shape(x, move |by, _| LayerNorm::with_dtype(&*shape, by.dtype).into());
+        Ok(Planned { parameters: elements(x).saturating_mul(2), ..planned })
+    }),
+    layer("rmsnorm", &[], "each sample scaled to a mean square of 1", |_, x| {
+        let shape = x.to_vec();
+        let planned = Planned::of_shape(x, move |by, _| RmsNorm::with_dtype(&*shape, by.dtype).into());
+        Ok(Planned { parameters: elements(x), ..planned })
+    }),
+    layer(
+        "groupnorm",
+        &[setting("groups", Kind::Count, None)],
+        "groups of channels normalised in each sample",
+        |settings, x| {
+            let (channels, groups) = (channels(x)?, settings.count("groups"));
+            if !channels.is_multiple_of(groups) {
+                return Err(format!("{channels} channels cannot be cut into {groups} groups"));
+            }
+            let make =
+                move |by: Drawing, _: &mut Rng| GroupNorm::with_dtype(groups, channels, by.dtype).into();
+            Ok(Planned { parameters: 2 * channels, ..Planned::of_shape(x, make) })
+        },
+    ),
+    layer("instancenorm", &[], "each channel of each sample normalised", |_, x| {
+        let [channels, ..] = image(x)?;
+        Ok(Planned::of_shape(x, move |_, _| InstanceNorm2d::new(channels).into()))
+    }),
+    layer("maxpool", POOL, "the largest in each window", |settings, x| {
+        pool(settings, x, |windows| MaxPool2d::new(windows).into())
+    }),
+    layer("avgpool", POOL, "the mean of each window", |settings, x| {
+        pool(settings, x, |windows| AvgPool2d::new(windows).into())
+    }),
+    layer(
+        "adaptiveavgpool",
+        &[setting("output", Kind::Pair, Some("1"))],
+        "means over so many rows and columns of windows, one of the whole image unless set",
+        |settings, x| {
+            let ([channels, ..], output) = (image(x)?, settings.pair("output"));
+            let planned = Planned::of_shape(x, move |_, _| AdaptiveAvgPool2d::new(output).into());
+            Ok(Planned { shape: vec![channels, output[0], output[1]], ..planned })
+        },
+    ),
+    layer("flatten", &[], "all axes of a sample as one", |_, x| Ok(flatten(x))),
+    layer("dropout", &[P], "elements dropped by chance in training", |settings, x| {
+        let p = settings.number("p");
+        Ok(Planned::of_shape(x, move |_, _| Dropout::new(p).into()))
+    }),
+    layer("dropout2d", &[P], "whole channels dropped by chance in training", |settings, x| {
+        image(x)?;
+        let p = settings.number("p");
+        Ok(Planned::of_shape(x, move |_, _| Dropout2d::new(p).into()))
+    }),
+    layer("identity", &[], "x", |_, x| Ok(activation(Activation::Identity, x))),
+    layer("relu", &[], "max(x, 0)", |_, x| Ok(activation(Activation::Relu, x))),
+    layer(
+        "leaky-relu",
+        &[setting("slope", Kind::Number, Some("0.01"))],
+        "x, below 0 times the slope",
+        |settings, x| Ok(activation(Activation::LeakyRelu(settings.number("slope")), x)),
+    ),
+    layer("elu", &[], "x, below 0 eˣ − 1", |_, x| Ok(activation(Activation::Elu, x))),
+    layer("selu", &[], "elu, scaled to keep mean 0 and variance 1", |_, x| {
+        Ok(activation(Activation::Selu, x))
+    }),
+    layer("gelu", &[], "x Φ(x)", |_, x| Ok(activation(Activation::Gelu, x))),
+    layer("silu", &[], "x σ(x)", |_, x| Ok(activation(Activation::Silu, x))),
+    layer("softplus", &[], "ln(1 + eˣ)", |_, x| Ok(activation(Activation::Softplus, x))),
+    layer("sigmoid", &[], "1 / (1 + e⁻ˣ)", |_, x| Ok(activation(Activation::Sigmoid, x))),
+    layer("tanh", &[], "tanh x", |_, x| Ok(activation(Activation::Tanh, x))),
+    layer("hardtanh", &[], "x held between −1 and 1", |_, x| Ok(activation(Activation::Hardtanh, x))),
+];
+
+fn activation(function: Activation, x: &[usize]) -> Planned {
+    Planned { activation: Some(function), ..Planned::of_shape(x, move |_, _| function.into()) }
+}
+
+pub(super) fn flatten(x: &[usize]) -> Planned {
+    let make = |_: Drawing, _: &mut Rng| Flatten::new().into();
+    Planned { shape: vec![elements(x)], ..Planned::of_shape(x, make) }
+}
+
+fn linear(settings: &Settings, x: &[usize]) -> Result<Planned, String> {
+    let (outputs, bias) = (settings.count("outputs"), settings.flag("bias"));
+    linear_of(x, outputs, bias)
+}
+
+/// A linear layer with inputs of this shape.
+pub(super) fn linear_of(x: &[usize], outputs: usize, bias: bool) -> Result<Planned, String> {
+    let [inputs] = *x else {
+        return Err(format!(
+            "a linear layer takes rows of numbers, and gets {}; put flatten before it",
+            named(x)
+        ));
+    };
+    Ok(Planned {
+        shape: vec![outputs],
+        parameters: inputs.saturating_mul(outputs).saturating_add(if bias { outputs } else { 0 }),
+        multiply_adds: inputs.saturating_mul(outputs),
+        ..Planned::of_shape(x, move |by, rng| {
+            let mut layer = Linear::with_init(inputs, outputs, by.init, by.gain, by.dtype, rng);
+            layer.bias = layer.bias.filter(|_| bias);
+            layer.into()
+        })
+    })
+}
+
+fn conv(settings: &Settings, x: &[usize]) -> Result<Planned, String> {
+    let (channels, groups) = (settings.count("channels"), settings.count("groups"));
+    let windows = Convolution::new().stride(settings.pair("stride")).dilation(settings.pair("dilation"));
+    let windows = windows.padding(settings.padding("padding")).groups(groups);
+    convolution(x, channels, settings.pair("kernel"), windows, settings.flag("bias"))
+}
+
+/// A convolution of images of this shape.
+pub(super) fn convolution(
+    x: &[usize],
+    channels: usize,
+    kernel: [usize; 2],
+    windows: Convolution,
+    bias: bool,
+) -> Result<Planned, String> {
+    let [inputs, size @ ..] = image(x)?;
+    let groups = windows.groups;
+    if !inputs.is_multiple_of(groups) || !channels.is_multiple_of(groups) {
+        return Err(format!("{inputs} channels in and {channels} out cannot be cut into {groups} groups"));
+    }
+    if windows.padding == Padding::Same && windows.stride != [1; 2] {
+        return Err("padding=same is for strides of 1: write it as a number".to_owned());
+    }
+    let [rows, columns] = windows.output(size, kernel).ok_or_else(|| no_room(kernel, size))?;
+    let weights = elements(&[channels, inputs / groups, kernel[0], kernel[1]]);
+    Ok(Planned {
+        shape: vec![channels, rows, columns],
+        parameters: weights.saturating_add(if bias { channels } else { 0 }),
+        multiply_adds: weights.saturating_mul(elements(&[rows, columns])),
+        ..Planned::of_shape(x, move |by, rng| {
+            let layer = Conv2d::with_init(inputs, channels, kernel, windows, by.init, by.gain, by.dtype, rng);
+            if bias { layer.into() } else { layer.without_bias().into() }
+        })
+    })
+}
+
+/// Normalisation by channel of rows of numbers, or of images.
+pub(super) fn batch_norm(x: &[usize]) -> Result<Planned, String> {
+    let channels = channels(x)?;
+    let is_image = x.len() == 3;
+    let make = move |by: Drawing, _: &mut Rng| {
+        if is_image {
+            BatchNorm2d::with_dtype(channels, by.dtype).into()
+        } else {
+            BatchNorm1d::with_dtype(channels, by.dtype).into()
+        }
+    };
+    Ok(Planned { parameters: 2 * channels, ..Planned::of_shape(x, make) })
+}
+
+/// The channels of a sample: those of an image, or its numbers.
+fn channels(x: &[usize]) -> Result<usize, String> {
+    if x.len() == 1 { Ok(x[0]) } else { image(x).map(|[channels, ..]| channels) }
+}
+
+fn pool(settings: &Settings, x: &[usize], make: fn(Pooling) -> Box<dyn Layer>) -> Result<Planned, String> {
+    let [channels, size @ ..] = image(x)?;
+    let (kernel, stride) = (settings.pair("kernel"), settings.pair("stride"));
+    let windows = Convolution::new().stride(stride).padding(settings.padding("padding"));
+    let Padding::Zeros(padding) = windows.padding else { unreachable!("numbers were read") };
+    if padding[0] > kernel[0] / 2 || padding[1] > kernel[1] / 2 {
+        return Err("the padding is more than half a window".to_owned());
+    }
+    let [rows, columns] = windows.output(size, kernel).ok_or_else(|| no_room(kernel, size))?;
+    let windows = Pooling::new(kernel).stride(stride).padding(padding);
+    Ok(Planned { shape: vec![channels, rows, columns], ..Planned::of_shape(x, move |_, _| make(windows)) })
+}
+
+fn no_room([kernel_rows, kernel_columns]: [usize; 2], [rows, columns]: [usize; 2]) -> String {
+    format!("no room: windows of {kernel_rows} × {kernel_columns} on images of {rows} × {columns}")
+}
+
+/// Channels, rows and columns.
+fn image(x: &[usize]) -> Result<[usize; 3], String> {
+    x.try_into().map_err(|_| format!("it takes images [channels, rows, columns], and gets {}", named(x)))
+}
+
+/// How many there are of a shape, or as many as can be counted.
+pub(super) fn elements(x: &[usize]) -> usize {
+    x.iter().fold(1, |all, size| all.saturating_mul(*size))
+}
+
+/// A shape in words.
+pub(super) fn named(x: &[usize]) -> String {
+    format!("{x:?}")
+}

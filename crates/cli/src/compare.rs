@@ -7,12 +7,14 @@ mod verdict;
 
 use crate::experiment::{Bar, Ended, Results};
 use crate::failure::Failure;
+use crate::images::Images;
 use crate::interrupt;
+use crate::network::Network;
 use crate::options;
 use crate::result_folder::{ResultFolder, free_folder};
 use crate::setup::{Setup, usage};
 use crate::task::TaskConfig;
-use backflow_data::Mnist;
+use backflow_nn::Activation;
 use backflow_probe::text::counted;
 use backflow_tensor::Module;
 use backflow_train::comparison::{Conditions, Contender, Outcome, Stopped};
@@ -114,8 +116,8 @@ pub(crate) fn run(options: &CompareOptions) -> Result<ExitCode, Failure> {
 /// What the runs need, all checked.
 struct Experiment<'a> {
     setup: &'a Setup,
-    digits: Mnist,
-    sizes: Vec<usize>,
+    images: Images,
+    network: Network,
     conditions: Conditions,
     contenders: Vec<Contender>,
     seeds: u64,
@@ -127,7 +129,7 @@ fn compare(options: &CompareOptions) -> Result<ExitCode, Failure> {
     let mut experiment = Experiment::new(options)?;
     let mut results = experiment.results(options);
     let out =
-        options.out.clone().unwrap_or_else(|| free_folder(NAME, &options.setup.name(&experiment.sizes)));
+        options.out.clone().unwrap_or_else(|| free_folder(NAME, &options.setup.name(&experiment.network)));
     results.out = out.display().to_string();
     interrupt::listen()?;
     let folder = ResultFolder::create(out, NAME, "comparison")?;
@@ -154,9 +156,9 @@ impl<'a> Experiment<'a> {
                 return Err(usage(option, "only --tune chooses learning rates; give it too"));
             }
         }
-        let digits = setup.digits()?;
-        let sizes = setup.sizes(&digits)?;
-        let examples = digits.train.len();
+        let images = setup.images()?;
+        let (network, images) = setup.network(images)?;
+        let examples = images.train.len();
         // A batch holds no more than there is.
         let batch_size = setup.batch_size().min(examples);
         let folds = options.folds.unwrap_or(FOLDS);
@@ -176,6 +178,7 @@ impl<'a> Experiment<'a> {
             schedule: options.schedule.clone(),
             clip_norm: setup.clip_norm,
             accumulate: setup.task.accumulate,
+            augment: setup.task.augment,
             ..Conditions::new(options.epochs, batch_size)
         };
         for contender in &contenders {
@@ -183,7 +186,7 @@ impl<'a> Experiment<'a> {
         }
         let rates = options.rates.as_ref().map_or(&RATES[..], |Rates(rates)| rates);
         let tuning = options.tune.then(|| (rates.to_vec(), folds));
-        Ok(Self { setup, digits, sizes, conditions, contenders, seeds: options.seeds, tuning })
+        Ok(Self { setup, images, network, conditions, contenders, seeds: options.seeds, tuning })
     }
 
     /// Results of nothing yet.
@@ -192,11 +195,13 @@ impl<'a> Experiment<'a> {
         let specs = |keep: fn(&Contender) -> bool| {
             self.contenders.iter().filter(|c| keep(c)).map(|c| c.spec().to_owned()).collect::<Vec<_>>()
         };
+        let (layers, activation, model) = self.network.facts();
         let config = ComparisonConfig {
             data: setup.data.display().to_string(),
-            layers: self.sizes.clone(),
-            activation: setup.activation.name(),
-            init: setup.init().to_string(),
+            layers,
+            activation: activation.map(Activation::name),
+            model,
+            init: setup.init(&self.network).to_string(),
             dtype: setup.dtype.to_string(),
             optimizers: specs(|_| true),
             epochs: options.epochs,
@@ -212,11 +217,11 @@ impl<'a> Experiment<'a> {
             threads: rayon::current_num_threads(),
             flush_to_zero: setup.flush_to_zero,
         };
-        let parameters = setup.model(&self.sizes, 0).parameter_count();
+        let parameters = setup.model(&self.network, 0).parameter_count();
         ComparisonResults {
             config,
-            setup: setup.description(&self.digits, &self.sizes, parameters).into(),
-            test_examples: self.digits.test.len(),
+            setup: setup.description(&self.images, &self.network, parameters).into(),
+            test_examples: self.images.test.len(),
             runs: Vec::new(),
             tunings: Vec::new(),
             full_batch: specs(Contender::full_batch),
@@ -249,12 +254,12 @@ impl<'a> Experiment<'a> {
         if let Some((rates, folds)) = &self.tuning {
             for contender in self.contenders.iter_mut().filter(|contender| !contender.states_rate()) {
                 bar.message(format!("choosing a rate for {}", contender.spec()));
-                let model = || self.setup.model(&self.sizes, TUNING_SEED);
+                let model = || self.setup.model(&self.network, TUNING_SEED);
                 let supervise = |trainings| {
                     bar.at(done + trainings);
                     interrupt::check()
                 };
-                let (train, seed) = (&self.digits.train, TUNING_SEED);
+                let (train, seed) = (&self.images.train, TUNING_SEED);
                 let tuning =
                     self.conditions.tune(&task, contender, rates, *folds, seed, model, train, &supervise)?;
                 if let Some(rate) = tuning.learning_rate {
@@ -275,8 +280,8 @@ impl<'a> Experiment<'a> {
                 bar.at(done + part.at(step, steps));
                 others.or(interrupt::check())
             };
-            let mut model = self.setup.model(&self.sizes, seed);
-            let (train, test) = (&self.digits.train, &self.digits.test);
+            let mut model = self.setup.model(&self.network, seed);
+            let (train, test) = (&self.images.train, &self.images.test);
             Ok(self.conditions.run(&task, contender, seed, &mut model, train, test, &mut watch)?)
         };
         side_by_side(at_once, usize::try_from(results.planned).unwrap_or(usize::MAX), run, |_, mut run| {

@@ -1,8 +1,10 @@
 //! [`RunConfig`]: what a run was asked for. `train` writes it as `config.json`; from it and the log,
 //! `inspect` makes the run's page again, but for what was settled with the weights at hand.
 
+use crate::images::data_name;
+use crate::network::ModelConfig;
 use crate::options::WIDEST_LAYER;
-use crate::setup::{FLUSHED, data_name, joined};
+use crate::setup::{FLUSHED, joined};
 use crate::task::TaskConfig;
 use backflow_probe::text::{grouped, rate};
 use backflow_probe::{Prediction, predict};
@@ -14,8 +16,13 @@ use std::path::Path;
 pub(crate) struct RunConfig {
     pub(crate) version: String,
     pub(crate) data: String,
+    /// Sizes and activation of a perceptron; of other networks there is a line.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) layers: Vec<usize>,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub(crate) activation: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) model: Option<ModelConfig>,
     pub(crate) init: String,
     pub(crate) optimizer: String,
     pub(crate) learning_rate: f64,
@@ -48,12 +55,12 @@ impl RunConfig {
         let clipping = self.clip_norm.map(|norm| format!(", gradients clipped to {}", rate(norm)));
         let limit = self.task.limit.map(|limit| format!(", at most {} examples", grouped(limit)));
         let flushed = if self.flush_to_zero { format!("; {FLUSHED}") } else { String::new() };
+        let network = match &self.model {
+            Some(model) => model.line.clone(),
+            None => format!("{}, {activation}", joined(layers, "-")),
+        };
         vec![
-            format!(
-                "{}, {activation}, {init}, {dtype}{flushed}; data: {data}{}",
-                joined(layers, "-"),
-                limit.unwrap_or_default()
-            ),
+            format!("{network}, {init}, {dtype}{flushed}; data: {data}{}", limit.unwrap_or_default()),
             format!(
                 "{optimizer}, learning rate {}, {schedule}{}{}{}; batch size {batch_size}; seed {seed}",
                 self.learning_rate,
@@ -86,6 +93,7 @@ impl RunConfig {
 mod tests {
     use super::RunConfig;
     use crate::task::{LossName, TaskConfig};
+    use backflow_data::Augment;
 
     fn config() -> RunConfig {
         RunConfig {
@@ -93,6 +101,7 @@ mod tests {
             data: "some/folder/digits".to_owned(),
             layers: vec![8, 4, 2],
             activation: "relu".to_owned(),
+            model: None,
             init: "normal:0:0.7071067811865476".to_owned(),
             optimizer: "sgd".to_owned(),
             learning_rate: 0.1,
@@ -165,15 +174,19 @@ mod tests {
 
     #[test]
     fn a_task_is_written_and_read_and_told_where_it_is_not_the_usual_one() {
-        let task = TaskConfig { loss: LossName::Mse, limit: Some(1500), accumulate: 4 };
+        let augment = Augment::none().shift(2).flip();
+        let task = TaskConfig { loss: LossName::Mse, limit: Some(1500), accumulate: 4, augment };
         let schedule_of = vec!["momentum=cosine".to_owned()];
         let config = RunConfig { task, schedule_of, ..config() };
         let text = serde_json::to_string(&config).unwrap();
-        assert!(text.contains(r#""loss":"mse","limit":1500,"accumulate":4"#), "{text}");
+        assert!(
+            text.contains(r#""loss":"mse","limit":1500,"accumulate":4,"augment":"shift:2,flip""#),
+            "{text}"
+        );
         assert_eq!(serde_json::from_str::<RunConfig>(&text).unwrap(), config);
         assert!(config.setup()[0].ends_with("data: digits, at most 1,500 examples"), "{:?}", config.setup());
         let expected = "sgd, learning rate 0.1, constant, momentum=cosine, gradients clipped to 1, loss mse, \
-                        batches in 4 parts; batch size 32; seed 0";
+                        batches in 4 parts, images augmented by shift:2,flip; batch size 32; seed 0";
         assert_eq!(config.setup()[1], expected);
     }
 }

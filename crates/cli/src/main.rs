@@ -10,8 +10,11 @@ mod config;
 mod events;
 mod experiment;
 mod failure;
+mod images;
 mod inspect;
 mod interrupt;
+mod models;
+mod network;
 mod optimizers;
 mod options;
 mod profile;
@@ -39,7 +42,7 @@ struct Program {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Train a network on digits and show what flowed through its layers.
+    /// Train a network on images and show what flowed through its layers.
     Train(train::TrainOptions),
     /// Rank optimizers: from the same weights over the same batches.
     Compare(compare::CompareOptions),
@@ -53,6 +56,8 @@ enum Command {
     Inspect(inspect::InspectOptions),
     /// List optimizers and schedules, with formulas and settings.
     Optimizers(optimizers::OptimizersOptions),
+    /// List the words of --model, or show the layers of a network.
+    Models(models::ModelsOptions),
 }
 
 fn main() -> ExitCode {
@@ -78,6 +83,7 @@ fn answer() -> Result<ExitCode, Failure> {
         Command::Study(options) => study::run(&options),
         Command::Inspect(options) => inspect::run(&options).map(|()| ExitCode::SUCCESS),
         Command::Optimizers(options) => optimizers::run(&options).map(|()| ExitCode::SUCCESS),
+        Command::Models(options) => models::run(&options).map(|()| ExitCode::SUCCESS),
     }
 }
 
@@ -102,6 +108,8 @@ mod fuzz {
             ),
             Seed::taken("compare", "compare --optimizers adam,sgd:lr=0.1,momentum=0.9 --tune --limit 100"),
             Seed::taken("inspect", "inspect runs/a --step 18446744073709551615 --json"),
+            Seed::taken("augmentation", "train --data photos --augment shift:4,flip"),
+            Seed::refused("a misspelled augmentation", "train --augment filp"),
             Seed::refused("a misspelled option", "train --epoch 3"),
             Seed::refused("a misspelled value", "train --loss mes"),
             Seed::refused("no run", "inspect"),

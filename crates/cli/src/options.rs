@@ -1,7 +1,8 @@
 //! How the values of options are read: each from its text to its type, with a message that says what was
 //! expected.
 
-use backflow_nn::{Activation, Init};
+use backflow_data::Augment;
+use backflow_nn::{Activation, Init, LineError, ModelLine};
 use backflow_tensor::DType;
 use backflow_tensor::quote::quoted;
 
@@ -48,6 +49,26 @@ pub(crate) fn activation(text: &str) -> Result<Activation, String> {
 
 pub(crate) fn init(text: &str) -> Result<Init, String> {
     text.parse().map_err(|error: <Init as std::str::FromStr>::Err| error.to_string())
+}
+
+pub(crate) fn model(text: &str) -> Result<ModelLine, String> {
+    text.parse().map_err(|error: LineError| error.to_string())
+}
+
+/// The shape of an input: `3x32x32`, or a number of features.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct InputShape(pub(crate) Vec<usize>);
+
+pub(crate) fn input_shape(text: &str) -> Result<InputShape, String> {
+    let size = |part: &str| part.parse().ok().filter(|size| (1..=WIDEST_LAYER).contains(size));
+    let shape: Option<Vec<usize>> = text.split('x').map(size).collect();
+    shape.filter(|shape| [1, 3].contains(&shape.len())).map(InputShape).ok_or_else(|| {
+        "expected channels, rows and columns, like 3x32x32, or a number of features, like 784".to_owned()
+    })
+}
+
+pub(crate) fn augment(text: &str) -> Result<Augment, String> {
+    text.parse().map_err(|error: <Augment as std::str::FromStr>::Err| error.to_string())
 }
 
 pub(crate) fn dtype(text: &str) -> Result<DType, String> {

@@ -1,18 +1,17 @@
 //! What every training is told, alone or among others: data, network, batches, numbers, threads.
 
 use crate::failure::Failure;
+use crate::images::{Images, data_name};
+use crate::network::{Model, Network};
 use crate::options::{self, LayerSizes, MOST_THREADS};
 use crate::task::TaskOptions;
-use backflow_data::Mnist;
-use backflow_nn::{Activation, Init, Mlp};
+use backflow_nn::{Activation, Init, ModelLine};
 use backflow_optim::{Optimizer, SpecError};
 use backflow_probe::text::grouped;
-use backflow_tensor::spelling::did_you_mean;
 use backflow_tensor::{DType, Rng, flush_to_zero};
 use backflow_train::comparison::Contender;
 use clap::Args;
-use std::borrow::Cow;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// Streams of random numbers split from the seed, one per purpose.
 const INIT_STREAM: u64 = 0;
@@ -32,12 +31,23 @@ pub(crate) const FLUSHED: &str = "subnormal numbers flushed to zero";
 
 #[derive(Args, Debug)]
 pub(crate) struct Setup {
-    /// The digits: `embedded`, or a folder with the four MNIST IDX files, gzipped or not.
+    /// The images: `embedded` (digits), or a folder with four IDX files in the form of MNIST, or with the
+    /// binary files of CIFAR-10 or CIFAR-100.
     #[arg(long, default_value = "embedded", value_name = "embedded|DIR")]
     pub(crate) data: PathBuf,
 
     #[command(flatten)]
     pub(crate) task: TaskOptions,
+
+    /// The network, in a line: cnn, resnet:20, mlp:256,128, or its layers written out,
+    /// `conv:32/relu/maxpool:2/flatten/linear:10`. `backflow models` lists the words.
+    #[arg(
+        long,
+        value_parser = options::model,
+        value_name = "LINE",
+        conflicts_with_all = ["layers", "activation"]
+    )]
+    model: Option<ModelLine>,
 
     /// Layer sizes, from pixels to classes [default: hidden layers of 256 and 128].
     #[arg(long, value_parser = options::layer_sizes, value_name = "N,N,…")]
@@ -86,8 +96,8 @@ impl Setup {
         in_pool(self.threads, self.flush_to_zero, work)
     }
 
-    pub(crate) fn digits(&self) -> Result<Mnist, Failure> {
-        digits(&self.data, &self.task)
+    pub(crate) fn images(&self) -> Result<Images, Failure> {
+        Images::load(&self.data, &self.task)
     }
 
     /// How many examples a step sees, for rules that do not want all of them.
@@ -96,14 +106,14 @@ impl Setup {
     }
 
     /// How weights begin, as asked or as suits the activation.
-    pub(crate) fn init(&self) -> Init {
-        self.init.unwrap_or_else(|| Init::default_for(self.activation))
+    pub(crate) fn init(&self, network: &Network) -> Init {
+        self.init.unwrap_or_else(|| network.default_init())
     }
 
-    /// The network of these sizes, its weights a function of the seed.
-    pub(crate) fn model(&self, sizes: &[usize], seed: u64) -> Mlp {
+    /// The network with weights that are a function of the seed.
+    pub(crate) fn model(&self, network: &Network, seed: u64) -> Model {
         let mut rng = Rng::seed_from_u64(seed).split(INIT_STREAM);
-        Mlp::new(sizes, self.activation, self.init(), self.dtype, &mut rng)
+        network.build(self.init(network), self.dtype, &mut rng)
     }
 
     /// Refuses `--clip-norm` for an optimizer that must have gradients as they are.
@@ -118,9 +128,19 @@ impl Setup {
         Ok(())
     }
 
+    /// The network that was asked for, and the images as it takes them.
+    pub(crate) fn network(&self, images: Images) -> Result<(Network, Images), Failure> {
+        let network = match &self.model {
+            Some(line) => Network::of_line(line, &images)?,
+            None => Network::Perceptron(self.sizes(&images)?, self.activation),
+        };
+        let images = network.shaped(images);
+        Ok((network, images))
+    }
+
     /// The sizes of the layers, which must begin with the pixels and end with the classes of the data.
-    pub(crate) fn sizes(&self, digits: &Mnist) -> Result<Vec<usize>, Failure> {
-        let (pixels, classes) = (digits.train.features(), digits.train.classes());
+    fn sizes(&self, images: &Images) -> Result<Vec<usize>, Failure> {
+        let (pixels, classes) = (images.train.features(), images.train.classes());
         let Some(LayerSizes(sizes)) = &self.layers else {
             return Ok([&[pixels], &DEFAULT_HIDDEN[..], &[classes]].concat());
         };
@@ -145,14 +165,13 @@ impl Setup {
     }
 
     /// Data and network in two lines.
-    pub(crate) fn description(&self, digits: &Mnist, sizes: &[usize], parameters: usize) -> [String; 2] {
+    pub(crate) fn description(&self, images: &Images, network: &Network, parameters: usize) -> [String; 2] {
         [
-            data_in_words(&self.data, digits),
+            images.in_words(&self.data),
             format!(
-                "{}, {}, {}: {} parameters, {}",
-                joined(sizes, "-"),
-                self.activation.name(),
-                self.init(),
+                "{}, {}: {} parameters, {}",
+                network.in_words(),
+                self.init(network),
                 grouped(parameters),
                 self.dtype
             ),
@@ -160,9 +179,8 @@ impl Setup {
     }
 
     /// Data and network as the beginning of a folder's name.
-    pub(crate) fn name(&self, sizes: &[usize]) -> String {
-        let data = data_name(&self.data);
-        format!("{data}-{}-{}", joined(sizes, "-"), self.activation.name())
+    pub(crate) fn name(&self, network: &Network) -> String {
+        format!("{}-{}", data_name(&self.data), network.slug())
     }
 }
 
@@ -192,38 +210,6 @@ pub(crate) fn in_pool<T: Send>(
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
     let pool = pool.map_err(|error| Failure::Run(format!("{threads} threads cannot be started: {error}")))?;
     pool.install(|| if flush { flush_to_zero(work) } else { work() })
-}
-
-/// What a folder of data, or `embedded`, is called without what lies above it.
-pub(crate) fn data_name(data: &Path) -> Cow<'_, str> {
-    data.file_name().map_or("data".into(), |name| name.to_string_lossy())
-}
-
-/// The word for the digits that the program has with it.
-const EMBEDDED: &str = "embedded";
-
-/// The digits of `--data`, as many as `--limit` leaves.
-pub(crate) fn digits(data: &Path, task: &TaskOptions) -> Result<Mnist, Failure> {
-    let is_missing = matches!(std::fs::exists(data), Ok(false));
-    let digits = match data.to_str() {
-        Some(EMBEDDED) => Mnist::embedded(),
-        Some(name) if is_missing => {
-            let there_is = did_you_mean(name, "name a folder with the four MNIST files, or", [EMBEDDED]);
-            return Err(Failure::Run(format!("{name}: no such folder; {there_is} {EMBEDDED}")));
-        }
-        _ => Mnist::load(data)?,
-    };
-    for (set, purpose) in [(&digits.train, "train on"), (&digits.test, "test on")] {
-        if set.is_empty() {
-            return Err(Failure::Run(format!("{}: holds no digits to {purpose}", data.display())));
-        }
-    }
-    Ok(task.limited(digits))
-}
-
-pub(crate) fn data_in_words(data: &Path, digits: &Mnist) -> String {
-    let [train, test] = [&digits.train, &digits.test].map(|set| grouped(set.len()));
-    format!("{train} digits to train on, {test} to test on ({})", data.display())
 }
 
 /// How many weights a network of these sizes has; `None` if they are too many for any machine that this

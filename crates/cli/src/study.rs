@@ -8,13 +8,13 @@ mod words;
 
 use crate::experiment::{Bar, Ended, Results};
 use crate::failure::Failure;
+use crate::images::{Images, data_name};
 use crate::interrupt;
 use crate::options;
 use crate::ranges;
 use crate::result_folder::{ResultFolder, free_folder};
-use crate::setup::{self, DEFAULT_BATCH, MOST_WEIGHTS, data_name, usage};
+use crate::setup::{self, DEFAULT_BATCH, MOST_WEIGHTS, usage};
 use crate::task::{TaskConfig, TaskOptions};
-use backflow_data::Mnist;
 use backflow_nn::{Activation, Init};
 use backflow_probe::text::{counted, grouped};
 use backflow_tensor::DType;
@@ -90,7 +90,8 @@ pub(crate) struct StudyOptions {
     #[command(flatten)]
     task: TaskOptions,
 
-    /// The digits: `embedded`, or a folder with the four MNIST IDX files, gzipped or not.
+    /// The images: `embedded` (digits), or a folder with four IDX files in the form of MNIST, or with the
+    /// binary files of CIFAR-10 or CIFAR-100.
     #[arg(long, default_value = "embedded", value_name = "embedded|DIR")]
     data: PathBuf,
 
@@ -132,13 +133,13 @@ pub(crate) fn run(options: &StudyOptions) -> Result<ExitCode, Failure> {
 
 fn study(options: &StudyOptions) -> Result<ExitCode, Failure> {
     let mut study = options.study()?;
-    let digits = setup::digits(&options.data, &options.task)?;
+    let images = Images::load(&options.data, &options.task)?;
     if let Some(training) = &mut study.training {
         // A batch holds no more than there is.
-        training.batch_size = training.batch_size.min(digits.train.len());
+        training.batch_size = training.batch_size.min(images.train.len());
     }
-    let configurations = options.configurations(&digits)?;
-    let mut results = options.results(&study, &digits, &configurations);
+    let configurations = options.configurations(&images)?;
+    let mut results = options.results(&study, &images, &configurations);
     interrupt::listen()?;
     let folder = ResultFolder::create(PathBuf::from(&results.out), NAME, "study")?;
     let bar = Bar::new(!options.json, (configurations.len() as u64).saturating_mul(options.seeds));
@@ -148,7 +149,7 @@ fn study(options: &StudyOptions) -> Result<ExitCode, Failure> {
         bar.at(networks);
         interrupt::check()
     };
-    let ended = study.examine(&configurations, &digits.train, &digits.test, &supervise, |finding| {
+    let ended = study.examine(&configurations, &images.train, &images.test, &supervise, |finding| {
         results.add(finding);
         Ok::<_, Ended>(results.save(&folder)?)
     });
@@ -184,6 +185,7 @@ impl StudyOptions {
             steps,
             batch_size,
             accumulate: self.task.accumulate,
+            augment: self.task.augment,
         });
         Ok(Study { task: self.task.task(), dtype: self.dtype, training, ..Study::new(self.seeds) })
     }
@@ -213,7 +215,7 @@ impl StudyOptions {
     }
 
     /// Every combination: functions first, depths last.
-    fn configurations(&self, digits: &Mnist) -> Result<Vec<Configuration>, Failure> {
+    fn configurations(&self, images: &Images) -> Result<Vec<Configuration>, Failure> {
         let activations = list::or(self.activation.as_ref(), &ACTIVATIONS);
         let depths = list::or(self.depth.as_ref(), &[DEPTH]);
         let widths = list::or(self.width.as_ref(), &[WIDTH]);
@@ -230,7 +232,7 @@ impl StudyOptions {
             }
         }
         for configuration in &configurations {
-            let sizes = configuration.sizes(digits.train.features(), digits.train.classes());
+            let sizes = configuration.sizes(images.train.features(), images.train.classes());
             if setup::weights(&sizes).is_none() {
                 let Configuration { depth, width, .. } = configuration;
                 let most = grouped(MOST_WEIGHTS);
@@ -242,17 +244,17 @@ impl StudyOptions {
     }
 
     /// Results of nothing yet.
-    fn results(&self, study: &Study, digits: &Mnist, configurations: &[Configuration]) -> StudyResults {
+    fn results(&self, study: &Study, images: &Images, configurations: &[Configuration]) -> StudyResults {
         let config = StudyConfig {
             data: self.data.display().to_string(),
-            examples: study.examples.min(digits.train.len()),
+            examples: study.examples.min(images.train.len()),
             seeds: self.seeds,
             dtype: self.dtype.to_string(),
             steps: study.training.as_ref().map_or(0, |training| training.steps),
             optimizer: study.training.as_ref().map(|training| training.contender.spec().to_owned()),
             lr: study.training.as_ref().and_then(|training| training.contender.learning_rate().ok()),
             batch_size: study.training.as_ref().map(|training| {
-                if training.contender.full_batch() { digits.train.len() } else { training.batch_size }
+                if training.contender.full_batch() { images.train.len() } else { training.batch_size }
             }),
             task: TaskConfig::from(&self.task),
             threads: rayon::current_num_threads(),
@@ -260,8 +262,8 @@ impl StudyOptions {
         };
         StudyResults {
             config,
-            data: setup::data_in_words(&self.data, digits),
-            ends: [digits.train.features(), digits.train.classes()],
+            data: images.in_words(&self.data),
+            ends: [images.train.features(), images.train.classes()],
             findings: Vec::new(),
             depths: TrainableDepths::of(configurations),
             twins: Vec::new(),

@@ -1,11 +1,11 @@
 //! What networks are trained for, and on how much at once: options that all trainings share.
 
 use crate::options;
-use backflow_data::Mnist;
+use backflow_data::Augment;
 use backflow_nn::loss::{binary_cross_entropy_with_logits, mse_loss};
 use backflow_train::Classification;
 use clap::{Args, ValueEnum};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
 
 #[derive(Args, Clone, Debug)]
@@ -28,19 +28,21 @@ pub(crate) struct TaskOptions {
         value_name = "K"
     )]
     pub(crate) accumulate: usize,
+
+    /// Change the images to train on, anew in each epoch: `shift:2` by up to 2 pixels each way, zeros moved in;
+    /// `flip` left and right, every second time; `shift:2,flip` both.
+    #[arg(
+        long,
+        default_value_t = Augment::none(),
+        value_parser = options::augment,
+        value_name = "none|shift:N,flip"
+    )]
+    pub(crate) augment: Augment,
 }
 
 impl TaskOptions {
     pub(crate) fn task(&self) -> Classification {
         self.loss.task()
-    }
-
-    /// The digits with no more examples to train on than were asked for. All of the test set stays.
-    pub(crate) fn limited(&self, digits: Mnist) -> Mnist {
-        match self.limit {
-            Some(limit) => Mnist { train: digits.train.first(limit), ..digits },
-            None => digits,
-        }
     }
 }
 
@@ -84,18 +86,33 @@ pub(crate) struct TaskConfig {
     pub(crate) loss: LossName,
     pub(crate) limit: Option<usize>,
     pub(crate) accumulate: usize,
+    /// In its own words.
+    #[serde(skip_serializing_if = "is_none", serialize_with = "write", deserialize_with = "read")]
+    pub(crate) augment: Augment,
+}
+
+fn is_none(augment: &Augment) -> bool {
+    augment.is_none()
+}
+
+fn write<S: Serializer>(augment: &Augment, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(augment)
+}
+
+fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Augment, D::Error> {
+    String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
 }
 
 impl Default for TaskConfig {
     fn default() -> Self {
-        Self { loss: LossName::default(), limit: None, accumulate: 1 }
+        Self { loss: LossName::default(), limit: None, accumulate: 1, augment: Augment::none() }
     }
 }
 
 impl From<&TaskOptions> for TaskConfig {
     fn from(options: &TaskOptions) -> Self {
-        let TaskOptions { loss, limit, accumulate } = *options;
-        Self { loss, limit, accumulate }
+        let TaskOptions { loss, limit, accumulate, augment } = *options;
+        Self { loss, limit, accumulate, augment }
     }
 }
 
@@ -105,6 +122,7 @@ impl TaskConfig {
     pub(crate) fn in_words(&self) -> String {
         let loss = (self.loss != LossName::default()).then(|| format!(", loss {}", self.loss));
         let parts = (self.accumulate > 1).then(|| format!(", batches in {} parts", self.accumulate));
-        [loss, parts].into_iter().flatten().collect()
+        let augment = (!self.augment.is_none()).then(|| format!(", images augmented by {}", self.augment));
+        [loss, parts, augment].into_iter().flatten().collect()
     }
 }

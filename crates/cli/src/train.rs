@@ -5,13 +5,13 @@ use crate::events::Events;
 use crate::failure::Failure;
 use crate::inspect;
 use crate::interrupt;
+use crate::network::{Model, Network};
 use crate::options;
 use crate::profile::ProfileFigures;
 use crate::setup::{self, Setup, usage};
 use crate::task::TaskConfig;
 use crate::terminal::{self, Progress, line, object};
 use backflow_data::Loader;
-use backflow_nn::Mlp;
 use backflow_optim::RuleInfo;
 use backflow_probe::text::grouped;
 use backflow_probe::{FlowRow, FlowStep, GradFlow, Recorder, Stats, Verdict, When};
@@ -19,7 +19,7 @@ use backflow_report::FlowPage;
 use backflow_tensor::{DType, Module};
 use backflow_train::{
     EVALUATION_BATCH, EpochRecord, Listener, Metrics, RunFolder, StepRecord, StepTimes, Summary, Task,
-    TrainError, Trainer,
+    TrainError, Trainer, with_evaluated_weights,
 };
 use clap::{Args, ValueEnum};
 use serde::Serialize;
@@ -138,7 +138,7 @@ enum Probe {
 
 impl TrainOptions {
     /// A recorder for a run of this many steps, if there is anything to record.
-    fn recorder(&self, model: &Mlp, steps: u64) -> Option<Recorder> {
+    fn recorder(&self, model: &Model, steps: u64) -> Option<Recorder> {
         let (curvature, jacobians) =
             (self.curvature_every.map(When::Every), self.jacobians_every.map(When::Every));
         let mut recorder = self.probe.recorder(model, steps);
@@ -158,7 +158,7 @@ impl TrainOptions {
 
 impl Probe {
     /// A recorder for a run of this many steps.
-    fn recorder(self, model: &Mlp, steps: u64) -> Option<Recorder> {
+    fn recorder(self, model: &Model, steps: u64) -> Option<Recorder> {
         let looks = match self {
             Self::Off => return None,
             Self::Basic => 200,
@@ -189,16 +189,16 @@ fn train(options: &TrainOptions) -> Result<(), Failure> {
     let optimizer = setup::optimizer(&options.optimizer, options.lr)?.seed(options.seed);
     let setup = &options.setup;
     setup.refuse_clipping(&options.optimizer)?;
-    let digits = setup.digits()?;
-    let sizes = setup.sizes(&digits)?;
+    let (network, images) = setup.network(setup.images()?)?;
 
     let wants_all = RuleInfo::find(&options.optimizer).is_some_and(|info| info.full_batch);
     let whole = wants_all && setup.batch_size.is_none();
-    let batch_size = if whole { digits.train.len() } else { setup.batch_size() };
-    let train = Loader::new(&digits.train, batch_size).dtype(setup.dtype);
+    let batch_size = if whole { images.train.len() } else { setup.batch_size() };
+    let train = Loader::new(&images.train, batch_size).dtype(setup.dtype);
     // One batch of everything has no order to shuffle.
     let train = if whole { train } else { train.shuffle(options.seed) };
-    let test = Loader::new(&digits.test, EVALUATION_BATCH).dtype(setup.dtype);
+    let train = train.augment(setup.task.augment, options.seed);
+    let test = Loader::new(&images.test, EVALUATION_BATCH).dtype(setup.dtype);
     let Some(steps) = options.epochs.checked_mul(train.len() as u64) else {
         return Err(Failure::Usage(format!("--epochs {}: more steps than can be counted", options.epochs)));
     };
@@ -212,14 +212,16 @@ fn train(options: &TrainOptions) -> Result<(), Failure> {
     if let Some(max_norm) = setup.clip_norm {
         optimizer = optimizer.clip_norm(max_norm);
     }
-    let mut model = setup.model(&sizes, options.seed);
+    let mut model = setup.model(&network, options.seed);
+    let (layers, activation, model_line) = network.facts();
 
     let config = RunConfig {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         data: setup.data.display().to_string(),
-        layers: sizes.clone(),
-        activation: setup.activation.to_string(),
-        init: setup.init().to_string(),
+        layers,
+        activation: activation.map(|activation| activation.to_string()).unwrap_or_default(),
+        model: model_line,
+        init: setup.init(&network).to_string(),
         optimizer: options.optimizer.clone(),
         learning_rate,
         schedule: options.schedule.clone(),
@@ -238,17 +240,17 @@ fn train(options: &TrainOptions) -> Result<(), Failure> {
     let out = options
         .out
         .clone()
-        .unwrap_or_else(|| RunFolder::free_name(Path::new("runs"), &run_name(options, &sizes)));
+        .unwrap_or_else(|| RunFolder::free_name(Path::new("runs"), &run_name(options, &network)));
     // First, since an earlier run in the folder is gone as soon as that is made.
     let mut events = options.tensorboard.as_ref().map(|dir| Events::begin(dir, &out)).transpose()?;
     let mut folder = RunFolder::create(&out, &config)?;
     if !options.json {
-        introduce(&setup.description(&digits, &sizes, model.parameter_count()), &config, train.len());
+        introduce(&setup.description(&images, &network, model.parameter_count()), &config, train.len());
     }
 
     interrupt::listen()?;
     let task = setup.task.task();
-    let metrics = Task::<Mlp>::metrics(&task);
+    let metrics = Task::<Model>::metrics(&task);
     let mut progress = (!options.json).then(|| Progress::new(&metrics));
     let start = Instant::now();
     let mut recorder = options.recorder(&model, steps);
@@ -280,7 +282,9 @@ fn train(options: &TrainOptions) -> Result<(), Failure> {
     let summary = match summary {
         Ok(summary) => summary,
         Err(error @ TrainError::Interrupted { .. }) => {
-            let model = optimizer.evaluating(&mut model, |model| folder.save_model(model));
+            let model = with_evaluated_weights(&task, &mut model, &mut optimizer, &train, |model| {
+                folder.save_model(model)
+            });
             let (kept, flow) = stopped_early(&folder, format!("The run was {error}."));
             let what = match Failure::of_any([model.map_err(Failure::from), flow]) {
                 Ok(()) => format!("its weights, {kept} in {}", out.display()),
@@ -298,7 +302,8 @@ fn train(options: &TrainOptions) -> Result<(), Failure> {
         }
     };
     // The weights that were evaluated: averages, where the optimizer keeps them.
-    let saved_model = optimizer.evaluating(&mut model, |model| folder.save_model(model));
+    let saved_model =
+        with_evaluated_weights(&task, &mut model, &mut optimizer, &train, |model| folder.save_model(model));
     let first = summary.steps - train.len() as u64;
     let last_epoch: Vec<FlowStep> = flow.iter().filter(|record| record.step > first).cloned().collect();
     // An epoch shorter than the pause between two looks still ends with what was seen last.
@@ -360,9 +365,9 @@ fn train(options: &TrainOptions) -> Result<(), Failure> {
 }
 
 /// A name that says what the run was, without its numbers.
-fn run_name(options: &TrainOptions, sizes: &[usize]) -> String {
+fn run_name(options: &TrainOptions, network: &Network) -> String {
     let optimizer = options.optimizer.split(':').next().unwrap_or_default();
-    format!("{}-{optimizer}-seed{}", options.setup.name(sizes), options.seed)
+    format!("{}-{optimizer}-seed{}", options.setup.name(network), options.seed)
 }
 
 fn introduce(setup: &[String], config: &RunConfig, steps: usize) {
@@ -390,7 +395,13 @@ fn of_test<S: serde::Serializer>(metrics: &Metrics, serializer: S) -> Result<S::
     metrics.prefixed("test_").serialize(serializer)
 }
 
-fn results_of(summary: Summary, model: &Mlp, seconds: f64, out: &Path, layers: Vec<FlowRow>) -> TrainResults {
+fn results_of(
+    summary: Summary,
+    model: &Model,
+    seconds: f64,
+    out: &Path,
+    layers: Vec<FlowRow>,
+) -> TrainResults {
     let Summary { steps, epochs } = summary;
     let last = epochs.last();
     let figure = |of: fn(&EpochRecord) -> f64| last.map_or(f64::NAN, of);

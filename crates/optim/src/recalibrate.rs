@@ -42,7 +42,8 @@ pub fn recalibrate<M: Module + ?Sized, B>(
 impl Optimizer {
     /// [`evaluating`](Self::evaluating) with statistics that belong to the averaged weights: they are
     /// [measured anew](recalibrate) before `f` runs. Weights and buffers are put back afterwards, also after
-    /// a panic. Where no average is kept, the trained weights keep their statistics, and `f` runs at once.
+    /// a panic. Where no average is kept, the trained weights keep their statistics, and `f` runs at once; where
+    /// the model has no buffers, it runs at the averages, and no batch is asked for.
     ///
     /// ```
     /// # use backflow_optim::{Averaging, Optimizer, Sgd};
@@ -75,8 +76,11 @@ impl Optimizer {
                     saved.push(tensor.detach().copied());
                 }
             });
+            let has_statistics = !saved.is_empty();
             let restored = Restored { model, saved };
-            recalibrate(restored.model, rng, batches, forward);
+            if has_statistics {
+                recalibrate(restored.model, rng, batches, forward);
+            }
             f(restored.model)
         })
     }

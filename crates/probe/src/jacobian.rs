@@ -15,7 +15,9 @@
 use crate::record::{JacobianFlow, Spectrum};
 use crate::svd::singular_values;
 use backflow_tensor::observe::{Announcement, Observer, Role, Site, observe, unobserved};
-use backflow_tensor::{GraphStep, LayerId, Module, Shape, Tensor, evaluation, is_recording, misuse, no_grad};
+use backflow_tensor::{
+    GraphStep, LayerId, Module, PaddingMode, Shape, Tensor, evaluation, is_recording, misuse, no_grad,
+};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The Jacobian of `f` at the sample `x`, `[outputs, elements of x]`.
@@ -176,6 +178,32 @@ fn require_unmixed(forward: impl Fn(&Tensor) -> Tensor, x: &Tensor) -> Result<()
     Ok(())
 }
 
+/// Elements of the largest Jacobian whose singular values are measured while a network is trained: 2896 rows and
+/// columns take minutes.
+const MOST: usize = 1 << 23;
+
+/// Whether the Jacobians from one place to the next are small enough to be measured on the way.
+fn require_small<M: Module + ?Sized>(
+    model: &M,
+    forward: impl Fn(&Tensor) -> Tensor,
+    x: &Tensor,
+) -> Result<(), Unfit> {
+    let paths = model.layers().into_iter().map(|(path, id)| (id, path)).collect();
+    let pass = || no_grad(|| evaluation(|| forward(&copies(x, 1))));
+    let (seen, y) = unobserved(|| observe(Relay::new(paths), pass));
+    let places = seen.places.into_iter().map(|place| (place.path, place.elements));
+    let mut inputs = x.elements();
+    for (path, outputs) in places.chain([("output".to_owned(), y.elements())]) {
+        if outputs.saturating_mul(inputs) > MOST {
+            let rows = vec![("outputs", outputs.to_string()), ("inputs", inputs.to_string())];
+            let rows = [vec![("result", path)], rows].concat();
+            return Err(Unfit { what: "a Jacobian is too large to be measured", rows, hint: "" });
+        }
+        inputs = outputs;
+    }
+    Ok(())
+}
+
 /// Whether the end of a graph can be reached from the step `before` past the step `after`.
 fn leads_past(history: &[GraphStep], before: Option<u64>, after: Option<u64>) -> bool {
     let mut reached: BTreeSet<u64> = history.first().map(|end| end.id).into_iter().collect();
@@ -285,6 +313,7 @@ impl JacobianFlow {
         let measure = || {
             require_derivatives(&x)?;
             require_unmixed(&forward, &x)?;
+            require_small(model, &forward, &x)?;
             let spectrum = |(path, j): (String, Tensor)| (path, Spectrum::of(&j));
             let layers = of_layers(model, &forward, &x)?.into_iter().map(spectrum).collect();
             Ok(Self { layers, whole: Spectrum::of(&of_network(&forward, &x)?) })
@@ -348,7 +377,7 @@ fn require_batch(x: &Tensor, y: &Tensor) -> Result<(), Unfit> {
 /// Rows of the identity in the shape of `y`, and nothing for the copies that a shorter result leaves over.
 fn identity(rows: usize, y: &Tensor) -> Tensor {
     let n = y.elements() / rows;
-    Tensor::eye(n, y.dtype()).pad(0, 0, rows - n).reshape(y.shape())
+    Tensor::eye(n, y.dtype()).pad([0, 0, 0, rows - n], PaddingMode::Constant(0.0)).reshape(y.shape())
 }
 
 /// The first `outputs` rows, flat.

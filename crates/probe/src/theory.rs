@@ -94,8 +94,8 @@ impl MeanField {
     /// Var(s²) / mean(s²)² = L (μ₂/μ₁² − 1 − s₁),    μ_k = E φ′(√q ζ)²ᵏ
     /// ```
     ///
-    /// with s₁ = 0 for [`Init::Orthogonal`] and −1 for independent weights of any distribution. 0 is an
-    /// isometry. Source: Pennington et al. 2017, "Resurrecting the sigmoid in deep learning through dynamical
+    /// with s₁ = 0 for [`Init::Orthogonal`], −1 for independent weights of any distribution, and −1 − 2/k for
+    /// [`Init::Sparse`] ones, k for each output. 0 is an isometry. Source: Pennington et al. 2017, "Resurrecting the sigmoid in deep learning through dynamical
     /// isometry".
     #[must_use]
     pub fn jacobian_spread(&self, q: f64, layers: usize, init: Init) -> f64 {
@@ -104,7 +104,12 @@ impl MeanField {
         // μ₂/μ₁² − 1, where that is small too.
         let distance = |(square, weight): (&f64, &f64)| weight * (square / first - 1.0).powi(2);
         let spread = squares.iter().zip(&weights).map(distance).sum::<f64>();
-        let independent = if init.rule() == Init::Orthogonal { 0.0 } else { 1.0 };
+        let independent = match init.rule() {
+            Init::Orthogonal | Init::DeltaOrthogonal => 0.0,
+            // The fourth moment of a weight that is seldom other than 0.
+            Init::Sparse { inputs, .. } => 1.0 + 2.0 / inputs as f64,
+            _ => 1.0,
+        };
         layers as f64 * (spread + independent)
     }
 

@@ -17,7 +17,7 @@ use crate::record::{LayerFlow, NotMeasured, SampleFlow, Stats};
 use crate::sample_watch::SampleWatch;
 use backflow_tensor::observe::{Announcement, Observer, Role, Site, unobserved};
 use backflow_tensor::profile::section;
-use backflow_tensor::{GraphStep, LayerId, Module, Tensor, misuse, no_grad};
+use backflow_tensor::{GraphStep, LayerId, Module, Shape, Tensor, misuse, no_grad};
 use std::collections::BTreeMap;
 
 mod graph;
@@ -67,6 +67,8 @@ pub(crate) struct Watch {
     back: bool,
     /// Whether two backward passes went through one graph.
     several_passes: bool,
+    /// The shape of the output that was announced last, and the axis of its units.
+    last_units: Option<(Shape, isize)>,
 }
 
 /// What to measure in a step.
@@ -159,6 +161,7 @@ impl Watch {
         self.earlier = std::mem::take(&mut self.kept);
         (self.asked, self.back) = (asked, false);
         self.several_passes = false;
+        self.last_units = None;
         self.due.clear();
     }
 
@@ -257,12 +260,21 @@ impl Watch {
     fn admit(&mut self) {
         let Some(Called { layer, function, y }) = self.called.take() else { return };
         let path = format!("{}.{}()", self.rows[layer].path, function.name);
+        let function = self.placed(&function, &y);
         let row = self.rows.len();
         self.functions.add(row, layer);
         self.rows.push(self.flow(path, &function, &y));
         self.outputs.push(y.clone());
         self.ids.push(y.id());
         self.add_output(row, &function, None, &y);
+    }
+
+    /// The announcement with the axis along which the units of `y` lie.
+    fn placed(&mut self, what: &Announcement, y: &Tensor) -> Announcement {
+        let before = self.last_units.take().filter(|(shape, _)| *shape == y.shape());
+        let axis = what.unit_axis.or(before.map(|(_, axis)| axis)).unwrap_or(-1);
+        self.last_units = Some((y.shape(), axis));
+        what.with_unit_axis(axis)
     }
 
     /// A row of which nothing was seen yet.
@@ -276,7 +288,7 @@ impl Watch {
             saturated_share: None,
             dead_units: None,
             dead_units_of_epoch: None,
-            units: units(y, what.unit_axis) as u64,
+            units: units(y, what.unit_axis.unwrap_or(-1)) as u64,
             chain: 0,
             numbers: (y.elements() / y.shape().first().map_or(1, |&batch| batch.max(1))) as u64,
             is_end: false,
@@ -292,8 +304,8 @@ impl Watch {
     fn add_output(&mut self, row: usize, what: &Announcement, layer: Option<(LayerId, usize)>, y: &Tensor) {
         let of = pending::Of::Output {
             unsaturated: unsaturated(what.role),
-            tells_dead: y.elements() >= EXAMPLES * units(y, what.unit_axis),
-            units: what.role.has_dead_zone().then_some(what.unit_axis),
+            tells_dead: y.elements() >= EXAMPLES * units(y, what.unit_axis.unwrap_or(-1)),
+            units: what.role.has_dead_zone().then_some(what.unit_axis.unwrap_or(-1)),
             layer,
         };
         self.add(row, y.detach(), of);
@@ -339,6 +351,7 @@ impl Observer for Watch {
             place.has_row = true;
         }
         self.admit();
+        let what = &self.placed(what, y);
         let open = self.open.entry(site.clone()).or_default();
         // A pass without gradients before this one, as for an accuracy, is not the one that counts.
         let row = match open.pop_if(|earlier| earlier.id.is_none() && y.is_tracked()) {

@@ -5,7 +5,7 @@ use backflow_nn::{Activation, Init, Linear, Mlp, Module};
 use backflow_optim::{Adam, Optimizer};
 use backflow_probe::{NonFinite, Numbers, Origin, Place, Surgery, find_nonfinite};
 use backflow_tensor::trace::Kind;
-use backflow_tensor::{DType, Rng, Tensor};
+use backflow_tensor::{DType, PaddingMode, Rng, Tensor};
 
 const INF: f32 = f32::INFINITY;
 const NAN: f32 = f32::NAN;
@@ -280,7 +280,9 @@ fn layers_are_told_on_the_way_back() {
                 gradient of sqrt makes the first ";
     assert!(found.to_string().starts_with(text), "{found}");
     assert_eq!(blamed(Some(found)), ("sqrt", BACK, layer("root"), line));
-    let found = find_nonfinite(&model, || root(&model.layers[1].forward(&batch().pad(1, 0, 1))).sum(..));
+    let found = find_nonfinite(&model, || {
+        root(&model.layers[1].forward(&batch().pad([0, 1], PaddingMode::Constant(0.0)))).sum(..)
+    });
     assert_eq!(blamed(found), ("sqrt", BACK, between(Some("layers.1"), None), line));
     // The gradient of a weight is a product of the layer's input and its delta, here of 1e19 and 1e20.
     let first = &model.layers[0];

@@ -1,6 +1,6 @@
 //! The page of a study: whatever configurations there are, each is drawn, and no figure has too many curves.
 
-use backflow_data::Mnist;
+use backflow_data::{Augment, Mnist};
 use backflow_nn::{Activation, Init};
 use backflow_report::StudyPage;
 use backflow_train::comparison::{Contender, Spread, Stopped};
@@ -16,6 +16,7 @@ fn findings(configurations: &[Configuration], steps: u64) -> Vec<Finding> {
         steps,
         batch_size: 8,
         accumulate: 1,
+        augment: Augment::none(),
     });
     let study = Study { training, examples: 16, ..Study::new(2) };
     let small = digits.test.subset(&(0..50).collect::<Vec<_>>());

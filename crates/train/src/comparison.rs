@@ -55,6 +55,7 @@ pub use run::{Outcome, Point, Run};
 pub use tuning::{Fold, Trial, Tuning};
 
 use crate::task::TaskError;
+use backflow_data::Augment;
 #[cfg(doc)]
 use backflow_optim::schedule_for_run;
 use backflow_optim::{Optimizer, SpecError};
@@ -70,6 +71,9 @@ pub struct Conditions {
     pub batch_size: usize,
     /// Into how many parts a batch is cut, one after another: 1 unless set.
     pub accumulate: usize,
+    /// How pictures to train on are changed: not at all unless set. It draws by the run's seed, so that all
+    /// contenders see the same.
+    pub augment: Augment,
     /// The type of inputs, and of the model: `F32` unless set.
     pub dtype: DType,
     /// How learning rates change, as [`schedule_for_run`] reads it: `constant` unless set. A schedule that
@@ -113,6 +117,7 @@ impl Conditions {
             epochs,
             batch_size,
             accumulate: 1,
+            augment: Augment::none(),
             dtype: DType::F32,
             schedule: "constant".to_owned(),
             clip_norm: None,

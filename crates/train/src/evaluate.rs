@@ -4,7 +4,8 @@ use crate::metric::{Metrics, Tally};
 use crate::steps::Losses;
 use crate::task::{Loss, Task, TaskError, require};
 use backflow_data::Loader;
-use backflow_tensor::{evaluation, misuse, no_grad};
+use backflow_optim::Optimizer;
+use backflow_tensor::{Module, Rng, evaluation, misuse, no_grad};
 use serde::Serialize;
 
 /// How many examples are best evaluated at once: enough for the matrix product to be efficient, small enough
@@ -70,4 +71,20 @@ pub fn evaluate<M: ?Sized>(task: &dyn Task<M>, model: &M, loader: &Loader) -> Re
     let figure = |(metric, tally): (&crate::metric::Metric, Tally)| (metric.name(), metric.of(tally));
     let metrics = metrics.iter().zip(tallies).map(figure).collect();
     Ok(Evaluation { loss: losses.mean().unwrap_or(f64::NAN), metrics })
+}
+
+/// What `f` makes of a model with the weights that its optimizer would have evaluated, averages where it keeps
+/// such, and with running statistics that belong to them: those of averages are measured on an epoch of `train`.
+/// The model is as before afterwards.
+pub fn with_evaluated_weights<M: Module + ?Sized, R>(
+    task: &dyn Task<M>,
+    model: &mut M,
+    optimizer: &mut Optimizer,
+    train: &Loader,
+    f: impl FnOnce(&M) -> R,
+) -> R {
+    // The epoch is begun only where a batch is asked for.
+    let batches = std::iter::once(()).flat_map(|()| train.epoch(0));
+    let loss = |model: &M, batch| task.loss(model, &batch).mean;
+    optimizer.evaluating_recalibrated(model, &Rng::seed_from_u64(0), batches, loss, f)
 }

@@ -25,7 +25,7 @@ mod tasks;
 mod trainer;
 
 pub use error::TrainError;
-pub use evaluate::{EVALUATION_BATCH, Evaluation, evaluate};
+pub use evaluate::{EVALUATION_BATCH, Evaluation, evaluate, with_evaluated_weights};
 pub use flow_log::FlowLog;
 pub use metric::{Metric, Metrics, Prefixed, Tally};
 pub use records::{EpochRecord, StepRecord, Summary};

@@ -8,7 +8,7 @@
 //! after the last batch of an epoch, the schedule is told the mean loss of its terms
 //! ```
 
-use crate::evaluate::{Evaluation, evaluate};
+use crate::evaluate::{Evaluation, evaluate, with_evaluated_weights};
 use crate::parts::Parts;
 use crate::task::{Task, TaskError, require};
 use backflow_data::{Batch, Epoch, Loader};
@@ -116,9 +116,11 @@ impl<'a, M: Module + ?Sized> Steps<'a, M> {
         })
     }
 
-    /// Takes the one batch of the first epoch for those of all epochs, if there is only one.
+    /// Takes the one batch of the first epoch for those of all epochs, if there is only one and its pictures
+    /// stay as they are.
     pub(crate) fn keep_the_only_batch(mut self) -> Self {
-        self.only = (self.train.len() == 1).then(|| self.train.batch(0, 0));
+        let stays = self.train.len() == 1 && self.train.augments().is_none();
+        self.only = stays.then(|| self.train.batch(0, 0));
         self
     }
 
@@ -176,9 +178,10 @@ impl<'a, M: Module + ?Sized> Steps<'a, M> {
         Ok(Made { report, loss, diverged, terms, first_terms, step, epoch: self.epoch, epoch_loss })
     }
 
-    /// How good the model is on `test`, with the weights that the optimizer would have
-    /// [evaluated](Optimizer::evaluating).
+    /// How good the model is on `test`, with the weights that the optimizer would have evaluated, and with running
+    /// statistics that belong to them: those of averages are measured on an epoch of what is trained on.
     pub(crate) fn evaluate(&mut self, test: &Loader) -> Result<Evaluation, TaskError> {
-        self.optimizer.evaluating(&mut *self.model, |model| evaluate(self.task, model, test))
+        let Self { optimizer, model, task, train, .. } = self;
+        with_evaluated_weights(*task, &mut **model, optimizer, train, |model| evaluate(*task, model, test))
     }
 }

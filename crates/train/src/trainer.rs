@@ -140,8 +140,9 @@ impl<'a, M: Module + ?Sized> Trainer<'a, M> {
     }
 
     /// Trains for `epochs` passes over `train`, with a test after each, of the weights that the optimizer
-    /// would have [evaluated](Optimizer::evaluating). A schedule that [listens](Optimizer::observe) is given
-    /// the mean training loss of each epoch: what is chosen by the test set is no longer tested by it.
+    /// would have [evaluated](Optimizer::evaluating_recalibrated): averages have running statistics of their
+    /// own, measured on `train`. A schedule that [listens](Optimizer::observe) is given the mean training loss
+    /// of each epoch: what is chosen by the test set is no longer tested by it.
     ///
     /// # Errors
     /// If one of the loaders has no batch, or data that the task is not for; if the loss or a

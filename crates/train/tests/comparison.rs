@@ -1,12 +1,12 @@
 //! Comparisons: every contender under the same conditions, and nothing that the clock or the order of runs
 //! could change.
 
-use backflow_data::{Dataset, KFold, Loader, Mnist};
+use backflow_data::{Augment, Dataset, KFold, Loader, Mnist};
 use backflow_nn::{Activation, Init, Mlp};
 use backflow_optim::{Optimizer, RULES, schedule_for_run};
 use backflow_tensor::{DType, Rng};
 use backflow_train::comparison::{Conditions, Contender, Outcome, Run, Spread, Stopped, Watcher, rank};
-use backflow_train::{Classification, Evaluation, Metrics};
+use backflow_train::{Classification, Evaluation, Metrics, Task};
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -278,4 +278,24 @@ fn the_ranking_goes_by_divergence_then_accuracy_then_loss_then_order() {
     assert_eq!(worse.runs, 2);
     assert!((worse.test_metric.unwrap().mean - 0.85).abs() < 1e-15);
     assert_eq!(worse.steps_to_target.unwrap().count, 1, "one of two runs reached 0.9");
+}
+
+/// A rule that takes the whole set gets it changed anew in each epoch. With weights that stay where they are,
+/// the losses are those of the loader's batches; steps are too small for f32, but for biases that are 0.
+#[test]
+fn the_one_batch_of_an_epoch_is_augmented_anew() {
+    let [train, _] = digits();
+    let augment = Augment::none().shift(2).flip();
+    let conditions = Conditions { augment, points: 3, ..Conditions::new(3, 32) };
+    let run = run(&conditions, "gd:lr=1e-20", 5);
+    let loader = Loader::new(&train, train.len()).augment(augment, 5);
+    let (model, curve) = (model(5), &run.curve[1..]);
+    assert_eq!(curve.len(), 3);
+    for (epoch, point) in curve.iter().enumerate() {
+        let loss = TASK.loss(&model, &loader.batch(epoch as u64, 0)).mean.item();
+        // It was multiplied and divided by the number of terms, in f64.
+        let error = point.train_loss.unwrap() / loss - 1.0;
+        assert!(error.abs() < 1e-15, "epoch {epoch}: {point:?}, not {loss}");
+    }
+    assert_ne!(curve[0].train_loss, curve[1].train_loss);
 }

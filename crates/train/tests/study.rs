@@ -1,6 +1,6 @@
 //! Studies: what is measured is what theory predicts, and what learns is what gradients reach.
 
-use backflow_data::Mnist;
+use backflow_data::{Augment, Mnist};
 use backflow_nn::{Activation, Init};
 use backflow_probe::Verdict;
 use backflow_tensor::DType;
@@ -33,7 +33,13 @@ fn examine(study: &Study, configuration: Configuration) -> Finding {
 }
 
 fn training(spec: &str, steps: u64) -> Option<Training> {
-    Some(Training { contender: Contender::new(spec).unwrap(), steps, batch_size: 32, accumulate: 1 })
+    Some(Training {
+        contender: Contender::new(spec).unwrap(),
+        steps,
+        batch_size: 32,
+        accumulate: 1,
+        augment: Augment::none(),
+    })
 }
 
 /// The textbook case: sigmoid, 20 × 256, weights N(0, 1/n). Deltas shrink to 0.2361 of themselves per layer,

@@ -4,8 +4,8 @@
 extern crate backflow_tensor as backflow;
 
 use backflow_data::{Dataset, Loader};
-use backflow_nn::{Activation, Dropout, Layer, Linear, Module, Sequential};
-use backflow_optim::{Optimizer, Sgd};
+use backflow_nn::{Activation, BatchNorm1d, Dropout, Layer, Linear, Module, Sequential};
+use backflow_optim::{Averaging, Optimizer, Sgd};
 use backflow_probe::{Recorder, When};
 use backflow_store::weights;
 use backflow_tensor::training::next_stream;
@@ -158,4 +158,53 @@ fn files_of_weights_hold_buffers_which_stay_buffers() {
         Optimizer::new(Sgd::new(0.1)).step_with(model, loss);
     }
     assert!(state(&trained) == state(&read), "what was read goes on as what was written");
+}
+
+/// With batch normalisation between two layers.
+fn normalised() -> Sequential {
+    let mut rng = Rng::seed_from_u64(0);
+    let first = Sequential::new().add(Linear::new(784, 16, &mut rng)).add(BatchNorm1d::new(16));
+    first.add(Activation::Relu).add(Linear::new(16, 10, &mut rng))
+}
+
+#[test]
+fn averaged_weights_are_tested_with_running_statistics_of_their_own() {
+    let digits = digits();
+    let (train, test) = (Loader::new(&digits, 100).shuffle(0), Loader::new(&digits, 500));
+    let task = Classification::new();
+    for (spec, averaging) in
+        [("schedule-free-sgd", None), ("adam", Some(Averaging::Ema(0.9))), ("adam", None)]
+    {
+        let (mut model, optimizer) = (normalised(), Optimizer::from_spec(spec, None).unwrap());
+        let mut optimizer = match averaging {
+            Some(averaging) => optimizer.average(averaging),
+            None => optimizer,
+        };
+        let summary = Trainer::new(&mut model, &mut optimizer).fit(&train, &test, 1, &mut ()).unwrap();
+        let before = state(&model);
+        let loss = |model: &Sequential| evaluate(&task, model, &test).unwrap().loss;
+        let as_trained = optimizer.evaluating(&mut model, loss);
+        let recalibrated = optimizer.evaluating_recalibrated(
+            &mut model,
+            &Rng::seed_from_u64(9),
+            train.epoch(0),
+            |model, batch| model.forward(&batch.inputs),
+            loss,
+        );
+        assert_eq!(summary.epochs[0].test_loss, recalibrated, "{spec} {averaging:?}");
+        let has_averages = spec != "adam" || averaging.is_some();
+        assert_eq!(recalibrated != as_trained, has_averages, "{spec} {averaging:?}: {as_trained}");
+        assert!(state(&model) == before, "{spec} {averaging:?}: a test changed the model");
+    }
+}
+
+#[test]
+fn batch_normalisation_cannot_be_trained_by_mistake_as_it_is_evaluated() {
+    let (mut model, mut optimizer) = (normalised(), Optimizer::new(Sgd::new(0.1)));
+    let batch = Loader::new(&digits(), 100).batch(0, 0);
+    let gradients = model.forward(&batch.inputs).cross_entropy(&batch.targets).backward();
+    let step = std::panic::AssertUnwindSafe(|| optimizer.step(&mut model, &gradients));
+    let message = *std::panic::catch_unwind(step).unwrap_err().downcast::<String>().unwrap();
+    let expected = "step: a layer did not know whether it is trained\n    layer  1\n    kind   batch-norm\n";
+    assert!(message.starts_with(expected), "{message}");
 }

@@ -4,6 +4,7 @@
 
 use super::verdict;
 use crate::experiment::Results;
+use crate::network::ModelConfig;
 use crate::task::TaskConfig;
 use backflow_probe::Table;
 use backflow_probe::text::{counted, grouped};
@@ -19,8 +20,13 @@ use serde::ser::{SerializeMap, Serializer};
 #[derive(Debug, Serialize)]
 pub(crate) struct ComparisonConfig {
     pub(crate) data: String,
+    /// Sizes and activation of a perceptron; of other networks there is a line.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) layers: Vec<usize>,
-    pub(crate) activation: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) activation: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) model: Option<ModelConfig>,
     pub(crate) init: String,
     pub(crate) dtype: String,
     pub(crate) optimizers: Vec<String>,

@@ -128,7 +128,7 @@ impl Conditions {
     ///
     /// # Panics
     /// If steps are [looked at](Self::flow) and the loss calls no layer of a model that has layers, as
-    /// [`Recorder::step`].
+    /// [`Recorder::step`]; if the data cannot be [augmented](Self::augment) so, as [`Loader::augment`].
     pub fn run<M: Module + ?Sized>(
         &self,
         task: &dyn Task<M>,
@@ -145,7 +145,7 @@ impl Conditions {
         let whole = contender.full_batch();
         let batch_size = if whole { train.len() } else { self.batch_size };
         let train = Loader::new(train, batch_size.max(1)).dtype(self.dtype);
-        let train = if whole { train } else { train.shuffle(seed) };
+        let train = if whole { train } else { train.shuffle(seed) }.augment(self.augment, seed);
         let test = Loader::new(test, EVALUATION_BATCH).dtype(self.dtype);
         require(task, &test, "evaluate on")?;
         let planned = self.epochs.saturating_mul(train.len() as u64);

@@ -6,7 +6,7 @@ use crate::evaluate::{EVALUATION_BATCH, Evaluation, evaluate};
 use crate::steps::{Losses, Made, Steps, is_point};
 use crate::task::TaskError;
 use crate::tasks::Classification;
-use backflow_data::{Batch, Dataset, Loader};
+use backflow_data::{Augment, Batch, Dataset, Loader};
 use backflow_nn::Mlp;
 use backflow_probe::FlowStep;
 use serde::Serialize;
@@ -28,6 +28,8 @@ pub struct Training {
     pub batch_size: usize,
     /// Into how many parts a batch is cut, one after another.
     pub accumulate: usize,
+    /// How pictures to train on are changed.
+    pub augment: Augment,
 }
 
 /// What the training of one configuration came to.
@@ -172,7 +174,7 @@ impl Training {
         let dtype = probe.inputs.dtype();
         let whole = self.contender.full_batch();
         let loader = Loader::new(train, if whole { train.len() } else { self.batch_size }).dtype(dtype);
-        let loader = if whole { loader } else { loader.shuffle(seed) };
+        let loader = if whole { loader } else { loader.shuffle(seed) }.augment(self.augment, seed);
         let mut optimizer = self.contender.optimizer()?.seed(seed);
         let test = Loader::new(test, EVALUATION_BATCH).dtype(dtype);
         let accuracy = |evaluation: Evaluation| evaluation.metrics["accuracy"];

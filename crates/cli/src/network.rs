@@ -1,0 +1,123 @@
+//! [`Network`]: what is trained, of `--model`, or of `--layers` and `--activation`.
+
+use crate::failure::Failure;
+use crate::images::Images;
+use crate::setup::{joined, usage};
+use backflow_nn::{Activation, Init, Layer, LineError, Mlp, ModelLine, Plan, Run};
+use backflow_tensor::{DType, Module, Path, Rng, Tensor, Visitor, VisitorMut};
+use serde::{Deserialize, Serialize};
+
+/// The version of the language that lines are written in.
+const LANGUAGE: u32 = 1;
+
+/// A network whose sizes fit the data.
+#[derive(Debug)]
+pub(crate) enum Network {
+    /// A perceptron of these sizes, inputs first.
+    Perceptron(Vec<usize>, Activation),
+    /// What a line says.
+    Line(ModelConfig, Plan),
+}
+
+/// A model line and what it was planned for: enough to build the network again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ModelConfig {
+    language: u32,
+    pub(crate) line: String,
+    /// The shape of an input: channels, rows and columns.
+    input: Vec<usize>,
+    classes: usize,
+}
+
+/// A network of either kind, with the paths that it has by itself.
+#[derive(Clone, Debug)]
+pub(crate) struct Model(Box<dyn Layer>);
+
+impl Layer for Model {
+    fn forward(&self, x: &Tensor) -> Tensor {
+        self.0.forward(x)
+    }
+
+    fn append_to<'a>(&'a self, run: &mut Run<'a>) {
+        self.0.append_to(run);
+    }
+}
+
+impl Module for Model {
+    fn visit(&self, path: &mut Path, visitor: &mut dyn Visitor) {
+        self.0.visit(path, visitor);
+    }
+
+    fn visit_mut(&mut self, path: &mut Path, visitor: &mut dyn VisitorMut) {
+        self.0.visit_mut(path, visitor);
+    }
+}
+
+impl Network {
+    /// The network of a line, for these images.
+    pub(crate) fn of_line(line: &ModelLine, images: &Images) -> Result<Self, Failure> {
+        let train = &images.train;
+        let input = train.image_shape().map_or_else(|| train.input_shape().to_vec(), Vec::from);
+        let plan = line.plan(&input, train.classes()).map_err(|error| wrong(&error))?;
+        if let Some((sizes, activation)) = plan.perceptron() {
+            return Ok(Self::Perceptron(sizes.to_vec(), activation));
+        }
+        let line = line.to_string();
+        Ok(Self::Line(ModelConfig { language: LANGUAGE, line, input, classes: train.classes() }, plan))
+    }
+
+    /// The images as the network takes them: flat, or with channels, rows and columns.
+    pub(crate) fn shaped(&self, images: Images) -> Images {
+        match self {
+            Self::Line(..) if images.train.image_shape().is_some() => images.map(|set| set.as_images()),
+            _ => images,
+        }
+    }
+
+    /// How weights begin where nobody says: what suits the first activation.
+    pub(crate) fn default_init(&self) -> Init {
+        Init::default_for(match self {
+            Self::Perceptron(_, activation) => *activation,
+            Self::Line(_, plan) => plan.activation().unwrap_or(Activation::Identity),
+        })
+    }
+
+    pub(crate) fn build(&self, init: Init, dtype: DType, rng: &mut Rng) -> Model {
+        Model(match self {
+            Self::Perceptron(sizes, activation) => Mlp::new(sizes, *activation, init, dtype, rng).into(),
+            Self::Line(_, plan) => plan.build(init, dtype, rng),
+        })
+    }
+
+    /// Its layers in words.
+    pub(crate) fn in_words(&self) -> String {
+        match self {
+            Self::Perceptron(sizes, activation) => format!("{}, {}", joined(sizes, "-"), activation.name()),
+            Self::Line(model, _) => model.line.clone(),
+        }
+    }
+
+    /// As part of a folder's name.
+    pub(crate) fn slug(&self) -> String {
+        match self {
+            Self::Perceptron(sizes, activation) => format!("{}-{}", joined(sizes, "-"), activation.name()),
+            Self::Line(model, _) => {
+                let words = model.line.split(|letter: char| !letter.is_ascii_alphanumeric());
+                words.filter(|word| !word.is_empty()).collect::<Vec<_>>().join("-")
+            }
+        }
+    }
+
+    /// The sizes of a perceptron and its activation, or the line of another network, for configurations.
+    pub(crate) fn facts(&self) -> (Vec<usize>, Option<Activation>, Option<ModelConfig>) {
+        match self {
+            Self::Perceptron(sizes, activation) => (sizes.clone(), Some(*activation), None),
+            Self::Line(model, _) => (Vec::new(), None, Some(model.clone())),
+        }
+    }
+}
+
+/// Where in the line it is wrong, and how.
+pub(crate) fn wrong(error: &LineError) -> Failure {
+    usage("--model", error)
+}

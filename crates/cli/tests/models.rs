@@ -1,0 +1,110 @@
+//! Networks in a line of text: trained, compared, read back, and listed.
+
+#![allow(clippy::disallowed_methods, reason = "tests look into files that the program wrote")]
+
+mod program;
+
+use backflow_nn::WORDS;
+use program::{backflow, text};
+use serde_json::Value;
+use std::path::Path;
+
+/// A small network with all that a perceptron has not.
+const LINE: &str = "conv:4,stride=2/batchnorm/relu/residual(conv:4,padding=1/batchnorm/relu)/maxpool:2/dropout:0.1/flatten/linear:10";
+
+fn train(extra: &[&str], folder: &Path) -> Value {
+    let arguments = [&["train", "--json", "--limit", "300", "--epochs", "1"], extra].concat();
+    let output = backflow(&arguments, folder);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    serde_json::from_slice(&output.stdout).expect("a JSON object")
+}
+
+#[test]
+fn a_network_of_images_is_trained_and_inspected() {
+    let folder = tempfile::tempdir().unwrap();
+    let arguments = ["--model", LINE, "--probe", "full", "--epochs", "3", "--lr", "0.02", "--out", "run"];
+    let results = train(&arguments, folder.path());
+    let loss = |epoch: usize| results["history"][epoch]["train_loss"].as_f64().unwrap();
+    assert!(loss(2) < 0.8 * loss(0), "{results}");
+    let config = std::fs::read_to_string(folder.path().join("run/config.json")).unwrap();
+    let config: Value = serde_json::from_str(&config).unwrap();
+    let model = serde_json::json!({"language": 1, "line": LINE, "input": [1, 28, 28], "classes": 10});
+    assert_eq!(config["model"], model);
+    assert_eq!((&config["layers"], &config["activation"]), (&Value::Null, &Value::Null));
+
+    // Normalisation is no activation, and a sum of branches has a row.
+    let output = backflow(&["inspect", "run", "--json"], folder.path());
+    let facts: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let paths: Vec<&str> =
+        facts["layers"].as_array().unwrap().iter().map(|row| row["layer"].as_str().unwrap()).collect();
+    assert!(["0", "1", "3.0", "3"].iter().all(|path| paths.contains(path)), "{paths:?}");
+    let state = backflow(&["inspect", "run/model.safetensors"], folder.path());
+    assert!(text(&state.stdout).contains("1.running_mean"), "{}", text(&state.stdout));
+}
+
+/// The weights are a function of seed and words alone.
+#[test]
+fn threads_change_no_bit_of_a_network_of_images() {
+    let folder = tempfile::tempdir().unwrap();
+    let weights = |name: &str, threads: &str| {
+        train(&["--model", LINE, "--threads", threads, "--out", name], folder.path());
+        std::fs::read(folder.path().join(name).join("model.safetensors")).unwrap()
+    };
+    assert_eq!(weights("one", "1"), weights("three", "3"));
+}
+
+#[test]
+fn a_perceptron_by_name_is_the_one_of_layer_sizes() {
+    let folder = tempfile::tempdir().unwrap();
+    let weights = |name: &str, network: [&str; 2]| {
+        train(&[&network[..], &["--out", name]].concat(), folder.path());
+        std::fs::read(folder.path().join(name).join("model.safetensors")).unwrap()
+    };
+    let sizes = weights("sizes", ["--layers", "784,16,10"]);
+    assert_eq!(weights("line", ["--model", "mlp:16"]), sizes);
+    let config = std::fs::read_to_string(folder.path().join("line/config.json")).unwrap();
+    assert_eq!(serde_json::from_str::<Value>(&config).unwrap()["layers"], serde_json::json!([784, 16, 10]));
+}
+
+#[test]
+fn optimizers_are_compared_on_a_network_of_images() {
+    let folder = tempfile::tempdir().unwrap();
+    let arguments = ["compare", "--json", "--limit", "64", "--epochs", "1", "--seeds", "1", "--model", LINE];
+    let output = backflow(&[&arguments[..], &["--optimizers", "sgd,adam"]].concat(), folder.path());
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let results: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(results["config"]["model"]["line"], LINE);
+}
+
+#[test]
+fn a_wrong_line_is_told_with_its_place() {
+    let folder = tempfile::tempdir().unwrap();
+    for (line, expected) in [
+        ("conv:8/maxpol:2", "column 8, \"maxpol\": there is no word \"maxpol\"; did you mean maxpool?"),
+        ("conv:8/maxpool:40/flatten/linear:10", "column 8, \"maxpool:40\": no room"),
+        ("linear:7", "column 1, \"linear:7\": the network ends in [7], and the data need [10]"),
+        ("resnet:9", "column 1, \"resnet:9\": the depth is 6n + 2"),
+    ] {
+        let output = backflow(&["train", "--model", line], folder.path());
+        let message = text(&output.stderr);
+        assert_eq!((output.status.code(), message.lines().count()), (Some(2), 1), "{line}: {message}");
+        assert!(message.contains("--model") && message.contains(expected), "{line}: {message}");
+    }
+    let both = backflow(&["train", "--model", "cnn", "--layers", "784,10"], folder.path());
+    assert_eq!(both.status.code(), Some(2), "{}", text(&both.stderr));
+}
+
+#[test]
+fn words_are_listed_and_a_network_is_shown_in_a_table() {
+    let folder = tempfile::tempdir().unwrap();
+    let listed = text(&backflow(&["models"], folder.path()).stdout);
+    for word in WORDS {
+        assert!(listed.lines().any(|line| line == word.name), "{}", word.name);
+    }
+    assert!(listed.lines().all(|line| line.chars().count() <= 80), "{listed}");
+    // PyTorch's example for MNIST has 1,199,882 parameters.
+    let shown = text(&backflow(&["models", "cnn"], folder.path()).stdout);
+    assert!(shown.lines().last().unwrap().contains("1199882"), "{shown}");
+    let wide = text(&backflow(&["models", "resnet:20", "--input", "3x32x32"], folder.path()).stdout);
+    assert!(wide.contains("[64, 8, 8]"), "{wide}");
+}

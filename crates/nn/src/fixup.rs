@@ -61,7 +61,8 @@ pub fn fixup<M: Module + ?Sized>(model: &mut M) -> usize {
     model.each_tensor_mut(&mut |path, tensor| {
         let is_weight = tensor.rank() >= 2;
         if let Some(&factor) = factors.get(path.parent()).filter(|factor| is_weight || **factor == 0.0) {
-            *tensor = (tensor.detach() * factor).requires_grad();
+            // Still the same parameter, frozen if it was.
+            tensor.assign(&(tensor.detach() * factor));
         }
     });
     depth

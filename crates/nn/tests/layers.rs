@@ -425,6 +425,22 @@ fn fixup_scales_the_weights_of_branches_by_their_number() {
     }
 }
 
+/// An optimizer that was made before knows them still, and what was frozen stays so.
+#[test]
+fn fixup_leaves_parameters_the_same() {
+    let rng = &mut Rng::seed_from_u64(7);
+    let mut layer =
+        || Sequential::new().add(linear(3, 3, DType::F64, rng)).add(linear(3, 3, DType::F64, rng));
+    let mut model = Sequential::new().add(Residual::new(layer())).add(Residual::new(layer()));
+    model.freeze_where(|path| path.starts_with("1."));
+    let ids = |model: &Sequential| {
+        model.state().into_iter().map(|(path, x)| (path, x.id(), x.is_parameter())).collect::<Vec<_>>()
+    };
+    let before = ids(&model);
+    fixup(&mut model);
+    assert_eq!(ids(&model), before);
+}
+
 #[test]
 #[should_panic(expected = "fixup: the model has no residual branch")]
 fn fixup_of_a_network_without_branches_is_refused() {

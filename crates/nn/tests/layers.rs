@@ -3,12 +3,12 @@
 extern crate backflow_tensor as backflow;
 
 use backflow_nn::{
-    Activation, ActivationLayer, Conv1d, Conv2d, ConvTranspose2d, Dropout, Dropout2d, GroupNorm, Init, Layer,
-    LayerNorm, Linear, Mlp, Module, Residual, RmsNorm, Run, Sequential, fixup,
+    Activation, Conv1d, Conv2d, ConvTranspose2d, Dropout, Dropout2d, GroupNorm, Init, Layer, LayerNorm,
+    Linear, Mlp, Module, Residual, RmsNorm, Sequential,
 };
 use backflow_tensor::check::gradcheck;
 use backflow_tensor::observe::{Announcement, Observer, Site, observe};
-use backflow_tensor::{Convolution, DType, LayerId, Rng, Role, Tensor, evaluation, keep, no_grad, training};
+use backflow_tensor::{Convolution, DType, LayerId, Rng, Role, Tensor, evaluation, no_grad, training};
 use std::collections::BTreeSet;
 
 /// y = x + f(x), a user's own layer.
@@ -365,25 +365,6 @@ fn units_of_convolutions_are_channels() {
     }
 }
 
-/// y = s(x) + c α f(x), and paths are those of the parts.
-#[test]
-fn a_residual_block_adds_its_branch_to_what_goes_past_it() {
-    let rng = &mut Rng::seed_from_u64(7);
-    let [branch, shortcut] = [0, 1].map(|_| linear(3, 3, DType::F64, rng));
-    let x = Tensor::randn([5, 3], DType::F64, rng);
-    let inner = || Sequential::new().add(branch.clone());
-    let (f, s) = (branch.forward(&x), shortcut.forward(&x));
-    assert_eq!(Residual::new(inner()).forward(&x).to_vec::<f64>(), (&x + &f).to_vec::<f64>());
-    let block = Residual::new(inner()).with_shortcut(Sequential::new().add(shortcut.clone()));
-    assert_eq!(block.forward(&x).to_vec::<f64>(), (&s + &f).to_vec::<f64>());
-    let block = block.scaled_by(0.5).with_factor(3.0, DType::F64);
-    assert_eq!(block.forward(&x).to_vec::<f64>(), (s + f * 0.5 * 3.0).to_vec::<f64>());
-    assert_eq!(paths(&block), ["0.weight", "0.bias", "shortcut.0.weight", "shortcut.0.bias", "factor"]);
-    let layers: Vec<String> =
-        Sequential::new().add(block).layers().into_iter().map(|(path, _)| path).collect();
-    assert_eq!(layers, ["0.0", "0.shortcut.0", "0"]);
-}
-
 /// Channels are dropped whole, each sample's by itself, and the mean stays.
 #[test]
 fn dropout2d_drops_whole_channels() {
@@ -394,214 +375,6 @@ fn dropout2d_drops_whole_channels() {
     let kept = channels.filter(|channel| channel[0] == 1.0 / 0.75).count() as f64;
     // 5,000 channels, five standard errors.
     assert!((kept / 5000.0 - 0.75).abs() < 5.0 * (0.25 * 0.75 / 5000.0_f64).sqrt(), "{kept}");
-}
-
-/// L^(−1/(2m − 2)) with L branches of m weights; the last of each, and of the network, is 0.
-#[test]
-fn fixup_scales_the_weights_of_branches_by_their_number() {
-    let rng = &mut Rng::seed_from_u64(7);
-    let mut branch = |weights: usize| {
-        (0..weights).fold(Sequential::new(), |branch, _| branch.add(linear(3, 3, DType::F64, rng)))
-    };
-    let shortcut = branch(1);
-    let blocks = [branch(1), branch(2), branch(3), branch(3)].map(Residual::new);
-    let [one, two, three, last] = blocks;
-    let model = Sequential::new().add(branch(1)).add(one).add(two.with_shortcut(shortcut)).add(three);
-    let mut model = model.add(Residual::new(Sequential::new().add(last))).add(branch(1));
-    let before = model.state();
-    // The block inside of another counts as well, and its weights are its own.
-    assert_eq!(fixup(&mut model), 5);
-    for ((path, after), (_, before)) in model.state().into_iter().zip(before) {
-        let factor = match path.rsplit_once('.').expect("a parent").0 {
-            "1.0" | "2.1" | "3.2" | "4.0.2" | "5.0" => 0.0,
-            "2.0" if path.ends_with("weight") => 5_f64.powf(-0.5),
-            "3.0" | "3.1" | "4.0.0" | "4.0.1" if path.ends_with("weight") => 5_f64.powf(-0.25),
-            _ => 1.0,
-        };
-        let expected = before.to_vec::<f64>().into_iter().map(|w| w * factor);
-        let error = after.to_vec::<f64>().into_iter().zip(expected).map(|(a, b)| (a - b).abs());
-        assert!(error.fold(0.0, f64::max) <= 4.0 * f64::EPSILON, "{path}");
-        assert!(after.is_parameter(), "{path}");
-    }
-}
-
-/// An optimizer that was made before knows them still, and what was frozen stays so.
-#[test]
-fn fixup_leaves_parameters_the_same() {
-    let rng = &mut Rng::seed_from_u64(7);
-    let mut layer =
-        || Sequential::new().add(linear(3, 3, DType::F64, rng)).add(linear(3, 3, DType::F64, rng));
-    let mut model = Sequential::new().add(Residual::new(layer())).add(Residual::new(layer()));
-    model.freeze_where(|path| path.starts_with("1."));
-    let ids = |model: &Sequential| {
-        model.state().into_iter().map(|(path, x)| (path, x.id(), x.is_parameter())).collect::<Vec<_>>()
-    };
-    let before = ids(&model);
-    fixup(&mut model);
-    assert_eq!(ids(&model), before);
-}
-
-#[test]
-#[should_panic(expected = "fixup: the model has no residual branch")]
-fn fixup_of_a_network_without_branches_is_refused() {
-    fixup(&mut Sequential::new().add(Linear::new(3, 3, &mut Rng::seed_from_u64(7))));
-}
-
-#[test]
-#[should_panic(expected = "Residual: shapes differ\n    branch   [5, 2]\n    past it  [5, 3]")]
-fn a_branch_of_another_shape_is_refused() {
-    let branch = Sequential::new().add(Linear::new(3, 2, &mut Rng::seed_from_u64(7)));
-    let _ = Residual::new(branch).forward(&Tensor::zeros([5, 3], DType::F32));
-}
-
-#[test]
-fn mlp_names_its_parameters_as_files_and_reports_do() {
-    let model = mlp(&[784, 256, 128, 10], Activation::Relu, DType::F32, &mut Rng::seed_from_u64(7));
-    let expected: [(&str, &[usize]); 6] = [
-        ("layers.0.weight", &[256, 784]),
-        ("layers.0.bias", &[256]),
-        ("layers.1.weight", &[128, 256]),
-        ("layers.1.bias", &[128]),
-        ("layers.2.weight", &[10, 128]),
-        ("layers.2.bias", &[10]),
-    ];
-    for ((path, tensor), (expected, shape)) in model.state().into_iter().zip(expected) {
-        assert_eq!((path.as_str(), &*tensor.shape()), (expected, shape));
-    }
-    assert_eq!((model.state().len(), model.parameter_count()), (6, 235_146));
-}
-
-#[test]
-fn mlp_draws_its_weights_for_the_gain_of_its_activation() {
-    let activation = Activation::LeakyRelu(0.3);
-    let stream = || Rng::seed_from_u64(7);
-    let model = Mlp::new(&[3, 4], activation, Init::Orthogonal, DType::F64, &mut stream());
-    let weight = Init::Orthogonal.sample([4, 3], activation.gain(), DType::F64, &mut stream());
-    assert_eq!(model.layers[0].weight.to_vec::<f64>(), weight.to_vec::<f64>());
-}
-
-#[test]
-fn mlp_announces_each_activation_right_after_its_layer() {
-    let model = mlp(&[3, 4, 5, 2], Activation::Tanh, DType::F64, &mut Rng::seed_from_u64(7));
-    let x = Tensor::randn([6, 3], DType::F64, &mut Rng::seed_from_u64(8));
-    let (log, y) = observe(Log::default(), || model.forward(&x));
-    let layers = model.layers();
-    let path = |id: LayerId| layers.iter().find(|(_, layer)| *layer == id).map_or("?", |(path, _)| path);
-    let order: Vec<&str> = log.outputs.iter().map(|(layer, _)| path(*layer)).collect();
-    assert_eq!(order, ["layers.0", "activations.0", "layers.1", "activations.1", "layers.2"]);
-    for pair in log.outputs.chunks_exact(2) {
-        assert_eq!(pair[0].1.tanh().to_vec::<f64>(), pair[1].1.to_vec::<f64>());
-    }
-    assert_eq!(log.outputs[4].1.to_vec::<f64>(), y.to_vec::<f64>());
-}
-
-#[test]
-fn sequential_numbers_its_layers_as_pytorch_does() {
-    let rng = &mut Rng::seed_from_u64(7);
-    let first = Sequential::new().add(Linear::new(2, 2, rng)).add(Activation::Relu);
-    let model = first.add(Sequential::new().add(Linear::without_bias(2, 1, rng)));
-    assert_eq!(paths(&model), ["0.weight", "0.bias", "2.0.weight"]);
-    let layers: Vec<String> = model.layers().into_iter().map(|(path, _)| path).collect();
-    assert_eq!(layers, ["0", "1", "2.0"]);
-    assert_eq!(format!("{model:?}"), "Sequential[Linear(2 → 2), relu, Sequential[Linear(2 → 1, no bias)]]");
-}
-
-/// Two layers of a user's, which take part in the run around them.
-#[derive(Clone, Debug, Module)]
-struct Block {
-    linear: Linear,
-    activation: ActivationLayer,
-}
-
-impl Layer for Block {
-    fn forward(&self, x: &Tensor) -> Tensor {
-        let mut run = Run::new();
-        self.append_to(&mut run);
-        run.forward(x)
-    }
-
-    fn append_to<'a>(&'a self, run: &mut Run<'a>) {
-        self.linear.append_to(run);
-        self.activation.append_to(run);
-    }
-}
-
-/// The ops that a result was computed by, first to last.
-fn ops(y: &Tensor) -> Vec<&'static str> {
-    let mut ops: Vec<_> = y.history().iter().map(|step| step.op.name).filter(|op| *op != "leaf").collect();
-    ops.reverse();
-    ops
-}
-
-#[test]
-fn what_stands_in_a_row_is_one_op_however_it_is_nested() {
-    let rng = &mut Rng::seed_from_u64(7);
-    let block =
-        |rng: &mut Rng| Block { linear: Linear::new(3, 3, rng), activation: Activation::Tanh.layer() };
-    let (first, second, last) = (block(rng), block(rng), Linear::new(3, 2, rng));
-    let inner = Sequential::new().add(second.clone()).add(mlp(&[3, 4, 3], Activation::Relu, DType::F32, rng));
-    let x = Tensor::randn([5, 3], DType::F32, rng);
-    assert_eq!(ops(&first.forward(&x)), ["mlp"]);
-    let model =
-        Sequential::new().add(first.clone()).add(Sequential::new().add(inner.clone())).add(last.clone());
-    let y = model.forward(&x);
-    assert_eq!(ops(&y), ["mlp"]);
-    let expected = last.forward(&inner.forward(&first.forward(&x)));
-    assert_eq!(y.to_vec::<f32>(), expected.to_vec::<f32>());
-    // What cannot take part divides a run.
-    let model = Sequential::new().add(first).add(Activation::Gelu).add(second).add(last);
-    assert_eq!(ops(&model.forward(&x)), ["mlp", "gelu", "mlp"]);
-}
-
-/// The name alone is that of a layer of no role; copies have the function, and an identity of their own.
-#[test]
-fn a_function_is_a_layer_with_a_name_and_a_role() {
-    struct Said(Vec<(LayerId, &'static str, Role)>);
-    impl Observer for Said {
-        fn output(&mut self, site: &Site, what: &Announcement, _: &Tensor) {
-            let Site::Layer(layer) = site else { return };
-            self.0.push((*layer, what.name, what.role));
-        }
-
-        fn gradient(&mut self, _: &Site, _: Option<u64>, _: &Tensor) {}
-    }
-    let half = 0.5_f32;
-    let model = Sequential::new()
-        .map("half", move |x| x * half)
-        .map(Role::Normalisation.called("centre"), |x| x - x.mean(keep(-1)));
-    let (x, copy) = (Tensor::from([[2.0, 4.0]]), model.copied());
-    let (said, y) = observe(Said(Vec::new()), || copy.forward(&x));
-    assert_eq!(y.to_vec::<f64>(), [-0.5, 0.5]);
-    let [half, centre] = [0, 1].map(|nth| copy.layers()[nth].1);
-    assert_eq!(said.0, [(half, "half", Role::Other), (centre, "centre", Role::Normalisation)]);
-    assert_eq!(paths(&copy), Vec::<String>::new());
-    assert!(model.layers().iter().all(|layer| !copy.layers().contains(layer)));
-    assert_eq!(model.clone().layers(), model.layers());
-}
-
-#[test]
-fn a_clone_is_the_same_model_again() {
-    for (name, layer, x) in subjects(DType::F32) {
-        let model = Sequential::new().add(layer.clone()).add(Activation::Tanh);
-        let clone = model.clone();
-        let ids = |model: &Sequential| -> Vec<_> { model.state().iter().map(|(_, w)| w.id()).collect() };
-        assert_eq!(ids(&clone), ids(&model), "{name}");
-        assert_eq!(clone.layers(), model.layers(), "{name}");
-        assert_eq!(clone.forward(&x).to_vec::<f32>(), model.forward(&x).to_vec::<f32>(), "{name}");
-        // Gradients of what the clone computes are those of the model.
-        let y = clone.forward(&x);
-        if y.is_tracked() {
-            assert_eq!(y.square().sum(..).backward().len(), model.parameters().len(), "{name}");
-        }
-    }
-}
-
-#[test]
-#[should_panic(
-    expected = "Mlp: needs at least two sizes\n    sizes  [784]\n    hint   inputs first, outputs last\n    at crates/nn/tests/layers.rs"
-)]
-fn an_mlp_without_layers_is_refused() {
-    let _ = Mlp::new(&[784], Activation::Relu, Init::HeNormal, DType::F32, &mut Rng::seed_from_u64(7));
 }
 
 #[test]
@@ -631,4 +404,21 @@ fn outputs_that_are_no_multiple_of_the_groups_are_refused() {
 fn a_bias_of_another_number_of_channels_is_refused() {
     let (weight, bias) = (Tensor::zeros([4, 3, 2, 2], DType::F32), Tensor::zeros([4], DType::F32));
     let _ = ConvTranspose2d::from_tensors(weight, Some(bias), Convolution::new());
+}
+
+#[test]
+fn a_clone_is_the_same_model_again() {
+    for (name, layer, x) in subjects(DType::F32) {
+        let model = Sequential::new().add(layer.clone()).add(Activation::Tanh);
+        let clone = model.clone();
+        let ids = |model: &Sequential| -> Vec<_> { model.state().iter().map(|(_, w)| w.id()).collect() };
+        assert_eq!(ids(&clone), ids(&model), "{name}");
+        assert_eq!(clone.layers(), model.layers(), "{name}");
+        assert_eq!(clone.forward(&x).to_vec::<f32>(), model.forward(&x).to_vec::<f32>(), "{name}");
+        // Gradients of what the clone computes are those of the model.
+        let y = clone.forward(&x);
+        if y.is_tracked() {
+            assert_eq!(y.square().sum(..).backward().len(), model.parameters().len(), "{name}");
+        }
+    }
 }

@@ -39,9 +39,42 @@ WORKLOADS = {
     "subnormal": (stack(100), "sigmoid", 64, "sgd"),
     **{f"deep_{depth}": (stack(depth), "relu", 64, "sgd") for depth in [10, 30, 100, 300, 1000]},
 }
+# name: the shape of a batch of images, rule
+IMAGES = {"cnn": ([64, 1, 28, 28], "adam"), "resnet_8": ([64, 3, 32, 32], "sgd")}
 DEFAULT = ["tiny", "mlp_small", "deep_sigmoid", "wide_mlp"]
 LEARNING_RATE = 1e-5
 STEPS, WARM_UP = 2000, 5
+
+
+def torch_cnn():
+    from torch import nn
+
+    return nn.Sequential(
+        nn.Conv2d(1, 32, 3), nn.ReLU(), nn.Conv2d(32, 64, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(),
+        nn.Linear(9216, 128), nn.ReLU(), nn.Linear(128, 10),
+    )
+
+
+def torch_resnet_8():
+    from torch import nn
+
+    def conv(inputs, outputs, stride=1, kernel=3):
+        return nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False), nn.BatchNorm2d(outputs)
+
+    class Block(nn.Module):
+        def __init__(self, inputs, outputs, stride):
+            super().__init__()
+            self.branch = nn.Sequential(*conv(inputs, outputs, stride), nn.ReLU(), *conv(outputs, outputs))
+            changes = inputs != outputs
+            self.shortcut = nn.Sequential(*conv(inputs, outputs, stride, 1)) if changes else nn.Identity()
+
+        def forward(self, x):
+            return (self.shortcut(x) + self.branch(x)).relu()
+
+    return nn.Sequential(
+        *conv(3, 16), nn.ReLU(), Block(16, 16, 1), Block(16, 32, 2), Block(32, 64, 2), nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(), nn.Linear(64, 10),
+    )
 
 
 def torch_step(name, compiled):
@@ -51,19 +84,24 @@ def torch_step(name, compiled):
 
     torch.set_num_threads(int(os.environ["THREADS"]))
     torch.manual_seed(0)
-    sizes, activation, batch, rule = WORKLOADS[name]
-    functions = {"tanh": nn.Tanh, "relu": nn.ReLU, "sigmoid": nn.Sigmoid}
-    layers = []
-    for i, (inputs, outputs) in enumerate(zip(sizes, sizes[1:])):
-        layers.append(nn.Linear(inputs, outputs))
-        # Random weights of the same size as Backflow's: what vanishes here must vanish there.
-        nn.init.normal_(layers[-1].weight, std=(2 if activation == "relu" else 1) ** 0.5 / inputs**0.5)
-        nn.init.zeros_(layers[-1].bias)
-        if i < len(sizes) - 2:
-            layers.append(functions[activation]())
-    model = nn.Sequential(*layers)
+    if name in IMAGES:
+        shape, rule = IMAGES[name]
+        model = {"cnn": torch_cnn, "resnet_8": torch_resnet_8}[name]()
+        x, y = torch.randn(shape), torch.arange(shape[0]) % 10
+    else:
+        sizes, activation, batch, rule = WORKLOADS[name]
+        functions = {"tanh": nn.Tanh, "relu": nn.ReLU, "sigmoid": nn.Sigmoid}
+        layers = []
+        for i, (inputs, outputs) in enumerate(zip(sizes, sizes[1:])):
+            layers.append(nn.Linear(inputs, outputs))
+            # Random weights of the same size as Backflow's: what vanishes here must vanish there.
+            nn.init.normal_(layers[-1].weight, std=(2 if activation == "relu" else 1) ** 0.5 / inputs**0.5)
+            nn.init.zeros_(layers[-1].bias)
+            if i < len(sizes) - 2:
+                layers.append(functions[activation]())
+        model = nn.Sequential(*layers)
+        x, y = torch.randn(batch, sizes[0]), torch.arange(batch) % sizes[-1]
     optimizer = {"adam": torch.optim.Adam, "sgd": torch.optim.SGD}[rule](model.parameters(), LEARNING_RATE, fused=True)
-    x, y = torch.randn(batch, sizes[0]), torch.arange(batch) % sizes[-1]
 
     def loss_of(x, y):
         return F.cross_entropy(model(x), y)
@@ -83,6 +121,8 @@ def jax_step(name):
     import jax.numpy as jnp
     import optax
 
+    if name == "cnn":
+        return jax_cnn_step()
     sizes, activation, batch, rule = WORKLOADS[name]
     act = {"tanh": jnp.tanh, "relu": jax.nn.relu, "sigmoid": jax.nn.sigmoid}[activation]
     keys = jax.random.split(jax.random.PRNGKey(0), len(sizes))
@@ -96,6 +136,37 @@ def jax_step(name):
         w, b = params[-1]
         return optax.softmax_cross_entropy_with_integer_labels(x @ w + b, y).mean()
 
+    x, y = jax.random.normal(keys[-1], (batch, sizes[0])), jnp.arange(batch) % sizes[-1]
+    return jax_steps(params, loss_of, x, y, rule)
+
+
+def jax_cnn_step():
+    import jax
+    import jax.numpy as jnp
+    import optax
+
+    keys = jax.random.split(jax.random.PRNGKey(0), 5)
+    he = lambda key, shape, inputs: (jax.random.normal(key, shape) * (2 / inputs) ** 0.5, jnp.zeros(shape[-1]))
+    params = [
+        he(keys[0], (3, 3, 1, 32), 9), he(keys[1], (3, 3, 32, 64), 288), he(keys[2], (9216, 128), 9216),
+        he(keys[3], (128, 10), 128),
+    ]
+
+    def loss_of(params, x, y):
+        for w, b in params[:2]:
+            x = jax.nn.relu(jax.lax.conv_general_dilated(x, w, (1, 1), "VALID", dimension_numbers=("NHWC", "HWIO", "NHWC")) + b)
+        x = jax.lax.reduce_window(x, -jnp.inf, jax.lax.max, (1, 2, 2, 1), (1, 2, 2, 1), "VALID").reshape(x.shape[0], -1)
+        (w, b), (v, c) = params[2:]
+        return optax.softmax_cross_entropy_with_integer_labels(jax.nn.relu(x @ w + b) @ v + c, y).mean()
+
+    x, y = jax.random.normal(keys[4], (64, 28, 28, 1)), jnp.arange(64) % 10
+    return jax_steps(params, loss_of, x, y, "adam")
+
+
+def jax_steps(params, loss_of, x, y, rule):
+    import jax
+    import optax
+
     optimizer = {"adam": optax.adam, "sgd": optax.sgd}[rule](LEARNING_RATE)
     state = optimizer.init(params)
 
@@ -105,7 +176,6 @@ def jax_step(name):
         return optax.apply_updates(params, updates), state, loss
 
     update = jax.jit(update, donate_argnums=(0, 1))
-    x, y = jax.random.normal(keys[-1], (batch, sizes[0])), jnp.arange(batch) % sizes[-1]
 
     def step():
         nonlocal params, state
@@ -187,7 +257,11 @@ def main():
         return serve(args.serve)
     contestants = [Contestant(peer, command, args.threads) for peer, command in commands(args.peers).items()]
     print(f"{'workload':16}{'peer':16}{'median us':>12}{'x backflow':>12}{'least':>8}{'most':>8}")
+    everyone = contestants
     for workload in args.workloads or DEFAULT:
+        # Candle knows no images, JAX no resnet.
+        without = {"cnn": ["candle"], "resnet_8": ["candle", "jax"]}.get(workload, [])
+        contestants = [contestant for contestant in everyone if contestant.peer not in without]
         # Not timed: compiling, first touches of memory.
         for contestant in contestants:
             contestant.ask(workload, 0.1)
@@ -203,7 +277,7 @@ def main():
                 f"{min(ratios):8.2f}{max(ratios):8.2f}",
                 flush=True,
             )
-    for contestant in contestants:
+    for contestant in everyone:
         contestant.process.stdin.close()
 
 

@@ -94,7 +94,7 @@ fn line(workload: &Workload, threads: usize, times: &[f64]) -> String {
     let (n, name) = (times.len(), &workload.name);
     let (median, p10) = (times[n / 2], times[n / 10]);
     let floating = workload.floating_point_operations() / median / 1e3;
-    let per_layer = median / (workload.sizes.len() - 1) as f64;
+    let per_layer = median / workload.layers() as f64;
     format!(
         "{{\"peer\":\"backflow\",\"threads\":{threads},\"w\":\"{name}\",\"n\":{n},\"med_us\":{median:.1},\"p10_us\":{p10:.1},\
          \"gflop_per_s\":{floating:.1},\"us_per_layer\":{per_layer:.2}}}"

@@ -1,17 +1,27 @@
-//! The workloads: multi-layer perceptrons from tiny to wide, and stacks from shallow to deep.
+//! The workloads: multi-layer perceptrons from tiny to wide, stacks from shallow to deep, networks of images.
 
+use backflow::nn::Plan;
 use backflow::prelude::*;
 
 /// A network and how it is trained.
 #[derive(Clone)]
 pub(crate) struct Workload {
     pub(crate) name: String,
-    pub(crate) sizes: Vec<usize>,
-    activation: Activation,
+    network: Network,
     batch: usize,
     /// `adam` or `sgd`, at a learning rate that keeps every workload where it began.
     optimizer: &'static str,
 }
+
+#[derive(Clone)]
+enum Network {
+    Perceptron(Vec<usize>, Activation),
+    /// A model line, and the shape of an image.
+    Line(&'static str, [usize; 3]),
+}
+
+/// Classes of images.
+const CLASSES: usize = 10;
 
 /// Depths of the sweep, of layers of 64: the time per layer must not depend on the depth.
 pub(crate) const DEPTHS: [usize; 5] = [10, 30, 100, 300, 1000];
@@ -20,9 +30,14 @@ pub(crate) const DEPTHS: [usize; 5] = [10, 30, 100, 300, 1000];
 pub(crate) fn all() -> Vec<Workload> {
     let of = |name: &str, sizes: Vec<usize>, activation, batch, optimizer| Workload {
         name: name.to_owned(),
-        sizes,
-        activation,
+        network: Network::Perceptron(sizes, activation),
         batch,
+        optimizer,
+    };
+    let of_images = |name: &str, line, image, optimizer| Workload {
+        name: name.to_owned(),
+        network: Network::Line(line, image),
+        batch: 64,
         optimizer,
     };
     let mlp = || vec![784, 256, 128, 10];
@@ -37,6 +52,13 @@ pub(crate) fn all() -> Vec<Workload> {
         of("mlp_batch_4096", mlp(), relu, 4096, "adam"),
         // Deltas that shrink to a quarter per layer: those of the first forty layers are subnormal, or 0.
         of("subnormal", stack(100), sigmoid, 64, "sgd"),
+        of_images(
+            "cnn",
+            "conv:32/relu/conv:64/relu/maxpool:2/flatten/linear:128/relu/linear:10",
+            [1, 28, 28],
+            "adam",
+        ),
+        of_images("resnet_8", "resnet:8", [3, 32, 32], "sgd"),
     ];
     all.extend(DEPTHS.map(|depth| of(&format!("deep_{depth}"), stack(depth), relu, 64, "sgd")));
     all
@@ -54,15 +76,35 @@ pub(crate) fn find(name: &str) -> Workload {
 impl Workload {
     /// Of one step: the products forward and back, without the gradient of the input that nobody asks for.
     pub(crate) fn floating_point_operations(&self) -> f64 {
-        let products: Vec<usize> =
-            self.sizes.windows(2).map(|pair| 2 * pair[0] * pair[1] * self.batch).collect();
-        (3 * products.iter().sum::<usize>() - products[0]) as f64
+        let products = self.multiply_adds();
+        (2 * self.batch * (3 * products.iter().sum::<usize>() - products[0])) as f64
     }
+
+    /// How many layers have products.
+    pub(crate) fn layers(&self) -> usize {
+        self.multiply_adds().len()
+    }
+
+    /// Of each layer that has any, for one sample.
+    fn multiply_adds(&self) -> Vec<usize> {
+        match &self.network {
+            Network::Perceptron(sizes, _) => sizes.windows(2).map(|pair| pair[0] * pair[1]).collect(),
+            Network::Line(line, image) => {
+                let products = plan(line, image).rows().into_iter().map(|row| row.multiply_adds);
+                products.filter(|&products| products > 0).collect()
+            }
+        }
+    }
+}
+
+fn plan(line: &str, image: &[usize; 3]) -> Plan {
+    let line: ModelLine = line.parse().expect("a model line");
+    line.plan(image, CLASSES).expect("its sizes fit")
 }
 
 /// A workload under way.
 pub(crate) struct Running {
-    model: Mlp,
+    model: Box<dyn Layer>,
     optimizer: Optimizer,
     x: Tensor,
     y: Tensor,
@@ -70,12 +112,21 @@ pub(crate) struct Running {
 
 impl Running {
     pub(crate) fn new(workload: &Workload) -> Self {
-        let Workload { sizes, activation, batch, optimizer, .. } = workload;
+        let Workload { network, batch, optimizer, .. } = workload;
         let mut rng = Rng::seed_from_u64(0);
-        let init = if *activation == Activation::Relu { Init::HeNormal } else { Init::LecunNormal };
-        let model = Mlp::new(sizes, *activation, init, DType::F32, &mut rng);
-        let x = Tensor::randn([*batch, sizes[0]], DType::F32, &mut rng);
-        let classes = sizes[sizes.len() - 1];
+        let (model, x, classes): (Box<dyn Layer>, _, _) = match network {
+            Network::Perceptron(sizes, activation) => {
+                let init = if *activation == Activation::Relu { Init::HeNormal } else { Init::LecunNormal };
+                let model = Mlp::new(sizes, *activation, init, DType::F32, &mut rng);
+                let x = Tensor::randn([*batch, sizes[0]], DType::F32, &mut rng);
+                (model.into(), x, sizes[sizes.len() - 1])
+            }
+            Network::Line(line, image @ [channels, rows, columns]) => {
+                let model = plan(line, image).build(Init::HeNormal, DType::F32, &mut rng);
+                let x = Tensor::randn([*batch, *channels, *rows, *columns], DType::F32, &mut rng);
+                (model, x, CLASSES)
+            }
+        };
         let y = Tensor::from_vec((0..*batch).map(|i| (i % classes) as i64).collect(), [*batch]);
         let optimizer = Optimizer::from_spec(optimizer, Some(1e-5)).expect("both are known");
         Self { model, optimizer, x, y }
@@ -84,7 +135,7 @@ impl Running {
     /// One step, by the way that the manual shows.
     pub(crate) fn step(&mut self) {
         let Self { model, optimizer, x, y } = self;
-        let report = optimizer.step_with(model, |model| model.forward(x).cross_entropy(y));
+        let report = optimizer.step_with(&mut **model, |model| model.forward(x).cross_entropy(y));
         assert_eq!(report.skipped, None, "the loss is not a number");
     }
 }

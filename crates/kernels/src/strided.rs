@@ -7,7 +7,7 @@
 
 use std::ops::Range;
 
-use crate::isa::dispatch;
+use crate::isa::{Work, dispatch};
 use crate::map::{self, Element};
 use crate::parallel::{self, GRAIN, Rows, for_pieces};
 
@@ -74,7 +74,26 @@ impl<const K: usize> Layout<K> {
 
     /// View `k` alone.
     fn walk<'a, T>(&self, k: usize, data: &'a [T], offset: usize) -> Walk<'a, T> {
-        Walk { data, offset, rank: self.rank, shape: self.shape, strides: self.strides[k] }
+        let mut next = 1;
+        let contiguous = (0..self.rank).rev().all(|axis| {
+            let is_next = self.strides[k][axis] == next;
+            next *= self.shape[axis];
+            is_next
+        });
+        Walk { data, offset, contiguous, rank: self.rank, shape: self.shape, strides: self.strides[k] }
+    }
+}
+
+/// Registers as wide as those that read it: what was written in narrow ones is not at hand for wide ones.
+struct Fill<'a, T>(&'a mut [T], T);
+
+impl<T: Copy> Work for Fill<'_, T> {
+    type Output = ();
+    #[inline(always)]
+    fn run(self) {
+        for x in self.0 {
+            *x = self.1;
+        }
     }
 }
 
@@ -83,6 +102,8 @@ impl<const K: usize> Layout<K> {
 struct Walk<'a, T> {
     data: &'a [T],
     offset: usize,
+    /// Whether they lie next to each other in that order.
+    contiguous: bool,
     rank: usize,
     shape: [usize; MAX_RANK],
     strides: [usize; MAX_RANK],
@@ -130,7 +151,7 @@ impl<'a, T: Copy> Walk<'a, T> {
             let run = (n - index[inner]).min(out.len());
             let (row, rest) = out.split_at_mut(run);
             match stride {
-                0 => row.fill(self.data[position]),
+                0 => dispatch(Fill(row, self.data[position])),
                 1 => row.copy_from_slice(&self.data[position..position + run]),
                 _ => {
                     for (out, &x) in row.iter_mut().zip(self.data[position..].iter().step_by(stride)) {
@@ -181,8 +202,7 @@ impl<'a, T: Copy> Walk<'a, T> {
     where
         'a: 'b,
     {
-        let contiguous = self.rank == 1 && self.strides[0] == 1;
-        if contiguous {
+        if self.contiguous {
             return &self.data[self.offset + range.start..self.offset + range.end];
         }
         if in_one_row && self.strides[self.rank - 1] == 1 {
@@ -343,6 +363,39 @@ impl<A: Copy, B: Copy, C: Copy, D, F: Fn(A, B, C) -> D + Copy> Zip3<'_, A, B, C,
             dispatch(map::Zip3(x, y, z, out, f));
         });
     }
+}
+
+/// Writes rows side by side: each row of `out` is a row of the first part, then one of the second, and so on. A part is
+/// its elements, row after row, and the length of a row.
+///
+/// ```
+/// let mut out = [0; 6];
+/// backflow_kernels::strided::side_by_side(&[(&[1, 2, 5, 6], 2), (&[3, 7], 1)], &mut out);
+/// assert_eq!(out, [1, 2, 3, 5, 6, 7]);
+/// ```
+///
+/// # Panics
+/// If the parts do not have as many rows as `out`.
+#[track_caller]
+pub fn side_by_side<T: Element>(parts: &[(&[T], usize)], out: &mut [T]) {
+    let width: usize = parts.iter().map(|(_, width)| width).sum();
+    let rows = out.len() / width.max(1);
+    let fit = parts.iter().all(|(x, width)| x.len() == rows * width) && out.len() == rows * width;
+    let sizes = || parts.iter().map(|(x, width)| (x.len(), *width)).collect::<Vec<_>>();
+    assert!(fit, "side_by_side: parts of {:?} elements and columns do not make {}", sizes(), out.len());
+    for_pieces(out, GRAIN, &|range, mut out| {
+        let (mut row, mut skipped) = (range.start / width, range.start % width);
+        while !out.is_empty() {
+            for &(x, width) in parts {
+                let run = width.saturating_sub(skipped).min(out.len());
+                let (here, rest) = out.split_at_mut(run);
+                here.copy_from_slice(&x[row * width + width.min(skipped)..][..run]);
+                skipped = skipped.saturating_sub(width);
+                out = rest;
+            }
+            row += 1;
+        }
+    });
 }
 
 /// Writes the contiguous block `x` of `shape` into the region of `out` that `offset` and `strides` describe.

@@ -26,64 +26,101 @@ impl<T: Float, const CENTRED: bool> Work for Forward<'_, T, CENTRED> {
     #[inline(always)]
     fn run(self) {
         let n = self.weight.len();
-        let rows = self.x.chunks_exact(n).zip(self.y.chunks_exact_mut(n));
-        for ((x, y), moments) in rows.zip(self.moments) {
-            *moments = moments_of::<T, CENTRED>(x);
-            let Standard { mean, scale, rest } = Standard::<T>::new(*moments, self.eps);
-            let (scale, rest) = (T::from_f64(scale), T::from_f64(rest));
-            for (((y, &x), &weight), &bias) in y.iter_mut().zip(x).zip(self.weight).zip(self.bias) {
-                *y = ((x - mean) * scale + rest) * weight + bias;
+        let blocks = self.x.chunks(BLOCK * n).zip(self.y.chunks_mut(BLOCK * n));
+        for ((x, y), moments) in blocks.zip(self.moments.chunks_mut(BLOCK)) {
+            block_moments::<T, CENTRED>(x, n, moments);
+            let mut standards = [(T::ZERO, T::ZERO, T::ZERO); BLOCK];
+            for (standard, &moments) in standards.iter_mut().zip(&*moments) {
+                let Standard { mean, scale, rest } = Standard::<T>::new(moments, self.eps);
+                *standard = (mean, T::from_f64(scale), T::from_f64(rest));
+            }
+            let rows = x.chunks_exact(n).zip(y.chunks_exact_mut(n));
+            for ((x, y), &(mean, scale, rest)) in rows.zip(&standards) {
+                for (((y, &x), &weight), &bias) in y.iter_mut().zip(x).zip(self.weight).zip(self.bias) {
+                    *y = ((x - mean) * scale + rest) * weight + bias;
+                }
             }
         }
     }
 }
 
-/// Mean and variance of a row; or 0 and the mean of its squares.
+/// Rows that are computed step by step together: what a sum of one row waits for, the next row has no need of.
+const BLOCK: usize = 8;
+
+/// Mean and variance of each row; or 0 and the mean of its squares.
 #[inline(always)]
-fn moments_of<T: Float, const CENTRED: bool>(x: &[T]) -> Moments {
-    let n = x.len() as f64;
-    let rounded = if CENTRED { T::from_f64(sums([x, x], |x, _| [x])[0] / n) } else { T::ZERO };
-    let [rest, squares] = sums([x, x], move |x, _| [x - rounded, (x - rounded) * (x - rounded)]);
-    let (rest, squares) = (if CENTRED { rest / n } else { 0.0 }, squares / n);
-    match (squares.is_finite(), CENTRED) {
-        (true, _) => [rounded.to_f64() + rest, (squares - rest * rest).max(0.0)],
-        (false, true) => careful_moments(x.iter().copied(), x.len()),
-        (false, false) => [0.0, x.iter().map(|x| x.to_f64() * x.to_f64()).sum::<f64>() / n],
+fn block_moments<T: Float, const CENTRED: bool>(x: &[T], n: usize, moments: &mut [Moments]) {
+    let mut means = [T::ZERO; BLOCK];
+    if CENTRED {
+        for (mean, x) in means.iter_mut().zip(x.chunks_exact(n)) {
+            *mean = T::from_f64(sum([x; 3], |x, _, _| x) / n as f64);
+        }
+    }
+    let (mut rests, mut squares) = ([0.0; BLOCK], [0.0; BLOCK]);
+    for (row, x) in x.chunks_exact(n).enumerate() {
+        let mean = means[row];
+        if CENTRED {
+            (rests[row], squares[row]) = two_sums([x; 3], move |x, _, _| (x - mean, (x - mean) * (x - mean)));
+        } else {
+            squares[row] = sum([x; 3], |x, _, _| x * x);
+        }
+    }
+    for (row, (moments, x)) in moments.iter_mut().zip(x.chunks_exact(n)).enumerate() {
+        let (rest, squares) = (rests[row] / n as f64, squares[row] / n as f64);
+        *moments = match (squares.is_finite(), CENTRED) {
+            (true, _) => [means[row].to_f64() + rest, (squares - rest * rest).max(0.0)],
+            (false, true) => careful_moments(x.iter().copied(), n),
+            (false, false) => [0.0, x.iter().map(|x| x.to_f64() * x.to_f64()).sum::<f64>() / n as f64],
+        };
     }
 }
 
-/// Σ value(a[i], b[i]) along a row: in lanes that are joined two by two, at the elements' own precision for as many
-/// as a column has in a run.
+/// Σ value(a[i], b[i], c[i]) along rows: in lanes that are joined two by two, at the elements' own precision for as
+/// many as a column has in a run.
 #[inline(always)]
-fn sums<T: Float, const K: usize>([a, b]: [&[T]; 2], value: impl Fn(T, T) -> [T; K] + Copy) -> [f64; K] {
-    let mut totals = [0.0; K];
-    for (a, b) in a.chunks(RUN * LANES).zip(b.chunks(RUN * LANES)) {
-        let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<LANES>(), b.as_chunks::<LANES>());
-        let mut sums = [[T::ZERO; LANES]; K];
-        for (a, b) in a.iter().zip(b) {
+fn sum<T: Float>(rows: [&[T]; 3], value: impl Fn(T, T, T) -> T + Copy) -> f64 {
+    two_sums(rows, |a, b, c| (value(a, b, c), T::ZERO)).0
+}
+
+/// Two such sums.
+#[inline(always)]
+fn two_sums<T: Float>([a, b, c]: [&[T]; 3], value: impl Fn(T, T, T) -> (T, T) + Copy) -> (f64, f64) {
+    let (mut first, mut second, run) = (0.0, 0.0, RUN * LANES);
+    for ((a, b), c) in a.chunks(run).zip(b.chunks(run)).zip(c.chunks(run)) {
+        let [(a, a_rest), (b, b_rest), (c, c_rest)] = [a, b, c].map(|row| row.as_chunks::<LANES>());
+        let (mut firsts, mut seconds) = ([T::ZERO; LANES], [T::ZERO; LANES]);
+        for ((a, b), c) in a.iter().zip(b).zip(c) {
             for l in 0..LANES {
-                let value = value(a[l], b[l]);
-                for k in 0..K {
-                    sums[k][l] += value[k];
-                }
+                let (first, second) = value(a[l], b[l], c[l]);
+                firsts[l] += first;
+                seconds[l] += second;
             }
         }
-        for (l, (&a, &b)) in a_rest.iter().zip(b_rest).enumerate() {
-            let value = value(a, b);
-            for k in 0..K {
-                sums[k][l] += value[k];
+        if !a_rest.is_empty() {
+            // In lanes of their own: those above are in registers, where one cannot be picked out.
+            let (mut rests, mut second_rests) = ([T::ZERO; LANES], [T::ZERO; LANES]);
+            for (l, ((&a, &b), &c)) in a_rest.iter().zip(b_rest).zip(c_rest).enumerate() {
+                (rests[l], second_rests[l]) = value(a, b, c);
+            }
+            for l in 0..LANES {
+                firsts[l] += rests[l];
+                seconds[l] += second_rests[l];
             }
         }
-        for (total, mut sums) in totals.iter_mut().zip(sums) {
-            for width in [16, 8, 4, 2, 1] {
-                for l in 0..width {
-                    sums[l] += sums[l + width];
-                }
-            }
-            *total += sums[0].to_f64();
-        }
+        first += across(firsts).to_f64();
+        second += across(seconds).to_f64();
     }
-    totals
+    (first, second)
+}
+
+/// The sum of lanes, joined two by two.
+#[inline(always)]
+fn across<T: Float>(lanes: [T; LANES]) -> T {
+    let lanes: [T; 16] = std::array::from_fn(|l| lanes[l] + lanes[l + 16]);
+    let lanes: [T; 8] = std::array::from_fn(|l| lanes[l] + lanes[l + 8]);
+    let lanes: [T; 4] = std::array::from_fn(|l| lanes[l] + lanes[l + 4]);
+    let lanes: [T; 2] = std::array::from_fn(|l| lanes[l] + lanes[l + 2]);
+    lanes[0] + lanes[1]
 }
 
 /// `y = x̂ w + b` in each row of `[moments.len(), n]`, and its moments. Unless `CENTRED`, the mean counts as 0.
@@ -132,17 +169,27 @@ impl<T: Float, const CENTRED: bool> Work for Backward<'_, T, CENTRED> {
                 let Standard { mean, scale, rest } = Standard::<T>::new(moments, self.eps);
                 *standard = (mean, T::from_f64(scale), T::from_f64(rest));
             }
-            let rows = dy.chunks_exact(n).zip(x.chunks_exact(n)).zip(dx.chunks_exact_mut(n));
-            for (((dy, x), dx), &(mean, scale, rest)) in rows.zip(&standards) {
-                let standard = move |x: T| (x - mean) * scale + rest;
-                for ((dx, &dy), &weight) in dx.iter_mut().zip(dy).zip(weight) {
-                    *dx = dy * weight;
+            let blocks = dy.chunks(BLOCK * n).zip(x.chunks(BLOCK * n)).zip(dx.chunks_mut(BLOCK * n));
+            for (((dy, x), dx), standards) in blocks.zip(standards.chunks(BLOCK)) {
+                let mut means = [[T::ZERO; 2]; BLOCK];
+                let rows = dy.chunks_exact(n).zip(x.chunks_exact(n)).zip(standards).zip(&mut means);
+                for (((dy, x), &(mean, scale, rest)), means) in rows {
+                    let products = move |dy: T, x: T, weight: T| {
+                        let g = dy * weight;
+                        (g, g * ((x - mean) * scale + rest))
+                    };
+                    let (of_g, of_product) = two_sums([dy, x, weight], products);
+                    *means =
+                        [if CENTRED { of_g } else { 0.0 }, of_product].map(|sum| T::from_f64(sum / n as f64));
                 }
-                let sums = sums([dx, x], move |g, x| [g, g * standard(x)]);
-                let [mean_g, mean_product] = sums.map(|sum| T::from_f64(sum / n as f64));
-                let mean_g = if CENTRED { mean_g } else { T::ZERO };
-                for (dx, &x) in dx.iter_mut().zip(x) {
-                    *dx = ((*dx - mean_g) - standard(x) * mean_product) * scale;
+                let rows = dy.chunks_exact(n).zip(x.chunks_exact(n)).zip(dx.chunks_exact_mut(n));
+                for (((dy, x), dx), (&(mean, scale, rest), [of_g, of_product])) in
+                    rows.zip(standards.iter().zip(means))
+                {
+                    for (((dx, &dy), &x), &weight) in dx.iter_mut().zip(dy).zip(x).zip(weight) {
+                        let standard = (x - mean) * scale + rest;
+                        *dx = ((dy * weight - of_g) - standard * of_product) * scale;
+                    }
                 }
             }
             let value = |row: usize, dy: T, x: T, _| {

@@ -9,7 +9,6 @@ use super::slice::Places;
 use crate::catalogue::Samples;
 use crate::dtype::{require_one_dtype, with_element};
 use crate::error::misuse;
-use crate::layout::Layout;
 use crate::op::{Op, Zeros};
 use crate::tensor::Tensor;
 use backflow_kernels::strided;
@@ -65,19 +64,19 @@ impl Tensor {
             end += x.shape()[axis_idx];
             ends.push(end);
         }
+        let shape = first.shape().with_size(axis_idx, end);
+        let behind: usize = shape[axis_idx + 1..].iter().product();
+        let y = with_element!(first.dtype(), T => Self::build::<T>(shape, |out| {
+            let parts: SmallVec<[_; 4]> = tensors.iter().map(|x| x.contiguous()).collect();
+            let parts = parts.iter().map(|x| {
+                (x.as_slice::<T>().expect("made contiguous above"), x.shape()[axis_idx] * behind)
+            });
+            strided::side_by_side(&parts.collect::<SmallVec<[_; 4]>>(), out);
+        }));
         let part = |nth: usize| {
             let start = if nth == 0 { 0 } else { ends[nth - 1] };
             Places { axis: axis_idx, start, step: 1, count: ends[nth] - start }
         };
-        let shape = first.shape().with_size(axis_idx, end);
-        let y = with_element!(first.dtype(), T => Self::build::<T>(shape, |out| {
-            for (nth, x) in tensors.iter().enumerate() {
-                let region = part(nth).of(&Layout::contiguous(shape));
-                let x = x.contiguous();
-                let slice = x.as_slice::<T>().expect("made contiguous above");
-                strided::scatter(&x.shape(), slice, out, region.offset, region.strides());
-            }
-        }));
         let parts: Vec<Places> = (0..tensors.len()).map(part).collect();
         y.record(&OP, tensors, move |g| {
             for (nth, &part) in parts.iter().enumerate() {

@@ -53,8 +53,8 @@ pub(crate) struct Setup {
     #[arg(long, value_parser = options::layer_sizes, value_name = "N,N,…")]
     layers: Option<LayerSizes>,
 
-    /// The function after every hidden layer: relu, leaky-relu:0.01, elu, selu, gelu, silu, softplus,
-    /// hardtanh, sigmoid, tanh.
+    /// The function after every hidden layer: relu, leaky-relu:0.01, elu, selu, gelu, gelu-tanh, silu,
+    /// mish, softplus, log-sigmoid, sigmoid, tanh, softsign, hardtanh.
     #[arg(long, default_value = "relu", value_parser = options::activation, value_name = "NAME")]
     pub(crate) activation: Activation,
 

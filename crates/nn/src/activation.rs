@@ -36,31 +36,43 @@ pub enum Activation {
     Selu,
     /// `x Φ(x)` with the normal distribution function Φ, exact (Hendrycks and Gimpel 2016).
     Gelu,
+    /// Gelu with Φ by a tanh, as in the first transformers: `½ x (1 + tanh(√(2/π) (x + 0.044715 x³)))`.
+    GeluTanh,
     /// `x σ(x)`, also called swish.
     Silu,
+    /// `x tanh(ln(1 + eˣ))` (Misra 2020).
+    Mish,
     /// `ln(1 + eˣ)`.
     Softplus,
+    /// `ln σ(x)`, which is `−ln(1 + e⁻ˣ)`.
+    LogSigmoid,
     /// `σ(x) = 1 / (1 + e⁻ˣ)`. Its slope is at most 1/4, which is why gradients vanish through stacks of it.
     Sigmoid,
     /// `tanh x`.
     Tanh,
+    /// `x / (1 + |x|)`, which comes to its ends more slowly than tanh (Glorot and Bengio 2010).
+    Softsign,
     /// `x` held between −1 and 1.
     Hardtanh,
 }
 
 impl Activation {
     /// Every activation, with PyTorch's default parameters.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 15] = [
         Self::Identity,
         Self::Relu,
         Self::LeakyRelu(0.01),
         Self::Elu,
         Self::Selu,
         Self::Gelu,
+        Self::GeluTanh,
         Self::Silu,
+        Self::Mish,
         Self::Softplus,
+        Self::LogSigmoid,
         Self::Sigmoid,
         Self::Tanh,
+        Self::Softsign,
         Self::Hardtanh,
     ];
 
@@ -74,10 +86,14 @@ impl Activation {
             Self::Elu => "elu",
             Self::Selu => "selu",
             Self::Gelu => "gelu",
+            Self::GeluTanh => "gelu-tanh",
             Self::Silu => "silu",
+            Self::Mish => "mish",
             Self::Softplus => "softplus",
+            Self::LogSigmoid => "log-sigmoid",
             Self::Sigmoid => "sigmoid",
             Self::Tanh => "tanh",
+            Self::Softsign => "softsign",
             Self::Hardtanh => "hardtanh",
         }
     }
@@ -96,10 +112,14 @@ impl Activation {
             Self::Elu => x.elu(1.0),
             Self::Selu => x.selu(),
             Self::Gelu => x.gelu(),
+            Self::GeluTanh => x.gelu_tanh(),
             Self::Silu => x.silu(),
+            Self::Mish => x * x.softplus().tanh(),
             Self::Softplus => x.softplus(),
+            Self::LogSigmoid => -(-x).softplus(),
             Self::Sigmoid => x.sigmoid(),
             Self::Tanh => x.tanh(),
+            Self::Softsign => x / (x.abs() + 1.0),
             Self::Hardtanh => x.hardtanh(-1.0, 1.0),
         }
     }
@@ -126,7 +146,8 @@ impl Activation {
     /// | selu | 3/4 | the same; see below |
     /// | relu | √2 | 1/√(E f(z)²) for z ~ N(0, 1), the criterion of He et al. 2015; PyTorch has the same |
     /// | leaky relu | √(2 / (1 + slope²)) | as relu |
-    /// | elu, gelu, silu, softplus, hardtanh | 1.245, 1.534, 1.677, 1.042, 1.392 | as relu; PyTorch has no value |
+    /// | elu, gelu, gelu-tanh, silu, mish | 1.245, 1.534, 1.534, 1.677, 1.487 | as relu; PyTorch has no value |
+    /// | softplus, log-sigmoid, softsign, hardtanh | 1.042, 1.042, 2.338, 1.392 | the same |
     ///
     /// **The trap of SELU.** Self-normalisation needs a gain of 1: SELU keeps the second moment of a standard
     /// normal by design, and 3/4 shrinks it layer by layer. PyTorch gives the normalisation up for steadier
@@ -143,8 +164,11 @@ impl Activation {
             // 1/√(E f(z)²) by quadrature; the tests integrate again.
             Self::Elu => 1.245_198_300_700_706_6,
             Self::Gelu => 1.533_530_441_195_535_2,
+            Self::GeluTanh => 1.533_580_521_666_147,
             Self::Silu => 1.676_532_470_331_091,
-            Self::Softplus => 1.041_866_835_535_301_7,
+            Self::Mish => 1.486_847_581_273_208,
+            Self::Softplus | Self::LogSigmoid => 1.041_866_835_535_301_7,
+            Self::Softsign => 2.337_533_363_108_54,
             Self::Hardtanh => 1.392_036_140_448_309_8,
         }
     }
@@ -159,9 +183,12 @@ impl Activation {
             Self::Elu => (Side::Asymptote(-1.0), Side::Open),
             // −λ α
             Self::Selu => (Side::Asymptote(-1.758_099_340_847_376_6), Side::Open),
-            Self::Gelu | Self::Silu | Self::Softplus => (Side::Asymptote(0.0), Side::Open),
+            Self::Gelu | Self::GeluTanh | Self::Silu | Self::Mish | Self::Softplus => {
+                (Side::Asymptote(0.0), Side::Open)
+            }
+            Self::LogSigmoid => (Side::Open, Side::Asymptote(0.0)),
             Self::Sigmoid => (Side::Asymptote(0.0), Side::Asymptote(1.0)),
-            Self::Tanh => (Side::Asymptote(-1.0), Side::Asymptote(1.0)),
+            Self::Tanh | Self::Softsign => (Side::Asymptote(-1.0), Side::Asymptote(1.0)),
             Self::Hardtanh => (Side::Flat(-1.0), Side::Flat(1.0)),
         };
         Role::Activation { below, above }

@@ -148,12 +148,17 @@ impl Init {
             | Activation::LeakyRelu(_)
             | Activation::Elu
             | Activation::Gelu
+            | Activation::GeluTanh
             | Activation::Silu
+            | Activation::Mish
             | Activation::Softplus => Self::HeNormal,
             Activation::Selu => Self::LecunNormal,
-            Activation::Identity | Activation::Sigmoid | Activation::Tanh | Activation::Hardtanh => {
-                Self::XavierUniform
-            }
+            Activation::Identity
+            | Activation::LogSigmoid
+            | Activation::Sigmoid
+            | Activation::Tanh
+            | Activation::Softsign
+            | Activation::Hardtanh => Self::XavierUniform,
         }
     }
 

@@ -66,6 +66,12 @@ fn roles_tell_what_functions_do_far_out() {
             let ((y, slope), (_, early_slope)) = (at(far), at(near));
             match side {
                 Side::Open => assert!(slope != 0.0 && y.abs() >= 99.0, "{activation} at {far}: {y}"),
+                // 1/(1 + |x|) is left of softsign, and of its slope the square of that.
+                Side::Asymptote(value) if activation == Activation::Softsign => {
+                    let rest = 1.0 / (1.0 + far.abs());
+                    assert!((y - value * (1.0 - rest)).abs() < 1e-15, "{y}");
+                    assert!((slope - rest * rest).abs() < 1e-15 * rest, "{slope}");
+                }
                 Side::Asymptote(value) => {
                     assert!((y - value).abs() < 1e-15 && slope == 0.0, "{activation} at {far}: {y}");
                     assert!(early_slope != 0.0, "{activation} is flat at {near}");
@@ -110,7 +116,7 @@ fn wrong_names_are_answered_with_the_right_ones() {
     assert_eq!(
         unknown,
         "there is no activation `ReLU`; did you mean relu? There are: identity, relu, leaky-relu:0.01, elu, selu, \
-         gelu, silu, softplus, sigmoid, tanh, hardtanh"
+         gelu, gelu-tanh, silu, mish, softplus, log-sigmoid, sigmoid, tanh, softsign, hardtanh"
     );
     let number = "relu:0.2".parse::<Activation>().unwrap_err().to_string();
     assert_eq!(number, "`relu:0.2` is not a valid activation: write it like `relu`");

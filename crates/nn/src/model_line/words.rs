@@ -191,10 +191,14 @@ pub static WORDS: &[Word] = &[
         Ok(activation(Activation::Selu, x))
     }),
     layer("gelu", &[], "x Φ(x)", |_, x| Ok(activation(Activation::Gelu, x))),
+    layer("gelu-tanh", &[], "x Φ(x), Φ by a tanh", |_, x| Ok(activation(Activation::GeluTanh, x))),
     layer("silu", &[], "x σ(x)", |_, x| Ok(activation(Activation::Silu, x))),
+    layer("mish", &[], "x tanh(ln(1 + eˣ))", |_, x| Ok(activation(Activation::Mish, x))),
     layer("softplus", &[], "ln(1 + eˣ)", |_, x| Ok(activation(Activation::Softplus, x))),
+    layer("log-sigmoid", &[], "ln(1 / (1 + e⁻ˣ))", |_, x| Ok(activation(Activation::LogSigmoid, x))),
     layer("sigmoid", &[], "1 / (1 + e⁻ˣ)", |_, x| Ok(activation(Activation::Sigmoid, x))),
     layer("tanh", &[], "tanh x", |_, x| Ok(activation(Activation::Tanh, x))),
+    layer("softsign", &[], "x / (1 + |x|)", |_, x| Ok(activation(Activation::Softsign, x))),
     layer("hardtanh", &[], "x held between −1 and 1", |_, x| Ok(activation(Activation::Hardtanh, x))),
 ];
 

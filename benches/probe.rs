@@ -1,8 +1,9 @@
 //! What it costs to watch a training, in `f32`: a small network (784-256-128-10 with relu, batches of 64,
-//! Adam) and a deep, narrow one (20 layers of 64 with sigmoid, batches of 128, SGD).
+//! Adam), a deep, narrow one (20 layers of 64 with sigmoid, batches of 128, SGD), and one of images (two convolutions, a
+//! pool, two linear layers, batches of 64, Adam).
 //!
 //! ```text
-//! cargo bench --bench probe                  both networks
+//! cargo bench --bench probe                  all networks
 //! cargo bench --bench probe -- deep_narrow   this one only
 //! ```
 //!
@@ -15,38 +16,37 @@ use backflow::prelude::*;
 use std::time::Instant;
 
 const TURNS: usize = 300;
-/// Steps of one variant in a turn.
-const STEPS: u32 = 16;
 
 /// What is trained.
 struct Network {
     name: &'static str,
-    sizes: Vec<usize>,
-    activation: Activation,
+    model: fn(&mut Rng) -> Box<dyn Layer>,
+    /// The shape of a sample.
+    input: &'static [usize],
     optimizer: fn() -> Optimizer,
     batch: usize,
+    /// Steps of one variant in a turn.
+    steps: u32,
 }
 
 struct Variant {
     name: &'static str,
-    model: Mlp,
+    model: Box<dyn Layer>,
     optimizer: Optimizer,
     recorder: Option<Recorder>,
     micros: Vec<f64>,
 }
 
 impl Variant {
-    fn new(network: &Network, name: &'static str, recorder: impl Fn(&Mlp) -> Option<Recorder>) -> Self {
-        let mut rng = Rng::seed_from_u64(0);
-        let init = Init::default_for(network.activation);
-        let model = Mlp::new(&network.sizes, network.activation, init, DType::F32, &mut rng);
-        let (optimizer, recorder) = ((network.optimizer)(), recorder(&model));
+    fn new(network: &Network, name: &'static str, recorder: fn(&dyn Layer) -> Option<Recorder>) -> Self {
+        let model = (network.model)(&mut Rng::seed_from_u64(0));
+        let (optimizer, recorder) = ((network.optimizer)(), recorder(&*model));
         Self { name, model, optimizer, recorder, micros: Vec::new() }
     }
 
     fn step(&mut self, x: &Tensor, y: &Tensor) {
         let Self { model, optimizer, recorder, .. } = self;
-        let step = || optimizer.step_with(model, |model| model.forward(x).cross_entropy(y));
+        let step = || optimizer.step_with(&mut **model, |model| model.forward(x).cross_entropy(y));
         match recorder {
             None => _ = { step }(),
             Some(recorder) => {
@@ -61,17 +61,35 @@ fn main() {
     let networks = [
         Network {
             name: "mlp_small",
-            sizes: vec![784, 256, 128, 10],
-            activation: Activation::Relu,
+            model: |rng| {
+                Mlp::new(&[784, 256, 128, 10], Activation::Relu, Init::HeNormal, DType::F32, rng).into()
+            },
+            input: &[784],
             optimizer: || Optimizer::new(Adam::new(1e-3)),
             batch: 64,
+            steps: 16,
         },
         Network {
             name: "deep_narrow",
-            sizes: vec![64; 21],
-            activation: Activation::Sigmoid,
+            model: |rng| {
+                Mlp::new(&[64; 21], Activation::Sigmoid, Init::XavierUniform, DType::F32, rng).into()
+            },
+            input: &[64],
             optimizer: || Optimizer::new(Sgd::new(1e-3)),
             batch: 128,
+            steps: 16,
+        },
+        Network {
+            name: "cnn",
+            model: |rng| {
+                let line = "conv:32/relu/conv:64/relu/maxpool:2/flatten/linear:128/relu/linear:10";
+                let line: ModelLine = line.parse().expect("a model line");
+                line.plan(&[1, 28, 28], 10).expect("its sizes fit").build(Init::HeNormal, DType::F32, rng)
+            },
+            input: &[1, 28, 28],
+            optimizer: || Optimizer::new(Adam::new(1e-3)),
+            batch: 64,
+            steps: 1,
         },
     ];
     let chosen: Vec<String> = std::env::args().skip(1).filter(|arg| arg != "--bench").collect();
@@ -85,7 +103,7 @@ fn main() {
 
 /// Prints what each way to watch the network costs.
 fn measure(network: &Network) {
-    let variant = |name, recorder: fn(&Mlp) -> Option<Recorder>| Variant::new(network, name, recorder);
+    let variant = |name, recorder: fn(&dyn Layer) -> Option<Recorder>| Variant::new(network, name, recorder);
     let mut variants = [
         variant("unwatched", |_| None),
         variant("unwatched again", |_| None),
@@ -96,9 +114,9 @@ fn measure(network: &Network) {
         }),
         variant("every step, histograms each", |model| Some(Recorder::new(model).histograms(When::Every(1)))),
     ];
-    let x = Tensor::randn([network.batch, network.sizes[0]], DType::F32, &mut Rng::seed_from_u64(1));
-    let classes = network.sizes[network.sizes.len() - 1].min(10);
-    let y = Tensor::from_vec((0..network.batch).map(|i| (i % classes) as i64).collect(), [network.batch]);
+    let shape = [&[network.batch], network.input].concat();
+    let x = Tensor::randn(shape, DType::F32, &mut Rng::seed_from_u64(1));
+    let y = Tensor::from_vec((0..network.batch).map(|i| (i % 10) as i64).collect(), [network.batch]);
     for turn in 0..TURNS {
         // Whoever begins finds the caches of another: everyone begins as often.
         for index in 0..variants.len() {
@@ -106,8 +124,8 @@ fn measure(network: &Network) {
             let variant = &mut variants[index];
             variant.step(&x, &y);
             let start = Instant::now();
-            (0..STEPS).for_each(|_| variant.step(&x, &y));
-            variant.micros.push(start.elapsed().as_secs_f64() * 1e6 / f64::from(STEPS));
+            (0..network.steps).for_each(|_| variant.step(&x, &y));
+            variant.micros.push(start.elapsed().as_secs_f64() * 1e6 / f64::from(network.steps));
         }
     }
     let plain = variants[0].micros.clone();

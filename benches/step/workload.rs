@@ -52,6 +52,13 @@ pub(crate) fn all() -> Vec<Workload> {
         of("mlp_batch_4096", mlp(), relu, 4096, "adam"),
         // Deltas that shrink to a quarter per layer: those of the first forty layers are subnormal, or 0.
         of("subnormal", stack(100), sigmoid, 64, "sgd"),
+        // Beside `mlp_small`: what dropout takes.
+        of_images(
+            "mlp_small_dropout",
+            "linear:256/relu/dropout:0.5/linear:128/relu/dropout:0.5/linear:10",
+            [1, 28, 28],
+            "adam",
+        ),
         of_images(
             "cnn",
             "conv:32/relu/conv:64/relu/maxpool:2/flatten/linear:128/relu/linear:10",

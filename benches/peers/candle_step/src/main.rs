@@ -2,7 +2,10 @@
 //! training step.
 
 use candle_core::{D, DType, Device, Result, Tensor};
-use candle_nn::{AdamW, Init, Linear, Module, Optimizer, ParamsAdamW, SGD, VarBuilder, VarMap, loss, ops};
+use candle_nn::{
+    AdamW, Conv2d, Init, Linear, Module, Optimizer, ParamsAdamW, SGD, VarBuilder, VarMap, conv2d, linear,
+    loss, ops,
+};
 use std::collections::HashMap;
 use std::io::BufRead;
 use std::time::Instant;
@@ -33,7 +36,33 @@ fn workload(name: &str) -> (Vec<usize>, &'static str, usize, &'static str) {
     }
 }
 
+/// `cnn`, whose weights begin as candle has them.
+fn cnn() -> Result<Step> {
+    let variables = VarMap::new();
+    let builder = VarBuilder::from_varmap(&variables, DType::F32, &Device::Cpu);
+    let convolution = |inputs, outputs, name| -> Result<Conv2d> {
+        conv2d(inputs, outputs, 3, Default::default(), builder.pp(name))
+    };
+    let convolutions = [convolution(1, 32, "0")?, convolution(32, 64, "1")?];
+    let layers = [linear(9216, 128, builder.pp("2"))?, linear(128, 10, builder.pp("3"))?];
+    let x = Tensor::randn(0_f32, 1.0, (64, 1, 28, 28), &Device::Cpu)?;
+    let y = Tensor::from_vec((0..64_u32).map(|i| i % 10).collect::<Vec<_>>(), 64, &Device::Cpu)?;
+    let settings = ParamsAdamW { lr: LEARNING_RATE, weight_decay: 0.0, ..Default::default() };
+    let mut optimizer = AdamW::new(variables.all_vars(), settings)?;
+    Ok(Box::new(move || {
+        let mut h = x.clone();
+        for convolution in &convolutions {
+            h = convolution.forward(&h)?.relu()?;
+        }
+        let h = layers[0].forward(&h.max_pool2d(2)?.flatten_from(1)?)?.relu()?;
+        optimizer.backward_step(&loss::cross_entropy(&layers[1].forward(&h)?, &y)?)
+    }))
+}
+
 fn step(name: &str) -> Result<Step> {
+    if name == "cnn" {
+        return cnn();
+    }
     let (sizes, activation, batch, rule) = workload(name);
     let variables = VarMap::new();
     let builder = VarBuilder::from_varmap(&variables, DType::F32, &Device::Cpu);

@@ -10,7 +10,7 @@ use serde::Serialize;
 
 /// How many examples are best evaluated at once: enough for the matrix product to be efficient, small enough
 /// for the cache.
-pub const EVALUATION_BATCH: usize = 500;
+pub const EVALUATION_BATCH: usize = 100;
 
 /// Loss and metrics of a model over a data set.
 #[derive(Clone, Debug, PartialEq, Serialize)]

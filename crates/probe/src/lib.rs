@@ -62,7 +62,7 @@ pub use record::{
 pub use recorder::Recorder;
 pub use rows::FlowRow;
 pub use shadow::Shadow;
-pub use slope::{shadow_slope, slope};
+pub use slope::{judged, shadow_slope, slope};
 pub use surgery::Surgery;
 pub use svd::singular_values;
 pub use table::{Column, Table};

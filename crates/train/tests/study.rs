@@ -11,7 +11,7 @@ use std::ops::ControlFlow;
 use std::sync::Mutex;
 
 fn configuration(activation: Activation, init: Init, depth: usize, width: usize) -> Configuration {
-    Configuration { activation, init, depth, width }
+    Configuration::perceptron(activation, init, depth, width)
 }
 
 fn watched(
@@ -24,7 +24,7 @@ fn watched(
         found.push(finding);
         Ok::<_, Stopped>(())
     };
-    study.examine(&[*configuration], &digits.train, &digits.test, supervise, take)?;
+    study.examine(&[configuration.clone()], &digits.train, &digits.test, supervise, take)?;
     Ok(found.pop().expect("a finding for each configuration"))
 }
 
@@ -164,7 +164,7 @@ fn two_words_for_one_network_have_one_flow() {
         assert_eq!(a.differing_layers(&b, 784, 10), differing, "{a}, {b}");
         assert_eq!(flow(a) == flow(b), differing == Some(vec![]), "{a}, {b}");
     }
-    let wide = Configuration { width: 17, ..of(Activation::Tanh, "he-normal") };
+    let wide = configuration(Activation::Tanh, Init::HeNormal, 4, 17);
     assert_eq!(wide.differing_layers(&of(Activation::Tanh, "he-normal"), 784, 10), None);
 }
 
@@ -314,7 +314,7 @@ fn whoever_supervises_is_asked_before_every_step_and_can_stop() {
             found.push(finding);
             Ok::<_, Stopped>(())
         };
-        study.examine(&[small, small], &digits.train, &digits.test, &stop, take)
+        study.examine(&[small.clone(), small.clone()], &digits.train, &digits.test, &stop, take)
     });
     assert_eq!((ended, found), (Err(Stopped::Interrupted), vec![whole]));
 }

@@ -127,6 +127,8 @@ fn chain(line: &str, items: &[Item], input: &[usize], steps: &mut Vec<Step>) -> 
             Meaning::Network(_) => {
                 return Err(wrong(format!("{} is a whole network, and stands alone", word.name)));
             }
+            // Its layers have its place already.
+            Meaning::Sequence => continue,
             Meaning::Residual => {
                 let mut branch = Vec::new();
                 chain(line, inner, &x, &mut branch)?;

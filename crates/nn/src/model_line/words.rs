@@ -44,6 +44,8 @@ pub(super) enum Meaning {
     NormalisedBatch(PlanLayer),
     /// A branch and what goes past it.
     Residual,
+    /// The layers in its parentheses.
+    Sequence,
     /// A whole network, from inputs of this shape to so many outputs.
     Network(fn(&Settings, &[usize], usize) -> Result<Plan, String>),
 }
@@ -117,6 +119,12 @@ pub static WORDS: &[Word] = &[
         settings: &[setting("factor", Kind::Number, Some("1"))],
         help: "a branch, times a factor, and what goes past it, added; a projection where the shape changes",
         meaning: Meaning::Residual,
+    },
+    Word {
+        name: "sequential",
+        settings: &[],
+        help: "its layers, one after the other, as if they stood alone",
+        meaning: Meaning::Sequence,
     },
     Word {
         name: "batchnorm",

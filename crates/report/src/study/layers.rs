@@ -22,14 +22,16 @@ pub(super) struct Layers {
 
 impl Layers {
     pub(super) fn of(study: &Study<'_>) -> Self {
-        let sizes =
-            numbered(study.findings.iter().map(|of| (of.configuration.depth, of.configuration.width)));
+        let sizes = numbered(study.findings.iter().map(|of| {
+            let axes = of.configuration.axes();
+            (axes.depth, axes.width)
+        }));
         let one_size = sizes.iter().all(|&size| size == 0);
         let size = |of: &Configuration| match one_size {
-            true => format!("{} × {}", of.depth, of.width),
+            true => of.axes().size().unwrap_or_default(),
             false => study.names.size(of),
         };
-        let pair = |of: &Configuration| study.names.pair(of);
+        let pair = |of: &Configuration| study.names.kind(of);
         let groups = study.groups(&study.pairs, &sizes, [&pair, &size], MOST, true);
         let alone = groups.len() == 1;
         let deltas = |trained: bool| -> Vec<Chart> {
@@ -82,7 +84,7 @@ fn description(trained: bool, group: &Group<'_>) -> String {
 }
 
 fn titled(what: &str, group: &Group<'_>) -> String {
-    format!("{what}, {}", group.title)
+    if group.title.is_empty() { what.to_owned() } else { format!("{what}, {}", group.title) }
 }
 
 /// Over layers.
@@ -115,7 +117,7 @@ fn deltas(idx: usize, group: &Group<'_>, trained: bool, alone: bool) -> Option<C
     if curves.is_empty() {
         return None;
     }
-    let outputs = group.members.iter().map(|member| member.finding.configuration.depth + 1).max()? as f64;
+    let outputs = group.members.iter().map(|member| member.finding.initial.layers.len()).max()? as f64;
     let (id, title) = match trained {
         false => ("delta", "RMS delta at initialisation"),
         true => ("delta-trained", "RMS delta after the training"),

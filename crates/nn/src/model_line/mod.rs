@@ -1,5 +1,6 @@
 //! [`ModelLine`]: a network in a line of text, for programs, configurations and studies.
 
+mod computes;
 mod error;
 mod families;
 mod parse;
@@ -7,6 +8,7 @@ mod plan;
 mod settings;
 mod words;
 
+pub use computes::Computes;
 pub use error::LineError;
 pub use plan::{Plan, PlanRow};
 pub use settings::{Setting, SettingKind};

@@ -63,7 +63,9 @@ use crate::task::{Task, require};
 use crate::tasks::Classification;
 use backflow_data::{Batch, Dataset, Loader};
 use backflow_nn::Layer;
-use backflow_probe::{FiniteWidth, FlowRow, FlowStep, GradFlow, Prediction, predict};
+use backflow_probe::{
+    FiniteWidth, FlowRow, FlowStep, GradFlow, Inputs, LinePrediction, Prediction, predict, predict_line,
+};
 use backflow_tensor::{DType, Rng, Tensor, training};
 use learning::Trained;
 
@@ -97,8 +99,10 @@ pub struct Finding {
     /// The slope of the line through the logarithms of the same, hidden layers only. What [`Flow::slope`]
     /// should come to.
     pub theory_slope: Option<f64>,
-    /// All that theory has to say.
+    /// All that theory has to say of a multilayer perceptron.
     pub theory: Option<Prediction>,
+    /// What else theory says, a sentence each without its stop: see [`Prediction::notes`], [`LinePrediction::notes`].
+    pub theory_notes: Vec<String>,
     /// What training came to.
     pub learned: Option<Learned>,
 }
@@ -236,10 +240,20 @@ impl Study {
         }
         let theory = theory(configuration, data);
         let sure = theory.as_ref().filter(|theory| theory.finite_width.is_none());
+        let of_line = theory_of_line(configuration, data);
+        let (theory_slope, theory_delta_rms) = match &of_line {
+            Some(theory) => flow::beside(theory, &before),
+            None => (
+                sure.and_then(Prediction::slope),
+                initial.anchored(sure.map(|theory| theory.delta_decades.as_slice())),
+            ),
+        };
+        let notes = theory.iter().flat_map(Prediction::notes);
         Finding {
             configuration: configuration.clone(),
-            theory_delta_rms: initial.anchored(sure.map(|theory| theory.delta_decades.as_slice())),
-            theory_slope: sure.and_then(Prediction::slope),
+            theory_delta_rms,
+            theory_slope,
+            theory_notes: notes.chain(of_line.iter().flat_map(LinePrediction::notes)).collect(),
             theory,
             initial,
             learned: self.training.is_some().then(|| Learned::of(&trained, &data.test)),
@@ -279,11 +293,20 @@ struct Examined {
     trained: Option<Trained>,
 }
 
-/// What theory says of the networks of a configuration, if it knows any such.
+/// What theory says of a configuration that is a multilayer perceptron.
 fn theory(configuration: &Configuration, data: &Data) -> Option<Prediction> {
     let [inputs, classes] = data.ends;
     let (activation, sizes) = configuration.sizes(inputs, classes)?;
     predict(activation, configuration.init, &sizes, mean_square(&data.batch.inputs))
+}
+
+/// What theory says of one that is another line.
+fn theory_of_line(configuration: &Configuration, data: &Data) -> Option<LinePrediction> {
+    let plan = configuration.line()?.plan();
+    if plan.perceptron().is_some() {
+        return None;
+    }
+    predict_line(plan, configuration.init, &Inputs::of(&data.batch.inputs))
 }
 
 /// The flow of one network on these examples, as a step of its training would see it.

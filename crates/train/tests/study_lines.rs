@@ -77,7 +77,7 @@ fn batch_normalisation_explodes_as_theory_says_and_layer_normalisation_does_not(
         findings[0].initial
     );
     assert!(layer.abs() < 0.02 && none.abs() < 0.02, "{layer} {none}");
-    assert!(findings.iter().all(|finding| finding.initial.judged == 20 && finding.theory_slope.is_none()));
+    assert!(findings.iter().all(|finding| finding.initial.judged == 20));
 }
 
 /// With a way past it, a block is one place where deltas are compared; without, each of its layers is.

@@ -1,8 +1,8 @@
 //! The conclusion in words: what vanished, by how much per layer, what theory said, and what learns.
 
 use super::results::StudyResults;
+use backflow_probe::Verdict;
 use backflow_probe::text::{counted, factor, short, signed};
-use backflow_probe::{Prediction, Verdict};
 use backflow_tensor::Float;
 use backflow_train::study::{Configuration, Finding, Learned, LearnedOfSeed};
 
@@ -88,7 +88,7 @@ fn flat_weight_gradients(verdict: &Verdict) -> Option<(&'static str, f64)> {
 /// All about one configuration.
 fn configuration(finding: &Finding, results: &StudyResults) -> String {
     let mut text = format!("{}: {}", finding.configuration, flow(finding));
-    for note in finding.theory.iter().flat_map(Prediction::notes) {
+    for note in &finding.theory_notes {
         text = format!("{text} In theory, {note}.");
     }
     for verdict in &finding.initial.verdicts {

@@ -1,6 +1,6 @@
 //! [`Flow`]: what flows through the networks of one configuration, averaged over seeds.
 
-use backflow_probe::{FlowRow, FlowStep, Shadow, Verdict, judged, shadow_slope, slope};
+use backflow_probe::{FlowRow, FlowStep, LinePrediction, Shadow, Verdict, judged, shadow_slope, slope};
 use backflow_tensor::Float;
 
 /// What flows through the networks of one configuration. A list has one entry per layer that is
@@ -43,31 +43,7 @@ impl Flow {
     /// Of one record per seed, and of as many tables with shadows, or none.
     pub(super) fn of(records: &[FlowStep], shadows: &[Vec<FlowRow>]) -> Self {
         let each: Vec<Vec<FlowRow>> = records.iter().map(FlowRow::of).collect();
-        let mut rows = FlowRow::mean(records);
-        for (place, row) in rows.iter_mut().enumerate() {
-            let own: Vec<&FlowRow> = each.iter().filter_map(|rows| same(rows, place, row)).collect();
-            let shadows: Vec<Shadow> =
-                shadows.iter().filter_map(|rows| same(rows, place, row)?.shadow).collect();
-            let over_seeds = |figure: fn(&FlowRow) -> Option<f64>| {
-                geometric_mean(own.iter().filter_map(|row| figure(row)))
-            };
-            let in_f64 =
-                |figure: fn(&Shadow) -> Option<f64>| geometric_mean(shadows.iter().filter_map(figure));
-            row.activation_rms = over_seeds(|row| Some(row.activation_rms));
-            row.delta_rms = row.delta_rms.map(|_| over_seeds(|row| row.delta_rms));
-            row.joint_delta_rms = row.joint_delta_rms.map(|_| over_seeds(|row| row.joint_delta_rms));
-            row.branch_delta_rms = row.branch_delta_rms.map(|_| over_seeds(|row| row.branch_delta_rms));
-            row.weight_gradient_rms =
-                row.weight_gradient_rms.map(|_| over_seeds(|row| row.weight_gradient_rms));
-            row.shadow = (!shadows.is_empty()).then(|| Shadow {
-                delta_rms: in_f64(|shadow| Some(shadow.delta_rms)),
-                delta_rms_f64: in_f64(|shadow| Some(shadow.delta_rms_f64)),
-                joint_delta_rms_f64: row.joint.map(|_| in_f64(|shadow| shadow.joint_delta_rms_f64)),
-                weight_gradient_rms_f64: row
-                    .weight_gradient_rms
-                    .map(|_| in_f64(|shadow| shadow.weight_gradient_rms_f64)),
-            });
-        }
+        let rows = over_seeds(records, &each, shadows);
         let slope_by_seed = match shadows {
             [] => each.iter().map(|rows| slope(rows)).map(|slope| Some(slope?.0)).collect(),
             shadows => shadows.iter().map(|rows| shadow_slope(rows)).map(|slope| Some(slope?.0)).collect(),
@@ -85,10 +61,7 @@ impl Flow {
             }
             _ => None,
         };
-        // What comes last is the outputs.
-        let end = rows.iter().rposition(|row| row.chain == 0);
-        let end = end.filter(|end| places.last().is_none_or(|last| last < end));
-        let listed: Vec<&FlowRow> = places.iter().copied().chain(end).map(|place| &rows[place]).collect();
+        let listed: Vec<&FlowRow> = listed(&rows).into_iter().map(|place| &rows[place]).collect();
         Self {
             layers: listed.iter().map(|row| row.path.clone()).collect(),
             judged: places.len(),
@@ -143,6 +116,40 @@ impl Flow {
     }
 }
 
+/// The rows of the networks of one configuration, figures of deltas and activations as geometric means.
+fn over_seeds(records: &[FlowStep], each: &[Vec<FlowRow>], shadows: &[Vec<FlowRow>]) -> Vec<FlowRow> {
+    let mut rows = FlowRow::mean(records);
+    for (place, row) in rows.iter_mut().enumerate() {
+        let own: Vec<&FlowRow> = each.iter().filter_map(|rows| same(rows, place, row)).collect();
+        let shadows: Vec<Shadow> = shadows.iter().filter_map(|rows| same(rows, place, row)?.shadow).collect();
+        let mean =
+            |figure: fn(&FlowRow) -> Option<f64>| geometric_mean(own.iter().filter_map(|row| figure(row)));
+        let in_f64 = |figure: fn(&Shadow) -> Option<f64>| geometric_mean(shadows.iter().filter_map(figure));
+        row.activation_rms = mean(|row| Some(row.activation_rms));
+        row.delta_rms = row.delta_rms.map(|_| mean(|row| row.delta_rms));
+        row.joint_delta_rms = row.joint_delta_rms.map(|_| mean(|row| row.joint_delta_rms));
+        row.branch_delta_rms = row.branch_delta_rms.map(|_| mean(|row| row.branch_delta_rms));
+        row.weight_gradient_rms = row.weight_gradient_rms.map(|_| mean(|row| row.weight_gradient_rms));
+        row.shadow = (!shadows.is_empty()).then(|| Shadow {
+            delta_rms: in_f64(|shadow| Some(shadow.delta_rms)),
+            delta_rms_f64: in_f64(|shadow| Some(shadow.delta_rms_f64)),
+            joint_delta_rms_f64: row.joint.map(|_| in_f64(|shadow| shadow.joint_delta_rms_f64)),
+            weight_gradient_rms_f64: row
+                .weight_gradient_rms
+                .map(|_| in_f64(|shadow| shadow.weight_gradient_rms_f64)),
+        });
+    }
+    rows
+}
+
+/// The places of the rows that are judged, and of the outputs behind them.
+fn listed(rows: &[FlowRow]) -> Vec<usize> {
+    let mut places = judged(rows);
+    let end = rows.iter().rposition(|row| row.chain == 0);
+    places.extend(end.filter(|end| places.last().is_none_or(|last| last < end)));
+    places
+}
+
 /// The row of another network of the same configuration.
 fn same<'a>(rows: &'a [FlowRow], place: usize, row: &FlowRow) -> Option<&'a FlowRow> {
     rows.get(place).filter(|other| other.path == row.path)
@@ -152,6 +159,21 @@ fn same<'a>(rows: &'a [FlowRow], place: usize, row: &FlowRow) -> Option<&'a Flow
 fn state_in_f64(row: &FlowRow) -> Option<f64> {
     let shadow = row.shadow?;
     if row.joint.is_some() { shadow.joint_delta_rms_f64 } else { Some(shadow.delta_rms_f64) }
+}
+
+/// What theory says of a line beside the networks of these records: the slope, and RMS δ of each layer of the list.
+pub(super) fn beside(theory: &LinePrediction, records: &[FlowStep]) -> (Option<f64>, Vec<Option<f64>>) {
+    let each: Vec<Vec<FlowRow>> = records.iter().map(FlowRow::of).collect();
+    let rows = over_seeds(records, &each, &[]);
+    let state = |place: usize| {
+        let row = rows[place].clone();
+        // The state that a branch hands on is the sum of its block.
+        let block = row.joint.and_then(|_| row.path.split('.').next());
+        let path = block.unwrap_or(&row.path).to_owned();
+        FlowRow { path, delta_rms: row.state_delta_rms(), ..row }
+    };
+    let states: Vec<FlowRow> = listed(&rows).into_iter().map(state).collect();
+    (theory.slope(&rows), theory.delta_rms(&states))
 }
 
 /// Puts what single networks do in the place of what their mean does, where these are not alike.

@@ -168,21 +168,22 @@ impl Field {
         let common = mean(&self.pooled);
         let variance = mean(&self.squares) - common;
         let factor = 1.0 / (variance + EPS);
-        // Units whose mean over the samples decides how they vary are not alike.
+        let normalised = |squares, products| Self {
+            squares,
+            products,
+            is_normal: self.is_normal,
+            ..Self::uniform(0.0, 0.0, self.places())
+        };
+        // Of what is not normal, the mean over the samples decides how a unit varies: they are not alike.
         if !self.is_normal || factor.is_nan() {
-            return (Self::uniform(1.0, 0.0, self.places()), f64::NAN);
+            let [ones, zeros] = [1.0, 0.0].map(|x| vec![x; self.places()]);
+            return (normalised(ones, zeros), f64::NAN);
         }
         let centred = |moments: &[f64]| {
             let of_place = |(moment, pooled): (&f64, &f64)| factor * (moment - 2.0 * pooled + common);
             moments.iter().zip(&self.pooled).map(of_place).collect()
         };
-        let field = Self {
-            squares: centred(&self.squares),
-            products: centred(&self.products),
-            is_normal: self.is_normal,
-            ..Self::uniform(0.0, 0.0, self.places())
-        };
-        (field, factor)
+        (normalised(centred(&self.squares), centred(&self.products)), factor)
     }
 
     /// Each sample normalised over all units and places; and by what δ² is multiplied on the way back.
@@ -277,4 +278,25 @@ fn series(z: &[f64], y: &[f64], weights: &[f64], correlation: f64) -> f64 {
         }
     }
     sum
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{averages, pair_mean, values};
+    use backflow_nn::Activation;
+
+    /// The series is the average over two inputs, and what is left out of it nothing.
+    #[test]
+    fn the_series_of_two_inputs() {
+        for activation in [Activation::Relu, Activation::Tanh, Activation::Gelu, Activation::Softplus] {
+            for (q, correlation) in [(0.3, 0.5), (1.0, -0.4), (5.0, 0.1)] {
+                let [square, product, _] = averages(activation, q, correlation);
+                let exact = pair_mean(activation, q, correlation, values);
+                assert!(
+                    (product - exact).abs() < 1e-11 * square,
+                    "{activation} {q} {correlation}: {product}, {exact}"
+                );
+            }
+        }
+    }
 }

@@ -353,9 +353,10 @@ impl Walk<'_> {
                 let (image, result) = (size(input), size(&row.shape));
                 (Field::unknown(to), Pull::Mean { image, result })
             }
-            Computes::Residual { .. } | Computes::Other => {
-                (Field::unknown(to), unknown("there is no theory of this layer here"))
-            }
+            Computes::Residual { .. } | Computes::Other => (
+                Field::unknown(to),
+                unknown("no theory of pools of largest numbers, or of normalisation by groups"),
+            ),
         }
     }
 

@@ -49,6 +49,11 @@ impl Images {
         Self { train: view(self.train), test: view(self.test) }
     }
 
+    /// The shape of an input as a model line takes it: channels, rows and columns, if they are images.
+    pub(crate) fn input(&self) -> Vec<usize> {
+        self.train.image_shape().map_or_else(|| self.train.input_shape().to_vec(), Vec::from)
+    }
+
     pub(crate) fn in_words(&self, data: &Path) -> String {
         let [train, test] = [&self.train, &self.test].map(|set| grouped(set.len()));
         let what = if data.as_os_str() == EMBEDDED { "digits" } else { "images" };

@@ -29,6 +29,12 @@ pub(crate) struct ModelConfig {
     classes: usize,
 }
 
+impl ModelConfig {
+    pub(crate) fn new(line: String, input: Vec<usize>, classes: usize) -> Self {
+        Self { language: LANGUAGE, line, input, classes }
+    }
+}
+
 /// A network of either kind, with the paths that it has by itself.
 #[derive(Clone, Debug)]
 pub(crate) struct Model(Box<dyn Layer>);
@@ -56,14 +62,12 @@ impl Module for Model {
 impl Network {
     /// The network of a line, for these images.
     pub(crate) fn of_line(line: &ModelLine, images: &Images) -> Result<Self, Failure> {
-        let train = &images.train;
-        let input = train.image_shape().map_or_else(|| train.input_shape().to_vec(), Vec::from);
-        let plan = line.plan(&input, train.classes()).map_err(|error| wrong(&error))?;
+        let (input, classes) = (images.input(), images.train.classes());
+        let plan = line.plan(&input, classes).map_err(|error| wrong(&error))?;
         if let Some((sizes, activation)) = plan.perceptron() {
             return Ok(Self::Perceptron(sizes.to_vec(), activation));
         }
-        let line = line.to_string();
-        Ok(Self::Line(ModelConfig { language: LANGUAGE, line, input, classes: train.classes() }, plan))
+        Ok(Self::Line(ModelConfig::new(line.to_string(), input, classes), plan))
     }
 
     /// The images as the network takes them: flat, or with channels, rows and columns.

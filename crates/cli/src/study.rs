@@ -1,6 +1,7 @@
 //! `backflow study`: how gradients flow back through networks of many kinds, beside the theory, and which of
 //! them learn.
 
+mod configurations;
 mod list;
 mod results;
 mod twins;
@@ -11,30 +12,22 @@ use crate::failure::Failure;
 use crate::images::{Images, data_name};
 use crate::interrupt;
 use crate::options;
-use crate::ranges;
 use crate::result_folder::{ResultFolder, free_folder};
-use crate::setup::{self, DEFAULT_BATCH, MOST_WEIGHTS, usage};
+use crate::setup::{self, DEFAULT_BATCH, usage};
 use crate::task::{TaskConfig, TaskOptions};
 use backflow_nn::{Activation, Init};
-use backflow_probe::text::{counted, grouped};
+use backflow_probe::text::counted;
 use backflow_tensor::DType;
 use backflow_train::comparison::Contender;
-use backflow_train::study::{Configuration, Study, TrainableDepths, Training};
+use backflow_train::study::{Configuration, Norm, Study, TrainableDepths, Training};
 use clap::Args;
-use list::List;
+use list::{List, Skip};
 use results::{StudyConfig, StudyResults};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 /// What the command and its files are called.
 const NAME: &str = "study";
-
-/// The textbook's pair: the deep network that does not learn, and the one that does.
-const ACTIVATIONS: [Activation; 2] = [Activation::Sigmoid, Activation::Relu];
-
-const DEPTH: usize = 20;
-
-const WIDTH: usize = 64;
 
 /// The training that the pair gets.
 const STEPS: u64 = 300;
@@ -43,6 +36,12 @@ const OPTIMIZER: &str = "adam";
 
 #[derive(Args, Debug)]
 pub(crate) struct StudyOptions {
+    /// A network in a line instead of a multilayer perceptron, with placeholders {width}, {depth}, {activation}, {norm}
+    /// and {skip} for what --width, --depth, … say: `[linear:{width}/{norm}/tanh]*{depth}/linear:10`. Several times, or
+    /// joined by `;`, for several networks. `backflow models` lists the words.
+    #[arg(long, value_name = "LINE")]
+    model: Vec<String>,
+
     /// The functions after hidden layers: `sigmoid,tanh,relu`, … [default: sigmoid,relu].
     #[arg(long, value_parser = list::activations, value_name = "NAME,…")]
     activation: Option<List<Activation>>,
@@ -69,8 +68,16 @@ pub(crate) struct StudyOptions {
     #[arg(long, value_parser = list::widths, allow_hyphen_values = true, value_name = "N,…")]
     width: Option<List<usize>>,
 
-    /// Train each network for so many steps, to see whether it learns [default: 300 if none of the four above
-    /// is given, else 0].
+    /// What stands for {norm}: `none,batch,layer,rms,instance,group:8`; none: the word vanishes with its slash.
+    #[arg(long, value_parser = list::norms, value_name = "NAME,…", requires = "model")]
+    norm: Option<List<Norm>>,
+
+    /// What stands for {skip} in `{skip}(…)`: `on`, a residual branch, or `off`, its layers alone.
+    #[arg(long, value_parser = list::skips, value_name = "on,off", requires = "model")]
+    skip: Option<List<Skip>>,
+
+    /// Train each network for so many steps, to see whether it learns [default: 300 if no networks are asked for by
+    /// the options above, else 0].
     #[arg(long, value_parser = options::seed, allow_hyphen_values = true, value_name = "N")]
     steps: Option<u64>,
 
@@ -161,8 +168,9 @@ impl StudyOptions {
     /// What is the same for all configurations.
     fn study(&self) -> Result<Study, Failure> {
         let inits = self.init.is_some() || self.sigma_w.is_some();
-        let lists = [self.activation.is_some(), inits, self.depth.is_some(), self.width.is_some()];
-        let steps = self.steps.unwrap_or(if lists.contains(&true) { 0 } else { STEPS });
+        let sizes = self.depth.is_some() || self.width.is_some();
+        let is_asked = self.activation.is_some() || inits || sizes || !self.model.is_empty();
+        let steps = self.steps.unwrap_or(if is_asked { 0 } else { STEPS });
         let of_training = [
             ("--optimizer", self.optimizer.is_some()),
             ("--lr", self.lr.is_some()),
@@ -190,59 +198,6 @@ impl StudyOptions {
         Ok(Study { task: self.task.task(), dtype: self.dtype, training, ..Study::new(self.seeds) })
     }
 
-    /// The initial weights of `--sigma-w` and `--sigma-b`, if they are given: of a variance that is the
-    /// square of the one over the inputs, and biases of one that is the square of the other.
-    fn weights(&self) -> Result<Option<List<Init>>, Failure> {
-        let Some(weights) = &self.sigma_w else { return Ok(None) };
-        let mut inits = Vec::new();
-        for &sigma_b in list::or(self.sigma_b.as_ref(), &[0.0]) {
-            for &sigma_w in list::or(Some(weights), &[]) {
-                if sigma_w == 0.0 {
-                    return Err(usage(
-                        "--sigma-w",
-                        "0: without weights nothing comes through; write numbers above 0",
-                    ));
-                }
-                let init = Init::LecunNormal.with_gain(sigma_w);
-                inits.push(if sigma_b > 0.0 {
-                    init.with_bias_variance(ranges::rounded(sigma_b * sigma_b))
-                } else {
-                    init
-                });
-            }
-        }
-        Ok(Some(List(inits)))
-    }
-
-    /// Every combination: functions first, depths last.
-    fn configurations(&self, images: &Images) -> Result<Vec<Configuration>, Failure> {
-        let activations = list::or(self.activation.as_ref(), &ACTIVATIONS);
-        let depths = list::or(self.depth.as_ref(), &[DEPTH]);
-        let widths = list::or(self.width.as_ref(), &[WIDTH]);
-        let weighted = self.weights()?;
-        let mut configurations = Vec::new();
-        for &activation in activations {
-            for &init in list::or(weighted.as_ref().or(self.init.as_ref()), &[Init::default_for(activation)])
-            {
-                for &width in widths {
-                    for &depth in depths {
-                        configurations.push(Configuration { activation, init, depth, width });
-                    }
-                }
-            }
-        }
-        for configuration in &configurations {
-            let sizes = configuration.sizes(images.train.features(), images.train.classes());
-            if setup::weights(&sizes).is_none() {
-                let Configuration { depth, width, .. } = configuration;
-                let most = grouped(MOST_WEIGHTS);
-                let message = format!("more than {most} weights; make the network shallower or narrower");
-                return Err(usage(&format!("--depth {depth} --width {width}"), message));
-            }
-        }
-        Ok(configurations)
-    }
-
     /// Results of nothing yet.
     fn results(&self, study: &Study, images: &Images, configurations: &[Configuration]) -> StudyResults {
         let config = StudyConfig {
@@ -259,11 +214,13 @@ impl StudyOptions {
             task: TaskConfig::from(&self.task),
             threads: rayon::current_num_threads(),
             flush_to_zero: self.flush_to_zero,
+            models: self.templates(),
         };
         StudyResults {
             config,
             data: images.in_words(&self.data),
             ends: [images.train.features(), images.train.classes()],
+            input: images.input(),
             findings: Vec::new(),
             depths: TrainableDepths::of(configurations),
             twins: Vec::new(),

@@ -202,9 +202,9 @@ fn errors_point_at_the_place() {
             "residual/relu",
             image,
             "residual",
-            "its branch is missing, as in residual(linear:64/tanh/linear:64)",
+            "its layers are missing, as in residual(linear:64/tanh/linear:64)",
         ),
-        ("residual(tanh/relu", image, "", "`)` is missing, which ends the branch"),
+        ("residual(tanh/relu", image, "", "`)` is missing, which ends what stands in residual"),
         ("[tanh/relu*3", image, "*", ""),
         ("[tanh]/relu", image, "", "`*` is missing, as in [linear:64/tanh]*20"),
         ("[tanh]*many", image, "many", "a group is repeated 0 to 10000 times"),
@@ -289,7 +289,7 @@ fn words_are_a_table() {
             SettingKind::Flag => "true",
             SettingKind::Function => "relu",
         };
-        let branch = if word.name == "residual" { "(relu)" } else { "" };
+        let branch = if ["residual", "sequential"].contains(&word.name) { "(relu)" } else { "" };
         let of = |settings: Vec<String>| format!("{}:{}{branch}", word.name, settings.join(","));
         let values = word.settings.iter().map(|setting| example(setting.kind).to_owned()).collect();
         let named = word.settings.iter().map(|setting| format!("{}={}", setting.name, example(setting.kind)));

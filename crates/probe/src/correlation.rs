@@ -179,7 +179,12 @@ fn sound(q: f64, c: f64) -> f64 {
 }
 
 /// E f(u) f(v) for u and v of variance q and correlation c.
-fn pair_mean(activation: Activation, q: f64, c: f64, f: fn(Activation, Vec<f64>) -> Vec<f64>) -> f64 {
+pub(crate) fn pair_mean(
+    activation: Activation,
+    q: f64,
+    c: f64,
+    f: fn(Activation, Vec<f64>) -> Vec<f64>,
+) -> f64 {
     if c == 0.0 || c.abs() == 1.0 {
         // Two variables that have nothing to do with each other, or one.
         let (points, weights) = quadrature::normal(q);

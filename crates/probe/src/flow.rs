@@ -2,7 +2,7 @@
 
 mod lines;
 
-use crate::prediction::Prediction;
+use crate::prediction::{LinePrediction, Prediction};
 use crate::record::FlowStep;
 use crate::recorder::record_once;
 use crate::rows::{FlowRow, mean, ways};
@@ -34,6 +34,7 @@ pub struct GradFlow {
     /// Those of steps that call other layers, and how many steps these are.
     others: Vec<(Vec<FlowRow>, usize)>,
     theory: Option<Prediction>,
+    line_theory: Option<LinePrediction>,
     eps: Option<f64>,
 }
 
@@ -47,7 +48,7 @@ impl GradFlow {
     pub fn record(model: &(impl Module + ?Sized), loss: impl FnOnce() -> Tensor) -> Self {
         let (record, _) = record_once(model, true, loss);
         let rows = FlowRow::of(&record);
-        Self { steps: vec![record.clone()], record, rows, others: Vec::new(), theory: None, eps: None }
+        Self { steps: vec![record.clone()], record, rows, ..Self::of(&[]) }
     }
 
     /// Of steps that were recorded: the table shows means and, of deltas, gradients and updates, medians.
@@ -58,13 +59,27 @@ impl GradFlow {
         let record = records.last().cloned().unwrap_or_default();
         let mut ways = ways(records).into_iter().map(|way| (mean(&way), way.len()));
         let (rows, _) = ways.next().unwrap_or_default();
-        Self { record, steps: records.to_vec(), rows, others: ways.collect(), theory: None, eps: None }
+        let (steps, others) = (records.to_vec(), ways.collect());
+        Self { record, steps, rows, others, theory: None, line_theory: None, eps: None }
     }
 
     /// Puts what theory predicts beside the measurement.
     #[must_use]
     pub fn with_theory(self, theory: Prediction) -> Self {
         Self { theory: Some(theory), ..self }
+    }
+
+    /// The same of a network that is written as a model line.
+    #[must_use]
+    pub fn with_line_theory(self, theory: LinePrediction) -> Self {
+        Self { line_theory: Some(theory), ..self }
+    }
+
+    /// What else theory has to say, a sentence each without its stop.
+    #[must_use]
+    pub fn theory_notes(&self) -> Vec<String> {
+        let notes = self.theory.iter().flat_map(Prediction::notes);
+        notes.chain(self.line_theory.iter().flat_map(LinePrediction::notes)).collect()
     }
 
     /// The ε of an optimizer that is to train the network, below which adaptive rules are linear. Steps that
@@ -239,6 +254,9 @@ impl GradFlow {
     /// has nothing to say, or [finite width](Prediction::finite_width) decides.
     #[must_use]
     pub fn predicted_deltas(&self) -> Vec<Option<f64>> {
+        if let Some(theory) = &self.line_theory {
+            return theory.delta_rms(&self.rows);
+        }
         let linear: Vec<usize> = (0..self.rows.len()).filter(|&row| self.rows[row].is_weighted()).collect();
         let mut predicted = vec![None; self.rows.len()];
         let Some(theory) = self.sure_theory().filter(|theory| theory.delta_decades.len() == linear.len())
@@ -261,6 +279,9 @@ impl GradFlow {
     /// decides.
     #[must_use]
     pub fn predicted_activations(&self) -> Vec<Option<f64>> {
+        if let Some(theory) = &self.line_theory {
+            return self.rows.iter().map(|row| theory.activation_rms(row)).collect();
+        }
         let linear: Vec<usize> = (0..self.rows.len()).filter(|&row| self.rows[row].is_weighted()).collect();
         let mut predicted = vec![None; self.rows.len()];
         if let Some(theory) =
@@ -277,7 +298,10 @@ impl GradFlow {
     /// [`Prediction::slope`].
     #[must_use]
     pub fn predicted_slope(&self) -> Option<f64> {
-        self.sure_theory().and_then(Prediction::slope)
+        match &self.line_theory {
+            Some(theory) => theory.slope(&self.rows),
+            None => self.sure_theory().and_then(Prediction::slope),
+        }
     }
 }
 

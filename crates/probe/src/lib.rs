@@ -53,7 +53,9 @@ pub use lanczos::Extremes;
 pub use layer_kind::LayerKind;
 pub use nonfinite::{NonFinite, Numbers, Origin, Place, find_nonfinite};
 pub use per_sample::{GradientNoise, SampleNorms};
-pub use prediction::{Prediction, RandomLayer, predict, predict_layers};
+pub use prediction::{
+    Inputs, LinePrediction, LineRow, Prediction, RandomLayer, predict, predict_layers, predict_line,
+};
 pub use quantity::{Axis, Chart, Drawn, Figure, Measured, Of, Quantity, Read, Section, Unit};
 pub use record::{
     CurvatureFlow, Exponents, FlowStep, JacobianFlow, Joint, LayerFlow, LostFlow, NotMeasured, ParameterFlow,
@@ -62,7 +64,7 @@ pub use record::{
 pub use recorder::Recorder;
 pub use rows::FlowRow;
 pub use shadow::Shadow;
-pub use slope::{shadow_slope, slope};
+pub use slope::{judged, shadow_slope, slope};
 pub use surgery::Surgery;
 pub use svd::singular_values;
 pub use table::{Column, Table};

@@ -1,6 +1,13 @@
 //! The theory beside one network: layers of given sizes, with a rule for their weights or with the weights
 //! they have.
 
+mod back;
+mod field;
+mod line;
+mod taps;
+
+pub use line::{Inputs, LinePrediction, LineRow, predict_line};
+
 use crate::finite_width::{FiniteWidth, finite_width};
 use crate::slope::line_back;
 use crate::text::counted;

@@ -93,6 +93,29 @@ pub fn slope(rows: &[FlowRow]) -> Option<(f64, f64)> {
     main(rows, MEASURED).map(|line| (line.slope, line.fit))
 }
 
+/// The places of the rows that the line of [`slope`] goes through, in order: by them a network is judged.
+///
+/// ```
+/// use backflow_nn::{Init, ModelLine};
+/// use backflow_probe::{GradFlow, judged};
+/// use backflow_tensor::{DType, Rng, Tensor};
+///
+/// let line: ModelLine = "linear:8/tanh/[residual(linear:8/tanh/linear:8)]*2/linear:2".parse()?;
+/// let model = line.plan(&[4], 2)?.build(Init::XavierNormal, DType::F32, &mut Rng::seed_from_u64(7));
+/// let x = Tensor::ones([3, 4], DType::F32);
+/// let flow = GradFlow::record(&model, || model.forward(&x).square().mean(..));
+/// let paths: Vec<&str> = judged(flow.rows()).into_iter().map(|row| &*flow.rows()[row].path).collect();
+/// // Of a block, the layer whose delta is that of the sum.
+/// assert_eq!(paths, ["0", "2.2", "3.2"]);
+/// # Ok::<(), backflow_nn::LineError>(())
+/// ```
+#[must_use]
+pub fn judged(rows: &[FlowRow]) -> Vec<usize> {
+    let compared = compared(&main_points(rows, MEASURED), 0);
+    let place = |point: &Point<'_>| rows.iter().position(|row| std::ptr::eq(row, point.row));
+    compared.iter().filter_map(place).collect()
+}
+
 impl FlowStep {
     /// The [`slope`] of the deltas of this step; `None` also where they are not those of one backward pass.
     #[must_use]
@@ -129,9 +152,13 @@ pub(crate) const BRANCH: usize = usize::MAX;
 
 /// The line of the main chain.
 fn main(rows: &[FlowRow], figures: Figures) -> Option<Line> {
+    line(&main_points(rows, figures), 0, figures)
+}
+
+fn main_points(rows: &[FlowRow], figures: Figures) -> Vec<Point<'_>> {
     let of_chain = rows.iter().filter(|row| row.chain == 0);
     let point = |row| Some(Point { row, joint: row.joint, delta: (figures.delta)(row)? });
-    line(&of_chain.filter_map(point).collect::<Vec<_>>(), 0, figures)
+    of_chain.filter_map(point).collect()
 }
 
 /// The points between which deltas are compared: of those that a gradient reaches, one for each state. It goes

@@ -1,8 +1,8 @@
 //! [`StudyPage`]: conclusion, figures beside the theory, and the table, on one page.
 //!
 //! The page is whole in itself: nothing is fetched, and without JavaScript it lacks only the buttons that save
-//! its figures. What is drawn is what there is several of: maps of depth and the variance of weights, slopes
-//! and accuracies against depth, width and variance, measured slopes against those of theory; always deltas
+//! its figures. What is drawn is what there is several of: maps of depth and the variance of weights, the width or the
+//! normalisation, slopes and accuracies against depth, width and variance, measured slopes against those of theory; always deltas
 //! over layers, before the training and after it, and learning curves. No figure has more than a few curves.
 //! Where curves are pairs of activation function and initial weights, they have the colours of the table, and
 //! that pointing at a row singles them out is done by CSS alone (`:has`).
@@ -24,7 +24,7 @@ use crate::table;
 use backflow_probe::Verdict;
 use backflow_store::StoreError;
 use backflow_train::study::{Finding, TrainableDepths};
-use diagram::Diagram;
+use diagram::{Across, Diagram};
 use groups::{MOST, Study};
 use layers::Layers;
 use std::fmt::Write;
@@ -137,9 +137,12 @@ const SMALL: f64 = 500.0;
 
 /// All figures, the most general first.
 fn figures(page: &mut String, study: &Study<'_>) {
-    let diagrams = diagram::all(study);
-    if !diagrams.is_empty() {
-        page.push_str("<h2>Depth and variance of weights</h2>\n<section class=\"charts\">\n");
+    for across in Across::ALL {
+        let diagrams = diagram::all(study, across);
+        if diagrams.is_empty() {
+            continue;
+        }
+        let _ = writeln!(page, "<h2>{}</h2>\n<section class=\"charts\">", across.headline());
         for Diagram { chart, csv } in &diagrams {
             draw(page, chart, csv);
         }
@@ -168,10 +171,14 @@ fn figures(page: &mut String, study: &Study<'_>) {
 
 fn write_table(page: &mut String, findings: &[Finding], numbers: &[usize]) {
     let table = study_table(findings);
-    page.push_str(
+    let kind = match findings.iter().any(|finding| finding.configuration.line().is_some()) {
+        true => "its kind of network",
+        false => "its activation function and initial weights",
+    };
+    let _ = writeln!(
+        page,
         "<section class=\"table\" aria-label=\"Configurations\">\n\
-         <p class=\"note\">Point at a row or a curve to single out its activation function and initial \
-         weights.</p>\n",
+         <p class=\"note\">Point at a row or a curve to single out {kind}.</p>"
     );
     table::begin_with(&table, page, "Table of configurations");
     for ((row, finding), number) in table.rows.iter().zip(findings).zip(numbers) {
@@ -184,7 +191,9 @@ fn write_table(page: &mut String, findings: &[Finding], numbers: &[usize]) {
                     "<th scope=\"row\" class=\"words\"><span class=\"name\">{}{cell}</span></th>",
                     series::key(*number)
                 ),
-                rows::VERDICT if finding.initial.verdicts != [Verdict::Healthy] => {
+                _ if table.columns[column].heading == rows::VERDICT
+                    && finding.initial.verdicts != [Verdict::Healthy] =>
+                {
                     write!(page, "<td class=\"words ill\">{cell}</td>")
                 }
                 _ => write!(page, "<td{}>{cell}</td>", table::class(&table.columns[column])),

@@ -120,7 +120,8 @@ impl Convolution {
     }
 
     /// Zeros before the first pixel of an axis, and in all, for a kernel of this size.
-    fn zeros(&self, axis: usize, kernel: usize) -> (usize, usize) {
+    #[must_use]
+    pub fn zeros(&self, axis: usize, kernel: usize) -> (usize, usize) {
         match self.padding {
             Padding::Valid => (0, 0),
             Padding::Same => {

@@ -2,11 +2,16 @@
 //! predicts.
 //!
 //! ```text
-//! Configuration     activation function, initial weights, depth, width
+//! Configuration     a multilayer perceptron, or a model line with what its placeholders were filled with, and how
+//!                   weights begin
 //! Study             what is the same for all of them: the examples, the seeds, perhaps a short training
 //!   .examine(…)     configurations, each over all seeds                         → a Finding each
 //! Finding           its flow at initialisation, the theory, and whether it learns
 //! ```
+//!
+//! Layers of a line are those that a verdict judges, in the order of computation: hidden layers, and where the gradient
+//! can go around some, as in residual blocks, one for each place where the ways meet. The flow is that of a step of
+//! training: batch normalisation goes by the examples, and dropout drops.
 //!
 //! Figures over seeds are combined in log space: of a quantity that spans decades, the arithmetic mean is its
 //! largest value over again. Networks are examined [side by side](crate::side_by_side); a program is given
@@ -21,7 +26,7 @@
 //!
 //! let digits = Mnist::embedded();
 //! let (activation, init) = (Activation::Sigmoid, Init::XavierNormal);
-//! let deep = Configuration { activation, init, depth: 10, width: 64 };
+//! let deep = Configuration::perceptron(activation, init, 10, 64);
 //! let mut findings = Vec::new();
 //! let (train, test, on) = (&digits.train, &digits.test, &|_| ControlFlow::Continue(()));
 //! Study::new(2).examine(&[deep], train, test, on, |finding| {
@@ -38,12 +43,18 @@
 mod configuration;
 mod flow;
 mod learning;
+mod line;
+mod maps;
+mod norm;
 mod trainable_depths;
 
-pub use configuration::Configuration;
+pub use configuration::{Configuration, Network};
 pub use flow::Flow;
 pub use learning::{Learned, LearnedOfSeed, LossPoint, Training};
-pub use trainable_depths::{TrainableDepths, diagrams};
+pub use line::{Axes, Line};
+pub use maps::{diagrams, maps};
+pub use norm::Norm;
+pub use trainable_depths::TrainableDepths;
 
 use crate::comparison::{Stopped, Watcher};
 use crate::evaluate::EVALUATION_BATCH;
@@ -51,9 +62,11 @@ use crate::side_by_side::{Completion, Ended, Supervisor, side_by_side};
 use crate::task::{Task, require};
 use crate::tasks::Classification;
 use backflow_data::{Batch, Dataset, Loader};
-use backflow_nn::Mlp;
-use backflow_probe::{FiniteWidth, FlowRow, FlowStep, GradFlow, Prediction, predict};
-use backflow_tensor::{DType, Tensor};
+use backflow_nn::Layer;
+use backflow_probe::{
+    FiniteWidth, FlowRow, FlowStep, GradFlow, Inputs, LinePrediction, Prediction, predict, predict_line,
+};
+use backflow_tensor::{DType, Rng, Tensor, training};
 use learning::Trained;
 
 /// What is the same for all configurations.
@@ -79,15 +92,17 @@ pub struct Finding {
     pub configuration: Configuration,
     /// The flow at initialisation.
     pub initial: Flow,
-    /// RMS δ of each linear layer as theory has it, from the last hidden layer that was measured back. `None`
+    /// RMS δ of each layer as theory has it, from the last hidden layer that was measured back. `None`
     /// for the output layer, whose delta is the loss's doing, and for all where theory has nothing to say or
     /// [finite width](Prediction::finite_width) decides.
     pub theory_delta_rms: Vec<Option<f64>>,
     /// The slope of the line through the logarithms of the same, hidden layers only. What [`Flow::slope`]
     /// should come to.
     pub theory_slope: Option<f64>,
-    /// All that theory has to say.
+    /// All that theory has to say of a multilayer perceptron.
     pub theory: Option<Prediction>,
+    /// What else theory says, a sentence each without its stop: see [`Prediction::notes`], [`LinePrediction::notes`].
+    pub theory_notes: Vec<String>,
     /// What training came to.
     pub learned: Option<Learned>,
 }
@@ -128,8 +143,8 @@ impl Study {
     /// with classes. Findings that are complete by then have been taken. And the errors of `take`.
     ///
     /// # Panics
-    /// If there are no seeds or none of the examples is asked for, or a configuration has no layers or no
-    /// units.
+    /// If there are no seeds or none of the examples is asked for, a configuration has no layers or no units, or a
+    /// line was made for inputs of another shape.
     #[track_caller]
     pub fn examine<E: From<Stopped> + Send>(
         &self,
@@ -143,17 +158,18 @@ impl Study {
             self.check(configuration);
         }
         for (set, purpose) in [(train, "train on"), (test, "evaluate on")] {
-            require::<Mlp>(&self.task, &Loader::new(set, EVALUATION_BATCH), purpose)
+            require::<dyn Layer>(&self.task, &Loader::new(set, EVALUATION_BATCH), purpose)
                 .map_err(Stopped::from)?;
         }
-        let batch = Loader::new(train, self.examples).shuffle(0).dtype(self.dtype).batch(0, 0);
+        let data = [false, true].map(|as_images| self.data(train, test, as_images));
+        let data_of = |of: &Configuration| &data[usize::from(of.line().is_some())];
         let seeds = usize::try_from(self.seeds).unwrap_or(usize::MAX);
         let completion = Completion::default();
         let network = |job: usize, ended: &Ended| {
             let mut part = completion.begin();
             let mut watch = |step, steps| ended.or(supervise(part.at(step, steps)));
             let (configuration, seed) = (&configurations[job / seeds], (job % seeds) as u64);
-            Ok(self.network(configuration, seed, &batch, [train, test], &mut watch)?)
+            Ok(self.network(configuration, seed, data_of(configuration), &mut watch)?)
         };
         // Of a study that is stopped, some of a configuration's networks may be missing.
         let (mut present, mut networks) = (0, Vec::new());
@@ -165,9 +181,20 @@ impl Study {
             if networks.len() < seeds {
                 return Ok(());
             }
-            let sizes = configurations[present].sizes(train.features(), train.classes());
-            take(self.finding(&configurations[present], &sizes, std::mem::take(&mut networks), &batch, test))
+            let configuration = &configurations[present];
+            take(self.finding(configuration, std::mem::take(&mut networks), data_of(configuration)))
         })
+    }
+
+    /// The data as perceptrons take them, or as lines do: with channels, rows and columns if they are images.
+    fn data(&self, train: &Dataset, test: &Dataset, as_images: bool) -> Data {
+        let view = |set: &Dataset| match set.image_shape() {
+            Some(_) if as_images => set.as_images(),
+            _ => set.clone(),
+        };
+        let [train, test] = [train, test].map(view);
+        let batch = Loader::new(&train, self.examples).shuffle(0).dtype(self.dtype).batch(0, 0);
+        Data { ends: [train.features(), train.classes()], train, test, batch }
     }
 
     /// One network, of which the same is known whatever becomes of others.
@@ -175,38 +202,26 @@ impl Study {
         &self,
         configuration: &Configuration,
         seed: u64,
-        batch: &Batch,
-        [train, test]: [&Dataset; 2],
+        data: &Data,
         watch: &mut Watcher<'_>,
-    ) -> Result<Network, Stopped> {
-        let sizes = configuration.sizes(train.features(), train.classes());
+    ) -> Result<Examined, Stopped> {
         if watch(0, 1).is_break() {
             return Err(Stopped::Interrupted);
         }
-        let mut model = configuration.model(&sizes, self.dtype, seed);
-        let before = look(self.task, &model, batch);
+        let mut model = configuration.model(data.ends, self.dtype, seed);
+        let before = look(self.task, &*model, seed, &data.batch);
         let is_near =
             self.dtype == DType::F32 && Flow::of(std::slice::from_ref(&before), &[]).nears_the_end_of_f32();
-        let shadow = is_near.then(|| look_twice(self.task, &model, batch));
+        let shadow = is_near.then(|| look_twice(self.task, &model, seed, &data.batch));
         let trained = match &self.training {
-            Some(training) => {
-                let data = [train, test];
-                Some(training.run(self.task, &mut model, seed, before.loss, batch, data, watch)?)
-            }
+            Some(training) => Some(training.run(self.task, &mut *model, seed, before.loss, data, watch)?),
             None => None,
         };
-        Ok(Network { before, shadow, trained })
+        Ok(Examined { before, shadow, trained })
     }
 
     /// What the networks of a configuration come to, one for each seed.
-    fn finding(
-        &self,
-        configuration: &Configuration,
-        sizes: &[usize],
-        networks: Vec<Network>,
-        batch: &Batch,
-        test: &Dataset,
-    ) -> Finding {
+    fn finding(&self, configuration: &Configuration, networks: Vec<Examined>, data: &Data) -> Finding {
         let (mut before, mut shadows, mut trained) = (Vec::new(), Vec::new(), Vec::new());
         for network in networks {
             before.push(network.before);
@@ -217,21 +232,31 @@ impl Study {
         if self.dtype == DType::F32 && initial.nears_the_end_of_f32() {
             // All of them, also those that by themselves are not near.
             let shadow = |(seed, shadow): (u64, Option<Vec<FlowRow>>)| {
-                let model = || configuration.model(sizes, self.dtype, seed);
-                shadow.unwrap_or_else(|| look_twice(self.task, &model(), batch))
+                let model = || configuration.model(data.ends, self.dtype, seed);
+                shadow.unwrap_or_else(|| look_twice(self.task, &model(), seed, &data.batch))
             };
             let shadows: Vec<_> = (0..).zip(shadows).map(shadow).collect();
             initial = Flow::of(&before, &shadows);
         }
-        let theory = predict(configuration.activation, configuration.init, sizes, mean_square(&batch.inputs));
+        let theory = theory(configuration, data);
         let sure = theory.as_ref().filter(|theory| theory.finite_width.is_none());
+        let of_line = theory_of_line(configuration, data);
+        let (theory_slope, theory_delta_rms) = match &of_line {
+            Some(theory) => flow::beside(theory, &before),
+            None => (
+                sure.and_then(Prediction::slope),
+                initial.anchored(sure.map(|theory| theory.delta_decades.as_slice())),
+            ),
+        };
+        let notes = theory.iter().flat_map(Prediction::notes);
         Finding {
-            configuration: *configuration,
-            theory_delta_rms: initial.anchored(sure.map(|theory| theory.delta_decades.as_slice())),
-            theory_slope: sure.and_then(Prediction::slope),
+            configuration: configuration.clone(),
+            theory_delta_rms,
+            theory_slope,
+            theory_notes: notes.chain(of_line.iter().flat_map(LinePrediction::notes)).collect(),
             theory,
             initial,
-            learned: self.training.is_some().then(|| Learned::of(&trained, test)),
+            learned: self.training.is_some().then(|| Learned::of(&trained, &data.test)),
         }
     }
 
@@ -240,8 +265,8 @@ impl Study {
         let figures = [
             ("seeds", self.seeds as usize),
             ("examples", self.examples),
-            ("depth", configuration.depth),
-            ("width", configuration.width),
+            ("depth", configuration.axes().depth.unwrap_or(1)),
+            ("width", configuration.axes().width.unwrap_or(1)),
         ];
         if figures.iter().any(|&(_, figure)| figure == 0) {
             let rows = figures.map(|(name, figure)| (name, figure.to_string()));
@@ -250,23 +275,56 @@ impl Study {
     }
 }
 
+/// What networks are examined on, in the form that they take.
+struct Data {
+    train: Dataset,
+    test: Dataset,
+    /// What the flow is measured on.
+    batch: Batch,
+    /// How many numbers an example has, and how many classes there are.
+    ends: [usize; 2],
+}
+
 /// What is known of one network.
-struct Network {
+struct Examined {
     before: FlowStep,
     /// Its rows in `f64` too, if it comes near the end of `f32`.
     shadow: Option<Vec<FlowRow>>,
     trained: Option<Trained>,
 }
 
-/// The flow of one network on these examples.
-fn look(task: Classification, model: &Mlp, batch: &Batch) -> FlowStep {
-    GradFlow::record(model, || task.loss(model, batch).mean).step().clone()
+/// What theory says of a configuration that is a multilayer perceptron.
+fn theory(configuration: &Configuration, data: &Data) -> Option<Prediction> {
+    let [inputs, classes] = data.ends;
+    let (activation, sizes) = configuration.sizes(inputs, classes)?;
+    predict(activation, configuration.init, &sizes, mean_square(&data.batch.inputs))
+}
+
+/// What theory says of one that is another line.
+fn theory_of_line(configuration: &Configuration, data: &Data) -> Option<LinePrediction> {
+    let plan = configuration.line()?.plan();
+    if plan.perceptron().is_some() {
+        return None;
+    }
+    predict_line(plan, configuration.init, &Inputs::of(&data.batch.inputs))
+}
+
+/// The flow of one network on these examples, as a step of its training would see it.
+fn look(task: Classification, model: &dyn Layer, seed: u64, batch: &Batch) -> FlowStep {
+    let flow = || GradFlow::record(model, || task.loss(model, batch).mean);
+    training(&chance(seed), flow).step().clone()
 }
 
 /// The same, as rows with a shadow in `f64`.
-fn look_twice(task: Classification, model: &Mlp, batch: &Batch) -> Vec<FlowRow> {
-    let loss = |model: &Mlp, dtype| task.loss(model, &batch.to_dtype(dtype)).mean;
-    GradFlow::record(model, || loss(model, DType::F32)).with_shadow(model, loss).rows().to_vec()
+fn look_twice(task: Classification, model: &Box<dyn Layer>, seed: u64, batch: &Batch) -> Vec<FlowRow> {
+    let loss = |model: &Box<dyn Layer>, dtype| task.loss(&**model, &batch.to_dtype(dtype)).mean;
+    let flow = || GradFlow::record(model, || loss(model, DType::F32)).with_shadow(model, loss);
+    training(&chance(seed), flow).rows().to_vec()
+}
+
+/// Where the chance of a look is drawn from: another stream than that of the initial weights.
+fn chance(seed: u64) -> Rng {
+    Rng::seed_from_u64(seed).split(1)
 }
 
 /// The mean square of all numbers.

@@ -11,7 +11,7 @@ use std::ops::ControlFlow;
 use std::sync::Mutex;
 
 fn configuration(activation: Activation, init: Init, depth: usize, width: usize) -> Configuration {
-    Configuration { activation, init, depth, width }
+    Configuration::perceptron(activation, init, depth, width)
 }
 
 fn watched(
@@ -24,7 +24,7 @@ fn watched(
         found.push(finding);
         Ok::<_, Stopped>(())
     };
-    study.examine(&[*configuration], &digits.train, &digits.test, supervise, take)?;
+    study.examine(&[configuration.clone()], &digits.train, &digits.test, supervise, take)?;
     Ok(found.pop().expect("a finding for each configuration"))
 }
 
@@ -162,9 +162,9 @@ fn two_words_for_one_network_have_one_flow() {
         (of(Activation::Relu, "he-normal"), of(Activation::LeakyRelu(0.1), "he-normal"), None),
     ] {
         assert_eq!(a.differing_layers(&b, 784, 10), differing, "{a}, {b}");
-        assert_eq!(flow(a) == flow(b), differing == Some(vec![]), "{a}, {b}");
+        assert_eq!(flow(a.clone()) == flow(b.clone()), differing == Some(vec![]), "{a}, {b}");
     }
-    let wide = Configuration { width: 17, ..of(Activation::Tanh, "he-normal") };
+    let wide = configuration(Activation::Tanh, Init::HeNormal, 4, 17);
     assert_eq!(wide.differing_layers(&of(Activation::Tanh, "he-normal"), 784, 10), None);
 }
 
@@ -265,7 +265,7 @@ fn what_gradients_reach_learns_and_a_rate_beyond_reason_diverges() {
         examine(&study, configuration).learned.unwrap()
     };
     let relu = configuration(Activation::Relu, Init::HeNormal, 8, 32);
-    let healthy = learned("adam", relu);
+    let healthy = learned("adam", relu.clone());
     assert!(healthy.learns() && healthy.learning == 2 && healthy.diverged == 0, "{healthy:?}");
     assert!(healthy.final_loss.unwrap() < 0.7 * healthy.initial_loss, "{healthy:?}");
     assert!(healthy.flow.is_some());
@@ -314,7 +314,7 @@ fn whoever_supervises_is_asked_before_every_step_and_can_stop() {
             found.push(finding);
             Ok::<_, Stopped>(())
         };
-        study.examine(&[small, small], &digits.train, &digits.test, &stop, take)
+        study.examine(&[small.clone(), small.clone()], &digits.train, &digits.test, &stop, take)
     });
     assert_eq!((ended, found), (Err(Stopped::Interrupted), vec![whole]));
 }

@@ -4,7 +4,8 @@
 use crate::{options, ranges};
 use backflow_nn::{Activation, Init};
 use backflow_tensor::quote::quoted;
-use std::fmt::Display;
+use backflow_train::study::Norm;
+use std::fmt::{self, Display};
 
 /// The values of a list, in its order.
 #[derive(Clone, Debug, PartialEq)]
@@ -28,6 +29,28 @@ pub(crate) fn activations(text: &str) -> Result<List<Activation>, String> {
 
 pub(crate) fn inits(text: &str) -> Result<List<Init>, String> {
     list(text, |piece| Ok(vec![options::init(piece)?]))
+}
+
+pub(crate) fn norms(text: &str) -> Result<List<Norm>, String> {
+    list(text, |piece| Ok(vec![piece.parse()?]))
+}
+
+/// Whether something goes past branches: `on` or `off`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Skip(pub(crate) bool);
+
+impl Display for Skip {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0 { "on" } else { "off" })
+    }
+}
+
+pub(crate) fn skips(text: &str) -> Result<List<Skip>, String> {
+    list(text, |piece| match piece {
+        "on" => Ok(vec![Skip(true)]),
+        "off" => Ok(vec![Skip(false)]),
+        _ => Err(format!("\"{}\" is not on or off", quoted(piece))),
+    })
 }
 
 pub(crate) fn depths(text: &str) -> Result<List<usize>, String> {

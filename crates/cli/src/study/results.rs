@@ -5,12 +5,13 @@
 use super::twins::Twin;
 use super::words;
 use crate::experiment::Results;
+use crate::network::ModelConfig;
 use crate::task::TaskConfig;
 use backflow_probe::text::{counted, grouped, rate};
 use backflow_probe::{FiniteWidth, Table, Verdict};
 use backflow_report::{StudyPage, study_table};
 use backflow_train::comparison::Spread;
-use backflow_train::study::{Finding, Flow, Learned, LearnedOfSeed, LossPoint, TrainableDepths};
+use backflow_train::study::{Axes, Finding, Flow, Learned, LearnedOfSeed, LossPoint, TrainableDepths};
 use serde::Serialize;
 
 /// What was asked for, defaults filled in.
@@ -31,6 +32,9 @@ pub(crate) struct StudyConfig {
     pub(crate) task: TaskConfig,
     pub(crate) threads: usize,
     pub(crate) flush_to_zero: bool,
+    /// Lines with their placeholders.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) models: Vec<String>,
 }
 
 /// All there is to tell so far.
@@ -41,6 +45,8 @@ pub(crate) struct StudyResults {
     pub(crate) data: String,
     /// How many numbers an example has, and how many classes there are.
     pub(crate) ends: [usize; 2],
+    /// The shape of an input as lines take it.
+    pub(crate) input: Vec<usize>,
     pub(crate) findings: Vec<Finding>,
     /// Where trainable networks end by theory, where configurations make a map.
     pub(crate) depths: Vec<TrainableDepths>,
@@ -55,16 +61,19 @@ impl StudyResults {
     /// Data and conditions in words.
     pub(crate) fn introduction(&self) -> Vec<String> {
         let config = &self.config;
-        let mut texts = vec![
-            self.data.clone(),
-            format!(
-                "{}, {} of each, {}; flow at initialisation, measured on {}",
-                counted(self.planned as u64, "configuration"),
-                counted(config.seeds, "network"),
-                config.dtype,
-                counted(config.examples as u64, "training example")
-            ),
-        ];
+        let mut texts = vec![self.data.clone()];
+        let several = config.models.len() > 1;
+        texts.extend(config.models.iter().enumerate().map(|(nth, line)| match several {
+            true => format!("line {}: {line}", nth + 1),
+            false => line.clone(),
+        }));
+        texts.push(format!(
+            "{}, {} of each, {}; flow at initialisation, measured on {}",
+            counted(self.planned as u64, "configuration"),
+            counted(config.seeds, "network"),
+            config.dtype,
+            counted(config.examples as u64, "training example")
+        ));
         if let (Some(optimizer), Some(lr), Some(batch_size)) =
             (&config.optimizer, config.lr, config.batch_size)
         {
@@ -90,7 +99,8 @@ impl StudyResults {
     }
 
     fn configurations(&self) -> Vec<FindingJson<'_>> {
-        let mut objects: Vec<FindingJson<'_>> = self.findings.iter().map(FindingJson::new).collect();
+        let object = |finding| FindingJson::new(finding, &self.input, self.ends[1]);
+        let mut objects: Vec<FindingJson<'_>> = self.findings.iter().map(object).collect();
         for twin in &self.twins {
             let object = &mut objects[twin.later];
             let place = if twin.differing.is_empty() {
@@ -175,10 +185,24 @@ struct Json<'a> {
 
 #[derive(Serialize)]
 struct FindingJson<'a> {
-    activation: String,
+    /// The line with its placeholders filled, and what it was planned for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    model: Option<ModelConfig>,
+    /// The line as it was given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    template: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    activation: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    norm: Option<String>,
+    /// Whether something goes past branches.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    skip: Option<bool>,
     init: String,
-    depth: usize,
-    width: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    depth: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    width: Option<usize>,
     /// The first configuration, counted from 0, that is the same network by other words.
     #[serde(skip_serializing_if = "Option::is_none")]
     same_network_as: Option<usize>,
@@ -202,13 +226,18 @@ struct FindingJson<'a> {
 }
 
 impl<'a> FindingJson<'a> {
-    fn new(finding: &'a Finding) -> Self {
-        let configuration = &finding.configuration;
+    fn new(finding: &'a Finding, input: &[usize], classes: usize) -> Self {
+        let (configuration, line) = (&finding.configuration, finding.configuration.line());
+        let Axes { activation, norm, skip, depth, width } = configuration.axes();
         Self {
-            activation: configuration.activation.to_string(),
+            model: line.map(|line| ModelConfig::new(line.text(), input.to_vec(), classes)),
+            template: line.map(|line| &*line.template),
+            activation: activation.map(|activation| activation.to_string()),
+            norm: norm.map(|norm| norm.to_string()),
+            skip,
             init: configuration.init.to_string(),
-            depth: configuration.depth,
-            width: configuration.width,
+            depth,
+            width,
             same_network_as: None,
             same_hidden_layers_as: None,
             theory_slope: finding.theory_slope,
@@ -216,14 +245,20 @@ impl<'a> FindingJson<'a> {
             finite_width: finding.finite_width(),
             depth_scale: finding.depth_in_scales().and(finding.theory.as_ref()).and_then(|it| it.depth_scale),
             depth_in_scales: finding.depth_in_scales(),
-            flow: FlowJson::new(&finding.initial),
-            training: finding.learned.as_ref().map(LearnedJson::new),
+            flow: FlowJson::new(&finding.initial, line.is_some()),
+            training: finding.learned.as_ref().map(|learned| LearnedJson::new(learned, line.is_some())),
         }
     }
 }
 
 #[derive(Serialize)]
 struct FlowJson<'a> {
+    /// The layers that the lists are about, by their paths in the network of a line.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    layers: Option<&'a [String]>,
+    /// How many of them are judged; the others are the outputs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    judged_layers: Option<usize>,
     slope_decades_per_layer: Option<f64>,
     /// The slope of the deltas in f64, only where f32 comes near its end.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -244,8 +279,10 @@ struct FlowJson<'a> {
 }
 
 impl<'a> FlowJson<'a> {
-    fn new(flow: &'a Flow) -> Self {
+    fn new(flow: &'a Flow, is_line: bool) -> Self {
         Self {
+            layers: is_line.then_some(&flow.layers),
+            judged_layers: is_line.then_some(flow.judged),
             slope_decades_per_layer: flow.slope,
             shadow_slope_decades_per_layer: flow.shadow_slope,
             slope_by_seed: &flow.slope_by_seed,
@@ -280,7 +317,7 @@ struct LearnedJson<'a> {
 }
 
 impl<'a> LearnedJson<'a> {
-    fn new(learned: &'a Learned) -> Self {
+    fn new(learned: &'a Learned, is_line: bool) -> Self {
         Self {
             initial_loss: learned.initial_loss,
             final_loss: learned.final_loss,
@@ -293,7 +330,7 @@ impl<'a> LearnedJson<'a> {
             curve: &learned.curve,
             diverged: learned.diverged,
             learns: learned.learns(),
-            flow: learned.flow.as_ref().map(FlowJson::new),
+            flow: learned.flow.as_ref().map(|flow| FlowJson::new(flow, is_line)),
         }
     }
 }

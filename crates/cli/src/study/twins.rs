@@ -18,10 +18,12 @@ impl Twin {
     pub(super) fn of_last(findings: &[Finding], [inputs, classes]: [usize; 2]) -> Option<Self> {
         let (last, others) = findings.split_last()?;
         let of = &last.configuration;
+        let (_, sizes) = of.sizes(inputs, classes)?;
+        let depth = sizes.len() - 2;
         let twin = |(earlier, other): (usize, &Finding)| {
             let differing = of.differing_layers(&other.configuration, inputs, classes)?;
             // Of two or three linear layers, what is left is no network.
-            let is_near = of.depth > 2 && differing.iter().all(|&layer| layer == 0 || layer == of.depth);
+            let is_near = depth > 2 && differing.iter().all(|&layer| layer == 0 || layer == depth);
             (differing.is_empty() || is_near).then_some(Self { later: others.len(), earlier, differing })
         };
         // Of two that are equally near, `min_by_key` takes the first.

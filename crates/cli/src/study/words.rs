@@ -1,8 +1,8 @@
 //! The conclusion in words: what vanished, by how much per layer, what theory said, and what learns.
 
 use super::results::StudyResults;
+use backflow_probe::Verdict;
 use backflow_probe::text::{counted, factor, short, signed};
-use backflow_probe::{Prediction, Verdict};
 use backflow_tensor::Float;
 use backflow_train::study::{Configuration, Finding, Learned, LearnedOfSeed};
 
@@ -88,7 +88,7 @@ fn flat_weight_gradients(verdict: &Verdict) -> Option<(&'static str, f64)> {
 /// All about one configuration.
 fn configuration(finding: &Finding, results: &StudyResults) -> String {
     let mut text = format!("{}: {}", finding.configuration, flow(finding));
-    for note in finding.theory.iter().flat_map(Prediction::notes) {
+    for note in &finding.theory_notes {
         text = format!("{text} In theory, {note}.");
     }
     for verdict in &finding.initial.verdicts {
@@ -104,11 +104,15 @@ fn configuration(finding: &Finding, results: &StudyResults) -> String {
 
 fn flow(finding: &Finding) -> String {
     let (deltas, slope) = finding.initial.unlimited();
+    let judged = finding.initial.judged;
+    let is_line = finding.configuration.line().is_some();
     let Some(slope) = slope else {
-        return if finding.configuration.depth == 1 {
-            "one hidden layer has nothing before it that gradients could be lost to.".to_owned()
-        } else {
-            "deltas are 0 or no numbers in some layer.".to_owned()
+        return match (judged, is_line) {
+            (1, false) => {
+                "one hidden layer has nothing before it that gradients could be lost to.".to_owned()
+            }
+            (0 | 1, true) => "there are no two layers between which deltas could be compared.".to_owned(),
+            _ => "deltas are 0 or no numbers in some layer.".to_owned(),
         };
     };
     let level = Float::powf(10.0, slope);
@@ -119,9 +123,9 @@ fn flow(finding: &Finding) -> String {
         None => "theory says nothing".to_owned(),
     };
     let decades = format!("{} decades; {theory}", signed(Some(slope)));
-    let last = deltas.len() - 2;
-    let share = short(Some(deltas[0] / deltas[last]));
-    let ends = format!("the first of {} hidden layers gets {share} times the delta of the last", last + 1);
+    let share = short(Some(deltas[0] / deltas[judged - 1]));
+    let layers = if is_line { "judged" } else { "hidden" };
+    let ends = format!("the first of {judged} {layers} layers gets {share} times the delta of the last");
     let ends = if finding.initial.loses_deltas() { format!("in f64 {ends}") } else { ends };
     let flat = match finding.initial.verdicts.iter().find_map(flat_weight_gradients) {
         Some((change, ratio)) => format!(
@@ -244,7 +248,11 @@ fn overview(findings: &[Finding]) -> Vec<String> {
         })
         .collect();
     let text = |&(configuration, slope, theory): &(&Configuration, f64, Option<f64>)| {
-        format!("{configuration} ({}; theory {})", signed(Some(slope)), signed(theory))
+        let theory = match (theory, configuration.line()) {
+            (None, Some(_)) => String::new(),
+            _ => format!("; theory {}", signed(theory)),
+        };
+        format!("{configuration} ({}{theory})", signed(Some(slope)))
     };
     let steepest = |wanted: Regime| {
         let is = |finding: &&Finding| match regime(finding) {

@@ -1,5 +1,6 @@
 //! [`ModelLine`]: a network in a line of text, for programs, configurations and studies.
 
+mod computes;
 mod error;
 mod families;
 mod parse;
@@ -7,6 +8,7 @@ mod plan;
 mod settings;
 mod words;
 
+pub use computes::Computes;
 pub use error::LineError;
 pub use plan::{Plan, PlanRow};
 pub use settings::{Setting, SettingKind};
@@ -22,6 +24,7 @@ use std::str::FromStr;
 /// whole networks   mlp:256,128   mlp:64,64,activation=tanh   cnn   resnet:20
 /// written out      conv:32/relu/maxpool:2/dropout:0.25/flatten/linear:128,bias=false/relu/linear:10
 /// nested           residual(conv:16,padding=1/batchnorm/relu/conv:16,padding=1/batchnorm)/relu
+/// as if alone      sequential(conv:16,padding=1/relu): its layers, one after the other
 /// repeated         [linear:64/tanh]*20
 /// several          mlp:64; cnn                                   ModelLine::several
 /// placeholders     [linear:{width}/tanh]*{depth}                 ModelLine::filled
@@ -60,13 +63,20 @@ impl ModelLine {
     }
 
     /// The line that this text is when each placeholder `{name}` has its value, which is text, too. What has none stays,
-    /// and is then a [`LineError`].
+    /// and is then a [`LineError`]. A word whose value is empty vanishes with its slash.
     ///
     /// ```
     /// use backflow_nn::ModelLine;
-    /// let value = |name: &str| ["width", "depth"].contains(&name).then(|| "8".to_owned());
-    /// let line = ModelLine::filled("[linear:{width}/tanh]*{depth}/linear:10", value);
-    /// assert_eq!(line, "[linear:8/tanh]*8/linear:10");
+    /// let filled = |norm: &str| {
+    ///     let value = |name: &str| match name {
+    ///         "norm" => Some(norm.to_owned()),
+    ///         "skip" => Some("residual".to_owned()),
+    ///         _ => Some("8".to_owned()),
+    ///     };
+    ///     ModelLine::filled("[{skip}(linear:{width}/{norm}/tanh)]*{depth}/linear:10", value)
+    /// };
+    /// assert_eq!(filled("batchnorm"), "[residual(linear:8/batchnorm/tanh)]*8/linear:10");
+    /// assert_eq!(filled(""), "[residual(linear:8/tanh)]*8/linear:10");
     /// ```
     #[must_use]
     pub fn filled(text: &str, value: impl Fn(&str) -> Option<String>) -> String {
@@ -74,8 +84,12 @@ impl ModelLine {
         let mut rest = text;
         while let Some((before, name, after)) = placeholder(rest) {
             line += before;
-            line += &value(name).unwrap_or_else(|| format!("{{{name}}}"));
             rest = after;
+            match value(name) {
+                Some(value) if value.is_empty() => rest = without_word(&mut line, after),
+                Some(value) => line += &value,
+                None => line += &format!("{{{name}}}"),
+            }
         }
         line + rest
     }
@@ -113,6 +127,19 @@ fn placeholder(text: &str) -> Option<(&str, &str, &str)> {
     let (before, rest) = text.split_once('{')?;
     let (name, after) = rest.split_once('}')?;
     Some((before, name, after))
+}
+
+/// What comes after a word that is not there, which leaves one slash between its neighbours.
+fn without_word<'a>(before: &mut String, after: &'a str) -> &'a str {
+    let is_first = before.trim_end().is_empty() || before.trim_end().ends_with(['/', '[', '(']);
+    match after.trim_start().strip_prefix('/').filter(|_| is_first) {
+        Some(after) => after.trim_start(),
+        None => {
+            let length = before.trim_end().strip_suffix('/').map(str::len);
+            length.into_iter().for_each(|length| before.truncate(length));
+            after
+        }
+    }
 }
 
 impl FromStr for ModelLine {

@@ -89,7 +89,11 @@ impl<'a> Parser<'a> {
                 }
                 (0..times).for_each(|_| items.extend(group.iter().cloned()));
             } else {
-                items.push(self.item()?);
+                let item = self.item()?;
+                match item.word.meaning {
+                    Meaning::Sequence => items.extend(item.inner),
+                    _ => items.push(item),
+                }
             }
             if !self.take('/') {
                 self.depth -= 1;
@@ -125,11 +129,10 @@ impl<'a> Parser<'a> {
         let settings =
             Settings::read(word, &given, &at).map_err(|(at, what)| LineError::new(self.line, at, what))?;
         let has_inner = self.peek() == Some('(');
-        let takes_inner = matches!(word.meaning, Meaning::Residual);
+        let takes_inner = matches!(word.meaning, Meaning::Residual | Meaning::Sequence);
         if has_inner != takes_inner {
-            let example = "residual(linear:64/tanh/linear:64)";
             let what = if takes_inner {
-                format!("its branch is missing, as in {example}")
+                format!("its layers are missing, as in {name}(linear:64/tanh/linear:64)")
             } else {
                 format!("{name} takes nothing in parentheses")
             };
@@ -138,7 +141,7 @@ impl<'a> Parser<'a> {
         let mut inner = Vec::new();
         if self.take('(') {
             inner = self.chain()?;
-            self.expect(')', "which ends the branch")?;
+            self.expect(')', &format!("which ends what stands in {name}"))?;
         }
         Ok(Item { word, settings, inner, at })
     }

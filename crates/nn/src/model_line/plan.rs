@@ -1,5 +1,6 @@
 //! [`Plan`]: a model line with all its sizes, from which the network is built.
 
+use super::computes::Computes;
 use super::error::LineError;
 use super::parse::Item;
 use super::words::{Meaning, batch_norm, convolution, elements, flatten, linear_of, named};
@@ -32,7 +33,7 @@ pub(super) struct Planned {
     pub(super) shape: Vec<usize>,
     pub(super) parameters: usize,
     pub(super) multiply_adds: usize,
-    pub(super) activation: Option<Activation>,
+    pub(super) computes: Computes,
     pub(super) make: Make,
 }
 
@@ -43,7 +44,7 @@ impl Planned {
         make: impl Fn(Drawing, &mut Rng) -> Box<dyn Layer> + Send + Sync + 'static,
     ) -> Self {
         let make = Box::new(make);
-        Self { shape: x.to_vec(), parameters: 0, multiply_adds: 0, activation: None, make }
+        Self { shape: x.to_vec(), parameters: 0, multiply_adds: 0, computes: Computes::Other, make }
     }
 }
 
@@ -66,13 +67,14 @@ pub(super) enum Step {
 /// # Ok::<(), backflow_nn::LineError>(())
 /// ```
 pub struct Plan {
+    pub(super) input: Vec<usize>,
     pub(super) steps: Vec<Step>,
     /// Of an `Mlp`: its sizes and its activation.
     pub(super) mlp: Option<(Vec<usize>, Activation)>,
 }
 
 /// A layer of a network, in numbers.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct PlanRow {
     /// The path in the model.
     pub path: String,
@@ -84,6 +86,10 @@ pub struct PlanRow {
     pub parameters: usize,
     /// Multiplications of inputs with weights, each with an addition, for one sample.
     pub multiply_adds: usize,
+    /// What it computes.
+    pub computes: Computes,
+    /// The [gain](Activation::gain) that weights are drawn with there.
+    pub gain: f64,
 }
 
 /// The network of the items, for inputs of this shape and so many outputs.
@@ -101,7 +107,7 @@ pub(super) fn plan(line: &str, items: &[Item], input: &[usize], classes: usize) 
         steps.push(Step::Layer { name: "flatten".to_owned(), planned: flatten(input) });
     }
     chain(line, items, input, &mut steps)?;
-    let plan = Plan { steps, mlp: None };
+    let plan = Plan { input: input.to_vec(), steps, mlp: None };
     let end = items.last().map_or(0..0, |item| item.at.clone());
     let shape = plan.steps.last().map_or(input, Step::shape);
     if shape != [classes] {
@@ -127,6 +133,8 @@ fn chain(line: &str, items: &[Item], input: &[usize], steps: &mut Vec<Step>) -> 
             Meaning::Network(_) => {
                 return Err(wrong(format!("{} is a whole network, and stands alone", word.name)));
             }
+            // Its layers have its place already.
+            Meaning::Sequence => continue,
             Meaning::Residual => {
                 let mut branch = Vec::new();
                 chain(line, inner, &x, &mut branch)?;
@@ -180,28 +188,30 @@ impl Step {
 
     fn activation(&self) -> Option<Activation> {
         match self {
-            Self::Layer { planned, .. } => planned.activation,
+            Self::Layer { planned, .. } => planned.computes.activation(),
             Self::Residual { .. } => None,
         }
     }
 
-    fn add_rows(&self, path: &str, rows: &mut Vec<PlanRow>) {
+    fn add_rows(&self, path: String, gain: f64, rows: &mut Vec<PlanRow>) {
+        let row = |name: &String, shape: &[usize], computes| {
+            let (layer, shape) = (name.clone(), shape.to_vec());
+            PlanRow { path: path.clone(), layer, shape, parameters: 0, multiply_adds: 0, computes, gain }
+        };
         match self {
-            Self::Layer { name, planned: Planned { shape, parameters, multiply_adds, .. } } => {
-                let (path, layer, shape) = (path.to_owned(), name.clone(), shape.clone());
-                rows.push(PlanRow {
-                    path,
-                    layer,
-                    shape,
-                    parameters: *parameters,
-                    multiply_adds: *multiply_adds,
-                });
+            Self::Layer { name, planned } => {
+                let Planned { shape, parameters, multiply_adds, computes, .. } = planned;
+                let (parameters, multiply_adds) = (*parameters, *multiply_adds);
+                rows.push(PlanRow { parameters, multiply_adds, ..row(name, shape, *computes) });
             }
-            Self::Residual { name, branch, shortcut, shape, .. } => {
-                add_rows(branch, &format!("{path}."), rows);
-                add_rows(shortcut, &format!("{path}.shortcut."), rows);
-                let (path, layer, shape) = (path.to_owned(), name.clone(), shape.clone());
-                rows.push(PlanRow { path, layer, shape, parameters: 0, multiply_adds: 0 });
+            Self::Residual { name, branch, shortcut, factor, shape } => {
+                let of = |steps: &[Self], prefix: &str, rows: &mut Vec<PlanRow>| {
+                    let before = rows.len();
+                    add_rows(steps, &format!("{path}.{prefix}"), rows);
+                    rows.len() - before
+                };
+                let (branch, shortcut) = (of(branch, "", rows), of(shortcut, "shortcut.", rows));
+                rows.push(row(name, shape, Computes::Residual { branch, shortcut, factor: *factor }));
             }
         }
     }
@@ -209,23 +219,30 @@ impl Step {
 
 fn first_activation(steps: &[Step]) -> Option<Activation> {
     steps.iter().find_map(|step| match step {
-        Step::Layer { planned, .. } => planned.activation,
+        Step::Layer { planned, .. } => planned.computes.activation(),
         Step::Residual { branch, .. } => first_activation(branch),
     })
 }
 
 fn add_rows(steps: &[Step], prefix: &str, rows: &mut Vec<PlanRow>) {
-    steps.iter().enumerate().for_each(|(nth, step)| step.add_rows(&format!("{prefix}{nth}"), rows));
+    for (nth, step) in steps.iter().enumerate() {
+        step.add_rows(format!("{prefix}{nth}"), gain(steps, nth), rows);
+    }
 }
 
-/// The layers one after the other. Weights are drawn for the activation that follows, or else the one before.
+/// Weights are drawn for the activation that follows in the chain, or else the one before.
+fn gain(steps: &[Step], nth: usize) -> f64 {
+    let (before, after) = steps.split_at(nth);
+    let activation = after.iter().find_map(Step::activation);
+    let activation = activation.or_else(|| before.iter().rev().find_map(Step::activation));
+    activation.unwrap_or(Activation::Identity).gain()
+}
+
+/// The layers one after the other.
 fn sequence(steps: &[Step], init: Init, dtype: DType, rng: &mut Rng) -> Sequential {
     let mut layers = Sequential::new();
     for (nth, step) in steps.iter().enumerate() {
-        let (before, after) = steps.split_at(nth);
-        let activation = after.iter().find_map(Step::activation);
-        let activation = activation.or_else(|| before.iter().rev().find_map(Step::activation));
-        let gain = activation.unwrap_or(Activation::Identity).gain();
+        let gain = gain(steps, nth);
         layers = layers.add(match step {
             Step::Layer { planned, .. } => (planned.make)(Drawing { init, gain, dtype }, rng),
             Step::Residual { branch, shortcut, factor, .. } => {
@@ -266,6 +283,12 @@ impl Plan {
     #[must_use]
     pub fn activation(&self) -> Option<Activation> {
         first_activation(&self.steps)
+    }
+
+    /// The shape of a sample that it is for.
+    #[must_use]
+    pub fn input(&self) -> &[usize] {
+        &self.input
     }
 
     /// The layers, in the order of the computation.

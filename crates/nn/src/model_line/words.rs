@@ -1,5 +1,6 @@
 //! [`WORDS`]: the words of the model line, each with its settings, its sizes, and the layer that it stands for.
 
+use super::computes::Computes;
 use super::families;
 use super::plan::{Drawing, Plan, Planned};
 use super::settings::{Setting, SettingKind as Kind, Settings};
@@ -44,6 +45,8 @@ pub(super) enum Meaning {
     NormalisedBatch(PlanLayer),
     /// A branch and what goes past it.
     Residual,
+    /// The layers in its parentheses.
+    Sequence,
     /// A whole network, from inputs of this shape to so many outputs.
     Network(fn(&Settings, &[usize], usize) -> Result<Plan, String>),
 }
@@ -119,6 +122,12 @@ pub static WORDS: &[Word] = &[
         meaning: Meaning::Residual,
     },
     Word {
+        name: "sequential",
+        settings: &[],
+        help: "its layers, one after the other, as if they stood alone",
+        meaning: Meaning::Sequence,
+    },
+    Word {
         name: "batchnorm",
         settings: &[],
         help: "each channel normalised over the batch",
@@ -127,12 +136,20 @@ pub static WORDS: &[Word] = &[
     layer("layernorm", &[], "each sample normalised", |_, x| {
         let shape = x.to_vec();
         let planned = Planned::of_shape(x, move |by, _| LayerNorm::with_dtype(&*shape, by.dtype).into());
-        Ok(Planned { parameters: elements(x).saturating_mul(2), ..planned })
+        Ok(Planned {
+            parameters: elements(x).saturating_mul(2),
+            computes: Computes::LayerNorm { is_centred: true },
+            ..planned
+        })
     }),
     layer("rmsnorm", &[], "each sample scaled to a mean square of 1", |_, x| {
         let shape = x.to_vec();
         let planned = Planned::of_shape(x, move |by, _| RmsNorm::with_dtype(&*shape, by.dtype).into());
-        Ok(Planned { parameters: elements(x), ..planned })
+        Ok(Planned {
+            parameters: elements(x),
+            computes: Computes::LayerNorm { is_centred: false },
+            ..planned
+        })
     }),
     layer(
         "groupnorm",
@@ -156,7 +173,15 @@ pub static WORDS: &[Word] = &[
         pool(settings, x, |windows| MaxPool2d::new(windows).into())
     }),
     layer("avgpool", POOL, "the mean of each window", |settings, x| {
-        pool(settings, x, |windows| AvgPool2d::new(windows).into())
+        let planned = pool(settings, x, |windows| AvgPool2d::new(windows).into())?;
+        let kernel = settings.pair("kernel");
+        let is_whole = (0..2).all(|axis| planned.shape[axis + 1] * kernel[axis] == x[axis + 1]);
+        let computes = if is_whole && settings.pair("stride") == kernel {
+            Computes::MeanOfWindows
+        } else {
+            Computes::Other
+        };
+        Ok(Planned { computes, ..planned })
     }),
     layer(
         "adaptiveavgpool",
@@ -165,18 +190,21 @@ pub static WORDS: &[Word] = &[
         |settings, x| {
             let ([channels, ..], output) = (image(x)?, settings.pair("output"));
             let planned = Planned::of_shape(x, move |_, _| AdaptiveAvgPool2d::new(output).into());
-            Ok(Planned { shape: vec![channels, output[0], output[1]], ..planned })
+            let computes = if output == [1; 2] { Computes::MeanOfWindows } else { Computes::Other };
+            Ok(Planned { shape: vec![channels, output[0], output[1]], computes, ..planned })
         },
     ),
     layer("flatten", &[], "all axes of a sample as one", |_, x| Ok(flatten(x))),
     layer("dropout", &[P], "elements dropped by chance in training", |settings, x| {
         let p = settings.number("p");
-        Ok(Planned::of_shape(x, move |_, _| Dropout::new(p).into()))
+        let planned = Planned::of_shape(x, move |_, _| Dropout::new(p).into());
+        Ok(Planned { computes: Computes::Dropout { p }, ..planned })
     }),
     layer("dropout2d", &[P], "whole channels dropped by chance in training", |settings, x| {
         image(x)?;
         let p = settings.number("p");
-        Ok(Planned::of_shape(x, move |_, _| Dropout2d::new(p).into()))
+        let planned = Planned::of_shape(x, move |_, _| Dropout2d::new(p).into());
+        Ok(Planned { computes: Computes::Dropout { p }, ..planned })
     }),
     layer("identity", &[], "x", |_, x| Ok(activation(Activation::Identity, x))),
     layer("relu", &[], "max(x, 0)", |_, x| Ok(activation(Activation::Relu, x))),
@@ -203,12 +231,13 @@ pub static WORDS: &[Word] = &[
 ];
 
 fn activation(function: Activation, x: &[usize]) -> Planned {
-    Planned { activation: Some(function), ..Planned::of_shape(x, move |_, _| function.into()) }
+    let computes = Computes::Activation(function);
+    Planned { computes, ..Planned::of_shape(x, move |_, _| function.into()) }
 }
 
 pub(super) fn flatten(x: &[usize]) -> Planned {
     let make = |_: Drawing, _: &mut Rng| Flatten::new().into();
-    Planned { shape: vec![elements(x)], ..Planned::of_shape(x, make) }
+    Planned { shape: vec![elements(x)], computes: Computes::Flatten, ..Planned::of_shape(x, make) }
 }
 
 fn linear(settings: &Settings, x: &[usize]) -> Result<Planned, String> {
@@ -228,6 +257,7 @@ pub(super) fn linear_of(x: &[usize], outputs: usize, bias: bool) -> Result<Plann
         shape: vec![outputs],
         parameters: inputs.saturating_mul(outputs).saturating_add(if bias { outputs } else { 0 }),
         multiply_adds: inputs.saturating_mul(outputs),
+        computes: Computes::Linear { inputs, bias },
         ..Planned::of_shape(x, move |by, rng| {
             let mut layer = Linear::with_init(inputs, outputs, by.init, by.gain, by.dtype, rng);
             layer.bias = layer.bias.filter(|_| bias);
@@ -265,6 +295,7 @@ pub(super) fn convolution(
         shape: vec![channels, rows, columns],
         parameters: weights.saturating_add(if bias { channels } else { 0 }),
         multiply_adds: weights.saturating_mul(elements(&[rows, columns])),
+        computes: Computes::Convolution { inputs, kernel, windows, bias },
         ..Planned::of_shape(x, move |by, rng| {
             let layer = Conv2d::with_init(inputs, channels, kernel, windows, by.init, by.gain, by.dtype, rng);
             if bias { layer.into() } else { layer.without_bias().into() }
@@ -283,7 +314,8 @@ pub(super) fn batch_norm(x: &[usize]) -> Result<Planned, String> {
             BatchNorm1d::with_dtype(channels, by.dtype).into()
         }
     };
-    Ok(Planned { parameters: 2 * channels, ..Planned::of_shape(x, make) })
+    let computes = Computes::BatchNorm;
+    Ok(Planned { parameters: 2 * channels, computes, ..Planned::of_shape(x, make) })
 }
 
 /// The channels of a sample: those of an image, or its numbers.

@@ -1,7 +1,6 @@
 //! A [`GradFlow`] as lines of text: the table, what its headings mean, and what the figures mean.
 
 use super::GradFlow;
-use crate::prediction::Prediction;
 use crate::rows::FlowRow;
 use crate::table::{Column, Table};
 use crate::text::{clipped, short};
@@ -98,7 +97,7 @@ impl GradFlow {
                 "delta per layer on the way back: {measured:+.3} decades measured, {predicted:+.3} in theory."
             ));
         }
-        lines.extend(self.theory.iter().flat_map(Prediction::notes).map(|note| format!("theory: {note}.")));
+        lines.extend(self.theory_notes().iter().map(|note| format!("theory: {note}.")));
         if self.rows.is_empty() {
             let reason = "No layer was seen: layers announce themselves, and results that are named(\"…\").";
             lines.push(reason.to_owned());

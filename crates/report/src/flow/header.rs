@@ -1,6 +1,6 @@
 //! [`Header`]: what a page says above and beside its figures.
 
-use backflow_probe::{GradFlow, Prediction, Verdict};
+use backflow_probe::{GradFlow, Verdict};
 
 /// What a recording itself does not tell. Everything may be empty.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -18,7 +18,7 @@ pub struct Header {
     /// What was to be expected of the first recorded step, where it is drawn: theory is about networks at
     /// initialisation.
     pub theory: Option<Theory>,
-    /// What else theory says, a sentence each: see [`Prediction::notes`](backflow_probe::Prediction::notes).
+    /// What else theory says, a sentence each: see [`GradFlow::theory_notes`].
     pub theory_notes: Vec<String>,
 }
 
@@ -44,18 +44,14 @@ impl Header {
             verdicts: flow.verdicts().iter().map(sentence).collect(),
             eps: flow.eps(),
             theory: Theory::of(flow),
-            theory_notes: flow.theory().map(sentences).unwrap_or_default(),
+            theory_notes: flow.theory_notes().iter().map(sentence_of_theory).collect(),
             ..Self::default()
         }
     }
 }
 
-fn sentences(theory: &Prediction) -> Vec<String> {
-    theory
-        .notes()
-        .iter()
-        .map(|note| format!("Theory, of the network before it is trained: {note}."))
-        .collect()
+fn sentence_of_theory(note: &String) -> String {
+    format!("Theory, of the network before it is trained: {note}.")
 }
 
 impl Theory {

@@ -5,7 +5,7 @@ use super::groups::{Group, MOST, Member, Study, numbered};
 use crate::chart::{Chart, ChartPoint, Curve, Frame, Scale, SpreadStyle, Stroke, round_ticks, whole_ticks};
 use crate::rounded::rounded;
 use backflow_train::comparison::Spread;
-use backflow_train::study::{Configuration, Finding};
+use backflow_train::study::{Axes, Configuration, Finding};
 
 /// What the horizontal axis is.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -16,11 +16,12 @@ enum Axis {
 }
 
 impl Axis {
-    fn at(self, of: &Configuration) -> f64 {
+    /// `None` of a configuration that has no such.
+    fn at(self, of: &Configuration) -> Option<f64> {
         match self {
-            Self::Depth => of.depth as f64,
-            Self::Width => of.width as f64,
-            Self::WeightVariance => of.variances()[0],
+            Self::Depth => of.axes().depth.map(|depth| depth as f64),
+            Self::Width => of.axes().width.map(|width| width as f64),
+            Self::WeightVariance => of.variances().map(|[weights, _]| weights),
         }
     }
 
@@ -125,27 +126,35 @@ fn one_axis(charts: &mut [(Chart, bool)], figure: Figure) {
 
 /// The configurations of each chart. A curve is of those that differ in nothing but the place on the axis.
 fn groups<'a>(study: &Study<'a>, axis: Axis) -> Vec<Group<'a>> {
-    let findings = || study.findings.iter().map(|finding| finding.configuration);
+    let findings = || study.findings.iter().map(|finding| &finding.configuration);
     match axis {
         Axis::Depth | Axis::Width => {
             let rests = match axis {
-                Axis::Depth => numbered(findings().map(|of| of.width)),
-                _ => numbered(findings().map(|of| of.depth)),
+                Axis::Depth => numbered(findings().map(|of| of.axes().width)),
+                _ => numbered(findings().map(|of| of.axes().depth)),
             };
             let rest = |of: &Configuration| match axis {
-                Axis::Depth => format!("width {}", of.width),
-                _ => format!("depth {}", of.depth),
+                Axis::Depth => Axes { depth: None, ..of.axes() }.size().unwrap_or_default(),
+                _ => Axes { width: None, ..of.axes() }.size().unwrap_or_default(),
             };
-            let pair = |of: &Configuration| study.names.pair(of);
+            let pair = |of: &Configuration| study.names.kind(of);
             study.groups(&study.pairs, &rests, [&pair, &rest], MOST, false)
         }
         // That weights are drawn in other ways makes no other network, but that biases are does.
         Axis::WeightVariance => {
-            let pairs = numbered(findings().map(|of| (of.activation, of.variances()[1])));
-            let rests = numbered(findings().map(|of| (of.width, of.depth)));
-            let pair = |of: &Configuration| match of.variances()[1] {
-                0.0 => of.activation.to_string(),
-                biases => format!("{}, σ_b {}", of.activation, rounded(biases.sqrt(), 12)),
+            let pairs = numbered(findings().map(|of| {
+                let biases = of.variances().map(|[_, biases]| biases);
+                (of.line().map(|line| &line.template), of.axes().without_sizes(), biases)
+            }));
+            let rests = numbered(findings().map(|of| (of.axes().width, of.axes().depth)));
+            let pair = |of: &Configuration| {
+                let kind = study.names.without_weights(of);
+                match of.variances() {
+                    Some([_, biases]) if biases != 0.0 => {
+                        format!("{kind}, σ_b {}", rounded(biases.sqrt(), 12))
+                    }
+                    _ => kind,
+                }
             };
             let rest = |of: &Configuration| study.names.size(of);
             let mut groups = study.groups(&pairs, &rests, [&pair, &rest], MOST, false);
@@ -164,19 +173,23 @@ fn chart(axis: Axis, figure: Figure, group: &Group<'_>, idx: usize) -> Option<Ch
     numbers.dedup();
     for number in numbers {
         // Theory goes by the variance of weights that are drawn around 0, and of no others.
-        let is_drawn = |member: &&Member<'_>| axis != Axis::WeightVariance || member.finding.theory.is_some();
-        let members = || group.members.iter().filter(|member| member.number == number).filter(is_drawn);
         let place = |member: &Member<'_>| axis.at(&member.finding.configuration);
+        let is_drawn = |member: &&Member<'_>| {
+            let finding = member.finding;
+            let is_known = finding.theory.is_some() || finding.configuration.line().is_some();
+            place(member).is_some() && (axis != Axis::WeightVariance || is_known)
+        };
+        let members = || group.members.iter().filter(|member| member.number == number).filter(is_drawn);
         let in_order = |mut points: Vec<ChartPoint>| {
             points.sort_by(|a, b| a.x.total_cmp(&b.x));
             points
         };
         let measured = members()
-            .filter_map(|member| Some(ChartPoint { x: place(member), ..figure.measured(member.finding)? }));
+            .filter_map(|member| Some(ChartPoint { x: place(member)?, ..figure.measured(member.finding)? }));
         let measured = in_order(measured.collect());
         // One network makes no line, nor do two at one place; two variances are two rules, and no axis.
         let least = if axis == Axis::WeightVariance { 3 } else { 2 };
-        let places = numbered(members().map(|member| place(member).to_bits()));
+        let places = numbered(members().filter_map(|member| place(member).map(f64::to_bits)));
         if measured.is_empty()
             || places.iter().all(|&at| at + 1 < least)
             || measured.windows(2).any(|pair| pair[0].x == pair[1].x)
@@ -184,7 +197,7 @@ fn chart(axis: Axis, figure: Figure, group: &Group<'_>, idx: usize) -> Option<Ch
             continue;
         }
         let theory = members()
-            .filter_map(|member| Some(ChartPoint::new(place(member), figure.theory(member.finding)?)));
+            .filter_map(|member| Some(ChartPoint::new(place(member)?, figure.theory(member.finding)?)));
         let theory = in_order(theory.collect());
         let curve = |name, points, stroke| Curve { number, name, points, broken: false, stroke };
         if !theory.is_empty() {

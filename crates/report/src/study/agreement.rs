@@ -17,7 +17,7 @@ pub(super) fn chart(study: &Study<'_>) -> Option<(Chart, bool, String)> {
     let numbers = if by_pair {
         study.pairs.clone()
     } else {
-        numbered(study.findings.iter().map(|finding| finding.configuration.activation))
+        numbered(study.findings.iter().map(|finding| finding.configuration.axes().activation))
     };
     let mut csv = "configuration,theory,measured,low,high\n".to_owned();
     let mut curves: Vec<Curve> = Vec::new();
@@ -29,8 +29,8 @@ pub(super) fn chart(study: &Study<'_>) -> Option<(Chart, bool, String)> {
         let _ = writeln!(csv, "{},{},{y},{low},{high}", field(&name), six_digits(x));
         let at = curves.iter().position(|curve| curve.number == number).unwrap_or_else(|| {
             let name = match by_pair {
-                true => study.names.pair(configuration),
-                false => configuration.activation.to_string(),
+                true => study.names.kind(configuration),
+                false => configuration.kind()[1].clone().unwrap_or_default(),
             };
             curves.push(Curve { number, name, points: Vec::new(), broken: false, stroke: Stroke::Points });
             curves.len() - 1

@@ -20,7 +20,7 @@ pub(super) struct Member<'a> {
 pub(super) struct Group<'a> {
     /// What its members have in common and others have not; may be empty.
     pub(super) title: String,
-    /// Whether a colour is a pair of activation function and initial weights, as in the table.
+    /// Whether a colour is a kind of network, as a pair of activation function and initial weights, as in the table.
     pub(super) by_pair: bool,
     pub(super) members: Vec<Member<'a>>,
     /// How many more there are.
@@ -33,13 +33,16 @@ pub(super) struct Study<'a> {
     pub(super) findings: &'a [Finding],
     pub(super) depths: &'a [TrainableDepths],
     pub(super) names: Names,
-    /// The pair of each finding, counted from 0.
+    /// The pair of each finding, or whatever its [kind](Configuration::kind) is, counted from 0.
     pub(super) pairs: Vec<usize>,
 }
 
 impl<'a> Study<'a> {
     pub(super) fn of(findings: &'a [Finding], depths: &'a [TrainableDepths]) -> Self {
-        let pairs = numbered(findings.iter().map(|of| (of.configuration.activation, of.configuration.init)));
+        let kind = |of: &Configuration| {
+            (of.line().map(|line| line.template.clone()), of.axes().without_sizes(), of.init)
+        };
+        let pairs = numbered(findings.iter().map(|of| kind(&of.configuration)));
         Self { findings, depths, names: Names::of(findings), pairs }
     }
 

@@ -3,7 +3,7 @@
 
 use super::groups::{Group, Member, Study, numbered};
 use crate::chart::{Chart, ChartPoint, Curve, Frame, Scale, Stroke, whole_ticks};
-use backflow_train::study::{Configuration, Finding, LossPoint};
+use backflow_train::study::{Configuration, Finding, Flow, LossPoint};
 
 /// The most curves of a figure: theory has as many again.
 const MOST: usize = 6;
@@ -22,14 +22,16 @@ pub(super) struct Layers {
 
 impl Layers {
     pub(super) fn of(study: &Study<'_>) -> Self {
-        let sizes =
-            numbered(study.findings.iter().map(|of| (of.configuration.depth, of.configuration.width)));
+        let sizes = numbered(study.findings.iter().map(|of| {
+            let axes = of.configuration.axes();
+            (axes.depth, axes.width)
+        }));
         let one_size = sizes.iter().all(|&size| size == 0);
         let size = |of: &Configuration| match one_size {
-            true => format!("{} × {}", of.depth, of.width),
+            true => of.axes().size().unwrap_or_default(),
             false => study.names.size(of),
         };
-        let pair = |of: &Configuration| study.names.pair(of);
+        let pair = |of: &Configuration| study.names.kind(of);
         let groups = study.groups(&study.pairs, &sizes, [&pair, &size], MOST, true);
         let alone = groups.len() == 1;
         let deltas = |trained: bool| -> Vec<Chart> {
@@ -82,7 +84,7 @@ fn description(trained: bool, group: &Group<'_>) -> String {
 }
 
 fn titled(what: &str, group: &Group<'_>) -> String {
-    format!("{what}, {}", group.title)
+    if group.title.is_empty() { what.to_owned() } else { format!("{what}, {}", group.title) }
 }
 
 /// Over layers.
@@ -90,18 +92,25 @@ fn points(figures: impl Iterator<Item = f64>) -> Vec<ChartPoint> {
     (1..).zip(figures).map(|(layer, y)| ChartPoint::new(f64::from(layer), y)).collect()
 }
 
+/// How many layers of a flow are drawn: of a line, whose layers differ in size, those that are judged.
+fn drawn(finding: &Finding, flow: &Flow) -> usize {
+    match finding.configuration.line() {
+        Some(_) => flow.judged,
+        None => flow.layers.len(),
+    }
+}
+
 /// `None` if there is nothing to draw.
 fn deltas(idx: usize, group: &Group<'_>, trained: bool, alone: bool) -> Option<Chart> {
     let flow = |finding: &Finding| -> Option<Vec<f64>> {
-        if trained {
-            return Some(finding.learned.as_ref()?.flow.as_ref()?.delta_rms.clone());
-        }
-        Some(finding.initial.delta_rms.clone())
+        let flow = if trained { finding.learned.as_ref()?.flow.as_ref()? } else { &finding.initial };
+        Some(flow.delta_rms[..drawn(finding, flow)].to_vec())
     };
     let mut curves: Vec<Curve> = Vec::new();
     for &Member { finding, number, ref name } in &group.members {
         let Some(measured) = flow(finding) else { continue };
-        let theory = points(finding.theory_delta_rms.iter().map(|delta| delta.unwrap_or(f64::NAN)));
+        let theory = finding.theory_delta_rms.iter().take(drawn(finding, &finding.initial));
+        let theory = points(theory.map(|delta| delta.unwrap_or(f64::NAN)));
         let curve = |name, points, stroke| Curve { number, name, points, broken: false, stroke };
         // Theory is about networks that were not trained.
         if !trained && theory.iter().any(|point| point.y.is_finite()) {
@@ -115,7 +124,8 @@ fn deltas(idx: usize, group: &Group<'_>, trained: bool, alone: bool) -> Option<C
     if curves.is_empty() {
         return None;
     }
-    let outputs = group.members.iter().map(|member| member.finding.configuration.depth + 1).max()? as f64;
+    let last = curves.iter().map(|curve| curve.points.len()).max().filter(|last| *last > 1)? as f64;
+    let is_line = group.members.iter().any(|member| member.finding.configuration.line().is_some());
     let (id, title) = match trained {
         false => ("delta", "RMS delta at initialisation"),
         true => ("delta-trained", "RMS delta after the training"),
@@ -125,9 +135,10 @@ fn deltas(idx: usize, group: &Group<'_>, trained: bool, alone: bool) -> Option<C
         title: titled(title, group),
         description: description(trained, group),
         scale: Scale::Log,
-        x_label: "layer, input first, outputs last".to_owned(),
-        x_range: [1.0, outputs],
-        x_ticks: whole_ticks(1.0, outputs),
+        x_label: if is_line { "judged layer, input first" } else { "layer, input first, outputs last" }
+            .to_owned(),
+        x_range: [1.0, last],
+        x_ticks: whole_ticks(1.0, last),
         y_label: "RMS of delta".to_owned(),
         y_range: range(curves.iter()),
         frame: frame(group, alone),

@@ -1,12 +1,17 @@
 //! What tells the configurations of a study apart, in as few words as that takes.
 
-use backflow_train::study::{Configuration, Finding};
+use backflow_train::study::{Axes, Configuration, Finding};
+
+/// Places among the words of a [kind](Configuration::kind).
+const ACTIVATION: usize = 1;
+const NORM: usize = 2;
+const WEIGHTS: usize = 4;
 
 /// Which words a name needs.
 #[derive(Clone, Debug)]
 pub(super) struct Names {
-    activation: bool,
-    init: bool,
+    /// Which words of a kind are not the same for all.
+    differ: [bool; WEIGHTS + 1],
     /// The end that all initial weights have in common: `, σ_b 0.05`.
     biases: String,
     depth: bool,
@@ -30,22 +35,35 @@ impl Names {
             } else {
                 String::new()
             },
-            activation: differ(findings, |of| of.activation),
-            init: differ(findings, |of| of.init),
-            depth: differ(findings, |of| of.depth),
-            width: differ(findings, |of| of.width),
+            differ: std::array::from_fn(|word| differ(findings, |of| of.kind()[word].clone())),
+            depth: differ(findings, |of| of.axes().depth),
+            width: differ(findings, |of| of.axes().width),
         }
     }
 
-    /// Function and initial weights.
-    pub(super) fn pair(&self, of: &Configuration) -> String {
-        let (activation, weights) = (of.activation.to_string(), of.weights());
-        match (self.activation, self.init) {
-            (true, true) => format!("{activation} + {}", self.without_biases(&weights)),
-            (false, true) => self.without_biases(&weights).to_owned(),
-            (true, false) => activation,
-            (false, false) => format!("{activation} + {weights}"),
-        }
+    /// What kind of network it is, whatever its size.
+    pub(super) fn kind(&self, of: &Configuration) -> String {
+        let is_one = !self.differ.contains(&true);
+        self.words(of, |word| is_one || self.differ[word])
+    }
+
+    /// The same without its initial weights, and always with its activation function.
+    pub(super) fn without_weights(&self, of: &Configuration) -> String {
+        self.words(of, |word| word != WEIGHTS && (self.differ[word] || word == ACTIVATION))
+    }
+
+    /// The same without its normalisation.
+    pub(super) fn without_norm(&self, of: &Configuration) -> String {
+        self.words(of, |word| word != NORM && self.differ[word])
+    }
+
+    fn words(&self, of: &Configuration, is_kept: impl Fn(usize) -> bool) -> String {
+        let kept = of.kind().into_iter().enumerate().filter_map(|(place, word)| {
+            let word = word.filter(|_| is_kept(place))?;
+            let differs = place == WEIGHTS && self.differ[WEIGHTS];
+            Some(if differs { self.without_biases(&word).to_owned() } else { word })
+        });
+        kept.collect::<Vec<_>>().join(" + ")
     }
 
     fn without_biases<'a>(&self, weights: &'a str) -> &'a str {
@@ -54,10 +72,11 @@ impl Names {
 
     /// Depth and width.
     pub(super) fn size(&self, of: &Configuration) -> String {
-        match (self.depth, self.width) {
-            (true, false) => format!("depth {}", of.depth),
-            (false, true) => format!("width {}", of.width),
-            _ => format!("{} × {}", of.depth, of.width),
+        let Axes { depth, width, .. } = of.axes();
+        match (depth, width, self.depth, self.width) {
+            (Some(depth), _, true, false) => format!("depth {depth}"),
+            (_, Some(width), false, true) => format!("width {width}"),
+            _ => of.axes().size().unwrap_or_default(),
         }
     }
 }

@@ -2,10 +2,10 @@
 
 use backflow_probe::text::{short, signed};
 use backflow_probe::{Column, FiniteWidth, Table, Verdict};
-use backflow_train::study::{Finding, Learned};
+use backflow_train::study::{Axes, Finding, Learned};
 
-/// The column of the verdicts.
-pub(super) const VERDICT: usize = 9;
+/// What stands above the verdicts.
+pub(super) const VERDICT: &str = "verdict";
 
 const LEGEND: &str = "slope: the change of log10 rms delta per layer on the way back, delta = dL/dz, over the hidden \
                       layers; theory: the same by mean-field theory; dW2/dWL: RMS of the weight gradient of \
@@ -19,6 +19,10 @@ const LEGEND: &str = "slope: the change of log10 rms delta per layer on the way 
                       PyTorch's calculate_gain (relu 1.41, tanh 1.67, sigmoid 1), unless they have a gain= of \
                       their own; lecun-normal, of variance 1/fan_in, is not.";
 
+const LEGEND_OF_LINES: &str = "layers: those of a line that are judged, over which the slope goes; where the gradient \
+                               can go around some, as in a residual block, they count as one, with the delta \
+                               where the ways meet. depth and width are what {depth} and {width} stand for.";
+
 const LEGEND_OF_FINITE_WIDTH: &str = "Where theory has a range, finite width decides by chance which way \
                                       signals and deltas go.";
 
@@ -31,18 +35,34 @@ const LEGEND_OF_UNDERFLOW: &str =
 /// The table of a study, a row per configuration; with what training came to, if there was one.
 #[must_use]
 pub fn study_table(findings: &[Finding]) -> Table {
-    let mut columns = vec![
-        Column::words("activation", Column::ALWAYS),
-        Column::words("init", Column::ALWAYS),
-        Column::numbers("depth", 10),
-        Column::numbers("width", 4),
+    let axes = || findings.iter().map(|finding| finding.configuration.axes());
+    let lines = || findings.iter().filter_map(|finding| finding.configuration.line());
+    let is_line = lines().next().is_some();
+    // Of several lines, and of what they have placeholders for; a perceptron has no norm and no skip connection.
+    let shown = [
+        ("model", lines().any(|line| line.name.is_some())),
+        ("activation", axes().any(|axes| axes.activation.is_some())),
+        ("norm", axes().any(|axes| axes.norm.is_some())),
+        ("skip", axes().any(|axes| axes.skip.is_some())),
+        ("init", true),
+    ];
+    let sizes = [
+        ("depth", 10, axes().any(|axes| axes.depth.is_some())),
+        ("width", 4, axes().any(|axes| axes.width.is_some())),
+        ("layers", 3, is_line),
+    ];
+    let is_shown: Vec<bool> = shown.iter().map(|of| of.1).chain(sizes.iter().map(|of| of.2)).collect();
+    let words = shown.iter().filter(|of| of.1).map(|(heading, _)| Column::words(*heading, Column::ALWAYS));
+    let sizes = sizes.iter().filter(|of| of.2).map(|(heading, worth, _)| Column::numbers(*heading, *worth));
+    let mut columns: Vec<Column> = words.chain(sizes).collect();
+    columns.extend([
         Column::numbers("slope", 9),
         Column::numbers("theory", 6),
         Column::numbers("dW2/dWL", 2),
         Column::numbers("L/xi_c", 3),
         Column::numbers("saturated", 1),
-        Column::words("verdict", 11),
-    ];
+        Column::words(VERDICT, 11),
+    ]);
     let trained = findings.iter().any(|finding| finding.learned.is_some());
     if trained {
         columns.extend([
@@ -53,30 +73,40 @@ pub fn study_table(findings: &[Finding]) -> Table {
     }
     let by_chance = findings.iter().any(|finding| finding.finite_width().is_some());
     let lost = findings.iter().any(|finding| finding.initial.loses_deltas());
-    let legend = [LEGEND].into_iter().chain(trained.then_some(LEGEND_OF_TRAINING));
+    let legend = [LEGEND].into_iter().chain(is_line.then_some(LEGEND_OF_LINES));
+    let legend = legend.chain(trained.then_some(LEGEND_OF_TRAINING));
     let legend = legend.chain(lost.then_some(LEGEND_OF_UNDERFLOW));
     Table {
         columns,
-        rows: findings.iter().map(row).collect(),
+        rows: findings.iter().map(|finding| row(finding, &is_shown)).collect(),
         legend: legend.chain(by_chance.then_some(LEGEND_OF_FINITE_WIDTH)).collect(),
     }
 }
 
-fn row(finding: &Finding) -> Vec<String> {
+fn row(finding: &Finding, is_shown: &[bool]) -> Vec<String> {
     let (configuration, flow) = (&finding.configuration, &finding.initial);
+    let Axes { activation, norm, skip, depth, width } = configuration.axes();
     let names: Vec<&str> = flow.verdicts.iter().map(Verdict::name).collect();
-    let mut cells = vec![
-        configuration.activation.to_string(),
-        configuration.weights(),
-        configuration.depth.to_string(),
-        configuration.width.to_string(),
+    let kind = [
+        configuration.line().and_then(|line| line.name.clone()),
+        activation.map(|activation| activation.to_string()),
+        norm.map(|norm| norm.to_string()),
+        skip.map(|skip| if skip { "on" } else { "off" }.to_owned()),
+        Some(configuration.weights()),
+        depth.map(|depth| depth.to_string()),
+        width.map(|width| width.to_string()),
+        Some(flow.judged.to_string()),
+    ];
+    let kind = kind.into_iter().zip(is_shown).filter(|(_, is_shown)| **is_shown);
+    let mut cells: Vec<String> = kind.map(|(cell, _)| cell.unwrap_or("-".to_owned())).collect();
+    cells.extend([
         signed(flow.unlimited().1),
         theory(finding),
         short(flow.weight_gradient_ratio),
         finding.depth_in_scales().map_or("-".to_owned(), |depth| format!("{depth:.2}")),
         flow.saturated_share.map_or("-".to_owned(), |share| format!("{:.0} %", share * 100.0)),
         names.join(", "),
-    ];
+    ]);
     if let Some(learned) = &finding.learned {
         cells.push(format!(
             "{:.3} → {}",

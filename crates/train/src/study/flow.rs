@@ -1,17 +1,23 @@
 //! [`Flow`]: what flows through the networks of one configuration, averaged over seeds.
 
-use backflow_probe::{FlowRow, FlowStep, Shadow, Verdict, shadow_slope, slope};
+use backflow_probe::{FlowRow, FlowStep, LinePrediction, Shadow, Verdict, judged, shadow_slope, slope};
 use backflow_tensor::Float;
 
-/// What flows through the networks of one configuration. A list has one entry per linear layer, the input's
-/// neighbour first and the outputs last. Figures of a layer are geometric means over seeds.
+/// What flows through the networks of one configuration. A list has one entry per layer that is
+/// [judged](backflow_probe::judged), the input's neighbour first, and one for the outputs, if these are not judged:
+/// of a perceptron an entry per linear layer. Figures of a layer are geometric means over seeds.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Flow {
-    /// RMS of δ = ∂L/∂z, z the layer's output before its activation function.
+    /// The paths of these layers.
+    pub layers: Vec<String>,
+    /// How many of them are judged: all, or all but the outputs.
+    pub judged: usize,
+    /// RMS of δ = ∂L/∂z, z the layer's output before its activation function. Where the gradient can go around the
+    /// layer, as in a residual block, z is where the ways meet.
     pub delta_rms: Vec<f64>,
     /// The same of networks with these weights in `f64`, where `f32` comes near its end.
     pub shadow_delta_rms: Option<Vec<f64>>,
-    /// RMS of the activations; of the outputs, as nothing follows them.
+    /// RMS of the activations; of the outputs, as of whatever has no function behind it, its own.
     pub activation_rms: Vec<f64>,
     /// The change of log₁₀ RMS δ per layer on the way back: the slope of the line through the hidden layers,
     /// negative where gradients vanish. `None` for fewer than two hidden layers, and where a delta is 0 or
@@ -24,7 +30,7 @@ pub struct Flow {
     pub shadow_slope: Option<f64>,
     /// `RMS ∂L/∂W₂ / RMS ∂L/∂W_L`, L the last hidden layer: of the first and the last of the layers that are
     /// alike, as W₁ is not, whose inputs are data. In `f64` where `f32` has lost deltas. `None` for fewer
-    /// than two such layers.
+    /// than two such layers, and for layers without weights.
     pub weight_gradient_ratio: Option<f64>,
     /// The share of saturated activations, of the layer that has most; `None` for functions that do not
     /// saturate.
@@ -37,26 +43,7 @@ impl Flow {
     /// Of one record per seed, and of as many tables with shadows, or none.
     pub(super) fn of(records: &[FlowStep], shadows: &[Vec<FlowRow>]) -> Self {
         let each: Vec<Vec<FlowRow>> = records.iter().map(FlowRow::of).collect();
-        let over_seeds = |layer: usize, figure: fn(&FlowRow) -> Option<f64>| {
-            geometric_mean(each.iter().filter_map(|rows| figure(&rows[layer])))
-        };
-        let mut rows = FlowRow::mean(records);
-        for (layer, row) in rows.iter_mut().enumerate() {
-            row.activation_rms = over_seeds(layer, |row| Some(row.activation_rms));
-            row.delta_rms = Some(over_seeds(layer, |row| row.delta_rms));
-            row.weight_gradient_rms = Some(over_seeds(layer, |row| row.weight_gradient_rms));
-            let shadow = |figure: fn(Shadow) -> f64| {
-                geometric_mean(shadows.iter().filter_map(|rows| rows[layer].shadow.map(figure)))
-            };
-            row.shadow = (!shadows.is_empty()).then(|| Shadow {
-                delta_rms: shadow(|shadow| shadow.delta_rms),
-                delta_rms_f64: shadow(|shadow| shadow.delta_rms_f64),
-                joint_delta_rms_f64: None,
-                weight_gradient_rms_f64: Some(shadow(|shadow| {
-                    shadow.weight_gradient_rms_f64.unwrap_or(f64::NAN)
-                })),
-            });
-        }
+        let rows = over_seeds(records, &each, shadows);
         let slope_by_seed = match shadows {
             [] => each.iter().map(|rows| slope(rows)).map(|slope| Some(slope?.0)).collect(),
             shadows => shadows.iter().map(|rows| shadow_slope(rows)).map(|slope| Some(slope?.0)).collect(),
@@ -67,17 +54,20 @@ impl Flow {
             Some(shadow) if loses_deltas(&verdicts) => shadow.weight_gradient_rms_f64,
             _ => row.weight_gradient_rms,
         };
-        let alike = &rows[1..rows.len() - 1];
-        let ratio = match alike {
-            [first, .., last] => {
-                gradient_rms(first).zip(gradient_rms(last)).map(|(first, last)| first / last)
+        let places = judged(&rows);
+        let ratio = match places.get(1..) {
+            Some([first, .., last]) => {
+                gradient_rms(&rows[*first]).zip(gradient_rms(&rows[*last])).map(|(first, last)| first / last)
             }
             _ => None,
         };
+        let listed: Vec<&FlowRow> = listed(&rows).into_iter().map(|place| &rows[place]).collect();
         Self {
-            delta_rms: rows.iter().map(|row| row.delta_rms.unwrap_or(f64::NAN)).collect(),
-            shadow_delta_rms: rows.iter().map(|row| Some(row.shadow?.delta_rms_f64)).collect(),
-            activation_rms: rows.iter().map(|row| row.activation_rms).collect(),
+            layers: listed.iter().map(|row| row.path.clone()).collect(),
+            judged: places.len(),
+            delta_rms: listed.iter().map(|row| row.state_delta_rms().unwrap_or(f64::NAN)).collect(),
+            shadow_delta_rms: listed.iter().map(|row| state_in_f64(row)).collect(),
+            activation_rms: listed.iter().map(|row| row.activation_rms).collect(),
             slope: slope(&rows).map(|(slope, _)| slope),
             slope_by_seed,
             shadow_slope: shadow_slope(&rows).map(|(slope, _)| slope),
@@ -113,14 +103,77 @@ impl Flow {
     /// RMS δ by a theory that knows it up to a factor, so that it agrees with the measurement at the last
     /// hidden layer.
     pub(super) fn anchored(&self, decades: Option<&[f64]>) -> Vec<Option<f64>> {
-        let last = self.delta_rms.len() - 2;
+        let anchor = decades.and_then(|decades| {
+            let last = self.judged.checked_sub(1).filter(|_| decades.len() == self.delta_rms.len())?;
+            Some((decades, last, self.delta_rms[last]))
+        });
         let predicted = |layer: usize| {
-            let decades = decades.filter(|_| layer <= last)?;
-            let delta = self.delta_rms[last] * Float::powf(10.0, decades[layer] - decades[last]);
+            let (decades, last, delta) = anchor.filter(|&(_, last, _)| layer <= last)?;
+            let delta = delta * Float::powf(10.0, decades[layer] - decades[last]);
             delta.is_finite().then_some(delta)
         };
         (0..self.delta_rms.len()).map(predicted).collect()
     }
+}
+
+/// The rows of the networks of one configuration, figures of deltas and activations as geometric means.
+fn over_seeds(records: &[FlowStep], each: &[Vec<FlowRow>], shadows: &[Vec<FlowRow>]) -> Vec<FlowRow> {
+    let mut rows = FlowRow::mean(records);
+    for (place, row) in rows.iter_mut().enumerate() {
+        let own: Vec<&FlowRow> = each.iter().filter_map(|rows| same(rows, place, row)).collect();
+        let shadows: Vec<Shadow> = shadows.iter().filter_map(|rows| same(rows, place, row)?.shadow).collect();
+        let mean =
+            |figure: fn(&FlowRow) -> Option<f64>| geometric_mean(own.iter().filter_map(|row| figure(row)));
+        let in_f64 = |figure: fn(&Shadow) -> Option<f64>| geometric_mean(shadows.iter().filter_map(figure));
+        row.activation_rms = mean(|row| Some(row.activation_rms));
+        row.delta_rms = row.delta_rms.map(|_| mean(|row| row.delta_rms));
+        row.joint_delta_rms = row.joint_delta_rms.map(|_| mean(|row| row.joint_delta_rms));
+        row.branch_delta_rms = row.branch_delta_rms.map(|_| mean(|row| row.branch_delta_rms));
+        row.weight_gradient_rms = row.weight_gradient_rms.map(|_| mean(|row| row.weight_gradient_rms));
+        row.shadow = (!shadows.is_empty()).then(|| Shadow {
+            delta_rms: in_f64(|shadow| Some(shadow.delta_rms)),
+            delta_rms_f64: in_f64(|shadow| Some(shadow.delta_rms_f64)),
+            joint_delta_rms_f64: row.joint.map(|_| in_f64(|shadow| shadow.joint_delta_rms_f64)),
+            weight_gradient_rms_f64: row
+                .weight_gradient_rms
+                .map(|_| in_f64(|shadow| shadow.weight_gradient_rms_f64)),
+        });
+    }
+    rows
+}
+
+/// The places of the rows that are judged, and of the outputs behind them.
+fn listed(rows: &[FlowRow]) -> Vec<usize> {
+    let mut places = judged(rows);
+    let end = rows.iter().rposition(|row| row.chain == 0);
+    places.extend(end.filter(|end| places.last().is_none_or(|last| last < end)));
+    places
+}
+
+/// The row of another network of the same configuration.
+fn same<'a>(rows: &'a [FlowRow], place: usize, row: &FlowRow) -> Option<&'a FlowRow> {
+    rows.get(place).filter(|other| other.path == row.path)
+}
+
+/// RMS δ in `f64` of the state that the layer hands on.
+fn state_in_f64(row: &FlowRow) -> Option<f64> {
+    let shadow = row.shadow?;
+    if row.joint.is_some() { shadow.joint_delta_rms_f64 } else { Some(shadow.delta_rms_f64) }
+}
+
+/// What theory says of a line beside the networks of these records: the slope, and RMS δ of each layer of the list.
+pub(super) fn beside(theory: &LinePrediction, records: &[FlowStep]) -> (Option<f64>, Vec<Option<f64>>) {
+    let each: Vec<Vec<FlowRow>> = records.iter().map(FlowRow::of).collect();
+    let rows = over_seeds(records, &each, &[]);
+    let state = |place: usize| {
+        let row = rows[place].clone();
+        // The state that a branch hands on is the sum of its block.
+        let block = row.joint.and_then(|_| row.path.split('.').next());
+        let path = block.unwrap_or(&row.path).to_owned();
+        FlowRow { path, delta_rms: row.state_delta_rms(), ..row }
+    };
+    let states: Vec<FlowRow> = listed(&rows).into_iter().map(state).collect();
+    (theory.slope(&rows), theory.delta_rms(&states))
 }
 
 /// Puts what single networks do in the place of what their mean does, where these are not alike.

@@ -1,13 +1,13 @@
 //! A short training, to see whether a network learns at all.
 
-use super::{Flow, look};
+use super::{Data, Flow, look};
 use crate::comparison::{Contender, Spread, Stopped, Watcher};
-use crate::evaluate::{EVALUATION_BATCH, Evaluation, evaluate};
+use crate::evaluate::{EVALUATION_BATCH, Evaluation, evaluate, with_evaluated_weights};
 use crate::steps::{Losses, Made, Steps, is_point};
 use crate::task::TaskError;
 use crate::tasks::Classification;
-use backflow_data::{Augment, Batch, Dataset, Loader};
-use backflow_nn::Mlp;
+use backflow_data::{Augment, Dataset, Loader};
+use backflow_nn::Layer;
 use backflow_probe::FlowStep;
 use serde::Serialize;
 
@@ -161,11 +161,10 @@ impl Training {
     pub(super) fn run(
         &self,
         task: Classification,
-        model: &mut Mlp,
+        model: &mut dyn Layer,
         seed: u64,
         initial_loss: f64,
-        probe: &Batch,
-        [train, test]: [&Dataset; 2],
+        Data { train, test, batch: probe, .. }: &Data,
         watch: &mut Watcher<'_>,
     ) -> Result<Trained, Stopped> {
         if self.batch_size == 0 {
@@ -199,9 +198,9 @@ impl Training {
                 losses.push((step + 1, loss));
             }
         }
-        let end = optimizer.evaluating(&mut *model, |model: &Mlp| {
+        let end = with_evaluated_weights(&task, &mut *model, &mut optimizer, &loader, |model| {
             let test_accuracy = accuracy(evaluate(&task, model, &test)?);
-            Ok::<_, TaskError>(End { record: look(task, model, probe), test_accuracy })
+            Ok::<_, TaskError>(End { record: look(task, model, seed, probe), test_accuracy })
         })?;
         let end = end.record.loss.is_finite().then_some(end);
         Ok(Trained { initial_loss, initial_accuracy, losses, end })

@@ -1,11 +1,10 @@
 //! [`TrainableDepths`]: where deep networks end that train, by theory, over the variance of weights.
 
-use super::Configuration;
+use super::{Configuration, Network, diagrams};
 use backflow_nn::Activation;
 use backflow_probe::MeanField;
 use rayon::prelude::*;
 use serde::{Serialize, Serializer};
-use std::collections::BTreeSet;
 
 /// How many variances there are points for at even distances, and on either side of the critical one.
 const POINTS: usize = 48;
@@ -22,7 +21,7 @@ const NEAR: usize = 16;
 /// for gain in [1.0, 1.3, 1.6] {
 ///     for depth in [10, 20] {
 ///         let init = Init::LecunNormal.with_gain(gain).with_bias_variance(0.05);
-///         configurations.push(Configuration { activation: Activation::Tanh, init, depth, width: 64 });
+///         configurations.push(Configuration::perceptron(Activation::Tanh, init, depth, 64));
 ///     }
 /// }
 /// let depths = TrainableDepths::of(&configurations);
@@ -46,41 +45,8 @@ fn by_name<S: Serializer>(activation: &Activation, serializer: S) -> Result<S::O
     serializer.collect_str(activation)
 }
 
-/// The configurations that make maps of depth and the variance of weights: the places of those that differ in
-/// nothing else, for each map. It has at least three variances and two depths, no two networks in one place, and
-/// weights that theory knows: drawn around 0, and not all the same.
-///
-/// # Panics
-/// As [`Configuration::variances`].
-#[must_use]
-#[track_caller]
-pub fn diagrams(configurations: &[Configuration]) -> Vec<Vec<usize>> {
-    let mut diagrams: Vec<Vec<usize>> = Vec::new();
-    for (at, of) in configurations.iter().enumerate() {
-        let weights = of.init.distribution([of.width; 2], of.activation.gain());
-        if weights.mean() != 0.0 || weights.variance() == 0.0 {
-            continue;
-        }
-        let plane = |of: &Configuration| (of.activation, of.width, of.variances()[1].to_bits());
-        match diagrams.iter_mut().find(|members| plane(&configurations[members[0]]) == plane(of)) {
-            Some(members) => members.push(at),
-            None => diagrams.push(vec![at]),
-        }
-    }
-    diagrams.retain(|members| {
-        let variance = |at: &usize| configurations[*at].variances()[0].to_bits();
-        let depth = |at: &usize| configurations[*at].depth;
-        let distinct = |keys: Vec<(u64, usize)>| keys.into_iter().collect::<BTreeSet<_>>().len();
-        let places = distinct(members.iter().map(|at| (variance(at), depth(at))).collect());
-        let variances = distinct(members.iter().map(|at| (variance(at), 0)).collect());
-        let depths = distinct(members.iter().map(|at| (0, depth(at))).collect());
-        places == members.len() && variances > 2 && depths > 1
-    });
-    diagrams
-}
-
 impl TrainableDepths {
-    /// For each activation function and variance of biases of which there is a [map](diagrams), over all
+    /// For each activation function and variance of biases of which perceptrons make a [map](diagrams), over all
     /// variances of weights on them and a little more. It takes seconds: theory averages over two inputs at a
     /// time.
     ///
@@ -92,10 +58,11 @@ impl TrainableDepths {
         let mut planes: Vec<(Activation, f64, Vec<f64>)> = Vec::new();
         for members in diagrams(configurations) {
             for of in members.iter().map(|&at| &configurations[at]) {
-                let [weights, biases] = of.variances();
-                match planes.iter_mut().find(|plane| (plane.0, plane.1) == (of.activation, biases)) {
+                let Network::Perceptron { activation, .. } = of.network else { continue };
+                let Some([weights, biases]) = of.variances() else { continue };
+                match planes.iter_mut().find(|plane| (plane.0, plane.1) == (activation, biases)) {
                     Some(plane) => plane.2.push(weights),
-                    None => planes.push((of.activation, biases, vec![weights])),
+                    None => planes.push((activation, biases, vec![weights])),
                 }
             }
         }
@@ -155,11 +122,9 @@ mod tests {
 
     #[test]
     fn every_point_is_that_of_the_theory_and_what_makes_no_map_has_none() {
-        let of = |activation, gain, depth| Configuration {
-            activation,
-            init: Init::LecunNormal.with_gain(gain).with_bias_variance(0.1),
-            depth,
-            width: 32,
+        let of = |activation, gain, depth| {
+            let init = Init::LecunNormal.with_gain(gain).with_bias_variance(0.1);
+            Configuration::perceptron(activation, init, depth, 32)
         };
         let mut configurations = vec![of(Activation::Relu, 1.0, 5), of(Activation::Relu, 1.2, 7)];
         for gain in [2.0, 1.0, 3.0] {

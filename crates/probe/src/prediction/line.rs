@@ -1,0 +1,398 @@
+//! The theory beside a network that is written as a model line: convolutions, normalisation, residual blocks.
+
+use super::back::{Delta, Pull};
+use super::field::Field;
+use super::taps::Taps;
+use crate::rows::FlowRow;
+use crate::slope::slope;
+use backflow_kernels::Float;
+use backflow_nn::{Computes, Init, Plan, PlanRow};
+use backflow_tensor::{Tensor, misuse};
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+/// What theory predicts for a network that is written as a line. See [`predict_line`].
+#[derive(Clone, Debug, PartialEq)]
+pub struct LinePrediction {
+    /// One for each row of the [plan](Plan::rows), in the order of the computation.
+    pub rows: Vec<LineRow>,
+}
+
+/// What theory predicts for the output of one layer, or of the sum of a residual block.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct LineRow {
+    /// The path in the model.
+    pub path: String,
+    /// RMS of the output; `None` where theory does not know it.
+    pub rms: Option<f64>,
+    /// log₁₀ of RMS δ there over that of the last row of the same stretch.
+    pub delta_decades: f64,
+    /// Rows of which theory knows how their deltas compare have the same number; 0 those of the output layer.
+    pub stretch: usize,
+    /// Why a stretch begins before this row, on the way back: why deltas in front of it are not compared with those
+    /// behind it.
+    pub not_predicted: Option<&'static str>,
+    /// RMS of what the activation function that follows makes of it, if one does.
+    pub activation_rms: Option<f64>,
+}
+
+impl LinePrediction {
+    /// That of this path.
+    #[must_use]
+    pub fn row(&self, path: &str) -> Option<&LineRow> {
+        self.rows.iter().find(|row| row.path == path)
+    }
+
+    /// RMS δ of measured rows as theory has it, from the last of each stretch back, whose own it is; `None` where it
+    /// has nothing to say, and for the output layer, whose delta is the loss's doing.
+    #[must_use]
+    pub fn delta_rms(&self, rows: &[FlowRow]) -> Vec<Option<f64>> {
+        let of = |row: &FlowRow| self.row(&row.path).filter(|_| !row.is_end);
+        let predicted = |row: &FlowRow| {
+            let theory = of(row)?;
+            let is_beside = |other: &&FlowRow| of(other).is_some_and(|other| other.stretch == theory.stretch);
+            let anchor = rows.iter().rfind(is_beside)?;
+            let decades = theory.delta_decades - of(anchor)?.delta_decades;
+            Some(anchor.delta_rms? * Float::powf(10.0, decades)).filter(|delta| delta.is_finite())
+        };
+        rows.iter().map(predicted).collect()
+    }
+
+    /// RMS of the activations of a measured row.
+    pub(crate) fn activation_rms(&self, row: &FlowRow) -> Option<f64> {
+        let theory = self.row(&row.path).filter(|_| !row.is_end)?;
+        if row.activation.is_some() { theory.activation_rms } else { theory.rms }
+    }
+
+    /// What [`slope`](crate::slope) of these rows should come to: the same line, through the deltas of theory. `None`
+    /// where a row of it is not in the last [stretch](LineRow::stretch).
+    #[must_use]
+    pub fn slope(&self, rows: &[FlowRow]) -> Option<f64> {
+        let stretch = rows.iter().rfind(|row| !row.is_end).and_then(|row| self.row(&row.path))?.stretch;
+        let delta = |path: &str| {
+            let row = self.row(path)?;
+            Some(if row.stretch == stretch || row.path == rows[rows.len() - 1].path {
+                Float::powf(10.0, row.delta_decades)
+            } else {
+                f64::NAN
+            })
+        };
+        // The state that a branch hands on is the sum of the outermost block that it is in.
+        let block = |path: &str| path.split('.').next().and_then(delta);
+        let of_theory = |row: &FlowRow| FlowRow {
+            delta_rms: row.delta_rms.and_then(|_| delta(&row.path)),
+            joint_delta_rms: row.joint_delta_rms.and_then(|_| block(&row.path)),
+            ..row.clone()
+        };
+        slope(&rows.iter().map(of_theory).collect::<Vec<_>>()).map(|(slope, _)| slope)
+    }
+
+    /// What there is no theory of, a sentence for each reason, without its stop.
+    #[must_use]
+    pub fn notes(&self) -> Vec<String> {
+        let mut places: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+        for row in &self.rows {
+            row.not_predicted
+                .into_iter()
+                .for_each(|reason| places.entry(reason).or_default().push(&row.path));
+        }
+        let note = |(reason, paths): (&str, Vec<&str>)| {
+            let shown = paths[..paths.len().min(SHOWN)].join(", ");
+            let rest = match paths.len() - paths.len().min(SHOWN) {
+                0 => String::new(),
+                more => format!(" and {more} more"),
+            };
+            format!("deltas in front of {shown}{rest} are not compared with those behind: {reason}")
+        };
+        places.into_iter().map(note).collect()
+    }
+}
+
+/// So many paths are written out.
+const SHOWN: usize = 3;
+
+/// What theory knows of the data: moments of samples at each place.
+#[derive(Clone, Debug)]
+pub struct Inputs(Known);
+
+#[derive(Clone, Debug)]
+enum Known {
+    MeanSquare(f64),
+    Batch(Tensor),
+}
+
+impl Inputs {
+    /// Samples of this mean square of which nothing else is known. What batch normalisation takes away first, is then
+    /// not known either: a [stretch](LineRow::stretch) ends there.
+    ///
+    /// # Panics
+    /// If it is negative or not finite.
+    #[must_use]
+    #[track_caller]
+    pub fn of_mean_square(mean_square: f64) -> Self {
+        if !(mean_square >= 0.0 && mean_square.is_finite()) {
+            misuse(
+                "Inputs",
+                "a mean square is a finite number ≥ 0",
+                &[("found", mean_square.to_string())],
+                "",
+            );
+        }
+        Self(Known::MeanSquare(mean_square))
+    }
+
+    /// A batch of samples, `[N, …]`: what they have in common too, which batch normalisation takes away.
+    #[must_use]
+    pub fn of(batch: &Tensor) -> Self {
+        Self(Known::Batch(batch.detach()))
+    }
+
+    fn field(&self, sample: &[usize]) -> Field {
+        let places = sample.get(1..).map_or(1, |size| size.iter().product());
+        match &self.0 {
+            Known::MeanSquare(mean_square) => Field::uniform(*mean_square, f64::NAN, places),
+            Known::Batch(x) => Field::of_batch(x, places),
+        }
+    }
+}
+
+/// What theory predicts for a network in training, with weights drawn by this rule, on such inputs.
+///
+/// Channels are units: in wide layers z is normal with a variance for each place of the image (Xiao et al. 2018), of
+/// which the recursion is that of [`predict`](crate::predict), tap by tap, so that zeros around an image are accounted
+/// for. Of two samples it follows E x x′ as well, which batch normalisation takes away. Back, with V = Var(w):
+///
+/// ```text
+/// linear, conv        E δ²(p) = V · outputs/groups · Σ E δ²(o)    over the windows o and taps that see p
+/// activation          E δ²(p) = E φ′² · E δ²(p)
+/// batchnorm           E δ²    = E δ² / (E x² − E x x′)            Yang et al. 2019: relu × √(π/(π − 1)) per layer
+/// layernorm           E δ²    = E δ² / (E x² − (E x)²)            rmsnorm: without the mean
+/// residual            E δ²    = E δ² past the branch + factor² E δ² through it
+/// dropout             E δ²    = E δ² / (1 − p)
+/// ```
+///
+/// Of a batch normalisation, what goes through the mean and the variance vanishes as one over the size of the batch,
+/// as long as deltas of different samples have nothing in common: in front of the last one that is so, and behind it
+/// up to the loss, where classes are balanced. `None` for rules whose weights have a mean other than 0.
+///
+/// What it does not know, it says: pools of largest numbers, functions of what is not normal, as after the sum of
+/// activations and a branch. There one [stretch](LineRow::stretch) ends, and another begins.
+///
+/// ```
+/// use backflow_nn::{Init, ModelLine};
+/// use backflow_probe::{Inputs, predict_line};
+///
+/// // Batch normalisation makes gradients explode, by 1.21 per layer of relu.
+/// let line: ModelLine = "[linear:64/batchnorm/relu]*20/linear:10".parse()?;
+/// let theory = predict_line(&line.plan(&[64], 10)?, Init::HeNormal, &Inputs::of_mean_square(1.0)).unwrap();
+/// let decades = |path: &str| theory.row(path).unwrap().delta_decades;
+/// assert!((decades("3") - decades("6") - 1.2112_f64.log10()).abs() < 1e-4);
+/// # Ok::<(), backflow_nn::LineError>(())
+/// ```
+///
+/// # Panics
+/// If a batch has samples of another shape than the plan is for, or as [`Init::variance`].
+#[must_use]
+#[track_caller]
+pub fn predict_line(plan: &Plan, init: Init, inputs: &Inputs) -> Option<LinePrediction> {
+    if let Known::Batch(batch) = &inputs.0
+        && batch.shape()[1..].iter().product::<usize>() != plan.input().iter().product::<usize>()
+    {
+        let rows = [("batch", batch.shape().to_string()), ("sample", format!("{:?}", plan.input()))];
+        misuse("predict_line", "samples have another shape", &rows, "");
+    }
+    let rows = plan.rows();
+    let mut weights = Vec::new();
+    // A loop, because closures do not pass the caller's line on.
+    for row in &rows {
+        weights.push(Weights::of(row, init)?);
+    }
+    let has_pairs = rows.iter().any(|row| row.computes == Computes::BatchNorm);
+    let mut walk =
+        Walk { rows: &rows, weights, has_pairs, pulls: Vec::new(), predicted: Vec::new(), stretches: 1 };
+    walk.forward(0..rows.len(), inputs.field(plan.input()), plan.input());
+    walk.back(0..rows.len(), Delta::end(places(rows.last().map_or(plan.input(), |row| &row.shape)), 0));
+    Some(LinePrediction { rows: walk.predicted })
+}
+
+/// How weights of a row are spread.
+struct Weights {
+    variance: f64,
+    bias_variance: f64,
+    is_middle_only: bool,
+}
+
+impl Weights {
+    #[track_caller]
+    fn of(row: &PlanRow, init: Init) -> Option<Self> {
+        let (shape, bias) = match row.computes {
+            Computes::Linear { inputs, bias } => ([row.shape[0], inputs, 1, 1], bias),
+            Computes::Convolution { inputs, kernel, windows, bias } => {
+                ([row.shape[0], inputs / windows.groups, kernel[0], kernel[1]], bias)
+            }
+            _ => return Some(Self { variance: 0.0, bias_variance: 0.0, is_middle_only: false }),
+        };
+        let weights = init.distribution(shape, row.gain);
+        let field = shape[2] * shape[3];
+        let is_middle_only = init.rule() == Init::DeltaOrthogonal && field > 1;
+        let concentrated = if is_middle_only { field as f64 } else { 1.0 };
+        let bias_variance = if bias { init.bias_distribution(shape, row.gain).variance() } else { 0.0 };
+        let variance = concentrated * weights.variance();
+        (weights.mean() == 0.0).then_some(Self { variance, bias_variance, is_middle_only })
+    }
+}
+
+fn places(shape: &[usize]) -> usize {
+    shape.get(1..).map_or(1, |size| size.iter().product())
+}
+
+struct Walk<'a> {
+    rows: &'a [PlanRow],
+    weights: Vec<Weights>,
+    has_pairs: bool,
+    pulls: Vec<Pull>,
+    predicted: Vec<LineRow>,
+    stretches: usize,
+}
+
+/// A step of a chain: the rows of its branch and its shortcut, and its own.
+type Block = (Range<usize>, Range<usize>, usize);
+
+impl Walk<'_> {
+    /// The steps of a chain, the last one first.
+    fn blocks(&self, mut rows: Range<usize>) -> Vec<Block> {
+        let mut blocks = Vec::new();
+        while let Some(own) = rows.next_back() {
+            let (branch, shortcut) = match self.rows[own].computes {
+                Computes::Residual { branch, shortcut, .. } => (branch, shortcut),
+                _ => (0, 0),
+            };
+            let (shortcut, middle) = (own - shortcut..own, own - shortcut);
+            rows.end = middle - branch;
+            blocks.push((rows.end..middle, shortcut, own));
+        }
+        blocks
+    }
+
+    fn forward(&mut self, rows: Range<usize>, mut field: Field, input: &[usize]) -> Field {
+        let mut input = input.to_vec();
+        for (branch, shortcut, own) in self.blocks(rows).into_iter().rev() {
+            let row = &self.rows[own];
+            let (next, pull) = match row.computes {
+                Computes::Residual { factor, .. } => {
+                    let is_map = |row: usize| {
+                        matches!(
+                            self.rows[row].computes,
+                            Computes::Linear { .. } | Computes::Convolution { .. }
+                        )
+                    };
+                    let has_weights = branch.clone().any(is_map);
+                    let through = self.forward(branch, field.clone(), &input);
+                    let past = self.forward(shortcut, field, &input);
+                    if has_weights {
+                        (past.plus(&through, factor), Pull::Sum { factor })
+                    } else {
+                        let reason = "a branch without weights depends on what goes past it";
+                        let places = places(&input);
+                        (Field::unknown(through.squares.len()), Pull::Unknown { places, reason })
+                    }
+                }
+                _ => self.step(own, &field, &input),
+            };
+            let rms = next.rms();
+            if let (Computes::Activation(_), Some(before)) = (row.computes, self.predicted.last_mut()) {
+                before.activation_rms = rms;
+            }
+            self.pulls.push(pull);
+            self.predicted.push(LineRow { path: row.path.clone(), rms, ..LineRow::default() });
+            field = next;
+            input.clone_from(&row.shape);
+        }
+        field
+    }
+
+    fn step(&self, own: usize, field: &Field, input: &[usize]) -> (Field, Pull) {
+        let row = &self.rows[own];
+        let (places, to) = (places(input), places(&row.shape));
+        let unknown = |reason| Pull::Unknown { places, reason };
+        let by = |(field, factor): (Field, f64), reason| {
+            let pull = if factor.is_nan() { unknown(reason) } else { Pull::By(vec![factor; to]) };
+            (field, pull)
+        };
+        let Weights { variance, bias_variance, is_middle_only } = self.weights[own];
+        match row.computes {
+            Computes::Linear { inputs, .. } => {
+                let factor = variance * row.shape[0] as f64;
+                (field.linear(variance * inputs as f64, bias_variance), Pull::Spread { places, factor })
+            }
+            Computes::Convolution { inputs, kernel, windows, .. } => {
+                let size = |shape: &[usize]| [shape[1], shape[2]];
+                let (image, result) = (size(input), size(&row.shape));
+                let taps = Taps { image, result, kernel, windows, is_middle_only };
+                let per_group = |channels: usize| variance * (channels / windows.groups) as f64;
+                let pull = Pull::Taps { taps, factor: per_group(row.shape[0]) };
+                (field.convolved(&taps, per_group(inputs), bias_variance), pull)
+            }
+            Computes::Activation(activation) => {
+                let (next, slopes) = field.activated(activation, self.has_pairs);
+                let is_unknown = slopes.iter().any(|slope| slope.is_nan());
+                let reason = "what the function is applied to is not normal, or of unknown size";
+                (next, if is_unknown { unknown(reason) } else { Pull::By(slopes) })
+            }
+            Computes::BatchNorm => by(
+                field.batch_normalised(),
+                "how units vary over the batch differs from unit to unit, or is not known",
+            ),
+            Computes::LayerNorm { is_centred } => {
+                by(field.layer_normalised(is_centred), "the size of what is normalised is not known")
+            }
+            Computes::Dropout { p } => by(field.dropped(p), ""),
+            Computes::Flatten => (field.flat(), Pull::Spread { places, factor: 1.0 }),
+            Computes::MeanOfWindows => {
+                let size = |shape: &[usize]| [shape[1], shape[2]];
+                let (image, result) = (size(input), size(&row.shape));
+                (Field::unknown(to), Pull::Mean { image, result })
+            }
+            Computes::Residual { .. } | Computes::Other => (
+                Field::unknown(to),
+                unknown("no theory of pools of largest numbers, or of normalisation by groups"),
+            ),
+        }
+    }
+
+    /// Follows deltas from the end of a chain to its input.
+    fn back(&mut self, rows: Range<usize>, mut delta: Delta) -> Delta {
+        for (branch, shortcut, own) in self.blocks(rows) {
+            let (decades, stretch) = (delta.decades(), delta.stretch);
+            let row = &mut self.predicted[own];
+            (row.delta_decades, row.stretch) = (decades, stretch);
+            let before = match self.pulls[own].clone() {
+                Pull::Sum { factor } => {
+                    let through = self.back(branch, delta.clone().times(factor * factor));
+                    let past = self.back(shortcut, delta);
+                    let places = past.len();
+                    if through.stretch == past.stretch {
+                        Ok(past.plus(&through))
+                    } else {
+                        Err((
+                            places,
+                            "what comes through the branch cannot be compared with what comes past it",
+                        ))
+                    }
+                }
+                pull => {
+                    self.back(branch, delta.clone());
+                    self.back(shortcut, delta.clone());
+                    let places = if let Pull::Unknown { places, .. } = pull { places } else { 0 };
+                    delta.through(&pull).map_err(|reason| (places, reason))
+                }
+            };
+            delta = before.unwrap_or_else(|(places, reason)| {
+                self.predicted[own].not_predicted = Some(reason);
+                self.stretches += 1;
+                Delta::end(places, self.stretches - 1)
+            });
+        }
+        delta
+    }
+}

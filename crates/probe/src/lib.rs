@@ -29,6 +29,7 @@ pub mod quantities;
 mod quantity;
 mod record;
 mod recorder;
+mod residual;
 mod rows;
 mod sample_watch;
 mod shadow;
@@ -64,7 +65,7 @@ pub use record::{
 pub use recorder::Recorder;
 pub use rows::FlowRow;
 pub use shadow::Shadow;
-pub use slope::{judged, shadow_slope, slope};
+pub use slope::{Per, judged, shadow_slope, slope};
 pub use surgery::Surgery;
 pub use svd::singular_values;
 pub use table::{Column, Table};

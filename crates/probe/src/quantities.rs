@@ -41,6 +41,16 @@
 //!   layer's output.
 //! - `delta_zero_share` (share): The share of a layer's deltas that are exactly 0.
 //! - `delta_magnitude` (loss / output): A histogram of the exponents of a layer's deltas.
+//! - `residual_skip_rms` (output): The root of the mean square of what goes past the branch of a residual block.
+//! - `residual_branch_rms` (output): The root of the mean square of what the branch of a residual block adds to
+//!   that.
+//! - `residual_sum_rms` (output): The root of the mean square of the output of a residual block.
+//! - `residual_skip_delta_rms` (loss / output): The root of the mean square of the delta that what a residual
+//!   block is given gets past the branch.
+//! - `residual_branch_delta_rms` (loss / output): The root of the mean square of the delta that it gets through
+//!   the branch.
+//! - `residual_sum_delta_rms` (loss / output): The root of the mean square of all the delta that it gets, as a
+//!   rule the sum of both.
 //! - `jacobian_rms` (1): The root of the mean square of a layer's singular values: by how much a random delta
 //!   grows on the way back.
 //! - `jacobian_largest` (1): The largest singular value of a layer's Jacobian.
@@ -76,6 +86,7 @@ mod gradient_stable_rank;
 mod jacobians;
 mod outputs;
 mod parameters;
+mod residual;
 mod run;
 mod samples;
 
@@ -86,6 +97,7 @@ pub use gradient_stable_rank::*;
 pub use jacobians::*;
 pub use outputs::*;
 pub use parameters::*;
+pub use residual::*;
 pub use run::*;
 pub use samples::*;
 
@@ -122,6 +134,12 @@ pub static QUANTITIES: &[&Quantity] = &[
     &DELTA_RMS,
     &DELTA_ZERO_SHARE,
     &DELTA_MAGNITUDE,
+    &RESIDUAL_SKIP_RMS,
+    &RESIDUAL_BRANCH_RMS,
+    &RESIDUAL_SUM_RMS,
+    &RESIDUAL_SKIP_DELTA_RMS,
+    &RESIDUAL_BRANCH_DELTA_RMS,
+    &RESIDUAL_SUM_DELTA_RMS,
     &JACOBIAN_RMS,
     &JACOBIAN_LARGEST,
     &JACOBIAN_MEDIAN,

@@ -210,6 +210,8 @@ pub struct Chart {
 pub enum Section {
     /// What flows, layer by layer, beside the map.
     Flow,
+    /// What flows along the branches of residual blocks and past them.
+    Blocks,
     /// How activations are distributed.
     Activations,
     /// By how much, and where, things are turned.

@@ -196,7 +196,7 @@ pub struct LayerFlow {
     pub output_exponents: Option<Exponents>,
     /// The same of the deltas.
     pub delta_exponents: Option<Exponents>,
-    /// Quantities that measure themselves, by their names, where they were asked for.
+    /// Quantities that measure themselves, where they were asked for, and those of residual blocks, by their names.
     #[serde(with = "json_number::by_name", default, skip_serializing_if = "BTreeMap::is_empty")]
     pub more: BTreeMap<String, f64>,
 }

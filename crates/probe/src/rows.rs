@@ -1,6 +1,7 @@
 //! [`FlowRow`]: one line of the flow table: a layer with the activation function that follows it.
 
 use crate::join;
+use crate::quantities::STREAMS;
 use crate::record::{FlowStep, LayerFlow, ParameterFlow};
 use crate::shadow::Shadow;
 use backflow_tensor::observe::Role;
@@ -37,6 +38,10 @@ pub struct FlowRow {
     /// RMS of the delta of the state that it hands on in its branch.
     #[serde(skip)]
     pub branch_delta_rms: Option<f64>,
+    /// Of the sum of a residual block, RMS of what goes past the branch, of what comes by it, and of their sum:
+    /// outputs first, then deltas of what the block was given.
+    #[serde(skip)]
+    pub streams: [Option<f64>; 6],
     /// How many units it has.
     #[serde(skip)]
     pub units: u64,
@@ -97,6 +102,11 @@ impl FlowRow {
         rows
     }
 
+    /// Whether it is the sum of a residual block.
+    pub(crate) fn is_block(&self) -> bool {
+        self.role == Role::ResidualSum || self.streams[0].is_some()
+    }
+
     /// Whether it is a weighted map whose weight is known: what theory is about.
     pub(crate) fn is_weighted(&self) -> bool {
         self.role == Role::WeightedMap && self.weight_rms.is_some()
@@ -127,6 +137,7 @@ impl FlowRow {
                 })
                 .map(|delta| delta.rms),
             joint_delta_rms: layer.joint.and_then(|joint| joint.delta).map(|delta| delta.rms),
+            streams: STREAMS.map(|quantity| quantity.of_layer(layer)),
             units: layer.units,
             numbers: layer.numbers,
             is_end: layer.is_end,
@@ -229,6 +240,7 @@ pub(crate) fn mean(same: &[Vec<FlowRow>]) -> Vec<FlowRow> {
         delta_rms: median(index, &|row| row.delta_rms),
         joint_delta_rms: median(index, &|row| row.joint_delta_rms),
         branch_delta_rms: median(index, &|row| row.branch_delta_rms),
+        streams: std::array::from_fn(|of| median(index, &|row| row.streams[of])),
         delta_zero_share: over(index, &|row| row.delta_zero_share),
         weight_gradient_rms: median(index, &|row| row.weight_gradient_rms),
         weight_rms: over(index, &|row| row.weight_rms),

@@ -5,6 +5,7 @@ use crate::record::FlowStep;
 use crate::rows::FlowRow;
 use backflow_kernels::Float;
 use backflow_tensor::observe::Role;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// The share of the whole change from which one step of it is nearly all.
@@ -48,7 +49,55 @@ pub(crate) const SHADOW: Figures = Figures {
 struct Point<'a> {
     row: &'a FlowRow,
     joint: Option<usize>,
+    /// The row of the residual sum that is its joint.
+    block: Option<&'a FlowRow>,
     delta: f64,
+}
+
+impl<'a> Point<'a> {
+    fn path(&self) -> &'a String {
+        &self.block.unwrap_or(self.row).path
+    }
+}
+
+/// What lies between two points of a line.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Per {
+    /// A layer, or what a gradient can go around, that is not known as a residual block.
+    #[default]
+    Layer,
+    /// A residual block.
+    Block,
+    /// Either.
+    BlockOrLayer,
+}
+
+impl Per {
+    fn of(points: &[Point<'_>]) -> Self {
+        // What is before the first point is not looked at.
+        let mut blocks = points.iter().skip(1).map(|point| point.block.is_some());
+        match blocks.next() {
+            Some(true) if blocks.all(|is_block| is_block) => Self::Block,
+            Some(false) if blocks.all(|is_block| !is_block) => Self::Layer,
+            Some(_) => Self::BlockOrLayer,
+            None => Self::Layer,
+        }
+    }
+
+    /// In words.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Layer => "layer",
+            Self::Block => "residual block",
+            Self::BlockOrLayer => "residual block or layer",
+        }
+    }
+
+    #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
+    pub(crate) fn is_layer(&self) -> bool {
+        *self == Self::Layer
+    }
 }
 
 /// How deltas change along one chain of computation.
@@ -60,6 +109,8 @@ pub(crate) struct Line {
     pub(crate) fit: f64,
     /// The change of log₁₀ rms δ from the last layer to the first.
     pub(crate) decades: f64,
+    /// What of.
+    pub(crate) per: Per,
     /// How many layers there are.
     pub(crate) layers: usize,
     /// The layer behind which nearly all of that is lost or won, if there is one.
@@ -87,10 +138,11 @@ pub(crate) struct Line {
 /// Layers are weighted maps, each use of one on its own, but not the last, whose delta is the loss's doing,
 /// unless an activation function follows each; without any, all other layers and the results that the program
 /// [named](backflow_tensor::Tensor::named). Of layers that the gradient can go around, it is the delta of their
-/// [joint](crate::LayerFlow::joint) that counts, once for each joint.
+/// [joint](crate::LayerFlow::joint) that counts, once for each joint: over a stack of residual blocks, it is the
+/// slope per block.
 #[must_use]
 pub fn slope(rows: &[FlowRow]) -> Option<(f64, f64)> {
-    main(rows, MEASURED).map(|line| (line.slope, line.fit))
+    main_line(rows).map(|line| (line.slope, line.fit))
 }
 
 /// The places of the rows that the line of [`slope`] goes through, in order: by them a network is judged.
@@ -135,12 +187,13 @@ pub fn shadow_slope(rows: &[FlowRow]) -> Option<(f64, f64)> {
 pub(crate) fn lines(rows: &[FlowRow], figures: Figures) -> Vec<Line> {
     let (mut chains, mut branches): (BTreeMap<usize, Vec<Point<'_>>>, BTreeMap<usize, Vec<Point<'_>>>) =
         Default::default();
+    let blocks = blocks(rows);
     for row in rows {
         if let Some(delta) = (figures.delta)(row) {
-            chains.entry(row.chain).or_default().push(Point { row, joint: row.joint, delta });
+            chains.entry(row.chain).or_default().push(point(row, delta, &blocks));
         }
         if let (Some((number, joint)), Some(delta)) = (row.branch, (figures.branch_delta)(row)) {
-            branches.entry(number).or_default().push(Point { row, joint, delta });
+            branches.entry(number).or_default().push(Point { row, joint, block: None, delta });
         }
     }
     let of_chains = chains.iter().filter_map(|(&chain, points)| line(points, chain, figures));
@@ -150,6 +203,11 @@ pub(crate) fn lines(rows: &[FlowRow], figures: Figures) -> Vec<Line> {
 /// What is said to be the chain of a branch.
 pub(crate) const BRANCH: usize = usize::MAX;
 
+/// The line of the main chain, as measured.
+pub(crate) fn main_line(rows: &[FlowRow]) -> Option<Line> {
+    main(rows, MEASURED)
+}
+
 /// The line of the main chain.
 fn main(rows: &[FlowRow], figures: Figures) -> Option<Line> {
     line(&main_points(rows, figures), 0, figures)
@@ -157,8 +215,28 @@ fn main(rows: &[FlowRow], figures: Figures) -> Option<Line> {
 
 fn main_points(rows: &[FlowRow], figures: Figures) -> Vec<Point<'_>> {
     let of_chain = rows.iter().filter(|row| row.chain == 0);
-    let point = |row| Some(Point { row, joint: row.joint, delta: (figures.delta)(row)? });
+    let blocks = blocks(rows);
+    let point = |row| Some(point(row, (figures.delta)(row)?, &blocks));
     of_chain.filter_map(point).collect()
+}
+
+/// The rows of residual sums that all of the gradient passes, each with the number of the joint that it is.
+fn blocks(rows: &[FlowRow]) -> Vec<(usize, &FlowRow)> {
+    // A sum comes right behind the last layer of its branch.
+    let pairs = rows.iter().zip(rows.iter().skip(1)).filter(|(_, sum)| sum.is_block() && sum.joint.is_none());
+    pairs.filter_map(|(last, sum)| Some((last.joint?, sum))).collect()
+}
+
+/// The state that a row hands on; that of a residual sum is the state of the layers in its branch.
+fn point<'a>(row: &'a FlowRow, delta: f64, blocks: &[(usize, &'a FlowRow)]) -> Point<'a> {
+    let is_of_row = |(joint, sum): &&(usize, &FlowRow)| row.joint == Some(*joint) || std::ptr::eq(*sum, row);
+    let block = blocks.iter().find(is_of_row);
+    Point {
+        row,
+        joint: row.joint.or(block.map(|(joint, _)| *joint)),
+        block: block.map(|(_, sum)| *sum),
+        delta,
+    }
 }
 
 /// The points between which deltas are compared: of those that a gradient reaches, one for each state. It goes
@@ -202,16 +280,17 @@ fn line(points: &[Point<'_>], chain: usize, figures: Figures) -> Option<Line> {
     let [low, high] = [f64::min, f64::max].map(|of| of(y[0], y[y.len() - 1]));
     let beyond = y.iter().map(|&y| if y < low { y - low } else { (y - high).max(0.0) });
     let between = (0..y.len()).zip(beyond).max_by(|(_, a), (_, b)| a.abs().total_cmp(&b.abs()));
-    let ends = || [compared[0].path.clone(), compared[y.len() - 1].path.clone()];
+    let ends = || [points[0].path().clone(), points[y.len() - 1].path().clone()];
     Some(Line {
         slope,
         fit,
         decades,
+        per: Per::of(&points),
         layers: y.len(),
-        at: at.map(|layer| compared[layer].path.clone()),
+        at: at.map(|layer| points[layer].path().clone()),
         is_at_start: at.is_some_and(|layer| layer <= START)
             && points.iter().any(|point| point.joint.is_some()),
-        between: between.map(|(layer, decades)| (compared[layer].path.clone(), decades)),
+        between: between.map(|(layer, decades)| (points[layer].path().clone(), decades)),
         of_norms: decades - by_width(compared[0], compared[y.len() - 1]),
         chain,
         branch: (chain > 0).then(ends),

@@ -2,7 +2,7 @@
 
 use crate::rows::FlowRow;
 use crate::shadow::Shadow;
-use crate::slope::{BRANCH, Line, MEASURED, SHADOW, lines, log10, one_of_each};
+use crate::slope::{BRANCH, Line, MEASURED, Per, SHADOW, lines, log10, one_of_each};
 use serde::{Deserialize, Serialize};
 
 pub(crate) mod updates;
@@ -14,8 +14,11 @@ mod words;
 pub enum Verdict {
     /// Deltas shrink from layer to layer on the way back, to less than a tenth in all.
     Vanishing {
-        /// The change of log₁₀ rms δ per layer on the way back.
+        /// The change of log₁₀ rms δ per layer, or residual block, on the way back.
         slope: f64,
+        /// Per which of them.
+        #[serde(default, skip_serializing_if = "Per::is_layer")]
+        per: Per,
         /// The share of their variance that a straight line explains.
         fit: f64,
         /// The change of log₁₀ rms δ from the last hidden layer to the first.
@@ -36,6 +39,9 @@ pub enum Verdict {
     Exploding {
         /// As above.
         slope: f64,
+        /// As above.
+        #[serde(default, skip_serializing_if = "Per::is_layer")]
+        per: Per,
         /// As above.
         fit: f64,
         /// As above.
@@ -251,7 +257,8 @@ impl Verdict {
     /// Gradients vanish, or explode, if log₁₀ rms δ changes by more than one decade from the last hidden
     /// layer to the first, of three at least, each computed from the one before, and the norm of δ does too;
     /// branches are judged on their own. Of layers that the gradient can go around, as in residual branches, it
-    /// is the delta where the ways [meet](crate::LayerFlow::joint) that counts. How well a line fits chooses the
+    /// is the delta where the ways [meet](crate::LayerFlow::joint) that counts: a stack of residual blocks is judged by
+    /// its blocks. How well a line fits chooses the
     /// words. Where deltas differ by more and no such line leads from one to the other, nothing is called
     /// healthy. A layer is saturated, or dead, if more than half of it is. Deltas are too small for their element
     /// type if a [shadow](crate::GradFlow::with_shadow) says so; the line then goes through those in `f64`.
@@ -342,7 +349,7 @@ impl Verdict {
 
     /// What a change of more than a decade means.
     fn of_line(line: &Line) -> Self {
-        let Line { slope, fit, decades, at, branch, flat: flat_weight_gradients, .. } = line.clone();
+        let Line { slope, per, fit, decades, at, branch, flat: flat_weight_gradients, .. } = line.clone();
         if line.layers < LAYERS {
             let reason = format!(
                 "deltas change by {decades:+.1} decades on the way back, but {} layers make no line",
@@ -374,8 +381,8 @@ impl Verdict {
             return Self::NotJudged { reason };
         }
         match decades < 0.0 {
-            true => Self::Vanishing { slope, fit, decades, at, branch, flat_weight_gradients },
-            false => Self::Exploding { slope, fit, decades, at, branch, flat_weight_gradients },
+            true => Self::Vanishing { slope, per, fit, decades, at, branch, flat_weight_gradients },
+            false => Self::Exploding { slope, per, fit, decades, at, branch, flat_weight_gradients },
         }
     }
 

@@ -14,6 +14,7 @@ use crate::look::{look, units};
 use crate::pending::{self, Array, Pending};
 use crate::quantity::{Of, Quantity};
 use crate::record::{LayerFlow, NotMeasured, SampleFlow, Stats};
+use crate::residual::Blocks;
 use crate::sample_watch::SampleWatch;
 use backflow_tensor::observe::{Announcement, Observer, Role, Site, unobserved};
 use backflow_tensor::profile::section;
@@ -53,6 +54,8 @@ pub(crate) struct Watch {
     /// The numbers of joints, by their ids, and what came back to them.
     joints: BTreeMap<u64, usize>,
     joint_deltas: Vec<Option<Stats>>,
+    /// What flows along the branches of residual blocks and past them.
+    blocks: Blocks,
     called: Option<Called>,
     functions: Functions,
     /// What was seen of this step's parameters, by path.
@@ -152,6 +155,7 @@ impl Watch {
         self.ids.clear();
         self.joints.clear();
         self.joint_deltas.clear();
+        self.blocks = Blocks::default();
         (self.called, self.functions) = (None, Functions::default());
         self.pending = Pending::default();
         self.close();
@@ -203,6 +207,7 @@ impl Watch {
                 .chain(in_branch)
                 .for_each(|joint| joint.delta = self.joint_deltas[joint.number]);
         }
+        self.blocks.put_into(&mut self.rows);
         let later = self.places.values().filter(|place| self.back && place.was_called && !place.has_row);
         let called_later = later.map(|place| place.path.clone()).collect();
         let uncalled = self.places.values().filter(|place| !place.was_called);
@@ -375,7 +380,14 @@ impl Observer for Watch {
                 self.ids.push(y.id());
             }
         }
+        self.blocks.announced(row, what.role, y);
         self.add_output(row, what, layer.map(|id| (id, uses)), y);
+    }
+
+    fn summed(&mut self, summands: [&Tensor; 2], sum: &Tensor) {
+        if !self.back && self.asked.looks {
+            self.blocks.summed(summands, sum);
+        }
     }
 
     fn called(&mut self, function: &Announcement, x: &Tensor, y: &Tensor) {
@@ -399,14 +411,22 @@ impl Observer for Watch {
         if !self.ids.iter().flatten().any(is_of_rows) && !history.values().any(is_checkpoint) {
             return Vec::new();
         }
+        let mut asked = Vec::new();
         if !self.back {
+            asked = self.blocks.tell(&history);
             self.tell_chains(&mut history);
         }
-        self.tell_joints(&history, id)
+        asked.extend(self.tell_joints(&history, id));
+        asked
+    }
+
+    fn part(&mut self, result: u64, by: u64, operand: usize, dx: &Tensor) {
+        self.blocks.part(result, by, operand, dx);
     }
 
     fn gradient(&mut self, site: &Site, output: Option<u64>, dy: &Tensor) {
         if *site == Site::Result {
+            output.into_iter().for_each(|id| self.blocks.complete(id, dy));
             let joint = output.and_then(|id| self.joints.get(&id)).copied();
             if let Some(number) = joint.filter(|&number| self.joint_deltas[number].is_none()) {
                 self.joint_deltas[number] = Some(look(dy, None, false).stats);

@@ -2,7 +2,7 @@
 
 use backflow_probe::text::factor;
 use backflow_probe::{
-    FlowRow, FlowStep, GradFlow, Joint, LayerFlow, LayerKind, ParameterFlow, Stats, Verdict, When, slope,
+    FlowRow, FlowStep, GradFlow, Joint, LayerFlow, LayerKind, ParameterFlow, Per, Stats, Verdict, When, slope,
 };
 use backflow_tensor::observe::Role;
 
@@ -353,9 +353,10 @@ fn sentences_of_rows() {
 fn flat_weight_gradients_in_words() {
     let of = |decades: f64, ratio: f64| {
         let (slope, fit, at, branch, flat_weight_gradients) = (decades / 4.0, 1.0, None, None, Some(ratio));
+        let per = Per::Layer;
         match decades < 0.0 {
-            true => Verdict::Vanishing { slope, fit, decades, at, branch, flat_weight_gradients },
-            false => Verdict::Exploding { slope, fit, decades, at, branch, flat_weight_gradients },
+            true => Verdict::Vanishing { slope, per, fit, decades, at, branch, flat_weight_gradients },
+            false => Verdict::Exploding { slope, per, fit, decades, at, branch, flat_weight_gradients },
         }
     };
     for (decades, change) in [(-4.0, "shrink"), (4.0, "grow")] {

@@ -1,7 +1,7 @@
 //! Laws of the table of quantities: each is measured when it is due, survives the log to the bit, is
 //! documented, and has a name of its own. That each is drawn and tagged is a law of the crate that draws.
 
-use backflow_nn::{Activation, Init, Mlp, Module};
+use backflow_nn::{Activation, Init, Linear, Mlp, Module, Residual, Sequential};
 use backflow_optim::Optimizer;
 use backflow_probe::quantities::{self, GRADIENT_STABLE_RANK, LOSS, QUANTITIES};
 use backflow_probe::{
@@ -53,13 +53,28 @@ fn everything(model: &Mlp) -> Recorder {
     by_themselves.fold(recorder, |recorder, quantity| recorder.measure(quantity, always))
 }
 
-/// A network with a flat side at 0, and one that saturates; updates that rounding swallows, and a rule whose
-/// squares are infinite.
-fn recordings(recorder: fn(&Mlp) -> Recorder) -> [Vec<FlowStep>; 4] {
+/// Three steps of a network with a residual block, with what every look has.
+fn record_residual() -> Vec<FlowStep> {
+    let mut rng = Rng::seed_from_u64(3);
+    let mut layer = || Linear::new(5, 5, &mut rng);
+    let block = Residual::new(Sequential::new().add(layer()).add(Activation::Relu));
+    let mut model = Sequential::new().add(layer()).add(block).add(layer());
+    let x = Tensor::randn([12, 5], DType::F32, &mut rng);
+    let mut optimizer = Optimizer::from_spec("sgd:lr=0.1", None).unwrap();
+    let mut recorder = Recorder::new(&model);
+    for _ in 0..3 {
+        recorder.step(|| optimizer.step_with(&mut model, |model| model.forward(&x).square().mean(..)));
+    }
+    recorder.take_records()
+}
+
+/// A network with a flat side at 0, and one that saturates; updates that rounding swallows, a rule whose
+/// squares are infinite, and a residual block.
+fn recordings(recorder: fn(&Mlp) -> Recorder) -> [Vec<FlowStep>; 5] {
     let [relu, tanh] = [Activation::Relu, Activation::Tanh].map(|activation| record(activation, recorder));
     let stuck = record_of("sgd:lr=1e-12", 1.0, Activation::Tanh, recorder);
     let lost = record_of("rmsprop:lr=0.01", 1e25, Activation::Tanh, recorder);
-    [relu, tanh, stuck, lost]
+    [relu, tanh, stuck, lost, record_residual()]
 }
 
 #[test]

@@ -223,6 +223,7 @@ impl<'a> FlowPage<'a> {
         );
         self.draw(page, Section::Flow);
         page.push_str("</section>\n</div>\n");
+        self.section(page, "Residual blocks", Section::Blocks);
         if !self.runs.is_empty() {
             page.push_str("<h2>Over the run</h2>\n<section class=\"panels over\">\n");
             for chart in &self.runs {

@@ -128,6 +128,7 @@ impl Cotangent<'_> {
         if self.traced {
             self.show(idx, &dx);
         }
+        onlooker::part(self.node, idx, &dx);
         self.waiting.add(self.plan.place(operand), dx, self.traced);
     }
 

@@ -63,8 +63,14 @@ pub(crate) trait Onlooker: Sync {
     /// A program called an activation function, whose op this is. Said while layers are observed.
     fn called(&self, function: &'static Op, x: &Tensor, y: &Tensor);
 
+    /// A program added two tensors. Said while layers are observed.
+    fn summed(&self, summands: [&Tensor; 2], sum: &Tensor);
+
     /// A pass back begins at this result. Said while layers are observed.
     fn starts(&self, from: &Tensor);
+
+    /// What the result of a node passes back to the node's operand of this place. Said while layers are observed.
+    fn part(&self, from: &Node, operand: usize, dx: &Tensor);
 
     /// The complete gradient of a node, which may be replaced. Said while layers are observed.
     fn gradient(&self, node: &Node, dy: &mut Tensor, retain: bool);
@@ -144,12 +150,31 @@ pub(crate) fn called(function: &'static Op, x: &Tensor, y: &Tensor) {
     }
 }
 
+/// Says that `sum` is the sum of `a` and `b`, if layers are observed.
+pub(crate) fn summed(a: &Tensor, b: &Tensor, sum: &Tensor) {
+    if OBSERVED.get()
+        && !is_replaying()
+        && let Some(onlooker) = ONLOOKER.get()
+    {
+        onlooker.summed([a, b], sum);
+    }
+}
+
 /// Says that a pass back begins, if layers are observed.
 pub(crate) fn starts(from: &Tensor) {
     if OBSERVED.get()
         && let Some(onlooker) = ONLOOKER.get()
     {
         onlooker.starts(from);
+    }
+}
+
+/// Says what a node passes back to one of its operands, if layers are observed.
+pub(crate) fn part(from: &Node, operand: usize, dx: &Tensor) {
+    if OBSERVED.get()
+        && let Some(onlooker) = ONLOOKER.get()
+    {
+        onlooker.part(from, operand, dx);
     }
 }
 

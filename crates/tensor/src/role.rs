@@ -24,7 +24,8 @@ pub enum Role {
     Recurrence,
     /// Weighted means of values, by similarity.
     Attention,
-    /// The sum of a residual branch and what goes past it.
+    /// The sum of a residual branch and what goes past it. Where neither summand is what both are computed from,
+    /// as with a projection, the first is taken for what goes past.
     ResidualSum,
     /// The input with some elements left out by chance.
     Dropout,

@@ -2,6 +2,7 @@
 
 use super::GradFlow;
 use crate::rows::FlowRow;
+use crate::slope::{Line, Per, main_line};
 use crate::table::{Column, Table};
 use crate::text::{clipped, short};
 use crate::verdict::Verdict;
@@ -17,6 +18,9 @@ const DECADES: f64 = 3.0;
 
 const LEGEND: &str = "a: the layer's activations; flat: saturated activations, or units that are 0 on the \
                       whole batch; delta: dL/dz, z the layer's output before its activation function.";
+const LEGEND_OF_BLOCKS: &str = "residual blocks, rms: of what goes past the branch (skip), what the branch adds, and \
+                                their sum; d: of the deltas that what the block is given gets by either way, and of \
+                                all of them.";
 const LEGEND_OF_SHADOW: &str =
     "in f64: delta rms of one loss that was computed with weights and data in f64.";
 
@@ -72,6 +76,22 @@ impl GradFlow {
         }
     }
 
+    /// What flows along the branches of residual blocks and past them, input first; `None` if there are none.
+    #[must_use]
+    pub fn blocks(&self) -> Option<Table> {
+        let blocks = self.rows.iter().filter(|row| row.streams.iter().any(Option::is_some));
+        let cells = |row: &FlowRow| {
+            let path = clipped(&row.path, LONGEST_PATH).into_owned();
+            std::iter::once(path).chain(row.streams.map(short)).collect::<Vec<_>>()
+        };
+        let rows: Vec<_> = blocks.map(cells).collect();
+        let headings = [("skip", 4), ("branch", 5), ("sum", 3), ("d skip", 6), ("d branch", 9), ("d sum", 8)];
+        let columns = std::iter::once(Column::words("block", Column::ALWAYS));
+        let columns =
+            columns.chain(headings.map(|(heading, worth)| Column::numbers(heading, worth))).collect();
+        (!rows.is_empty()).then(|| Table { columns, rows, legend: vec![LEGEND_OF_BLOCKS] })
+    }
+
     fn bars(&self) -> Vec<String> {
         let logs: Vec<Option<f64>> = self.rows.iter().map(|row| row.delta_rms.and_then(log10)).collect();
         let least = logs.iter().flatten().copied().fold(f64::INFINITY, f64::min);
@@ -92,6 +112,17 @@ impl GradFlow {
         let table = self.table();
         let mut lines = table.lines(width);
         lines.extend(table.legend.iter().map(|&sentence| sentence.to_owned()));
+        if let Some(blocks) = self.blocks() {
+            lines.extend(blocks.lines(width));
+            lines.extend(blocks.legend.iter().map(|&sentence| sentence.to_owned()));
+            let line = main_line(&self.rows).filter(|_| !self.record.several_passes);
+            lines.extend(line.filter(|line| line.per != Per::Layer).map(
+                |Line { slope, per, fit, .. }| {
+                    let per = per.name();
+                    format!("delta per {per} on the way back: {slope:+.3} decades, R² {fit:.2}.")
+                },
+            ));
+        }
         if let (Some((measured, _)), Some(predicted)) = (self.slope(), self.predicted_slope()) {
             lines.push(format!(
                 "delta per layer on the way back: {measured:+.3} decades measured, {predicted:+.3} in theory."

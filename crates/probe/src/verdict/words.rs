@@ -135,8 +135,8 @@ impl fmt::Display for Verdict {
         debug_assert!(Self::NAMES.contains(&self.name()), "{} has no place among the names", self.name());
         write!(f, "{}: ", self.name())?;
         match self {
-            Self::Vanishing { slope, fit, decades, at, branch, flat_weight_gradients }
-            | Self::Exploding { slope, fit, decades, at, branch, flat_weight_gradients } => {
+            Self::Vanishing { slope, per, fit, decades, at, branch, flat_weight_gradients }
+            | Self::Exploding { slope, per, fit, decades, at, branch, flat_weight_gradients } => {
                 if let Some([first, last]) = branch {
                     write!(f, "on the branch from {first} to {last} ")?;
                 }
@@ -144,8 +144,9 @@ impl fmt::Display for Verdict {
                 match at {
                     _ if *fit > FIT => write!(
                         f,
-                        "deltas change by {slope:+.3} decades (a factor of {factor}) per layer on \
-                         the way back, {decades:+.1} in all, R² {fit:.2}"
+                        "deltas change by {slope:+.3} decades (a factor of {factor}) per {} on the way back, \
+                         {decades:+.1} in all, R² {fit:.2}",
+                        per.name()
                     ),
                     Some(layer) => write!(
                         f,

@@ -28,7 +28,7 @@ pub(super) fn all(together: &Together<'_>) -> Vec<Over> {
         losses(together),
         over_steps(
             together,
-            subject("slope", "slope of deltas", "decades per layer", Scale::Linear),
+            subject("slope", "slope of deltas", "decades per layer or block", Scale::Linear),
             &|flow| flow.slope(),
         ),
     ];

@@ -5,7 +5,7 @@ use backflow_probe::text::{short, signed};
 use backflow_probe::{Column, FlowStep, Table, Verdict};
 use std::collections::BTreeSet;
 
-const LEGEND: &str = "slope: the change of log10 rms delta per layer on the way back.";
+const LEGEND: &str = "slope: the change of log10 rms delta per layer, or residual block, on the way back.";
 
 /// A row per run: its name, the settings that differ, the figures at the page's step, and the verdict.
 #[must_use]

@@ -7,6 +7,7 @@
 
 use super::binary::pairwise;
 use crate::catalogue::Samples;
+use crate::onlooker;
 use crate::op::{Op, Zeros};
 use crate::tensor::Tensor;
 
@@ -20,10 +21,12 @@ pub(super) static OP: Op = Op::new("add")
 impl Tensor {
     #[track_caller]
     pub(crate) fn add_tensor(&self, other: &Self) -> Self {
-        pairwise!(OP, self, other, |a, b| a + b).record(&OP, &[self, other], |g| {
+        let y = pairwise!(OP, self, other, |a, b| a + b).record(&OP, &[self, other], |g| {
             g.give(0, |g| g.dy().clone());
             g.give(1, |g| g.dy().clone());
-        })
+        });
+        onlooker::summed(self, other, &y);
+        y
     }
 }
 

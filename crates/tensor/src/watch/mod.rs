@@ -38,8 +38,16 @@ impl Onlooker for Watch {
         observe::called(function, x, y);
     }
 
+    fn summed(&self, summands: [&Tensor; 2], sum: &Tensor) {
+        observe::summed(summands, sum);
+    }
+
     fn starts(&self, from: &Tensor) {
         observe::starts(from);
+    }
+
+    fn part(&self, from: &Node, operand: usize, dx: &Tensor) {
+        observe::part(from, operand, dx);
     }
 
     fn gradient(&self, node: &Node, dy: &mut Tensor, retain: bool) {

@@ -1,7 +1,7 @@
 //! Watching a model without editing it: layers announce their outputs, and an observer, if there is one, sees
 //! each output on the way forward and its gradient on the way back.
 //!
-//! Off, it costs one branch per announcement and per node of a backward pass. On, it changes no bit of the
+//! Off, it costs one branch per announcement, and per node and gradient of a backward pass. On, it changes no bit of the
 //! training, unless an observer [replaces](Observer::replace) a gradient. Observers may watch inside one
 //! another, and what to measure is their business, not this module's.
 
@@ -120,11 +120,24 @@ pub trait Observer {
         let _ = (function, x, y);
     }
 
+    /// Two tensors that the program added, and their sum. By default it is not looked at.
+    fn summed(&mut self, summands: [&Tensor; 2], sum: &Tensor) {
+        let _ = (summands, sum);
+    }
+
     /// A pass back is about to begin at this result, the end of its graph. Answers the [`id`](Tensor::id)s of
-    /// other results whose gradients it wants to see: they come as those of [`Site::Result`]. By default none.
+    /// other results whose gradients it wants to see: they come as those of [`Site::Result`], and before that in
+    /// [parts](Self::part). By default none.
     fn starts(&mut self, from: &Tensor) -> Vec<u64> {
         let _ = from;
         Vec::new()
+    }
+
+    /// A part of the gradient of a result that was [asked for](Self::starts): what comes to `result` by its use as
+    /// operand number `operand` of what has the id `by`. The parts add up to its [`gradient`](Self::gradient). By
+    /// default it is not looked at.
+    fn part(&mut self, result: u64, by: u64, operand: usize, dx: &Tensor) {
+        let _ = (result, by, operand, dx);
     }
 
     /// The complete gradient of an announced output, on the way back, and that output's [`id`](Tensor::id): a
@@ -233,8 +246,16 @@ impl<O: Observer> Observer for Rc<RefCell<O>> {
         self.borrow_mut().called(function, x, y);
     }
 
+    fn summed(&mut self, summands: [&Tensor; 2], sum: &Tensor) {
+        self.borrow_mut().summed(summands, sum);
+    }
+
     fn starts(&mut self, from: &Tensor) -> Vec<u64> {
         self.borrow_mut().starts(from)
+    }
+
+    fn part(&mut self, result: u64, by: u64, operand: usize, dx: &Tensor) {
+        self.borrow_mut().part(result, by, operand, dx);
     }
 
     fn gradient(&mut self, site: &Site, output: Option<u64>, dy: &Tensor) {
@@ -299,6 +320,17 @@ pub(super) fn called(function: &'static Op, x: &Tensor, y: &Tensor) {
     });
 }
 
+/// Shows observers two tensors that the program added.
+#[cold]
+pub(super) fn summed(summands: [&Tensor; 2], sum: &Tensor) {
+    let _section = section("observers");
+    with_watches(|watches| {
+        for watch in watches {
+            no_grad(|| watch.observer.summed(summands, sum));
+        }
+    });
+}
+
 /// Tells observers that a pass back begins.
 #[cold]
 pub(super) fn starts(from: &Tensor) {
@@ -335,6 +367,20 @@ fn announce(site: Site, what: &Announcement, y: &Tensor) {
                 if !is_replaying() || !sites.contains(&site) {
                     sites.push(site.clone());
                 }
+            }
+        }
+    });
+}
+
+/// Shows what a node passes back to one of its operands, where that was asked for.
+pub(super) fn part(from: &Node, operand: usize, dx: &Tensor) {
+    let Some(to) = &from.operands[operand] else { return };
+    with_watches(|watches| {
+        for watch in watches {
+            let is_asked = watch.sites.get(&to.number).is_some_and(|sites| sites.contains(&Site::Result));
+            if is_asked {
+                let _section = section("observers");
+                no_grad(|| watch.observer.part(to.number, from.number, operand, &dx.detach()));
             }
         }
     });

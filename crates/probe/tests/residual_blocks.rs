@@ -161,7 +161,7 @@ fn quarter_turn() -> Tensor {
     Tensor::from_vec((0..WIDTH * WIDTH).map(element).collect::<Vec<f64>>(), [WIDTH, WIDTH])
 }
 
-/// y = x + c Q x with QᵀQ = 1 and Q + Qᵀ = 0 makes every delta longer by √(1 + c²), and every output.
+/// y = x + c Q x, Q orthogonal and Qᵀ = −Q, makes every delta longer by √(1 + c²), and every output.
 #[test]
 fn branches_that_turn_by_a_right_angle() {
     const DEPTH: usize = 9;
@@ -199,6 +199,26 @@ fn branches_that_turn_by_a_right_angle() {
         };
         assert!(verdict.to_string().starts_with(&right), "{verdict}, not {right}");
     }
+}
+
+/// A stack that is written by hand is one of blocks where its sums are rows.
+#[test]
+fn blocks_by_hand_are_judged_as_blocks() {
+    let model = layers(12);
+    let look = |is_named: bool| {
+        let flow = GradFlow::record(&model, || {
+            let h = model[1..11].iter().fold(model[0].forward(&x(WIDTH)), |h, f| {
+                let sum = &h + f.forward(&h);
+                if is_named { sum.named("sum") } else { sum }
+            });
+            model[11].forward(&h).square().mean(..)
+        });
+        (flow.slope().unwrap(), flow.verdicts().remove(0).to_string())
+    };
+    let ((named, by_name), (unnamed, by_hand)) = (look(true), look(false));
+    assert_eq!(named, unnamed);
+    assert!(by_name.starts_with("EXPLODING") && by_name.contains("per residual block on"), "{by_name}");
+    assert_eq!(by_name.replace("per residual block", "per layer"), by_hand);
 }
 
 /// A branch that begins with a factor of 0: all goes past it, both ways.

@@ -63,7 +63,7 @@ pub(crate) trait Onlooker: Sync {
     /// A program called an activation function, whose op this is. Said while layers are observed.
     fn called(&self, function: &'static Op, x: &Tensor, y: &Tensor);
 
-    /// A program added two tensors. Said while layers are observed.
+    /// A program added two tensors, and the sum is tracked. Said while layers are observed.
     fn summed(&self, summands: [&Tensor; 2], sum: &Tensor);
 
     /// A pass back begins at this result. Said while layers are observed.
@@ -150,9 +150,10 @@ pub(crate) fn called(function: &'static Op, x: &Tensor, y: &Tensor) {
     }
 }
 
-/// Says that `sum` is the sum of `a` and `b`, if layers are observed.
+/// Says that `sum` is the sum of `a` and `b`, if it is tracked and layers are observed.
 pub(crate) fn summed(a: &Tensor, b: &Tensor, sum: &Tensor) {
     if OBSERVED.get()
+        && sum.is_tracked()
         && !is_replaying()
         && let Some(onlooker) = ONLOOKER.get()
     {

@@ -75,3 +75,58 @@ fn a_panic_in_an_inner_watch_leaves_the_outer_one() {
     });
     assert_eq!(outer.outputs, [9.0]);
 }
+
+/// Asks for the parts of the gradient of one result, and keeps what programs add.
+#[derive(Default)]
+struct Parts {
+    of: u64,
+    seen: Vec<(u64, usize, Vec<f64>)>,
+    complete: Vec<f64>,
+    sums: Vec<([Option<u64>; 2], Option<u64>)>,
+}
+
+impl Observer for Parts {
+    fn output(&mut self, _: &Site, _: &Announcement, _: &Tensor) {}
+
+    fn summed(&mut self, summands: [&Tensor; 2], sum: &Tensor) {
+        self.sums.push((summands.map(Tensor::id), sum.id()));
+    }
+
+    fn starts(&mut self, _: &Tensor) -> Vec<u64> {
+        vec![self.of]
+    }
+
+    fn part(&mut self, result: u64, by: u64, operand: usize, dx: &Tensor) {
+        assert_eq!(result, self.of, "nobody asked for it");
+        self.seen.push((by, operand, dx.to_vec()));
+    }
+
+    fn gradient(&mut self, _: &Site, result: Option<u64>, dy: &Tensor) {
+        assert_eq!(result, Some(self.of));
+        self.complete = dy.to_vec();
+    }
+}
+
+/// h + h sin h: of one result by its three uses, the last first.
+#[test]
+fn gradients_come_in_parts_by_use() {
+    let x = Tensor::from([0.5, 2.0]).requires_grad();
+    let h = &x * 2.0;
+    let (sin, cos) = (h.sin(), h.detach().cos());
+    let product = &h * &sin;
+    let asked = Parts { of: h.id().unwrap(), ..Parts::default() };
+    let (seen, (sum, _)) = observe(asked, || {
+        let sum = &h + &product;
+        let loss = sum.sum(..);
+        (sum, loss.backward())
+    });
+    let right = [
+        (&sum, 0, vec![1.0, 1.0]),
+        (&product, 0, sin.to_vec::<f64>()),
+        (&sin, 0, (h.detach() * &cos).to_vec()),
+    ];
+    assert_eq!(seen.seen, right.map(|(by, operand, dx)| (by.id().unwrap(), operand, dx)));
+    let all: Vec<f64> = (0..2).map(|place| seen.seen.iter().map(|(.., dx)| dx[place]).sum()).collect();
+    assert_eq!(seen.complete, all, "added in the order in which they came");
+    assert_eq!(seen.sums, [([h.id(), product.id()], sum.id())]);
+}

@@ -19,8 +19,7 @@ const DECADES: f64 = 3.0;
 const LEGEND: &str = "a: the layer's activations; flat: saturated activations, or units that are 0 on the \
                       whole batch; delta: dL/dz, z the layer's output before its activation function.";
 const LEGEND_OF_BLOCKS: &str = "residual blocks, rms: of what goes past the branch (skip), what the branch adds, and \
-                                their sum; d: of the deltas that what the block is given gets by either way, and of \
-                                all of them.";
+                                their sum; d: of the deltas that what the block is given gets by either way, and in all.";
 const LEGEND_OF_SHADOW: &str =
     "in f64: delta rms of one loss that was computed with weights and data in f64.";
 

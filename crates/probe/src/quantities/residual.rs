@@ -13,13 +13,13 @@ const fn row(
     Quantity { name, title, unit: Unit::Of(unit), about, read, measured: Measured::Looks, drawn }
 }
 
-const SKIP: (&str, usize) = ("past it (skip)", 0);
-const BRANCH: (&str, usize) = ("by the branch", 1);
+const SKIP: (&str, usize) = ("skip", 0);
+const BRANCH: (&str, usize) = ("branch", 1);
 const SUM: (&str, usize) = ("sum", 2);
 
 static FORWARD: Chart = Chart {
     id: "residual-outputs",
-    title: "Residual blocks, forward",
+    title: "Outputs by either way",
     description: "RMS of what is added, and of the sum",
     y_label: "RMS of output",
     section: Section::Blocks,
@@ -29,8 +29,8 @@ static FORWARD: Chart = Chart {
 
 static BACK: Chart = Chart {
     id: "residual-deltas",
-    title: "Residual blocks, backward",
-    description: "RMS of the deltas that what a block is given gets by either way, and in all; 0 on the lower edge",
+    title: "Deltas by either way",
+    description: "RMS of those of a block's input; 0 on the lower edge",
     y_label: "RMS of delta",
     section: Section::Blocks,
     axis: Axis::LogWithFloor,

@@ -120,7 +120,7 @@ pub trait Observer {
         let _ = (function, x, y);
     }
 
-    /// Two tensors that the program added, and their sum. By default it is not looked at.
+    /// Two tensors that the program added, and their sum, if it is tracked. By default it is not looked at.
     fn summed(&mut self, summands: [&Tensor; 2], sum: &Tensor) {
         let _ = (summands, sum);
     }

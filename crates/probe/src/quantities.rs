@@ -31,16 +31,19 @@
 //! - `activation_std` (output): The standard deviation of a layer's outputs.
 //! - `saturated_share` (share): The share of outputs within 5 % of the range of a bounded activation
 //!   function's ends.
-//! - `dead_share` (share): The share of an activation function's units that are 0 on the whole batch.
+//! - `dead_share` (share): The share of an activation function's units, of images its channels, that are 0
+//!   on the whole batch.
 //! - `dead_share_of_epoch` (share): The share of units that were 0 at every look since the epoch began.
 //! - `activation_zero_share` (share): The share of a layer's outputs that are exactly 0.
 //! - `dead_units` (units): How many units are 0 on the whole batch.
 //! - `dead_units_of_epoch` (units): How many were 0 at every look since the epoch began.
 //! - `activation_magnitude` (output): A histogram of the exponents of a layer's outputs.
+//! - `unit_rms` (output): The root of the mean square of each unit's outputs, a unit of images being a channel.
 //! - `delta_rms` (loss / output): The root of the mean square of the gradient of the loss with respect to a
 //!   layer's output.
 //! - `delta_zero_share` (share): The share of a layer's deltas that are exactly 0.
 //! - `delta_magnitude` (loss / output): A histogram of the exponents of a layer's deltas.
+//! - `unit_delta_rms` (loss / output): The root of the mean square of each unit's deltas.
 //! - `jacobian_rms` (1): The root of the mean square of a layer's singular values: by how much a random delta
 //!   grows on the way back.
 //! - `jacobian_largest` (1): The largest singular value of a layer's Jacobian.
@@ -78,6 +81,7 @@ mod outputs;
 mod parameters;
 mod run;
 mod samples;
+mod units;
 
 use crate::quantity::Quantity;
 pub use curvature::*;
@@ -88,6 +92,7 @@ pub use outputs::*;
 pub use parameters::*;
 pub use run::*;
 pub use samples::*;
+pub use units::*;
 
 /// Every quantity that the laboratory measures, in the order in which it is shown.
 pub static QUANTITIES: &[&Quantity] = &[
@@ -119,9 +124,11 @@ pub static QUANTITIES: &[&Quantity] = &[
     &DEAD_UNITS,
     &DEAD_UNITS_OF_EPOCH,
     &ACTIVATION_MAGNITUDE,
+    &UNIT_RMS,
     &DELTA_RMS,
     &DELTA_ZERO_SHARE,
     &DELTA_MAGNITUDE,
+    &UNIT_DELTA_RMS,
     &JACOBIAN_RMS,
     &JACOBIAN_LARGEST,
     &JACOBIAN_MEDIAN,

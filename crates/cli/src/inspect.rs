@@ -12,7 +12,7 @@ use crate::setup::FLUSHED;
 use crate::terminal::{self, complain, line, object};
 use backflow_probe::quantities::QUANTITIES;
 use backflow_probe::text::{counted, short};
-use backflow_probe::{Figure, FlowRow, FlowStep, GradFlow, Measured, Quantity, Verdict};
+use backflow_probe::{Figure, FlowRow, FlowStep, GradFlow, Measured, NotMeasured, Quantity, Verdict};
 use backflow_report::tensorboard::EventFile;
 use backflow_report::{FlowPage, Header};
 use backflow_store::{StoreError, atomic};
@@ -337,12 +337,7 @@ pub(crate) fn measured(flow: &[FlowStep]) -> Vec<String> {
             lines.push(format!("step {step}, {}: {}", quantity.title, range(quantity, flow)));
         }
     }
-    // What was asked for last and could not be measured.
-    if let Some((step, missing)) =
-        latest(flow, |record| Some(&record.not_measured).filter(|list| !list.is_empty()))
-    {
-        lines.extend(missing.iter().map(|missing| format!("step {step}, {missing}")));
-    }
+    lines.extend(NotMeasured::of(flow).into_iter().map(|(step, missing)| format!("step {step}, {missing}")));
     lines
 }
 
@@ -350,7 +345,7 @@ pub(crate) fn measured(flow: &[FlowStep]) -> Vec<String> {
 fn range(quantity: &Quantity, flow: &FlowStep) -> String {
     let number = |(path, figure)| match figure {
         Figure::Number(x) => Some((path, x)),
-        Figure::Histogram(_) => None,
+        Figure::Histogram(_) | Figure::Units(_) => None,
     };
     let mut figures: Vec<(Option<&str>, f64)> =
         quantity.figures(flow).into_iter().filter_map(number).collect();

@@ -87,6 +87,11 @@ pub(crate) struct TrainOptions {
     #[arg(long, value_parser = options::at_least_one::<u64>, allow_hyphen_values = true, value_name = "N")]
     jacobians_every: Option<u64>,
 
+    /// Measure what goes through each unit, a channel behind a convolution, and what comes back to it, at each
+    /// N-th step: maps of units by steps, of layers of up to 512.
+    #[arg(long, value_parser = options::at_least_one::<u64>, allow_hyphen_values = true, value_name = "N")]
+    units_every: Option<u64>,
+
     /// Show where the time of a step goes: each op, forwards and backwards, the optimizer, the loader. About
     /// every second step is timed so; no bit of the training changes.
     #[arg(long)]
@@ -139,20 +144,20 @@ enum Probe {
 impl TrainOptions {
     /// A recorder for a run of this many steps, if there is anything to record.
     fn recorder(&self, model: &Model, steps: u64) -> Option<Recorder> {
-        let (curvature, jacobians) =
-            (self.curvature_every.map(When::Every), self.jacobians_every.map(When::Every));
-        let mut recorder = self.probe.recorder(model, steps);
-        if recorder.is_none() && (curvature.is_some() || jacobians.is_some()) {
-            recorder = Some(Recorder::new(model).every(When::Never));
-        }
-        let recorder = match curvature {
-            Some(when) => recorder.map(|recorder| recorder.curvature(when)),
+        type Set = fn(Recorder, When) -> Recorder;
+        let asked: [(Option<u64>, Set); 3] = [
+            (self.curvature_every, Recorder::curvature),
+            (self.jacobians_every, Recorder::jacobians),
+            (self.units_every, Recorder::units),
+        ];
+        let recorder = self.probe.recorder(model, steps);
+        asked.into_iter().fold(recorder, |recorder, (every, set)| match every {
+            Some(every) => {
+                let recorder = recorder.unwrap_or_else(|| Recorder::new(model).every(When::Never));
+                Some(set(recorder, When::Every(every)))
+            }
             None => recorder,
-        };
-        match jacobians {
-            Some(when) => recorder.map(|recorder| recorder.jacobians(when)),
-            None => recorder,
-        }
+        })
     }
 }
 

@@ -219,9 +219,9 @@ fn flushing_to_zero_is_asked_for_recorded_and_shown() {
     assert!(recorded == true && smallest > least / 100.0 && shown, "{recorded}, {smallest:e}, {shown}");
 }
 
-/// Curvature and Jacobians at steps of one's own, with and without all else.
+/// Curvature, Jacobians and units at steps of one's own, with and without all else.
 #[test]
-fn curvature_and_jacobians_have_schedules_of_their_own() {
+fn what_is_asked_for_by_itself_has_a_schedule_of_its_own() {
     let folder = tempfile::tempdir().unwrap();
     let measured = |extra: &[&str]| {
         let fixed = ["--limit", "320", "--layers", "784,8,10", "--out", "run"];
@@ -234,12 +234,18 @@ fn curvature_and_jacobians_have_schedules_of_their_own() {
             let has = records.iter().filter(|record| !record[what].is_null());
             has.map(|record| record["step"].as_u64().unwrap()).collect()
         };
-        (records.len(), steps("curvature"), steps("jacobians"))
+        let of_units = records.iter().filter(|record| !record["layers"][0]["unit_rms"].is_null());
+        let of_units = of_units.map(|record| record["step"].as_u64().unwrap()).collect::<Vec<_>>();
+        (records.len(), steps("curvature"), steps("jacobians"), of_units)
     };
-    let (records, curvature, jacobians) = measured(&["--curvature-every", "7", "--probe", "off"]);
-    assert_eq!((records, curvature, jacobians), (3, vec![1, 8, 15], vec![]));
-    let (records, curvature, jacobians) = measured(&["--curvature-every", "10", "--jacobians-every", "6"]);
-    assert_eq!((records, curvature, jacobians), (20, vec![1, 11], vec![1, 7, 13, 19]));
+    let (records, curvature, jacobians, units) = measured(&["--curvature-every", "7", "--probe", "off"]);
+    assert_eq!((records, curvature, jacobians, units), (3, vec![1, 8, 15], vec![], vec![]));
+    let every = ["--curvature-every", "10", "--jacobians-every", "6", "--units-every", "9"];
+    let (records, curvature, jacobians, units) = measured(&every);
+    assert_eq!((records, curvature), (20, vec![1, 11]));
+    assert_eq!((jacobians, units), (vec![1, 7, 13, 19], vec![1, 10, 19]));
+    let page = std::fs::read_to_string(folder.path().join("run/report.html")).unwrap();
+    assert!(page.contains("<figcaption>Deltas by unit: layers.1 <span>"));
 }
 
 /// Two runs stand beside each other, and what an epoch came to is there.

@@ -4,7 +4,7 @@ use crate::conv2d::{describe, do_not_fit, require_multiples};
 use crate::init::Init;
 use crate::layer::Layer;
 use backflow_nn_derive::Module;
-use backflow_tensor::observe::Announcement;
+use backflow_tensor::observe::{Announcement, SampleMap};
 use backflow_tensor::{Convolution, DType, LayerId, Rng, Role, Tensor};
 use std::fmt;
 
@@ -119,10 +119,11 @@ impl Conv1d {
     #[must_use]
     #[track_caller]
     pub fn forward(&self, x: &Tensor) -> Tensor {
-        self.id.announce_input(CONV1D, x);
+        let what = CONV1D.with_map(SampleMap::Convolution(self.windows));
+        self.id.announce_input(what, x);
         let weight = self.weight.unsqueeze(2);
         let y = x.unsqueeze(2).conv2d(&weight, self.bias.as_ref(), self.windows).squeeze(2);
-        self.id.announce(CONV1D, &y);
+        self.id.announce(what, &y);
         y
     }
 }

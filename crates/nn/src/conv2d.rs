@@ -3,7 +3,7 @@
 use crate::init::Init;
 use crate::layer::Layer;
 use backflow_nn_derive::Module;
-use backflow_tensor::observe::Announcement;
+use backflow_tensor::observe::{Announcement, SampleMap};
 use backflow_tensor::{Convolution, DType, LayerId, Pair, Rng, Role, Tensor, misuse};
 use std::fmt;
 
@@ -129,9 +129,10 @@ impl Conv2d {
     #[must_use]
     #[track_caller]
     pub fn forward(&self, x: &Tensor) -> Tensor {
-        self.id.announce_input(CONV2D, x);
+        let what = CONV2D.with_map(SampleMap::Convolution(self.windows));
+        self.id.announce_input(what, x);
         let y = x.conv2d(&self.weight, self.bias.as_ref(), self.windows);
-        self.id.announce(CONV2D, &y);
+        self.id.announce(what, &y);
         y
     }
 }

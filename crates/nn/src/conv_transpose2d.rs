@@ -4,7 +4,7 @@ use crate::conv2d::{describe, do_not_fit, require_multiples};
 use crate::init::Init;
 use crate::layer::Layer;
 use backflow_nn_derive::Module;
-use backflow_tensor::observe::Announcement;
+use backflow_tensor::observe::{Announcement, SampleMap};
 use backflow_tensor::{Convolution, DType, LayerId, Pair, Rng, Role, Tensor};
 use std::fmt;
 
@@ -133,12 +133,14 @@ impl ConvTranspose2d {
     #[must_use]
     #[track_caller]
     pub fn forward(&self, x: &Tensor) -> Tensor {
-        self.id.announce_input(CONV_TRANSPOSE2D, x);
+        let map = SampleMap::TransposedConvolution(self.windows, self.output_padding);
+        let what = CONV_TRANSPOSE2D.with_map(map);
+        self.id.announce_input(what, x);
         let mut y = x.conv_transpose2d(&self.weight, self.windows, self.output_padding);
         if let Some(bias) = &self.bias {
             y += bias.reshape([bias.elements(), 1, 1]);
         }
-        self.id.announce(CONV_TRANSPOSE2D, &y);
+        self.id.announce(what, &y);
         y
     }
 }

@@ -2,14 +2,15 @@
 
 use crate::layer::Layer;
 use backflow_nn_derive::Module;
+use backflow_tensor::observe::SampleMap;
 use backflow_tensor::{DType, LayerId, Role, Tensor, misuse};
 use std::fmt;
 
 /// Group normalisation: `y = w (x − μ)/√(σ² + ε) + b`, μ and σ² over a group of neighbouring channels of a sample,
 /// w and b by channel. Shapes: x `[N, C, …]`, y alike.
 ///
-/// Defaults, initial values and names of the state are PyTorch's: ε = 1e-5, w = 1, b = 0. It announces y to
-/// observers. Wu and He 2018.
+/// Defaults, initial values and names of the state are PyTorch's: ε = 1e-5, w = 1, b = 0. It announces x
+/// and y to observers. Wu and He 2018.
 ///
 /// ```
 /// use backflow_nn::GroupNorm;
@@ -82,8 +83,13 @@ impl GroupNorm {
             let rows = [("x", x.shape().to_string()), ("layer", format!("{self:?}"))];
             misuse("GroupNorm", "the input does not fit", &rows, "x [N, C, …]");
         }
+        let what = Role::Normalisation
+            .called("group-norm")
+            .with_unit_axis(1)
+            .with_map(SampleMap::GroupNorm(self.groups, self.eps));
+        self.id.announce_input(what, x);
         let y = x.group_norm(self.groups, self.weight.as_ref(), self.bias.as_ref(), self.eps);
-        self.id.announce(Role::Normalisation.called("group-norm").with_unit_axis(1), &y);
+        self.id.announce(what, &y);
         y
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::layer::Layer;
 use backflow_nn_derive::Module;
+use backflow_tensor::observe::SampleMap;
 use backflow_tensor::{DType, LayerId, Role, Tensor, misuse};
 use std::fmt;
 
@@ -71,8 +72,13 @@ impl InstanceNorm2d {
                 "x [N, C, H, W] of at least two pixels",
             );
         }
+        let what = Role::Normalisation
+            .called("instance-norm")
+            .with_unit_axis(1)
+            .with_map(SampleMap::GroupNorm(self.channels, self.eps));
+        self.id.announce_input(what, x);
         let y = x.group_norm(self.channels, self.weight.as_ref(), self.bias.as_ref(), self.eps);
-        self.id.announce(Role::Normalisation.called("instance-norm").with_unit_axis(1), &y);
+        self.id.announce(what, &y);
         y
     }
 }

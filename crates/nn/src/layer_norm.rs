@@ -2,14 +2,15 @@
 
 use crate::layer::Layer;
 use backflow_nn_derive::Module;
+use backflow_tensor::observe::SampleMap;
 use backflow_tensor::{DType, LayerId, Role, Shape, Tensor};
 use std::fmt;
 
 /// Layer normalisation: `y = w (x − μ)/√(σ² + ε) + b`, μ and σ² over the last axes of each sample. Shapes: x
 /// `[…, shape]`, y alike.
 ///
-/// Defaults, initial values and names of the state are PyTorch's: ε = 1e-5, w = 1, b = 0. It announces y to
-/// observers. Ba, Kiros and Hinton 2016.
+/// Defaults, initial values and names of the state are PyTorch's: ε = 1e-5, w = 1, b = 0. It announces x
+/// and y to observers. Ba, Kiros and Hinton 2016.
 ///
 /// ```
 /// use backflow_nn::LayerNorm;
@@ -75,8 +76,10 @@ impl LayerNorm {
     #[must_use]
     #[track_caller]
     pub fn forward(&self, x: &Tensor) -> Tensor {
+        let what = Role::Normalisation.called("layer-norm").with_map(SampleMap::LayerNorm(self.eps));
+        self.id.announce_input(what, x);
         let y = x.layer_norm(self.shape, self.weight.as_ref(), self.bias.as_ref(), self.eps);
-        self.id.announce(Role::Normalisation.called("layer-norm"), &y);
+        self.id.announce(what, &y);
         y
     }
 }

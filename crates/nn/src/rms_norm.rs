@@ -2,6 +2,7 @@
 
 use crate::layer::Layer;
 use backflow_nn_derive::Module;
+use backflow_tensor::observe::SampleMap;
 use backflow_tensor::{DType, LayerId, Role, Shape, Tensor};
 use std::fmt;
 
@@ -65,8 +66,10 @@ impl RmsNorm {
     #[must_use]
     #[track_caller]
     pub fn forward(&self, x: &Tensor) -> Tensor {
+        let what = Role::Normalisation.called("rms-norm").with_map(SampleMap::RmsNorm(self.eps));
+        self.id.announce_input(what, x);
         let y = x.rms_norm(self.shape, self.weight.as_ref(), self.eps);
-        self.id.announce(Role::Normalisation.called("rms-norm"), &y);
+        self.id.announce(what, &y);
         y
     }
 }

@@ -6,7 +6,7 @@
 //! or change, each op, every part is one.
 
 use crate::activation::Activation;
-use backflow_tensor::observe::{Announcement, Attention, Role, attention};
+use backflow_tensor::observe::{Announcement, Attention, Role, SampleMap, attention};
 use backflow_tensor::{Affine, LayerId, Pointwise, Tensor, mlp_shares_rows};
 use std::fmt;
 
@@ -24,7 +24,8 @@ enum Part<'a> {
 }
 
 /// What a linear map announces.
-const LINEAR: Announcement = Role::WeightedMap.called("linear").with_unit_axis(-1);
+const LINEAR: Announcement =
+    Role::WeightedMap.called("linear").with_unit_axis(-1).with_map(SampleMap::Linear);
 
 /// `x wᵀ + b` by itself; x and the result are announced.
 #[track_caller]

@@ -1,7 +1,7 @@
 //! Numbers as JSON has them, and the three that it lacks as text: `"NaN"`, `"inf"`, `"-inf"`. For
 //! `#[serde(with = "json_number")]`.
 
-use serde::{Deserialize, Deserializer, Serializer, de::Error};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 
 #[derive(Deserialize)]
 #[serde(untagged)]
@@ -26,13 +26,29 @@ pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<
     }
 }
 
+/// One of them, in what holds several.
+#[derive(Serialize, Deserialize)]
+struct Number(#[serde(with = "self")] f64);
+
+/// Several in their order.
+pub(crate) mod list {
+    use super::Number;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(crate) fn serialize<S: Serializer>(numbers: &[f64], serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(numbers.iter().map(|&x| Number(x)))
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<f64>, D::Error> {
+        Ok(Vec::<Number>::deserialize(deserializer)?.into_iter().map(|Number(x)| x).collect())
+    }
+}
+
 /// Such numbers by name.
 pub(crate) mod by_name {
-    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+    use super::Number;
+    use serde::{Deserialize, Deserializer, Serializer};
     use std::collections::BTreeMap;
-
-    #[derive(Serialize, Deserialize)]
-    struct Number(#[serde(with = "super")] f64);
 
     pub(crate) fn serialize<S: Serializer>(
         numbers: &BTreeMap<String, f64>,

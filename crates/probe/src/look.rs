@@ -97,6 +97,17 @@ pub(crate) fn alive(y: &Tensor, axis: isize) -> Vec<bool> {
     alive
 }
 
+/// The root of the mean square of each unit of `y`.
+pub(crate) fn unit_rms(y: &Tensor, axis: isize) -> Vec<f64> {
+    let units = units(y, axis);
+    let rows = if units > 1 { y.transpose(axis, 0) } else { y.clone() };
+    with_float!("unit_rms", y.dtype(), T => {
+        let numbers = elements::<T>(&rows);
+        let len = (numbers.len() / units.max(1)).max(1);
+        numbers.chunks_exact(len).map(|unit| of(unit, None, false).stats.rms).collect()
+    })
+}
+
 impl Stats {
     /// Of all elements of a floating-point tensor.
     #[must_use]

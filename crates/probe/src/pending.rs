@@ -4,7 +4,7 @@
 //! are worth it. Not more than fit into a cache wait: what is looked at late enough is read from memory
 //! again.
 
-use crate::look::{Look, alive, look};
+use crate::look::{Look, alive, look, unit_rms};
 use backflow_kernels::parallel;
 use backflow_tensor::{LayerId, Tensor};
 
@@ -26,6 +26,8 @@ pub(crate) struct Array {
     pub(crate) row: usize,
     pub(crate) x: Tensor,
     pub(crate) of: Of,
+    /// The axis of its units, if each of them is to be looked at.
+    pub(crate) units: Option<isize>,
 }
 
 #[derive(Clone, Debug)]
@@ -48,6 +50,8 @@ pub(crate) struct Seen {
     pub(crate) look: Look,
     /// Which units are not 0, if that was asked.
     pub(crate) alive: Option<Vec<bool>>,
+    /// RMS of each unit, if that was asked.
+    pub(crate) unit_rms: Vec<f64>,
 }
 
 impl Pending {
@@ -62,12 +66,14 @@ impl Pending {
     pub(crate) fn look(&mut self, histograms: bool) -> impl Iterator<Item = (Array, Seen)> {
         let arrays = std::mem::take(&mut self.arrays);
         let nanoseconds = std::mem::take(&mut self.elements) / PER_NANOSECOND;
-        let seen = parallel::map(nanoseconds, &arrays, |Array { x, of, .. }| {
-            let (bounds, units) = match of {
+        let seen = parallel::map(nanoseconds, &arrays, |Array { x, of, units, .. }| {
+            let (bounds, can_be_dead) = match of {
                 Of::Output { unsaturated, units, .. } => (*unsaturated, *units),
                 Of::Delta => (None, None),
             };
-            Seen { look: look(x, bounds, histograms), alive: units.map(|axis| alive(x, axis)) }
+            let unit_rms = units.map_or(Vec::new(), |axis| unit_rms(x, axis));
+            let alive = can_be_dead.map(|axis| alive(x, axis));
+            Seen { look: look(x, bounds, histograms), alive, unit_rms }
         });
         arrays.into_iter().zip(seen)
     }

@@ -109,6 +109,12 @@ impl SampleNorms {
         }
     }
 
+    /// Adds ‖·‖² of a sample's share in the gradient of a mean over the batch.
+    pub(crate) fn add_share(&mut self, sample: usize, square: f64) {
+        let batch = self.squares.len() as f64;
+        self.squares[sample] += square * batch * batch;
+    }
+
     /// ‖gᵢ‖² of every sample.
     #[must_use]
     pub fn squares(&self) -> &[f64] {

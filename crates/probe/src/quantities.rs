@@ -31,16 +31,19 @@
 //! - `activation_std` (output): The standard deviation of a layer's outputs.
 //! - `saturated_share` (share): The share of outputs within 5 % of the range of a bounded activation
 //!   function's ends.
-//! - `dead_share` (share): The share of an activation function's units that are 0 on the whole batch.
+//! - `dead_share` (share): The share of an activation function's units, of images its channels, that are 0
+//!   on the whole batch.
 //! - `dead_share_of_epoch` (share): The share of units that were 0 at every look since the epoch began.
 //! - `activation_zero_share` (share): The share of a layer's outputs that are exactly 0.
 //! - `dead_units` (units): How many units are 0 on the whole batch.
 //! - `dead_units_of_epoch` (units): How many were 0 at every look since the epoch began.
 //! - `activation_magnitude` (output): A histogram of the exponents of a layer's outputs.
+//! - `unit_rms` (output): The root of the mean square of each unit's outputs, a unit of images being a channel.
 //! - `delta_rms` (loss / output): The root of the mean square of the gradient of the loss with respect to a
 //!   layer's output.
 //! - `delta_zero_share` (share): The share of a layer's deltas that are exactly 0.
 //! - `delta_magnitude` (loss / output): A histogram of the exponents of a layer's deltas.
+//! - `unit_delta_rms` (loss / output): The root of the mean square of each unit's deltas.
 //! - `residual_skip_rms` (output): The root of the mean square of what goes past the branch of a residual block.
 //! - `residual_branch_rms` (output): The root of the mean square of what the branch of a residual block adds to
 //!   that.
@@ -89,6 +92,7 @@ mod parameters;
 mod residual;
 mod run;
 mod samples;
+mod units;
 
 use crate::quantity::Quantity;
 pub use curvature::*;
@@ -100,6 +104,7 @@ pub use parameters::*;
 pub use residual::*;
 pub use run::*;
 pub use samples::*;
+pub use units::*;
 
 /// Every quantity that the laboratory measures, in the order in which it is shown.
 pub static QUANTITIES: &[&Quantity] = &[
@@ -131,9 +136,11 @@ pub static QUANTITIES: &[&Quantity] = &[
     &DEAD_UNITS,
     &DEAD_UNITS_OF_EPOCH,
     &ACTIVATION_MAGNITUDE,
+    &UNIT_RMS,
     &DELTA_RMS,
     &DELTA_ZERO_SHARE,
     &DELTA_MAGNITUDE,
+    &UNIT_DELTA_RMS,
     &RESIDUAL_SKIP_RMS,
     &RESIDUAL_BRANCH_RMS,
     &RESIDUAL_SUM_RMS,

@@ -87,6 +87,8 @@ pub enum Read {
     Jacobian(fn(&Spectrum) -> f64),
     /// A histogram for each layer or named result.
     LayerExponents(fn(&LayerFlow) -> Option<&Exponents>),
+    /// One for each unit of each layer or named result; empty where there are none.
+    Units(fn(&LayerFlow) -> &[f64]),
     /// A histogram for each parameter.
     ParameterExponents(fn(&ParameterFlow) -> Option<&Exponents>),
     /// One for each layer, under the quantity's name in [`LayerFlow::more`].
@@ -102,6 +104,8 @@ pub enum Measured {
     Looks,
     /// [`Recorder::histograms`](crate::Recorder::histograms).
     Histograms,
+    /// [`Recorder::units`](crate::Recorder::units).
+    Units,
     /// [`Recorder::gradient_cosines`](crate::Recorder::gradient_cosines).
     GradientCosines,
     /// [`Recorder::noise_scale`](crate::Recorder::noise_scale).
@@ -184,6 +188,11 @@ pub enum Drawn {
         /// The name of the figure's file, without its ending.
         id: &'static str,
     },
+    /// A map for each layer, of units by steps.
+    UnitMaps {
+        /// The name of the figures' files, which a number follows.
+        id: &'static str,
+    },
 }
 
 /// A figure of the page, which the quantities that are drawn in it name.
@@ -242,6 +251,8 @@ pub enum Figure<'a> {
     Number(f64),
     /// A histogram.
     Histogram(&'a Exponents),
+    /// A number for each unit.
+    Units(&'a [f64]),
 }
 
 impl PartialEq for Quantity {
@@ -274,6 +285,10 @@ impl Quantity {
             Read::LayerExponents(of) => {
                 let layers = flow.layers.iter();
                 layers.filter_map(|layer| Some((Some(&*layer.path), Figure::Histogram(of(layer)?)))).collect()
+            }
+            Read::Units(of) => {
+                let layers = flow.layers.iter().filter(|layer| !of(layer).is_empty());
+                layers.map(|layer| (Some(&*layer.path), Figure::Units(of(layer)))).collect()
             }
             Read::ParameterExponents(of) => {
                 let parameters = flow.parameters.iter();
@@ -324,7 +339,11 @@ impl Quantity {
             | Drawn::Curve { chart, .. }
             | Drawn::Limit { chart, .. }
             | Drawn::Caption { chart } => Some(chart),
-            Drawn::EventFiles | Drawn::Table | Drawn::BelowMap | Drawn::Histograms { .. } => None,
+            Drawn::EventFiles
+            | Drawn::Table
+            | Drawn::BelowMap
+            | Drawn::Histograms { .. }
+            | Drawn::UnitMaps { .. } => None,
         }
     }
 

@@ -62,6 +62,28 @@ pub struct NotMeasured {
     pub reason: String,
 }
 
+impl NotMeasured {
+    /// What a recording could not measure: each quantity as it was said last, with the step, in the order of
+    /// their names.
+    #[must_use]
+    pub fn of(records: &[FlowStep]) -> Vec<(u64, &Self)> {
+        let all = records
+            .iter()
+            .flat_map(|record| record.not_measured.iter().map(|missing| (record.step, missing)));
+        let last: BTreeMap<&str, (u64, &Self)> = all.map(|(step, of)| (&*of.quantity, (step, of))).collect();
+        last.into_values().collect()
+    }
+
+    /// Of some layers or parameters, which there are.
+    pub(crate) fn of_some(quantity: &str, paths: &[String], reason: &str) -> Self {
+        let named = match paths {
+            [first, second, _, _, ..] => format!("{first}, {second}, … ({} in all)", paths.len()),
+            few => few.join(", "),
+        };
+        Self { quantity: format!("{quantity} of {named}"), reason: reason.to_owned() }
+    }
+}
+
 impl fmt::Display for NotMeasured {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} not measured: {}", self.quantity, self.reason)
@@ -117,7 +139,8 @@ pub struct Spectrum {
     pub spread: f64,
 }
 
-/// What the samples of a batch have to say, each on its own, about the weights and biases of linear layers.
+/// What the samples of a batch have to say, each on its own, about the weights and biases of layers that say what
+/// they make of each ([`Recorder::noise_scale`](crate::Recorder::noise_scale)).
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SampleFlow {
     /// How many samples the batch had.
@@ -196,6 +219,13 @@ pub struct LayerFlow {
     pub output_exponents: Option<Exponents>,
     /// The same of the deltas.
     pub delta_exponents: Option<Exponents>,
+    /// RMS of each unit's outputs, if it was asked for ([`Recorder::units`](crate::Recorder::units)); else
+    /// empty.
+    #[serde(with = "json_number::list", default, skip_serializing_if = "Vec::is_empty")]
+    pub unit_rms: Vec<f64>,
+    /// The same of the deltas; empty also if the loss does not depend on the output.
+    #[serde(with = "json_number::list", default, skip_serializing_if = "Vec::is_empty")]
+    pub unit_delta_rms: Vec<f64>,
     /// Quantities that measure themselves, where they were asked for, and those of residual blocks, by their names.
     #[serde(with = "json_number::by_name", default, skip_serializing_if = "BTreeMap::is_empty")]
     pub more: BTreeMap<String, f64>,

@@ -41,6 +41,7 @@ const TRACE_SAMPLES: usize = 10;
 pub struct Recorder {
     every: When,
     histograms: When,
+    units: When,
     gradient_cosines: When,
     noise_scale: When,
     curvature: When,
@@ -63,6 +64,7 @@ impl Recorder {
         Self {
             every: When::Every(1),
             histograms: When::Never,
+            units: When::Never,
             gradient_cosines: When::Never,
             noise_scale: When::Never,
             curvature: When::Never,
@@ -87,6 +89,14 @@ impl Recorder {
         Self { histograms: when, ..self }
     }
 
+    /// When to measure the RMS of each unit's outputs and deltas: those of a channel, behind a convolution, and
+    /// of a number of the output behind a linear layer. So that records stay small, layers of more than 512
+    /// units are left out, which the record [says](FlowStep::not_measured).
+    #[must_use]
+    pub fn units(self, when: When) -> Self {
+        Self { units: when, ..self }
+    }
+
     /// When to measure the cosine of each parameter's gradient and that of the step before, which is held
     /// until then.
     #[must_use]
@@ -95,18 +105,21 @@ impl Recorder {
     }
 
     /// When to measure the norms of single samples' gradients, and from them the gradient noise scale and the
-    /// signal-to-noise ratio ([`SampleFlow`](crate::SampleFlow)). It costs three more products per linear
-    /// layer.
+    /// signal-to-noise ratio ([`SampleFlow`](crate::SampleFlow)). It costs three more products per linear layer
+    /// with one row per sample. The gradients of a convolution, of a normalisation and of a linear layer at
+    /// several positions are computed in `f64`, a sample at a time, which takes about as long as a step or two.
+    /// Inputs and deltas of all these layers are held until the step ends.
     ///
-    /// It is about the weights and biases of linear layers that the step trains, which are known by their
-    /// paths: the recorder must be one of the very model that is stepped. There is one row per sample, for a
-    /// loss that is the *mean* over the batch and to which each sample contributes on its own: with a penalty
-    /// on the weights in the loss, the figures mean nothing. Gradients below some 1e-150 count as 0.
+    /// It is about the weights and biases that the step trains, of layers that say [what they make of each
+    /// sample](backflow_tensor::observe::Announcement::map); others are named as [not
+    /// measured](FlowStep::not_measured). They are known by their paths: the recorder must be one of the very
+    /// model that is stepped. Samples lie along the first axis, and the loss is the *mean* over the batch, to
+    /// which each sample contributes on its own: with a penalty on the weights in the loss, the figures mean
+    /// nothing. Gradients below some 1e-150 count as 0.
     ///
-    /// Where samples have no gradients of their own that inputs and deltas tell, the record says [why nothing
-    /// was measured](FlowStep::not_measured): if the input of a linear layer is not a matrix with one row per
-    /// sample, if parameters are used twice in a step, if samples are mixed between layers, as normalisation
-    /// over the batch does, and of a batch of one sample.
+    /// Where samples have no gradients of their own that inputs and deltas tell, the record says why nothing was
+    /// measured: if parameters are used twice in a step, if samples are mixed in a layer, as normalisation over
+    /// the batch does, or between layers, and of a batch of one sample.
     #[must_use]
     pub fn noise_scale(self, when: When) -> Self {
         Self { noise_scale: when, ..self }
@@ -159,8 +172,8 @@ impl Recorder {
 /// Measuring.
 impl Recorder {
     fn looks_at(&self, step: u64) -> bool {
-        let Self { every, histograms, gradient_cosines, noise_scale, curvature, jacobians, .. } = self;
-        [every, histograms, gradient_cosines, noise_scale, curvature, jacobians]
+        let Self { every, histograms, units, gradient_cosines, noise_scale, curvature, jacobians, .. } = self;
+        [every, histograms, units, gradient_cosines, noise_scale, curvature, jacobians]
             .into_iter()
             .chain(self.more.iter().map(|(_, when)| when))
             .any(|when| when.is_due(step))
@@ -234,6 +247,7 @@ impl Recorder {
         let asked = Asked {
             looks: self.looks_at(self.steps),
             histograms: self.histograms.is_due(self.steps),
+            units: self.units.is_due(self.steps),
             samples: self.noise_scale.is_due(self.steps),
             cosines: self.gradient_cosines.is_due(self.steps),
             // A cosine takes two gradients.

@@ -3,28 +3,38 @@
 //! Which parameters are trained is known when the step has told the gradients that it goes by. Until then
 //! inputs and deltas are held.
 //!
-//! What would be wrong is not measured, and the reason is kept: a layer that serves a sample at several
-//! positions, or twice in a step, sends back a sum of outer products, whose length is not the product of
-//! lengths that [`SampleNorms`] goes by.
+//! Where a linear layer has one row per sample, nothing but lengths is computed ([`SampleNorms`]). The gradient
+//! of a sample in a layer that serves it at several places, as a convolution does, is a sum of outer products:
+//! it is computed, a sample at a time, from what the layer says of its [map](SampleMap).
+//!
+//! What would be wrong is not measured, and the reason is kept.
 
 use crate::per_sample::SampleNorms;
-use crate::record::{SampleFlow, Stats};
+use crate::record::{NotMeasured, SampleFlow, Stats};
 use crate::watch::WatchedLayer;
 use backflow_kernels::reduce::sum_squares;
+use backflow_tensor::observe::SampleMap;
 use backflow_tensor::{DType, Shape, Tensor};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The samples of one step.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct SampleWatch {
-    /// Outputs of linear layers, until the first delta comes.
+    /// Outputs of layers that say their inputs, until the first delta comes.
     outputs: Vec<(String, Tensor)>,
-    /// Linear layers whose outputs' deltas are complete, with their inputs and deltas.
-    layers: Vec<(WatchedLayer, Tensor, Tensor)>,
+    /// Such layers whose outputs' deltas are complete, with their inputs and deltas.
+    layers: Vec<(WatchedLayer, Input, Tensor)>,
     /// The shapes of the parameters that the step goes by, by path.
     trained: BTreeMap<String, Shape>,
     /// Why nothing is measured, if so.
     refused: Option<String>,
+}
+
+/// The input of a layer, and what the layer makes of each sample in it, if it says that.
+#[derive(Clone, Debug)]
+pub(crate) struct Input {
+    pub(crate) x: Tensor,
+    pub(crate) map: Option<SampleMap>,
 }
 
 /// What is added up over the layers.
@@ -40,12 +50,12 @@ struct Sums {
 }
 
 impl SampleWatch {
-    /// Takes note of the output of a linear layer, in order of computation.
+    /// Takes note of the output of a layer that said its input, in order of computation.
     pub(crate) fn expect(&mut self, path: &str, y: &Tensor) {
         self.outputs.push((path.to_owned(), y.clone()));
     }
 
-    /// Measures nothing if samples are mixed between one linear layer and the next, so that no delta is that
+    /// Measures nothing if samples are mixed between one such layer and the next, so that no delta is that
     /// of a single sample. The graph tells as far as shapes do: what is computed from rows of samples, and
     /// has other rows, mixes them.
     pub(crate) fn look_for_mixing(&mut self) {
@@ -66,16 +76,20 @@ impl SampleWatch {
                     "samples are mixed after layer {layer}, by {} {} at {}",
                     step.op, step.shape, step.location
                 );
-                self.refused.get_or_insert(reason);
-                return;
+                return self.refuse(reason);
             }
             from.insert(step.id, layer);
         }
     }
 
-    /// Takes note of a linear layer, whose outputs' deltas are complete.
-    pub(crate) fn add(&mut self, layer: &WatchedLayer, x: &Tensor, dy: &Tensor) {
-        self.layers.push((layer.clone(), x.clone(), dy.clone()));
+    /// Measures nothing, for this reason unless there is another already.
+    pub(crate) fn refuse(&mut self, reason: String) {
+        self.refused.get_or_insert(reason);
+    }
+
+    /// Takes note of a layer whose output's delta is complete.
+    pub(crate) fn add(&mut self, layer: &WatchedLayer, input: Input, dy: &Tensor) {
+        self.layers.push((layer.clone(), input, dy.clone()));
     }
 
     /// Takes note of a gradient that the step goes by.
@@ -83,49 +97,67 @@ impl SampleWatch {
         self.trained.insert(path.to_owned(), g.shape());
     }
 
-    /// What the samples said, or why nothing was measured.
-    pub(crate) fn finish(self) -> Result<SampleFlow, String> {
+    /// What the samples said, and what was not measured.
+    pub(crate) fn finish(self) -> (Option<SampleFlow>, Option<NotMeasured>) {
+        let quantity = "gradient noise scale";
+        match self.added_up() {
+            Ok((samples, others)) => {
+                let reason =
+                    "their layers do not say what they make of each sample; the figures are of all others";
+                let others = (!others.is_empty()).then(|| NotMeasured::of_some(quantity, &others, reason));
+                (Some(samples), others)
+            }
+            Err(reason) => (None, Some(NotMeasured { quantity: quantity.to_owned(), reason })),
+        }
+    }
+
+    /// The same, and the paths of trained parameters that were not counted; or why nothing was measured.
+    fn added_up(self) -> Result<(SampleFlow, Vec<String>), String> {
         if let Some(reason) = self.refused {
             return Err(reason);
         }
         let mut sums = Sums::default();
-        for (layer, x, dy) in &self.layers {
+        for (layer, input, dy) in &self.layers {
             let trained = [&layer.weight, &layer.bias].map(|path| self.trained.get_key_value(path.as_ref()?));
-            sums.add(&layer.path, trained, x, dy)?;
+            sums.add(&layer.path, trained, input, dy)?;
         }
-        sums.finish()
+        let others = self.trained.into_keys().filter(|path| !sums.added.contains(path)).collect();
+        Ok((sums.finish()?, others))
     }
 }
 
 impl Sums {
-    /// Adds a linear layer, of which these parameters are trained; or says why a layer's samples have no
-    /// gradients that could be told from inputs and deltas.
+    /// Adds a layer, of which these parameters are trained; or says why its samples have no gradients that
+    /// could be told from inputs and deltas.
     fn add(
         &mut self,
         path: &str,
         [weight, bias]: [Option<(&String, &Shape)>; 2],
-        x: &Tensor,
+        Input { x, map }: &Input,
         dy: &Tensor,
     ) -> Result<(), String> {
         if weight.is_none() && bias.is_none() {
             return Ok(());
         }
         for (what, tensor) in [("input", x), ("output", dy)] {
-            if tensor.rank() != 2 {
-                let shape = tensor.shape();
+            let shape = tensor.shape();
+            if tensor.rank() < 2 || map.is_none() && tensor.rank() != 2 {
                 return Err(format!(
                     "the {what} of layer {path} is {shape}, and not a matrix with one row per sample"
                 ));
             }
+            let samples = self.norms.as_ref().map_or(x.size(0), |norms| norms.squares().len());
+            if samples != shape[0] {
+                return Err(format!("layer {path} sees {} samples and another layer {samples}", shape[0]));
+            }
         }
-        let samples = self.norms.as_ref().map_or(x.size(0), |norms| norms.squares().len());
-        if samples != x.size(0) {
-            return Err(format!("layer {path} sees {} samples and another layer {samples}", x.size(0)));
-        }
-        if weight.is_some_and(|(_, shape)| *shape != [dy.size(1), x.size(1)]) {
+        let map = map.unwrap_or(SampleMap::Linear);
+        let is_linear = map == SampleMap::Linear;
+        let [inputs, outputs] = [x, dy].map(|tensor| tensor.size(-1));
+        if is_linear && weight.is_some_and(|(_, shape)| *shape != [outputs, inputs]) {
             return Err(format!("the weight of layer {path} is not [outputs, inputs]"));
         }
-        if bias.is_some_and(|(_, shape)| *shape != [dy.size(1)]) {
+        if is_linear && bias.is_some_and(|(_, shape)| *shape != [outputs]) {
             return Err(format!("the bias of layer {path} is not [outputs]"));
         }
         // A sample's gradient is then a sum of products.
@@ -133,27 +165,59 @@ impl Sums {
         if trained.any(|(parameter, _)| !self.added.insert(parameter.clone())) {
             return Err(format!("the parameters of layer {path} are used twice in a step"));
         }
-        let (weight, bias) = (weight.is_some(), bias.is_some());
+        if is_linear && x.rank() == 2 && dy.rank() == 2 {
+            self.add_rows([weight.is_some(), bias.is_some()], x, dy);
+            return Ok(());
+        }
+        if let Some((_, shape)) = weight {
+            self.add_shares(x, dy, |x, dy| map.weight_gradient(x, dy, *shape));
+        }
+        if let Some((_, shape)) = bias {
+            self.add_shares(x, dy, |_, dy| map.bias_gradient(dy, *shape));
+        }
+        Ok(())
+    }
+
+    /// Adds a linear layer with one row per sample.
+    fn add_rows(&mut self, [weight, bias]: [bool; 2], x: &Tensor, dy: &Tensor) {
         self.norms.get_or_insert_with(|| SampleNorms::new(x.size(0))).add(x, dy, weight, bias);
         // In f64: squares of f32 numbers do not vanish there.
         let [x, dy] = [x, dy].map(|tensor| tensor.to_dtype(DType::F64));
+        let vec = |tensor: Tensor| tensor.to_vec::<f64>();
         if weight {
-            self.add_parameter(&dy.t().matmul(&x), &dy.square().t().matmul(&x.square()), x.size(0));
+            let squares = dy.square().t().matmul(&x.square());
+            self.add_parameter(&vec(dy.t().matmul(&x)), &vec(squares), x.size(0));
         }
         if bias {
-            self.add_parameter(&dy.sum(0), &dy.square().sum(0), x.size(0));
+            self.add_parameter(&vec(dy.sum(0)), &vec(dy.square().sum(0)), x.size(0));
         }
-        Ok(())
+    }
+
+    /// Adds a parameter whose gradient is this function of input and delta, a sample at a time.
+    fn add_shares(&mut self, x: &Tensor, dy: &Tensor, gradient: impl Fn(&Tensor, &Tensor) -> Tensor) {
+        let n = x.size(0);
+        let norms = self.norms.get_or_insert_with(|| SampleNorms::new(n));
+        let (mut sum, mut squares) = (Vec::new(), Vec::new());
+        for sample in 0..n {
+            let [x, dy] = [x, dy].map(|tensor| tensor.slice(0, sample..=sample).to_dtype(DType::F64));
+            let share = gradient(&x, &dy).to_vec::<f64>();
+            norms.add_share(sample, sum_squares(&share));
+            sum.resize(share.len(), 0.0);
+            squares.resize(share.len(), 0.0);
+            for ((sum, square), share) in sum.iter_mut().zip(&mut squares).zip(share) {
+                (*sum, *square) = (*sum + share, *square + share * share);
+            }
+        }
+        self.add_parameter(&sum, &squares, n);
     }
 
     /// Adds a parameter, of which the batch's gradient G and S, the sum of the squares of the n samples'
     /// shares in it, are known. The loss is a mean, so a sample's own gradient is n times its share, and its
     /// variance n/(n − 1) · (n S − G²).
-    fn add_parameter(&mut self, gradient: &Tensor, squares: &Tensor, n: usize) {
-        let (g, squares) = (gradient.to_vec::<f64>(), squares.to_vec::<f64>());
-        self.gradient_square += sum_squares(&g);
+    fn add_parameter(&mut self, gradient: &[f64], squares: &[f64], n: usize) {
+        self.gradient_square += sum_squares(gradient);
         let n = n as f64;
-        for (g, square) in g.iter().zip(squares) {
+        for (g, square) in gradient.iter().zip(squares) {
             // Rounding may leave a little below zero where all samples agree.
             let variance = ((n * square - g * g) * n / (n - 1.0)).max(0.0);
             // A weight behind an input that is always 0 has no say.
@@ -165,7 +229,7 @@ impl Sums {
 
     /// What all layers say together.
     fn finish(mut self) -> Result<SampleFlow, String> {
-        let norms = self.norms.ok_or("the step trains no linear layer of the model that is recorded")?;
+        let norms = self.norms.ok_or("the step trains no layer that says what it makes of each sample")?;
         if norms.squares().len() < 2 {
             return Err("a batch of fewer than two samples has no variance".to_owned());
         }
@@ -199,14 +263,14 @@ fn median(figures: &mut [f64]) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use super::Sums;
+    use super::{Input, Sums};
     use backflow_tensor::{Shape, Tensor};
 
     /// Two samples: shares that agree, that are 0, that cancel, and 1 and 2, by hand.
     #[test]
     fn signal_to_noise_of_weights() {
         let mut sums = Sums::default();
-        sums.add_parameter(&Tensor::from([1.0, 0.0, 0.0, 3.0]), &Tensor::from([0.5, 0.0, 2.0, 5.0]), 2);
+        sums.add_parameter(&[1.0, 0.0, 0.0, 3.0], &[0.5, 0.0, 2.0, 5.0], 2);
         assert_eq!(sums.gradient_square, 10.0);
         // 3²/(2 · (2 · 5 − 9)); what is always 0 has no say.
         assert_eq!(sums.signal_to_noise, [f64::INFINITY, 0.0, 4.5]);
@@ -218,8 +282,8 @@ mod tests {
         let (path, shape) = ("weight".to_owned(), Shape::new(&[1, 2]));
         let x = Tensor::from([[3.0, 4.0], [5.0, 6.0], [7.0, 8.0], [9.0, 1.0]]);
         let mut sums = Sums::default();
-        sums.add("", [Some((&path, &shape)), None], &x, &Tensor::from([[0.25], [0.0], [0.0], [0.0]]))
-            .unwrap();
+        let dy = Tensor::from([[0.25], [0.0], [0.0], [0.0]]);
+        sums.add("", [Some((&path, &shape)), None], &Input { x, map: None }, &dy).unwrap();
         let norms = sums.finish().unwrap().norms;
         assert_eq!((norms.zero_share, norms.mean, norms.max, norms.rms), (0.75, 1.25, 5.0, 2.5));
         assert!((norms.std - f64::sqrt(6.25 - 1.25 * 1.25)).abs() < 1e-14, "{norms:?}");

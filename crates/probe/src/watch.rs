@@ -1,7 +1,7 @@
 //! [`Watch`]: the observer that measures what passes by, and keeps as little as it can.
 //!
 //! Outputs are measured when a layer announces them and deltas when the backward sweep completes them, in one
-//! pass over memory each. Tensors are held only where they are asked for: inputs and outputs of linear layers
+//! pass over memory each. Tensors are held only where they are asked for: inputs, outputs and deltas of layers
 //! for gradients of single samples, and gradients of parameters for the cosine with the next ones. Numbers
 //! are those of the first pass through the network: a rule that computes the loss several times in a step
 //! does not blur them.
@@ -15,7 +15,7 @@ use crate::pending::{self, Array, Pending};
 use crate::quantity::{Of, Quantity};
 use crate::record::{LayerFlow, NotMeasured, SampleFlow, Stats};
 use crate::residual::Blocks;
-use crate::sample_watch::SampleWatch;
+use crate::sample_watch::{Input, SampleWatch};
 use backflow_tensor::observe::{Announcement, Observer, Role, Site, unobserved};
 use backflow_tensor::profile::section;
 use backflow_tensor::{GraphStep, LayerId, Module, Shape, Tensor, misuse, no_grad};
@@ -30,6 +30,9 @@ use parameters::SeenParameter;
 
 /// How close to an end of its range a bounded activation counts as saturated, as a share of the range.
 const SATURATED: f64 = 0.05;
+
+/// Of layers of so many units at most, each is looked at.
+const UNITS: usize = 512;
 
 /// Measures one step.
 #[derive(Clone, Debug, Default)]
@@ -79,6 +82,7 @@ pub(crate) struct Watch {
 pub(crate) struct Asked {
     pub(crate) looks: bool,
     pub(crate) histograms: bool,
+    pub(crate) units: bool,
     pub(crate) samples: bool,
     pub(crate) cosines: bool,
     pub(crate) keeps_gradients: bool,
@@ -212,17 +216,13 @@ impl Watch {
         let called_later = later.map(|place| place.path.clone()).collect();
         let uncalled = self.places.values().filter(|place| !place.was_called);
         let samples = self.samples.take();
-        let (samples, refused) = match samples.map(|samples| unobserved(|| no_grad(|| samples.finish()))) {
-            Some(Ok(samples)) => (Some(samples), None),
-            Some(Err(reason)) => (None, Some(reason)),
-            None => (None, None),
-        };
-        let quantity = "gradient noise scale".to_owned();
-        let refused = refused.map(|reason| NotMeasured { quantity, reason });
+        let (samples, not_measured) =
+            samples.map_or((None, None), |samples| unobserved(|| no_grad(|| samples.finish())));
+        let not_measured = not_measured.into_iter().chain(self.too_wide()).collect();
         Seen {
             layers: self.functions.put_in_order(std::mem::take(&mut self.rows)),
             samples,
-            not_measured: refused.into_iter().collect(),
+            not_measured,
             called_later,
             uncalled: uncalled.map(|place| place.path.clone()).collect(),
             known: self.places.len(),
@@ -230,9 +230,18 @@ impl Watch {
         }
     }
 
+    /// Of which layers units were to be looked at, and are too many.
+    fn too_wide(&self) -> Option<NotMeasured> {
+        let wide = self.rows.iter().filter(|row| self.asked.units && row.units > UNITS as u64);
+        let paths: Vec<String> = wide.map(|row| row.path.clone()).collect();
+        let reason = format!("more than {UNITS} units");
+        (!paths.is_empty()).then(|| NotMeasured::of_some("RMS of units", &paths, &reason))
+    }
+
     /// Adds an array of a row to those that wait for a look.
-    fn add(&mut self, row: usize, x: Tensor, of: pending::Of) {
-        if self.pending.add(Array { row, x, of }) {
+    fn add(&mut self, row: usize, x: Tensor, axis: isize, of: pending::Of) {
+        let units = (self.asked.units && units(&x, axis) <= UNITS).then_some(axis);
+        if self.pending.add(Array { row, x, of, units }) {
             self.look();
         }
     }
@@ -243,9 +252,10 @@ impl Watch {
             let (row, look) = (&mut self.rows[row], seen.look);
             let pending::Of::Output { unsaturated, layer, tells_dead, .. } = of else {
                 (row.delta, row.delta_exponents) = (Some(look.stats), look.exponents);
+                row.unit_delta_rms = seen.unit_rms;
                 continue;
             };
-            (row.output, row.output_exponents) = (look.stats, look.exponents);
+            (row.output, row.output_exponents, row.unit_rms) = (look.stats, look.exponents, seen.unit_rms);
             row.saturated_share = unsaturated.map(|_| look.outside);
             let dead = |alive: &[bool]| alive.iter().filter(|&&alive| !alive).count() as u64;
             row.dead_units = seen.alive.as_deref().filter(|_| tells_dead).map(dead);
@@ -276,7 +286,16 @@ impl Watch {
 
     /// The announcement with the axis along which the units of `y` lie.
     fn placed(&mut self, what: &Announcement, y: &Tensor) -> Announcement {
-        let before = self.last_units.take().filter(|(shape, _)| *shape == y.shape());
+        // Also behind a pool that the program calls on a tensor: there are fewer places, and as many channels.
+        let is_like = |shape: &Shape, axis: isize| {
+            let (rank, at) =
+                (shape.rank() as isize, if axis < 0 { axis + shape.rank() as isize } else { axis });
+            shape.rank() == y.rank()
+                && shape.first() == y.shape().first()
+                && (0..rank).contains(&at)
+                && shape[at as usize] == y.size(at)
+        };
+        let before = self.last_units.take().filter(|(shape, axis)| is_like(shape, *axis));
         let axis = what.unit_axis.or(before.map(|(_, axis)| axis)).unwrap_or(-1);
         self.last_units = Some((y.shape(), axis));
         what.with_unit_axis(axis)
@@ -301,19 +320,22 @@ impl Watch {
             branch: None,
             output_exponents: None,
             delta_exponents: None,
+            unit_rms: Vec::new(),
+            unit_delta_rms: Vec::new(),
             more: self.more(Of::Outputs, y),
         }
     }
 
     /// Adds the output of a row to what waits for a look; `layer` is used for this time.
     fn add_output(&mut self, row: usize, what: &Announcement, layer: Option<(LayerId, usize)>, y: &Tensor) {
+        let axis = what.unit_axis.unwrap_or(-1);
         let of = pending::Of::Output {
             unsaturated: unsaturated(what.role),
-            tells_dead: y.elements() >= EXAMPLES * units(y, what.unit_axis.unwrap_or(-1)),
-            units: what.role.has_dead_zone().then_some(what.unit_axis.unwrap_or(-1)),
+            tells_dead: y.elements() >= EXAMPLES * units(y, axis),
+            units: what.role.has_dead_zone().then_some(axis),
             layer,
         };
-        self.add(row, y.detach(), of);
+        self.add(row, y.detach(), axis, of);
     }
 }
 
@@ -369,8 +391,10 @@ impl Observer for Watch {
         if let (Some(samples), Some(_)) = (&mut self.samples, &input) {
             samples.expect(&path, y);
         }
-        let input = input.filter(|_| what.role == Role::WeightedMap);
-        open.push(Open { row, input, id: y.id(), has_delta: false });
+        let is_counted = what.role == Role::WeightedMap || what.map.is_some();
+        let input = input.filter(|_| is_counted).map(|x| Input { x, map: what.map });
+        let axis = what.unit_axis.unwrap_or(-1);
+        open.push(Open { row, input, id: y.id(), has_delta: false, axis });
         let flow = self.flow(path, what, y);
         match self.rows.get_mut(row) {
             Some(earlier) => (*earlier, self.outputs[row], self.ids[row]) = (flow, y.clone(), y.id()),
@@ -415,6 +439,10 @@ impl Observer for Watch {
         if !self.back {
             asked = self.blocks.tell(&history);
             self.tell_chains(&mut history);
+            let mixing = self.mixing(&history);
+            if let Some((samples, reason)) = self.samples.as_mut().zip(mixing) {
+                samples.refuse(reason);
+            }
         }
         asked.extend(self.tell_joints(&history, id));
         asked
@@ -434,7 +462,7 @@ impl Observer for Watch {
             return;
         }
         let open = self.open.get_mut(site);
-        let Some(Open { row, input, .. }) = open.and_then(|open| due(open, output)) else {
+        let Some(Open { row, input, axis, .. }) = open.and_then(|open| due(open, output)) else {
             // Of outputs that have their deltas already; not of those that were announced since.
             self.several_passes |= self.ids.contains(&output);
             return;
@@ -446,11 +474,11 @@ impl Observer for Watch {
             }
         }
         self.back = true;
-        self.add(row, dy.clone(), pending::Of::Delta);
+        self.add(row, dy.clone(), axis, pending::Of::Delta);
         let more = self.more(Of::Deltas, dy);
         self.rows[row].more.extend(more);
-        if let (Some(samples), Some(x), Site::Layer(id)) = (&mut self.samples, input, site) {
-            samples.add(&self.places[id], &x, dy);
+        if let (Some(samples), Some(input), Site::Layer(id)) = (&mut self.samples, input, site) {
+            samples.add(&self.places[id], input, dy);
         }
     }
 

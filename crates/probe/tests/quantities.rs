@@ -44,6 +44,7 @@ fn everything(model: &Mlp) -> Recorder {
     let always = When::Every(1);
     let recorder = Recorder::new(model)
         .histograms(always)
+        .units(always)
         .gradient_cosines(always)
         .noise_scale(always)
         .curvature(always)
@@ -99,11 +100,13 @@ fn each_comes_back_from_a_log_to_the_bit() {
     for (name, x) in [("nan", f64::NAN), ("infinite", f64::NEG_INFINITY), ("zero", -0.0)] {
         steps[1].parameters[0].more.insert(name.to_owned(), x);
         steps[1].layers[0].more.insert(name.to_owned(), x);
+        steps[1].layers[0].unit_rms.push(x);
     }
     steps[2].parameters[0].more.insert(GRADIENT_STABLE_RANK.name.to_owned(), f64::NAN);
     let bits = |figure: Figure<'_>| match figure {
-        Figure::Number(x) => Ok(x.to_bits()),
-        Figure::Histogram(exponents) => Err(exponents.clone()),
+        Figure::Number(x) => (vec![x.to_bits()], None),
+        Figure::Units(units) => (units.iter().map(|x| x.to_bits()).collect(), None),
+        Figure::Histogram(exponents) => (Vec::new(), Some(exponents.clone())),
     };
     for flow in &steps {
         let text = serde_json::to_string(flow).unwrap();

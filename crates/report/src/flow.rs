@@ -16,6 +16,7 @@ mod plots;
 mod run;
 mod sparse;
 mod tables;
+mod units;
 
 use crate::chart::{Chart, Stroke};
 use crate::ink::inked;
@@ -23,7 +24,7 @@ use crate::page::{self, escaped, figure};
 use crate::series;
 use crate::slider;
 use backflow_probe::text::wrapped;
-use backflow_probe::{FlowStep, GradFlow, Section};
+use backflow_probe::{FlowStep, GradFlow, NotMeasured, Section};
 use backflow_store::StoreError;
 use exponents::Panel;
 use figures::Figures;
@@ -36,6 +37,7 @@ use std::borrow::Cow;
 use std::fmt::Write;
 use std::path::Path;
 pub(crate) use tables::verdict;
+use units::UnitMap;
 
 pub(crate) const STYLE: &str = include_str!("flow/style.css");
 
@@ -50,6 +52,8 @@ pub struct FlowPage<'a> {
     plots: Vec<Plot>,
     runs: Vec<Chart>,
     panels: Vec<Panel>,
+    /// With how many layers there are to draw, and how many are drawn.
+    units: (Vec<UnitMap<'a>>, [usize; 2]),
     judged: Judged,
 }
 
@@ -95,9 +99,9 @@ impl<'a> FlowPage<'a> {
     fn build(steps: &'a [FlowStep], header: Cow<'a, Header>, asked: Option<u64>) -> Self {
         let figures = Figures::of(steps, asked);
         let plots = plots::all(&figures, header.theory.as_ref());
-        let (runs, panels) = (run::all(&figures), exponents::all(&figures));
+        let (runs, panels, units) = (run::all(&figures), exponents::all(&figures), units::all(&figures));
         let judged = Judged::of(&figures, header.eps);
-        Self { header, figures, plots, runs, panels, judged }
+        Self { header, figures, plots, runs, panels, units, judged }
     }
 
     /// The same with this step in the place of the last one, or the last step before it that was recorded.
@@ -166,6 +170,9 @@ impl<'a> FlowPage<'a> {
             let at = panel.sparse.step(*shown);
             push(panel.id, panel.svg(*shown), &format!("{}: exponents, step {at}", panel.title));
         }
+        for map in &self.units.0 {
+            push(&map.id, map.svg(&self.figures), &format!("{}: RMS, unit by step", map.title));
+        }
         svgs
     }
 
@@ -180,6 +187,10 @@ impl<'a> FlowPage<'a> {
         }
         for note in theory_notes {
             let _ = writeln!(page, "<p class=\"note\">{}</p>", escaped(note));
+        }
+        for (step, missing) in NotMeasured::of(self.figures.steps) {
+            let text = escaped(&missing.to_string());
+            let _ = writeln!(page, "<p class=\"note\">Step {step}, {text}</p>");
         }
         page.push_str("</header>\n");
     }
@@ -258,7 +269,31 @@ impl<'a> FlowPage<'a> {
             page.push_str("</section>\n");
         }
         self.section(page, "Activations", Section::Activations);
+        self.unit_maps(page);
         tables::write(page, figures, &self.judged);
+    }
+
+    /// The maps of units, if there are any.
+    fn unit_maps(&self, page: &mut String) {
+        let (maps, [layers, drawn]) = &self.units;
+        if maps.is_empty() {
+            return;
+        }
+        let rest = match layers - drawn {
+            0 => String::new(),
+            _ => format!(" For lack of room, {drawn} of {layers} layers are drawn."),
+        };
+        let _ = writeln!(
+            page,
+            "<h2>Channels and units</h2>\n<p class=\"note\">A row per unit, which of images is a channel; at every \
+             step as it was last measured. Each map has colours of its own.{rest}</p>\n<section class=\"panels pair \
+             over\">"
+        );
+        for map in maps {
+            let (svg, numbers) = (scrolling(&map.title, &map.svg(&self.figures)), map.csv(&self.figures));
+            figure(page, &map.id, &map.title, "log₁₀ of RMS, unit by step", &svg, Some(&numbers));
+        }
+        page.push_str("</section>\n");
     }
 
     /// The step of a place on the axis of steps.
@@ -340,6 +375,7 @@ fn at(name: &str, step: u64) -> String {
 
 /// Something that is scrolled where it has no room.
 pub(crate) fn scrolling(label: &str, svg: &str) -> String {
+    let label = escaped(label);
     format!("<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"{label}\">\n{svg}</div>\n")
 }
 

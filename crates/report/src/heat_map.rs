@@ -1,4 +1,4 @@
-//! Heat maps: a row per layer, a column per step, a colour per value.
+//! Heat maps: a row per layer or unit, a column per step, a colour per value.
 
 use crate::chart::Scale;
 use crate::colours::{LEVELS, colour, colour_bar, diverging, level};
@@ -120,12 +120,38 @@ impl Colours {
 /// A value by row and column.
 type Values<'a> = Box<dyn Fn(usize, usize) -> Option<f64> + 'a>;
 
-/// A row per layer, a column per step, a colour per value.
+/// What the rows of a map are of.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Rows {
+    Layers,
+    Units,
+}
+
+impl Rows {
+    /// In which order they stand, for those who cannot see it.
+    fn order(self) -> &'static str {
+        match self {
+            Self::Layers => "Layers from input, above, to output, below",
+            Self::Units => "Units in their order, the first above",
+        }
+    }
+
+    /// About how high so many are together, and how high each is at least. One unit among many need not be read.
+    fn heights(self) -> [f64; 2] {
+        match self {
+            Self::Layers => [400.0, 9.0],
+            Self::Units => [260.0, 3.0],
+        }
+    }
+}
+
+/// A row per layer or unit, a column per step, a colour per value.
 pub(crate) struct HeatMap<'a> {
     /// Names the elements; unique on its page.
     pub(crate) id: String,
     /// What it shows, for those who cannot see it.
     pub(crate) title: String,
+    pub(crate) of: Rows,
     /// What rows are called.
     pub(crate) rows: Vec<String>,
     pub(crate) axis: &'a Axis,
@@ -148,17 +174,19 @@ impl HeatMap<'_> {
     /// The SVG element.
     pub(crate) fn svg(&self) -> String {
         let Self { id, title, rows, colours, .. } = self;
-        let height = row_height(rows.len(), 400.0, 9.0);
+        let [together, least] = self.of.heights();
+        let height = row_height(rows.len(), together, least);
         let Columns { left, width } = self.columns();
         let bottom = TOP + height * rows.len() as f64;
         let ends = colours.ends();
         let mut svg = format!(
             "<svg viewBox=\"0 0 {WIDTH} {:.1}\" class=\"map\" id=\"{id}\" role=\"img\" \
              aria-labelledby=\"{id}-title {id}-description\">\n\
-             <title id=\"{id}-title\">{}</title>\n<desc id=\"{id}-description\">Layers from input, above, to \
-             output, below; steps from left to right. Colours from {} to {}.</desc>\n",
+             <title id=\"{id}-title\">{}</title>\n<desc id=\"{id}-description\">{}; steps from left to \
+             right. Colours from {} to {}.</desc>\n",
             bottom + BOTTOM,
             escaped(title),
+            self.of.order(),
             number(ends[0]),
             number(ends[1])
         );

@@ -13,6 +13,7 @@ mod message;
 
 use backflow_probe::quantities::QUANTITIES;
 use backflow_probe::{Exponents, Figure, FlowStep};
+use backflow_tensor::Tensor;
 use backflow_train::EpochRecord;
 use message::Message;
 
@@ -112,8 +113,8 @@ impl EventFile {
     }
 
     /// Everything that was measured in one step: for each [quantity](QUANTITIES) the tag is its name,
-    /// `run/loss`, or that with the path of the layer or parameter, `delta_rms/layers.0`. What has no value is
-    /// left out, NaN as the value of a loss is not.
+    /// `run/loss`, or that with the path of the layer or parameter, `delta_rms/layers.0`. Of figures for each unit
+    /// there is a histogram. What has no value is left out, NaN as the value of a loss is not.
     pub fn flow(&mut self, wall_time: f64, flow: &FlowStep) {
         for quantity in QUANTITIES {
             for (path, figure) in quantity.figures(flow) {
@@ -124,6 +125,10 @@ impl EventFile {
                 match figure {
                     Figure::Number(value) => self.scalar(wall_time, flow.step, &tag, value),
                     Figure::Histogram(exponents) => self.histogram(wall_time, flow.step, &tag, exponents),
+                    Figure::Units(units) => {
+                        let units = Tensor::from_vec(units.to_vec(), [units.len()]);
+                        self.histogram(wall_time, flow.step, &tag, &Exponents::of(&units));
+                    }
                 }
             }
         }

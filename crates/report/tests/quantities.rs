@@ -19,6 +19,7 @@ fn record(activation: Activation) -> Vec<FlowStep> {
     let always = When::Every(1);
     let recorder = Recorder::new(&model)
         .histograms(always)
+        .units(always)
         .gradient_cosines(always)
         .noise_scale(always)
         .curvature(always)
@@ -80,6 +81,7 @@ fn is_drawn(quantity: &Quantity, page: &str, files: &[String]) -> bool {
         Drawn::Limit { chart, .. } => is_titled(chart.title),
         Drawn::Caption { chart } => is_titled(chart.title) && is_shown,
         Drawn::Histograms { id } => is_titled(title) && is_file(id),
+        Drawn::UnitMaps { id } => is_titled(&format!("{title}: layers.0")) && is_file(&format!("{id}-1")),
     }
 }
 

@@ -46,6 +46,7 @@ mod pooling;
 pub mod quote;
 mod rng;
 mod role;
+mod sample_map;
 mod scalar;
 mod shape;
 pub mod spelling;

@@ -54,6 +54,9 @@ pub struct Op {
     /// What it does far out, towards −∞ and towards +∞, if it is a function of each element that networks use
     /// as an activation function.
     pub activation: Option<[Side; 2]>,
+    /// Whether the samples of a batch, which lie along the first axis, meet in it although its result has
+    /// that axis too, as where each is normalised by the moments of all.
+    pub mixes_samples: bool,
     /// How often it can be differentiated in tests: 0 for ops without a gradient, 2 for all others.
     pub orders: u8,
     samples: fn(&mut Samples),
@@ -167,6 +170,7 @@ impl Op {
             pitfalls: &[],
             stands_for: "",
             activation: None,
+            mixes_samples: false,
             orders: 2,
             samples: |_| {},
         }
@@ -237,6 +241,12 @@ impl Op {
     #[must_use]
     pub const fn activation(self, below: Side, above: Side) -> Self {
         Self { activation: Some([below, above]), ..self }
+    }
+
+    /// Samples meet in it.
+    #[must_use]
+    pub const fn mixing_samples(self) -> Self {
+        Self { mixes_samples: true, ..self }
     }
 
     /// Which ops it does the work of.

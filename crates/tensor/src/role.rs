@@ -3,6 +3,8 @@
 //! Whoever measures, draws or judges asks for the role, never for a name: so a layer that a user wrote is
 //! treated as a built-in one of the same role. Names are for tables and logs.
 
+use crate::sample_map::SampleMap;
+
 /// What a layer is to those who look on.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub enum Role {
@@ -103,7 +105,7 @@ impl Role {
     /// ```
     #[must_use]
     pub const fn called(self, name: &'static str) -> Announcement {
-        Announcement { name, role: self, unit_axis: None, time: None }
+        Announcement { name, role: self, unit_axis: None, time: None, map: None }
     }
 }
 
@@ -116,11 +118,16 @@ pub struct Announcement {
     /// What the layer is to those who look on.
     pub role: Role,
     /// The axis along which its units lie, which are alive or dead each on its own: 1 for the channels of a
-    /// convolution. `None`: as those of the output that was announced before it, if that has the same shape,
-    /// for a function of each element leaves them where they are; else the last axis, as of linear layers.
+    /// convolution. `None`: as those of the output that was announced before it, if that has as many axes,
+    /// samples and units, for functions of each element and pools leave them where they are; else the last axis,
+    /// as of linear layers.
     pub unit_axis: Option<isize>,
     /// The step in time, for a layer that announces one output for each.
     pub time: Option<usize>,
+    /// What it makes of each sample by itself, of a layer with a `weight` or a `bias` that
+    /// [announces its input](crate::LayerId::announce_input), too: gradients of single samples are known for
+    /// layers that say it.
+    pub map: Option<SampleMap>,
 }
 
 impl Announcement {
@@ -128,6 +135,12 @@ impl Announcement {
     #[must_use]
     pub const fn with_unit_axis(self, axis: isize) -> Self {
         Self { unit_axis: Some(axis), ..self }
+    }
+
+    /// The same with what it makes of each sample.
+    #[must_use]
+    pub const fn with_map(self, map: SampleMap) -> Self {
+        Self { map: Some(map), ..self }
     }
 
     /// The same of one step in time.

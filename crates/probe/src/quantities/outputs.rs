@@ -87,7 +87,11 @@ pub static SATURATED_SHARE: Quantity = row(
 
 /// Of activation functions with a flat side at 0.
 pub static DEAD_SHARE: Quantity = row(
-    ["dead_share", "dead", "The share of an activation function's units that are 0 on the whole batch."],
+    [
+        "dead_share",
+        "dead",
+        "The share of an activation function's units, of images its channels, that are 0 on the whole batch.",
+    ],
     Unit::Share,
     |layer| layer.dead_units.map(|dead| share_of_units(layer, dead)),
     share("dead units", 1),

@@ -3,7 +3,7 @@
 use super::Watch;
 use crate::chains::{add_steps, chains, link_checkpoints};
 use crate::joints::{Place, joints};
-use crate::record::Joint;
+use crate::record::{Joint, LayerFlow};
 use backflow_tensor::GraphStep;
 use backflow_tensor::observe::Role;
 use std::collections::BTreeMap;
@@ -27,6 +27,19 @@ impl Watch {
             self.rows[layer].is_end |= chains.uses[layer] == 1 && self.rows[function].is_end;
         }
         self.functions.judge(&chains);
+    }
+
+    /// Where samples meet in an op although the shapes of what is computed do not tell, if they do.
+    pub(super) fn mixing(&self, history: &BTreeMap<u64, GraphStep>) -> Option<String> {
+        let step = history.values().find(|step| step.op.mixes_samples)?;
+        let (op, shape, location) = (step.op, step.shape, step.location);
+        let behind = |(row, id): (usize, &Option<u64>)| Some((id.filter(|&id| id >= step.id)?, row));
+        let next = self.ids.iter().enumerate().filter_map(behind).min();
+        let layer = next.map(|(_, row)| &self.rows[row]).filter(|row| row.kind.role == Role::Normalisation);
+        Some(match layer {
+            Some(LayerFlow { path, .. }) => format!("samples are mixed in layer {path}, by {op} {shape}"),
+            None => format!("samples are mixed by {op} {shape} at {location}"),
+        })
     }
 
     /// The joints of the layers that this pass goes back through, by their ids.

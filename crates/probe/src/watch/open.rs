@@ -1,15 +1,17 @@
 //! [`Open`]: outputs that wait for their deltas.
 
-use backflow_tensor::Tensor;
+use crate::sample_watch::Input;
 
 /// An output whose delta is still to come, or came.
 #[derive(Clone, Debug)]
 pub(super) struct Open {
     pub(super) row: usize,
-    pub(super) input: Option<Tensor>,
+    pub(super) input: Option<Input>,
     /// The output's number in the graph, if it is tracked.
     pub(super) id: Option<u64>,
     pub(super) has_delta: bool,
+    /// The axis of the output's units.
+    pub(super) axis: isize,
 }
 
 /// Of outputs of a place, the one whose delta has come. The last mostly comes first, and need not be searched

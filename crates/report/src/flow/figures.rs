@@ -119,7 +119,7 @@ impl<'a> Figures<'a> {
                 let (_, spectrum) = layers.iter().find(|(path, _)| *path == self.jacobians[place])?;
                 Some(of(spectrum))
             }),
-            Read::LayerExponents(_) | Read::ParameterExponents(_) => Vec::new(),
+            Read::LayerExponents(_) | Read::ParameterExponents(_) | Read::Units(_) => Vec::new(),
         }
     }
 
@@ -201,7 +201,7 @@ impl<'a> Figures<'a> {
 /// Whether a plot, a table or a caption shows the quantity at the step that is picked.
 fn is_shown(quantity: &Quantity) -> bool {
     match quantity.drawn {
-        Drawn::EventFiles | Drawn::BelowMap | Drawn::Histograms { .. } => false,
+        Drawn::EventFiles | Drawn::BelowMap | Drawn::Histograms { .. } | Drawn::UnitMaps { .. } => false,
         Drawn::Caption { .. } => true,
         Drawn::Table | Drawn::Curves { .. } | Drawn::Curve { .. } | Drawn::Limit { .. } => {
             !matches!(quantity.read, Read::Step(_))
@@ -216,7 +216,11 @@ pub(super) fn rare(quantity: &Quantity) -> Option<&'static str> {
         Measured::GradientCosines => Some("gradient_cosine"),
         Measured::Jacobians => Some("jacobians"),
         Measured::Itself { .. } => Some(quantity.name),
-        Measured::Looks | Measured::Histograms | Measured::NoiseScale | Measured::Curvature => None,
+        Measured::Looks
+        | Measured::Histograms
+        | Measured::Units
+        | Measured::NoiseScale
+        | Measured::Curvature => None,
     }
 }
 

@@ -1,7 +1,7 @@
 //! The heat map of deltas: a row per layer, a column per step.
 
 use super::figures::Figures;
-use crate::heat_map::{Colours, HeatMap, label};
+use crate::heat_map::{Colours, HeatMap, Rows, label};
 use backflow_probe::quantities::DELTA_RMS;
 
 /// The map of log₁₀ RMS delta.
@@ -11,6 +11,7 @@ pub(super) fn of<'a>(figures: &'a Figures<'_>) -> HeatMap<'a> {
     HeatMap {
         id: "map".to_owned(),
         title: "Root mean square of deltas by layer and step".to_owned(),
+        of: Rows::Layers,
         rows: figures.layers.iter().enumerate().map(row_label).collect(),
         axis: &figures.axis,
         ticks: figures.ticks(),

@@ -1,7 +1,7 @@
 //! The flow map of each run, in the same colours, and how each differs from the first.
 
 use super::together::Together;
-use crate::heat_map::{Colours, HeatMap, label};
+use crate::heat_map::{Colours, HeatMap, Rows, label};
 use crate::page::field;
 use backflow_probe::FlowRow;
 use std::collections::BTreeMap;
@@ -96,6 +96,7 @@ fn map(
     let heat_map = HeatMap {
         id: name.to_owned(),
         title: format!("{title}: {unit}"),
+        of: Rows::Layers,
         rows: rows
             .iter()
             .zip(&paths)

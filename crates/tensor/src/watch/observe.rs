@@ -12,6 +12,7 @@ use crate::mode::{apart, mode, no_grad};
 use crate::onlooker::{OBSERVED, is_replaying};
 use crate::op::Op;
 pub use crate::role::{Announcement, Role, Side};
+pub use crate::sample_map::SampleMap;
 use crate::tensor::Tensor;
 use crate::watch::profile::section;
 use smallvec::SmallVec;

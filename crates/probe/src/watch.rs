@@ -21,10 +21,12 @@ use backflow_tensor::profile::section;
 use backflow_tensor::{GraphStep, LayerId, Module, Shape, Tensor, misuse, no_grad};
 use std::collections::BTreeMap;
 
+mod asked;
 mod graph;
 mod open;
 mod parameters;
 
+pub(crate) use asked::Asked;
 use open::{Open, due};
 use parameters::SeenParameter;
 
@@ -75,27 +77,6 @@ pub(crate) struct Watch {
     several_passes: bool,
     /// The shape of the output that was announced last, and the axis of its units.
     last_units: Option<(Shape, isize)>,
-}
-
-/// What to measure in a step.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Asked {
-    pub(crate) looks: bool,
-    pub(crate) histograms: bool,
-    pub(crate) units: bool,
-    pub(crate) samples: bool,
-    pub(crate) cosines: bool,
-    pub(crate) keeps_gradients: bool,
-}
-
-impl Asked {
-    pub(crate) fn anything(self) -> bool {
-        self.looks || self.keeps_gradients
-    }
-
-    fn parameters(self) -> bool {
-        self.histograms || self.cosines || self.keeps_gradients
-    }
 }
 
 /// A layer of the model.

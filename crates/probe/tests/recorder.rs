@@ -4,7 +4,7 @@ use backflow_nn::{Activation, Init, Mlp, Module};
 use backflow_optim::{Optimizer, Sgd, StepReport};
 use backflow_probe::quantities::GRADIENT_STABLE_RANK;
 use backflow_probe::{FlowStep, GradFlow, Hessian, Recorder, Spectrum, Surgery, Verdict, When, jacobian};
-use backflow_tensor::{DType, Rng, Tensor, keep, no_grad};
+use backflow_tensor::{DType, Rng, Tensor, no_grad};
 
 const BATCH: usize = 12;
 
@@ -481,48 +481,6 @@ fn a_released_graph_has_no_flow() {
         let _ = loss.backward();
         loss
     });
-}
-
-/// Two layers with what mixes the samples of a batch between them, or does not.
-fn sampled(between: impl Fn(&Tensor) -> Tensor) -> FlowStep {
-    let mut rng = Rng::seed_from_u64(2);
-    let mut model = Mlp::new(&[5, 4, 2], Activation::Tanh, Init::XavierNormal, DType::F64, &mut rng);
-    let x = Tensor::randn([BATCH, 5], DType::F64, &mut rng);
-    let mut recorder = Recorder::new(&model).noise_scale(When::Every(1)).jacobians(When::Every(1));
-    let mut optimizer = Optimizer::new(Sgd::new(0.1));
-    let forward = |model: &Mlp, x: &Tensor| model.layers[1].forward(&between(&model.layers[0].forward(x)));
-    recorder.measure_jacobians(&model, |x| forward(&model, x), &x);
-    recorder.step(|| optimizer.step_with(&mut model, |model| forward(model, &x).square().mean(..)));
-    recorder.take_records().remove(0)
-}
-
-#[test]
-fn samples_on_their_own_are_accepted() {
-    let norm = |z: &Tensor| z / &(z.square().mean(keep(1)) + 1e-5).sqrt();
-    for record in [sampled(Tensor::tanh), sampled(norm), sampled(|z| z + &Tensor::ones([4], DType::F64))] {
-        assert!(record.samples.unwrap().noise.variance > 0.0);
-        assert!(record.jacobians.is_some() && record.not_measured.is_empty());
-    }
-}
-
-#[test]
-fn batch_normalisation_has_no_gradients_of_single_samples() {
-    let record = sampled(|z| (z - &z.mean(0)) / &(z.var(0, 0) + 1e-5).sqrt());
-    assert!(record.samples.is_none() && record.jacobians.is_none());
-    let text = serde_json::to_string(&record).unwrap();
-    let back: FlowStep = serde_json::from_str(&text).unwrap();
-    assert_eq!(back.not_measured, record.not_measured);
-    let said: Vec<String> = record.not_measured.iter().map(ToString::to_string).collect();
-    let [noise, jacobians] = &said[..] else { panic!("{said:?}") };
-    let expected =
-        "gradient noise scale not measured: samples are mixed after layer layers.0, by sum [4] at ";
-    assert!(noise.starts_with(expected), "{noise}");
-    assert!(
-        jacobians.starts_with("Jacobians not measured: samples are mixed (op sum [4] at "),
-        "{jacobians}"
-    );
-    let table = GradFlow::of(&[record]).to_string();
-    assert!(table.contains(noise) && table.contains(jacobians), "{table}");
 }
 
 /// A loss that is not a number does not go back; what is recorded after it is as if nothing

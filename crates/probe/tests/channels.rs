@@ -172,7 +172,7 @@ fn what_is_not_asked_for_costs_nothing() {
     };
     let off = train(None);
     let idle = train(Some(|model| Recorder::new(model).every(When::Never).units(When::Never)));
-    let looks = train(Some(|model| Recorder::new(model)));
+    let looks = train(Some(Recorder::new));
     let units = train(Some(|model| Recorder::new(model).every(When::Never).units(When::Every(2))));
     assert!([&idle, &looks, &units].iter().all(|train| train.1 == off.1), "the same weights");
     assert_eq!(idle.0, off.0, "and nothing is held for longer");

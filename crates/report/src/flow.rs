@@ -291,7 +291,8 @@ impl<'a> FlowPage<'a> {
         );
         for map in maps {
             let (svg, numbers) = (scrolling(&map.title, &map.svg(&self.figures)), map.csv(&self.figures));
-            figure(page, &map.id, &map.title, "log₁₀ of RMS, unit by step", &svg, Some(&numbers));
+            let caption = format!("{}; log₁₀ of RMS, unit by step", escaped(&map.kind));
+            figure(page, &map.id, &map.title, &caption, &svg, Some(&numbers));
         }
         page.push_str("</section>\n");
     }

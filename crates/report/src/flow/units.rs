@@ -18,6 +18,8 @@ pub(super) struct UnitMap<'a> {
     /// The name of its file, and of its element.
     pub(super) id: String,
     pub(super) title: String,
+    /// What its layer is.
+    pub(super) kind: String,
     sparse: Sparse,
     /// By measurement, then by unit.
     values: Vec<&'a [f64]>,
@@ -27,7 +29,7 @@ pub(super) struct UnitMap<'a> {
 /// many are drawn.
 pub(super) fn all<'a>(figures: &Figures<'a>) -> (Vec<UnitMap<'a>>, [usize; 2]) {
     let (mut maps, mut rows, mut counts) = (Vec::new(), 0, [0, 0]);
-    for (place, (path, _)) in figures.layers.iter().enumerate() {
+    for (place, (path, kind)) in figures.layers.iter().enumerate() {
         let of_layer: Vec<UnitMap<'a>> = QUANTITIES
             .iter()
             .filter_map(|quantity| {
@@ -40,7 +42,8 @@ pub(super) fn all<'a>(figures: &Figures<'a>) -> (Vec<UnitMap<'a>>, [usize; 2]) {
                 })?;
                 let values = sparse.records().iter().map(|&record| units(&figures.steps[record])).collect();
                 let title = format!("{}: {path}", quantity.title);
-                Some(UnitMap { id: format!("{id}-{}", place + 1), title, sparse, values })
+                let (id, kind) = (format!("{id}-{}", place + 1), kind.name.clone());
+                Some(UnitMap { id, title, kind, sparse, values })
             })
             .collect();
         counts[0] += usize::from(!of_layer.is_empty());

@@ -133,3 +133,9 @@ fn chance_and_statistics_where_there_are_none() {
     let expected = "fold_statistics: a counter is not in the model\n    hint  a layer's counter is a field of it, as its averages are";
     says(expected, "fold_statistics", || gradients.fold_statistics(&mut mean.clone()));
 }
+
+#[test]
+fn numbers_that_do_not_fit_where_they_are_assigned() {
+    let expected = "assign: the values do not match the tensor\n    tensor  [2] f32\n    values  [3] f32";
+    says(expected, "assign", || f32s([2]).assign(&f32s([3])));
+}

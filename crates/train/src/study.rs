@@ -302,11 +302,8 @@ fn theory(configuration: &Configuration, data: &Data) -> Option<Prediction> {
 
 /// What theory says of one that is another line.
 fn theory_of_line(configuration: &Configuration, data: &Data) -> Option<LinePrediction> {
-    let plan = configuration.line()?.plan();
-    if plan.perceptron().is_some() {
-        return None;
-    }
-    predict_line(plan, configuration.init, &Inputs::of(&data.batch.inputs))
+    let line = configuration.line().filter(|line| line.perceptron().is_none())?;
+    predict_line(line.plan(), configuration.init, &Inputs::of(&data.batch.inputs))
 }
 
 /// The flow of one network on these examples, as a step of its training would see it.

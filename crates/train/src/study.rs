@@ -313,6 +313,10 @@ fn look(task: Classification, model: &dyn Layer, seed: u64, batch: &Batch) -> Fl
 }
 
 /// The same, as rows with a shadow in `f64`.
+#[allow(
+    clippy::borrowed_box,
+    reason = "the shadow is of a clone, and of a layer of any type its box is what clones"
+)]
 fn look_twice(task: Classification, model: &Box<dyn Layer>, seed: u64, batch: &Batch) -> Vec<FlowRow> {
     let loss = |model: &Box<dyn Layer>, dtype| task.loss(&**model, &batch.to_dtype(dtype)).mean;
     let flow = || GradFlow::record(model, || loss(model, DType::F32)).with_shadow(model, loss);

@@ -27,14 +27,15 @@ impl Axes {
     #[must_use]
     pub fn value(&self, placeholder: &str) -> Option<String> {
         let skip = |skip| if skip { "residual" } else { "sequential" }.to_owned();
-        match placeholder {
-            "activation" => Some(self.activation?.to_string()),
-            "norm" => Some(self.norm?.word()),
-            "skip" => self.skip.map(skip),
-            "depth" => Some(self.depth?.to_string()),
-            "width" => Some(self.width?.to_string()),
-            _ => None,
-        }
+        let values = [
+            self.activation.map(|activation| activation.to_string()),
+            self.norm.map(Norm::word),
+            self.skip.map(skip),
+            self.depth.map(|depth| depth.to_string()),
+            self.width.map(|width| width.to_string()),
+        ];
+        let place = Self::PLACEHOLDERS.iter().position(|name| *name == placeholder)?;
+        values.into_iter().nth(place)?
     }
 
     /// The same whatever depth and width.

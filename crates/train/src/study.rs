@@ -302,11 +302,8 @@ fn theory(configuration: &Configuration, data: &Data) -> Option<Prediction> {
 
 /// What theory says of one that is another line.
 fn theory_of_line(configuration: &Configuration, data: &Data) -> Option<LinePrediction> {
-    let plan = configuration.line()?.plan();
-    if plan.perceptron().is_some() {
-        return None;
-    }
-    predict_line(plan, configuration.init, &Inputs::of(&data.batch.inputs))
+    let line = configuration.line().filter(|line| line.perceptron().is_none())?;
+    predict_line(line.plan(), configuration.init, &Inputs::of(&data.batch.inputs))
 }
 
 /// The flow of one network on these examples, as a step of its training would see it.
@@ -316,6 +313,10 @@ fn look(task: Classification, model: &dyn Layer, seed: u64, batch: &Batch) -> Fl
 }
 
 /// The same, as rows with a shadow in `f64`.
+#[allow(
+    clippy::borrowed_box,
+    reason = "the shadow is of a clone, and of a layer of any type its box is what clones"
+)]
 fn look_twice(task: Classification, model: &Box<dyn Layer>, seed: u64, batch: &Batch) -> Vec<FlowRow> {
     let loss = |model: &Box<dyn Layer>, dtype| task.loss(&**model, &batch.to_dtype(dtype)).mean;
     let flow = || GradFlow::record(model, || loss(model, DType::F32)).with_shadow(model, loss);

@@ -24,7 +24,7 @@ fn watched(
         found.push(finding);
         Ok::<_, Stopped>(())
     };
-    study.examine(&[configuration.clone()], &digits.train, &digits.test, supervise, take)?;
+    study.examine(std::slice::from_ref(configuration), &digits.train, &digits.test, supervise, take)?;
     Ok(found.pop().expect("a finding for each configuration"))
 }
 

@@ -212,6 +212,9 @@ struct FindingJson<'a> {
     /// `null` where theory has nothing to say, or finite width decides.
     theory_slope: Option<f64>,
     theory_delta_rms: &'a [Option<f64>],
+    /// What else theory says of a line, such as what it knows nothing of.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    theory_notes: &'a [String],
     /// What chance decides, with the slopes that are to be expected; `null` where it decides nothing.
     finite_width: Option<&'a FiniteWidth>,
     /// Layers over which what tells inputs apart falls to 1/e; `null` if infinite.
@@ -242,6 +245,7 @@ impl<'a> FindingJson<'a> {
             same_hidden_layers_as: None,
             theory_slope: finding.theory_slope,
             theory_delta_rms: &finding.theory_delta_rms,
+            theory_notes: line.map_or(&[], |_| &finding.theory_notes),
             finite_width: finding.finite_width(),
             depth_scale: finding.depth_in_scales().and(finding.theory.as_ref()).and_then(|it| it.depth_scale),
             depth_in_scales: finding.depth_in_scales(),

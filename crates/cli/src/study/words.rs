@@ -241,6 +241,16 @@ fn overview(findings: &[Finding]) -> Vec<String> {
         let count = by_chance().count();
         notes.push(format!("In {count} of them theory is not sure: with {}, {found}.", first.configuration));
     }
+    let untold = || {
+        let lines = findings.iter().filter(|finding| finding.configuration.line().is_some());
+        lines.filter(|finding| finding.theory_slope.is_none() && finding.theory.is_none())
+    };
+    if let Some((first, reason)) = untold().find_map(|finding| Some((finding, finding.theory_notes.first()?)))
+    {
+        let count = untold().count();
+        notes
+            .push(format!("Of {count} of them theory has no slope: with {}, {reason}.", first.configuration));
+    }
     let sloped: Vec<(&Configuration, f64, Option<f64>)> = findings
         .iter()
         .filter_map(|finding| {

@@ -33,8 +33,11 @@ impl Axis {
         }
     }
 
-    fn label(self) -> &'static str {
+    /// Of a line, `{depth}` and `{width}` may stand for anything.
+    fn label(self, is_line: bool) -> &'static str {
         match self {
+            Self::Depth if is_line => "depth",
+            Self::Width if is_line => "width",
             Self::Depth => "depth: hidden layers",
             Self::Width => "width: units of a hidden layer",
             Self::WeightVariance => "σ_w²: variance of weights, times their inputs",
@@ -212,6 +215,7 @@ fn chart(axis: Axis, figure: Figure, group: &Group<'_>, idx: usize) -> Option<Ch
     let xs = || points().map(|point| point.x);
     let (first, last) = (xs().reduce(f64::min)?, xs().reduce(f64::max)?);
     let ends = || points().flat_map(|point| [point.low, point.high]);
+    let is_line = group.members.iter().any(|member| member.finding.configuration.line().is_some());
     let chance = group.members.iter().find_map(|member| Some(member.finding.learned.as_ref()?.chance));
     let (id, title, y_label) = match figure {
         Figure::Slope => ("slope", "Slope of deltas", "decades per layer, on the way back"),
@@ -228,7 +232,7 @@ fn chart(axis: Axis, figure: Figure, group: &Group<'_>, idx: usize) -> Option<Ch
             }
             .to_owned(),
             scale: Scale::Linear,
-            x_label: axis.label().to_owned(),
+            x_label: axis.label(is_line).to_owned(),
             x_range: [first, last],
             x_ticks: match axis {
                 Axis::WeightVariance => round_ticks(first, last),

@@ -7,6 +7,9 @@ use backflow_train::study::{Axes, Finding, Learned};
 /// What stands above the verdicts.
 pub(super) const VERDICT: &str = "verdict";
 
+/// What stands above the initial weights.
+const INIT: &str = "init";
+
 const LEGEND: &str = "slope: the change of log10 rms delta per layer on the way back, delta = dL/dz, over the hidden \
                       layers; theory: the same by mean-field theory; dW2/dWL: RMS of the weight gradient of \
                       the second hidden layer over that of the last; L/xi_c: the number of hidden layers in \
@@ -44,7 +47,7 @@ pub fn study_table(findings: &[Finding]) -> Table {
         ("activation", axes().any(|axes| axes.activation.is_some())),
         ("norm", axes().any(|axes| axes.norm.is_some())),
         ("skip", axes().any(|axes| axes.skip.is_some())),
-        ("init", true),
+        (INIT, true),
     ];
     let sizes = [
         ("depth", 10, axes().any(|axes| axes.depth.is_some())),
@@ -52,7 +55,10 @@ pub fn study_table(findings: &[Finding]) -> Table {
         ("layers", 3, is_line),
     ];
     let is_shown: Vec<bool> = shown.iter().map(|of| of.1).chain(sizes.iter().map(|of| of.2)).collect();
-    let words = shown.iter().filter(|of| of.1).map(|(heading, _)| Column::words(*heading, Column::ALWAYS));
+    // Weights that all lines have in common tell none from another.
+    let is_common = findings.windows(2).all(|pair| pair[0].configuration.init == pair[1].configuration.init);
+    let worth = |heading| if is_line && is_common && heading == INIT { 5 } else { Column::ALWAYS };
+    let words = shown.iter().filter(|of| of.1).map(|&(heading, _)| Column::words(heading, worth(heading)));
     let sizes = sizes.iter().filter(|of| of.2).map(|(heading, worth, _)| Column::numbers(*heading, *worth));
     let mut columns: Vec<Column> = words.chain(sizes).collect();
     columns.extend([

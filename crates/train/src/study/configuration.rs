@@ -84,9 +84,7 @@ impl Configuration {
     #[must_use]
     pub fn sizes(&self, inputs: usize, classes: usize) -> Option<(Activation, Vec<usize>)> {
         match &self.network {
-            Network::Line(line) => {
-                line.plan().perceptron().map(|(sizes, activation)| (activation, sizes.to_vec()))
-            }
+            Network::Line(line) => line.perceptron(),
             Network::Perceptron { activation, depth, width } => {
                 let hidden = std::iter::repeat_n(*width, *depth);
                 let sizes = std::iter::once(inputs).chain(hidden).chain([classes]);

@@ -173,7 +173,14 @@ pub(super) fn beside(theory: &LinePrediction, records: &[FlowStep]) -> (Option<f
         FlowRow { path, delta_rms: row.state_delta_rms(), ..row }
     };
     let states: Vec<FlowRow> = listed(&rows).into_iter().map(state).collect();
-    (theory.slope(&rows), theory.delta_rms(&states))
+    let stretch = |state: &FlowRow| theory.row(&state.path).map(|row| row.stretch);
+    let last = judged(&rows).len().checked_sub(1).and_then(|last| stretch(&states[last]));
+    // A stretch of its own begins with what was measured, and says nothing of what is behind it.
+    let is_told = |state: &FlowRow| last.is_some() && stretch(state) == last;
+    let told = states.iter().zip(theory.delta_rms(&states));
+    let told: Vec<Option<f64>> = told.map(|(state, delta)| delta.filter(|_| is_told(state))).collect();
+    let is_line = told.iter().flatten().count() > 1;
+    (theory.slope(&rows), told.into_iter().map(|delta| delta.filter(|_| is_line)).collect())
 }
 
 /// Puts what single networks do in the place of what their mean does, where these are not alike.

@@ -1,7 +1,7 @@
 //! [`Line`]: a model line whose placeholders are filled, and [`Axes`]: with what.
 
 use super::Norm;
-use backflow_nn::{Activation, LineError, ModelLine, Plan};
+use backflow_nn::{Activation, Computes, LineError, ModelLine, Plan, PlanRow};
 use std::fmt;
 
 /// What a configuration is in each respect in which those of a study may differ; `None` where it has no such.
@@ -27,14 +27,15 @@ impl Axes {
     #[must_use]
     pub fn value(&self, placeholder: &str) -> Option<String> {
         let skip = |skip| if skip { "residual" } else { "sequential" }.to_owned();
-        match placeholder {
-            "activation" => Some(self.activation?.to_string()),
-            "norm" => Some(self.norm?.word()),
-            "skip" => self.skip.map(skip),
-            "depth" => Some(self.depth?.to_string()),
-            "width" => Some(self.width?.to_string()),
-            _ => None,
-        }
+        let values = [
+            self.activation.map(|activation| activation.to_string()),
+            self.norm.map(Norm::word),
+            self.skip.map(skip),
+            self.depth.map(|depth| depth.to_string()),
+            self.width.map(|width| width.to_string()),
+        ];
+        let place = Self::PLACEHOLDERS.iter().position(|name| *name == placeholder)?;
+        values.into_iter().nth(place)?
     }
 
     /// The same whatever depth and width.
@@ -106,6 +107,32 @@ impl Line {
     #[must_use]
     pub fn text(&self) -> String {
         self.line.to_string()
+    }
+
+    /// Of a multilayer perceptron, by its word or written out: the function, the same after each hidden layer, and the
+    /// sizes of all layers, inputs first.
+    #[must_use]
+    pub fn perceptron(&self) -> Option<(Activation, Vec<usize>)> {
+        if let Some((sizes, activation)) = self.plan.perceptron() {
+            return Some((activation, sizes.to_vec()));
+        }
+        let rows = self.plan.rows();
+        let is_flat = |row: &PlanRow| row.computes != Computes::Flatten;
+        let rows = if rows.first().is_none_or(is_flat) { &rows[..] } else { &rows[1..] };
+        let (mut sizes, mut function) = (Vec::new(), None);
+        for (nth, row) in rows.iter().enumerate() {
+            match row.computes {
+                Computes::Linear { inputs, bias: true } if nth % 2 == 0 => {
+                    sizes.push(inputs);
+                    sizes.extend(row.shape.last().filter(|_| nth + 1 == rows.len()));
+                }
+                Computes::Activation(of) if nth % 2 == 1 && function.is_none_or(|it| it == of) => {
+                    function = Some(of);
+                }
+                _ => return None,
+            }
+        }
+        function.filter(|_| rows.len() % 2 == 1).map(|function| (function, sizes))
     }
 
     /// All sizes.

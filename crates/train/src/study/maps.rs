@@ -13,24 +13,30 @@ pub fn maps<P: PartialEq>(
     at: impl Fn(&Configuration) -> Option<u64>,
     least: usize,
 ) -> Vec<Vec<usize>> {
-    let mut maps: Vec<(P, Vec<(usize, u64, usize)>)> = Vec::new();
+    let mut maps: Vec<(P, Vec<Place>)> = Vec::new();
     for (index, of) in configurations.iter().enumerate() {
         let (Some(at), Some(depth)) = (at(of), of.axes().depth) else { continue };
-        let (plane, member) = (plane(of), (index, at, depth));
+        let (plane, member) = (plane(of), Place { index, at, depth });
         match maps.iter_mut().find(|(other, _)| *other == plane) {
             Some((_, members)) => members.push(member),
             None => maps.push((plane, vec![member])),
         }
     }
     maps.retain(|(_, members)| {
-        let all = |key: &dyn Fn(u64, usize) -> (u64, usize)| {
-            members.iter().map(|&(_, at, depth)| key(at, depth)).collect::<BTreeSet<_>>().len()
-        };
-        let (places, across, depths) =
-            (all(&|at, depth| (at, depth)), all(&|at, _| (at, 0)), all(&|_, depth| (0, depth)));
+        let distinct =
+            |key: fn(&Place) -> (u64, usize)| members.iter().map(key).collect::<BTreeSet<_>>().len();
+        let places = distinct(|member| (member.at, member.depth));
+        let (across, depths) = (distinct(|member| (member.at, 0)), distinct(|member| (0, member.depth)));
         places == members.len() && across >= least && depths > 1
     });
-    maps.into_iter().map(|(_, members)| members.into_iter().map(|(index, ..)| index).collect()).collect()
+    maps.into_iter().map(|(_, members)| members.into_iter().map(|member| member.index).collect()).collect()
+}
+
+/// Where a configuration stands on a map.
+struct Place {
+    index: usize,
+    at: u64,
+    depth: usize,
 }
 
 /// The [maps] of depth and the variance of weights: three variances at least, of weights that theory knows, drawn

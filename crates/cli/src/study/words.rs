@@ -248,8 +248,10 @@ fn overview(findings: &[Finding]) -> Vec<String> {
     if let Some((first, reason)) = untold().find_map(|finding| Some((finding, finding.theory_notes.first()?)))
     {
         let count = untold().count();
-        notes
-            .push(format!("Of {count} of them theory has no slope: with {}, {reason}.", first.configuration));
+        notes.push(format!(
+            "For {count} of them theory has no slope: with {}, {reason}.",
+            first.configuration
+        ));
     }
     let sloped: Vec<(&Configuration, f64, Option<f64>)> = findings
         .iter()

@@ -86,11 +86,16 @@ impl Across {
         }
     }
 
+    /// What is written before a place that stands alone.
+    fn unit(self) -> &'static str {
+        if self == Self::Width { "width " } else { "" }
+    }
+
     /// Where a configuration stands, in words.
     fn place(self, of: &Configuration) -> String {
         match self {
             Self::WeightVariance => of.weights(),
-            Self::Width => Axes { depth: None, ..of.axes() }.size().unwrap_or_default(),
+            Self::Width => of.axes().width.map_or_else(String::new, |width| width.to_string()),
             Self::Norm => of.axes().norm.map_or_else(String::new, |norm| norm.to_string()),
         }
     }
@@ -324,7 +329,7 @@ impl<'a> Plane<'a> {
                 bottom - top + 0.4,
                 colour(level((figure - low) / (high - low))),
                 depth,
-                escaped(&self.across.place(of)),
+                escaped(&format!("{}{}", self.across.unit(), self.across.place(of))),
             );
         }
         chart.ground = cells;

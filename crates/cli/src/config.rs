@@ -7,7 +7,7 @@ use crate::options::WIDEST_LAYER;
 use crate::setup::{FLUSHED, joined};
 use crate::task::TaskConfig;
 use backflow_probe::text::{grouped, rate};
-use backflow_probe::{Prediction, predict};
+use backflow_probe::{GradFlow, Inputs, Prediction, predict, predict_line};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
@@ -86,6 +86,15 @@ impl RunConfig {
             return None;
         }
         predict(self.activation.parse().ok()?, self.init.parse().ok()?, &self.layers, input)
+    }
+
+    /// A flow of the network before it is trained, with what theory predicts beside it; `None` where it predicts
+    /// nothing.
+    pub(crate) fn beside_theory(&self, flow: GradFlow) -> Option<GradFlow> {
+        let Some(model) = &self.model else { return Some(flow.with_theory(self.prediction()?)) };
+        let input = self.input_mean_square.filter(|x| x.is_finite() && *x >= 0.0)?;
+        let inputs = Inputs::of_mean_square(input);
+        Some(flow.with_line_theory(predict_line(&model.plan()?, self.init.parse().ok()?, &inputs)?))
     }
 }
 

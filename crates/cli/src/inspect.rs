@@ -295,8 +295,8 @@ fn last_epoch<'a>(flow: &'a [FlowStep], config: Option<&RunConfig>) -> &'a [Flow
 pub(crate) fn header(flow: &[FlowStep], last: &GradFlow, config: Option<&RunConfig>) -> Header {
     // Theory is about networks that were not trained yet.
     let first = flow.first().filter(|record| record.step <= 1);
-    let beside_theory = first.zip(config.and_then(RunConfig::prediction)).map(|(first, prediction)| {
-        Header::of(&GradFlow::of(std::slice::from_ref(first)).with_theory(prediction))
+    let beside_theory = first.zip(config).and_then(|(first, config)| {
+        config.beside_theory(GradFlow::of(std::slice::from_ref(first))).map(|flow| Header::of(&flow))
     });
     let Header { theory, theory_notes, .. } = beside_theory.unwrap_or_default();
     let setup = config.map(RunConfig::setup).unwrap_or_default();

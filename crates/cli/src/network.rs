@@ -29,9 +29,25 @@ pub(crate) struct ModelConfig {
     classes: usize,
 }
 
+/// Of a layer of a network that theory is asked about, the most numbers of a sample.
+const LARGEST: usize = 1 << 20;
+
 impl ModelConfig {
     pub(crate) fn new(line: String, input: Vec<usize>, classes: usize) -> Self {
         Self { language: LANGUAGE, line, input, classes }
+    }
+
+    /// The network, sizes and all. `None` where the file was written by hand and is of none, or of too large a one.
+    pub(crate) fn plan(&self) -> Option<Plan> {
+        let is_small = |shape: &[usize]| {
+            shape
+                .iter()
+                .try_fold(1_usize, |all, size| all.checked_mul(*size))
+                .is_some_and(|all| all <= LARGEST)
+        };
+        let line: ModelLine = self.line.parse().ok().filter(|_| is_small(&self.input))?;
+        let plan = line.plan(&self.input, self.classes).ok()?;
+        plan.rows().iter().all(|row| is_small(&row.shape)).then_some(plan)
     }
 }
 

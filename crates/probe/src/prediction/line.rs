@@ -1,8 +1,10 @@
 //! The theory beside a network that is written as a model line: convolutions, normalisation, residual blocks.
 
+use super::RandomLayer;
 use super::back::{Delta, Pull};
 use super::field::Field;
 use super::taps::Taps;
+use crate::finite_width::{FiniteWidth, finite_width};
 use crate::rows::FlowRow;
 use crate::slope::slope;
 use backflow_kernels::Float;
@@ -16,6 +18,10 @@ use std::ops::Range;
 pub struct LinePrediction {
     /// One for each row of the [plan](Plan::rows), in the order of the computation.
     pub rows: Vec<LineRow>,
+    /// Where chance decides in layers as wide as these, of networks in which weighted maps and one function alternate:
+    /// see [`Prediction::finite_width`](crate::Prediction::finite_width). Channels count as units, and images are as
+    /// sure as rows of numbers.
+    pub finite_width: Option<FiniteWidth>,
 }
 
 /// What theory predicts for the output of one layer, or of the sum of a residual block.
@@ -44,9 +50,12 @@ impl LinePrediction {
     }
 
     /// RMS δ of measured rows as theory has it, from the last of each stretch back, whose own it is; `None` where it
-    /// has nothing to say, and for the output layer, whose delta is the loss's doing.
+    /// has nothing to say, or finite width decides, and for the output layer, whose delta is the loss's doing.
     #[must_use]
     pub fn delta_rms(&self, rows: &[FlowRow]) -> Vec<Option<f64>> {
+        if self.finite_width.is_some() {
+            return vec![None; rows.len()];
+        }
         let of = |row: &FlowRow| self.row(&row.path).filter(|_| !row.is_end);
         let predicted = |row: &FlowRow| {
             let theory = of(row)?;
@@ -60,14 +69,17 @@ impl LinePrediction {
 
     /// RMS of the activations of a measured row.
     pub(crate) fn activation_rms(&self, row: &FlowRow) -> Option<f64> {
-        let theory = self.row(&row.path).filter(|_| !row.is_end)?;
+        let theory = self.row(&row.path).filter(|_| !row.is_end && self.finite_width.is_none())?;
         if row.activation.is_some() { theory.activation_rms } else { theory.rms }
     }
 
     /// What [`slope`](crate::slope) of these rows should come to: the same line, through the deltas of theory. `None`
-    /// where a row of it is not in the last [stretch](LineRow::stretch).
+    /// where a row of it is not in the last [stretch](LineRow::stretch), or finite width decides.
     #[must_use]
     pub fn slope(&self, rows: &[FlowRow]) -> Option<f64> {
+        if self.finite_width.is_some() {
+            return None;
+        }
         let stretch = rows.iter().rfind(|row| !row.is_end).and_then(|row| self.row(&row.path))?.stretch;
         let delta = |path: &str| {
             let row = self.row(path)?;
@@ -87,14 +99,13 @@ impl LinePrediction {
         slope(&rows.iter().map(of_theory).collect::<Vec<_>>()).map(|(slope, _)| slope)
     }
 
-    /// What there is no theory of, a sentence for each reason, without its stop.
+    /// That finite width decides, and what there is no theory of, a sentence for each reason, without its stop.
     #[must_use]
     pub fn notes(&self) -> Vec<String> {
         let mut places: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
         for row in &self.rows {
-            row.not_predicted
-                .into_iter()
-                .for_each(|reason| places.entry(reason).or_default().push(&row.path));
+            let reason = row.not_predicted.filter(|&reason| reason != WAYS);
+            reason.into_iter().for_each(|reason| places.entry(reason).or_default().push(&row.path));
         }
         let note = |(reason, paths): (&str, Vec<&str>)| {
             let shown = paths[..paths.len().min(SHOWN)].join(", ");
@@ -104,9 +115,12 @@ impl LinePrediction {
             };
             format!("deltas in front of {shown}{rest} are not compared with those behind: {reason}")
         };
-        places.into_iter().map(note).collect()
+        self.finite_width.iter().map(FiniteWidth::to_string).chain(places.into_iter().map(note)).collect()
     }
 }
+
+/// Why nothing is said of the sum of two ways of which one is not known: a consequence.
+const WAYS: &str = "what comes through the branch cannot be compared with what comes past it";
 
 /// So many paths are written out.
 const SHOWN: usize = 3;
@@ -148,7 +162,7 @@ impl Inputs {
     }
 
     fn field(&self, sample: &[usize]) -> Field {
-        let places = sample.get(1..).map_or(1, |size| size.iter().product());
+        let places = places(sample);
         match &self.0 {
             Known::MeanSquare(mean_square) => Field::uniform(*mean_square, f64::NAN, places),
             Known::Batch(x) => Field::of_batch(x, places),
@@ -212,7 +226,8 @@ pub fn predict_line(plan: &Plan, init: Init, inputs: &Inputs) -> Option<LinePred
         Walk { rows: &rows, weights, has_pairs, pulls: Vec::new(), predicted: Vec::new(), stretches: 1 };
     walk.forward(0..rows.len(), inputs.field(plan.input()), plan.input());
     walk.back(0..rows.len(), Delta::end(places(rows.last().map_or(plan.input(), |row| &row.shape)), 0));
-    Some(LinePrediction { rows: walk.predicted })
+    let finite_width = walk.finite_width();
+    Some(LinePrediction { rows: walk.predicted, finite_width })
 }
 
 /// How weights of a row are spread.
@@ -272,6 +287,33 @@ impl Walk<'_> {
             blocks.push((rows.end..middle, shortcut, own));
         }
         blocks
+    }
+
+    /// What chance decides where weighted maps and one function alternate.
+    fn finite_width(&self) -> Option<FiniteWidth> {
+        let (mut layers, mut states, mut function) = (Vec::new(), Vec::new(), None);
+        for ((row, weights), predicted) in self.rows.iter().zip(&self.weights).zip(&self.predicted) {
+            let inputs = match row.computes {
+                Computes::Flatten => continue,
+                Computes::Activation(activation) if *function.get_or_insert(activation) == activation => {
+                    continue;
+                }
+                Computes::Linear { inputs, .. } => inputs,
+                Computes::Convolution { inputs, kernel, windows, .. } => {
+                    let taps = if weights.is_middle_only { 1 } else { kernel[0] * kernel[1] };
+                    inputs / windows.groups * taps
+                }
+                _ => return None,
+            };
+            let Weights { variance: weight_variance, bias_variance, .. } = *weights;
+            layers.push(RandomLayer { inputs, outputs: row.shape[0], weight_variance, bias_variance });
+            states.push(predicted.rms?.powi(2));
+        }
+        // Two maps in a row are as one that is followed by the identity: not what the theory of chance is of.
+        let alternate = self.rows.iter().filter(|row| row.computes != Computes::Flatten);
+        let is_activation = |row: &PlanRow| matches!(row.computes, Computes::Activation(_));
+        let is_alternating = alternate.enumerate().all(|(nth, row)| is_activation(row) == (nth % 2 == 1));
+        finite_width(function.filter(|_| is_alternating)?, &layers, &states)
     }
 
     fn forward(&mut self, rows: Range<usize>, mut field: Field, input: &[usize]) -> Field {
@@ -374,10 +416,7 @@ impl Walk<'_> {
                     if through.stretch == past.stretch {
                         Ok(past.plus(&through))
                     } else {
-                        Err((
-                            places,
-                            "what comes through the branch cannot be compared with what comes past it",
-                        ))
+                        Err((places, WAYS))
                     }
                 }
                 pull => {

@@ -259,7 +259,7 @@ def main():
     print(f"{'workload':16}{'peer':16}{'median us':>12}{'x backflow':>12}{'least':>8}{'most':>8}")
     everyone = contestants
     for workload in args.workloads or DEFAULT:
-        # No peer has a resnet of candle's or JAX's, and dropout is held against the network without it.
+        # JAX and candle have no resnet here; with dropout, no peer stands beside us.
         without = {"resnet_8": ["candle", "jax"], "mlp_small_dropout": PEERS}.get(workload, [])
         contestants = [contestant for contestant in everyone if contestant.peer not in without]
         # Not timed: compiling, first touches of memory.

@@ -383,6 +383,9 @@ pub fn side_by_side<T: Element>(parts: &[(&[T], usize)], out: &mut [T]) {
     let fit = parts.iter().all(|(x, width)| x.len() == rows * width) && out.len() == rows * width;
     let sizes = || parts.iter().map(|(x, width)| (x.len(), *width)).collect::<Vec<_>>();
     assert!(fit, "side_by_side: parts of {:?} elements and columns do not make {}", sizes(), out.len());
+    if out.is_empty() {
+        return;
+    }
     for_pieces(out, GRAIN, &|range, mut out| {
         let (mut row, mut skipped) = (range.start / width, range.start % width);
         while !out.is_empty() {

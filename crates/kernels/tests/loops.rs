@@ -314,6 +314,34 @@ fn lengths_must_agree() {
     map::zip(&[1, 2], &[1, 2, 3], &mut [0; 2], |x: i32, y: i32| x + y);
 }
 
+/// Against a plain loop; also of parts, or rows, that are not there.
+#[test]
+fn rows_lie_side_by_side() {
+    for (rows, widths) in [
+        (3, &[2, 1][..]),
+        (1, &[5]),
+        (4, &[0, 3, 0]),
+        (3, &[0, 0]),
+        (0, &[2, 3]),
+        (1, &[70_000, 40_000]),
+        (501, &[100, 1, 99]),
+    ] {
+        let parts: Vec<Vec<f32>> = widths.iter().map(|width| numbers(rows * width)).collect();
+        let expected: Vec<f32> = (0..rows)
+            .flat_map(|row| parts.iter().zip(widths).map(move |(part, width)| &part[row * width..][..*width]))
+            .flatten()
+            .copied()
+            .collect();
+        with_threads("side_by_side", || {
+            let mut out = vec![f32::NAN; expected.len()];
+            let parts: Vec<_> = parts.iter().zip(widths).map(|(part, &width)| (&part[..], width)).collect();
+            strided::side_by_side(&parts, &mut out);
+            assert!(bits(&out) == bits(&expected), "{rows} rows of {widths:?}");
+            bits(&out)
+        });
+    }
+}
+
 #[test]
 #[should_panic(expected = "strided: the view ends at 6 of 6 elements")]
 fn views_must_stay_inside() {

@@ -179,10 +179,12 @@ fn ways_from(
     leads_to: &BTreeMap<u64, usize>,
 ) -> Ways {
     let mut ways = Ways { skip, from: Some(from), ..Ways::default() };
+    let mut segments = 0;
     for step in steps.range(from..).map(|(_, step)| step) {
         for (place, _) in step.operands.iter().enumerate().filter(|(_, operand)| **operand == Some(from)) {
             let way = if step.id == sum { Some(place) } else { leads_to.get(&step.id).copied() };
             ways.users.insert(step.id, way);
+            segments += usize::from(is_checkpoint(step));
             let Some(way) = way else { continue };
             ways.parts[way] += 1;
             if is_checkpoint(step) {
@@ -191,6 +193,10 @@ fn ways_from(
                 ways.again = Some(way);
             }
         }
+    }
+    if segments > 1 {
+        // What comes from inside of one does not say from which.
+        ways.from = None;
     }
     ways
 }

@@ -103,7 +103,7 @@ impl SampleWatch {
         match self.added_up() {
             Ok((samples, others)) => {
                 let reason =
-                    "their layers do not say what they make of each sample; the figures are of all others";
+                    "no layer says what it makes of each sample with them; the figures are of all others";
                 let others = (!others.is_empty()).then(|| NotMeasured::of_some(quantity, &others, reason));
                 (Some(samples), others)
             }
@@ -159,6 +159,11 @@ impl Sums {
         }
         if is_linear && bias.is_some_and(|(_, shape)| *shape != [outputs]) {
             return Err(format!("the bias of layer {path} is not [outputs]"));
+        }
+        let is_of_rows = matches!(map, SampleMap::LayerNorm(_) | SampleMap::RmsNorm(_));
+        let mut parameters = [weight, bias].into_iter().flatten();
+        if is_of_rows && parameters.any(|(_, shape)| shape.rank() >= x.rank()) {
+            return Err(format!("samples are mixed in layer {path}, which normalises all of its input"));
         }
         // A sample's gradient is then a sum of products.
         let mut trained = [weight, bias].into_iter().flatten();

@@ -119,6 +119,26 @@ fn each_way_has_the_delta_that_it_has_by_itself() {
     }
 }
 
+/// Of what comes back from inside of two segments that are computed again, nobody knows from which.
+#[test]
+fn of_two_checkpoints_no_delta_is_told() {
+    let model = Net { layers: layers(3), sum: LayerId::new() };
+    let [stem, f, head] = &model.layers[..] else { unreachable!() };
+    let segment = |h: &Tensor, f: &Linear| {
+        let f = f.clone();
+        checkpoint(h, move |h| f.forward(h).tanh())
+    };
+    let flow = GradFlow::record(&model, || {
+        let h = stem.forward(&x(WIDTH));
+        let y = &h + &segment(&h, f);
+        model.sum.announce(Role::ResidualSum, &y);
+        head.forward(&y).square().mean(..) + segment(&h, f).square().mean(..)
+    });
+    let rows = &flow.step().layers;
+    let block = rows.iter().find(|row| row.more.contains_key("residual_branch_rms")).expect("a block");
+    assert!(!block.more.contains_key("residual_branch_delta_rms"), "{:?}", block.more);
+}
+
 /// What is no residual block has no figures of one, whatever it is called.
 #[test]
 fn other_sums_are_no_blocks() {

@@ -137,6 +137,16 @@ fn where_a_batch_mixes_samples_it_is_said_where() {
         said(record(&mut model, &x, &labels)),
         "gradient noise scale not measured: samples are mixed in layer 1, by batch_norm [4, 3, 3, 3]"
     );
+    // All samples as one.
+    let (norm, end) = (
+        LayerNorm::with_dtype([4, 50], F64),
+        Linear::with_init(50, CLASSES, Init::HeNormal, 1.0, F64, &mut rng),
+    );
+    let mut model: Model = Sequential::new().add(Flatten::new()).add(norm).add(end).into();
+    assert_eq!(
+        said(record(&mut model, &x, &labels)),
+        "gradient noise scale not measured: samples are mixed in layer 1, which normalises all of its input"
+    );
     // The op by itself, in front of all layers.
     let norm = |x: &Tensor| x.batch_norm(Some(&Tensor::ones([2], F64).requires_grad()), None, 1e-5).y;
     let end = Linear::with_init(50, CLASSES, Init::HeNormal, 1.0, F64, &mut rng);
@@ -160,8 +170,8 @@ fn parameters_that_are_not_counted_are_named() {
         record(&mut model.copied(), &x, &labels).not_measured.iter().map(ToString::to_string).collect();
     assert_eq!(
         said,
-        ["gradient noise scale of 1.bias, 1.weight not measured: their layers do not say what they make of \
-          each sample; the figures are of all others"]
+        ["gradient noise scale of 1.bias, 1.weight not measured: no layer says what it makes of each \
+          sample with them; the figures are of all others"]
     );
     holds("all others", &mut model, &x, &labels, |path| !path.starts_with("1."));
 }

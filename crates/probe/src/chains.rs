@@ -62,6 +62,29 @@ pub(crate) fn add_steps(steps: &mut BTreeMap<u64, GraphStep>, outputs: &[Tensor]
             steps.extend(y.history().into_iter().map(|step| (step.id, step)));
         }
     }
+    link_parts(steps, outputs);
+}
+
+/// Layers that were computed as one op are shown as leaves that the graph does not lead to, in their order, the last
+/// of them excepted, which is the result of the op. Puts each between this and what the op was computed from: whether
+/// threads share the work of layers is no matter of what they compute.
+fn link_parts(steps: &mut BTreeMap<u64, GraphStep>, outputs: &[Tensor]) {
+    let mut parts: Vec<u64> = Vec::new();
+    for y in outputs {
+        let Some(id) = y.id() else { continue };
+        match steps.get(&id).cloned() {
+            None if y.is_leaf() => parts.push(id),
+            Some(op) if !op.operands.is_empty() && !parts.is_empty() => {
+                let mut operands = op.operands.clone();
+                for part in parts.drain(..) {
+                    let before = std::mem::replace(&mut operands, vec![Some(part)]);
+                    steps.insert(part, GraphStep { id: part, operands: before, ..op.clone() });
+                }
+                steps.insert(id, GraphStep { operands, ..op });
+            }
+            _ => parts.clear(),
+        }
+    }
 }
 
 /// Whether it computes something again on the way back.
@@ -91,8 +114,6 @@ fn before(outputs: &[Tensor], steps: &BTreeMap<u64, GraphStep>) -> Vec<Option<us
     for (idx, y) in outputs.iter().enumerate() {
         y.id().into_iter().for_each(|id| ids.entry(id).or_default().push(idx));
     }
-    // The parts of layers that were computed as one op are leaves, in their order; the last of them is not.
-    let is_part = |idx: usize| outputs[idx].is_tracked() && outputs[idx].is_leaf();
     // Of each step, how many outputs lead up to the one that it was computed from, itself included, and which
     // that is; operands come before results.
     let mut deepest: BTreeMap<u64, (usize, usize)> = BTreeMap::new();
@@ -100,12 +121,8 @@ fn before(outputs: &[Tensor], steps: &BTreeMap<u64, GraphStep>) -> Vec<Option<us
     for (id, step) in steps {
         let mut from = step.operands.iter().flatten().filter_map(|id| deepest.get(id)).max().copied();
         for &own in ids.get(id).into_iter().flatten() {
-            let mut first = own;
-            while first.checked_sub(1).is_some_and(is_part) {
-                first -= 1;
-            }
-            before[first] = from.map(|(_, idx)| idx);
-            from = Some((from.map_or(0, |(depth, _)| depth) + own - first + 1, own));
+            before[own] = from.map(|(_, idx)| idx);
+            from = Some((from.map_or(0, |(depth, _)| depth) + 1, own));
         }
         from.into_iter().for_each(|from| _ = deepest.insert(*id, from));
     }

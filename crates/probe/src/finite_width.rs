@@ -301,10 +301,11 @@ mod tests {
     fn most_networks_have_no_boundary() {
         for activation in Activation::ALL {
             for init in [Init::XavierUniform, Init::HeNormal, Init::LecunNormal, Init::TorchLinear] {
-                let is_bistable = matches!(activation, Activation::Gelu | Activation::Silu)
-                    && init == Init::HeNormal
-                    || activation == Activation::Silu && init == Init::XavierUniform
-                    || activation == Activation::Gelu && init == Init::XavierUniform;
+                let is_dip = matches!(
+                    activation,
+                    Activation::Gelu | Activation::GeluTanh | Activation::Silu | Activation::Mish
+                );
+                let is_bistable = is_dip && matches!(init, Init::HeNormal | Init::XavierUniform);
                 let theory = of(activation, init, 16, 40, 0.4);
                 assert_eq!(theory.finite_width.is_some(), is_bistable, "{activation} {init}");
             }

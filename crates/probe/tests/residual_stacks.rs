@@ -89,6 +89,24 @@ fn the_line_goes_through_the_blocks() {
     assert!(steep > 2 && level > 4, "{steep} and {level}");
 }
 
+/// Where threads share the rows of a branch's layers, these are one op. They are in the branch all the same, and the
+/// line, the verdict and what is written down are those of one thread.
+#[test]
+fn threads_change_no_place() {
+    let line: ModelLine = "linear:64/[residual:0.1(linear:64/tanh/linear:64)]*3/linear:10".parse().unwrap();
+    let model = line.plan(&[64], 10).unwrap().build(Init::HeNormal, DType::F32, &mut Rng::seed_from_u64(1));
+    let x = Tensor::randn([256, 64], DType::F32, &mut Rng::seed_from_u64(2));
+    let labels = Tensor::from_vec((0..256).map(|i| i % 10).collect::<Vec<i64>>(), [256]);
+    let of = |threads| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.install(|| GradFlow::record(&model, || model.forward(&x).cross_entropy(&labels)))
+    };
+    let (one, two) = (of(1), of(2));
+    assert_eq!(one.step().layers, two.step().layers);
+    assert!(one.to_string().contains("per residual block on the way back"), "{one}");
+    assert_eq!(one.to_string(), two.to_string());
+}
+
 /// Layers that no gradient can go around, behind blocks, are points of the line like these, and it is said so.
 #[test]
 fn blocks_and_layers_in_one_line() {

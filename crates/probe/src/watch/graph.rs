@@ -46,7 +46,6 @@ impl Watch {
     pub(super) fn tell_joints(&mut self, history: &BTreeMap<u64, GraphStep>, from: u64) -> Vec<u64> {
         let mut chains: BTreeMap<usize, BTreeMap<u64, usize>> = BTreeMap::new();
         for (row, id) in self.ids.iter().enumerate() {
-            // Layers that were computed as one op are known by the last of them.
             if let Some(id) = id.filter(|&id| is_result(history, id))
                 && !matches!(self.rows[row].kind.role, Role::Activation { .. })
             {

@@ -168,22 +168,29 @@ impl Field {
         let common = mean(&self.pooled);
         let variance = mean(&self.squares) - common;
         let factor = 1.0 / (variance + EPS);
-        let normalised = |squares, products| Self {
-            squares,
-            products,
-            is_normal: self.is_normal,
-            ..Self::uniform(0.0, 0.0, self.places())
-        };
         // Of what is not normal, the mean over the samples decides how a unit varies: they are not alike.
         if !self.is_normal || factor.is_nan() {
-            let [ones, zeros] = [1.0, 0.0].map(|x| vec![x; self.places()]);
-            return (normalised(ones, zeros), f64::NAN);
+            return (self.normalised_unknown(), f64::NAN);
         }
         let centred = |moments: &[f64]| {
             let of_place = |(moment, pooled): (&f64, &f64)| factor * (moment - 2.0 * pooled + common);
             moments.iter().zip(&self.pooled).map(of_place).collect()
         };
-        (normalised(centred(&self.squares), centred(&self.products)), factor)
+        let field = Self {
+            squares: centred(&self.squares),
+            products: centred(&self.products),
+            is_normal: self.is_normal,
+            ..Self::uniform(0.0, 0.0, self.places())
+        };
+        (field, factor)
+    }
+
+    /// What is normalised, whatever it was: of one place the mean square is 1 and the mean 0; how it is spread over
+    /// more, nobody knows.
+    fn normalised_unknown(&self) -> Self {
+        let field =
+            if self.places() == 1 { Self::uniform(1.0, 0.0, 1) } else { Self::unknown(self.places()) };
+        Self { is_normal: self.is_normal, ..field }
     }
 
     /// Each sample normalised over all units and places; and by what δ² is multiplied on the way back.
@@ -198,17 +205,19 @@ impl Field {
             };
             moments.iter().zip(&self.means).map(of_place).collect()
         };
-        let mut field = Self {
+        if factor.is_nan() {
+            // Samples are normalised each by itself: what they have in common is not known either.
+            let unknown = vec![f64::NAN; self.places()];
+            let [products, pooled, means] = [unknown.clone(), unknown.clone(), unknown];
+            return (Self { products, pooled, means, ..self.normalised_unknown() }, f64::NAN);
+        }
+        let field = Self {
             squares: centred(&self.squares, false),
             products: centred(&self.products, false),
             pooled: centred(&self.pooled, true),
             means: self.means.iter().map(|mean| factor.sqrt() * (mean - over_all)).collect(),
             is_normal: self.is_normal,
         };
-        if factor.is_nan() {
-            // Whatever it was.
-            field.squares = vec![1.0; self.places()];
-        }
         (field, factor)
     }
 

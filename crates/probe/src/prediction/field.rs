@@ -185,11 +185,12 @@ impl Field {
         (field, factor)
     }
 
-    /// What is normalised, whatever it was: of one place the mean square is 1 and the mean 0; how it is spread over
-    /// more, nobody knows.
+    /// What is normalised, whatever it was, where places are alike: the mean square is 1 and the mean 0. How it is spread
+    /// over other places, nobody knows.
     fn normalised_unknown(&self) -> Self {
-        let field =
-            if self.places() == 1 { Self::uniform(1.0, 0.0, 1) } else { Self::unknown(self.places()) };
+        let places = self.places();
+        let is_alike = places == 1 || self.squares.iter().all(|square| *square == self.squares[0]);
+        let field = if is_alike { Self::uniform(1.0, 0.0, places) } else { Self::unknown(places) };
         Self { is_normal: self.is_normal, ..field }
     }
 

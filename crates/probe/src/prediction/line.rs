@@ -184,7 +184,7 @@ impl Inputs {
 ///
 /// ```text
 /// linear, conv        E δ²(p) = V · outputs/groups · Σ E δ²(o)    over the windows o and taps that see p
-/// activation          E δ²(p) = E φ′² · E δ²(p)
+/// activation          E δ²(p) = E φ′² · E δ²(p)               0 of relu in a background that weights leave at 0
 /// batchnorm           E δ²    = E δ² / (E x² − E x x′)            Yang et al. 2019: relu × √(π/(π − 1)) per layer
 /// layernorm           E δ²    = E δ² / (E x² − (E x)²)            rmsnorm: without the mean
 /// residual            E δ²    = E δ² past the branch + factor² E δ² through it
@@ -312,6 +312,11 @@ impl Walk<'_> {
         })
     }
 
+    /// Whether what comes through a branch and what goes past it have nothing in common.
+    fn is_independent(&self, block: &Block) -> bool {
+        self.is_random(block.branch.clone()) || self.is_random(block.shortcut.clone())
+    }
+
     /// What chance decides where weighted maps and one function alternate.
     fn finite_width(&self) -> Option<FiniteWidth> {
         let (mut layers, mut states, mut wide, mut function) = (Vec::new(), Vec::new(), Vec::new(), None);
@@ -350,38 +355,24 @@ impl Walk<'_> {
 
     fn forward(&mut self, rows: Range<usize>, mut field: Field, input: &[usize]) -> Field {
         let mut input = input.to_vec();
-        for Block { branch, shortcut, factor, own } in self.blocks(rows).into_iter().rev() {
-            let row = &self.rows[own];
-            let (mut pull, mut not_predicted) = (None, None);
-            let next = if let Computes::Residual { .. } = row.computes {
-                let is_independent = self.is_random(branch.clone()) || self.is_random(shortcut.clone());
-                let through = self.forward(branch, field.clone(), &input);
-                let past = self.forward(shortcut, field, &input);
-                if is_independent {
-                    past.plus(&through, factor)
-                } else {
-                    not_predicted = Some("a branch without weights depends on what goes past it");
-                    Field::unknown(places(&row.shape))
-                }
-            } else {
-                let (next, of_layer) = self.step(own, &field, &input);
-                pull = Some(of_layer);
-                next
-            };
+        for block in self.blocks(rows).into_iter().rev() {
+            let row = &self.rows[block.own];
+            let (next, pull) = self.step(&block, field, &input);
             let rms = next.rms();
             if let (Computes::Activation(_), Some(before)) = (row.computes, self.predicted.last_mut()) {
                 before.activation_rms = rms;
             }
             self.pulls.push(pull);
-            self.predicted.push(LineRow { path: row.path.clone(), rms, not_predicted, ..LineRow::default() });
+            self.predicted.push(LineRow { path: row.path.clone(), rms, ..LineRow::default() });
             field = next;
             input.clone_from(&row.shape);
         }
         field
     }
 
-    fn step(&self, own: usize, field: &Field, input: &[usize]) -> (Field, Pull) {
-        let row = &self.rows[own];
+    /// What comes after a step, and what that does to deltas, unless rows of its own tell.
+    fn step(&mut self, block: &Block, field: Field, input: &[usize]) -> (Field, Option<Pull>) {
+        let (own, row) = (block.own, &self.rows[block.own]);
         let (places, to) = (places(input), places(&row.shape));
         let unknown = |reason| Pull::Unknown { places, reason };
         let by = |(field, factor): (Field, f64), reason| {
@@ -389,7 +380,7 @@ impl Walk<'_> {
             (field, pull)
         };
         let Weights { variance, bias_variance, is_middle_only } = self.weights[own];
-        match row.computes {
+        let (next, pull) = match row.computes {
             Computes::Linear { inputs, .. } => {
                 let factor = variance * row.shape[0] as f64;
                 (field.linear(variance * inputs as f64, bias_variance), Pull::Spread { places, factor })
@@ -422,11 +413,18 @@ impl Walk<'_> {
                 let (image, result) = (size(input), size(&row.shape));
                 (Field::unknown(to), Pull::Mean { image, result })
             }
-            Computes::Other | Computes::Residual { .. } => (
+            Computes::Other => (
                 Field::unknown(to),
                 unknown("no theory of pools of largest numbers, or of normalisation by groups"),
             ),
-        }
+            Computes::Residual { factor, .. } => {
+                let is_known = self.is_independent(block);
+                let through = self.forward(block.branch.clone(), field.clone(), input);
+                let past = self.forward(block.shortcut.clone(), field, input);
+                return (if is_known { past.plus(&through, factor) } else { Field::unknown(to) }, None);
+            }
+        };
+        (next, Some(pull))
     }
 
     /// Follows deltas from the end of a chain to its input.
@@ -449,13 +447,12 @@ impl Walk<'_> {
     }
 
     fn back_both_ways(&mut self, block: Block, delta: Delta) -> Result<Delta, (usize, &'static str)> {
-        let Block { branch, shortcut, factor, own } = block;
-        let through = self.back(branch, delta.clone().times(factor * factor));
-        let past = self.back(shortcut, delta);
-        let is_apart = || (through.stretch != past.stretch).then_some(WAYS);
-        match self.predicted[own].not_predicted.or_else(is_apart) {
-            Some(reason) => Err((past.len(), reason)),
-            None => Ok(past.plus(&through)),
+        let is_independent = self.is_independent(&block);
+        let through = self.back(block.branch, delta.clone().times(block.factor * block.factor));
+        let past = self.back(block.shortcut, delta);
+        if !is_independent {
+            return Err((past.len(), "a branch without weights depends on what goes past it"));
         }
+        if through.stretch == past.stretch { Ok(past.plus(&through)) } else { Err((past.len(), WAYS)) }
     }
 }

@@ -174,7 +174,8 @@ impl Field {
             field.squares[place] = square;
             field.products[place] = product;
             field.means[place] = mean;
-            // Where z is exactly 0, so is the slope of relu there.
+            // Where z is exactly 0, so is the slope of relu there. Of samples with different backgrounds this takes too
+            // much: a window over what is not 0 is not 0 either, so that layers have their zeros in common.
             let share = if is_homogeneous { self.zero_share(place) } else { 0.0 };
             let slope_at_zero = if let Activation::LeakyRelu(slope) = activation { slope } else { 0.0 };
             slopes.push((1.0 - share) * slope + share * slope_at_zero * slope_at_zero);

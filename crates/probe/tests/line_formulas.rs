@@ -59,6 +59,37 @@ fn finite_width_decides() {
     assert_eq!(theory("[linear:64/relu]*20/linear:10", "he-normal", &[64]).finite_width, None);
 }
 
+/// Of kernels of more than one weight, too: slopes of networks on either side are on either side of that of wide ones,
+/// which is their mean as long as ln E φ² and ln E φ′² are about straight: to a fifth of what lies between.
+#[test]
+fn finite_width_of_convolutions() {
+    for (line, sample) in [
+        ("[conv:32/silu]*8/flatten/linear:10", [32, 28, 28]),
+        ("[conv:32,1/silu]*8/flatten/linear:10", [32, 4, 4]),
+        ("[conv:32,padding=1/silu]*8/flatten/linear:10", [32, 9, 9]),
+        ("conv:32,stride=2/silu/[conv:32,2/silu]*6/flatten/linear:10", [32, 17, 17]),
+    ] {
+        let plan = plan(line, &sample);
+        let found = predict_line(&plan, Init::HeNormal, &Inputs::of_mean_square(0.36)).unwrap();
+        let wide = found.rows.iter().zip(plan.rows()).filter(|(_, row)| row.parameters > 0);
+        let wide: Vec<f64> = wide.map(|(row, _)| row.delta_decades).collect();
+        let hidden = &wide[..wide.len() - 1];
+        // Least squares, back.
+        let middle = (hidden.len() - 1) as f64 / 2.0;
+        let sums = hidden.iter().enumerate().fold([0.0; 2], |[xy, xx], (nth, decades)| {
+            let x = middle - nth as f64;
+            [xy + x * decades, xx + x * x]
+        });
+        let Some([low, high]) = found.finite_width.map(|found| found.slopes) else { panic!("{line}") };
+        let slope = sums[0] / sums[1];
+        assert!((slope - 0.5 * (low + high)).abs() < 0.2 * (high - low), "{line}: {low} {slope} {high}");
+    }
+    // Groups are by chance on their own.
+    let grouped = plan("[conv:32,groups=4/silu]*8/flatten/linear:10", &[32, 28, 28]);
+    let found = predict_line(&grouped, Init::HeNormal, &Inputs::of_mean_square(0.36)).unwrap();
+    assert_eq!(found.finite_width, None);
+}
+
 /// Zeros around images of n × n: in each layer of 3 × 3, deep in a network, E x² and E δ² are multiplied by the largest
 /// eigenvalue of the mean over three neighbours, (1 + 2 cos(π/(n + 1)))/3, of rows and of columns.
 #[test]
@@ -122,6 +153,63 @@ fn residual_blocks() {
     is_near(ratio(&found, ["1", "2"]), 1.0 + 0.25 * 0.5 * 2.0, 1e-12);
 }
 
+/// A branch is independent of what goes past it where every way through it crosses random weights: of x + (x + Wx) both
+/// E y² and E δ² are 5 times as large, not 3.
+#[test]
+fn residual_blocks_in_residual_blocks() {
+    for (inner, is_known) in [
+        ("residual(linear:8)", false),
+        ("layernorm/residual(linear:8)", false),
+        ("dropout:0.1/residual(linear:8)", false),
+        ("residual(linear:8)/linear:8", true),
+        ("linear:8/residual(layernorm)", true),
+    ] {
+        let line = format!("linear:8/residual({inner})/linear:10");
+        let found = theory(&line, "lecun-normal", &[8]);
+        let is_compared = found.row("0").unwrap().stretch == found.row("1").unwrap().stretch;
+        let is_told = found.row("1").unwrap().rms.is_some();
+        // A sum whose branch holds an unknown one is not known either.
+        assert_eq!(
+            (is_compared, is_told),
+            if inner.ends_with("(layernorm)") { (false, false) } else { (is_known, is_known) },
+            "{line}"
+        );
+    }
+    let found = theory("linear:8/residual(residual(linear:8)/linear:8)/linear:10", "lecun-normal", &[8]);
+    is_near(square(&found, "1") / square(&found, "0"), 3.0, 1e-12);
+    is_near(ratio(&found, ["0", "1"]), 3.0, 1e-12);
+}
+
+/// What a branch is multiplied by, it is on the way back too, whatever becomes of the sum.
+#[test]
+fn factor_of_a_branch_without_weights() {
+    let found = theory("linear:8/residual:0.1(layernorm)/linear:10", "he-normal", &[8]);
+    is_near(ratio(&found, ["1.0", "1"]), 0.01, 1e-12);
+}
+
+/// What is normalised, has a mean square of 1 in all; which place has how much of it is another matter.
+#[test]
+fn places_of_what_is_normalised() {
+    for norm in ["batchnorm", "layernorm"] {
+        let found = theory(
+            &format!("maxpool:2/{norm}/conv:8,padding=1/relu/flatten/linear:10"),
+            "he-normal",
+            &[4, 8, 8],
+        );
+        assert_eq!((found.row("2").unwrap().rms, found.row("3").unwrap().rms), (None, None), "{norm}");
+        // Of one place, and of places that are alike, it is known.
+        let found = theory(&format!("{norm}/conv:8/flatten/linear:10"), "he-normal", &[1, 8, 8]);
+        is_near(square(&found, "1"), 1.0, 1e-4);
+        let found = theory(&format!("{norm}/linear:8/relu/linear:10"), "he-normal", &[16]);
+        is_near(square(&found, "1"), 2.0, 1e-4);
+    }
+    // Units of data, each normalised by its own mean and variance.
+    let batch = Tensor::randn([16, 1, 8, 8], DType::F64, &mut Rng::seed_from_u64(1));
+    let plan = plan("batchnorm/conv:8,padding=1/relu/flatten/linear:10", &[1, 8, 8]);
+    let found = predict_line(&plan, Init::HeNormal, &Inputs::of(&batch)).unwrap();
+    assert_eq!(found.row("1").unwrap().rms, None);
+}
+
 /// What theory does not know ends a stretch, and says why; what stands on either side is predicted.
 #[test]
 fn what_has_no_theory() {
@@ -182,6 +270,18 @@ fn beside_the_measurement() {
     assert!(flow.predicted_activations()[..8].iter().all(Option::is_some));
     assert!((flow.predicted_slope().unwrap() - flow.slope().unwrap().0).abs() < 0.05);
     assert!(flow.to_string().contains("in theory."), "{flow}");
+}
+
+/// A stretch of which one row is measured says nothing: it would repeat the measurement.
+#[test]
+fn rows_on_their_own() {
+    let plan = plan("conv:8/relu/maxpool:2/flatten/linear:10", &[4, 8, 8]);
+    let mut rng = Rng::seed_from_u64(3);
+    let model = plan.build(Init::HeNormal, DType::F64, &mut rng);
+    let x = Tensor::randn([4, 4, 8, 8], DType::F64, &mut rng);
+    let theory = predict_line(&plan, Init::HeNormal, &Inputs::of(&x)).unwrap();
+    let flow = GradFlow::record(&*model, || model.forward(&x).square().sum(..)).with_line_theory(theory);
+    assert!(flow.predicted_deltas().iter().all(Option::is_none), "{:?}", flow.predicted_deltas());
 }
 
 #[test]

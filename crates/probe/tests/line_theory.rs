@@ -173,6 +173,39 @@ fn layer_normalisation() {
     images("[conv:64,padding=1/layernorm/relu]*5/flatten/linear:10", "he-normal", 5).check();
 }
 
+/// Of a background of zeros, weights without biases make zeros, at which the slope of relu is 0, and not ½ on average.
+/// Layer normalisation puts all channels of it on one side, by chance on which.
+#[test]
+fn backgrounds() {
+    let sample = [1, 16, 16];
+    let mut x = Tensor::randn([16, 1, 16, 16], DType::F64, &mut Rng::seed_from_u64(4)).to_f64_vec();
+    x.iter_mut().enumerate().filter(|(number, _)| number / 16 % 16 >= 8).for_each(|(_, x)| *x = 0.0);
+    let x = Tensor::from_vec(x, [16, 1, 16, 16]);
+    let check = |line: &str| {
+        let plan = line.parse::<ModelLine>().unwrap().plan(&sample, 10).unwrap();
+        let theory = predict_line(&plan, Init::HeNormal, &Inputs::of(&x)).unwrap();
+        let flow = |seed| {
+            let mut rng = Rng::seed_from_u64(seed);
+            let model = plan.build(Init::HeNormal, DType::F64, &mut rng);
+            let end = Tensor::randn([16, 10], DType::F64, &mut rng);
+            GradFlow::record(&*model, || (model.forward(&x) * &end).sum(..))
+        };
+        (theory, (0..SEEDS).map(flow).collect::<Vec<_>>())
+    };
+    let (theory, flows) = check("[conv:64,padding=1/relu]*4/flatten/linear:10");
+    let deltas = logs(&flows, |row| row.delta_rms.unwrap());
+    let predicted = |path| theory.row(path).unwrap().delta_decades - theory.row("6").unwrap().delta_decades;
+    // If they were ½ everywhere, the first would be off by 0.08.
+    for (row, path) in ["0", "2", "4"].into_iter().enumerate() {
+        let off = deltas[row] - deltas[3] - predicted(path);
+        println!("{path}: {off:+.4}");
+        assert!(off.abs() < 0.03, "{path}: {off}");
+    }
+    assert!(predicted("0") < predicted("2") - 0.01, "windows see more the deeper a layer is");
+    let (theory, _) = check("[conv:64,padding=1/layernorm/relu]*2/flatten/linear:10");
+    assert!(theory.row("2").unwrap().not_predicted.is_some());
+}
+
 /// Where there is no theory, stretches end: what is behind the pool is not compared with what is in front of it.
 #[test]
 fn whole_networks() {

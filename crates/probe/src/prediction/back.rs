@@ -16,8 +16,6 @@ pub(super) enum Pull {
     Taps { taps: Taps, factor: f64 },
     /// Pixels of windows side by side get their share of the mean.
     Mean { image: [usize; 2], result: [usize; 2] },
-    /// A branch, times a factor, and what goes past it: by their own rows.
-    Sum { factor: f64 },
     /// Theory does not know: places of the input, and why.
     Unknown { places: usize, reason: &'static str },
 }
@@ -70,8 +68,8 @@ impl Delta {
         Self { scale: top, ..self }.of(sums)
     }
 
-    /// That of the input, or why it is not known.
-    pub(super) fn through(self, pull: &Pull) -> Result<Self, &'static str> {
+    /// That of the input, or how many places that has and why it is not known.
+    pub(super) fn through(self, pull: &Pull) -> Result<Self, (usize, &'static str)> {
         let places = match pull {
             Pull::By(factors) => {
                 self.places.iter().zip(factors).map(|(place, factor)| place * factor).collect()
@@ -91,8 +89,7 @@ impl Delta {
                 };
                 (0..image[0] * image[1]).map(of_pixel).collect()
             }
-            Pull::Sum { .. } => self.places.clone(),
-            Pull::Unknown { reason, .. } => return Err(reason),
+            &Pull::Unknown { places, reason } => return Err((places, reason)),
         };
         Ok(self.of(places))
     }

@@ -31,7 +31,13 @@ pub(super) struct Field {
     means: Vec<f64>,
     /// Whether the units are normal.
     pub(super) is_normal: bool,
+    /// For each place, whether all units are exactly 0 there, sample by sample: the background of an image, of which
+    /// weights without biases make 0 again. Empty if there is none, or nothing is known of single samples.
+    zeros: Vec<Vec<bool>>,
 }
+
+/// Up to this share of places that are 0, they are left out of account: 0.002 decades.
+const FEW: f64 = 0.01;
 
 pub(super) fn mean(x: &[f64]) -> f64 {
     x.iter().sum::<f64>() / x.len() as f64
@@ -45,6 +51,11 @@ impl Field {
         let pairs = (samples * samples.saturating_sub(1)) as f64;
         let mut field = Self::uniform(0.0, 0.0, places);
         let units = (numbers / places) as f64;
+        let is_zero = |sample: usize, place: usize| {
+            (place..numbers).step_by(places).all(|number| x[sample * numbers + number] == 0.0)
+        };
+        field.zeros =
+            (0..places).map(|place| (0..samples).map(|sample| is_zero(sample, place)).collect()).collect();
         for unit in (0..numbers).step_by(places) {
             let mut sums = vec![0.0; places];
             // Σ xᵢ(p)² and Σ xᵢ(p) x̄ᵢ, of the same sample: what the square of the sum has too much.
@@ -74,7 +85,7 @@ impl Field {
     pub(super) fn uniform(mean_square: f64, rest: f64, places: usize) -> Self {
         let [squares, other] = [mean_square, rest].map(|x| vec![x; places]);
         let [products, pooled, means] = [other.clone(), other.clone(), other];
-        Self { squares, products, pooled, means, is_normal: false }
+        Self { squares, products, pooled, means, is_normal: false, zeros: Vec::new() }
     }
 
     pub(super) fn unknown(places: usize) -> Self {
@@ -85,6 +96,12 @@ impl Field {
         self.squares.len()
     }
 
+    /// The share of samples that are 0 at a place.
+    fn zero_share(&self, place: usize) -> f64 {
+        let samples = self.zeros.get(place).map_or(&[][..], Vec::as_slice);
+        samples.iter().filter(|is_zero| **is_zero).count() as f64 / samples.len().max(1) as f64
+    }
+
     pub(super) fn rms(&self) -> Option<f64> {
         Some(mean(&self.squares).sqrt()).filter(|rms| !rms.is_nan())
     }
@@ -93,7 +110,8 @@ impl Field {
     pub(super) fn flat(&self) -> Self {
         let [squares, products, means] = [&self.squares, &self.products, &self.means].map(|x| vec![mean(x)]);
         let is_normal = self.is_normal && self.places() == 1;
-        Self { squares, pooled: products.clone(), products, means, is_normal }
+        // No sample is 0 in all places.
+        Self { squares, pooled: products.clone(), products, means, is_normal, zeros: Vec::new() }
     }
 
     /// Weighted sums, with `σ_w²` and `σ_b²`.
@@ -121,6 +139,12 @@ impl Field {
             field.products[place] += weights * self.products[pixel];
             field.pooled[place] += scale * self.pooled[pixel] * seen[tap];
         });
+        if biases == 0.0 && !self.zeros.is_empty() {
+            field.zeros = vec![vec![true; self.zeros[0].len()]; places];
+            taps.each(|_, place, pixel| {
+                field.zeros[place].iter_mut().zip(&self.zeros[pixel]).for_each(|(all, zero)| *all &= zero);
+            });
+        }
         field
     }
 
@@ -150,7 +174,14 @@ impl Field {
             field.squares[place] = square;
             field.products[place] = product;
             field.means[place] = mean;
-            slopes.push(slope);
+            // Where z is exactly 0, so is the slope of relu there. Of samples with different backgrounds this takes too
+            // much: a window over what is not 0 is not 0 either, so that layers have their zeros in common.
+            let share = if is_homogeneous { self.zero_share(place) } else { 0.0 };
+            let slope_at_zero = if let Activation::LeakyRelu(slope) = activation { slope } else { 0.0 };
+            slopes.push((1.0 - share) * slope + share * slope_at_zero * slope_at_zero);
+        }
+        if values(activation, vec![0.0]) == [0.0] {
+            field.zeros.clone_from(&self.zeros);
         }
         // What two places of two samples have in common apart from the mean, they have in the share they had.
         let common = mean(&field.means);
@@ -168,27 +199,37 @@ impl Field {
         let common = mean(&self.pooled);
         let variance = mean(&self.squares) - common;
         let factor = 1.0 / (variance + EPS);
-        let normalised = |squares, products| Self {
-            squares,
-            products,
-            is_normal: self.is_normal,
-            ..Self::uniform(0.0, 0.0, self.places())
-        };
         // Of what is not normal, the mean over the samples decides how a unit varies: they are not alike.
         if !self.is_normal || factor.is_nan() {
-            let [ones, zeros] = [1.0, 0.0].map(|x| vec![x; self.places()]);
-            return (normalised(ones, zeros), f64::NAN);
+            return (self.normalised_unknown(), f64::NAN);
         }
         let centred = |moments: &[f64]| {
             let of_place = |(moment, pooled): (&f64, &f64)| factor * (moment - 2.0 * pooled + common);
             moments.iter().zip(&self.pooled).map(of_place).collect()
         };
-        (normalised(centred(&self.squares), centred(&self.products)), factor)
+        let field = Self {
+            squares: centred(&self.squares),
+            products: centred(&self.products),
+            is_normal: self.is_normal,
+            ..Self::uniform(0.0, 0.0, self.places())
+        };
+        (field, factor)
+    }
+
+    /// What is normalised, whatever it was, where places are alike: the mean square is 1 and the mean 0. How it is spread
+    /// over other places, nobody knows.
+    fn normalised_unknown(&self) -> Self {
+        let places = self.places();
+        let is_alike = places == 1 || self.squares.iter().all(|square| *square == self.squares[0]);
+        let field = if is_alike { Self::uniform(1.0, 0.0, places) } else { Self::unknown(places) };
+        Self { is_normal: self.is_normal, ..field }
     }
 
     /// Each sample normalised over all units and places; and by what δ² is multiplied on the way back.
     pub(super) fn layer_normalised(&self, is_centred: bool) -> (Self, f64) {
         let over_all = if is_centred { mean(&self.means) } else { 0.0 };
+        let zeros =
+            (0..self.places()).map(|place| self.zero_share(place)).sum::<f64>() / self.places() as f64;
         let eps = if is_centred { EPS } else { 0.0 };
         let factor = 1.0 / (mean(&self.squares) - over_all * over_all + eps);
         let centred = |moments: &[f64], once: bool| -> Vec<f64> {
@@ -198,17 +239,21 @@ impl Field {
             };
             moments.iter().zip(&self.means).map(of_place).collect()
         };
-        let mut field = Self {
+        if factor.is_nan() {
+            // Samples are normalised each by itself: what they have in common is not known either.
+            let unknown = vec![f64::NAN; self.places()];
+            let [products, pooled, means] = [unknown.clone(), unknown.clone(), unknown];
+            return (Self { products, pooled, means, ..self.normalised_unknown() }, f64::NAN);
+        }
+        let field = Self {
             squares: centred(&self.squares, false),
             products: centred(&self.products, false),
             pooled: centred(&self.pooled, true),
             means: self.means.iter().map(|mean| factor.sqrt() * (mean - over_all)).collect(),
-            is_normal: self.is_normal,
+            // Of what was 0 everywhere, all units are on the same side of 0 now, by chance on which.
+            is_normal: self.is_normal && !(is_centred && zeros > FEW),
+            zeros: if is_centred { Vec::new() } else { self.zeros.clone() },
         };
-        if factor.is_nan() {
-            // Whatever it was.
-            field.squares = vec![1.0; self.places()];
-        }
         (field, factor)
     }
 
@@ -230,6 +275,7 @@ impl Field {
         let times = |a: f64, b: f64| if a == 0.0 || b == 0.0 { 0.0 } else { a * b };
         let means = |place: usize| (self.means[place], branch.means[place]);
         let crossed = |place: usize| 2.0 * times(means(place).0, means(place).1);
+        let both = |a: &Vec<bool>, b: &Vec<bool>| a.iter().zip(b).map(|(a, b)| a & b).collect();
         let pooled = |place: usize| times(means(place).0, branch_common) + times(means(place).1, common);
         Self {
             squares: sum(&self.squares, &branch.squares, &crossed),
@@ -237,6 +283,7 @@ impl Field {
             pooled: sum(&self.pooled, &branch.pooled, &pooled),
             means: (0..self.places()).map(|place| means(place).0 + factor * means(place).1).collect(),
             is_normal: self.is_normal && branch.is_normal,
+            zeros: self.zeros.iter().zip(&branch.zeros).map(|(a, b)| both(a, b)).collect(),
         }
     }
 }

@@ -1,9 +1,9 @@
 //! The theory beside a network that is written as a model line: convolutions, normalisation, residual blocks.
 
-use super::RandomLayer;
 use super::back::{Delta, Pull};
 use super::field::Field;
 use super::taps::Taps;
+use super::{RandomLayer, propagate, slope as slope_of};
 use crate::finite_width::{FiniteWidth, finite_width};
 use crate::rows::FlowRow;
 use crate::slope::slope;
@@ -49,19 +49,25 @@ impl LinePrediction {
         self.rows.iter().find(|row| row.path == path)
     }
 
-    /// RMS δ of measured rows as theory has it, from the last of each stretch back, whose own it is; `None` where it
-    /// has nothing to say, or finite width decides, and for the output layer, whose delta is the loss's doing.
+    /// RMS δ of measured rows as theory has it, from the last of each stretch back, whose own it is; `None` for rows
+    /// that have their stretch for themselves, or where finite width decides, and for the output layer, whose delta is
+    /// the loss's doing.
     #[must_use]
     pub fn delta_rms(&self, rows: &[FlowRow]) -> Vec<Option<f64>> {
         if self.finite_width.is_some() {
             return vec![None; rows.len()];
         }
-        let of = |row: &FlowRow| self.row(&row.path).filter(|_| !row.is_end);
+        let paths: BTreeMap<&str, &LineRow> = self.rows.iter().map(|row| (&*row.path, row)).collect();
+        let of = |row: &FlowRow| paths.get(&*row.path).copied().filter(|_| !row.is_end);
+        let mut stretches: BTreeMap<usize, Vec<(&FlowRow, &LineRow)>> = BTreeMap::new();
+        for row in rows {
+            let theory = of(row).into_iter();
+            theory.for_each(|theory| stretches.entry(theory.stretch).or_default().push((row, theory)));
+        }
         let predicted = |row: &FlowRow| {
             let theory = of(row)?;
-            let is_beside = |other: &&FlowRow| of(other).is_some_and(|other| other.stretch == theory.stretch);
-            let anchor = rows.iter().rfind(is_beside)?;
-            let decades = theory.delta_decades - of(anchor)?.delta_decades;
+            let [_, .., (anchor, end)] = stretches[&theory.stretch][..] else { return None };
+            let decades = theory.delta_decades - end.delta_decades;
             Some(anchor.delta_rms? * Float::powf(10.0, decades)).filter(|delta| delta.is_finite())
         };
         rows.iter().map(predicted).collect()
@@ -178,7 +184,7 @@ impl Inputs {
 ///
 /// ```text
 /// linear, conv        E δ²(p) = V · outputs/groups · Σ E δ²(o)    over the windows o and taps that see p
-/// activation          E δ²(p) = E φ′² · E δ²(p)
+/// activation          E δ²(p) = E φ′² · E δ²(p)               0 of relu in a background that weights leave at 0
 /// batchnorm           E δ²    = E δ² / (E x² − E x x′)            Yang et al. 2019: relu × √(π/(π − 1)) per layer
 /// layernorm           E δ²    = E δ² / (E x² − (E x)²)            rmsnorm: without the mean
 /// residual            E δ²    = E δ² past the branch + factor² E δ² through it
@@ -265,33 +271,56 @@ struct Walk<'a> {
     rows: &'a [PlanRow],
     weights: Vec<Weights>,
     has_pairs: bool,
-    pulls: Vec<Pull>,
+    /// `None` of residual blocks, whose rows have their own.
+    pulls: Vec<Option<Pull>>,
     predicted: Vec<LineRow>,
     stretches: usize,
 }
 
-/// A step of a chain: the rows of its branch and its shortcut, and its own.
-type Block = (Range<usize>, Range<usize>, usize);
+/// A step of a chain: the rows of its branch and its shortcut, which plain layers have none of, and its own.
+struct Block {
+    branch: Range<usize>,
+    shortcut: Range<usize>,
+    factor: f64,
+    own: usize,
+}
 
 impl Walk<'_> {
     /// The steps of a chain, the last one first.
     fn blocks(&self, mut rows: Range<usize>) -> Vec<Block> {
         let mut blocks = Vec::new();
         while let Some(own) = rows.next_back() {
-            let (branch, shortcut) = match self.rows[own].computes {
-                Computes::Residual { branch, shortcut, .. } => (branch, shortcut),
-                _ => (0, 0),
+            let (branch, shortcut, factor) = match self.rows[own].computes {
+                Computes::Residual { branch, shortcut, factor } => (branch, shortcut, factor),
+                _ => (0, 0, 1.0),
             };
             let (shortcut, middle) = (own - shortcut..own, own - shortcut);
             rows.end = middle - branch;
-            blocks.push((rows.end..middle, shortcut, own));
+            blocks.push(Block { branch: rows.end..middle, shortcut, factor, own });
         }
         blocks
     }
 
+    /// Whether every way through these rows crosses random weights.
+    fn is_random(&self, rows: Range<usize>) -> bool {
+        self.blocks(rows).into_iter().any(|Block { branch, shortcut, own, .. }| {
+            match self.rows[own].computes {
+                Computes::Linear { .. } | Computes::Convolution { .. } => true,
+                Computes::Residual { .. } => self.is_random(branch) && self.is_random(shortcut),
+                _ => false,
+            }
+        })
+    }
+
+    /// Whether what comes through a branch and what goes past it have nothing in common.
+    fn is_independent(&self, block: &Block) -> bool {
+        self.is_random(block.branch.clone()) || self.is_random(block.shortcut.clone())
+    }
+
     /// What chance decides where weighted maps and one function alternate.
     fn finite_width(&self) -> Option<FiniteWidth> {
-        let (mut layers, mut states, mut function) = (Vec::new(), Vec::new(), None);
+        let (mut layers, mut states, mut wide, mut function) = (Vec::new(), Vec::new(), Vec::new(), None);
+        let mut signal = None;
         for ((row, weights), predicted) in self.rows.iter().zip(&self.weights).zip(&self.predicted) {
             let inputs = match row.computes {
                 Computes::Flatten => continue,
@@ -299,48 +328,36 @@ impl Walk<'_> {
                     continue;
                 }
                 Computes::Linear { inputs, .. } => inputs,
-                Computes::Convolution { inputs, kernel, windows, .. } => {
-                    let taps = if weights.is_middle_only { 1 } else { kernel[0] * kernel[1] };
-                    inputs / windows.groups * taps
-                }
+                Computes::Convolution { inputs, windows, .. } if windows.groups == 1 => inputs,
                 _ => return None,
             };
-            let Weights { variance: weight_variance, bias_variance, .. } = *weights;
+            let (state, bias_variance) = (predicted.rms?.powi(2), weights.bias_variance);
+            // All taps at once, and zeros around images: what makes its z of the signal before it.
+            let weight_variance =
+                signal.map_or(weights.variance, |signal| (state - bias_variance) / (inputs as f64 * signal));
             layers.push(RandomLayer { inputs, outputs: row.shape[0], weight_variance, bias_variance });
-            states.push(predicted.rms?.powi(2));
+            states.push(state);
+            wide.push(predicted.delta_decades);
+            signal = predicted.activation_rms.map(|rms| rms.powi(2));
         }
         // Two maps in a row are as one that is followed by the identity: not what the theory of chance is of.
         let alternate = self.rows.iter().filter(|row| row.computes != Computes::Flatten);
         let is_activation = |row: &PlanRow| matches!(row.computes, Computes::Activation(_));
         let is_alternating = alternate.enumerate().all(|(nth, row)| is_activation(row) == (nth % 2 == 1));
-        finite_width(function.filter(|_| is_alternating)?, &layers, &states)
+        let function = function.filter(|_| is_alternating)?;
+        let mut found = finite_width(function, &layers, &states)?;
+        // Which share of an image windows see, is the same for all networks.
+        let alike = propagate(function, &layers, states[0]).delta_decades;
+        let share = slope_of(&wide).unwrap_or(0.0) - slope_of(&alike).unwrap_or(0.0);
+        found.slopes = found.slopes.map(|slope| slope + share);
+        Some(found)
     }
 
     fn forward(&mut self, rows: Range<usize>, mut field: Field, input: &[usize]) -> Field {
         let mut input = input.to_vec();
-        for (branch, shortcut, own) in self.blocks(rows).into_iter().rev() {
-            let row = &self.rows[own];
-            let (next, pull) = match row.computes {
-                Computes::Residual { factor, .. } => {
-                    let is_map = |row: usize| {
-                        matches!(
-                            self.rows[row].computes,
-                            Computes::Linear { .. } | Computes::Convolution { .. }
-                        )
-                    };
-                    let has_weights = branch.clone().any(is_map);
-                    let through = self.forward(branch, field.clone(), &input);
-                    let past = self.forward(shortcut, field, &input);
-                    if has_weights {
-                        (past.plus(&through, factor), Pull::Sum { factor })
-                    } else {
-                        let reason = "a branch without weights depends on what goes past it";
-                        let places = places(&input);
-                        (Field::unknown(through.squares.len()), Pull::Unknown { places, reason })
-                    }
-                }
-                _ => self.step(own, &field, &input),
-            };
+        for block in self.blocks(rows).into_iter().rev() {
+            let row = &self.rows[block.own];
+            let (next, pull) = self.step(&block, field, &input);
             let rms = next.rms();
             if let (Computes::Activation(_), Some(before)) = (row.computes, self.predicted.last_mut()) {
                 before.activation_rms = rms;
@@ -353,8 +370,9 @@ impl Walk<'_> {
         field
     }
 
-    fn step(&self, own: usize, field: &Field, input: &[usize]) -> (Field, Pull) {
-        let row = &self.rows[own];
+    /// What comes after a step, and what that does to deltas, unless rows of its own tell.
+    fn step(&mut self, block: &Block, field: Field, input: &[usize]) -> (Field, Option<Pull>) {
+        let (own, row) = (block.own, &self.rows[block.own]);
         let (places, to) = (places(input), places(&row.shape));
         let unknown = |reason| Pull::Unknown { places, reason };
         let by = |(field, factor): (Field, f64), reason| {
@@ -362,7 +380,7 @@ impl Walk<'_> {
             (field, pull)
         };
         let Weights { variance, bias_variance, is_middle_only } = self.weights[own];
-        match row.computes {
+        let (next, pull) = match row.computes {
             Computes::Linear { inputs, .. } => {
                 let factor = variance * row.shape[0] as f64;
                 (field.linear(variance * inputs as f64, bias_variance), Pull::Spread { places, factor })
@@ -395,36 +413,29 @@ impl Walk<'_> {
                 let (image, result) = (size(input), size(&row.shape));
                 (Field::unknown(to), Pull::Mean { image, result })
             }
-            Computes::Residual { .. } | Computes::Other => (
+            Computes::Other => (
                 Field::unknown(to),
                 unknown("no theory of pools of largest numbers, or of normalisation by groups"),
             ),
-        }
+            Computes::Residual { factor, .. } => {
+                let is_known = self.is_independent(block);
+                let through = self.forward(block.branch.clone(), field.clone(), input);
+                let past = self.forward(block.shortcut.clone(), field, input);
+                return (if is_known { past.plus(&through, factor) } else { Field::unknown(to) }, None);
+            }
+        };
+        (next, Some(pull))
     }
 
     /// Follows deltas from the end of a chain to its input.
     fn back(&mut self, rows: Range<usize>, mut delta: Delta) -> Delta {
-        for (branch, shortcut, own) in self.blocks(rows) {
-            let (decades, stretch) = (delta.decades(), delta.stretch);
+        for block in self.blocks(rows) {
+            let own = block.own;
             let row = &mut self.predicted[own];
-            (row.delta_decades, row.stretch) = (decades, stretch);
-            let before = match self.pulls[own].clone() {
-                Pull::Sum { factor } => {
-                    let through = self.back(branch, delta.clone().times(factor * factor));
-                    let past = self.back(shortcut, delta);
-                    let places = past.len();
-                    if through.stretch == past.stretch {
-                        Ok(past.plus(&through))
-                    } else {
-                        Err((places, WAYS))
-                    }
-                }
-                pull => {
-                    self.back(branch, delta.clone());
-                    self.back(shortcut, delta.clone());
-                    let places = if let Pull::Unknown { places, .. } = pull { places } else { 0 };
-                    delta.through(&pull).map_err(|reason| (places, reason))
-                }
+            (row.delta_decades, row.stretch) = (delta.decades(), delta.stretch);
+            let before = match self.pulls[own].take() {
+                Some(pull) => delta.through(&pull),
+                None => self.back_both_ways(block, delta),
             };
             delta = before.unwrap_or_else(|(places, reason)| {
                 self.predicted[own].not_predicted = Some(reason);
@@ -433,5 +444,15 @@ impl Walk<'_> {
             });
         }
         delta
+    }
+
+    fn back_both_ways(&mut self, block: Block, delta: Delta) -> Result<Delta, (usize, &'static str)> {
+        let is_independent = self.is_independent(&block);
+        let through = self.back(block.branch, delta.clone().times(block.factor * block.factor));
+        let past = self.back(block.shortcut, delta);
+        if !is_independent {
+            return Err((past.len(), "a branch without weights depends on what goes past it"));
+        }
+        if through.stretch == past.stretch { Ok(past.plus(&through)) } else { Err((past.len(), WAYS)) }
     }
 }

@@ -1,5 +1,6 @@
 //! [`Network`]: what is trained, of `--model`, or of `--layers` and `--activation`.
 
+use crate::batches;
 use crate::failure::Failure;
 use crate::images::Images;
 use crate::setup::{joined, usage};
@@ -91,6 +92,14 @@ impl Network {
         match self {
             Self::Line(..) if images.train.image_shape().is_some() => images.map(|set| set.as_images()),
             _ => images,
+        }
+    }
+
+    /// Refuses a training on batches that it cannot go by: see [`batches::check`].
+    pub(crate) fn check_batches(&self, examples: usize, size: usize, parts: usize) -> Result<(), Failure> {
+        match self {
+            Self::Line(_, plan) => batches::check(plan, examples, size, parts),
+            Self::Perceptron(..) => Ok(()),
         }
     }
 

@@ -199,6 +199,7 @@ fn train(options: &TrainOptions) -> Result<(), Failure> {
     let wants_all = RuleInfo::find(&options.optimizer).is_some_and(|info| info.full_batch);
     let whole = wants_all && setup.batch_size.is_none();
     let batch_size = if whole { images.train.len() } else { setup.batch_size() };
+    network.check_batches(images.train.len(), batch_size, setup.task.accumulate)?;
     let train = Loader::new(&images.train, batch_size).dtype(setup.dtype);
     // One batch of everything has no order to shuffle.
     let train = if whole { train } else { train.shuffle(options.seed) };

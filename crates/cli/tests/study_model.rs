@@ -132,6 +132,15 @@ fn what_is_wrong_is_told_with_its_place_in_the_filled_line() {
         (&["--model", "cnn;cnn"], "--model: \"cnn\" is there twice"),
         (&["--model", "cnn;"], "--model \"\": column 1: a word is missing here"),
         (&["--norm", "batch"], "--model"),
+        (
+            &["--model", "linear:8/batchnorm/relu/linear:10", "--limit", "33", "--steps", "2"],
+            "--model: batchnorm, layer 2, needs two examples at least, and would get one: 33 to train on in batches of 32; \
+             change --limit, or --batch-size",
+        ),
+        (
+            &["--model", "linear:8/batchnorm/linear:10", "--limit", "1"],
+            "1 to train on in batches of 1; change",
+        ),
     ];
     for (arguments, expected) in cases {
         let output = backflow(&[&["study"], *arguments].concat(), folder.path());

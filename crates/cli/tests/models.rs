@@ -137,6 +137,23 @@ fn batches_that_normalisation_cannot_go_by_are_refused() {
     }
 }
 
+/// Where gradients vanish or explode, what theory has to say of a line stands below, as it does of a perceptron.
+#[test]
+fn theory_of_a_line_has_a_say_on_the_terminal() {
+    let folder = tempfile::tempdir().unwrap();
+    for bias in ["true", "false"] {
+        let line = format!("[linear:64,bias={bias}/silu]*80/linear:10,bias={bias}");
+        let fixed = ["train", "--limit", "64", "--epochs", "1", "--optimizer", "sgd", "--lr", "1e-9"];
+        let output = backflow(
+            &[&fixed[..], &["--init", "xavier-uniform", "--model", &line, "--out", bias]].concat(),
+            folder.path(),
+        );
+        let printed = text(&output.stdout);
+        assert!(output.status.success() && printed.contains("EXPLODING"), "{printed}");
+        assert!(printed.contains("Theory, of the network before it is trained: finite width"), "{printed}");
+    }
+}
+
 #[test]
 fn words_are_listed_and_a_network_is_shown_in_a_table() {
     let folder = tempfile::tempdir().unwrap();

@@ -169,6 +169,15 @@ impl<'a> Experiment<'a> {
             );
             return Err(usage("--folds", message));
         }
+        for contender in &contenders {
+            let is_tuned = options.tune && !contender.states_rate();
+            // What a fold leaves, of which some are larger by one.
+            let left = [examples - examples / folds, examples - examples.div_ceil(folds)];
+            for examples in [examples].into_iter().chain(left.into_iter().filter(|_| is_tuned)) {
+                let size = if contender.full_batch() { examples } else { batch_size };
+                network.check_batches(examples, size, setup.task.accumulate)?;
+            }
+        }
         let steps = options.epochs.checked_mul(examples.div_ceil(batch_size) as u64);
         let Some(steps) = steps else {
             return Err(usage("--epochs", format!("{}: more steps than can be counted", options.epochs)));

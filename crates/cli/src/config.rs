@@ -94,7 +94,7 @@ impl RunConfig {
         let Some(model) = &self.model else { return Some(flow.with_theory(self.prediction()?)) };
         let input = self.input_mean_square.filter(|x| x.is_finite() && *x >= 0.0)?;
         let inputs = Inputs::of_mean_square(input);
-        Some(flow.with_line_theory(predict_line(&model.plan()?, self.init.parse().ok()?, &inputs)?))
+        Some(flow.with_theory(predict_line(&model.plan()?, self.init.parse().ok()?, &inputs)?))
     }
 }
 

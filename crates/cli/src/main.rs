@@ -5,6 +5,7 @@
 //! the command line is wrong or 1 if something else is. By itself it lists its commands.
 #![forbid(unsafe_code)]
 
+mod batches;
 mod compare;
 mod config;
 mod events;

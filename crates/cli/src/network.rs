@@ -1,9 +1,10 @@
 //! [`Network`]: what is trained, of `--model`, or of `--layers` and `--activation`.
 
+use crate::batches;
 use crate::failure::Failure;
 use crate::images::Images;
 use crate::setup::{joined, usage};
-use backflow_nn::{Activation, Init, Layer, LineError, Mlp, ModelLine, Plan, Run};
+use backflow_nn::{Activation, Computes, Init, Layer, LineError, Mlp, ModelLine, Plan, PlanRow, Run};
 use backflow_tensor::{DType, Module, Path, Rng, Tensor, Visitor, VisitorMut};
 use serde::{Deserialize, Serialize};
 
@@ -29,25 +30,31 @@ pub(crate) struct ModelConfig {
     classes: usize,
 }
 
-/// Of a layer of a network that theory is asked about, the most numbers of a sample.
-const LARGEST: usize = 1 << 20;
+/// The most that theory may take of a network: places of images, each as often as windows see it. That of
+/// `resnet:1202` takes 1.2e7, and a number is kept of each place.
+const MOST_PLACES: usize = 1 << 24;
 
 impl ModelConfig {
     pub(crate) fn new(line: String, input: Vec<usize>, classes: usize) -> Self {
         Self { language: LANGUAGE, line, input, classes }
     }
 
-    /// The network, sizes and all. `None` where the file was written by hand and is of none, or of too large a one.
+    /// The network, sizes and all. `None` where the file was written by hand and is of none, or of one that is too
+    /// large for theory.
     pub(crate) fn plan(&self) -> Option<Plan> {
-        let is_small = |shape: &[usize]| {
-            shape
-                .iter()
-                .try_fold(1_usize, |all, size| all.checked_mul(*size))
-                .is_some_and(|all| all <= LARGEST)
+        let line: ModelLine = self.line.parse().ok()?;
+        let is_counted = self.input.iter().try_fold(1_usize, |all, size| all.checked_mul(*size)).is_some();
+        let plan = line.plan(&self.input, self.classes).ok().filter(|_| is_counted)?;
+        let places =
+            |shape: &[usize]| shape.iter().skip(1).fold(1_usize, |all, size| all.saturating_mul(*size));
+        let seen = |row: &PlanRow| match row.computes {
+            Computes::Convolution { kernel, .. } => {
+                places(&row.shape).saturating_mul(kernel[0].saturating_mul(kernel[1]))
+            }
+            _ => places(&row.shape),
         };
-        let line: ModelLine = self.line.parse().ok().filter(|_| is_small(&self.input))?;
-        let plan = line.plan(&self.input, self.classes).ok()?;
-        plan.rows().iter().all(|row| is_small(&row.shape)).then_some(plan)
+        let taken = plan.rows().iter().fold(places(&self.input), |all, row| all.saturating_add(seen(row)));
+        (taken <= MOST_PLACES).then_some(plan)
     }
 }
 
@@ -91,6 +98,14 @@ impl Network {
         match self {
             Self::Line(..) if images.train.image_shape().is_some() => images.map(|set| set.as_images()),
             _ => images,
+        }
+    }
+
+    /// Refuses a training on batches that it cannot go by: see [`batches::check`].
+    pub(crate) fn check_batches(&self, examples: usize, size: usize, parts: usize) -> Result<(), Failure> {
+        match self {
+            Self::Line(_, plan) => batches::check(plan, examples, size, parts),
+            Self::Perceptron(..) => Ok(()),
         }
     }
 
@@ -140,4 +155,25 @@ impl Network {
 /// Where in the line it is wrong, and how.
 pub(crate) fn wrong(error: &LineError) -> Failure {
     usage("--model", error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::ModelConfig;
+
+    /// A file that was written by hand asks for no more memory and time than theory has for a network.
+    #[test]
+    fn what_is_too_large_for_theory_has_no_plan() {
+        let has_plan = |line: &str, size: usize| {
+            ModelConfig::new(line.to_owned(), vec![1, size, size], 10).plan().is_some()
+        };
+        assert!(
+            has_plan("cnn", 28)
+                && has_plan("resnet:1202", 32)
+                && has_plan("conv:64/relu/conv:64/flatten/linear:10", 224)
+        );
+        assert!(!has_plan("[dropout:0]*9000/flatten/linear:10", 1024));
+        assert!(!has_plan("conv:1,kernel=1001,padding=500/flatten/linear:10", 1024));
+        assert!(!has_plan("flatten/linear:10", 1 << 40) && !has_plan("mlp:8", usize::MAX));
+    }
 }

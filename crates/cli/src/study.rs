@@ -7,6 +7,7 @@ mod results;
 mod twins;
 mod words;
 
+use crate::batches;
 use crate::experiment::{Bar, Ended, Results};
 use crate::failure::Failure;
 use crate::images::{Images, data_name};
@@ -146,6 +147,15 @@ fn study(options: &StudyOptions) -> Result<ExitCode, Failure> {
         training.batch_size = training.batch_size.min(images.train.len());
     }
     let configurations = options.configurations(&images)?;
+    for line in configurations.iter().filter_map(Configuration::line) {
+        let (plan, examples) = (line.plan(), images.train.len());
+        let look = examples.min(study.examples);
+        batches::check(plan, look, look, 1)?;
+        if let Some(training) = &study.training {
+            let size = if training.contender.full_batch() { examples } else { training.batch_size };
+            batches::check(plan, examples, size, training.accumulate)?;
+        }
+    }
     let mut results = options.results(&study, &images, &configurations);
     interrupt::listen()?;
     let folder = ResultFolder::create(PathBuf::from(&results.out), NAME, "study")?;

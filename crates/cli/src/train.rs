@@ -199,6 +199,7 @@ fn train(options: &TrainOptions) -> Result<(), Failure> {
     let wants_all = RuleInfo::find(&options.optimizer).is_some_and(|info| info.full_batch);
     let whole = wants_all && setup.batch_size.is_none();
     let batch_size = if whole { images.train.len() } else { setup.batch_size() };
+    network.check_batches(images.train.len(), batch_size, setup.task.accumulate)?;
     let train = Loader::new(&images.train, batch_size).dtype(setup.dtype);
     // One batch of everything has no order to shuffle.
     let train = if whole { train } else { train.shuffle(options.seed) };
@@ -325,9 +326,9 @@ fn train(options: &TrainOptions) -> Result<(), Failure> {
         flow.with_shadow(&model, |model, dtype| task.loss(model, &batch.to_dtype(dtype)).mean)
     };
     let table = settled(GradFlow::of(&last_epoch));
+    let header = inspect::header(&flow, &table, Some(&config));
     let mut saved_flow = Ok(());
     if !flow.is_empty() {
-        let header = inspect::header(&flow, &table, Some(&config));
         saved_flow = folder.save_flow(&flow, &FlowPage::new(&flow, &header).html());
     }
     let profile = times.as_ref().map(ProfileFigures::of);
@@ -347,10 +348,7 @@ fn train(options: &TrainOptions) -> Result<(), Failure> {
             let is_steep =
                 |verdict: &Verdict| matches!(verdict, Verdict::Vanishing { .. } | Verdict::Exploding { .. });
             if table.verdicts().iter().any(is_steep) {
-                let notes = config.prediction().map(|theory| theory.notes()).unwrap_or_default();
-                notes
-                    .iter()
-                    .for_each(|note| line(&format!("Theory, of the network before it is trained: {note}.")));
+                header.theory_notes.iter().for_each(|note| line(note));
             }
         }
         if let Some(times) = &times {

@@ -94,6 +94,66 @@ fn a_wrong_line_is_told_with_its_place() {
     assert_eq!(both.status.code(), Some(2), "{}", text(&both.stderr));
 }
 
+/// One number is its own mean: that is told before anything is computed, and what is enough is trained.
+#[test]
+fn batches_that_normalisation_cannot_go_by_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let line = "linear:8/batchnorm/relu/linear:10";
+    let run = |command: &[&str], line: &str, extra: &[&str]| {
+        let fixed = ["--model", line, "--epochs", "1"];
+        let output = backflow(&[command, &fixed, extra].concat(), folder.path());
+        (output.status.code(), text(&output.stderr))
+    };
+    let (train, compare) = (&["train"][..], &["compare", "--seeds", "1", "--optimizers", "sgd"][..]);
+    for (command, extra, expected) in [
+        (train, &["--limit", "33"][..], "33 to train on in batches of 32; change --limit, or --batch-size"),
+        (train, &["--limit", "32", "--batch-size", "1"], "in batches of 1; change"),
+        (
+            train,
+            &["--limit", "32", "--accumulate", "17"],
+            "of 32, each in 17 parts; change --limit, or --batch-size, or",
+        ),
+        (compare, &["--limit", "33"], "33 to train on in batches of 32"),
+        // Two folds leave 22, the third 21.
+        (compare, &["--limit", "32", "--batch-size", "20", "--tune"], "21 to train on in batches of 20"),
+    ] {
+        let (code, message) = run(command, line, extra);
+        assert_eq!((code, message.lines().count()), (Some(2), 1), "{extra:?}: {message}");
+        assert!(
+            message.contains("batchnorm, layer 2, needs two examples") && message.contains(expected),
+            "{message}"
+        );
+    }
+    assert!(!folder.path().join("runs").exists());
+    for (command, line, extra) in [
+        (train, line, &["--limit", "34"][..]),
+        (train, line, &["--limit", "32", "--accumulate", "16"]),
+        (compare, line, &["--limit", "34"]),
+        // An image has more than one number for a channel.
+        (train, "conv:2/batchnorm/flatten/linear:10", &["--limit", "33"]),
+    ] {
+        let (code, message) = run(command, line, extra);
+        assert_eq!(code, Some(0), "{extra:?}: {message}");
+    }
+}
+
+/// Where gradients vanish or explode, what theory has to say of a line stands below, as it does of a perceptron.
+#[test]
+fn theory_of_a_line_has_a_say_on_the_terminal() {
+    let folder = tempfile::tempdir().unwrap();
+    for bias in ["true", "false"] {
+        let line = format!("[linear:64,bias={bias}/silu]*80/linear:10,bias={bias}");
+        let fixed = ["train", "--limit", "64", "--epochs", "1", "--optimizer", "sgd", "--lr", "1e-9"];
+        let output = backflow(
+            &[&fixed[..], &["--init", "xavier-uniform", "--model", &line, "--out", bias]].concat(),
+            folder.path(),
+        );
+        let printed = text(&output.stdout);
+        assert!(output.status.success() && printed.contains("EXPLODING"), "{printed}");
+        assert!(printed.contains("Theory, of the network before it is trained: finite width"), "{printed}");
+    }
+}
+
 #[test]
 fn words_are_listed_and_a_network_is_shown_in_a_table() {
     let folder = tempfile::tempdir().unwrap();

@@ -83,6 +83,28 @@ fn the_table_names_what_differs() {
     assert!(printed.contains("line 1 + tanh + xavier-uniform, width 8: "), "{printed}");
 }
 
+/// Sentences, table and figures say the same: what chance decides, and per what slopes are.
+#[test]
+fn what_finite_width_decides_and_slopes_per_block_are_told_as_such() {
+    let folder = tempfile::tempdir().unwrap();
+    let chance = "[linear:32,bias=false/silu]*40/linear:10";
+    let common = ["--init", "xavier-normal", "--out", "out"];
+    let object = study(&[&["--model", chance], &common[..]].concat(), folder.path());
+    let of = &object["configurations"][0];
+    assert!(of["finite_width"].is_object() && of["theory_slope"].is_null(), "{of}");
+    let note = object["notes"][0].as_str().unwrap();
+    assert!(
+        note.contains("theory leaves it to finite width") && !note.contains("theory says nothing"),
+        "{note}"
+    );
+
+    let blocks = "linear:16/[residual(linear:16/tanh/linear:16)]*4/linear:10";
+    let object = study(&[&["--model", blocks], &common[..]].concat(), folder.path());
+    assert_eq!(object["configurations"][0]["slope_per"], "block");
+    let note = object["notes"][0].as_str().unwrap();
+    assert!(note.contains(" per residual block on the way back") && !note.contains("per layer"), "{note}");
+}
+
 #[test]
 fn figures_are_the_same_on_any_number_of_threads() {
     let folder = tempfile::tempdir().unwrap();
@@ -132,6 +154,15 @@ fn what_is_wrong_is_told_with_its_place_in_the_filled_line() {
         (&["--model", "cnn;cnn"], "--model: \"cnn\" is there twice"),
         (&["--model", "cnn;"], "--model \"\": column 1: a word is missing here"),
         (&["--norm", "batch"], "--model"),
+        (
+            &["--model", "linear:8/batchnorm/relu/linear:10", "--limit", "33", "--steps", "2"],
+            "--model: batchnorm, layer 2, needs two examples at least, and would get one: 33 to train on in batches of 32; \
+             change --limit, or --batch-size",
+        ),
+        (
+            &["--model", "linear:8/batchnorm/linear:10", "--limit", "1"],
+            "1 to train on in batches of 1; change",
+        ),
     ];
     for (arguments, expected) in cases {
         let output = backflow(&[&["study"], *arguments].concat(), folder.path());

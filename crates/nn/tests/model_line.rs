@@ -240,6 +240,7 @@ fn errors_point_at_the_place() {
             "no projection makes [192] of [3, 8, 8], as the branch does",
         ),
         ("groupnorm:2", image, "groupnorm:2", "3 channels cannot be cut into 2 groups"),
+        ("maxpool:8/instancenorm", image, "instancenorm", "one pixel is its own mean"),
         ("resnet:18", image, "resnet:18", "the depth is 6n + 2: 8, 14, 20"),
         ("cnn", &[1, 5, 5], "cnn", "no room: windows of 2 × 2 on images of 1 × 1, at maxpool:2"),
         ("cnn", &[784], "cnn", "it takes images [channels, rows, columns], and gets [784], at conv:32"),

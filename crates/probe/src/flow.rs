@@ -1,14 +1,15 @@
 //! [`GradFlow`]: one look at a network, or the mean of several, as a table.
 
 mod lines;
+mod theory;
 
-use crate::prediction::{LinePrediction, Prediction};
+pub use theory::Theory;
+
 use crate::record::FlowStep;
 use crate::recorder::record_once;
 use crate::rows::{FlowRow, mean, ways};
 use crate::slope::slope;
 use crate::verdict::{Verdict, updates};
-use backflow_kernels::Float;
 use backflow_tensor::{Module, Tensor};
 
 /// What flows through a network, forward and back.
@@ -33,8 +34,7 @@ pub struct GradFlow {
     pub(crate) rows: Vec<FlowRow>,
     /// Those of steps that call other layers, and how many steps these are.
     others: Vec<(Vec<FlowRow>, usize)>,
-    theory: Option<Prediction>,
-    line_theory: Option<LinePrediction>,
+    theory: Option<Theory>,
     eps: Option<f64>,
 }
 
@@ -60,26 +60,19 @@ impl GradFlow {
         let mut ways = ways(records).into_iter().map(|way| (mean(&way), way.len()));
         let (rows, _) = ways.next().unwrap_or_default();
         let (steps, others) = (records.to_vec(), ways.collect());
-        Self { record, steps, rows, others, theory: None, line_theory: None, eps: None }
+        Self { record, steps, rows, others, theory: None, eps: None }
     }
 
     /// Puts what theory predicts beside the measurement.
     #[must_use]
-    pub fn with_theory(self, theory: Prediction) -> Self {
-        Self { theory: Some(theory), ..self }
-    }
-
-    /// The same of a network that is written as a model line.
-    #[must_use]
-    pub fn with_line_theory(self, theory: LinePrediction) -> Self {
-        Self { line_theory: Some(theory), ..self }
+    pub fn with_theory(self, theory: impl Into<Theory>) -> Self {
+        Self { theory: Some(theory.into()), ..self }
     }
 
     /// What else theory has to say, a sentence each without its stop.
     #[must_use]
     pub fn theory_notes(&self) -> Vec<String> {
-        let notes = self.theory.iter().flat_map(Prediction::notes);
-        notes.chain(self.line_theory.iter().flat_map(LinePrediction::notes)).collect()
+        self.theory.as_ref().map(Theory::notes).unwrap_or_default()
     }
 
     /// The ε of an optimizer that is to train the network, below which adaptive rules are linear. Steps that
@@ -109,7 +102,7 @@ impl GradFlow {
 
     /// What theory predicts, if it [stands beside](Self::with_theory) the measurement.
     #[must_use]
-    pub fn theory(&self) -> Option<&Prediction> {
+    pub fn theory(&self) -> Option<&Theory> {
         self.theory.as_ref()
     }
 
@@ -245,63 +238,26 @@ impl GradFlow {
 }
 
 impl GradFlow {
-    /// The theory, unless finite width decides.
-    fn sure_theory(&self) -> Option<&Prediction> {
-        self.theory.as_ref().filter(|theory| theory.finite_width.is_none())
-    }
-
     /// RMS δ of each row as theory has it, from the last hidden layer that was measured back; `None` where it
-    /// has nothing to say, or [finite width](Prediction::finite_width) decides.
+    /// has nothing to say, or [finite width](Theory::finite_width) decides.
     #[must_use]
     pub fn predicted_deltas(&self) -> Vec<Option<f64>> {
-        if let Some(theory) = &self.line_theory {
-            return theory.delta_rms(&self.rows);
-        }
-        let linear: Vec<usize> = (0..self.rows.len()).filter(|&row| self.rows[row].is_weighted()).collect();
-        let mut predicted = vec![None; self.rows.len()];
-        let Some(theory) = self.sure_theory().filter(|theory| theory.delta_decades.len() == linear.len())
-        else {
-            return predicted;
-        };
-        // The output layer's delta is the loss's doing; the layer before it is where the network begins to
-        // act.
-        let Some(last) = linear.len().checked_sub(2) else { return predicted };
-        if let Some(anchor) = self.rows[linear[last]].delta_rms {
-            for (layer, &row) in linear.iter().enumerate().take(last + 1) {
-                let decades = theory.delta_decades[layer] - theory.delta_decades[last];
-                predicted[row] = Some(anchor * Float::powf(10.0, decades));
-            }
-        }
-        predicted
+        let nothing = || vec![None; self.rows.len()];
+        self.theory.as_ref().map_or_else(nothing, |theory| theory.delta_rms(&self.rows))
     }
 
     /// RMS of each row's activations as theory has it; `None` where it has nothing to say, or finite width
     /// decides.
     #[must_use]
     pub fn predicted_activations(&self) -> Vec<Option<f64>> {
-        if let Some(theory) = &self.line_theory {
-            return self.rows.iter().map(|row| theory.activation_rms(row)).collect();
-        }
-        let linear: Vec<usize> = (0..self.rows.len()).filter(|&row| self.rows[row].is_weighted()).collect();
-        let mut predicted = vec![None; self.rows.len()];
-        if let Some(theory) =
-            self.sure_theory().filter(|theory| theory.activation_rms.len() + 1 == linear.len())
-        {
-            for (&row, &rms) in linear.iter().zip(&theory.activation_rms) {
-                predicted[row] = Some(rms);
-            }
-        }
-        predicted
+        let nothing = || vec![None; self.rows.len()];
+        self.theory.as_ref().map_or_else(nothing, |theory| theory.activation_rms(&self.rows))
     }
 
-    /// The slope of theory, in decades per layer on the way back; `None` where finite width decides. See
-    /// [`Prediction::slope`].
+    /// What [`slope`](Self::slope) should come to by theory; `None` where it has nothing to say, or finite width decides.
     #[must_use]
     pub fn predicted_slope(&self) -> Option<f64> {
-        match &self.line_theory {
-            Some(theory) => theory.slope(&self.rows),
-            None => self.sure_theory().and_then(Prediction::slope),
-        }
+        self.theory.as_ref()?.slope(&self.rows)
     }
 }
 

@@ -48,7 +48,7 @@ mod with_shadow;
 pub use curvature::{Hessian, Trace};
 pub use explain::{GradExplanation, OpAt, WhyGradient, explain_grad};
 pub use finite_width::FiniteWidth;
-pub use flow::GradFlow;
+pub use flow::{GradFlow, Theory};
 pub use jacobian::{jacobian, layer_jacobians};
 pub use lanczos::Extremes;
 pub use layer_kind::LayerKind;

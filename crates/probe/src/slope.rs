@@ -85,8 +85,15 @@ impl Per {
         }
     }
 
+    /// What the [`slope`] of these rows is per.
+    #[must_use]
+    pub fn of_slope(rows: &[FlowRow]) -> Self {
+        main_line(rows).map_or(Self::Layer, |line| line.per)
+    }
+
     /// In words.
-    pub(crate) fn name(self) -> &'static str {
+    #[must_use]
+    pub fn name(self) -> &'static str {
         match self {
             Self::Layer => "layer",
             Self::Block => "residual block",

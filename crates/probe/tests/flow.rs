@@ -39,7 +39,10 @@ fn where_finite_width_decides_nothing_is_predicted() {
     let theory = predict(Activation::Silu, Init::XavierNormal, &sizes, 0.5).unwrap();
     let found = theory.finite_width.unwrap();
     let flow = GradFlow::record(&model, || model.forward(&x).square().mean(..)).with_theory(theory);
-    assert_eq!((flow.predicted_slope(), flow.theory().unwrap().slope().is_some()), (None, true));
+    assert_eq!(
+        (flow.predicted_slope(), flow.theory().unwrap().perceptron().unwrap().slope().is_some()),
+        (None, true)
+    );
     let predicted = [flow.predicted_deltas(), flow.predicted_activations()].concat();
     assert!(predicted.iter().all(Option::is_none));
     let text = flow.to_string();

@@ -2,9 +2,11 @@
 
 extern crate backflow_tensor as backflow;
 
-use backflow_nn::{Activation, Init, Linear, Mlp, Module};
+use backflow_nn::{Activation, Init, Linear, Mlp, ModelLine, Module};
 use backflow_optim::{Optimizer, Sgd};
-use backflow_probe::{FlowStep, GradFlow, LayerFlow, LayerKind, Recorder, Stats, Verdict, predict};
+use backflow_probe::{
+    FlowStep, GradFlow, Inputs, LayerFlow, LayerKind, Recorder, Stats, Verdict, predict, predict_line,
+};
 use backflow_tensor::observe::Role;
 use backflow_tensor::{DType, LayerId, Rng, Tensor};
 
@@ -111,6 +113,23 @@ fn theory_passes_over_what_is_no_weighted_map() {
     assert_eq!(flow.predicted_activations(), [Some(known), None, None, None]);
     // It begins at the last hidden layer, which is the first one here.
     assert_eq!(flow.predicted_deltas(), [flow.rows()[0].delta_rms, None, None, None]);
+}
+
+/// A slope per block is called one, measured and in theory, and told once.
+#[test]
+fn theory_of_blocks_is_told_per_block() {
+    let line: ModelLine = "linear:16/[residual(linear:16/tanh/linear:16)]*4/linear:3".parse().unwrap();
+    let plan = line.plan(&[6], 3).unwrap();
+    let model = plan.build(Init::XavierNormal, DType::F32, &mut Rng::seed_from_u64(1));
+    let theory = predict_line(&plan, Init::XavierNormal, &Inputs::of(&x())).unwrap();
+    let flow = GradFlow::record(&*model, || model.forward(&x()).square().mean(..));
+    let slopes = |flow: &GradFlow| -> Vec<String> {
+        let text = flow.to_string();
+        text.lines().filter(|line| line.starts_with("delta per")).map(str::to_owned).collect()
+    };
+    assert!(slopes(&flow)[0].starts_with("delta per residual block on the way back: "));
+    let [told] = &slopes(&flow.with_theory(theory))[..] else { panic!("one sentence") };
+    assert!(told.starts_with("delta per residual block on") && told.ends_with("in theory."), "{told}");
 }
 
 #[test]

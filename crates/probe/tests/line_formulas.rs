@@ -257,7 +257,7 @@ fn beside_the_measurement() {
     let model = plan.build(Init::LecunNormal, DType::F64, &mut rng);
     let x = Tensor::randn([16, 16], DType::F64, &mut rng);
     let theory = predict_line(&plan, Init::LecunNormal, &Inputs::of(&x)).unwrap();
-    let flow = GradFlow::record(&*model, || model.forward(&x).square().sum(..)).with_line_theory(theory);
+    let flow = GradFlow::record(&*model, || model.forward(&x).square().sum(..)).with_theory(theory);
     let (rows, deltas) = (flow.rows(), flow.predicted_deltas());
     assert_eq!((rows[7].path.as_str(), rows[8].path.as_str(), rows.len()), ("10", "12", 9));
     assert_eq!((deltas[7], deltas[8]), (rows[7].delta_rms, None));

@@ -63,9 +63,7 @@ use crate::task::{Task, require};
 use crate::tasks::Classification;
 use backflow_data::{Batch, Dataset, Loader};
 use backflow_nn::Layer;
-use backflow_probe::{
-    FiniteWidth, FlowRow, FlowStep, GradFlow, Inputs, LinePrediction, Prediction, predict, predict_line,
-};
+use backflow_probe::{FiniteWidth, FlowRow, FlowStep, GradFlow, Inputs, Theory, predict, predict_line};
 use backflow_tensor::{DType, Rng, Tensor, training};
 use learning::Trained;
 
@@ -94,15 +92,13 @@ pub struct Finding {
     pub initial: Flow,
     /// RMS δ of each layer as theory has it, from the last hidden layer that was measured back. `None`
     /// for the output layer, whose delta is the loss's doing, and for all where theory has nothing to say or
-    /// [finite width](Prediction::finite_width) decides.
+    /// [finite width](Theory::finite_width) decides.
     pub theory_delta_rms: Vec<Option<f64>>,
     /// The slope of the line through the logarithms of the same, hidden layers only. What [`Flow::slope`]
     /// should come to.
     pub theory_slope: Option<f64>,
-    /// All that theory has to say of a multilayer perceptron.
-    pub theory: Option<Prediction>,
-    /// What else theory says, a sentence each without its stop: see [`Prediction::notes`], [`LinePrediction::notes`].
-    pub theory_notes: Vec<String>,
+    /// All that theory has to say.
+    pub theory: Option<Theory>,
     /// What training came to.
     pub learned: Option<Learned>,
 }
@@ -111,14 +107,14 @@ impl Finding {
     /// Where finite width decides: how, and what slopes are to be expected.
     #[must_use]
     pub fn finite_width(&self) -> Option<&FiniteWidth> {
-        self.theory.as_ref()?.finite_width.as_ref()
+        self.theory.as_ref()?.finite_width()
     }
 
     /// The number of hidden layers in depth scales, by which theory judges whether the network trains: see
-    /// [`Prediction::depth_in_scales`]. `None` where finite width decides.
+    /// [`Prediction::depth_in_scales`](backflow_probe::Prediction::depth_in_scales). `None` where finite width decides, and for what is no perceptron.
     #[must_use]
     pub fn depth_in_scales(&self) -> Option<f64> {
-        self.theory.as_ref().filter(|theory| theory.finite_width.is_none())?.depth_in_scales()
+        self.theory.as_ref()?.perceptron().filter(|theory| theory.finite_width.is_none())?.depth_in_scales()
     }
 }
 
@@ -161,8 +157,15 @@ impl Study {
             require::<dyn Layer>(&self.task, &Loader::new(set, EVALUATION_BATCH), purpose)
                 .map_err(Stopped::from)?;
         }
-        let data = [false, true].map(|as_images| self.data(train, test, as_images));
-        let data_of = |of: &Configuration| &data[usize::from(of.line().is_some())];
+        let data = [false, true].map(|as_images| {
+            let is_taken = configurations.iter().any(|of| of.line().is_some() == as_images);
+            is_taken.then(|| self.data(train, test, as_images))
+        });
+        let data_of = |of: &Configuration| {
+            data[usize::from(of.line().is_some())]
+                .as_ref()
+                .expect("the form that a configuration takes is there")
+        };
         let seeds = usize::try_from(self.seeds).unwrap_or(usize::MAX);
         let completion = Completion::default();
         let network = |job: usize, ended: &Ended| {
@@ -239,21 +242,17 @@ impl Study {
             initial = Flow::of(&before, &shadows);
         }
         let theory = theory(configuration, data);
-        let sure = theory.as_ref().filter(|theory| theory.finite_width.is_none());
-        let of_line = theory_of_line(configuration, data);
-        let (theory_slope, theory_delta_rms) = match &of_line {
-            Some(theory) => flow::beside(theory, &before),
-            None => (
-                sure.and_then(Prediction::slope),
-                initial.anchored(sure.map(|theory| theory.delta_decades.as_slice())),
-            ),
+        let (theory_slope, theory_delta_rms) = match &theory {
+            Some(Theory::Line(theory)) => flow::beside(theory, &before),
+            Some(Theory::Perceptron(theory)) if theory.finite_width.is_none() => {
+                (theory.slope(), initial.anchored(&theory.delta_decades))
+            }
+            _ => (None, vec![None; initial.delta_rms.len()]),
         };
-        let notes = theory.iter().flat_map(Prediction::notes);
         Finding {
             configuration: configuration.clone(),
             theory_delta_rms,
             theory_slope,
-            theory_notes: notes.chain(of_line.iter().flat_map(LinePrediction::notes)).collect(),
             theory,
             initial,
             learned: self.training.is_some().then(|| Learned::of(&trained, &data.test)),
@@ -293,17 +292,13 @@ struct Examined {
     trained: Option<Trained>,
 }
 
-/// What theory says of a configuration that is a multilayer perceptron.
-fn theory(configuration: &Configuration, data: &Data) -> Option<Prediction> {
-    let [inputs, classes] = data.ends;
-    let (activation, sizes) = configuration.sizes(inputs, classes)?;
-    predict(activation, configuration.init, &sizes, mean_square(&data.batch.inputs))
-}
-
-/// What theory says of one that is another line.
-fn theory_of_line(configuration: &Configuration, data: &Data) -> Option<LinePrediction> {
-    let line = configuration.line().filter(|line| line.perceptron().is_none())?;
-    predict_line(line.plan(), configuration.init, &Inputs::of(&data.batch.inputs))
+/// What theory says of a configuration: of a line that is a perceptron, as of that.
+fn theory(configuration: &Configuration, data: &Data) -> Option<Theory> {
+    let ([inputs, classes], batch) = (data.ends, &data.batch.inputs);
+    if let Some((activation, sizes)) = configuration.sizes(inputs, classes) {
+        return predict(activation, configuration.init, &sizes, mean_square(batch)).map(Theory::from);
+    }
+    predict_line(configuration.line()?.plan(), configuration.init, &Inputs::of(batch)).map(Theory::from)
 }
 
 /// The flow of one network on these examples, as a step of its training would see it.

@@ -105,7 +105,7 @@ fn where_finite_width_decides_theory_says_nothing_else() {
     let measured = finding.initial.slope.unwrap();
     assert!(measured > 0.05, "{measured}");
     assert!(matches!(finding.initial.verdicts[..], [Verdict::Exploding { .. }]), "{:?}", finding.initial);
-    let of_wide_layers = finding.theory.as_ref().unwrap().slope().unwrap();
+    let of_wide_layers = finding.theory.as_ref().unwrap().perceptron().unwrap().slope().unwrap();
     assert!((of_wide_layers + 0.074).abs() < 5e-4, "{of_wide_layers}");
     let found = finding.finite_width().expect("that a boundary is near");
     let [low, high] = found.slopes;

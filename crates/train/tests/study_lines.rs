@@ -3,7 +3,7 @@
 
 use backflow_data::{Augment, Mnist};
 use backflow_nn::{Activation, Init};
-use backflow_probe::Verdict;
+use backflow_probe::{Per, Verdict};
 use backflow_train::comparison::{Contender, Stopped};
 use backflow_train::study::{Axes, Configuration, Finding, Line, Norm, Study, Training};
 use std::ops::ControlFlow;
@@ -109,6 +109,24 @@ fn blocks_are_judged_where_ways_meet() {
         );
     }
     assert_eq!(on.verdicts, [Verdict::Healthy]);
+    assert_eq!((on.per, off.per), (Per::Block, Per::Layer));
+}
+
+/// What chance decides is told of lines as of perceptrons; without biases it is no perceptron.
+#[test]
+fn where_finite_width_decides_it_is_told_of_lines_too() {
+    let of = |bias| {
+        let template = format!("[linear:32,bias={bias}/silu]*40/linear:10,bias={bias}");
+        line(&template, Axes::default(), Init::XavierNormal)
+    };
+    let findings = examine(&Study { examples: 32, ..Study::new(1) }, &[of(true), of(false)]);
+    let [perceptron, other] = &findings[..] else { panic!("two") };
+    assert!(perceptron.theory.as_ref().unwrap().perceptron().is_some());
+    assert!(other.theory.as_ref().unwrap().perceptron().is_none());
+    for finding in &findings {
+        assert!(finding.finite_width().is_some() && finding.theory_slope.is_none());
+        assert_eq!((finding.theory_delta_rms.clone(), finding.depth_in_scales()), (vec![None; 41], None));
+    }
 }
 
 /// What is dropped is a function of the seed.

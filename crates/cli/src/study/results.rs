@@ -8,7 +8,7 @@ use crate::experiment::Results;
 use crate::network::ModelConfig;
 use crate::task::TaskConfig;
 use backflow_probe::text::{counted, grouped, rate};
-use backflow_probe::{FiniteWidth, Table, Verdict};
+use backflow_probe::{FiniteWidth, Per, Table, Theory, Verdict};
 use backflow_report::{StudyPage, study_table};
 use backflow_train::comparison::Spread;
 use backflow_train::study::{Axes, Finding, Flow, Learned, LearnedOfSeed, LossPoint, TrainableDepths};
@@ -213,8 +213,8 @@ struct FindingJson<'a> {
     theory_slope: Option<f64>,
     theory_delta_rms: &'a [Option<f64>],
     /// What else theory says of a line, such as what it knows nothing of.
-    #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    theory_notes: &'a [String],
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    theory_notes: Vec<String>,
     /// What chance decides, with the slopes that are to be expected; `null` where it decides nothing.
     finite_width: Option<&'a FiniteWidth>,
     /// Layers over which what tells inputs apart falls to 1/e; `null` if infinite.
@@ -232,6 +232,7 @@ impl<'a> FindingJson<'a> {
     fn new(finding: &'a Finding, input: &[usize], classes: usize) -> Self {
         let (configuration, line) = (&finding.configuration, finding.configuration.line());
         let Axes { activation, norm, skip, depth, width } = configuration.axes();
+        let theory = finding.theory.as_ref();
         Self {
             model: line.map(|line| ModelConfig::new(line.text(), input.to_vec(), classes)),
             template: line.map(|line| &*line.template),
@@ -245,9 +246,12 @@ impl<'a> FindingJson<'a> {
             same_hidden_layers_as: None,
             theory_slope: finding.theory_slope,
             theory_delta_rms: &finding.theory_delta_rms,
-            theory_notes: line.map_or(&[], |_| &finding.theory_notes),
+            theory_notes: line.and(theory).map(Theory::notes).unwrap_or_default(),
             finite_width: finding.finite_width(),
-            depth_scale: finding.depth_in_scales().and(finding.theory.as_ref()).and_then(|it| it.depth_scale),
+            depth_scale: finding
+                .depth_in_scales()
+                .and(theory.and_then(Theory::perceptron))
+                .and_then(|it| it.depth_scale),
             depth_in_scales: finding.depth_in_scales(),
             flow: FlowJson::new(&finding.initial, line.is_some()),
             training: finding.learned.as_ref().map(|learned| LearnedJson::new(learned, line.is_some())),
@@ -264,6 +268,9 @@ struct FlowJson<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     judged_layers: Option<usize>,
     slope_decades_per_layer: Option<f64>,
+    /// Per what these slopes are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    slope_per: Option<Per>,
     /// The slope of the deltas in f64, only where f32 comes near its end.
     #[serde(skip_serializing_if = "Option::is_none")]
     shadow_slope_decades_per_layer: Option<f64>,
@@ -288,6 +295,7 @@ impl<'a> FlowJson<'a> {
             layers: is_line.then_some(&flow.layers),
             judged_layers: is_line.then_some(flow.judged),
             slope_decades_per_layer: flow.slope,
+            slope_per: is_line.then_some(flow.per),
             shadow_slope_decades_per_layer: flow.shadow_slope,
             slope_by_seed: &flow.slope_by_seed,
             delta_rms: &flow.delta_rms,

@@ -1,8 +1,8 @@
 //! The conclusion in words: what vanished, by how much per layer, what theory said, and what learns.
 
 use super::results::StudyResults;
-use backflow_probe::Verdict;
 use backflow_probe::text::{counted, factor, short, signed};
+use backflow_probe::{Per, Theory, Verdict};
 use backflow_tensor::Float;
 use backflow_train::study::{Configuration, Finding, Learned, LearnedOfSeed};
 
@@ -88,7 +88,7 @@ fn flat_weight_gradients(verdict: &Verdict) -> Option<(&'static str, f64)> {
 /// All about one configuration.
 fn configuration(finding: &Finding, results: &StudyResults) -> String {
     let mut text = format!("{}: {}", finding.configuration, flow(finding));
-    for note in &finding.theory_notes {
+    for note in finding.theory.iter().flat_map(Theory::notes) {
         text = format!("{text} In theory, {note}.");
     }
     for verdict in &finding.initial.verdicts {
@@ -104,7 +104,7 @@ fn configuration(finding: &Finding, results: &StudyResults) -> String {
 
 fn flow(finding: &Finding) -> String {
     let (deltas, slope) = finding.initial.unlimited();
-    let judged = finding.initial.judged;
+    let (judged, per) = (finding.initial.judged, finding.initial.per.name());
     let is_line = finding.configuration.line().is_some();
     let Some(slope) = slope else {
         return match (judged, is_line) {
@@ -138,27 +138,27 @@ fn flow(finding: &Finding) -> String {
     match regime(finding) {
         Regime::Flat => {
             format!(
-                "deltas vanish, to {factor} of themselves per layer on the way back ({decades}), so that \
+                "deltas vanish, to {factor} of themselves per {per} on the way back ({decades}), so that \
                  {ends}{flat}."
             )
         }
         Regime::Vanishing => {
             format!(
-                "gradients vanish, to {factor} of themselves per layer on the way back ({decades}), so \
+                "gradients vanish, to {factor} of themselves per {per} on the way back ({decades}), so \
                  that {ends}."
             )
         }
         Regime::Exploding => {
             format!(
-                "gradients explode, by a factor of {factor} per layer on the way back ({decades}), so \
+                "gradients explode, by a factor of {factor} per {per} on the way back ({decades}), so \
                  that {ends}{flat}."
             )
         }
         Regime::NotJudged => {
-            format!("deltas change by a factor of {factor} per layer on the way back ({decades}).")
+            format!("deltas change by a factor of {factor} per {per} on the way back ({decades}).")
         }
         _ => format!(
-            "gradients neither vanish nor explode: a factor of {level:.3} per layer on the way back \
+            "gradients neither vanish nor explode: a factor of {level:.3} per {per} on the way back \
              ({decades})."
         ),
     }
@@ -242,10 +242,12 @@ fn overview(findings: &[Finding]) -> Vec<String> {
         notes.push(format!("In {count} of them theory is not sure: with {}, {found}.", first.configuration));
     }
     let untold = || {
-        let lines = findings.iter().filter(|finding| finding.configuration.line().is_some());
-        lines.filter(|finding| finding.theory_slope.is_none() && finding.theory.is_none())
+        let lines = findings.iter().filter(|finding| finding.theory_slope.is_none());
+        let is_of_line = |theory: &&Theory| theory.perceptron().is_none() && theory.finite_width().is_none();
+        lines.filter_map(move |finding| Some((finding, finding.theory.as_ref().filter(is_of_line)?)))
     };
-    if let Some((first, reason)) = untold().find_map(|finding| Some((finding, finding.theory_notes.first()?)))
+    if let Some((first, reason)) =
+        untold().find_map(|(finding, theory)| Some((finding, theory.notes().into_iter().next()?)))
     {
         let count = untold().count();
         notes.push(format!(
@@ -277,6 +279,8 @@ fn overview(findings: &[Finding]) -> Vec<String> {
         of.max_by(|a, b| a.1.abs().total_cmp(&b.1.abs()))
     };
     let flattest = sloped.iter().min_by(|a, b| a.1.abs().total_cmp(&b.1.abs()));
+    let is_layer = findings.iter().all(|finding| finding.initial.per == Per::Layer);
+    let per = if is_layer { "layer" } else { "layer or block" };
     let mut extremes = Vec::new();
     for (wanted, what) in [
         (Regime::Vanishing, "where gradients vanish, most is lost by"),
@@ -286,7 +290,7 @@ fn overview(findings: &[Finding]) -> Vec<String> {
     }
     extremes.extend(flattest.map(|it| format!("least changes with {}", text(it))));
     if !extremes.is_empty() {
-        notes.push(format!("In decades per layer on the way back, {}.", extremes.join(", ")));
+        notes.push(format!("In decades per {per} on the way back, {}.", extremes.join(", ")));
     }
     let off: Vec<(&Configuration, f64)> = sloped
         .iter()
@@ -295,7 +299,7 @@ fn overview(findings: &[Finding]) -> Vec<String> {
     if let Some((worst, most)) = off.iter().max_by(|a, b| a.1.total_cmp(&b.1)) {
         let mean = off.iter().map(|(_, off)| off).sum::<f64>() / off.len() as f64;
         notes.push(format!(
-            "Theory is off by {mean:.3} decades per layer on average, and by {most:.3} at most, with {worst}."
+            "Theory is off by {mean:.3} decades per {per} on average, and by {most:.3} at most, with {worst}."
         ));
     }
     notes

@@ -166,7 +166,10 @@ pub static WORDS: &[Word] = &[
         },
     ),
     layer("instancenorm", &[], "each channel of each sample normalised", |_, x| {
-        let [channels, ..] = image(x)?;
+        let [channels, rows, columns] = image(x)?;
+        if rows * columns < 2 {
+            return Err("one pixel is its own mean: it takes images of at least two".to_owned());
+        }
         Ok(Planned::of_shape(x, move |_, _| InstanceNorm2d::new(channels).into()))
     }),
     layer("maxpool", POOL, "the largest in each window", |settings, x| {

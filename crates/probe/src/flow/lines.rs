@@ -114,18 +114,17 @@ impl GradFlow {
         if let Some(blocks) = self.blocks() {
             lines.extend(blocks.lines(width));
             lines.extend(blocks.legend.iter().map(|&sentence| sentence.to_owned()));
-            let line = main_line(&self.rows).filter(|_| !self.record.several_passes);
-            lines.extend(line.filter(|line| line.per != Per::Layer).map(
-                |Line { slope, per, fit, .. }| {
-                    let per = per.name();
-                    format!("delta per {per} on the way back: {slope:+.3} decades, R² {fit:.2}.")
-                },
-            ));
         }
-        if let (Some((measured, _)), Some(predicted)) = (self.slope(), self.predicted_slope()) {
-            lines.push(format!(
-                "delta per layer on the way back: {measured:+.3} decades measured, {predicted:+.3} in theory."
-            ));
+        let line = main_line(&self.rows).filter(|_| !self.record.several_passes);
+        if let Some(Line { slope, per, fit, .. }) = line {
+            let (is_layer, per) = (per == Per::Layer, per.name());
+            if let Some(theory) = self.predicted_slope() {
+                lines.push(format!(
+                    "delta per {per} on the way back: {slope:+.3} decades measured, {theory:+.3} in theory."
+                ));
+            } else if !is_layer {
+                lines.push(format!("delta per {per} on the way back: {slope:+.3} decades, R² {fit:.2}."));
+            }
         }
         lines.extend(self.theory_notes().iter().map(|note| format!("theory: {note}.")));
         if self.rows.is_empty() {

@@ -218,7 +218,7 @@ fn chart(axis: Axis, figure: Figure, group: &Group<'_>, idx: usize) -> Option<Ch
     let is_line = group.members.iter().any(|member| member.finding.configuration.line().is_some());
     let chance = group.members.iter().find_map(|member| Some(member.finding.learned.as_ref()?.chance));
     let (id, title, y_label) = match figure {
-        Figure::Slope => ("slope", "Slope of deltas", "decades per layer, on the way back"),
+        Figure::Slope => ("slope", "Slope of deltas", "decades per layer or block, on the way back"),
         Figure::Accuracy => ("accuracy", "Test accuracy", "test accuracy after the training"),
     };
     let of = if group.title.is_empty() { String::new() } else { format!(", {}", group.title) };

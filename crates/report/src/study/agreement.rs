@@ -53,7 +53,7 @@ pub(super) fn chart(study: &Study<'_>) -> Option<(Chart, bool, String)> {
         id: "agreement".to_owned(),
         title: "Measured slopes against theory".to_owned(),
         description: "a point per configuration: mean over seeds, with their standard deviation".to_owned(),
-        x_label: "slope by theory, decades per layer".to_owned(),
+        x_label: "slope by theory, decades per layer or block".to_owned(),
         x_range: range,
         x_ticks: round_ticks(range[0], range[1]),
         y_label: "slope as measured".to_owned(),

@@ -72,15 +72,12 @@ impl Across {
             Self::WeightVariance => diagrams(configurations),
             Self::Width => {
                 let plane = |of: &Configuration| rest(Axes { width: None, ..of.axes() }, of);
-                maps(configurations, plane, |of| of.axes().width.map(|width| width as u64), 3)
+                maps(configurations, plane, |at| configurations[at].axes().width.map(|width| width as u64), 3)
             }
             Self::Norm => {
                 let norms = numbered(configurations.iter().map(|of| of.axes().norm));
                 let plane = |of: &Configuration| rest(Axes { norm: None, ..of.axes() }, of);
-                let place = |of: &Configuration| {
-                    let at = configurations.iter().position(|other| other == of)?;
-                    of.axes().norm.map(|_| norms[at] as u64)
-                };
+                let place = |at: usize| configurations[at].axes().norm.map(|_| norms[at] as u64);
                 maps(configurations, plane, place, 2)
             }
         }
@@ -206,7 +203,7 @@ impl<'a> Plane<'a> {
             &format!("map-slope-{}{idx}", self.across.id()),
             "Slope of deltas",
             &format!(
-                "decades per layer on the way back: red explodes, blue vanishes, blank has none{theory}"
+                "decades per layer or block on the way back: red explodes, blue vanishes, blank has none{theory}"
             ),
             [-end, end],
             diverging,

@@ -1,6 +1,6 @@
 //! [`Flow`]: what flows through the networks of one configuration, averaged over seeds.
 
-use backflow_probe::{FlowRow, FlowStep, LinePrediction, Shadow, Verdict, judged, shadow_slope, slope};
+use backflow_probe::{FlowRow, FlowStep, LinePrediction, Per, Shadow, Verdict, judged, shadow_slope, slope};
 use backflow_tensor::Float;
 
 /// What flows through the networks of one configuration. A list has one entry per layer that is
@@ -23,6 +23,8 @@ pub struct Flow {
     /// negative where gradients vanish. `None` for fewer than two hidden layers, and where a delta is 0 or
     /// not finite.
     pub slope: Option<f64>,
+    /// What the slope is per, where the gradient can go around layers.
+    pub per: Per,
     /// The slope of each network, in the order of the seeds: of the line that `slope` is of, or
     /// `shadow_slope` where there is one.
     pub slope_by_seed: Vec<Option<f64>>,
@@ -69,6 +71,7 @@ impl Flow {
             shadow_delta_rms: listed.iter().map(|row| state_in_f64(row)).collect(),
             activation_rms: listed.iter().map(|row| row.activation_rms).collect(),
             slope: slope(&rows).map(|(slope, _)| slope),
+            per: Per::of_slope(&rows),
             slope_by_seed,
             shadow_slope: shadow_slope(&rows).map(|(slope, _)| slope),
             weight_gradient_ratio: ratio.filter(|ratio| ratio.is_finite()),
@@ -102,14 +105,11 @@ impl Flow {
 
     /// RMS δ by a theory that knows it up to a factor, so that it agrees with the measurement at the last
     /// hidden layer.
-    pub(super) fn anchored(&self, decades: Option<&[f64]>) -> Vec<Option<f64>> {
-        let anchor = decades.and_then(|decades| {
-            let last = self.judged.checked_sub(1).filter(|_| decades.len() == self.delta_rms.len())?;
-            Some((decades, last, self.delta_rms[last]))
-        });
+    pub(super) fn anchored(&self, decades: &[f64]) -> Vec<Option<f64>> {
+        let last = self.judged.checked_sub(1).filter(|_| decades.len() == self.delta_rms.len());
         let predicted = |layer: usize| {
-            let (decades, last, delta) = anchor.filter(|&(_, last, _)| layer <= last)?;
-            let delta = delta * Float::powf(10.0, decades[layer] - decades[last]);
+            let last = last.filter(|&last| layer <= last)?;
+            let delta = self.delta_rms[last] * Float::powf(10.0, decades[layer] - decades[last]);
             delta.is_finite().then_some(delta)
         };
         (0..self.delta_rms.len()).map(predicted).collect()

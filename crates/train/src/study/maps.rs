@@ -4,18 +4,18 @@ use super::{Axes, Configuration, Network};
 use std::collections::BTreeSet;
 
 /// The configurations that make maps of depth and something else: the places of those that differ in nothing else,
-/// by `plane`, for each map. `at` has the place on the other axis; those without one, or without a depth, are on no
+/// by `plane`, for each map. `at` has the place of each on the other axis, by its index; those without one, or without a depth, are on no
 /// map. A map has at least so many places on that axis and two depths, and no two networks in one place.
 #[must_use]
 pub fn maps<P: PartialEq>(
     configurations: &[Configuration],
     plane: impl Fn(&Configuration) -> P,
-    at: impl Fn(&Configuration) -> Option<u64>,
+    at: impl Fn(usize) -> Option<u64>,
     least: usize,
 ) -> Vec<Vec<usize>> {
     let mut maps: Vec<(P, Vec<Place>)> = Vec::new();
     for (index, of) in configurations.iter().enumerate() {
-        let (Some(at), Some(depth)) = (at(of), of.axes().depth) else { continue };
+        let (Some(at), Some(depth)) = (at(index), of.axes().depth) else { continue };
         let (plane, member) = (plane(of), Place { index, at, depth });
         match maps.iter_mut().find(|(other, _)| *other == plane) {
             Some((_, members)) => members.push(member),
@@ -51,7 +51,8 @@ pub fn diagrams(configurations: &[Configuration]) -> Vec<Vec<usize>> {
         let axes = Axes { depth: None, ..of.axes() };
         (of.line().map(|line| line.template.clone()), axes, biases(of))
     };
-    let variance = |of: &Configuration| {
+    let variance = |index: usize| {
+        let of = &configurations[index];
         let Network::Perceptron { activation, width, .. } = of.network else {
             return of.variances().map(|[weights, _]| weights.to_bits());
         };

@@ -158,7 +158,7 @@ impl Field {
             return (field, vec![f64::NAN; self.places()]);
         }
         let is_homogeneous = matches!(activation, Activation::Relu | Activation::LeakyRelu(_));
-        let mut slopes = Vec::new();
+        let (mut slopes, mut mixed) = (Vec::new(), 0.0);
         // Places are alike but for the borders.
         let mut known: BTreeMap<[u64; 2], [f64; 4]> = BTreeMap::new();
         for place in 0..self.places() {
@@ -174,11 +174,16 @@ impl Field {
             field.squares[place] = square;
             field.products[place] = product;
             field.means[place] = mean;
-            // Where z is exactly 0, so is the slope of relu there. Of samples with different backgrounds this takes too
-            // much: a window over what is not 0 is not 0 either, so that layers have their zeros in common.
+            // Where z is exactly 0, so is the slope of relu there.
             let share = if is_homogeneous { self.zero_share(place) } else { 0.0 };
+            mixed += share * (1.0 - share) / self.places() as f64;
             let slope_at_zero = if let Activation::LeakyRelu(slope) = activation { slope } else { 0.0 };
             slopes.push((1.0 - share) * slope + share * slope_at_zero * slope_at_zero);
+        }
+        if mixed > FEW {
+            // Samples have different backgrounds. A window over what is not 0 is not 0 either: layers have their zeros in
+            // common, and by how much is not followed.
+            slopes.fill(f64::NAN);
         }
         if values(activation, vec![0.0]) == [0.0] {
             field.zeros.clone_from(&self.zeros);

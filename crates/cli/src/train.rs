@@ -16,6 +16,7 @@ use backflow_optim::RuleInfo;
 use backflow_probe::text::grouped;
 use backflow_probe::{FlowRow, FlowStep, GradFlow, Recorder, Stats, Verdict, When};
 use backflow_report::FlowPage;
+use backflow_tensor::training::Scope;
 use backflow_tensor::{DType, Module};
 use backflow_train::{
     EVALUATION_BATCH, EpochRecord, Listener, Metrics, RunFolder, StepRecord, StepTimes, Summary, Task,
@@ -323,7 +324,10 @@ fn train(options: &TrainOptions) -> Result<(), Failure> {
             return flow;
         }
         let batch = train.batch(options.epochs - 1, 0);
-        flow.with_shadow(&model, |model, dtype| task.loss(model, &batch.to_dtype(dtype)).mean)
+        // As a step would see it: with dropout, and normalised by the batch.
+        let loss = |model: &Model, dtype| task.loss(model, &batch.to_dtype(dtype)).mean;
+        Scope::of_step(options.seed, options.epochs * train.len() as u64)
+            .enter(|| flow.with_shadow(&model, loss))
     };
     let table = settled(GradFlow::of(&last_epoch));
     let header = inspect::header(&flow, &table, Some(&config));

@@ -149,6 +149,23 @@ fn a_shadow_settles_what_looks_too_small() {
     assert!(!printed.contains("in f64") && !summary.contains("shadow"));
 }
 
+/// What is computed again in f64 is a step of the training: with dropout, which makes a delta of those that come through
+/// twice as large, and its RMS √2 times.
+#[test]
+fn a_shadow_is_that_of_a_step() {
+    let folder = tempfile::tempdir().unwrap();
+    let line = "[linear:8/sigmoid]*90/linear:64/dropout:0.5/linear:10";
+    let options = "train --epochs 1 --batch-size 1000 --optimizer sgd --json --out run --model";
+    let arguments: Vec<&str> = options.split_whitespace().chain([line]).collect();
+    let output = backflow(&arguments, folder.path());
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let summary: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let layers = summary["layers"].as_array().unwrap();
+    let row = &layers[layers.len() - 3];
+    let figures = [&row["delta_rms"], &row["shadow"]["delta_rms_f64"]].map(|figure| figure.as_f64().unwrap());
+    assert!((figures[0] / figures[1] - 1.0).abs() < 0.15, "{row}");
+}
+
 #[test]
 fn a_profile_shows_where_the_time_goes_and_changes_no_bit() {
     let folder = tempfile::tempdir().unwrap();

@@ -280,7 +280,7 @@ fn rows_on_their_own() {
     let model = plan.build(Init::HeNormal, DType::F64, &mut rng);
     let x = Tensor::randn([4, 4, 8, 8], DType::F64, &mut rng);
     let theory = predict_line(&plan, Init::HeNormal, &Inputs::of(&x)).unwrap();
-    let flow = GradFlow::record(&*model, || model.forward(&x).square().sum(..)).with_line_theory(theory);
+    let flow = GradFlow::record(&*model, || model.forward(&x).square().sum(..)).with_theory(theory);
     assert!(flow.predicted_deltas().iter().all(Option::is_none), "{:?}", flow.predicted_deltas());
 }
 

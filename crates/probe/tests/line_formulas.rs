@@ -222,6 +222,7 @@ fn what_has_no_theory() {
         ("linear:8/dropout:0.5/relu/linear:10", "2"),
         // Units differ in how they vary over the samples.
         ("linear:8/relu/batchnorm/linear:10", "2"),
+        ("linear:8/residual(linear:8/relu)/linear:10", "1"),
         ("linear:8/residual(relu)/linear:10", "1"),
     ] {
         let sample: &[usize] = if line.contains("flatten") { &[4, 8, 8] } else { &[16] };

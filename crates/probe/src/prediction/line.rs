@@ -317,6 +317,27 @@ impl Walk<'_> {
         self.is_random(block.branch.clone()) || self.is_random(block.shortcut.clone())
     }
 
+    /// Whether a chain ends in a function whose slopes are not the same on both sides of 0, behind its last weights. What
+    /// goes past such a branch gets a mean from it, slopes and weights have that direction in common, and deltas along
+    /// it grow by another factor, which wins in a deep stack of any width.
+    fn ends_in_a_mean(&self, rows: Range<usize>) -> bool {
+        for Block { branch, own, .. } in self.blocks(rows) {
+            match self.rows[own].computes {
+                Computes::Activation(function) => {
+                    let x = Tensor::from([-0.7, 0.7]).requires_grad();
+                    let slopes = function.apply(&x).sum(..).backward().of(&x).to_vec::<f64>();
+                    if slopes[0] != slopes[1] {
+                        return true;
+                    }
+                }
+                Computes::Linear { .. } | Computes::Convolution { .. } => return false,
+                Computes::Residual { .. } => return self.ends_in_a_mean(branch),
+                _ => {}
+            }
+        }
+        false
+    }
+
     /// What chance decides where weighted maps and one function alternate.
     fn finite_width(&self) -> Option<FiniteWidth> {
         let (mut layers, mut states, mut wide, mut function) = (Vec::new(), Vec::new(), Vec::new(), None);
@@ -448,10 +469,14 @@ impl Walk<'_> {
 
     fn back_both_ways(&mut self, block: Block, delta: Delta) -> Result<Delta, (usize, &'static str)> {
         let is_independent = self.is_independent(&block);
+        let has_mean = !self.is_random(block.shortcut.clone()) && self.ends_in_a_mean(block.branch.clone());
         let through = self.back(block.branch, delta.clone().times(block.factor * block.factor));
         let past = self.back(block.shortcut, delta);
         if !is_independent {
             return Err((past.len(), "a branch without weights depends on what goes past it"));
+        }
+        if has_mean {
+            return Err((past.len(), "deltas of branches that end in such a function add up along its mean"));
         }
         if through.stretch == past.stretch { Ok(past.plus(&through)) } else { Err((past.len(), WAYS)) }
     }

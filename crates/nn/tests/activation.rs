@@ -8,7 +8,8 @@ use backflow_tensor::{DType, Rng, Tensor};
 /// E f(z)² for standard normal z, by Simpson's rule on −12 … 12; beyond is less than e⁻⁷².
 ///
 /// The kinks, at −1, 0 and 1, are nodes of the coarse grid, so between them the rule's error is that of a
-/// smooth function: step⁴/180 times differences of third derivatives, some 1e-10.
+/// smooth function: step⁴/180 times differences of third derivatives, some 1e-10; of softsign, whose square has −12 and
+/// 12 of them at 0, 1e-9.
 fn second_moment(activation: Activation) -> f64 {
     let trapezoids = |per_unit: usize| {
         let z = Tensor::arange(24 * per_unit + 1, DType::F64) / per_unit as f64 - 12.0;
@@ -29,7 +30,7 @@ fn gains_make_up_for_the_second_moment() {
             _ => activation.gain(),
         };
         let product = gain * gain * second_moment(activation);
-        assert!((product - 1.0).abs() < 1e-9, "{activation}: g² E f² = {product}");
+        assert!((product - 1.0).abs() < 2e-9, "{activation}: g² E f² = {product}");
     }
 }
 

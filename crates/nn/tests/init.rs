@@ -429,7 +429,9 @@ fn a_negative_variance_of_biases_is_refused() {
 fn each_activation_has_a_rule() {
     for activation in Activation::ALL {
         let expected = match activation.name() {
-            "relu" | "leaky-relu" | "elu" | "gelu" | "silu" | "softplus" => "he-normal",
+            "relu" | "leaky-relu" | "elu" | "gelu" | "gelu-tanh" | "silu" | "mish" | "softplus" => {
+                "he-normal"
+            }
             "selu" => "lecun-normal",
             _ => "xavier-uniform",
         };

@@ -361,6 +361,8 @@ fn units_of_convolutions_are_channels() {
         let (_, layer, x) = subjects(DType::F32).find(|(subject, ..)| *subject == name).expect("a subject");
         let (said, _) = observe(Said::default(), || layer.forward(&x));
         let what = Role::WeightedMap.called(name).with_unit_axis(1);
+        let what = Announcement { map: said.0[0].0.map, ..what };
+        assert!(what.map.is_some(), "{name} says what it makes of each sample");
         assert_eq!(said.0, [(what, x.rank()), (what, channels)]);
     }
 }

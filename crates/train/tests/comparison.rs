@@ -6,7 +6,7 @@ use backflow_nn::{Activation, Init, Mlp};
 use backflow_optim::{Optimizer, RULES, schedule_for_run};
 use backflow_tensor::{DType, Rng};
 use backflow_train::comparison::{Conditions, Contender, Outcome, Run, Spread, Stopped, Watcher, rank};
-use backflow_train::{Classification, Evaluation, Metrics, Task};
+use backflow_train::{Classification, EVALUATION_BATCH, Evaluation, Metrics, Task};
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -64,7 +64,7 @@ fn a_run_is_the_loop_that_a_program_would_write_out() {
         let loss = model.forward(&batch.inputs).cross_entropy(&batch.targets);
         optimizer.step(&mut model, &loss.backward());
     }
-    let end = evaluate(&model, &Loader::new(&test, 500));
+    let end = evaluate(&model, &Loader::new(&test, EVALUATION_BATCH));
     let last = run.last().unwrap();
     assert_eq!((last.test_loss, &last.metrics), (end.loss, &end.metrics));
     assert_eq!((run.steps, run.evaluations, last.step, last.epoch), (26, 26, 26, 2.0));
@@ -80,7 +80,7 @@ fn curves_begin_with_the_initial_weights_and_have_points_at_the_same_steps() {
     assert_eq!(adam.curve.len(), 21, "the start and 20 more");
     assert_eq!(adam.curve[0], sgd.curve[0], "the same initial weights");
     assert_ne!(adam.last(), sgd.last());
-    let start = evaluate(&model(0), &Loader::new(&digits()[1], 500));
+    let start = evaluate(&model(0), &Loader::new(&digits()[1], EVALUATION_BATCH));
     let first = &adam.curve[0];
     assert_eq!((first.step, first.train_loss), (0, None));
     assert_eq!((first.test_loss, &first.metrics), (start.loss, &start.metrics));
@@ -116,7 +116,7 @@ fn a_rule_is_judged_by_the_weights_that_it_wants_to_be_judged_by() {
     let conditions = Conditions::new(2, 32);
     let run =
         watched(&conditions, "schedule-free", &mut model, 0, &mut |_, _| ControlFlow::Continue(())).unwrap();
-    let where_it_trains = evaluate(&model, &Loader::new(&digits()[1], 500));
+    let where_it_trains = evaluate(&model, &Loader::new(&digits()[1], EVALUATION_BATCH));
     assert_ne!(run.last().unwrap().test_loss, where_it_trains.loss);
     assert!(run.test_metric().unwrap() > 0.3, "{run:?}");
 }
@@ -215,8 +215,11 @@ fn tuning_chooses_the_rate_that_a_written_out_cross_validation_chooses() {
                 diverged |= !batch_loss.item().is_finite();
                 optimizer.step(&mut model, &batch_loss.backward());
             }
-            let end = evaluate(&model, &Loader::new(&train.subset(&split.validation), 500));
-            let start = evaluate(&self::model(seed), &Loader::new(&train.subset(&split.validation), 500));
+            let end = evaluate(&model, &Loader::new(&train.subset(&split.validation), EVALUATION_BATCH));
+            let start = evaluate(
+                &self::model(seed),
+                &Loader::new(&train.subset(&split.validation), EVALUATION_BATCH),
+            );
             diverged |= !end.loss.is_finite() || end.loss > 100.0 * start.loss;
             accuracy += if diverged { 0.0 } else { end.metrics["accuracy"] };
             loss += if diverged { f64::INFINITY } else { end.loss };

@@ -75,11 +75,11 @@ impl Line {
     ///
     /// ```
     /// use backflow_train::study::{Axes, Line, Norm};
-    /// let template = "[{skip}(linear:{width}/{norm}/relu)]*{depth}/linear:10";
+    /// let template = "flatten/[{skip}(linear:{width}/{norm}/relu)]*{depth}/linear:10";
     /// let (depth, width, norm) = (Some(3), Some(64), Some(Norm::None));
     /// let axes = Axes { depth, width, norm, skip: Some(true), ..Axes::default() };
     /// let line = Line::new(template, axes, &[1, 28, 28], 10)?;
-    /// assert_eq!(line.text(), "[residual(linear:64/relu)]*3/linear:10");
+    /// assert_eq!(line.text(), "flatten/[residual(linear:64/relu)]*3/linear:10");
     /// # Ok::<(), backflow_nn::LineError>(())
     /// ```
     ///

@@ -150,7 +150,8 @@ fn residual_blocks() {
     let found = theory("linear:8/relu/residual:0.5(linear:8/relu)/linear:10", "he-normal", &[8]);
     let (x, b) = (square(&found, "1"), square(&found, "2.1"));
     is_near(square(&found, "2"), x + 0.25 * b + 2.0 * 0.5 * 2.0 * (x * b).sqrt() / (2.0 * PI), 1e-12);
-    is_near(ratio(&found, ["1", "2"]), 1.0 + 0.25 * 0.5 * 2.0, 1e-12);
+    // Its deltas add up along that mean, which is not followed.
+    assert!(found.row("2").unwrap().not_predicted.is_some());
 }
 
 /// A branch is independent of what goes past it where every way through it crosses random weights: of x + (x + Wx) both

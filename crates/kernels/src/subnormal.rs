@@ -1,6 +1,11 @@
-//! Subnormal numbers to zero, by arithmetic.
+//! Subnormal numbers: to zero by arithmetic, and out of the way of products.
 //!
-//! Processors can do this by themselves (the bits FTZ and DAZ of MXCSR on x86, FZ of FPCR on AArch64). This
+//! Many processors, Intel's among them, multiply subnormal numbers by microcode, some 100 times as slowly as others.
+//! So a product of many terms takes its operands a power of two larger ([`raise`]), where nothing is subnormal, and
+//! its result is made smaller again ([`lower`]). Neither multiplies a subnormal number, nor has one as a product; sums
+//! of them are fast.
+//!
+//! **Flushing.** Processors can do this by themselves (the bits FTZ and DAZ of MXCSR on x86, FZ of FPCR on AArch64). This
 //! crate does not use them: Rust defines its floating-point operations for the default environment alone, and
 //! to run compiled Rust code in another one is undefined behaviour, also where the register is put back
 //! afterwards (documentation of `std::arch`'s `_mm_setcsr`); only operations written in one block of assembly
@@ -9,7 +14,14 @@
 //! that are still in the cache; and what is subnormal inside a sum or a product, before its result is
 //! written, is not touched.
 
+use crate::isa::{Work, dispatch};
+use crate::parallel;
 use crate::{Float, map};
+
+/// Elements looked at without asking other threads.
+const PIECE: usize = 1 << 16;
+/// Elements in a nanosecond, about.
+const PER_NANOSECOND: usize = 10;
 
 /// Makes every subnormal number the zero of its sign. All other numbers, infinities and NaNs stay as they
 /// are.
@@ -21,4 +33,96 @@ use crate::{Float, map};
 /// ```
 pub fn flush_to_zero<T: Float>(x: &mut [T]) {
     map::map_inplace(x, |x| if x.abs() < T::MIN_POSITIVE { T::ZERO.copysign(x) } else { x });
+}
+
+/// Whether any number is subnormal.
+///
+/// ```
+/// assert!(backflow_kernels::subnormal::any(&[0.0, 1.0, 1e-40_f32]));
+/// assert!(!backflow_kernels::subnormal::any(&[0.0, 1.0, 1e-40_f64]));
+/// ```
+#[must_use]
+pub fn any<T: Float>(x: &[T]) -> bool {
+    largest(x, |x| u16::from(x.abs() < T::MIN_POSITIVE && x.abs() > T::ZERO)) > 0
+}
+
+/// The exponent of the number of the largest magnitude, ⌊log₂|x|⌋; one above the largest there is where infinities
+/// or NaNs are, one below the smallest of a normal number where all are smaller than these.
+///
+/// ```
+/// assert_eq!(backflow_kernels::subnormal::largest_exponent(&[0.25, -3.0_f32]), 1);
+/// assert_eq!(backflow_kernels::subnormal::largest_exponent(&[f32::NAN, 0.0]), 128);
+/// ```
+#[must_use]
+pub fn largest_exponent<T: Float>(x: &[T]) -> i32 {
+    i32::from(largest(x, T::biased_exponent)) - (T::EXPONENTS / 2 - 1) as i32
+}
+
+/// The largest of what `f` makes of each number; 0 of none.
+fn largest<T: Float>(x: &[T], f: impl Fn(T) -> u16 + Copy + Send + Sync) -> u16 {
+    let pieces: Vec<&[T]> = x.chunks(PIECE).collect();
+    let each = parallel::map(x.len() / PER_NANOSECOND, &pieces, |x| dispatch(Largest(x, f)));
+    each.into_iter().max().unwrap_or(0)
+}
+
+struct Largest<'a, T, F>(&'a [T], F);
+
+impl<T: Float, F: Fn(T) -> u16> Work for Largest<'_, T, F> {
+    type Output = u16;
+    #[inline(always)]
+    fn run(self) -> u16 {
+        let Largest(x, f) = self;
+        x.iter().fold(0, |largest, &x| largest.max(f(x)))
+    }
+}
+
+/// `out[i] = x[i]·2^exponent`: exactly, where it does not overflow.
+///
+/// # Panics
+/// If the lengths differ, or the exponent is negative or above 126 (1022 of `f64`).
+#[track_caller]
+pub fn raise<T: Float>(x: &[T], out: &mut [T], exponent: i32) {
+    let factor = power::<T>(exponent);
+    // A subnormal number and the smallest normal one have an exact sum, which is normal.
+    let below = T::MIN_POSITIVE * factor;
+    map::map(x, out, |x| {
+        let magnitude = x.abs();
+        let is_small = magnitude < T::MIN_POSITIVE;
+        let normal = if is_small { magnitude + T::MIN_POSITIVE } else { magnitude };
+        let raised = normal * factor;
+        (if is_small { raised - below } else { raised }).copysign(x)
+    });
+}
+
+/// `x[i] = x[i]·2^−exponent`, rounded once, to even.
+///
+/// ```
+/// use backflow_kernels::subnormal::{lower, raise};
+/// let (x, mut y) = ([3e-45_f32, -1e-30, 0.5], [0.0; 3]);
+/// raise(&x, &mut y, 100);
+/// assert_eq!(y, x.map(|x| x * 2_f32.powi(100)));
+/// lower(&mut y, 100);
+/// assert_eq!(y, x);
+/// ```
+///
+/// # Panics
+/// As [`raise`].
+#[track_caller]
+pub fn lower<T: Float>(x: &mut [T], exponent: i32) {
+    let (factor, limit) = (T::ONE / power::<T>(exponent), T::MIN_POSITIVE * power::<T>(exponent));
+    map::map_inplace(x, |x| {
+        let magnitude = x.abs();
+        let is_small = magnitude < limit;
+        // Numbers up to twice the limit are as far apart as subnormal ones will be: the sum rounds as it should.
+        let normal = if is_small { magnitude + limit } else { magnitude };
+        let lowered = normal * factor;
+        (if is_small { lowered - T::MIN_POSITIVE } else { lowered }).copysign(x)
+    });
+}
+
+#[track_caller]
+fn power<T: Float>(exponent: i32) -> T {
+    let most = T::EXPONENTS as i32 / 2 - 2;
+    assert!((0..=most).contains(&exponent), "subnormal: an exponent of {exponent} is not among 0 to {most}");
+    T::from_f64(f64::from_bits(((1023 + exponent) as u64) << 52))
 }

@@ -380,3 +380,47 @@ fn flushing_makes_zeros_of_subnormal_numbers_alone() {
     flushes::<f32>(f64::from(f32::MIN_POSITIVE));
     flushes::<f64>(f64::MIN_POSITIVE);
 }
+
+/// The processor's own product is correctly rounded, also where it is slow.
+#[test]
+fn raising_and_lowering_are_products_with_powers_of_two() {
+    fn agrees<T: Float>(exponents: &[i32], ordinary: i32) {
+        let mut x = numbers::<T>(1 << 12);
+        // Magnitudes from the smallest there is to some 2^exponent times the smallest normal number.
+        let spread =
+            |i: usize| 2_f64.powi(ordinary + 1 - (i / 2 % 160) as i32) * (1.0 + (i as f64 * 0.7548).fract());
+        x.extend((0..1 << 12).map(|i| T::from_f64(if i % 2 == 0 { spread(i) } else { -spread(i) })));
+        for &exponent in exponents {
+            let factor = T::from_f64(2_f64.powi(exponent));
+            let run = || {
+                let (mut raised, mut lowered) = (vec![T::ZERO; x.len()], x.clone());
+                subnormal::raise(&x, &mut raised, exponent);
+                subnormal::lower(&mut lowered, exponent);
+                (bits(&raised), bits(&lowered))
+            };
+            let products: Vec<T> = x.iter().map(|&x| x * factor).collect();
+            let quotients: Vec<T> = x.iter().map(|&x| x / factor).collect();
+            assert!(run() == (bits(&products), bits(&quotients)), "2^{exponent}");
+            at_each_level("raise and lower", run);
+            with_threads("raise and lower", run);
+        }
+    }
+    agrees::<f32>(&[0, 1, 24, 60, 100, 126], 0);
+    agrees::<f64>(&[0, 1, 53, 600, 1022], -1000);
+}
+
+#[test]
+fn the_largest_exponent_and_subnormal_numbers_are_found_wherever_they_are() {
+    for n in LENGTHS.into_iter().filter(|&n| n > 0) {
+        for at in [0, n / 2, n - 1] {
+            let mut x = vec![0.0_f32; n];
+            assert_eq!((subnormal::any(&x), subnormal::largest_exponent(&x)), (false, -127));
+            x[at] = -f32::MIN_POSITIVE;
+            assert_eq!((subnormal::any(&x), subnormal::largest_exponent(&x)), (false, -126));
+            x[at] = -1e-45;
+            assert_eq!((subnormal::any(&x), subnormal::largest_exponent(&x)), (true, -127));
+            x[n / 2] = f32::NAN;
+            assert_eq!(subnormal::largest_exponent(&x), 128);
+        }
+    }
+}

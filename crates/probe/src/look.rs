@@ -18,8 +18,13 @@ pub(crate) struct Look {
 }
 
 /// The elements in row-major order, where they lie if they lie so.
-pub(crate) fn elements<T: FloatElement>(x: &Tensor) -> Cow<'_, [T]> {
+fn in_rows<T: FloatElement>(x: &Tensor) -> Cow<'_, [T]> {
     x.as_slice::<T>().map_or_else(|| Cow::Owned(x.to_vec::<T>()), Cow::Borrowed)
+}
+
+/// The elements in any order: images are looked at as they lie.
+fn elements<T: FloatElement>(x: &Tensor) -> Cow<'_, [T]> {
+    x.dense_slice::<T>().map_or_else(|| Cow::Owned(x.to_vec::<T>()), Cow::Borrowed)
 }
 
 /// Looks at all elements: moments always, the rest if asked for.
@@ -88,12 +93,22 @@ pub(crate) fn units(y: &Tensor, axis: isize) -> usize {
     if (-rank..rank).contains(&axis) { y.size(axis) } else { 1 }
 }
 
+/// All axes but this one, in their order.
+fn others(y: &Tensor, axis: isize) -> impl Iterator<Item = isize> {
+    let rank = y.rank() as isize;
+    (0..rank).filter(move |&other| other != axis.rem_euclid(rank))
+}
+
 /// Which units of `y` are anything but 0.
 pub(crate) fn alive(y: &Tensor, axis: isize) -> Vec<bool> {
     let mut alive = vec![false; units(y, axis)];
-    // The kernel wants units in columns.
-    let columns = if alive.len() > 1 { y.transpose(axis, -1) } else { y.clone() };
-    with_float!("alive", y.dtype(), T => reduce::mark_nonzero_columns(&elements::<T>(&columns), &mut alive));
+    // The kernel wants units in columns, as channels lie that are innermost.
+    let columns = if alive.len() > 1 {
+        y.permute(others(y, axis).chain([axis]).collect::<Vec<_>>())
+    } else {
+        y.clone()
+    };
+    with_float!("alive", y.dtype(), T => reduce::mark_nonzero_columns(&in_rows::<T>(&columns), &mut alive));
     alive
 }
 
@@ -102,7 +117,7 @@ pub(crate) fn unit_rms(y: &Tensor, axis: isize) -> Vec<f64> {
     let units = units(y, axis);
     let rows = if units > 1 { y.transpose(axis, 0) } else { y.clone() };
     with_float!("unit_rms", y.dtype(), T => {
-        let numbers = elements::<T>(&rows);
+        let numbers = in_rows::<T>(&rows);
         let len = (numbers.len() / units.max(1)).max(1);
         numbers.chunks_exact(len).map(|unit| of(unit, None, false).stats.rms).collect()
     })

@@ -22,8 +22,19 @@ pub(crate) fn order_of_result(shape: &Shape, operands: &[&Tensor]) -> AxisOrder 
 }
 
 impl Tensor {
-    /// The elements in the order of memory, if they are dense and of type `T`.
-    pub(crate) fn dense_slice<T: Element>(&self) -> Option<&[T]> {
+    /// The elements without a copy, in the order of memory, where they are of type `T` and lie side by side: those of
+    /// [`as_slice`](Self::as_slice), and those of images whose channels lie innermost. For what takes elements in
+    /// any order, such as a sum.
+    ///
+    /// ```
+    /// # use backflow_tensor::{DType, Tensor};
+    /// let images = Tensor::ones([8, 28, 24, 3], DType::F32).permute([0, 3, 1, 2]);
+    /// assert!(images.as_slice::<f32>().is_none());
+    /// assert_eq!(images.dense_slice::<f32>().map(<[f32]>::len), Some(images.elements()));
+    /// assert!(images.step_by(1, 2).dense_slice::<f32>().is_none());
+    /// ```
+    #[must_use]
+    pub fn dense_slice<T: Element>(&self) -> Option<&[T]> {
         let all = T::slice(&self.storage)?;
         self.layout.order().map(|_| &all[self.layout.offset..][..self.elements()])
     }

@@ -44,6 +44,7 @@ mod pair;
 mod pitfall;
 mod pooling;
 pub mod quote;
+mod raised;
 mod rng;
 mod role;
 mod sample_map;

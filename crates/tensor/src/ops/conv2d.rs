@@ -16,6 +16,7 @@ use crate::error::misuse;
 use crate::onlooker::{Computed, Kind};
 use crate::op::{Keep, Op, Work, Zeros};
 use crate::pitfall::Pitfall;
+use crate::raised::Raised;
 use crate::tensor::Tensor;
 use backflow_kernels::convolution::{Sizes, forward};
 
@@ -56,10 +57,13 @@ impl Tensor {
     #[track_caller]
     pub(super) fn convolved(&self, weight: &Self, bias: Option<&Self>, sizes: Sizes) -> Self {
         let y = with_float!("conv2d", self.dtype(), T => {
-            let bias = bias.map(Self::contiguous);
+            let terms = weight.elements() / sizes.out_channels;
+            let operands = Raised::new::<T>(self, weight, bias, terms);
+            let bias = operands.bias.as_ref().map(|bias| bias.contiguous());
             let bias = bias.as_ref().map(|bias| bias.as_slice::<T>().expect("made contiguous above"));
             Self::build_in_order::<T>(output_shape(&sizes), channels_last(), |y| {
-                forward(&sizes, self.images(), weight.images(), bias, y);
+                forward(&sizes, operands.left.images(), operands.right.images(), bias, y);
+                operands.lower(y);
             })
         });
         match bias {

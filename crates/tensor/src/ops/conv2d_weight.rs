@@ -11,6 +11,7 @@ use crate::dtype::with_float;
 use crate::onlooker::{Computed, Kind};
 use crate::op::{Keep, Op, Work, Zeros};
 use crate::pitfall::Pitfall;
+use crate::raised::Raised;
 use crate::shape::Shape;
 use crate::tensor::Tensor;
 use backflow_kernels::convolution::{Sizes, weight};
@@ -31,9 +32,13 @@ impl Tensor {
     pub(super) fn convolved_with(&self, e: &Self, sizes: Sizes) -> Self {
         let [rows, columns] = sizes.kernel;
         let shape = Shape::from([sizes.out_channels, sizes.in_channels / sizes.groups, rows, columns]);
-        let y = with_float!("conv2d_weight", self.dtype(), T => Self::build::<T>(shape, |dw| {
-            weight(&sizes, self.images(), e.images(), dw);
-        }));
+        let y = with_float!("conv2d_weight", self.dtype(), T => {
+            let operands = Raised::new::<T>(self, e, None, e.elements() / sizes.out_channels);
+            Self::build::<T>(shape, |dw| {
+                weight(&sizes, operands.left.images(), operands.right.images(), dw);
+                operands.lower(dw);
+            })
+        });
         y.record(&OP, &[self, e], move |g| {
             g.give(0, |g| g.x(1).convolved_back(g.dy(), sizes));
             g.give(1, |g| g.x(0).convolved(g.dy(), None, sizes));

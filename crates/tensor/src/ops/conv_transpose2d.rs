@@ -12,6 +12,7 @@ use crate::onlooker::{Computed, Kind};
 use crate::op::{Keep, Op, Work, Zeros};
 use crate::pair::Pair;
 use crate::pitfall::Pitfall;
+use crate::raised::Raised;
 use crate::tensor::Tensor;
 use backflow_kernels::convolution::{Sizes, input};
 
@@ -53,8 +54,11 @@ impl Tensor {
     #[track_caller]
     pub(super) fn convolved_back(&self, weight: &Self, sizes: Sizes) -> Self {
         let y = with_float!("conv_transpose2d", self.dtype(), T => {
+            let terms = weight.elements() / sizes.in_channels * sizes.groups;
+            let operands = Raised::new::<T>(self, weight, None, terms);
             Self::build_in_order::<T>(input_shape(&sizes), channels_last(), |dx| {
-                input(&sizes, self.images(), weight.images(), dx);
+                input(&sizes, operands.left.images(), operands.right.images(), dx);
+                operands.lower(dx);
             })
         });
         y.record(&OP, &[self, weight], move |g| {

@@ -1,0 +1,87 @@
+//! Operands of a product, out of the range of subnormal numbers.
+//!
+//! Where an operand has subnormal numbers, it is taken a power of two larger, and the result is made as much smaller:
+//! `backflow_kernels::subnormal` says why. Multiplying by a power of two rounds nothing, so a result is the same
+//! to the bit, except where it, or a sum on the way to it, is subnormal: there it has been rounded once and not at
+//! every term.
+//!
+//! Whether this is done is told from the operands' values alone. It is for ops whose operands the kernels see
+//! whole: those that go through layers block by block would tell by block.
+
+use crate::dtype::FloatElement;
+use crate::tensor::Tensor;
+use backflow_kernels::subnormal;
+use std::borrow::Cow;
+
+/// The operands as they are multiplied.
+pub(crate) struct Raised<'a> {
+    pub(crate) left: Cow<'a, Tensor>,
+    pub(crate) right: Cow<'a, Tensor>,
+    pub(crate) bias: Option<Cow<'a, Tensor>>,
+    /// Of two, by which the result is too large.
+    exponent: i32,
+}
+
+impl<'a> Raised<'a> {
+    /// Of a result whose elements are sums of so many products, and a bias.
+    pub(crate) fn new<T: FloatElement>(
+        left: &'a Tensor,
+        right: &'a Tensor,
+        bias: Option<&'a Tensor>,
+        terms: usize,
+    ) -> Self {
+        let as_they_are = |exponent| Self {
+            left: Cow::Borrowed(left),
+            right: Cow::Borrowed(right),
+            bias: bias.map(Cow::Borrowed),
+            exponent,
+        };
+        let [is_left, is_right] = [left, right].map(|x| subnormal::any(numbers::<T>(&x.dense())));
+        let raised = i32::from(is_left) + i32::from(is_right);
+        if raised == 0 {
+            return as_they_are(0);
+        }
+        let largest = |x: &Tensor| subnormal::largest_exponent(numbers::<T>(&x.dense()));
+        let [a, b] = [left, right].map(largest);
+        let products = a + b + 2 + terms.next_power_of_two().ilog2() as i32;
+        let sums = 1 + bias.map_or(products, |bias| products.max(1 + largest(bias)));
+        // The exponent of the largest number, the negative of which is that of the smallest normal one but one.
+        let most = T::EXPONENTS as i32 / 2 - 1;
+        let room = |exponent: i32| most - 1 - exponent;
+        let each = (room(sums) / raised)
+            .min(if is_left { room(a) } else { most })
+            .min(if is_right { room(b) } else { most })
+            .min((most - 1) / raised);
+        // With less, subnormal numbers would be so still. Infinities and NaNs leave no room.
+        let digits = most - i32::from(T::EPSILON.biased_exponent());
+        if each < digits {
+            return as_they_are(0);
+        }
+        let exponent = raised * each;
+        Self {
+            left: if is_left { Cow::Owned(left.raised::<T>(each)) } else { Cow::Borrowed(left) },
+            right: if is_right { Cow::Owned(right.raised::<T>(each)) } else { Cow::Borrowed(right) },
+            bias: bias.map(|bias| Cow::Owned(bias.raised::<T>(exponent))),
+            exponent,
+        }
+    }
+
+    /// Makes of the result what it is.
+    pub(crate) fn lower<T: FloatElement>(&self, result: &mut [T]) {
+        if self.exponent > 0 {
+            subnormal::lower(result, self.exponent);
+        }
+    }
+}
+
+fn numbers<T: FloatElement>(x: &Tensor) -> &[T] {
+    x.dense_slice().expect("dense, of the type that is asked for")
+}
+
+impl Tensor {
+    /// 2^exponent as much, untracked.
+    fn raised<T: FloatElement>(&self, exponent: i32) -> Self {
+        let dense = self.dense();
+        Self::build_laid_out_like::<T>(&dense, |out| subnormal::raise(numbers(&dense), out, exponent))
+    }
+}

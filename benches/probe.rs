@@ -15,8 +15,6 @@
 use backflow::prelude::*;
 use std::time::Instant;
 
-const TURNS: usize = 300;
-
 /// What is trained.
 struct Network {
     name: &'static str,
@@ -25,8 +23,9 @@ struct Network {
     input: &'static [usize],
     optimizer: fn() -> Optimizer,
     batch: usize,
-    /// Steps of one variant in a turn.
+    /// Steps of one variant in a turn, and turns.
     steps: u32,
+    turns: usize,
 }
 
 struct Variant {
@@ -68,6 +67,7 @@ fn main() {
             optimizer: || Optimizer::new(Adam::new(1e-3)),
             batch: 64,
             steps: 16,
+            turns: 300,
         },
         Network {
             name: "deep_narrow",
@@ -78,6 +78,7 @@ fn main() {
             optimizer: || Optimizer::new(Sgd::new(1e-3)),
             batch: 128,
             steps: 16,
+            turns: 300,
         },
         Network {
             name: "cnn",
@@ -90,6 +91,7 @@ fn main() {
             optimizer: || Optimizer::new(Adam::new(1e-3)),
             batch: 64,
             steps: 1,
+            turns: 60,
         },
     ];
     let chosen: Vec<String> = std::env::args().skip(1).filter(|arg| arg != "--bench").collect();
@@ -117,7 +119,7 @@ fn measure(network: &Network) {
     let shape = [&[network.batch], network.input].concat();
     let x = Tensor::randn(shape, DType::F32, &mut Rng::seed_from_u64(1));
     let y = Tensor::from_vec((0..network.batch).map(|i| (i % 10) as i64).collect(), [network.batch]);
-    for turn in 0..TURNS {
+    for turn in 0..network.turns {
         // Whoever begins finds the caches of another: everyone begins as often.
         for index in 0..variants.len() {
             let index = (index + turn) % variants.len();

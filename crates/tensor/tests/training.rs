@@ -102,17 +102,25 @@ fn a_layer_used_twice_draws_twice_and_the_scope_again_draws_the_same() {
 
 #[test]
 fn element_e_goes_by_word_e_of_its_stream_on_any_number_of_threads() {
-    for (n, p) in [(0_usize, 0.5), (1, 0.5), (5, 0.3), (16_385, 0.9), (100_003, 0.1)] {
+    let cases = [
+        (0_usize, 0.5, 8),
+        (1, 0.5, 8),
+        (5, 0.3, 16),
+        (16_385, 0.9, 16),
+        (100_003, 0.1, 16),
+        (100_003, 0.25, 8),
+    ];
+    for (n, p, bits) in cases {
         let words = {
             let mut stream = rng();
-            let draws = (0..n.div_ceil(2)).flat_map(|_| {
+            let draws = (0..n).flat_map(|_| {
                 let word: u32 = StandardUniform.sample(&mut stream);
-                [word & 0xffff, word >> 16]
+                (0..32 / bits).map(move |at| word >> (at * bits) & ((1 << bits) - 1))
             });
             draws.take(n).collect::<Vec<u32>>()
         };
         let x = Tensor::randn([n], DType::F32, &mut rng());
-        let limit = (p * 65536.0_f64).round() as u32;
+        let limit = (p * f64::from(1 << bits)).round() as u32;
         let scale = (1.0 / (1.0 - p)) as f32;
         let kept = words.iter().map(|&word| if word < limit { 0.0 } else { scale });
         let expected: Vec<u32> = x.to_vec::<f32>().iter().zip(kept).map(|(x, m)| (x * m).to_bits()).collect();
@@ -132,7 +140,7 @@ fn a_probability_is_a_multiple_of_one_in_65536() {
         y.eq(0.0).to_dtype(DType::F64).mean(..).item()
     };
     assert_eq!((dropped(0.0), dropped(2.0_f64.powi(-18)), dropped(1.0)), (0.0, 0.0, 1.0));
-    for p in [2.0_f64.powi(-10), 0.1, 0.5, 0.9] {
+    for p in [2.0_f64.powi(-10), 0.1, 0.25, 0.5, 0.9] {
         // Six standard deviations of a share of 2²⁰ independent draws.
         let deviation = (p * (1.0 - p)).sqrt() / 1024.0;
         assert!((dropped(p) - p).abs() < 6.0 * deviation, "{p}: {}", dropped(p));

@@ -28,6 +28,7 @@ pub mod parallel;
 pub mod perceptron;
 pub mod pooling;
 pub mod reduce;
+pub mod scan;
 pub mod softmax;
 pub mod strided;
 pub mod subnormal;

@@ -85,6 +85,26 @@ impl Tensor {
         })
     }
 
+    /// The elements along `axis` moved on by so many places, or back by a negative number; those that leave it at one end
+    /// come in at the other. PyTorch's `roll`.
+    ///
+    /// ```
+    /// # use backflow_tensor::Tensor;
+    /// let x = Tensor::from([1.0, 2.0, 3.0]);
+    /// assert_eq!(x.roll(1, 0).to_vec::<f64>(), [3.0, 1.0, 2.0]);
+    /// assert_eq!(x.roll(-1, 0).to_vec::<f64>(), [2.0, 3.0, 1.0]);
+    /// ```
+    ///
+    /// # Panics
+    /// If there is no such axis.
+    #[must_use]
+    #[track_caller]
+    pub fn roll(&self, places: isize, axis: isize) -> Self {
+        let size = self.shape()[self.shape().axis("roll", axis)];
+        let first = (-places).rem_euclid(size.max(1) as isize);
+        Self::cat([self.slice(axis, first..), self.slice(axis, ..first)], axis)
+    }
+
     /// Tensors of one shape put side by side along a new `axis`; negative axes count from the end of the
     /// result. They come as in [`cat`](Self::cat); [`iter_axis`](Self::iter_axis) is the way back.
     ///
@@ -139,6 +159,10 @@ fn samples(s: &mut Samples) {
     s.case("strided", &inputs, "torch.cat([a, b], 0)", |x| Tensor::cat(&[&x[0], &x[1]], 0));
     let x = s.draw(&[2, 2], -3.0..3.0);
     s.case("with itself", &[x], "torch.cat([a, a], 1)", |x| Tensor::cat(&[&x[0], &x[0]], 1));
+    for (places, axis) in [(1, 0), (-4, 1), (3, 1), (0, 0)] {
+        let x = s.draw(&[2, 3], -3.0..3.0);
+        s.case("roll", &[x], &format!("a.roll({places}, {axis})"), move |x| x[0].roll(places, axis));
+    }
     for axis in [0, 1, -1] {
         let inputs = [s.draw(&[2, 3], -3.0..3.0), s.draw(&[2, 3], -3.0..3.0)];
         s.case("stack", &inputs, &format!("torch.stack([a, b], {axis})"), move |x| {

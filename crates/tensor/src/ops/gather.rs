@@ -5,7 +5,7 @@
 //! dx      = dy added back at those places          keeps the index
 //! ```
 
-use super::index_select::{index_hint, require_within};
+use super::index_select::{from_start, index_hint, require_within};
 use crate::catalogue::Samples;
 use crate::dtype::{DType, with_element};
 use crate::error::misuse;
@@ -25,7 +25,7 @@ pub(super) static OP: Op = Op::new("gather")
 
 impl Tensor {
     /// Elements picked along `axis`: the result has the shape of `index`, which has as many axes as this
-    /// tensor and is nowhere longer except along `axis`. PyTorch's `gather`. Whole rows are picked by
+    /// tensor and is nowhere longer except along `axis`; negative places count from the end. PyTorch's `gather`. Whole rows are picked by
     /// [`index_select`](Self::index_select).
     ///
     /// ```
@@ -103,9 +103,9 @@ impl<'a> Places<'a> {
             first += rest % shape[other] * stride(other);
             rest /= shape[other];
         }
-        let (step, across) = (stride(last), self.of.strides[self.axis]);
+        let (step, across, size) = (stride(last), self.of.strides[self.axis], self.of.shape[self.axis]);
         let places = self.all()[row * n..][..n].iter();
-        places.enumerate().map(move |(at, &place)| first + at * step + place as usize * across)
+        places.enumerate().map(move |(at, &place)| first + at * step + from_start(place, size) * across)
     }
 }
 

@@ -97,6 +97,49 @@ impl Tensor {
 
 /// The floating-point operations of a product, 2·m·n·k. Its gradients are products of the same size; that of
 /// a bias is none.
+/// Of vectors and matrices.
+impl Tensor {
+    /// The outer product of two vectors: `y[i, j] = x[i]·other[j]`.
+    ///
+    /// ```
+    /// # use backflow_tensor::Tensor;
+    /// let y = Tensor::from([1.0, 2.0]).outer(&Tensor::from([3.0, 4.0, 5.0]));
+    /// assert_eq!((y.shape().to_vec(), y.to_vec::<f64>()), (vec![2, 3], vec![3.0, 4.0, 5.0, 6.0, 8.0, 10.0]));
+    /// ```
+    ///
+    /// # Panics
+    /// If an operand is no vector, or the element types differ.
+    #[must_use]
+    #[track_caller]
+    pub fn outer(&self, other: &Self) -> Self {
+        if (self.rank(), other.rank()) != (1, 1) {
+            let rows = [("left", self.shape().to_string()), ("right", other.shape().to_string())];
+            misuse("outer", "an operand is no vector", &rows, "");
+        }
+        self.unsqueeze(1) * other.unsqueeze(0)
+    }
+
+    /// The sum of the diagonal of a matrix, or of each matrix of a stack.
+    ///
+    /// ```
+    /// # use backflow_tensor::Tensor;
+    /// assert_eq!(Tensor::from([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]).trace().item(), 6.0);
+    /// ```
+    ///
+    /// # Panics
+    /// If there are fewer than two axes.
+    #[must_use]
+    #[track_caller]
+    pub fn trace(&self) -> Self {
+        let shape = self.shape();
+        let [.., rows, columns] = *shape else {
+            misuse("trace", "this is no matrix", &[("shape", shape.to_string())], "");
+        };
+        let square = self.slice(-2, ..rows.min(columns));
+        square.flatten(-2).step_by(-1, columns + 1).sum(-1)
+    }
+}
+
 pub(super) fn product_operations(computed: &Computed<'_>) -> u64 {
     let (y, left) = match computed.kind {
         Kind::Result => (computed.result, computed.operands[0]),
@@ -160,5 +203,26 @@ fn samples(s: &mut Samples) {
     ];
     for (label, a, b) in strided {
         s.case(label, &[a, b], "a @ b", |x| x[0].matmul(&x[1]));
+    }
+    let inputs = [s.draw(&[3], -2.0..2.0), s.draw(&[4], -2.0..2.0)];
+    s.case("outer", &inputs, "torch.outer(a, b)", |x| x[0].outer(&x[1]));
+    for shape in [[3, 3], [2, 4], [4, 2]] {
+        let x = s.draw(&shape, -2.0..2.0);
+        s.case("trace", &[x], "torch.trace(a)", |x| x[0].trace());
+    }
+    let equations: [(&str, &[usize], &[usize]); 8] = [
+        ("ij,jk->ik", &[2, 3], &[3, 4]),
+        ("bij,bkj->bki", &[2, 3, 4], &[2, 5, 4]),
+        ("i,j->ji", &[3], &[4]),
+        ("ij,ij->", &[2, 3], &[2, 3]),
+        ("iij,jk", &[3, 3, 2], &[2, 4]),
+        ("...ij,jk->...ik", &[2, 2, 3], &[3, 4]),
+        ("...i,...i->...", &[2, 1, 3], &[4, 3]),
+        ("ij,kl->k", &[2, 3], &[4, 2]),
+    ];
+    for (equation, a, b) in equations {
+        let inputs = [s.draw(a, -2.0..2.0), s.draw(b, -2.0..2.0)];
+        let torch = format!("torch.einsum('{equation}', a, b)");
+        s.case(equation, &inputs, &torch, move |x| Tensor::einsum(equation, [&x[0], &x[1]]));
     }
 }

@@ -16,12 +16,14 @@ mod abs;
 mod add;
 mod add_scalar;
 mod argmax;
+mod argsort;
 mod avg_pool2d;
 mod avg_unpool2d;
 mod batch_norm;
 mod batch_norm_by;
 mod broadcast_to;
 mod cat;
+mod ceil;
 mod clamp;
 mod compare;
 mod conv2d;
@@ -29,6 +31,7 @@ mod conv2d_weight;
 mod conv_transpose2d;
 mod cos;
 mod cross_entropy;
+mod cumsum;
 mod div;
 mod div_scalar;
 mod dropout;
@@ -36,6 +39,8 @@ mod elu;
 mod erf;
 mod exp;
 mod exp_m1;
+mod flip;
+mod floor;
 mod gather;
 mod gaussian;
 mod gelu;
@@ -71,9 +76,11 @@ mod pow;
 mod powf;
 mod powi;
 mod recip;
+mod recurrence;
 mod relu;
 mod reshape;
 mod rms_norm;
+mod round;
 mod scalar_div;
 mod scalar_sub;
 mod scatter_add;
@@ -92,9 +99,11 @@ mod sub;
 mod sum;
 mod tanh;
 mod to_dtype;
+mod triangle;
 mod unslice;
 mod var;
 
+pub use argsort::Order;
 pub use batch_norm::BatchNormed;
 pub use compare::Comparand;
 pub use mlp::{Affine, Pointwise, mlp_shares_rows};
@@ -111,6 +120,7 @@ pub static CATALOGUE: &[&crate::op::Op] = catalogue! {
     neg add_scalar mul_scalar div_scalar scalar_sub scalar_div
     // Element by element.
     exp exp_m1 ln ln_1p sqrt square recip powf powi pow
+    floor ceil round
     sin cos erf gaussian logistic_density normal_cdf normal_cdf_tanh normal_density_tanh abs sign clamp
     maximum minimum compare select_where
     // Activations.
@@ -118,7 +128,7 @@ pub static CATALOGUE: &[&crate::op::Op] = catalogue! {
     // Chance.
     dropout
     // Reductions.
-    sum var norm max min argmax
+    sum var norm max min argmax argsort cumsum recurrence
     logsumexp softmax log_softmax cross_entropy
     // Linear algebra.
     matmul linear mlp
@@ -128,6 +138,6 @@ pub static CATALOGUE: &[&crate::op::Op] = catalogue! {
     // Normalisation.
     batch_norm batch_norm_by group_norm layer_norm rms_norm
     // Shape and places.
-    broadcast_to permute reshape slice unslice cat to_dtype
+    broadcast_to permute reshape slice unslice cat flip triangle to_dtype
     gather scatter_add index_select index_add
 };

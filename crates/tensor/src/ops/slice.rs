@@ -95,6 +95,32 @@ impl Tensor {
         self.places(Places { axis: axis_idx, start: 0, step, count: size.div_ceil(step) })
     }
 
+    /// Views of at most `count` parts of `axis`, one after the other: all as long as the first, but for the last. PyTorch's
+    /// `chunk`.
+    ///
+    /// ```
+    /// # use backflow_tensor::Tensor;
+    /// let parts = Tensor::from([1.0, 2.0, 3.0, 4.0, 5.0]).chunk(3, 0);
+    /// assert_eq!(parts.iter().map(|part| part.elements()).collect::<Vec<_>>(), [2, 2, 1]);
+    /// ```
+    ///
+    /// # Panics
+    /// If there is no such axis, or `count` is 0.
+    #[must_use]
+    #[track_caller]
+    pub fn chunk(&self, count: usize, axis: isize) -> Vec<Self> {
+        let size = self.shape()[self.shape().axis("chunk", axis)];
+        if count == 0 {
+            misuse("chunk", "there are no parts", &[("shape", self.shape().to_string())], "");
+        }
+        let each = size.div_ceil(count).max(1);
+        let mut parts = Vec::with_capacity(count);
+        for start in (0..size.max(1)).step_by(each) {
+            parts.push(self.slice(axis, start..size.min(start + each)));
+        }
+        parts
+    }
+
     /// What is at one place along `axis`, which is gone from the result; a view where the layout allows it. A
     /// negative place counts from the end.
     ///
@@ -149,4 +175,6 @@ fn samples(s: &mut Samples) {
     s.case("every third, transposed", &[x], "a[::3]", |x| x[0].step_by(0, 3));
     let x = s.draw(&[2, 3, 4], -3.0..3.0);
     s.case("select", &[x], "a[:, 2]", |x| x[0].select(1, 2));
+    let x = s.draw(&[2, 5], -3.0..3.0);
+    s.case("chunk", &[x], "a.chunk(3, 1)[1]", |x| x[0].chunk(3, 1)[1].clone());
 }

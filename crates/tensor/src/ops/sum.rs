@@ -24,10 +24,11 @@ pub(super) static OP: Op = Op::new("sum")
     .sampled_by(samples);
 
 impl Tensor {
-    /// The sum over `axes`; over no element it is 0. Integers are summed as integers.
+    /// The sum over `axes`; over no element it is 0. Integers are summed as integers, and of booleans those that are true
+    /// are counted.
     ///
     /// # Panics
-    /// If an axis does not exist or is named twice, or if the elements are booleans.
+    /// If an axis does not exist or is named twice.
     #[must_use]
     #[track_caller]
     pub fn sum(&self, axes: impl Into<Axes>) -> Self {
@@ -38,10 +39,7 @@ impl Tensor {
     fn sum_over(&self, reduction: Reduction) -> Self {
         match self.dtype() {
             DType::I64 => return self.reduce::<i64>(&reduction, reduce::sum_i64),
-            DType::Bool => {
-                let rows = [("dtype", self.dtype().to_string())];
-                misuse("sum", "booleans have no sum", &rows, "count them with to_dtype(DType::I64)");
-            }
+            DType::Bool => return self.to_dtype(DType::I64).sum_over(reduction),
             DType::F32 | DType::F64 => {}
         }
         let mut y = with_float!("sum", self.dtype(), T => self.reduce::<T>(&reduction, reduce::sum));

@@ -159,10 +159,6 @@ fn samples(s: &mut Samples) {
     s.case("strided", &inputs, "torch.cat([a, b], 0)", |x| Tensor::cat(&[&x[0], &x[1]], 0));
     let x = s.draw(&[2, 2], -3.0..3.0);
     s.case("with itself", &[x], "torch.cat([a, a], 1)", |x| Tensor::cat(&[&x[0], &x[0]], 1));
-    for (places, axis) in [(1, 0), (-4, 1), (3, 1), (0, 0)] {
-        let x = s.draw(&[2, 3], -3.0..3.0);
-        s.case("roll", &[x], &format!("a.roll({places}, {axis})"), move |x| x[0].roll(places, axis));
-    }
     for axis in [0, 1, -1] {
         let inputs = [s.draw(&[2, 3], -3.0..3.0), s.draw(&[2, 3], -3.0..3.0)];
         s.case("stack", &inputs, &format!("torch.stack([a, b], {axis})"), move |x| {
@@ -171,4 +167,8 @@ fn samples(s: &mut Samples) {
     }
     let inputs = [s.draw(&[], -3.0..3.0), s.draw(&[], -3.0..3.0)];
     s.case("stack of scalars", &inputs, "torch.stack([a, b], 0)", |x| Tensor::stack(&[&x[0], &x[1]], 0));
+    for (places, axis) in [(1, 0), (-4, 1), (3, 1), (0, 0)] {
+        let x = s.draw(&[2, 3], -3.0..3.0);
+        s.case("roll", &[x], &format!("a.roll({places}, {axis})"), move |x| x[0].roll(places, axis));
+    }
 }

@@ -69,6 +69,8 @@ fn samples(s: &mut Samples) {
     }
     let x = s.draw(&[4, 3], -3.0..3.0).t();
     s.case("transposed", &[x], "a.flip(0)", |x| x[0].flip(0));
+    let x = s.draw(&[17, 33], -3.0..3.0);
+    s.case("rows and columns", &[x], "a.flip(0, 1)", |x| x[0].flip(..));
     let x = s.draw(&[], -3.0..3.0);
     s.case("scalar", &[x], "a", |x| x[0].flip(..));
     let x = s.draw(&[2, 0], -3.0..3.0);

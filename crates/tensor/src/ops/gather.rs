@@ -5,6 +5,7 @@
 //! dx      = dy added back at those places          keeps the index
 //! ```
 
+use super::argsort::Order;
 use super::index_select::{from_start, index_hint, require_within};
 use crate::catalogue::Samples;
 use crate::dtype::{DType, with_element};
@@ -57,6 +58,50 @@ impl Tensor {
         y.record(&OP, &[self], move |g| {
             g.give(0, |g| Self::zeros(shape, g.dy().dtype()).scatter_add(axis, &index, g.dy()));
         })
+    }
+}
+
+/// Elements in the order of their values: picked by [`argsort`](Tensor::argsort).
+impl Tensor {
+    /// The elements along `axis` in their order, and the places they come from. The gradient goes back to where each
+    /// comes from.
+    ///
+    /// ```
+    /// # use backflow_tensor::{Order, Tensor};
+    /// let (sorted, places) = Tensor::from([2.0, 3.0, 1.0]).sort(0, Order::Descending);
+    /// assert_eq!((sorted.to_vec::<f64>(), places.to_vec::<i64>()), (vec![3.0, 2.0, 1.0], vec![1, 0, 2]));
+    /// ```
+    ///
+    /// # Panics
+    /// If there is no such axis.
+    #[must_use]
+    #[track_caller]
+    pub fn sort(&self, axis: isize, order: Order) -> (Self, Self) {
+        let places = self.argsort(axis, order);
+        (self.gather(axis, &places), places)
+    }
+
+    /// The `k` largest elements along `axis`, the largest first, and the places they come from.
+    ///
+    /// ```
+    /// # use backflow_tensor::Tensor;
+    /// let (largest, places) = Tensor::from([2.0, 3.0, 1.0]).topk(2, 0);
+    /// assert_eq!((largest.to_vec::<f64>(), places.to_vec::<i64>()), (vec![3.0, 2.0], vec![1, 0]));
+    /// ```
+    ///
+    /// # Panics
+    /// If there is no such axis, or there are fewer than `k` elements along it.
+    #[must_use]
+    #[track_caller]
+    pub fn topk(&self, k: usize, axis: isize) -> (Self, Self) {
+        let size = self.shape()[self.shape().axis("topk", axis)];
+        if k > size {
+            let rows =
+                [("shape", self.shape().to_string()), ("axis", axis.to_string()), ("k", k.to_string())];
+            misuse("topk", "there are fewer elements", &rows, "");
+        }
+        let places = self.argsort(axis, Order::Descending).slice(axis, 0..k);
+        (self.gather(axis, &places), places)
     }
 }
 
@@ -128,4 +173,11 @@ fn samples(s: &mut Samples) {
     });
     let x = s.draw(&[2, 3], -3.0..3.0);
     s.case("nothing", &[x], "a[:, :0]", |x| x[0].gather(1, &Tensor::zeros([2, 0], DType::I64)));
+    for (shape, axis) in [(&[3, 4][..], 0), (&[3, 4], 1), (&[2, 3, 4], 1), (&[2, 0], 1)] {
+        let x = s.draw_apart(shape);
+        let torch = format!("torch.sort(a, {axis}, descending=True)[0]");
+        s.case("sorted", &[x], &torch, move |x| x[0].sort(axis, Order::Descending).0);
+    }
+    let x = s.draw_apart(&[3, 5]);
+    s.case("the largest two", &[x], "torch.topk(a, 2, 1)[0]", |x| x[0].topk(2, 1).0);
 }

@@ -40,7 +40,11 @@ impl Tensor {
         let shape = self.shape();
         let axis_idx = shape.axis("index_select", axis);
         if index.rank() != 1 {
-            let rows = self.index_select(axis, &index.reshape([index.elements()]));
+            if index.dtype() != DType::I64 {
+                let rows = [("index", index.described())];
+                misuse("index_select", "the index is not of i64", &rows, index_hint(index, ""));
+            }
+            let rows = self.index_select(axis, &Self::from_vec(index.to_vec::<i64>(), [index.elements()]));
             let (before, after) = (&shape[..axis_idx], &shape[axis_idx + 1..]);
             return rows.reshape([before, &index.shape(), after].concat());
         }
@@ -140,7 +144,7 @@ impl Tensor {
                 "compare x with something, e.g. x.gt(0.0)",
             );
         }
-        let chosen = mask.broadcast_to(self.shape()).to_vec::<bool>();
+        let chosen = mask.detach().broadcast_to(self.shape()).to_vec::<bool>();
         let places: Vec<i64> =
             chosen.iter().zip(0..).filter(|(chosen, _)| **chosen).map(|(_, place)| place).collect();
         let count = places.len();
@@ -188,6 +192,16 @@ impl Tensor {
 }
 
 fn samples(s: &mut Samples) {
+    for (axis, places) in [(0, vec![1_i64, 1, 0]), (1, vec![2, 0, 2, 1]), (2, vec![3]), (1, vec![])] {
+        let x = s.draw(&[2, 3, 4], -3.0..3.0);
+        let torch = format!("a.index_select({axis}, torch.tensor({places:?}, dtype=torch.long))");
+        let index = Tensor::from_vec(places.clone(), [places.len()]);
+        s.case("", &[x], &torch, move |x| x[0].index_select(axis, &index));
+    }
+    let x = s.draw(&[4, 3], -3.0..3.0).t();
+    s.case("transposed", &[x], "a.index_select(0, torch.tensor([2, 0]))", |x| {
+        x[0].index_select(0, &Tensor::from([2_i64, 0]))
+    });
     let x = s.draw(&[2, 3, 4], -3.0..3.0);
     s.case("a matrix of places", &[x], "a[:, torch.tensor([[0, -1], [-3, 2]])]", |x| {
         x[0].index_select(1, &Tensor::from([[0_i64, -1], [-3, 2]]))
@@ -204,14 +218,4 @@ fn samples(s: &mut Samples) {
             x[0].unfold(axis, size, step)
         });
     }
-    for (axis, places) in [(0, vec![1_i64, 1, 0]), (1, vec![2, 0, 2, 1]), (2, vec![3]), (1, vec![])] {
-        let x = s.draw(&[2, 3, 4], -3.0..3.0);
-        let torch = format!("a.index_select({axis}, torch.tensor({places:?}, dtype=torch.long))");
-        let index = Tensor::from_vec(places.clone(), [places.len()]);
-        s.case("", &[x], &torch, move |x| x[0].index_select(axis, &index));
-    }
-    let x = s.draw(&[4, 3], -3.0..3.0).t();
-    s.case("transposed", &[x], "a.index_select(0, torch.tensor([2, 0]))", |x| {
-        x[0].index_select(0, &Tensor::from([2_i64, 0]))
-    });
 }

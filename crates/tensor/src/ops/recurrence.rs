@@ -123,7 +123,9 @@ impl Tensor {
     fn product(&self, reduction: Reduction) -> Self {
         let Reduction { reduced, result, count, .. } = reduction;
         if count == 0 {
-            return Self::ones(result, self.dtype());
+            // Sums of nothing, with a gradient like any other.
+            let axes: Vec<usize> = (0..self.rank()).filter(|&axis| reduced[axis]).collect();
+            return (self.sum(axes) + 1.0).reshape(result);
         }
         let (kept, last): (Vec<usize>, Vec<usize>) = (0..self.rank()).partition(|&axis| !reduced[axis]);
         let rows = self.permute([kept, last].concat()).reshape([result.elements(), count]);

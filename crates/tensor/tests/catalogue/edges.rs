@@ -6,10 +6,11 @@ use backflow_tensor::catalogue::Sample;
 use backflow_tensor::{DType, Tensor};
 
 /// Ops of which an operand reaches only a part of the result: some NaN must be there, the rest is others'.
-const NAN_IN_PART: [(&str, &str); 7] = [
+const NAN_IN_PART: [(&str, &str); 8] = [
     ("cat", "each operand fills a part"),
     ("conv_transpose2d", "between windows that lie apart there are zeros"),
     ("index_add", "what is added goes to some places"),
+    ("recurrence", "the first factor has nothing to multiply"),
     ("scatter_add", "what is added goes to some places"),
     ("avg_unpool2d", "windows leave pixels out"),
     ("pad", "the border may be a constant"),
@@ -17,8 +18,9 @@ const NAN_IN_PART: [(&str, &str); 7] = [
 ];
 
 /// Ops whose result need not be NaN anywhere.
-const NAN_MAY_VANISH: [(&str, &str); 3] = [
+const NAN_MAY_VANISH: [(&str, &str); 4] = [
     ("select_where", "what is not chosen does not count"),
+    ("triangle", "what is left out does not count"),
     ("powf", "x⁰ is 1 for every x, as in IEEE 754 and PyTorch"),
     ("powi", "as for powf"),
 ];

@@ -7,8 +7,9 @@
 //!
 //! As in PyTorch the gradient is 0, also on the edges of the stairs.
 
+use super::elementwise::Elementwise;
+use super::formula::Number;
 use crate::catalogue::Samples;
-use crate::dtype::with_float;
 use crate::op::{Op, Zeros};
 use crate::tensor::Tensor;
 use backflow_kernels::Float;
@@ -20,13 +21,28 @@ pub(super) static OP: Op = Op::new("round")
     .why_zeros("it is flat between its steps")
     .sampled_by(samples);
 
+#[derive(Clone, Copy)]
+struct Round;
+
+impl Elementwise for Round {
+    const OP: &'static Op = &OP;
+
+    fn value<T: Float>(self, x: T) -> T {
+        Float::round(x)
+    }
+
+    fn pull<N: Number>(self, dy: N, _: N) -> N {
+        // Nothing is greater: zeros that lie in memory as dy does.
+        N::select(dy.gt(f64::INFINITY), dy, N::ZERO)
+    }
+}
+
 impl Tensor {
     /// The nearest integer to each element; of two, the even one, as in PyTorch and NumPy. The gradient is 0.
     #[must_use]
     #[track_caller]
     pub fn round(&self) -> Self {
-        let y = with_float!("round", self.dtype(), T => self.map_to::<T, T>(Float::round));
-        y.record(&OP, &[self], |g| g.give(0, |g| g.dy().zeros_like()))
+        self.elementwise(Round)
     }
 }
 

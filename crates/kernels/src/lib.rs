@@ -27,6 +27,7 @@ pub mod padding;
 pub mod parallel;
 pub mod perceptron;
 pub mod pooling;
+pub mod recurrent;
 pub mod reduce;
 pub mod scan;
 pub mod softmax;

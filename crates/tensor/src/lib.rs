@@ -76,7 +76,7 @@ pub use layer_id::LayerId;
 pub use mode::{is_recording, no_grad};
 pub use module::{Module, Path, Visitor, VisitorMut};
 pub use op::{Keep, Op, Work, Zeros};
-pub use ops::{Affine, BatchNormed, Comparand, Order, PaddingMode, Pointwise, mlp_shares_rows};
+pub use ops::{Affine, BatchNormed, Comparand, Order, PaddingMode, Pointwise, Recurrent, mlp_shares_rows};
 pub use pair::Pair;
 pub use pitfall::{Makes, Of, Pitfall, Way};
 pub use pooling::Pooling;

@@ -9,6 +9,7 @@ pub(crate) mod elementwise;
 mod formula;
 mod normalization;
 mod operators;
+mod recurrent;
 pub(crate) mod reduction;
 mod zero_gradient;
 
@@ -46,6 +47,7 @@ mod gaussian;
 mod gelu;
 mod gelu_tanh;
 mod group_norm;
+mod gru;
 mod index_add;
 mod index_select;
 mod layer_norm;
@@ -56,6 +58,7 @@ mod ln_1p;
 mod log_softmax;
 mod logistic_density;
 mod logsumexp;
+mod lstm;
 mod matmul;
 mod max;
 mod max_pool2d;
@@ -80,6 +83,7 @@ mod recurrence;
 mod relu;
 mod reshape;
 mod rms_norm;
+mod rnn;
 mod round;
 mod scalar_div;
 mod scalar_sub;
@@ -108,6 +112,7 @@ pub use batch_norm::BatchNormed;
 pub use compare::Comparand;
 pub use mlp::{Affine, Pointwise, mlp_shares_rows};
 pub use pad::PaddingMode;
+pub use recurrent::Recurrent;
 
 macro_rules! catalogue {
     ($($op:ident)*) => { &[$(&$op::OP),*] };
@@ -132,6 +137,8 @@ pub static CATALOGUE: &[&crate::op::Op] = catalogue! {
     logsumexp softmax log_softmax cross_entropy
     // Linear algebra.
     matmul linear mlp
+    // Sequences.
+    rnn lstm gru
     // Images.
     conv2d conv_transpose2d conv2d_weight
     max_pool2d avg_pool2d avg_unpool2d pad

@@ -14,7 +14,7 @@ use crate::op::{Keep, Op, Work, Zeros};
 use crate::tensor::Tensor;
 
 pub(super) static OP: Op = Op::new("gru")
-    .formula("h' = (h − n)·z + n, n = tanh(x·w_ihᵀ + b + r·(h·w_hhᵀ + b))")
+    .formula("y = h' = (h − n)·z + n, n = tanh(x·w_ihᵀ + b + r·(h·w_hhᵀ + b))")
     .gradient("back through time")
     .operands(&["x", "weight_ih", "weight_hh", "h", "bias_ih", "bias_hh"])
     .keep(Keep::InputsAndOutput)
@@ -56,5 +56,5 @@ impl Tensor {
 }
 
 fn samples(s: &mut Samples) {
-    super::recurrent::samples(s, 3, |x, layer, [h, _]| x.gru(layer, h));
+    super::recurrent::samples(s, 3, -1.0..1.0, |x, layer, [h, _]| x.gru(layer, h));
 }

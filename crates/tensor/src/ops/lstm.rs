@@ -15,7 +15,7 @@ use crate::op::{Keep, Op, Work, Zeros};
 use crate::tensor::Tensor;
 
 pub(super) static OP: Op = Op::new("lstm")
-    .formula("c' = f·c + i·g, h' = o·tanh c', gates of x·w_ihᵀ + h·w_hhᵀ + b")
+    .formula("y = h', c': c' = f·c + i·g, h' = o·tanh c', gates of x·w_ihᵀ + h·w_hhᵀ + b")
     .gradient("back through time")
     .operands(&["x", "weight_ih", "weight_hh", "h", "c", "bias_ih", "bias_hh"])
     .keep(Keep::InputsAndOutput)
@@ -65,7 +65,7 @@ impl Tensor {
 }
 
 fn samples(s: &mut Samples) {
-    super::recurrent::samples(s, 4, |x, layer, [h, c]| {
+    super::recurrent::samples(s, 4, -1.0..1.0, |x, layer, [h, c]| {
         let (h, c) = x.lstm(layer, h, c);
         Tensor::cat([h, c], -1)
     });

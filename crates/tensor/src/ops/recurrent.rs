@@ -253,9 +253,12 @@ impl Given {
             })
         });
         g.give(2, |g| Tensor::build_like::<T>(g.x(2), |dw| self.carried_weights(from_h, h, slice(&h0), dw)));
-        g.give(3, |g| Tensor::from_buffer_like(dh0, g.x(3)));
-        if self.which.has_memory() {
-            g.give(4, |g| Tensor::from_buffer_like(dc0, g.x(4)));
+        for (idx, began) in [(3, dh0), (4, dc0)].into_iter().take(states) {
+            g.give(idx, |g| {
+                let mut dx = Tensor::from_buffer_like(began, g.x(idx));
+                dx.flush_if_asked();
+                dx
+            });
         }
         if self.has_biases {
             for (idx, of) in [(3 + states, d_sums.as_slice()), (4 + states, from_h)] {
@@ -396,10 +399,11 @@ fn row_major<T>(data: &[T], width: usize) -> Matrix<'_, T> {
     Matrix { data, offset: 0, row_stride: width.max(1), col_stride: 1 }
 }
 
-/// Layers of all kinds; `run` makes a tensor of x, the layer and the states.
+/// Layers of all kinds, of numbers in a range; `run` makes a tensor of x, the layer and the states.
 pub(super) fn samples(
     s: &mut Samples,
     gates: usize,
+    range: std::ops::Range<f64>,
     run: fn(&Tensor, &Recurrent<'_>, [&Tensor; 2]) -> Tensor,
 ) {
     let cases: [(&str, [usize; 4], bool, bool, Option<&[usize]>); 7] = [
@@ -427,7 +431,7 @@ pub(super) fn samples(
             .iter()
             .enumerate()
             .filter(|(idx, _)| (gates == 4 || *idx != 4) && (has_biases || *idx < 5));
-        let inputs: Vec<Tensor> = shapes.map(|(_, shape)| s.draw(shape, -1.0..1.0)).collect();
+        let inputs: Vec<Tensor> = shapes.map(|(_, shape)| s.draw(shape, range.clone())).collect();
         s.case(label, &inputs, "", move |x| {
             let biases = has_biases.then(|| [&x[x.len() - 2], &x[x.len() - 1]]);
             let layer = Recurrent { weight_ih: &x[1], weight_hh: &x[2], biases, reverse, lengths };

@@ -14,7 +14,7 @@ use crate::tensor::Tensor;
 use backflow_kernels::recurrent::Rnn;
 
 pub(super) static OP: Op = Op::new("rnn")
-    .formula("h' = f(x·w_ihᵀ + h·w_hhᵀ + b)")
+    .formula("y = h' = f(x·w_ihᵀ + h·w_hhᵀ + b)")
     .gradient("back through time")
     .operands(&["x", "weight_ih", "weight_hh", "h", "bias_ih", "bias_hh"])
     .keep(Keep::InputsAndOutput)
@@ -50,6 +50,7 @@ impl Tensor {
 }
 
 fn samples(s: &mut Samples) {
-    super::recurrent::samples(s, 1, |x, layer, [h, _]| x.rnn(layer, h, false));
-    super::recurrent::samples(s, 1, |x, layer, [h, _]| x.rnn(layer, h, true));
+    super::recurrent::samples(s, 1, -1.0..1.0, |x, layer, [h, _]| x.rnn(layer, h, false));
+    // Far from the kink.
+    super::recurrent::samples(s, 1, 0.1..1.0, |x, layer, [h, _]| x.rnn(layer, h, true));
 }

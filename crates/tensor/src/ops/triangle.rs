@@ -97,6 +97,8 @@ fn samples(s: &mut Samples) {
     }
     let x = s.draw(&[4, 3], -3.0..3.0).t();
     s.case("transposed", &[x], "a.tril()", |x| x[0].tril(0));
+    let x = s.draw(&[17, 33], -3.0..3.0);
+    s.case("long rows", &[x], "a.triu(3)", |x| x[0].triu(3));
     let x = s.draw(&[0, 3], -3.0..3.0);
     s.case("no row", &[x], "a.triu()", |x| x[0].triu(0));
     let x = s.draw(&[3, 0], -3.0..3.0);

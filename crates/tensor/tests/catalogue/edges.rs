@@ -6,11 +6,14 @@ use backflow_tensor::catalogue::Sample;
 use backflow_tensor::{DType, Tensor};
 
 /// Ops of which an operand reaches only a part of the result: some NaN must be there, the rest is others'.
-const NAN_IN_PART: [(&str, &str); 8] = [
+const NAN_IN_PART: [(&str, &str); 11] = [
     ("cat", "each operand fills a part"),
     ("conv_transpose2d", "between windows that lie apart there are zeros"),
     ("index_add", "what is added goes to some places"),
     ("recurrence", "the first factor has nothing to multiply"),
+    ("rnn", "a sequence that has ended stays as it was"),
+    ("lstm", "as for rnn"),
+    ("gru", "as for rnn"),
     ("scatter_add", "what is added goes to some places"),
     ("avg_unpool2d", "windows leave pixels out"),
     ("pad", "the border may be a constant"),

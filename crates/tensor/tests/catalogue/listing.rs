@@ -5,8 +5,17 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// Files of `ops/` that hold no op but what several share.
-const SHARED: [&str; 8] =
-    ["mod", "binary", "elementwise", "formula", "normalization", "operators", "reduction", "zero_gradient"];
+const SHARED: [&str; 9] = [
+    "mod",
+    "binary",
+    "elementwise",
+    "formula",
+    "normalization",
+    "operators",
+    "recurrent",
+    "reduction",
+    "zero_gradient",
+];
 
 /// The files by name, each with those of its folder, if it has one.
 fn op_files() -> Vec<(String, String)> {

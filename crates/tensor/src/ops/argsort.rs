@@ -80,15 +80,15 @@ fn samples(s: &mut Samples) {
         [(&[7], 0), (&[3, 4], 0), (&[3, 4], 1), (&[2, 3, 4], 1), (&[2, 0], 1), (&[17, 33], 0)];
     for (shape, axis) in shapes {
         let x = s.draw_apart(shape);
-        let torch = format!("torch.argsort(a, {axis}, stable=True)");
+        let torch = format!("torch.argsort(a, dim={axis}, stable=True)");
         s.case("", &[x], &torch, move |x| x[0].argsort(axis, Order::Ascending));
     }
     let x = s.draw_apart(&[4, 3]).t();
     s.case("transposed", &[x], "torch.argsort(a, 0)", |x| x[0].argsort(0, Order::Ascending));
     let x = Tensor::from([[1.0, f64::NAN, 1.0, -0.0, 0.0], [f64::NAN, 3.0, f64::NAN, 3.0, f64::INFINITY]]);
-    s.case("ties and NaN", &[x.clone()], "torch.argsort(a, 1, stable=True)", |x| {
+    s.case("ties and NaN", &[x.clone()], "torch.argsort(a, dim=1, stable=True)", |x| {
         x[0].argsort(1, Order::Ascending)
     });
-    let torch = "torch.sort(a, 1, descending=True, stable=True)[1]";
+    let torch = "torch.sort(a, dim=1, descending=True, stable=True)[1]";
     s.case("descending", &[x], torch, |x| x[0].argsort(1, Order::Descending));
 }

@@ -57,4 +57,11 @@ impl Tensor {
 
 fn samples(s: &mut Samples) {
     super::recurrent::samples(s, 3, -1.0..1.0, |x, layer, [h, _]| x.gru(layer, h));
+    let layer = "torch.gru(a, d[None], [b, c, e, f], True, 1, 0.0, False, False, False)[0]";
+    let cell = "torch.gru_cell(a, d, b, c, e, f)";
+    super::recurrent::samples_of_torch(
+        s,
+        3,
+        [(layer, |x, layer| x[0].gru(layer, &x[3])), (cell, |x, layer| x[0].gru_cell(layer, &x[3]))],
+    );
 }

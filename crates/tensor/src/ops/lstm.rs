@@ -69,4 +69,17 @@ fn samples(s: &mut Samples) {
         let (h, c) = x.lstm(layer, h, c);
         Tensor::cat([h, c], -1)
     });
+    let layer = "torch.lstm(a, (d[None], e[None]), [b, c, f, g], True, 1, 0.0, False, False, False)[0]";
+    let cell = "torch.cat(torch.lstm_cell(a, (d, e), b, c, f, g), -1)";
+    super::recurrent::samples_of_torch(
+        s,
+        4,
+        [
+            (layer, |x, layer| x[0].lstm(layer, &x[3], &x[4]).0),
+            (cell, |x, layer| {
+                let (h, c) = x[0].lstm_cell(layer, &x[3], &x[4]);
+                Tensor::cat([h, c], -1)
+            }),
+        ],
+    );
 }

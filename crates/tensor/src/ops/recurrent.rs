@@ -413,7 +413,7 @@ pub(super) fn samples(
         ("lengths", [4, 3, 2, 2], true, false, Some(&[2, 4, 1])),
         ("lengths, backwards", [4, 3, 2, 2], true, true, Some(&[2, 4, 1])),
         ("no sequence", [3, 0, 2, 2], true, false, None),
-        ("long", [3, 33, 2, 17], true, false, None),
+        ("long", [3, 33, 2, 5], true, false, None),
     ];
     for (label, [steps, rows, inputs, hidden], has_biases, reverse, lengths) in cases {
         let wide = gates * hidden;
@@ -436,6 +436,30 @@ pub(super) fn samples(
             let biases = has_biases.then(|| [&x[x.len() - 2], &x[x.len() - 1]]);
             let layer = Recurrent { weight_ih: &x[1], weight_hh: &x[2], biases, reverse, lengths };
             run(&x[0], &layer, [&x[3], &x[if gates == 4 { 4 } else { 3 }]])
+        });
+    }
+}
+
+/// The same against PyTorch: h of a layer, and of one step of its cell, of tensors in the order of the op's operands.
+pub(super) fn samples_of_torch(
+    s: &mut Samples,
+    gates: usize,
+    [layer, cell]: [(&str, fn(&[Tensor], &Recurrent<'_>) -> Tensor); 2],
+) {
+    let wide = gates * 3;
+    for (label, x, (torch, run)) in [("layer", &[4, 2, 2][..], layer), ("cell", &[2, 2], cell)] {
+        let weights = [[wide, 2], [wide, 3]];
+        let mut shapes = vec![x, &weights[0], &weights[1], &[2, 3]];
+        // A state c.
+        shapes.extend((gates == 4).then_some(&[2, 3][..]));
+        let biases = [wide];
+        shapes.extend([&biases[..], &biases]);
+        let inputs: Vec<Tensor> = shapes.into_iter().map(|shape| s.draw(shape, -0.5..0.5)).collect();
+        s.case(label, &inputs, torch, move |x| {
+            let biases = Some([&x[x.len() - 2], &x[x.len() - 1]]);
+            let layer =
+                Recurrent { weight_ih: &x[1], weight_hh: &x[2], biases, reverse: false, lengths: None };
+            run(x, &layer)
         });
     }
 }

@@ -53,4 +53,14 @@ fn samples(s: &mut Samples) {
     super::recurrent::samples(s, 1, -1.0..1.0, |x, layer, [h, _]| x.rnn(layer, h, false));
     // Far from the kink.
     super::recurrent::samples(s, 1, 0.1..1.0, |x, layer, [h, _]| x.rnn(layer, h, true));
+    let layer = "torch.rnn_tanh(a, d[None], [b, c, e, f], True, 1, 0.0, False, False, False)[0]";
+    let cell = "torch.rnn_relu_cell(a, d, b, c, e, f)";
+    super::recurrent::samples_of_torch(
+        s,
+        1,
+        [
+            (layer, |x, layer| x[0].rnn(layer, &x[3], false)),
+            (cell, |x, layer| x[0].rnn_cell(layer, &x[3], true)),
+        ],
+    );
 }

@@ -227,8 +227,9 @@ fn main_points(rows: &[FlowRow], figures: Figures) -> Vec<Point<'_>> {
 
 /// The rows of residual sums that all of the gradient passes, each with the number of the joint that it is.
 fn blocks(rows: &[FlowRow]) -> Vec<(usize, &FlowRow)> {
-    // A sum comes right behind the last layer of its branch.
-    let pairs = rows.iter().zip(rows.iter().skip(1)).filter(|(_, sum)| sum.is_block() && sum.joint.is_none());
+    // A sum comes right behind the last layer of its branch. That of a block within has the same joint.
+    let is_sum = |(last, sum): &(&FlowRow, &FlowRow)| sum.is_block() && sum.joint != last.joint;
+    let pairs = rows.iter().zip(rows.iter().skip(1)).filter(is_sum);
     pairs.filter_map(|(last, sum)| Some((last.joint?, sum))).collect()
 }
 

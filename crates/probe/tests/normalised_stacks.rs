@@ -6,14 +6,14 @@
 extern crate backflow_tensor as backflow;
 
 use backflow_nn::{BatchNorm1d, Init, LayerNorm, Linear, ModelLine, Module};
-use backflow_probe::{GradFlow, Inputs, judged, predict_line};
+use backflow_probe::{GradFlow, Inputs, Verdict, judged, predict_line, shadow_slope};
 use backflow_tensor::{DType, Rng, Tensor, training};
 use std::f64::consts::PI;
 
 const DEPTH: usize = 6;
 const WIDTH: usize = 24;
 
-#[derive(Module)]
+#[derive(Clone, Module)]
 struct Net {
     stem: Linear,
     first: Vec<Linear>,
@@ -172,18 +172,18 @@ fn the_line_goes_through_places_of_one_kind() {
         for scale in [0.01, 1.0, 100.0] {
             let (net, rng) = (net(), Rng::seed_from_u64(0));
             let x = Tensor::randn([16, WIDTH], DType::F32, &mut Rng::seed_from_u64(2)) * scale;
-            let run = |at: &mut Vec<Tensor>| {
+            let run = |net: &Net, dtype: DType, at: &mut Vec<Tensor>| {
                 training(&rng, || {
-                    let h = front(&net, &x, 0, at);
-                    let h = (0..DEPTH).fold(h, |h, l| step(&net, &h, l, at));
-                    net.head.forward(&end(&net, &h, DEPTH, at)).square().mean(..)
+                    let h = front(net, &x.to_dtype(dtype), 0, at);
+                    let h = (0..DEPTH).fold(h, |h, l| step(net, &h, l, at));
+                    net.head.forward(&end(net, &h, DEPTH, at)).square().mean(..)
                 })
             };
             let mut places = Vec::new();
-            let loss = run(&mut places);
+            let loss = run(&net, DType::F32, &mut places);
             let found = loss.differentiate().wrt(&places.iter().collect::<Vec<_>>()).run();
             let deltas: Vec<f64> = places.iter().map(|place| rms(found.of(place))).collect();
-            let flow = GradFlow::record(&net, || run(&mut Vec::new()));
+            let flow = GradFlow::record(&net, || run(&net, DType::F32, &mut Vec::new()));
             let (slope, _) = flow.slope().unwrap();
             // Deltas are of `f32`, 6e-8 of each, and summed in one order or another.
             assert!(
@@ -191,6 +191,10 @@ fn the_line_goes_through_places_of_one_kind() {
                 "{name}, data of {scale}: {slope}, {deltas:?}"
             );
             assert_eq!(judged(flow.rows()).len(), deltas.len(), "{name}");
+            let flow = flow.with_shadow(&net, |net, dtype| run(net, dtype, &mut Vec::new()));
+            // Rounding of `f32`, over some 20 ops of 24 terms: 1e-4 at most.
+            let (in_f64, _) = shadow_slope(flow.rows()).unwrap();
+            assert!((in_f64 - slope).abs() < 1e-4, "{name}, data of {scale}: {slope}, {in_f64} in f64");
         }
     }
 }
@@ -247,4 +251,36 @@ fn closed_forms() {
         let is_told = predicted.map(|predicted| (predicted - right).abs() < 1e-4);
         assert_eq!(is_told, (!line.contains("relu/batchnorm")).then_some(true), "{line}: {predicted:?}");
     }
+}
+
+/// In a branch, too: of sums that are a hundred times as large from block to block as what a layer makes of normalised
+/// inputs, a hundredth comes back to the first layer's output, which means nothing.
+#[test]
+fn layers_of_branches() {
+    let layer = "linear:32/batchnorm/relu";
+    let line = format!("linear:32/[residual:100({layer}/{layer}/linear:32/batchnorm)]*4/linear:10");
+    let plan = line.parse::<ModelLine>().unwrap().plan(&[32], 10).unwrap();
+    let mut rng = Rng::seed_from_u64(1);
+    let model = plan.build(Init::LecunNormal, DType::F32, &mut rng);
+    let x = Tensor::randn([64, 32], DType::F32, &mut rng) * 100.0;
+    let end = Tensor::randn([64, 10], DType::F32, &mut rng);
+    let flow = GradFlow::record(&*model, || training(&rng, || (model.forward(&x) * &end).sum(..)));
+    assert_eq!(flow.verdicts(), [Verdict::Healthy]);
+}
+
+/// A normalisation that multiplies by 0 cuts off the layer in front of it, though deltas come to its output.
+#[test]
+fn a_weight_of_zero() {
+    let mut net = net();
+    let zero = &mut net.by_layer[0];
+    zero.weight = Some(Tensor::zeros([WIDTH], DType::F32).requires_grad());
+    zero.bias = Some(Tensor::randn([WIDTH], DType::F32, &mut Rng::seed_from_u64(5)).requires_grad());
+    let x = Tensor::randn([16, WIDTH], DType::F32, &mut Rng::seed_from_u64(2));
+    let flow = GradFlow::record(&net, || {
+        let of = |h: Tensor, l: usize| net.by_layer[l].forward(&net.first[l].forward(&h)).tanh();
+        net.head.forward(&(0..DEPTH).fold(x.clone(), of)).square().mean(..)
+    });
+    let verdicts = Verdict::of(flow.rows(), None);
+    let [Verdict::NotJudged { reason }] = &verdicts[..] else { panic!("{verdicts:?}") };
+    assert!(reason.starts_with("deltas at first.0 are exactly 0"), "{reason}");
 }

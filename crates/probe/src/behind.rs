@@ -94,18 +94,14 @@ fn of_joints(rows: &[FlowRow], places: &[usize]) -> Vec<(usize, usize)> {
     }
     let (mut found, count) = (Vec::new(), joints.len());
     for (number, last) in joints {
-        let behind =
-            |nth: usize| places.get(nth).map(|&row| (row, &rows[row])).filter(|(_, row)| row.joint.is_none());
-        let sum = behind(last + 1).filter(|(_, row)| row.is_block());
+        let behind = |nth: usize| places.get(nth).copied().filter(|&row: &usize| rows[row].joint.is_none());
+        let sum = behind(last + 1).filter(|&row| rows[row].is_block());
         let next = behind(last + 1 + usize::from(sum.is_some()));
-        let normalisation = next.filter(|(_, row)| row.role == Role::Normalisation);
-        let Some((normalisation, _)) =
-            normalisation.filter(|_| sum.is_none_or(|(_, sum)| sum.activation.is_none()))
-        else {
+        let Some(normalisation) = next.filter(|&row| rows[row].role == Role::Normalisation) else {
             return Vec::new();
         };
         let layers = places.iter().copied().filter(|&row| rows[row].joint == Some(number));
-        found.extend(layers.chain(sum.map(|(row, _)| row)).map(|row| (row, normalisation)));
+        found.extend(layers.chain(sum).map(|row| (row, normalisation)));
     }
     if count > 1 { found } else { Vec::new() }
 }

@@ -5,8 +5,8 @@
 
 extern crate backflow_tensor as backflow;
 
-use backflow_nn::{BatchNorm1d, Init, LayerNorm, Linear, ModelLine, Module};
-use backflow_probe::{GradFlow, Inputs, Verdict, judged, predict_line, shadow_slope};
+use backflow_nn::{Activation, ActivationLayer, BatchNorm1d, Init, LayerNorm, Linear, ModelLine, Module};
+use backflow_probe::{GradFlow, Inputs, Per, Verdict, judged, predict_line, shadow_slope};
 use backflow_tensor::{DType, Rng, Tensor, training};
 use std::f64::consts::PI;
 
@@ -20,6 +20,7 @@ struct Net {
     second: Vec<Linear>,
     by_batch: Vec<BatchNorm1d>,
     by_layer: Vec<LayerNorm>,
+    function: ActivationLayer,
     head: Linear,
 }
 
@@ -34,6 +35,7 @@ fn net() -> Net {
         stem: linear(),
         head: linear(),
         by_batch: (0..=DEPTH).map(|_| BatchNorm1d::new(WIDTH)).collect(),
+        function: Activation::Relu.layer(),
         by_layer: (0..=DEPTH).map(|_| LayerNorm::new(WIDTH)).collect(),
     }
 }
@@ -51,7 +53,7 @@ fn seen(states: &mut Vec<Tensor>, state: Tensor) -> Tensor {
 
 const NOTHING: Step = |_, h, _, _| h.clone();
 
-const STACKS: [Stack; 13] = [
+const STACKS: [Stack; 16] = [
     (
         "batch normalisation",
         NOTHING,
@@ -124,7 +126,7 @@ const STACKS: [Stack; 13] = [
         |n, h, l, _| n.by_layer[l].forward(h),
     ),
     (
-        "in branches",
+        "in branches of blocks",
         |n, x, l, at| seen(at, n.by_batch[DEPTH - l].forward(&n.stem.forward(x))).relu(),
         |n, h, l, at| {
             let z = n.by_layer[l].forward(&n.first[l].forward(h)).relu();
@@ -149,6 +151,32 @@ const STACKS: [Stack; 13] = [
             seen(at, n.by_layer[l].forward(&(h + n.second[l].forward(&n.first[l].forward(h).relu()))))
         },
         NOTHING,
+    ),
+    (
+        "in front of the layers of blocks, and an op in front of the head",
+        |n, x, _, at| seen(at, n.stem.forward(x)),
+        |n, h, l, at| {
+            let branch = n.second[l].forward(&n.first[l].forward(&n.by_layer[l].forward(h)).relu());
+            seen(at, (h + branch).named(&format!("sum {l}")))
+        },
+        |_, h, _, _| h.layer_norm([WIDTH], None, None, 1e-5),
+    ),
+    // All layers of which are followed by functions.
+    (
+        "behind the last of the blocks",
+        |n, x, _, at| seen(at, n.stem.forward(x)).relu(),
+        |n, h, l, at| seen(at, (h + n.first[l].forward(h).relu()).named(&format!("sum {l}"))),
+        |n, h, l, _| n.function.forward(&n.by_batch[l].forward(h)),
+    ),
+    // One block is not told from the last of several.
+    (
+        "behind one block",
+        |n, x, _, at| seen(at, n.stem.forward(x)),
+        |n, h, l, at| match l {
+            0 => seen(at, (h + n.second[l].forward(&n.first[l].forward(h).relu())).named("sum")),
+            _ => h.clone(),
+        },
+        |n, h, l, _| n.by_layer[l].forward(h),
     ),
 ];
 
@@ -191,6 +219,12 @@ fn the_line_goes_through_places_of_one_kind() {
                 "{name}, data of {scale}: {slope}, {deltas:?}"
             );
             assert_eq!(judged(flow.rows()).len(), deltas.len(), "{name}");
+            let per = if name.contains("block") && !name.contains("without names") {
+                Per::Block
+            } else {
+                Per::Layer
+            };
+            assert_eq!(Per::of_slope(flow.rows()), per, "{name}");
             let flow = flow.with_shadow(&net, |net, dtype| run(net, dtype, &mut Vec::new()));
             // Rounding of `f32`, over some 20 ops of 24 terms: 1e-4 at most.
             let (in_f64, _) = shadow_slope(flow.rows()).unwrap();

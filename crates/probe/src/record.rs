@@ -207,8 +207,8 @@ pub struct LayerFlow {
     /// Whether nothing that is looked at was computed from it: its delta is the loss's doing.
     #[serde(default, skip_serializing_if = "is_false")]
     pub is_end: bool,
-    /// Of a layer that the gradient can go around, as of one in a residual branch, or one before a normalisation:
-    /// where the ways meet. As far as the graph tells.
+    /// Of a layer that the gradient can go around, as of one in a residual branch, or one before a normalisation that
+    /// is no layer: where the ways meet. As far as the graph tells.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub joint: Option<Joint>,
     /// Of a layer that the gradient can go around together with others, three at least: the number of their

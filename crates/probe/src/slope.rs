@@ -35,10 +35,7 @@ pub(crate) const MEASURED: Figures = Figures {
 };
 
 pub(crate) const SHADOW: Figures = Figures {
-    delta: |row| match row.joint {
-        Some(_) => row.shadow.and_then(|shadow| shadow.joint_delta_rms_f64),
-        None => row.shadow.map(|shadow| shadow.delta_rms_f64),
-    },
+    delta: FlowRow::state_delta_rms_f64,
     // Of a branch, nobody asked for f64.
     branch_delta: |_| None,
     weight_gradient: |row| row.shadow.and_then(|shadow| shadow.weight_gradient_rms_f64),
@@ -146,7 +143,8 @@ pub(crate) struct Line {
 /// unless an activation function follows each; without any, all other layers and the results that the program
 /// [named](backflow_tensor::Tensor::named). Of layers that the gradient can go around, it is the delta of their
 /// [joint](crate::LayerFlow::joint) that counts, once for each joint: over a stack of residual blocks, it is the
-/// slope per block.
+/// slope per block. Where layers are normalised, it is the delta behind their
+/// [normalisation](FlowRow::normalisation), which the scale of what is normalised has no part in.
 #[must_use]
 pub fn slope(rows: &[FlowRow]) -> Option<(f64, f64)> {
     main_line(rows).map(|line| (line.slope, line.fit))
@@ -229,8 +227,9 @@ fn main_points(rows: &[FlowRow], figures: Figures) -> Vec<Point<'_>> {
 
 /// The rows of residual sums that all of the gradient passes, each with the number of the joint that it is.
 fn blocks(rows: &[FlowRow]) -> Vec<(usize, &FlowRow)> {
-    // A sum comes right behind the last layer of its branch.
-    let pairs = rows.iter().zip(rows.iter().skip(1)).filter(|(_, sum)| sum.is_block() && sum.joint.is_none());
+    // A sum comes right behind the last layer of its branch. That of a block within has the same joint.
+    let is_sum = |(last, sum): &(&FlowRow, &FlowRow)| sum.is_block() && sum.joint != last.joint;
+    let pairs = rows.iter().zip(rows.iter().skip(1)).filter(is_sum);
     pairs.filter_map(|(last, sum)| Some((last.joint?, sum))).collect()
 }
 
@@ -255,7 +254,9 @@ fn compared<'a>(points: &[Point<'a>], chain: usize) -> Vec<Point<'a>> {
     let all_but_last = compared.len().saturating_sub(1);
     let mut has_last = true;
     if compared.iter().take(all_but_last).all(is_followed) && points().any(|point| is_followed(&point)) {
-        compared = points().filter(is_followed).collect();
+        // A normalisation of what is not told to be normalised is a place of another kind.
+        let is_place = |point: &Point<'_>| all_but_last == 0 || point.row.role != Role::Normalisation;
+        compared = points().filter(|point| is_followed(point) && is_place(point)).collect();
         has_last = false;
     } else if compared.is_empty() {
         compared = points().filter(|point| !matches!(point.row.role, Role::Activation { .. })).collect();

@@ -193,7 +193,7 @@ fn zeros(rows: &[FlowRow]) -> Option<Verdict> {
     let is_zero = |row: &&FlowRow| {
         let is_dead = row.dead_share.is_some_and(|dead| dead > MOST);
         // A factor of 0 behind a layer, as in branches that begin with nothing.
-        let is_passed = row.state_delta_rms() > Some(0.0);
+        let is_passed = row.joint.is_some() && row.state_delta_rms() > Some(0.0);
         row.delta_rms == Some(0.0) && row.shadow.is_none() && !is_dead && !is_passed
     };
     let place = rows.iter().rposition(|row| is_zero(&row))?;

@@ -95,11 +95,9 @@ impl LinePrediction {
                 f64::NAN
             })
         };
-        // The state that a branch hands on is the sum of the outermost block that it is in.
-        let block = |path: &str| path.split('.').next().and_then(delta);
         let of_theory = |row: &FlowRow| FlowRow {
             delta_rms: row.delta_rms.and_then(|_| delta(&row.path)),
-            joint_delta_rms: row.joint_delta_rms.and_then(|_| block(&row.path)),
+            joint_delta_rms: row.joint_delta_rms.and_then(|_| delta(row.state_path())),
             ..row.clone()
         };
         slope(&rows.iter().map(of_theory).collect::<Vec<_>>()).map(|(slope, _)| slope)

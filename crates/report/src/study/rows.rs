@@ -24,7 +24,8 @@ const LEGEND: &str = "slope: the change of log10 rms delta per layer on the way 
 
 const LEGEND_OF_LINES: &str = "layers: those of a line that are judged, over which the slope goes; where the gradient \
                                can go around some, as in a residual block, they count as one, with the delta \
-                               where the ways meet. depth and width are what {depth} and {width} stand for.";
+                               where the ways meet; of layers that are normalised it is the delta behind \
+                               that. depth and width are what {depth} and {width} stand for.";
 
 const LEGEND_OF_FINITE_WIDTH: &str = "Where theory has a range, finite width decides by chance which way \
                                       signals and deltas go.";

@@ -297,14 +297,14 @@ where
                     ahead(&rows[first + r]);
                 }
                 let terms = row(w, g, buffers.each_mut().map(|(rows, _)| &mut rows[first + r]), &step);
-                for s in 0..S {
-                    for l in 0..LANES {
+                for l in 0..LANES {
+                    for s in 0..S {
                         sums[s][l] += terms[s][l];
                     }
                 }
             }
-            for s in 0..S {
-                for l in 0..LANES {
+            for l in 0..LANES {
+                for s in 0..S {
                     totals[s][l] += sums[s][l].to_f64();
                 }
             }
@@ -326,9 +326,9 @@ where
             for (row, (_, rest)) in rests.iter().zip(&mut buffers) {
                 rest.copy_from_slice(&row[..n]);
             }
-            for s in 0..S {
-                for l in 0..n {
-                    totals[s][l] += terms[s][l].to_f64();
+            for l in 0..LANES {
+                for s in 0..S {
+                    totals[s][l] += if l < n { terms[s][l].to_f64() } else { 0.0 };
                 }
             }
         }

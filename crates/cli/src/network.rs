@@ -6,6 +6,7 @@ use crate::images::Images;
 use crate::setup::{joined, usage};
 use backflow_nn::{Activation, Computes, Init, Layer, LineError, Mlp, ModelLine, Plan, PlanRow, Run};
 use backflow_tensor::{DType, Module, Path, Rng, Tensor, Visitor, VisitorMut};
+use backflow_train::Batches;
 use serde::{Deserialize, Serialize};
 
 /// The version of the language that lines are written in.
@@ -104,7 +105,7 @@ impl Network {
     /// Refuses a training on batches that it cannot go by: see [`batches::check`].
     pub(crate) fn check_batches(&self, examples: usize, size: usize, parts: usize) -> Result<(), Failure> {
         match self {
-            Self::Line(_, plan) => batches::check(plan, examples, size, parts),
+            Self::Line(_, plan) => batches::check(plan, Batches { examples, size, parts }),
             Self::Perceptron(..) => Ok(()),
         }
     }

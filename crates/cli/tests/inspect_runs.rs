@@ -71,7 +71,7 @@ fn runs_stand_over_each_other_with_what_differs() {
 #[test]
 fn what_is_shown_is_a_step_of_a_full_batch() {
     let folder = tempfile::tempdir().unwrap();
-    let line = "[residual(linear:784/relu/linear:784)]*2/linear:16/relu/linear:10";
+    let line = "flatten/[residual(linear:784/relu/linear:784)]*2/linear:16/relu/linear:10";
     for (out, lr) in [("a", "0.001"), ("b", "0.002")] {
         let fixed = ["train", "--limit", "100", "--epochs", "2", "--model", line, "--out", out, "--lr", lr];
         assert!(backflow(&fixed, folder.path()).status.success());

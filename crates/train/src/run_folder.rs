@@ -181,7 +181,7 @@ fn set_aside(path: &Path) -> Result<(), TrainError> {
     std::fs::create_dir_all(&earlier).map_err(failed)?;
     // Last what a run is known by.
     for name in FILES.iter().rev().filter(|name| path.join(name).exists()) {
-        std::fs::rename(path.join(name), earlier.join(name)).map_err(failed)?;
+        atomic::relocate(&path.join(name), &earlier.join(name)).map_err(failed)?;
     }
     Ok(())
 }

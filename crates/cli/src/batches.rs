@@ -19,24 +19,44 @@ pub(crate) fn check(plan: &Plan, batches: Batches) -> Result<(), Failure> {
     let rows = plan.rows();
     let all = rows.iter().fold(0_usize, |all, row| all.saturating_add(numbers(row)));
     let Some(largest) = rows.iter().rev().max_by_key(|row| numbers(row)) else { return Ok(()) };
-    // An evaluation keeps no more than the layer before and the next.
-    let kept = [(all, batches.largest_part()), (numbers(largest).saturating_mul(2), EVALUATION_BATCH)];
-    if let Some((of_one, examples)) =
-        kept.into_iter().find(|(of_one, examples)| of_one.saturating_mul(*examples) > MOST_NUMBERS)
-    {
-        return Err(usage(
-            "--model",
+    let numbers = numbers(largest);
+    let what = format!("{}, layer {}, makes {} numbers", largest.layer, largest.path, grouped(numbers));
+    check_memory("--model", &what, [all, numbers], batches)
+}
+
+/// The same of a perceptron of these sizes, inputs first.
+pub(crate) fn check_perceptron(sizes: &[usize], batches: Batches) -> Result<(), Failure> {
+    let widest = sizes.iter().copied().max().unwrap_or_default();
+    // Of each layer, and of the function behind it.
+    let all = sizes.iter().skip(1).fold(0_usize, |all, size| all.saturating_add(size.saturating_mul(2)));
+    check_memory(
+        "--batch-size",
+        &format!("the widest layer makes {} numbers", grouped(widest)),
+        [all, widest],
+        batches,
+    )
+}
+
+/// Refuses batches of which all layers, or in an evaluation two, make more numbers than fit.
+fn check_memory(
+    option: &str,
+    what: &str,
+    [all, largest]: [usize; 2],
+    batches: Batches,
+) -> Result<(), Failure> {
+    let kept = [(all, batches.largest_part()), (largest.saturating_mul(2), EVALUATION_BATCH)];
+    let taken = kept.map(|(of_one, examples)| (examples, of_one.saturating_mul(examples)));
+    match taken.into_iter().find(|(_, numbers)| *numbers > MOST_NUMBERS) {
+        None => Ok(()),
+        Some((examples, numbers)) => Err(usage(
+            option,
             format!(
-                "{}, layer {}, makes {} numbers of an example, and a batch of {} would take {}, more than {}; make the \
-                 network smaller, or change --batch-size or --accumulate",
-                largest.layer,
-                largest.path,
-                grouped(numbers(largest)),
+                "{what} of an example, and a batch of {} would take {}, more than {}; make the network smaller, or \
+                 change --batch-size or --accumulate",
                 grouped(examples),
-                grouped(of_one.saturating_mul(examples)),
+                grouped(numbers),
                 grouped(MOST_NUMBERS)
             ),
-        ));
+        )),
     }
-    Ok(())
 }

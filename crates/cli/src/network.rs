@@ -104,9 +104,10 @@ impl Network {
 
     /// Refuses a training on batches that it cannot go by: see [`batches::check`].
     pub(crate) fn check_batches(&self, examples: usize, size: usize, parts: usize) -> Result<(), Failure> {
+        let batches = Batches { examples, size, parts };
         match self {
-            Self::Line(_, plan) => batches::check(plan, Batches { examples, size, parts }),
-            Self::Perceptron(..) => Ok(()),
+            Self::Line(_, plan) => batches::check(plan, batches),
+            Self::Perceptron(sizes, _) => batches::check_perceptron(sizes, batches),
         }
     }
 

@@ -27,8 +27,8 @@ pub(crate) struct InspectOptions {
     #[arg(value_name = "RUN|FILE", required = true, num_args = 1..)]
     paths: Vec<PathBuf>,
 
-    /// Show the record of this step, or the last before it [default: the last]; report and figures show it too,
-    /// which for several runs begin where all still go on.
+    /// Show the record of this step, or the last before it [default: the last of a full batch]; report and figures show
+    /// it too, which for several runs begin where all still go on.
     #[arg(long, value_name = "N")]
     step: Option<u64>,
 
@@ -128,7 +128,7 @@ fn one(options: &InspectOptions, path: &Path) -> Result<(), Failure> {
     let flow = read(path)?;
     let index = record_at(path, &flow, options.step)?;
     let config = config_of(path);
-    let shown = GradFlow::of(&flow[index..=index]);
+    let shown = shown(path, &flow, index, options.step);
     let (first_step, last_step) = (flow[0].step, flow[flow.len() - 1].step);
     if options.json {
         object(&RunFacts::of(path, &flow, index, config.as_ref(), &shown))?;
@@ -138,9 +138,17 @@ fn one(options: &InspectOptions, path: &Path) -> Result<(), Failure> {
             terminal::shown(path),
             counted(flow.len() as u64, "record")
         ));
+        if options.step.is_none() && index + 1 < flow.len() {
+            let last = &flow[flow.len() - 1];
+            let of = flow[index].examples;
+            line(&format!(
+                "the last of a full batch; step {} is of {} of {of} examples",
+                last.step, last.examples
+            ));
+        }
         show(&flow[..=index], &shown, config.as_ref());
     }
-    let last_epoch = GradFlow::of(last_epoch(&flow, config.as_ref()));
+    let last_epoch = with_test_loss(path, GradFlow::of(last_epoch(&flow, config.as_ref())));
     let mut header = header(&flow, &last_epoch, config.as_ref());
     if config.is_none() {
         header.setup = vec![path.display().to_string()];
@@ -208,10 +216,15 @@ fn rising(mut steps: Vec<FlowStep>) -> Vec<FlowStep> {
     steps
 }
 
-/// Which of a run's records is that of a step, or the last before it; the last if none is asked for.
+/// Which of a run's records is that of a step, or the last before it; if none is asked for, the last
+/// [of a full batch](FlowStep::shown).
 fn record_at(path: &Path, flow: &[FlowStep], step: Option<u64>) -> Result<usize, Failure> {
     let wanted = step.unwrap_or(u64::MAX);
-    if let Some(index) = flow.iter().rposition(|record| record.step <= wanted) {
+    let found = match step {
+        Some(step) => flow.iter().rposition(|record| record.step <= step),
+        None => FlowStep::shown(flow),
+    };
+    if let Some(index) = found {
         return Ok(index);
     }
     let path = path.display();
@@ -222,6 +235,21 @@ fn record_at(path: &Path, flow: &[FlowStep], step: Option<u64>) -> Result<usize,
     Err(Failure::Run(format!(
         "{path}: no step was looked at up to step {wanted}; the first was step {first}"
     )))
+}
+
+/// The flow of a record; where no step is asked for, with what the whole run came to.
+fn shown(path: &Path, flow: &[FlowStep], index: usize, step: Option<u64>) -> GradFlow {
+    let shown = GradFlow::of(&flow[index..=index]);
+    if step.is_none() { with_test_loss(path, shown) } else { shown }
+}
+
+/// The flow with the loss on the test set at the end of the run, if it came to its end.
+fn with_test_loss(path: &Path, flow: GradFlow) -> GradFlow {
+    let results: Option<Results> = RunFolder::read_summary(path);
+    let last =
+        results.and_then(|results| results.history.last().and_then(|last| last.get("test_loss").cloned()));
+    // What is no number is null.
+    last.into_iter().map(|loss| loss.as_f64().unwrap_or(f64::NAN)).fold(flow, GradFlow::with_test_loss)
 }
 
 /// The records and the epochs of a run for TensorBoard.
@@ -272,9 +300,14 @@ fn missing(path: &Path, error: TrainError) -> Failure {
     let missing = std::io::ErrorKind::NotFound;
     let is_absent =
         matches!(&error, TrainError::Store(StoreError::Read { source, .. }) if source.kind() == missing);
+    let experiments = [("study", "study"), ("compare", "comparison")];
+    let experiment = experiments.into_iter().find(|(name, _)| path.join(format!("{name}.json")).is_file());
     let (is_there, path) = (std::fs::exists(path), path.display());
-    match is_there {
-        Ok(false) => Failure::Run(format!("{path}: no such folder or file")),
+    match (is_there, experiment) {
+        (Ok(false), _) => Failure::Run(format!("{path}: no such folder or file")),
+        (_, Some((name, kind))) if is_absent => Failure::Run(format!(
+            "{path}: is the folder of a {kind}, made by `backflow {name}`, and no run: open its page, {path}/{name}.html"
+        )),
         _ if is_absent => Failure::Run(format!(
             "{path}: holds no flow.jsonl.gz: either not a run of `backflow train`, or one with --probe off"
         )),
@@ -337,7 +370,10 @@ pub(crate) fn measured(flow: &[FlowStep]) -> Vec<String> {
             lines.push(format!("step {step}, {}: {}", quantity.title, range(quantity, flow)));
         }
     }
-    lines.extend(NotMeasured::of(flow).into_iter().map(|(step, missing)| format!("step {step}, {missing}")));
+    // What the last step could not measure stands below its table.
+    let last = flow.last().map_or(&[][..], |record| &record.not_measured);
+    let earlier = NotMeasured::of(flow).into_iter().filter(|(_, missing)| !last.contains(missing));
+    lines.extend(earlier.map(|(step, missing)| format!("step {step}, {missing}")));
     lines
 }
 

@@ -6,6 +6,7 @@ use crate::images::Images;
 use crate::setup::{joined, usage};
 use backflow_nn::{Activation, Computes, Init, Layer, LineError, Mlp, ModelLine, Plan, PlanRow, Run};
 use backflow_tensor::{DType, Module, Path, Rng, Tensor, Visitor, VisitorMut};
+use backflow_train::Batches;
 use serde::{Deserialize, Serialize};
 
 /// The version of the language that lines are written in.
@@ -103,9 +104,10 @@ impl Network {
 
     /// Refuses a training on batches that it cannot go by: see [`batches::check`].
     pub(crate) fn check_batches(&self, examples: usize, size: usize, parts: usize) -> Result<(), Failure> {
+        let batches = Batches { examples, size, parts };
         match self {
-            Self::Line(_, plan) => batches::check(plan, examples, size, parts),
-            Self::Perceptron(..) => Ok(()),
+            Self::Line(_, plan) => batches::check(plan, batches),
+            Self::Perceptron(sizes, _) => batches::check_perceptron(sizes, batches),
         }
     }
 

@@ -72,7 +72,8 @@ pub(crate) struct TrainOptions {
     )]
     seed: u64,
 
-    /// The run's folder [default: a new one in runs/]. An earlier run in it is replaced.
+    /// The run's folder [default: a new one in runs/]. An earlier run in it is replaced, and kept in earlier-run until
+    /// this one has weights.
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
 
@@ -330,6 +331,8 @@ fn train(options: &TrainOptions) -> Result<(), Failure> {
             .enter(|| flow.with_shadow(&model, loss))
     };
     let table = settled(GradFlow::of(&last_epoch));
+    let test_loss = summary.epochs.last().map(|epoch| epoch.test_loss);
+    let table = test_loss.into_iter().fold(table, GradFlow::with_test_loss);
     let header = inspect::header(&flow, &table, Some(&config));
     let mut saved_flow = Ok(());
     if !flow.is_empty() {

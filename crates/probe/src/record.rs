@@ -14,6 +14,9 @@ use std::fmt;
 pub struct FlowStep {
     /// Counted from 1; 0 for a look without an update.
     pub step: u64,
+    /// How many examples the batch had, or the first of its parts; 0 where the log does not say.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub examples: u64,
     /// The loss before the update.
     #[serde(with = "json_number")]
     pub loss: f64,
@@ -51,6 +54,19 @@ pub struct FlowStep {
     /// Whether several backward passes went through one graph; what was measured is the first.
     #[serde(default, skip_serializing_if = "is_false")]
     pub several_passes: bool,
+}
+
+impl FlowStep {
+    /// Which of these records is shown where none is asked for: the last of a batch that is not smaller than most, as the
+    /// last batch of an epoch may be; or a later one whose loss or gradient is not finite.
+    #[must_use]
+    pub fn shown(records: &[Self]) -> Option<usize> {
+        let mut sizes: Vec<u64> = records.iter().map(|record| record.examples).collect();
+        sizes.sort_unstable();
+        let usual = *sizes.get(sizes.len() / 2)?;
+        let is_shown = |record: &Self| record.examples >= usual || record.skipped || !record.loss.is_finite();
+        records.iter().rposition(is_shown)
+    }
 }
 
 /// Something that was asked for, and why it was not measured.
@@ -398,6 +414,26 @@ mod tests {
         let text = format!(r#"{{"samples":2,"norms":{stats},"noise":{noise}}}"#);
         let samples: SampleFlow = serde_json::from_str(&text).unwrap();
         assert!(samples.signal_to_noise.is_nan(), "it is not known");
+    }
+
+    /// A short batch at the end is passed over, but not what broke, and not where nearly all are short.
+    #[test]
+    fn a_usual_batch_is_shown() {
+        let steps = |sizes: &[u64]| -> Vec<FlowStep> {
+            sizes.iter().map(|&examples| FlowStep { examples, ..FlowStep::default() }).collect()
+        };
+        for (sizes, expected) in [
+            (&[][..], None),
+            (&[0, 0], Some(1)),
+            (&[32, 32, 4, 32, 32, 4], Some(4)),
+            (&[32, 4, 4, 4], Some(3)),
+            (&[32, 4], Some(0)),
+        ] {
+            assert_eq!(FlowStep::shown(&steps(sizes)), expected, "{sizes:?}");
+        }
+        let mut broken = steps(&[32, 32, 4]);
+        broken[2].loss = f64::NAN;
+        assert_eq!(FlowStep::shown(&broken), Some(2));
     }
 
     #[test]

@@ -272,6 +272,7 @@ impl Recorder {
             let parameters = report.parameters.iter().map(|report| self.watch.parameter(report));
             self.records.push(FlowStep {
                 step: report.step,
+                examples: flow.examples,
                 loss: report.loss.unwrap_or(f64::NAN),
                 gradient_norm: report.gradient_norm,
                 learning_rate: report.learning_rate,
@@ -310,6 +311,7 @@ impl Recorder {
         flow.require_layers("Recorder::look");
         self.records.push(FlowStep {
             step,
+            examples: flow.examples,
             loss: loss.item(),
             gradient_norm: f64::NAN,
             learning_rate: f64::NAN,
@@ -427,6 +429,7 @@ fn record(
     let parameters = parameters.into_iter().map(parameter).collect();
     let record = FlowStep {
         step: 0,
+        examples: flow.examples,
         loss: value,
         gradient_norm: together(&lengths),
         learning_rate: f64::NAN,

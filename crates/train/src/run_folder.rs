@@ -8,6 +8,7 @@
 //!   flow.jsonl.gz        what was measured in the layers: one line per step that was looked at, with its version
 //!   report.html          the same as a page
 //!   summary.json         the results; this file and the weights are there only once the run has succeeded
+//!   earlier-run/         of a run that this one replaces, all of these files, until this one has weights
 //! ```
 
 use crate::error::TrainError;
@@ -31,6 +32,9 @@ const FLOW: &str = "flow.jsonl.gz";
 /// As it was called while it was not compressed.
 const EARLIER_FLOW: &str = "flow.jsonl";
 const REPORT: &str = "report.html";
+/// All that a run leaves behind.
+const FILES: [&str; 7] = [CONFIG, METRICS, MODEL, SUMMARY, FLOW, EARLIER_FLOW, REPORT];
+const EARLIER_RUN: &str = "earlier-run";
 
 /// How many bytes of a name a folder has at most, beside digits: file systems take 255, and paths have ends too.
 const LONGEST_NAME: usize = 100;
@@ -44,8 +48,9 @@ pub struct RunFolder {
 
 impl RunFolder {
     /// Prepares `path` for a run: makes the folder, writes `config`, empties the log. An earlier run in this
-    /// folder is replaced; its results go first, so that they never stand beside a configuration that is not
-    /// theirs.
+    /// folder is replaced; one with weights is moved into the folder `earlier-run` first, so that its results never
+    /// stand beside a configuration that is not theirs, and stays there until this run has [saved](Self::save_model)
+    /// its own, whatever becomes of it.
     ///
     /// # Errors
     /// If the folder holds anything but an earlier run, or if it or a file in it cannot be written.
@@ -59,14 +64,7 @@ impl RunFolder {
         if !is_empty && ![CONFIG, METRICS].iter().all(|name| path.join(name).is_file()) {
             return Err(TrainError::NotARun { path: path.to_owned() });
         }
-        for result in [MODEL, SUMMARY, FLOW, EARLIER_FLOW, REPORT].map(|name| path.join(name)) {
-            match std::fs::remove_file(&result) {
-                Err(source) if source.kind() != io::ErrorKind::NotFound => {
-                    return Err(failed(&result, source).into());
-                }
-                _ => {}
-            }
-        }
+        set_aside(path)?;
         let config_path = path.join(CONFIG);
         write_json(&config_path, config)?;
         let metrics_path = path.join(METRICS);
@@ -98,12 +96,14 @@ impl RunFolder {
         &self.path
     }
 
-    /// Saves the final weights.
+    /// Saves the final weights; those of an earlier run go.
     ///
     /// # Errors
     /// If they cannot be written.
     pub fn save_model(&self, model: &(impl Module + ?Sized)) -> Result<(), TrainError> {
-        Ok(weights::save(model, &self.path.join(MODEL))?)
+        weights::save(model, &self.path.join(MODEL))?;
+        remove_earlier(&self.path);
+        Ok(())
     }
 
     /// Saves what was measured in the layers, and the page that shows it.
@@ -166,6 +166,42 @@ impl RunFolder {
         let mut line = serde_json::to_vec(record).map_err(|error| failed(error.into()))?;
         line.push(b'\n');
         Ok(self.metrics.write_all(&line).and_then(|()| self.metrics.flush()).map_err(failed)?)
+    }
+}
+
+/// Moves an earlier run with weights into a folder of its own. What one without weights has left goes, and whatever was
+/// set aside before it stays.
+fn set_aside(path: &Path) -> Result<(), TrainError> {
+    if !path.join(MODEL).is_file() {
+        return FILES.iter().try_for_each(|name| remove(&path.join(name)));
+    }
+    remove_earlier(path);
+    let earlier = path.join(EARLIER_RUN);
+    let failed = |source| StoreError::Write { path: earlier.clone(), source };
+    std::fs::create_dir_all(&earlier).map_err(failed)?;
+    // Last what a run is known by.
+    for name in FILES.iter().rev().filter(|name| path.join(name).exists()) {
+        atomic::relocate(&path.join(name), &earlier.join(name)).map_err(failed)?;
+    }
+    Ok(())
+}
+
+/// Removes the run that was set aside, if there is one. What cannot be removed does no harm.
+fn remove_earlier(path: &Path) {
+    let earlier = path.join(EARLIER_RUN);
+    for name in FILES {
+        let _ = std::fs::remove_file(earlier.join(name));
+    }
+    let _ = std::fs::remove_dir(earlier);
+}
+
+/// Removes a file that may be there.
+fn remove(path: &Path) -> Result<(), TrainError> {
+    match std::fs::remove_file(path) {
+        Err(source) if source.kind() != io::ErrorKind::NotFound => {
+            Err(StoreError::Write { path: path.to_owned(), source }.into())
+        }
+        _ => Ok(()),
     }
 }
 

@@ -146,3 +146,29 @@ fn a_look_drops_what_training_drops_and_the_same_each_time() {
     assert_eq!(findings[0].initial, findings[1].initial);
     assert_ne!(findings[0].initial.delta_rms, findings[2].initial.delta_rms);
 }
+
+/// A study refuses what its examples, or the batches of its training, are too few for.
+#[test]
+fn a_look_at_one_example_is_refused_where_it_is_normalised() {
+    let of = line("linear:8/batchnorm/relu/linear:10", Axes::default(), Init::HeNormal);
+    let digits = Mnist::embedded();
+    let refused = |study: Study| {
+        let on = |_| ControlFlow::Continue(());
+        let take = |_| Ok::<_, Stopped>(());
+        study
+            .examine(std::slice::from_ref(&of), &digits.train, &digits.test, &on, take)
+            .unwrap_err()
+            .to_string()
+    };
+    let look = refused(Study { examples: 1, ..Study::new(1) });
+    assert!(look.starts_with("batchnorm, layer 2, needs two examples at least"), "{look}");
+    let training = Training {
+        contender: Contender::new("sgd").unwrap(),
+        steps: 1,
+        batch_size: 1,
+        accumulate: 1,
+        augment: Augment::none(),
+    };
+    let trained = refused(Study { training: Some(training), ..Study::new(1) });
+    assert!(trained.ends_with("4000 to train on in batches of 1"), "{trained}");
+}

@@ -10,7 +10,8 @@ use backflow_probe::{Recorder, When};
 use backflow_store::weights;
 use backflow_tensor::training::next_stream;
 use backflow_tensor::{DType, LayerId, Rng, Role, Statistic, Tensor, is_recording};
-use backflow_train::{Classification, TrainError, Trainer, evaluate};
+use backflow_train::TrainError::Task;
+use backflow_train::{Classification, TaskError, TrainError, Trainer, evaluate};
 use std::sync::{Arc, Mutex};
 
 /// Takes the mean of the batch off, and keeps a running one: a toy normalisation.
@@ -196,6 +197,39 @@ fn averaged_weights_are_tested_with_running_statistics_of_their_own() {
         assert_eq!(recalibrated != as_trained, has_averages, "{spec} {averaging:?}: {as_trained}");
         assert!(state(&model) == before, "{spec} {averaging:?}: a test changed the model");
     }
+}
+
+/// Of one example, a number is its own mean: that is told before a step is made, with the layer.
+#[test]
+fn a_batch_of_one_example_is_refused_where_it_is_normalised() {
+    let fit = |model: &mut Sequential, examples: usize, size: usize, parts: usize, drop_last: bool| {
+        let digits = digits().first(examples);
+        let train = Loader::new(&digits, size).drop_last(drop_last);
+        let mut optimizer = Optimizer::new(Sgd::new(0.1));
+        Trainer::new(model, &mut optimizer).accumulate(parts).fit(&train, &train, 1, &mut ())
+    };
+    for (examples, size, parts, drop_last) in
+        [(33, 32, 1, false), (4, 1, 1, false), (8, 4, 3, false), (2, 4, 2, true)]
+    {
+        let mut model = normalised();
+        let before = state(&model);
+        let error = fit(&mut model, examples, size, parts, drop_last);
+        if drop_last {
+            assert!(error.is_err());
+            continue;
+        }
+        let error = error.unwrap_err();
+        let Task(TaskError::OneExample { layer, .. }) = &error else { panic!("{error}") };
+        assert_eq!(layer, "1");
+        assert!(error.to_string().starts_with("batchnorm, layer 1, needs two examples at least"), "{error}");
+        assert!(state(&model) == before);
+    }
+    assert!(
+        fit(&mut normalised(), 34, 32, 1, false).is_ok() && fit(&mut normalised(), 33, 32, 1, true).is_ok()
+    );
+    let mut frozen = Sequential::new().add(BatchNorm1d::new(784).frozen());
+    frozen = frozen.add(Linear::new(784, 10, &mut Rng::seed_from_u64(0)));
+    assert!(fit(&mut frozen, 33, 32, 1, false).is_ok());
 }
 
 #[test]

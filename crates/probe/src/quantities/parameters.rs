@@ -87,7 +87,7 @@ pub static UPDATE_RATIO: Quantity = row(
     ["update_ratio", "update / weight", "The RMS of a parameter's update over that of the parameter."],
     Unit::Number,
     // Without an update there is no ratio; that is what its NaN says.
-    |parameter| (!parameter.update_rms.is_nan()).then_some(parameter.update_ratio),
+    |parameter| Some(parameter.update_ratio).filter(|ratio| !ratio.is_nan()),
     curves(&UPDATES),
 );
 
@@ -99,7 +99,8 @@ pub static EFFECTIVE_LEARNING_RATE: Quantity = row(
         "The RMS of a parameter's update over that of its gradient.",
     ],
     Unit::Of("weight² / loss"),
-    |parameter| (!parameter.update_rms.is_nan()).then_some(parameter.effective_learning_rate),
+    // NaN without an update, and where there was neither gradient nor update.
+    |parameter| Some(parameter.effective_learning_rate).filter(|rate| !rate.is_nan()),
     Drawn::Table,
 );
 

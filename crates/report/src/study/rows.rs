@@ -10,8 +10,8 @@ pub(super) const VERDICT: &str = "verdict";
 /// What stands above the initial weights.
 const INIT: &str = "init";
 
-const LEGEND: &str = "slope: the change of log10 rms delta per layer on the way back, delta = dL/dz, over the hidden \
-                      layers; theory: the same by mean-field theory; dW2/dWL: RMS of the weight gradient of \
+const LEGEND: &str = "slope: in decades (the change of log10 rms delta) per layer on the way back, delta = dL/dz, over \
+                      the hidden layers; theory: the same by mean-field theory; dW2/dWL: RMS of the weight gradient of \
                       the second hidden layer over that of the last; L/xi_c: the number of hidden layers in \
                       depth scales of theory, of which networks that train have up to about 6 (Schoenholz et \
                       al. 2017); saturated: the share of activations within 5 % of the ends of their range, in \

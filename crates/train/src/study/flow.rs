@@ -52,6 +52,7 @@ impl Flow {
         };
         let mut verdicts = Verdict::of(&rows, None);
         disagree(if shadows.is_empty() { &each } else { shadows }, &mut verdicts);
+        records.iter().for_each(|record| Verdict::add_loss(&mut verdicts, record.loss, "the loss"));
         let gradient_rms = |row: &FlowRow| match row.shadow {
             Some(shadow) if loses_deltas(&verdicts) => shadow.weight_gradient_rms_f64,
             _ => row.weight_gradient_rms,

@@ -153,6 +153,22 @@ fn a_perceptron_is_one_however_it_is_written() {
 }
 
 /// `{…}` stands for text that is not known yet.
+/// Weights are drawn for the function that follows, and the identity is none.
+#[test]
+fn the_identity_has_no_gain_of_its_own() {
+    let gains = |line: &str| -> Vec<f64> {
+        let plan = plan(line, &[6], 3).unwrap();
+        plan.rows().into_iter().filter(|row| row.layer.starts_with("linear")).map(|row| row.gain).collect()
+    };
+    let relu = Activation::Relu.gain();
+    assert_eq!(gains("linear:8/identity/relu/linear:3"), [relu; 2]);
+    assert_eq!(gains("linear:8/identity/linear:3"), [1.0; 2]);
+    assert_eq!(
+        plan("linear:8/identity/relu/linear:3", &[6], 3).unwrap().activation(),
+        Some(Activation::Relu)
+    );
+}
+
 #[test]
 fn placeholders_are_filled_with_text() {
     let text = "[conv:{width},padding=1/{function}]*{depth}/flatten/linear:10 {open";

@@ -58,6 +58,39 @@ fn a_perceptron_written_out_is_the_perceptron() {
     }
 }
 
+/// Also where layers are computed as one op, which takes so many of them.
+#[test]
+fn the_identity_changes_nothing() {
+    let axes = Axes { depth: Some(15), ..Axes::default() };
+    let init = Init::XavierUniform;
+    let configurations = [
+        line("[linear:32/sigmoid]*{depth}/linear:10", axes.clone(), init),
+        line("[linear:32/identity/sigmoid]*{depth}/linear:10", axes, init),
+    ];
+    let [plain, other] = &examine(&Study::new(1), &configurations)[..] else { panic!("two") };
+    assert_eq!(other.initial.judged, 15);
+    let mut flow = other.initial.clone();
+    flow.layers.clone_from(&plain.initial.layers);
+    assert_eq!(flow.delta_rms, plain.initial.delta_rms);
+    assert_eq!((flow.slope, flow.saturated_share), (plain.initial.slope, plain.initial.saturated_share));
+}
+
+/// Of three examples a batch has two directions left; nothing is said of it by a theory of large ones.
+#[test]
+fn theory_of_batch_normalisation_is_of_large_batches() {
+    let lines = [line("[linear:32/batchnorm/relu]*10/linear:10", Axes::default(), Init::HeNormal)];
+    for (examples, is_known) in [(8, false), (256, true)] {
+        let found = examine(&Study { examples, ..Study::new(1) }, &lines);
+        assert!(found[0].initial.slope.is_some());
+        assert_eq!(
+            found[0].theory_slope.is_some(),
+            is_known,
+            "{examples} examples: {:?}",
+            found[0].theory_slope
+        );
+    }
+}
+
 /// Batch normalisation of relu layers makes ‖δ‖² grow by π/(π − 1) per layer on the way back, whatever the weights
 /// (Yang et al. 2019, "A mean field theory of batch normalization", section 4: 1.467), 0.0832 decades of RMS δ. That is
 /// of infinite width and batch; 256 units and 256 examples, no two of them alike, come within a tenth. Evaluated, with

@@ -219,9 +219,12 @@ impl Step {
         shortcut.iter().map(own).fold(own(self), add)
     }
 
+    /// Its function, if it is one of a kind that weights are drawn for.
     fn activation(&self) -> Option<Activation> {
         match self {
-            Self::Layer { planned, .. } => planned.computes.activation(),
+            Self::Layer { planned, .. } => {
+                planned.computes.activation().filter(|f| *f != Activation::Identity)
+            }
             Self::Residual { .. } => None,
         }
     }
@@ -252,7 +255,7 @@ impl Step {
 
 fn first_activation(steps: &[Step]) -> Option<Activation> {
     steps.iter().find_map(|step| match step {
-        Step::Layer { planned, .. } => planned.computes.activation(),
+        Step::Layer { .. } => step.activation(),
         Step::Residual { branch, .. } => first_activation(branch),
     })
 }

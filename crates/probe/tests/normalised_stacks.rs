@@ -83,7 +83,7 @@ const STACKS: [Stack; 18] = [
         "behind functions, and a head with a function",
         NOTHING,
         |n, h, l, at| seen(at, n.by_batch[l].forward(&n.first[l].forward(h).relu())),
-        |n, h, _, _| n.head.forward(h).sigmoid(),
+        |n, h, _, _| n.function.forward(&n.head.forward(h)),
     ),
     // Of the last, no delta in front of its function is compared with those behind the others.
     (

@@ -1,8 +1,13 @@
 //! Where the state is that a layer hands on if a normalisation follows it: behind that.
 //!
 //! The delta in front of a normalisation is that behind it over a scale that the normalisation takes away: of a first
-//! layer, that of the data. Behind it, layers of one stack compare, if all of them have such a place: in front of their
-//! activation functions, or behind these where each normalisation is.
+//! layer, that of the data. Behind it, layers of one stack compare, where all have places of one of two kinds:
+//!
+//! - In front of functions: behind the normalisation if that comes before the layer's activation function, or the
+//!   layer's own output if only a function follows.
+//! - Behind functions and normalisations: where each layer is followed by a function and by a normalisation behind it.
+//!
+//! Where a layer has neither, all deltas are those of the layers' own outputs.
 
 use crate::rows::FlowRow;
 use backflow_tensor::observe::Role;

@@ -126,6 +126,7 @@ fn of_level(
     for Passed { id, beside } in passed(steps, source, first, layers, &on_the_way).into_iter().rev() {
         let is_layer = layers.contains(&id);
         if !beside.is_empty() || is_layer {
+            // A gate in front of the layer is not told from what it computes within, and has no joint either.
             let is_within = lowest.is_none() && normalisations.contains(&id);
             if let Some(joint) = highest.or(lowest).filter(|_| !is_within) {
                 meet(&mut met, joint);

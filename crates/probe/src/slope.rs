@@ -264,6 +264,12 @@ fn compared<'a>(points: &[Point<'a>], chain: usize) -> Vec<Point<'a>> {
     one_of_each(&mut compared, |point| point.joint);
     if has_last {
         compared.pop_if(|point| chain == 0 || point.row.is_end);
+    } else if let [.., before, last] = &compared[..]
+        && before.row.normalisation.is_some()
+        && last.row.hands_on_its_own()
+    {
+        // Its place is of another kind than those behind normalisations in front of it.
+        compared.pop();
     }
     compared
 }
@@ -275,8 +281,8 @@ pub(crate) fn one_of_each<T>(items: &mut Vec<T>, joint: impl Fn(&T) -> Option<us
     items.reverse();
 }
 
-fn line(points: &[Point<'_>], chain: usize, figures: Figures) -> Option<Line> {
-    let points = compared(points, chain);
+fn line(of_chain: &[Point<'_>], chain: usize, figures: Figures) -> Option<Line> {
+    let points = compared(of_chain, chain);
     // Of 0 and of what is not finite, the logarithm is not finite or the line has none.
     let y: Vec<f64> = points.iter().map(|point| log10(point.delta)).collect();
     let compared: Vec<&FlowRow> = points.iter().map(|point| point.row).collect();
@@ -289,6 +295,7 @@ fn line(points: &[Point<'_>], chain: usize, figures: Figures) -> Option<Line> {
     let beyond = y.iter().map(|&y| if y < low { y - low } else { (y - high).max(0.0) });
     let between = (0..y.len()).zip(beyond).max_by(|(_, a), (_, b)| a.abs().total_cmp(&b.abs()));
     let ends = || [points[0].path().clone(), points[y.len() - 1].path().clone()];
+    let [first, last] = [0, y.len() - 1].map(|end| place(&points[end], of_chain));
     Some(Line {
         slope,
         fit,
@@ -299,11 +306,18 @@ fn line(points: &[Point<'_>], chain: usize, figures: Figures) -> Option<Line> {
         is_at_start: at.is_some_and(|layer| layer <= START)
             && points.iter().any(|point| point.joint.is_some()),
         between: between.map(|(layer, decades)| (points[layer].path().clone(), decades)),
-        of_norms: decades - by_width(compared[0], compared[y.len() - 1]),
+        of_norms: decades - by_width(first, last),
         chain,
         branch: (chain > 0).then(ends),
         flat: flat(&compared, decades, figures),
     })
+}
+
+/// The row of the result that the delta of a point is of; that of the layer, where a sum has none.
+fn place<'a>(point: &Point<'a>, of_chain: &[Point<'a>]) -> &'a FlowRow {
+    let normalisation = point.row.normalisation.as_ref();
+    let behind = normalisation.and_then(|path| of_chain.iter().find(|other| other.row.path == *path));
+    behind.map(|other| other.row).or(point.block).unwrap_or(point.row)
 }
 
 /// By how many decades RMS δ changes from a layer back to an earlier one where ‖δ‖ stays.
@@ -356,4 +370,26 @@ pub(crate) fn line_back(y: &[f64]) -> Option<(f64, f64)> {
     let fit = if yy == 0.0 { 1.0 } else { xy * xy / (xx * yy) };
     // Layers are counted from the input; the way back goes the other way.
     Some((-xy / xx, fit))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::main_line;
+    use crate::GradFlow;
+    use backflow_nn::{Init, ModelLine};
+    use backflow_tensor::{DType, Rng, Tensor, training};
+
+    /// A convolution that is pooled has four times the numbers that its normalisation has, whose delta counts.
+    #[test]
+    fn widths_are_those_of_the_places_of_deltas() {
+        let line =
+            "conv:4,padding=1/maxpool:2/batchnorm/relu/conv:4,padding=1/batchnorm/relu/flatten/linear:3";
+        let plan = line.parse::<ModelLine>().unwrap().plan(&[1, 8, 8], 3).unwrap();
+        let mut rng = Rng::seed_from_u64(1);
+        let model = plan.build(Init::HeNormal, DType::F32, &mut rng);
+        let x = Tensor::randn([8, 1, 8, 8], DType::F32, &mut rng);
+        let flow = GradFlow::record(&*model, || training(&rng, || model.forward(&x).square().mean(..)));
+        let found = main_line(flow.rows()).unwrap();
+        assert_eq!((found.layers, found.of_norms), (2, found.decades));
+    }
 }

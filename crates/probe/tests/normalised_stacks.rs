@@ -43,7 +43,7 @@ fn net() -> Net {
 /// What computes the next state from a state, at a depth, and pushes where deltas compare.
 type Step = fn(&Net, &Tensor, usize, &mut Vec<Tensor>) -> Tensor;
 
-/// What is in front of the steps, the steps, and what is behind them.
+/// What is in front of the steps, the steps, and what is behind them, up to the output.
 type Stack = (&'static str, Step, Step, Step);
 
 fn seen(states: &mut Vec<Tensor>, state: Tensor) -> Tensor {
@@ -52,37 +52,54 @@ fn seen(states: &mut Vec<Tensor>, state: Tensor) -> Tensor {
 }
 
 const NOTHING: Step = |_, h, _, _| h.clone();
+const HEAD: Step = |n, h, _, _| n.head.forward(h);
 
-const STACKS: [Stack; 16] = [
+const STACKS: [Stack; 18] = [
     (
         "batch normalisation",
         NOTHING,
         |n, h, l, at| seen(at, n.by_batch[l].forward(&n.first[l].forward(h))).relu(),
-        NOTHING,
+        HEAD,
     ),
     (
         "layer normalisation",
         NOTHING,
         |n, h, l, at| seen(at, n.by_layer[l].forward(&n.first[l].forward(h))).tanh(),
-        NOTHING,
+        HEAD,
     ),
     (
         "without functions",
         NOTHING,
         |n, h, l, at| seen(at, n.by_batch[l].forward(&n.first[l].forward(h))),
-        NOTHING,
+        HEAD,
     ),
     (
         "behind functions",
         NOTHING,
         |n, h, l, at| seen(at, n.by_batch[l].forward(&n.first[l].forward(h).relu())),
+        HEAD,
+    ),
+    (
+        "behind functions, and a head with a function",
         NOTHING,
+        |n, h, l, at| seen(at, n.by_batch[l].forward(&n.first[l].forward(h).relu())),
+        |n, h, _, _| n.function.forward(&n.head.forward(h)),
+    ),
+    // Of the last, no delta in front of its function is compared with those behind the others.
+    (
+        "behind functions, without a head",
+        NOTHING,
+        |n, h, l, at| {
+            let y = n.by_batch[l].forward(&n.first[l].forward(h).relu());
+            if l + 1 < DEPTH { seen(at, y) } else { y }
+        },
+        |_, h, _, _| h.exp(),
     ),
     (
         "in front of layers",
         NOTHING,
         |n, h, l, at| seen(at, n.first[l].forward(&n.by_batch[l].forward(h).relu())),
-        NOTHING,
+        HEAD,
     ),
     (
         "of some layers",
@@ -91,21 +108,21 @@ const STACKS: [Stack; 16] = [
             let z = n.first[l].forward(h);
             seen(at, if l < 4 { n.by_batch[l].forward(&z) } else { z }).relu()
         },
-        NOTHING,
+        HEAD,
     ),
     // A layer without function, normalised as the last alone, in front of the head.
     (
         "of the last layer",
         NOTHING,
         |n, h, l, at| seen(at, n.first[l].forward(h)),
-        |n, h, l, _| n.by_layer[l].forward(h),
+        |n, h, l, _| n.head.forward(&n.by_layer[l].forward(h)),
     ),
     // A function of the program's own is where the next layer begins.
     (
         "an op",
         NOTHING,
         |n, h, l, at| seen(at, n.first[l].forward(h).layer_norm([WIDTH], None, None, 1e-5).relu()),
-        NOTHING,
+        HEAD,
     ),
     (
         "in front of the layers of blocks",
@@ -115,7 +132,7 @@ const STACKS: [Stack; 16] = [
             let branch = n.second[l].forward(&n.by_batch[l].forward(&z).relu());
             seen(at, (h + branch).named(&format!("sum {l}")))
         },
-        |n, h, l, _| n.by_layer[l].forward(h).relu(),
+        |n, h, l, _| n.head.forward(&n.by_layer[l].forward(h).relu()),
     ),
     (
         "the same, sums without names",
@@ -123,7 +140,7 @@ const STACKS: [Stack; 16] = [
         |n, h, l, at| {
             seen(at, h + n.second[l].forward(&n.first[l].forward(&n.by_layer[l].forward(h)).relu()))
         },
-        |n, h, l, _| n.by_layer[l].forward(h),
+        |n, h, l, _| n.head.forward(&n.by_layer[l].forward(h)),
     ),
     (
         "in branches of blocks",
@@ -133,7 +150,7 @@ const STACKS: [Stack; 16] = [
             let branch = n.by_batch[l].forward(&n.second[l].forward(&z));
             seen(at, (h + branch).named(&format!("sum {l}"))).relu()
         },
-        NOTHING,
+        HEAD,
     ),
     (
         "behind blocks",
@@ -142,7 +159,7 @@ const STACKS: [Stack; 16] = [
             let branch = n.second[l].forward(&n.first[l].forward(h).relu());
             seen(at, n.by_layer[l].forward(&(h + branch).named(&format!("sum {l}"))))
         },
-        NOTHING,
+        HEAD,
     ),
     (
         "behind blocks, sums without names",
@@ -150,7 +167,7 @@ const STACKS: [Stack; 16] = [
         |n, h, l, at| {
             seen(at, n.by_layer[l].forward(&(h + n.second[l].forward(&n.first[l].forward(h).relu()))))
         },
-        NOTHING,
+        HEAD,
     ),
     (
         "in front of the layers of blocks, and an op in front of the head",
@@ -159,14 +176,14 @@ const STACKS: [Stack; 16] = [
             let branch = n.second[l].forward(&n.first[l].forward(&n.by_layer[l].forward(h)).relu());
             seen(at, (h + branch).named(&format!("sum {l}")))
         },
-        |_, h, _, _| h.layer_norm([WIDTH], None, None, 1e-5),
+        |n, h, _, _| n.head.forward(&h.layer_norm([WIDTH], None, None, 1e-5)),
     ),
     // All layers of which are followed by functions.
     (
         "behind the last of the blocks",
         |n, x, _, at| seen(at, n.stem.forward(x)).relu(),
         |n, h, l, at| seen(at, (h + n.first[l].forward(h).relu()).named(&format!("sum {l}"))),
-        |n, h, l, _| n.function.forward(&n.by_batch[l].forward(h)),
+        |n, h, l, _| n.head.forward(&n.function.forward(&n.by_batch[l].forward(h))),
     ),
     // One block is not told from the last of several.
     (
@@ -176,7 +193,7 @@ const STACKS: [Stack; 16] = [
             0 => seen(at, (h + n.second[l].forward(&n.first[l].forward(h).relu())).named("sum")),
             _ => h.clone(),
         },
-        |n, h, l, _| n.by_layer[l].forward(h),
+        |n, h, l, _| n.head.forward(&n.by_layer[l].forward(h)),
     ),
 ];
 
@@ -204,7 +221,7 @@ fn the_line_goes_through_places_of_one_kind() {
                 training(&rng, || {
                     let h = front(net, &x.to_dtype(dtype), 0, at);
                     let h = (0..DEPTH).fold(h, |h, l| step(net, &h, l, at));
-                    net.head.forward(&end(net, &h, DEPTH, at)).square().mean(..)
+                    end(net, &h, DEPTH, at).square().mean(..)
                 })
             };
             let mut places = Vec::new();
@@ -300,6 +317,21 @@ fn layers_of_branches() {
     let end = Tensor::randn([64, 10], DType::F32, &mut rng);
     let flow = GradFlow::record(&*model, || training(&rng, || (model.forward(&x) * &end).sum(..)));
     assert_eq!(flow.verdicts(), [Verdict::Healthy]);
+}
+
+/// Weights that are small make small deltas in front of the last layer, however it ends, and say nothing of depth.
+#[test]
+fn ends_of_any_kind() {
+    for end in ["linear:10", "linear:10/sigmoid", "linear:10/relu/batchnorm"] {
+        let line = format!("[linear:64/relu/batchnorm]*5/{end}");
+        let plan = line.parse::<ModelLine>().unwrap().plan(&[64], 10).unwrap();
+        let mut rng = Rng::seed_from_u64(1);
+        let model = plan.build("normal:0:0.001".parse().unwrap(), DType::F64, &mut rng);
+        let x = Tensor::randn([256, 64], DType::F64, &mut rng);
+        let end = Tensor::randn([256, 10], DType::F64, &mut rng);
+        let flow = GradFlow::record(&*model, || training(&rng, || (model.forward(&x) * &end).sum(..)));
+        assert_eq!(flow.verdicts(), [Verdict::Healthy], "{line}");
+    }
 }
 
 /// A normalisation that multiplies by 0 cuts off the layer in front of it, though deltas come to its output.

@@ -73,7 +73,7 @@ pub(crate) struct TrainOptions {
     seed: u64,
 
     /// The run's folder [default: a new one in runs/]. An earlier run in it is replaced, and kept in earlier-run until
-    /// this one has weights.
+    /// this one has ended.
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
 
@@ -249,7 +249,7 @@ fn train(options: &TrainOptions) -> Result<(), Failure> {
         .out
         .clone()
         .unwrap_or_else(|| RunFolder::free_name(Path::new("runs"), &run_name(options, &network)));
-    // First, since an earlier run in the folder is gone as soon as that is made.
+    // First: where it fails, an earlier run in the folder stays where it is.
     let mut events = options.tensorboard.as_ref().map(|dir| Events::begin(dir, &out)).transpose()?;
     let mut folder = RunFolder::create(&out, &config)?;
     if !options.json {

@@ -159,7 +159,7 @@ fn what_is_too_large_for_memory_is_refused() {
         (
             &["train", "--batch-size", "4000"],
             "mlp:1000000",
-            "--batch-size: the widest layer makes 1,000,000 numbers of an example, and a batch of 4,000 would take",
+            "the widest layer makes 1,000,000 numbers of an example, and a batch of 4,000 would take",
         ),
         (&["train"], "sequential([relu]*9999)/sequential([relu]*9999)", "more than 10000 words in all"),
         (&["study"], "linear:10/[[relu]*9999]*9999", "more than 10000 words in all"),

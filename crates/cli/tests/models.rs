@@ -142,7 +142,7 @@ fn batches_that_normalisation_cannot_go_by_are_refused() {
 fn what_is_too_large_for_memory_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let image = "conv:64,padding=1000/relu/flatten/linear:10";
-    let memory = "conv:64,padding=1000, layer 0, makes 262,699,264 numbers of an example, and a batch of";
+    let memory = "conv:64,padding=1000, layer 0, makes 262,699,264 numbers of an example, and a ";
     let weights = "more than 1000000000 parameters up to this layer of [40000]; make the network smaller";
     for (command, line, expected) in [
         (&["train"][..], "conv:64,padding=1000/relu/adaptiveavgpool/flatten/linear:10", memory),

@@ -139,12 +139,15 @@ fn one(options: &InspectOptions, path: &Path) -> Result<(), Failure> {
             counted(flow.len() as u64, "record")
         ));
         if options.step.is_none() && index + 1 < flow.len() {
-            let last = &flow[flow.len() - 1];
-            let of = flow[index].examples;
-            line(&format!(
-                "the last of a full batch; step {} is of {} of {of} examples",
-                last.step, last.examples
-            ));
+            let [last, whole] = [&flow[flow.len() - 1], &flow[index]];
+            // Of a batch in parts, examples are those of the first.
+            let is_whole = config.as_ref().is_some_and(|config| config.task.accumulate == 1);
+            let of = if is_whole {
+                format!("{} of {}", last.examples, whole.examples)
+            } else {
+                "fewer".to_owned()
+            };
+            line(&format!("the last of a full batch; step {} is of {of} examples", last.step));
         }
         show(&flow[..=index], &shown, config.as_ref());
     }

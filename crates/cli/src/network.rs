@@ -1,6 +1,6 @@
 //! [`Network`]: what is trained, of `--model`, or of `--layers` and `--activation`.
 
-use crate::batches;
+use crate::batches::{self, Purpose};
 use crate::failure::Failure;
 use crate::images::Images;
 use crate::setup::{joined, usage};
@@ -102,12 +102,13 @@ impl Network {
         }
     }
 
-    /// Refuses a training on batches that it cannot go by: see [`batches::check`].
-    pub(crate) fn check_batches(&self, examples: usize, size: usize, parts: usize) -> Result<(), Failure> {
-        let batches = Batches { examples, size, parts };
+    /// Refuses a training on batches that it cannot go by, or an evaluation on so many examples: see
+    /// [`batches::check`].
+    pub(crate) fn check_training(&self, batches: Batches, evaluated: usize) -> Result<(), Failure> {
+        let purpose = Purpose::Training { evaluated };
         match self {
-            Self::Line(_, plan) => batches::check(plan, batches),
-            Self::Perceptron(sizes, _) => batches::check_perceptron(sizes, batches),
+            Self::Line(_, plan) => batches::check(plan, batches, purpose),
+            Self::Perceptron(sizes, _) => batches::check_perceptron(sizes, batches, purpose),
         }
     }
 

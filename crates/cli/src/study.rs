@@ -7,7 +7,7 @@ mod results;
 mod twins;
 mod words;
 
-use crate::batches;
+use crate::batches::{self, Purpose};
 use crate::experiment::{Bar, Ended, Results};
 use crate::failure::Failure;
 use crate::images::{Images, data_name};
@@ -151,8 +151,10 @@ fn study(options: &StudyOptions) -> Result<ExitCode, Failure> {
     }
     let configurations = options.configurations(&images)?;
     for line in configurations.iter().filter_map(Configuration::line) {
-        for batches in study.batches(images.train.len()) {
-            batches::check(line.plan(), batches)?;
+        // First the look.
+        let purposes = [Purpose::Look, Purpose::Training { evaluated: images.test.len() }];
+        for (batches, purpose) in study.batches(images.train.len()).into_iter().zip(purposes) {
+            batches::check(line.plan(), batches, purpose)?;
         }
     }
     let mut results = options.results(&study, &images, &configurations);

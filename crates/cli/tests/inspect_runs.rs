@@ -81,6 +81,11 @@ fn what_is_shown_is_a_step_of_a_full_batch() {
     let alone = shown(&["a", "--report", "page.html"]);
     assert!(alone.contains("\nstep 7: loss "), "{alone}");
     assert!(alone.contains("the last of a full batch; step 8 is of 4 of 32 examples"), "{alone}");
+    // Of batches in parts nobody knows how many examples there were.
+    let fixed = ["train", "--limit", "100", "--epochs", "2", "--layers", "784,8,10", "--accumulate", "4"];
+    assert!(backflow(&[&fixed[..], &["--out", "parts"]].concat(), folder.path()).status.success());
+    let parts = shown(&["parts"]);
+    assert!(parts.contains("the last of a full batch; step 8 is of fewer examples"), "{parts}");
     for page in ["page.html", "a/report.html"] {
         let page = std::fs::read_to_string(folder.path().join(page)).unwrap();
         assert!(page.contains("<span data-at=\"step\">7</span>"));

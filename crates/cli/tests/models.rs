@@ -142,7 +142,7 @@ fn batches_that_normalisation_cannot_go_by_are_refused() {
 fn what_is_too_large_for_memory_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let image = "conv:64,padding=1000/relu/flatten/linear:10";
-    let memory = "conv:64,padding=1000, layer 0, makes 262,699,264 numbers of an example, and a batch of";
+    let memory = "conv:64,padding=1000, layer 0, makes 262,699,264 numbers of an example, and a ";
     let weights = "more than 1000000000 parameters up to this layer of [40000]; make the network smaller";
     for (command, line, expected) in [
         (&["train"][..], "conv:64,padding=1000/relu/adaptiveavgpool/flatten/linear:10", memory),
@@ -159,7 +159,7 @@ fn what_is_too_large_for_memory_is_refused() {
         (
             &["train", "--batch-size", "4000"],
             "mlp:1000000",
-            "--batch-size: the widest layer makes 1,000,000 numbers of an example, and a batch of 4,000 would take",
+            "the widest layer makes 1,000,000 numbers of an example, and a batch of 4,000 would take",
         ),
         (&["train"], "sequential([relu]*9999)/sequential([relu]*9999)", "more than 10000 words in all"),
         (&["study"], "linear:10/[[relu]*9999]*9999", "more than 10000 words in all"),

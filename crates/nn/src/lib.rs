@@ -171,7 +171,10 @@ pub use layer_norm::LayerNorm;
 pub use linear::Linear;
 pub use max_pool2d::MaxPool2d;
 pub use mlp::Mlp;
-pub use model_line::{Computes, LineError, ModelLine, Plan, PlanRow, Setting, SettingKind, WORDS, Word};
+pub use model_line::{
+    Computes, LineError, MOST_NUMBERS, MOST_PARAMETERS, ModelLine, Plan, PlanRow, Setting, SettingKind,
+    WORDS, Word,
+};
 pub use names::NameError;
 pub use residual::Residual;
 pub use rms_norm::RmsNorm;

@@ -249,7 +249,21 @@ fn errors_point_at_the_place() {
             "8*0",
             "sizes of mlp is integers from 1 to 1048576, of which 64*8 are eight of 64",
         ),
-        ("mlp:8*9000,8*9000", image, "8*9000", "more than 10000 sizes of mlp"),
+        (
+            "conv:8,padding:sane",
+            image,
+            "padding:sane",
+            "kernel of conv is an integer from 1 to 1048576, or rows and columns as in 3x5",
+        ),
+        ("mlp:8*4000,8*1000", image, "8*1000", "more than 4999 sizes of mlp"),
+        ("mlp:8*5000", image, "8*5000", "more than 4999 sizes of mlp"),
+        ("mlp:8*99999999999999", image, "8*99999999999999", "more than 4999 sizes of mlp"),
+        (
+            "resnet:9002",
+            image,
+            "resnet:9002",
+            "more than 10000 words when it is written out; make the network shallower",
+        ),
         ("dropout:1.5", image, "1.5", "p of dropout is a number from 0 to 1"),
         ("linear:8,bias=no", image, "bias=no", "bias of linear is true or false"),
         ("relu(tanh)", image, "relu", "relu takes nothing in parentheses"),
@@ -347,16 +361,16 @@ fn errors_point_at_the_place() {
     assert_eq!("\u{1b}[31m".parse::<ModelLine>().unwrap_err().marked(), None);
 }
 
-/// A repetition costs neither the memory of its settings nor, of long chains, a look at all others for each layer: in
-/// quadratic time the test takes minutes.
+/// The longest lines are planned and built; what is longer is refused by its words or its letters.
 #[test]
-fn what_is_repeated_is_cheap() {
+fn lines_are_as_long_as_may_be() {
     let long = plan("[linear:1]*9999/linear:1", &[1], 1).unwrap();
     assert_eq!(long.rows().len(), 10_000);
     assert_eq!(long.build(Init::Zeros, DType::F32, &mut rng()).parameter_count(), 20_000);
     let perceptron = plan("mlp:8*3,4", &[5], 2).unwrap();
     assert_eq!(perceptron.perceptron().unwrap().0, [5, 8, 8, 8, 4, 2]);
-    assert!("[mlp:8*10000]*10000".parse::<ModelLine>().is_ok());
+    let deepest = plan("mlp:1*4999", &[1], 1).unwrap();
+    assert_eq!(deepest.perceptron().unwrap().0.len(), 5001);
     let zeros = "0".repeat(200);
     let error = format!("[linear:{zeros}8]*9999").parse::<ModelLine>().unwrap_err();
     assert!(error.what().starts_with("more than 1000000 letters in all"), "{error}");

@@ -161,9 +161,7 @@ impl GradFlow {
                 verdicts.iter().take_while(|verdict| matches!(verdict, Verdict::NotFinite { .. })).count();
             verdicts.splice(worst..worst, worse);
         }
-        // Of a step by gradients alone, the loss is not known.
-        let is_known = |step: &&FlowStep| !step.loss.is_nan() || step.learning_rate.is_nan();
-        if let Some(step) = self.steps.iter().filter(is_known).find(|step| !step.loss.is_finite()) {
+        if let Some(step) = self.steps.iter().find(|step| step.has_broken_loss()) {
             Verdict::add_loss(&mut verdicts, step.loss, &format!("the training loss of step {}", step.step));
         }
         Verdict::add_loss(&mut verdicts, self.test_loss.unwrap_or(0.0), "the loss on the test set");

@@ -17,9 +17,12 @@ pub struct FlowStep {
     /// How many examples the batch had, or the first of its parts; 0 where the log does not say.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub examples: u64,
-    /// The loss before the update.
+    /// The loss before the update; NaN [without one](Self::without_loss).
     #[serde(with = "json_number")]
     pub loss: f64,
+    /// Whether the step was made by gradients alone, so that nobody told its loss.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub without_loss: bool,
     /// The norm of all gradients together; NaN for a look without an update.
     #[serde(with = "json_number")]
     pub gradient_norm: f64,
@@ -64,8 +67,18 @@ impl FlowStep {
         let mut sizes: Vec<u64> = records.iter().map(|record| record.examples).collect();
         sizes.sort_unstable();
         let usual = *sizes.get(sizes.len() / 2)?;
-        let is_shown = |record: &Self| record.examples >= usual || record.skipped || !record.loss.is_finite();
-        records.iter().rposition(is_shown)
+        let is_broken = |record: &Self| {
+            // A look has no norm of all gradients.
+            let norm = if record.learning_rate.is_nan() { 0.0 } else { record.gradient_norm };
+            let mut deltas = record.layers.iter().filter_map(|layer| layer.delta);
+            record.has_broken_loss() || !norm.is_finite() || deltas.any(|delta| !delta.rms.is_finite())
+        };
+        records.iter().rposition(|record| record.examples >= usual || is_broken(record))
+    }
+
+    /// Whether there is a loss that is not finite.
+    pub(crate) fn has_broken_loss(&self) -> bool {
+        !self.without_loss && !self.loss.is_finite()
     }
 }
 
@@ -431,9 +444,15 @@ mod tests {
         ] {
             assert_eq!(FlowStep::shown(&steps(sizes)), expected, "{sizes:?}");
         }
-        let mut broken = steps(&[32, 32, 4]);
-        broken[2].loss = f64::NAN;
-        assert_eq!(FlowStep::shown(&broken), Some(2));
+        let broken = |learning_rate: f64, loss: f64, without_loss: bool, gradient_norm: f64| {
+            let mut broken = steps(&[32, 32, 4]);
+            broken[2] = FlowStep { learning_rate, loss, without_loss, gradient_norm, ..broken[2].clone() };
+            FlowStep::shown(&broken)
+        };
+        assert_eq!(broken(0.1, f64::NAN, false, 1.0), Some(2));
+        assert_eq!(broken(0.1, 1.0, false, f64::INFINITY), Some(2));
+        assert_eq!(broken(0.1, f64::NAN, true, 1.0), Some(1), "a step by gradients alone");
+        assert_eq!(broken(f64::NAN, 1.0, false, f64::NAN), Some(1), "a look");
     }
 
     #[test]

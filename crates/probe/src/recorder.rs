@@ -274,6 +274,7 @@ impl Recorder {
                 step: report.step,
                 examples: flow.examples,
                 loss: report.loss.unwrap_or(f64::NAN),
+                without_loss: report.loss.is_none(),
                 gradient_norm: report.gradient_norm,
                 learning_rate: report.learning_rate,
                 parameters: parameters.collect(),

@@ -363,9 +363,6 @@ impl Observer for Watch {
             place.has_row = true;
         }
         self.admit();
-        if self.rows.is_empty() {
-            self.examples = y.shape().first().map_or(1, |&examples| examples as u64);
-        }
         let what = &self.placed(what, y);
         let open = self.open.entry(site.clone()).or_default();
         // A pass without gradients before this one, as for an accuracy, is not the one that counts.
@@ -373,6 +370,9 @@ impl Observer for Watch {
             Some(earlier) => earlier.row,
             None => self.rows.len(),
         };
+        if row == 0 {
+            self.examples = y.shape().first().map_or(1, |&examples| examples as u64);
+        }
         // A layer that is used again is another row.
         let uses = open.len();
         let path = if uses == 0 { path } else { format!("{path} ({})", uses + 1) };

@@ -2,7 +2,7 @@
 //! batch of one example has one number, which is its own mean.
 
 use crate::task::{Task, TaskError};
-use backflow_data::Loader;
+use backflow_data::{Batch, Loader};
 use backflow_nn::{Computes, Plan, PlanRow};
 use backflow_tensor::observe::{Announcement, Observer, Site, observe};
 use backflow_tensor::{LayerId, Module, Tensor, evaluation, no_grad};
@@ -51,7 +51,8 @@ impl Batches {
         rows.iter().find(|row| is_of_one(row)).map_or(Ok(()), |row| Err(self.too_small(&row.path)))
     }
 
-    /// The same of any model, which is asked by a look at two or three examples.
+    /// The same of any model, which is asked by a look at two examples: the first of them twice, since a layer may
+    /// refuse a single one itself.
     pub(crate) fn require_of<M: Module + ?Sized>(
         loader: &Loader,
         parts: usize,
@@ -65,8 +66,13 @@ impl Batches {
             return Ok(());
         }
         let batch = loader.batch(0, 0);
-        let few = batch.parts(batch.len() / 2).next();
-        let pass = || evaluation(|| no_grad(|| drop(few.map(|few| task.loss(model, &few)))));
+        let twice = |x: &Tensor| x.index_select(0, &Tensor::from_vec(vec![0_i64; 2], [2]));
+        let two = Batch {
+            inputs: twice(&batch.inputs),
+            targets: twice(&batch.targets),
+            lengths: batch.lengths.map(|lengths| vec![lengths[0]; 2]),
+        };
+        let pass = || evaluation(|| no_grad(|| drop(task.loss(model, &two))));
         let (Normalised(found), ()) = observe(Normalised(None), pass);
         let Some(id) = found else { return Ok(()) };
         let layers = model.layers();

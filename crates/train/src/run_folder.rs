@@ -8,7 +8,7 @@
 //!   flow.jsonl.gz        what was measured in the layers: one line per step that was looked at, with its version
 //!   report.html          the same as a page
 //!   summary.json         the results; this file and the weights are there only once the run has succeeded
-//!   earlier-run/         of a run that this one replaces, all of these files, until this one has weights
+//!   earlier-run/         of a run that this one replaces, all of these files, until this one has ended
 //! ```
 
 use crate::error::TrainError;
@@ -32,8 +32,9 @@ const FLOW: &str = "flow.jsonl.gz";
 /// As it was called while it was not compressed.
 const EARLIER_FLOW: &str = "flow.jsonl";
 const REPORT: &str = "report.html";
-/// All that a run leaves behind.
-const FILES: [&str; 7] = [CONFIG, METRICS, MODEL, SUMMARY, FLOW, EARLIER_FLOW, REPORT];
+/// All that a run leaves behind, in the order in which files are moved and removed: the weights last, by which is told
+/// which of that was cut short.
+const FILES: [&str; 7] = [CONFIG, METRICS, SUMMARY, FLOW, EARLIER_FLOW, REPORT, MODEL];
 const EARLIER_RUN: &str = "earlier-run";
 
 /// How many bytes of a name a folder has at most, beside digits: file systems take 255, and paths have ends too.
@@ -49,8 +50,8 @@ pub struct RunFolder {
 impl RunFolder {
     /// Prepares `path` for a run: makes the folder, writes `config`, empties the log. An earlier run in this
     /// folder is replaced; one with weights is moved into the folder `earlier-run` first, so that its results never
-    /// stand beside a configuration that is not theirs, and stays there until this run has [saved](Self::save_model)
-    /// its own, whatever becomes of it.
+    /// stand beside a configuration that is not theirs, and stays there until this run has ended by itself, with
+    /// weights and [summary](Self::save_summary). Of one that ended and a later one that did not, the first stays.
     ///
     /// # Errors
     /// If the folder holds anything but an earlier run, or if it or a file in it cannot be written.
@@ -61,7 +62,11 @@ impl RunFolder {
         }
         std::fs::create_dir_all(path).map_err(|source| failed(path, source))?;
         let is_empty = std::fs::read_dir(path).map_err(|source| failed(path, source))?.next().is_none();
-        if !is_empty && ![CONFIG, METRICS].iter().all(|name| path.join(name).is_file()) {
+        // Where a move was cut short, some files are there already.
+        let is_there = |name: &&str| {
+            [path.join(name), path.join(EARLIER_RUN).join(name)].iter().any(|file| file.is_file())
+        };
+        if !is_empty && ![CONFIG, METRICS].iter().all(is_there) {
             return Err(TrainError::NotARun { path: path.to_owned() });
         }
         set_aside(path)?;
@@ -96,14 +101,12 @@ impl RunFolder {
         &self.path
     }
 
-    /// Saves the final weights; those of an earlier run go.
+    /// Saves the final weights.
     ///
     /// # Errors
     /// If they cannot be written.
     pub fn save_model(&self, model: &(impl Module + ?Sized)) -> Result<(), TrainError> {
-        weights::save(model, &self.path.join(MODEL))?;
-        remove_earlier(&self.path);
-        Ok(())
+        Ok(weights::save(model, &self.path.join(MODEL))?)
     }
 
     /// Saves what was measured in the layers, and the page that shows it.
@@ -152,12 +155,16 @@ impl RunFolder {
         serde_json::from_str(&text).ok()
     }
 
-    /// Saves the results of the run.
+    /// Saves the results of a run that ended by itself. If its weights are there too, an earlier run goes.
     ///
     /// # Errors
     /// If they cannot be written.
     pub fn save_summary(&self, summary: &impl Serialize) -> Result<(), TrainError> {
-        write_json(&self.path.join(SUMMARY), summary)
+        write_json(&self.path.join(SUMMARY), summary)?;
+        if self.path.join(MODEL).is_file() {
+            remove_earlier(&self.path);
+        }
+        Ok(())
     }
 
     /// Appends one line to the log, in one write, so that a reader never sees half of it.
@@ -169,18 +176,22 @@ impl RunFolder {
     }
 }
 
-/// Moves an earlier run with weights into a folder of its own. What one without weights has left goes, and whatever was
-/// set aside before it stays.
+/// Moves an earlier run with weights into a folder of its own, or goes on where that was cut short: the weights are the
+/// last to be moved, so those of one run are never at both places. What a run without weights has left goes, and
+/// whatever was set aside before it stays.
 fn set_aside(path: &Path) -> Result<(), TrainError> {
-    if !path.join(MODEL).is_file() {
+    let earlier = path.join(EARLIER_RUN);
+    let has = |folder: &Path, name| folder.join(name).is_file();
+    let are_two = has(path, MODEL) && has(&earlier, MODEL);
+    if !has(path, MODEL) || (are_two && has(&earlier, SUMMARY) && !has(path, SUMMARY)) {
         return FILES.iter().try_for_each(|name| remove(&path.join(name)));
     }
-    remove_earlier(path);
-    let earlier = path.join(EARLIER_RUN);
+    if are_two {
+        remove_earlier(path);
+    }
     let failed = |source| StoreError::Write { path: earlier.clone(), source };
     std::fs::create_dir_all(&earlier).map_err(failed)?;
-    // Last what a run is known by.
-    for name in FILES.iter().rev().filter(|name| path.join(name).exists()) {
+    for name in FILES.iter().filter(|name| path.join(name).exists()) {
         atomic::relocate(&path.join(name), &earlier.join(name)).map_err(failed)?;
     }
     Ok(())

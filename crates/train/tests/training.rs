@@ -208,22 +208,28 @@ fn a_batch_of_one_example_is_refused_where_it_is_normalised() {
         let mut optimizer = Optimizer::new(Sgd::new(0.1));
         Trainer::new(model, &mut optimizer).accumulate(parts).fit(&train, &train, 1, &mut ())
     };
-    for (examples, size, parts, drop_last) in
-        [(33, 32, 1, false), (4, 1, 1, false), (8, 4, 3, false), (2, 4, 2, true)]
-    {
-        let mut model = normalised();
-        let before = state(&model);
-        let error = fit(&mut model, examples, size, parts, drop_last);
-        if drop_last {
-            assert!(error.is_err());
-            continue;
+    // A layer without statistics of its own goes by the batch in an evaluation, too.
+    let without_statistics = || {
+        let mut rng = Rng::seed_from_u64(0);
+        let first = Sequential::new().add(Linear::new(784, 16, &mut rng));
+        let first = first.add(BatchNorm1d::new(16).without_running_statistics());
+        first.add(Linear::new(16, 10, &mut rng))
+    };
+    for (examples, size, parts) in [(33, 32, 1), (4, 1, 1), (8, 4, 3), (1, 4, 1)] {
+        for mut model in [normalised(), without_statistics()] {
+            let before = state(&model);
+            let error = fit(&mut model, examples, size, parts, false).unwrap_err();
+            let Task(TaskError::OneExample { layer, .. }) = &error else { panic!("{error}") };
+            assert_eq!(layer, "1");
+            assert!(
+                error.to_string().starts_with("batchnorm, layer 1, needs two examples at least"),
+                "{error}"
+            );
+            assert!(state(&model) == before);
         }
-        let error = error.unwrap_err();
-        let Task(TaskError::OneExample { layer, .. }) = &error else { panic!("{error}") };
-        assert_eq!(layer, "1");
-        assert!(error.to_string().starts_with("batchnorm, layer 1, needs two examples at least"), "{error}");
-        assert!(state(&model) == before);
     }
+    let nothing_left = fit(&mut normalised(), 2, 4, 2, true).unwrap_err();
+    assert!(matches!(nothing_left, Task(TaskError::NoBatch { drop_last: true, .. })), "{nothing_left}");
     assert!(
         fit(&mut normalised(), 34, 32, 1, false).is_ok() && fit(&mut normalised(), 33, 32, 1, true).is_ok()
     );

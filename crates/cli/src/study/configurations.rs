@@ -5,8 +5,8 @@ use super::list::{self, List, Skip};
 use crate::failure::Failure;
 use crate::images::Images;
 use crate::ranges;
-use crate::setup::{self, MOST_WEIGHTS, usage};
-use backflow_nn::{Activation, Init, ModelLine};
+use crate::setup::{self, usage};
+use backflow_nn::{Activation, Init, MOST_PARAMETERS, ModelLine};
 use backflow_probe::text::grouped;
 use backflow_tensor::quote::{quoted, told};
 use backflow_tensor::spelling::did_you_mean;
@@ -47,7 +47,7 @@ impl StudyOptions {
                         let configuration = Configuration::perceptron(activation, init, depth, width);
                         let sizes = configuration.sizes(images.train.features(), images.train.classes());
                         if sizes.is_none_or(|(_, sizes)| setup::weights(&sizes).is_none()) {
-                            let most = grouped(MOST_WEIGHTS);
+                            let most = grouped(MOST_PARAMETERS);
                             return Err(usage(
                                 &format!("--depth {depth} --width {width}"),
                                 format!("more than {most} weights; make the network shallower or narrower"),

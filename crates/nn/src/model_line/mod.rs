@@ -10,7 +10,7 @@ mod words;
 
 pub use computes::Computes;
 pub use error::LineError;
-pub use plan::{Plan, PlanRow};
+pub use plan::{MOST_NUMBERS, MOST_PARAMETERS, Plan, PlanRow};
 pub use settings::{Setting, SettingKind};
 pub use words::{WORDS, Word};
 

@@ -15,10 +15,12 @@ use backflow_tensor::quote::printable;
 use backflow_tensor::{Convolution, DType, Module, Path, Rng, Tensor, Visitor, VisitorMut};
 use std::fmt;
 
-/// The most parameters of a network, and the most numbers that its layers make of a sample: beside gradients and an
-/// optimizer's state, a thousand million weights fill some 16 GB in `f32`, and so do four times as many numbers.
-const MOST_PARAMETERS: usize = 1_000_000_000;
-const MOST_NUMBERS: usize = 4_000_000_000;
+/// The most parameters of a network: in `f32` they fill some 16 GB with gradients and an optimizer's state, and what is
+/// far beyond would only be killed.
+pub const MOST_PARAMETERS: usize = 1_000_000_000;
+
+/// The most numbers that layers make: as many fill 16 GB in `f32`.
+pub const MOST_NUMBERS: usize = 4_000_000_000;
 
 /// What layers are drawn by.
 #[derive(Clone, Copy)]

@@ -12,6 +12,9 @@ use std::sync::Arc;
 /// The largest size: products of several are still numbers.
 const LARGEST: usize = 1 << 20;
 
+/// The most sizes of a word: each is a layer and its function, and there is the head.
+const MOST_SIZES: usize = (MOST - 1) / 2;
+
 /// A setting of a word: `kernel=3`, or without its name in the order of the table.
 #[derive(Clone, Copy, Debug)]
 pub struct Setting {
@@ -78,8 +81,9 @@ impl SettingKind {
             Self::Count => size(text, 1).map(|count| Value::Sizes(vec![count])),
             Self::Counts => {
                 let (of, times) = text.split_once('*').unwrap_or((text, "1"));
-                let times = times.trim().parse().ok().filter(|times| (1..=MOST).contains(times))?;
-                Some(Value::Sizes(vec![size(of.trim(), 1)?; times]))
+                let times: usize = times.trim().parse().ok().filter(|times| *times > 0)?;
+                // One too many is refused as all of them are.
+                Some(Value::Sizes(vec![size(of.trim(), 1)?; times.min(MOST_SIZES + 1)]))
             }
             Self::Pair => pair(1).map(|pair| Value::Sizes(pair.to_vec())),
             Self::Zeros => pair(0).map(|pair| Value::Padding(Padding::Zeros(pair))),
@@ -154,9 +158,10 @@ impl Settings {
                 // What stands without a name may be meant for another setting.
                 let by_name =
                     text.split_once(':').and_then(|(name, value)| Some((named(name)?, value.trim())));
-                let is_read = |idx: &usize| word.settings[*idx].kind.read(value).is_some();
-                let by_value = || (idx + 1..word.settings.len()).find(is_read).map(|idx| (idx, value));
-                if let Some((idx, value)) = by_name.or_else(by_value).filter(|_| !text.contains('=')) {
+                let is_read = |(idx, value): &(usize, &str)| word.settings[*idx].kind.read(value).is_some();
+                let by_value = || (idx + 1..word.settings.len()).map(|idx| (idx, value)).find(is_read);
+                let meant = by_name.filter(is_read).or_else(by_value);
+                if let Some((idx, value)) = meant.filter(|_| !text.contains('=')) {
                     what += &format!("; {0} is written {0}={1}", word.settings[idx].name, quoted(value));
                 }
                 return wrong(what);
@@ -164,12 +169,12 @@ impl Settings {
             match (&mut values[idx], read) {
                 (Some(Value::Sizes(sizes)), Value::Sizes(more)) if setting.kind == SettingKind::Counts => {
                     sizes.extend(more);
-                    if sizes.len() > MOST {
-                        return wrong(format!("more than {MOST} {} of {}", setting.name, word.name));
-                    }
                 }
                 (Some(_), _) => return wrong(format!("{} is given twice", setting.name)),
                 (none, value) => *none = Some(value),
+            }
+            if matches!(&values[idx], Some(Value::Sizes(sizes)) if sizes.len() > MOST_SIZES) {
+                return wrong(format!("more than {MOST_SIZES} {} of {}", setting.name, word.name));
             }
             next = if setting.kind == SettingKind::Counts { idx } else { next.max(idx + 1) };
         }

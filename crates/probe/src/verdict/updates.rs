@@ -8,7 +8,7 @@ use crate::record::{FlowStep, ParameterFlow};
 pub(crate) fn of_steps(steps: &[FlowStep]) -> Vec<Verdict> {
     let mut verdicts = Vec::new();
     // A loss that is no number is told by its layers.
-    let skipped = steps.iter().filter(|step| step.skipped && step.loss.is_finite()).count();
+    let skipped = steps.iter().filter(|step| step.skipped && !step.has_broken_loss()).count();
     if skipped > 0 {
         verdicts.push(Verdict::Skipped { steps: skipped, of: steps.len() });
     }

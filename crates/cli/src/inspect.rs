@@ -19,6 +19,8 @@ use backflow_store::{StoreError, atomic};
 use backflow_train::{RunFolder, TrainError};
 use clap::Args;
 use serde::{Deserialize, Serialize};
+use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 #[derive(Args, Debug)]
@@ -175,7 +177,10 @@ impl InspectOptions {
         svgs: &dyn Fn() -> Vec<(String, String)>,
         events: &dyn Fn(&Path) -> Result<(), Failure>,
     ) -> Result<(), Failure> {
-        let page = |file: &PathBuf| self.write_file(file, html().as_bytes());
+        let page = |file: &PathBuf| {
+            require_page(file)?;
+            self.write_file(file, html().as_bytes())
+        };
         let figures = |folder: &PathBuf| {
             let svgs = svgs().into_iter();
             Failure::of_any(svgs.map(|(name, text)| self.write_file(&folder.join(name), text.as_bytes())))
@@ -190,6 +195,21 @@ impl InspectOptions {
     fn write_file(&self, path: &Path, bytes: &[u8]) -> Result<(), Failure> {
         write(path, bytes, self.json)
     }
+}
+
+/// Refuses a file that is there and is no page: the weights or the log of a run, say.
+fn require_page(file: &Path) -> Result<(), Failure> {
+    let begins = |mut file: File| {
+        let mut start = [0; 14];
+        let read = file.read(&mut start).unwrap_or(0);
+        read == 0 || start[..read].eq_ignore_ascii_case(b"<!doctype html")
+    };
+    // What is no file, such as a pipe, is not opened, for that may wait for ever: writing refuses it.
+    if !file.is_file() || File::open(file).map_or(true, begins) {
+        return Ok(());
+    }
+    let file = file.display();
+    Err(Failure::Run(format!("--report {file}: this file is there and is no page; choose another name")))
 }
 
 /// The configuration of a run, if it has one that can be read.

@@ -100,6 +100,23 @@ fn what_is_shown_is_a_step_of_a_full_batch() {
 }
 
 #[test]
+fn a_page_is_written_over_a_page_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let _ = quick(&["--out", "run"], folder.path());
+    let inspect = |file: &str| backflow(&["inspect", "run", "--report", file], folder.path());
+    for file in ["page.html", "page.html", "run/report.html"] {
+        assert!(inspect(file).status.success(), "{file}");
+    }
+    for file in ["run/model.safetensors", "run/flow.jsonl.gz", "run/config.json"] {
+        let before = std::fs::read(folder.path().join(file)).unwrap();
+        let output = inspect(file);
+        assert_eq!(output.status.code(), Some(1));
+        assert!(text(&output.stderr).contains("is there and is no page"), "{}", text(&output.stderr));
+        assert_eq!(std::fs::read(folder.path().join(file)).unwrap(), before);
+    }
+}
+
+#[test]
 fn what_cannot_stand_over_each_other_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let _ = quick(&["--out", "run"], folder.path());

@@ -64,7 +64,7 @@ fn the_identity_changes_nothing() {
     let axes = Axes { depth: Some(15), ..Axes::default() };
     let init = Init::XavierUniform;
     let configurations = [
-        line("[linear:32/sigmoid]*{depth}/linear:10", axes.clone(), init),
+        line("[linear:32/sigmoid]*{depth}/linear:10", axes, init),
         line("[linear:32/identity/sigmoid]*{depth}/linear:10", axes, init),
     ];
     let [plain, other] = &examine(&Study::new(1), &configurations)[..] else { panic!("two") };

@@ -3,7 +3,8 @@
 //! which nothing is subnormal.
 //!
 //! ```text
-//! cargo bench --bench subnormal
+//! cargo bench --bench subnormal                  both
+//! cargo bench --bench subnormal -- convolution   one of: stack, convolution
 //! ```
 //!
 //! And a convolution of 32 to 64 channels whose weights are subnormal, beside one of normal weights, forwards and back.
@@ -64,9 +65,15 @@ impl Stack {
 
 fn main() {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().expect("a thread can be started");
+    let chosen: Vec<String> = std::env::args().skip(1).filter(|arg| arg != "--bench").collect();
+    let is_chosen = |name: &str| chosen.is_empty() || chosen.iter().any(|chosen| chosen == name);
     pool.install(|| {
-        ["sgd", "adam"].into_iter().for_each(measure);
-        convolutions();
+        if is_chosen("stack") {
+            ["sgd", "adam"].into_iter().for_each(measure);
+        }
+        if is_chosen("convolution") {
+            convolutions();
+        }
     });
 }
 

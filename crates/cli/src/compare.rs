@@ -18,7 +18,7 @@ use backflow_nn::Activation;
 use backflow_probe::text::counted;
 use backflow_tensor::Module;
 use backflow_train::comparison::{Conditions, Contender, Outcome, Stopped};
-use backflow_train::{self as train, Completion, side_by_side};
+use backflow_train::{self as train, Batches, Completion, side_by_side};
 use clap::Args;
 use list::Rates;
 use results::{ComparisonConfig, ComparisonResults};
@@ -173,9 +173,11 @@ impl<'a> Experiment<'a> {
             let is_tuned = options.tune && !contender.states_rate();
             // What a fold leaves, of which some are larger by one.
             let left = [examples - examples / folds, examples - examples.div_ceil(folds)];
-            for examples in [examples].into_iter().chain(left.into_iter().filter(|_| is_tuned)) {
+            let folds = left.map(|left| (left, examples - left)).into_iter().filter(|_| is_tuned);
+            for (examples, evaluated) in [(examples, images.test.len())].into_iter().chain(folds) {
                 let size = if contender.full_batch() { examples } else { batch_size };
-                network.check_batches(examples, size, setup.task.accumulate)?;
+                let batches = Batches { examples, size, parts: setup.task.accumulate };
+                network.check_training(batches, evaluated)?;
             }
         }
         let steps = options.epochs.checked_mul(examples.div_ceil(batch_size) as u64);

@@ -19,6 +19,8 @@ use backflow_store::{StoreError, atomic};
 use backflow_train::{RunFolder, TrainError};
 use clap::Args;
 use serde::{Deserialize, Serialize};
+use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 #[derive(Args, Debug)]
@@ -27,8 +29,8 @@ pub(crate) struct InspectOptions {
     #[arg(value_name = "RUN|FILE", required = true, num_args = 1..)]
     paths: Vec<PathBuf>,
 
-    /// Show the record of this step, or the last before it [default: the last]; report and figures show it too,
-    /// which for several runs begin where all still go on.
+    /// Show the record of this step, or the last before it [default: the last of a full batch]; report and figures show
+    /// it too, which for several runs begin where all still go on.
     #[arg(long, value_name = "N")]
     step: Option<u64>,
 
@@ -128,7 +130,7 @@ fn one(options: &InspectOptions, path: &Path) -> Result<(), Failure> {
     let flow = read(path)?;
     let index = record_at(path, &flow, options.step)?;
     let config = config_of(path);
-    let shown = GradFlow::of(&flow[index..=index]);
+    let shown = shown(path, &flow, index, options.step);
     let (first_step, last_step) = (flow[0].step, flow[flow.len() - 1].step);
     if options.json {
         object(&RunFacts::of(path, &flow, index, config.as_ref(), &shown))?;
@@ -138,9 +140,20 @@ fn one(options: &InspectOptions, path: &Path) -> Result<(), Failure> {
             terminal::shown(path),
             counted(flow.len() as u64, "record")
         ));
+        if options.step.is_none() && index + 1 < flow.len() {
+            let [last, whole] = [&flow[flow.len() - 1], &flow[index]];
+            // Of a batch in parts, examples are those of the first.
+            let is_whole = config.as_ref().is_some_and(|config| config.task.accumulate == 1);
+            let of = if is_whole {
+                format!("{} of {}", last.examples, whole.examples)
+            } else {
+                "fewer".to_owned()
+            };
+            line(&format!("the last of a full batch; step {} is of {of} examples", last.step));
+        }
         show(&flow[..=index], &shown, config.as_ref());
     }
-    let last_epoch = GradFlow::of(last_epoch(&flow, config.as_ref()));
+    let last_epoch = with_test_loss(path, GradFlow::of(last_epoch(&flow, config.as_ref())));
     let mut header = header(&flow, &last_epoch, config.as_ref());
     if config.is_none() {
         header.setup = vec![path.display().to_string()];
@@ -164,7 +177,10 @@ impl InspectOptions {
         svgs: &dyn Fn() -> Vec<(String, String)>,
         events: &dyn Fn(&Path) -> Result<(), Failure>,
     ) -> Result<(), Failure> {
-        let page = |file: &PathBuf| self.write_file(file, html().as_bytes());
+        let page = |file: &PathBuf| {
+            require_page(file)?;
+            self.write_file(file, html().as_bytes())
+        };
         let figures = |folder: &PathBuf| {
             let svgs = svgs().into_iter();
             Failure::of_any(svgs.map(|(name, text)| self.write_file(&folder.join(name), text.as_bytes())))
@@ -179,6 +195,21 @@ impl InspectOptions {
     fn write_file(&self, path: &Path, bytes: &[u8]) -> Result<(), Failure> {
         write(path, bytes, self.json)
     }
+}
+
+/// Refuses a file that is there and is no page: the weights or the log of a run, say.
+fn require_page(file: &Path) -> Result<(), Failure> {
+    let begins = |mut file: File| {
+        let mut start = [0; 14];
+        let read = file.read(&mut start).unwrap_or(0);
+        read == 0 || start[..read].eq_ignore_ascii_case(b"<!doctype html")
+    };
+    // What is no file, such as a pipe, is not opened, for that may wait for ever: writing refuses it.
+    if !file.is_file() || File::open(file).map_or(true, begins) {
+        return Ok(());
+    }
+    let file = file.display();
+    Err(Failure::Run(format!("--report {file}: this file is there and is no page; choose another name")))
 }
 
 /// The configuration of a run, if it has one that can be read.
@@ -208,10 +239,15 @@ fn rising(mut steps: Vec<FlowStep>) -> Vec<FlowStep> {
     steps
 }
 
-/// Which of a run's records is that of a step, or the last before it; the last if none is asked for.
+/// Which of a run's records is that of a step, or the last before it; if none is asked for, the last
+/// [of a full batch](FlowStep::shown).
 fn record_at(path: &Path, flow: &[FlowStep], step: Option<u64>) -> Result<usize, Failure> {
     let wanted = step.unwrap_or(u64::MAX);
-    if let Some(index) = flow.iter().rposition(|record| record.step <= wanted) {
+    let found = match step {
+        Some(step) => flow.iter().rposition(|record| record.step <= step),
+        None => FlowStep::shown(flow),
+    };
+    if let Some(index) = found {
         return Ok(index);
     }
     let path = path.display();
@@ -222,6 +258,21 @@ fn record_at(path: &Path, flow: &[FlowStep], step: Option<u64>) -> Result<usize,
     Err(Failure::Run(format!(
         "{path}: no step was looked at up to step {wanted}; the first was step {first}"
     )))
+}
+
+/// The flow of a record; where no step is asked for, with what the whole run came to.
+fn shown(path: &Path, flow: &[FlowStep], index: usize, step: Option<u64>) -> GradFlow {
+    let shown = GradFlow::of(&flow[index..=index]);
+    if step.is_none() { with_test_loss(path, shown) } else { shown }
+}
+
+/// The flow with the loss on the test set at the end of the run, if it came to its end.
+fn with_test_loss(path: &Path, flow: GradFlow) -> GradFlow {
+    let results: Option<Results> = RunFolder::read_summary(path);
+    let last =
+        results.and_then(|results| results.history.last().and_then(|last| last.get("test_loss").cloned()));
+    // What is no number is null.
+    last.into_iter().map(|loss| loss.as_f64().unwrap_or(f64::NAN)).fold(flow, GradFlow::with_test_loss)
 }
 
 /// The records and the epochs of a run for TensorBoard.
@@ -272,9 +323,14 @@ fn missing(path: &Path, error: TrainError) -> Failure {
     let missing = std::io::ErrorKind::NotFound;
     let is_absent =
         matches!(&error, TrainError::Store(StoreError::Read { source, .. }) if source.kind() == missing);
+    let experiments = [("study", "study"), ("compare", "comparison")];
+    let experiment = experiments.into_iter().find(|(name, _)| path.join(format!("{name}.json")).is_file());
     let (is_there, path) = (std::fs::exists(path), path.display());
-    match is_there {
-        Ok(false) => Failure::Run(format!("{path}: no such folder or file")),
+    match (is_there, experiment) {
+        (Ok(false), _) => Failure::Run(format!("{path}: no such folder or file")),
+        (_, Some((name, kind))) if is_absent => Failure::Run(format!(
+            "{path}: is the folder of a {kind}, made by `backflow {name}`, and no run: open its page, {path}/{name}.html"
+        )),
         _ if is_absent => Failure::Run(format!(
             "{path}: holds no flow.jsonl.gz: either not a run of `backflow train`, or one with --probe off"
         )),
@@ -337,7 +393,10 @@ pub(crate) fn measured(flow: &[FlowStep]) -> Vec<String> {
             lines.push(format!("step {step}, {}: {}", quantity.title, range(quantity, flow)));
         }
     }
-    lines.extend(NotMeasured::of(flow).into_iter().map(|(step, missing)| format!("step {step}, {missing}")));
+    // What the last step could not measure stands below its table.
+    let last = flow.last().map_or(&[][..], |record| &record.not_measured);
+    let earlier = NotMeasured::of(flow).into_iter().filter(|(_, missing)| !last.contains(missing));
+    lines.extend(earlier.map(|(step, missing)| format!("step {step}, {missing}")));
     lines
 }
 

@@ -1,11 +1,12 @@
 //! [`Network`]: what is trained, of `--model`, or of `--layers` and `--activation`.
 
-use crate::batches;
+use crate::batches::{self, Purpose};
 use crate::failure::Failure;
 use crate::images::Images;
 use crate::setup::{joined, usage};
 use backflow_nn::{Activation, Computes, Init, Layer, LineError, Mlp, ModelLine, Plan, PlanRow, Run};
 use backflow_tensor::{DType, Module, Path, Rng, Tensor, Visitor, VisitorMut};
+use backflow_train::Batches;
 use serde::{Deserialize, Serialize};
 
 /// The version of the language that lines are written in.
@@ -101,11 +102,13 @@ impl Network {
         }
     }
 
-    /// Refuses a training on batches that it cannot go by: see [`batches::check`].
-    pub(crate) fn check_batches(&self, examples: usize, size: usize, parts: usize) -> Result<(), Failure> {
+    /// Refuses a training on batches that it cannot go by, or an evaluation on so many examples: see
+    /// [`batches::check`].
+    pub(crate) fn check_training(&self, batches: Batches, evaluated: usize) -> Result<(), Failure> {
+        let purpose = Purpose::Training { evaluated };
         match self {
-            Self::Line(_, plan) => batches::check(plan, examples, size, parts),
-            Self::Perceptron(..) => Ok(()),
+            Self::Line(_, plan) => batches::check(plan, batches, purpose),
+            Self::Perceptron(sizes, _) => batches::check_perceptron(sizes, batches, purpose),
         }
     }
 

@@ -5,7 +5,7 @@ use crate::images::{Images, data_name};
 use crate::network::{Model, Network};
 use crate::options::{self, LayerSizes, MOST_THREADS};
 use crate::task::TaskOptions;
-use backflow_nn::{Activation, Init, ModelLine};
+use backflow_nn::{Activation, Init, MOST_PARAMETERS, ModelLine};
 use backflow_optim::{Optimizer, SpecError};
 use backflow_probe::text::grouped;
 use backflow_tensor::{DType, Rng, flush_to_zero};
@@ -21,10 +21,6 @@ const DEFAULT_HIDDEN: [usize; 2] = [256, 128];
 
 /// How many examples a step sees.
 pub(crate) const DEFAULT_BATCH: usize = 32;
-
-/// Weights, gradients and an optimizer's state of this size fill some 16 GB in f32; what is far beyond would
-/// only be killed.
-pub(crate) const MOST_WEIGHTS: usize = 1_000_000_000;
 
 /// What `--flush-to-zero` did.
 pub(crate) const FLUSHED: &str = "subnormal numbers flushed to zero";
@@ -158,7 +154,7 @@ impl Setup {
             return Err(Failure::Usage(format!(
                 "--layers {}: more than {} weights; make the layers narrower",
                 joined(sizes, ","),
-                grouped(MOST_WEIGHTS)
+                grouped(MOST_PARAMETERS)
             )));
         }
         Ok(sizes.clone())
@@ -217,7 +213,7 @@ pub(crate) fn in_pool<T: Send>(
 pub(crate) fn weights(sizes: &[usize]) -> Option<usize> {
     let mut pairs = sizes.windows(2);
     let weights = pairs.try_fold(0_usize, |sum, pair| sum.checked_add(pair[0].checked_mul(pair[1])?));
-    weights.filter(|&weights| weights <= MOST_WEIGHTS)
+    weights.filter(|&weights| weights <= MOST_PARAMETERS)
 }
 
 pub(crate) fn joined(sizes: &[usize], separator: &str) -> String {

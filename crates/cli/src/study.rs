@@ -7,7 +7,7 @@ mod results;
 mod twins;
 mod words;
 
-use crate::batches;
+use crate::batches::{self, Purpose};
 use crate::experiment::{Bar, Ended, Results};
 use crate::failure::Failure;
 use crate::images::{Images, data_name};
@@ -43,7 +43,7 @@ pub(crate) struct StudyOptions {
     #[arg(long, value_name = "LINE")]
     model: Vec<String>,
 
-    /// The functions after hidden layers: `sigmoid,tanh,relu`, … [default: sigmoid,relu].
+    /// The functions after hidden layers: `sigmoid,tanh,relu`, … [default: sigmoid,relu; with --model none].
     #[arg(long, value_parser = list::activations, value_name = "NAME,…")]
     activation: Option<List<Activation>>,
 
@@ -61,15 +61,18 @@ pub(crate) struct StudyOptions {
     #[arg(long, value_parser = list::sigmas, allow_hyphen_values = true, value_name = "S,…", requires = "sigma_w")]
     sigma_b: Option<List<f64>>,
 
-    /// Numbers of hidden layers: `2,5,10,20,40`, or a range, `5..50:5` [default: 20].
+    /// Numbers of hidden layers: `2,5,10,20,40`, or a range, `5..50:5` [default: 20; with --model
+    /// none].
     #[arg(long, value_parser = list::depths, allow_hyphen_values = true, value_name = "N,…")]
     depth: Option<List<usize>>,
 
-    /// Numbers of units in each hidden layer: `64,256`, or a range, `16..1024@log:4` [default: 64].
+    /// Numbers of units in each hidden layer: `64,256`, or a range, `16..1024@log:4` [default: 64;
+    /// with --model none].
     #[arg(long, value_parser = list::widths, allow_hyphen_values = true, value_name = "N,…")]
     width: Option<List<usize>>,
 
-    /// What stands for {norm}: `none,batch,layer,rms,instance,group:8`; none: the word vanishes with its slash.
+    /// What stands for {norm}: `none,batch,layer,rms,instance,group:8`, or the words of the line, `batchnorm`, …; none:
+    /// the word vanishes with its slash.
     #[arg(long, value_parser = list::norms, value_name = "NAME,…", requires = "model")]
     norm: Option<List<Norm>>,
 
@@ -148,12 +151,10 @@ fn study(options: &StudyOptions) -> Result<ExitCode, Failure> {
     }
     let configurations = options.configurations(&images)?;
     for line in configurations.iter().filter_map(Configuration::line) {
-        let (plan, examples) = (line.plan(), images.train.len());
-        let look = examples.min(study.examples);
-        batches::check(plan, look, look, 1)?;
-        if let Some(training) = &study.training {
-            let size = if training.contender.full_batch() { examples } else { training.batch_size };
-            batches::check(plan, examples, size, training.accumulate)?;
+        // First the look.
+        let purposes = [Purpose::Look, Purpose::Training { evaluated: images.test.len() }];
+        for (batches, purpose) in study.batches(images.train.len()).into_iter().zip(purposes) {
+            batches::check(line.plan(), batches, purpose)?;
         }
     }
     let mut results = options.results(&study, &images, &configurations);

@@ -19,8 +19,8 @@ use backflow_report::FlowPage;
 use backflow_tensor::training::Scope;
 use backflow_tensor::{DType, Module};
 use backflow_train::{
-    EVALUATION_BATCH, EpochRecord, Listener, Metrics, RunFolder, StepRecord, StepTimes, Summary, Task,
-    TrainError, Trainer, with_evaluated_weights,
+    Batches, EVALUATION_BATCH, EpochRecord, Listener, Metrics, RunFolder, StepRecord, StepTimes, Summary,
+    Task, TrainError, Trainer, with_evaluated_weights,
 };
 use clap::{Args, ValueEnum};
 use serde::Serialize;
@@ -72,7 +72,8 @@ pub(crate) struct TrainOptions {
     )]
     seed: u64,
 
-    /// The run's folder [default: a new one in runs/]. An earlier run in it is replaced.
+    /// The run's folder [default: a new one in runs/]. An earlier run in it is replaced, and kept in earlier-run until
+    /// this one has ended.
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
 
@@ -200,7 +201,8 @@ fn train(options: &TrainOptions) -> Result<(), Failure> {
     let wants_all = RuleInfo::find(&options.optimizer).is_some_and(|info| info.full_batch);
     let whole = wants_all && setup.batch_size.is_none();
     let batch_size = if whole { images.train.len() } else { setup.batch_size() };
-    network.check_batches(images.train.len(), batch_size, setup.task.accumulate)?;
+    let batches = Batches { examples: images.train.len(), size: batch_size, parts: setup.task.accumulate };
+    network.check_training(batches, images.test.len())?;
     let train = Loader::new(&images.train, batch_size).dtype(setup.dtype);
     // One batch of everything has no order to shuffle.
     let train = if whole { train } else { train.shuffle(options.seed) };
@@ -248,7 +250,7 @@ fn train(options: &TrainOptions) -> Result<(), Failure> {
         .out
         .clone()
         .unwrap_or_else(|| RunFolder::free_name(Path::new("runs"), &run_name(options, &network)));
-    // First, since an earlier run in the folder is gone as soon as that is made.
+    // First: where it fails, an earlier run in the folder stays where it is.
     let mut events = options.tensorboard.as_ref().map(|dir| Events::begin(dir, &out)).transpose()?;
     let mut folder = RunFolder::create(&out, &config)?;
     if !options.json {
@@ -330,6 +332,8 @@ fn train(options: &TrainOptions) -> Result<(), Failure> {
             .enter(|| flow.with_shadow(&model, loss))
     };
     let table = settled(GradFlow::of(&last_epoch));
+    let test_loss = summary.epochs.last().map(|epoch| epoch.test_loss);
+    let table = test_loss.into_iter().fold(table, GradFlow::with_test_loss);
     let header = inspect::header(&flow, &table, Some(&config));
     let mut saved_flow = Ok(());
     if !flow.is_empty() {

@@ -67,6 +67,55 @@ fn runs_stand_over_each_other_with_what_differs() {
     assert_eq!(std::fs::read_dir(folder.path().join("tb2")).unwrap().count(), 3);
 }
 
+/// The last batch of an epoch has what is left over, and is not what a run is known by. Of a model its line is shown.
+#[test]
+fn what_is_shown_is_a_step_of_a_full_batch() {
+    let folder = tempfile::tempdir().unwrap();
+    let line = "flatten/[residual(linear:784/relu/linear:784)]*2/linear:16/relu/linear:10";
+    for (out, lr) in [("a", "0.001"), ("b", "0.002")] {
+        let fixed = ["train", "--limit", "100", "--epochs", "2", "--model", line, "--out", out, "--lr", lr];
+        assert!(backflow(&fixed, folder.path()).status.success());
+    }
+    let shown =
+        |arguments: &[&str]| text(&backflow(&[&["inspect"], arguments].concat(), folder.path()).stdout);
+    let alone = shown(&["a", "--report", "page.html"]);
+    assert!(alone.contains("\nstep 7: loss "), "{alone}");
+    assert!(alone.contains("the last of a full batch; step 8 is of 4 of 32 examples"), "{alone}");
+    // Of batches in parts nobody knows how many examples there were.
+    let fixed = ["train", "--limit", "100", "--epochs", "2", "--layers", "784,8,10", "--accumulate", "4"];
+    assert!(backflow(&[&fixed[..], &["--out", "parts"]].concat(), folder.path()).status.success());
+    let parts = shown(&["parts"]);
+    assert!(parts.contains("the last of a full batch; step 8 is of fewer examples"), "{parts}");
+    for page in ["page.html", "a/report.html"] {
+        let page = std::fs::read_to_string(folder.path().join(page)).unwrap();
+        assert!(page.contains("<span data-at=\"step\">7</span>"));
+    }
+    assert!(shown(&["a", "--step", "8"]).contains("\nstep 8: loss "));
+    let both = shown(&["a", "b"]);
+    assert!(
+        both.lines().filter(|line| line.starts_with(['a', 'b'])).skip(1).all(|line| line.contains("  7  ")),
+        "{both}"
+    );
+    assert!(both.contains(&format!("model {line}")) && !both.contains("language"), "{both}");
+}
+
+#[test]
+fn a_page_is_written_over_a_page_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let _ = quick(&["--out", "run"], folder.path());
+    let inspect = |file: &str| backflow(&["inspect", "run", "--report", file], folder.path());
+    for file in ["page.html", "page.html", "run/report.html"] {
+        assert!(inspect(file).status.success(), "{file}");
+    }
+    for file in ["run/model.safetensors", "run/flow.jsonl.gz", "run/config.json"] {
+        let before = std::fs::read(folder.path().join(file)).unwrap();
+        let output = inspect(file);
+        assert_eq!(output.status.code(), Some(1));
+        assert!(text(&output.stderr).contains("is there and is no page"), "{}", text(&output.stderr));
+        assert_eq!(std::fs::read(folder.path().join(file)).unwrap(), before);
+    }
+}
+
 #[test]
 fn what_cannot_stand_over_each_other_is_refused() {
     let folder = tempfile::tempdir().unwrap();

@@ -137,6 +137,46 @@ fn batches_that_normalisation_cannot_go_by_are_refused() {
     }
 }
 
+/// What no memory holds is told with the layer that is to blame, whatever command would compute it.
+#[test]
+fn what_is_too_large_for_memory_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let image = "conv:64,padding=1000/relu/flatten/linear:10";
+    let memory = "conv:64,padding=1000, layer 0, makes 262,699,264 numbers of an example, and a ";
+    let weights = "more than 1000000000 parameters up to this layer of [40000]; make the network smaller";
+    for (command, line, expected) in [
+        (&["train"][..], "conv:64,padding=1000/relu/adaptiveavgpool/flatten/linear:10", memory),
+        (
+            &["compare", "--optimizers", "sgd", "--seeds", "1"],
+            "conv:64,padding=1000/relu/adaptiveavgpool/flatten/linear:10",
+            memory,
+        ),
+        (&["study", "--seeds", "1"], "conv:64,padding=1000/relu/adaptiveavgpool/flatten/linear:10", memory),
+        (&["train"], image, "more than 1000000000 parameters up to this layer of [10]"),
+        (&["train"], "linear:40000/relu/linear:40000/linear:10", weights),
+        (&["compare", "--optimizers", "sgd"], "linear:40000/relu/linear:40000/linear:10", weights),
+        (&["study"], "linear:40000/relu/linear:40000/linear:10", weights),
+        (
+            &["train", "--batch-size", "4000"],
+            "mlp:1000000",
+            "the widest layer makes 1,000,000 numbers of an example, and a batch of 4,000 would take",
+        ),
+        (&["train"], "sequential([relu]*9999)/sequential([relu]*9999)", "more than 10000 words in all"),
+        (&["study"], "linear:10/[[relu]*9999]*9999", "more than 10000 words in all"),
+        (
+            &["train"],
+            "linear:{width}/linear:10",
+            "column 8, \"{width}\": nothing stands for this placeholder: only `study`",
+        ),
+    ] {
+        let output = backflow(&[command, &["--model", line]].concat(), folder.path());
+        let message = text(&output.stderr);
+        assert_eq!((output.status.code(), message.lines().count()), (Some(2), 1), "{command:?}: {message}");
+        assert!(message.contains(expected), "{command:?}: {message}");
+    }
+    assert!(!folder.path().join("runs").exists());
+}
+
 /// Where gradients vanish or explode, what theory has to say of a line stands below, as it does of a perceptron.
 #[test]
 fn theory_of_a_line_has_a_say_on_the_terminal() {
@@ -167,4 +207,5 @@ fn words_are_listed_and_a_network_is_shown_in_a_table() {
     assert!(shown.lines().last().unwrap().contains("1199882"), "{shown}");
     let wide = text(&backflow(&["models", "resnet:20", "--input", "3x32x32"], folder.path()).stdout);
     assert!(wide.contains("[64, 8, 8]"), "{wide}");
+    assert!(wide.lines().all(|line| line.chars().count() <= 80), "{wide}");
 }

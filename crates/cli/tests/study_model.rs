@@ -143,11 +143,18 @@ fn what_is_wrong_is_told_with_its_place_in_the_filled_line() {
         (&["--model", "linear:{width}/linear:10", "--width", "4,2000000"], "is not a number of units"),
         (
             &["--model", "[linear:{width}]*4/linear:10", "--width", "20000"],
-            "(width 20000): more than 1,000,000,000 weights",
+            "(width 20000): column 2, \"linear:20000\": more than 1000000000 parameters",
         ),
         (
             &["--model", "linear:4/{norm}/linear:10", "--norm", "bach"],
-            "there is no normalisation \"bach\"; did you mean batch?",
+            "there is no normalisation \"bach\"; did you mean batch? There are none, batch, layer, rms, instance, group:N, or \
+             the words of a line: batchnorm, groupnorm:N, …",
+        ),
+        // The word of the line is the same.
+        (&["--model", "linear:4/{norm}/linear:10", "--norm", "batch,batchnorm"], "batch is there twice"),
+        (
+            &["--model", "linear:4/{norm}/linear:10", "--norm", "groupnorm:groups=3"],
+            "(norm group:3): column 10, \"groupnorm:3\": 4 channels cannot",
         ),
         (&["--model", "{skip}(linear:4)/linear:10", "--skip", "yes"], "\"yes\" is not on or off"),
         (&["--model", "cnn;cnn"], "--model: \"cnn\" is there twice"),

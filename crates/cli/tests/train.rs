@@ -317,7 +317,7 @@ fn damaged_data_is_refused_before_anything_is_written() {
 fn a_run_that_diverges_says_so_and_leaves_no_weights() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("run");
-    // Weights of an earlier run must not stand beside the log of this one.
+    // Weights of an earlier run must not stand beside the log of this one, nor be lost for it.
     quick(&["--out", out.to_str().unwrap()], folder.path());
     let output = backflow(&["train", "--optimizer", "sgd", "--lr", "1e9", "--out", "run"], folder.path());
     let message = text(&output.stderr);
@@ -337,7 +337,7 @@ fn a_run_that_diverges_says_so_and_leaves_no_weights() {
     }
     let mut left: Vec<_> = std::fs::read_dir(&out).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     left.sort();
-    assert_eq!(left, ["config.json", "flow.jsonl.gz", "metrics.jsonl", "report.html"]);
+    assert_eq!(left, ["config.json", "earlier-run", "flow.jsonl.gz", "metrics.jsonl", "report.html"]);
     // The page shows the step that went wrong, and calls nothing healthy.
     let read = |file: &str| std::fs::read_to_string(out.join(file)).unwrap();
     let last: Value = serde_json::from_str(flow(&out).lines().last().unwrap()).unwrap();
@@ -353,6 +353,29 @@ fn a_run_that_diverges_says_so_and_leaves_no_weights() {
     let (weights, step) =
         ("step 2 (epoch 1): the parameter layers.0.weight holds ", "so since the update of step 1 (loss ");
     assert!(message.contains(weights) && message.contains(step), "{message}");
+    let kept = backflow(&["inspect", "run/earlier-run"], folder.path());
+    assert!(kept.status.success() && text(&kept.stdout).contains("HEALTHY"), "{}", text(&kept.stderr));
+    assert!(out.join("earlier-run/model.safetensors").is_file());
+    // It goes when there are others.
+    quick(&["--out", "run"], folder.path());
+    assert!(out.join("model.safetensors").is_file() && !out.join("earlier-run").exists());
+}
+
+/// The last update leaves weights of which every loss is NaN, and no step is left to see it.
+#[test]
+fn a_test_loss_that_is_no_number_is_not_called_healthy() {
+    let folder = tempfile::tempdir().unwrap();
+    let train = "train --limit 32 --epochs 1 --optimizer sgd --lr 1e38 --schedule constant --out run";
+    let trained = backflow(&train.split(' ').collect::<Vec<_>>(), folder.path());
+    let printed = text(&trained.stdout);
+    assert!(trained.status.success() && printed.contains("NaN"), "{printed}");
+    let inspected = text(&backflow(&["inspect", "run"], folder.path()).stdout);
+    let page = std::fs::read_to_string(folder.path().join("run/report.html")).unwrap();
+    let (above, _) = page.split_once("</header>").unwrap();
+    for shown in [&printed, &inspected, above] {
+        assert!(shown.contains("NaN or infinity at the loss on the test set"), "{shown}");
+        assert!(!shown.contains("HEALTHY"), "{shown}");
+    }
 }
 
 #[cfg(unix)]

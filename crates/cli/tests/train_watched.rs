@@ -74,12 +74,18 @@ fn watching_changes_no_bit() {
     std::fs::remove_file(folder.path().join("basic/flow.jsonl.gz")).unwrap();
     std::fs::create_dir(folder.path().join("empty")).unwrap();
     std::fs::write(folder.path().join("empty/flow.jsonl"), "").unwrap();
+    std::fs::create_dir(folder.path().join("studied")).unwrap();
+    std::fs::write(folder.path().join("studied/study.json"), "{}").unwrap();
     for (args, part) in [
         (&["basic"][..], "flow.jsonl: line 251: "),
         (&["empty"], "empty: its log holds no record: no step was looked at\n"),
         (
             &["off"],
             "off: holds no flow.jsonl.gz: either not a run of `backflow train`, or one with --probe off",
+        ),
+        (
+            &["studied"],
+            "is the folder of a study, made by `backflow study`, and no run: open its page, studied/study.html",
         ),
         (&["nowhere"], "nowhere: no such folder or file"),
         (&["full/config.json"], "not a valid safetensors file"),
@@ -93,6 +99,19 @@ fn watching_changes_no_bit() {
     let output = inspect(&["off/model.safetensors", "--step", "3"]);
     assert_eq!(output.status.code(), Some(2));
     assert!(text(&output.stderr).contains("are for the folder of a run"));
+}
+
+/// What could not be measured is said once.
+#[test]
+fn a_jacobian_that_is_too_large_is_refused_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let line = "conv:16,padding=same/relu/adaptiveavgpool/flatten/linear:10";
+    let train = "train --limit 64 --epochs 1 --jacobians-every 1 --probe basic --out run --model";
+    let train: Vec<&str> = train.split(' ').chain([line]).collect();
+    for arguments in [&train[..], &["inspect", "run"]] {
+        let printed = text(&backflow(arguments, folder.path()).stdout);
+        assert_eq!(printed.matches("Jacobians not measured: ").count(), 1, "{printed}");
+    }
 }
 
 /// 12 layers of sigmoid leave the first a gradient that Adam's ε swallows. The table of the run says so, and
@@ -130,7 +149,7 @@ fn a_shadow_settles_what_looks_too_small() {
         (text(&output.stdout), read("report.html"), read("summary.json"))
     };
     let (printed, page, summary) = run(&deep, "deep");
-    assert!(printed.contains("UNDERFLOW: deltas at layers.") && printed.contains("  in f64  "), "{printed}");
+    assert!(printed.contains("UNDERFLOW: from layers.") && printed.contains("  in f64  "), "{printed}");
     // A step by itself has no weights to compute with, and its verdict stays a guess.
     let (above, below) = page.split_once("</header>").unwrap();
     assert!(below.contains("look too small for f32; that is a guess"));

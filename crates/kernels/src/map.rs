@@ -282,10 +282,13 @@ where
     #[inline(always)]
     fn run(self) -> [f64; S] {
         let Update { w, g, buffers, step } = self;
+        let length = w.len();
         let (w, w_rest) = w.as_chunks_mut::<LANES>();
         let (g, g_rest) = g.as_chunks::<LANES>();
         let mut rests = [[T::ZERO; LANES]; B];
         let mut buffers = buffers.map(|buffer| buffer.as_chunks_mut::<LANES>());
+        // Loops over lanes are outside of those over sums: the other way round the compiler takes four sums for
+        // what is to be vectorised, and gathers them from memory.
         let mut totals = [[0.0; LANES]; S];
         let mut first = 0;
         for (w, g) in w.chunks_mut(ROWS).zip(g.chunks(ROWS)) {
@@ -297,14 +300,14 @@ where
                     ahead(&rows[first + r]);
                 }
                 let terms = row(w, g, buffers.each_mut().map(|(rows, _)| &mut rows[first + r]), &step);
-                for s in 0..S {
-                    for l in 0..LANES {
+                for l in 0..LANES {
+                    for s in 0..S {
                         sums[s][l] += terms[s][l];
                     }
                 }
             }
-            for s in 0..S {
-                for l in 0..LANES {
+            for l in 0..LANES {
+                for s in 0..S {
                     totals[s][l] += sums[s][l].to_f64();
                 }
             }
@@ -326,15 +329,15 @@ where
             for (row, (_, rest)) in rests.iter().zip(&mut buffers) {
                 rest.copy_from_slice(&row[..n]);
             }
-            for s in 0..S {
-                for l in 0..n {
+            for l in 0..n {
+                for s in 0..S {
                     totals[s][l] += terms[s][l].to_f64();
                 }
             }
         }
         // Side by side: each sum waits for its last addition.
         let mut sums = [0.0; S];
-        for l in 0..LANES {
+        for l in 0..length.min(LANES) {
             for s in 0..S {
                 sums[s] += totals[s][l];
             }

@@ -1,9 +1,9 @@
 //! Subnormal numbers: to zero by arithmetic, and out of the way of products.
 //!
 //! Many processors, Intel's among them, multiply subnormal numbers by microcode, some 100 times as slowly as others.
-//! So a product of many terms takes its operands a power of two larger ([`raise`]), where nothing is subnormal, and
-//! its result is made smaller again ([`lower`]). Neither multiplies a subnormal number, nor has one as a product; sums
-//! of them are fast.
+//! So a product of many terms takes its operands a power of two larger ([`raise`]), where what is multiplied is not
+//! subnormal, and its result is made smaller again ([`lower`]). Neither of these two multiplies a subnormal number, nor
+//! has one as a product; sums of them are fast.
 //!
 //! **Flushing.** Processors can do this by themselves (the bits FTZ and DAZ of MXCSR on x86, FZ of FPCR on AArch64). This
 //! crate does not use them: Rust defines its floating-point operations for the default environment alone, and
@@ -43,7 +43,7 @@ pub fn flush_to_zero<T: Float>(x: &mut [T]) {
 /// ```
 #[must_use]
 pub fn any<T: Float>(x: &[T]) -> bool {
-    largest(x, |x| u16::from(x.abs() < T::MIN_POSITIVE && x.abs() > T::ZERO)) > 0
+    largest(x, |x| u32::from(x.abs() < T::MIN_POSITIVE && x.abs() > T::ZERO)) > 0
 }
 
 /// The exponent of the number of the largest magnitude, ⌊log₂|x|⌋; one above the largest there is where infinities
@@ -55,11 +55,11 @@ pub fn any<T: Float>(x: &[T]) -> bool {
 /// ```
 #[must_use]
 pub fn largest_exponent<T: Float>(x: &[T]) -> i32 {
-    i32::from(largest(x, T::biased_exponent)) - (T::EXPONENTS / 2 - 1) as i32
+    largest(x, |x| u32::from(x.biased_exponent())) as i32 - (T::EXPONENTS / 2 - 1) as i32
 }
 
 /// The largest of what `f` makes of each number; 0 of none.
-fn largest<T: Float>(x: &[T], f: impl Fn(T) -> u16 + Copy + Send + Sync) -> u16 {
+fn largest<T: Float>(x: &[T], f: impl Fn(T) -> u32 + Copy + Send + Sync) -> u32 {
     let pieces: Vec<&[T]> = x.chunks(PIECE).collect();
     let each = parallel::map(x.len() / PER_NANOSECOND, &pieces, |x| dispatch(Largest(x, f)));
     each.into_iter().max().unwrap_or(0)
@@ -67,10 +67,10 @@ fn largest<T: Float>(x: &[T], f: impl Fn(T) -> u16 + Copy + Send + Sync) -> u16 
 
 struct Largest<'a, T, F>(&'a [T], F);
 
-impl<T: Float, F: Fn(T) -> u16> Work for Largest<'_, T, F> {
-    type Output = u16;
+impl<T: Float, F: Fn(T) -> u32> Work for Largest<'_, T, F> {
+    type Output = u32;
     #[inline(always)]
-    fn run(self) -> u16 {
+    fn run(self) -> u32 {
         let Largest(x, f) = self;
         x.iter().fold(0, |largest, &x| largest.max(f(x)))
     }

@@ -165,7 +165,8 @@ impl<const AXES: usize> BatchNorm<AXES> {
                 }
             }
         };
-        self.id.announce(Role::Normalisation.called("batch-norm").with_unit_axis(1), &y);
+        let what = Role::Normalisation.called("batch-norm").with_unit_axis(1);
+        self.id.announce(if self.is_frozen { what } else { what.over_batch() }, &y);
         y
     }
 

@@ -129,7 +129,9 @@ impl<'r, 'a> Waiting<'r, 'a> {
                 self.layers.push(Affine { weight, bias, function: Pointwise::Identity });
             }
             (Part::Activation { function, .. }, Some(before)) if before.function == Pointwise::Identity => {
-                let Some(function) = function.pointwise() else { return false };
+                // The identity has no result of its own that observers could tell from what it is given.
+                let function = function.pointwise().filter(|function| *function != Pointwise::Identity);
+                let Some(function) = function else { return false };
                 before.function = function;
             }
             _ => return false,
@@ -178,9 +180,8 @@ impl<'r, 'a> Waiting<'r, 'a> {
                     next += 1;
                 }
                 Part::Activation { id, function } => {
-                    // The identity has no result of its own.
-                    next += usize::from(function.pointwise() != Some(Pointwise::Identity));
-                    id.announce(function.role().called(function.name()), &results[next - 1]);
+                    id.announce(function.role().called(function.name()), &results[next]);
+                    next += 1;
                 }
                 Part::Other(_) => {}
             }

@@ -1,6 +1,10 @@
 //! Whatever text stands for an activation function or a rule for weights, it is one, or an error says what would be; one
 //! that is taken can be written, read and used. `backflow_testkit::fuzz` says how a long run is made.
 
+#[path = "../../data/tests/allocations/mod.rs"]
+mod allocations;
+
+use allocations::with_peak;
 use backflow_nn::{Activation, Init, Linear, ModelLine, Module};
 use backflow_tensor::{DType, Rng, Tensor};
 use backflow_testkit::{Seed, fuzz};
@@ -119,4 +123,16 @@ fn model_lines_are_read_or_refused() {
         }
         Ok(())
     });
+}
+
+/// Thousands of sizes of a word, repeated, are held once: a list for each repetition would be 400 MB.
+#[test]
+fn what_is_repeated_is_held_once() {
+    let peak = |line: &str| {
+        let (line, peak) = with_peak(|| line.parse::<ModelLine>());
+        assert!(line.is_ok());
+        peak
+    };
+    let (short, long) = (peak("[mlp:8]*9999"), peak("[mlp:8*4999]*9999"));
+    assert!(long < short + (1 << 17), "{long} bytes, of one size {short}");
 }

@@ -120,6 +120,14 @@ path  layer            shape        parameters  multiply-adds
 all                                      13610          25688
 ";
     assert_eq!(shown, expected);
+    // Settings that have no room in 80 columns go on below.
+    let shown = plan("resnet:8", &[1, 28, 28], 10).unwrap().to_string();
+    assert!(shown.lines().all(|line| line.chars().count() <= 80), "{shown}");
+    let expected = "\
+3.0           conv:16,stride=1,          [16, 28, 28]        2304        1806336
+              padding=1,bias=false
+";
+    assert!(shown.contains(expected), "{shown}");
 }
 
 /// The word is the network of the same sizes, with its paths; written out it has the same numbers.
@@ -145,6 +153,22 @@ fn a_perceptron_is_one_however_it_is_written() {
 }
 
 /// `{…}` stands for text that is not known yet.
+/// Weights are drawn for the function that follows, and the identity is none.
+#[test]
+fn the_identity_has_no_gain_of_its_own() {
+    let gains = |line: &str| -> Vec<f64> {
+        let plan = plan(line, &[6], 3).unwrap();
+        plan.rows().into_iter().filter(|row| row.layer.starts_with("linear")).map(|row| row.gain).collect()
+    };
+    let relu = Activation::Relu.gain();
+    assert_eq!(gains("linear:8/identity/relu/linear:3"), [relu; 2]);
+    assert_eq!(gains("linear:8/identity/linear:3"), [1.0; 2]);
+    assert_eq!(
+        plan("linear:8/identity/relu/linear:3", &[6], 3).unwrap().activation(),
+        Some(Activation::Relu)
+    );
+}
+
 #[test]
 fn placeholders_are_filled_with_text() {
     let text = "[conv:{width},padding=1/{function}]*{depth}/flatten/linear:10 {open";
@@ -177,7 +201,18 @@ fn errors_point_at_the_place() {
         ),
         ("linear:8//relu", image, "", "a word is missing here"),
         ("", image, "", "a word is missing here"),
-        ("linear:8/{norm}/relu", image, "{norm}", "nothing is said for this place"),
+        (
+            "linear:8/{norm}/relu",
+            image,
+            "{norm}",
+            "nothing stands for this placeholder: only `study` fills them",
+        ),
+        (
+            "[linear:{width}/relu]*2",
+            image,
+            "{width}",
+            "nothing stands for this placeholder: only `study` fills",
+        ),
         ("linear", image, "linear", "linear needs outputs, an integer from 1 to 1048576"),
         ("linear:0", image, "0", "outputs of linear is an integer from 1 to 1048576"),
         (
@@ -186,14 +221,48 @@ fn errors_point_at_the_place() {
             "kernal=3",
             "conv has no setting \"kernal\"; did you mean kernel? It has channels, ",
         ),
-        ("relu:1", image, "1", "relu has 0 settings, and no more"),
+        ("relu:1", image, "1", "relu has no settings; write it alone"),
+        ("dropout:0.5,2", image, "2", "dropout has p, and no more settings"),
         ("relu:slope=1", image, "slope=1", "relu has no setting \"slope\"; it has none"),
         ("conv:8,channels=9", image, "channels=9", "channels is given twice"),
         (
             "conv:8,padding=sane",
             image,
             "padding=sane",
-            "padding of conv is an integer from 0 to 1048576, rows",
+            "padding of conv is an integer from 0 to 1048576, rows and columns as in padding=1x0, or padding=same",
+        ),
+        (
+            "conv:8,padding:same",
+            image,
+            "padding:same",
+            "kernel of conv is an integer from 1 to 1048576, or rows and columns as in 3x5; padding is written padding=same",
+        ),
+        (
+            "conv:8,same",
+            image,
+            "same",
+            "kernel of conv is an integer from 1 to 1048576, or rows and columns as in 3x5; padding is written padding=same",
+        ),
+        (
+            "mlp:8*0",
+            image,
+            "8*0",
+            "sizes of mlp is integers from 1 to 1048576, of which 64*8 are eight of 64",
+        ),
+        (
+            "conv:8,padding:sane",
+            image,
+            "padding:sane",
+            "kernel of conv is an integer from 1 to 1048576, or rows and columns as in 3x5",
+        ),
+        ("mlp:8*4000,8*1000", image, "8*1000", "more than 4999 sizes of mlp"),
+        ("mlp:8*5000", image, "8*5000", "more than 4999 sizes of mlp"),
+        ("mlp:8*99999999999999", image, "8*99999999999999", "more than 4999 sizes of mlp"),
+        (
+            "resnet:9002",
+            image,
+            "resnet:9002",
+            "more than 10000 words when it is written out; make the network shallower",
         ),
         ("dropout:1.5", image, "1.5", "p of dropout is a number from 0 to 1"),
         ("linear:8,bias=no", image, "bias=no", "bias of linear is true or false"),
@@ -209,6 +278,14 @@ fn errors_point_at_the_place() {
         ("[tanh]/relu", image, "", "`*` is missing, as in [linear:64/tanh]*20"),
         ("[tanh]*many", image, "many", "a group is repeated 0 to 10000 times"),
         ("[[tanh]*500]*500", image, "500", "more than 10000 words in all"),
+        (
+            "sequential([tanh]*9000)/sequential([tanh]*9000)",
+            image,
+            "sequential",
+            "more than 10000 words in all, repetitions written out; repeat less",
+        ),
+        ("residual([tanh]*9000)/residual([tanh]*9000)", image, "residual", "more than 10000 words in all"),
+        ("[sequential([sequential([tanh]*99)]*99)]*2", image, "2", "more than 10000 words in all"),
         ("relu)", image, ")", "this does not belong here"),
         ("relu/mlp:3", image, "mlp:3", "mlp is a whole network, and stands alone"),
         (
@@ -231,7 +308,7 @@ fn errors_point_at_the_place() {
             "residual(conv:3)",
             image,
             "residual",
-            "no projection makes [3, 6, 6] of [3, 8, 8], as the branch does",
+            "no projection makes [3, 6, 6] of [3, 8, 8], as the branch does; let the branch keep rows and columns",
         ),
         (
             "residual(flatten)",
@@ -242,21 +319,28 @@ fn errors_point_at_the_place() {
         ("groupnorm:2", image, "groupnorm:2", "3 channels cannot be cut into 2 groups"),
         ("maxpool:8/instancenorm", image, "instancenorm", "one pixel is its own mean"),
         ("resnet:18", image, "resnet:18", "the depth is 6n + 2: 8, 14, 20"),
-        ("cnn", &[1, 5, 5], "cnn", "no room: windows of 2 × 2 on images of 1 × 1, at maxpool:2"),
-        ("cnn", &[784], "cnn", "it takes images [channels, rows, columns], and gets [784], at conv:32"),
+        ("cnn", &[1, 5, 5], "cnn", "no room: windows of 2 × 2 on images of 1 × 1; make kernel"),
+        ("cnn", &[784], "cnn", "it takes images [channels, rows, columns], and gets [784]; write it before"),
         ("conv:8/maxpool:7", image, "maxpool:7", "no room: windows of 7 × 7 on images of 6 × 6"),
         ("maxpool:2,padding=2", image, "maxpool:2,padding=2", "the padding is more than half a window"),
         (
             "[conv:1,1,padding=1048576]*9/linear:10",
             image,
             "conv:1,1,padding=1048576",
-            "more than 4294967296 numbers: [1, ",
+            "more than 4000000000 numbers of a sample up to this layer of [1, ",
+        ),
+        // None by itself, and all together.
+        (
+            "conv:64,padding=1000/[relu]*99/flatten/linear:10",
+            image,
+            "relu",
+            "more than 4000000000 numbers of a sample up to this layer of [64, 2006, 2006]; make the network smaller",
         ),
         (
-            "linear:1048576/linear:1048576/linear:10",
+            "linear:30000/residual(linear:30000/relu)/linear:30000/linear:10",
             &[1],
-            "linear:1048576/linear:1048576/linear:10",
-            "more than 4294967296",
+            "linear:30000",
+            "more than 1000000000 parameters up to this layer of [30000]; make the network smaller",
         ),
     ];
     for (line, input, part, what) in cases {
@@ -275,6 +359,21 @@ fn errors_point_at_the_place() {
     let error = "relu/ βηta".parse::<ModelLine>().unwrap_err();
     assert_eq!((error.place(), error.part()), ((6, 4), "βηta"));
     assert_eq!("\u{1b}[31m".parse::<ModelLine>().unwrap_err().marked(), None);
+}
+
+/// The longest lines are planned and built; what is longer is refused by its words or its letters.
+#[test]
+fn lines_are_as_long_as_may_be() {
+    let long = plan("[linear:1]*9999/linear:1", &[1], 1).unwrap();
+    assert_eq!(long.rows().len(), 10_000);
+    assert_eq!(long.build(Init::Zeros, DType::F32, &mut rng()).parameter_count(), 20_000);
+    let perceptron = plan("mlp:8*3,4", &[5], 2).unwrap();
+    assert_eq!(perceptron.perceptron().unwrap().0, [5, 8, 8, 8, 4, 2]);
+    let deepest = plan("mlp:1*4999", &[1], 1).unwrap();
+    assert_eq!(deepest.perceptron().unwrap().0.len(), 5001);
+    let zeros = "0".repeat(200);
+    let error = format!("[linear:{zeros}8]*9999").parse::<ModelLine>().unwrap_err();
+    assert!(error.what().starts_with("more than 1000000 letters in all"), "{error}");
 }
 
 /// Every word has settings that are read as they stand in the table, and a help of one line.

@@ -106,7 +106,8 @@ impl<T: FloatElement> Elements<'_, T> {
         let [coefficient, l2, decay, keep] = [coefficient, l2, decay, keep].map(T::from_f64);
         let mut buffers = slices::<T, B>(self.buffers);
         let borrowed = buffers.each_mut().map(|buffer| &mut **buffer);
-        let sums = map::update(self.w.as_mut_slice(), g, borrowed, move |w, g, buffers| {
+        let w = self.w.as_mut_slice();
+        let sums = map::update(w, g, borrowed, move |w, g, buffers| {
             let (u, buffers) = rule(w, coefficient * g + l2 * w, buffers);
             let u = u + decay * w;
             (keep * w - u, buffers, terms(g, w, u, buffers))
@@ -124,7 +125,7 @@ impl<T: FloatElement> Elements<'_, T> {
             };
             cosine(sign * along, gradient, momentum)
         });
-        let update = sum_of_changes::<T>(sums[2], sums[3], sums[1], self.w.as_mut_slice());
+        let update = sum_of_changes::<T>(sums[2], sums[3], sums[1], w);
         Totals { gradient, weight: sums[1], update, cosine }
     }
 

@@ -433,8 +433,9 @@ impl Optimizer {
                 report.gradient_rms = raw.length / (w.elements().max(1) as f64).sqrt();
             }
             visited.is_near_rounding = rounding::is_near(report.update_ratio, w.dtype());
-            let changed_share = before.and_then(|before| rounding::changed_share(&before, w, &g));
-            parameters.push(ParameterReport { changed_share, lost_state: visited.lost.clone(), ..report });
+            report.changed_share = before.and_then(|before| rounding::changed_share(&before, w, &g));
+            report.lost_state.clone_from(&visited.lost);
+            parameters.push(report);
         });
         StepReport {
             gradient_norm: prepared.norm.unwrap_or(norm.length),

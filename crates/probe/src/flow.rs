@@ -36,6 +36,7 @@ pub struct GradFlow {
     others: Vec<(Vec<FlowRow>, usize)>,
     theory: Option<Theory>,
     eps: Option<f64>,
+    test_loss: Option<f64>,
 }
 
 impl GradFlow {
@@ -60,7 +61,7 @@ impl GradFlow {
         let mut ways = ways(records).into_iter().map(|way| (mean(&way), way.len()));
         let (rows, _) = ways.next().unwrap_or_default();
         let (steps, others) = (records.to_vec(), ways.collect());
-        Self { record, steps, rows, others, theory: None, eps: None }
+        Self { record, steps, rows, others, theory: None, eps: None, test_loss: None }
     }
 
     /// Puts what theory predicts beside the measurement.
@@ -80,6 +81,12 @@ impl GradFlow {
     #[must_use]
     pub fn with_eps(self, eps: f64) -> Self {
         Self { eps: Some(eps), ..self }
+    }
+
+    /// The loss on the test set after these steps: where it is not finite, no verdict is that all is well.
+    #[must_use]
+    pub fn with_test_loss(self, loss: f64) -> Self {
+        Self { test_loss: Some(loss), ..self }
     }
 
     /// The ε that was [given](Self::with_eps).
@@ -154,6 +161,10 @@ impl GradFlow {
                 verdicts.iter().take_while(|verdict| matches!(verdict, Verdict::NotFinite { .. })).count();
             verdicts.splice(worst..worst, worse);
         }
+        if let Some(step) = self.steps.iter().find(|step| step.has_broken_loss()) {
+            Verdict::add_loss(&mut verdicts, step.loss, &format!("the training loss of step {}", step.step));
+        }
+        Verdict::add_loss(&mut verdicts, self.test_loss.unwrap_or(0.0), "the loss on the test set");
         verdicts
     }
 

@@ -36,13 +36,16 @@ const TERMS: usize = 4;
 
 /// Of the graph between `source` and the first of these results of layers, the places of those whose state is
 /// not their own output, where ways meet before the next layer: the last result before that which all of the
-/// gradient passes. Something else that is put in, a gate or data, is a way too, unless it is a parameter.
+/// gradient passes. Something else that is put in, a gate or data, is a way too, unless it is a parameter. Those that
+/// meet within a layer that is told to normalise meet in no place of their own.
 pub(crate) fn joints(
     steps: &BTreeMap<u64, GraphStep>,
     source: u64,
     layers: &BTreeSet<u64>,
+    normalisations: &BTreeSet<u64>,
 ) -> BTreeMap<u64, Place> {
-    let (mut places, mut branches) = of_level(steps, source, layers);
+    let of_level = |source: u64, layers: &BTreeSet<u64>| of_level(steps, source, layers, normalisations);
+    let (mut places, mut branches) = of_level(source, layers);
     // Of several terms of a loss, the one that most layers lead to.
     let mut end = source;
     for _ in 0..TERMS {
@@ -51,10 +54,10 @@ pub(crate) fn joints(
         }
         let Some(term) = main_term(steps, end, layers) else { break };
         end = term;
-        (places, branches) = of_level(steps, end, layers);
+        (places, branches) = of_level(end, layers);
     }
     for (top, layers) in branches.into_iter().filter(|(_, layers)| layers.len() >= BRANCH) {
-        let (inner, _) = of_level(steps, top, &layers);
+        let (inner, _) = of_level(top, &layers);
         // Those that lead on to the first of them.
         let on_the_way = layers.first().map(|&first| between(steps, top, first)).unwrap_or_default();
         for layer in layers.intersection(&on_the_way) {
@@ -95,6 +98,7 @@ fn of_level(
     steps: &BTreeMap<u64, GraphStep>,
     source: u64,
     layers: &BTreeSet<u64>,
+    normalisations: &BTreeSet<u64>,
 ) -> (BTreeMap<u64, Place>, Vec<(u64, BTreeSet<u64>)>) {
     let (mut places, mut branches): (BTreeMap<u64, Place>, _) = (BTreeMap::new(), Vec::new());
     let Some(&first) = layers.first() else { return (places, branches) };
@@ -107,8 +111,10 @@ fn of_level(
     let meets = |id: u64| {
         let operands = &steps[&id].operands;
         let ways: BTreeSet<&u64> = operands.iter().flatten().filter(|id| on_the_way.contains(id)).collect();
-        // What a checkpoint does to what its last layer computes is not seen.
-        ways.len() > 1 || is_checkpoint(&steps[&id]) || operands.iter().any(is_other)
+        // What a checkpoint does to what its last layer computes is not seen. The moments by which an op normalises
+        // are a way that lies within it.
+        let has_more = is_checkpoint(&steps[&id]) || steps[&id].op.normalises;
+        ways.len() > 1 || has_more || operands.iter().any(is_other)
     };
     let mut meet = |layers: &mut Vec<u64>, joint: u64| {
         for layer in layers.drain(..) {
@@ -120,7 +126,9 @@ fn of_level(
     for Passed { id, beside } in passed(steps, source, first, layers, &on_the_way).into_iter().rev() {
         let is_layer = layers.contains(&id);
         if !beside.is_empty() || is_layer {
-            if let Some(joint) = highest.or(lowest) {
+            // A gate in front of the layer is not told from what it computes within, and has no joint either.
+            let is_within = lowest.is_none() && normalisations.contains(&id);
+            if let Some(joint) = highest.or(lowest).filter(|_| !is_within) {
                 meet(&mut met, joint);
             }
             (met, highest) = (beside, None);
@@ -199,7 +207,7 @@ fn between(steps: &BTreeMap<u64, GraphStep>, source: u64, first: u64) -> BTreeSe
 mod tests {
     use super::{Place, TERMS, joints};
     use backflow_tensor::{GraphStep, Tensor};
-    use std::collections::BTreeMap;
+    use std::collections::{BTreeMap, BTreeSet};
 
     fn id(y: &Tensor) -> u64 {
         y.id().unwrap()
@@ -209,7 +217,7 @@ mod tests {
     fn places(layers: &[&Tensor], source: &Tensor) -> Vec<Place> {
         let steps: BTreeMap<u64, GraphStep> =
             source.history().into_iter().map(|step| (step.id, step)).collect();
-        let found = joints(&steps, id(source), &layers.iter().map(|y| id(y)).collect());
+        let found = joints(&steps, id(source), &layers.iter().map(|y| id(y)).collect(), &BTreeSet::new());
         layers.iter().map(|y| found.get(&id(y)).copied().unwrap_or_default()).collect()
     }
 

@@ -6,6 +6,7 @@
 //! *delta*, the gradient of the loss with respect to each layer's output, and the activations beside it.
 #![forbid(unsafe_code)]
 
+mod behind;
 mod called;
 mod chains;
 mod correlation;

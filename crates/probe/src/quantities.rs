@@ -79,7 +79,7 @@
 //! - `momentum_cosine` (cosine): The cosine between a parameter's gradient and its momentum.
 //! - `gradient_cosine` (cosine): The cosine between a parameter's gradient and that of the step before.
 //! - `gradient_stable_rank` (1): ‖G‖_F² / ‖G‖₂² of a weight's gradient G: in how many directions the weight
-//!   is pushed.
+//!   is pushed, 0 where G is 0.
 //! - `gradient_magnitude` (loss / weight): A histogram of the exponents of a parameter's gradient.
 //! - `weight_magnitude` (weight): A histogram of the exponents of a parameter before the update.
 

@@ -14,9 +14,15 @@ use std::fmt;
 pub struct FlowStep {
     /// Counted from 1; 0 for a look without an update.
     pub step: u64,
-    /// The loss before the update.
+    /// How many examples the batch had, or the first of its parts; 0 where the log does not say.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub examples: u64,
+    /// The loss before the update; NaN [without one](Self::without_loss).
     #[serde(with = "json_number")]
     pub loss: f64,
+    /// Whether the step was made by gradients alone, so that nobody told its loss.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub without_loss: bool,
     /// The norm of all gradients together; NaN for a look without an update.
     #[serde(with = "json_number")]
     pub gradient_norm: f64,
@@ -51,6 +57,29 @@ pub struct FlowStep {
     /// Whether several backward passes went through one graph; what was measured is the first.
     #[serde(default, skip_serializing_if = "is_false")]
     pub several_passes: bool,
+}
+
+impl FlowStep {
+    /// Which of these records is shown where none is asked for: the last of a batch that is not smaller than most, as the
+    /// last batch of an epoch may be; or a later one whose loss or gradient is not finite.
+    #[must_use]
+    pub fn shown(records: &[Self]) -> Option<usize> {
+        let mut sizes: Vec<u64> = records.iter().map(|record| record.examples).collect();
+        sizes.sort_unstable();
+        let usual = *sizes.get(sizes.len() / 2)?;
+        let is_broken = |record: &Self| {
+            // A look has no norm of all gradients.
+            let norm = if record.learning_rate.is_nan() { 0.0 } else { record.gradient_norm };
+            let mut deltas = record.layers.iter().filter_map(|layer| layer.delta);
+            record.has_broken_loss() || !norm.is_finite() || deltas.any(|delta| !delta.rms.is_finite())
+        };
+        records.iter().rposition(|record| record.examples >= usual || is_broken(record))
+    }
+
+    /// Whether there is a loss that is not finite.
+    pub(crate) fn has_broken_loss(&self) -> bool {
+        !self.without_loss && !self.loss.is_finite()
+    }
 }
 
 /// Something that was asked for, and why it was not measured.
@@ -207,8 +236,8 @@ pub struct LayerFlow {
     /// Whether nothing that is looked at was computed from it: its delta is the loss's doing.
     #[serde(default, skip_serializing_if = "is_false")]
     pub is_end: bool,
-    /// Of a layer that the gradient can go around, as of one in a residual branch, or one before a normalisation:
-    /// where the ways meet. As far as the graph tells.
+    /// Of a layer that the gradient can go around, as of one in a residual branch, or one before a normalisation that
+    /// is no layer: where the ways meet. As far as the graph tells.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub joint: Option<Joint>,
     /// Of a layer that the gradient can go around together with others, three at least: the number of their
@@ -398,6 +427,32 @@ mod tests {
         let text = format!(r#"{{"samples":2,"norms":{stats},"noise":{noise}}}"#);
         let samples: SampleFlow = serde_json::from_str(&text).unwrap();
         assert!(samples.signal_to_noise.is_nan(), "it is not known");
+    }
+
+    /// A short batch at the end is passed over, but not what broke, and not where nearly all are short.
+    #[test]
+    fn a_usual_batch_is_shown() {
+        let steps = |sizes: &[u64]| -> Vec<FlowStep> {
+            sizes.iter().map(|&examples| FlowStep { examples, ..FlowStep::default() }).collect()
+        };
+        for (sizes, expected) in [
+            (&[][..], None),
+            (&[0, 0], Some(1)),
+            (&[32, 32, 4, 32, 32, 4], Some(4)),
+            (&[32, 4, 4, 4], Some(3)),
+            (&[32, 4], Some(0)),
+        ] {
+            assert_eq!(FlowStep::shown(&steps(sizes)), expected, "{sizes:?}");
+        }
+        let broken = |learning_rate: f64, loss: f64, without_loss: bool, gradient_norm: f64| {
+            let mut broken = steps(&[32, 32, 4]);
+            broken[2] = FlowStep { learning_rate, loss, without_loss, gradient_norm, ..broken[2].clone() };
+            FlowStep::shown(&broken)
+        };
+        assert_eq!(broken(0.1, f64::NAN, false, 1.0), Some(2));
+        assert_eq!(broken(0.1, 1.0, false, f64::INFINITY), Some(2));
+        assert_eq!(broken(0.1, f64::NAN, true, 1.0), Some(1), "a step by gradients alone");
+        assert_eq!(broken(f64::NAN, 1.0, false, f64::NAN), Some(1), "a look");
     }
 
     #[test]

@@ -272,7 +272,9 @@ impl Recorder {
             let parameters = report.parameters.iter().map(|report| self.watch.parameter(report));
             self.records.push(FlowStep {
                 step: report.step,
+                examples: flow.examples,
                 loss: report.loss.unwrap_or(f64::NAN),
+                without_loss: report.loss.is_none(),
                 gradient_norm: report.gradient_norm,
                 learning_rate: report.learning_rate,
                 parameters: parameters.collect(),
@@ -310,6 +312,7 @@ impl Recorder {
         flow.require_layers("Recorder::look");
         self.records.push(FlowStep {
             step,
+            examples: flow.examples,
             loss: loss.item(),
             gradient_norm: f64::NAN,
             learning_rate: f64::NAN,
@@ -427,6 +430,7 @@ fn record(
     let parameters = parameters.into_iter().map(parameter).collect();
     let record = FlowStep {
         step: 0,
+        examples: flow.examples,
         loss: value,
         gradient_norm: together(&lengths),
         learning_rate: f64::NAN,

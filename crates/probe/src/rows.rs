@@ -1,5 +1,6 @@
 //! [`FlowRow`]: one line of the flow table: a layer with the activation function that follows it.
 
+use crate::behind::take_normalisations;
 use crate::join;
 use crate::quantities::STREAMS;
 use crate::record::{FlowStep, LayerFlow, ParameterFlow};
@@ -29,7 +30,10 @@ pub struct FlowRow {
     /// Of a layer that the gradient can go around, the number of its [joint](LayerFlow::joint).
     #[serde(skip)]
     pub joint: Option<usize>,
-    /// RMS of the delta there.
+    /// The path of the normalisation behind which the state is that it hands on, or where the ways meet.
+    #[serde(skip)]
+    pub normalisation: Option<String>,
+    /// RMS of the delta there: at the joint, or behind the normalisation.
     #[serde(skip)]
     pub joint_delta_rms: Option<f64>,
     /// The number of its [branch](LayerFlow::branch), if it is in one, and that of its joint there.
@@ -99,6 +103,7 @@ impl FlowRow {
                 None => rows.push(Self::new(layer, &parameters)),
             }
         }
+        take_normalisations(&mut rows);
         rows
     }
 
@@ -128,6 +133,7 @@ impl FlowRow {
             role: layer.kind.role,
             chain: layer.chain,
             joint: layer.joint.map(|joint| joint.number),
+            normalisation: None,
             branch: layer.branch.map(|(number, joint)| (number, joint.map(|joint| joint.number))),
             branch_delta_rms: layer
                 .branch
@@ -178,10 +184,32 @@ impl FlowRow {
         ways(records).first().map_or_else(Vec::new, |way| mean(way))
     }
 
-    /// RMS of the delta of the state that the layer hands on: its own, or that of its [joint](LayerFlow::joint).
+    /// RMS of the delta of the state that the layer hands on: its own, that of its [joint](LayerFlow::joint), or
+    /// that behind its [normalisation](Self::normalisation).
     #[must_use]
     pub fn state_delta_rms(&self) -> Option<f64> {
-        if self.joint.is_some() { self.joint_delta_rms } else { self.delta_rms }
+        if self.hands_on_its_own() { self.delta_rms } else { self.joint_delta_rms }
+    }
+
+    /// The same in `f64`; `None` also without a [shadow](Self::shadow).
+    #[must_use]
+    pub fn state_delta_rms_f64(&self) -> Option<f64> {
+        let shadow = self.shadow?;
+        if self.hands_on_its_own() { Some(shadow.delta_rms_f64) } else { shadow.joint_delta_rms_f64 }
+    }
+
+    /// Whether the state that it hands on is its own output.
+    #[must_use]
+    pub fn hands_on_its_own(&self) -> bool {
+        self.joint.is_none() && self.normalisation.is_none()
+    }
+
+    /// The path of the state that it hands on, in a network that is written as a line: there, ways meet in the sum of
+    /// the outermost block.
+    #[must_use]
+    pub fn state_path(&self) -> &str {
+        let block = self.joint.and_then(|_| self.path.split('.').next());
+        self.normalisation.as_deref().or(block).unwrap_or(&self.path)
     }
 
     /// Whether another row has the same place in the network.

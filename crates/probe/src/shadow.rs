@@ -11,7 +11,8 @@ pub struct Shadow {
     pub delta_rms: f64,
     /// RMS δ in `f64`.
     pub delta_rms_f64: f64,
-    /// RMS of the delta at the layer's [joint](crate::LayerFlow::joint) in `f64`, if it has one.
+    /// RMS of the delta at the layer's [joint](crate::LayerFlow::joint) in `f64`, if it has one, or behind its
+    /// [normalisation](crate::FlowRow::normalisation).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub joint_delta_rms_f64: Option<f64>,
     /// RMS of the gradient of the layer's weight in `f64`, if it has one.

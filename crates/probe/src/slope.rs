@@ -35,10 +35,7 @@ pub(crate) const MEASURED: Figures = Figures {
 };
 
 pub(crate) const SHADOW: Figures = Figures {
-    delta: |row| match row.joint {
-        Some(_) => row.shadow.and_then(|shadow| shadow.joint_delta_rms_f64),
-        None => row.shadow.map(|shadow| shadow.delta_rms_f64),
-    },
+    delta: FlowRow::state_delta_rms_f64,
     // Of a branch, nobody asked for f64.
     branch_delta: |_| None,
     weight_gradient: |row| row.shadow.and_then(|shadow| shadow.weight_gradient_rms_f64),
@@ -146,7 +143,8 @@ pub(crate) struct Line {
 /// unless an activation function follows each; without any, all other layers and the results that the program
 /// [named](backflow_tensor::Tensor::named). Of layers that the gradient can go around, it is the delta of their
 /// [joint](crate::LayerFlow::joint) that counts, once for each joint: over a stack of residual blocks, it is the
-/// slope per block.
+/// slope per block. Where layers are normalised, it is the delta behind their
+/// [normalisation](FlowRow::normalisation), which the scale of what is normalised has no part in.
 #[must_use]
 pub fn slope(rows: &[FlowRow]) -> Option<(f64, f64)> {
     main_line(rows).map(|line| (line.slope, line.fit))
@@ -229,8 +227,9 @@ fn main_points(rows: &[FlowRow], figures: Figures) -> Vec<Point<'_>> {
 
 /// The rows of residual sums that all of the gradient passes, each with the number of the joint that it is.
 fn blocks(rows: &[FlowRow]) -> Vec<(usize, &FlowRow)> {
-    // A sum comes right behind the last layer of its branch.
-    let pairs = rows.iter().zip(rows.iter().skip(1)).filter(|(_, sum)| sum.is_block() && sum.joint.is_none());
+    // A sum comes right behind the last layer of its branch. That of a block within has the same joint.
+    let is_sum = |(last, sum): &(&FlowRow, &FlowRow)| sum.is_block() && sum.joint != last.joint;
+    let pairs = rows.iter().zip(rows.iter().skip(1)).filter(is_sum);
     pairs.filter_map(|(last, sum)| Some((last.joint?, sum))).collect()
 }
 
@@ -255,7 +254,9 @@ fn compared<'a>(points: &[Point<'a>], chain: usize) -> Vec<Point<'a>> {
     let all_but_last = compared.len().saturating_sub(1);
     let mut has_last = true;
     if compared.iter().take(all_but_last).all(is_followed) && points().any(|point| is_followed(&point)) {
-        compared = points().filter(is_followed).collect();
+        // A normalisation of what is not told to be normalised is a place of another kind.
+        let is_place = |point: &Point<'_>| all_but_last == 0 || point.row.role != Role::Normalisation;
+        compared = points().filter(|point| is_followed(point) && is_place(point)).collect();
         has_last = false;
     } else if compared.is_empty() {
         compared = points().filter(|point| !matches!(point.row.role, Role::Activation { .. })).collect();
@@ -263,6 +264,12 @@ fn compared<'a>(points: &[Point<'a>], chain: usize) -> Vec<Point<'a>> {
     one_of_each(&mut compared, |point| point.joint);
     if has_last {
         compared.pop_if(|point| chain == 0 || point.row.is_end);
+    } else if let [.., before, last] = &compared[..]
+        && before.row.normalisation.is_some()
+        && last.row.hands_on_its_own()
+    {
+        // Its place is of another kind than those behind normalisations in front of it.
+        compared.pop();
     }
     compared
 }
@@ -274,8 +281,8 @@ pub(crate) fn one_of_each<T>(items: &mut Vec<T>, joint: impl Fn(&T) -> Option<us
     items.reverse();
 }
 
-fn line(points: &[Point<'_>], chain: usize, figures: Figures) -> Option<Line> {
-    let points = compared(points, chain);
+fn line(of_chain: &[Point<'_>], chain: usize, figures: Figures) -> Option<Line> {
+    let points = compared(of_chain, chain);
     // Of 0 and of what is not finite, the logarithm is not finite or the line has none.
     let y: Vec<f64> = points.iter().map(|point| log10(point.delta)).collect();
     let compared: Vec<&FlowRow> = points.iter().map(|point| point.row).collect();
@@ -288,6 +295,7 @@ fn line(points: &[Point<'_>], chain: usize, figures: Figures) -> Option<Line> {
     let beyond = y.iter().map(|&y| if y < low { y - low } else { (y - high).max(0.0) });
     let between = (0..y.len()).zip(beyond).max_by(|(_, a), (_, b)| a.abs().total_cmp(&b.abs()));
     let ends = || [points[0].path().clone(), points[y.len() - 1].path().clone()];
+    let [first, last] = [0, y.len() - 1].map(|end| place(&points[end], of_chain));
     Some(Line {
         slope,
         fit,
@@ -298,11 +306,18 @@ fn line(points: &[Point<'_>], chain: usize, figures: Figures) -> Option<Line> {
         is_at_start: at.is_some_and(|layer| layer <= START)
             && points.iter().any(|point| point.joint.is_some()),
         between: between.map(|(layer, decades)| (points[layer].path().clone(), decades)),
-        of_norms: decades - by_width(compared[0], compared[y.len() - 1]),
+        of_norms: decades - by_width(first, last),
         chain,
         branch: (chain > 0).then(ends),
         flat: flat(&compared, decades, figures),
     })
+}
+
+/// The row of the result that the delta of a point is of; that of the layer, where a sum has none.
+fn place<'a>(point: &Point<'a>, of_chain: &[Point<'a>]) -> &'a FlowRow {
+    let normalisation = point.row.normalisation.as_ref();
+    let behind = normalisation.and_then(|path| of_chain.iter().find(|other| other.row.path == *path));
+    behind.map(|other| other.row).or(point.block).unwrap_or(point.row)
 }
 
 /// By how many decades RMS δ changes from a layer back to an earlier one where ‖δ‖ stays.
@@ -355,4 +370,26 @@ pub(crate) fn line_back(y: &[f64]) -> Option<(f64, f64)> {
     let fit = if yy == 0.0 { 1.0 } else { xy * xy / (xx * yy) };
     // Layers are counted from the input; the way back goes the other way.
     Some((-xy / xx, fit))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::main_line;
+    use crate::GradFlow;
+    use backflow_nn::{Init, ModelLine};
+    use backflow_tensor::{DType, Rng, Tensor, training};
+
+    /// A convolution that is pooled has four times the numbers that its normalisation has, whose delta counts.
+    #[test]
+    fn widths_are_those_of_the_places_of_deltas() {
+        let line =
+            "conv:4,padding=1/maxpool:2/batchnorm/relu/conv:4,padding=1/batchnorm/relu/flatten/linear:3";
+        let plan = line.parse::<ModelLine>().unwrap().plan(&[1, 8, 8], 3).unwrap();
+        let mut rng = Rng::seed_from_u64(1);
+        let model = plan.build(Init::HeNormal, DType::F32, &mut rng);
+        let x = Tensor::randn([8, 1, 8, 8], DType::F32, &mut rng);
+        let flow = GradFlow::record(&*model, || training(&rng, || model.forward(&x).square().mean(..)));
+        let found = main_line(flow.rows()).unwrap();
+        assert_eq!((found.layers, found.of_norms), (2, found.decades));
+    }
 }

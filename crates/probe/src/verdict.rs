@@ -130,10 +130,14 @@ pub enum Verdict {
         share: f64,
         /// The smallest RMS of an update relative to the parameter's.
         update_ratio: f64,
+        /// The element type of the outputs that they make.
+        #[serde(default)]
+        dtype: String,
     },
     /// A figure is NaN or infinite.
     NotFinite {
-        /// Where it is first: in order of computation if outputs are concerned, else in that of the way back.
+        /// Where it is first: in order of computation if outputs are concerned, else in that of the way back; or which
+        /// loss, if nothing that is looked at says so.
         layer: String,
         /// Whether all outputs are finite, and it is deltas or gradients of weights that are not.
         #[serde(default)]
@@ -180,10 +184,11 @@ fn few(rows: &[FlowRow]) -> Option<Verdict> {
         is_few && of_others > 0.0 && of_others < NEAR * smallest(&row.dtype)
     };
     let FlowRow { path, dtype, .. } = rows.iter().rfind(is_near)?;
-    let reason = format!(
-        "most deltas at {path} are 0 and the others near the end of {dtype}: GradFlow::with_shadow or a run with \
-         --dtype f64 tells whether some are too small"
-    );
+    let tells = match dtype.as_str() {
+        "f64" => "some may be too small for any type",
+        _ => "GradFlow::with_shadow or a run with --dtype f64 tells whether some are too small",
+    };
+    let reason = format!("most deltas at {path} are 0 and the others near the end of {dtype}: {tells}");
     Some(Verdict::NotJudged { reason })
 }
 
@@ -193,7 +198,7 @@ fn zeros(rows: &[FlowRow]) -> Option<Verdict> {
     let is_zero = |row: &&FlowRow| {
         let is_dead = row.dead_share.is_some_and(|dead| dead > MOST);
         // A factor of 0 behind a layer, as in branches that begin with nothing.
-        let is_passed = row.state_delta_rms() > Some(0.0);
+        let is_passed = row.joint.is_some() && row.state_delta_rms() > Some(0.0);
         row.delta_rms == Some(0.0) && row.shadow.is_none() && !is_dead && !is_passed
     };
     let place = rows.iter().rposition(|row| is_zero(&row))?;
@@ -204,7 +209,10 @@ fn zeros(rows: &[FlowRow]) -> Option<Verdict> {
     Some(if behind.is_some_and(|delta| delta < NEAR * smallest(&row.dtype)) {
         Verdict::Underflow { layer, dtype, shadow: None }
     } else {
-        let hint = "GradFlow::with_shadow or a run with --dtype f64 tells, and explain_grad";
+        let hint = match dtype.as_str() {
+            "f64" => "explain_grad tells what cuts",
+            _ => "GradFlow::with_shadow or a run with --dtype f64 tells, and explain_grad",
+        };
         let reason = format!("deltas at {layer} are exactly 0, too small for {dtype} or cut off: {hint}");
         Verdict::NotJudged { reason }
     })
@@ -327,6 +335,14 @@ impl Verdict {
         if verdicts.is_empty() && !rows.is_empty() { vec![Self::Healthy] } else { verdicts }
     }
 
+    /// Puts a loss that is not finite before the other verdicts, unless something that it is computed from is not either.
+    pub fn add_loss(verdicts: &mut Vec<Self>, loss: f64, name: &str) {
+        if !loss.is_finite() && !verdicts.iter().any(|verdict| matches!(verdict, Self::NotFinite { .. })) {
+            verdicts.retain(|verdict| *verdict != Self::Healthy);
+            verdicts.insert(0, Self::NotFinite { layer: name.to_owned(), is_gradient: false });
+        }
+    }
+
     /// Whether one of the two is enough: both are of one kind, and say why if they judge nothing.
     pub(crate) fn is_like(&self, other: &Self) -> bool {
         self.name() == other.name() && (!matches!(self, Self::NotJudged { .. }) || self == other)
@@ -351,8 +367,13 @@ impl Verdict {
     fn of_line(line: &Line) -> Self {
         let Line { slope, per, fit, decades, at, branch, flat: flat_weight_gradients, .. } = line.clone();
         if line.layers < LAYERS {
+            let on = match &line.branch {
+                Some([first, last]) => format!("on the branch from {first} to {last} "),
+                None => String::new(),
+            };
             let reason = format!(
-                "deltas change by {decades:+.1} decades on the way back, but {} layers make no line",
+                "{on}deltas change by {decades:+.1} decades on the way back, but {} layers make no line: that takes \
+                 {LAYERS}",
                 line.layers
             );
             return Self::NotJudged { reason };

@@ -45,6 +45,8 @@ pub(crate) struct Watch {
     /// Which quantities that measure themselves are due in this step.
     due: Vec<&'static Quantity>,
     rows: Vec<LayerFlow>,
+    /// How many examples the first row had.
+    examples: u64,
     /// Outputs and deltas of rows that nobody has looked at yet.
     pending: Pending,
     /// For each place, its rows, in order of computation.
@@ -97,6 +99,7 @@ pub(crate) struct WatchedLayer {
 /// What a step showed.
 pub(crate) struct Seen {
     pub(crate) layers: Vec<LayerFlow>,
+    pub(crate) examples: u64,
     pub(crate) samples: Option<SampleFlow>,
     pub(crate) not_measured: Vec<NotMeasured>,
     pub(crate) uncalled: Vec<String>,
@@ -202,6 +205,7 @@ impl Watch {
         let not_measured = not_measured.into_iter().chain(self.too_wide()).collect();
         Seen {
             layers: self.functions.put_in_order(std::mem::take(&mut self.rows)),
+            examples: self.examples,
             samples,
             not_measured,
             called_later,
@@ -366,6 +370,9 @@ impl Observer for Watch {
             Some(earlier) => earlier.row,
             None => self.rows.len(),
         };
+        if row == 0 {
+            self.examples = y.shape().first().map_or(1, |&examples| examples as u64);
+        }
         // A layer that is used again is another row.
         let uses = open.len();
         let path = if uses == 0 { path } else { format!("{path} ({})", uses + 1) };

@@ -162,3 +162,28 @@ fn the_worst_comes_first() {
     let names: Vec<&str> = flow.verdicts().iter().map(Verdict::name).collect();
     assert_eq!(names, ["NOT FINITE", "VANISHING"]);
 }
+
+/// A loss that is not finite is none that all is well with, whatever its layers look like; that of a step by gradients
+/// alone is not known.
+#[test]
+fn a_loss_that_is_no_number_is_not_healthy() {
+    let mut model = model();
+    let mut recorder = Recorder::new(&model);
+    let mut optimizer = Optimizer::new(Sgd::new(0.01));
+    recorder.step(|| optimizer.step_with(&mut model, loss));
+    recorder.step(|| {
+        let gradients = loss(&model).backward();
+        optimizer.step(&mut model, &gradients)
+    });
+    let steps = recorder.take_records();
+    let said = |flow: GradFlow| flow.verdicts().iter().map(ToString::to_string).collect::<Vec<_>>();
+    assert!(steps[1].loss.is_nan());
+    for step in 0..2 {
+        let healthy = said(GradFlow::of(&steps[step..=step]).with_test_loss(1.0));
+        assert!(healthy[0].starts_with("HEALTHY"), "{healthy:?}");
+    }
+    let tested = said(GradFlow::of(&steps[..1]).with_test_loss(f64::NAN));
+    assert_eq!(tested, ["NOT FINITE: NaN or infinity at the loss on the test set"]);
+    let trained = said(GradFlow::of(&[FlowStep { loss: f64::INFINITY, ..steps[0].clone() }]));
+    assert_eq!(trained, ["NOT FINITE: NaN or infinity at the training loss of step 1"]);
+}

@@ -85,7 +85,7 @@ impl Case {
         if let Some(predicted) = predicted {
             assert!(
                 (measured - predicted).abs() < 2.0 * tolerance / self.layers as f64,
-                "{line}: {measured}"
+                "{line}: {measured} for {predicted}"
             );
         }
     }

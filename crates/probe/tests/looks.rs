@@ -3,9 +3,9 @@
 use backflow_nn::{Activation, Init, Linear, Mlp};
 use backflow_optim::{Optimizer, Sgd};
 use backflow_probe::quantities::GRADIENT_STABLE_RANK;
-use backflow_probe::{FlowStep, GradFlow, Recorder, When};
+use backflow_probe::{FlowStep, GradFlow, Recorder, Verdict, When};
 use backflow_tensor::observe::{Attention, attention};
-use backflow_tensor::{DType, Module, Rng, Tensor};
+use backflow_tensor::{DType, Module, Rng, Tensor, no_grad};
 
 fn net(sizes: &[usize]) -> Mlp {
     Mlp::new(sizes, Activation::Relu, Init::HeNormal, DType::F32, &mut Rng::seed_from_u64(1))
@@ -151,4 +151,43 @@ fn integers_are_no_rows() {
     let flow = GradFlow::record(&model, || model.forward(&x(12)).cross_entropy(&labels.named("labels")));
     assert!(flow.rows().iter().all(|row| row.path.starts_with("layers.")) && flow.rows().len() == 2);
     assert_eq!(model.layers().len(), 3);
+}
+
+/// Outputs and deltas are finite; a NaN that comes from the loss itself, and is skipped, is told all the same. Of a step
+/// by gradients alone nobody tells a loss, so that there is none to be judged.
+#[test]
+fn a_loss_that_was_told_and_is_nan_is_not_healthy() {
+    for (is_told, is_nan) in [(true, true), (true, false), (false, false)] {
+        let (mut model, x) = (net(&[5, 8, 6, 3]), x(12));
+        let mut optimizer = Optimizer::new(Sgd::new(0.1)).skip_nonfinite();
+        let mut recorder = Recorder::new(&model);
+        let loss =
+            |model: &Mlp| (model.forward(&x) - 1.0).square().mean(..) + if is_nan { f64::NAN } else { 0.0 };
+        recorder.step(|| {
+            if is_told {
+                return optimizer.step_with(&mut model, loss);
+            }
+            let gradients = loss(&model).backward();
+            optimizer.step(&mut model, &gradients)
+        });
+        let record = &recorder.records()[0];
+        assert_eq!((record.without_loss, record.skipped), (!is_told, is_nan));
+        let verdicts = GradFlow::of(recorder.records()).verdicts();
+        let says = |part: &str| verdicts.iter().any(|verdict| verdict.to_string().contains(part));
+        assert_eq!(says("at the training loss of step 1"), is_nan, "{verdicts:?}");
+        assert!(!is_nan || !verdicts.contains(&Verdict::Healthy), "{verdicts:?}");
+    }
+}
+
+/// Examples are those of the pass that goes back, whatever batch an accuracy was taken on before.
+#[test]
+fn examples_are_those_of_the_pass_that_goes_back() {
+    let (mut model, x, more) = (net(&[5, 8, 6, 3]), x(12), x(100));
+    let mut recorder = Recorder::new(&model);
+    let mut optimizer = Optimizer::new(Sgd::new(0.1));
+    recorder.step(|| {
+        no_grad(|| model.forward(&more));
+        optimizer.step_with(&mut model, |model| model.forward(&x).square().mean(..))
+    });
+    assert_eq!(recorder.records()[0].examples, 12);
 }

@@ -3,10 +3,12 @@
 
 use backflow_nn::{Activation, Init, Linear, Mlp, Module, Residual, Sequential};
 use backflow_optim::Optimizer;
-use backflow_probe::quantities::{self, GRADIENT_STABLE_RANK, LOSS, QUANTITIES};
+use backflow_probe::quantities::{
+    self, EFFECTIVE_LEARNING_RATE, GRADIENT_STABLE_RANK, LOSS, QUANTITIES, UPDATE_RATIO,
+};
 use backflow_probe::{
-    Axis, Chart, Drawn, Figure, FlowStep, Measured, Of, Quantity, Read, Recorder, Section, Stats, Unit, When,
-    singular_values,
+    Axis, Chart, Drawn, Figure, FlowStep, Measured, Of, ParameterFlow, Quantity, Read, Recorder, Section,
+    Stats, Unit, When, singular_values,
 };
 use backflow_tensor::{DType, Rng, Tensor};
 use std::collections::BTreeSet;
@@ -373,5 +375,24 @@ fn lines_of_a_log_are_short() {
     for step in [FlowStep { skipped: true, ..FlowStep::default() }, serde_json::from_str(&unusual).unwrap()] {
         let again: FlowStep = serde_json::from_str(&serde_json::to_string(&step).unwrap()).unwrap();
         assert_eq!((again.skipped, &again.layers), (step.skipped, &step.layers));
+    }
+}
+
+/// 0 by 0 is no figure, and neither is what no update was made for; of weights that are NaN it is NaN.
+#[test]
+fn a_ratio_of_weights_that_are_nan_is_measured() {
+    for quantity in [&UPDATE_RATIO, &EFFECTIVE_LEARNING_RATE] {
+        let figure = |weight_rms: f64, ratio: f64| {
+            let parameter = ParameterFlow {
+                weight_rms,
+                update_ratio: ratio,
+                effective_learning_rate: ratio,
+                ..ParameterFlow::default()
+            };
+            quantity.of_parameter(&parameter).map(f64::to_bits)
+        };
+        assert_eq!(figure(0.0, f64::NAN), None, "{}", quantity.name);
+        assert_eq!(figure(f64::NAN, f64::NAN), Some(f64::NAN.to_bits()), "{}", quantity.name);
+        assert_eq!(figure(1.0, 0.5), Some(0.5_f64.to_bits()), "{}", quantity.name);
     }
 }

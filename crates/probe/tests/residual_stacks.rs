@@ -1,5 +1,5 @@
 //! Networks that are stacks of residual blocks are judged by their blocks: the line goes through what the first
-//! block is given and the sum of each, whatever stands in the branches and past them.
+//! layer hands on and the sum of each, whatever stands in the branches and past them.
 
 use backflow_nn::{Init, ModelLine};
 use backflow_probe::{GradFlow, Verdict};
@@ -61,8 +61,11 @@ fn the_line_goes_through_the_blocks() {
             let is_block = |path: &str| path.parse::<usize>().is_ok();
             let blocks =
                 layers.iter().filter(|layer| layer.kind.role == Role::ResidualSum && is_block(&layer.path));
+            // The first layer, behind its normalisation if it has one that is not part of a block.
+            let is_stem = layers[1].kind.role == Role::Normalisation && is_block(&layers[1].path);
+            let stem = &layers[usize::from(is_stem)];
             let deltas: Vec<f64> =
-                layers.iter().take(1).chain(blocks).map(|layer| layer.delta.unwrap().rms).collect();
+                std::iter::once(stem).chain(blocks).map(|layer| layer.delta.unwrap().rms).collect();
             assert_eq!(deltas.len(), count + 1, "{line}");
             let (right, (slope, fit)) = (line_back(&deltas), flow.slope().unwrap());
             // In `f64`, of ten logarithms.

@@ -280,7 +280,7 @@ fn the_evidence_is_told_and_older_verdicts_are_read() {
         weight_gradient_rms_f64: None,
     });
     let verdict = Verdict::Underflow { layer: "layers.7".to_owned(), dtype: "f32".to_owned(), shadow };
-    let text = "UNDERFLOW: deltas at layers.7, and before it, are too small for f32, which has 0 there where \
+    let text = "UNDERFLOW: from layers.7 back, deltas are too small for f32, which has 0 there where \
                 f64 has 3.2e-47";
     assert_eq!(verdict.to_string(), text);
     let json = serde_json::to_string(&verdict).unwrap();

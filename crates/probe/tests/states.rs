@@ -7,7 +7,7 @@ use backflow_probe::{FlowRow, GradFlow, Recorder, Verdict};
 use backflow_tensor::{DType, Tensor, checkpoint, keep, no_grad};
 
 mod stacks;
-use stacks::{names, stack, x};
+use stacks::{WIDTH, names, stack, x};
 
 fn centred(z: &Tensor) -> Tensor {
     let z = z - z.mean(keep(-1));
@@ -18,7 +18,7 @@ fn centred(z: &Tensor) -> Tensor {
 type Step = fn(&Tensor, [&Linear; 2], usize) -> Tensor;
 
 /// Steps of which a state keeps its size, about, and of which `scale` before each makes it fall or rise.
-const STEPS: [(&str, Step); 22] = [
+const STEPS: [(&str, Step); 23] = [
     ("plain", |h, [f, _], _| f.forward(h).tanh()),
     ("residual", |h, [f, _], _| h + f.forward(h).tanh() * 0.3),
     ("residual, learnt factor", |h, [f, g], _| h + f.forward(h).tanh() * g.weight.select(0, 0).select(0, 0)),
@@ -44,6 +44,9 @@ const STEPS: [(&str, Step); 22] = [
     ("normalised before", |h, [f, _], _| h + f.forward(&centred(h)) * 0.2),
     ("normalised after, of any scale", |h, [f, _], depth| {
         centred(&(f.forward(h) * 1.6_f64.powi(depth as i32)))
+    }),
+    ("normalised after, of any scale, by an op", |h, [f, _], depth| {
+        (f.forward(h) * 1.6_f64.powi(depth as i32)).layer_norm([WIDTH], None, None, 1e-12)
     }),
     ("function by hand", |h, [f, _], _| {
         let z = f.forward(h);

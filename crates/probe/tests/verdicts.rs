@@ -68,7 +68,7 @@ fn what_counts_is_the_loss_over_the_whole_depth() {
     assert_eq!(uneven[0].to_string(), format!("VANISHING: {expected}"));
     // Two layers make no line.
     let two = flow("f32", [1e-3, 1.0].into_iter()).verdicts();
-    let expected = "deltas change by -3.0 decades on the way back, but 2 layers make no line";
+    let expected = "deltas change by -3.0 decades on the way back, but 2 layers make no line: that takes 3";
     assert_eq!(two[0].to_string(), format!("NOT JUDGED: {expected}"));
 }
 
@@ -181,6 +181,23 @@ fn deltas_beside_lines() {
     assert_eq!(of(&[&main[..2], &[(0, 1e3, Role::Named)], &main[2..]].concat()), ["HEALTHY"]);
 }
 
+/// A run in f64 is not advised to be one.
+#[test]
+fn f64_is_no_advice_in_f64() {
+    for (dtype, is_advised) in [("f32", true), ("f64", false)] {
+        let zeros = flow(dtype, [0.0, 1.0, 1.0].into_iter());
+        let text = zeros.to_string();
+        assert!(text.contains("NOT JUDGED") && text.contains("--dtype f64") == is_advised, "{text}");
+        let verdict = Verdict::Stuck {
+            parameters: vec!["a".to_owned()],
+            share: 0.0,
+            update_ratio: 1e-20,
+            dtype: dtype.to_owned(),
+        };
+        assert_eq!(verdict.remedy().contains("f64"), is_advised);
+    }
+}
+
 #[test]
 fn too_small_depends_on_the_element_type() {
     for (dtype, delta, small) in [
@@ -195,8 +212,7 @@ fn too_small_depends_on_the_element_type() {
         if small {
             let text = flow.verdicts()[0].to_string();
             let verb = if dtype == "f64" { "are" } else { "look" };
-            let expected =
-                format!("UNDERFLOW: deltas at layers.1, and before it, {verb} too small for {dtype}");
+            let expected = format!("UNDERFLOW: from layers.1 back, deltas {verb} too small for {dtype}");
             assert!(text.starts_with(&expected), "{text}");
         }
     }
@@ -332,7 +348,12 @@ fn stuck(steps: usize, small: usize, share: f64) -> Option<Verdict> {
 #[test]
 fn how_much_must_rest_and_how_often() {
     let found = stuck(3, 2, 0.25);
-    let right = Verdict::Stuck { parameters: vec!["a".to_owned()], share: 0.25, update_ratio: 1e-9 };
+    let right = Verdict::Stuck {
+        parameters: vec!["a".to_owned()],
+        share: 0.25,
+        update_ratio: 1e-9,
+        dtype: String::new(),
+    };
     assert_eq!(found, Some(right));
     assert!(stuck(3, 2, 0.49).is_some() && stuck(3, 2, 0.5).is_none());
     // The first step has no look at its update.

@@ -61,7 +61,9 @@ fn faults_of_several_ways_are_told_once() {
     let found = of([&VANISHING, &[1e-8, 1e-4, 1e-2, 1e-1, 1.0]]);
     assert!(found.len() == 1 && found[0].starts_with("VANISHING"), "{found:?}");
     let short = |decades: &str| {
-        format!("NOT JUDGED: deltas change by {decades} decades on the way back, but 2 layers make no line")
+        format!(
+            "NOT JUDGED: deltas change by {decades} decades on the way back, but 2 layers make no line: that takes 3"
+        )
     };
     assert_eq!(of([&[1e-3, 1.0, 1.0], &[1e-3, 1.0, 1.0]]), [short("-3.0")]);
     let mut found = of([&[1e-3, 1.0, 1.0], &[1e-4, 1.0, 1.0]]);

@@ -1,7 +1,7 @@
 //! [`FlowPage`]: a recording on one page, with a slider that picks the step.
 //!
 //! A page and its figures depend on what was recorded and on nothing else. The page is whole in itself:
-//! nothing is fetched, and without JavaScript it shows the last step, or the first that broke. Long
+//! nothing is fetched, and without JavaScript it shows the last step of a full batch, or the first that broke. Long
 //! recordings are thinned, which the page says. Predictions are given, and so are verdicts on the whole; those
 //! on single steps are the probe's. What was measured at some steps only is shown as it was last measured, with
 //! the step.

@@ -3,7 +3,7 @@
 //!
 //! Steps are common to all runs: at each, a run shows what it recorded last; before its first record and behind
 //! its last it shows nothing. Layers are the rows of the flow's table, counted from 1. The page is whole in
-//! itself, and without JavaScript it shows the last step that all have reached.
+//! itself, and without JavaScript it shows the last step of a full batch that all have reached.
 
 mod layers;
 mod maps;
@@ -49,7 +49,7 @@ pub struct RunsPage<'a> {
     pub setup: Vec<String>,
     /// The runs: the first is what the others are held against.
     pub runs: &'a [FlowRun<'a>],
-    /// The step that is shown first; the last that all runs have reached unless set.
+    /// The step that is shown first; the last [of a full batch](FlowStep::shown) that all runs have reached unless set.
     pub step: Option<u64>,
 }
 

@@ -31,6 +31,16 @@ pub fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     sync_directory_of(&path)
 }
 
+/// Moves a file within a file system, replacing what was there: after a crash it is at one of both places.
+///
+/// # Errors
+/// What the operating system answers.
+pub fn relocate(from: &Path, to: &Path) -> io::Result<()> {
+    replace(from, to)?;
+    sync_directory_of(to)?;
+    sync_directory_of(from)
+}
+
 /// Where a path leads, and what is known of the regular file that is there, if one is.
 fn destination(path: &Path) -> io::Result<(PathBuf, Option<Metadata>)> {
     if path.file_name().is_none() {

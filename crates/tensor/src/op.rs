@@ -57,6 +57,8 @@ pub struct Op {
     /// Whether the samples of a batch, which lie along the first axis, meet in it although its result has
     /// that axis too, as where each is normalised by the moments of all.
     pub mixes_samples: bool,
+    /// Whether it takes away the scale of its first operand, by moments of that.
+    pub normalises: bool,
     /// How often it can be differentiated in tests: 0 for ops without a gradient, 2 for all others.
     pub orders: u8,
     samples: fn(&mut Samples),
@@ -171,6 +173,7 @@ impl Op {
             stands_for: "",
             activation: None,
             mixes_samples: false,
+            normalises: false,
             orders: 2,
             samples: |_| {},
         }
@@ -247,6 +250,12 @@ impl Op {
     #[must_use]
     pub const fn mixing_samples(self) -> Self {
         Self { mixes_samples: true, ..self }
+    }
+
+    /// It takes away the scale of its first operand.
+    #[must_use]
+    pub const fn normalising(self) -> Self {
+        Self { normalises: true, ..self }
     }
 
     /// Which ops it does the work of.

@@ -2,16 +2,23 @@
 //!
 //! Where an operand has subnormal numbers, it is taken a power of two larger, and the result is made as much smaller:
 //! `backflow_kernels::subnormal` says why. Multiplying by a power of two rounds nothing, so a result is the same
-//! to the bit, except where it, or a sum on the way to it, is subnormal: there it has been rounded once and not at
-//! every term.
+//! to the bit, except where it, a product or a sum on the way to it is subnormal: there it has been rounded once and
+//! not at every term.
 //!
-//! Whether this is done is told from the operands' values alone. It is for ops whose operands the kernels see
-//! whole: those that go through layers block by block would tell by block.
+//! Whether this is done is told from the operands' values alone, wherever they lie. It is for ops whose operands the
+//! kernels see whole: those that go through layers block by block would tell by block.
 
 use crate::dtype::FloatElement;
 use crate::tensor::Tensor;
 use backflow_kernels::subnormal;
 use std::borrow::Cow;
+
+/// Elements that are all looked at. Of more, some are first: if none of these is small, it is taken for granted that
+/// few are subnormal, for looking at all would take some percent of a convolution.
+const FEW: usize = 1 << 14;
+const SAMPLES: usize = 256;
+/// Powers of two from the smallest normal number that are small.
+const SMALL: i32 = 26;
 
 /// The operands as they are multiplied.
 pub(crate) struct Raised<'a> {
@@ -30,16 +37,16 @@ impl<'a> Raised<'a> {
         bias: Option<&'a Tensor>,
         terms: usize,
     ) -> Self {
-        let as_they_are = |exponent| Self {
+        let as_they_are = || Self {
             left: Cow::Borrowed(left),
             right: Cow::Borrowed(right),
             bias: bias.map(Cow::Borrowed),
-            exponent,
+            exponent: 0,
         };
-        let [is_left, is_right] = [left, right].map(|x| subnormal::any(numbers::<T>(&x.dense())));
+        let [is_left, is_right] = [left, right].map(has_subnormals::<T>);
         let raised = i32::from(is_left) + i32::from(is_right);
         if raised == 0 {
-            return as_they_are(0);
+            return as_they_are();
         }
         let largest = |x: &Tensor| subnormal::largest_exponent(numbers::<T>(&x.dense()));
         let [a, b] = [left, right].map(largest);
@@ -52,10 +59,10 @@ impl<'a> Raised<'a> {
             .min(if is_left { room(a) } else { most })
             .min(if is_right { room(b) } else { most })
             .min((most - 1) / raised);
-        // With less, subnormal numbers would be so still. Infinities and NaNs leave no room.
+        // With less, subnormal numbers would be so still.
         let digits = most - i32::from(T::EPSILON.biased_exponent());
         if each < digits {
-            return as_they_are(0);
+            return as_they_are();
         }
         let exponent = raised * each;
         Self {
@@ -72,6 +79,22 @@ impl<'a> Raised<'a> {
             subnormal::lower(result, self.exponent);
         }
     }
+}
+
+/// Told from values alone; of many elements, with few that are subnormal, it may be no.
+fn has_subnormals<T: FloatElement>(x: &Tensor) -> bool {
+    let (n, numbers_of_all) = (x.elements(), x.storage_slice::<T>());
+    let is_small = |nth: usize| {
+        // Multiples of the golden ratio fall into step with no axis.
+        let (mut rest, mut at) = (nth.wrapping_mul(0x9E37_79B9_7F4A_7C15) % n, x.layout.offset);
+        for (&size, &stride) in x.layout.shape.iter().zip(x.layout.strides()).rev() {
+            at += rest % size * stride;
+            rest /= size;
+        }
+        let number = numbers_of_all[at];
+        number != T::ZERO && i32::from(number.biased_exponent()) <= SMALL
+    };
+    (n <= FEW || (0..SAMPLES).any(is_small)) && subnormal::any(numbers::<T>(&x.dense()))
 }
 
 fn numbers<T: FloatElement>(x: &Tensor) -> &[T] {

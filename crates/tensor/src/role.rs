@@ -105,7 +105,7 @@ impl Role {
     /// ```
     #[must_use]
     pub const fn called(self, name: &'static str) -> Announcement {
-        Announcement { name, role: self, unit_axis: None, time: None, map: None }
+        Announcement { name, role: self, unit_axis: None, time: None, map: None, over_batch: false }
     }
 }
 
@@ -128,6 +128,8 @@ pub struct Announcement {
     /// [announces its input](crate::LayerId::announce_input), too: gradients of single samples are known for
     /// layers that say it.
     pub map: Option<SampleMap>,
+    /// Whether it is normalised by moments of each unit over the batch, in training: one number has none.
+    pub over_batch: bool,
 }
 
 impl Announcement {
@@ -141,6 +143,12 @@ impl Announcement {
     #[must_use]
     pub const fn with_map(self, map: SampleMap) -> Self {
         Self { map: Some(map), ..self }
+    }
+
+    /// The same, normalised over the batch in training.
+    #[must_use]
+    pub const fn over_batch(self) -> Self {
+        Self { over_batch: true, ..self }
     }
 
     /// The same of one step in time.

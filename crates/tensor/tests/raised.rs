@@ -63,22 +63,47 @@ fn powers_of_two_go_through() {
     }
 }
 
-/// Sums of up to 60 products of less than 2⁻¹⁴⁰: in numbers of 24 digits each is right to 2⁻¹⁵³, and then rounded to a
-/// multiple of 2⁻¹⁴⁹.
+/// Sums of up to 60 products of some multiples of the smallest number there is, with numbers around 1. Rounded once they
+/// are right to half of it, in units of which right results are computed: up to 1e3 of them, so that 24 digits are good
+/// to 1e-4 of one.
 #[test]
 fn subnormal_results_are_rounded_once() {
-    for (idx, product) in PRODUCTS.iter().enumerate() {
-        let [a, b] = operands(idx, DType::F64);
-        let b = b.to_dtype(DType::F32) * 2_f64.powi(-73) * 2_f64.powi(-73);
-        let a = a.to_dtype(DType::F32);
-        let found = product(&a, &b, Convolution::new().padding(1)).to_f64_vec();
-        let right = product(&a.to_dtype(DType::F64), &b.to_dtype(DType::F64), Convolution::new().padding(1));
-        for (found, right) in found.iter().zip(right.to_f64_vec()) {
-            assert!(
-                (found - right).abs() <= 2_f64.powi(-150) + 2_f64.powi(-153),
-                "{idx}: {found:e}, {right:e}"
-            );
+    for (dtype, smallest) in [(DType::F32, -149), (DType::F64, -1074)] {
+        for (idx, product) in PRODUCTS.iter().enumerate() {
+            let windows = Convolution::new().padding(1);
+            let [a, b] = operands(idx, DType::F64).map(|x| x);
+            let tiny = &b * 2_f64.powi(smallest / 2) * 2_f64.powi(smallest - smallest / 2 + 3);
+            let (tiny, units) = (tiny.to_dtype(dtype), tiny.to_dtype(dtype).to_dtype(DType::F64));
+            let units = units * 2_f64.powi(-smallest / 2) * 2_f64.powi(smallest / 2 - smallest);
+            let found = product(&a.to_dtype(dtype), &tiny, windows).to_dtype(DType::F64);
+            let found = found * 2_f64.powi(-smallest / 2) * 2_f64.powi(smallest / 2 - smallest);
+            let right = product(&a.to_dtype(dtype).to_dtype(DType::F64), &units, windows);
+            for (found, right) in found.to_f64_vec().iter().zip(right.to_f64_vec()) {
+                assert!(
+                    (found - right).abs() <= 0.5 + 1e-3,
+                    "{dtype} {idx}: {found}, {right} of the smallest"
+                );
+            }
         }
+    }
+}
+
+/// Of so many elements only some are looked at first: the same ones, wherever they lie.
+#[test]
+fn it_does_not_matter_where_many_elements_lie() {
+    let rng = &mut Rng::seed_from_u64(7);
+    let (x, w) = (Tensor::randn([8, 3, 30, 30], DType::F32, rng), Tensor::randn(WEIGHT, DType::F32, rng));
+    for size in [1e-38, 1e-40, 1e-43] {
+        let x = &x * size;
+        let around = x.permute([3, 2, 1, 0]);
+        let turned = Tensor::from_vec(around.to_vec::<f32>(), around.shape()).permute([3, 2, 1, 0]);
+        let of = |x: &Tensor| bits(&x.conv2d(&w, None, Convolution::new()));
+        assert_eq!(of(&turned), of(&x), "{size:e}");
+        let right = x.to_dtype(DType::F64).conv2d(&w.to_dtype(DType::F64), None, Convolution::new());
+        let apart = (x.conv2d(&w, None, Convolution::new()).to_dtype(DType::F64) - right.clone()).abs();
+        // 27 terms in 24 digits, and the last rounding.
+        let bound = 27.0 * 2_f64.powi(-24) * 27.0 * 4.0 * 4.0 * size + 2_f64.powi(-150);
+        assert!(apart.max(..).item() <= bound, "{size:e}: {apart:?}");
     }
 }
 

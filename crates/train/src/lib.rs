@@ -8,6 +8,7 @@
 //! to know about terminals and command lines.
 #![forbid(unsafe_code)]
 
+mod batches;
 pub mod comparison;
 mod error;
 mod evaluate;
@@ -24,6 +25,7 @@ mod task;
 mod tasks;
 mod trainer;
 
+pub use batches::Batches;
 pub use error::TrainError;
 pub use evaluate::{EVALUATION_BATCH, Evaluation, evaluate, with_evaluated_weights};
 pub use flow_log::FlowLog;

@@ -8,6 +8,7 @@
 //!   flow.jsonl.gz        what was measured in the layers: one line per step that was looked at, with its version
 //!   report.html          the same as a page
 //!   summary.json         the results; this file and the weights are there only once the run has succeeded
+//!   earlier-run/         of a run that this one replaces, all of these files, until this one has ended
 //! ```
 
 use crate::error::TrainError;
@@ -31,6 +32,10 @@ const FLOW: &str = "flow.jsonl.gz";
 /// As it was called while it was not compressed.
 const EARLIER_FLOW: &str = "flow.jsonl";
 const REPORT: &str = "report.html";
+/// All that a run leaves behind, in the order in which files are moved and removed: the weights last, by which is told
+/// which of that was cut short.
+const FILES: [&str; 7] = [CONFIG, METRICS, SUMMARY, FLOW, EARLIER_FLOW, REPORT, MODEL];
+const EARLIER_RUN: &str = "earlier-run";
 
 /// How many bytes of a name a folder has at most, beside digits: file systems take 255, and paths have ends too.
 const LONGEST_NAME: usize = 100;
@@ -44,8 +49,9 @@ pub struct RunFolder {
 
 impl RunFolder {
     /// Prepares `path` for a run: makes the folder, writes `config`, empties the log. An earlier run in this
-    /// folder is replaced; its results go first, so that they never stand beside a configuration that is not
-    /// theirs.
+    /// folder is replaced; one with weights is moved into the folder `earlier-run` first, so that its results never
+    /// stand beside a configuration that is not theirs, and stays there until this run has ended by itself, with
+    /// weights and [summary](Self::save_summary). Of one that ended and a later one that did not, the first stays.
     ///
     /// # Errors
     /// If the folder holds anything but an earlier run, or if it or a file in it cannot be written.
@@ -56,17 +62,14 @@ impl RunFolder {
         }
         std::fs::create_dir_all(path).map_err(|source| failed(path, source))?;
         let is_empty = std::fs::read_dir(path).map_err(|source| failed(path, source))?.next().is_none();
-        if !is_empty && ![CONFIG, METRICS].iter().all(|name| path.join(name).is_file()) {
+        // Where a move was cut short, some files are there already.
+        let is_there = |name: &&str| {
+            [path.join(name), path.join(EARLIER_RUN).join(name)].iter().any(|file| file.is_file())
+        };
+        if !is_empty && ![CONFIG, METRICS].iter().all(is_there) {
             return Err(TrainError::NotARun { path: path.to_owned() });
         }
-        for result in [MODEL, SUMMARY, FLOW, EARLIER_FLOW, REPORT].map(|name| path.join(name)) {
-            match std::fs::remove_file(&result) {
-                Err(source) if source.kind() != io::ErrorKind::NotFound => {
-                    return Err(failed(&result, source).into());
-                }
-                _ => {}
-            }
-        }
+        set_aside(path)?;
         let config_path = path.join(CONFIG);
         write_json(&config_path, config)?;
         let metrics_path = path.join(METRICS);
@@ -152,12 +155,16 @@ impl RunFolder {
         serde_json::from_str(&text).ok()
     }
 
-    /// Saves the results of the run.
+    /// Saves the results of a run that ended by itself. If its weights are there too, an earlier run goes.
     ///
     /// # Errors
     /// If they cannot be written.
     pub fn save_summary(&self, summary: &impl Serialize) -> Result<(), TrainError> {
-        write_json(&self.path.join(SUMMARY), summary)
+        write_json(&self.path.join(SUMMARY), summary)?;
+        if self.path.join(MODEL).is_file() {
+            remove_earlier(&self.path);
+        }
+        Ok(())
     }
 
     /// Appends one line to the log, in one write, so that a reader never sees half of it.
@@ -166,6 +173,46 @@ impl RunFolder {
         let mut line = serde_json::to_vec(record).map_err(|error| failed(error.into()))?;
         line.push(b'\n');
         Ok(self.metrics.write_all(&line).and_then(|()| self.metrics.flush()).map_err(failed)?)
+    }
+}
+
+/// Moves an earlier run with weights into a folder of its own, or goes on where that was cut short: the weights are the
+/// last to be moved, so those of one run are never at both places. What a run without weights has left goes, and
+/// whatever was set aside before it stays.
+fn set_aside(path: &Path) -> Result<(), TrainError> {
+    let earlier = path.join(EARLIER_RUN);
+    let has = |folder: &Path, name| folder.join(name).is_file();
+    let are_two = has(path, MODEL) && has(&earlier, MODEL);
+    if !has(path, MODEL) || (are_two && has(&earlier, SUMMARY) && !has(path, SUMMARY)) {
+        return FILES.iter().try_for_each(|name| remove(&path.join(name)));
+    }
+    if are_two {
+        remove_earlier(path);
+    }
+    let failed = |source| StoreError::Write { path: earlier.clone(), source };
+    std::fs::create_dir_all(&earlier).map_err(failed)?;
+    for name in FILES.iter().filter(|name| path.join(name).exists()) {
+        atomic::relocate(&path.join(name), &earlier.join(name)).map_err(failed)?;
+    }
+    Ok(())
+}
+
+/// Removes the run that was set aside, if there is one. What cannot be removed does no harm.
+fn remove_earlier(path: &Path) {
+    let earlier = path.join(EARLIER_RUN);
+    for name in FILES {
+        let _ = std::fs::remove_file(earlier.join(name));
+    }
+    let _ = std::fs::remove_dir(earlier);
+}
+
+/// Removes a file that may be there.
+fn remove(path: &Path) -> Result<(), TrainError> {
+    match std::fs::remove_file(path) {
+        Err(source) if source.kind() != io::ErrorKind::NotFound => {
+            Err(StoreError::Write { path: path.to_owned(), source }.into())
+        }
+        _ => Ok(()),
     }
 }
 

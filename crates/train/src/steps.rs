@@ -8,6 +8,7 @@
 //! after the last batch of an epoch, the schedule is told the mean loss of its terms
 //! ```
 
+use crate::batches::Batches;
 use crate::evaluate::{Evaluation, evaluate, with_evaluated_weights};
 use crate::parts::Parts;
 use crate::task::{Task, TaskError, require};
@@ -23,7 +24,7 @@ pub(crate) struct Steps<'a, M: ?Sized> {
     pub(crate) optimizer: &'a mut Optimizer,
     pub(crate) task: &'a dyn Task<M>,
     /// Into how many parts a batch is cut.
-    pub(crate) accumulate: usize,
+    accumulate: usize,
     pub(crate) watched: Option<Watched<'a, M>>,
     /// Steps made so far.
     pub(crate) made: u64,
@@ -89,21 +90,23 @@ pub(crate) fn is_point(step: u64, steps: u64, points: u64) -> bool {
 }
 
 impl<'a, M: Module + ?Sized> Steps<'a, M> {
-    /// Steps over batches of `train`, epoch after epoch without end.
+    /// Steps over batches of `train`, each in so many parts, epoch after epoch without end.
     pub(crate) fn new(
         model: &'a mut M,
         optimizer: &'a mut Optimizer,
         task: &'a dyn Task<M>,
         train: &'a Loader,
+        accumulate: usize,
     ) -> Result<Self, TaskError> {
         require(task, train, "train on")?;
+        Batches::require_of(train, accumulate, &*model, task)?;
         let scope = optimizer.scope();
         Ok(Self {
             scope,
             model,
             optimizer,
             task,
-            accumulate: 1,
+            accumulate,
             watched: None,
             made: 0,
             train,

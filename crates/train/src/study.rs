@@ -56,6 +56,7 @@ pub use maps::{diagrams, maps};
 pub use norm::Norm;
 pub use trainable_depths::TrainableDepths;
 
+use crate::batches::Batches;
 use crate::comparison::{Stopped, Watcher};
 use crate::evaluate::EVALUATION_BATCH;
 use crate::side_by_side::{Completion, Ended, Supervisor, side_by_side};
@@ -135,8 +136,8 @@ impl Study {
     /// number, nor on the clock. `supervise` is told how many networks are done.
     ///
     /// # Errors
-    /// If `supervise` breaks off, a setting of the optimizer is impossible, or there are no examples, or none
-    /// with classes. Findings that are complete by then have been taken. And the errors of `take`.
+    /// If `supervise` breaks off, a setting of the optimizer is impossible, there are no examples, or none
+    /// with classes, or batch normalisation would get [one example](crate::TaskError::OneExample). Findings that are complete by then have been taken. And the errors of `take`.
     ///
     /// # Panics
     /// If there are no seeds or none of the examples is asked for, a configuration has no layers or no units, or a
@@ -156,6 +157,11 @@ impl Study {
         for (set, purpose) in [(train, "train on"), (test, "evaluate on")] {
             require::<dyn Layer>(&self.task, &Loader::new(set, EVALUATION_BATCH), purpose)
                 .map_err(Stopped::from)?;
+        }
+        for line in configurations.iter().filter_map(Configuration::line) {
+            for batches in self.batches(train.len()) {
+                batches.require(line.plan()).map_err(Stopped::from)?;
+            }
         }
         let data = [false, true].map(|as_images| {
             let is_taken = configurations.iter().any(|of| of.line().is_some() == as_images);
@@ -187,6 +193,18 @@ impl Study {
             let configuration = &configurations[present];
             take(self.finding(configuration, std::mem::take(&mut networks), data_of(configuration)))
         })
+    }
+
+    /// On which batches flows are measured, and networks trained if they are, of so many examples to train on.
+    #[must_use]
+    pub fn batches(&self, examples: usize) -> Vec<Batches> {
+        let look = examples.min(self.examples);
+        let of_training = |Training { contender, batch_size, accumulate, .. }: &Training| {
+            let size = if contender.full_batch() { examples } else { *batch_size };
+            Batches { examples, size, parts: *accumulate }
+        };
+        let look = Batches { examples: look, size: look, parts: 1 };
+        [look].into_iter().chain(self.training.as_ref().map(of_training)).collect()
     }
 
     /// The data as perceptrons take them, or as lines do: with channels, rows and columns if they are images.

@@ -148,6 +148,22 @@ pub enum TaskError {
         /// Whether a smaller last batch is left out.
         drop_last: bool,
     },
+    /// Batch normalisation of one number for each channel would get a single example, whose mean that number is.
+    #[error(
+        "batchnorm, layer {layer}, needs two examples at least, and would get one: {examples} to train on in batches of \
+         {batch_size}{}",
+        in_parts(*parts)
+    )]
+    OneExample {
+        /// The layer's path.
+        layer: String,
+        /// How many examples there are.
+        examples: usize,
+        /// How many make a batch.
+        batch_size: usize,
+        /// Into how many parts each is cut.
+        parts: usize,
+    },
     /// A batch size of 0.
     #[error("a batch size of 0; the smallest is 1")]
     EmptyBatches,
@@ -159,6 +175,10 @@ pub enum TaskError {
         /// The step that could not be made, counted from 1.
         step: u64,
     },
+}
+
+fn in_parts(parts: usize) -> String {
+    if parts > 1 { format!(", each in {parts} parts") } else { String::new() }
 }
 
 fn left_out(drop_last: bool) -> &'static str {

@@ -145,7 +145,8 @@ impl<'a, M: Module + ?Sized> Trainer<'a, M> {
     /// of each epoch: what is chosen by the test set is no longer tested by it.
     ///
     /// # Errors
-    /// If one of the loaders has no batch, or data that the task is not for; if the loss or a
+    /// If one of the loaders has no batch, or data that the task is not for; if batch normalisation would get a
+    /// [single example](TaskError::OneExample); if the loss or a
     /// gradient becomes NaN or infinite, or the listener fails. Weights are then what they were before that
     /// step, and the error tells where the first number that is not finite came from: the loss of that batch
     /// is computed once more to [find](find_nonfinite) it.
@@ -159,8 +160,7 @@ impl<'a, M: Module + ?Sized> Trainer<'a, M> {
         let Self { model, optimizer, task, accumulate, watched, times, steps: made, last } = self;
         require(*task, test, "evaluate on")?;
         let mut records = Vec::new();
-        let mut steps = Steps::new(&mut **model, optimizer, *task, train)?;
-        steps.accumulate = *accumulate;
+        let mut steps = Steps::new(&mut **model, optimizer, *task, train, *accumulate)?;
         steps.made = *made;
         steps.watched =
             watched.as_mut().map(|Watched { recorder, forward }| Watched { recorder, forward: *forward });

@@ -58,17 +58,56 @@ fn a_perceptron_written_out_is_the_perceptron() {
     }
 }
 
+/// Also where layers are computed as one op, which takes so many of them.
+#[test]
+fn the_identity_changes_nothing() {
+    let axes = Axes { depth: Some(15), ..Axes::default() };
+    let init = Init::XavierUniform;
+    let configurations = [
+        line("[linear:32/sigmoid]*{depth}/linear:10", axes, init),
+        line("[linear:32/identity/sigmoid]*{depth}/linear:10", axes, init),
+    ];
+    let [plain, other] = &examine(&Study::new(1), &configurations)[..] else { panic!("two") };
+    assert_eq!(other.initial.judged, 15);
+    let mut flow = other.initial.clone();
+    flow.layers.clone_from(&plain.initial.layers);
+    assert_eq!(flow.delta_rms, plain.initial.delta_rms);
+    assert_eq!((flow.slope, flow.saturated_share), (plain.initial.slope, plain.initial.saturated_share));
+}
+
+/// Of three examples a batch has two directions left; nothing is said of it by a theory of large ones.
+#[test]
+fn theory_of_batch_normalisation_is_of_large_batches() {
+    let lines = [line("[linear:32/batchnorm/relu]*10/linear:10", Axes::default(), Init::HeNormal)];
+    for (examples, is_known) in [(8, false), (256, true)] {
+        let found = examine(&Study { examples, ..Study::new(1) }, &lines);
+        assert!(found[0].initial.slope.is_some());
+        assert_eq!(
+            found[0].theory_slope.is_some(),
+            is_known,
+            "{examples} examples: {:?}",
+            found[0].theory_slope
+        );
+    }
+}
+
 /// Batch normalisation of relu layers makes ‖δ‖² grow by π/(π − 1) per layer on the way back, whatever the weights
 /// (Yang et al. 2019, "A mean field theory of batch normalization", section 4: 1.467), 0.0832 decades of RMS δ. That is
 /// of infinite width and batch; 256 units and 256 examples, no two of them alike, come within a tenth. Evaluated, with
-/// running statistics of 0 and 1, He's weights would leave 0.
+/// running statistics of 0 and 1, He's weights would leave 0. The data, of another scale than what is normalised, have no
+/// part in it: that of three layers, by chance off by 0.02, is the same, and what theory says of them.
 #[test]
 fn batch_normalisation_explodes_as_theory_says_and_layer_normalisation_does_not() {
-    let of = |norm| {
-        let axes = Axes { norm: Some(norm), depth: Some(20), ..Axes::default() };
+    let of = |norm, depth| {
+        let axes = Axes { norm: Some(norm), depth: Some(depth), ..Axes::default() };
         line("[linear:256/{norm}/relu]*{depth}/linear:10", axes, Init::HeNormal)
     };
-    let findings = examine(&Study::new(2), &[of(Norm::Batch), of(Norm::Layer), of(Norm::None)]);
+    let lines = [of(Norm::Batch, 20), of(Norm::Layer, 20), of(Norm::None, 20), of(Norm::Batch, 3)];
+    let mut findings = examine(&Study::new(2), &lines);
+    let few = findings.pop().unwrap();
+    let (measured, predicted) = (few.initial.slope.unwrap(), few.theory_slope.unwrap());
+    assert!((measured - 0.0832).abs() < 0.02 && (predicted - 0.0832).abs() < 1e-3, "{measured}, {predicted}");
+    assert_eq!(few.theory_delta_rms.iter().flatten().count(), 3);
     let [batch, layer, none] = [0, 1, 2].map(|at| findings[at].initial.slope.unwrap());
     assert!((batch / 0.0832 - 1.0).abs() < 0.1, "{batch}");
     assert!(
@@ -139,4 +178,30 @@ fn a_look_drops_what_training_drops_and_the_same_each_time() {
     let findings = examine(&study, &[of("0.5"), of("0.5"), of("0")]);
     assert_eq!(findings[0].initial, findings[1].initial);
     assert_ne!(findings[0].initial.delta_rms, findings[2].initial.delta_rms);
+}
+
+/// A study refuses what its examples, or the batches of its training, are too few for.
+#[test]
+fn a_look_at_one_example_is_refused_where_it_is_normalised() {
+    let of = line("linear:8/batchnorm/relu/linear:10", Axes::default(), Init::HeNormal);
+    let digits = Mnist::embedded();
+    let refused = |study: Study| {
+        let on = |_| ControlFlow::Continue(());
+        let take = |_| Ok::<_, Stopped>(());
+        study
+            .examine(std::slice::from_ref(&of), &digits.train, &digits.test, &on, take)
+            .unwrap_err()
+            .to_string()
+    };
+    let look = refused(Study { examples: 1, ..Study::new(1) });
+    assert!(look.starts_with("batchnorm, layer 2, needs two examples at least"), "{look}");
+    let training = Training {
+        contender: Contender::new("sgd").unwrap(),
+        steps: 1,
+        batch_size: 1,
+        accumulate: 1,
+        augment: Augment::none(),
+    };
+    let trained = refused(Study { training: Some(training), ..Study::new(1) });
+    assert!(trained.ends_with("4000 to train on in batches of 1"), "{trained}");
 }

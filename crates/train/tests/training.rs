@@ -10,7 +10,8 @@ use backflow_probe::{Recorder, When};
 use backflow_store::weights;
 use backflow_tensor::training::next_stream;
 use backflow_tensor::{DType, LayerId, Rng, Role, Statistic, Tensor, is_recording};
-use backflow_train::{Classification, TrainError, Trainer, evaluate};
+use backflow_train::TrainError::Task;
+use backflow_train::{Classification, TaskError, TrainError, Trainer, evaluate};
 use std::sync::{Arc, Mutex};
 
 /// Takes the mean of the batch off, and keeps a running one: a toy normalisation.
@@ -196,6 +197,45 @@ fn averaged_weights_are_tested_with_running_statistics_of_their_own() {
         assert_eq!(recalibrated != as_trained, has_averages, "{spec} {averaging:?}: {as_trained}");
         assert!(state(&model) == before, "{spec} {averaging:?}: a test changed the model");
     }
+}
+
+/// Of one example, a number is its own mean: that is told before a step is made, with the layer.
+#[test]
+fn a_batch_of_one_example_is_refused_where_it_is_normalised() {
+    let fit = |model: &mut Sequential, examples: usize, size: usize, parts: usize, drop_last: bool| {
+        let digits = digits().first(examples);
+        let train = Loader::new(&digits, size).drop_last(drop_last);
+        let mut optimizer = Optimizer::new(Sgd::new(0.1));
+        Trainer::new(model, &mut optimizer).accumulate(parts).fit(&train, &train, 1, &mut ())
+    };
+    // A layer without statistics of its own goes by the batch in an evaluation, too.
+    let without_statistics = || {
+        let mut rng = Rng::seed_from_u64(0);
+        let first = Sequential::new().add(Linear::new(784, 16, &mut rng));
+        let first = first.add(BatchNorm1d::new(16).without_running_statistics());
+        first.add(Linear::new(16, 10, &mut rng))
+    };
+    for (examples, size, parts) in [(33, 32, 1), (4, 1, 1), (8, 4, 3), (1, 4, 1)] {
+        for mut model in [normalised(), without_statistics()] {
+            let before = state(&model);
+            let error = fit(&mut model, examples, size, parts, false).unwrap_err();
+            let Task(TaskError::OneExample { layer, .. }) = &error else { panic!("{error}") };
+            assert_eq!(layer, "1");
+            assert!(
+                error.to_string().starts_with("batchnorm, layer 1, needs two examples at least"),
+                "{error}"
+            );
+            assert!(state(&model) == before);
+        }
+    }
+    let nothing_left = fit(&mut normalised(), 2, 4, 2, true).unwrap_err();
+    assert!(matches!(nothing_left, Task(TaskError::NoBatch { drop_last: true, .. })), "{nothing_left}");
+    assert!(
+        fit(&mut normalised(), 34, 32, 1, false).is_ok() && fit(&mut normalised(), 33, 32, 1, true).is_ok()
+    );
+    let mut frozen = Sequential::new().add(BatchNorm1d::new(784).frozen());
+    frozen = frozen.add(Linear::new(784, 10, &mut Rng::seed_from_u64(0)));
+    assert!(fit(&mut frozen, 33, 32, 1, false).is_ok());
 }
 
 #[test]

@@ -50,7 +50,7 @@ pub(super) fn show(options: &InspectOptions, paths: &[PathBuf]) -> Result<(), Fa
     let configs: Vec<Map<String, Value>> = all.iter().map(|read| settings(read.config.as_ref())).collect();
     let differing = differing(&configs);
     let shown: Vec<GradFlow> =
-        all.iter().map(|read| GradFlow::of(&read.flow[read.index..=read.index])).collect();
+        all.iter().map(|read| super::shown(&read.path, &read.flow, read.index, options.step)).collect();
     let mut runs = Vec::new();
     for (((read, name), config), shown) in all.iter().zip(&names).zip(&configs).zip(&shown) {
         runs.push(FlowRun {
@@ -135,8 +135,14 @@ pub(super) fn differing(configs: &[Map<String, Value>]) -> Vec<String> {
 /// What all runs have alike, a line.
 pub(super) fn shared(configs: &[Map<String, Value>], differing: &[String]) -> Vec<String> {
     let alike = configs[0].iter().filter(|(name, value)| !differing.contains(name) && !value.is_null());
-    let words: Vec<String> = alike.map(|(name, value)| format!("{name} {}", text(Some(value)))).collect();
+    let whole = |value: &Value| line_of(value).map_or_else(|| text(Some(value)), str::to_owned);
+    let words: Vec<String> = alike.map(|(name, value)| format!("{name} {}", whole(value))).collect();
     if words.is_empty() { Vec::new() } else { vec![format!("alike: {}", words.join(", "))] }
+}
+
+/// The line of a model.
+fn line_of(setting: &Value) -> Option<&str> {
+    setting.get("line").and_then(Value::as_str)
 }
 
 /// A setting in words.
@@ -153,7 +159,7 @@ fn text(value: Option<&Value>) -> String {
             };
             same.map(part).collect::<Vec<_>>().join("-")
         }
-        Some(value) => value.to_string(),
+        Some(value) => line_of(value).map_or_else(|| value.to_string(), str::to_owned),
     };
     clipped(&text, WIDEST).into_owned()
 }

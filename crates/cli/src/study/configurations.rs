@@ -5,8 +5,8 @@ use super::list::{self, List, Skip};
 use crate::failure::Failure;
 use crate::images::Images;
 use crate::ranges;
-use crate::setup::{self, MOST_WEIGHTS, usage};
-use backflow_nn::{Activation, Init, ModelLine};
+use crate::setup::{self, usage};
+use backflow_nn::{Activation, Init, MOST_PARAMETERS, ModelLine};
 use backflow_probe::text::grouped;
 use backflow_tensor::quote::{quoted, told};
 use backflow_tensor::spelling::did_you_mean;
@@ -47,7 +47,11 @@ impl StudyOptions {
                         let configuration = Configuration::perceptron(activation, init, depth, width);
                         let sizes = configuration.sizes(images.train.features(), images.train.classes());
                         if sizes.is_none_or(|(_, sizes)| setup::weights(&sizes).is_none()) {
-                            return Err(too_large(&format!("--depth {depth} --width {width}")));
+                            let most = grouped(MOST_PARAMETERS);
+                            return Err(usage(
+                                &format!("--depth {depth} --width {width}"),
+                                format!("more than {most} weights; make the network shallower or narrower"),
+                            ));
                         }
                         configurations.push(configuration);
                     }
@@ -186,13 +190,5 @@ fn planned(template: &str, axes: Axes, images: &Images) -> Result<Line, Failure>
         let values = if values.is_empty() { String::new() } else { format!(" ({})", values.join(", ")) };
         format!("--model \"{}\"{values}", told(&filled))
     };
-    let line = line.map_err(|error| usage(&place(), error))?;
-    let rows = line.plan().rows();
-    let parameters = rows.iter().fold(0_usize, |all, row| all.saturating_add(row.parameters));
-    if parameters > MOST_WEIGHTS { Err(too_large(&place())) } else { Ok(line) }
-}
-
-fn too_large(place: &str) -> Failure {
-    let most = grouped(MOST_WEIGHTS);
-    usage(place, format!("more than {most} weights; make the network shallower or narrower"))
+    line.map_err(|error| usage(&place(), error))
 }

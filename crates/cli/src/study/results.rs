@@ -303,7 +303,7 @@ impl<'a> FlowJson<'a> {
             activation_rms: &flow.activation_rms,
             weight_gradient_ratio: flow.weight_gradient_ratio,
             saturated_share: flow.saturated_share,
-            verdict: flow.verdicts.first().map_or("HEALTHY", Verdict::name),
+            verdict: flow.verdicts.first().map_or("NOT JUDGED", Verdict::name),
             verdicts: &flow.verdicts,
         }
     }

@@ -1,13 +1,16 @@
 //! Whole networks by a word: what they come to, written out.
 
-use super::parse::parse;
+use super::parse::{MOST, parse};
 use super::plan::{Plan, plan};
 use super::settings::Settings;
 use super::words::elements;
 
 /// The network that a line written out is; what is wrong is said with the part that it is about.
 fn written_out(line: &str, x: &[usize], classes: usize) -> Result<Plan, String> {
-    parse(line).and_then(|items| plan(line, &items, x, classes)).map_err(|error| {
+    // The words are right, so they are too many.
+    let too_long = |_| format!("more than {MOST} words when it is written out; make the network shallower");
+    let items = parse(line).map_err(too_long)?;
+    plan(line, &items, x, classes).map_err(|error| {
         let part = error.part();
         format!("{}, at {part}", error.what())
     })

@@ -10,7 +10,7 @@ mod words;
 
 pub use computes::Computes;
 pub use error::LineError;
-pub use plan::{Plan, PlanRow};
+pub use plan::{MOST_NUMBERS, MOST_PARAMETERS, Plan, PlanRow};
 pub use settings::{Setting, SettingKind};
 pub use words::{WORDS, Word};
 
@@ -21,7 +21,7 @@ use std::str::FromStr;
 /// A network in a line of text:
 ///
 /// ```text
-/// whole networks   mlp:256,128   mlp:64,64,activation=tanh   cnn   resnet:20
+/// whole networks   mlp:256,128   mlp:64*2,activation=tanh   cnn   resnet:20
 /// written out      conv:32/relu/maxpool:2/dropout:0.25/flatten/linear:128,bias=false/relu/linear:10
 /// nested           residual(conv:16,padding=1/batchnorm/relu/conv:16,padding=1/batchnorm)/relu
 /// as if alone      sequential(conv:16,padding=1/relu): its layers, one after the other

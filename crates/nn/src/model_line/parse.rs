@@ -1,15 +1,17 @@
 //! From text to [`Item`]s: words with what they were given, repetitions written out.
 
 use super::error::LineError;
+use super::placeholder;
 use super::settings::{Piece, Settings};
 use super::words::{Meaning, WORDS, Word};
 use backflow_tensor::quote::quoted;
 use backflow_tensor::spelling::did_you_mean;
 use std::ops::Range;
 
-/// How deep a line may nest, and how many words it may come to.
+/// How deep a line may nest, and how many words, and letters of these, it may come to.
 const DEEPEST: usize = 16;
-const MOST: usize = 10_000;
+pub(super) const MOST: usize = 10_000;
+const LETTERS: usize = 1_000_000;
 
 /// A word of a line.
 #[derive(Clone, Debug)]
@@ -22,12 +24,28 @@ pub(super) struct Item {
     pub(super) at: Range<usize>,
 }
 
+/// Items one after the other, and how many words and letters these are with those in their parentheses.
+#[derive(Clone, Default)]
+struct Chain {
+    items: Vec<Item>,
+    words: usize,
+    letters: usize,
+}
+
 pub(super) fn parse(line: &str) -> Result<Vec<Item>, LineError> {
     let mut parser = Parser { line, at: 0, depth: 0 };
-    let items = parser.chain()?;
+    if let Some((before, name, _)) = placeholder(line) {
+        let at = before.len()..before.len() + name.len() + 2;
+        return parser
+            .wrong(at, "nothing stands for this placeholder: only `study` fills them; write a value");
+    }
+    let chain = parser.chain()?;
     match parser.peek() {
-        None => Ok(items),
-        Some(c) => parser.wrong(parser.at..parser.at + c.len_utf8(), "this does not belong here"),
+        None => Ok(chain.items),
+        Some(c) => {
+            let what = "this does not belong here; words are joined by /, as in linear:64/tanh";
+            parser.wrong(parser.at..parser.at + c.len_utf8(), what)
+        }
     }
 }
 
@@ -68,49 +86,53 @@ impl<'a> Parser<'a> {
         (text, at)
     }
 
-    fn chain(&mut self) -> Result<Vec<Item>, LineError> {
+    fn chain(&mut self) -> Result<Chain, LineError> {
         let start = self.at;
         if self.depth == DEEPEST {
-            return self.wrong(start..start, format!("more than {DEEPEST} levels of nesting"));
+            let what = format!("more than {DEEPEST} levels of nesting; take some brackets away");
+            return self.wrong(start..start, what);
         }
         self.depth += 1;
-        let mut items = Vec::new();
+        let mut chain = Chain::default();
         loop {
-            if self.take('[') {
+            let (more, times, at) = if self.take('[') {
                 let group = self.chain()?;
                 self.expect(']', "which ends what is repeated")?;
                 self.expect('*', "as in [linear:64/tanh]*20")?;
                 let (text, at) = self.piece(&['/', ')', ']', ';']);
                 let Some(times) = text.parse().ok().filter(|times: &usize| *times <= MOST) else {
-                    return self.wrong(at, format!("a group is repeated 0 to {MOST} times"));
+                    let what = format!("a group is repeated 0 to {MOST} times, as in [linear:64/tanh]*20");
+                    return self.wrong(at, what);
                 };
-                if count(&items) + times * count(&group) > MOST {
-                    return self.wrong(at, format!("more than {MOST} words in all"));
-                }
-                (0..times).for_each(|_| items.extend(group.iter().cloned()));
+                (group, times, at)
             } else {
-                let item = self.item()?;
-                match item.word.meaning {
-                    Meaning::Sequence => items.extend(item.inner),
-                    _ => items.push(item),
+                let (item, at) = self.item()?;
+                (item, 1, at)
+            };
+            chain.words += times * more.words;
+            chain.letters += times * more.letters;
+            for (count, most, what) in [(chain.words, MOST, "words"), (chain.letters, LETTERS, "letters")] {
+                if count > most {
+                    let what =
+                        format!("more than {most} {what} in all, repetitions written out; repeat less");
+                    return self.wrong(at, what);
                 }
             }
+            chain.items.extend(std::iter::repeat_n(more.items, times).flatten());
             if !self.take('/') {
                 self.depth -= 1;
-                return Ok(items);
+                return Ok(chain);
             }
         }
     }
 
-    fn item(&mut self) -> Result<Item, LineError> {
+    /// A word, or what stands in the parentheses of one that is only these; and where it stands.
+    fn item(&mut self) -> Result<(Chain, Range<usize>), LineError> {
         let (name, place) = self.piece(&['/', ':', '(', ')', '[', ']', ',', ';']);
         if name.is_empty() {
-            return self.wrong(place, "a word is missing here");
+            return self.wrong(place, "a word is missing here, as in linear:64/tanh");
         }
         let Some(word) = WORDS.iter().find(|word| word.name == name) else {
-            if name.starts_with('{') {
-                return self.wrong(place, "nothing is said for this place");
-            }
             let names = || WORDS.iter().map(|word| word.name);
             let there_are = did_you_mean(name, "there are", names());
             let known = names().collect::<Vec<_>>().join(", ");
@@ -134,19 +156,20 @@ impl<'a> Parser<'a> {
             let what = if takes_inner {
                 format!("its layers are missing, as in {name}(linear:64/tanh/linear:64)")
             } else {
-                format!("{name} takes nothing in parentheses")
+                format!("{name} takes nothing in parentheses; settings stand behind a colon, as in linear:64")
             };
             return self.wrong(at, what);
         }
-        let mut inner = Vec::new();
+        let mut inner = Chain::default();
         if self.take('(') {
             inner = self.chain()?;
             self.expect(')', &format!("which ends what stands in {name}"))?;
         }
-        Ok(Item { word, settings, inner, at })
+        if matches!(word.meaning, Meaning::Sequence) {
+            return Ok((inner, at));
+        }
+        let (words, letters) = (1 + inner.words, at.len() + inner.letters);
+        let item = Item { word, settings, inner: inner.items, at: at.clone() };
+        Ok((Chain { items: vec![item], words, letters }, at))
     }
-}
-
-fn count(items: &[Item]) -> usize {
-    items.iter().map(|item| 1 + count(&item.inner)).sum()
 }

@@ -15,8 +15,12 @@ use backflow_tensor::quote::printable;
 use backflow_tensor::{Convolution, DType, Module, Path, Rng, Tensor, Visitor, VisitorMut};
 use std::fmt;
 
-/// The most parameters of a network, and the most numbers that a layer makes of a sample.
-const MOST: usize = 1 << 32;
+/// The most parameters of a network: in `f32` they fill some 16 GB with gradients and an optimizer's state, and what is
+/// far beyond would only be killed.
+pub const MOST_PARAMETERS: usize = 1_000_000_000;
+
+/// The most numbers that layers make: as many fill 16 GB in `f32`.
+pub const MOST_NUMBERS: usize = 4_000_000_000;
 
 /// What layers are drawn by.
 #[derive(Clone, Copy)]
@@ -106,22 +110,29 @@ pub(super) fn plan(line: &str, items: &[Item], input: &[usize], classes: usize) 
     {
         steps.push(Step::Layer { name: "flatten".to_owned(), planned: flatten(input) });
     }
-    chain(line, items, input, &mut steps)?;
+    chain(line, items, input, &mut steps, &mut [0; 2])?;
     let plan = Plan { input: input.to_vec(), steps, mlp: None };
     let end = items.last().map_or(0..0, |item| item.at.clone());
     let shape = plan.steps.last().map_or(input, Step::shape);
     if shape != [classes] {
-        let what = format!("the network ends in {}, and the data need [{classes}]", named(shape));
+        let flat = if shape.len() > 1 { "flatten/" } else { "" };
+        let what = format!(
+            "the network ends in {}, and the data need [{classes}]; end it with {flat}linear:{classes}",
+            named(shape)
+        );
         return Err(LineError::new(line, end, what));
-    }
-    let parameters = plan.rows().iter().fold(0_usize, |all, row| all.saturating_add(row.parameters));
-    if parameters > MOST {
-        return Err(LineError::new(line, 0..line.len(), format!("more than {MOST} parameters")));
     }
     Ok(plan)
 }
 
-fn chain(line: &str, items: &[Item], input: &[usize], steps: &mut Vec<Step>) -> Result<(), LineError> {
+/// Adds what the items are to the steps, and their parameters and numbers to those of the network so far.
+fn chain(
+    line: &str,
+    items: &[Item],
+    input: &[usize],
+    steps: &mut Vec<Step>,
+    so_far: &mut [usize; 2],
+) -> Result<(), LineError> {
     for Item { word, settings, inner, at } in items {
         let wrong = |what: String| LineError::new(line, at.clone(), what);
         let x = steps.last().map_or(input, Step::shape).to_vec();
@@ -131,13 +142,14 @@ fn chain(line: &str, items: &[Item], input: &[usize], steps: &mut Vec<Step>) -> 
                 Step::Layer { name, planned: plan(settings, &x).map_err(&wrong)? }
             }
             Meaning::Network(_) => {
-                return Err(wrong(format!("{} is a whole network, and stands alone", word.name)));
+                let what = "is a whole network, and stands alone; among other words write its layers";
+                return Err(wrong(format!("{} {what}", word.name)));
             }
             // Its layers have its place already.
             Meaning::Sequence => continue,
             Meaning::Residual => {
                 let mut branch = Vec::new();
-                chain(line, inner, &x, &mut branch)?;
+                chain(line, inner, &x, &mut branch, so_far)?;
                 let shape = branch.last().map_or(&*x, Step::shape).to_vec();
                 let is_normalised =
                     inner.last().is_some_and(|item| matches!(item.word.meaning, Meaning::NormalisedBatch(_)));
@@ -145,8 +157,15 @@ fn chain(line: &str, items: &[Item], input: &[usize], steps: &mut Vec<Step>) -> 
                 Step::Residual { name, branch, shortcut, factor: settings.number("factor"), shape }
             }
         };
-        if elements(step.shape()) > MOST {
-            return Err(wrong(format!("more than {MOST} numbers: {}", named(step.shape()))));
+        let limits = [(MOST_PARAMETERS, "parameters"), (MOST_NUMBERS, "numbers of a sample")];
+        for ((all, more), (most, what)) in so_far.iter_mut().zip(step.size()).zip(limits) {
+            *all = all.saturating_add(more);
+            if *all > most {
+                let shape = named(step.shape());
+                let what =
+                    format!("more than {most} {what} up to this layer of {shape}; make the network smaller");
+                return Err(wrong(what));
+            }
         }
         steps.push(step);
     }
@@ -157,7 +176,12 @@ fn chain(line: &str, items: &[Item], input: &[usize], steps: &mut Vec<Step>) -> 
 /// 1 × 1 with the strides of the branch, and normalised if the branch is (He et al. 2016, option B).
 fn shortcut(x: &[usize], y: &[usize], is_normalised: bool) -> Result<Vec<Step>, String> {
     let step = |name: &str, planned| Step::Layer { name: name.to_owned(), planned };
-    let unfit = || Err(format!("no projection makes {} of {}, as the branch does", named(y), named(x)));
+    let unfit = || {
+        let what = format!("no projection makes {} of {}, as the branch does", named(y), named(x));
+        Err(format!(
+            "{what}; let the branch keep rows and columns, as by padding=same, or divide them by strides"
+        ))
+    };
     match (x, y) {
         _ if x == y => Ok(Vec::new()),
         ([_, rows, columns], [channels, to_rows, to_columns]) => {
@@ -186,9 +210,23 @@ impl Step {
         }
     }
 
+    /// Its own parameters and numbers, without those of a branch.
+    fn size(&self) -> [usize; 2] {
+        let own = |step: &Self| match step {
+            Self::Layer { planned, .. } => [planned.parameters, elements(&planned.shape)],
+            Self::Residual { shape, .. } => [0, elements(shape)],
+        };
+        let shortcut = if let Self::Residual { shortcut, .. } = self { &shortcut[..] } else { &[] };
+        let add = |[a, b]: [usize; 2], [c, d]: [usize; 2]| [a.saturating_add(c), b.saturating_add(d)];
+        shortcut.iter().map(own).fold(own(self), add)
+    }
+
+    /// Its function, if it is one of a kind that weights are drawn for.
     fn activation(&self) -> Option<Activation> {
         match self {
-            Self::Layer { planned, .. } => planned.computes.activation(),
+            Self::Layer { planned, .. } => {
+                planned.computes.activation().filter(|f| *f != Activation::Identity)
+            }
             Self::Residual { .. } => None,
         }
     }
@@ -219,30 +257,32 @@ impl Step {
 
 fn first_activation(steps: &[Step]) -> Option<Activation> {
     steps.iter().find_map(|step| match step {
-        Step::Layer { planned, .. } => planned.computes.activation(),
+        Step::Layer { .. } => step.activation(),
         Step::Residual { branch, .. } => first_activation(branch),
     })
 }
 
 fn add_rows(steps: &[Step], prefix: &str, rows: &mut Vec<PlanRow>) {
-    for (nth, step) in steps.iter().enumerate() {
-        step.add_rows(format!("{prefix}{nth}"), gain(steps, nth), rows);
+    for (nth, (step, gain)) in steps.iter().zip(gains(steps)).enumerate() {
+        step.add_rows(format!("{prefix}{nth}"), gain, rows);
     }
 }
 
 /// Weights are drawn for the activation that follows in the chain, or else the one before.
-fn gain(steps: &[Step], nth: usize) -> f64 {
-    let (before, after) = steps.split_at(nth);
-    let activation = after.iter().find_map(Step::activation);
-    let activation = activation.or_else(|| before.iter().rev().find_map(Step::activation));
-    activation.unwrap_or(Activation::Identity).gain()
+fn gains(steps: &[Step]) -> Vec<f64> {
+    let mut next = steps.iter().rev().find_map(Step::activation).unwrap_or(Activation::Identity);
+    let mut gains = vec![0.0; steps.len()];
+    for (step, gain) in steps.iter().zip(&mut gains).rev() {
+        next = step.activation().unwrap_or(next);
+        *gain = next.gain();
+    }
+    gains
 }
 
 /// The layers one after the other.
 fn sequence(steps: &[Step], init: Init, dtype: DType, rng: &mut Rng) -> Sequential {
     let mut layers = Sequential::new();
-    for (nth, step) in steps.iter().enumerate() {
-        let gain = gain(steps, nth);
+    for (step, gain) in steps.iter().zip(gains(steps)) {
         layers = layers.add(match step {
             Step::Layer { planned, .. } => (planned.make)(Drawing { init, gain, dtype }, rng),
             Step::Residual { branch, shortcut, factor, .. } => {
@@ -324,11 +364,36 @@ impl fmt::Display for Plan {
         let width =
             |column: usize| table.iter().map(|cells| cells[column].chars().count()).max().unwrap_or_default();
         let [path, layer, shape, parameters, multiply_adds] = std::array::from_fn(width);
+        let others = path + shape + parameters + multiply_adds + 8;
+        let layer = layer.min(WIDTH.saturating_sub(others).max(NARROWEST));
         for [a, b, c, d, e] in &table {
+            let mut settings = broken(b, layer).into_iter();
+            let b = settings.next().unwrap_or_default();
             writeln!(f, "{a:path$}  {b:layer$}  {c:shape$}  {d:>parameters$}  {e:>multiply_adds$}")?;
+            settings.try_for_each(|more| writeln!(f, "{:path$}  {more}", ""))?;
         }
         Ok(())
     }
+}
+
+/// How wide a table is at most, but for one whose layers would have less room than this.
+const WIDTH: usize = 80;
+const NARROWEST: usize = 12;
+
+/// The text in lines of so many characters, broken behind commas where they are near enough.
+fn broken(text: &str, width: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for piece in text.split_inclusive(',') {
+        let letters: Vec<char> = piece.chars().collect();
+        for part in letters.chunks(width) {
+            let fits = lines.last().is_none_or(|line| line.chars().count() + part.len() <= width);
+            if !fits {
+                lines.push(String::new());
+            }
+            lines.last_mut().expect("there is one").extend(part);
+        }
+    }
+    lines
 }
 
 impl fmt::Debug for Plan {

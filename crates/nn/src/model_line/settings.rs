@@ -1,14 +1,19 @@
 //! [`Setting`]: what a word of the model line takes, and [`Settings`]: what it was given.
 
 use crate::activation::Activation;
+use crate::model_line::parse::MOST;
 use crate::model_line::words::Word;
 use backflow_tensor::Padding;
 use backflow_tensor::quote::quoted;
 use backflow_tensor::spelling::did_you_mean;
 use std::ops::Range;
+use std::sync::Arc;
 
 /// The largest size: products of several are still numbers.
 const LARGEST: usize = 1 << 20;
+
+/// The most sizes of a word: each is a layer and its function, and there is the head.
+const MOST_SIZES: usize = (MOST - 1) / 2;
 
 /// A setting of a word: `kernel=3`, or without its name in the order of the table.
 #[derive(Clone, Copy, Debug)]
@@ -51,10 +56,12 @@ impl SettingKind {
     pub fn expected(self) -> &'static str {
         match self {
             Self::Count => "an integer from 1 to 1048576",
-            Self::Counts => "integers from 1 to 1048576",
+            Self::Counts => "integers from 1 to 1048576, of which 64*8 are eight of 64",
             Self::Pair => "an integer from 1 to 1048576, or rows and columns as in 3x5",
             Self::Zeros => "an integer from 0 to 1048576, or rows and columns as in 1x0",
-            Self::Padding => "an integer from 0 to 1048576, rows and columns as in 1x0, or same",
+            Self::Padding => {
+                "an integer from 0 to 1048576, rows and columns as in padding=1x0, or padding=same"
+            }
             Self::Probability => "a number from 0 to 1",
             Self::Number => "a number",
             Self::Flag => "true or false",
@@ -71,7 +78,13 @@ impl SettingKind {
         };
         let number = || text.parse().ok().filter(|x: &f64| x.is_finite());
         match self {
-            Self::Count | Self::Counts => size(text, 1).map(|count| Value::Sizes(vec![count])),
+            Self::Count => size(text, 1).map(|count| Value::Sizes(vec![count])),
+            Self::Counts => {
+                let (of, times) = text.split_once('*').unwrap_or((text, "1"));
+                let times: usize = times.trim().parse().ok().filter(|times| *times > 0)?;
+                // One too many is refused as all of them are.
+                Some(Value::Sizes(vec![size(of.trim(), 1)?; times.min(MOST_SIZES + 1)]))
+            }
             Self::Pair => pair(1).map(|pair| Value::Sizes(pair.to_vec())),
             Self::Zeros => pair(0).map(|pair| Value::Padding(Padding::Zeros(pair))),
             Self::Padding if text == "same" => Some(Value::Padding(Padding::Same)),
@@ -100,7 +113,8 @@ pub(super) type Piece<'a> = (&'a str, Range<usize>);
 #[derive(Clone, Debug)]
 pub(super) struct Settings {
     of: &'static [Setting],
-    values: Vec<Value>,
+    /// Shared by all repetitions.
+    values: Arc<[Value]>,
 }
 
 impl Settings {
@@ -114,10 +128,10 @@ impl Settings {
         let mut next = 0;
         for (text, at) in given {
             let wrong = |what: String| Err((at.clone(), what));
+            let named = |name: &str| word.settings.iter().position(|setting| setting.name == name.trim());
             let (idx, value) = match text.split_once('=') {
                 Some((name, value)) => {
-                    let Some(idx) = word.settings.iter().position(|setting| setting.name == name.trim())
-                    else {
+                    let Some(idx) = named(name) else {
                         let known = || word.settings.iter().map(|setting| setting.name);
                         let has = match word.settings {
                             [] => "it has none".to_owned(),
@@ -133,18 +147,34 @@ impl Settings {
                 None => (next, text.trim()),
             };
             let Some(setting) = word.settings.get(idx) else {
-                return wrong(format!("{} has {} settings, and no more", word.name, word.settings.len()));
+                let names: Vec<&str> = word.settings.iter().map(|setting| setting.name).collect();
+                return wrong(match &names[..] {
+                    [] => format!("{} has no settings; write it alone", word.name),
+                    some => format!("{} has {}, and no more settings", word.name, some.join(", ")),
+                });
             };
-            let Some(value) = setting.kind.read(value) else {
-                let expected = setting.kind.expected();
-                return wrong(format!("{} of {} is {expected}", setting.name, word.name));
+            let Some(read) = setting.kind.read(value) else {
+                let mut what = format!("{} of {} is {}", setting.name, word.name, setting.kind.expected());
+                // What stands without a name may be meant for another setting.
+                let by_name =
+                    text.split_once(':').and_then(|(name, value)| Some((named(name)?, value.trim())));
+                let is_read = |(idx, value): &(usize, &str)| word.settings[*idx].kind.read(value).is_some();
+                let by_value = || (idx + 1..word.settings.len()).map(|idx| (idx, value)).find(is_read);
+                let meant = by_name.filter(is_read).or_else(by_value);
+                if let Some((idx, value)) = meant.filter(|_| !text.contains('=')) {
+                    what += &format!("; {0} is written {0}={1}", word.settings[idx].name, quoted(value));
+                }
+                return wrong(what);
             };
-            match (&mut values[idx], value) {
+            match (&mut values[idx], read) {
                 (Some(Value::Sizes(sizes)), Value::Sizes(more)) if setting.kind == SettingKind::Counts => {
                     sizes.extend(more);
                 }
                 (Some(_), _) => return wrong(format!("{} is given twice", setting.name)),
                 (none, value) => *none = Some(value),
+            }
+            if matches!(&values[idx], Some(Value::Sizes(sizes)) if sizes.len() > MOST_SIZES) {
+                return wrong(format!("more than {MOST_SIZES} {} of {}", setting.name, word.name));
             }
             next = if setting.kind == SettingKind::Counts { idx } else { next.max(idx + 1) };
         }

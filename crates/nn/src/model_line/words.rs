@@ -158,7 +158,9 @@ pub static WORDS: &[Word] = &[
         |settings, x| {
             let (channels, groups) = (channels(x)?, settings.count("groups"));
             if !channels.is_multiple_of(groups) {
-                return Err(format!("{channels} channels cannot be cut into {groups} groups"));
+                return Err(format!(
+                    "{channels} channels cannot be cut into {groups} groups; write a number that divides them"
+                ));
             }
             let make =
                 move |by: Drawing, _: &mut Rng| GroupNorm::with_dtype(groups, channels, by.dtype).into();
@@ -287,10 +289,15 @@ pub(super) fn convolution(
     let [inputs, size @ ..] = image(x)?;
     let groups = windows.groups;
     if !inputs.is_multiple_of(groups) || !channels.is_multiple_of(groups) {
-        return Err(format!("{inputs} channels in and {channels} out cannot be cut into {groups} groups"));
+        return Err(format!(
+            "{inputs} channels in and {channels} out cannot be cut into {groups} groups; write a number that divides both"
+        ));
     }
     if windows.padding == Padding::Same && windows.stride != [1; 2] {
-        return Err("padding=same is for strides of 1: write it as a number".to_owned());
+        let [rows, columns] = [0, 1].map(|axis| windows.dilation[axis] * (kernel[axis] - 1) / 2);
+        return Err(format!(
+            "padding=same is for strides of 1; here write rows and columns, padding={rows}x{columns}"
+        ));
     }
     let [rows, columns] = windows.output(size, kernel).ok_or_else(|| no_room(kernel, size))?;
     let weights = elements(&[channels, inputs / groups, kernel[0], kernel[1]]);
@@ -332,7 +339,10 @@ fn pool(settings: &Settings, x: &[usize], make: fn(Pooling) -> Box<dyn Layer>) -
     let windows = Convolution::new().stride(stride).padding(settings.padding("padding"));
     let Padding::Zeros(padding) = windows.padding else { unreachable!("numbers were read") };
     if padding[0] > kernel[0] / 2 || padding[1] > kernel[1] / 2 {
-        return Err("the padding is more than half a window".to_owned());
+        let [rows, columns] = kernel.map(|size| size / 2);
+        return Err(format!(
+            "the padding is more than half a window; write at most padding={rows}x{columns}"
+        ));
     }
     let [rows, columns] = windows.output(size, kernel).ok_or_else(|| no_room(kernel, size))?;
     let windows = Pooling::new(kernel).stride(stride).padding(padding);
@@ -340,12 +350,16 @@ fn pool(settings: &Settings, x: &[usize], make: fn(Pooling) -> Box<dyn Layer>) -
 }
 
 fn no_room([kernel_rows, kernel_columns]: [usize; 2], [rows, columns]: [usize; 2]) -> String {
-    format!("no room: windows of {kernel_rows} × {kernel_columns} on images of {rows} × {columns}")
+    format!(
+        "no room: windows of {kernel_rows} × {kernel_columns} on images of {rows} × {columns}; make kernel or dilation \
+         smaller, or pad"
+    )
 }
 
 /// Channels, rows and columns.
 fn image(x: &[usize]) -> Result<[usize; 3], String> {
-    x.try_into().map_err(|_| format!("it takes images [channels, rows, columns], and gets {}", named(x)))
+    let what = "it takes images [channels, rows, columns], and gets";
+    x.try_into().map_err(|_| format!("{what} {}; write it before flatten and linear", named(x)))
 }
 
 /// How many there are of a shape, or as many as can be counted.

@@ -29,7 +29,7 @@ static STABLE_RANKS: Chart = Chart {
 /// a stable rank near 1 says that all samples push the weight in the same direction.
 ///
 /// A weight of more than two axes counts as a matrix with a row for each index of the first. Vectors have
-/// none; that of a gradient that is 0 or not finite is NaN.
+/// none, nor have gradients that are not finite; that of a gradient of 0, which pushes nowhere, is 0.
 ///
 /// ‖G‖₂² is the largest eigenvalue of G Gᵀ, by Lanczos' method from a fixed start: at most 40 products with G
 /// and Gᵀ, each of as many multiplications in `f64` as the weight has elements, on one thread. For 1024 ×
@@ -39,7 +39,7 @@ pub static GRADIENT_STABLE_RANK: Quantity = Quantity {
     name: "gradient_stable_rank",
     title: "stable rank of the gradient",
     unit: Unit::Number,
-    about: "‖G‖_F² / ‖G‖₂² of a weight's gradient G: in how many directions the weight is pushed.",
+    about: "‖G‖_F² / ‖G‖₂² of a weight's gradient G: in how many directions the weight is pushed, 0 where G is 0.",
     read: Read::MoreOfParameter,
     measured: Measured::Itself { of: Of::Gradients, measure: stable_rank, affordable: When::PerDecade(8) },
     drawn: Drawn::Curves { chart: &STABLE_RANKS, names: [""; 3], within: None },
@@ -53,8 +53,11 @@ fn stable_rank(g: &Tensor) -> Option<f64> {
     let mut elements = g.to_f64_vec();
     // In units of the largest: squares of small gradients must not underflow.
     let scale = elements.iter().fold(0.0, |largest: f64, x| largest.max(x.abs()));
-    if scale == 0.0 || elements.iter().any(|x| !x.is_finite()) {
-        return Some(f64::NAN);
+    if elements.iter().any(|x| !x.is_finite()) {
+        return None;
+    }
+    if scale == 0.0 {
+        return Some(0.0);
     }
     elements.iter_mut().for_each(|x| *x /= scale);
     let by_rows = |v: &[f64]| elements.chunks_exact(columns).map(|row| dot(row, v)).collect::<Vec<f64>>();
@@ -105,8 +108,8 @@ mod tests {
     fn what_has_none() {
         assert_eq!(stable_rank(&Tensor::ones([3], DType::F32)), None);
         assert_eq!(stable_rank(&Tensor::ones([0, 3], DType::F32)), None);
-        assert!(stable_rank(&Tensor::zeros([3, 2], DType::F32)).unwrap().is_nan());
-        assert!(stable_rank(&Tensor::from([[1.0, f64::NAN]])).unwrap().is_nan());
+        assert_eq!(stable_rank(&Tensor::zeros([3, 2], DType::F32)), Some(0.0));
+        assert_eq!(stable_rank(&Tensor::from([[1.0, f64::NAN]])), None);
         // The identity pushes in all directions alike, also as a tensor with more axes.
         let identity = Tensor::from([[1.0, 0.0], [0.0, 1.0]]);
         for g in [identity.reshape([2, 1, 2, 1]), identity] {

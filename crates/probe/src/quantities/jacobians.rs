@@ -112,7 +112,8 @@ pub static NETWORK_JACOBIAN_SPREAD: Quantity = network(
         "spread of squares",
         "The variance of the squares of the network's singular values over the square of their mean.",
     ],
-    |flow| flow.jacobians.as_ref().map(|found| found.whole.spread),
+    // Where all are 0 there is none.
+    |flow| flow.jacobians.as_ref().map(|found| found.whole.spread).filter(|spread| !spread.is_nan()),
 );
 
 /// Of the network as a whole.

@@ -82,12 +82,16 @@ pub static WEIGHT_RMS: Quantity = row(
     Drawn::Table,
 );
 
+/// NaN says that there was no update, or that 0 was divided by 0; but of weights that are NaN it is the figure.
+fn measured(parameter: &ParameterFlow, ratio: f64) -> Option<f64> {
+    Some(ratio).filter(|ratio| !ratio.is_nan() || parameter.weight_rms.is_nan())
+}
+
 /// How large a part of the weight an update is.
 pub static UPDATE_RATIO: Quantity = row(
     ["update_ratio", "update / weight", "The RMS of a parameter's update over that of the parameter."],
     Unit::Number,
-    // Without an update there is no ratio; that is what its NaN says.
-    |parameter| (!parameter.update_rms.is_nan()).then_some(parameter.update_ratio),
+    |parameter| measured(parameter, parameter.update_ratio),
     curves(&UPDATES),
 );
 
@@ -99,7 +103,7 @@ pub static EFFECTIVE_LEARNING_RATE: Quantity = row(
         "The RMS of a parameter's update over that of its gradient.",
     ],
     Unit::Of("weight² / loss"),
-    |parameter| (!parameter.update_rms.is_nan()).then_some(parameter.effective_learning_rate),
+    |parameter| measured(parameter, parameter.effective_learning_rate),
     Drawn::Table,
 );
 

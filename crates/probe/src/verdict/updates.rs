@@ -8,7 +8,7 @@ use crate::record::{FlowStep, ParameterFlow};
 pub(crate) fn of_steps(steps: &[FlowStep]) -> Vec<Verdict> {
     let mut verdicts = Vec::new();
     // A loss that is no number is told by its layers.
-    let skipped = steps.iter().filter(|step| step.skipped && step.loss.is_finite()).count();
+    let skipped = steps.iter().filter(|step| step.skipped && !step.has_broken_loss()).count();
     if skipped > 0 {
         verdicts.push(Verdict::Skipped { steps: skipped, of: steps.len() });
     }
@@ -42,6 +42,7 @@ pub(crate) fn of_steps(steps: &[FlowStep]) -> Vec<Verdict> {
         verdicts.push(Verdict::Stuck {
             parameters: stuck.iter().map(|course| course[0].path.clone()).collect(),
             share: looks().filter_map(|parameter| parameter.changed_share).fold(0.0, f64::max),
+            dtype: last.layers.first().map(|layer| layer.dtype.clone()).unwrap_or_default(),
             update_ratio: looks().map(|parameter| parameter.update_ratio).fold(f64::INFINITY, f64::min),
         });
     }

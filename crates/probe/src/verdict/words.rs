@@ -114,6 +114,9 @@ impl Verdict {
             Self::StateLost { .. } => {
                 "an optimizer with a new state, and clipping before the rule squares what it is given"
             }
+            Self::Stuck { dtype, .. } if dtype == "f64" => {
+                "a larger learning rate, or sums that keep what is rounded off (Kahan 1965)"
+            }
             Self::Stuck { .. } => {
                 "a larger learning rate, weights in f64, or sums that keep what is rounded off (Kahan 1965)"
             }
@@ -181,18 +184,16 @@ impl fmt::Display for Verdict {
                 let [own, f64] = shadow.figures();
                 write!(
                     f,
-                    "deltas at {layer}, and before it, are too small for {dtype}, which has {own} there \
-                     where f64 has {f64}"
+                    "from {layer} back, deltas are too small for {dtype}, which has {own} there where f64 has {f64}"
                 )
             }
             Self::Underflow { layer, dtype, .. } if dtype == "f64" => {
-                write!(f, "deltas at {layer}, and before it, are too small for f64")
+                write!(f, "from {layer} back, deltas are too small for f64")
             }
             Self::Underflow { layer, dtype, .. } => {
                 write!(
                     f,
-                    "deltas at {layer}, and before it, look too small for {dtype}; that is a guess, which \
-                     GradFlow::with_shadow or a run with --dtype f64 settles"
+                    "from {layer} back, deltas look too small for {dtype}; that is a guess, which GradFlow::with_shadow or a run with --dtype f64 settles"
                 )
             }
             Self::Cut { layer, by_graph: true } => {
@@ -205,8 +206,8 @@ impl fmt::Display for Verdict {
             Self::Cut { layer, .. } => {
                 write!(
                     f,
-                    "deltas at {layer}, and before it, are exactly 0, in f64 too: no gradient comes through, \
-                     or one below 5e-324"
+                    "from {layer} back, deltas are exactly 0, in f64 too: no gradient comes through, or one below \
+                     5e-324"
                 )
             }
             Self::EpsFloored { layer, gradient_rms, eps } => {
@@ -229,7 +230,7 @@ impl fmt::Display for Verdict {
                  they no longer move as they should",
                 share * 100.0
             ),
-            Self::Stuck { parameters, share, update_ratio } => write!(
+            Self::Stuck { parameters, share, update_ratio, .. } => write!(
                 f,
                 "updates of {} are below the rounding of the weights ({update_ratio:.1e} of them): at most {:.0} \
                  % of the elements with a gradient change",

@@ -78,7 +78,10 @@ impl Watch {
         rows: &BTreeMap<u64, usize>,
         asked: &mut Vec<u64>,
     ) -> bool {
-        let found = joints(history, source, &rows.keys().copied().collect());
+        let is_normalisation = |row: usize| self.rows[row].kind.role == Role::Normalisation;
+        let normalisations =
+            rows.iter().filter(|(_, row)| is_normalisation(**row)).map(|(&id, _)| id).collect();
+        let found = joints(history, source, &rows.keys().copied().collect(), &normalisations);
         let is_any = !found.is_empty();
         for (layer, Place { joint, is_nowhere, branch }) in found {
             let joint = joint.map(|id| self.joint(id, asked));

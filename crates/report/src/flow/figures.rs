@@ -20,8 +20,8 @@ pub(super) struct Figures<'a> {
     pub(super) kept: Vec<usize>,
     /// The steps that are shown.
     pub(super) columns: Vec<&'a FlowStep>,
-    /// The column that is shown until another is asked for: where the first figure breaks, or the last, unless
-    /// one was asked for.
+    /// The column that is shown until another is asked for: where the first figure breaks, or the last of a full batch,
+    /// unless one was asked for.
     pub(super) shown: usize,
     /// Path and kind.
     pub(super) layers: Vec<(String, LayerKind)>,
@@ -41,8 +41,10 @@ impl<'a> Figures<'a> {
     pub(super) fn of(steps: &'a [FlowStep], asked: Option<u64>) -> Self {
         let first_broken = steps.iter().position(broken);
         let asked = asked.map(|step| steps.partition_point(|flow| flow.step <= step).saturating_sub(1));
-        let kept: Vec<usize> =
-            steps::thinned(steps.len(), first_broken.into_iter().chain(asked)).into_iter().collect();
+        let asked = asked.or(first_broken).or_else(|| FlowStep::shown(steps));
+        // The last is there in any case.
+        let always = first_broken.into_iter().chain(asked).filter(|at| at + 1 < steps.len());
+        let kept: Vec<usize> = steps::thinned(steps.len(), always).into_iter().collect();
         let columns: Vec<&FlowStep> = kept.iter().map(|&idx| &steps[idx]).collect();
         // A layer that was not reached in one step may be in another: the fullest step names the places.
         let fullest = columns.iter().max_by_key(|flow| flow.layers.len());
@@ -57,9 +59,8 @@ impl<'a> Figures<'a> {
             steps.iter().filter_map(|flow| flow.jacobians.as_ref()).max_by_key(|of| of.layers.len());
         let jacobians: Vec<String> =
             fullest.map_or(Vec::new(), |of| of.layers.iter().map(|(path, _)| path.clone()).collect());
-        let broken = columns.iter().position(|flow| broken(flow));
-        let asked = asked.and_then(|record| kept.iter().position(|&kept| kept == record));
-        let shown = asked.or(broken).unwrap_or(columns.len().saturating_sub(1));
+        let shown = asked.and_then(|record| kept.iter().position(|&kept| kept == record));
+        let shown = shown.unwrap_or(columns.len().saturating_sub(1));
         let numbering = Numbering::of(layers.iter().map(|(path, _)| &**path), &parameters, &jacobians);
         let all: Vec<u64> = steps.iter().map(|flow| flow.step).collect();
         let axis = Axis::of(&kept, &steps::gaps_after(&all));

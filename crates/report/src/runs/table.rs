@@ -5,7 +5,8 @@ use backflow_probe::text::{short, signed};
 use backflow_probe::{Column, FlowStep, Table, Verdict};
 use std::collections::BTreeSet;
 
-const LEGEND: &str = "slope: the change of log10 rms delta per layer, or residual block, on the way back.";
+const LEGEND: &str = "slope: in decades (the change of log10 rms delta) per layer, or residual block, on the way back; \
+                      below 0 deltas vanish.";
 
 /// A row per run: its name, the settings that differ, the figures at the page's step, and the verdict.
 #[must_use]
@@ -22,13 +23,16 @@ pub fn runs_table(page: &RunsPage<'_>) -> Table {
     columns.extend(metrics.iter().map(|name| Column::numbers(name.replace('_', " "), 7)));
     columns.push(Column::numbers("slope", 8));
     columns.push(Column::words("verdict", 9));
-    let step = page.step.unwrap_or(u64::MAX);
-    let rows = page.runs.iter().map(|run| row(run, step, &metrics)).collect();
+    let rows = page.runs.iter().map(|run| row(run, page.step, &metrics)).collect();
     Table { columns, rows, legend: vec![LEGEND] }
 }
 
-fn row(run: &FlowRun<'_>, step: u64, metrics: &[&str]) -> Vec<String> {
-    let record = run.steps.iter().rfind(|record| record.step <= step);
+fn row(run: &FlowRun<'_>, step: Option<u64>, metrics: &[&str]) -> Vec<String> {
+    let record = match step {
+        Some(step) => run.steps.iter().rfind(|record| record.step <= step),
+        None => FlowStep::shown(run.steps).map(|at| &run.steps[at]),
+    };
+    let step = step.unwrap_or(u64::MAX);
     let epoch = run.epochs.iter().rfind(|(end, _)| *end <= step).map_or(&[][..], |(_, figures)| figures);
     let mut row = vec![run.name.clone()];
     row.extend(run.settings.iter().map(|(_, value)| value.clone()));

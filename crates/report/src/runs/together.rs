@@ -42,16 +42,17 @@ impl<'a> Together<'a> {
         let all: Vec<u64> = recorded.collect::<BTreeSet<u64>>().into_iter().collect();
         let place = |step: u64| all.partition_point(|&other| other < step);
         let first_broken = runs.iter().filter_map(|run| run.steps.iter().find(|flow| broken(flow)));
-        let asked = step.map(|step| all.partition_point(|&other| other <= step).saturating_sub(1));
-        let always = first_broken.map(|flow| place(flow.step)).chain(asked);
+        // The last step of a full batch that all have reached.
+        let shown = |run: &FlowRun<'_>| Some(run.steps[FlowStep::shown(run.steps)?].step);
+        let step = step.or(runs.iter().filter_map(shown).min())?;
+        let asked = Some(all.partition_point(|&other| other <= step).saturating_sub(1));
+        // The last is there in any case.
+        let always = first_broken.map(|flow| place(flow.step)).chain(asked).filter(|at| at + 1 < all.len());
         let kept = steps::thinned(all.len(), always);
         let kept: Vec<usize> = kept.into_iter().collect();
         let own: Vec<Vec<[u64; 2]>> = runs.iter().map(gaps_of_run).collect();
         let axis = Axis::of(&kept, &gaps(runs, &own, &all));
         let steps: Vec<u64> = kept.iter().map(|&at| all[at]).collect();
-        // The last step that all have reached.
-        let ends = runs.iter().filter_map(|run| run.steps.last()).map(|flow| flow.step);
-        let step = step.or(ends.min())?;
         let shown = steps.partition_point(|&other| other <= step).saturating_sub(1);
         let rows = runs.iter().zip(&own).map(|(run, gaps)| Rows::of(run, gaps, &steps)).collect();
         Some(Self { runs, steps, axis, shown, rows, gaps: own })

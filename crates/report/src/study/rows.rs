@@ -10,8 +10,8 @@ pub(super) const VERDICT: &str = "verdict";
 /// What stands above the initial weights.
 const INIT: &str = "init";
 
-const LEGEND: &str = "slope: the change of log10 rms delta per layer on the way back, delta = dL/dz, over the hidden \
-                      layers; theory: the same by mean-field theory; dW2/dWL: RMS of the weight gradient of \
+const LEGEND: &str = "slope: in decades (the change of log10 rms delta) per layer on the way back, delta = dL/dz, over \
+                      the hidden layers; theory: the same by mean-field theory; dW2/dWL: RMS of the weight gradient of \
                       the second hidden layer over that of the last; L/xi_c: the number of hidden layers in \
                       depth scales of theory, of which networks that train have up to about 6 (Schoenholz et \
                       al. 2017); saturated: the share of activations within 5 % of the ends of their range, in \
@@ -24,7 +24,8 @@ const LEGEND: &str = "slope: the change of log10 rms delta per layer on the way 
 
 const LEGEND_OF_LINES: &str = "layers: those of a line that are judged, over which the slope goes; where the gradient \
                                can go around some, as in a residual block, they count as one, with the delta \
-                               where the ways meet. depth and width are what {depth} and {width} stand for.";
+                               where the ways meet; of layers that are normalised it is the delta behind \
+                               that. depth and width are what {depth} and {width} stand for.";
 
 const LEGEND_OF_FINITE_WIDTH: &str = "Where theory has a range, finite width decides by chance which way \
                                       signals and deltas go.";

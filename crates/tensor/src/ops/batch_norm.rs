@@ -26,6 +26,7 @@ pub(super) static OP: Op = Op::new("batch_norm")
     .keep(Keep::Inputs)
     .saves("mean and variance of each channel")
     .zeros(Zeros::Cancellation)
+    .normalising()
     .mixing_samples()
     .sampled_by(samples);
 

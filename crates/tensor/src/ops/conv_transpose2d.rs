@@ -54,7 +54,7 @@ impl Tensor {
     #[track_caller]
     pub(super) fn convolved_back(&self, weight: &Self, sizes: Sizes) -> Self {
         let y = with_float!("conv_transpose2d", self.dtype(), T => {
-            let terms = weight.elements() / sizes.in_channels * sizes.groups;
+            let terms = weight.elements() / sizes.in_channels;
             let operands = Raised::new::<T>(self, weight, None, terms);
             Self::build_in_order::<T>(input_shape(&sizes), channels_last(), |dx| {
                 input(&sizes, operands.left.images(), operands.right.images(), dx);

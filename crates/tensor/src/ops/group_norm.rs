@@ -23,6 +23,7 @@ pub(super) static OP: Op = Op::new("group_norm")
     .keep(Keep::Inputs)
     .saves("mean and variance of each group")
     .zeros(Zeros::Cancellation)
+    .normalising()
     .sampled_by(samples);
 
 impl Tensor {

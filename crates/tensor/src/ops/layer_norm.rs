@@ -20,6 +20,7 @@ pub(super) static OP: Op = Op::new("layer_norm")
     .keep(Keep::Inputs)
     .saves("mean and variance of each row")
     .zeros(Zeros::Cancellation)
+    .normalising()
     .sampled_by(samples);
 
 impl Tensor {

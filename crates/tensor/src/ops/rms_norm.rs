@@ -24,6 +24,7 @@ pub(super) static OP: Op = Op::new("rms_norm")
     .keep(Keep::Inputs)
     .saves("the mean square of each row")
     .zeros(Zeros::Cancellation)
+    .normalising()
     .sampled_by(samples);
 
 impl Tensor {

@@ -2,7 +2,7 @@
 //! hides a NaN.
 
 use crate::{contiguous, cotangent, differentiate, every_sample};
-use backflow_tensor::catalogue::Sample;
+use backflow_tensor::catalogue::{CATALOGUE, Sample};
 use backflow_tensor::{DType, Tensor};
 
 /// Ops of which an operand reaches only a part of the result: some NaN must be there, the rest is others'.
@@ -82,5 +82,22 @@ fn a_nan_in_an_operand_is_a_nan_in_the_result() {
             }
         }
         Ok(())
+    });
+}
+
+/// What normalises makes the same of operands of any scale, beside which ε is nothing.
+#[test]
+fn normalising_ops_take_scales_away() {
+    assert_eq!(CATALOGUE.iter().filter(|op| op.normalises).count(), 4);
+    every_sample(|op, sample| {
+        let of = |scale: f64| {
+            let mut inputs = sample.inputs.clone();
+            inputs[0] = &inputs[0] * scale;
+            (sample.run)(&inputs).to_vec::<f64>()
+        };
+        let [y, larger] = if op.normalises { [20, 30].map(|n| of(2_f64.powi(n))) } else { return Ok(()) };
+        // ε is 1e-5 at most, beside squares of 2^20, of numbers not far from 1.
+        let is_near = y.iter().zip(&larger).all(|(a, b)| (a - b).abs() < 1e-9 * a.abs().max(1.0));
+        if is_near { Ok(()) } else { Err(format!("{larger:?}, not {y:?}")) }
     });
 }

@@ -151,8 +151,8 @@ impl Conditions {
         let planned = self.epochs.saturating_mul(train.len() as u64);
         let mut optimizer = self.optimizer(contender, planned)?.seed(seed);
         let mut recorder = self.flow.then(|| Recorder::new(&*model));
-        let mut steps = Steps::new(model, &mut optimizer, task, &train)?.keep_the_only_batch();
-        steps.accumulate = self.accumulate.max(1);
+        let steps =
+            Steps::new(model, &mut optimizer, task, &train, self.accumulate.max(1))?.keep_the_only_batch();
         let mut course = Course {
             steps,
             watched: recorder.as_mut().map(|recorder| Watched { recorder, forward: None }),

@@ -12,8 +12,8 @@ pub struct Flow {
     pub layers: Vec<String>,
     /// How many of them are judged: all, or all but the outputs.
     pub judged: usize,
-    /// RMS of δ = ∂L/∂z, z the layer's output before its activation function. Where the gradient can go around the
-    /// layer, as in a residual block, z is where the ways meet.
+    /// RMS of δ = ∂L/∂z, z the layer's output before its activation function: behind its normalisation, if layers
+    /// have one. Where the gradient can go around the layer, as in a residual block, z is where the ways meet.
     pub delta_rms: Vec<f64>,
     /// The same of networks with these weights in `f64`, where `f32` comes near its end.
     pub shadow_delta_rms: Option<Vec<f64>>,
@@ -52,6 +52,7 @@ impl Flow {
         };
         let mut verdicts = Verdict::of(&rows, None);
         disagree(if shadows.is_empty() { &each } else { shadows }, &mut verdicts);
+        records.iter().for_each(|record| Verdict::add_loss(&mut verdicts, record.loss, "the loss"));
         let gradient_rms = |row: &FlowRow| match row.shadow {
             Some(shadow) if loses_deltas(&verdicts) => shadow.weight_gradient_rms_f64,
             _ => row.weight_gradient_rms,
@@ -68,7 +69,7 @@ impl Flow {
             layers: listed.iter().map(|row| row.path.clone()).collect(),
             judged: places.len(),
             delta_rms: listed.iter().map(|row| row.state_delta_rms().unwrap_or(f64::NAN)).collect(),
-            shadow_delta_rms: listed.iter().map(|row| state_in_f64(row)).collect(),
+            shadow_delta_rms: listed.iter().map(|row| row.state_delta_rms_f64()).collect(),
             activation_rms: listed.iter().map(|row| row.activation_rms).collect(),
             slope: slope(&rows).map(|(slope, _)| slope),
             per: Per::of_slope(&rows),
@@ -133,7 +134,8 @@ fn over_seeds(records: &[FlowStep], each: &[Vec<FlowRow>], shadows: &[Vec<FlowRo
         row.shadow = (!shadows.is_empty()).then(|| Shadow {
             delta_rms: in_f64(|shadow| Some(shadow.delta_rms)),
             delta_rms_f64: in_f64(|shadow| Some(shadow.delta_rms_f64)),
-            joint_delta_rms_f64: row.joint.map(|_| in_f64(|shadow| shadow.joint_delta_rms_f64)),
+            joint_delta_rms_f64: (!row.hands_on_its_own())
+                .then(|| in_f64(|shadow| shadow.joint_delta_rms_f64)),
             weight_gradient_rms_f64: row
                 .weight_gradient_rms
                 .map(|_| in_f64(|shadow| shadow.weight_gradient_rms_f64)),
@@ -155,22 +157,13 @@ fn same<'a>(rows: &'a [FlowRow], place: usize, row: &FlowRow) -> Option<&'a Flow
     rows.get(place).filter(|other| other.path == row.path)
 }
 
-/// RMS δ in `f64` of the state that the layer hands on.
-fn state_in_f64(row: &FlowRow) -> Option<f64> {
-    let shadow = row.shadow?;
-    if row.joint.is_some() { shadow.joint_delta_rms_f64 } else { Some(shadow.delta_rms_f64) }
-}
-
 /// What theory says of a line beside the networks of these records: the slope, and RMS δ of each layer of the list.
 pub(super) fn beside(theory: &LinePrediction, records: &[FlowStep]) -> (Option<f64>, Vec<Option<f64>>) {
     let each: Vec<Vec<FlowRow>> = records.iter().map(FlowRow::of).collect();
     let rows = over_seeds(records, &each, &[]);
     let state = |place: usize| {
-        let row = rows[place].clone();
-        // The state that a branch hands on is the sum of its block.
-        let block = row.joint.and_then(|_| row.path.split('.').next());
-        let path = block.unwrap_or(&row.path).to_owned();
-        FlowRow { path, delta_rms: row.state_delta_rms(), ..row }
+        let row = &rows[place];
+        FlowRow { path: row.state_path().to_owned(), delta_rms: row.state_delta_rms(), ..row.clone() }
     };
     let states: Vec<FlowRow> = listed(&rows).into_iter().map(state).collect();
     let stretch = |state: &FlowRow| theory.row(&state.path).map(|row| row.stretch);

@@ -178,8 +178,7 @@ impl Training {
         let test = Loader::new(test, EVALUATION_BATCH).dtype(dtype);
         let accuracy = |evaluation: Evaluation| evaluation.metrics["accuracy"];
         let initial_accuracy = accuracy(evaluate(&task, &*model, &test)?);
-        let mut steps = Steps::new(&mut *model, &mut optimizer, &task, &loader)?;
-        steps.accumulate = self.accumulate.max(1);
+        let mut steps = Steps::new(&mut *model, &mut optimizer, &task, &loader, self.accumulate.max(1))?;
         let (mut losses, mut since_point) = (Vec::new(), Losses::default());
         for step in 0..self.steps {
             if watch(step, self.steps).is_break() {

@@ -11,6 +11,7 @@ use std::str::FromStr;
 /// use backflow_train::study::Norm;
 /// let norm: Norm = "group:4".parse()?;
 /// assert_eq!((norm.word(), norm.to_string()), ("groupnorm:4".to_owned(), "group:4".to_owned()));
+/// assert_eq!("batchnorm".parse(), Ok(Norm::Batch), "the word of the line means the same");
 /// assert_eq!(Norm::None.word(), "", "the word vanishes with its slash");
 /// # Ok::<(), String>(())
 /// ```
@@ -64,10 +65,13 @@ impl FromStr for Norm {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        if let Some((_, norm)) = NAMED.iter().find(|(name, _)| *name == text) {
+        let is_named =
+            |(name, norm): &&(&str, Self)| *name == text || !text.is_empty() && norm.word() == text;
+        if let Some((_, norm)) = NAMED.iter().find(is_named) {
             return Ok(*norm);
         }
-        if let Some(groups) = text.strip_prefix("group:") {
+        let groups = text.strip_prefix("groupnorm:").map(|text| text.strip_prefix("groups=").unwrap_or(text));
+        if let Some(groups) = text.strip_prefix("group:").or(groups) {
             let groups = groups.trim().parse().ok().filter(|groups| *groups > 0);
             return groups
                 .map(Self::Group)
@@ -76,6 +80,9 @@ impl FromStr for Norm {
         let names = || NAMED.map(|(name, _)| name).into_iter().chain(["group:N"]);
         let there_are = did_you_mean(text, "there are", names());
         let known = names().collect::<Vec<_>>().join(", ");
-        Err(format!("there is no normalisation \"{}\"; {there_are} {known}", quoted(text)))
+        let text = quoted(text);
+        Err(format!(
+            "there is no normalisation \"{text}\"; {there_are} {known}, or the words of a line: batchnorm, groupnorm:N, …"
+        ))
     }
 }

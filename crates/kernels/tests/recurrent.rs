@@ -110,7 +110,9 @@ fn agrees<C: Cell>(kind: &str, cell: C, sizes: &Sequences<'_>) {
     let wide = layer.sums.len();
     let (mut d_sums, mut dh0, mut dc0) =
         (vec![f64::NAN; wide], vec![f64::NAN; layer.h0.len()], vec![f64::NAN; layer.c0.len()]);
+    let c0_all = if cell.has_memory() { all } else { 0 };
     let mut d_carried = vec![f64::NAN; if cell.carries_apart() { wide } else { 0 }];
+    let (mut shown_h, mut shown_c) = (vec![f64::NAN; all], vec![f64::NAN; c0_all]);
     let back = Back {
         gates: &gates,
         h: &h,
@@ -121,6 +123,7 @@ fn agrees<C: Cell>(kind: &str, cell: C, sizes: &Sequences<'_>) {
         d_carried: &mut d_carried,
         dh0: &mut dh0,
         dc0: &mut dc0,
+        shown: [&mut shown_h, &mut shown_c],
     };
     backward(cell, sizes, &layer.w, [&layer.h0, &layer.c0], back);
     type Part = fn(&mut Layer) -> &mut Vec<f64>;

@@ -76,7 +76,7 @@ impl Gru {
              [h]: [&Tensor; 1],
              reverse: bool,
              lengths: Option<&[usize]>| { [x.gru(&weights.recurrent(reverse, lengths), h)] };
-        let (y, [h]) = self.layers.forward("gru", x, [begin], lengths, run);
+        let (y, [h]) = self.layers.forward("gru", x, [begin], lengths, false, run);
         (y, h)
     }
 }

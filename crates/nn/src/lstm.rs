@@ -119,49 +119,36 @@ impl Lstm {
                    lengths: Option<&[usize]>| {
             match &weights.weight_hr {
                 None => x.lstm(&weights.recurrent(reverse, lengths), h, c).into(),
-                Some(projection) => projected(x, weights, projection, [h, c], reverse, lengths),
+                Some(projection) => projected(x, weights, projection, [h, c], lengths),
             }
         };
-        let (y, [h, c]) = self.layers.forward("lstm", x, begin, lengths, run);
+        // The kernel has no projection.
+        let by_steps = self.states != self.hidden;
+        let (y, [h, c]) = self.layers.forward("lstm", x, begin, lengths, by_steps, run);
         (y, LstmState { h, c })
     }
 }
 
-/// All steps of a layer whose states are projected, one by one.
+/// One step of a layer whose states are projected; x and the states have an axis of one step.
 fn projected(
     x: &Tensor,
     weights: &RecurrentWeights,
     projection: &Tensor,
     [h, c]: [&Tensor; 2],
-    reverse: bool,
     lengths: Option<&[usize]>,
 ) -> [Tensor; 2] {
-    let (layer, steps) = (weights.recurrent(false, None), x.size(0));
-    let (mut h, mut c) = (h.clone(), c.clone());
-    let (mut all_h, mut all_c) = (Vec::with_capacity(steps), Vec::with_capacity(steps));
-    for nth in 0..steps {
-        let step = if reverse { steps - 1 - nth } else { nth };
-        let (wide, next_c) = x.select(0, step).lstm_cell(&layer, &h, &c);
-        let next_h = wide.matmul(&projection.t());
-        (h, c) = match lengths {
-            None => (next_h, next_c),
-            Some(lengths) => {
-                let goes_on = lengths.iter().map(|&length| step < length).collect();
-                let goes_on = Tensor::from_vec(goes_on, [lengths.len(), 1]);
-                (Tensor::select_where(&goes_on, &next_h, &h), Tensor::select_where(&goes_on, &next_c, &c))
-            }
-        };
-        all_h.push(h.clone());
-        all_c.push(c.clone());
-    }
-    if reverse {
-        all_h.reverse();
-        all_c.reverse();
-    }
-    match steps {
-        0 => [h, c].map(|state| state.unsqueeze(0).slice(0, ..0)),
-        _ => [Tensor::stack(&all_h, 0), Tensor::stack(&all_c, 0)],
-    }
+    let (wide, next_c) = x.select(0, 0).lstm_cell(&weights.recurrent(false, None), h, c);
+    let next = [wide.matmul(&projection.t()), next_c];
+    let next = match lengths {
+        None => next,
+        Some(lengths) => {
+            let goes_on = lengths.iter().map(|&length| length > 0).collect();
+            let goes_on = Tensor::from_vec(goes_on, [lengths.len(), 1]);
+            let [next_h, next_c] = next;
+            [Tensor::select_where(&goes_on, &next_h, h), Tensor::select_where(&goes_on, &next_c, c)]
+        }
+    };
+    next.map(|state| state.unsqueeze(0))
 }
 
 impl Layer for Lstm {

@@ -6,6 +6,7 @@
 
 use crate::distribution::Distribution;
 use crate::dropout::Dropout;
+use backflow_tensor::observe::goes_by_steps;
 use backflow_tensor::{
     DType, LayerId, Module, Path, Recurrent, Rng, Role, Tensor, Visitor, VisitorMut, misuse,
 };
@@ -178,7 +179,7 @@ pub(crate) struct Layers {
     pub(crate) weights: Vec<RecurrentWeights>,
     pub(crate) stack: Stack,
     dropout: Dropout,
-    /// One for each layer.
+    /// One for each layer and direction.
     ids: Vec<LayerId>,
 }
 
@@ -198,7 +199,7 @@ impl Layers {
                 weights.push(RecurrentWeights::new(gates, inputs, hidden, states, stack, rng));
             }
         }
-        let ids = (0..stack.layers).map(|_| LayerId::new()).collect();
+        let ids = weights.iter().map(|_| LayerId::new()).collect();
         Self { weights, stack, dropout: Dropout::new(stack.dropout), ids }
     }
 
@@ -207,7 +208,8 @@ impl Layers {
     }
 
     /// The states of the last layer at all steps, and those of all layers after the last step, `[layers · directions,
-    /// batch, states]`: h, and c. `run` is one layer in one direction.
+    /// batch, states]`: h, and c. `run` is one layer in one direction: of
+    /// all steps at once, or where it `is_by_steps`, of one.
     #[track_caller]
     pub(crate) fn forward<const STATES: usize>(
         &self,
@@ -215,6 +217,7 @@ impl Layers {
         x: &Tensor,
         begin: [Tensor; STATES],
         lengths: Option<&[usize]>,
+        is_by_steps: bool,
         run: impl Fn(&Tensor, &RecurrentWeights, [&Tensor; STATES], bool, Option<&[usize]>) -> [Tensor; STATES],
     ) -> (Tensor, [Tensor; STATES]) {
         let mut x = if self.stack.batch_first { x.transpose(0, 1) } else { x.clone() };
@@ -233,7 +236,20 @@ impl Layers {
             for reverse in [false, true].into_iter().take(self.stack.directions()) {
                 let place = layer * self.stack.directions() + usize::from(reverse);
                 let begin = begin.each_ref().map(|states| states.select(0, place));
-                let all = run(&x, &self.weights[place], begin.each_ref(), reverse, lengths);
+                let run = |x: &Tensor, begin: [&Tensor; STATES], lengths: Option<&[usize]>| {
+                    run(x, &self.weights[place], begin, reverse, lengths)
+                };
+                let (id, what) = (self.ids[place], Role::Recurrence.called(name));
+                let all = match is_by_steps || goes_by_steps() {
+                    true => by_steps(&x, begin.clone(), reverse, lengths, run, |state, step, y| {
+                        id.announce_step(state, step, what, y);
+                    }),
+                    false => {
+                        let all = run(&x, begin.each_ref(), lengths);
+                        id.announce(what, &all[0]);
+                        all
+                    }
+                };
                 for (kind, (all, begin)) in all.iter().zip(begin).enumerate() {
                     let end = if reverse { 0 } else { -1 };
                     last[kind].push(if steps == 0 { begin } else { all.select(0, end) });
@@ -245,7 +261,6 @@ impl Layers {
                 });
             }
             x = if directions.len() == 1 { directions.remove(0) } else { Tensor::cat(&directions, -1) };
-            self.ids[layer].announce(Role::Recurrence.called(name), &x);
         }
         let y = if self.stack.batch_first { x.transpose(0, 1) } else { x };
         (y, last.map(|states| Tensor::stack(&states, 0)))
@@ -318,11 +333,11 @@ impl Module for Layers {
                 });
             }
         }
-        let many = self.ids.len() > 1;
-        for (layer, id) in self.ids.iter_mut().enumerate() {
-            match many {
-                true => path.inside(&format!("l{layer}"), |path| id.visit_mut(path, visitor)),
-                false => id.visit_mut(path, visitor),
+        let names = self.names();
+        for (id, name) in self.ids.iter_mut().zip(names) {
+            match name {
+                Some(name) => path.inside(&name, |path| id.visit_mut(path, visitor)),
+                None => id.visit_mut(path, visitor),
             }
         }
         self.dropout.visit_mut(path, visitor);
@@ -330,13 +345,50 @@ impl Module for Layers {
 }
 
 impl Layers {
+    /// The names of layers and directions where there are several: `l0`, `l0_reverse`, `l1`, …
+    fn names(&self) -> Vec<Option<String>> {
+        let name =
+            |place| (self.ids.len() > 1).then(|| self.suffix(place).trim_start_matches('_').to_owned());
+        (0..self.ids.len()).map(name).collect()
+    }
+
     fn visit_layers(&self, path: &mut Path, visitor: &mut dyn Visitor) {
-        for (layer, id) in self.ids.iter().enumerate() {
-            match self.ids.len() > 1 {
-                true => path.inside(&format!("l{layer}"), |path| id.visit(path, visitor)),
-                false => id.visit(path, visitor),
+        for (id, name) in self.ids.iter().zip(self.names()) {
+            match name {
+                Some(name) => path.inside(&name, |path| id.visit(path, visitor)),
+                None => id.visit(path, visitor),
             }
         }
         self.dropout.visit(path, visitor);
+    }
+}
+
+/// The same layer in one direction, step by step, for somebody who may change gradients between steps.
+fn by_steps<const STATES: usize>(
+    x: &Tensor,
+    begin: [Tensor; STATES],
+    reverse: bool,
+    lengths: Option<&[usize]>,
+    run: impl Fn(&Tensor, [&Tensor; STATES], Option<&[usize]>) -> [Tensor; STATES],
+    announce: impl Fn(&'static str, usize, &Tensor),
+) -> [Tensor; STATES] {
+    let steps = x.size(0);
+    let mut states = begin;
+    let mut all: Vec<[Tensor; STATES]> = Vec::with_capacity(steps);
+    for nth in 0..steps {
+        let step = if reverse { steps - 1 - nth } else { nth };
+        let goes_on: Option<Vec<usize>> =
+            lengths.map(|lengths| lengths.iter().map(|&length| usize::from(step < length)).collect());
+        let next = run(&x.slice(0, step..=step), states.each_ref(), goes_on.as_deref());
+        states = next.map(|state| state.select(0, 0));
+        states.iter().zip(["h", "c"]).for_each(|(state, name)| announce(name, step, state));
+        all.push(states.clone());
+    }
+    if reverse {
+        all.reverse();
+    }
+    match steps {
+        0 => states.map(|state| state.unsqueeze(0).slice(0, ..0)),
+        _ => std::array::from_fn(|kind| Tensor::stack(all.iter().map(|states| &states[kind]), 0)),
     }
 }

@@ -84,7 +84,7 @@ impl Rnn {
                    lengths: Option<&[usize]>| {
             [x.rnn(&weights.recurrent(reverse, lengths), h, self.relu)]
         };
-        let (y, [h]) = self.layers.forward("rnn", x, [begin], lengths, run);
+        let (y, [h]) = self.layers.forward("rnn", x, [begin], lengths, false, run);
         (y, h)
     }
 }

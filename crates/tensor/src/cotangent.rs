@@ -247,6 +247,11 @@ impl Cotangent<'_> {
         onlooker::gradient(of, &mut dy.clone(), self.plan.retains);
     }
 
+    /// The id of the op's result.
+    pub(crate) fn id(&self) -> u64 {
+        self.node.number
+    }
+
     /// Whether a tracer is shown this pass.
     pub(crate) fn is_traced(&self) -> bool {
         self.traced

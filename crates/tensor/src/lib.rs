@@ -53,6 +53,7 @@ mod scalar;
 mod shape;
 pub mod spelling;
 mod statistics;
+mod steps;
 mod storage;
 mod switches;
 mod tensor;

@@ -8,6 +8,7 @@
 
 use crate::graph::Node;
 use crate::op::Op;
+use crate::steps::Steps;
 use crate::tensor::Tensor;
 use std::cell::Cell;
 use std::panic::Location;
@@ -71,6 +72,13 @@ pub(crate) trait Onlooker: Sync {
 
     /// What the result of a node passes back to the node's operand of this place. Said while layers are observed.
     fn part(&self, from: &Node, operand: usize, dx: &Tensor);
+
+    /// Whether somebody wants to see the steps of the recurrent op whose result has this id. Asked while layers are
+    /// observed.
+    fn looks_at_steps(&self, of: u64) -> bool;
+
+    /// The steps of that op.
+    fn steps(&self, of: u64, steps: &Steps<'_>);
 
     /// The complete gradient of a node, which may be replaced. Said while layers are observed.
     fn gradient(&self, node: &Node, dy: &mut Tensor, retain: bool);
@@ -176,6 +184,19 @@ pub(crate) fn part(from: &Node, operand: usize, dx: &Tensor) {
         && let Some(onlooker) = ONLOOKER.get()
     {
         onlooker.part(from, operand, dx);
+    }
+}
+
+/// Whether somebody wants to see the steps of the recurrent op whose result has this id.
+pub(crate) fn looks_at_steps(of: u64) -> bool {
+    OBSERVED.get() && ONLOOKER.get().is_some_and(|onlooker| onlooker.looks_at_steps(of))
+}
+
+/// Says what went through these steps.
+#[cold]
+pub(crate) fn steps(of: u64, steps: &Steps<'_>) {
+    if let Some(onlooker) = ONLOOKER.get() {
+        onlooker.steps(of, steps);
     }
 }
 

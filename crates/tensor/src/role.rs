@@ -153,7 +153,7 @@ impl Announcement {
 
     /// The same of one step in time.
     #[must_use]
-    pub fn at_time(self, step: usize) -> Self {
+    pub const fn at_time(self, step: usize) -> Self {
         Self { time: Some(step), ..self }
     }
 }

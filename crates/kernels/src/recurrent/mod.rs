@@ -75,6 +75,9 @@ pub struct Back<'a, T> {
     pub dh0: &'a mut [T],
     /// Of an LSTM; empty for others.
     pub dc0: &'a mut [T],
+    /// Gradients of h and c of each step by all that comes after it, for somebody who looks on: of the sizes of `dh` and
+    /// `dc`, or empty.
+    pub shown: [&'a mut [T]; 2],
 }
 
 impl Sequences<'_> {
@@ -204,6 +207,9 @@ pub fn backward<T: Float, C: Cell>(
         return;
     }
     let [d_sums, d_carried, dh0, dc0] = [back.d_sums, back.d_carried, back.dh0, back.dc0].map(Parts::new);
+    let all = steps * rows * hidden;
+    let shows = back.shown.each_ref().map(|shown| shown.len() == all && all > 0);
+    let shown = back.shown.map(Parts::new);
     for_ranges(sizes.nanoseconds(gates), rows, sizes.block(), &|block| {
         let state = block.start * hidden..block.end * hidden;
         // SAFETY: no other block has these rows.
@@ -218,6 +224,12 @@ pub fn backward<T: Float, C: Cell>(
             add(dh, &back.dh[at(hidden)]);
             if cell.has_memory() && !back.dc.is_empty() {
                 add(dc, &back.dc[at(hidden)]);
+            }
+            for ((shown, shows), d) in shown.iter().zip(shows).zip([&*dh, &*dc]) {
+                if shows && d.len() == block.len() * hidden {
+                    // SAFETY: as above; this block comes to a step once.
+                    unsafe { shown.part(at(hidden)) }.copy_from_slice(d);
+                }
             }
             let before = (nth > 0).then(|| sizes.place(sizes.step(nth - 1), &block, hidden));
             let h = before.clone().map_or(&h0[state.clone()], |place| &back.h[place]);

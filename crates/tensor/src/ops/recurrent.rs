@@ -9,7 +9,7 @@ use crate::cotangent::Cotangent;
 use crate::dtype::{FloatElement, with_float};
 use crate::error::misuse;
 use crate::mode::mode;
-use crate::onlooker::{Computed, Kind};
+use crate::onlooker::{self, Computed, Kind};
 use crate::op::Op;
 use crate::shape::Shape;
 use crate::storage::Buffer;
@@ -58,6 +58,8 @@ macro_rules! with_cell {
         }
     };
 }
+
+mod shown;
 
 impl Which {
     fn gates(self) -> usize {
@@ -219,6 +221,10 @@ impl Given {
         let mut dc0 = Buffer::<T>::stale(if self.which.has_memory() { rows * hidden } else { 0 });
         let (h, c) = slice(&y).split_at(all * hidden);
         let (dh, dc) = slice(&dy).split_at(all * hidden);
+        let is_shown = onlooker::looks_at_steps(g.id());
+        let (of_h, of_c) = if is_shown { (dh.len(), dc.len()) } else { (0, 0) };
+        let mut shown = [of_h, of_c].map(Buffer::<T>::stale);
+        let [shown_h, shown_c] = &mut shown;
         let back = Back {
             gates: slice(&kept[0]),
             h,
@@ -229,9 +235,13 @@ impl Given {
             d_carried: d_carried.as_mut_slice(),
             dh0: dh0.as_mut_slice(),
             dc0: dc0.as_mut_slice(),
+            shown: [shown_h.as_mut_slice(), shown_c.as_mut_slice()],
         };
         let began = [slice(&h0), c0.as_ref().map_or(&[][..], slice)];
         with_cell!(self.which, cell => backward(cell, &self.sizes(), slice(&w_hh), began, back));
+        if is_shown {
+            self.show::<T>(g.id(), &y, &dy, kept, [&w_hh, &h0, c0.as_ref().unwrap_or(&h0)], shown);
+        }
         let sums = row_major(d_sums.as_slice(), wide);
         let from_h = if carries { d_carried.as_slice() } else { d_sums.as_slice() };
         g.give(0, |g| {

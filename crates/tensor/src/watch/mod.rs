@@ -6,6 +6,7 @@
 
 pub(crate) mod history;
 pub mod observe;
+mod observer;
 pub mod profile;
 
 pub mod trace;
@@ -13,6 +14,7 @@ pub mod trace;
 use crate::graph::Node;
 use crate::onlooker::{Computed, Onlooker, install};
 use crate::op::Op;
+use crate::steps::Steps;
 use crate::tensor::Tensor;
 
 struct Watch;
@@ -48,6 +50,14 @@ impl Onlooker for Watch {
 
     fn part(&self, from: &Node, operand: usize, dx: &Tensor) {
         observe::part(from, operand, dx);
+    }
+
+    fn looks_at_steps(&self, of: u64) -> bool {
+        observe::looks_at_steps(of)
+    }
+
+    fn steps(&self, of: u64, steps: &Steps<'_>) {
+        observe::steps(of, steps);
     }
 
     fn gradient(&self, node: &Node, dy: &mut Tensor, retain: bool) {

@@ -13,7 +13,9 @@ use crate::onlooker::{OBSERVED, is_replaying};
 use crate::op::Op;
 pub use crate::role::{Announcement, Role, Side};
 pub use crate::sample_map::SampleMap;
+pub use crate::steps::Steps;
 use crate::tensor::Tensor;
+pub use crate::watch::observer::Observer;
 use crate::watch::profile::section;
 use smallvec::SmallVec;
 use std::cell::{Cell, RefCell};
@@ -25,6 +27,8 @@ use std::rc::Rc;
 pub enum Site {
     /// A layer of a model; [`Visitor::layer`](crate::Visitor::layer) tells its path.
     Layer(LayerId),
+    /// A state, `h` or `c`, of a recurrent layer that goes step by step, at one of them, counted from 0.
+    Step(LayerId, &'static str, usize),
     /// A result named in the program with [`Tensor::named`].
     Named(String),
     /// A result that an observer [asked for](Observer::starts).
@@ -37,6 +41,13 @@ impl LayerId {
     pub fn announce(self, what: impl Into<Announcement>, y: &Tensor) {
         if OBSERVED.get() {
             announce(Site::Layer(self), &what.into(), y);
+        }
+    }
+
+    /// The same of a state at one step in time, of a layer that goes step by step.
+    pub fn announce_step(self, state: &'static str, step: usize, what: impl Into<Announcement>, y: &Tensor) {
+        if OBSERVED.get() {
+            announce(Site::Step(self, state, step), &what.into().at_time(step), y);
         }
     }
 
@@ -80,6 +91,13 @@ pub fn attention() -> Attention {
     }
 }
 
+/// Whether an observer [may reach into](Observer::wants_steps) sequences, so that recurrent layers go step by step and
+/// announce each.
+#[must_use]
+pub fn goes_by_steps() -> bool {
+    OBSERVED.get() && STEP_BY_STEP.get()
+}
+
 /// Runs `f` so that every layer is an op of its own in the graph, to the same bits, for programs that look
 /// into graphs.
 ///
@@ -101,84 +119,32 @@ impl Tensor {
         }
         self
     }
-}
 
-/// Sees outputs and their gradients.
-pub trait Observer {
-    /// What a layer computes its next output from, of layers that say so, as linear ones do. By default it is
-    /// not looked at.
-    fn input(&mut self, site: &Site, what: &Announcement, x: &Tensor) {
-        let _ = (site, what, x);
-    }
-
-    /// An output on the way forward, in order of computation. Whoever keeps `y` keeps its graph, too.
-    fn output(&mut self, site: &Site, what: &Announcement, y: &Tensor);
-
-    /// An activation function that the program called on a tensor, as `z.tanh()`: the function, as a layer of
-    /// it is announced, z, and the result. Layers that compute one call it too, and announce the same result
-    /// afterwards. By default it is not looked at, and the gradient of the result is not shown.
-    fn called(&mut self, function: &Announcement, x: &Tensor, y: &Tensor) {
-        let _ = (function, x, y);
-    }
-
-    /// Two tensors that the program added, and their sum, if it is tracked. By default it is not looked at.
-    fn summed(&mut self, summands: [&Tensor; 2], sum: &Tensor) {
-        let _ = (summands, sum);
-    }
-
-    /// A pass back is about to begin at this result, the end of its graph. Answers the [`id`](Tensor::id)s of
-    /// other results whose gradients it wants to see: they come as those of [`Site::Result`], and before that in
-    /// [parts](Self::part). By default none.
-    fn starts(&mut self, from: &Tensor) -> Vec<u64> {
-        let _ = from;
-        Vec::new()
-    }
-
-    /// A part of the gradient of a result that was [asked for](Self::starts): what comes to `result` by its use as
-    /// operand number `operand` of what has the id `by`. The parts add up to its [`gradient`](Self::gradient). By
-    /// default it is not looked at.
-    fn part(&mut self, result: u64, by: u64, operand: usize, dx: &Tensor) {
-        let _ = (result, by, operand, dx);
-    }
-
-    /// The complete gradient of an announced output, on the way back, and that output's [`id`](Tensor::id): a
-    /// layer that is called several times has several. Inside a [`checkpoint`](crate::checkpoint) it is that
-    /// of the output as it was computed again.
-    fn gradient(&mut self, site: &Site, output: Option<u64>, dy: &Tensor);
-
-    /// A parameter that a step of an optimizer is about to go by the gradient of, as
-    /// [`announce_parameter`] shows it. Whoever keeps `w` makes the step copy it. By default it is not looked
-    /// at.
-    fn parameter(&mut self, path: &str, w: &Tensor, dw: &Tensor) {
-        let _ = (path, w, dw);
-    }
-
-    /// Whether all that it wants is to see outputs and gradients, neither the graph behind them nor a say in
-    /// what flows on; asked once, when the observation begins. Layers may then be computed several at a time,
-    /// as without an observer, and the outputs between them are shown when all are there: in the same order,
-    /// to the same bits, but as leaves, to which the graph does not lead. [`replace`](Self::replace) must
-    /// answer `None`, and [`gradient`](Self::gradient) may not begin another pass through the graph. If the
-    /// pass back is recorded and gone back through itself, what comes by that way is not part of the
-    /// gradients shown here.
-    fn only_looks(&self) -> bool {
-        false
-    }
-
-    /// What the pass goes on with instead of `dy`, the complete gradient of an announced output; `None`: `dy`
-    /// itself.
+    /// The same of one step in time, counted from 0: step 25 of `h` has the name `h25`. Observers put steps of one name
+    /// together, as one place with an axis of time; results of other names that are numbered are depth.
     ///
-    /// Asked of all observers, outermost first, before any of them is shown the [`gradient`](Self::gradient)
-    /// that flows on. Where the pass is itself recorded, `dy` is tracked and what is computed from it here is
-    /// recorded too.
-    fn replace(&mut self, site: &Site, dy: &Tensor) -> Option<Tensor> {
-        let _ = (site, dy);
-        None
+    /// ```
+    /// use backflow_tensor::{DType, Tensor};
+    /// let mut h = Tensor::zeros([3], DType::F32);
+    /// for step in 0..5 {
+    ///     h = (h * 0.5 + 1.0).tanh().named_step("h", step);
+    /// }
+    /// ```
+    #[must_use]
+    pub fn named_step(self, name: &str, step: usize) -> Self {
+        if OBSERVED.get() {
+            let what = Announcement::from(Role::Named).at_time(step);
+            announce(Site::Named(format!("{name}{step}")), &what, &self);
+        }
+        self
     }
 }
 
 thread_local! {
     /// Whether all observers only look.
     static ONLY_LOOKING: Cell<bool> = const { Cell::new(true) };
+    /// Whether some observer wants recurrent layers to go step by step.
+    static STEP_BY_STEP: Cell<bool> = const { Cell::new(false) };
     /// Outermost first. Empty while the observers themselves are at work.
     static WATCHES: RefCell<Vec<Watch>> = const { RefCell::new(Vec::new()) };
 }
@@ -193,15 +159,16 @@ struct Watch {
 ///
 /// Inside another `observe`, both see it. An observer sees the gradients of those outputs that it has seen.
 pub fn observe<O: Observer + 'static, R>(observer: O, f: impl FnOnce() -> R) -> (O, R) {
-    struct Stop(usize, bool);
+    struct Stop(usize, bool, bool);
     impl Drop for Stop {
         fn drop(&mut self) {
             OBSERVED.set(self.0 > 0);
             ONLY_LOOKING.set(self.1);
+            STEP_BY_STEP.set(self.2);
             WATCHES.with_borrow_mut(|watches| watches.truncate(self.0));
         }
     }
-    let only_looks = observer.only_looks();
+    let (only_looks, wants_steps) = (observer.only_looks(), observer.wants_steps());
     // The observer is shared between this frame and the thread's list while `f` runs, so that it comes back
     // typed.
     let shared = Rc::new(RefCell::new(observer));
@@ -209,7 +176,12 @@ pub fn observe<O: Observer + 'static, R>(observer: O, f: impl FnOnce() -> R) -> 
     let stop = WATCHES.with_borrow_mut(|watches| {
         watches.push(watch);
         let so_far = watches.len() == 1 || ONLY_LOOKING.get();
-        Stop(watches.len() - 1, ONLY_LOOKING.replace(so_far && only_looks))
+        let by_steps = STEP_BY_STEP.get();
+        Stop(
+            watches.len() - 1,
+            ONLY_LOOKING.replace(so_far && only_looks),
+            STEP_BY_STEP.replace(by_steps || wants_steps),
+        )
     });
     super::look_on();
     OBSERVED.set(true);
@@ -230,49 +202,6 @@ pub fn observe<O: Observer + 'static, R>(observer: O, f: impl FnOnce() -> R) -> 
 pub fn announce_parameter(path: &str, w: &Tensor, dw: &Tensor) {
     if OBSERVED.get() {
         show_parameter(path, w, dw);
-    }
-}
-
-/// An observer that its owner keeps a hand on: it is there also after a panic.
-impl<O: Observer> Observer for Rc<RefCell<O>> {
-    fn input(&mut self, site: &Site, what: &Announcement, x: &Tensor) {
-        self.borrow_mut().input(site, what, x);
-    }
-
-    fn output(&mut self, site: &Site, what: &Announcement, y: &Tensor) {
-        self.borrow_mut().output(site, what, y);
-    }
-
-    fn called(&mut self, function: &Announcement, x: &Tensor, y: &Tensor) {
-        self.borrow_mut().called(function, x, y);
-    }
-
-    fn summed(&mut self, summands: [&Tensor; 2], sum: &Tensor) {
-        self.borrow_mut().summed(summands, sum);
-    }
-
-    fn starts(&mut self, from: &Tensor) -> Vec<u64> {
-        self.borrow_mut().starts(from)
-    }
-
-    fn part(&mut self, result: u64, by: u64, operand: usize, dx: &Tensor) {
-        self.borrow_mut().part(result, by, operand, dx);
-    }
-
-    fn gradient(&mut self, site: &Site, output: Option<u64>, dy: &Tensor) {
-        self.borrow_mut().gradient(site, output, dy);
-    }
-
-    fn parameter(&mut self, path: &str, w: &Tensor, dw: &Tensor) {
-        self.borrow_mut().parameter(path, w, dw);
-    }
-
-    fn only_looks(&self) -> bool {
-        self.borrow().only_looks()
-    }
-
-    fn replace(&mut self, site: &Site, dy: &Tensor) -> Option<Tensor> {
-        self.borrow_mut().replace(site, dy)
     }
 }
 
@@ -328,6 +257,25 @@ pub(super) fn summed(summands: [&Tensor; 2], sum: &Tensor) {
     with_watches(|watches| {
         for watch in watches {
             no_grad(|| watch.observer.summed(summands, sum));
+        }
+    });
+}
+
+/// Whether an observer wants to see the steps of a recurrent op.
+#[cold]
+pub(super) fn looks_at_steps(of: u64) -> bool {
+    with_watches(|watches| watches.iter().any(|watch| watch.observer.looks_at_steps(of)))
+}
+
+/// Shows them.
+#[cold]
+pub(super) fn steps(of: u64, steps: &Steps<'_>) {
+    let _section = section("observers");
+    with_watches(|watches| {
+        for watch in watches {
+            if watch.observer.looks_at_steps(of) {
+                no_grad(|| watch.observer.steps(of, steps));
+            }
         }
     });
 }

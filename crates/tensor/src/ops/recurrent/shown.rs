@@ -1,0 +1,127 @@
+//! What a recurrent op shows of its steps to those who look on.
+
+use super::{Given, Which, slice};
+use crate::dtype::FloatElement;
+use crate::mode::no_grad;
+use crate::onlooker;
+use crate::shape::Shape;
+use crate::steps::Steps;
+use crate::storage::Buffer;
+use crate::tensor::Tensor;
+use backflow_kernels::recurrent::{Back, Gru, Lstm, Sequences, backward};
+
+impl Given {
+    /// Shows the steps of the op whose result has the id `of`; `shown` are the gradients of all states.
+    pub(super) fn show<T: FloatElement>(
+        &self,
+        of: u64,
+        y: &Tensor,
+        dy: &Tensor,
+        kept: &[Tensor; 2],
+        [w_hh, h0, c0]: [&Tensor; 3],
+        [dh, dc]: [Buffer<T>; 2],
+    ) {
+        let one = Shape::from([self.steps, self.rows, self.hidden]);
+        let has_memory = self.which.has_memory();
+        let part = |of_both: &Tensor, part: isize| {
+            if has_memory { of_both.select(0, part) } else { of_both.clone() }
+        };
+        let direct = if has_memory { vec![part(dy, 0), part(dy, 1)] } else { vec![dy.clone()] };
+        let from_step =
+            |step: usize, rows: usize| self.from_step::<T>([step, rows], y, dy, kept, [w_hh, h0, c0]);
+        let dh = Tensor::from_buffer(dh, one);
+        let memory = has_memory.then(|| {
+            let dc = Tensor::from_buffer(dc, one);
+            let c = part(y, 1);
+            [c.detach(), no_grad(|| dc + self.by_h(&dh, &c, &kept[0]))]
+        });
+        let steps = Steps {
+            reverse: self.reverse,
+            h: part(y, 0),
+            dh,
+            memory,
+            gates: (!matches!(self.which, Which::Rnn(_)))
+                .then(|| kept[0].reshape([self.steps, self.rows, self.wide()])),
+            direct,
+            from_step: &from_step,
+        };
+        onlooker::steps(of, &steps);
+    }
+
+    /// The part of ∂L/∂c of an LSTM that comes by h of the same step, `dh·o·(1 − tanh² c)`; of sequences that have ended
+    /// both states are those before.
+    fn by_h(&self, dh: &Tensor, c: &Tensor, gates: &Tensor) -> Tensor {
+        let open = gates.reshape([self.steps, self.rows, 4, self.hidden]).select(2, 3);
+        let by_h = dh * open * (1.0 - c.tanh().square());
+        match &self.lengths {
+            None => by_h,
+            Some(lengths) => {
+                let goes_on =
+                    (0..self.steps).flat_map(|step| lengths.iter().map(move |&length| step < length));
+                let goes_on = Tensor::from_vec(goes_on.collect(), [self.steps, self.rows, 1]);
+                Tensor::select_where(&goes_on, &by_h, &by_h.zeros_like())
+            }
+        }
+    }
+
+    /// The gradients of the states h of the first sequences, by what is computed from one step alone.
+    fn from_step<T: FloatElement>(
+        &self,
+        [step, rows]: [usize; 2],
+        y: &Tensor,
+        dy: &Tensor,
+        kept: &[Tensor; 2],
+        [w_hh, h0, c0]: [&Tensor; 3],
+    ) -> Tensor {
+        let Self { steps, hidden, .. } = *self;
+        let wide = self.wide();
+        assert!(
+            step < steps && rows <= self.rows,
+            "step {step} of {steps}, {rows} sequences of {}",
+            self.rows
+        );
+        let first = |x: &[T], width: usize| -> Vec<T> {
+            let of_step = self.rows * width;
+            x.chunks_exact(of_step.max(1)).flat_map(|x| &x[..rows * width]).copied().collect()
+        };
+        let only = |x: &[T]| -> Vec<T> {
+            let mut only = vec![T::ZERO; steps * rows * hidden];
+            let place = step * self.rows * hidden;
+            let here = step * rows * hidden;
+            only[here..here + rows * hidden].copy_from_slice(&x[place..place + rows * hidden]);
+            only
+        };
+        let all = steps * self.rows * hidden;
+        let has_memory = self.which.has_memory();
+        let (h, c) = slice::<T>(y).split_at(all);
+        let c = if matches!(self.which, Which::Gru) { slice(&kept[1]) } else { c };
+        let (dh, dc) = slice::<T>(dy).split_at(all);
+        let lengths = self.lengths.as_ref().map(|lengths| &lengths[..rows]);
+        let sizes = Sequences { steps, rows, hidden, reverse: self.reverse, lengths };
+        let carries = matches!(self.which, Which::Gru);
+        let (gates, h, c) = (first(slice(&kept[0]), wide), first(h, hidden), first(c, hidden));
+        let (dh, dc) = (only(dh), if has_memory { only(dc) } else { Vec::new() });
+        let began = [h0, c0].map(|x| &slice::<T>(x)[..rows * hidden]);
+        let mut d_sums = vec![T::ZERO; steps * rows * wide];
+        let mut d_carried = vec![T::ZERO; if carries { d_sums.len() } else { 0 }];
+        let mut d_began =
+            [rows * hidden, if has_memory { rows * hidden } else { 0 }].map(|len| vec![T::ZERO; len]);
+        let [dh0, dc0] = &mut d_began;
+        let mut found = Buffer::<T>::stale(steps * rows * hidden);
+        let back = Back {
+            gates: &gates,
+            h: &h,
+            c: &c,
+            dh: &dh,
+            dc: &dc,
+            d_sums: &mut d_sums,
+            d_carried: &mut d_carried,
+            dh0,
+            dc0,
+            shown: [found.as_mut_slice(), &mut []],
+        };
+        let began = [began[0], if has_memory { began[1] } else { &[] }];
+        with_cell!(self.which, cell => backward(cell, &sizes, slice(w_hh), began, back));
+        Tensor::from_buffer(found, Shape::from([steps, rows, hidden]))
+    }
+}

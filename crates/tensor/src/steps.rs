@@ -1,0 +1,45 @@
+//! [`Steps`]: what a recurrent op shows of its steps on the way back.
+
+use crate::tensor::Tensor;
+
+/// What went through the steps of a recurrent layer that was computed in one op, and came back: what one sees of
+/// a layer that goes step by step, to rounding.
+///
+/// Arrays are `[steps, batch, numbers]`; where the layer runs backwards, so do its steps.
+pub struct Steps<'a> {
+    /// Whether sequences run from their last step to their first.
+    pub reverse: bool,
+    /// The states h.
+    pub h: Tensor,
+    /// The gradient of the loss with respect to h, by all that comes after it: ∂L/∂h.
+    pub dh: Tensor,
+    /// The states c of an LSTM, and ∂L/∂c.
+    pub memory: Option<[Tensor; 2]>,
+    /// What the gates let through, of `[steps, batch, gates · numbers]`, in PyTorch's order; of cells that have some.
+    pub gates: Option<Tensor>,
+    /// Of ∂L/∂h, what does not come through a later step: the gradients of h, and of c where the loss depends on it,
+    /// by all that is computed from the op's result.
+    pub direct: Vec<Tensor>,
+    pub(crate) from_step: &'a dyn Fn(usize, usize) -> Tensor,
+}
+
+impl Steps<'_> {
+    /// What comes back to the states h of the first `rows` sequences from what is [direct](Self::direct) at one step
+    /// alone, as if the loss were computed from this step only: ∂L_t/∂h_k at place k.
+    ///
+    /// # Panics
+    /// If there is no such step, or there are fewer sequences.
+    #[must_use]
+    pub fn from_step(&self, step: usize, rows: usize) -> Tensor {
+        (self.from_step)(step, rows)
+    }
+}
+
+impl std::fmt::Debug for Steps<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Steps")
+            .field("reverse", &self.reverse)
+            .field("h", &self.h.shape())
+            .finish_non_exhaustive()
+    }
+}

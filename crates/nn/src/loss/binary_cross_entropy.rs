@@ -12,6 +12,9 @@ static OP: Op = Op::new("binary_cross_entropy")
     .keep(Keep::Inputs)
     .zeros(Zeros::Product);
 
+/// PyTorch's 1e-12, which is an `f32` there for all types.
+const LEAST: f64 = 1e-12_f32 as f64;
+
 /// The mean cross entropy of independent yes-or-no questions, from probabilities of yes, x of the model and t
 /// of the target: `mean −t ln x − (1 − t) ln(1 − x)`. As in PyTorch, logarithms stop at −100, and the gradient
 /// is `(x − t) / max(x (1 − x), 1e-12)`, so that certain answers that are wrong are finite. Whoever has scores
@@ -65,7 +68,7 @@ impl BinaryCrossEntropy {
             |g, ()| {
                 g.give(0, |g| {
                     let (x, t) = (g.x(0), g.x(1));
-                    g.dy() * ((x - t) / ((1.0 - x) * x).clamp(1e-12, f64::INFINITY))
+                    g.dy() * ((x - t) / ((1.0 - x) * x).clamp(LEAST, f64::INFINITY))
                 });
                 g.give(1, |g| g.dy() * (no(g.x(0)) - yes(g.x(0))));
             },

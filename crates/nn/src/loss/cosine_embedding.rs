@@ -5,8 +5,8 @@ use super::operands::{is_positive, refuse, require_alike};
 use super::reduction::options;
 use backflow_tensor::Tensor;
 
-/// What PyTorch adds to the squares of lengths.
-const EPSILON: f64 = 1e-12;
+/// What PyTorch adds to the squares of lengths: 1e-12, an `f32` there for all types.
+const EPSILON: f64 = 1e-12_f32 as f64;
 
 /// The mean over pairs of `1 − cos(x₁, x₂)` where the target is 1, and of `max(0, cos(x₁, x₂) − margin)` where
 /// it is −1, with margin 0. Shapes: x₁ and x₂ `[n, d]` or `[d]`, targets `[n]` or none, of any type; the result

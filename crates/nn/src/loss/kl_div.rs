@@ -48,7 +48,7 @@ impl KlDiv {
         Self { batch_mean: true, ..self }
     }
 
-    /// t (ln t − x), reduced. Where t is 0 the gradient with respect to t is −x.
+    /// t (ln t − x), reduced. Where t is 0 the gradient with respect to t is −x, and PyTorch's NaN.
     ///
     /// # Panics
     /// As [`kl_div`], or if there is no batch to take the mean over.

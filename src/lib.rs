@@ -61,7 +61,7 @@ pub use backflow_tensor::{Path, Tensor, Visitor, VisitorMut};
 /// What most programs need, in one line.
 pub mod prelude {
     pub use backflow_data::{Batch, Dataset, Loader, Mnist};
-    pub use backflow_nn::loss::{binary_cross_entropy_with_logits, mse_loss};
+    pub use backflow_nn::loss::{CrossEntropy, Reduction, binary_cross_entropy_with_logits, mse_loss};
     pub use backflow_nn::{
         Activation, AdaptiveAvgPool2d, AvgPool2d, BatchNorm1d, BatchNorm2d, Conv1d, Conv2d, ConvTranspose2d,
         Dropout, Dropout2d, Flatten, GroupNorm, Init, InstanceNorm2d, Layer, LayerNorm, Linear, MaxPool2d,

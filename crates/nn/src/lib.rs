@@ -110,6 +110,11 @@
 //! | `with torch.no_grad(): w -= lr * g` | [`w.assign(&(&w - &g * lr))`](backflow_tensor::Tensor::assign) in [`no_grad`](backflow_tensor::no_grad) |
 //! | `F.mse_loss(x, t)` | [`mse_loss(&x, &t)`](loss::mse_loss) |
 //! | `F.binary_cross_entropy_with_logits(x, t)` | [`binary_cross_entropy_with_logits(&x, &t)`](loss::binary_cross_entropy_with_logits) |
+//! | `F.l1_loss(x, t)` and the like, the mean with default options | the function of that name in [`loss`] |
+//! | `F.mse_loss(x, t, reduction="sum")` | [`MseLoss::new().reduction(Reduction::Sum).of(&x, &t)`](loss::MseLoss) |
+//! | `nn.CrossEntropyLoss(w, ignore_index=0, label_smoothing=0.1)` | [`CrossEntropy::new().weight(&w).ignore_index(0).label_smoothing(0.1)`](loss::CrossEntropy), of scores and labels or probabilities |
+//! | `nn.BCEWithLogitsLoss(pos_weight=w)`, `nn.BCELoss()` | [`BinaryCrossEntropyWithLogits::new().pos_weight(&w)`](loss::BinaryCrossEntropyWithLogits), [`BinaryCrossEntropy::new()`](loss::BinaryCrossEntropy) |
+//! | `F.kl_div(x, t, reduction="batchmean")` | [`KlDiv::new().batch_mean().of(&x, &t)`](loss::KlDiv) |
 #![forbid(unsafe_code)]
 
 // The derive names the facade; inside this crate the tensors stand in for it.

@@ -83,6 +83,15 @@ impl Lstm {
         self.layers.weights(layer, reverse)
     }
 
+    /// The same, to put others in their place, as [`Init::Orthogonal`](crate::Init) weights from step to step.
+    ///
+    /// # Panics
+    /// If there is no such layer.
+    #[must_use]
+    pub fn weights_mut(&mut self, layer: usize, reverse: bool) -> &mut RecurrentWeights {
+        self.layers.weights_mut(layer, reverse)
+    }
+
     /// The states h of the last layer at all steps; sequences begin with zeros.
     ///
     /// # Panics

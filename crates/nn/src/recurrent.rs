@@ -207,6 +207,10 @@ impl Layers {
         &self.weights[layer * self.stack.directions() + usize::from(reverse)]
     }
 
+    pub(crate) fn weights_mut(&mut self, layer: usize, reverse: bool) -> &mut RecurrentWeights {
+        &mut self.weights[layer * self.stack.directions() + usize::from(reverse)]
+    }
+
     /// The states of the last layer at all steps, and those of all layers after the last step, `[layers · directions,
     /// batch, states]`: h, and c. `run` is one layer in one direction: of
     /// all steps at once, or where it `is_by_steps`, of one.
@@ -336,11 +340,13 @@ impl Module for Layers {
         let names = self.names();
         for (id, name) in self.ids.iter_mut().zip(names) {
             match name {
-                Some(name) => path.inside(&name, |path| id.visit_mut(path, visitor)),
-                None => id.visit_mut(path, visitor),
+                Some(name) => {
+                    path.inside(&name, |path| path.inside("id", |path| id.visit_mut(path, visitor)))
+                }
+                None => path.inside("id", |path| id.visit_mut(path, visitor)),
             }
         }
-        self.dropout.visit_mut(path, visitor);
+        path.inside("dropout", |path| self.dropout.visit_mut(path, visitor));
     }
 }
 
@@ -355,11 +361,11 @@ impl Layers {
     fn visit_layers(&self, path: &mut Path, visitor: &mut dyn Visitor) {
         for (id, name) in self.ids.iter().zip(self.names()) {
             match name {
-                Some(name) => path.inside(&name, |path| id.visit(path, visitor)),
-                None => id.visit(path, visitor),
+                Some(name) => path.inside(&name, |path| path.inside("id", |path| id.visit(path, visitor))),
+                None => path.inside("id", |path| id.visit(path, visitor)),
             }
         }
-        self.dropout.visit(path, visitor);
+        path.inside("dropout", |path| self.dropout.visit(path, visitor));
     }
 }
 

@@ -6,7 +6,6 @@
 //! be told by looking, and its row shows z.
 
 use crate::chains::Chains;
-use crate::record::LayerFlow;
 use backflow_tensor::Tensor;
 use backflow_tensor::observe::Announcement;
 use std::collections::BTreeMap;
@@ -51,8 +50,8 @@ impl Functions {
     }
 
     /// The rows with each layer's function right behind it, and without those that are of no layer.
-    pub(crate) fn put_in_order(&mut self, rows: Vec<LayerFlow>) -> Vec<LayerFlow> {
-        let mut functions: BTreeMap<usize, LayerFlow> = BTreeMap::new();
+    pub(crate) fn put_in_order<R>(&mut self, rows: Vec<R>) -> Vec<R> {
+        let mut functions: BTreeMap<usize, R> = BTreeMap::new();
         let of_row: BTreeMap<usize, Function> =
             self.0.drain(..).map(|function| (function.row, function)).collect();
         let mut layers = Vec::new();

@@ -272,7 +272,7 @@ impl Observer for Relay {
                 None => return,
             },
             Site::Named(name) => name.clone(),
-            Site::Layer(_) | Site::Result => return,
+            Site::Layer(_) | Site::Step(..) | Site::Result => return,
         };
         if y.shape().first() != Some(&self.rows) {
             let rows =

@@ -40,6 +40,7 @@ mod svd;
 mod table;
 pub mod text;
 mod theory;
+mod time;
 mod tridiagonal;
 mod verdict;
 mod watch;
@@ -71,6 +72,7 @@ pub use surgery::Surgery;
 pub use svd::singular_values;
 pub use table::{Column, Table};
 pub use theory::MeanField;
+pub use time::{Reach, TimeFlow, TimeLine};
 pub use verdict::Verdict;
 pub use when::When;
 

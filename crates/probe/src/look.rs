@@ -129,6 +129,30 @@ impl Stats {
     pub fn of(x: &Tensor) -> Self {
         look(x, None, false).stats
     }
+
+    /// Of several arrays together, each with how many numbers it has; `None` of none.
+    pub(crate) fn joined(parts: &[(usize, Self)]) -> Option<Self> {
+        let all = parts.iter().map(|(numbers, _)| *numbers as f64).sum::<f64>();
+        let max = parts
+            .iter()
+            .map(|(_, stats)| stats.max)
+            .fold(0.0, |a: f64, b| if b > a || b.is_nan() { b } else { a });
+        // In units of the largest, whose square may be out of range.
+        let unit = if max > 0.0 && max.is_finite() { max } else { 1.0 };
+        let over = |of: &dyn Fn(&Self) -> f64| {
+            parts.iter().map(|(numbers, stats)| *numbers as f64 * of(stats)).sum::<f64>() / all
+        };
+        let square = |x: f64| (x / unit) * (x / unit);
+        let mean = over(&|stats| stats.mean);
+        let stats = Self {
+            mean,
+            std: over(&|stats| square(stats.std) + square(stats.mean - mean)).sqrt() * unit,
+            rms: over(&|stats| square(stats.rms)).sqrt() * unit,
+            max,
+            zero_share: over(&|stats| stats.zero_share),
+        };
+        (!parts.is_empty()).then_some(stats)
+    }
 }
 
 impl Exponents {
@@ -142,6 +166,27 @@ impl Exponents {
             exponents(x, || x.iter().filter(|&&x| x == T::ZERO).count() as u64)
         }
         with_float!("exponents", x.dtype(), T => of(&elements::<T>(x)))
+    }
+
+    /// Of several arrays together.
+    pub(crate) fn joined(parts: &[&Self]) -> Self {
+        let filled = || parts.iter().filter(|part| !part.counts.is_empty());
+        let first = filled().map(|part| part.first).min().unwrap_or(0);
+        let end = filled().map(|part| part.first + part.counts.len() as i32).max().unwrap_or(first);
+        let mut counts = vec![0; (end - first) as usize];
+        for part in filled() {
+            let at = (part.first - first) as usize;
+            counts[at..].iter_mut().zip(&part.counts).for_each(|(sum, count)| *sum += count);
+        }
+        let sum = |of: fn(&Self) -> u64| parts.iter().map(|part| of(part)).sum();
+        Self {
+            zeros: sum(|part| part.zeros),
+            subnormal: sum(|part| part.subnormal),
+            first,
+            counts,
+            infinite: sum(|part| part.infinite),
+            nan: sum(|part| part.nan),
+        }
     }
 
     /// From counts by biased exponent, of which the last is taken for infinities.

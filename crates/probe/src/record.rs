@@ -4,6 +4,7 @@ use crate::json_number;
 use crate::layer_kind::LayerKind;
 use crate::per_sample::GradientNoise;
 use crate::text::short;
+use crate::time::TimeFlow;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize};
 use std::collections::BTreeMap;
@@ -255,6 +256,9 @@ pub struct LayerFlow {
     /// The same of the deltas; empty also if the loss does not depend on the output.
     #[serde(with = "json_number::list", default, skip_serializing_if = "Vec::is_empty")]
     pub unit_delta_rms: Vec<f64>,
+    /// Step by step, where it is a place with an axis of time; the other figures are those of all steps together.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time: Option<TimeFlow>,
     /// Quantities that measure themselves, where they were asked for, and those of residual blocks, by their names.
     #[serde(with = "json_number::by_name", default, skip_serializing_if = "BTreeMap::is_empty")]
     pub more: BTreeMap<String, f64>,

@@ -5,6 +5,8 @@ use crate::join;
 use crate::quantities::STREAMS;
 use crate::record::{FlowStep, LayerFlow, ParameterFlow};
 use crate::shadow::Shadow;
+use crate::time::{TimeFlow, TimeLine};
+use crate::verdict::smallest;
 use backflow_tensor::observe::Role;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -78,6 +80,9 @@ pub struct FlowRow {
     pub effective_learning_rate: Option<f64>,
     /// The ε of the rule that updated the weight, if that is adaptive.
     pub eps: Option<f64>,
+    /// The same step by step, of a place with an axis of time; the other figures are those of all steps together.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub time: Option<TimeFlow>,
     /// The deltas computed in `f64` too, where that [was asked for](crate::GradFlow::with_shadow).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub shadow: Option<Shadow>,
@@ -107,6 +112,13 @@ impl FlowRow {
         rows
     }
 
+    /// The line through its deltas over time: of what comes back of the loss of one step. `None` where there is no axis
+    /// of time, where the steps are not computed from one another, or where it is not known what comes of one.
+    #[must_use]
+    pub fn time_line(&self) -> Option<TimeLine> {
+        self.time.as_ref()?.line(smallest(&self.dtype))
+    }
+
     /// Whether it is the sum of a residual block.
     pub(crate) fn is_block(&self) -> bool {
         self.role == Role::ResidualSum || self.streams[0].is_some()
@@ -125,7 +137,10 @@ impl FlowRow {
     fn new(layer: &LayerFlow, parameters: &BTreeMap<&str, &ParameterFlow>) -> Self {
         // Further uses of a layer, `cell (2)`, have its weight too.
         let owner = layer.path.rsplit_once(" (").map_or(&*layer.path, |(path, _)| path);
-        let weight = join(owner, "weight");
+        let weight = match layer.kind.role {
+            Role::Recurrence => recurrent_weight(owner, parameters),
+            _ => join(owner, "weight"),
+        };
         let parameter = parameters.get(&*weight);
         let updated = parameter.filter(|parameter| !parameter.update_rms.is_nan());
         let mut row = Self {
@@ -161,6 +176,7 @@ impl FlowRow {
             update_ratio: updated.map(|parameter| parameter.update_ratio),
             effective_learning_rate: updated.map(|parameter| parameter.effective_learning_rate),
             eps: parameter.and_then(|parameter| parameter.eps),
+            time: layer.time.clone(),
             shadow: None,
         };
         row.take_activation(layer);
@@ -219,6 +235,14 @@ impl FlowRow {
     }
 }
 
+/// The path of the weights by which a recurrent layer goes from step to step: `weight_hh_l0` of a layer `lstm`, or of
+/// one of several, `lstm.l0`.
+fn recurrent_weight(owner: &str, parameters: &BTreeMap<&str, &ParameterFlow>) -> String {
+    let (model, layer) = owner.rsplit_once('.').unwrap_or(("", owner));
+    let of_several = join(model, &format!("weight_hh_{layer}"));
+    if parameters.contains_key(&*of_several) { of_several } else { join(owner, "weight_hh_l0") }
+}
+
 /// The rows of each of these records, put together where they are the same, in the order of computation and
 /// by the graph: the most frequent first, of equals the later. Where nothing came back, the graph did not
 /// tell.
@@ -274,6 +298,7 @@ pub(crate) fn mean(same: &[Vec<FlowRow>]) -> Vec<FlowRow> {
         weight_rms: over(index, &|row| row.weight_rms),
         update_ratio: median(index, &|row| row.update_ratio),
         effective_learning_rate: median(index, &|row| row.effective_learning_rate),
+        time: TimeFlow::median(&same.iter().filter_map(|rows| rows[index].time.as_ref()).collect::<Vec<_>>()),
         shadow: None,
         ..row.clone()
     };

@@ -140,7 +140,7 @@ pub(crate) struct Line {
 /// delta is 0 or not finite.
 ///
 /// Layers are weighted maps, each use of one on its own, but not the last, whose delta is the loss's doing,
-/// unless an activation function follows each; without any, all other layers and the results that the program
+/// unless an activation function follows each; recurrent layers, where there are more of them; without any, all other layers and the results that the program
 /// [named](backflow_tensor::Tensor::named). Of layers that the gradient can go around, it is the delta of their
 /// [joint](crate::LayerFlow::joint) that counts, once for each joint: over a stack of residual blocks, it is the
 /// slope per block. Where layers are normalised, it is the delta behind their
@@ -252,7 +252,12 @@ fn compared<'a>(points: &[Point<'a>], chain: usize) -> Vec<Point<'a>> {
     let is_followed = |point: &Point<'_>| point.row.activation.is_some();
     let mut compared: Vec<Point<'_>> = points().filter(|point| point.row.role == Role::WeightedMap).collect();
     let all_but_last = compared.len().saturating_sub(1);
+    let recurrent: Vec<Point<'_>> = points().filter(|point| point.row.role == Role::Recurrence).collect();
     let mut has_last = true;
+    if recurrent.len() > all_but_last {
+        // States are compared with states: what takes words in and what reads states out are other places.
+        return recurrent;
+    }
     if compared.iter().take(all_but_last).all(is_followed) && points().any(|point| is_followed(&point)) {
         // A normalisation of what is not told to be normalised is a place of another kind.
         let is_place = |point: &Point<'_>| all_but_last == 0 || point.row.role != Role::Normalisation;

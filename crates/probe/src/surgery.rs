@@ -4,6 +4,7 @@
 //! and everything before the layer; what comes after it does not. The model is not edited and its outputs do
 //! not change.
 
+use crate::join;
 use backflow_tensor::observe::{Announcement, Observer, Site, observe};
 use backflow_tensor::{DType, LayerId, Module, Rng, Tensor, misuse};
 use glob::Pattern;
@@ -15,6 +16,11 @@ use std::fmt;
 /// A place is a path (`layers.3`), a name (`h1`), or a pattern of either (`activations.*`); several
 /// operations at one place are performed in the order in which they were written down. A layer that is used
 /// several times is operated on at each use, with the gradient of that use.
+///
+/// The states of a recurrent layer at a step have names, too: `h25`, below the path of the layer (`lstm.h25`,
+/// `lstm.l1_reverse.h25`), and `c25` of an LSTM. To stop both is to cut the sequence there, as truncated
+/// back-propagation through time does. With such a place recurrent layers go step by step, which is the same to
+/// rounding; the path of the layer alone is that of its result.
 ///
 /// ```
 /// use backflow_nn::{Activation, Init, Mlp};
@@ -183,6 +189,10 @@ impl Surgery {
         let layers = &self.layers;
         self.cuts.iter_mut().filter(move |cut| match site {
             Site::Layer(id) => layers.iter().any(|(path, layer)| layer == id && cut.place.matches(path)),
+            Site::Step(id, state, step) => {
+                let is_place = |path: &str| cut.place.matches(&join(path, &format!("{state}{step}")));
+                layers.iter().any(|(path, layer)| layer == id && is_place(path))
+            }
             Site::Named(name) => cut.place.matches(name),
             Site::Result => false,
         })
@@ -201,6 +211,10 @@ impl Observer for Surgery {
 
     fn gradient(&mut self, _: &Site, _: Option<u64>, _: &Tensor) {}
 
+    fn wants_steps(&self) -> bool {
+        self.cuts.iter().any(|cut| is_of_steps(cut.place.as_str()))
+    }
+
     fn replace(&mut self, site: &Site, dy: &Tensor) -> Option<Tensor> {
         self.refuse_unknown_places();
         let mut changed: Option<Tensor> = None;
@@ -210,6 +224,13 @@ impl Observer for Surgery {
         }
         changed
     }
+}
+
+/// Whether a place may be the state of a recurrent layer at a step, as `h25` or `lstm.l0.c*`.
+fn is_of_steps(place: &str) -> bool {
+    let name = place.rsplit('.').next().unwrap_or(place);
+    let number = name.strip_prefix(['h', 'c']).unwrap_or("");
+    number.starts_with(|digit: char| digit.is_ascii_digit() || "*?[".contains(digit))
 }
 
 impl Operation {

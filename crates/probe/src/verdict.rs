@@ -3,8 +3,11 @@
 use crate::rows::FlowRow;
 use crate::shadow::Shadow;
 use crate::slope::{BRANCH, Line, MEASURED, Per, SHADOW, lines, log10, one_of_each};
+use crate::time::TimeLine;
 use serde::{Deserialize, Serialize};
+use steps::{over_steps, unknown_steps};
 
+mod steps;
 pub(crate) mod updates;
 mod words;
 
@@ -55,6 +58,20 @@ pub enum Verdict {
         /// As above, where activations grow with the deltas.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         flat_weight_gradients: Option<f64>,
+    },
+    /// Deltas shrink from step to step on the way back through time, to less than a tenth in all.
+    VanishingOverSteps {
+        /// The place whose steps they are.
+        layer: String,
+        /// How they change, of the loss of one step.
+        line: TimeLine,
+    },
+    /// Deltas grow from step to step on the way back through time, to more than ten times in all.
+    ExplodingOverSteps {
+        /// As above.
+        layer: String,
+        /// As above.
+        line: TimeLine,
     },
     /// Most activations of a layer are at the ends of their range, where the function is flat.
     Saturated {
@@ -164,7 +181,7 @@ const MOST: f64 = 0.5;
 const NEAR: f64 = 1e8;
 
 /// Below this a number of the element type is subnormal: it has lost digits.
-fn smallest(dtype: &str) -> f64 {
+pub(crate) fn smallest(dtype: &str) -> f64 {
     if dtype == "f64" { f64::MIN_POSITIVE } else { f64::from(f32::MIN_POSITIVE) }
 }
 
@@ -264,7 +281,8 @@ impl Verdict {
     ///
     /// Gradients vanish, or explode, if log₁₀ rms δ changes by more than one decade from the last hidden
     /// layer to the first, of three at least, each computed from the one before, and the norm of δ does too;
-    /// branches are judged on their own. Of layers that the gradient can go around, as in residual branches, it
+    /// branches are judged on their own. Over the steps of a place with an axis of time the same holds of what comes
+    /// back of the loss of one step. Of layers that the gradient can go around, as in residual branches, it
     /// is the delta where the ways [meet](crate::LayerFlow::joint) that counts: a stack of residual blocks is judged by
     /// its blocks. How well a line fits chooses the
     /// words. Where deltas differ by more and no such line leads from one to the other, nothing is called
@@ -302,6 +320,7 @@ impl Verdict {
             };
             verdicts.extend(steep.max_by(most).map(Self::of_line));
         }
+        verdicts.extend(over_steps(rows));
         let level = lines.iter().filter(|line| line.decades.abs() <= DECADES);
         let farthest = level
             .filter_map(|line| line.between.as_ref())
@@ -332,6 +351,9 @@ impl Verdict {
         if !verdicts.iter().any(is_of_deltas) {
             verdicts.extend(beside(rows, &lines));
         }
+        if verdicts.is_empty() {
+            verdicts.extend(unknown_steps(rows));
+        }
         if verdicts.is_empty() && !rows.is_empty() { vec![Self::Healthy] } else { verdicts }
     }
 
@@ -356,10 +378,12 @@ impl Verdict {
             Self::Cut { .. } => 2,
             Self::Vanishing { .. } => 3,
             Self::Exploding { .. } => 4,
-            Self::Dead { .. } => 5,
-            Self::Saturated { .. } => 6,
-            Self::EpsFloored { .. } => 7,
-            _ => 8,
+            Self::VanishingOverSteps { .. } => 5,
+            Self::ExplodingOverSteps { .. } => 6,
+            Self::Dead { .. } => 7,
+            Self::Saturated { .. } => 8,
+            Self::EpsFloored { .. } => 9,
+            _ => 10,
         }
     }
 

@@ -15,23 +15,24 @@ use crate::pending::{self, Array, Pending};
 use crate::quantity::{Of, Quantity};
 use crate::record::{LayerFlow, NotMeasured, SampleFlow, Stats};
 use crate::residual::Blocks;
-use crate::sample_watch::{Input, SampleWatch};
-use backflow_tensor::observe::{Announcement, Observer, Role, Site, unobserved};
+use crate::sample_watch::SampleWatch;
+use backflow_tensor::observe::{Announcement, Observer, Role, Site, Steps, unobserved};
 use backflow_tensor::profile::section;
 use backflow_tensor::{GraphStep, LayerId, Module, Shape, Tensor, misuse, no_grad};
 use std::collections::BTreeMap;
 
 mod asked;
 mod graph;
+mod in_time;
 mod open;
+mod outputs;
 mod parameters;
+mod steps;
 
 pub(crate) use asked::Asked;
+use in_time::{Order, Place, Use, in_time};
 use open::{Open, due};
 use parameters::SeenParameter;
-
-/// How close to an end of its range a bounded activation counts as saturated, as a share of the range.
-const SATURATED: f64 = 0.05;
 
 /// Of layers of so many units at most, each is looked at.
 const UNITS: usize = 512;
@@ -45,6 +46,11 @@ pub(crate) struct Watch {
     /// Which quantities that measure themselves are due in this step.
     due: Vec<&'static Quantity>,
     rows: Vec<LayerFlow>,
+    /// What each of them is a use of, and which places are steps in time.
+    uses: Vec<Use>,
+    orders: BTreeMap<Place, Order>,
+    /// The rows of recurrent ops, by the ids of the ops' results.
+    recurrent: BTreeMap<u64, usize>,
     /// How many examples the first row had.
     examples: u64,
     /// Outputs and deltas of rows that nobody has looked at yet.
@@ -139,6 +145,9 @@ impl Watch {
     /// Gets ready for a step.
     pub(crate) fn begin(&mut self, asked: Asked) {
         self.rows.clear();
+        self.uses.clear();
+        self.orders.clear();
+        self.recurrent.clear();
         self.outputs.clear();
         self.ids.clear();
         self.joints.clear();
@@ -203,8 +212,9 @@ impl Watch {
         let (samples, not_measured) =
             samples.map_or((None, None), |samples| unobserved(|| no_grad(|| samples.finish())));
         let not_measured = not_measured.into_iter().chain(self.too_wide()).collect();
+        let rows = self.uses.drain(..).zip(std::mem::take(&mut self.rows)).collect();
         Seen {
-            layers: self.functions.put_in_order(std::mem::take(&mut self.rows)),
+            layers: steps::put_together(self.functions.put_in_order(rows), &self.orders),
             examples: self.examples,
             samples,
             not_measured,
@@ -223,6 +233,17 @@ impl Watch {
         (!paths.is_empty()).then(|| NotMeasured::of_some("RMS of units", &paths, &reason))
     }
 
+    /// From now on deltas come.
+    fn goes_back(&mut self) {
+        if !self.back {
+            self.outputs.clear();
+            if let Some(samples) = &mut self.samples {
+                samples.look_for_mixing();
+            }
+        }
+        self.back = true;
+    }
+
     /// Adds an array of a row to those that wait for a look.
     fn add(&mut self, row: usize, x: Tensor, axis: isize, of: pending::Of) {
         let units = (self.asked.units && units(&x, axis) <= UNITS).then_some(axis);
@@ -234,7 +255,7 @@ impl Watch {
     /// Looks at all that wait.
     fn look(&mut self) {
         for (Array { row, of, .. }, seen) in self.pending.look(self.asked.histograms) {
-            let (row, look) = (&mut self.rows[row], seen.look);
+            let (of_place, row, look) = (&mut self.uses[row], &mut self.rows[row], seen.look);
             let pending::Of::Output { unsaturated, layer, tells_dead, .. } = of else {
                 (row.delta, row.delta_exponents) = (Some(look.stats), look.exponents);
                 row.unit_delta_rms = seen.unit_rms;
@@ -244,6 +265,7 @@ impl Watch {
             row.saturated_share = unsaturated.map(|_| look.outside);
             let dead = |alive: &[bool]| alive.iter().filter(|&&alive| !alive).count() as u64;
             row.dead_units = seen.alive.as_deref().filter(|_| tells_dead).map(dead);
+            of_place.alive.clone_from(&seen.alive);
             let place = layer.filter(|_| self.has_epochs);
             let place = place.and_then(|(id, uses)| Some((self.places.get_mut(&id)?, uses)));
             row.dead_units_of_epoch = seen.alive.zip(place).map(|(alive, (place, uses))| {
@@ -251,76 +273,10 @@ impl Watch {
                 let so_far = &mut place.alive[uses];
                 so_far.resize(alive.len(), false);
                 so_far.iter_mut().zip(&alive).for_each(|(so_far, &now)| *so_far |= now);
+                of_place.alive_of_epoch = Some(so_far.clone());
                 dead(so_far)
             });
         }
-    }
-
-    /// Takes the function that was called last as one that the program called: a row of its own.
-    fn admit(&mut self) {
-        let Some(Called { layer, function, y }) = self.called.take() else { return };
-        let path = format!("{}.{}()", self.rows[layer].path, function.name);
-        let function = self.placed(&function, &y);
-        let row = self.rows.len();
-        self.functions.add(row, layer);
-        self.rows.push(self.flow(path, &function, &y));
-        self.outputs.push(y.clone());
-        self.ids.push(y.id());
-        self.add_output(row, &function, None, &y);
-    }
-
-    /// The announcement with the axis along which the units of `y` lie.
-    fn placed(&mut self, what: &Announcement, y: &Tensor) -> Announcement {
-        // Also behind a pool that the program calls on a tensor: there are fewer places, and as many channels.
-        let is_like = |shape: &Shape, axis: isize| {
-            let (rank, at) =
-                (shape.rank() as isize, if axis < 0 { axis + shape.rank() as isize } else { axis });
-            shape.rank() == y.rank()
-                && shape.first() == y.shape().first()
-                && (0..rank).contains(&at)
-                && shape[at as usize] == y.size(at)
-        };
-        let before = self.last_units.take().filter(|(shape, axis)| is_like(shape, *axis));
-        let axis = what.unit_axis.or(before.map(|(_, axis)| axis)).unwrap_or(-1);
-        self.last_units = Some((y.shape(), axis));
-        what.with_unit_axis(axis)
-    }
-
-    /// A row of which nothing was seen yet.
-    fn flow(&self, path: String, what: &Announcement, y: &Tensor) -> LayerFlow {
-        LayerFlow {
-            path,
-            kind: what.into(),
-            dtype: y.dtype().to_string(),
-            output: Stats::default(),
-            delta: None,
-            saturated_share: None,
-            dead_units: None,
-            dead_units_of_epoch: None,
-            units: units(y, what.unit_axis.unwrap_or(-1)) as u64,
-            chain: 0,
-            numbers: (y.elements() / y.shape().first().map_or(1, |&batch| batch.max(1))) as u64,
-            is_end: false,
-            joint: None,
-            branch: None,
-            output_exponents: None,
-            delta_exponents: None,
-            unit_rms: Vec::new(),
-            unit_delta_rms: Vec::new(),
-            more: self.more(Of::Outputs, y),
-        }
-    }
-
-    /// Adds the output of a row to what waits for a look; `layer` is used for this time.
-    fn add_output(&mut self, row: usize, what: &Announcement, layer: Option<(LayerId, usize)>, y: &Tensor) {
-        let axis = what.unit_axis.unwrap_or(-1);
-        let of = pending::Of::Output {
-            unsaturated: unsaturated(what.role),
-            tells_dead: y.elements() >= EXAMPLES * units(y, axis),
-            units: what.role.has_dead_zone().then_some(axis),
-            layer,
-        };
-        self.add(row, y.detach(), axis, of);
     }
 }
 
@@ -337,63 +293,7 @@ impl Observer for Watch {
     }
 
     fn output(&mut self, site: &Site, what: &Announcement, y: &Tensor) {
-        let input = self.input.take().filter(|(of, _)| of == site).map(|(_, x)| x);
-        let (path, layer) = match site {
-            Site::Layer(id) => match self.places.get_mut(id) {
-                Some(place) => {
-                    place.was_called = true;
-                    (place.path.clone(), Some(*id))
-                }
-                // A layer of another model, which the same program runs beside this one.
-                None => return,
-            },
-            Site::Named(name) => (name.clone(), None),
-            Site::Result => return,
-        };
-        if self.back || !self.asked.looks || !y.dtype().is_float() {
-            return;
-        }
-        let is_layer = matches!((site, what.role), (Site::Layer(_), Role::Activation { .. }));
-        if is_layer && self.called.as_ref().is_some_and(|called| called.y.id() == y.id()) {
-            self.called = None;
-        }
-        if let Some(id) = &layer
-            && let Some(place) = self.places.get_mut(id)
-        {
-            place.has_row = true;
-        }
-        self.admit();
-        let what = &self.placed(what, y);
-        let open = self.open.entry(site.clone()).or_default();
-        // A pass without gradients before this one, as for an accuracy, is not the one that counts.
-        let row = match open.pop_if(|earlier| earlier.id.is_none() && y.is_tracked()) {
-            Some(earlier) => earlier.row,
-            None => self.rows.len(),
-        };
-        if row == 0 {
-            self.examples = y.shape().first().map_or(1, |&examples| examples as u64);
-        }
-        // A layer that is used again is another row.
-        let uses = open.len();
-        let path = if uses == 0 { path } else { format!("{path} ({})", uses + 1) };
-        if let (Some(samples), Some(_)) = (&mut self.samples, &input) {
-            samples.expect(&path, y);
-        }
-        let is_counted = what.role == Role::WeightedMap || what.map.is_some();
-        let input = input.filter(|_| is_counted).map(|x| Input { x, map: what.map });
-        let axis = what.unit_axis.unwrap_or(-1);
-        open.push(Open { row, input, id: y.id(), has_delta: false, axis });
-        let flow = self.flow(path, what, y);
-        match self.rows.get_mut(row) {
-            Some(earlier) => (*earlier, self.outputs[row], self.ids[row]) = (flow, y.clone(), y.id()),
-            None => {
-                self.rows.push(flow);
-                self.outputs.push(y.clone());
-                self.ids.push(y.id());
-            }
-        }
-        self.blocks.announced(row, what.role, y);
-        self.add_output(row, what, layer.map(|id| (id, uses)), y);
+        self.take_output(site, what, y);
     }
 
     fn summed(&mut self, summands: [&Tensor; 2], sum: &Tensor) {
@@ -426,6 +326,8 @@ impl Observer for Watch {
         let mut asked = Vec::new();
         if !self.back {
             asked = self.blocks.tell(&history);
+            self.orders = in_time(&self.uses, &self.ids, &history);
+            self.recurrent = self.recurrent_rows(&history);
             self.tell_chains(&mut history);
             let mixing = self.mixing(&history);
             if let Some((samples, reason)) = self.samples.as_mut().zip(mixing) {
@@ -455,18 +357,26 @@ impl Observer for Watch {
             self.several_passes |= self.ids.contains(&output);
             return;
         };
-        if !self.back {
-            self.outputs.clear();
-            if let Some(samples) = &mut self.samples {
-                samples.look_for_mixing();
-            }
+        self.goes_back();
+        // Of the states of a recurrent op, the op shows all of it.
+        if !self.recurrent.values().any(|&recurrent| recurrent == row) {
+            self.add(row, dy.clone(), axis, pending::Of::Delta);
+            let more = self.more(Of::Deltas, dy);
+            self.rows[row].more.extend(more);
         }
-        self.back = true;
-        self.add(row, dy.clone(), axis, pending::Of::Delta);
-        let more = self.more(Of::Deltas, dy);
-        self.rows[row].more.extend(more);
         if let (Some(samples), Some(input), Site::Layer(id)) = (&mut self.samples, input, site) {
             samples.add(&self.places[id], input, dy);
+        }
+    }
+
+    fn looks_at_steps(&self, of: u64) -> bool {
+        self.recurrent.contains_key(&of)
+    }
+
+    fn steps(&mut self, of: u64, steps: &Steps<'_>) {
+        if let Some(row) = self.recurrent.remove(&of) {
+            self.goes_back();
+            self.take_steps(row, steps);
         }
     }
 
@@ -476,15 +386,4 @@ impl Observer for Watch {
         }
         self.take_parameter(path, w, dw);
     }
-}
-
-/// On so many examples at least, units that are 0 are called dead: half of all units are 0 on one.
-const EXAMPLES: usize = 4;
-
-/// Between which bounds the outputs of an activation function are not saturated; `None` if it does not
-/// saturate.
-fn unsaturated(role: Role) -> Option<(f64, f64)> {
-    let (low, high) = role.saturation()?;
-    let margin = SATURATED * (high - low);
-    Some((low + margin, high - margin))
 }

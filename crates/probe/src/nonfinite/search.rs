@@ -2,6 +2,7 @@
 
 use super::{Numbers, Origin, Place};
 use crate::OpAt;
+use crate::join;
 use backflow_tensor::observe::{Announcement, Observer, Site};
 use backflow_tensor::trace::{Computed, ElementsId, Kind};
 use backflow_tensor::{DType, LayerId, Module, Tensor};
@@ -198,6 +199,7 @@ impl Search {
                 // The model itself has no path.
                 Some(if path.is_empty() { what.name.to_owned() } else { path.clone() })
             }
+            Site::Step(id, state, step) => Some(join(self.layers.get(id)?, &format!("{state}{step}"))),
             Site::Named(name) => Some(name.clone()),
             Site::Result => None,
         }

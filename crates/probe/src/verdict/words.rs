@@ -10,9 +10,11 @@ const FIT: f64 = 0.9;
 
 impl Verdict {
     /// All names that a verdict can have.
-    pub const NAMES: [&'static str; 14] = [
+    pub const NAMES: [&'static str; 16] = [
         "VANISHING",
         "EXPLODING",
+        "VANISHING OVER STEPS",
+        "EXPLODING OVER STEPS",
         "SATURATED",
         "DEAD",
         "UNDERFLOW",
@@ -33,6 +35,8 @@ impl Verdict {
         match self {
             Self::Vanishing { .. } => "VANISHING",
             Self::Exploding { .. } => "EXPLODING",
+            Self::VanishingOverSteps { .. } => "VANISHING OVER STEPS",
+            Self::ExplodingOverSteps { .. } => "EXPLODING OVER STEPS",
             Self::Saturated { .. } => "SATURATED",
             Self::Dead { .. } => "DEAD",
             Self::Underflow { .. } => "UNDERFLOW",
@@ -81,6 +85,14 @@ impl Verdict {
             Self::Exploding { .. } => {
                 "smaller initial weights, clipping by norm (Pascanu et al. 2013), or residual connections \
                  with normalisation"
+            }
+            Self::VanishingOverSteps { .. } => {
+                "cells with gates (LSTM, Hochreiter and Schmidhuber 1997) and forget gates that begin open (Jozefowicz \
+                 et al. 2015), orthogonal or identity recurrent weights (Le et al. 2015), or attention to early steps"
+            }
+            Self::ExplodingOverSteps { .. } => {
+                "clipping by norm (Pascanu et al. 2013), smaller or orthogonal recurrent weights, shorter sequences \
+                 (truncated back-propagation)"
             }
             Self::Saturated { .. } => {
                 "smaller initial weights, standardised inputs, or relu (LeCun et al. 1998, Glorot and Bengio \
@@ -169,6 +181,22 @@ impl fmt::Display for Verdict {
                     "; activations {change} with them, so that weight gradients stay flat (the second \
                      layer's is {ratio} of the last one's), and the network may learn all the same"
                 )
+            }
+            Self::VanishingOverSteps { layer, line } | Self::ExplodingOverSteps { layer, line } => {
+                write!(
+                    f,
+                    "deltas of {layer} change by a factor of {} per step on the way back ({:+.3} decades, R² {:.2}), \
+                     {:+.1} decades over {} steps",
+                    factor(line.factor()),
+                    line.slope,
+                    line.fit,
+                    line.decades,
+                    line.steps
+                )?;
+                match line.lost_at {
+                    Some(step) => write!(f, "; at step {step} they are too small for their type"),
+                    None => Ok(()),
+                }
             }
             Self::Saturated { layer, share } => {
                 write!(

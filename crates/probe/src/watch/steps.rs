@@ -1,0 +1,169 @@
+//! Steps in time as one row: those of a place that is used again and again, and those that a recurrent op shows.
+
+use super::Watch;
+use super::in_time::{Order, Place, Use};
+use crate::pending;
+use crate::quantity::Of;
+use crate::record::{LayerFlow, Stats};
+use crate::time::{Reach, TimeFlow};
+use backflow_tensor::observe::{Role, Steps};
+use backflow_tensor::{GraphStep, Tensor};
+use std::collections::BTreeMap;
+
+/// Of so many sequences, at most, it is seen what comes back from one step alone.
+const SEQUENCES: usize = 8;
+
+impl Watch {
+    /// The rows of recurrent ops, by the ids of the ops' results.
+    pub(super) fn recurrent_rows(&self, history: &BTreeMap<u64, GraphStep>) -> BTreeMap<u64, usize> {
+        let is_recurrence = |(row, id): (usize, &Option<u64>)| {
+            let mut step = history.get(id.as_ref()?)?;
+            // The states h of an LSTM are one of two parts of its result.
+            while let [operand] = step.operands[..] {
+                step = history.get(&operand?)?;
+            }
+            (self.rows[row].kind.role == Role::Recurrence).then_some((step.id, row))
+        };
+        self.ids.iter().enumerate().filter_map(is_recurrence).collect()
+    }
+
+    /// Takes what a recurrent op shows as the steps of its row.
+    pub(super) fn take_steps(&mut self, row: usize, steps: &Steps<'_>) {
+        let count = steps.h.size(0);
+        let order = |list: Vec<f64>| if steps.reverse { list.into_iter().rev().collect() } else { list };
+        let mut direct = vec![0.0; count];
+        for part in &steps.direct {
+            direct.iter_mut().zip(rms_by_step(part)).for_each(|(sum, rms)| *sum += rms);
+        }
+        let direct: Vec<f64> = order(direct);
+        let reached: Vec<usize> = (0..count).filter(|&nth| direct[nth] != 0.0).collect();
+        let times: Vec<u64> =
+            (0..count as u64).map(|nth| if steps.reverse { count as u64 - 1 - nth } else { nth }).collect();
+        let (reach, from_last) = match reached[..] {
+            [] | [_] => (Reach::Last, Vec::new()),
+            [.., last] => {
+                let sequences = steps.h.size(1).min(SEQUENCES);
+                let of_last = steps.from_step(times[last] as usize, sequences);
+                (Reach::Several, order(rms_by_step(&of_last)))
+            }
+        };
+        let time = TimeFlow {
+            steps: times,
+            output_rms: order(rms_by_step(&steps.h)),
+            delta_rms: order(rms_by_step(&steps.dh)),
+            memory_delta_rms: steps.memory.as_ref().map_or(Vec::new(), |[_, dc]| order(rms_by_step(dc))),
+            begins: 0,
+            reach,
+            from_last,
+        };
+        self.rows[row].time = Some(time);
+        self.add(row, steps.dh.clone(), -1, pending::Of::Delta);
+        let more = self.more(Of::Deltas, &steps.dh);
+        self.rows[row].more.extend(more);
+    }
+}
+
+/// RMS of each part along the first axis.
+fn rms_by_step(x: &Tensor) -> Vec<f64> {
+    (0..x.size(0)).map(|step| Stats::of(&x.select(0, step)).rms).collect()
+}
+
+/// The rows with those of one place put together, where they are steps in time, in the place of the first.
+pub(super) fn put_together(rows: Vec<(Use, LayerFlow)>, orders: &BTreeMap<Place, Order>) -> Vec<LayerFlow> {
+    let mut places: Vec<(Option<Order>, Vec<(Use, LayerFlow)>)> = Vec::new();
+    let mut of_place: BTreeMap<Place, usize> = BTreeMap::new();
+    for (of, row) in rows {
+        let order = order_of(&of.place, orders);
+        let known = order.and_then(|_| of_place.get(&of.place)).copied();
+        match known {
+            Some(place) => places[place].1.push((of, row)),
+            None => {
+                of_place.insert(of.place.clone(), places.len());
+                places.push((order, vec![(of, row)]));
+            }
+        }
+    }
+    let together = |(order, mut uses): (Option<Order>, Vec<(Use, LayerFlow)>)| match order {
+        Some(order) if uses.len() > 1 => joined(&uses, order),
+        _ => uses.swap_remove(0).1,
+    };
+    places.into_iter().map(together).collect()
+}
+
+/// What is known of a place; of a function, what is known of what it is called on.
+fn order_of(place: &Place, orders: &BTreeMap<Place, Order>) -> Option<Order> {
+    orders.get(place).copied().or_else(|| match place {
+        Place::Function(of, _) => order_of(of, orders).map(|order| Order { reach: Reach::Beside, ..order }),
+        _ => None,
+    })
+}
+
+/// One row of the steps of a place, which are at least two: figures are those of all their numbers together.
+fn joined(uses: &[(Use, LayerFlow)], order: Order) -> LayerFlow {
+    let (first, last) = (&uses[0].1, &uses[uses.len() - 1].1);
+    let weighed = |of: fn(&LayerFlow) -> Option<Stats>| -> Option<Stats> {
+        let parts: Vec<(usize, Stats)> =
+            uses.iter().filter_map(|(of_place, row)| Some((of_place.numbers, of(row)?))).collect();
+        Stats::joined(&parts)
+    };
+    let mean = |of: fn(&LayerFlow) -> Option<f64>| -> Option<f64> {
+        let parts: Option<Vec<f64>> = uses.iter().map(|(_, row)| of(row)).collect();
+        parts.map(|parts| parts.iter().sum::<f64>() / parts.len() as f64)
+    };
+    // A unit is dead that is 0 at all steps.
+    let dead = |of: fn(&Use) -> Option<&Vec<bool>>| -> Option<u64> {
+        let mut alive: Vec<bool> = Vec::new();
+        for (of_place, _) in uses {
+            let here = of(of_place)?;
+            alive.resize(here.len().max(alive.len()), false);
+            alive.iter_mut().zip(here).for_each(|(so_far, &now)| *so_far |= now);
+        }
+        Some(alive.iter().filter(|&&alive| !alive).count() as u64)
+    };
+    let exponents = |of: fn(&LayerFlow) -> Option<&crate::record::Exponents>| {
+        let parts: Option<Vec<_>> = uses.iter().map(|(_, row)| of(row)).collect();
+        parts.map(|parts| crate::record::Exponents::joined(&parts))
+    };
+    let by_unit = |of: fn(&LayerFlow) -> &Vec<f64>| -> Vec<f64> {
+        let units = of(first).len();
+        let is_known = units > 0 && uses.iter().all(|(_, row)| of(row).len() == units);
+        let square = |unit: usize| uses.iter().map(|(_, row)| of(row)[unit] * of(row)[unit]).sum::<f64>();
+        let rms = |unit| (square(unit) / uses.len() as f64).sqrt();
+        if is_known { (0..units).map(rms).collect() } else { Vec::new() }
+    };
+    let mut more: BTreeMap<String, f64> = BTreeMap::new();
+    for name in uses.iter().flat_map(|(_, row)| row.more.keys()) {
+        let figures: Vec<f64> = uses.iter().filter_map(|(_, row)| row.more.get(name).copied()).collect();
+        more.insert(name.clone(), figures.iter().sum::<f64>() / figures.len() as f64);
+    }
+    let time = TimeFlow {
+        steps: uses.iter().zip(0..).map(|((of, _), nth)| of.time.map_or(nth, |time| time as u64)).collect(),
+        output_rms: uses.iter().map(|(_, row)| row.output.rms).collect(),
+        delta_rms: uses.iter().map(|(_, row)| row.delta.map_or(f64::NAN, |delta| delta.rms)).collect(),
+        memory_delta_rms: Vec::new(),
+        begins: order.begins,
+        reach: order.reach,
+        from_last: Vec::new(),
+    };
+    LayerFlow {
+        output: weighed(|row| Some(row.output)).unwrap_or_default(),
+        delta: weighed(|row| row.delta),
+        saturated_share: mean(|row| row.saturated_share),
+        dead_units: dead(|of| of.alive.as_ref()).filter(|_| first.dead_units.is_some()),
+        dead_units_of_epoch: dead(|of| of.alive_of_epoch.as_ref())
+            .filter(|_| first.dead_units_of_epoch.is_some()),
+        numbers: uses.iter().map(|(_, row)| row.numbers).sum(),
+        chain: last.chain,
+        is_end: last.is_end,
+        // Ways around single steps are no ways around the place.
+        joint: None,
+        branch: None,
+        output_exponents: exponents(|row| row.output_exponents.as_ref()),
+        delta_exponents: exponents(|row| row.delta_exponents.as_ref()),
+        unit_rms: by_unit(|row| &row.unit_rms),
+        unit_delta_rms: by_unit(|row| &row.unit_delta_rms),
+        more,
+        time: Some(time),
+        ..first.clone()
+    }
+}

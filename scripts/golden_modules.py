@@ -94,8 +94,17 @@ def cnn():
     return nn.Sequential(*head, nn.Flatten(), nn.Dropout(0.5), nn.Linear(12, 8), nn.ReLU(), nn.Linear(8, 3))
 
 
-# Each with what makes it, and the shape of its input; of words, how many there are comes first. Those whose names end in
-# `training` are in that mode, the others in evaluation.
+def words(count, *shape):
+    """An input of words, of which there are so many."""
+    return lambda: torch.randint(count, shape)
+
+
+def by_itself(module, x):
+    return module(x)
+
+
+# Each with what makes it, the shape of its input or what makes that, and, where it is not `module(x)`, how it is called.
+# Those whose names end in `training` are in that mode, the others in evaluation.
 MODULES = {
     "linear": (lambda: nn.Linear(5, 4), (3, 5)),
     "linear_without_bias": (lambda: nn.Linear(5, 4, bias=False), (2, 3, 5)),
@@ -109,8 +118,8 @@ MODULES = {
         lambda: nn.ConvTranspose2d(4, 6, (3, 2), stride=(3, 2), padding=1, output_padding=(2, 1), groups=2),
         (1, 4, 3, 4),
     ),
-    "embedding": (lambda: nn.Embedding(7, 4), (7, 3, 2)),
-    "embedding_padding": (lambda: nn.Embedding(7, 4, padding_idx=2), (7, 3, 5)),
+    "embedding": (lambda: nn.Embedding(7, 4), words(7, 3, 2)),
+    "embedding_padding": (lambda: nn.Embedding(7, 4, padding_idx=2), words(7, 3, 5)),
     "batch_norm1d": (lambda: nn.BatchNorm1d(3), (4, 3)),
     "batch_norm1d_training": (lambda: nn.BatchNorm1d(3), (4, 3, 5)),
     "batch_norm2d": (lambda: nn.BatchNorm2d(3), (2, 3, 4, 3)),
@@ -139,8 +148,8 @@ MODULES = {
     "nested_cnn": (cnn, (2, 2, 6, 6)),
     "nested_resnet": (ResNet, (2, 2, 6, 6)),
     "nested_resnet_training": (ResNet, (4, 2, 6, 6)),
-    "nested_language_model": (LanguageModel, (11, 5, 2)),
-    "nested_language_model_tied": (lambda: LanguageModel(is_tied=True), (11, 5, 2)),
+    "nested_language_model": (LanguageModel, words(11, 5, 2)),
+    "nested_language_model_tied": (lambda: LanguageModel(is_tied=True), words(11, 5, 2)),
 }
 
 
@@ -164,28 +173,27 @@ def unlike(module):
     return module
 
 
-def results(module, x, cotangents):
+def results(module, x, cotangents, call):
     """The outputs, and the gradients by name."""
     x = x.detach().requires_grad_() if x.is_floating_point() else x
-    outputs = flat(module(x))
+    outputs = flat(call(module, x))
     sum((y * c.to(y.dtype)).sum() for y, c in zip(outputs, cotangents)).backward()
     found = {f"y.{number}": y.detach() for number, y in enumerate(outputs)}
     found |= {f"gradient.{name}": p.grad.clone() for name, p in module.named_parameters() if p.grad is not None}
     return found | ({"gradient_x": x.grad} if x.requires_grad else {})
 
 
-def case(name, make, shape):
+def case(name, make, shape, call=by_itself):
     """What the file has of a module, and how far float32 is from float64, of the largest element of each tensor."""
     module = unlike(make()).train(name.endswith("training"))
-    is_words = isinstance(module, (nn.Embedding, LanguageModel))
-    x = torch.randint(shape[0], shape[1:]) if is_words else torch.randn(shape)
+    x = shape() if callable(shape) else torch.randn(shape)
     state = {key: value.clone() for key, value in module.state_dict().items()}
-    cotangents = [torch.randn(y.shape) for y in flat(module(x))]
+    cotangents = [torch.randn(y.shape) for y in flat(call(module, x))]
     module.load_state_dict(state)
-    single = results(module, x, cotangents)
+    single = results(module, x, cotangents, call)
     module.load_state_dict(state)
     module.zero_grad()
-    double = results(module.double(), x if is_words else x.double(), cotangents)
+    double = results(module.double(), x.double() if x.is_floating_point() else x, cotangents, call)
     for key, y in double.items():
         if not y.any():
             sys.exit(f"{name}: {key} is 0, which a wrong layer may give, too")
@@ -237,7 +245,7 @@ def read(path):
 def check(path):
     """Whether PyTorch reads from a file the states that it wrote."""
     theirs, ours = read(path), read(TARGET)
-    for name, (make, _) in MODULES.items():
+    for name, (make, *_) in MODULES.items():
         part = f"{name}.state."
         of = lambda file: {key.removeprefix(part): value for key, value in file.items() if key.startswith(part)}
         module = make()
@@ -255,8 +263,8 @@ def main():
     if sys.argv[1:2] == ["--check"]:
         return check(sys.argv[2])
     tensors = dict(halves())
-    for name, (make, shape) in MODULES.items():
-        entries, worst = case(name, make, shape)
+    for name, line in MODULES.items():
+        entries, worst = case(name, *line)
         print(f"{name}: float32 is {worst:.1e} off")
         if worst > 2e-6 and not name.startswith("nested"):
             sys.exit(f"{name}: the test would ask more of others than PyTorch does")

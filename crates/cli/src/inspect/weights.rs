@@ -38,7 +38,7 @@ pub(crate) struct WeightsOptions {
     #[arg(long, default_value = "embedded", value_name = "embedded|DIR", requires = "flow")]
     data: PathBuf,
 
-    /// How many of the images to train on, from the first.
+    /// How many images of the training set, from the first.
     #[arg(
         long,
         default_value_t = DEFAULT_BATCH,

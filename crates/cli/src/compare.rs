@@ -5,6 +5,7 @@ mod list;
 mod results;
 mod verdict;
 
+use crate::batches::Purpose;
 use crate::experiment::{Bar, Ended, Results};
 use crate::failure::Failure;
 use crate::images::Images;
@@ -177,7 +178,7 @@ impl<'a> Experiment<'a> {
             for (examples, evaluated) in [(examples, images.test.len())].into_iter().chain(folds) {
                 let size = if contender.full_batch() { examples } else { batch_size };
                 let batches = Batches { examples, size, parts: setup.task.accumulate };
-                network.check_training(batches, evaluated)?;
+                network.check(batches, Purpose::Training { evaluated })?;
             }
         }
         let steps = options.epochs.checked_mul(examples.div_ceil(batch_size) as u64);

@@ -4,6 +4,7 @@
 mod fuzz;
 mod runs;
 mod tensors;
+mod weights;
 
 use crate::config::RunConfig;
 use crate::events;
@@ -34,7 +35,10 @@ pub(crate) struct InspectOptions {
     #[arg(long, value_name = "N")]
     step: Option<u64>,
 
-    /// Write the report of the run's flow to this file again.
+    #[command(flatten)]
+    weights: weights::WeightsOptions,
+
+    /// Write the report of the flow to this file.
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
 
@@ -111,6 +115,7 @@ impl From<&Verdict> for VerdictFacts {
 pub(crate) fn run(options: &InspectOptions) -> Result<(), Failure> {
     match &options.paths[..] {
         [path] => one(options, path),
+        [first, ..] if options.weights.flow => Err(weights::refused(first)),
         paths => runs::show(options, paths),
     }
 }
@@ -119,13 +124,21 @@ fn one(options: &InspectOptions, path: &Path) -> Result<(), Failure> {
     // What is neither, as a pipe, is called what it is.
     if std::fs::metadata(path).is_ok_and(|found| !found.is_dir()) {
         let InspectOptions { step, report, svg, tensorboard, .. } = options;
-        if step.is_some() || [report, svg, tensorboard].iter().any(|option| option.is_some()) {
+        let is_drawn = !options.weights.flow && (report.is_some() || svg.is_some());
+        if step.is_some() || tensorboard.is_some() || is_drawn {
             let path = path.display();
             return Err(Failure::Usage(format!(
-                "{path}: --step, --report, --svg and --tensorboard are for the folder of a run"
+                "{path}: --step and --tensorboard are for the folder of a run, --report and --svg for that or --flow"
             )));
         }
-        return tensors::list(path, options.json);
+        return if options.weights.flow {
+            weights::flow(options, path)
+        } else {
+            tensors::list(path, options.json)
+        };
+    }
+    if options.weights.flow && path.is_dir() {
+        return Err(weights::refused(path));
     }
     let flow = read(path)?;
     let index = record_at(path, &flow, options.step)?;

@@ -51,7 +51,7 @@ enum Command {
     ///
     /// Networks of given depths, widths, activation functions and initial weights, and which of them learn.
     Study(study::StudyOptions),
-    /// Show what a run has recorded, or the tensors of a file.
+    /// Show what a run has recorded, or the tensors of a file, and what flows in its network.
     ///
     /// Its report, figures and TensorBoard's file can be made again.
     Inspect(inspect::InspectOptions),

@@ -102,10 +102,8 @@ impl Network {
         }
     }
 
-    /// Refuses a training on batches that it cannot go by, or an evaluation on so many examples: see
-    /// [`batches::check`].
-    pub(crate) fn check_training(&self, batches: Batches, evaluated: usize) -> Result<(), Failure> {
-        let purpose = Purpose::Training { evaluated };
+    /// Refuses batches that it cannot go by: see [`batches::check`].
+    pub(crate) fn check(&self, batches: Batches, purpose: Purpose) -> Result<(), Failure> {
         match self {
             Self::Line(_, plan) => batches::check(plan, batches, purpose),
             Self::Perceptron(sizes, _) => batches::check_perceptron(sizes, batches, purpose),

@@ -1,5 +1,6 @@
 //! `backflow train`: one run, from options to a folder with its results.
 
+use crate::batches::Purpose;
 use crate::config::RunConfig;
 use crate::events::Events;
 use crate::failure::Failure;
@@ -202,7 +203,7 @@ fn train(options: &TrainOptions) -> Result<(), Failure> {
     let whole = wants_all && setup.batch_size.is_none();
     let batch_size = if whole { images.train.len() } else { setup.batch_size() };
     let batches = Batches { examples: images.train.len(), size: batch_size, parts: setup.task.accumulate };
-    network.check_training(batches, images.test.len())?;
+    network.check(batches, Purpose::Training { evaluated: images.test.len() })?;
     let train = Loader::new(&images.train, batch_size).dtype(setup.dtype);
     // One batch of everything has no order to shuffle.
     let train = if whole { train } else { train.shuffle(options.seed) };

@@ -47,11 +47,11 @@ fn tensors_of_any_name_shape_and_type_are_listed() {
     assert!(list().lines().all(|line| line.chars().count() < 160), "{}", list());
     assert!(list().contains("nnn…nnn") && list().ends_with("1 tensor, 1 element\n"), "{}", list());
     // What a terminal would obey is shown, and what is not known hides nothing.
-    let header = r#"{"a\u001b[31m\u202e\nb":{"dtype":"BF16","shape":[1,2],"data_offsets":[0,4]},
+    let header = r#"{"a\u001b[31m\u202e\nb":{"dtype":"F8_E4M3","shape":[1,4],"data_offsets":[0,4]},
         "z":{"dtype":"F32","shape":[1],"data_offsets":[4,8]}}"#;
     safetensors(&path, header, &[one, one].concat());
     let listed = list();
-    assert!(listed.contains(r"a\u{1b}[31m\u{202e}\nb ") && listed.contains("  bf16       -"), "{listed}");
+    assert!(listed.contains(r"a\u{1b}[31m\u{202e}\nb ") && listed.contains("  f8_e4m3       -"), "{listed}");
     assert!(listed.lines().count() == 5 && listed.lines().nth(2).unwrap().contains("1.0000"), "{listed}");
 }
 

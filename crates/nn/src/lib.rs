@@ -95,7 +95,8 @@
 //! | `nn.init.xavier_normal_(w, gain=1.2)` | `Init::XavierNormal.sample(shape, 1.2, dtype, &mut rng)`; in a network, [`Init::XavierNormal.with_gain(1.2)`](Init::with_gain) |
 //! | `nn.init.calculate_gain("relu")` | [`Activation::Relu.gain()`](Activation::gain) |
 //! | `model.named_parameters()` | [`model.parameters()`](Module::parameters) |
-//! | `model.state_dict()` | [`model.state()`](Module::state) |
+//! | `model.state_dict()` | [`model.state()`](Module::state), of the same names |
+//! | `model.load_state_dict(state)`, with `strict=False` | `store::weights::load(&mut model, path)`, with `Loading::new().partial()` |
 //! | `model.requires_grad_(False)` | [`model.freeze()`](Module::freeze), or [`freeze_where`](Module::freeze_where) by path |
 //! | `model.requires_grad_(True)` | [`model.unfreeze()`](Module::unfreeze) |
 //! | `copy.deepcopy(model)` | [`model.copied()`](Module::copied); `clone()` is an alias |

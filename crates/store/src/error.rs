@@ -1,8 +1,9 @@
 //! Why a file could not be written or read.
 
-use backflow_tensor::quote::told;
+use crate::weights::Difference;
+use backflow_tensor::quote::{quoted, told};
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Why the saving or loading of a file failed.
 #[derive(Debug, thiserror::Error)]
@@ -32,13 +33,19 @@ pub enum StoreError {
         /// What is wrong with it.
         reason: String,
     },
+    /// A file of weights is what `torch.save` writes: a pickle, a program for Python to run.
+    #[error("{}: {}", path.display(), pickle(path))]
+    Pickle {
+        /// The file.
+        path: PathBuf,
+    },
     /// A file of weights belongs to another model.
-    #[error("{}: does not fit the model: {}; the model is unchanged", path.display(), told(reason))]
+    #[error("{}: does not fit the model: {difference}; the model is unchanged", path.display())]
     OtherModel {
         /// The file.
         path: PathBuf,
         /// Where the two differ.
-        reason: String,
+        difference: Box<Difference>,
     },
     /// A file of an optimizer's state is damaged, or is none.
     #[error("{}: not a valid optimizer state: {}", path.display(), told(reason))]
@@ -56,4 +63,16 @@ pub enum StoreError {
         /// Where they differ.
         source: backflow_optim::StateError,
     },
+}
+
+/// What such a file is, and the line of Python that makes a safetensors file of it.
+fn pickle(path: &Path) -> String {
+    let name = path.file_name().map_or("model.pt".into(), |name| name.to_string_lossy());
+    let stem = path.file_stem().map_or("model".into(), |stem| stem.to_string_lossy());
+    let [name, stem] = [quoted(&name), quoted(&stem)];
+    format!(
+        "a pickle, as torch.save writes it, which only Python reads; this makes a safetensors file of a state dict: \
+         import torch, safetensors.torch as s; s.save_file({{k: v.contiguous().clone() for k, v in \
+         torch.load({name:?}, weights_only=True).items()}}, \"{stem}.safetensors\")"
+    )
 }

@@ -1,16 +1,34 @@
 //! Weights as safetensors files, whose names are the parameter paths: readable from Python as they are.
 //!
 //! A file holds every tensor of the model, trainable or not, a tied one under each of its names, as a
-//! `state_dict` does. Loading is all or nothing: names, shapes and element types must agree exactly, and the
-//! model is touched only when all of them do. Of a tied tensor a file may hold one of the names or several;
-//! then the numbers must be the same, to the bit.
+//! `state_dict` does. Loading is all or nothing: names, shapes and element types must agree exactly, or as
+//! [`Loading`] says, and the model is touched only when all of them do. Of a tied tensor a file may hold one of the
+//! names or several; then the numbers must be the same, to the bit.
+//!
+//! Layers name their tensors as PyTorch does, so that any state dict of it loads into the layers of the same names, and
+//! back. What `torch.save` writes (`.pt`, `.pth`, `.bin`) are pickles, programs for Python to run; this makes a file of
+//! such a state dict that anyone can read:
+//!
+//! ```python
+//! import torch, safetensors.torch as s
+//! s.save_file({k: v.contiguous().clone() for k, v in torch.load("model.pt", weights_only=True).items()}, "model.safetensors")
+//! ```
 
-use crate::atomic;
+mod loading;
+mod numbers;
+mod pattern;
+mod report;
+
+pub use loading::Loading;
+pub use report::{CastTensor, Difference, LoadingReport};
+
 use crate::error::StoreError;
-use crate::{regular, shape};
-use backflow_tensor::{DType, Module, Path as TensorPath, Shape, Tensor};
-use safetensors::tensor::{Dtype, SafeTensors, TensorView};
-use std::collections::BTreeMap;
+use crate::{atomic, regular};
+use backflow_tensor::{Module, Path as TensorPath, Tensor};
+use loading::{in_place, renumbered};
+use numbers::{Cast, cast, exact, safetensors_dtype, to_bytes};
+use safetensors::tensor::{SafeTensors, TensorView};
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 /// Writes all tensors of `model` to `path`, whole or not at all.
@@ -18,7 +36,8 @@ use std::path::Path;
 /// # Errors
 /// If the file cannot be written, or two different tensors of the model have the same path; an earlier file
 /// of that name is then still there.
-pub fn save(model: &(impl Module + ?Sized), path: &Path) -> Result<(), StoreError> {
+pub fn save(model: &(impl Module + ?Sized), path: impl AsRef<Path>) -> Result<(), StoreError> {
+    let path = path.as_ref();
     let failed = |source| StoreError::Write { path: path.to_owned(), source };
     if let Some(name) = model.ambiguous_path() {
         return Err(failed(std::io::Error::other(format!("two different tensors have the path {name}"))));
@@ -38,58 +57,235 @@ pub fn save(model: &(impl Module + ?Sized), path: &Path) -> Result<(), StoreErro
 /// buffers, constants stay constant, tied weights stay tied. Constants that are one tensor, and two in the
 /// file, become two.
 ///
+/// The numbers of a PyTorch `Sequential` need not be the model's: `0.weight`, `2.weight`, … load into an `Mlp`, too, whose
+/// layers are `layers.0`, `layers.1`, …, in their order, if there is something between two of the one where there is
+/// between two of the other.
+///
 /// # Errors
-/// If the file cannot be read, is damaged, or belongs to another model; the model is then unchanged.
-pub fn load(model: &mut (impl Module + ?Sized), path: &Path) -> Result<(), StoreError> {
-    let bytes = regular::read(path).map_err(|source| StoreError::Read { path: path.to_owned(), source })?;
-    let invalid = |reason: String| StoreError::Weights { path: path.to_owned(), reason };
-    let file = SafeTensors::deserialize(&bytes).map_err(|error| invalid(error.to_string()))?;
-    let other_model = |reason: String| StoreError::OtherModel { path: path.to_owned(), reason };
+/// If the file cannot be read, is damaged, or belongs to another model, and then with all that differs; the model is
+/// unchanged.
+pub fn load(model: &mut (impl Module + ?Sized), path: impl AsRef<Path>) -> Result<(), StoreError> {
+    load_with(model, path, &Loading::new()).map(drop)
+}
 
-    // Shapes are compared before any tensor is made of them, so that a lying file cannot ask for more than
-    // the model has.
-    let views: BTreeMap<String, TensorView<'_>> = file.tensors().into_iter().collect();
-    let state = model.state();
+/// As [`load`], from a file with other names, other types, or another number of tensors.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_with(
+    model: &mut (impl Module + ?Sized),
+    path: impl AsRef<Path>,
+    loading: &Loading,
+) -> Result<LoadingReport, StoreError> {
+    let path = path.as_ref();
+    let bytes = regular::read(path).map_err(|source| StoreError::Read { path: path.to_owned(), source })?;
+    let file = parse(&bytes, path)?;
+    let other_model =
+        |difference| StoreError::OtherModel { path: path.to_owned(), difference: Box::new(difference) };
     if let Some(name) = model.ambiguous_path() {
-        return Err(other_model(format!("two different tensors of the model have the path {name}")));
+        let sentence = format!("two different tensors of the model have the path {name}");
+        return Err(other_model(Difference::of(sentence)));
     }
-    let mut replacements: Vec<Tensor> = Vec::with_capacity(state.len());
-    for (name, tensor) in &state {
-        // All names of this tensor. The first of them that comes before this one has its replacement already.
-        let aliases = || state.iter().enumerate().filter(|(_, (_, other))| other.is_alias_of(tensor));
-        let found = views.get(name).or_else(|| aliases().find_map(|(_, (name, _))| views.get(name)));
-        let Some(view) = found else {
-            return Err(other_model(format!("{name} is missing")));
-        };
-        if view.shape() != &*tensor.shape() || view.dtype() != safetensors_dtype(tensor.dtype()) {
-            let found = format!("{:?} {:?}", view.shape(), view.dtype());
-            return Err(other_model(format!(
-                "{name} is {found}, the model's is {} {}",
-                tensor.shape(),
-                tensor.dtype()
-            )));
-        }
-        let new = from_bytes(tensor, view.data());
-        let tied = aliases().find_map(|(place, (name, _))| Some((name, replacements.get(place)?)));
-        replacements.push(match tied {
-            Some((_, first)) if to_bytes(first) == view.data() => first.clone(),
-            Some((first, _)) if tensor.is_parameter() => {
-                let reason = format!("{first} and {name} are one tensor of the model and two in the file");
-                return Err(other_model(reason));
-            }
-            _ => new.in_place_of(tensor),
-        });
+    let state = model.state();
+    let mut found = Found::new(&file, &state, loading);
+    let mut report = std::mem::take(&mut found.report);
+    let replacements = found.replacements(&state, loading, &mut report);
+    let Found { mut difference, file_names, .. } = found;
+    if report.loaded == 0 && difference.is_none() {
+        // Of what was to be loaded in part, nothing is there.
+        difference.missing = std::mem::take(&mut report.kept);
     }
-    if let Some(name) = views.keys().find(|name| !state.iter().any(|(own, _)| own == *name)) {
-        return Err(other_model(format!("the model has no {name}")));
+    if !difference.is_none() {
+        difference.prefix = prefix(&difference, &file_names);
+        difference.holds = file_names;
+        return Err(other_model(difference));
     }
     let mut replacements = replacements.into_iter();
     model.visit_mut(&mut TensorPath::root(), &mut |_: &TensorPath, tensor: &mut Tensor| {
-        if let Some(new) = replacements.next() {
+        if let Some(new) = replacements.next().flatten() {
             *tensor = new;
         }
     });
-    Ok(())
+    Ok(report)
+}
+
+/// A tensor of a file under the name that the model has for it.
+struct InFile<'a> {
+    name: String,
+    view: TensorView<'a>,
+}
+
+/// What of a file is for a model.
+struct Found<'a> {
+    tensors: BTreeMap<String, InFile<'a>>,
+    file_names: Vec<String>,
+    report: LoadingReport,
+    difference: Difference,
+}
+
+impl<'a> Found<'a> {
+    fn new(file: &SafeTensors<'a>, state: &[(String, Tensor)], loading: &Loading) -> Self {
+        let mut views = file.tensors();
+        views.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+        let file_names = views.iter().map(|(name, _)| name.clone()).collect();
+        let mut found = Self {
+            tensors: BTreeMap::new(),
+            file_names,
+            report: LoadingReport::default(),
+            difference: Difference::default(),
+        };
+        for (name, view) in views {
+            let Some(own) = loading.name(&name) else {
+                found.report.left.push(name);
+                continue;
+            };
+            if loading.ignores(&own) {
+                found.report.ignored.push(own);
+            } else if let Some(earlier) = found.tensors.get(&own) {
+                let sentence = format!("{} and {name} of the file both become {own}", earlier.name);
+                found.difference.mismatched.push(sentence);
+            } else {
+                found.tensors.insert(own, InFile { name, view });
+            }
+        }
+        found.renumber(state, loading);
+        let is_known = |name: &String| state.iter().any(|(own, _)| own == name);
+        let extra =
+            found.tensors.iter().filter(|(own, _)| !is_known(own)).map(|(_, tensor)| tensor.name.clone());
+        let extra: Vec<String> = extra.collect();
+        if loading.is_partial {
+            found.report.left.extend(extra);
+        } else {
+            found.difference.extra = extra;
+        }
+        found
+    }
+
+    /// Counts the layers of a `Sequential` as the model does, if it can.
+    fn renumber(&mut self, state: &[(String, Tensor)], loading: &Loading) {
+        let file: BTreeSet<&str> = self.tensors.keys().map(String::as_str).collect();
+        let model = state.iter().map(|(name, _)| &**name).filter(|name| !loading.ignores(name)).collect();
+        if file == model {
+            return;
+        }
+        let Some(steps) = renumbered(&file, &model) else { return };
+        let tensors = std::mem::take(&mut self.tensors).into_iter();
+        self.tensors = tensors.filter_map(|(own, tensor)| Some((in_place(&steps, &own)?, tensor))).collect();
+        self.report.renumbered = steps.into_iter().collect();
+    }
+
+    /// What takes the place of each tensor of the model; nothing of those that stay.
+    fn replacements(
+        &mut self,
+        state: &[(String, Tensor)],
+        loading: &Loading,
+        report: &mut LoadingReport,
+    ) -> Vec<Option<Tensor>> {
+        let mut replacements: Vec<Option<Tensor>> = Vec::with_capacity(state.len());
+        for (name, tensor) in state {
+            // All names of this tensor. The first of them that comes before this one has its replacement already.
+            let aliases = || state.iter().enumerate().filter(|(_, (_, other))| other.is_alias_of(tensor));
+            let of = |name: &String| self.tensors.get(name);
+            let Some(InFile { name: in_file, view }) =
+                of(name).or_else(|| aliases().find_map(|(_, (name, _))| of(name)))
+            else {
+                let names = match (loading.ignores(name), loading.is_partial) {
+                    (true, _) => &mut report.ignored,
+                    (false, true) => &mut report.kept,
+                    (false, false) => &mut self.difference.missing,
+                };
+                if !names.contains(name) {
+                    names.push(name.clone());
+                }
+                replacements.push(None);
+                continue;
+            };
+            let called =
+                if in_file == name { name.clone() } else { format!("{in_file} ({name} of the model)") };
+            let new = match read_as(tensor, &called, view, loading) {
+                Ok((new, rounded)) => {
+                    if view.dtype() != safetensors_dtype(tensor.dtype()) {
+                        let (from, to) = (view.dtype().to_string(), tensor.dtype());
+                        report.cast.push(CastTensor { name: name.clone(), from, to, rounded });
+                    }
+                    new
+                }
+                Err(sentence) => {
+                    self.difference.mismatched.push(sentence);
+                    replacements.push(None);
+                    continue;
+                }
+            };
+            let tied =
+                aliases().find_map(|(place, (name, _))| Some((name, replacements.get(place)?.as_ref()?)));
+            replacements.push(Some(match tied {
+                Some((_, first)) if to_bytes(first) == to_bytes(&new) => first.clone(),
+                Some((first, _)) if tensor.is_parameter() => {
+                    let sentence =
+                        format!("{first} and {name} are one tensor of the model and two in the file");
+                    self.difference.mismatched.push(sentence);
+                    continue;
+                }
+                _ => new.in_place_of(tensor),
+            }));
+            report.loaded += 1;
+        }
+        replacements
+    }
+}
+
+/// The tensor of a file in the shape and type of the model's, and how many of its numbers had to be rounded; or in what
+/// they differ. Shapes are compared before any tensor is made of them, so that a lying file cannot ask for more than
+/// the model has.
+fn read_as(
+    tensor: &Tensor,
+    name: &str,
+    view: &TensorView<'_>,
+    loading: &Loading,
+) -> Result<(Tensor, usize), String> {
+    let (shape, dtype) = (tensor.shape(), tensor.dtype());
+    let is_same = view.dtype() == safetensors_dtype(dtype);
+    let differ = |hint: &str| {
+        format!("{name} is {:?} {}, the model's is {shape} {dtype}{hint}", view.shape(), view.dtype())
+    };
+    if view.shape() != &*shape {
+        return Err(differ(""));
+    }
+    if !is_same && !loading.casts {
+        return Err(differ(if dtype.is_float() { ", which a cast would make of it" } else { "" }));
+    }
+    let found = exact(view).ok_or_else(|| differ(", and there is no cast"))?;
+    match cast(&found, dtype) {
+        Cast::Done(new, rounded) => Ok((new, rounded)),
+        Cast::Impossible => Err(differ(", and there is no cast")),
+        Cast::Overflow(x) => Err(differ(&format!(", which does not hold its {x:e}"))),
+    }
+}
+
+/// What stands before each missing name in the file.
+fn prefix(difference: &Difference, file_names: &[String]) -> Option<String> {
+    let first = difference.missing.first()?;
+    let prefixes = file_names.iter().filter_map(|name| name.strip_suffix(first.as_str()));
+    let mut prefixes = prefixes.filter(|prefix| prefix.ends_with('.'));
+    let is_there = |name: &String| file_names.binary_search(name).is_ok();
+    let fits = |prefix: &&str| difference.missing.iter().all(|name| is_there(&format!("{prefix}{name}")));
+    prefixes.find(fits).map(str::to_owned)
+}
+
+/// The header of a file of weights.
+fn parse<'a>(bytes: &'a [u8], path: &Path) -> Result<SafeTensors<'a>, StoreError> {
+    SafeTensors::deserialize(bytes).map_err(|error| {
+        let path = path.to_owned();
+        // A zip, and what pickles of the protocols 2 to 5 begin with, as PyTorch before 1.6 wrote them; not the length of a
+        // header that happens to look like one.
+        let is_pickle = bytes.starts_with(b"PK\x03\x04")
+            || matches!(bytes, [0x80, 2..=5, ..]) && bytes.get(8) != Some(&b'{');
+        if is_pickle {
+            StoreError::Pickle { path }
+        } else {
+            StoreError::Weights { path, reason: error.to_string() }
+        }
+    })
 }
 
 /// A tensor of a file.
@@ -101,7 +297,8 @@ pub struct Stored {
     pub dtype: String,
     /// Its shape, which may be any that the file claims.
     pub shape: Vec<usize>,
-    /// Its numbers, unless there is no such element type here or no tensor of that shape.
+    /// Its numbers, in the type here that holds all of its own: `f32` for `F16` and `BF16`, `i64` for all integers. Nothing
+    /// if there is no such type here, or no tensor of that shape.
     pub tensor: Option<Tensor>,
 }
 
@@ -109,54 +306,14 @@ pub struct Stored {
 ///
 /// # Errors
 /// If the file cannot be read, or is damaged.
-pub fn read(path: &Path) -> Result<Vec<Stored>, StoreError> {
+pub fn read(path: impl AsRef<Path>) -> Result<Vec<Stored>, StoreError> {
+    let path = path.as_ref();
     let bytes = regular::read(path).map_err(|source| StoreError::Read { path: path.to_owned(), source })?;
-    let invalid = |reason: String| StoreError::Weights { path: path.to_owned(), reason };
-    let file = SafeTensors::deserialize(&bytes).map_err(|error| invalid(error.to_string()))?;
     let stored = |(name, view): (String, TensorView<'_>)| {
-        let dtype = [DType::F32, DType::F64, DType::I64, DType::Bool];
-        let dtype = dtype.into_iter().find(|&dtype| safetensors_dtype(dtype) == view.dtype());
-        let tensor = dtype
-            .zip(shape::possible(view.shape()))
-            .map(|(dtype, shape)| elements_of(dtype, shape, view.data()));
-        Stored { name, dtype: view.dtype().to_string(), shape: view.shape().to_vec(), tensor }
+        let (dtype, shape) = (view.dtype().to_string(), view.shape().to_vec());
+        Stored { name, dtype, shape, tensor: exact(&view) }
     };
-    let mut tensors: Vec<Stored> = file.tensors().into_iter().map(stored).collect();
+    let mut tensors: Vec<Stored> = parse(&bytes, path)?.tensors().into_iter().map(stored).collect();
     tensors.sort_unstable_by(|a, b| a.name.cmp(&b.name));
     Ok(tensors)
-}
-
-fn safetensors_dtype(dtype: DType) -> Dtype {
-    match dtype {
-        DType::F32 => Dtype::F32,
-        DType::F64 => Dtype::F64,
-        DType::I64 => Dtype::I64,
-        DType::Bool => Dtype::BOOL,
-    }
-}
-
-fn to_bytes(tensor: &Tensor) -> Vec<u8> {
-    match tensor.dtype() {
-        DType::F32 => tensor.to_vec::<f32>().iter().flat_map(|x| x.to_le_bytes()).collect(),
-        DType::F64 => tensor.to_vec::<f64>().iter().flat_map(|x| x.to_le_bytes()).collect(),
-        DType::I64 => tensor.to_vec::<i64>().iter().flat_map(|x| x.to_le_bytes()).collect(),
-        DType::Bool => tensor.to_vec::<bool>().iter().map(|&x| u8::from(x)).collect(),
-    }
-}
-
-/// A tensor like `model` with the elements of `bytes`, whose length safetensors has checked.
-fn from_bytes(model: &Tensor, bytes: &[u8]) -> Tensor {
-    elements_of(model.dtype(), model.shape(), bytes)
-}
-
-fn elements_of(dtype: DType, shape: Shape, bytes: &[u8]) -> Tensor {
-    fn elements<T, const N: usize>(bytes: &[u8], convert: impl Fn([u8; N]) -> T) -> Vec<T> {
-        bytes.as_chunks().0.iter().map(|&chunk| convert(chunk)).collect()
-    }
-    match dtype {
-        DType::F32 => Tensor::from_vec(elements(bytes, f32::from_le_bytes), shape),
-        DType::F64 => Tensor::from_vec(elements(bytes, f64::from_le_bytes), shape),
-        DType::I64 => Tensor::from_vec(elements(bytes, i64::from_le_bytes), shape),
-        DType::Bool => Tensor::from_vec(bytes.iter().map(|&byte| byte != 0).collect(), shape),
-    }
 }

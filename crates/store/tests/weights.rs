@@ -95,7 +95,7 @@ fn different_numbers_for_one_weight_are_refused() {
 fn a_name_that_is_missing_altogether_is_named() {
     let (_folder, path) = file(&Part(vec![("1", Tensor::from([6.0]))]));
     let error = weights::load(&mut tied(1.0, 2.0), &path).unwrap_err();
-    assert!(error.to_string().contains("0 is missing"), "{error}");
+    assert!(error.to_string().contains("missing: 0, 2; the file holds 1;"), "{error}");
 }
 
 #[test]
@@ -159,12 +159,25 @@ fn any_tensor_that_there_is_here_is_read_and_the_others_are_told() {
     let (dtype, tensor) = read(Dtype::I64, &[1, 2], &[[5_u8, 0, 0, 0, 0, 0, 0, 0], [0xff; 8]].concat());
     assert_eq!((dtype.as_str(), tensor.unwrap().to_vec::<i64>()), ("I64", vec![5, -1]));
     assert_eq!(read(Dtype::F32, &[1; 8], &1.5_f32.to_le_bytes()).1.unwrap().rank(), 8);
-    // Types and shapes that there are not here.
-    for (dtype, name) in [(Dtype::U8, "U8"), (Dtype::BF16, "BF16"), (Dtype::F16, "F16"), (Dtype::I32, "I32")]
-    {
-        let (told, tensor) = read(dtype, &[2], &[0; 8][..2 * dtype.bitsize() / 8]);
-        assert!(told == name && tensor.is_none(), "{name}: {told}");
+    // In the type that holds all of theirs.
+    let f32s = |tensor: Option<Tensor>| tensor.unwrap().to_vec::<f32>();
+    let halves = [0x3c00_u16, 0x8001, 0xfc00].map(u16::to_le_bytes).concat();
+    assert_eq!(f32s(read(Dtype::F16, &[3], &halves).1), [1.0, -5.960_464_5e-8, f32::NEG_INFINITY]);
+    let bf16 = [0x3f80_u16, 0x8001, 0x7f7f].map(u16::to_le_bytes).concat();
+    assert_eq!(f32s(read(Dtype::BF16, &[3], &bf16).1), [1.0, -9.183_55e-41, 3.389_531_4e38]);
+    let ones = |dtype, bytes: &[u8]| read(dtype, &[1], bytes).1.map(|tensor| tensor.to_vec::<i64>()[0]);
+    for (dtype, bytes, value) in [(Dtype::I32, 4, -1), (Dtype::I16, 2, -1), (Dtype::I8, 1, -1)] {
+        assert_eq!(ones(dtype, &[0xff; 8][..bytes]), Some(value), "{dtype:?}");
     }
+    for (dtype, bytes, value) in
+        [(Dtype::U8, 1, 255), (Dtype::U16, 2, 65_535), (Dtype::U32, 4, i64::from(u32::MAX))]
+    {
+        assert_eq!(ones(dtype, &[0xff; 8][..bytes]), Some(value), "{dtype:?}");
+    }
+    assert_eq!(ones(Dtype::U64, &[1, 0, 0, 0, 0, 0, 0, 0]), Some(1));
+    // Numbers, types and shapes that there are not here.
+    let (told, tensor) = read(Dtype::C64, &[1], &[0; 8]);
+    assert!(ones(Dtype::U64, &[0xff; 8]).is_none() && told == "C64" && tensor.is_none(), "{told}");
     assert!(read(Dtype::F32, &[1; 9], &1.5_f32.to_le_bytes()).1.is_none());
     assert!(read(Dtype::F32, &[usize::MAX, 0], &[]).1.is_none());
 }

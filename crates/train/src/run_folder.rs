@@ -106,7 +106,7 @@ impl RunFolder {
     /// # Errors
     /// If they cannot be written.
     pub fn save_model(&self, model: &(impl Module + ?Sized)) -> Result<(), TrainError> {
-        Ok(weights::save(model, &self.path.join(MODEL))?)
+        Ok(weights::save(model, self.path.join(MODEL))?)
     }
 
     /// Saves what was measured in the layers, and the page that shows it.

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! yᵢ  = exp xᵢ / Σ exp xⱼ for i, j < count of the row, 0 behind
-//! dxᵢ = yᵢ (dyᵢ − Σ dyⱼ yⱼ), 0 behind           keeps its output
+//! dxᵢ = yᵢ (dyᵢ − Σ dyⱼ yⱼ), 0 behind           keeps its output, and the counts
 //! ```
 //!
 //! What does not count reaches neither the result nor a gradient, a NaN neither. A row of which nothing counts, or
@@ -21,7 +21,6 @@ pub(super) static OP: Op = Op::new("masked_softmax")
     .formula("yᵢ = exp xᵢ / Σ exp xⱼ over the first entries of a row, 0 behind")
     .gradient("dxᵢ = yᵢ (dyᵢ − Σ dyⱼ yⱼ), 0 behind")
     .keep(Keep::Output)
-    .saves("how many entries of each row count")
     .zeros(Zeros::Saturation)
     .sampled_by(samples);
 

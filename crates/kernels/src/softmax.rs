@@ -364,7 +364,7 @@ impl<T: Float> Work for Masked<'_, T> {
             }
             let share = T::ONE / row_sum(y, y, |e, _| e);
             for y in y {
-                *y = *y * share;
+                *y *= share;
             }
         }
     }

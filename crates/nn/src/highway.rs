@@ -9,10 +9,10 @@ use backflow_nn_derive::Module;
 use backflow_tensor::{DType, LayerId, Rng, Tensor};
 use std::fmt;
 
-/// A highway layer: `y = T(x)·H(x) + (1 − T(x))·x`, `H = f(w x + b)`, `T = σ(w_T x + b_T)`. Shapes: x `[…, numbers]`, y
+/// A highway layer: `y = T(x)·H(x) + (1 − T(x))·x`, `H = f(w x + b)`, `T = σ(v x + c)`. Shapes: x `[…, numbers]`, y
 /// alike.
 ///
-/// b_T begins at −1, so that most of x goes past at first; f is relu unless said. It announces y, and what its parts
+/// c begins at −1, so that most of x goes past at first; f is relu unless said. It announces y, and what its parts
 /// compute. Not as a residual sum: the way past it is scaled by the gate, and so is the gradient along it. Srivastava,
 /// Greff and Schmidhuber 2015.
 ///
@@ -28,7 +28,7 @@ use std::fmt;
 pub struct Highway {
     /// w and b.
     pub transform: Linear,
-    /// w_T and b_T.
+    /// v and c.
     pub gate: Linear,
     function: ActivationLayer,
     sigmoid: ActivationLayer,
@@ -36,14 +36,13 @@ pub struct Highway {
 }
 
 impl Highway {
-    /// A layer of so many numbers, of `f32`, with PyTorch's initial weights of linear layers and b_T = −1.
+    /// A layer of so many numbers, of `f32`, with PyTorch's initial weights of linear layers and c = −1.
     #[must_use]
     pub fn new(numbers: usize, rng: &mut Rng) -> Self {
         Self::with_init(numbers, Init::TorchLinear, 1.0, -1.0, DType::F32, rng)
     }
 
-    /// The same with weights drawn as by [`Linear::with_init`], and another b_T: −1 to −3 for 10 to 30 layers, less for
-    /// more.
+    /// The same with weights drawn as by [`Linear::with_init`], and c = `gate_bias`.
     ///
     /// # Panics
     /// If `dtype` is not floating point, or as [`Init::sample`].

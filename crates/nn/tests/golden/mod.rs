@@ -8,7 +8,7 @@ use serde_json::Value;
 /// Sequences of the batch, where they are padded.
 pub(crate) const LENGTHS: [usize; 3] = [2, 4, 3];
 
-/// Numbers in ±1/2, as scripts/golden_attention.py makes them.
+/// Numbers in ±1/2, as `scripts/golden_attention.py` makes them.
 pub(crate) fn numbers(shape: &[usize], salt: usize) -> Tensor {
     let of = |i: usize| (((37 * i + 29 * salt + 11) % 101) as f64 - 50.0) / 100.0;
     Tensor::from_vec((0..shape.iter().product()).map(of).collect(), shape)

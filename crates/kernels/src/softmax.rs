@@ -316,6 +316,102 @@ impl<T: Float, const LOG: bool> Work for Backward<'_, T, LOG> {
     }
 }
 
+/// Softmax of the first `counts[i]` numbers of row i of `[rows, n]`, and 0 behind them. A row of which nothing counts,
+/// or −∞ alone, is 0.
+///
+/// ```
+/// let mut y = [9.0_f64; 6];
+/// backflow_kernels::softmax::masked_softmax(&[1.0, 1.0, 5.0, 2.0, 2.0, 2.0], &[2, 0], 3, &mut y);
+/// assert_eq!(y, [0.5, 0.5, 0.0, 0.0, 0.0, 0.0]);
+/// ```
+///
+/// # Panics
+/// If a slice does not have the length its shape says, or a count is larger than `n`.
+#[track_caller]
+pub fn masked_softmax<T: Float>(x: &[T], counts: &[usize], n: usize, out: &mut [T]) {
+    check("masked_softmax", counts.len(), n, x.len());
+    check("masked_softmax", counts.len(), n, out.len());
+    if out.is_empty() {
+        return;
+    }
+    parallel::for_each((Rows::new(out, n), counts), grain(n), |(Rows { first, data: y, .. }, counts)| {
+        dispatch(Masked { x: &x[first * n..][..y.len()], counts, n, y });
+    });
+}
+
+struct Masked<'a, T> {
+    x: &'a [T],
+    counts: &'a [usize],
+    n: usize,
+    y: &'a mut [T],
+}
+
+impl<T: Float> Work for Masked<'_, T> {
+    type Output = ();
+    #[inline(always)]
+    fn run(self) {
+        let rows = self.x.chunks_exact(self.n).zip(self.y.chunks_exact_mut(self.n));
+        for ((x, y), &count) in rows.zip(self.counts) {
+            let (y, behind) = y.split_at_mut(count);
+            behind.fill(T::ZERO);
+            let max = row_max(&x[..count]);
+            if max == T::NEG_INFINITY {
+                y.fill(T::ZERO);
+                continue;
+            }
+            for (y, &x) in y.iter_mut().zip(x) {
+                *y = (x - max).exp();
+            }
+            let share = T::ONE / row_sum(y, y, |e, _| e);
+            for y in y {
+                *y *= share;
+            }
+        }
+    }
+}
+
+/// `dxᵢ = yᵢ (dyᵢ − Σ dyⱼ yⱼ)` over what counts of each row, as [`softmax_backward`], and 0 behind it.
+///
+/// # Panics
+/// As [`masked_softmax`].
+#[track_caller]
+pub fn masked_softmax_backward<T: Float>(dy: &[T], y: &[T], counts: &[usize], n: usize, dx: &mut [T]) {
+    for length in [dy.len(), y.len(), dx.len()] {
+        check("masked_softmax_backward", counts.len(), n, length);
+    }
+    if dx.is_empty() {
+        return;
+    }
+    parallel::for_each((Rows::new(dx, n), counts), grain(n), |(Rows { first, data: dx, .. }, counts)| {
+        let range = first * n..first * n + dx.len();
+        dispatch(MaskedBackward { dy: &dy[range.clone()], y: &y[range], counts, n, dx });
+    });
+}
+
+struct MaskedBackward<'a, T> {
+    dy: &'a [T],
+    y: &'a [T],
+    counts: &'a [usize],
+    n: usize,
+    dx: &'a mut [T],
+}
+
+impl<T: Float> Work for MaskedBackward<'_, T> {
+    type Output = ();
+    #[inline(always)]
+    fn run(self) {
+        let n = self.n;
+        let rows = self.dy.chunks_exact(n).zip(self.y.chunks_exact(n)).zip(self.dx.chunks_exact_mut(n));
+        for (((dy, y), dx), &count) in rows.zip(self.counts) {
+            let (dx, behind) = dx.split_at_mut(count);
+            behind.fill(T::ZERO);
+            if count > 0 {
+                Backward::<T, false> { dy: &dy[..count], y: &y[..count], n: count, dx }.run();
+            }
+        }
+    }
+}
+
 /// The logarithm of ½. No more than one y of a log-softmax is above it.
 const LN_HALF: f64 = -std::f64::consts::LN_2;
 

@@ -323,6 +323,39 @@ fn softmax_and_its_family_agree_with_f64() {
     }
 }
 
+/// What counts of a row is a shorter row, to the bit; what does not is 0, whatever lies there.
+#[test]
+fn masked_rows_are_shorter_rows() {
+    for [rows, n] in MATRICES {
+        let counts: Vec<usize> = (0..rows).map(|row| [n, 0, n / 2, 1][row % 4].min(n)).collect();
+        let (mut x, mut dy) = (numbers(rows * n), numbers(rows * n));
+        for (row, &count) in counts.iter().enumerate() {
+            x[row * n..][count..n].fill(f32::NAN);
+            dy[row * n..][count..n].fill(f32::INFINITY);
+        }
+        everywhere(&format!("masked softmax {rows} × {n}"), || {
+            let (mut y, mut dx) = (vec![9.0_f32; rows * n], vec![9.0_f32; rows * n]);
+            softmax::masked_softmax(&x, &counts, n, &mut y);
+            softmax::masked_softmax_backward(&dy, &y, &counts, n, &mut dx);
+            for (row, &count) in counts.iter().enumerate() {
+                let part = row * n..row * n + count;
+                let (mut alone, mut alone_dx) = (vec![0.0; count], vec![0.0; count]);
+                softmax::softmax(&x[part.clone()], 1, count, &mut alone);
+                softmax::softmax_backward(&dy[part.clone()], &alone, 1, count, &mut alone_dx);
+                assert!(bits(&y[part.clone()]) == bits(&alone) && bits(&dx[part]) == bits(&alone_dx));
+                let behind = row * n + count..(row + 1) * n;
+                assert!(y[behind.clone()].iter().chain(&dx[behind]).all(|&number| number.to_bits() == 0));
+            }
+            [y, dx].map(|x| bits(&x))
+        });
+    }
+    let (mut y, inf) = ([9.0_f32; 3], f32::INFINITY);
+    softmax::masked_softmax(&[-inf, -inf, 1.0], &[2], 3, &mut y);
+    assert_eq!(y, [0.0; 3], "−∞ alone");
+    softmax::masked_softmax(&[0.0, inf, 1.0], &[2], 3, &mut y);
+    assert!(y[0].is_nan() && y[1].is_nan() && y[2] == 0.0);
+}
+
 #[test]
 fn infinite_rows_behave_as_in_pytorch() {
     let (inf, nan) = (f32::INFINITY, f32::NAN);

@@ -47,6 +47,13 @@ impl Dropout {
         Self { p, layer: LayerId::new() }
     }
 
+    /// A layer that drops, or none, which has no training mode, for p = 0.
+    #[track_caller]
+    pub(crate) fn unless_0(p: f64) -> Option<Self> {
+        let layer = Self::new(p);
+        (p != 0.0).then_some(layer)
+    }
+
     /// The probability with which an element is dropped.
     #[must_use]
     pub fn p(&self) -> f64 {
@@ -64,6 +71,15 @@ impl Dropout {
         let y = self.layer.by_mode("dropout", dropped, || x.clone());
         self.layer.announce(Role::Dropout, &y);
         y
+    }
+}
+
+/// x as it is, where there is no such layer.
+#[track_caller]
+pub(crate) fn dropped(dropout: &Option<Dropout>, x: &Tensor) -> Tensor {
+    match dropout {
+        Some(dropout) => dropout.forward(x),
+        None => x.clone(),
     }
 }
 

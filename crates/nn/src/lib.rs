@@ -86,6 +86,14 @@
 //! | `nn.RMSNorm(256)` | [`RmsNorm::new([256])`](RmsNorm) |
 //! | `nn.GroupNorm(8, 64)` | [`GroupNorm::new(8, 64)`](GroupNorm) |
 //! | `nn.InstanceNorm2d(64)`, with `affine=True` | [`InstanceNorm2d::new(64)`](InstanceNorm2d), with [`with_affine(DType::F32)`](InstanceNorm2d::with_affine) |
+//! | `nn.Embedding(words, 8)`, with `padding_idx=0` | [`Embedding::new(words, 8, &mut rng)`](Embedding::new), with [`padding(0)`](Embedding::padding) |
+//! | `nn.LSTM(i, h)`, `nn.GRU(i, h, 2, bidirectional=True)`, `nn.RNN(i, h, "relu")` | [`Lstm::new(i, h, &mut rng)`](Lstm::new), [`Gru::with_stack(i, h, Stack::new().layers(2).bidirectional(), &mut rng)`](Gru::with_stack), [`Rnn::new(i, h, &mut rng).relu()`](Rnn) |
+//! | `nn.MultiheadAttention(64, 4, batch_first=True)` | [`MultiheadAttention::new(64, 4, &mut rng).batch_first()`](MultiheadAttention) |
+//! | `attention(x, x, x, attn_mask=m, is_causal=True, key_padding_mask=p)` | [`attention.attend(&x, &x, &x, &[Mask::Causal, Mask::Padding(&lengths)])`](MultiheadAttention::attend) |
+//! | a boolean or a float `attn_mask` | [`Mask::Additive(&m)`](Mask), −∞ where a query may not look |
+//! | `F.scaled_dot_product_attention(q, k, v)` | [`scaled_dot_product_attention(&q, &k, &v, &[])`](scaled_dot_product_attention) |
+//! | `nn.TransformerEncoderLayer(64, 4, 256, 0.0, "gelu", norm_first=True)` | [`TransformerEncoderLayer::new(TransformerSettings::new(64, 4).feedforward(256).dropout(0.0).activation(Activation::Gelu).norm_first(), &mut rng)`](TransformerEncoderLayer) |
+//! | `nn.TransformerEncoder(layer, 2, norm)`, `nn.TransformerDecoder(layer, 2)` | [`TransformerEncoder::new(settings, 2, &mut rng).with_norm(norm)`](TransformerEncoder), [`TransformerDecoder::new(settings, 2, &mut rng)`](TransformerDecoder): layers draw weights of their own |
 //! | `F.dropout(x, 0.1)` | [`x.dropout(0.1, &stream)`](backflow_tensor::Tensor::dropout) |
 //! | `model.train()`, then `forward`, `backward` | [`training(&rng.split(step), \|\| model.forward(&x))`](backflow_tensor::training()); `optimizer.step_with` does it by itself |
 //! | `model.eval()` | nothing, or [`evaluation(\|\| model.forward(&x))`](backflow_tensor::evaluation) to say so |
@@ -124,6 +132,7 @@ extern crate backflow_tensor as backflow;
 mod activation;
 mod activation_layer;
 mod adaptive_avg_pool2d;
+mod attention;
 mod avg_pool2d;
 mod batch_norm;
 mod conv1d;
@@ -137,6 +146,7 @@ mod fixup;
 mod flatten;
 mod group_norm;
 mod gru;
+mod highway;
 mod init;
 mod init_settings;
 mod instance_norm;
@@ -149,18 +159,25 @@ mod map;
 mod max_pool2d;
 mod mlp;
 mod model_line;
+mod multihead_attention;
 mod names;
 mod orthogonal;
+mod place;
+mod positions;
 mod recurrent;
 mod residual;
 mod rms_norm;
 mod rnn;
 mod run;
 mod sequential;
+mod transformer;
+mod transformer_decoder;
+mod transformer_encoder;
 
 pub use activation::Activation;
 pub use activation_layer::ActivationLayer;
 pub use adaptive_avg_pool2d::AdaptiveAvgPool2d;
+pub use attention::{Mask, attention_weights, scaled_dot_product_attention};
 pub use avg_pool2d::AvgPool2d;
 pub use backflow_nn_derive::Module;
 pub use backflow_tensor::Module;
@@ -176,6 +193,7 @@ pub use fixup::fixup;
 pub use flatten::Flatten;
 pub use group_norm::GroupNorm;
 pub use gru::Gru;
+pub use highway::Highway;
 pub use init::Init;
 pub use init_settings::InitSettings;
 pub use instance_norm::InstanceNorm2d;
@@ -189,10 +207,15 @@ pub use model_line::{
     Computes, LineError, MOST_NUMBERS, MOST_PARAMETERS, ModelLine, Plan, PlanRow, Setting, SettingKind,
     WORDS, Word,
 };
+pub use multihead_attention::MultiheadAttention;
 pub use names::NameError;
+pub use positions::{LearnedPositions, SinusoidalPositions};
 pub use recurrent::{RecurrentWeights, Stack};
 pub use residual::Residual;
 pub use rms_norm::RmsNorm;
 pub use rnn::Rnn;
 pub use run::Run;
 pub use sequential::Sequential;
+pub use transformer::TransformerSettings;
+pub use transformer_decoder::{TransformerDecoder, TransformerDecoderLayer};
+pub use transformer_encoder::{TransformerEncoder, TransformerEncoderLayer};

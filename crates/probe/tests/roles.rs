@@ -2,7 +2,10 @@
 
 extern crate backflow_tensor as backflow;
 
-use backflow_nn::{Activation, Conv2d, Init, Layer, Linear, Module, Sequential};
+use backflow_nn::{
+    Activation, Conv2d, Init, Layer, Linear, Mask, Module, Sequential, TransformerEncoder,
+    TransformerSettings,
+};
 use backflow_optim::{Optimizer, Sgd};
 use backflow_probe::{FlowRow, FlowStep, GradFlow, LayerKind, Recorder, When};
 use backflow_tensor::{Convolution, DType, LayerId, Rng, Role, Tensor};
@@ -65,7 +68,8 @@ fn layers_of_a_users_are_treated_by_their_roles() {
     let z = &flow.step().layers[0];
     assert!(own.dead_units.is_some() && z.dead_units.is_none());
     // Anything else is a row by itself, and neither dead nor saturated.
-    for role in [Role::ResidualSum, Role::Normalisation, Role::Other] {
+    for role in [Role::ResidualSum, Role::Normalisation, Role::Attention, Role::AttentionWeights, Role::Other]
+    {
         let flow = look(role, &mut rng);
         let paths: Vec<&str> = flow.rows().iter().map(|row| &*row.path).collect();
         assert_eq!(paths, ["0", "1", "2"]);
@@ -192,4 +196,35 @@ fn jacobians_that_cannot_be_measured_have_a_reason() {
         reason(&of_one, &x),
         "Jacobians not measured: a result does not have one row per sample (result sum, shape [3], samples 1)"
     );
+}
+
+/// Weights of attention by head, maps by their weights, sums by what flows past the branch and along it.
+#[test]
+fn a_transformer_is_seen_by_its_parts() {
+    let mut rng = Rng::seed_from_u64(0);
+    let settings = TransformerSettings::new(6, 2).feedforward(8).dropout(0.0).dtype(DType::F64);
+    let model = TransformerEncoder::new(settings.norm_first().batch_first(), 2, &mut rng);
+    let x = Tensor::randn([3, 5, 6], DType::F64, &mut rng).requires_grad();
+    let forward = || model.forward_masked(&x, &[Mask::Causal]).square().mean(..);
+    let flow = GradFlow::record(&model, forward);
+    let of = |role: Role| flow.step().layers.iter().filter(move |layer| layer.kind.role == role);
+    let weights: Vec<_> = of(Role::AttentionWeights).collect();
+    let paths: Vec<&str> = weights.iter().map(|layer| &*layer.path).collect();
+    assert_eq!(paths, ["layers.0.self_attn.weights", "layers.1.self_attn.weights"]);
+    for layer in weights {
+        assert_eq!((layer.units, layer.dead_units, layer.saturated_share), (2, None, None));
+        // Rows of 5 numbers add up to 1.
+        assert!((layer.output.mean - 0.2).abs() < 1e-15 && layer.delta.is_some());
+    }
+    let rows = flow.rows();
+    let blocks: Vec<_> = rows.iter().filter(|row| row.role == Role::ResidualSum).collect();
+    assert_eq!(blocks.len(), 4);
+    assert!(blocks.iter().all(|row| row.streams.iter().all(Option::is_some)), "{blocks:?}");
+    let rms = x.detach().square().mean(..).sqrt().item();
+    assert!((blocks[0].streams[0].unwrap() - rms).abs() < 1e-14, "x goes past the first");
+    let maps: Vec<&str> =
+        rows.iter().filter(|row| row.role == Role::WeightedMap).map(|row| &*row.path).collect();
+    let expected = ["self_attn.out_proj", "linear1", "linear2"];
+    assert_eq!(maps, [0, 1].map(|nth| expected.map(|of| format!("layers.{nth}.{of}"))).concat());
+    assert!(rows.iter().all(|row| row.role != Role::WeightedMap || row.weight_gradient_rms.is_some()));
 }

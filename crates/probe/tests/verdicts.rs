@@ -179,6 +179,9 @@ fn deltas_beside_lines() {
     assert_eq!(of(&[&[(1, 0.5, map); 2], &main[..]].concat()), ["HEALTHY"]);
     // A result that was named lies on the line of its layers.
     assert_eq!(of(&[&main[..2], &[(0, 1e3, Role::Named)], &main[2..]].concat()), ["HEALTHY"]);
+    // So do weights of an attention, whose deltas are of another kind, and what they weigh.
+    let attention = [(0, 1e3, Role::AttentionWeights), (0, 1e-3, Role::Attention)];
+    assert_eq!(of(&[&main[..2], &attention, &main[2..]].concat()), ["HEALTHY"]);
 }
 
 /// A run in f64 is not advised to be one.

@@ -26,6 +26,8 @@ pub enum Role {
     Recurrence,
     /// Weighted means of values, by similarity.
     Attention,
+    /// The weights of those means, `[batch, heads, queries, keys]`: numbers from 0 to 1, of which rows add up to 1.
+    AttentionWeights,
     /// The sum of a residual branch and what goes past it. Where neither summand is what both are computed from,
     /// as with a projection, the first is taken for what goes past.
     ResidualSum,
@@ -90,6 +92,7 @@ impl Role {
             Self::Pooling => "pooling",
             Self::Recurrence => "recurrence",
             Self::Attention => "attention",
+            Self::AttentionWeights => "attention-weights",
             Self::ResidualSum => "residual-sum",
             Self::Dropout => "dropout",
             Self::Named => "named",

@@ -262,6 +262,10 @@ softmax: no such axis
     axis   2
     hint   axes of this tensor run from -2 to 1";
     says(expected, "softmax", || x.softmax(2));
+    let expected =
+        "masked_softmax: the counts do not fit\n    x        [3, 4]\n    counts   3\n    largest  5
+    hint     one for each row, none larger than the row";
+    says(expected, "masked_softmax", || x.masked_softmax(&[4, 1, 5]));
     let expected = "max: nothing to choose from\n    shape  [0, 3]\n    hint   an axis of size 0 is reduced";
     says(expected, "max", || f32s([0, 3]).max(0));
     let expected = "argmin: nothing to choose from\n    shape  [0, 3]\n    axis   0";

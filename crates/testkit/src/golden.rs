@@ -65,7 +65,8 @@ const PICKS: usize = 8;
 
 /// What is stored of an array: all of it, or some elements and a sum with weights 1 to 16, which no other
 /// element can leave without a trace.
-pub(crate) fn condense(values: &[f64]) -> Vec<f64> {
+#[must_use]
+pub fn condense(values: &[f64]) -> Vec<f64> {
     if values.len() <= WHOLE {
         return values.to_vec();
     }

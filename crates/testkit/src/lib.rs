@@ -26,7 +26,7 @@ mod rules;
 mod seeds;
 
 pub use fuzz::{LONGEST_MESSAGE, Seed, fuzz, require_message};
-pub use golden::{Difference, Golden, compare};
+pub use golden::{Difference, Golden, compare, condense};
 pub use kinks::kinks;
 pub use mutator::mutated;
 pub use question::{Question, catalogue};

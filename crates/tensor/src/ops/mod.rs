@@ -59,6 +59,7 @@ mod log_softmax;
 mod logistic_density;
 mod logsumexp;
 mod lstm;
+mod masked_softmax;
 mod matmul;
 mod max;
 mod max_pool2d;
@@ -134,7 +135,7 @@ pub static CATALOGUE: &[&crate::op::Op] = catalogue! {
     dropout
     // Reductions.
     sum var norm max min argmax argsort cumsum recurrence
-    logsumexp softmax log_softmax cross_entropy
+    logsumexp softmax masked_softmax log_softmax cross_entropy
     // Linear algebra.
     matmul linear mlp
     // Sequences.

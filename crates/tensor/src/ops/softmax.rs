@@ -85,7 +85,7 @@ impl Tensor {
 }
 
 /// dx of softmax as a formula that can be differentiated.
-fn of_softmax(dy: &Tensor, y: &Tensor) -> Tensor {
+pub(super) fn of_softmax(dy: &Tensor, y: &Tensor) -> Tensor {
     // What dy is measured from is any number: so it takes no part in derivatives.
     let from = (dy.detach() * y.detach()).sum(keep(-1));
     let dy = dy - from;

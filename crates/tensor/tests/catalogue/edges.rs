@@ -6,7 +6,7 @@ use backflow_tensor::catalogue::{CATALOGUE, Sample};
 use backflow_tensor::{DType, Tensor};
 
 /// Ops of which an operand reaches only a part of the result: some NaN must be there, the rest is others'.
-const NAN_IN_PART: [(&str, &str); 11] = [
+const NAN_IN_PART: [(&str, &str); 12] = [
     ("cat", "each operand fills a part"),
     ("conv_transpose2d", "between windows that lie apart there are zeros"),
     ("index_add", "what is added goes to some places"),
@@ -17,6 +17,7 @@ const NAN_IN_PART: [(&str, &str); 11] = [
     ("scatter_add", "what is added goes to some places"),
     ("avg_unpool2d", "windows leave pixels out"),
     ("pad", "the border may be a constant"),
+    ("masked_softmax", "what is masked is 0"),
     ("unslice", "the zeros around the operand are constants"),
 ];
 

@@ -20,6 +20,7 @@ const NOT_BY_ELEMENT: &[&str] = &[
     "recurrence",
     "logsumexp",
     "softmax",
+    "masked_softmax",
     "log_softmax",
     "cross_entropy",
     "matmul",

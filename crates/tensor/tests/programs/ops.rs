@@ -20,7 +20,7 @@ pub(crate) struct Entry {
 type Apply = fn(&mut Program) -> Option<Made>;
 
 /// Why an op of the catalogue has no naive twin.
-pub(crate) const WITHOUT_TWIN: [(&str, &str); 8] = [
+pub(crate) const WITHOUT_TWIN: [(&str, &str); 9] = [
     ("dropout", "what it drops is a matter of its generator"),
     ("conv2d", CONVOLUTION),
     ("conv_transpose2d", CONVOLUTION),
@@ -28,6 +28,7 @@ pub(crate) const WITHOUT_TWIN: [(&str, &str); 8] = [
     ("max_pool2d", POOLING),
     ("avg_pool2d", POOLING),
     ("avg_unpool2d", POOLING),
+    ("masked_softmax", "the tests of the kernels hold its rows against those of softmax"),
     ("unslice", "it comes as the gradient of slices alone"),
 ];
 

@@ -22,9 +22,10 @@ pub struct TimeFlow {
     /// RMS of the delta, by all that comes after; NaN where none came.
     #[serde(with = "json_number::list")]
     pub delta_rms: Vec<f64>,
-    /// The same of the memory cells of an LSTM, if they are known.
+    /// RMS of the delta of the state that each step hands on, where that is not the output: of c of an LSTM, and of a
+    /// place that deltas can go around, where their ways meet. Empty where it is the output.
     #[serde(with = "json_number::list", default, skip_serializing_if = "Vec::is_empty")]
-    pub memory_delta_rms: Vec<f64>,
+    pub state_delta_rms: Vec<f64>,
     /// Where in these lists the steps begin of which each is computed from the one before; those before it, if any,
     /// are of another sequence, or were detached.
     #[serde(default)]
@@ -81,6 +82,7 @@ impl TimeFlow {
     #[must_use]
     pub fn of_one_loss(&self) -> Option<&[f64]> {
         match self.reach {
+            Reach::Last if !self.state_delta_rms.is_empty() => Some(&self.state_delta_rms),
             Reach::Last => Some(&self.delta_rms),
             Reach::Several if !self.from_last.is_empty() => Some(&self.from_last),
             _ => None,
@@ -131,7 +133,7 @@ impl TimeFlow {
         Some(Self {
             output_rms: of(|time| &time.output_rms),
             delta_rms: of(|time| &time.delta_rms),
-            memory_delta_rms: of(|time| &time.memory_delta_rms),
+            state_delta_rms: of(|time| &time.state_delta_rms),
             from_last: of(|time| &time.from_last),
             ..last.clone()
         })

@@ -49,6 +49,8 @@ pub(crate) struct Watch {
     /// What each of them is a use of, and which places are steps in time.
     uses: Vec<Use>,
     orders: BTreeMap<Place, Order>,
+    /// Deltas of states that are handed on from step to step, by their ids, each with how many numbers there are.
+    state_deltas: BTreeMap<u64, (usize, Stats)>,
     /// The rows of recurrent ops, by the ids of the ops' results.
     recurrent: BTreeMap<u64, usize>,
     /// How many examples the first row had.
@@ -148,6 +150,7 @@ impl Watch {
         self.uses.clear();
         self.orders.clear();
         self.recurrent.clear();
+        self.state_deltas.clear();
         self.outputs.clear();
         self.ids.clear();
         self.joints.clear();
@@ -214,7 +217,7 @@ impl Watch {
         let not_measured = not_measured.into_iter().chain(self.too_wide()).collect();
         let rows = self.uses.drain(..).zip(std::mem::take(&mut self.rows)).collect();
         Seen {
-            layers: steps::put_together(self.functions.put_in_order(rows), &self.orders),
+            layers: steps::put_together(self.functions.put_in_order(rows), &self.orders, &self.state_deltas),
             examples: self.examples,
             samples,
             not_measured,
@@ -328,6 +331,7 @@ impl Observer for Watch {
             asked = self.blocks.tell(&history);
             self.orders = in_time(&self.uses, &self.ids, &history);
             self.recurrent = self.recurrent_rows(&history);
+            asked.extend(self.orders.values().flat_map(|order| &order.states).flatten());
             self.tell_chains(&mut history);
             let mixing = self.mixing(&history);
             if let Some((samples, reason)) = self.samples.as_mut().zip(mixing) {
@@ -345,6 +349,10 @@ impl Observer for Watch {
     fn gradient(&mut self, site: &Site, output: Option<u64>, dy: &Tensor) {
         if *site == Site::Result {
             output.into_iter().for_each(|id| self.blocks.complete(id, dy));
+            let is_state = |id: &u64| self.orders.values().any(|order| order.hands_on(*id));
+            if let Some(id) = output.filter(is_state) {
+                self.state_deltas.entry(id).or_insert_with(|| (dy.elements(), look(dy, None, false).stats));
+            }
             let joint = output.and_then(|id| self.joints.get(&id)).copied();
             if let Some(number) = joint.filter(|&number| self.joint_deltas[number].is_none()) {
                 self.joint_deltas[number] = Some(look(dy, None, false).stats);

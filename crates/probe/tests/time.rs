@@ -173,7 +173,7 @@ fn a_network_by_hand_has_the_rows_and_the_line_of_the_layer() {
         row(&layer, "").time.clone().unwrap(),
     );
     assert!((line.slope - of_layer.slope).abs() < 0.1 * line.slope.abs(), "{line:?} {of_layer:?}");
-    assert_eq!((time.reach, time.steps.len(), time.memory_delta_rms.len()), (Reach::Last, STEPS, STEPS));
+    assert_eq!((time.reach, time.steps.len(), time.state_delta_rms.len()), (Reach::Last, STEPS, STEPS));
 }
 
 /// A recurrent layer shows what the same layer shows that goes step by step, and is judged by the loss of one step

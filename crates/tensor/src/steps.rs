@@ -20,18 +20,19 @@ pub struct Steps<'a> {
     /// Of ∂L/∂h, what does not come through a later step: the gradients of h, and of c where the loss depends on it,
     /// by all that is computed from the op's result.
     pub direct: Vec<Tensor>,
-    pub(crate) from_step: &'a dyn Fn(usize, usize) -> Tensor,
+    pub(crate) of_step: &'a dyn Fn(usize, usize) -> Tensor,
 }
 
 impl Steps<'_> {
-    /// What comes back to the states h of the first `rows` sequences from what is [direct](Self::direct) at one step
-    /// alone, as if the loss were computed from this step only: ∂L_t/∂h_k at place k.
+    /// What comes back to the states of the first `rows` sequences from what is [direct](Self::direct) at one step `t`
+    /// alone, as if the loss were computed from this step only: at place `k` the gradient of that loss with respect to
+    /// the state of step `k`, which is c of an LSTM, past which nothing is carried on, and h of others.
     ///
     /// # Panics
     /// If there is no such step, or there are fewer sequences.
     #[must_use]
     pub fn from_step(&self, step: usize, rows: usize) -> Tensor {
-        (self.from_step)(step, rows)
+        (self.of_step)(step, rows)
     }
 }
 

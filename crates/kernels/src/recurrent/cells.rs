@@ -94,7 +94,7 @@ impl Cell for Rnn {
             Self::Tanh => h.iter_mut().zip(&*gates).for_each(|(h, &g)| *h = g.tanh()),
             // Written so that NaN stays.
             Self::Relu => {
-                h.iter_mut().zip(&*gates).for_each(|(h, &g)| *h = if g < T::ZERO { T::ZERO } else { g })
+                h.iter_mut().zip(&*gates).for_each(|(h, &g)| *h = if g < T::ZERO { T::ZERO } else { g });
             }
         }
         gates.copy_from_slice(h);
@@ -194,7 +194,7 @@ impl Cell for Gru {
             let dz = dh[j] * (h[j] - candidate[j]) * z[j] * (T::ONE - z[j]);
             (d_sums[j], d_sums[n + j], d_sums[2 * n + j]) = (dr, dz, d_candidate);
             (d_carried[j], d_carried[n + j], d_carried[2 * n + j]) = (dr, dz, d_candidate * r[j]);
-            dh[j] = dh[j] * z[j];
+            dh[j] *= z[j];
         }
     }
 }

@@ -115,7 +115,7 @@ impl Sequences<'_> {
     }
 }
 
-/// From the sums beforehand to all states. `w` is w_hh, `[gates·hidden, hidden]`; `bias` what a GRU adds to what comes
+/// From the sums beforehand to all states. `w` is `w_hh`, `[gates·hidden, hidden]`; `bias` what a GRU adds to what comes
 /// from h, empty for others; `h0` and `c0` the states that the sequences begin in.
 ///
 /// # Panics

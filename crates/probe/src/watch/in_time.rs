@@ -38,11 +38,21 @@ impl Use {
 }
 
 /// What the graph tells of a place with several uses.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Order {
     /// The use from which on each is computed from the one before.
     pub(super) begins: usize,
     pub(super) reach: Reach,
+    /// Of each use but the last, if the loss reaches the last alone: the results that together are the state which is
+    /// handed on to later uses, h and c of a cell with gates.
+    pub(super) states: Vec<Vec<u64>>,
+}
+
+impl Order {
+    /// Whether this result is part of a state that is handed on.
+    pub(super) fn hands_on(&self, id: u64) -> bool {
+        self.states.iter().any(|state| state.contains(&id))
+    }
 }
 
 /// The places whose uses are steps in time: each, or the last of them, is computed from the one before; or they go
@@ -71,7 +81,7 @@ pub(super) fn in_time(
     }
     steps.sort_unstable();
     let [before, behind] = counts(&steps, history);
-    let beside = Order { begins: 0, reach: Reach::Beside };
+    let beside = || Order { begins: 0, reach: Reach::Beside, states: Vec::new() };
     for (&place, ids) in &groups {
         let goes_along = |counts: &BTreeMap<u64, usize>, is_next: fn(usize, usize) -> bool| {
             let counts: Option<Vec<usize>> = ids.iter().map(|id| counts.get(&(*id)?).copied()).collect();
@@ -79,7 +89,7 @@ pub(super) fn in_time(
         };
         let is_along = goes_along(&before, |a, b| a < b) || goes_along(&behind, |a, b| a > b);
         if !orders.contains_key(place) && (is_along || is(place, |of| of.time.is_some())) {
-            orders.insert(place.clone(), order(ids, history).unwrap_or(beside));
+            orders.insert(place.clone(), order(ids, history).unwrap_or_else(beside));
         }
     }
     orders
@@ -127,8 +137,21 @@ fn order(ids: &[Option<u64>], history: &BTreeMap<u64, GraphStep>) -> Option<Orde
     };
     let is_direct =
         |(id, step): (&u64, &GraphStep)| latest.get(id) == Some(&last) && step.operands.iter().any(passes_by);
-    let reach = if history.iter().any(is_direct) { Reach::Several } else { Reach::Last };
-    Some(Order { begins: first - 1, reach })
+    if history.iter().any(is_direct) {
+        return Some(Order { begins: first - 1, reach: Reach::Several, states: Vec::new() });
+    }
+    let mut states = vec![BTreeSet::new(); last - 1];
+    for (id, step) in history {
+        let now = latest.get(id).copied().unwrap_or(0);
+        for operand in step.operands.iter().flatten() {
+            let since = of(&Some(*operand), &latest);
+            if since >= first {
+                (since..now).for_each(|number| _ = states[number - 1].insert(*operand));
+            }
+        }
+    }
+    let states = states.into_iter().map(|state| state.into_iter().collect()).collect();
+    Some(Order { begins: first - 1, reach: Reach::Last, states })
 }
 
 /// Of each result, on the longest way to it and on the longest way from it, how many of these steps there are, which

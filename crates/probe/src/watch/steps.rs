@@ -51,7 +51,7 @@ impl Watch {
             steps: times,
             output_rms: order(rms_by_step(&steps.h)),
             delta_rms: order(rms_by_step(&steps.dh)),
-            memory_delta_rms: steps.memory.as_ref().map_or(Vec::new(), |[_, dc]| order(rms_by_step(dc))),
+            state_delta_rms: steps.memory.as_ref().map_or(Vec::new(), |[_, dc]| order(rms_by_step(dc))),
             begins: 0,
             reach,
             from_last,
@@ -68,13 +68,18 @@ fn rms_by_step(x: &Tensor) -> Vec<f64> {
     (0..x.size(0)).map(|step| Stats::of(&x.select(0, step)).rms).collect()
 }
 
-/// The rows with those of one place put together, where they are steps in time, in the place of the first.
-pub(super) fn put_together(rows: Vec<(Use, LayerFlow)>, orders: &BTreeMap<Place, Order>) -> Vec<LayerFlow> {
+/// The rows with those of one place put together, where they are steps in time, in the place of the first; `deltas` are
+/// those of their states, with how many numbers each has.
+pub(super) fn put_together(
+    rows: Vec<(Use, LayerFlow)>,
+    orders: &BTreeMap<Place, Order>,
+    deltas: &BTreeMap<u64, (usize, Stats)>,
+) -> Vec<LayerFlow> {
     let mut places: Vec<(Option<Order>, Vec<(Use, LayerFlow)>)> = Vec::new();
     let mut of_place: BTreeMap<Place, usize> = BTreeMap::new();
     for (of, row) in rows {
         let order = order_of(&of.place, orders);
-        let known = order.and_then(|_| of_place.get(&of.place)).copied();
+        let known = order.as_ref().and_then(|_| of_place.get(&of.place)).copied();
         match known {
             Some(place) => places[place].1.push((of, row)),
             None => {
@@ -84,7 +89,7 @@ pub(super) fn put_together(rows: Vec<(Use, LayerFlow)>, orders: &BTreeMap<Place,
         }
     }
     let together = |(order, mut uses): (Option<Order>, Vec<(Use, LayerFlow)>)| match order {
-        Some(order) if uses.len() > 1 => joined(&uses, order),
+        Some(order) if uses.len() > 1 => joined(&uses, order, deltas),
         _ => uses.swap_remove(0).1,
     };
     places.into_iter().map(together).collect()
@@ -92,14 +97,24 @@ pub(super) fn put_together(rows: Vec<(Use, LayerFlow)>, orders: &BTreeMap<Place,
 
 /// What is known of a place; of a function, what is known of what it is called on.
 fn order_of(place: &Place, orders: &BTreeMap<Place, Order>) -> Option<Order> {
-    orders.get(place).copied().or_else(|| match place {
+    orders.get(place).cloned().or_else(|| match place {
         Place::Function(of, _) => order_of(of, orders).map(|order| Order { reach: Reach::Beside, ..order }),
         _ => None,
     })
 }
 
+/// RMS of the delta of the state that each use hands on; NaN of the last, and where none came.
+fn states(order: &Order, deltas: &BTreeMap<u64, (usize, Stats)>) -> Vec<f64> {
+    let of = |state: &Vec<u64>| {
+        let parts: Vec<(usize, Stats)> = state.iter().filter_map(|id| deltas.get(id).copied()).collect();
+        Stats::joined(&parts).map_or(f64::NAN, |stats| stats.rms)
+    };
+    let states = order.states.iter().map(of);
+    if order.states.is_empty() { Vec::new() } else { states.chain([f64::NAN]).collect() }
+}
+
 /// One row of the steps of a place, which are at least two: figures are those of all their numbers together.
-fn joined(uses: &[(Use, LayerFlow)], order: Order) -> LayerFlow {
+fn joined(uses: &[(Use, LayerFlow)], order: Order, deltas: &BTreeMap<u64, (usize, Stats)>) -> LayerFlow {
     let (first, last) = (&uses[0].1, &uses[uses.len() - 1].1);
     let weighed = |of: fn(&LayerFlow) -> Option<Stats>| -> Option<Stats> {
         let parts: Vec<(usize, Stats)> =
@@ -140,7 +155,7 @@ fn joined(uses: &[(Use, LayerFlow)], order: Order) -> LayerFlow {
         steps: uses.iter().zip(0..).map(|((of, _), nth)| of.time.map_or(nth, |time| time as u64)).collect(),
         output_rms: uses.iter().map(|(_, row)| row.output.rms).collect(),
         delta_rms: uses.iter().map(|(_, row)| row.delta.map_or(f64::NAN, |delta| delta.rms)).collect(),
-        memory_delta_rms: Vec::new(),
+        state_delta_rms: states(&order, deltas),
         begins: order.begins,
         reach: order.reach,
         from_last: Vec::new(),

@@ -86,7 +86,7 @@ fn samples(s: &mut Samples) {
     let x = s.draw_apart(&[4, 3]).t();
     s.case("transposed", &[x], "torch.argsort(a, 0)", |x| x[0].argsort(0, Order::Ascending));
     let x = Tensor::from([[1.0, f64::NAN, 1.0, -0.0, 0.0], [f64::NAN, 3.0, f64::NAN, 3.0, f64::INFINITY]]);
-    s.case("ties and NaN", &[x.clone()], "torch.argsort(a, dim=1, stable=True)", |x| {
+    s.case("ties and NaN", std::slice::from_ref(&x), "torch.argsort(a, dim=1, stable=True)", |x| {
         x[0].argsort(1, Order::Ascending)
     });
     let torch = "torch.sort(a, dim=1, descending=True, stable=True)[1]";

@@ -145,7 +145,7 @@ fn samples(s: &mut Samples) {
     let inputs = [s.draw(&[4, 3], -1.0..1.0).t(), s.draw(&[3, 4], -1.0..1.0)];
     s.case("transposed", &inputs, "", |x| x[0].recurrence(&x[1], 1));
     let x = Tensor::from([[2.0, 0.0, -1.5], [0.0, 0.0, 0.5], [1.5, -2.0, 0.5]]);
-    s.case("cumprod of zeros", &[x.clone()], "a.cumprod(1)", |x| x[0].cumprod(1));
+    s.case("cumprod of zeros", std::slice::from_ref(&x), "a.cumprod(1)", |x| x[0].cumprod(1));
     s.case("prod of zeros", &[x], "a.prod(1)", |x| x[0].prod(1));
     let x = s.draw(&[2, 3, 2], -2.0..2.0);
     s.case("prod", &[x], "a.prod(2).prod(0)", |x| x[0].prod([0, -1]));

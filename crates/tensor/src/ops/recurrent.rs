@@ -277,7 +277,7 @@ impl Given {
         }
     }
 
-    /// The gradient of weight_hh: every step with the state before it.
+    /// The gradient of `weight_hh`: every step with the state before it.
     fn carried_weights<T: FloatElement>(&self, from_h: &[T], h: &[T], h0: &[T], dw: &mut [T]) {
         let Self { steps, rows, hidden, reverse, .. } = *self;
         let (wide, step) = (self.wide(), rows * hidden);
@@ -416,7 +416,9 @@ pub(super) fn samples(
     range: std::ops::Range<f64>,
     run: fn(&Tensor, &Recurrent<'_>, [&Tensor; 2]) -> Tensor,
 ) {
-    let cases: [(&str, [usize; 4], bool, bool, Option<&[usize]>); 7] = [
+    /// A label, sizes, whether there are biases, whether it runs backwards, and lengths.
+    type Case<'a> = (&'a str, [usize; 4], bool, bool, Option<&'a [usize]>);
+    let cases: [Case<'_>; 7] = [
         ("", [3, 2, 3, 2], true, false, None),
         ("backwards", [3, 2, 2, 3], true, true, None),
         ("without biases", [2, 3, 2, 2], false, false, None),
@@ -450,12 +452,10 @@ pub(super) fn samples(
     }
 }
 
+type Run = fn(&[Tensor], &Recurrent<'_>) -> Tensor;
+
 /// The same against PyTorch: h of a layer, and of one step of its cell, of tensors in the order of the op's operands.
-pub(super) fn samples_of_torch(
-    s: &mut Samples,
-    gates: usize,
-    [layer, cell]: [(&str, fn(&[Tensor], &Recurrent<'_>) -> Tensor); 2],
-) {
+pub(super) fn samples_of_torch(s: &mut Samples, gates: usize, [layer, cell]: [(&str, Run); 2]) {
     let wide = gates * 3;
     for (label, x, (torch, run)) in [("layer", &[4, 2, 2][..], layer), ("cell", &[2, 2], cell)] {
         let weights = [[wide, 2], [wide, 3]];

@@ -27,13 +27,12 @@ impl Given {
             if has_memory { of_both.select(0, part) } else { of_both.clone() }
         };
         let direct = if has_memory { vec![part(dy, 0), part(dy, 1)] } else { vec![dy.clone()] };
-        let from_step =
-            |step: usize, rows: usize| self.from_step::<T>([step, rows], y, dy, kept, [w_hh, h0, c0]);
+        let of_step = |step: usize, rows: usize| self.of_step::<T>([step, rows], y, dy, kept, [w_hh, h0, c0]);
         let dh = Tensor::from_buffer(dh, one);
         let memory = has_memory.then(|| {
-            let dc = Tensor::from_buffer(dc, one);
-            let c = part(y, 1);
-            [c.detach(), no_grad(|| dc + self.by_h(&dh, &c, &kept[0]))]
+            let (c, dc) = (part(y, 1), Tensor::from_buffer(dc, one));
+            let dc = no_grad(|| dc + self.by_h(&dh, &c, &kept[0], self.rows));
+            [c, dc]
         });
         let steps = Steps {
             reverse: self.reverse,
@@ -43,29 +42,30 @@ impl Given {
             gates: (!matches!(self.which, Which::Rnn(_)))
                 .then(|| kept[0].reshape([self.steps, self.rows, self.wide()])),
             direct,
-            from_step: &from_step,
+            of_step: &of_step,
         };
         onlooker::steps(of, &steps);
     }
 
     /// The part of ∂L/∂c of an LSTM that comes by h of the same step, `dh·o·(1 − tanh² c)`; of sequences that have ended
     /// both states are those before.
-    fn by_h(&self, dh: &Tensor, c: &Tensor, gates: &Tensor) -> Tensor {
-        let open = gates.reshape([self.steps, self.rows, 4, self.hidden]).select(2, 3);
+    fn by_h(&self, dh: &Tensor, c: &Tensor, gates: &Tensor, rows: usize) -> Tensor {
+        let open = gates.reshape([self.steps, rows, 4, self.hidden]).select(2, 3);
         let by_h = dh * open * (1.0 - c.tanh().square());
         match &self.lengths {
             None => by_h,
             Some(lengths) => {
                 let goes_on =
-                    (0..self.steps).flat_map(|step| lengths.iter().map(move |&length| step < length));
-                let goes_on = Tensor::from_vec(goes_on.collect(), [self.steps, self.rows, 1]);
+                    (0..self.steps).flat_map(|step| lengths[..rows].iter().map(move |&length| step < length));
+                let goes_on = Tensor::from_vec(goes_on.collect(), [self.steps, rows, 1]);
                 Tensor::select_where(&goes_on, &by_h, &by_h.zeros_like())
             }
         }
     }
 
-    /// The gradients of the states h of the first sequences, by what is computed from one step alone.
-    fn from_step<T: FloatElement>(
+    /// The gradients of the states of the first sequences, c of an LSTM and h of others, by what is computed from one step
+    /// alone.
+    fn of_step<T: FloatElement>(
         &self,
         [step, rows]: [usize; 2],
         y: &Tensor,
@@ -107,7 +107,8 @@ impl Given {
         let mut d_began =
             [rows * hidden, if has_memory { rows * hidden } else { 0 }].map(|len| vec![T::ZERO; len]);
         let [dh0, dc0] = &mut d_began;
-        let mut found = Buffer::<T>::stale(steps * rows * hidden);
+        let mut of_h = Buffer::<T>::stale(h.len());
+        let mut of_c = Buffer::<T>::stale(if has_memory { h.len() } else { 0 });
         let back = Back {
             gates: &gates,
             h: &h,
@@ -118,10 +119,17 @@ impl Given {
             d_carried: &mut d_carried,
             dh0,
             dc0,
-            shown: [found.as_mut_slice(), &mut []],
+            shown: [of_h.as_mut_slice(), of_c.as_mut_slice()],
         };
         let began = [began[0], if has_memory { began[1] } else { &[] }];
         with_cell!(self.which, cell => backward(cell, &sizes, slice(w_hh), began, back));
-        Tensor::from_buffer(found, Shape::from([steps, rows, hidden]))
+        let one = Shape::from([steps, rows, hidden]);
+        let of_h = Tensor::from_buffer(of_h, one);
+        if !has_memory {
+            return of_h;
+        }
+        let [c, gates] =
+            [(c, hidden), (gates, wide)].map(|(x, width)| Tensor::from_vec(x, [steps, rows, width]));
+        no_grad(|| Tensor::from_buffer(of_c, one) + self.by_h(&of_h, &c, &gates, rows))
     }
 }

@@ -41,6 +41,8 @@ WORKLOADS = {
 }
 # name: the shape of a batch of images, rule
 IMAGES = {"cnn": ([64, 1, 28, 28], "adam"), "resnet_8": ([64, 3, 32, 32], "sgd")}
+# name: the shape of a batch of sequences
+SEQUENCES = {"lstm": [64, 28, 28], "gru": [64, 28, 28], "rnn_by_hand": [16, 50, 64], "transformer": [32, 64, 64]}
 DEFAULT = ["tiny", "mlp_small", "deep_sigmoid", "wide_mlp"]
 LEARNING_RATE = 1e-5
 STEPS, WARM_UP = 2000, 5
@@ -77,6 +79,28 @@ def torch_resnet_8():
     )
 
 
+def torch_sequences(name):
+    from torch import nn
+
+    class Model(nn.Module):
+        def __init__(self):
+            super().__init__()
+            inputs = SEQUENCES[name][2]
+            if name == "transformer":
+                layer = nn.TransformerEncoderLayer(64, 4, 256, dropout=0.1, batch_first=True)
+                self.body, hidden = nn.TransformerEncoder(layer, 2, enable_nested_tensor=False), 64
+            else:
+                kind, hidden = {"lstm": (nn.LSTM, 128), "gru": (nn.GRU, 128), "rnn_by_hand": (nn.RNN, 64)}[name]
+                self.body = kind(inputs, hidden, batch_first=True)
+            self.head = nn.Linear(hidden, 10)
+
+        def forward(self, x):
+            y = self.body(x)
+            return self.head(y.mean(1) if name == "transformer" else y[0][:, -1])
+
+    return Model()
+
+
 def torch_step(name, compiled):
     import torch
     import torch.nn.functional as F
@@ -84,7 +108,10 @@ def torch_step(name, compiled):
 
     torch.set_num_threads(int(os.environ["THREADS"]))
     torch.manual_seed(0)
-    if name in IMAGES:
+    if name in SEQUENCES:
+        model, rule = torch_sequences(name), "adam"
+        x, y = torch.randn(SEQUENCES[name]), torch.arange(SEQUENCES[name][0]) % 10
+    elif name in IMAGES:
         shape, rule = IMAGES[name]
         model = {"cnn": torch_cnn, "resnet_8": torch_resnet_8}[name]()
         x, y = torch.randn(shape), torch.arange(shape[0]) % 10
@@ -123,6 +150,8 @@ def jax_step(name):
 
     if name == "cnn":
         return jax_cnn_step()
+    if name == "lstm":
+        return jax_lstm_step()
     sizes, activation, batch, rule = WORKLOADS[name]
     act = {"tanh": jnp.tanh, "relu": jax.nn.relu, "sigmoid": jax.nn.sigmoid}[activation]
     keys = jax.random.split(jax.random.PRNGKey(0), len(sizes))
@@ -160,6 +189,32 @@ def jax_cnn_step():
         return optax.softmax_cross_entropy_with_integer_labels(jax.nn.relu(x @ w + b) @ v + c, y).mean()
 
     x, y = jax.random.normal(keys[4], (64, 28, 28, 1)), jnp.arange(64) % 10
+    return jax_steps(params, loss_of, x, y, "adam")
+
+
+def jax_lstm_step():
+    import jax
+    import jax.numpy as jnp
+    import optax
+
+    keys = jax.random.split(jax.random.PRNGKey(0), 5)
+    draw = lambda key, *shape: jax.random.uniform(key, shape, minval=-1, maxval=1) / 128**0.5
+    params = [(draw(keys[0], 28, 512), draw(keys[1], 128, 512), jnp.zeros(512)), (draw(keys[2], 128, 10), jnp.zeros(10))]
+
+    def loss_of(params, x, y):
+        (w, u, b), (v, c) = params
+
+        def cell(state, sums):
+            h, c = state
+            i, f, g, o = jnp.split(sums + h @ u, 4, axis=-1)
+            c = jax.nn.sigmoid(f) * c + jax.nn.sigmoid(i) * jnp.tanh(g)
+            return (jax.nn.sigmoid(o) * jnp.tanh(c), c), None
+
+        zeros = jnp.zeros((64, 128))
+        (h, _), _ = jax.lax.scan(cell, (zeros, zeros), jnp.swapaxes(x @ w + b, 0, 1))
+        return optax.softmax_cross_entropy_with_integer_labels(h @ v + c, y).mean()
+
+    x, y = jax.random.normal(keys[4], (64, 28, 28)), jnp.arange(64) % 10
     return jax_steps(params, loss_of, x, y, "adam")
 
 
@@ -260,7 +315,9 @@ def main():
     everyone = contestants
     for workload in args.workloads or DEFAULT:
         # JAX and candle have no resnet here; with dropout, no peer stands beside us.
-        without = {"resnet_8": ["candle", "jax"], "mlp_small_dropout": PEERS}.get(workload, [])
+        without = {"resnet_8": ["candle", "jax"], "mlp_small_dropout": PEERS, "lstm": ["candle"]}.get(
+            workload, ["candle", "jax"] if workload in SEQUENCES else []
+        )
         contestants = [contestant for contestant in everyone if contestant.peer not in without]
         # Not timed: compiling, first touches of memory.
         for contestant in contestants:

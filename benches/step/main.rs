@@ -11,6 +11,7 @@
 //! of a shared machine drifts: for comparisons with other frameworks, let `benches/peers/step.py` take turns.
 #![allow(clippy::print_stdout, reason = "a benchmark shows its results")]
 
+mod sequences;
 mod workload;
 
 use rayon::{ThreadPool, ThreadPoolBuilder};

@@ -1,5 +1,7 @@
-//! The workloads: multi-layer perceptrons from tiny to wide, stacks from shallow to deep, networks of images.
+//! The workloads: multi-layer perceptrons from tiny to wide, stacks from shallow to deep, networks of images and
+//! of sequences.
 
+use crate::sequences::{CLASSES, GRU, LSTM, RNN_BY_HAND, Sequences, TRANSFORMER};
 use backflow::nn::Plan;
 use backflow::prelude::*;
 
@@ -18,10 +20,8 @@ enum Network {
     Perceptron(Vec<usize>, Activation),
     /// A model line, and the shape of an image.
     Line(&'static str, [usize; 3]),
+    Sequences(Sequences),
 }
-
-/// Classes of images.
-const CLASSES: usize = 10;
 
 /// Depths of the sweep, of layers of 64: the time per layer must not depend on the depth.
 pub(crate) const DEPTHS: [usize; 5] = [10, 30, 100, 300, 1000];
@@ -39,6 +39,12 @@ pub(crate) fn all() -> Vec<Workload> {
         network: Network::Line(line, image),
         batch: 64,
         optimizer,
+    };
+    let of_sequences = |name: &str, sequences: Sequences| Workload {
+        name: name.to_owned(),
+        network: Network::Sequences(sequences),
+        batch: sequences.input[0],
+        optimizer: "adam",
     };
     let mlp = || vec![784, 256, 128, 10];
     let stack = |depth: usize| [vec![64; depth], vec![10]].concat();
@@ -66,6 +72,10 @@ pub(crate) fn all() -> Vec<Workload> {
             "adam",
         ),
         of_images("resnet_8", "resnet:8", [3, 32, 32], "sgd"),
+        of_sequences("lstm", LSTM),
+        of_sequences("gru", GRU),
+        of_sequences("rnn_by_hand", RNN_BY_HAND),
+        of_sequences("transformer", TRANSFORMER),
     ];
     all.extend(DEPTHS.map(|depth| of(&format!("deep_{depth}"), stack(depth), relu, 64, "sgd")));
     all
@@ -96,6 +106,7 @@ impl Workload {
     fn multiply_adds(&self) -> Vec<usize> {
         match &self.network {
             Network::Perceptron(sizes, _) => sizes.windows(2).map(|pair| pair[0] * pair[1]).collect(),
+            Network::Sequences(sequences) => sequences.multiply_adds.to_vec(),
             Network::Line(line, image) => {
                 let products = plan(line, image).rows().into_iter().map(|row| row.multiply_adds);
                 products.filter(|&products| products > 0).collect()
@@ -127,6 +138,10 @@ impl Running {
                 let model = Mlp::new(sizes, *activation, init, DType::F32, &mut rng);
                 let x = Tensor::randn([*batch, sizes[0]], DType::F32, &mut rng);
                 (model.into(), x, sizes[sizes.len() - 1])
+            }
+            Network::Sequences(sequences) => {
+                let model = (sequences.model)(&mut rng);
+                (model, Tensor::randn(sequences.input, DType::F32, &mut rng), CLASSES)
             }
             Network::Line(line, image @ [channels, rows, columns]) => {
                 let model = plan(line, image).build(Init::HeNormal, DType::F32, &mut rng);

@@ -230,7 +230,7 @@ impl OverTime {
         let _ = writeln!(
             page,
             "<h2>Over steps in time</h2>\n<p class=\"note\">At training {step}. A delta is by all that comes after it; where \
-             the loss reaches several steps directly, it is mostly by that of its own.{rest}</p>\n<section class=\"panels\">"
+             the loss reaches several steps directly, it is mostly by that of its own.{rest}</p>\n<section class=\"panels pair\">"
         );
         let mut map = |grid: &Grid, caption: &str| {
             let svg = super::scrolling(&grid.title, &grid.map(shown).svg());
@@ -246,6 +246,9 @@ impl OverTime {
         }
         page.push_str("</section>\n");
         if figures.columns.len() > 1 {
+            page.push_str(
+                "<p class=\"note\">Over all training steps; each map has colours of its own.</p>\n",
+            );
             page.push_str("<section class=\"panels pair over\">\n");
             for (layer, (_, name)) in self.layers.iter().enumerate() {
                 let (map, title) =

@@ -1,6 +1,7 @@
 //! [`GradFlow`]: one look at a network, or the mean of several, as a table.
 
 mod lines;
+mod over_steps;
 mod theory;
 
 pub use theory::Theory;

@@ -44,6 +44,22 @@ pub(crate) mod list {
     }
 }
 
+/// Several such lists.
+pub(crate) mod rows {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    #[derive(Serialize, Deserialize)]
+    struct List(#[serde(with = "super::list")] Vec<f64>);
+
+    pub(crate) fn serialize<S: Serializer>(rows: &[Vec<f64>], serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(rows.iter().map(|row| List(row.clone())))
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Vec<f64>>, D::Error> {
+        Ok(Vec::<List>::deserialize(deserializer)?.into_iter().map(|List(row)| row).collect())
+    }
+}
+
 /// Such numbers by name.
 pub(crate) mod by_name {
     use super::Number;

@@ -41,6 +41,7 @@ mod table;
 pub mod text;
 mod theory;
 mod time;
+mod time_map;
 mod tridiagonal;
 mod verdict;
 mod watch;
@@ -73,6 +74,7 @@ pub use svd::singular_values;
 pub use table::{Column, Table};
 pub use theory::MeanField;
 pub use time::{Reach, TimeFlow, TimeLine};
+pub use time_map::time_map;
 pub use verdict::Verdict;
 pub use when::When;
 

@@ -54,6 +54,20 @@
 //!   the branch.
 //! - `residual_sum_delta_rms` (loss / output): The root of the mean square of all the delta that it gets, as a
 //!   rule the sum of both.
+//! - `input_gate_near_0` (share): The share of an LSTM's input gates that let less than 0.05 through.
+//! - `forget_gate_near_0` (share): The share of an LSTM's forget gates that keep less than 0.05.
+//! - `output_gate_near_0` (share): The share of an LSTM's output gates that let less than 0.05 through.
+//! - `reset_gate_near_0` (share): The share of a GRU's reset gates that let less than 0.05 through.
+//! - `update_gate_near_0` (share): The share of a GRU's update gates that keep less than 0.05 of the state.
+//! - `input_gate_near_1` (share): The share of an LSTM's input gates that let more than 0.95 through.
+//! - `forget_gate_near_1` (share): The share of an LSTM's forget gates that keep more than 0.95.
+//! - `output_gate_near_1` (share): The share of an LSTM's output gates that let more than 0.95 through.
+//! - `reset_gate_near_1` (share): The share of a GRU's reset gates that let more than 0.95 through.
+//! - `update_gate_near_1` (share): The share of a GRU's update gates that keep more than 0.95 of the state.
+//! - `forget_gate_mean_log` (1): The mean logarithm of an LSTM's forget gates: what ln of ∂L/∂c changes by
+//!   per step, as far as it comes by c alone.
+//! - `memory_delta_slope` (1): The change of ln RMS ∂L/∂c per step on the way back, by the line that fits
+//!   best, where the loss reaches one step.
 //! - `jacobian_rms` (1): The root of the mean square of a layer's singular values: by how much a random delta
 //!   grows on the way back.
 //! - `jacobian_largest` (1): The largest singular value of a layer's Jacobian.
@@ -85,6 +99,7 @@
 
 mod curvature;
 mod deltas;
+mod gates;
 mod gradient_stable_rank;
 mod jacobians;
 mod outputs;
@@ -97,6 +112,7 @@ mod units;
 use crate::quantity::Quantity;
 pub use curvature::*;
 pub use deltas::*;
+pub use gates::*;
 pub use gradient_stable_rank::*;
 pub use jacobians::*;
 pub use outputs::*;
@@ -147,6 +163,18 @@ pub static QUANTITIES: &[&Quantity] = &[
     &RESIDUAL_SKIP_DELTA_RMS,
     &RESIDUAL_BRANCH_DELTA_RMS,
     &RESIDUAL_SUM_DELTA_RMS,
+    &INPUT_GATE_NEAR_0,
+    &FORGET_GATE_NEAR_0,
+    &OUTPUT_GATE_NEAR_0,
+    &RESET_GATE_NEAR_0,
+    &UPDATE_GATE_NEAR_0,
+    &INPUT_GATE_NEAR_1,
+    &FORGET_GATE_NEAR_1,
+    &OUTPUT_GATE_NEAR_1,
+    &RESET_GATE_NEAR_1,
+    &UPDATE_GATE_NEAR_1,
+    &FORGET_GATE_MEAN_LOG,
+    &MEMORY_DELTA_SLOPE,
     &JACOBIAN_RMS,
     &JACOBIAN_LARGEST,
     &JACOBIAN_MEDIAN,

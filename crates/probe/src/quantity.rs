@@ -221,6 +221,8 @@ pub enum Section {
     Flow,
     /// What flows along the branches of residual blocks and past them.
     Blocks,
+    /// How far the gates of recurrent layers are open.
+    Gates,
     /// How activations are distributed.
     Activations,
     /// By how much, and where, things are turned.

@@ -42,6 +42,7 @@ pub struct Recorder {
     every: When,
     histograms: When,
     units: When,
+    time_maps: When,
     gradient_cosines: When,
     noise_scale: When,
     curvature: When,
@@ -65,6 +66,7 @@ impl Recorder {
             every: When::Every(1),
             histograms: When::Never,
             units: When::Never,
+            time_maps: When::Never,
             gradient_cosines: When::Never,
             noise_scale: When::Never,
             curvature: When::Never,
@@ -95,6 +97,16 @@ impl Recorder {
     #[must_use]
     pub fn units(self, when: When) -> Self {
         Self { units: when, ..self }
+    }
+
+    /// When to measure what comes back from the loss of each step in time to each state before it
+    /// ([`TimeFlow::map`](crate::TimeFlow::map)), of recurrent layers. For T steps of H numbers and G gates it takes T
+    /// passes back through the states of the first 8 sequences, some 16·T²·G·H² operations. Of places that are called
+    /// step by step, of which one pass does not tell it, the record says that it was [not
+    /// measured](FlowStep::not_measured); [`time_map`](crate::time_map) does it for them.
+    #[must_use]
+    pub fn time_maps(self, when: When) -> Self {
+        Self { time_maps: when, ..self }
     }
 
     /// When to measure the cosine of each parameter's gradient and that of the step before, which is held
@@ -172,8 +184,18 @@ impl Recorder {
 /// Measuring.
 impl Recorder {
     fn looks_at(&self, step: u64) -> bool {
-        let Self { every, histograms, units, gradient_cosines, noise_scale, curvature, jacobians, .. } = self;
-        [every, histograms, units, gradient_cosines, noise_scale, curvature, jacobians]
+        let Self {
+            every,
+            histograms,
+            units,
+            time_maps,
+            gradient_cosines,
+            noise_scale,
+            curvature,
+            jacobians,
+            ..
+        } = self;
+        [every, histograms, units, time_maps, gradient_cosines, noise_scale, curvature, jacobians]
             .into_iter()
             .chain(self.more.iter().map(|(_, when)| when))
             .any(|when| when.is_due(step))
@@ -248,6 +270,7 @@ impl Recorder {
             looks: self.looks_at(self.steps),
             histograms: self.histograms.is_due(self.steps),
             units: self.units.is_due(self.steps),
+            time_maps: self.time_maps.is_due(self.steps),
             samples: self.noise_scale.is_due(self.steps),
             cosines: self.gradient_cosines.is_due(self.steps),
             // A cosine takes two gradients.

@@ -36,6 +36,11 @@ pub struct TimeFlow {
     /// that is not known.
     #[serde(with = "json_number::list", default, skip_serializing_if = "Vec::is_empty")]
     pub from_last: Vec<f64>,
+    /// RMS of ∂L_t/∂h_k (of an LSTM ∂L_t/∂c_k), of the first sequences, if it was asked for ([`Recorder::time_maps`](crate::Recorder::time_maps)):
+    /// a row for the loss of each step, with a figure for that step and each before it; an empty one where the loss does
+    /// not reach the step directly.
+    #[serde(with = "json_number::rows", default, skip_serializing_if = "Vec::is_empty")]
+    pub map: Vec<Vec<f64>>,
 }
 
 /// How the loss reaches the steps of a place.
@@ -103,12 +108,13 @@ impl TimeFlow {
         let reached = |delta: &f64| !delta.is_nan() && *delta != 0.0;
         let end = deltas.iter().rposition(reached)? + 1;
         let is_lost = |delta: &f64| delta.is_nan() || *delta < smallest;
-        let lost = deltas[self.begins..end].iter().rposition(is_lost).map(|place| self.begins + place);
+        let lost = deltas.get(self.begins..end)?.iter().rposition(is_lost).map(|place| self.begins + place);
         let begin = lost.map_or(self.begins, |place| place + 1);
         let y: Vec<f64> = deltas[begin..end].iter().map(|&delta| log10(delta)).collect();
         let (slope, fit) = line_back(&y).filter(|_| y.len() >= STEPS)?;
         // Where nothing came there was no way; where 0 came, something was lost.
-        let lost_at = lost.filter(|&place| !deltas[place].is_nan()).map(|place| self.steps[place]);
+        let lost_at =
+            lost.filter(|&place| !deltas[place].is_nan()).and_then(|place| self.steps.get(place).copied());
         Some(TimeLine { slope, fit, decades: y[0] - y[y.len() - 1], steps: y.len(), lost_at })
     }
 

@@ -214,10 +214,13 @@ impl Watch {
         let samples = self.samples.take();
         let (samples, not_measured) =
             samples.map_or((None, None), |samples| unobserved(|| no_grad(|| samples.finish())));
-        let not_measured = not_measured.into_iter().chain(self.too_wide()).collect();
+        let too_wide = self.too_wide();
         let rows = self.uses.drain(..).zip(std::mem::take(&mut self.rows)).collect();
+        let layers = steps::put_together(self.functions.put_in_order(rows), &self.orders, &self.state_deltas);
+        let unmapped = self.asked.time_maps.then(|| steps::unmapped(&layers)).flatten();
+        let not_measured = not_measured.into_iter().chain(too_wide).chain(unmapped).collect();
         Seen {
-            layers: steps::put_together(self.functions.put_in_order(rows), &self.orders, &self.state_deltas),
+            layers,
             examples: self.examples,
             samples,
             not_measured,

@@ -5,7 +5,8 @@ extern crate backflow_tensor as backflow;
 use backflow_nn::{Activation, Init, Linear, Mlp, ModelLine, Module};
 use backflow_optim::{Optimizer, Sgd};
 use backflow_probe::{
-    FlowStep, GradFlow, Inputs, LayerFlow, LayerKind, Recorder, Stats, Verdict, predict, predict_line,
+    FlowStep, GradFlow, Inputs, LayerFlow, LayerKind, Reach, Recorder, Stats, TimeFlow, Verdict, predict,
+    predict_line,
 };
 use backflow_tensor::observe::Role;
 use backflow_tensor::{DType, LayerId, Rng, Tensor};
@@ -149,6 +150,63 @@ fn a_gradient_that_is_no_number_is_told_where_there_was_one() {
     let broken = FlowStep { gradient_norm: f64::NAN, ..step };
     assert_eq!(names(broken.clone()), ["NOT JUDGED"]);
     assert_eq!(names(FlowStep { skipped: true, ..broken }), ["SKIPPED"]);
+}
+
+/// A record with one row of such steps in time.
+fn over_steps(time: TimeFlow) -> GradFlow {
+    let mut record = record(&[1.0]);
+    record.layers[0].time = Some(time);
+    GradFlow::of(&[record])
+}
+
+/// First, last and worst, whatever the number of steps, in a terminal's width.
+#[test]
+fn steps_in_time_have_a_table_of_their_own() {
+    let line = |count: i32, reach| TimeFlow {
+        steps: (0..count as u64).collect(),
+        output_rms: (0..count).map(|step| 1.0 + f64::from(step)).collect(),
+        delta_rms: (0..count).map(|step| f64::powi(10.0, step - count)).collect(),
+        reach,
+        ..TimeFlow::default()
+    };
+    let text = |time: TimeFlow| over_steps(time).lines(Some(80));
+    let told = |lines: &[String]| {
+        let heading = lines.iter().position(|line| line.starts_with("layer  steps")).expect("a table");
+        lines[heading..heading + 2].iter().map(|line| words(line)).collect::<Vec<_>>()
+    };
+    let lines = text(line(30, Reach::Last));
+    assert!(lines.iter().all(|line| line.chars().count() <= 80 || line.contains(": ")), "{lines:#?}");
+    let figures = "0 30 1.0000 30.0000 1.00e-30 0.1000 1.00e-30 0 0.100 1.00";
+    assert_eq!(told(&lines), ["layer steps a first a last d first d last d worst at factor R²", figures]);
+    // Deltas of several losses have no factor, unless those of one are known.
+    let several = line(4, Reach::Several);
+    let lines = text(several.clone());
+    assert_eq!(told(&lines)[0].split(' ').nth(2), Some("loss"));
+    assert_eq!(told(&lines)[1], "0 4 several 1.0000 4.0000 1.00e-4 0.1000 1.00e-4 0 - -");
+    assert!(lines.iter().any(|line| line.starts_with("loss: where it reaches several steps directly")));
+    let known = TimeFlow { from_last: vec![1e-6, 1e-4, 1e-2, 1.0], ..several };
+    assert!(told(&text(known))[1].ends_with("1.00e-4 0 0.010 1.00"));
+    // What is 0 is farthest from any number; what comes after the loss is not looked at.
+    let lost = TimeFlow { delta_rms: vec![1e-3, 0.0, 1e-1, 1.0, 0.0], ..line(5, Reach::Last) };
+    assert!(told(&text(lost))[1].contains(" 0.0000 1 "));
+    let beside = text(line(5, Reach::Beside));
+    assert!(beside.iter().all(|line| !line.contains("steps")), "{beside:#?}");
+}
+
+/// A file from outside may say anything.
+#[test]
+fn a_time_axis_that_does_not_fit_is_no_line() {
+    let deltas = vec![1.0, 2.0, 3.0, 4.0];
+    for (begins, steps) in [(9, vec![0; 20]), (0, vec![0; 3]), (3, vec![0; 6])] {
+        let time =
+            TimeFlow { steps, begins, delta_rms: deltas.clone(), reach: Reach::Last, ..TimeFlow::default() };
+        let _ = over_steps(time).to_string();
+    }
+}
+
+/// The words of a line.
+fn words(line: &str) -> String {
+    line.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// What is no number comes first, also where few steps have it.

@@ -1,7 +1,7 @@
 //! Laws of the table of quantities: each is measured when it is due, survives the log to the bit, is
 //! documented, and has a name of its own. That each is drawn and tagged is a law of the crate that draws.
 
-use backflow_nn::{Activation, Init, Linear, Mlp, Module, Residual, Sequential};
+use backflow_nn::{Activation, Gru, Init, Linear, Lstm, Mlp, Module, Residual, Sequential};
 use backflow_optim::Optimizer;
 use backflow_probe::quantities::{
     self, EFFECTIVE_LEARNING_RATE, GRADIENT_STABLE_RANK, LOSS, QUANTITIES, UPDATE_RATIO,
@@ -61,23 +61,40 @@ fn record_residual() -> Vec<FlowStep> {
     let mut rng = Rng::seed_from_u64(3);
     let mut layer = || Linear::new(5, 5, &mut rng);
     let block = Residual::new(Sequential::new().add(layer()).add(Activation::Relu));
-    let mut model = Sequential::new().add(layer()).add(block).add(layer());
+    let model = Sequential::new().add(layer()).add(block).add(layer());
     let x = Tensor::randn([12, 5], DType::F32, &mut rng);
+    looked_at(model, |model| model.forward(&x).square().mean(..))
+}
+
+/// Three steps of layers with gates, with what every look has.
+fn record_gated() -> [Vec<FlowStep>; 2] {
+    let mut rng = Rng::seed_from_u64(3);
+    let x = Tensor::randn([6, 12, 5], DType::F32, &mut rng);
+    let (lstm, gru) = (Lstm::new(5, 4, &mut rng), Gru::new(5, 4, &mut rng));
+    [
+        looked_at(lstm, |model| model.forward(&x).select(0, -1).square().mean(..)),
+        looked_at(gru, |model| model.forward(&x).select(0, -1).square().mean(..)),
+    ]
+}
+
+/// Three steps of a training that is looked at and no more.
+fn looked_at<M: Module>(mut model: M, loss: impl Fn(&M) -> Tensor) -> Vec<FlowStep> {
     let mut optimizer = Optimizer::from_spec("sgd:lr=0.1", None).unwrap();
     let mut recorder = Recorder::new(&model);
     for _ in 0..3 {
-        recorder.step(|| optimizer.step_with(&mut model, |model| model.forward(&x).square().mean(..)));
+        recorder.step(|| optimizer.step_with(&mut model, &loss));
     }
     recorder.take_records()
 }
 
 /// A network with a flat side at 0, and one that saturates; updates that rounding swallows, a rule whose
-/// squares are infinite, and a residual block.
-fn recordings(recorder: fn(&Mlp) -> Recorder) -> [Vec<FlowStep>; 5] {
+/// squares are infinite, a residual block, and gates.
+fn recordings(recorder: fn(&Mlp) -> Recorder) -> [Vec<FlowStep>; 7] {
     let [relu, tanh] = [Activation::Relu, Activation::Tanh].map(|activation| record(activation, recorder));
     let stuck = record_of("sgd:lr=1e-12", 1.0, Activation::Tanh, recorder);
     let lost = record_of("rmsprop:lr=0.01", 1e25, Activation::Tanh, recorder);
-    [relu, tanh, stuck, lost, record_residual()]
+    let [lstm, gru] = record_gated();
+    [relu, tanh, stuck, lost, record_residual(), lstm, gru]
 }
 
 #[test]
@@ -153,7 +170,10 @@ fn names_are_unique() {
     for quantity in QUANTITIES {
         let Quantity { name, title, .. } = quantity;
         assert!(names.insert(*name), "{name} twice");
-        assert!(name.chars().all(|c| c.is_ascii_lowercase() || c == '_'), "{name} as a tag");
+        assert!(
+            name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_'),
+            "{name} as a tag"
+        );
         let table = match quantity.read {
             Read::Layer(_) | Read::MoreOfLayer => 0,
             Read::Parameter(_) | Read::MoreOfParameter => 1,

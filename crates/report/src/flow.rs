@@ -16,6 +16,7 @@ mod plots;
 mod run;
 mod sparse;
 mod tables;
+mod time;
 mod units;
 
 use crate::chart::{Chart, Stroke};
@@ -37,6 +38,7 @@ use std::borrow::Cow;
 use std::fmt::Write;
 use std::path::Path;
 pub(crate) use tables::verdict;
+use time::OverTime;
 use units::UnitMap;
 
 pub(crate) const STYLE: &str = include_str!("flow/style.css");
@@ -54,6 +56,7 @@ pub struct FlowPage<'a> {
     panels: Vec<Panel>,
     /// With how many layers there are to draw, and how many are drawn.
     units: (Vec<UnitMap<'a>>, [usize; 2]),
+    time: Option<OverTime>,
     judged: Judged,
 }
 
@@ -100,8 +103,8 @@ impl<'a> FlowPage<'a> {
         let figures = Figures::of(steps, asked);
         let plots = plots::all(&figures, header.theory.as_ref());
         let (runs, panels, units) = (run::all(&figures), exponents::all(&figures), units::all(&figures));
-        let judged = Judged::of(&figures, header.eps);
-        Self { header, figures, plots, runs, panels, units, judged }
+        let (time, judged) = (time::of(&figures), Judged::of(&figures, header.eps));
+        Self { header, figures, plots, runs, panels, units, time, judged }
     }
 
     /// The same with this step in the place of the last one, or the last step before it that was recorded.
@@ -131,7 +134,10 @@ impl<'a> FlowPage<'a> {
         } else {
             self.body(&mut page);
         }
-        let scripts = slider::scripts(&self.data());
+        let mut scripts = slider::scripts(&self.data());
+        if self.time.is_some() {
+            let _ = writeln!(scripts, "<script>\n{}</script>", time::SCRIPT);
+        }
         page::end(
             &mut page,
             "RMS is the root of the mean square; a delta is the gradient of the loss with respect to a \
@@ -172,6 +178,9 @@ impl<'a> FlowPage<'a> {
         }
         for map in &self.units.0 {
             push(&map.id, map.svg(&self.figures), &format!("{}: RMS, unit by step", map.title));
+        }
+        for (name, svg, caption) in self.time.iter().flat_map(|time| time.svgs(&self.figures)) {
+            push(&name, svg, &caption);
         }
         svgs
     }
@@ -235,6 +244,8 @@ impl<'a> FlowPage<'a> {
         self.draw(page, Section::Flow);
         page.push_str("</section>\n</div>\n");
         self.section(page, "Residual blocks", Section::Blocks);
+        self.time.iter().for_each(|time| time.write(page, figures));
+        self.section(page, "Gates", Section::Gates);
         if !self.runs.is_empty() {
             page.push_str("<h2>Over the run</h2>\n<section class=\"panels over\">\n");
             for chart in &self.runs {
@@ -345,7 +356,7 @@ impl<'a> FlowPage<'a> {
         let steps: Vec<u64> = figures.columns.iter().map(|flow| flow.step).collect();
         let panel_steps = self.panels.iter().map(|panel| (panel.id.to_owned(), panel.sparse.data(&[])));
         let sparse: serde_json::Map<_, _> = figures.sparse_data().chain(panel_steps).collect();
-        serde_json::json!({
+        let mut data = serde_json::json!({
             "steps": steps,
             "places": figures.axis.places,
             "judged": self.judged.data(),
@@ -365,7 +376,9 @@ impl<'a> FlowPage<'a> {
                 "parameters": figures.numbering.parameters,
                 "jacobians": figures.numbering.jacobians,
             },
-        })
+        });
+        self.time.iter().for_each(|time| time.add_data(&mut data, figures.shown));
+        data
     }
 }
 

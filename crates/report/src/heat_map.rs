@@ -6,6 +6,8 @@ use crate::ink::inked;
 use crate::page::escaped;
 use crate::steps::{Axis, Columns};
 use backflow_probe::text::number;
+use serde_json::{Value, json};
+use std::borrow::Cow;
 use std::fmt::Write;
 
 pub(crate) const WIDTH: f64 = 640.0;
@@ -125,6 +127,8 @@ type Values<'a> = Box<dyn Fn(usize, usize) -> Option<f64> + 'a>;
 pub(crate) enum Rows {
     Layers,
     Units,
+    /// Steps in time.
+    Steps,
 }
 
 impl Rows {
@@ -133,6 +137,7 @@ impl Rows {
         match self {
             Self::Layers => "Layers from input, above, to output, below",
             Self::Units => "Units in their order, the first above",
+            Self::Steps => "Steps in time, the first above",
         }
     }
 
@@ -140,7 +145,7 @@ impl Rows {
     fn heights(self) -> [f64; 2] {
         match self {
             Self::Layers => [400.0, 9.0],
-            Self::Units => [260.0, 3.0],
+            Self::Units | Self::Steps => [260.0, 3.0],
         }
     }
 }
@@ -154,11 +159,11 @@ pub(crate) struct HeatMap<'a> {
     pub(crate) of: Rows,
     /// What rows are called.
     pub(crate) rows: Vec<String>,
-    pub(crate) axis: &'a Axis,
+    pub(crate) axis: Cow<'a, Axis>,
     /// Steps, and where they are.
     pub(crate) ticks: Vec<(f64, String)>,
-    /// The column that is shown elsewhere.
-    pub(crate) shown: usize,
+    /// The column that is shown elsewhere. Of none, columns are steps in time, and a script may draw all cells anew.
+    pub(crate) shown: Option<usize>,
     pub(crate) colours: Colours,
     pub(crate) value: Values<'a>,
 }
@@ -168,7 +173,7 @@ impl HeatMap<'_> {
     pub(crate) fn columns(&self) -> Columns {
         let longest = self.rows.iter().map(|row| row.chars().count()).max().unwrap_or(0);
         let left = 14.0 + 8.5 * longest as f64;
-        Columns::between(self.axis, left.max(66.0), WIDTH - RIGHT)
+        Columns::between(&self.axis, left.max(66.0), WIDTH - RIGHT)
     }
 
     /// The SVG element.
@@ -211,14 +216,25 @@ impl HeatMap<'_> {
         let _ = writeln!(
             svg,
             "<path class=\"axis\" d=\"M{left} {TOP}H{right}V{bottom:.1}H{left}z\"/><text x=\"{}\" y=\"{:.1}\" \
-             class=\"x\">step</text>\n</g>",
+             class=\"x\">{}</text>\n</g>",
             (left + WIDTH - RIGHT) / 2.0,
             bottom + BOTTOM - 6.0,
+            self.shown.map_or("step in time", |_| "step"),
             right = WIDTH - RIGHT,
         );
-        svg.push_str(&self.columns().mark(self.axis, self.shown, TOP, bottom));
+        if let Some(shown) = self.shown {
+            svg.push_str(&self.columns().mark(&self.axis, shown, TOP, bottom));
+        }
         svg.push_str("</svg>\n");
         inked(&svg)
+    }
+
+    /// Where cells are, and the logarithms that the colours end at, for a script that draws them anew.
+    pub(crate) fn place(&self) -> Value {
+        let [together, least] = self.of.heights();
+        let height = row_height(self.rows.len(), together, least);
+        let (Columns { left, width }, [low, high]) = (self.columns(), self.colours.ends().map(f64::log10));
+        json!({ "left": left, "top": TOP, "width": width, "height": height, "low": low, "high": high })
     }
 
     fn cells(&self, svg: &mut String, height: f64) {
@@ -226,6 +242,8 @@ impl HeatMap<'_> {
         let places = &self.axis.places;
         let mut levels = vec![String::new(); LEVELS];
         let mut special = SPECIAL.map(|_| String::new());
+        // What is drawn anew may have cells of any kind.
+        let is_drawn = |path: &String| !path.is_empty() || self.shown.is_none();
         for row in 0..self.rows.len() {
             let cells: Vec<Cell> =
                 (0..places.len()).map(|column| self.colours.cell((self.value)(row, column))).collect();
@@ -262,11 +280,11 @@ impl HeatMap<'_> {
             "<g class=\"cells\" transform=\"translate({left} {:.2}) scale({width:.5} {height:.3})\">",
             TOP + height / 2.0
         );
-        for (level, path) in levels.iter().enumerate().filter(|(_, path)| !path.is_empty()) {
+        for (level, path) in levels.iter().enumerate().filter(|(_, path)| is_drawn(path)) {
             let _ = writeln!(svg, "<path stroke=\"{}\" d=\"{path}\"/>", self.colours.colour(level));
         }
         svg.push_str("</g>\n");
-        for ((_, class, name), path) in SPECIAL.iter().zip(&special).filter(|(_, path)| !path.is_empty()) {
+        for ((_, class, name), path) in SPECIAL.iter().zip(&special).filter(|(_, path)| is_drawn(path)) {
             let _ = writeln!(svg, "<path class=\"{class}\" d=\"{path}\"><title>{name}</title></path>");
         }
     }

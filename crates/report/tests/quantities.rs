@@ -35,10 +35,13 @@ fn record(activation: Activation) -> Vec<FlowStep> {
         recorder.step(|| optimizer.step_with(&mut model, loss));
     }
     let mut steps = recorder.take_records();
-    // What a network without residual blocks has not.
+    // What a network without residual blocks and recurrent layers has not.
     for more in steps.iter_mut().map(|step| &mut step.layers[2].more) {
-        let blocks = QUANTITIES.iter().filter(|quantity| quantity.name.starts_with("residual_"));
-        more.extend(blocks.map(|quantity| (quantity.name.to_owned(), 0.5)));
+        let is_of_others = |quantity: &&&Quantity| {
+            matches!((quantity.read, quantity.measured), (Read::MoreOfLayer, Measured::Looks))
+        };
+        let others = QUANTITIES.iter().filter(is_of_others);
+        more.extend(others.map(|quantity| (quantity.name.to_owned(), 0.5)));
     }
     // What a healthy training has not.
     for parameter in steps.iter_mut().flat_map(|step| &mut step.parameters) {

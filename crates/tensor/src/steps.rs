@@ -9,6 +9,9 @@ use crate::tensor::Tensor;
 pub struct Steps<'a> {
     /// Whether sequences run from their last step to their first.
     pub reverse: bool,
+    /// How many steps each sequence has, where they differ; states of later ones are those of its last, and gates mean
+    /// nothing there.
+    pub lengths: Option<&'a [usize]>,
     /// The states h.
     pub h: Tensor,
     /// The gradient of the loss with respect to h, by all that comes after it: ∂L/∂h.

@@ -10,7 +10,7 @@ use backflow_kernels::Float;
 use std::fmt;
 
 /// How many characters of a path the table shows at most.
-const LONGEST_PATH: usize = 40;
+pub(super) const LONGEST_PATH: usize = 40;
 /// How many characters a bar has.
 const BAR: usize = 16;
 /// Decades that a bar stands for at least: small differences should look small.
@@ -111,9 +111,9 @@ impl GradFlow {
         let table = self.table();
         let mut lines = table.lines(width);
         lines.extend(table.legend.iter().map(|&sentence| sentence.to_owned()));
-        if let Some(blocks) = self.blocks() {
-            lines.extend(blocks.lines(width));
-            lines.extend(blocks.legend.iter().map(|&sentence| sentence.to_owned()));
+        for table in self.blocks().into_iter().chain(self.over_steps()) {
+            lines.extend(table.lines(width));
+            lines.extend(table.legend.iter().map(|&sentence| sentence.to_owned()));
         }
         let line = main_line(&self.rows).filter(|_| !self.record.several_passes);
         if let Some(Line { slope, per, fit, .. }) = line {
@@ -148,6 +148,6 @@ impl fmt::Display for GradFlow {
     }
 }
 
-fn log10(x: f64) -> Option<f64> {
+pub(super) fn log10(x: f64) -> Option<f64> {
     (x > 0.0 && x.is_finite()).then(|| Float::ln(x) / std::f64::consts::LN_10)
 }

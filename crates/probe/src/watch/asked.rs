@@ -6,6 +6,7 @@ pub(crate) struct Asked {
     pub(crate) looks: bool,
     pub(crate) histograms: bool,
     pub(crate) units: bool,
+    pub(crate) time_maps: bool,
     pub(crate) samples: bool,
     pub(crate) cosines: bool,
     pub(crate) keeps_gradients: bool,

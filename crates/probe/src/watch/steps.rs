@@ -3,8 +3,9 @@
 use super::Watch;
 use super::in_time::{Order, Place, Use};
 use crate::pending;
+use crate::quantities::{memory_slope, of_gates};
 use crate::quantity::Of;
-use crate::record::{LayerFlow, Stats};
+use crate::record::{LayerFlow, NotMeasured, Stats};
 use crate::time::{Reach, TimeFlow};
 use backflow_tensor::observe::{Role, Steps};
 use backflow_tensor::{GraphStep, Tensor};
@@ -39,14 +40,17 @@ impl Watch {
         let reached: Vec<usize> = (0..count).filter(|&nth| direct[nth] != 0.0).collect();
         let times: Vec<u64> =
             (0..count as u64).map(|nth| if steps.reverse { count as u64 - 1 - nth } else { nth }).collect();
+        let sequences = steps.h.size(1).min(SEQUENCES);
+        let from = |nth: usize| order(rms_by_step(&steps.from_step(times[nth] as usize, sequences)));
         let (reach, from_last) = match reached[..] {
             [] | [_] => (Reach::Last, Vec::new()),
-            [.., last] => {
-                let sequences = steps.h.size(1).min(SEQUENCES);
-                let of_last = steps.from_step(times[last] as usize, sequences);
-                (Reach::Several, order(rms_by_step(&of_last)))
-            }
+            [.., last] => (Reach::Several, from(last)),
         };
+        let mut map = vec![Vec::new(); if self.asked.time_maps { count } else { 0 }];
+        for &nth in reached.iter().filter(|_| self.asked.time_maps) {
+            map[nth] = from(nth);
+            map[nth].truncate(nth + 1);
+        }
         let time = TimeFlow {
             steps: times,
             output_rms: order(rms_by_step(&steps.h)),
@@ -55,8 +59,12 @@ impl Watch {
             begins: 0,
             reach,
             from_last,
+            map,
         };
-        self.rows[row].time = Some(time);
+        let of_row = &mut self.rows[row];
+        of_row.more.extend(of_gates(steps));
+        of_row.more.extend(memory_slope(steps, &time, &of_row.dtype));
+        of_row.time = Some(time);
         self.add(row, steps.dh.clone(), -1, pending::Of::Delta);
         let more = self.more(Of::Deltas, &steps.dh);
         self.rows[row].more.extend(more);
@@ -93,6 +101,16 @@ pub(super) fn put_together(
         _ => uses.swap_remove(0).1,
     };
     places.into_iter().map(together).collect()
+}
+
+/// Of which places maps over time were to be measured, and no op tells them.
+pub(super) fn unmapped(layers: &[LayerFlow]) -> Option<NotMeasured> {
+    let has_none = |layer: &&LayerFlow| {
+        layer.time.as_ref().is_some_and(|time| time.is_sequence() && time.map.is_empty())
+    };
+    let paths: Vec<String> = layers.iter().filter(has_none).map(|layer| layer.path.clone()).collect();
+    let reason = "the steps are computed one by one; time_map measures them";
+    (!paths.is_empty()).then(|| NotMeasured::of_some("maps over time", &paths, reason))
 }
 
 /// What is known of a place; of a function, what is known of what it is called on.
@@ -158,7 +176,7 @@ fn joined(uses: &[(Use, LayerFlow)], order: Order, deltas: &BTreeMap<u64, (usize
         state_delta_rms: states(&order, deltas),
         begins: order.begins,
         reach: order.reach,
-        from_last: Vec::new(),
+        ..TimeFlow::default()
     };
     LayerFlow {
         output: weighed(|row| Some(row.output)).unwrap_or_default(),

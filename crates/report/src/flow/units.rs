@@ -6,6 +6,7 @@ use crate::chart::six_digits;
 use crate::heat_map::{Colours, HeatMap, Rows};
 use backflow_probe::quantities::QUANTITIES;
 use backflow_probe::{Drawn, Read};
+use std::borrow::Cow;
 use std::fmt::Write;
 
 /// So many measurements are drawn, and so many rows on a page, with which it has a few megabytes.
@@ -69,9 +70,9 @@ impl UnitMap<'_> {
             title: format!("{}, root mean square by step", self.title),
             of: Rows::Units,
             rows: (0..self.units()).map(|unit| unit.to_string()).collect(),
-            axis: &figures.axis,
+            axis: Cow::Borrowed(&figures.axis),
             ticks: figures.ticks(),
-            shown: figures.shown,
+            shown: Some(figures.shown),
             colours: Colours::of_sizes(finite),
             value: Box::new(|row, column| self.values[self.sparse.row(column)].get(row).copied()),
         }

@@ -4,6 +4,7 @@ use super::together::Together;
 use crate::heat_map::{Colours, HeatMap, Rows, label};
 use crate::page::field;
 use backflow_probe::FlowRow;
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
@@ -102,9 +103,9 @@ fn map(
             .zip(&paths)
             .map(|(row, path)| format!("{}\u{2002}{}", label(path), row + 1))
             .collect(),
-        axis: &together.axis,
+        axis: Cow::Borrowed(&together.axis),
         ticks: together.ticks(),
-        shown: together.shown,
+        shown: Some(together.shown),
         colours,
         value: Box::new(value),
     };

@@ -36,6 +36,7 @@ impl Given {
         });
         let steps = Steps {
             reverse: self.reverse,
+            lengths: self.lengths.as_deref(),
             h: part(y, 0),
             dh,
             memory,

@@ -60,12 +60,13 @@ pub use backflow_tensor::{Path, Tensor, Visitor, VisitorMut};
 
 /// What most programs need, in one line.
 pub mod prelude {
-    pub use backflow_data::{Batch, Dataset, Loader, Mnist};
+    pub use backflow_data::{Batch, Dataset, Loader, Mnist, Text};
     pub use backflow_nn::loss::{CrossEntropy, Reduction, binary_cross_entropy_with_logits, mse_loss};
     pub use backflow_nn::{
         Activation, AdaptiveAvgPool2d, AvgPool2d, BatchNorm1d, BatchNorm2d, Conv1d, Conv2d, ConvTranspose2d,
-        Dropout, Dropout2d, Flatten, GroupNorm, Init, InstanceNorm2d, Layer, LayerNorm, Linear, MaxPool2d,
-        Mlp, ModelLine, Module, Residual, RmsNorm, Sequential,
+        Dropout, Dropout2d, Embedding, Flatten, GroupNorm, Gru, Init, InstanceNorm2d, Layer, LayerNorm,
+        Linear, Lstm, LstmState, MaxPool2d, Mlp, ModelLine, Module, Residual, RmsNorm, Rnn, Sequential,
+        Stack,
     };
     pub use backflow_optim::{
         Adagrad, Adam, AdamW, Averaging, Cosine, Lbfgs, Lion, Muon, Optimizer, RULES, Rmsprop, Sam, Schedule,
@@ -77,7 +78,7 @@ pub mod prelude {
         Convolution, DType, Gradients, LayerId, Op, Rng, Role, Tensor, checkpoint, custom, evaluation, grad,
         hvp, keep, no_grad, training,
     };
-    pub use backflow_train::{Classification, Regression, Trainer, count_correct, evaluate};
+    pub use backflow_train::{Classification, NextToken, Regression, Trainer, count_correct, evaluate};
 }
 
 /// The README's programs, run as tests.

@@ -248,7 +248,7 @@ impl Layers {
         });
         let mut last: [Vec<Tensor>; STATES] = std::array::from_fn(|_| Vec::new());
         for layer in 0..self.stack.layers {
-            if layer > 0 && self.stack.dropout > 0.0 {
+            if layer > 0 && self.has_dropout() {
                 x = self.dropout.forward(&x);
             }
             let mut directions = Vec::new();
@@ -361,7 +361,9 @@ impl Module for Layers {
                 None => path.inside("id", |path| id.visit_mut(path, visitor)),
             }
         }
-        path.inside("dropout", |path| self.dropout.visit_mut(path, visitor));
+        if self.has_dropout() {
+            path.inside("dropout", |path| self.dropout.visit_mut(path, visitor));
+        }
     }
 }
 
@@ -373,6 +375,11 @@ impl Layers {
         (0..self.ids.len()).map(name).collect()
     }
 
+    /// Whether it is a layer that a pass calls.
+    fn has_dropout(&self) -> bool {
+        self.stack.dropout > 0.0 && self.stack.layers > 1
+    }
+
     fn visit_layers(&self, path: &mut Path, visitor: &mut dyn Visitor) {
         for (id, name) in self.ids.iter().zip(self.names()) {
             match name {
@@ -380,7 +387,9 @@ impl Layers {
                 None => path.inside("id", |path| id.visit(path, visitor)),
             }
         }
-        path.inside("dropout", |path| self.dropout.visit(path, visitor));
+        if self.has_dropout() {
+            path.inside("dropout", |path| self.dropout.visit(path, visitor));
+        }
     }
 }
 

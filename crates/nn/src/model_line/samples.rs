@@ -72,6 +72,18 @@ impl Samples {
         self.words.is_some() || self.shape.len() == 2
     }
 
+    /// How many outputs there are, at each step if they are [of steps](Self::is_each_step).
+    #[must_use]
+    pub fn outputs(&self) -> usize {
+        self.outputs
+    }
+
+    /// Whether outputs may not depend on later steps.
+    #[must_use]
+    pub fn is_causal(&self) -> bool {
+        self.is_causal
+    }
+
     /// Whether outputs are those of steps.
     #[must_use]
     pub fn is_each_step(&self) -> bool {

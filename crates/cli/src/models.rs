@@ -60,6 +60,11 @@ fn list() {
                 residual(WORD/WORD) adds what goes in to what comes out; a number stands for rows and columns, \
                 as 3, or 3x5";
     print(text, "");
+    line("");
+    let text = "rnn, lstm and gru are layers, and alone in a line whole networks: lstm:128 is \
+                lstm:128/last/linear:10 where sequences are of ten classes, lstm:128/linear:10 where their steps are, \
+                and embedding:128 stands before it where these are tokens; in both directions it is mean, not last";
+    print(text, "");
     for word in WORDS {
         line("");
         line(word.name);

@@ -138,15 +138,14 @@ pub static WORDS: &[Word] = &[
     recurrent(
         "rnn",
         &[HIDDEN, LAYERS, setting("activation", Kind::Function, Some("tanh")), BIDIRECTIONAL, RECURRENT],
-        "a recurrent layer of tanh or relu, the states of all steps; alone a whole network. Weights are PyTorch's, \
-         those from step to step by the rule recurrent=",
+        "a recurrent layer, of tanh or relu: the states of all steps. Weights are PyTorch's, but those from step to \
+         step are by the rule recurrent=",
         sequences::rnn,
     ),
     recurrent(
         "lstm",
         &[HIDDEN, LAYERS, BIDIRECTIONAL, RECURRENT],
-        "the same with long short-term memory: lstm:128 is lstm:128/last/linear:10 for 10 classes, and embedding:128 \
-         comes before it where the data are tokens; in both directions it is mean, not last",
+        "the same with long short-term memory",
         sequences::lstm,
     ),
     recurrent(

@@ -60,12 +60,12 @@ pub use backflow_tensor::{Path, Tensor, Visitor, VisitorMut};
 
 /// What most programs need, in one line.
 pub mod prelude {
-    pub use backflow_data::{Batch, Dataset, Loader, Mnist};
+    pub use backflow_data::{Batch, Dataset, Loader, Mnist, Text};
     pub use backflow_nn::loss::{CrossEntropy, Reduction, binary_cross_entropy_with_logits, mse_loss};
     pub use backflow_nn::{
         Activation, AdaptiveAvgPool2d, AvgPool2d, BatchNorm1d, BatchNorm2d, Conv1d, Conv2d, ConvTranspose2d,
         Dropout, Dropout2d, Embedding, Flatten, GroupNorm, Gru, Highway, Init, InstanceNorm2d, Layer,
-        LayerNorm, LearnedPositions, Linear, Lstm, Mask, MaxPool2d, Mlp, ModelLine, Module,
+        LayerNorm, LearnedPositions, Linear, Lstm, LstmState, Mask, MaxPool2d, Mlp, ModelLine, Module,
         MultiheadAttention, Residual, RmsNorm, Rnn, Sequential, SinusoidalPositions, Stack,
         TransformerDecoder, TransformerDecoderLayer, TransformerEncoder, TransformerEncoderLayer,
         TransformerSettings,
@@ -80,7 +80,7 @@ pub mod prelude {
         Convolution, DType, Gradients, LayerId, Op, Rng, Role, Tensor, checkpoint, custom, evaluation, grad,
         hvp, keep, no_grad, training,
     };
-    pub use backflow_train::{Classification, Regression, Trainer, count_correct, evaluate};
+    pub use backflow_train::{Classification, NextToken, Regression, Trainer, count_correct, evaluate};
 }
 
 /// The README's programs, run as tests.

@@ -6,9 +6,9 @@ mod results;
 mod verdict;
 
 use crate::batches::Purpose;
+use crate::data::Data;
 use crate::experiment::{Bar, Ended, Results};
 use crate::failure::Failure;
-use crate::images::Images;
 use crate::interrupt;
 use crate::network::Network;
 use crate::options;
@@ -117,7 +117,7 @@ pub(crate) fn run(options: &CompareOptions) -> Result<ExitCode, Failure> {
 /// What the runs need, all checked.
 struct Experiment<'a> {
     setup: &'a Setup,
-    images: Images,
+    data: Data,
     network: Network,
     conditions: Conditions,
     contenders: Vec<Contender>,
@@ -157,9 +157,10 @@ impl<'a> Experiment<'a> {
                 return Err(usage(option, "only --tune chooses learning rates; give it too"));
             }
         }
-        let images = setup.images()?;
-        let (network, images) = setup.network(images)?;
-        let examples = images.train.len();
+        let data = setup.load()?;
+        data.require_accuracy()?;
+        let (network, data) = setup.network(data)?;
+        let examples = data.train.len();
         // A batch holds no more than there is.
         let batch_size = setup.batch_size().min(examples);
         let folds = options.folds.unwrap_or(FOLDS);
@@ -175,7 +176,7 @@ impl<'a> Experiment<'a> {
             // What a fold leaves, of which some are larger by one.
             let left = [examples - examples / folds, examples - examples.div_ceil(folds)];
             let folds = left.map(|left| (left, examples - left)).into_iter().filter(|_| is_tuned);
-            for (examples, evaluated) in [(examples, images.test.len())].into_iter().chain(folds) {
+            for (examples, evaluated) in [(examples, data.test.len())].into_iter().chain(folds) {
                 let size = if contender.full_batch() { examples } else { batch_size };
                 let batches = Batches { examples, size, parts: setup.task.accumulate };
                 network.check(batches, Purpose::Training { evaluated })?;
@@ -198,7 +199,7 @@ impl<'a> Experiment<'a> {
         }
         let rates = options.rates.as_ref().map_or(&RATES[..], |Rates(rates)| rates);
         let tuning = options.tune.then(|| (rates.to_vec(), folds));
-        Ok(Self { setup, images, network, conditions, contenders, seeds: options.seeds, tuning })
+        Ok(Self { setup, data, network, conditions, contenders, seeds: options.seeds, tuning })
     }
 
     /// Results of nothing yet.
@@ -209,7 +210,7 @@ impl<'a> Experiment<'a> {
         };
         let (layers, activation, model) = self.network.facts();
         let config = ComparisonConfig {
-            data: setup.data.display().to_string(),
+            data: setup.data.to_string(),
             layers,
             activation: activation.map(Activation::name),
             model,
@@ -222,7 +223,7 @@ impl<'a> Experiment<'a> {
             clip_norm: setup.clip_norm,
             seeds: options.seeds,
             target: options.target,
-            task: TaskConfig::from(&setup.task),
+            task: TaskConfig::new(&setup.task, &self.data),
             rates: self.tuning.as_ref().map(|(rates, _)| rates.clone()),
             folds: self.tuning.as_ref().map(|&(_, folds)| folds),
             one_by_one: options.one_by_one,
@@ -232,8 +233,8 @@ impl<'a> Experiment<'a> {
         let parameters = setup.model(&self.network, 0).parameter_count();
         ComparisonResults {
             config,
-            setup: setup.description(&self.images, &self.network, parameters).into(),
-            test_examples: self.images.test.len(),
+            setup: setup.description(&self.data, &self.network, parameters).into(),
+            test_examples: self.data.test.len(),
             runs: Vec::new(),
             tunings: Vec::new(),
             full_batch: specs(Contender::full_batch),
@@ -261,7 +262,7 @@ impl<'a> Experiment<'a> {
         folder: &ResultFolder,
         bar: &Bar,
     ) -> Result<(), Ended> {
-        let task = self.setup.task.task();
+        let task = self.data.task(&self.setup.task);
         let mut done = 0.0;
         if let Some((rates, folds)) = &self.tuning {
             for contender in self.contenders.iter_mut().filter(|contender| !contender.states_rate()) {
@@ -271,9 +272,9 @@ impl<'a> Experiment<'a> {
                     bar.at(done + trainings);
                     interrupt::check()
                 };
-                let (train, seed) = (&self.images.train, TUNING_SEED);
+                let (train, seed) = (&self.data.train, TUNING_SEED);
                 let tuning =
-                    self.conditions.tune(&task, contender, rates, *folds, seed, model, train, &supervise)?;
+                    self.conditions.tune(&*task, contender, rates, *folds, seed, model, train, &supervise)?;
                 if let Some(rate) = tuning.learning_rate {
                     *contender = contender.at(rate).map_err(Stopped::from)?;
                 }
@@ -293,8 +294,8 @@ impl<'a> Experiment<'a> {
                 others.or(interrupt::check())
             };
             let mut model = self.setup.model(&self.network, seed);
-            let (train, test) = (&self.images.train, &self.images.test);
-            Ok(self.conditions.run(&task, contender, seed, &mut model, train, test, &mut watch)?)
+            let (train, test) = (&self.data.train, &self.data.test);
+            Ok(self.conditions.run(&*task, contender, seed, &mut model, train, test, &mut watch)?)
         };
         side_by_side(at_once, usize::try_from(results.planned).unwrap_or(usize::MAX), run, |_, mut run| {
             // Beside others, a step's time is that of their company.

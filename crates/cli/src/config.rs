@@ -1,15 +1,14 @@
 //! [`RunConfig`]: what a run was asked for. `train` writes it as `config.json`; from it and the log,
 //! `inspect` makes the run's page again, but for what was settled with the weights at hand.
 
-use crate::images::data_name;
 use crate::network::ModelConfig;
 use crate::options::WIDEST_LAYER;
 use crate::setup::{FLUSHED, joined};
+use crate::source::short_name;
 use crate::task::TaskConfig;
 use backflow_probe::text::{grouped, rate};
 use backflow_probe::{GradFlow, Inputs, Prediction, predict, predict_line};
 use serde::{Deserialize, Serialize};
-use std::path::Path;
 
 /// What was asked for, defaults filled in.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -51,7 +50,7 @@ impl RunConfig {
     /// Network, data and training, a line each.
     pub(crate) fn setup(&self) -> Vec<String> {
         let Self { layers, activation, init, dtype, optimizer, schedule, batch_size, seed, .. } = self;
-        let data = data_name(Path::new(&self.data));
+        let data = short_name(&self.data);
         let clipping = self.clip_norm.map(|norm| format!(", gradients clipped to {}", rate(norm)));
         let limit = self.task.limit.map(|limit| format!(", at most {} examples", grouped(limit)));
         let flushed = if self.flush_to_zero { format!("; {FLUSHED}") } else { String::new() };

@@ -8,10 +8,10 @@
 mod batches;
 mod compare;
 mod config;
+mod data;
 mod events;
 mod experiment;
 mod failure;
-mod images;
 mod inspect;
 mod interrupt;
 mod models;
@@ -22,10 +22,12 @@ mod profile;
 mod ranges;
 mod result_folder;
 mod setup;
+mod source;
 mod study;
 mod task;
 mod terminal;
 mod train;
+mod written;
 
 use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
@@ -43,7 +45,7 @@ struct Program {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Train a network on images and show what flowed through its layers.
+    /// Train a network on images, sequences or text, and show what flowed through its layers.
     Train(train::TrainOptions),
     /// Rank optimizers: from the same weights over the same batches.
     Compare(compare::CompareOptions),
@@ -110,6 +112,8 @@ mod fuzz {
             Seed::taken("compare", "compare --optimizers adam,sgd:lr=0.1,momentum=0.9 --tune --limit 100"),
             Seed::taken("inspect", "inspect runs/a --step 18446744073709551615 --json"),
             Seed::taken("augmentation", "train --data photos --augment shift:4,flip"),
+            Seed::taken("sequences", "train --data copying:T=50,n=100,seed=3 --model gru:8"),
+            Seed::refused("a problem with another setting", "train --data adding:t=50"),
             Seed::refused("a misspelled augmentation", "train --augment filp"),
             Seed::refused("a misspelled option", "train --epoch 3"),
             Seed::refused("a misspelled value", "train --loss mes"),

@@ -1,10 +1,13 @@
 //! `backflow models`: the words of `--model`, and the layers of a network in a table.
 
+use crate::data::Data;
 use crate::failure::Failure;
 use crate::network::wrong;
 use crate::options::{self, InputShape};
+use crate::source::Source;
+use crate::task::TaskOptions;
 use crate::terminal::{self, line};
-use backflow_nn::{ModelLine, Setting, WORDS};
+use backflow_nn::{ModelLine, Samples, Setting, WORDS};
 use backflow_probe::text::wrapped;
 use clap::Args;
 
@@ -17,8 +20,8 @@ pub(crate) struct ModelsOptions {
     #[arg(value_parser = options::model, value_name = "LINE")]
     model: Option<ModelLine>,
 
-    /// The shape of an input: channels, rows and columns, or a number of features.
-    #[arg(long, default_value = "1x28x28", value_parser = options::input_shape, value_name = "CxHxW|N")]
+    /// The shape of an input: channels, rows and columns, steps and features, or a number of features.
+    #[arg(long, default_value = "1x28x28", value_parser = options::input_shape, value_name = "CxHxW|TxN|N")]
     input: InputShape,
 
     /// The number of outputs.
@@ -30,6 +33,10 @@ pub(crate) struct ModelsOptions {
         value_name = "N"
     )]
     classes: usize,
+
+    /// Show the network for these data, whose inputs and outputs they are; see `backflow train --help`.
+    #[arg(long, value_parser = Source::parser(), conflicts_with_all = ["input", "classes"], value_name = "DATA")]
+    data: Option<Source>,
 }
 
 pub(crate) fn run(options: &ModelsOptions) -> Result<(), Failure> {
@@ -38,7 +45,11 @@ pub(crate) fn run(options: &ModelsOptions) -> Result<(), Failure> {
         return Ok(());
     };
     let InputShape(input) = &options.input;
-    let plan = model.plan(input, options.classes).map_err(|error| wrong(&error))?;
+    let samples = match &options.data {
+        Some(source) => Data::load(source, &TaskOptions::default())?.samples(),
+        None => Samples::new(input, options.classes),
+    };
+    let plan = model.plan_for(&samples).map_err(|error| wrong(&error))?;
     plan.to_string().lines().for_each(line);
     Ok(())
 }
@@ -48,6 +59,11 @@ fn list() {
     let text = "words joined by /, each with its settings, WORD:VALUE,KEY=VALUE; [WORD/WORD]*N repeats, \
                 residual(WORD/WORD) adds what goes in to what comes out; a number stands for rows and columns, \
                 as 3, or 3x5";
+    print(text, "");
+    line("");
+    let text = "rnn, lstm and gru are layers, and alone in a line whole networks: lstm:128 is \
+                lstm:128/last/linear:10 where sequences are of ten classes, lstm:128/linear:10 where their steps are, \
+                and embedding:128 stands before it where these are tokens; in both directions it is mean, not last";
     print(text, "");
     for word in WORDS {
         line("");
@@ -59,6 +75,7 @@ fn list() {
     }
     line("");
     line("backflow models cnn");
+    line("backflow models lstm:128 --data adding:T=100");
     line("backflow train --model conv:16/relu/maxpool:2/flatten/linear:10");
 }
 

@@ -1,10 +1,12 @@
 //! [`Network`]: what is trained, of `--model`, or of `--layers` and `--activation`.
 
 use crate::batches::{self, Purpose};
+use crate::data::Data;
 use crate::failure::Failure;
-use crate::images::Images;
 use crate::setup::{joined, usage};
-use backflow_nn::{Activation, Computes, Init, Layer, LineError, Mlp, ModelLine, Plan, PlanRow, Run};
+use backflow_nn::{
+    Activation, Computes, Init, Layer, LineError, Mlp, ModelLine, Plan, PlanRow, Run, Samples,
+};
 use backflow_tensor::{DType, Module, Path, Rng, Tensor, Visitor, VisitorMut};
 use backflow_train::Batches;
 use serde::{Deserialize, Serialize};
@@ -26,9 +28,17 @@ pub(crate) enum Network {
 pub(crate) struct ModelConfig {
     language: u32,
     pub(crate) line: String,
-    /// The shape of an input: channels, rows and columns.
+    /// The shape of an input: channels, rows and columns, or steps and features.
     input: Vec<usize>,
+    /// Or how many outputs there are.
     classes: usize,
+    /// What else samples are; nothing of images and rows of numbers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    words: Option<usize>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    each_step: bool,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    causal: bool,
 }
 
 /// The most that theory may take of a network: places of images, each as often as windows see it. That of
@@ -36,8 +46,19 @@ pub(crate) struct ModelConfig {
 const MOST_PLACES: usize = 1 << 24;
 
 impl ModelConfig {
-    pub(crate) fn new(line: String, input: Vec<usize>, classes: usize) -> Self {
-        Self { language: LANGUAGE, line, input, classes }
+    pub(crate) fn new(line: String, samples: &Samples) -> Self {
+        let (input, classes) = (samples.shape().to_vec(), samples.outputs());
+        let (each_step, causal) = (samples.is_each_step(), samples.is_causal());
+        Self { language: LANGUAGE, line, input, classes, words: samples.words(), each_step, causal }
+    }
+
+    fn samples(&self) -> Samples {
+        let samples = match (self.words, &*self.input) {
+            (Some(words), [steps]) => Samples::of_tokens(*steps, words),
+            _ => Samples::new(&self.input, self.classes),
+        };
+        let samples = if self.each_step { samples.each_step() } else { samples };
+        if self.causal { samples.causal() } else { samples }
     }
 
     /// The network, sizes and all. `None` where the file was written by hand and is of none, or of one that is too
@@ -45,7 +66,7 @@ impl ModelConfig {
     pub(crate) fn plan(&self) -> Option<Plan> {
         let line: ModelLine = self.line.parse().ok()?;
         let is_counted = self.input.iter().try_fold(1_usize, |all, size| all.checked_mul(*size)).is_some();
-        let plan = line.plan(&self.input, self.classes).ok().filter(|_| is_counted)?;
+        let plan = line.plan_for(&self.samples()).ok().filter(|_| is_counted)?;
         let places =
             |shape: &[usize]| shape.iter().skip(1).fold(1_usize, |all, size| all.saturating_mul(*size));
         let seen = |row: &PlanRow| match row.computes {
@@ -84,21 +105,23 @@ impl Module for Model {
 }
 
 impl Network {
-    /// The network of a line, for these images.
-    pub(crate) fn of_line(line: &ModelLine, images: &Images) -> Result<Self, Failure> {
-        let (input, classes) = (images.input(), images.train.classes());
-        let plan = line.plan(&input, classes).map_err(|error| wrong(&error))?;
+    /// The network of a line, for these samples.
+    pub(crate) fn of_line(line: &ModelLine, samples: Samples) -> Result<Self, Failure> {
+        let plan = line.plan_for(&samples).map_err(|error| wrong(&error))?;
         if let Some((sizes, activation)) = plan.perceptron() {
             return Ok(Self::Perceptron(sizes.to_vec(), activation));
         }
-        Ok(Self::Line(ModelConfig::new(line.to_string(), input, classes), plan))
+        Ok(Self::Line(ModelConfig::new(line.to_string(), &samples), plan))
     }
 
-    /// The images as the network takes them: flat, or with channels, rows and columns.
-    pub(crate) fn shaped(&self, images: Images) -> Images {
+    /// The data as the network takes them: flat, or with channels, rows and columns, or with steps.
+    pub(crate) fn shaped(&self, data: Data) -> Data {
+        let (rank, features) = (data.train.input_shape().rank(), data.train.features());
+        let is_image = data.train.image_shape().is_some();
         match self {
-            Self::Line(..) if images.train.image_shape().is_some() => images.map(|set| set.as_images()),
-            _ => images,
+            Self::Line(..) if is_image && rank == 1 => data.map(|set| set.as_images()),
+            Self::Perceptron(..) if rank > 1 => data.map(|set| set.with_input_shape([features])),
+            _ => data,
         }
     }
 
@@ -161,12 +184,13 @@ pub(crate) fn wrong(error: &LineError) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::ModelConfig;
+    use backflow_nn::Samples;
 
     /// A file that was written by hand asks for no more memory and time than theory has for a network.
     #[test]
     fn what_is_too_large_for_theory_has_no_plan() {
         let has_plan = |line: &str, size: usize| {
-            ModelConfig::new(line.to_owned(), vec![1, size, size], 10).plan().is_some()
+            ModelConfig::new(line.to_owned(), &Samples::new(&[1, size, size], 10)).plan().is_some()
         };
         assert!(
             has_plan("cnn", 28)

@@ -55,15 +55,17 @@ pub(crate) fn model(text: &str) -> Result<ModelLine, String> {
     text.parse().map_err(|error: LineError| error.to_string())
 }
 
-/// The shape of an input: `3x32x32`, or a number of features.
+/// The shape of an input: `3x32x32`, steps and features `28x28`, or a number of features.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct InputShape(pub(crate) Vec<usize>);
 
 pub(crate) fn input_shape(text: &str) -> Result<InputShape, String> {
     let size = |part: &str| part.parse().ok().filter(|size| (1..=WIDEST_LAYER).contains(size));
     let shape: Option<Vec<usize>> = text.split('x').map(size).collect();
-    shape.filter(|shape| [1, 3].contains(&shape.len())).map(InputShape).ok_or_else(|| {
-        "expected channels, rows and columns, like 3x32x32, or a number of features, like 784".to_owned()
+    shape.filter(|shape| (1..=3).contains(&shape.len())).map(InputShape).ok_or_else(|| {
+        "expected channels, rows and columns, like 3x32x32, steps and features, like 28x28, or a number of \
+         features, like 784"
+            .to_owned()
     })
 }
 

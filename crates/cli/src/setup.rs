@@ -1,9 +1,10 @@
 //! What every training is told, alone or among others: data, network, batches, numbers, threads.
 
+use crate::data::Data;
 use crate::failure::Failure;
-use crate::images::{Images, data_name};
-use crate::network::{Model, Network};
+use crate::network::{Model, Network, wrong};
 use crate::options::{self, LayerSizes, MOST_THREADS};
+use crate::source::Source;
 use crate::task::TaskOptions;
 use backflow_nn::{Activation, Init, MOST_PARAMETERS, ModelLine};
 use backflow_optim::{Optimizer, SpecError};
@@ -11,13 +12,15 @@ use backflow_probe::text::grouped;
 use backflow_tensor::{DType, Rng, flush_to_zero};
 use backflow_train::comparison::Contender;
 use clap::Args;
-use std::path::PathBuf;
 
 /// Streams of random numbers split from the seed, one per purpose.
 const INIT_STREAM: u64 = 0;
 
 /// The hidden layers of the default network.
 const DEFAULT_HIDDEN: [usize; 2] = [256, 128];
+
+/// The default network for sequences.
+const DEFAULT_OF_SEQUENCES: &str = "lstm:128";
 
 /// How many examples a step sees.
 pub(crate) const DEFAULT_BATCH: usize = 32;
@@ -27,16 +30,17 @@ pub(crate) const FLUSHED: &str = "subnormal numbers flushed to zero";
 
 #[derive(Args, Debug)]
 pub(crate) struct Setup {
-    /// The images: `embedded` (digits), or a folder with four IDX files in the form of MNIST, or with the
-    /// binary files of CIFAR-10 or CIFAR-100.
-    #[arg(long, default_value = "embedded", value_name = "embedded|DIR")]
-    pub(crate) data: PathBuf,
+    /// The data: `embedded` (digits), or a folder of images, with four IDX files in the form of MNIST, or with the
+    /// binary files of CIFAR-10 or CIFAR-100; `rows`, `pixels`, `rows:DIR`, `pixels:DIR` are images as sequences;
+    /// `adding:T=100`, `copying:T=100` are made, with `n=10000,seed=0`; `text:FILE,steps=64` is a file byte by byte.
+    #[arg(long, default_value = "embedded", value_parser = Source::parser(), value_name = "embedded|DIR|WORD[:…]")]
+    pub(crate) data: Source,
 
     #[command(flatten)]
     pub(crate) task: TaskOptions,
 
-    /// The network, in a line: cnn, resnet:20, mlp:256,128, or its layers written out,
-    /// `conv:32/relu/maxpool:2/flatten/linear:10`. `backflow models` lists the words.
+    /// The network, in a line: cnn, resnet:20, mlp:256,128, lstm:128, or its layers written out,
+    /// `conv:32/relu/maxpool:2/flatten/linear:10`. `backflow models` lists the words [default of sequences: lstm:128].
     #[arg(
         long,
         value_parser = options::model,
@@ -56,7 +60,7 @@ pub(crate) struct Setup {
 
     /// How weights begin: he-normal, xavier-uniform, lecun-normal, orthogonal, …; with a gain instead of the
     /// activation's and biases of a variance: `he-normal:gain=1.2,bias_var=0.05` [default: what suits the
-    /// activation].
+    /// activation]. Recurrent layers begin as PyTorch's, or by settings of their own: `rnn:64,recurrent=orthogonal`.
     #[arg(long, value_parser = options::init, value_name = "NAME[:KEY=VALUE,…]")]
     init: Option<Init>,
 
@@ -92,8 +96,8 @@ impl Setup {
         in_pool(self.threads, self.flush_to_zero, work)
     }
 
-    pub(crate) fn images(&self) -> Result<Images, Failure> {
-        Images::load(&self.data, &self.task)
+    pub(crate) fn load(&self) -> Result<Data, Failure> {
+        Data::load(&self.data, &self.task)
     }
 
     /// How many examples a step sees, for rules that do not want all of them.
@@ -124,19 +128,27 @@ impl Setup {
         Ok(())
     }
 
-    /// The network that was asked for, and the images as it takes them.
-    pub(crate) fn network(&self, images: Images) -> Result<(Network, Images), Failure> {
+    /// The network that was asked for, and the data as it takes them.
+    pub(crate) fn network(&self, data: Data) -> Result<(Network, Data), Failure> {
+        let samples = data.samples();
+        let is_default = self.model.is_none() && self.layers.is_none();
+        let of_sequences = || DEFAULT_OF_SEQUENCES.parse().map_err(|error| wrong(&error));
         let network = match &self.model {
-            Some(line) => Network::of_line(line, &images)?,
-            None => Network::Perceptron(self.sizes(&images)?, self.activation),
+            Some(line) => Network::of_line(line, samples)?,
+            None if is_default && samples.are_sequences() => Network::of_line(&of_sequences()?, samples)?,
+            None if samples.words().is_some() => {
+                let what = "a perceptron takes numbers, and these data are tokens; give --model, as lstm:128";
+                return Err(usage("--layers", what));
+            }
+            None => Network::Perceptron(self.sizes(&data)?, self.activation),
         };
-        let images = network.shaped(images);
-        Ok((network, images))
+        let data = network.shaped(data);
+        Ok((network, data))
     }
 
     /// The sizes of the layers, which must begin with the pixels and end with the classes of the data.
-    fn sizes(&self, images: &Images) -> Result<Vec<usize>, Failure> {
-        let (pixels, classes) = (images.train.features(), images.train.classes());
+    fn sizes(&self, data: &Data) -> Result<Vec<usize>, Failure> {
+        let (pixels, classes) = (data.train.features(), data.samples().outputs());
         let Some(LayerSizes(sizes)) = &self.layers else {
             return Ok([&[pixels], &DEFAULT_HIDDEN[..], &[classes]].concat());
         };
@@ -144,9 +156,11 @@ impl Setup {
             let inner: Vec<String> =
                 sizes[1..sizes.len() - 1].iter().map(|size| format!("{size},")).collect();
             return Err(Failure::Usage(format!(
-                "--layers {}: the data has {pixels} pixels and {classes} classes; try --layers \
+                "--layers {}: the data has {pixels} {} and {classes} {}; try --layers \
                  {pixels},{}{classes}",
                 joined(sizes, ","),
+                if data.train.image_shape().is_some() { "pixels" } else { "numbers" },
+                if data.train.classes() > 0 { "classes" } else { "outputs" },
                 inner.concat(),
             )));
         }
@@ -161,9 +175,9 @@ impl Setup {
     }
 
     /// Data and network in two lines.
-    pub(crate) fn description(&self, images: &Images, network: &Network, parameters: usize) -> [String; 2] {
+    pub(crate) fn description(&self, data: &Data, network: &Network, parameters: usize) -> [String; 2] {
         [
-            images.in_words(&self.data),
+            data.in_words(&self.data),
             format!(
                 "{}, {}: {} parameters, {}",
                 network.in_words(),
@@ -176,7 +190,7 @@ impl Setup {
 
     /// Data and network as the beginning of a folder's name.
     pub(crate) fn name(&self, network: &Network) -> String {
-        format!("{}-{}", data_name(&self.data), network.slug())
+        format!("{}-{}", self.data.slug(), network.slug())
     }
 }
 

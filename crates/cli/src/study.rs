@@ -8,13 +8,14 @@ mod twins;
 mod words;
 
 use crate::batches::{self, Purpose};
+use crate::data::Data;
 use crate::experiment::{Bar, Ended, Results};
 use crate::failure::Failure;
-use crate::images::{Images, data_name};
 use crate::interrupt;
 use crate::options;
 use crate::result_folder::{ResultFolder, free_folder};
 use crate::setup::{self, DEFAULT_BATCH, usage};
+use crate::source::Source;
 use crate::task::{TaskConfig, TaskOptions};
 use backflow_nn::{Activation, Init};
 use backflow_probe::text::counted;
@@ -102,9 +103,9 @@ pub(crate) struct StudyOptions {
     task: TaskOptions,
 
     /// The images: `embedded` (digits), or a folder with four IDX files in the form of MNIST, or with the
-    /// binary files of CIFAR-10 or CIFAR-100.
-    #[arg(long, default_value = "embedded", value_name = "embedded|DIR")]
-    data: PathBuf,
+    /// binary files of CIFAR-10 or CIFAR-100; as sequences `rows`, `pixels`, `rows:DIR`, `pixels:DIR`.
+    #[arg(long, default_value = "embedded", value_parser = Source::parser(), value_name = "embedded|DIR|WORD[:DIR]")]
+    data: Source,
 
     /// Networks of each configuration, over which figures are averaged: seeds 0, 1, …
     #[arg(
@@ -144,20 +145,21 @@ pub(crate) fn run(options: &StudyOptions) -> Result<ExitCode, Failure> {
 
 fn study(options: &StudyOptions) -> Result<ExitCode, Failure> {
     let mut study = options.study()?;
-    let images = Images::load(&options.data, &options.task)?;
+    let data = Data::load(&options.data, &options.task)?;
+    data.require_classes("a study")?;
     if let Some(training) = &mut study.training {
         // A batch holds no more than there is.
-        training.batch_size = training.batch_size.min(images.train.len());
+        training.batch_size = training.batch_size.min(data.train.len());
     }
-    let configurations = options.configurations(&images)?;
+    let configurations = options.configurations(&data)?;
     for line in configurations.iter().filter_map(Configuration::line) {
         // First the look.
-        let purposes = [Purpose::Look, Purpose::Training { evaluated: images.test.len() }];
-        for (batches, purpose) in study.batches(images.train.len()).into_iter().zip(purposes) {
+        let purposes = [Purpose::Look, Purpose::Training { evaluated: data.test.len() }];
+        for (batches, purpose) in study.batches(data.train.len()).into_iter().zip(purposes) {
             batches::check(line.plan(), batches, purpose)?;
         }
     }
-    let mut results = options.results(&study, &images, &configurations);
+    let mut results = options.results(&study, &data, &configurations);
     interrupt::listen()?;
     let folder = ResultFolder::create(PathBuf::from(&results.out), NAME, "study")?;
     let bar = Bar::new(!options.json, (configurations.len() as u64).saturating_mul(options.seeds));
@@ -167,7 +169,7 @@ fn study(options: &StudyOptions) -> Result<ExitCode, Failure> {
         bar.at(networks);
         interrupt::check()
     };
-    let ended = study.examine(&configurations, &images.train, &images.test, &supervise, |finding| {
+    let ended = study.examine(&configurations, &data.train, &data.test, &supervise, |finding| {
         results.add(finding);
         Ok::<_, Ended>(results.save(&folder)?)
     });
@@ -206,32 +208,37 @@ impl StudyOptions {
             accumulate: self.task.accumulate,
             augment: self.task.augment,
         });
-        Ok(Study { task: self.task.task(), dtype: self.dtype, training, ..Study::new(self.seeds) })
+        Ok(Study {
+            task: self.task.loss.unwrap_or_default().task(),
+            dtype: self.dtype,
+            training,
+            ..Study::new(self.seeds)
+        })
     }
 
     /// Results of nothing yet.
-    fn results(&self, study: &Study, images: &Images, configurations: &[Configuration]) -> StudyResults {
+    fn results(&self, study: &Study, data: &Data, configurations: &[Configuration]) -> StudyResults {
         let config = StudyConfig {
-            data: self.data.display().to_string(),
-            examples: study.examples.min(images.train.len()),
+            data: self.data.to_string(),
+            examples: study.examples.min(data.train.len()),
             seeds: self.seeds,
             dtype: self.dtype.to_string(),
             steps: study.training.as_ref().map_or(0, |training| training.steps),
             optimizer: study.training.as_ref().map(|training| training.contender.spec().to_owned()),
             lr: study.training.as_ref().and_then(|training| training.contender.learning_rate().ok()),
             batch_size: study.training.as_ref().map(|training| {
-                if training.contender.full_batch() { images.train.len() } else { training.batch_size }
+                if training.contender.full_batch() { data.train.len() } else { training.batch_size }
             }),
-            task: TaskConfig::from(&self.task),
+            task: TaskConfig::new(&self.task, data),
             threads: rayon::current_num_threads(),
             flush_to_zero: self.flush_to_zero,
             models: self.templates(),
         };
         StudyResults {
             config,
-            data: images.in_words(&self.data),
-            ends: [images.train.features(), images.train.classes()],
-            input: images.input(),
+            data: data.in_words(&self.data),
+            ends: [data.train.features(), data.train.classes()],
+            input: data.samples().shape().to_vec(),
             findings: Vec::new(),
             depths: TrainableDepths::of(configurations),
             twins: Vec::new(),
@@ -240,7 +247,7 @@ impl StudyOptions {
             out: self
                 .out
                 .clone()
-                .unwrap_or_else(|| free_folder(NAME, &data_name(&self.data)))
+                .unwrap_or_else(|| free_folder(NAME, &self.data.slug()))
                 .display()
                 .to_string(),
         }

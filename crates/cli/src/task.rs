@@ -1,5 +1,6 @@
 //! What networks are trained for, and on how much at once: options that all trainings share.
 
+use crate::data::Data;
 use crate::options;
 use backflow_data::Augment;
 use backflow_nn::loss::{binary_cross_entropy_with_logits, mse_loss};
@@ -8,11 +9,11 @@ use clap::{Args, ValueEnum};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
 
-#[derive(Args, Clone, Debug)]
+#[derive(Args, Clone, Debug, Default)]
 pub(crate) struct TaskOptions {
-    /// How far outputs are from classes.
-    #[arg(long, value_enum, default_value = "cross-entropy")]
-    pub(crate) loss: LossName,
+    /// How far outputs are from what is right [default: cross-entropy; of numbers, as in adding, mse].
+    #[arg(long, value_enum)]
+    pub(crate) loss: Option<LossName>,
 
     /// Train on the first N examples only, or on all if there are fewer.
     #[arg(long, value_parser = options::at_least_one::<usize>, allow_hyphen_values = true, value_name = "N")]
@@ -40,26 +41,21 @@ pub(crate) struct TaskOptions {
     pub(crate) augment: Augment,
 }
 
-impl TaskOptions {
-    pub(crate) fn task(&self) -> Classification {
-        self.loss.task()
-    }
-}
-
-/// The losses that classifiers are trained with.
+/// The losses that networks are trained with.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum LossName {
     /// Of the outputs as logits: −mean ln softmax(outputs)[class].
     #[default]
     CrossEntropy,
-    /// The mean square of the outputs less one-hot rows, over all elements.
+    /// The mean square of the outputs less numbers, or less one-hot rows of classes, over all elements.
     Mse,
     /// The mean binary cross entropy of a yes-or-no question for each class, with the outputs as logits.
     Bce,
 }
 
 impl LossName {
+    /// Of classes.
     pub(crate) fn task(self) -> Classification {
         match self {
             Self::CrossEntropy => Classification::new(),
@@ -109,14 +105,13 @@ impl Default for TaskConfig {
     }
 }
 
-impl From<&TaskOptions> for TaskConfig {
-    fn from(options: &TaskOptions) -> Self {
-        let TaskOptions { loss, limit, accumulate, augment } = *options;
-        Self { loss, limit, accumulate, augment }
-    }
-}
-
 impl TaskConfig {
+    /// What was asked for, with the loss that the data ask for otherwise.
+    pub(crate) fn new(options: &TaskOptions, data: &Data) -> Self {
+        let TaskOptions { limit, accumulate, augment, .. } = *options;
+        Self { loss: data.loss(options), limit, accumulate, augment }
+    }
+
     /// What is not as it would be without options, to be put behind a sentence: `, loss mse, batches in 4
     /// parts`. The data say how many examples there are.
     pub(crate) fn in_words(&self) -> String {

@@ -2,6 +2,7 @@
 
 use crate::batches::Purpose;
 use crate::config::RunConfig;
+use crate::data::Goal;
 use crate::events::Events;
 use crate::failure::Failure;
 use crate::inspect;
@@ -12,6 +13,7 @@ use crate::profile::ProfileFigures;
 use crate::setup::{self, Setup, usage};
 use crate::task::TaskConfig;
 use crate::terminal::{self, Progress, line, object};
+use crate::written::Written;
 use backflow_data::Loader;
 use backflow_optim::RuleInfo;
 use backflow_probe::text::grouped;
@@ -21,7 +23,7 @@ use backflow_tensor::training::Scope;
 use backflow_tensor::{DType, Module};
 use backflow_train::{
     Batches, EVALUATION_BATCH, EpochRecord, Listener, Metrics, RunFolder, StepRecord, StepTimes, Summary,
-    Task, TrainError, Trainer, with_evaluated_weights,
+    TrainError, Trainer, with_evaluated_weights,
 };
 use clap::{Args, ValueEnum};
 use serde::Serialize;
@@ -119,6 +121,11 @@ struct TrainResults {
     test_loss: f64,
     #[serde(flatten, serialize_with = "of_test")]
     metrics: Metrics,
+    /// What a network without memory gets, of problems that are known by it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    guess_loss: Option<f64>,
+    #[serde(flatten)]
+    text: Option<Written>,
     /// Of training and testing, without loading the data.
     seconds: f64,
     out: String,
@@ -197,18 +204,18 @@ fn train(options: &TrainOptions) -> Result<(), Failure> {
     let optimizer = setup::optimizer(&options.optimizer, options.lr)?.seed(options.seed);
     let setup = &options.setup;
     setup.refuse_clipping(&options.optimizer)?;
-    let (network, images) = setup.network(setup.images()?)?;
+    let (network, data) = setup.network(setup.load()?)?;
 
     let wants_all = RuleInfo::find(&options.optimizer).is_some_and(|info| info.full_batch);
     let whole = wants_all && setup.batch_size.is_none();
-    let batch_size = if whole { images.train.len() } else { setup.batch_size() };
-    let batches = Batches { examples: images.train.len(), size: batch_size, parts: setup.task.accumulate };
-    network.check(batches, Purpose::Training { evaluated: images.test.len() })?;
-    let train = Loader::new(&images.train, batch_size).dtype(setup.dtype);
+    let batch_size = if whole { data.train.len() } else { setup.batch_size() };
+    let batches = Batches { examples: data.train.len(), size: batch_size, parts: setup.task.accumulate };
+    network.check(batches, Purpose::Training { evaluated: data.test.len() })?;
+    let train = Loader::new(&data.train, batch_size).dtype(setup.dtype);
     // One batch of everything has no order to shuffle.
     let train = if whole { train } else { train.shuffle(options.seed) };
     let train = train.augment(setup.task.augment, options.seed);
-    let test = Loader::new(&images.test, EVALUATION_BATCH).dtype(setup.dtype);
+    let test = Loader::new(&data.test, EVALUATION_BATCH).dtype(setup.dtype);
     let Some(steps) = options.epochs.checked_mul(train.len() as u64) else {
         return Err(Failure::Usage(format!("--epochs {}: more steps than can be counted", options.epochs)));
     };
@@ -227,7 +234,7 @@ fn train(options: &TrainOptions) -> Result<(), Failure> {
 
     let config = RunConfig {
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        data: setup.data.display().to_string(),
+        data: setup.data.to_string(),
         layers,
         activation: activation.map(|activation| activation.to_string()).unwrap_or_default(),
         model: model_line,
@@ -242,8 +249,9 @@ fn train(options: &TrainOptions) -> Result<(), Failure> {
         seed: options.seed,
         dtype: setup.dtype.to_string(),
         threads: rayon::current_num_threads(),
-        task: TaskConfig::from(&setup.task),
-        input_mean_square: (options.probe != Probe::Off)
+        task: TaskConfig::new(&setup.task, &data),
+        // Of tokens there is no theory.
+        input_mean_square: (options.probe != Probe::Off && data.train.input_dtype().is_float())
             .then(|| Stats::of(&train.batch(0, 0).inputs).rms.powi(2)),
         flush_to_zero: setup.flush_to_zero,
     };
@@ -255,16 +263,20 @@ fn train(options: &TrainOptions) -> Result<(), Failure> {
     let mut events = options.tensorboard.as_ref().map(|dir| Events::begin(dir, &out)).transpose()?;
     let mut folder = RunFolder::create(&out, &config)?;
     if !options.json {
-        introduce(&setup.description(&images, &network, model.parameter_count()), &config, train.len());
+        let guess =
+            data.goal.guess().map(|guess| format!("a guess, without memory, gets a loss of {guess:.4}"));
+        let description = setup.description(&data, &network, model.parameter_count());
+        introduce(&description.into_iter().chain(guess).collect::<Vec<_>>(), &config, train.len());
     }
 
     interrupt::listen()?;
-    let task = setup.task.task();
-    let metrics = Task::<Model>::metrics(&task);
+    let task = data.task(&setup.task);
+    let metrics = task.metrics();
     let mut progress = (!options.json).then(|| Progress::new(&metrics));
     let start = Instant::now();
     let mut recorder = options.recorder(&model, steps);
-    let mut trainer = Trainer::with_task(&task, &mut model, &mut optimizer).accumulate(setup.task.accumulate);
+    let mut trainer =
+        Trainer::with_task(&*task, &mut model, &mut optimizer).accumulate(setup.task.accumulate);
     if let Some(recorder) = &mut recorder {
         trainer = trainer.probe(recorder);
     }
@@ -292,7 +304,7 @@ fn train(options: &TrainOptions) -> Result<(), Failure> {
     let summary = match summary {
         Ok(summary) => summary,
         Err(error @ TrainError::Interrupted { .. }) => {
-            let model = with_evaluated_weights(&task, &mut model, &mut optimizer, &train, |model| {
+            let model = with_evaluated_weights(&*task, &mut model, &mut optimizer, &train, |model| {
                 folder.save_model(model)
             });
             let (kept, flow) = stopped_early(&folder, format!("The run was {error}."));
@@ -312,8 +324,10 @@ fn train(options: &TrainOptions) -> Result<(), Failure> {
         }
     };
     // The weights that were evaluated: averages, where the optimizer keeps them.
-    let saved_model =
-        with_evaluated_weights(&task, &mut model, &mut optimizer, &train, |model| folder.save_model(model));
+    let (saved_model, text) = with_evaluated_weights(&*task, &mut model, &mut optimizer, &train, |model| {
+        let text = (data.goal == Goal::NextToken).then(|| Written::by(model, &data.test, options.seed));
+        (folder.save_model(model), text)
+    });
     let first = summary.steps - train.len() as u64;
     let last_epoch: Vec<FlowStep> = flow.iter().filter(|record| record.step > first).cloned().collect();
     // An epoch shorter than the pause between two looks still ends with what was seen last.
@@ -341,8 +355,12 @@ fn train(options: &TrainOptions) -> Result<(), Failure> {
         saved_flow = folder.save_flow(&flow, &FlowPage::new(&flow, &header).html());
     }
     let profile = times.as_ref().map(ProfileFigures::of);
-    let results =
-        TrainResults { profile, ..results_of(summary, &model, seconds, &out, table.rows().to_vec()) };
+    let results = TrainResults {
+        profile,
+        guess_loss: data.goal.guess(),
+        text,
+        ..results_of(summary, &model, seconds, &out, table.rows().to_vec())
+    };
     // Each is tried, and the results are shown, whatever becomes of the others.
     let saved = [saved_model, saved_flow, folder.save_summary(&results)];
     let saved = Failure::of_any(saved.map(|saved| saved.map_err(Failure::from)));
@@ -364,6 +382,10 @@ fn train(options: &TrainOptions) -> Result<(), Failure> {
             line("");
             line(&times.to_string());
         }
+        if let Some(guess) = results.guess_loss {
+            line(&format!("\ntest loss {:.4}; {guess:.4} is what a guess gets", results.test_loss));
+        }
+        results.text.iter().for_each(|text| line(&text.shown()));
         line("");
         let files = if flow.is_empty() { "weights" } else { "weights, flow and report.html" };
         if saved.is_ok() {
@@ -429,6 +451,8 @@ fn results_of(
         history: epochs,
         layers,
         profile: None,
+        guess_loss: None,
+        text: None,
     }
 }
 

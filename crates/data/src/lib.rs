@@ -5,6 +5,7 @@
 //! 1. [`formats`]: bytes to arrays. Parsers that a hostile file cannot crash, stall or bloat.
 //! 2. [`Mnist`], [`Cifar`]: files to a training and a test set of pictures, checked against each other. 5,000
 //!    real digits come with the library ([`Mnist::embedded`]), so that every example runs without a download.
+//!    [`Text`] is a file byte by byte; [`adding`] and [`copying`] are made, to see what a network remembers.
 //! 3. [`Dataset`]: examples in memory, with inputs and targets of any shape and type, cheap to clone.
 //! 4. [`Standardize`], [`MinMax`], [`one_hot`]: fitted on the training set, applied to any.
 //! 5. [`train_validation_split`], [`KFold`]: which examples train and which validate.
@@ -30,10 +31,12 @@
 
 #![forbid(unsafe_code)]
 
+mod adding;
 mod augment;
 mod batch;
 mod cifar;
 mod column;
+mod copying;
 mod dataset;
 mod digits;
 mod error;
@@ -43,13 +46,17 @@ mod loader;
 mod mnist;
 mod preprocess;
 mod split;
+mod text;
 
+pub use adding::adding;
 pub use augment::{Augment, AugmentError};
 pub use batch::Batch;
 pub use cifar::Cifar;
+pub use copying::copying;
 pub use dataset::Dataset;
 pub use error::DataError;
 pub use loader::{Epoch, Loader};
 pub use mnist::Mnist;
 pub use preprocess::{MinMax, Standardize, one_hot};
 pub use split::{KFold, Split, stratified_train_validation_split, train_validation_split};
+pub use text::Text;

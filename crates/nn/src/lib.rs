@@ -204,8 +204,8 @@ pub use lstm::{Lstm, LstmState};
 pub use max_pool2d::MaxPool2d;
 pub use mlp::Mlp;
 pub use model_line::{
-    Computes, LineError, MOST_NUMBERS, MOST_PARAMETERS, ModelLine, Plan, PlanRow, Setting, SettingKind,
-    WORDS, Word,
+    Computes, LineError, MOST_NUMBERS, MOST_PARAMETERS, ModelLine, Plan, PlanRow, Samples, Setting,
+    SettingKind, WORDS, Word,
 };
 pub use multihead_attention::MultiheadAttention;
 pub use names::NameError;

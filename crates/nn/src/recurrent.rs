@@ -6,6 +6,7 @@
 
 use crate::distribution::Distribution;
 use crate::dropout::Dropout;
+use crate::init::Init;
 use backflow_tensor::observe::goes_by_steps;
 use backflow_tensor::{
     DType, LayerId, Module, Path, Recurrent, Rng, Role, Tensor, Visitor, VisitorMut, misuse,
@@ -30,6 +31,7 @@ pub struct Stack {
     batch_first: bool,
     dropout: f64,
     bidirectional: bool,
+    recurrent: Init,
     dtype: DType,
 }
 
@@ -49,6 +51,7 @@ impl Stack {
             batch_first: false,
             dropout: 0.0,
             bidirectional: false,
+            recurrent: Init::TorchLinear,
             dtype: DType::F32,
         }
     }
@@ -96,6 +99,13 @@ impl Stack {
         Self { bidirectional: true, ..self }
     }
 
+    /// Another rule for the matrices that go from step to step, `weight_hh`, gate by gate and with a gain of 1:
+    /// [`Init::Orthogonal`] keeps the length of states (Saxe et al. 2014), and of deltas on their way back.
+    #[must_use]
+    pub fn recurrent_init(self, recurrent: Init) -> Self {
+        Self { recurrent, ..self }
+    }
+
     /// Another element type.
     #[must_use]
     pub fn dtype(self, dtype: DType) -> Self {
@@ -123,7 +133,7 @@ pub struct RecurrentWeights {
 }
 
 impl RecurrentWeights {
-    /// Uniform on ±1/√hidden, as PyTorch draws all of them, in its order.
+    /// Uniform on ±1/√hidden, as PyTorch draws all of them, in its order; or recurrent matrices by their own rule.
     pub(crate) fn new(
         gates: usize,
         inputs: usize,
@@ -136,13 +146,18 @@ impl RecurrentWeights {
         let uniform = Distribution::Uniform { low: -bound, high: bound };
         let mut draw = |shape: &[usize]| uniform.sample(shape.into(), stack.dtype, rng).requires_grad();
         let wide = gates * hidden;
-        Self {
+        let mut weights = Self {
             weight_ih: draw(&[wide, inputs]),
             weight_hh: draw(&[wide, states]),
             bias_ih: stack.has_biases.then(|| draw(&[wide])),
             bias_hh: stack.has_biases.then(|| draw(&[wide])),
             weight_hr: (states != hidden).then(|| draw(&[states, hidden])),
+        };
+        if stack.recurrent != Init::TorchLinear {
+            let gate = |_| stack.recurrent.sample([hidden, states], 1.0, stack.dtype, rng);
+            weights.weight_hh = Tensor::cat((0..gates).map(gate).collect::<Vec<_>>(), 0).requires_grad();
         }
+        weights
     }
 
     /// The layer for the ops.
@@ -233,7 +248,7 @@ impl Layers {
         });
         let mut last: [Vec<Tensor>; STATES] = std::array::from_fn(|_| Vec::new());
         for layer in 0..self.stack.layers {
-            if layer > 0 && self.stack.dropout > 0.0 {
+            if layer > 0 && self.has_dropout() {
                 x = self.dropout.forward(&x);
             }
             let mut directions = Vec::new();
@@ -346,7 +361,9 @@ impl Module for Layers {
                 None => path.inside("id", |path| id.visit_mut(path, visitor)),
             }
         }
-        path.inside("dropout", |path| self.dropout.visit_mut(path, visitor));
+        if self.has_dropout() {
+            path.inside("dropout", |path| self.dropout.visit_mut(path, visitor));
+        }
     }
 }
 
@@ -358,6 +375,11 @@ impl Layers {
         (0..self.ids.len()).map(name).collect()
     }
 
+    /// Whether it is a layer that a pass calls.
+    fn has_dropout(&self) -> bool {
+        self.stack.dropout > 0.0 && self.stack.layers > 1
+    }
+
     fn visit_layers(&self, path: &mut Path, visitor: &mut dyn Visitor) {
         for (id, name) in self.ids.iter().zip(self.names()) {
             match name {
@@ -365,7 +387,9 @@ impl Layers {
                 None => path.inside("id", |path| id.visit(path, visitor)),
             }
         }
-        path.inside("dropout", |path| self.dropout.visit(path, visitor));
+        if self.has_dropout() {
+            path.inside("dropout", |path| self.dropout.visit(path, visitor));
+        }
     }
 }
 

@@ -5,7 +5,7 @@
 mod allocations;
 
 use allocations::with_peak;
-use backflow_nn::{Activation, Init, Linear, ModelLine, Module};
+use backflow_nn::{Activation, Init, Linear, ModelLine, Module, Samples};
 use backflow_tensor::{DType, Rng, Tensor};
 use backflow_testkit::{Seed, fuzz};
 
@@ -96,6 +96,9 @@ fn model_lines_are_read_or_refused() {
         Seed::taken("spaces", " linear : 8 , bias = false / relu / linear:10 "),
         Seed::taken("the largest sizes", "linear:1048576/linear:1048576/linear:10"),
         Seed::taken("an image that grows without end", "[conv:1,1,padding=1048576]*5000/flatten/linear:10"),
+        Seed::taken("a layer that is a network", "lstm:4,layers=2,bidirectional=true"),
+        Seed::taken("tokens", "embedding:3/gru:4,recurrent=orthogonal:gain=2/layernorm/linear:10"),
+        Seed::taken("steps", "linear:4/rnn:3,activation=relu/residual(linear:3/tanh)/mean/linear:10"),
         Seed::refused("nothing", ""),
         Seed::refused("a placeholder", "conv:{width}/relu"),
         Seed::refused("deep", "residual(".repeat(30_000)),
@@ -106,20 +109,26 @@ fn model_lines_are_read_or_refused() {
         Seed::refused("a word of 70,000 letters", "r".repeat(70_000)),
         Seed::refused("settings without end", "relu".to_owned() + &":1".repeat(30_000)),
     ];
-    let input = [3, 7, 6];
+    let (images, numbers) = (Samples::new(&[3, 7, 6], 10), Samples::new(&[4, 3], 10));
+    let tokens = Samples::of_tokens(4, 10).each_step();
     fuzz("model lines", &seeds, 2000, |bytes| {
         let line: ModelLine =
             text(bytes)?.parse().map_err(|error: backflow_nn::LineError| error.to_string())?;
         assert_eq!(line.to_string().parse(), Ok(line.clone()));
-        // A line may be one without being one for these samples.
-        let Ok(plan) = line.plan(&input, 10) else { return Ok(()) };
-        let sum = |of: fn(&backflow_nn::PlanRow) -> usize| {
-            plan.rows().iter().fold(0_usize, |all, row| all.saturating_add(of(row)))
-        };
-        if sum(|row| row.multiply_adds) < 100_000 && sum(|row| row.parameters) < 10_000 {
-            let model = plan.build(Init::TorchLinear, DType::F32, &mut Rng::seed_from_u64(7));
-            assert_eq!(model.parameter_count(), sum(|row| row.parameters), "{line}");
-            assert_eq!(model.forward(&Tensor::zeros([2, 3, 7, 6], DType::F32)).shape(), [2, 10], "{line}");
+        for samples in [&images, &numbers, &tokens] {
+            // A line may be one without being one for these samples.
+            let Ok(plan) = line.plan_for(samples) else { continue };
+            let sum = |of: fn(&backflow_nn::PlanRow) -> usize| {
+                plan.rows().iter().fold(0_usize, |all, row| all.saturating_add(of(row)))
+            };
+            if sum(|row| row.multiply_adds) < 100_000 && sum(|row| row.parameters) < 10_000 {
+                let model = plan.build(Init::TorchLinear, DType::F32, &mut Rng::seed_from_u64(7));
+                assert_eq!(model.parameter_count(), sum(|row| row.parameters), "{line}");
+                let dtype = if samples.words().is_some() { DType::I64 } else { DType::F32 };
+                let y = model.forward(&Tensor::zeros([&[2], samples.shape()].concat(), dtype));
+                let steps = if samples.is_each_step() { &samples.shape()[..1] } else { &[] };
+                assert_eq!(y.shape(), [&[2], steps, &[10]].concat(), "{line}");
+            }
         }
         Ok(())
     });

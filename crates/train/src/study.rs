@@ -207,10 +207,12 @@ impl Study {
         [look].into_iter().chain(self.training.as_ref().map(of_training)).collect()
     }
 
-    /// The data as perceptrons take them, or as lines do: with channels, rows and columns if they are images.
+    /// The data as perceptrons take them, flat, or as lines do: with channels, rows and columns if they are images, unless
+    /// they are sequences.
     fn data(&self, train: &Dataset, test: &Dataset, as_images: bool) -> Data {
-        let view = |set: &Dataset| match set.image_shape() {
-            Some(_) if as_images => set.as_images(),
+        let view = |set: &Dataset| match set.input_shape().rank() {
+            1 if as_images && set.image_shape().is_some() => set.as_images(),
+            2.. if !as_images => set.clone().with_input_shape([set.features()]),
             _ => set.clone(),
         };
         let [train, test] = [train, test].map(view);

@@ -66,19 +66,19 @@ fn winner(runs: &[Run], standings: &[Standing], examples: usize, advice: &str) -
             "{versus}. One seed shows no spread: --seeds 3 tells whether the lead is more than chance."
         );
     };
-    let images = grouped(examples);
+    let tested = grouped(examples);
     let apart = sampling_error(best.mean, next.mean, examples);
     let by_seed = format!("seed by seed {:+.4} ± {half:.4}, with 95 % confidence", lead.mean);
     if lead.mean <= half {
         format!("{versus}: no clear winner ({by_seed}).")
     } else if lead.mean <= apart {
         format!(
-            "{versus}: a lead over these seeds ({by_seed}), but {images} test images tell apart only what \
+            "{versus}: a lead over these seeds ({by_seed}), but {tested} test examples tell apart only what \
              is {apart:.4} apart."
         )
     } else {
         format!(
-            "{versus}: a clear lead ({by_seed}; {images} test images tell apart what is {apart:.4} apart)."
+            "{versus}: a clear lead ({by_seed}; {tested} test examples tell apart what is {apart:.4} apart)."
         )
     }
 }

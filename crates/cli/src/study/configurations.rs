@@ -2,8 +2,8 @@
 
 use super::StudyOptions;
 use super::list::{self, List, Skip};
+use crate::data::Data;
 use crate::failure::Failure;
-use crate::images::Images;
 use crate::ranges;
 use crate::setup::{self, usage};
 use backflow_nn::{Activation, Init, MOST_PARAMETERS, ModelLine};
@@ -30,11 +30,11 @@ impl StudyOptions {
     }
 
     /// Every combination: functions first, depths last.
-    pub(super) fn configurations(&self, images: &Images) -> Result<Vec<Configuration>, Failure> {
+    pub(super) fn configurations(&self, data: &Data) -> Result<Vec<Configuration>, Failure> {
         let weighted = self.weights()?;
         let inits = weighted.as_ref().or(self.init.as_ref());
         if !self.model.is_empty() {
-            return self.of_lines(inits, images);
+            return self.of_lines(inits, data);
         }
         let activations = list::or(self.activation.as_ref(), &ACTIVATIONS);
         let depths = list::or(self.depth.as_ref(), &[DEPTH]);
@@ -45,7 +45,7 @@ impl StudyOptions {
                 for &width in widths {
                     for &depth in depths {
                         let configuration = Configuration::perceptron(activation, init, depth, width);
-                        let sizes = configuration.sizes(images.train.features(), images.train.classes());
+                        let sizes = configuration.sizes(data.train.features(), data.train.classes());
                         if sizes.is_none_or(|(_, sizes)| setup::weights(&sizes).is_none()) {
                             let most = grouped(MOST_PARAMETERS);
                             return Err(usage(
@@ -86,7 +86,7 @@ impl StudyOptions {
     }
 
     /// Of each line, every combination of what its placeholders may be.
-    fn of_lines(&self, inits: Option<&List<Init>>, images: &Images) -> Result<Vec<Configuration>, Failure> {
+    fn of_lines(&self, inits: Option<&List<Init>>, data: &Data) -> Result<Vec<Configuration>, Failure> {
         let templates = self.templates();
         self.check_placeholders(&templates)?;
         let mut configurations = Vec::new();
@@ -97,7 +97,7 @@ impl StudyOptions {
             let is_short = template.chars().count() <= SHORT;
             let name = if is_short { template.clone() } else { format!("line {}", nth + 1) };
             for axes in self.combinations(template) {
-                let line = planned(template, axes, images)?;
+                let line = planned(template, axes, data)?;
                 let line = Arc::new(if templates.len() > 1 { line.named(&*name) } else { line });
                 let of = |init| Configuration::of_line(line.clone(), init);
                 match inits {
@@ -174,9 +174,9 @@ impl StudyOptions {
     }
 }
 
-/// The line with these values, whose sizes fit the images; or where in the filled text it is wrong.
-fn planned(template: &str, axes: Axes, images: &Images) -> Result<Line, Failure> {
-    let line = Line::new(template, axes, &images.input(), images.train.classes());
+/// The line with these values, whose sizes fit the data; or where in the filled text it is wrong.
+fn planned(template: &str, axes: Axes, data: &Data) -> Result<Line, Failure> {
+    let line = Line::new(template, axes, data.samples().shape(), data.train.classes());
     let place = || {
         let filled = Line::filled(template, &axes);
         let values = [

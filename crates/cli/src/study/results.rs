@@ -7,6 +7,7 @@ use super::words;
 use crate::experiment::Results;
 use crate::network::ModelConfig;
 use crate::task::TaskConfig;
+use backflow_nn::Samples;
 use backflow_probe::text::{counted, grouped, rate};
 use backflow_probe::{FiniteWidth, Per, Table, Theory, Verdict};
 use backflow_report::{StudyPage, study_table};
@@ -234,7 +235,7 @@ impl<'a> FindingJson<'a> {
         let Axes { activation, norm, skip, depth, width } = configuration.axes();
         let theory = finding.theory.as_ref();
         Self {
-            model: line.map(|line| ModelConfig::new(line.text(), input.to_vec(), classes)),
+            model: line.map(|line| ModelConfig::new(line.text(), &Samples::new(input, classes))),
             template: line.map(|line| &*line.template),
             activation: activation.map(|activation| activation.to_string()),
             norm: norm.map(|norm| norm.to_string()),

@@ -2,25 +2,28 @@
 
 use super::parse::{MOST, parse};
 use super::plan::{Plan, plan};
+use super::samples::Samples;
 use super::settings::Settings;
 use super::words::elements;
 
 /// The network that a line written out is; what is wrong is said with the part that it is about.
-fn written_out(line: &str, x: &[usize], classes: usize) -> Result<Plan, String> {
+fn written_out(line: &str, samples: &Samples) -> Result<Plan, String> {
     // The words are right, so they are too many.
     let too_long = |_| format!("more than {MOST} words when it is written out; make the network shallower");
     let items = parse(line).map_err(too_long)?;
-    plan(line, &items, x, classes).map_err(|error| {
+    plan(line, &items, samples).map_err(|error| {
         let part = error.part();
         format!("{}, at {part}", error.what())
     })
 }
 
 /// An `Mlp`, whose paths are `layers.N`.
-pub(super) fn mlp(settings: &Settings, x: &[usize], classes: usize) -> Result<Plan, String> {
+pub(super) fn mlp(settings: &Settings, samples: &Samples) -> Result<Plan, String> {
     let (hidden, activation) = (settings.sizes("sizes"), settings.function("activation"));
+    let (x, classes) = (samples.shape(), samples.outputs);
+    let flat = if x.len() > 1 { "flatten/" } else { "" };
     let layers: String = hidden.iter().map(|size| format!("linear:{size}/{activation}/")).collect();
-    let written_out = written_out(&format!("{layers}linear:{classes}"), x, classes)?;
+    let written_out = written_out(&format!("{flat}{layers}linear:{classes}"), samples)?;
     let mut sizes = vec![elements(x)];
     sizes.extend_from_slice(hidden);
     sizes.push(classes);
@@ -28,15 +31,15 @@ pub(super) fn mlp(settings: &Settings, x: &[usize], classes: usize) -> Result<Pl
 }
 
 /// PyTorch's example for MNIST: 28 × 28 pixels are 9,216 numbers after the pool.
-pub(super) fn cnn(_: &Settings, x: &[usize], classes: usize) -> Result<Plan, String> {
+pub(super) fn cnn(_: &Settings, samples: &Samples) -> Result<Plan, String> {
     let line = "conv:32/relu/conv:64/relu/maxpool:2/dropout:0.25/flatten/linear:128/relu/dropout:0.5";
-    written_out(&format!("{line}/linear:{classes}"), x, classes)
+    written_out(&format!("{line}/linear:{}", samples.outputs), samples)
 }
 
 /// He et al. 2016, section 4.2: 6n + 2 layers with weights, projections not counted, in three stages of n blocks of
 /// 16, 32 and 64 channels. Where the shape changes, the shortcut is a projection (option B of the paper, and of most
 /// code since; the paper itself took option A there, which has no parameters).
-pub(super) fn resnet(settings: &Settings, x: &[usize], classes: usize) -> Result<Plan, String> {
+pub(super) fn resnet(settings: &Settings, samples: &Samples) -> Result<Plan, String> {
     let depth = settings.count("depth");
     let blocks = depth.checked_sub(2).filter(|layers| *layers > 0 && layers.is_multiple_of(6));
     let Some(blocks) = blocks.map(|layers| layers / 6) else {
@@ -51,5 +54,21 @@ pub(super) fn resnet(settings: &Settings, x: &[usize], classes: usize) -> Result
     };
     let stages = format!("{}/{}/{}", stage(16, 1), stage(32, 2), stage(64, 2));
     let stem = "conv:16,padding=1,bias=false/batchnorm/relu";
-    written_out(&format!("{stem}/{stages}/adaptiveavgpool:1/flatten/linear:{classes}"), x, classes)
+    let head = format!("adaptiveavgpool:1/flatten/linear:{}", samples.outputs);
+    written_out(&format!("{stem}/{stages}/{head}"), samples)
+}
+
+/// A layer of cells, alone in its line: of tokens with an embedding as wide as it is, and a head for what is made of each
+/// step, or of all. In both directions that goes by the mean, since the last step is the first one of the way back.
+pub(super) fn recurrent(word: &str, settings: &Settings, samples: &Samples) -> Result<Plan, String> {
+    let embedding = match samples.words() {
+        Some(_) => format!("embedding:{}/", settings.count("hidden")),
+        None => String::new(),
+    };
+    let picked = match settings.flag("bidirectional") {
+        _ if samples.is_each_step() => "",
+        true => "mean/",
+        false => "last/",
+    };
+    written_out(&format!("{embedding}{word}/{picked}linear:{}", samples.outputs), samples)
 }

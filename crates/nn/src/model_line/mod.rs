@@ -5,12 +5,15 @@ mod error;
 mod families;
 mod parse;
 mod plan;
+mod samples;
+mod sequences;
 mod settings;
 mod words;
 
 pub use computes::Computes;
 pub use error::LineError;
 pub use plan::{MOST_NUMBERS, MOST_PARAMETERS, Plan, PlanRow};
+pub use samples::Samples;
 pub use settings::{Setting, SettingKind};
 pub use words::{WORDS, Word};
 
@@ -21,7 +24,7 @@ use std::str::FromStr;
 /// A network in a line of text:
 ///
 /// ```text
-/// whole networks   mlp:256,128   mlp:64*2,activation=tanh   cnn   resnet:20
+/// whole networks   mlp:256,128   mlp:64*2,activation=tanh   cnn   resnet:20   lstm:128,layers=2
 /// written out      conv:32/relu/maxpool:2/dropout:0.25/flatten/linear:128,bias=false/relu/linear:10
 /// nested           residual(conv:16,padding=1/batchnorm/relu/conv:16,padding=1/batchnorm)/relu
 /// as if alone      sequential(conv:16,padding=1/relu): its layers, one after the other
@@ -31,8 +34,10 @@ use std::str::FromStr;
 /// ```
 ///
 /// A word takes settings, `conv:32,kernel=5x3,stride=2`, or without their names in their order, `conv:32,5x3`;
-/// [`WORDS`] lists words and settings. A `linear` that comes first flattens. A line has the head, too: a whole network
-/// brings it, with as many outputs as the data have classes.
+/// [`WORDS`] lists words and settings. A `linear` that comes first flattens images; of sequences it takes each step. A
+/// line has the head, too: a whole network brings it, with as many outputs as the data have classes. `rnn`, `lstm` and
+/// `gru` are layers, and alone in a line they are whole networks: behind them stands `last/linear`, or `linear` alone
+/// where each step has a label, and before them an `embedding` of tokens, as wide as they are.
 ///
 /// ```
 /// use backflow_nn::{Init, ModelLine};
@@ -118,7 +123,16 @@ impl ModelLine {
     /// If a layer does not take what it gets, as flat numbers for a convolution, nothing is left of an image, or the
     /// network does not end in `classes` outputs.
     pub fn plan(&self, input: &[usize], classes: usize) -> Result<Plan, LineError> {
-        plan::plan(&self.text, &self.items, input, classes)
+        self.plan_for(&Samples::new(input, classes))
+    }
+
+    /// The network with all sizes, for these samples, which may be sequences or tokens, and have outputs at each step.
+    ///
+    /// # Errors
+    /// As [`plan`](Self::plan), and if a layer is for others than numbers or tokens, or looks back from the end where
+    /// outputs are [causal](Samples::causal).
+    pub fn plan_for(&self, samples: &Samples) -> Result<Plan, LineError> {
+        plan::plan(&self.text, &self.items, samples)
     }
 }
 

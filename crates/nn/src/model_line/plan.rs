@@ -2,7 +2,9 @@
 
 use super::computes::Computes;
 use super::error::LineError;
+use super::families;
 use super::parse::Item;
+use super::samples::Samples;
 use super::words::{Meaning, batch_norm, convolution, elements, flatten, linear_of, named};
 use crate::activation::Activation;
 use crate::init::Init;
@@ -71,7 +73,7 @@ pub(super) enum Step {
 /// # Ok::<(), backflow_nn::LineError>(())
 /// ```
 pub struct Plan {
-    pub(super) input: Vec<usize>,
+    pub(super) samples: Samples,
     pub(super) steps: Vec<Step>,
     /// Of an `Mlp`: its sizes and its activation.
     pub(super) mlp: Option<(Vec<usize>, Activation)>,
@@ -96,29 +98,43 @@ pub struct PlanRow {
     pub gain: f64,
 }
 
-/// The network of the items, for inputs of this shape and so many outputs.
-pub(super) fn plan(line: &str, items: &[Item], input: &[usize], classes: usize) -> Result<Plan, LineError> {
-    if let [Item { word, settings, at, .. }] = items
-        && let Meaning::Network(network) = word.meaning
-    {
-        return network(settings, input, classes).map_err(|what| LineError::new(line, at.clone(), what));
+/// The network of the items, for these samples.
+pub(super) fn plan(line: &str, items: &[Item], samples: &Samples) -> Result<Plan, LineError> {
+    if let [Item { word, settings, at, .. }] = items {
+        let whole = match word.meaning {
+            Meaning::Network(network) => Some(network(settings, samples)),
+            Meaning::Recurrent(_) => Some(families::recurrent(&line[at.clone()], settings, samples)),
+            _ => None,
+        };
+        if let Some(whole) = whole {
+            return whole.map_err(|what| LineError::new(line, at.clone(), what));
+        }
     }
     let mut steps = Vec::new();
-    // A linear layer as the first takes samples of any shape.
-    if input.len() > 1
+    let input = samples.shape();
+    // A linear layer as the first takes images.
+    if input.len() > 2
         && items.first().is_some_and(|item| matches!(item.word.meaning, Meaning::LayerOfRows(_)))
     {
         steps.push(Step::Layer { name: "flatten".to_owned(), planned: flatten(input) });
     }
-    chain(line, items, input, &mut steps, &mut [0; 2])?;
-    let plan = Plan { input: input.to_vec(), steps, mlp: None };
+    chain(line, items, samples, &mut steps, &mut [0; 2])?;
+    let plan = Plan { samples: samples.clone(), steps, mlp: None };
     let end = items.last().map_or(0..0, |item| item.at.clone());
     let shape = plan.steps.last().map_or(input, Step::shape);
-    if shape != [classes] {
-        let flat = if shape.len() > 1 { "flatten/" } else { "" };
+    let needed = samples.output_shape();
+    if shape != needed {
+        let before = match shape.len() {
+            2 if !samples.is_each_step() => "last/",
+            3 => "flatten/",
+            _ => "",
+        };
+        let each = if samples.is_each_step() { ", at each step" } else { "" };
         let what = format!(
-            "the network ends in {}, and the data need [{classes}]; end it with {flat}linear:{classes}",
-            named(shape)
+            "the network ends in {}, and the data need {}{each}; end it with {before}linear:{}",
+            named(shape),
+            named(&needed),
+            samples.outputs
         );
         return Err(LineError::new(line, end, what));
     }
@@ -129,17 +145,36 @@ pub(super) fn plan(line: &str, items: &[Item], input: &[usize], classes: usize) 
 fn chain(
     line: &str,
     items: &[Item],
-    input: &[usize],
+    samples: &Samples,
     steps: &mut Vec<Step>,
     so_far: &mut [usize; 2],
 ) -> Result<(), LineError> {
     for Item { word, settings, inner, at } in items {
         let wrong = |what: String| LineError::new(line, at.clone(), what);
-        let x = steps.last().map_or(input, Step::shape).to_vec();
+        let x = steps.last().map_or(samples.shape(), Step::shape).to_vec();
         let name = line[at.clone()].to_owned();
+        let words = samples.words().filter(|_| steps.is_empty());
+        let takes_tokens =
+            matches!(word.meaning, Meaning::Embedding(_) | Meaning::Network(_) | Meaning::Sequence);
+        if words.is_some() && !takes_tokens {
+            return Err(wrong(format!(
+                "{} takes numbers, and gets tokens; put embedding:64 before it",
+                word.name
+            )));
+        }
         let step = match &word.meaning {
             Meaning::Layer(plan) | Meaning::LayerOfRows(plan) | Meaning::NormalisedBatch(plan) => {
                 Step::Layer { name, planned: plan(settings, &x).map_err(&wrong)? }
+            }
+            Meaning::Recurrent(_) if samples.is_causal && settings.flag("bidirectional") => {
+                let what = "the way back sees what is to be predicted; leave bidirectional out";
+                return Err(wrong(what.to_owned()));
+            }
+            Meaning::Recurrent(plan) => Step::Layer { name, planned: plan(settings, &x).map_err(&wrong)? },
+            Meaning::Embedding(plan) => {
+                let what = "embedding takes tokens, as first word, and gets numbers; leave it out";
+                let words = words.ok_or_else(|| wrong(what.to_owned()))?;
+                Step::Layer { name, planned: plan(settings, &x, words) }
             }
             Meaning::Network(_) => {
                 let what = "is a whole network, and stands alone; among other words write its layers";
@@ -149,7 +184,8 @@ fn chain(
             Meaning::Sequence => continue,
             Meaning::Residual => {
                 let mut branch = Vec::new();
-                chain(line, inner, &x, &mut branch, so_far)?;
+                let of_branch = Samples { shape: x.clone(), words: None, ..samples.clone() };
+                chain(line, inner, &of_branch, &mut branch, so_far)?;
                 let shape = branch.last().map_or(&*x, Step::shape).to_vec();
                 let is_normalised =
                     inner.last().is_some_and(|item| matches!(item.word.meaning, Meaning::NormalisedBatch(_)));
@@ -197,7 +233,9 @@ fn shortcut(x: &[usize], y: &[usize], is_normalised: bool) -> Result<Vec<Step>, 
             }
             Ok(steps)
         }
-        ([_], [outputs]) => Ok(vec![step("projection", linear_of(x, *outputs, true)?)]),
+        ([before @ .., _], [others @ .., outputs]) if x.len() < 3 && before == others => {
+            Ok(vec![step("projection", linear_of(x, *outputs, true)?)])
+        }
         _ => unfit(),
     }
 }
@@ -328,7 +366,13 @@ impl Plan {
     /// The shape of a sample that it is for.
     #[must_use]
     pub fn input(&self) -> &[usize] {
-        &self.input
+        self.samples.shape()
+    }
+
+    /// The samples that it is for.
+    #[must_use]
+    pub fn samples(&self) -> &Samples {
+        &self.samples
     }
 
     /// The layers, in the order of the computation.

@@ -1,6 +1,7 @@
 //! [`Setting`]: what a word of the model line takes, and [`Settings`]: what it was given.
 
 use crate::activation::Activation;
+use crate::init::Init;
 use crate::model_line::parse::MOST;
 use crate::model_line::words::Word;
 use backflow_tensor::Padding;
@@ -48,6 +49,8 @@ pub enum SettingKind {
     Flag,
     /// An activation function.
     Function,
+    /// A rule for initial weights.
+    Init,
 }
 
 impl SettingKind {
@@ -66,6 +69,7 @@ impl SettingKind {
             Self::Number => "a number",
             Self::Flag => "true or false",
             Self::Function => "the name of an activation function",
+            Self::Init => "a rule for initial weights, as orthogonal",
         }
     }
 
@@ -93,6 +97,7 @@ impl SettingKind {
             Self::Number => number().map(Value::Number),
             Self::Flag => text.parse().ok().map(Value::Flag),
             Self::Function => text.parse().ok().map(Value::Function),
+            Self::Init => text.parse().ok().map(Value::Init),
         }
     }
 }
@@ -104,6 +109,7 @@ enum Value {
     Number(f64),
     Flag(bool),
     Function(Activation),
+    Init(Init),
 }
 
 /// A piece of a line, and where it stands.
@@ -224,5 +230,9 @@ impl Settings {
 
     pub(super) fn function(&self, name: &str) -> Activation {
         if let Value::Function(function) = self.get(name) { *function } else { unreachable!("it was read") }
+    }
+
+    pub(super) fn init(&self, name: &str) -> Init {
+        if let Value::Init(init) = self.get(name) { *init } else { unreachable!("a rule was read") }
     }
 }

@@ -3,6 +3,8 @@
 use super::computes::Computes;
 use super::families;
 use super::plan::{Drawing, Plan, Planned};
+use super::samples::Samples;
+use super::sequences;
 use super::settings::{Setting, SettingKind as Kind, Settings};
 use crate::activation::Activation;
 use crate::adaptive_avg_pool2d::AdaptiveAvgPool2d;
@@ -47,8 +49,12 @@ pub(super) enum Meaning {
     Residual,
     /// The layers in its parentheses.
     Sequence,
-    /// A whole network, from inputs of this shape to so many outputs.
-    Network(fn(&Settings, &[usize], usize) -> Result<Plan, String>),
+    /// A layer of cells that go from step to step; alone a whole network.
+    Recurrent(PlanLayer),
+    /// A layer of tokens, of so many words.
+    Embedding(fn(&Settings, &[usize], usize) -> Planned),
+    /// A whole network for these samples.
+    Network(fn(&Settings, &Samples) -> Result<Plan, String>),
 }
 
 const fn setting(name: &'static str, kind: Kind, default: Option<&'static str>) -> Setting {
@@ -71,6 +77,20 @@ const POOL: &[Setting] = &[
     setting("padding", Kind::Zeros, Some("0")),
 ];
 const BIAS: Setting = setting("bias", Kind::Flag, Some("true"));
+
+const HIDDEN: Setting = setting("hidden", Kind::Count, None);
+const LAYERS: Setting = setting("layers", Kind::Count, Some("1"));
+const BIDIRECTIONAL: Setting = setting("bidirectional", Kind::Flag, Some("false"));
+const RECURRENT: Setting = setting("recurrent", Kind::Init, Some("torch-linear"));
+
+const fn recurrent(
+    name: &'static str,
+    settings: &'static [Setting],
+    help: &'static str,
+    plan: PlanLayer,
+) -> Word {
+    Word { name, settings, help, meaning: Meaning::Recurrent(plan) }
+}
 
 /// Every word. A layer is a row, and a function that says its sizes and makes it.
 pub static WORDS: &[Word] = &[
@@ -98,7 +118,7 @@ pub static WORDS: &[Word] = &[
     Word {
         name: "linear",
         settings: &[setting("outputs", Kind::Count, None), BIAS],
-        help: "a linear layer; as the first it flattens",
+        help: "a linear layer, of sequences for each step; as the first it flattens images",
         meaning: Meaning::LayerOfRows(linear),
     },
     layer(
@@ -115,6 +135,33 @@ pub static WORDS: &[Word] = &[
         "a convolution of images",
         conv,
     ),
+    recurrent(
+        "rnn",
+        &[HIDDEN, LAYERS, setting("activation", Kind::Function, Some("tanh")), BIDIRECTIONAL, RECURRENT],
+        "a recurrent layer, of tanh or relu: the states of all steps. Weights are PyTorch's, but those from step to \
+         step are by the rule recurrent=",
+        sequences::rnn,
+    ),
+    recurrent(
+        "lstm",
+        &[HIDDEN, LAYERS, BIDIRECTIONAL, RECURRENT],
+        "the same with long short-term memory",
+        sequences::lstm,
+    ),
+    recurrent(
+        "gru",
+        &[HIDDEN, LAYERS, BIDIRECTIONAL, RECURRENT],
+        "the same with gated recurrent units",
+        sequences::gru,
+    ),
+    Word {
+        name: "embedding",
+        settings: &[setting("numbers", Kind::Count, None)],
+        help: "as the first, a vector of normal numbers for each token, of all that the data have",
+        meaning: Meaning::Embedding(sequences::embedding),
+    },
+    layer("last", &[], "the last step of a sequence", |_, x| sequences::last(x)),
+    layer("mean", &[], "the mean over the steps of a sequence", |_, x| sequences::mean(x)),
     Word {
         name: "residual",
         settings: &[setting("factor", Kind::Number, Some("1"))],
@@ -133,20 +180,20 @@ pub static WORDS: &[Word] = &[
         help: "each channel normalised over the batch",
         meaning: Meaning::NormalisedBatch(|_, x| batch_norm(x)),
     },
-    layer("layernorm", &[], "each sample normalised", |_, x| {
-        let shape = x.to_vec();
+    layer("layernorm", &[], "each sample normalised, of a sequence each step", |_, x| {
+        let shape = normalised(x).to_vec();
         let planned = Planned::of_shape(x, move |by, _| LayerNorm::with_dtype(&*shape, by.dtype).into());
         Ok(Planned {
-            parameters: elements(x).saturating_mul(2),
+            parameters: elements(normalised(x)).saturating_mul(2),
             computes: Computes::LayerNorm { is_centred: true },
             ..planned
         })
     }),
-    layer("rmsnorm", &[], "each sample scaled to a mean square of 1", |_, x| {
-        let shape = x.to_vec();
+    layer("rmsnorm", &[], "each sample, or each step, scaled to a mean square of 1", |_, x| {
+        let shape = normalised(x).to_vec();
         let planned = Planned::of_shape(x, move |by, _| RmsNorm::with_dtype(&*shape, by.dtype).into());
         Ok(Planned {
-            parameters: elements(x),
+            parameters: elements(normalised(x)),
             computes: Computes::LayerNorm { is_centred: false },
             ..planned
         })
@@ -252,17 +299,21 @@ fn linear(settings: &Settings, x: &[usize]) -> Result<Planned, String> {
 
 /// A linear layer with inputs of this shape.
 pub(super) fn linear_of(x: &[usize], outputs: usize, bias: bool) -> Result<Planned, String> {
-    let [inputs] = *x else {
-        return Err(format!(
-            "a linear layer takes rows of numbers, and gets {}; put flatten before it",
-            named(x)
-        ));
+    let (inputs, before, computes) = match *x {
+        [inputs] => (inputs, &x[..0], Computes::Linear { inputs, bias }),
+        [_, inputs] => (inputs, &x[..1], Computes::Other),
+        _ => {
+            return Err(format!(
+                "a linear layer takes rows of numbers, and gets {}; put flatten before it",
+                named(x)
+            ));
+        }
     };
     Ok(Planned {
-        shape: vec![outputs],
+        shape: [before, &[outputs]].concat(),
         parameters: inputs.saturating_mul(outputs).saturating_add(if bias { outputs } else { 0 }),
-        multiply_adds: inputs.saturating_mul(outputs),
-        computes: Computes::Linear { inputs, bias },
+        multiply_adds: elements(x).saturating_mul(outputs),
+        computes,
         ..Planned::of_shape(x, move |by, rng| {
             let mut layer = Linear::with_init(inputs, outputs, by.init, by.gain, by.dtype, rng);
             layer.bias = layer.bias.filter(|_| bias);
@@ -311,6 +362,11 @@ pub(super) fn convolution(
             if bias { layer.into() } else { layer.without_bias().into() }
         })
     })
+}
+
+/// What of a sample is normalised: of a sequence the features of each step, else all.
+fn normalised(x: &[usize]) -> &[usize] {
+    if x.len() == 2 { &x[1..] } else { x }
 }
 
 /// Normalisation by channel of rows of numbers, or of images.

@@ -2,11 +2,12 @@
 
 use super::{InspectOptions, VerdictFacts, header, show};
 use crate::batches::Purpose;
+use crate::data::Data;
 use crate::failure::Failure;
-use crate::images::Images;
 use crate::network::Network;
 use crate::options;
 use crate::setup::{DEFAULT_BATCH, usage};
+use crate::source::Source;
 use crate::task::{LossName, TaskOptions};
 use crate::terminal::{self, line, object};
 use backflow_data::{Augment, Loader};
@@ -17,10 +18,10 @@ use backflow_report::FlowPage;
 use backflow_store::weights::{self, Loading};
 use backflow_tensor::training::Scope;
 use backflow_tensor::{DType, Module, Rng};
-use backflow_train::{Batches, Task};
+use backflow_train::Batches;
 use clap::Args;
 use serde::Serialize;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 #[derive(Args, Debug)]
 pub(crate) struct WeightsOptions {
@@ -34,11 +35,17 @@ pub(crate) struct WeightsOptions {
     #[arg(long, value_parser = options::model, value_name = "LINE", requires = "flow")]
     model: Option<ModelLine>,
 
-    /// The images: `embedded` (digits), or a folder with those of MNIST or CIFAR. Pixels are numbers from 0 to 1.
-    #[arg(long, default_value = "embedded", value_name = "embedded|DIR", requires = "flow")]
-    data: PathBuf,
+    /// The data, as in `train`. Pixels are numbers from 0 to 1.
+    #[arg(
+        long,
+        default_value = "embedded",
+        value_parser = Source::parser(),
+        value_name = "embedded|DIR|WORD[:…]",
+        requires = "flow"
+    )]
+    data: Source,
 
-    /// How many images of the training set, from the first.
+    /// How many examples of the training set, from the first.
     #[arg(
         long,
         default_value_t = DEFAULT_BATCH,
@@ -49,9 +56,9 @@ pub(crate) struct WeightsOptions {
     )]
     batch_size: usize,
 
-    /// How far outputs are from classes.
-    #[arg(long, value_enum, default_value = "cross-entropy", requires = "flow")]
-    loss: LossName,
+    /// How far outputs are from what is right [default: as in `train`].
+    #[arg(long, value_enum, requires = "flow")]
+    loss: Option<LossName>,
 
     /// The beginning of the names in the file that are the network's, which they lose: `model.`
     #[arg(long, default_value = "", hide_default_value = true, value_name = "TEXT", requires = "flow")]
@@ -107,10 +114,11 @@ pub(super) fn flow(options: &InspectOptions, path: &Path) -> Result<(), Failure>
     let Some(model_line) = model else { return Err(usage("--flow", "needs --model LINE")) };
     let dtype = dtype_of(path)?;
     let task = TaskOptions { loss: *loss, limit: Some(*batch_size), accumulate: 1, augment: Augment::none() };
-    let images = Images::load(data, &task)?;
-    let network = Network::of_line(model_line, &images)?;
-    let images = network.shaped(images).train;
-    let batches = Batches { examples: images.len(), size: images.len(), parts: 1 };
+    let loaded = Data::load(data, &task)?;
+    let network = Network::of_line(model_line, loaded.samples())?;
+    let loaded = network.shaped(loaded);
+    let (examples, task) = (&loaded.train, loaded.task(&task));
+    let batches = Batches { examples: examples.len(), size: examples.len(), parts: 1 };
     network.check(batches, Purpose::Look)?;
     let mut model = network.build(network.default_init(), dtype, &mut Rng::seed_from_u64(0));
     if model.parameter_count() == 0 {
@@ -121,11 +129,9 @@ pub(super) fn flow(options: &InspectOptions, path: &Path) -> Result<(), Failure>
     let loading = ignore.iter().fold(loading, Loading::ignore).cast();
     let report = weights::load_with(&mut model, path, &loading)?.to_string();
 
-    let batch = Loader::new(&images, images.len()).dtype(dtype).batch(0, 0);
-    let task = task.task();
+    let batch = Loader::new(examples, examples.len()).dtype(dtype).batch(0, 0);
     let shown = Scope::of_step(0, 1).enter(|| GradFlow::record(&model, || task.loss(&model, &batch).mean));
-    let examples = format!("on {} of {}", counted(images.len() as u64, "example"), data.display());
-    let setup = format!("{model_line}, {dtype}; {examples}");
+    let setup = format!("{model_line}, {dtype}; on {} of {data}", counted(examples.len() as u64, "example"));
     if options.json {
         object(&FlowFacts {
             file: path.display().to_string(),

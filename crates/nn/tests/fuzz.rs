@@ -127,7 +127,7 @@ fn model_lines_are_read_or_refused() {
                 let dtype = if samples.words().is_some() { DType::I64 } else { DType::F32 };
                 let y = model.forward(&Tensor::zeros([&[2], samples.shape()].concat(), dtype));
                 let steps = if samples.is_each_step() { &samples.shape()[..1] } else { &[] };
-                assert_eq!(y.shape(), [&[2], steps, &[10]].concat(), "{line}");
+                assert_eq!(y.shape().to_vec(), [&[2], steps, &[10]].concat(), "{line}");
             }
         }
         Ok(())

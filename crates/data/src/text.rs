@@ -18,8 +18,8 @@ use std::path::Path;
 ///
 /// let text = Text::of(b"To be, or not to be, that is the question:", 3).unwrap();
 /// assert_eq!((text.train.len(), text.test.len()), (12, 1));
-/// assert_eq!(text.train.input_shape(), [4][..].into());
 /// assert_eq!(text.train.input_shape().to_vec(), [4]);
+/// ```
 #[derive(Clone, Debug)]
 pub struct Text {
     /// The windows of all but the last tenth.

@@ -16,9 +16,9 @@ use std::path::Path;
 /// ```
 /// use backflow_data::Text;
 ///
-/// let text = Text::of(b"to be or not to be, that is the question", 3).unwrap();
-/// assert_eq!((text.train.len(), text.test.len()), (11, 1));
-/// assert_eq!(text.train.input_shape(), [4][..].into());
+/// let text = Text::of(b"To be, or not to be, that is the question:", 3).unwrap();
+/// assert_eq!((text.train.len(), text.test.len()), (12, 1));
+/// assert_eq!(text.train.input_shape().to_vec(), [4]);
 /// ```
 #[derive(Clone, Debug)]
 pub struct Text {

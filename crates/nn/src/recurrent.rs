@@ -356,7 +356,7 @@ impl Module for Layers {
         for (id, name) in self.ids.iter_mut().zip(names) {
             match name {
                 Some(name) => {
-                    path.inside(&name, |path| path.inside("id", |path| id.visit_mut(path, visitor)))
+                    path.inside(&name, |path| path.inside("id", |path| id.visit_mut(path, visitor)));
                 }
                 None => path.inside("id", |path| id.visit_mut(path, visitor)),
             }

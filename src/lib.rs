@@ -78,7 +78,7 @@ pub mod prelude {
     pub use backflow_report::FlowPage;
     pub use backflow_tensor::{
         Convolution, DType, Gradients, LayerId, Op, Rng, Role, Tensor, checkpoint, custom, evaluation, grad,
-        hvp, keep, no_grad, training,
+        hessian, hvp, jacobian, jvp, keep, no_grad, per_sample_gradients, training, vjp,
     };
     pub use backflow_train::{Classification, NextToken, Regression, Trainer, count_correct, evaluate};
 }

@@ -115,6 +115,17 @@
 //! | `torch.cat([a, b], 1)`, `torch.stack(xs)` | [`Tensor::cat([&a, &b], 1)`](backflow_tensor::Tensor::cat), [`Tensor::stack(&xs, 0)`](backflow_tensor::Tensor::stack) |
 //! | `x.unbind(1)` | [`x.iter_axis(1)`](backflow_tensor::Tensor::iter_axis) |
 //! | `x[:, -2:]`, `x[:, -1]` | [`x.slice(1, -2..)`](backflow_tensor::Tensor::slice), [`x.select(1, -1)`](backflow_tensor::Tensor::select) |
+//! | `x[idx]`, `x.index_select(1, idx)` | [`x.index_select(0, &idx)`](backflow_tensor::Tensor::index_select), `x.index_select(1, &idx)`: places of any shape, negative ones from the end |
+//! | `x[mask]`, `torch.masked_select(x, mask)` | [`x.masked_select(&mask)`](backflow_tensor::Tensor::masked_select) |
+//! | `torch.chunk(x, 3, 1)`, `x.unfold(1, 3, 2)` | [`x.chunk(3, 1)`](backflow_tensor::Tensor::chunk), [`x.unfold(1, 3, 2)`](backflow_tensor::Tensor::unfold) |
+//! | `torch.flip(x, [0, 1])`, `torch.roll(x, 1, 0)` | [`x.flip([0, 1])`](backflow_tensor::Tensor::flip), [`x.roll(1, 0)`](backflow_tensor::Tensor::roll) |
+//! | `torch.tril(x)`, `torch.triu(x, 1)`, `torch.trace(x)` | [`x.tril(0)`](backflow_tensor::Tensor::tril), [`x.triu(1)`](backflow_tensor::Tensor::triu), [`x.trace()`](backflow_tensor::Tensor::trace) |
+//! | `torch.floor(x)`, `torch.ceil(x)`, `torch.round(x)` | [`x.floor()`](backflow_tensor::Tensor::floor), [`x.ceil()`](backflow_tensor::Tensor::ceil), [`x.round()`](backflow_tensor::Tensor::round): halves to the even integer, gradient 0 |
+//! | `torch.sort(x, 1)`, `torch.argsort(x, 1, descending=True)` | [`x.sort(1, Order::Ascending)`](backflow_tensor::Tensor::sort), [`x.argsort(1, Order::Descending)`](backflow_tensor::Tensor::argsort), both stable |
+//! | `torch.topk(x, 5)` | [`x.topk(5, -1)`](backflow_tensor::Tensor::topk) |
+//! | `torch.cumsum(x, 1)`, `torch.cumprod(x, 1)`, `torch.prod(x)` | [`x.cumsum(1)`](backflow_tensor::Tensor::cumsum), [`x.cumprod(1)`](backflow_tensor::Tensor::cumprod), [`x.prod(..)`](backflow_tensor::Tensor::prod) |
+//! | `torch.einsum("bij,bjk->bik", a, b)`, `torch.outer(a, b)` | [`Tensor::einsum("bij,bjk->bik", [&a, &b])`](backflow_tensor::Tensor::einsum), [`a.outer(&b)`](backflow_tensor::Tensor::outer) |
+//! | `torch.func.jvp`, `vjp`, `jacrev`, `hessian`; `vmap(grad(f))` | [`jvp`](backflow_tensor::jvp), [`vjp`](backflow_tensor::vjp), [`jacobian`](backflow_tensor::jacobian), [`hessian`](backflow_tensor::hessian); [`per_sample_gradients`](backflow_tensor::per_sample_gradients): [all kinds](backflow_tensor::derivatives) |
 //! | `torch.randperm(n)` | [`rng.permutation(n)`](backflow_tensor::Rng::permutation) |
 //! | `with torch.no_grad(): w -= lr * g` | [`w.assign(&(&w - &g * lr))`](backflow_tensor::Tensor::assign) in [`no_grad`](backflow_tensor::no_grad) |
 //! | `F.mse_loss(x, t)` | [`mse_loss(&x, &t)`](loss::mse_loss) |

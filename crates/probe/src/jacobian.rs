@@ -20,17 +20,18 @@ use backflow_tensor::{
 };
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The Jacobian of `f` at the sample `x`, `[outputs, elements of x]`.
+/// The Jacobian of the network `f` at the sample `x`, `[outputs, elements of x]`, in one pass. Of a function of `x`
+/// alone, and in its shapes, it is [`jacobian`](backflow_tensor::jacobian), by as many passes as there are outputs.
 ///
 /// `f` gets a batch `[n, …x]` and returns `[n, …]`, each output computed from its own sample alone: not
 /// through normalisation over the batch. It is called inside [`evaluation`]. Outputs and samples of more than
 /// one axis count as flat. Where the output does not depend on x, the Jacobian is zero.
 ///
 /// ```
-/// use backflow_probe::{jacobian, singular_values};
+/// use backflow_probe::{network_jacobian, singular_values};
 /// use backflow_tensor::Tensor;
 /// let w = Tensor::from([[0.0, 2.0], [1.0, 0.0], [0.0, 0.0]]);
-/// let j = jacobian(|x| x.matmul(&w.t()), &Tensor::from([0.3, 0.4]));
+/// let j = network_jacobian(|x| x.matmul(&w.t()), &Tensor::from([0.3, 0.4]));
 /// assert_eq!(j.to_vec::<f64>(), w.to_vec::<f64>());
 /// assert_eq!(singular_values(&j), [2.0, 1.0]);
 /// ```
@@ -39,7 +40,7 @@ use std::collections::{BTreeMap, BTreeSet};
 /// If `f` returns no batch of the same length in the element type of `x`, or under [`no_grad`].
 #[must_use]
 #[track_caller]
-pub fn jacobian(f: impl Fn(&Tensor) -> Tensor, x: &Tensor) -> Tensor {
+pub fn network_jacobian(f: impl Fn(&Tensor) -> Tensor, x: &Tensor) -> Tensor {
     match of_network(f, x) {
         Ok(jacobian) => jacobian,
         Err(unfit) => unfit.raise(),
@@ -70,9 +71,9 @@ fn of_network(f: impl Fn(&Tensor) -> Tensor, x: &Tensor) -> Result<Tensor, Unfit
 ///
 /// A skip connection leads past the next layer: what is at its beginning has no Jacobian to the next alone
 /// that would tell anything, and none is given. That of the whole network is defined for every graph:
-/// [`jacobian`].
+/// [`network_jacobian`].
 ///
-/// The requirements are those of [`jacobian`]; it costs two passes forward, one back, and a look at the graph
+/// The requirements are those of [`network_jacobian`]; it costs two passes forward, one back, and a look at the graph
 /// for each layer.
 ///
 /// ```
@@ -88,7 +89,7 @@ fn of_network(f: impl Fn(&Tensor) -> Tensor, x: &Tensor) -> Result<Tensor, Unfit
 /// ```
 ///
 /// # Panics
-/// As [`jacobian`].
+/// As [`network_jacobian`].
 #[must_use]
 #[track_caller]
 pub fn layer_jacobians<M: Module + ?Sized>(

@@ -52,7 +52,7 @@ pub use curvature::{Hessian, Trace};
 pub use explain::{GradExplanation, OpAt, WhyGradient, explain_grad};
 pub use finite_width::FiniteWidth;
 pub use flow::{GradFlow, Theory};
-pub use jacobian::{jacobian, layer_jacobians};
+pub use jacobian::{layer_jacobians, network_jacobian};
 pub use lanczos::Extremes;
 pub use layer_kind::LayerKind;
 pub use nonfinite::{NonFinite, Numbers, Origin, Place, find_nonfinite};

@@ -2,7 +2,7 @@
 #![allow(clippy::print_stdout, reason = "the measured figures are worth seeing: --nocapture")]
 
 use backflow_nn::{Activation, Dropout, Init, Linear, Mlp};
-use backflow_probe::{MeanField, Spectrum, jacobian, layer_jacobians, singular_values};
+use backflow_probe::{MeanField, Spectrum, layer_jacobians, network_jacobian, singular_values};
 use backflow_tensor::{DType, Rng, Tensor, no_grad, training};
 
 fn square_weights(init: Init, n: usize, layers: usize, rng: &mut Rng) -> Vec<Tensor> {
@@ -17,7 +17,7 @@ fn deep_linear_networks() {
     let (n, layers) = (100, 16);
     let x = Tensor::randn([n], DType::F64, &mut rng);
     let spectrum = |weights: &[Tensor]| {
-        singular_values(&jacobian(|x| weights.iter().fold(x.clone(), |x, w| x.matmul(&w.t())), &x))
+        singular_values(&network_jacobian(|x| weights.iter().fold(x.clone(), |x, w| x.matmul(&w.t())), &x))
     };
     let isometry = spectrum(&square_weights(Init::Orthogonal, n, layers, &mut rng));
     for s in isometry {
@@ -42,7 +42,7 @@ fn the_chain_rule() {
     assert_eq!(paths, ["layers.0", "layers.1", "layers.2"]);
     assert_eq!(steps[0].to_vec::<f64>(), model.layers[0].weight.to_vec::<f64>());
     let product = steps[2].matmul(&steps[1]).matmul(&steps[0]).to_vec::<f64>();
-    let whole = jacobian(|x| model.forward(x), &x);
+    let whole = network_jacobian(|x| model.forward(x), &x);
     assert_eq!(whole.shape(), [9, 7]);
     for (product, whole) in product.iter().zip(whole.to_vec::<f64>()) {
         assert!((product - whole).abs() < 1e-14, "{product} {whole}");
@@ -79,7 +79,7 @@ fn isometry_of_tanh_networks() {
             let network =
                 |x: &Tensor| weights.iter().fold(x.clone(), |x, w| (x.matmul(&w.t()) * 1.05).tanh());
             let squares: Vec<f64> =
-                singular_values(&jacobian(network, &x)).into_iter().map(|s| s * s).collect();
+                singular_values(&network_jacobian(network, &x)).into_iter().map(|s| s * s).collect();
             let mean = squares.iter().sum::<f64>() / n as f64;
             squares.iter().map(|s| (s / mean - 1.0) * (s / mean - 1.0)).sum::<f64>() / n as f64
         };
@@ -92,7 +92,7 @@ fn isometry_of_tanh_networks() {
 #[test]
 fn samples_of_any_shape_and_results_that_do_not_depend() {
     let x = Tensor::randn([2, 3], DType::F32, &mut Rng::seed_from_u64(4));
-    let squares = jacobian(|x| x.square(), &x);
+    let squares = network_jacobian(|x| x.square(), &x);
     let expected: Vec<f32> = x
         .to_vec::<f32>()
         .iter()
@@ -101,20 +101,20 @@ fn samples_of_any_shape_and_results_that_do_not_depend() {
         .collect();
     assert_eq!(squares.shape(), [6, 6]);
     assert_eq!(squares.to_vec::<f32>(), expected);
-    let constant = jacobian(|x| Tensor::ones([x.size(0), 2], DType::F32), &x);
+    let constant = network_jacobian(|x| Tensor::ones([x.size(0), 2], DType::F32), &x);
     assert_eq!((constant.shape(), constant.to_vec::<f32>()), ([2, 6].into(), vec![0.0; 12]));
 }
 
 #[test]
 #[should_panic(expected = "the result is not a batch like x")]
 fn results_without_a_batch_are_refused() {
-    let _ = jacobian(|x| x.sum(..), &Tensor::from([1.0, 2.0]));
+    let _ = network_jacobian(|x| x.sum(..), &Tensor::from([1.0, 2.0]));
 }
 
 #[test]
 #[should_panic(expected = "gradients are switched off")]
 fn no_gradients_no_jacobian() {
-    let _ = no_grad(|| jacobian(|x| x.square(), &Tensor::from([1.0, 2.0])));
+    let _ = no_grad(|| network_jacobian(|x| x.square(), &Tensor::from([1.0, 2.0])));
 }
 
 /// A relu network with samples of 5 numbers.
@@ -143,7 +143,7 @@ fn jacobians_past_skip_connections() {
     assert_eq!(found[0].1.to_vec::<f64>(), first.weight.to_vec::<f64>());
     let z = second.forward(&first.forward(&sample.unsqueeze(0)).tanh()).select(0, 0);
     let h = first.forward(&sample.unsqueeze(0)).tanh().slice(1, ..6);
-    let expected = jacobian(|z| third.forward(&(z.tanh() + &h)), &z);
+    let expected = network_jacobian(|z| third.forward(&(z.tanh() + &h)), &z);
     assert_eq!(found[1].1.to_vec::<f64>(), expected.to_vec::<f64>());
 }
 
@@ -173,7 +173,7 @@ fn jacobians_of_any_model_unedited() {
     let paths: Vec<&str> = found.iter().map(|(path, _)| path.as_str()).collect();
     assert_eq!(paths, ["layers.0", "layers.1", "layers.2", "squashed", "output"]);
     let product = found.iter().map(|(_, j)| j.clone()).reduce(|product, j| j.matmul(&product)).unwrap();
-    let whole = jacobian(|x| model.forward(x).tanh() * 2.0, &sample).to_vec::<f64>();
+    let whole = network_jacobian(|x| model.forward(x).tanh() * 2.0, &sample).to_vec::<f64>();
     for (product, whole) in product.to_vec::<f64>().iter().zip(whole) {
         assert!((product - whole).abs() < 1e-13, "{product} {whole}");
     }
@@ -186,11 +186,11 @@ fn jacobians_are_of_the_network_as_it_is_evaluated() {
     let (model, x) = subject();
     let (drop, sample) = (Dropout::default(), x.select(0, 0));
     let forward = |x: &Tensor| drop.forward(&model.forward(x));
-    let whole = || jacobian(forward, &sample).to_vec::<f64>();
+    let whole = || network_jacobian(forward, &sample).to_vec::<f64>();
     let layers = || layer_jacobians(&model, forward, &sample).into_iter().map(|(_, j)| j.to_vec::<f64>());
     let in_training = training(&Rng::seed_from_u64(0), || (whole(), layers().collect::<Vec<_>>()));
     assert_eq!(in_training, (whole(), layers().collect()));
-    assert_eq!(whole(), jacobian(|x| model.forward(x), &sample).to_vec::<f64>());
+    assert_eq!(whole(), network_jacobian(|x| model.forward(x), &sample).to_vec::<f64>());
 }
 
 /// The figures of a diagonal matrix, of any size, are those of its diagonal.

@@ -40,29 +40,20 @@ impl Tensor {
     #[track_caller]
     pub fn einsum<'a>(equation: &str, operands: impl IntoIterator<Item = &'a Self>) -> Self {
         let operands: Vec<&Self> = operands.into_iter().collect();
-        let refuse = |what: &str| -> ! {
-            let mut rows = vec![("equation".to_owned(), equation.to_owned())];
-            rows.extend(
-                operands.iter().enumerate().map(|(nth, x)| (format!("operand {nth}"), x.shape().to_string())),
-            );
-            let rows: Vec<(&str, String)> =
-                rows.iter().map(|(name, value)| (&**name, value.clone())).collect();
-            misuse("einsum", what, &rows, "a letter for each axis of each operand, as in \"bij,bjk->bik\"");
-        };
         let text: String = equation.chars().filter(|letter| !letter.is_whitespace()).collect();
         let (left, right) = text.split_once("->").map_or((&*text, None), |(left, right)| (left, Some(right)));
         let parts: Vec<&str> = left.split(',').collect();
         if parts.len() != operands.len() {
-            refuse("there is not one part for each operand");
+            refuse(equation, &operands, "needs one part for each operand, with commas between them");
         }
         let mut named = Vec::with_capacity(parts.len());
         for (part, x) in parts.iter().zip(&operands) {
             let Some(labels) = labels(part, Some(x.rank())) else {
-                refuse("a part does not fit its operand")
+                refuse(equation, &operands, "a part does not have the axes of its operand")
             };
             let Some(one) = (Named { x: (*x).clone(), written: labels.clone(), labels }).with_diagonals()
             else {
-                refuse("the sizes of a letter differ")
+                refuse(equation, &operands, "axes of one name differ in size")
             };
             named.push(one);
         }
@@ -71,17 +62,17 @@ impl Tensor {
             None => Some(labels_by_default(&named)),
         };
         let Some(result) = result else {
-            refuse("the right-hand side names a letter that there is not, or one twice")
+            refuse(equation, &operands, "the right-hand side has a letter twice, or one that no operand has")
         };
         let mut named = named.into_iter();
-        let Some(mut product) = named.next() else { refuse("there is no operand") };
+        let mut product = named.next().expect("an equation has a part at least");
         let rest: Vec<Named> = named.collect();
         for (nth, next) in rest.iter().enumerate() {
             let is_needed = |label: &Label| {
                 result.contains(label) || rest[nth + 1..].iter().any(|later| later.labels.contains(label))
             };
             let Some(joined) = product.times(next, &is_needed) else {
-                refuse("the sizes of a letter differ")
+                refuse(equation, &operands, "axes of one name differ in size")
             };
             product = joined;
         }
@@ -89,6 +80,16 @@ impl Tensor {
         let axes: Vec<usize> = result.iter().filter_map(|label| product.axis(*label)).collect();
         product.x.permute(axes)
     }
+}
+
+#[track_caller]
+fn refuse(equation: &str, operands: &[&Tensor], what: &str) -> ! {
+    let mut rows = vec![("equation", equation.to_owned())];
+    let names: Vec<String> = (0..operands.len()).map(|nth| format!("operand {nth}")).collect();
+    let shapes = operands.iter().map(|x| x.shape().to_string());
+    rows.extend(names.iter().map(String::as_str).zip(shapes));
+    let hint = "a letter for each axis of each operand, as in bij,bjk->bik";
+    misuse("einsum", what, &rows, hint);
 }
 
 /// The labels of a part; `...` stands for so many axes as are left of the rank.
@@ -145,6 +146,7 @@ impl Named {
     }
 
     /// Each letter once; `None` if the sizes of one differ.
+    #[track_caller]
     fn with_diagonals(mut self) -> Option<Self> {
         while let Some(again) =
             (0..self.labels.len()).find(|&nth| self.labels[..nth].contains(&self.labels[nth]))
@@ -165,6 +167,7 @@ impl Named {
     }
 
     /// Summed over all axes that are not needed.
+    #[track_caller]
     fn summed(self, is_needed: &dyn Fn(&Label) -> bool) -> Self {
         let axes: Vec<usize> =
             (0..self.labels.len()).filter(|&axis| !is_needed(&self.labels[axis])).collect();
@@ -175,6 +178,7 @@ impl Named {
     }
 
     /// The product with another, summed over what is not needed any more; `None` if sizes differ.
+    #[track_caller]
     fn times(self, other: &Self, is_needed: &dyn Fn(&Label) -> bool) -> Option<Self> {
         let left = self.summed(&|label| is_needed(label) || other.labels.contains(label));
         let right = Self { x: other.x.clone(), labels: other.labels.clone(), written: Vec::new() };

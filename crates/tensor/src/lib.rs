@@ -2,7 +2,8 @@
 //!
 //! One [`Tensor`] type, with shape and element type known at run time. The graph of what was computed lives
 //! in the tensors themselves; [`Tensor::backward`] walks it and returns the gradients as a value. A backward
-//! is made of the same ops as a forward, so gradients can be differentiated again ([`grad`], [`hvp`]).
+//! is made of the same ops as a forward, so gradients can be differentiated again; Jacobians, Hessians, products with
+//! them and gradients of single samples are one call each ([`derivatives`]).
 //!
 //! This crate refuses to know about layers, optimizers or data. It offers them three small interfaces:
 //! [`Module`], through which everything that holds tensors is walked by path; [`observe`](mod@observe),
@@ -21,6 +22,7 @@ mod convolution;
 mod cotangent;
 mod custom;
 mod dense;
+pub mod derivatives;
 mod dtype;
 mod einsum;
 mod error;
@@ -63,12 +65,13 @@ mod watch;
 
 pub use axis_range::AxisRange;
 pub use backflow_kernels::Float;
-pub use backward::{Differentiation, grad, hvp};
+pub use backward::Differentiation;
 pub use census::{Census, census, peak_bytes};
 pub use checkpoint::{CHECKPOINT, checkpoint};
 pub use convolution::{Convolution, Padding};
 pub use cotangent::Cotangent;
 pub use custom::custom;
+pub use derivatives::{grad, hessian, hvp, jacobian, jvp, per_sample_gradients, vjp};
 pub use dtype::{DType, Element, FloatElement};
 pub use error::misuse;
 pub use flush::{flush_to_zero, is_flushing_to_zero};

@@ -4,7 +4,9 @@ mod mistake;
 
 use backflow_tensor::observe::{Announcement, Observer, Site, observe};
 use backflow_tensor::training::{next_stream, training};
-use backflow_tensor::{Gradients, Rng, Statistic, Tensor, grad, hvp};
+use backflow_tensor::{
+    DType, Gradients, Rng, Statistic, Tensor, grad, hessian, hvp, jvp, per_sample_gradients, vjp,
+};
 use mistake::{f32s, says, source};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -33,8 +35,42 @@ backward: a target is not tracked
     hint    call requires_grad() before using it";
     let constant = x.detach();
     says(expected, "run", || y.sum(..).differentiate().wrt(&[&x, &constant]).run());
-    let expected = "hvp: the direction has another shape\n    x     [2, 2]\n    v     [2]";
-    says(expected, "hvp", || hvp(|x| x.sum(..), &x, &f32s([2])));
+}
+
+#[test]
+fn derivatives_along_what_does_not_fit() {
+    let (x, v) = (f32s([2, 2]), f32s([2]));
+    let expected = "\
+hvp: the direction v does not fit
+    x     [2, 2] f32
+    v     [2] f32
+    hint  v has the shape and element type of x";
+    says(expected, "hvp", || hvp(|x| x.sum(..), &x, &v));
+    says(&expected.replace("hvp", "jvp"), "jvp", || jvp(Tensor::square, &x, &v));
+    let expected = expected.replace("[2] f32", "[2, 2] f64");
+    says(&expected, "hvp", || hvp(|x| x.sum(..), &x, &Tensor::ones([2, 2], DType::F64)));
+    let expected = "\
+vjp: the direction v does not fit
+    f(x)  [] f32
+    v     [2, 2] f32
+    hint  v has the shape and element type of f(x)";
+    says(expected, "vjp", || vjp(|x| x.sum(..), &x, &x));
+    let expected = "\
+backward: the result is not a scalar
+    shape  [2, 2]
+    hint   reduce it to a scalar, e.g. with mean(..), or give a seed";
+    says(expected, "hvp", || hvp(Tensor::square, &x, &x));
+    says(expected, "hessian", || hessian(Tensor::square, &x));
+    let w = f32s([2]).requires_grad();
+    says(&expected.replace("[2, 2]", "[1, 2]"), "per_sample", || {
+        per_sample_gradients(&w, [&x, &x], |w, [x, _]| x * w).len()
+    });
+    let expected = "\
+per_sample_gradients: there is not one row per sample in each part
+    shape  [2, 2]
+    shape  [3]
+    hint   each part of the batch has samples along its first axis, all as many";
+    says(expected, "per_sample", || per_sample_gradients(&w, [&x, &f32s([3])], |w, _| w.sum(..)).len());
 }
 
 #[test]

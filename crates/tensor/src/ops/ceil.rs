@@ -39,6 +39,11 @@ impl Elementwise for Ceil {
 
 impl Tensor {
     /// The smallest integer not below each element. The gradient is 0.
+    ///
+    /// ```
+    /// # use backflow_tensor::Tensor;
+    /// assert_eq!(Tensor::from([1.5, -1.5, 2.0]).ceil().to_vec::<f64>(), [2.0, -1.0, 2.0]);
+    /// ```
     #[must_use]
     #[track_caller]
     pub fn ceil(&self) -> Self {

@@ -39,6 +39,11 @@ impl Elementwise for Floor {
 
 impl Tensor {
     /// The largest integer not above each element. The gradient is 0.
+    ///
+    /// ```
+    /// # use backflow_tensor::Tensor;
+    /// assert_eq!(Tensor::from([1.5, -1.5, 2.0]).floor().to_vec::<f64>(), [1.0, -2.0, 2.0]);
+    /// ```
     #[must_use]
     #[track_caller]
     pub fn floor(&self) -> Self {

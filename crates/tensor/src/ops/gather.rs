@@ -26,8 +26,8 @@ pub(super) static OP: Op = Op::new("gather")
 
 impl Tensor {
     /// Elements picked along `axis`: the result has the shape of `index`, which has as many axes as this
-    /// tensor and is nowhere longer except along `axis`; negative places count from the end. PyTorch's `gather`. Whole rows are picked by
-    /// [`index_select`](Self::index_select).
+    /// tensor and is nowhere longer except along `axis`; negative places count from the end. PyTorch's
+    /// `gather`. Whole rows are picked by [`index_select`](Self::index_select).
     ///
     /// ```
     /// # use backflow_tensor::Tensor;
@@ -98,7 +98,7 @@ impl Tensor {
         if k > size {
             let rows =
                 [("shape", self.shape().to_string()), ("axis", axis.to_string()), ("k", k.to_string())];
-            misuse("topk", "there are fewer elements", &rows, "");
+            misuse("topk", "k is larger than the axis", &rows, &format!("at most {size} along this axis"));
         }
         let places = self.argsort(axis, Order::Descending).slice(axis, 0..k);
         (self.gather(axis, &places), places)

@@ -94,7 +94,7 @@ pub(super) fn from_start(place: i64, size: usize) -> usize {
 pub(super) fn index_hint<'a>(index: &Tensor, otherwise: &'a str) -> &'a str {
     match index.dtype() {
         DType::I64 => otherwise,
-        DType::Bool => "a mask is no index: choose with select_where, or zero with masked_fill",
+        DType::Bool => "a mask is no index: see masked_select, select_where and masked_fill",
         DType::F32 | DType::F64 => "convert it with to_dtype(DType::I64)",
     }
 }
@@ -115,8 +115,10 @@ pub(super) fn require_within(op: &'static str, shape: &Shape, axis: usize, place
         ("element", nth.to_string()),
         ("place", places[nth].to_string()),
     ];
-    let hint =
-        format!("places run from 0 to {} − 1, or back from the end from −1 to −{}", shape[axis], shape[axis]);
+    let hint = match size {
+        0 => "the axis has no places".to_owned(),
+        _ => format!("places run from 0 to {}, or from -{size} to -1 counted from the end", size - 1),
+    };
     misuse(op, "a place is outside the axis", &rows, &hint);
 }
 
@@ -135,14 +137,13 @@ impl Tensor {
     #[must_use]
     #[track_caller]
     pub fn masked_select(&self, mask: &Self) -> Self {
-        if mask.dtype() != DType::Bool || mask.shape().broadcast(&self.shape()) != Some(self.shape()) {
-            let rows = [("x", self.described()), ("mask", mask.described())];
-            misuse(
-                "masked_select",
-                "the mask does not fit",
-                &rows,
-                "compare x with something, e.g. x.gt(0.0)",
-            );
+        let rows = || [("x", self.described()), ("mask", mask.described())];
+        if mask.dtype() != DType::Bool {
+            misuse("masked_select", "the mask is not boolean", &rows(), "compare first, e.g. x.gt(0.0)");
+        }
+        if mask.shape().broadcast(&self.shape()) != Some(self.shape()) {
+            let hint = "aligned from the right, sizes of the mask must be those of x or 1";
+            misuse("masked_select", "the mask does not broadcast to x", &rows(), hint);
         }
         let chosen = mask.detach().broadcast_to(self.shape()).to_vec::<bool>();
         let places: Vec<i64> =
@@ -167,19 +168,13 @@ impl Tensor {
     pub fn unfold(&self, axis: isize, size: usize, step: usize) -> Self {
         let axis_idx = self.shape().axis("unfold", axis);
         let len = self.shape()[axis_idx];
-        if size > len || step == 0 {
-            let rows = [
-                ("shape", self.shape().to_string()),
-                ("axis", axis.to_string()),
-                ("size", size.to_string()),
-                ("step", step.to_string()),
-            ];
-            misuse(
-                "unfold",
-                "no window fits",
-                &rows,
-                "windows are at most as long as the axis, and a place or more apart",
-            );
+        if step == 0 {
+            misuse("unfold", "the step is 0", &[("shape", self.shape().to_string())], "");
+        }
+        if size > len {
+            let rows =
+                [("shape", self.shape().to_string()), ("axis", axis.to_string()), ("size", size.to_string())];
+            misuse("unfold", "the window is longer than the axis", &rows, "");
         }
         let count = (len - size) / step + 1;
         let places = (0..count)

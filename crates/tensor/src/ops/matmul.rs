@@ -95,9 +95,6 @@ impl Tensor {
     }
 }
 
-/// The floating-point operations of a product, 2·m·n·k. Its gradients are products of the same size; that of
-/// a bias is none.
-/// Of vectors and matrices.
 impl Tensor {
     /// The outer product of two vectors: `y[i, j] = x[i]·other[j]`.
     ///
@@ -114,7 +111,7 @@ impl Tensor {
     pub fn outer(&self, other: &Self) -> Self {
         if (self.rank(), other.rank()) != (1, 1) {
             let rows = [("left", self.shape().to_string()), ("right", other.shape().to_string())];
-            misuse("outer", "an operand is no vector", &rows, "");
+            misuse("outer", "needs two vectors", &rows, "flatten(0) makes a vector of any tensor");
         }
         self.unsqueeze(1) * other.unsqueeze(0)
     }
@@ -133,13 +130,16 @@ impl Tensor {
     pub fn trace(&self) -> Self {
         let shape = self.shape();
         let [.., rows, columns] = *shape else {
-            misuse("trace", "this is no matrix", &[("shape", shape.to_string())], "");
+            let hint = "rows and columns are the last two";
+            misuse("trace", "needs a matrix, or a stack of them", &[("shape", shape.to_string())], hint);
         };
         let square = self.slice(-2, ..rows.min(columns));
         square.flatten(-2).step_by(-1, columns + 1).sum(-1)
     }
 }
 
+/// The floating-point operations of a product, 2·m·n·k. Its gradients are products of the same size; that of
+/// a bias is none.
 pub(super) fn product_operations(computed: &Computed<'_>) -> u64 {
     let (y, left) = match computed.kind {
         Kind::Result => (computed.result, computed.operands[0]),

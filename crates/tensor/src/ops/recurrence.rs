@@ -129,7 +129,8 @@ impl Tensor {
         }
         let (kept, last): (Vec<usize>, Vec<usize>) = (0..self.rank()).partition(|&axis| !reduced[axis]);
         let rows = self.permute([kept, last].concat()).reshape([result.elements(), count]);
-        rows.cumprod(1).select(1, -1).reshape(result)
+        // Not a view, which would hold all products on the way.
+        rows.cumprod(1).index_select(1, &Self::from(-1_i64)).reshape(result)
     }
 }
 

@@ -85,6 +85,12 @@ pub(super) struct Given {
     has_biases: bool,
 }
 
+#[track_caller]
+fn refuse(op: &Op, operands: &[(&str, &Tensor)], what: &str, hint: &str) -> ! {
+    let rows: Vec<(&str, String)> = operands.iter().map(|(name, x)| (*name, x.described())).collect();
+    misuse(op.name, what, &rows, hint)
+}
+
 impl Given {
     /// Panics unless everything fits.
     #[track_caller]
@@ -99,30 +105,34 @@ impl Given {
         let mut named = vec![("x", x), ("weight_ih", weight_ih), ("weight_hh", weight_hh)];
         named.extend(["h", "c"].into_iter().zip(states.iter().copied()));
         named.extend(biases.into_iter().flatten().map(|bias| ("bias", bias)));
-        let refuse = |what: &str, hint: &str| -> ! {
-            let rows: Vec<(&str, String)> = named.iter().map(|(name, x)| (*name, x.described())).collect();
-            misuse(op.name, what, &rows, hint)
-        };
         let [steps, rows, inputs] = *x.shape() else {
-            refuse("x has not three axes", "x is [steps, batch, features]")
+            refuse(op, &named, "x needs three axes", "x is [steps, batch, features]")
         };
-        let [wide, hidden] = *weight_hh.shape() else { refuse("weight_hh is no matrix", "") };
+        let [wide, hidden] = *weight_hh.shape() else {
+            refuse(op, &named, "weight_hh needs two axes", "weight_hh is [gates·hidden, hidden]")
+        };
         let fits = wide == which.gates() * hidden
             && weight_ih.shape() == [wide, inputs]
             && states.iter().all(|state| state.shape() == [rows, hidden])
             && biases.into_iter().flatten().all(|bias| bias.shape() == [wide]);
         if !fits {
             let gates = which.gates();
+            let wide = if gates == 1 { "hidden".to_owned() } else { format!("{gates}·hidden") };
             let hint = format!(
-                "weight_ih [{gates}·hidden, features], weight_hh [{gates}·hidden, hidden], biases [{gates}·hidden], states [batch, hidden]"
+                "weight_ih [{wide}, features], weight_hh [{wide}, hidden], biases [{wide}], states [batch, hidden]"
             );
-            refuse("operands do not fit", &hint);
+            refuse(op, &named, "operands do not fit", &hint);
         }
         if named.iter().any(|(_, other)| other.dtype() != x.dtype()) {
-            refuse("element types differ", "convert with to_dtype");
+            refuse(op, &named, "element types differ", "convert with to_dtype");
         }
         if lengths.is_some_and(|lengths| lengths.len() != rows || lengths.iter().any(|&len| len > steps)) {
-            refuse("the lengths do not fit", "one for each sequence, at most as many as there are steps");
+            refuse(
+                op,
+                &named,
+                "the lengths do not fit",
+                "one for each sequence of the batch, none larger than the steps of x",
+            );
         }
         let lengths = lengths.map(Arc::from);
         Self { op, which, steps, rows, inputs, hidden, reverse, lengths, has_biases: biases.is_some() }

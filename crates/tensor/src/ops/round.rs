@@ -39,6 +39,11 @@ impl Elementwise for Round {
 
 impl Tensor {
     /// The nearest integer to each element; of two, the even one, as in PyTorch and NumPy. The gradient is 0.
+    ///
+    /// ```
+    /// # use backflow_tensor::Tensor;
+    /// assert_eq!(Tensor::from([0.5, 1.5, -0.7]).round().to_vec::<f64>(), [0.0, 2.0, -1.0]);
+    /// ```
     #[must_use]
     #[track_caller]
     pub fn round(&self) -> Self {

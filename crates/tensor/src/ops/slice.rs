@@ -111,7 +111,7 @@ impl Tensor {
     pub fn chunk(&self, count: usize, axis: isize) -> Vec<Self> {
         let size = self.shape()[self.shape().axis("chunk", axis)];
         if count == 0 {
-            misuse("chunk", "there are no parts", &[("shape", self.shape().to_string())], "");
+            misuse("chunk", "the number of parts is 0", &[("shape", self.shape().to_string())], "");
         }
         let each = size.div_ceil(count).max(1);
         let mut parts = Vec::with_capacity(count);

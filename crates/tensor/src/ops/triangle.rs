@@ -48,6 +48,13 @@ impl Tensor {
 
     /// The upper triangle: 0 where column − row is less than `diagonal`. PyTorch's `triu`.
     ///
+    /// ```
+    /// # use backflow_tensor::Tensor;
+    /// let x = Tensor::from([[1.0, 2.0], [3.0, 4.0]]);
+    /// assert_eq!(x.triu(0).to_vec::<f64>(), [1.0, 2.0, 0.0, 4.0]);
+    /// assert_eq!(x.triu(1).to_vec::<f64>(), [0.0, 2.0, 0.0, 0.0]);
+    /// ```
+    ///
     /// # Panics
     /// As [`tril`](Self::tril).
     #[must_use]
@@ -60,12 +67,8 @@ impl Tensor {
     fn triangle(&self, name: &'static str, side: Side, diagonal: isize) -> Self {
         let shape = self.shape();
         let [.., rows, columns] = *shape else {
-            misuse(
-                name,
-                "this is no matrix",
-                &[("shape", shape.to_string())],
-                "it has the rows and columns last",
-            );
+            let hint = "rows and columns are the last two; unsqueeze adds one";
+            misuse(name, "needs a matrix, or a stack of them", &[("shape", shape.to_string())], hint);
         };
         let y = with_element!(self.dtype(), T => Self::build::<T>(shape, |out| {
             let x = self.contiguous();

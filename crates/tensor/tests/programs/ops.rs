@@ -4,6 +4,7 @@ mod moves;
 mod normalization;
 mod products;
 mod reductions;
+mod scans;
 
 use crate::naive::{Naive, Right, erf, normal_cdf, normal_cdf_tanh, sigmoid};
 use crate::program::{Made, Program};
@@ -20,8 +21,11 @@ pub(crate) struct Entry {
 type Apply = fn(&mut Program) -> Option<Made>;
 
 /// Why an op of the catalogue has no naive twin.
-pub(crate) const WITHOUT_TWIN: [(&str, &str); 9] = [
+pub(crate) const WITHOUT_TWIN: [(&str, &str); 12] = [
     ("dropout", "what it drops is a matter of its generator"),
+    ("rnn", RECURRENT),
+    ("lstm", RECURRENT),
+    ("gru", RECURRENT),
     ("conv2d", CONVOLUTION),
     ("conv_transpose2d", CONVOLUTION),
     ("conv2d_weight", CONVOLUTION),
@@ -34,6 +38,8 @@ pub(crate) const WITHOUT_TWIN: [(&str, &str); 9] = [
 
 const CONVOLUTION: &str =
     "few shapes fit; the tests of the kernels hold random ones against sums over windows";
+
+const RECURRENT: &str = "few shapes fit; the tests of layers hold it against the same step by step";
 
 const POOLING: &str = "few shapes fit; the tests of the kernels hold it against loops over windows";
 
@@ -78,6 +84,9 @@ entries! {
     sqrt: |p| unary(p, "sqrt", Tensor::sqrt, f64::sqrt, one);
     square: |p| unary(p, "square", Tensor::square, |x| x * x, one);
     recip: |p| unary(p, "recip", Tensor::recip, |x| 1.0 / x, one);
+    floor: |p| unary(p, "floor", Tensor::floor, f64::floor, one);
+    ceil: |p| unary(p, "ceil", Tensor::ceil, f64::ceil, one);
+    round: |p| unary(p, "round", Tensor::round, f64::round_ties_even, one);
     sin: |p| unary(p, "sin", Tensor::sin, f64::sin, one);
     cos: |p| unary(p, "cos", Tensor::cos, f64::cos, one);
     erf: |p| unary(p, "erf", Tensor::erf, erf, of_square);
@@ -120,6 +129,9 @@ entries! {
     max: |p| reductions::extreme(p, "max", 1.0);
     min: |p| reductions::extreme(p, "min", -1.0);
     argmax: reductions::argmax;
+    argsort: scans::argsort;
+    cumsum: scans::cumsum;
+    recurrence: scans::recurrence;
     logsumexp: reductions::logsumexp;
     softmax: |p| reductions::softmax(p, "softmax");
     log_softmax: |p| reductions::softmax(p, "log_softmax");
@@ -138,6 +150,8 @@ entries! {
     slice: moves::slice;
     pad: moves::pad;
     cat: moves::cat;
+    flip: moves::flip;
+    triangle: moves::triangle;
     to_dtype: moves::to_dtype;
     gather: moves::gather;
     scatter_add: moves::scatter_add;

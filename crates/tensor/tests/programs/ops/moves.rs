@@ -146,6 +146,41 @@ pub(super) fn cat(p: &mut Program) -> Option<Made> {
     })
 }
 
+pub(super) fn flip(p: &mut Program) -> Option<Made> {
+    let x = p.pick();
+    let array = p.naive(x);
+    let axes: Vec<usize> = (0..array.shape.len()).filter(|_| p.below(2) == 0).collect();
+    let found = p.tensor(x).flip(axes.clone());
+    made("flip", format!("v{x}.flip({axes:?})"), &[x], found, move || {
+        let element = |index: &[usize]| {
+            let mut original = index.to_vec();
+            axes.iter().for_each(|&axis| original[axis] = array.shape[axis] - 1 - index[axis]);
+            array.at(&original)
+        };
+        Naive::of(&array.shape, element).exact()
+    })
+}
+
+pub(super) fn triangle(p: &mut Program) -> Option<Made> {
+    let x = p.pick();
+    let array = p.naive(x);
+    if array.shape.len() < 2 {
+        return None;
+    }
+    let (diagonal, is_lower) = (p.below(9) as isize - 4, p.below(2) == 0);
+    let found = if is_lower { p.tensor(x).tril(diagonal) } else { p.tensor(x).triu(diagonal) };
+    let name = if is_lower { "tril" } else { "triu" };
+    made("triangle", format!("v{x}.{name}({diagonal})"), &[x], found, move || {
+        let element = |index: &[usize]| {
+            let [.., row, column] = *index else { unreachable!("two axes at least") };
+            let right_of = column as isize - row as isize - diagonal;
+            let stays = if is_lower { right_of <= 0 } else { right_of >= 0 };
+            if stays { array.at(index) } else { 0.0 }
+        };
+        Naive::of(&array.shape, element).exact()
+    })
+}
+
 pub(super) fn to_dtype(p: &mut Program) -> Option<Made> {
     let x = p.pick();
     let array = p.naive(x);

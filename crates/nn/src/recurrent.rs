@@ -233,7 +233,7 @@ impl Layers {
         });
         let mut last: [Vec<Tensor>; STATES] = std::array::from_fn(|_| Vec::new());
         for layer in 0..self.stack.layers {
-            if layer > 0 && self.stack.dropout > 0.0 {
+            if layer > 0 && self.drops() {
                 x = self.dropout.forward(&x);
             }
             let mut directions = Vec::new();
@@ -346,7 +346,9 @@ impl Module for Layers {
                 None => path.inside("id", |path| id.visit_mut(path, visitor)),
             }
         }
-        path.inside("dropout", |path| self.dropout.visit_mut(path, visitor));
+        if self.drops() {
+            path.inside("dropout", |path| self.dropout.visit_mut(path, visitor));
+        }
     }
 }
 
@@ -358,6 +360,11 @@ impl Layers {
         (0..self.ids.len()).map(name).collect()
     }
 
+    /// Whether there is dropout between layers; a layer that is never called must not be seen as one that was forgotten.
+    fn drops(&self) -> bool {
+        self.stack.layers > 1 && self.stack.dropout > 0.0
+    }
+
     fn visit_layers(&self, path: &mut Path, visitor: &mut dyn Visitor) {
         for (id, name) in self.ids.iter().zip(self.names()) {
             match name {
@@ -365,7 +372,9 @@ impl Layers {
                 None => path.inside("id", |path| id.visit(path, visitor)),
             }
         }
-        path.inside("dropout", |path| self.dropout.visit(path, visitor));
+        if self.drops() {
+            path.inside("dropout", |path| self.dropout.visit(path, visitor));
+        }
     }
 }
 

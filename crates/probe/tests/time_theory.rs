@@ -127,6 +127,24 @@ fn wide_random_networks_lose_what_the_mean_field_says() {
     }
 }
 
+/// Sequences longer than the root of the number of units, and weights that are no rotation: each step may be 0.04
+/// decades off, as above, which in the slope of a line through 100 sums are 0.005; 0.02 are four of these. What the
+/// mean field of fresh weights at each step has is 0.03 to 0.04 away.
+#[test]
+fn that_weights_are_the_same_at_all_steps_tells_in_long_sequences() {
+    let (units, steps) = (64, 100);
+    let x = normal([steps, 16, 8], 3);
+    for gain in [0.7, 1.0] {
+        let w = Init::LecunNormal.sample([units; 2], 1.0, DType::F64, &mut Rng::seed_from_u64(1)) * gain;
+        let model = rnn(8, &w, false, 11);
+        let (theory, (slope, _)) = (predict_rnn(&model, &x), measured(&model, &x));
+        let predicted = theory.slope(steps).unwrap();
+        let fresh = theory.factor.unwrap().log10();
+        assert!((slope - predicted).abs() < 0.02, "{gain}: {slope} for {predicted}, {fresh}");
+        assert!(predicted > fresh + 0.02, "{predicted} {fresh}");
+    }
+}
+
 /// Of tanh with σ_w² = 4 and σ_b² = 0.05, q* and χ are those of a published table: see the tests of the mean field.
 #[test]
 fn late_in_a_sequence_the_factor_is_that_of_the_fixed_point() {

@@ -2,7 +2,7 @@
 
 use crate::slope::line_back;
 use crate::svd::singular_values;
-use crate::theory::{MeanField, log10};
+use crate::theory::{MeanField, log10, slope_moments};
 use backflow_kernels::Float;
 use backflow_nn::{Activation, Gru, Lstm, RecurrentWeights, Rnn};
 use backflow_tensor::{DType, Recurrent, Tensor, misuse, no_grad};
@@ -31,7 +31,9 @@ pub enum TimeTheory {
     /// back they change by its spectral radius.
     Linear,
     /// Random weights: √χ per step, χ = σ_w² E φ′(√q ζ)², with `q = σ_w² E φ(√q ζ)² + drive` step after step (Chen,
-    /// Pennington and Schoenholz 2018, "Dynamical isometry and a mean field theory of RNNs").
+    /// Pennington and Schoenholz 2018, "Dynamical isometry and a mean field theory of RNNs"). Where W is no rotation and
+    /// sequences are longer than the root of the number of units, that the same W is at all steps tells, and is reckoned
+    /// with; [`factor`](TimePrediction::factor) is that of infinitely many units.
     MeanField {
         /// q*, which q tends to; `None` if it grows without bound.
         fixed_point: Option<f64>,
@@ -110,11 +112,10 @@ pub fn predict_recurrence(activation: Activation, w: &Tensor, drive: f64, steps:
         );
     }
     let field = MeanField::new(activation, w.square().sum(..).item() / w.size(0) as f64, drive);
-    let back = field.forward(drive, steps).into_iter().skip(1).map(|q| field.slope_decades(q));
     let fixed_point = field.fixed_point();
     TimePrediction {
         theory: TimeTheory::MeanField { fixed_point },
-        delta_decades: if steps == 0 { Vec::new() } else { super::decades(&back.collect::<Vec<_>>()) },
+        delta_decades: back(field, w, &field.forward(drive, steps)),
         factor: fixed_point.map(|q| field.chi(q).sqrt()),
         bound,
     }
@@ -184,6 +185,32 @@ fn is_random(w: &Tensor) -> bool {
     let variance = w.square().sum(..).item() / w.size(0) as f64;
     let traces = [w.trace().item().abs(), (w * w.t()).sum(..).item().abs()];
     traces[0] <= 6.0 * variance.sqrt() && traces[1] <= 6.0 * variance
+}
+
+/// How many steps back the covariance is followed; further back it changes by the factor that it has there.
+const FOLLOWED: usize = 256;
+
+/// log₁₀ of RMS δ at each step over that at the last, of layers with these q. Slopes φ′ are independent of each other,
+/// of mean m₁ and mean square m₂, and W is what it is, the same at all steps: deltas have the covariance
+/// `C ← Wᵀ (m₁² C + (m₂ − m₁²) diag C) W`, and begin in random directions. Of a rotation that is χ per step, and of other
+/// random weights χ as long as the square of the number of steps is below that of units.
+fn back(field: MeanField, w: &Tensor, q: &[f64]) -> Vec<f64> {
+    let (units, eye) = (w.size(0), Tensor::eye(w.size(0), DType::F64));
+    let (mut covariance, mut decades, mut to_last) = (eye.clone(), 0.0, Vec::with_capacity(q.len()));
+    let mut rms = 1.0;
+    for (steps, &q) in q.iter().rev().enumerate() {
+        to_last.push(decades);
+        if steps < FOLLOWED {
+            let [mean, square] = slope_moments(field.activation, q);
+            let of_slopes = &eye * (square - mean * mean) + mean * mean;
+            covariance = w.t().matmul(&(covariance * of_slopes)).matmul(w);
+            rms = (covariance.trace().item() / units as f64).sqrt();
+            covariance = covariance / (rms * rms).max(f64::MIN_POSITIVE);
+        }
+        decades += log10(rms);
+    }
+    to_last.reverse();
+    to_last
 }
 
 /// log₁₀ of ‖Wⁿ‖_F/√units for each number n of steps to the last.

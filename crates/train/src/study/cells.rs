@@ -87,6 +87,9 @@ pub struct CellFinding {
     pub slope_by_seed: Vec<Option<f64>>,
     /// What the slope of the line should come to: the mean over seeds. `None` where theory has nothing to say.
     pub predicted_slope: Option<f64>,
+    /// log₁₀ of RMS δ at each step over that at the last as theory has it: the mean over seeds. Empty where it has
+    /// nothing to say.
+    pub predicted_decades: Vec<f64>,
     /// log₁₀ of the bound on it, γ σ_max: the mean over seeds. `None` for gated cells.
     pub bound_slope: Option<f64>,
     /// Which theory it is, of the first seed.
@@ -252,12 +255,14 @@ fn finding(configuration: &CellConfiguration, networks: Vec<Examined>) -> CellFi
         let figures: Option<Vec<f64>> = networks.iter().map(|network| figure(&network.theory)).collect();
         figures.map(|figures| figures.iter().sum::<f64>() / figures.len() as f64)
     };
+    let decades = |step| mean(&|theory| theory.delta_decades.get(step).copied());
     let time = measured.as_ref().and_then(|row| row.time.as_ref()?.of_one_loss());
     CellFinding {
         configuration: *configuration,
         delta_rms: time.map_or(Vec::new(), <[f64]>::to_vec),
         slope_by_seed: records.iter().map(slope).collect(),
         predicted_slope: mean(&|theory| theory.slope(steps)),
+        predicted_decades: (0..).map_while(decades).collect(),
         bound_slope: mean(&TimePrediction::bound_slope),
         theory: networks[0].theory.theory,
         verdicts: flow.verdicts(),

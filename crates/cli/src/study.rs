@@ -1,6 +1,7 @@
 //! `backflow study`: how gradients flow back through networks of many kinds, beside the theory, and which of
 //! them learn.
 
+mod cells;
 mod configurations;
 mod list;
 mod results;
@@ -17,11 +18,11 @@ use crate::result_folder::{ResultFolder, free_folder};
 use crate::setup::{self, DEFAULT_BATCH, usage};
 use crate::source::Source;
 use crate::task::{TaskConfig, TaskOptions};
-use backflow_nn::{Activation, Init};
+use backflow_nn::Activation;
 use backflow_probe::text::counted;
 use backflow_tensor::DType;
 use backflow_train::comparison::Contender;
-use backflow_train::study::{Configuration, Norm, Study, TrainableDepths, Training};
+use backflow_train::study::{Configuration, Norm, StepWeights, Study, TrainableDepths, Training};
 use clap::Args;
 use list::{List, Skip};
 use results::{StudyConfig, StudyResults};
@@ -51,7 +52,7 @@ pub(crate) struct StudyOptions {
     /// How weights begin: `xavier-uniform,he-normal,orthogonal`, …; with a gain instead of the activation's
     /// and biases of a variance: `he-normal:gain=1.2,bias_var=0.05` [default: what suits the activation].
     #[arg(long, value_parser = list::inits, value_name = "NAME[:KEY=VALUE,…],…")]
-    init: Option<List<Init>>,
+    init: Option<List<StepWeights>>,
 
     /// Standard deviations of weights, each over the root of its layer's inputs, instead of --init: `1.5`,
     /// `0.5..4@8` (8 values at equal distances), `1..2:0.25` (in steps).
@@ -81,10 +82,13 @@ pub(crate) struct StudyOptions {
     #[arg(long, value_parser = list::skips, value_name = "on,off", requires = "model")]
     skip: Option<List<Skip>>,
 
+    #[command(flatten)]
+    cells: cells::CellOptions,
+
     /// Train each network for so many steps, to see whether it learns [default: 300 if no networks are asked for by
-    /// the options above, else 0].
-    #[arg(long, value_parser = options::seed, allow_hyphen_values = true, value_name = "N")]
-    steps: Option<u64>,
+    /// the options above, else 0]. With --cell, the lengths of sequences: `20,50,100`, or a range [default: 20,50].
+    #[arg(long, value_parser = list::steps, allow_hyphen_values = true, value_name = "N,…")]
+    steps: Option<List<u64>>,
 
     /// The optimizer of the training, with its settings [default: adam].
     #[arg(long, value_name = "NAME[:KEY=VALUE,…]")]
@@ -144,6 +148,9 @@ pub(crate) fn run(options: &StudyOptions) -> Result<ExitCode, Failure> {
 }
 
 fn study(options: &StudyOptions) -> Result<ExitCode, Failure> {
+    if options.cells.are_asked_for() {
+        return cells::study(options);
+    }
     let mut study = options.study()?;
     let data = Data::load(&options.data, &options.task)?;
     data.require_classes("a study")?;
@@ -183,7 +190,22 @@ impl StudyOptions {
         let inits = self.init.is_some() || self.sigma_w.is_some();
         let sizes = self.depth.is_some() || self.width.is_some();
         let is_asked = self.activation.is_some() || inits || sizes || !self.model.is_empty();
-        let steps = self.steps.unwrap_or(if is_asked { 0 } else { STEPS });
+        let steps = match self.steps.as_ref().map(|List(steps)| &steps[..]) {
+            None => {
+                if is_asked {
+                    0
+                } else {
+                    STEPS
+                }
+            }
+            Some(&[steps]) => steps,
+            Some(_) => {
+                return Err(usage(
+                    "--steps",
+                    "several are lengths of sequences; say of which layers with --cell",
+                ));
+            }
+        };
         let of_training = [
             ("--optimizer", self.optimizer.is_some()),
             ("--lr", self.lr.is_some()),
@@ -193,13 +215,7 @@ impl StudyOptions {
         if let Some((option, _)) = of_training.iter().find(|(_, given)| *given && steps == 0) {
             return Err(usage(option, "only a training has one; say how long with --steps"));
         }
-        let spec = self.optimizer.as_deref().unwrap_or(OPTIMIZER);
-        setup::optimizer(spec, self.lr)?;
-        let contender = Contender::new(spec).map_err(|error| usage("--optimizer", error))?;
-        let contender = match self.lr {
-            Some(lr) => contender.at(lr).map_err(|error| usage("--lr", error))?,
-            None => contender,
-        };
+        let contender = self.contender()?;
         let batch_size = self.batch_size.unwrap_or(DEFAULT_BATCH);
         let training = (steps > 0).then_some(Training {
             contender,
@@ -214,6 +230,17 @@ impl StudyOptions {
             training,
             ..Study::new(self.seeds)
         })
+    }
+
+    /// The optimizer of the training.
+    fn contender(&self) -> Result<Contender, Failure> {
+        let spec = self.optimizer.as_deref().unwrap_or(OPTIMIZER);
+        setup::optimizer(spec, self.lr)?;
+        let contender = Contender::new(spec).map_err(|error| usage("--optimizer", error))?;
+        match self.lr {
+            Some(lr) => contender.at(lr).map_err(|error| usage("--lr", error)),
+            None => Ok(contender),
+        }
     }
 
     /// Results of nothing yet.

@@ -1,5 +1,6 @@
 //! [`Rnn`]: a plain recurrent network.
 
+use crate::activation::Activation;
 use crate::layer::Layer;
 use crate::recurrent::{Layers, RecurrentWeights, Stack};
 use backflow_tensor::{Module, Path, Rng, Tensor, Visitor, VisitorMut};
@@ -40,6 +41,12 @@ impl Rnn {
     #[must_use]
     pub fn relu(self) -> Self {
         Self { relu: true, ..self }
+    }
+
+    /// Which function it is: tanh or relu.
+    #[must_use]
+    pub fn activation(&self) -> Activation {
+        if self.relu { Activation::Relu } else { Activation::Tanh }
     }
 
     /// The parameters of a layer in one direction.

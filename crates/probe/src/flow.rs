@@ -6,12 +6,14 @@ mod theory;
 
 pub use theory::Theory;
 
+use crate::prediction::TimePrediction;
 use crate::record::FlowStep;
 use crate::recorder::record_once;
 use crate::rows::{FlowRow, mean, ways};
 use crate::slope::slope;
 use crate::verdict::{Verdict, updates};
 use backflow_tensor::{Module, Tensor};
+use std::collections::BTreeMap;
 
 /// What flows through a network, forward and back.
 ///
@@ -36,6 +38,8 @@ pub struct GradFlow {
     /// Those of steps that call other layers, and how many steps these are.
     others: Vec<(Vec<FlowRow>, usize)>,
     theory: Option<Theory>,
+    /// By the path of the layer.
+    over_time: BTreeMap<String, TimePrediction>,
     eps: Option<f64>,
     test_loss: Option<f64>,
 }
@@ -62,13 +66,21 @@ impl GradFlow {
         let mut ways = ways(records).into_iter().map(|way| (mean(&way), way.len()));
         let (rows, _) = ways.next().unwrap_or_default();
         let (steps, others) = (records.to_vec(), ways.collect());
-        Self { record, steps, rows, others, theory: None, eps: None, test_loss: None }
+        let over_time = BTreeMap::new();
+        Self { record, steps, rows, others, theory: None, over_time, eps: None, test_loss: None }
     }
 
     /// Puts what theory predicts beside the measurement.
     #[must_use]
     pub fn with_theory(self, theory: impl Into<Theory>) -> Self {
         Self { theory: Some(theory.into()), ..self }
+    }
+
+    /// Puts what theory predicts over time for one layer beside its measurement.
+    #[must_use]
+    pub fn with_time_theory(mut self, layer: impl Into<String>, theory: TimePrediction) -> Self {
+        self.over_time.insert(layer.into(), theory);
+        self
     }
 
     /// What else theory has to say, a sentence each without its stop.
@@ -264,6 +276,18 @@ impl GradFlow {
     pub fn predicted_activations(&self) -> Vec<Option<f64>> {
         let nothing = || vec![None; self.rows.len()];
         self.theory.as_ref().map_or_else(nothing, |theory| theory.activation_rms(&self.rows))
+    }
+
+    /// What theory predicts over time for the layer of a row, if it [stands beside](Self::with_time_theory) it.
+    #[must_use]
+    pub fn time_theory(&self, row: &FlowRow) -> Option<&TimePrediction> {
+        self.over_time.get(&row.path)
+    }
+
+    /// What the slope of a row's [line over time](FlowRow::time_line) should come to, over the same steps.
+    #[must_use]
+    pub fn predicted_time_slope(&self, row: &FlowRow) -> Option<f64> {
+        self.time_theory(row)?.slope(row.time_line()?.steps)
     }
 
     /// What [`slope`](Self::slope) should come to by theory; `None` where it has nothing to say, or finite width decides.

@@ -58,7 +58,8 @@ pub use layer_kind::LayerKind;
 pub use nonfinite::{NonFinite, Numbers, Origin, Place, find_nonfinite};
 pub use per_sample::{GradientNoise, SampleNorms};
 pub use prediction::{
-    Inputs, LinePrediction, LineRow, Prediction, RandomLayer, predict, predict_layers, predict_line,
+    Inputs, LinePrediction, LineRow, Prediction, RandomLayer, TimePrediction, TimeTheory, predict,
+    predict_gru, predict_layers, predict_line, predict_lstm, predict_recurrence, predict_rnn,
 };
 pub use quantity::{Axis, Chart, Drawn, Figure, Measured, Of, Quantity, Read, Section, Unit};
 pub use record::{

@@ -4,9 +4,11 @@
 mod back;
 mod field;
 mod line;
+mod recurrent;
 mod taps;
 
 pub use line::{Inputs, LinePrediction, LineRow, predict_line};
+pub use recurrent::{TimePrediction, TimeTheory, predict_gru, predict_lstm, predict_recurrence, predict_rnn};
 
 use crate::finite_width::{FiniteWidth, finite_width};
 use crate::slope::line_back;

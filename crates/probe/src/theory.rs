@@ -205,6 +205,12 @@ pub(crate) fn mean_square_slope(activation: Activation, q: f64) -> f64 {
     average(&squares, &weights)
 }
 
+/// E φ′(√q ζ), and E φ′(√q ζ)².
+pub(crate) fn slope_moments(activation: Activation, q: f64) -> [f64; 2] {
+    let (points, weights) = quadrature::normal(q.clamp(1e-300, 1e300));
+    [average(&slopes(activation, points), &weights), mean_square_slope(activation, q)]
+}
+
 /// φ′² at the points of the quadrature, and their weights.
 fn slopes_squared(activation: Activation, q: f64) -> (Vec<f64>, Vec<f64>) {
     // At q = 0 the average is the limit from above, not the slope at 0, which may be a kink.

@@ -205,6 +205,9 @@ fn a_layer_in_one_op_shows_its_steps() {
             assert!((line.slope - f64::log10(gain)).abs() < 1e-9, "{line:?}");
             let over = flow.verdicts().into_iter().any(|verdict| verdict.name().ends_with("OVER STEPS"));
             assert_eq!(over, gain != 1.0, "{flow}");
+            let forgotten =
+                flow.verdicts().iter().any(|verdict| matches!(verdict, Verdict::NotCalled { .. }));
+            assert!(!forgotten, "no dropout that was never to be called: {flow}");
         }
     }
 }

@@ -5,6 +5,7 @@
 //! figures and what follows from them by arithmetic: means over seeds, ranges, differences.
 #![forbid(unsafe_code)]
 
+mod cells;
 mod chart;
 mod colours;
 mod comparison;
@@ -21,6 +22,7 @@ mod study;
 mod table;
 pub mod tensorboard;
 
+pub use cells::{CellsPage, cells_table};
 pub use comparison::{ComparisonPage, comparison_table, mean_and_std};
 pub use flow::{FlowPage, Header, Theory};
 pub use runs::{FlowRun, RunsPage, runs_table};

@@ -8,6 +8,9 @@
 //! to know about terminals and command lines.
 #![forbid(unsafe_code)]
 
+// `#[derive(Module)]` writes `::backflow::…`.
+extern crate backflow_tensor as backflow;
+
 mod batches;
 pub mod comparison;
 mod error;

@@ -40,6 +40,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod cells;
 mod configuration;
 mod flow;
 mod learning;
@@ -48,6 +49,9 @@ mod maps;
 mod norm;
 mod trainable_depths;
 
+pub use cells::{
+    Cell, CellConfiguration, CellFinding, CellLearned, CellStudy, CellTraining, Problem, StepWeights,
+};
 pub use configuration::{Configuration, Network};
 pub use flow::Flow;
 pub use learning::{Learned, LearnedOfSeed, LossPoint, Training};
@@ -172,26 +176,12 @@ impl Study {
                 .as_ref()
                 .expect("the form that a configuration takes is there")
         };
-        let seeds = usize::try_from(self.seeds).unwrap_or(usize::MAX);
-        let completion = Completion::default();
-        let network = |job: usize, ended: &Ended| {
-            let mut part = completion.begin();
-            let mut watch = |step, steps| ended.or(supervise(part.at(step, steps)));
-            let (configuration, seed) = (&configurations[job / seeds], (job % seeds) as u64);
-            Ok(self.network(configuration, seed, data_of(configuration), &mut watch)?)
+        let network = |index: usize, seed, watch: &mut Watcher<'_>| {
+            self.network(&configurations[index], seed, data_of(&configurations[index]), watch)
         };
-        // Of a study that is stopped, some of a configuration's networks may be missing.
-        let (mut present, mut networks) = (0, Vec::new());
-        side_by_side(usize::MAX, configurations.len().saturating_mul(seeds), network, |job, network| {
-            if std::mem::replace(&mut present, job / seeds) != present {
-                networks.clear();
-            }
-            networks.push(network);
-            if networks.len() < seeds {
-                return Ok(());
-            }
-            let configuration = &configurations[present];
-            take(self.finding(configuration, std::mem::take(&mut networks), data_of(configuration)))
+        over_seeds(self.seeds, configurations.len(), supervise, network, |index, networks| {
+            let configuration = &configurations[index];
+            take(self.finding(configuration, networks, data_of(configuration)))
         })
     }
 
@@ -292,6 +282,38 @@ impl Study {
             backflow_tensor::misuse("Study::examine", "nothing to measure", &rows, "each is at least 1");
         }
     }
+}
+
+/// Examines the networks of each configuration, one for each seed, [side by side], and gives `take` those of one
+/// configuration together.
+///
+/// [side by side]: side_by_side
+fn over_seeds<N: Send, E: From<Stopped> + Send>(
+    seeds: u64,
+    configurations: usize,
+    supervise: &Supervisor<'_>,
+    network: impl Fn(usize, u64, &mut Watcher<'_>) -> Result<N, Stopped> + Sync,
+    mut take: impl FnMut(usize, Vec<N>) -> Result<(), E> + Send,
+) -> Result<(), E> {
+    let seeds = usize::try_from(seeds).unwrap_or(usize::MAX);
+    let completion = Completion::default();
+    let work = |job: usize, ended: &Ended| {
+        let mut part = completion.begin();
+        let mut watch = |step, steps| ended.or(supervise(part.at(step, steps)));
+        Ok(network(job / seeds, (job % seeds) as u64, &mut watch)?)
+    };
+    // Of a study that is stopped, some of a configuration's networks may be missing.
+    let (mut present, mut networks) = (0, Vec::new());
+    side_by_side(usize::MAX, configurations.saturating_mul(seeds), work, |job, network| {
+        if std::mem::replace(&mut present, job / seeds) != present {
+            networks.clear();
+        }
+        networks.push(network);
+        if networks.len() < seeds {
+            return Ok(());
+        }
+        take(present, std::mem::take(&mut networks))
+    })
 }
 
 /// What networks are examined on, in the form that they take.

@@ -2,9 +2,9 @@
 //! separate values.
 
 use crate::{options, ranges};
-use backflow_nn::{Activation, Init};
+use backflow_nn::Activation;
 use backflow_tensor::quote::quoted;
-use backflow_train::study::Norm;
+use backflow_train::study::{Cell, Norm, StepWeights};
 use std::fmt::{self, Display};
 
 /// The values of a list, in its order.
@@ -23,12 +23,44 @@ const DEEPEST: usize = 10_000;
 /// No layer of a network that fits this program is wider.
 const WIDEST: usize = 1 << 20;
 
+/// No sequence is longer whose states are kept.
+pub(super) const MOST_STEPS: usize = 100_000;
+
 pub(crate) fn activations(text: &str) -> Result<List<Activation>, String> {
     list(text, |piece| Ok(vec![options::activation(piece)?]))
 }
 
-pub(crate) fn inits(text: &str) -> Result<List<Init>, String> {
-    list(text, |piece| Ok(vec![options::init(piece)?]))
+pub(crate) fn inits(text: &str) -> Result<List<StepWeights>, String> {
+    list(text, |piece| {
+        Ok(vec![match piece {
+            "identity" => StepWeights::Identity,
+            _ => StepWeights::Rule(options::init(piece)?),
+        }])
+    })
+}
+
+pub(crate) fn cells(text: &str) -> Result<List<Cell>, String> {
+    list(text, |piece| Ok(vec![piece.parse()?]))
+}
+
+/// Whole numbers from 0 up.
+pub(crate) fn steps(text: &str) -> Result<List<u64>, String> {
+    list(text, |piece| match piece.contains("..") {
+        true => {
+            Ok(ranges::whole(piece, "number of steps", MOST_STEPS)?.into_iter().map(|n| n as u64).collect())
+        }
+        false => Ok(vec![options::seed(piece)?]),
+    })
+}
+
+pub(crate) fn gains(text: &str) -> Result<List<f64>, String> {
+    list(text, |piece| {
+        let gains = ranges::values(piece)?;
+        match gains.iter().find(|&&gain| !(gain > 0.0 && gain <= LARGEST)) {
+            Some(gain) => Err(format!("{gain} is not a gain; write numbers above 0, up to {LARGEST}")),
+            None => Ok(gains),
+        }
+    })
 }
 
 pub(crate) fn norms(text: &str) -> Result<List<Norm>, String> {
@@ -114,18 +146,27 @@ fn is_setting(piece: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{List, activations, depths, inits, sigmas, widths};
+    use super::{List, activations, cells, depths, gains, inits, sigmas, steps, widths};
     use backflow_nn::{Activation, Init};
+    use backflow_train::study::{Cell, StepWeights};
 
     #[test]
     fn lists_have_values_that_differ() {
         assert_eq!(activations("relu, tanh"), Ok(List(vec![Activation::Relu, Activation::Tanh])));
         let normal = Init::Normal { mean: 0.0, std: 0.1 };
-        assert_eq!(inits("he-normal,normal:0:0.1"), Ok(List(vec![Init::HeNormal, normal])));
+        let rules = |rules: &[Init]| List(rules.iter().copied().map(StepWeights::Rule).collect());
+        assert_eq!(inits("he-normal,normal:0:0.1"), Ok(rules(&[Init::HeNormal, normal])));
         let biased = Init::HeNormal.with_gain(1.2).with_bias_variance(0.05);
         let inits_with_settings = "he-normal:gain=1.2 , bias_var=0.05,orthogonal:gain=1,he-normal";
-        let expected = vec![biased, Init::Orthogonal.with_gain(1.0), Init::HeNormal];
-        assert_eq!(inits(inits_with_settings), Ok(List(expected)));
+        let expected = rules(&[biased, Init::Orthogonal.with_gain(1.0), Init::HeNormal]);
+        assert_eq!(inits(inits_with_settings), Ok(expected));
+        assert_eq!(inits("identity"), Ok(List(vec![StepWeights::Identity])));
+        assert_eq!(cells("gru,irnn"), Ok(List(vec![Cell::Gru, Cell::Irnn])));
+        assert_eq!(steps("0,20..40:20"), Ok(List(vec![0, 20, 40])));
+        assert_eq!(gains("0.7,1..2@2"), Ok(List(vec![0.7, 1.0, 2.0])));
+        assert!(
+            cells("lsmt").is_err() && steps("-1").is_err() && gains("0").is_err() && gains("nan").is_err()
+        );
         for wrong in ["gain=1", "he-normal,gain=1", "he-normal:gain=1,2", "he-normal:gain=1,gain=2"] {
             assert!(inits(wrong).is_err(), "{wrong}");
         }
@@ -147,7 +188,7 @@ mod tests {
 
 #[cfg(test)]
 mod fuzz {
-    use super::{List, activations, depths, inits, sigmas, widths};
+    use super::{List, activations, cells, depths, inits, sigmas, widths};
     use crate::ranges::few;
     use backflow_testkit::{Seed, fuzz};
 
@@ -179,8 +220,8 @@ mod fuzz {
         ];
         fuzz("lists of names", &seeds, 400, |bytes| {
             let text = String::from_utf8_lossy(bytes);
-            let (activations, inits) = (judged(activations(&text)), judged(inits(&text)));
-            if activations.is_ok() { activations } else { inits }
+            let all = [judged(activations(&text)), judged(inits(&text)), judged(cells(&text))];
+            all.into_iter().reduce(|so_far, next| so_far.or(next)).unwrap_or(Ok(()))
         });
     }
 

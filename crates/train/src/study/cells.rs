@@ -183,7 +183,7 @@ impl CellStudy {
     fn sequences(&self, steps: usize, count: usize, which: u64, seed: u64) -> Sequences {
         let mut rng = Rng::seed_from_u64(seed).split(1).split(which);
         match self.problem {
-            Some(problem) => problem.sequences(steps, count, self.dtype, &mut rng),
+            Some(problem) => problem.sequences(steps, count, self.dtype, &rng),
             None => Sequences {
                 inputs: Tensor::randn([steps, count, FEATURES], self.dtype, &mut rng),
                 targets: Tensor::randn([count, 1], self.dtype, &mut rng),

@@ -1,14 +1,15 @@
 //! [`Problem`]: what takes a memory over many steps to learn, and how its sequences are drawn.
 
+use backflow_data::{Loader, adding, copying, one_hot};
 use backflow_nn::Linear;
 use backflow_tensor::quote::quoted;
 use backflow_tensor::{DType, Float, Rng, Tensor};
 use std::fmt;
 use std::str::FromStr;
 
-/// Symbols to be copied, of so many kinds, beside the blank and the sign to begin.
+/// Symbols to be copied, and how many classes there are with the blank and the sign to begin.
 const SYMBOLS: usize = 10;
-const KINDS: usize = 8;
+const CLASSES: usize = 10;
 
 /// A problem of sequences of T steps between what is to be remembered and when it is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,7 +44,7 @@ impl Problem {
     pub fn baseline(self, steps: usize) -> f64 {
         match self {
             Self::Adding => 1.0 / 6.0,
-            Self::Copying => SYMBOLS as f64 * Float::ln(KINDS as f64) / (steps + 2 * SYMBOLS) as f64,
+            Self::Copying => SYMBOLS as f64 * Float::ln(8.0_f64) / (steps + 2 * SYMBOLS) as f64,
         }
     }
 
@@ -51,15 +52,25 @@ impl Problem {
     pub(super) fn sizes(self) -> [usize; 2] {
         match self {
             Self::Adding => [2, 1],
-            Self::Copying => [KINDS + 2; 2],
+            Self::Copying => [CLASSES; 2],
         }
     }
 
     /// So many sequences.
-    pub(super) fn sequences(self, steps: usize, count: usize, dtype: DType, rng: &mut Rng) -> Sequences {
+    pub(super) fn sequences(self, steps: usize, count: usize, dtype: DType, rng: &Rng) -> Sequences {
+        let data = match self {
+            Self::Adding => adding(steps, count, rng),
+            Self::Copying => copying(steps, count, rng),
+        };
+        let batch = Loader::new(&data, count).dtype(dtype).batch(0, 0);
+        let steps_first = batch.inputs.transpose(0, 1);
         match self {
-            Self::Adding => adding(steps, count, dtype, rng),
-            Self::Copying => copying(steps, count, dtype, rng),
+            Self::Adding => Sequences { inputs: steps_first, targets: batch.targets },
+            Self::Copying => {
+                let inputs = one_hot(&steps_first.flatten(0), CLASSES).to_dtype(dtype);
+                let shape = [steps_first.size(0), count, CLASSES];
+                Sequences { inputs: inputs.reshape(shape), targets: batch.targets.transpose(0, 1) }
+            }
         }
     }
 
@@ -70,48 +81,10 @@ impl Problem {
             Self::Copying => {
                 let scores = head.forward(states);
                 scores
-                    .reshape([targets.elements(), KINDS + 2])
+                    .reshape([targets.elements(), CLASSES])
                     .cross_entropy(&targets.reshape([targets.elements()]))
             }
         }
-    }
-}
-
-fn adding(steps: usize, count: usize, dtype: DType, rng: &mut Rng) -> Sequences {
-    let values = Tensor::uniform([steps, count], 0.0, 1.0, dtype, rng);
-    let mut marks = vec![0.0; steps * count];
-    for sequence in 0..count {
-        let first = rng.below(steps / 2);
-        let second = steps / 2 + rng.below(steps - steps / 2);
-        marks[first * count + sequence] = 1.0;
-        marks[second * count + sequence] = 1.0;
-    }
-    let marks = Tensor::from_vec(marks, [steps, count]).to_dtype(dtype);
-    let targets = (&values * &marks).sum(0).unsqueeze(-1);
-    Sequences { inputs: Tensor::stack([&values, &marks], -1), targets }
-}
-
-fn copying(steps: usize, count: usize, dtype: DType, rng: &mut Rng) -> Sequences {
-    let all = steps + 2 * SYMBOLS;
-    let (mut features, mut targets) = (vec![0.0; all * count * (KINDS + 2)], vec![0_i64; all * count]);
-    let begin = steps + SYMBOLS - 1;
-    for sequence in 0..count {
-        for step in 0..all {
-            // 0 is the blank.
-            let kind = match step {
-                _ if step < SYMBOLS => 1 + rng.below(KINDS),
-                _ if step == begin => KINDS + 1,
-                _ => 0,
-            };
-            features[(step * count + sequence) * (KINDS + 2) + kind] = 1.0;
-            if step < SYMBOLS {
-                targets[(all - SYMBOLS + step) * count + sequence] = kind as i64;
-            }
-        }
-    }
-    Sequences {
-        inputs: Tensor::from_vec(features, [all, count, KINDS + 2]).to_dtype(dtype),
-        targets: Tensor::from_vec(targets, [all, count]),
     }
 }
 
@@ -135,13 +108,13 @@ impl FromStr for Problem {
 
 #[cfg(test)]
 mod tests {
-    use super::{KINDS, Problem, SYMBOLS, Sequences};
+    use super::{CLASSES, Problem, SYMBOLS, Sequences};
     use backflow_tensor::{DType, Rng, Tensor};
 
     const COUNT: usize = 400;
 
     fn drawn(problem: Problem, steps: usize) -> Sequences {
-        problem.sequences(steps, COUNT, DType::F64, &mut Rng::seed_from_u64(1))
+        problem.sequences(steps, COUNT, DType::F64, &Rng::seed_from_u64(1))
     }
 
     /// What a sequence asks for is what it marks; who says 1 at all times has the loss of the baseline, up to the
@@ -150,39 +123,32 @@ mod tests {
     fn sums_are_those_of_what_is_marked() {
         let Sequences { inputs, targets } = drawn(Problem::Adding, 7);
         let [values, marks] = [0, 1].map(|feature| inputs.select(-1, feature));
-        let marked: Vec<f64> = (&values * &marks).sum(0).to_vec();
-        assert_eq!(marked, targets.select(-1, 0).to_vec::<f64>());
-        for half in [marks.slice(0, ..3), marks.slice(0, 3..)] {
-            assert_eq!(half.sum(0).to_vec::<f64>(), [1.0; COUNT]);
-        }
+        let marked = (&values * &marks).sum(0) - targets.select(-1, 0);
+        // The data are f32.
+        assert!(marked.abs().max(..).item() < 1e-6);
         let loss = (targets - 1.0).square().mean(..).item();
         assert!((loss / Problem::Adding.baseline(7) - 1.0).abs() < 0.24, "{loss}");
     }
 
+    /// One symbol at a time, and those of the beginning at the end; certain blanks, and ten symbols at random, have the
+    /// loss of the baseline.
     #[test]
     fn symbols_are_asked_for_at_the_end() {
-        let steps = 5;
-        let Sequences { inputs, targets } = drawn(Problem::Copying, steps);
-        let (all, ten) = (steps + 2 * SYMBOLS, SYMBOLS as isize);
-        assert_eq!(inputs.shape(), [all, COUNT, KINDS + 2]);
-        assert_eq!(inputs.sum(-1).to_vec::<f64>(), vec![1.0; all * COUNT], "one symbol at a time");
-        let kinds = inputs.argmax(-1);
-        assert_eq!(kinds.slice(0, ..ten).to_vec::<i64>(), targets.slice(0, -ten..).to_vec::<i64>());
-        assert!(targets.slice(0, ..-ten).to_vec::<i64>().iter().all(|&kind| kind == 0));
-        let signs: Vec<f64> = inputs.select(-1, KINDS as isize + 1).sum(1).to_vec();
-        let expected = (0..all).map(|step| if step == steps + SYMBOLS - 1 { COUNT as f64 } else { 0.0 });
-        assert_eq!(signs, expected.collect::<Vec<_>>());
-        // Certain blanks, and ten symbols at random: the loss of the baseline.
-        let of_step = |step: usize, kind: usize| match (step + SYMBOLS < all, kind) {
-            (true, 0) => 0.0,
-            (false, 1..=KINDS) => -(KINDS as f64).ln(),
+        let Sequences { inputs, targets } = drawn(Problem::Copying, 5);
+        let (all, ten) = (5 + 2 * SYMBOLS, SYMBOLS as isize);
+        assert_eq!(inputs.shape(), [all, COUNT, CLASSES]);
+        assert_eq!(inputs.sum(-1).to_vec::<f64>(), vec![1.0; all * COUNT]);
+        let symbols = inputs.argmax(-1);
+        assert_eq!(symbols.slice(0, ..ten).to_vec::<i64>(), targets.slice(0, -ten..).to_vec::<i64>());
+        let of_step = |step: usize, class: usize| match (step + SYMBOLS < all, class) {
+            (true, 8) => 0.0,
+            (false, 0..8) => -8_f64.ln(),
             _ => -1e3,
         };
-        let scores: Vec<f64> =
-            (0..all).flat_map(|step| (0..KINDS + 2).map(move |kind| of_step(step, kind))).collect();
-        let scores = Tensor::from_vec(scores, [all, 1, KINDS + 2]).broadcast_to([all, COUNT, KINDS + 2]);
+        let scores = (0..all).flat_map(|step| (0..CLASSES).map(move |class| of_step(step, class))).collect();
+        let scores = Tensor::from_vec(scores, [all, 1, CLASSES]).broadcast_to([all, COUNT, CLASSES]);
         let loss =
-            scores.reshape([all * COUNT, KINDS + 2]).cross_entropy(&targets.reshape([all * COUNT])).item();
-        assert!((loss - Problem::Copying.baseline(steps)).abs() < 1e-12, "{loss}");
+            scores.reshape([all * COUNT, CLASSES]).cross_entropy(&targets.reshape([all * COUNT])).item();
+        assert!((loss - Problem::Copying.baseline(5)).abs() < 1e-12, "{loss}");
     }
 }

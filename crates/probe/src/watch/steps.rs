@@ -78,7 +78,7 @@ fn rms_by_step(x: &Tensor) -> Vec<f64> {
 
 /// The rows with those of one place put together, where they are steps in time, in the place of the first.
 pub(super) fn put_together(rows: Vec<(Use, LayerFlow)>, orders: &BTreeMap<Place, Order>) -> Vec<LayerFlow> {
-    let mut places: Vec<(Option<Order>, Vec<(Use, LayerFlow)>)> = Vec::new();
+    let mut places: Vec<(_, Vec<_>)> = Vec::new();
     let mut of_place: BTreeMap<Place, usize> = BTreeMap::new();
     for (of, row) in rows {
         let order = order_of(&of.place, orders);

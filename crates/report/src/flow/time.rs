@@ -65,6 +65,9 @@ pub(super) fn of(figures: &Figures<'_>) -> Option<OverTime> {
             times.extend(steps);
         }
     }
+    if layers.is_empty() {
+        return None;
+    }
     let times = some(&times, usize::MAX);
     let grid = |id: &str, name: &'static str, title: &str, list: fn(&TimeFlow) -> &Vec<f64>| {
         let values = |flow: &&FlowStep| {

@@ -36,7 +36,8 @@ pub struct TimeFlow {
     /// that is not known.
     #[serde(with = "json_number::list", default, skip_serializing_if = "Vec::is_empty")]
     pub from_last: Vec<f64>,
-    /// RMS of ∂L_t/∂h_k (of an LSTM ∂L_t/∂c_k), of the first sequences, if it was asked for ([`Recorder::time_maps`](crate::Recorder::time_maps)):
+    /// RMS of ∂Lₜ/∂hₖ (of an LSTM ∂Lₜ/∂cₖ), of the first sequences, if it was asked for
+    /// ([`Recorder::time_maps`](crate::Recorder::time_maps)):
     /// a row for the loss of each step, with a figure for that step and each before it; an empty one where the loss does
     /// not reach the step directly.
     #[serde(with = "json_number::rows", default, skip_serializing_if = "Vec::is_empty")]
@@ -49,7 +50,7 @@ pub struct TimeFlow {
 pub enum Reach {
     /// The last one, and all others through it.
     Last,
-    /// Several directly.
+    /// Several directly, or sequences end at several.
     Several,
     /// The steps are not computed from one another: they lie beside each other.
     #[default]

@@ -4,12 +4,12 @@ use crate::record::Stats;
 use backflow_tensor::observe::unobserved;
 use backflow_tensor::{Tensor, misuse};
 
-/// RMS of ∂L_t/∂h_k for the loss L_t of each step, and the states h_k of this step and of those before: a row for each
+/// RMS of ∂Lₜ/∂hₖ for the loss Lₜ of each step, and the states hₖ of this step and of those before: a row for each
 /// loss, of t + 1 figures; NaN where the loss does not depend on the state. It goes back through the graph once for each
 /// loss, and the graph stays for other passes.
 ///
 /// How gradients vanish and explode through time is seen in a row from its right end, where k = t, to its left: each
-/// is a sum over ways of products of Jacobians ∂h_j/∂h_{j−1} (Pascanu et al. 2013, "On the difficulty of training recurrent
+/// is a sum over ways of products of Jacobians ∂hⱼ/∂hⱼ₋₁ (Pascanu et al. 2013, "On the difficulty of training recurrent
 /// neural networks", equation 5). For layers whose steps are one op, [`Recorder::time_maps`](crate::Recorder::time_maps)
 /// has the same.
 ///

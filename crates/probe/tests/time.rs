@@ -75,7 +75,7 @@ fn a_linear_network_multiplies_deltas_by_its_gain() {
 fn rows_of_steps_are_those_of_all_their_numbers() {
     let (model, x) = (Linears::new(0.9), sequences());
     let flow = GradFlow::record(&model, || model.states(&x)[STEPS - 1].square().mean(..));
-    let states = Tensor::stack(&model.states(&x), 0);
+    let states = Tensor::stack(model.states(&x), 0);
     let h = row(&flow, "h");
     let close = |a: f64, b: f64| assert!((a - b).abs() < 1e-12 * b.abs().max(1.0), "{a} {b}");
     close(h.activation_rms, states.square().mean(..).sqrt().item());
@@ -91,7 +91,7 @@ fn rows_of_steps_are_those_of_all_their_numbers() {
 fn deltas_of_several_losses_are_not_judged() {
     type Loss = fn(&Linears, &Tensor) -> Tensor;
     let several: [(&str, Loss); 4] = [
-        ("all states", |model, x| Tensor::stack(&model.states(x), 0).square().mean(..)),
+        ("all states", |model, x| Tensor::stack(model.states(x), 0).square().mean(..)),
         ("a sum that runs along", |model, x| {
             let losses = model.states(x).into_iter().map(|h| h.square().mean(..));
             losses.reduce(|sum, loss| sum + loss).unwrap()
@@ -101,7 +101,7 @@ fn deltas_of_several_losses_are_not_judged() {
             (&states[STEPS / 2] + &states[STEPS - 1]).square().mean(..)
         }),
         ("attention", |model, x| {
-            let states = Tensor::stack(&model.states(x), 0);
+            let states = Tensor::stack(model.states(x), 0);
             let scores = (&states * &states.slice(0, -1..)).sum(-1).softmax(0);
             (states * scores.unsqueeze(-1)).sum(0).square().mean(..)
         }),

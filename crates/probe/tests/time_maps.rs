@@ -44,7 +44,7 @@ fn assert_close(map: &[Vec<f64>], expected: &[Vec<f64>], name: &str) {
     }
 }
 
-/// ∂L_t/∂h_k is what a pass gives that ends at h_t with L_t's gradient, and begins the layer anew from h_k.
+/// ∂Lₜ/∂hₖ is what a pass gives that ends at hₜ with the gradient of Lₜ, and begins the layer anew from hₖ.
 #[test]
 fn a_map_is_that_of_autodiff() {
     let x = sequences();

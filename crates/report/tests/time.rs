@@ -179,6 +179,9 @@ fn whatever_was_recorded_is_drawn() {
 fn pages_without_steps_in_time_say_nothing_of_them() {
     let layer = LayerFlow { path: "0".to_owned(), ..LayerFlow::default() };
     let step = FlowStep { step: 1, loss: 1.0, layers: vec![layer], ..FlowStep::default() };
+    let mut empty = step.clone();
+    empty.layers[0].time = Some(TimeFlow::default());
+    assert!(!FlowPage::new(&[empty], &Header::default()).html().contains("drawMap"), "no step at all");
     let html = FlowPage::new(&[step], &Header::default()).html();
     assert!(!html.contains("drawMap") && !html.contains("in time") && !html.contains("\"maps\":"));
 }

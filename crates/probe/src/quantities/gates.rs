@@ -53,25 +53,25 @@ const fn near_1(words: [&'static str; 3], curve: &'static str, colour: usize) ->
 
 /// i < 0.05.
 pub static INPUT_GATE_NEAR_0: Quantity = near_0(
-    ["input_gate_near_0", "i < 0.05", "The share of an LSTM's input gates that let less than 0.05 through."],
+    ["input_gate_near_0", "i near 0", "The share of an LSTM's input gates that let less than 0.05 through."],
     "input",
     0,
 );
 /// i > 0.95.
 pub static INPUT_GATE_NEAR_1: Quantity = near_1(
-    ["input_gate_near_1", "i > 0.95", "The share of an LSTM's input gates that let more than 0.95 through."],
+    ["input_gate_near_1", "i near 1", "The share of an LSTM's input gates that let more than 0.95 through."],
     "input",
     0,
 );
 /// f < 0.05.
 pub static FORGET_GATE_NEAR_0: Quantity = near_0(
-    ["forget_gate_near_0", "f < 0.05", "The share of an LSTM's forget gates that keep less than 0.05."],
+    ["forget_gate_near_0", "f near 0", "The share of an LSTM's forget gates that keep less than 0.05."],
     "forget",
     1,
 );
 /// f > 0.95.
 pub static FORGET_GATE_NEAR_1: Quantity = near_1(
-    ["forget_gate_near_1", "f > 0.95", "The share of an LSTM's forget gates that keep more than 0.95."],
+    ["forget_gate_near_1", "f near 1", "The share of an LSTM's forget gates that keep more than 0.95."],
     "forget",
     1,
 );
@@ -79,7 +79,7 @@ pub static FORGET_GATE_NEAR_1: Quantity = near_1(
 pub static OUTPUT_GATE_NEAR_0: Quantity = near_0(
     [
         "output_gate_near_0",
-        "o < 0.05",
+        "o near 0",
         "The share of an LSTM's output gates that let less than 0.05 through.",
     ],
     "output",
@@ -89,7 +89,7 @@ pub static OUTPUT_GATE_NEAR_0: Quantity = near_0(
 pub static OUTPUT_GATE_NEAR_1: Quantity = near_1(
     [
         "output_gate_near_1",
-        "o > 0.95",
+        "o near 1",
         "The share of an LSTM's output gates that let more than 0.95 through.",
     ],
     "output",
@@ -97,13 +97,13 @@ pub static OUTPUT_GATE_NEAR_1: Quantity = near_1(
 );
 /// r < 0.05.
 pub static RESET_GATE_NEAR_0: Quantity = near_0(
-    ["reset_gate_near_0", "r < 0.05", "The share of a GRU's reset gates that let less than 0.05 through."],
+    ["reset_gate_near_0", "r near 0", "The share of a GRU's reset gates that let less than 0.05 through."],
     "reset",
     3,
 );
 /// r > 0.95.
 pub static RESET_GATE_NEAR_1: Quantity = near_1(
-    ["reset_gate_near_1", "r > 0.95", "The share of a GRU's reset gates that let more than 0.95 through."],
+    ["reset_gate_near_1", "r near 1", "The share of a GRU's reset gates that let more than 0.95 through."],
     "reset",
     3,
 );
@@ -111,7 +111,7 @@ pub static RESET_GATE_NEAR_1: Quantity = near_1(
 pub static UPDATE_GATE_NEAR_0: Quantity = near_0(
     [
         "update_gate_near_0",
-        "z < 0.05",
+        "z near 0",
         "The share of a GRU's update gates that keep less than 0.05 of the state.",
     ],
     "update",
@@ -121,7 +121,7 @@ pub static UPDATE_GATE_NEAR_0: Quantity = near_0(
 pub static UPDATE_GATE_NEAR_1: Quantity = near_1(
     [
         "update_gate_near_1",
-        "z > 0.95",
+        "z near 1",
         "The share of a GRU's update gates that keep more than 0.95 of the state.",
     ],
     "update",

@@ -40,10 +40,23 @@ impl Watch {
         let reached: Vec<usize> = (0..count).filter(|&nth| direct[nth] != 0.0).collect();
         let times: Vec<u64> =
             (0..count as u64).map(|nth| if steps.reverse { count as u64 - 1 - nth } else { nth }).collect();
-        let sequences = steps.h.size(1).min(SEQUENCES);
-        let from = |nth: usize| order(rms_by_step(&steps.from_step(times[nth] as usize, sequences)));
+        // Behind its end, what comes back to a sequence stays as it is: those are told by that have all steps.
+        let sequences = 0..steps.h.size(1).min(SEQUENCES);
+        let is_whole = |&row: &usize| steps.lengths.is_none_or(|lengths| lengths[row] == count);
+        let (all, whole) =
+            (sequences.len(), sequences.filter(is_whole).map(|row| row as i64).collect::<Vec<_>>());
+        let from = |nth: usize| match whole.len() {
+            0 => Vec::new(),
+            len if len == all => order(rms_by_step(&steps.from_step(times[nth] as usize, all))),
+            _ => {
+                let rows = Tensor::from_vec(whole.clone(), [whole.len()]);
+                order(rms_by_step(&steps.from_step(times[nth] as usize, all).index_select(1, &rows)))
+            }
+        };
+        let has_all_steps = steps.lengths.is_none_or(|lengths| lengths.iter().all(|&length| length == count));
         let (reach, from_last) = match reached[..] {
-            [] | [_] => (Reach::Last, Vec::new()),
+            [] | [_] if has_all_steps => (Reach::Last, Vec::new()),
+            [] => (Reach::Several, Vec::new()),
             [.., last] => (Reach::Several, from(last)),
         };
         let mut map = vec![Vec::new(); if self.asked.time_maps { count } else { 0 }];
@@ -83,7 +96,7 @@ pub(super) fn put_together(
     orders: &BTreeMap<Place, Order>,
     deltas: &BTreeMap<u64, (usize, Stats)>,
 ) -> Vec<LayerFlow> {
-    let mut places: Vec<(Option<Order>, Vec<(Use, LayerFlow)>)> = Vec::new();
+    let mut places: Vec<(_, Vec<_>)> = Vec::new();
     let mut of_place: BTreeMap<Place, usize> = BTreeMap::new();
     for (of, row) in rows {
         let order = order_of(&of.place, orders);

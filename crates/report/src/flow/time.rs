@@ -29,6 +29,9 @@ const OF_MAP: usize = 64;
 /// Curves that are told apart.
 const CURVES: usize = super::SERIES;
 
+/// Of each curve, the places in a row of figures, and where each is on the horizontal axis.
+type Places = Vec<Vec<(usize, f64)>>;
+
 /// What is drawn of layers with steps in time.
 #[derive(Debug)]
 pub(super) struct OverTime {
@@ -61,6 +64,9 @@ pub(super) fn of(figures: &Figures<'_>) -> Option<OverTime> {
             layers.push((place, if path.is_empty() { kind.name.clone() } else { path.clone() }));
             times.extend(steps);
         }
+    }
+    if layers.is_empty() {
+        return None;
     }
     let times = some(&times, usize::MAX);
     let grid = |id: &str, name: &'static str, title: &str, list: fn(&TimeFlow) -> &Vec<f64>| {
@@ -134,18 +140,13 @@ fn losses(figures: &Figures<'_>, place: usize, name: &str) -> Option<Grid> {
 
 impl OverTime {
     /// The curves of these figures at a column of the page, and the places that each goes through.
-    fn chart(
-        &self,
-        of: &Grid,
-        [id, title, y_label]: [&str; 3],
-        column: usize,
-    ) -> (Chart, Vec<Vec<(usize, f64)>>) {
+    fn chart(&self, of: &Grid, [id, title, y_label]: [&str; 3], column: usize) -> (Chart, Places) {
         let count = of.times.len();
         let drawn = &self.layers[..self.layers.len().min(CURVES)];
         let values = &of.values[of.sparse.row(column)];
         let places =
             |layer: usize| (0..count).map(|nth| (layer * count + nth, of.times[nth] as f64)).collect();
-        let places: Vec<Vec<(usize, f64)>> = (0..drawn.len()).map(places).collect();
+        let places: Places = (0..drawn.len()).map(places).collect();
         let curve = |(number, (_, name)): (usize, &(usize, String))| {
             let point = |&(place, x): &(usize, f64)| ChartPoint::new(x, values[place].unwrap_or(f64::NAN));
             let points = places[number].iter().map(point).collect();
@@ -172,7 +173,7 @@ impl OverTime {
         (chart.with_legend(), places)
     }
 
-    fn charts(&self, column: usize) -> [(&Grid, Chart, Vec<Vec<(usize, f64)>>); 2] {
+    fn charts(&self, column: usize) -> [(&Grid, Chart, Places); 2] {
         [
             (&self.deltas, ["time-deltas", "Deltas over time", "RMS of delta"]),
             (&self.outputs, ["time-outputs", "Outputs over time", "RMS of output"]),

@@ -136,7 +136,7 @@ impl FromStr for Problem {
 #[cfg(test)]
 mod tests {
     use super::{KINDS, Problem, SYMBOLS, Sequences};
-    use backflow_tensor::{DType, Rng, Tensor};
+    use backflow_tensor::{DType, Float, Rng, Tensor};
 
     const COUNT: usize = 400;
 
@@ -175,7 +175,7 @@ mod tests {
         // Certain blanks, and ten symbols at random: the loss of the baseline.
         let of_step = |step: usize, kind: usize| match (step + SYMBOLS < all, kind) {
             (true, 0) => 0.0,
-            (false, 1..=KINDS) => -(KINDS as f64).ln(),
+            (false, 1..=KINDS) => -Float::ln(KINDS as f64),
             _ => -1e3,
         };
         let scores: Vec<f64> =

@@ -59,6 +59,7 @@ fn nothing_is_wider_than_the_terminal() {
         "train --limit 1500 --epochs 1 --layers 784,24*4,10 --activation sigmoid --optimizer rmsprop --out other",
         "inspect run other",
         "inspect run/model.safetensors",
+        "study --cell rnn,gru --steps 4 --width 4 --seeds 1 --init xavier-uniform --problem adding --updates 1 --out cells",
         "study --steps 20 --seeds 2 --limit 200 --depth 3,30 --activation tanh,relu --init he-normal:gain=1.5,bias_var=0.05 \
          --out study",
         "compare --optimizers sgd:lr=0.1,momentum=0.9,nesterov=true,adam --seeds 2 --epochs 1 --limit 200 --out compare",

@@ -7,7 +7,7 @@ use backflow_probe::{
     GradFlow, TimeFlow, TimePrediction, TimeTheory, predict_gru, predict_lstm, predict_recurrence,
     predict_rnn,
 };
-use backflow_tensor::{DType, Rng, Tensor, no_grad};
+use backflow_tensor::{DType, Float, Rng, Tensor, no_grad};
 
 const STEPS: usize = 20;
 
@@ -145,7 +145,7 @@ fn that_weights_are_the_same_at_all_steps_tells_in_long_sequences() {
     }
 }
 
-/// Of tanh with σ_w² = 4 and σ_b² = 0.05, q* and χ are those of a published table: see the tests of the mean field.
+/// Of tanh with `σ_w²` = 4 and `σ_b²` = 0.05, q* and χ are those of a published table: see the tests of the mean field.
 #[test]
 fn late_in_a_sequence_the_factor_is_that_of_the_fixed_point() {
     let w = Init::Orthogonal.sample([64, 64], 2.0, DType::F64, &mut Rng::seed_from_u64(0));
@@ -213,7 +213,7 @@ fn constant_gates_keep_what_they_say() {
             hh.assign(&zeros);
         });
     };
-    let gate = 1.0 / (1.0 + (-bias).exp());
+    let gate = 1.0 / (1.0 + Float::exp(-bias));
     let mut lstm = Lstm::with_stack(3, units, stack, &mut Rng::seed_from_u64(5));
     constant(lstm.weights_mut(0, false));
     let theory = predict_lstm(&lstm, &x);

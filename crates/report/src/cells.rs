@@ -11,6 +11,9 @@ use crate::{series, table};
 use backflow_train::study::{Cell, CellFinding};
 use std::fmt::Write;
 
+/// That of all studies.
+const STYLE: &str = include_str!("study/style.css");
+
 /// What a study of recurrent cells found, and what is said about it, ready to be drawn.
 ///
 /// ```
@@ -38,7 +41,7 @@ impl CellsPage<'_> {
     pub fn html(&self) -> String {
         let title = "How gradients flow back through time";
         // As many as there are kinds of cells, or curves of one.
-        let style = series::style(charts::MOST.max(Cell::ALL.len()) + 1);
+        let style = format!("{STYLE}{}", series::style(charts::MOST.max(Cell::ALL.len()) + 1));
         let mut page = page::begin(title, title, &style, "");
         let setup: Vec<String> = self.setup.iter().map(|text| escaped(text)).collect();
         let _ = writeln!(page, "<p class=\"setup\">{}</p>", setup.join("<br>"));

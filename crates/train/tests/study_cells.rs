@@ -2,6 +2,7 @@
 
 use backflow_nn::Init;
 use backflow_probe::{TimeTheory, Verdict};
+use backflow_tensor::Float;
 use backflow_train::comparison::{Contender, Stopped};
 use backflow_train::study::{
     Cell, CellConfiguration, CellFinding, CellStudy, CellTraining, Problem, StepWeights,
@@ -62,7 +63,7 @@ fn what_there_is_no_theory_of_has_a_bound() {
     for (finding, bias) in findings[2..].iter().zip([1.0_f64, 0.0]) {
         assert!(finding.theory == TimeTheory::Gates && finding.bound_slope.is_none());
         // Gates whose sums are their bias and little else, by whose curvature the mean logarithm is lower.
-        let gate = (1.0 / (1.0 + (-bias).exp())).log10();
+        let gate = (1.0 / (1.0 + Float::exp(-bias))).log10();
         assert!((finding.predicted_slope.unwrap() - gate).abs() < 0.03, "{finding:?}");
     }
 }

@@ -19,7 +19,7 @@ pub struct TimePrediction {
     /// By how much deltas are multiplied per step in a sequence without end: where states have forgotten what they
     /// began with, and deltas the loss. `None` where that is not known, or no constant.
     pub factor: Option<f64>,
-    /// γ σ_max(W), by which no step back multiplies the norm of a delta more than, γ = sup |φ′| (Pascanu et al. 2013,
+    /// `γ σ_max(W)`, by which no step back multiplies the norm of a delta more than, γ = sup |φ′| (Pascanu et al. 2013,
     /// eq. 6). `None` for gated cells, and functions without a known γ.
     pub bound: Option<f64>,
 }
@@ -27,10 +27,10 @@ pub struct TimePrediction {
 /// Which theory it is.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum TimeTheory {
-    /// φ is the identity: deltas of random directions are ‖Wⁿ‖_F/√units of what they were n steps later, exactly, and far
+    /// φ is the identity: deltas of random directions are `‖Wⁿ‖_F/√units` of what they were n steps later, exactly, and far
     /// back they change by its spectral radius.
     Linear,
-    /// Random weights: √χ per step, χ = σ_w² E φ′(√q ζ)², with `q = σ_w² E φ(√q ζ)² + drive` step after step (Chen,
+    /// Random weights: √χ per step, `χ = σ_w² E φ′(√q ζ)²`, with `q = σ_w² E φ(√q ζ)² + drive` step after step (Chen,
     /// Pennington and Schoenholz 2018, "Dynamical isometry and a mean field theory of RNNs"). Where W is no rotation and
     /// sequences are longer than the root of the number of units, that the same W is at all steps tells, and is reckoned
     /// with; [`factor`](TimePrediction::factor) is that of infinitely many units.
@@ -180,7 +180,7 @@ fn steepest(activation: Activation) -> Option<f64> {
 }
 
 /// Whether the traces of W and W² are within six deviations of those of independent elements, or of a random rotation:
-/// of variance σ_w²/n, they are of the order of σ_w and σ_w², and n times that for W = I.
+/// of variance `σ_w²/n`, they are of the order of `σ_w` and `σ_w²`, and n times that for W = I.
 fn is_random(w: &Tensor) -> bool {
     let variance = w.square().sum(..).item() / w.size(0) as f64;
     let traces = [w.trace().item().abs(), (w * w.t()).sum(..).item().abs()];
@@ -205,7 +205,7 @@ fn back(field: MeanField, w: &Tensor, q: &[f64]) -> Vec<f64> {
             let of_slopes = &eye * (square - mean * mean) + mean * mean;
             covariance = w.t().matmul(&(covariance * of_slopes)).matmul(w);
             rms = (covariance.trace().item() / units as f64).sqrt();
-            covariance = covariance / (rms * rms).max(f64::MIN_POSITIVE);
+            covariance /= (rms * rms).max(f64::MIN_POSITIVE);
         }
         decades += log10(rms);
     }
@@ -213,7 +213,7 @@ fn back(field: MeanField, w: &Tensor, q: &[f64]) -> Vec<f64> {
     to_last
 }
 
-/// log₁₀ of ‖Wⁿ‖_F/√units for each number n of steps to the last.
+/// log₁₀ of `‖Wⁿ‖_F/√units` for each number n of steps to the last.
 fn linear(w: &Tensor, steps: usize) -> Vec<f64> {
     let (units, mut power, mut decades) = (w.size(0) as f64, Tensor::eye(w.size(0), DType::F64), 0.0);
     let mut to_last = Vec::with_capacity(steps);
@@ -238,7 +238,7 @@ fn spectral_radius(w: &Tensor) -> f64 {
             return 0.0;
         }
         log += share * Float::ln(norm);
-        power = power / norm;
+        power /= norm;
         (power, share) = (power.matmul(&power), share / 2.0);
     }
     Float::exp(log)

@@ -1,6 +1,7 @@
 //! The figures of a study of recurrent cells.
 
 use crate::chart::{Chart, ChartPoint, Curve, Frame, Scale, SpreadStyle, Stroke, round_ticks, whole_ticks};
+use backflow_probe::TimeTheory;
 use backflow_tensor::Float;
 use backflow_train::study::{Cell, CellFinding};
 
@@ -36,11 +37,18 @@ fn of_cell(cell: Cell, findings: &[CellFinding]) -> Option<Chart> {
         let theory = finding.predicted_decades.iter().map(|decades| last * Float::powf(10.0, *decades));
         let theory: Vec<f64> = theory.collect();
         if !theory.is_empty() {
-            curves.push(curve(theory, Stroke::Theory, "theory".to_owned()));
+            // One name for all, as in other studies.
+            let is_first = !curves.iter().any(|curve: &Curve| curve.stroke == Stroke::Theory);
+            let name = if is_first { "theory".to_owned() } else { String::new() };
+            curves.push(curve(theory, Stroke::Theory, name));
         }
     }
     let ys = curves.iter().flat_map(|curve| &curve.points).map(|point| point.y);
     let length = all.iter().map(|finding| finding.delta_rms.len()).max()? as f64;
+    let dashes = match all[0].theory {
+        TimeTheory::Gates => "what gates keep of the memory",
+        _ => "theory",
+    };
     let left_out = match all.len() {
         count if count > MOST => format!("; {MOST} of {count} are drawn"),
         _ => String::new(),
@@ -49,7 +57,7 @@ fn of_cell(cell: Cell, findings: &[CellFinding]) -> Option<Chart> {
         id: format!("deltas-{cell}"),
         title: format!("{cell}, {steps} steps"),
         description: format!(
-            "logarithmic; lines: measured, dashes: theory from the last step back{left_out}"
+            "logarithmic; lines: measured, dashes: {dashes}, from the last step back{left_out}"
         ),
         scale: Scale::Log,
         x_label: "step".to_owned(),
@@ -57,7 +65,7 @@ fn of_cell(cell: Cell, findings: &[CellFinding]) -> Option<Chart> {
         x_ticks: whole_ticks(1.0, length),
         y_label: "RMS of delta".to_owned(),
         y_range: Scale::Log.range(ys, 1.0)?,
-        frame: Frame { width: 640.0, height: 340.0, ..Frame::default() },
+        frame: Frame { width: 640.0, height: 320.0, ..Frame::default() },
         curves,
         ..Chart::default()
     };

@@ -90,7 +90,7 @@ pub struct CellFinding {
     /// log₁₀ of RMS δ at each step over that at the last as theory has it: the mean over seeds. Empty where it has
     /// nothing to say.
     pub predicted_decades: Vec<f64>,
-    /// log₁₀ of the bound on it, γ σ_max: the mean over seeds. `None` for gated cells.
+    /// log₁₀ of the bound on it, `γ σ_max`: the mean over seeds. `None` for gated cells.
     pub bound_slope: Option<f64>,
     /// Which theory it is, of the first seed.
     pub theory: TimeTheory,

@@ -93,23 +93,27 @@ fn theory(findings: &[CellFinding]) -> Vec<String> {
 
 /// Which learn, and what that means.
 fn learning(results: &CellsResults, problem: Problem) -> Vec<String> {
-    let learn = |is: fn(&CellFinding) -> bool| {
+    let learn = |is: fn(&CellFinding) -> bool, place: &str| {
         let among = results.findings.iter().filter(|finding| is(finding));
         let learned: Vec<bool> = among.filter_map(CellFinding::learns).collect();
-        format!("{} of {}", learned.iter().filter(|&&learns| learns).count(), learned.len())
+        let learning = learned.iter().filter(|&&learns| learns).count();
+        (!learned.is_empty()).then(|| format!("{learning} of {} learn {place}", learned.len()))
     };
     let level = |finding: &CellFinding| !vanishes(finding) && !explodes(finding);
+    let learned = [
+        learn(vanishes, "where deltas vanish"),
+        learn(explodes, "where they explode"),
+        learn(level, "where they do neither"),
+    ];
     let lengths = results.findings.iter().map(|finding| finding.configuration.steps);
     let (short_one, long) = (lengths.clone().min().unwrap_or(0), lengths.max().unwrap_or(0));
     let tenths = [short_one, long].map(|steps| short(Some(problem.baseline(steps) / 10.0)));
     let tenth = if tenths[0] == tenths[1] { tenths[0].clone() } else { tenths.join(" to ") };
     vec![
         format!(
-            "After up to {}, {} learn where deltas vanish, {} where they explode, and {} elsewhere.",
+            "After up to {}, {}.",
             counted(results.config.updates, "update"),
-            learn(vanishes),
-            learn(explodes),
-            learn(level)
+            learned.into_iter().flatten().collect::<Vec<_>>().join(", ")
         ),
         format!(
             "A network counts as learning if its loss on held-out sequences falls below a tenth of that of who \

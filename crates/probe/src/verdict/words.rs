@@ -144,6 +144,11 @@ impl Verdict {
     }
 }
 
+/// A layer that is the whole model has no path.
+fn of_the_model(path: &str) -> &str {
+    if path.is_empty() { "the model" } else { path }
+}
+
 impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let f = &mut Printable(f);
@@ -185,8 +190,9 @@ impl fmt::Display for Verdict {
             Self::VanishingOverSteps { layer, line } | Self::ExplodingOverSteps { layer, line } => {
                 write!(
                     f,
-                    "deltas of {layer} change by a factor of {} per step on the way back ({:+.3} decades, R² {:.2}), \
+                    "deltas of {} change by a factor of {} per step on the way back ({:+.3} decades, R² {:.2}), \
                      {:+.1} decades over {} steps",
+                    of_the_model(layer),
                     factor(line.factor()),
                     line.slope,
                     line.fit,

@@ -31,11 +31,10 @@ pub(crate) fn activations(text: &str) -> Result<List<Activation>, String> {
 }
 
 pub(crate) fn inits(text: &str) -> Result<List<StepWeights>, String> {
-    list(text, |piece| {
-        Ok(vec![match piece {
-            "identity" => StepWeights::Identity,
-            _ => StepWeights::Rule(options::init(piece)?),
-        }])
+    let identity = StepWeights::Identity;
+    list(text, |piece| match piece == identity.to_string() {
+        true => Ok(vec![identity]),
+        false => Ok(vec![StepWeights::Rule(options::init(piece)?)]),
     })
 }
 

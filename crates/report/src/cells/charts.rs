@@ -32,7 +32,7 @@ fn of_cell(cell: Cell, findings: &[CellFinding]) -> Option<Chart> {
             let points = points.map(|(step, y)| ChartPoint::new(f64::from(step), y)).collect();
             Curve { number, name, points, broken: false, stroke }
         };
-        curves.push(curve(finding.delta_rms.clone(), Stroke::Line, name));
+        curves.push(curve(finding.delta_rms.clone(), Stroke::Marked, name));
         let last = finding.delta_rms[finding.delta_rms.len() - 1];
         let theory = finding.predicted_decades.iter().map(|decades| last * Float::powf(10.0, *decades));
         let theory: Vec<f64> = theory.collect();
@@ -57,7 +57,7 @@ fn of_cell(cell: Cell, findings: &[CellFinding]) -> Option<Chart> {
         id: format!("deltas-{cell}"),
         title: format!("{cell}, {steps} steps"),
         description: format!(
-            "logarithmic; lines: measured, dashes: {dashes}, from the last step back{left_out}"
+            "logarithmic; dots: measured, dashes: {dashes}, from the last step back{left_out}"
         ),
         scale: Scale::Log,
         x_label: "step".to_owned(),

@@ -3,9 +3,7 @@
 use backflow_nn::{Activation, Init, Mlp, Module};
 use backflow_optim::{Optimizer, Sgd, StepReport};
 use backflow_probe::quantities::GRADIENT_STABLE_RANK;
-use backflow_probe::{
-    FlowStep, GradFlow, Hessian, Recorder, Spectrum, Surgery, Verdict, When, network_jacobian,
-};
+use backflow_probe::{FlowStep, GradFlow, Hessian, Recorder, Spectrum, Surgery, Verdict, When};
 use backflow_tensor::{DType, Rng, Tensor, no_grad};
 
 const BATCH: usize = 12;
@@ -105,7 +103,7 @@ fn cosines_are_those_of_successive_gradients() {
 fn curvature_and_jacobians_are_those_before_the_update() {
     let (mut model, x, labels) = subject(DType::F64);
     let loss = |model: &Mlp| model.forward(&x).cross_entropy(&labels);
-    let whole = Spectrum::of(&network_jacobian(|x| model.forward(x), &x.select(0, 0)));
+    let whole = Spectrum::of(&backflow_probe::network_jacobian(|x| model.forward(x), &x.select(0, 0)));
     let hessian = Hessian::new(&model, loss);
     // As many products as parameters: exact. The recorder's 20 know the ends to their bound.
     let ends = hessian.extremes(hessian.size(), &mut Rng::seed_from_u64(7));

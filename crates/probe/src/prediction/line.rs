@@ -195,7 +195,7 @@ impl Inputs {
 ///
 /// Of a batch normalisation, what goes through the mean and the variance vanishes as one over the size of the batch,
 /// as long as deltas of different samples have nothing in common: in front of the last one that is so, and behind it
-/// up to the loss, where classes are balanced. `None` for sequences, and rules whose weights have a mean other than 0.
+/// up to the loss, where classes are balanced. `None` where steps stay, and for weights of a mean other than 0.
 ///
 /// What it does not know, it says: pools of largest numbers, functions of what is not normal, as after the sum of
 /// activations and a branch. There one [stretch](LineRow::stretch) ends, and another begins.
@@ -223,7 +223,8 @@ pub fn predict_line(plan: &Plan, init: Init, inputs: &Inputs) -> Option<LinePred
         let rows = [("batch", batch.shape().to_string()), ("sample", format!("{:?}", plan.input()))];
         misuse("predict_line", "samples have another shape", &rows, "");
     }
-    let rows = (!plan.samples().are_sequences()).then(|| plan.rows())?;
+    // Where steps are not one flat input, they stay until the end.
+    let rows = Some(plan.rows()).filter(|rows| rows.iter().all(|row| row.shape.len() != 2))?;
     let mut weights = Vec::new();
     // A loop, because closures do not pass the caller's line on.
     for row in &rows {

@@ -109,7 +109,7 @@ impl FromStr for Problem {
 #[cfg(test)]
 mod tests {
     use super::{CLASSES, Problem, SYMBOLS, Sequences};
-    use backflow_tensor::{DType, Rng, Tensor};
+    use backflow_tensor::{DType, Float, Rng, Tensor};
 
     const COUNT: usize = 400;
 
@@ -142,7 +142,7 @@ mod tests {
         assert_eq!(symbols.slice(0, ..ten).to_vec::<i64>(), targets.slice(0, -ten..).to_vec::<i64>());
         let of_step = |step: usize, class: usize| match (step + SYMBOLS < all, class) {
             (true, 8) => 0.0,
-            (false, 0..8) => -8_f64.ln(),
+            (false, 0..8) => -Float::ln(8.0_f64),
             _ => -1e3,
         };
         let scores = (0..all).flat_map(|step| (0..CLASSES).map(move |class| of_step(step, class))).collect();

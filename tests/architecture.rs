@@ -89,3 +89,18 @@ fn paths_lead_to_files() {
         .collect();
     assert!(absent.is_empty(), "ARCHITECTURE.md names what is not there: {}", absent.join(", "));
 }
+
+/// What two branches wrote in one place is put together, and not left side by side.
+#[test]
+fn no_document_is_left_half_merged() {
+    let entries = std::fs::read_dir(ROOT).expect("the folder of the workspace");
+    let paths = entries.map(|entry| entry.expect("an entry").path());
+    let documents: Vec<_> = paths.filter(|path| path.extension().is_some_and(|end| end == "md")).collect();
+    assert!(documents.len() >= 4, "{documents:?}");
+    for path in documents {
+        let text = std::fs::read_to_string(&path).expect("text");
+        let marks = ["<<<<<<< ", ">>>>>>> "];
+        let left = text.lines().find(|line| marks.iter().any(|mark| line.starts_with(mark)));
+        assert_eq!(left, None, "{}", path.display());
+    }
+}

@@ -10,7 +10,8 @@ use crate::time::{Reach, TimeFlow};
 const LEGEND: &str = "over steps, in the order in which they are computed: rms of the output (a) and the delta (d) of the \
                       first and the last, and the delta farthest from the last by its logarithm, with its step.";
 const LEGEND_OF_FACTOR: &str = "factor: by how much deltas of one loss are multiplied from a step to the one before, by the line \
-                                through their logarithms, and R² of that.";
+                                through their logarithms, and R² of that; deltas of what a step hands on, which is c of an LSTM and \
+                                h and c together of a cell by hand, and the output elsewhere.";
 const LEGEND_OF_SEVERAL: &str = "loss: where it reaches several steps directly, deltas are by all of them, and the factor, where \
                                  it is known, is that of the last one alone.";
 

@@ -240,7 +240,12 @@ impl OverTime {
         map(&self.deltas, "log₁₀ of RMS, layer by step in time");
         for grid in &self.losses {
             let step = at(&grid.name, grid.sparse.step(shown));
-            map(grid, &format!("log₁₀ of RMS ∂L<sub>t</sub>/∂h<sub>k</sub>, loss t by state k; {step}"));
+            map(
+                grid,
+                &format!(
+                    "log₁₀ of RMS ∂L<sub>t</sub>/∂h<sub>k</sub>, loss t by state k, which is c of an LSTM; {step}"
+                ),
+            );
         }
         for (_, chart, _) in self.charts(shown) {
             figure(page, &chart.id, &chart.title, &escaped(&chart.description), &chart.svg(), None);

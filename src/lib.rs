@@ -64,11 +64,11 @@ pub mod prelude {
     pub use backflow_nn::loss::{CrossEntropy, Reduction, binary_cross_entropy_with_logits, mse_loss};
     pub use backflow_nn::{
         Activation, AdaptiveAvgPool2d, AvgPool2d, BatchNorm1d, BatchNorm2d, Conv1d, Conv2d, ConvTranspose2d,
-        Dropout, Dropout2d, Embedding, Flatten, GroupNorm, Gru, Highway, Init, InstanceNorm2d, Layer,
-        LayerNorm, LearnedPositions, Linear, Lstm, LstmState, Mask, MaxPool2d, Mlp, ModelLine, Module,
-        MultiheadAttention, Residual, RmsNorm, Rnn, Sequential, SinusoidalPositions, Stack,
-        TransformerDecoder, TransformerDecoderLayer, TransformerEncoder, TransformerEncoderLayer,
-        TransformerSettings,
+        Dropout, Dropout2d, Embedding, Flatten, GroupNorm, Gru, GruCell, Highway, Init, InstanceNorm2d,
+        Layer, LayerNorm, LearnedPositions, Linear, Lstm, LstmCell, LstmState, Mask, MaxPool2d, Mlp,
+        ModelLine, Module, MultiheadAttention, Residual, RmsNorm, Rnn, RnnCell, Sequential,
+        SinusoidalPositions, Stack, TransformerDecoder, TransformerDecoderLayer, TransformerEncoder,
+        TransformerEncoderLayer, TransformerSettings,
     };
     pub use backflow_optim::{
         Adagrad, Adam, AdamW, Averaging, Cosine, Lbfgs, Lion, Muon, Optimizer, RULES, Rmsprop, Sam, Schedule,

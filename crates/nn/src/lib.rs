@@ -88,6 +88,7 @@
 //! | `nn.InstanceNorm2d(64)`, with `affine=True` | [`InstanceNorm2d::new(64)`](InstanceNorm2d), with [`with_affine(DType::F32)`](InstanceNorm2d::with_affine) |
 //! | `nn.Embedding(words, 8)`, with `padding_idx=0` | [`Embedding::new(words, 8, &mut rng)`](Embedding::new), with [`padding(0)`](Embedding::padding) |
 //! | `nn.LSTM(i, h)`, `nn.GRU(i, h, 2, bidirectional=True)`, `nn.RNN(i, h, "relu")` | [`Lstm::new(i, h, &mut rng)`](Lstm::new), [`Gru::with_stack(i, h, Stack::new().layers(2).bidirectional(), &mut rng)`](Gru::with_stack), [`Rnn::new(i, h, &mut rng).relu()`](Rnn) |
+//! | `nn.LSTMCell(i, h)`, `nn.GRUCell(i, h)`, `nn.RNNCell(i, h)` | [`LstmCell::new(i, h, &mut rng)`](LstmCell), [`GruCell::new(i, h, &mut rng)`](GruCell), [`RnnCell::new(i, h, &mut rng)`](RnnCell) |
 //! | `nn.MultiheadAttention(64, 4, batch_first=True)` | [`MultiheadAttention::new(64, 4, &mut rng).batch_first()`](MultiheadAttention) |
 //! | `attention(x, x, x, attn_mask=m, is_causal=True, key_padding_mask=p)` | [`attention.attend(&x, &x, &x, &[Mask::Causal, Mask::Padding(&lengths)])`](MultiheadAttention::attend) |
 //! | a boolean or a float `attn_mask` | [`Mask::Additive(&m)`](Mask), −∞ where a query may not look |
@@ -157,6 +158,7 @@ mod fixup;
 mod flatten;
 mod group_norm;
 mod gru;
+mod gru_cell;
 mod highway;
 mod init;
 mod init_settings;
@@ -166,6 +168,7 @@ mod layer_norm;
 mod linear;
 pub mod loss;
 mod lstm;
+mod lstm_cell;
 mod map;
 mod max_pool2d;
 mod mlp;
@@ -176,9 +179,11 @@ mod orthogonal;
 mod place;
 mod positions;
 mod recurrent;
+mod recurrent_cell;
 mod residual;
 mod rms_norm;
 mod rnn;
+mod rnn_cell;
 mod run;
 mod sequential;
 mod transformer;
@@ -204,6 +209,7 @@ pub use fixup::fixup;
 pub use flatten::Flatten;
 pub use group_norm::GroupNorm;
 pub use gru::Gru;
+pub use gru_cell::GruCell;
 pub use highway::Highway;
 pub use init::Init;
 pub use init_settings::InitSettings;
@@ -212,6 +218,7 @@ pub use layer::{CloneLayer, Layer};
 pub use layer_norm::LayerNorm;
 pub use linear::Linear;
 pub use lstm::{Lstm, LstmState};
+pub use lstm_cell::LstmCell;
 pub use max_pool2d::MaxPool2d;
 pub use mlp::Mlp;
 pub use model_line::{
@@ -225,6 +232,7 @@ pub use recurrent::{RecurrentWeights, Stack};
 pub use residual::Residual;
 pub use rms_norm::RmsNorm;
 pub use rnn::Rnn;
+pub use rnn_cell::RnnCell;
 pub use run::Run;
 pub use sequential::Sequential;
 pub use transformer::TransformerSettings;

@@ -5,7 +5,8 @@ use crate::recurrent::{Layers, RecurrentWeights, Stack};
 use backflow_tensor::{Module, Path, Rng, Tensor, Visitor, VisitorMut, misuse};
 use std::fmt;
 
-/// h and c after the last step, `[layers · directions, batch, numbers]`: what the next part of a sequence begins with.
+/// h and c after the last step, `[layers · directions, batch, numbers]`, or of a cell `[batch, numbers]`: what the next
+/// part of a sequence begins with.
 #[derive(Clone, Debug)]
 pub struct LstmState {
     /// h.

@@ -187,6 +187,21 @@ impl RecurrentWeights {
     }
 }
 
+/// Each under its name.
+impl Module for RecurrentWeights {
+    fn visit(&self, path: &mut Path, visitor: &mut dyn Visitor) {
+        for (name, tensor) in self.named() {
+            path.inside(name, |path| tensor.into_iter().for_each(|tensor| tensor.visit(path, visitor)));
+        }
+    }
+
+    fn visit_mut(&mut self, path: &mut Path, visitor: &mut dyn VisitorMut) {
+        for (name, tensor) in self.named_mut() {
+            path.inside(name, |path| tensor.into_iter().for_each(|tensor| tensor.visit_mut(path, visitor)));
+        }
+    }
+}
+
 /// Layers on layers.
 #[derive(Clone, Debug)]
 pub(crate) struct Layers {

@@ -1,6 +1,6 @@
 //! Recurrent layers: against their cells, step by step, and against themselves in other clothes.
 
-use backflow_nn::{Gru, Lstm, LstmState, Module, Rnn, Stack};
+use backflow_nn::{Gru, GruCell, Lstm, LstmCell, LstmState, Module, Rnn, RnnCell, Stack};
 use backflow_tensor::observe::one_by_one;
 use backflow_tensor::{DType, Rng, Tensor, training};
 
@@ -78,6 +78,123 @@ fn steps_one_by_one_give_the_same_results_and_gradients() {
             }
         }
     }
+}
+
+/// A cell in a loop, on the weights of a layer, by all states after all steps.
+type Loop = Box<dyn Fn(&Tensor) -> Tensor>;
+
+/// Layers, and the same as cells of their weights, in loops.
+fn cells(stack: Stack) -> Vec<(Model, Loop)> {
+    let kinds = models(stack).into_iter().filter(|(name, ..)| *name != "lstm, projected");
+    let weights = |model: &dyn Module| {
+        let find = |name: &str| model.parameters().into_iter().find(|(path, _)| path == name).map(|(_, w)| w);
+        backflow_nn::RecurrentWeights {
+            weight_ih: find("weight_ih_l0").unwrap(),
+            weight_hh: find("weight_hh_l0").unwrap(),
+            bias_ih: find("bias_ih_l0"),
+            bias_hh: find("bias_hh_l0"),
+            weight_hr: None,
+        }
+    };
+    let of_states = |step: Box<dyn Fn(&Tensor, Option<&Tensor>) -> Tensor>| -> Loop {
+        Box::new(move |x| {
+            let mut states: Vec<Tensor> = Vec::new();
+            for x in x.iter_axis(0) {
+                states.push(step(&x, states.last()));
+            }
+            Tensor::stack(&states, 0)
+        })
+    };
+    let looped = |model: Model| {
+        let weights = weights(&*model.2);
+        let in_loop: Loop = match model.0 {
+            "lstm" => {
+                let cell = LstmCell::from_weights(weights);
+                Box::new(move |x| {
+                    let mut states: Vec<LstmState> = Vec::new();
+                    for x in x.iter_axis(0) {
+                        states.push(cell.forward(&x, states.last()));
+                    }
+                    Tensor::stack(states.iter().map(|state| &state.h), 0)
+                })
+            }
+            "gru" => {
+                let cell = GruCell::from_weights(weights);
+                of_states(Box::new(move |x, h| cell.forward(x, h)))
+            }
+            name => {
+                let cell = RnnCell::from_weights(weights);
+                let cell = if name == "rnn" { cell } else { cell.relu() };
+                of_states(Box::new(move |x, h| cell.forward(x, h)))
+            }
+        };
+        (model, in_loop)
+    };
+    kinds.map(looped).collect()
+}
+
+#[test]
+fn cells_in_loops_are_layers() {
+    let x = Tensor::randn([6, 4, 3], DType::F64, &mut rng()).requires_grad();
+    for stack in [Stack::new().dtype(DType::F64), Stack::new().dtype(DType::F64).without_bias()] {
+        for ((name, run, model), in_loop) in cells(stack) {
+            let of = |y: Tensor| {
+                let weights = Tensor::randn(y.shape(), DType::F64, &mut rng());
+                (y.clone(), (y * weights).sum(..).backward())
+            };
+            let ((y, gradients), (again, of_cell)) = (of(run(&x, None)), of(in_loop(&x)));
+            assert!(apart(&y, &again) < CLOSE, "{name}");
+            for (path, w) in model.parameters().into_iter().chain([("x".to_owned(), x.clone())]) {
+                let off = apart(gradients.of(&w), of_cell.of(&w));
+                assert!(off < CLOSE, "{name}: {path} is off by {off:e}");
+            }
+        }
+    }
+}
+
+#[test]
+fn cells_draw_and_name_their_weights_as_pytorch_does() {
+    let draws: [(Box<dyn Module>, Box<dyn Module>); 3] = [
+        (Box::new(LstmCell::new(3, 5, &mut rng())), Box::new(Lstm::new(3, 5, &mut rng()))),
+        (Box::new(GruCell::new(3, 5, &mut rng())), Box::new(Gru::new(3, 5, &mut rng()))),
+        (Box::new(RnnCell::new(3, 5, &mut rng())), Box::new(Rnn::new(3, 5, &mut rng()))),
+    ];
+    for (cell, layer) in draws {
+        let (cell, layer) = (cell.state(), layer.state());
+        let names: Vec<&str> = cell.iter().map(|(name, _)| &**name).collect();
+        assert_eq!(names, ["weight_ih", "weight_hh", "bias_ih", "bias_hh"]);
+        for ((_, of_cell), (_, of_layer)) in cell.iter().zip(&layer) {
+            assert_eq!(of_cell.to_vec::<f32>(), of_layer.to_vec::<f32>());
+        }
+    }
+    let names = LstmCell::without_bias(3, 5, &mut rng()).state();
+    assert_eq!(names.len(), 2);
+}
+
+#[test]
+fn a_cell_of_no_rows_has_a_state_of_none() {
+    let h = GruCell::new(3, 5, &mut rng()).forward(&Tensor::zeros([0, 3], DType::F32), None);
+    assert_eq!(h.shape(), [0, 5]);
+}
+
+#[test]
+#[should_panic(expected = "LstmCell: shapes do not fit")]
+fn a_cell_takes_one_step() {
+    let _ = LstmCell::new(3, 5, &mut rng()).forward(&Tensor::ones([2, 4, 3], DType::F32), None);
+}
+
+#[test]
+#[should_panic(expected = "GruCell: parameters do not fit")]
+fn a_cell_takes_weights_of_its_kind() {
+    let _ = GruCell::from_weights(Lstm::new(3, 5, &mut rng()).weights(0, false).clone());
+}
+
+#[test]
+#[should_panic(expected = "LstmCell: a cell projects no states")]
+fn a_cell_projects_nothing() {
+    let stack = Stack::new();
+    let _ =
+        LstmCell::from_weights(Lstm::with_projection(3, 5, 2, stack, &mut rng()).weights(0, false).clone());
 }
 
 #[test]

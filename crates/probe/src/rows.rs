@@ -239,8 +239,9 @@ impl FlowRow {
 /// one of several, `lstm.l0`.
 fn recurrent_weight(owner: &str, parameters: &BTreeMap<&str, &ParameterFlow>) -> String {
     let (model, layer) = owner.rsplit_once('.').unwrap_or(("", owner));
-    let of_several = join(model, &format!("weight_hh_{layer}"));
-    if parameters.contains_key(&*of_several) { of_several } else { join(owner, "weight_hh_l0") }
+    let names = [join(model, &format!("weight_hh_{layer}")), join(owner, "weight_hh_l0")];
+    let found = names.into_iter().find(|name| parameters.contains_key(&**name));
+    found.unwrap_or_else(|| join(owner, "weight_hh"))
 }
 
 /// The rows of each of these records, put together where they are the same, in the order of computation and

@@ -59,6 +59,8 @@ pub struct Op {
     pub mixes_samples: bool,
     /// Whether it takes away the scale of its first operand, by moments of that.
     pub normalises: bool,
+    /// Whether it goes through all steps of sequences, and [shows](crate::observe::Steps) them on the way back.
+    pub shows_steps: bool,
     /// How often it can be differentiated in tests: 0 for ops without a gradient, 2 for all others.
     pub orders: u8,
     samples: fn(&mut Samples),
@@ -174,6 +176,7 @@ impl Op {
             activation: None,
             mixes_samples: false,
             normalises: false,
+            shows_steps: false,
             orders: 2,
             samples: |_| {},
         }
@@ -256,6 +259,12 @@ impl Op {
     #[must_use]
     pub const fn normalising(self) -> Self {
         Self { normalises: true, ..self }
+    }
+
+    /// It goes through all steps of sequences, and shows them on the way back.
+    #[must_use]
+    pub const fn showing_steps(self) -> Self {
+        Self { shows_steps: true, ..self }
     }
 
     /// Which ops it does the work of.

@@ -15,15 +15,16 @@ use std::collections::BTreeMap;
 const SEQUENCES: usize = 8;
 
 impl Watch {
-    /// The rows of recurrent ops, by the ids of the ops' results.
+    /// The rows of recurrent ops, by the ids of the ops' results; those of cells are seen use by use.
     pub(super) fn recurrent_rows(&self, history: &BTreeMap<u64, GraphStep>) -> BTreeMap<u64, usize> {
         let is_recurrence = |(row, id): (usize, &Option<u64>)| {
             let mut step = history.get(id.as_ref()?)?;
             // The states h of an LSTM are one of two parts of its result.
-            while let [operand] = step.operands[..] {
-                step = history.get(&operand?)?;
+            while let ([operand], false) = (&step.operands[..], step.op.shows_steps) {
+                step = history.get(operand.as_ref()?)?;
             }
-            (self.rows[row].kind.role == Role::Recurrence).then_some((step.id, row))
+            let is_op = step.op.shows_steps && self.rows[row].kind.role == Role::Recurrence;
+            is_op.then_some((step.id, row))
         };
         self.ids.iter().enumerate().filter_map(is_recurrence).collect()
     }

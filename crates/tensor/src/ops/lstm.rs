@@ -23,6 +23,7 @@ pub(super) static OP: Op = Op::new("lstm")
     .work(Work::Products(operations))
     .zeros(Zeros::Several)
     .stands_for("linear, sigmoid, tanh, mul, add, step by step")
+    .showing_steps()
     .sampled_by(samples);
 
 impl Tensor {

@@ -22,6 +22,7 @@ pub(super) static OP: Op = Op::new("rnn")
     .work(Work::Products(operations))
     .zeros(Zeros::Several)
     .stands_for("linear, tanh or relu, step by step")
+    .showing_steps()
     .sampled_by(samples);
 
 impl Tensor {

@@ -5,6 +5,7 @@
 //! cargo bench -p backflow-tensor --bench ops -- --list        what is timed, a line of JSON each
 //! cargo bench -p backflow-tensor --bench ops -- --serve       one answer per line `NUMBER SECONDS` of the input
 //! cargo bench -p backflow-tensor --bench ops                  each once
+//! cargo test -p backflow-tensor --bench ops                   whether each op has a call, which is not made
 //! ```
 //!
 //! Timed are an op of operands that want no gradient, and, as one, an op of operands that want one and the
@@ -12,6 +13,7 @@
 #![allow(clippy::print_stdout, reason = "a benchmark shows its results")]
 
 mod images;
+mod sequences;
 mod subject;
 
 use backflow_tensor::{DType, Tensor};
@@ -35,7 +37,7 @@ fn main() {
             let number: usize = number.parse().expect("a number of --list, from 0");
             println!("{}", measured(&subjects[number], seconds.trim().parse().expect("seconds")));
         }
-    } else {
+    } else if has("--bench") {
         subjects.iter().for_each(|subject| println!("{} {}", subject.label, measured(subject, 0.1)));
     }
 }

@@ -1,7 +1,7 @@
 //! Which calls of an op are timed: those of the table, or else the sample of the catalogue that has axes of 17
 //! and 33, at 1024 x 256.
 
-use crate::images;
+use crate::{images, sequences};
 use backflow_tensor::catalogue::{CATALOGUE, Run};
 use backflow_tensor::{Affine, DType, Op, Pointwise, Rng, Tensor};
 use std::sync::Arc;
@@ -139,15 +139,19 @@ const WITHOUT_COUNTERPART: [&str; 8] = [
 
 /// What is timed, in the order of the catalogue.
 pub(crate) fn all() -> Vec<Subject> {
-    for (op, ..) in TABLE.iter().chain(&images::TABLE) {
+    for (op, ..) in rows() {
         assert!(CATALOGUE.iter().any(|known| known.name == *op), "the catalogue has no {op}");
     }
     CATALOGUE.iter().filter(|op| !WITHOUT_COUNTERPART.contains(&op.name)).flat_map(|op| of(op)).collect()
 }
 
+fn rows() -> impl Iterator<Item = &'static Row> {
+    TABLE.iter().chain(&images::TABLE).chain(&sequences::TABLE)
+}
+
 fn of(op: &'static Op) -> Vec<Subject> {
-    let rows = TABLE.iter().chain(&images::TABLE).filter(|row| row.0 == op.name);
-    let chosen: Vec<Subject> = rows
+    let chosen: Vec<Subject> = rows()
+        .filter(|row| row.0 == op.name)
         .map(|&(_, special, operands, torch, run)| Subject {
             op,
             label: format!("{} {special}", op.name).trim_end().to_owned(),

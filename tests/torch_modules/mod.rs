@@ -3,8 +3,9 @@
 use backflow::Module;
 use backflow::nn::{
     Activation, BatchNorm1d, BatchNorm2d, Conv1d, Conv2d, ConvTranspose2d, Dropout, Embedding, Flatten,
-    GroupNorm, Gru, Init, InstanceNorm2d, Layer, LayerNorm, Linear, Lstm, MaxPool2d, Mlp, RmsNorm, Rnn,
-    Sequential, Stack,
+    GroupNorm, Gru, Init, InstanceNorm2d, Layer, LayerNorm, Linear, Lstm, Mask, MaxPool2d, Mlp,
+    MultiheadAttention, RmsNorm, Rnn, Sequential, Stack, TransformerDecoder, TransformerDecoderLayer,
+    TransformerEncoder, TransformerEncoderLayer, TransformerSettings,
 };
 use backflow::tensor::{Convolution, DType, Padding, Path, Rng, Tensor, Visitor, VisitorMut};
 
@@ -50,6 +51,47 @@ fn lstm(layer: Lstm) -> Box<dyn Subject> {
         let (y, state) = layer.forward_from(x, None, None);
         vec![y, state.h, state.c]
     }))
+}
+
+/// As PyTorch: the result, and the mean over heads of the weights.
+fn attention(layer: MultiheadAttention) -> Box<dyn Subject> {
+    Box::new(Of(layer, |layer, x| {
+        let (y, weights) = layer.attend(x, x, x, &[]);
+        vec![y, weights.mean(1)]
+    }))
+}
+
+/// The same of keys and values with other numbers: those are parts of x.
+fn attention_to_others(layer: MultiheadAttention) -> Box<dyn Subject> {
+    Box::new(Of(layer, |layer, x| {
+        let others = x.slice(0, 1..);
+        let (keys, values) = (others.slice(2, ..4), others.slice(2, 3..));
+        let (y, weights) = layer.attend(&x.slice(0, ..3), &keys, &values, &[]);
+        vec![y, weights.mean(1)]
+    }))
+}
+
+/// The first three steps of x, and the others, at which a decoder looks.
+fn parts(x: &Tensor) -> [Tensor; 2] {
+    [x.slice(0, ..3), x.slice(0, 3..)]
+}
+
+fn decoder_layer(layer: TransformerDecoderLayer) -> Box<dyn Subject> {
+    Box::new(Of(layer, |layer, x| {
+        let [x, memory] = parts(x);
+        vec![layer.forward(&x, &memory, &[Mask::Causal], &[])]
+    }))
+}
+
+fn decoder(model: TransformerDecoder) -> Box<dyn Subject> {
+    Box::new(Of(model, |model, x| {
+        let [x, memory] = parts(x);
+        vec![model.forward(&x, &memory, &[Mask::Causal], &[])]
+    }))
+}
+
+fn transformer() -> TransformerSettings {
+    TransformerSettings::new(6, 2).feedforward(8)
 }
 
 #[derive(Clone, Debug, Module)]
@@ -140,6 +182,27 @@ impl Layer for LanguageModel {
     }
 }
 
+#[derive(Clone, Debug, Module)]
+struct CausalLanguageModel {
+    encoder: Embedding,
+    transformer: TransformerEncoder,
+    decoder: Linear,
+}
+
+impl CausalLanguageModel {
+    fn new(rng: &mut Rng) -> Self {
+        let settings = transformer().activation(Activation::Gelu).norm_first();
+        let transformer = TransformerEncoder::new(settings, 2, rng).with_norm(settings.norm()).causal();
+        Self { encoder: Embedding::new(11, 6, rng), transformer, decoder: Linear::new(6, 11, rng) }
+    }
+}
+
+impl Layer for CausalLanguageModel {
+    fn forward(&self, words: &Tensor) -> Tensor {
+        self.decoder.forward(&self.transformer.forward(&self.encoder.forward(words)))
+    }
+}
+
 fn sequential(rng: &mut Rng) -> Sequential {
     let tanh = Activation::Tanh;
     let hidden =
@@ -211,6 +274,25 @@ pub(crate) const MODULES: &[(&str, Make)] = &[
     ("gru", |rng| gru(Gru::new(3, 4, rng))),
     ("gru_bidirectional", |rng| gru(Gru::with_stack(3, 4, Stack::new().layers(2).bidirectional(), rng))),
     ("gru_without_bias", |rng| gru(Gru::with_stack(3, 4, Stack::new().without_bias(), rng))),
+    ("multihead_attention", |rng| attention(MultiheadAttention::new(6, 2, rng))),
+    ("multihead_attention_batch_first", |rng| attention(MultiheadAttention::new(6, 3, rng).batch_first())),
+    ("multihead_attention_without_bias", |rng| attention(MultiheadAttention::new(6, 2, rng).without_bias())),
+    ("multihead_attention_cross", |rng| {
+        attention_to_others(MultiheadAttention::with_sizes(6, 2, [4, 3], DType::F32, rng))
+    }),
+    ("transformer_encoder_layer", |rng| layer(TransformerEncoderLayer::new(transformer(), rng))),
+    ("transformer_encoder_layer_norm_first", |rng| {
+        let settings = transformer().activation(Activation::Gelu).norm_first().batch_first();
+        layer(TransformerEncoderLayer::new(settings, rng))
+    }),
+    ("transformer_encoder_layer_without_bias", |rng| {
+        layer(TransformerEncoderLayer::new(transformer().without_bias(), rng))
+    }),
+    ("transformer_decoder_layer", |rng| decoder_layer(TransformerDecoderLayer::new(transformer(), rng))),
+    ("transformer_decoder_layer_norm_first", |rng| {
+        let settings = transformer().activation(Activation::Gelu).norm_first();
+        decoder_layer(TransformerDecoderLayer::new(settings, rng))
+    }),
     ("nested_mlp", |rng| layer(sequential(rng))),
     ("nested_mlp", |rng| layer(mlp(rng))),
     ("nested_cnn", |rng| layer(cnn(rng))),
@@ -218,4 +300,9 @@ pub(crate) const MODULES: &[(&str, Make)] = &[
     ("nested_resnet_training", |rng| layer(ResNet::new(rng))),
     ("nested_language_model", |rng| layer(LanguageModel::new(rng))),
     ("nested_language_model_tied", |rng| layer(LanguageModel::new(rng).tied())),
+    ("nested_transformer_encoder", |rng| layer(TransformerEncoder::new(transformer(), 2, rng))),
+    ("nested_transformer_decoder", |rng| {
+        decoder(TransformerDecoder::new(transformer(), 2, rng).with_norm(transformer().norm()))
+    }),
+    ("nested_causal_language_model", |rng| layer(CausalLanguageModel::new(rng))),
 ];

@@ -2,7 +2,7 @@
 
 use crate::failure::Failure;
 use crate::setup::usage;
-use backflow_nn::{MOST_NUMBERS, Plan, PlanRow};
+use backflow_nn::{MOST_NUMBERS, Plan};
 use backflow_probe::text::grouped;
 use backflow_train::{Batches, EVALUATION_BATCH};
 
@@ -23,11 +23,10 @@ pub(crate) fn check(plan: &Plan, batches: Batches, purpose: Purpose) -> Result<(
         Purpose::Training { .. } => ", or --batch-size",
     };
     batches.require(plan).map_err(|error| usage("--model", format!("{error}; change --limit{change}")))?;
-    let numbers = |row: &PlanRow| row.shape.iter().fold(1_usize, |all, size| all.saturating_mul(*size));
     let rows = plan.rows();
-    let all = rows.iter().fold(0_usize, |all, row| all.saturating_add(numbers(row)));
-    let Some(largest) = rows.iter().rev().max_by_key(|row| numbers(row)) else { return Ok(()) };
-    let numbers = numbers(largest);
+    let all = rows.iter().fold(0_usize, |all, row| all.saturating_add(row.numbers));
+    let Some(largest) = rows.iter().rev().max_by_key(|row| row.numbers) else { return Ok(()) };
+    let numbers = largest.numbers;
     let what = format!("{}, layer {}, makes {} numbers", largest.layer, largest.path, grouped(numbers));
     let too_many = check_memory(&what, [all, numbers], batches, purpose);
     too_many.map_err(|message| usage("--model", message))

@@ -215,6 +215,7 @@ impl<'a> Experiment<'a> {
             activation: activation.map(Activation::name),
             model,
             init: setup.init(&self.network).to_string(),
+            init_asked: setup.init.is_some(),
             dtype: setup.dtype.to_string(),
             optimizers: specs(|_| true),
             epochs: options.epochs,

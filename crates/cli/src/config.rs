@@ -23,6 +23,9 @@ pub(crate) struct RunConfig {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) model: Option<ModelConfig>,
     pub(crate) init: String,
+    /// Whether somebody asked for it: then cells and transformers begin so, too, and not as PyTorch's.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) init_asked: bool,
     pub(crate) optimizer: String,
     pub(crate) learning_rate: f64,
     pub(crate) schedule: String,
@@ -111,6 +114,7 @@ mod tests {
             activation: "relu".to_owned(),
             model: None,
             init: "normal:0:0.7071067811865476".to_owned(),
+            init_asked: true,
             optimizer: "sgd".to_owned(),
             learning_rate: 0.1,
             schedule: "constant".to_owned(),

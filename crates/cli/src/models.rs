@@ -63,7 +63,8 @@ fn list() {
     line("");
     let text = "rnn, lstm and gru are layers, and alone in a line whole networks: lstm:128 is \
                 lstm:128/last/linear:10 where sequences are of ten classes, lstm:128/linear:10 where their steps are, \
-                and embedding:128 stands before it where these are tokens; in both directions it is mean, not last";
+                and embedding:128 stands before it where these are tokens; in both directions it is mean, not last. \
+                So is transformer:64, with embedding:64/positions before it, or linear:64/positions, and mean behind it";
     print(text, "");
     for word in WORDS {
         line("");
@@ -76,6 +77,7 @@ fn list() {
     line("");
     line("backflow models cnn");
     line("backflow models lstm:128 --data adding:T=100");
+    line("backflow models transformer:64,heads=4,layers=2 --data text:README.md");
     line("backflow train --model conv:16/relu/maxpool:2/flatten/linear:10");
 }
 

@@ -133,18 +133,22 @@ impl Network {
         }
     }
 
-    /// How weights begin where nobody says: what suits the first activation.
+    /// How weights begin where nobody says: what suits the first activation. Cells and transformers begin as PyTorch's then.
     pub(crate) fn default_init(&self) -> Init {
-        Init::default_for(match self {
-            Self::Perceptron(_, activation) => *activation,
-            Self::Line(_, plan) => plan.activation().unwrap_or(Activation::Identity),
-        })
+        match self {
+            Self::Perceptron(_, activation) => Init::default_for(*activation),
+            Self::Line(_, plan) => plan.default_init(),
+        }
     }
 
-    pub(crate) fn build(&self, init: Init, dtype: DType, rng: &mut Rng) -> Model {
+    /// With initial weights as asked, or else what suits.
+    pub(crate) fn build(&self, asked: Option<Init>, dtype: DType, rng: &mut Rng) -> Model {
         Model(match self {
-            Self::Perceptron(sizes, activation) => Mlp::new(sizes, *activation, init, dtype, rng).into(),
-            Self::Line(_, plan) => plan.build(init, dtype, rng),
+            Self::Perceptron(sizes, activation) => {
+                let init = asked.unwrap_or_else(|| self.default_init());
+                Mlp::new(sizes, *activation, init, dtype, rng).into()
+            }
+            Self::Line(_, plan) => plan.build(asked, dtype, rng),
         })
     }
 

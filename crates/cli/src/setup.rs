@@ -60,9 +60,10 @@ pub(crate) struct Setup {
 
     /// How weights begin: he-normal, xavier-uniform, lecun-normal, orthogonal, …; with a gain instead of the
     /// activation's and biases of a variance: `he-normal:gain=1.2,bias_var=0.05` [default: what suits the
-    /// activation]. Recurrent layers begin as PyTorch's, or by settings of their own: `rnn:64,recurrent=orthogonal`.
+    /// activation]. Recurrent layers and transformers go by it if it is given, and begin as PyTorch's if not; weights from
+    /// step to step have a setting of their own: `rnn:64,activation=relu,recurrent=identity`.
     #[arg(long, value_parser = options::init, value_name = "NAME[:KEY=VALUE,…]")]
-    init: Option<Init>,
+    pub(crate) init: Option<Init>,
 
     /// Scale gradients down whose norm, over all parameters, is above this.
     #[arg(long, value_parser = options::positive, allow_hyphen_values = true, value_name = "NORM")]
@@ -113,7 +114,7 @@ impl Setup {
     /// The network with weights that are a function of the seed.
     pub(crate) fn model(&self, network: &Network, seed: u64) -> Model {
         let mut rng = Rng::seed_from_u64(seed).split(INIT_STREAM);
-        network.build(self.init(network), self.dtype, &mut rng)
+        network.build(self.init, self.dtype, &mut rng)
     }
 
     /// Refuses `--clip-norm` for an optimizer that must have gradients as they are.

@@ -18,11 +18,11 @@ use crate::result_folder::{ResultFolder, free_folder};
 use crate::setup::{self, DEFAULT_BATCH, usage};
 use crate::source::Source;
 use crate::task::{TaskConfig, TaskOptions};
-use backflow_nn::Activation;
+use backflow_nn::{Activation, Init};
 use backflow_probe::text::counted;
 use backflow_tensor::DType;
 use backflow_train::comparison::Contender;
-use backflow_train::study::{Configuration, Norm, StepWeights, Study, TrainableDepths, Training};
+use backflow_train::study::{Configuration, Norm, Study, TrainableDepths, Training};
 use clap::Args;
 use list::{List, Skip};
 use results::{StudyConfig, StudyResults};
@@ -52,7 +52,7 @@ pub(crate) struct StudyOptions {
     /// How weights begin: `xavier-uniform,he-normal,orthogonal`, …; with a gain instead of the activation's
     /// and biases of a variance: `he-normal:gain=1.2,bias_var=0.05` [default: what suits the activation].
     #[arg(long, value_parser = list::inits, value_name = "NAME[:KEY=VALUE,…],…")]
-    init: Option<List<StepWeights>>,
+    init: Option<List<Init>>,
 
     /// Standard deviations of weights, each over the root of its layer's inputs, instead of --init: `1.5`,
     /// `0.5..4@8` (8 values at equal distances), `1..2:0.25` (in steps).

@@ -239,6 +239,7 @@ fn train(options: &TrainOptions) -> Result<(), Failure> {
         activation: activation.map(|activation| activation.to_string()).unwrap_or_default(),
         model: model_line,
         init: setup.init(&network).to_string(),
+        init_asked: setup.init.is_some(),
         optimizer: options.optimizer.clone(),
         learning_rate,
         schedule: options.schedule.clone(),

@@ -205,6 +205,13 @@ fn words_are_listed_and_a_network_is_shown_in_a_table() {
     // PyTorch's example for MNIST has 1,199,882 parameters.
     let shown = text(&backflow(&["models", "cnn"], folder.path()).stdout);
     assert!(shown.lines().last().unwrap().contains("1199882"), "{shown}");
+    // Of each layer 4 (E² + E) of the attention, (E + 1) F and (F + 1) E of the perceptron, and 4 E of normalisations.
+    let line = "linear:8/positions/transformer:8,heads=2,layers=3,feedforward=5/mean/linear:10";
+    let shown = text(&backflow(&["models", line, "--input", "6x4"], folder.path()).stdout);
+    let row: Vec<&str> = shown.lines().skip_while(|row| !row.starts_with("2 ")).take(1).collect();
+    let (parameters, multiply_adds) = (3 * (4 * 72 + 45 + 48 + 32), 3 * (6 * (4 * 64 + 80) + 2 * 36 * 8));
+    assert!(row[0].ends_with(&format!("  {parameters}           {multiply_adds}")), "{shown}");
+    assert!(row[0].contains("[6, 8]"), "{shown}");
     let wide = text(&backflow(&["models", "resnet:20", "--input", "3x32x32"], folder.path()).stdout);
     assert!(wide.contains("[64, 8, 8]"), "{wide}");
     assert!(wide.lines().all(|line| line.chars().count() <= 80), "{wide}");

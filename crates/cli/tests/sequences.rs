@@ -168,21 +168,70 @@ fn a_text_is_learned_byte_by_byte() {
     assert_eq!(read("run/model.safetensors"), read("again/model.safetensors"));
 }
 
-/// Of numbers and of tokens, whatever is looked at.
+/// Nothing in the line says that steps see no later ones: it is what the data ask for. Without that, a loss near 0 would be
+/// no memory of what came before, and what is written would be noise.
 #[test]
-fn watching_changes_no_bit_of_a_recurrent_network() {
+fn a_transformer_learns_a_text() {
     let folder = tempfile::tempdir().unwrap();
     write_text(folder.path());
-    for data in ["adding:T=7,n=96", "text:abc.txt,steps=8", "copying:T=2,n=64"] {
+    let line = "embedding:16/positions/transformer:16,heads=2,feedforward=32,dropout=0/linear:256";
+    let words =
+        format!("train --json --data text:abc.txt,steps=9 --model {line} --epochs 30 --lr 0.02 --out run");
+    let summary = object(&words, folder.path());
+    assert!(summary["test_perplexity"].as_f64().unwrap() < 1.1, "{summary}");
+    let sample = summary["sample"].as_str().unwrap();
+    let right =
+        sample.as_bytes().windows(2).filter(|pair| b"abcdefg abc".windows(2).any(|of| of == *pair)).count();
+    assert!(right > 270, "{right} of 299 pairs: {sample}");
+    assert_eq!(config("run", folder.path())["model"]["causal"], json!(true));
+    // The word alone is such a network.
+    let table = run("models transformer:16,heads=2 --data text:abc.txt,steps=8", folder.path());
+    for part in ["embedding:16", "positions", "transformer:16,heads=2", "linear:256", "[8, 256]"] {
+        assert!(table.contains(part), "{part} in:\n{table}");
+    }
+}
+
+/// What is asked for reaches cells and transformers, and is in the configuration; what is not leaves them as they were.
+#[test]
+fn initial_weights_are_those_that_were_asked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    for model in ["rnn:6", "transformer:8,heads=2,feedforward=4"] {
+        let weights = |init: &str| {
+            let words = format!(
+                "train --json --data adding:T=5,n=64 --model {model} --epochs 1 --lr 1e-9{init} --out run"
+            );
+            let _ = object(&words, folder.path());
+            (
+                std::fs::read(folder.path().join("run/model.safetensors")).unwrap(),
+                config("run", folder.path()),
+            )
+        };
+        let (unasked, asked) = (weights(""), weights(" --init xavier-uniform"));
+        assert_eq!((&unasked.1["init"], &unasked.1["init_asked"]), (&json!("xavier-uniform"), &Value::Null));
+        assert_eq!((&asked.1["init"], &asked.1["init_asked"]), (&json!("xavier-uniform"), &json!(true)));
+        assert!(unasked.0 != asked.0, "{model}");
+    }
+}
+
+/// Of numbers and of tokens, whatever is looked at.
+#[test]
+fn watching_changes_no_bit_of_a_network_of_sequences() {
+    let folder = tempfile::tempdir().unwrap();
+    write_text(folder.path());
+    let all = ["adding:T=7,n=96", "text:abc.txt,steps=8", "copying:T=2,n=64"];
+    let transformer = "transformer:6,heads=2,layers=2,feedforward=8";
+    let models = [("rnn:6", "rnn"), ("gru:4,layers=2,dropout=0.3", "gru"), (transformer, "attention")];
+    for (data, (model, seen)) in all.into_iter().flat_map(|data| models.map(|model| (data, model))) {
         let weights = |probe: &str| {
-            let words =
-                format!("train --json --data {data} --model rnn:6 --epochs 2 --probe {probe} --out {probe}");
+            let words = format!(
+                "train --json --data {data} --model {model} --epochs 2 --probe {probe} --out {probe}"
+            );
             let _ = object(&words, folder.path());
             std::fs::read(folder.path().join(probe).join("model.safetensors")).unwrap()
         };
         let [off, basic, full] = ["off", "basic", "full"].map(weights);
         assert!(off == basic && off == full, "{data}");
-        assert!(flow(&folder.path().join("full")).contains("rnn"), "{data}: the layer is seen");
+        assert!(flow(&folder.path().join("full")).contains(seen), "{data}, {model}: the layer is seen");
         let shown = run("inspect full --report again.html", folder.path());
         assert!(shown.contains("stable rank of the gradient") && !shown.contains("NOT CALLED"), "{shown}");
     }
@@ -219,6 +268,17 @@ fn what_cannot_be_is_told_in_one_line() {
             "train --data text:abc.txt --model gru:8,bidirectional=true",
             2,
             "the way back sees what is to be predicted",
+        ),
+        (
+            "train --data text:abc.txt --model transformer:8,causal=false",
+            2,
+            "a step would see what is to be predicted; leave causal=false out",
+        ),
+        ("train --data rows --model transformer:20", 2, "8 heads do not divide 20 numbers; write heads=5"),
+        (
+            "train --data pixels --model transformer:64,layers=50 --batch-size 64",
+            2,
+            "transformer:64,layers=50, layer 2, makes ",
         ),
         (
             "train --data copying --model linear:10",

@@ -66,10 +66,39 @@ pub enum Distribution {
         /// The places of the field.
         field: usize,
     },
+    /// A number on the main diagonal, in the middle of a receptive field, and 0 beside it: nothing is left to chance, and
+    /// mean and variance are those over the elements.
+    Identity {
+        /// The number.
+        gain: f64,
+        /// The number of rows.
+        rows: usize,
+        /// The number of columns.
+        columns: usize,
+        /// The places of the field, 1 of a matrix.
+        field: usize,
+    },
 }
 
 /// The variance of a standard normal number that lies within ±2: 1 − 4 φ(2) / (2 Φ(2) − 1).
 const WITHIN_TWO: f64 = 0.773_741_303_549_923_2;
+
+/// How many of the elements are on the main diagonal, of all of them.
+fn diagonal(rows: usize, columns: usize, field: usize) -> f64 {
+    match rows * columns * field {
+        0 => 0.0,
+        all => rows.min(columns) as f64 / all as f64,
+    }
+}
+
+/// The matrix in the middle of a receptive field of so many places, nearer to the beginning if a size is even, and 0 around
+/// it.
+fn in_the_middle(shape: Shape, field: usize, matrix: impl Iterator<Item = f64>) -> Tensor {
+    let middle = shape[2..].iter().fold(0, |middle, size| middle * size + size.saturating_sub(1) / 2);
+    let mut weights = vec![0.0; shape.elements()];
+    weights.iter_mut().skip(middle).step_by(field.max(1)).zip(matrix).for_each(|(weight, x)| *weight = x);
+    Tensor::from_vec(weights, shape)
+}
 
 /// Numbers that are equal but for the rounding of a few operations.
 fn near(a: f64, b: f64) -> bool {
@@ -96,6 +125,7 @@ impl Distribution {
             Self::Uniform { low, high } => f64::midpoint(low, high),
             Self::Normal { mean, .. } | Self::TruncatedNormal { mean, .. } => mean,
             Self::Sparse { .. } | Self::Orthogonal { .. } | Self::DeltaOrthogonal { .. } => 0.0,
+            Self::Identity { gain, rows, columns, field } => gain * diagonal(rows, columns, field),
         }
     }
 
@@ -110,6 +140,10 @@ impl Distribution {
             Self::Sparse { inputs, of, std } => std * std * inputs as f64 / of as f64,
             Self::Orthogonal { gain, longer } => gain * gain / longer as f64,
             Self::DeltaOrthogonal { gain, longer, field } => gain * gain / (longer * field) as f64,
+            Self::Identity { gain, rows, columns, field } => {
+                let share = diagonal(rows, columns, field);
+                gain * gain * share * (1.0 - share)
+            }
         }
     }
 
@@ -132,6 +166,10 @@ impl Distribution {
                 Self::DeltaOrthogonal { gain: a, longer: m, field: k },
                 Self::DeltaOrthogonal { gain: b, longer: n, field: l },
             ) => near(a, b) && (m, k) == (n, l),
+            (
+                Self::Identity { gain: a, rows: m, columns: k, field: i },
+                Self::Identity { gain: b, rows: n, columns: l, field: j },
+            ) => near(a, b) && (m, k, i) == (n, l, j),
             (Self::Orthogonal { gain: a, longer: m }, Self::Orthogonal { gain: b, longer: n }) => {
                 near(a, b) && m == n
             }
@@ -147,7 +185,9 @@ impl Distribution {
             Self::Normal { std, .. } | Self::TruncatedNormal { std, .. } | Self::Sparse { std, .. } => {
                 std == 0.0
             }
-            Self::Orthogonal { gain, .. } | Self::DeltaOrthogonal { gain, .. } => gain == 0.0,
+            Self::Orthogonal { gain, .. }
+            | Self::DeltaOrthogonal { gain, .. }
+            | Self::Identity { gain, .. } => gain == 0.0,
             Self::Constant(_) => true,
         };
         if is_certain { Self::Constant(self.mean()) } else { self }
@@ -185,11 +225,13 @@ impl Distribution {
             }
             Self::Orthogonal { gain, .. } => (orthogonal(shape, rng) * gain).to_dtype(dtype),
             Self::DeltaOrthogonal { gain, field, .. } => {
-                let middle = shape[2..].iter().fold(0, |middle, size| middle * size + (size - 1) / 2);
-                let mut weights = vec![0.0; shape.elements()];
                 let matrix = orthogonal([shape[0], shape[1]].into(), rng).to_vec::<f64>();
-                weights.iter_mut().skip(middle).step_by(field).zip(matrix).for_each(|(w, q)| *w = q * gain);
-                Tensor::from_vec(weights, shape).to_dtype(dtype)
+                in_the_middle(shape, field, matrix.into_iter().map(|q| q * gain)).to_dtype(dtype)
+            }
+            Self::Identity { gain, rows, columns, field } => {
+                let place = |place: usize| place / columns == place % columns;
+                let matrix = (0..rows * columns).map(|at| if place(at) { gain } else { 0.0 });
+                in_the_middle(shape, field, matrix).to_dtype(dtype)
             }
         }
     }

@@ -16,6 +16,11 @@ use std::collections::BTreeMap;
 /// model's affair ([`with_factor`](crate::Residual::with_factor)). Zhang, Dauphin and Ma 2019, "Fixup
 /// initialization", section 3.
 ///
+/// Transformer layers have ways past their attention and their perceptron, too, but those are no branches here: they do
+/// not count in L, and their weights keep their numbers. The rule is for branches without normalisation, and theirs have
+/// one ([`LayerNorm`](crate::LayerNorm)). What begins transformers without it, T-Fixup (Huang et al. 2020), is another
+/// rule, of embeddings, of values and outputs of the attention and of the perceptron.
+///
 /// ```
 /// use backflow_nn::{Linear, Module, Residual, Sequential, fixup};
 /// use backflow_tensor::Rng;
@@ -41,7 +46,12 @@ pub fn fixup<M: Module + ?Sized>(model: &mut M) -> usize {
     model.visit(&mut Path::root(), &mut found);
     let depth = found.branches.len();
     if depth == 0 {
-        misuse("fixup", "the model has no residual branch", &[], "branches are those of Residual");
+        misuse(
+            "fixup",
+            "the model has no residual branch",
+            &[],
+            "branches are those of Residual; those of transformers have normalisations",
+        );
     }
     // What becomes of the parameters of a layer, by its path.
     let mut factors: BTreeMap<String, f64> = BTreeMap::new();

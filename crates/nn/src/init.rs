@@ -34,11 +34,12 @@ use std::str::FromStr;
 /// | `lecun-normal` | `1/fan_in` | N | Klambauer et al. 2017 |
 /// | `orthogonal` | g²/max(rows, columns) | Haar measure | Saxe et al. 2014 |
 /// | `delta-orthogonal` | `g²/(max(O, C) · field)` | the middle of the field orthogonal, the rest 0 | Xiao et al. 2018 |
+/// | `identity` | g² k/n − (g k/n)², k of n weights | g on the main diagonal, else 0 | Le et al. 2015; PyTorch's `eye_` and `dirac_` |
 /// | `torch-linear` | `1/(3 fan_in)` | `U(±1/√fan_in)` | `torch.nn.Linear` |
 ///
 /// g is the [gain](Activation::gain) of the activation. Rules without a g in the table disregard it.
 ///
-/// Xavier's, He's and LeCun's rules and `orthogonal` take settings by name: `gain=`, a g of their own, and
+/// Xavier's, He's and LeCun's rules, the orthogonal ones and `identity` take settings by name: `gain=`, a g of their own, and
 /// `bias_var=`, the variance of biases, which are then normal. With `he-normal:gain=1.2,bias_var=0.05`,
 /// `σ_w²` is 1.44 and `σ_b²` 0.05, whatever the activation. See [`with_gain`](Self::with_gain).
 ///
@@ -110,6 +111,12 @@ pub enum Init {
     /// keeps its size, the convolution scales the length of every signal by the gain exactly. Of a matrix
     /// [`Orthogonal`](Self::Orthogonal).
     DeltaOrthogonal,
+    /// The identity times the gain: the gain on the main diagonal, in as many rows and columns as there are of both, and 0
+    /// beside it. Of convolutions `[O, C, …]` in the middle of the field, as of
+    /// [`DeltaOrthogonal`](Self::DeltaOrthogonal). Nothing of it is random: it is for the matrices that go from step to
+    /// step in a recurrent network of relu, whose states then stay as they are, and deltas, too (Le, Jaitly and Hinton
+    /// 2015, "A simple way to initialize recurrent networks of rectified linear units").
+    Identity,
     /// What `torch.nn.Linear` does, for weights and bias alike. PyTorch writes it `kaiming_uniform_(a=√5)`: a
     /// leaky relu of that slope has a gain of 1/√3.
     #[default]
@@ -121,7 +128,7 @@ pub enum Init {
 
 impl Init {
     /// Every rule, with numbers as an example where it must have some.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Zeros,
         Self::Constant(0.1),
         Self::Uniform { low: -0.1, high: 0.1 },
@@ -136,6 +143,7 @@ impl Init {
         Self::LecunNormal,
         Self::Orthogonal,
         Self::DeltaOrthogonal,
+        Self::Identity,
         Self::TorchLinear,
     ];
 
@@ -180,6 +188,7 @@ impl Init {
             Self::LecunNormal => "lecun-normal",
             Self::Orthogonal => "orthogonal",
             Self::DeltaOrthogonal => "delta-orthogonal",
+            Self::Identity => "identity",
             Self::TorchLinear => "torch-linear",
             Self::With(settings) => settings.rule.name(),
         }
@@ -203,7 +212,8 @@ impl Init {
     /// ```
     ///
     /// # Panics
-    /// If the gain is negative or not finite, or the rule is none of Xavier's, He's, LeCun's or `orthogonal`.
+    /// If the gain is negative or not finite, or the rule is none of Xavier's, He's, LeCun's, the orthogonal ones and
+    /// `identity`.
     #[must_use]
     #[track_caller]
     pub fn with_gain(self, gain: f64) -> Self {
@@ -213,8 +223,8 @@ impl Init {
     /// The rule with biases drawn from N(0, `variance`) instead of 0: `σ_b²` of the theory.
     ///
     /// # Panics
-    /// If the variance is negative or not finite, or the rule is none of Xavier's, He's, LeCun's or
-    /// `orthogonal`.
+    /// If the variance is negative or not finite, or the rule is none of Xavier's, He's, LeCun's, the orthogonal ones
+    /// and `identity`.
     #[must_use]
     #[track_caller]
     pub fn with_bias_variance(self, variance: f64) -> Self {
@@ -230,7 +240,7 @@ impl Init {
             (_, Some(rule)) if is_sound(value) => InitSettings { rule, gain: None, bias_variance: 0.0 },
             _ => {
                 let rows = [("init", self.to_string()), (what, value.to_string())];
-                let hint = "a finite number ≥ 0, for the rules of Xavier, He and LeCun and orthogonal ones";
+                let hint = "a finite number ≥ 0, for the rules of Xavier, He and LeCun, orthogonal ones and identity";
                 misuse("Init", &format!("no such {what}"), &rows, hint)
             }
         }
@@ -249,6 +259,7 @@ impl Init {
                 | LecunNormal
                 | Self::Orthogonal
                 | Self::DeltaOrthogonal
+                | Self::Identity
         )
     }
 
@@ -352,6 +363,9 @@ impl Init {
                     Self::DeltaOrthogonal if field > 1 => {
                         Distribution::DeltaOrthogonal { gain, longer: shape[1].max(shape[0]).max(1), field }
                     }
+                    Self::Identity => {
+                        Distribution::Identity { gain, rows: shape[0], columns: shape[1], field }
+                    }
                     Self::Orthogonal | Self::DeltaOrthogonal => {
                         let longer = (shape[1] * field).max(shape[0]).max(1);
                         Distribution::Orthogonal { gain, longer }
@@ -425,7 +439,7 @@ impl FromStr for Init {
                 (NameError::Numbers { example, .. }, Some(_)) => *example = format!("{example}:{EXAMPLE}"),
                 (NameError::Unknown { known, .. }, _) => {
                     known.push_str(
-                        "; rules of Xavier, He and LeCun, and orthogonal, take settings: he-normal:",
+                        "; rules of Xavier, He and LeCun, orthogonal and identity take settings: he-normal:",
                     );
                     known.push_str(EXAMPLE);
                 }

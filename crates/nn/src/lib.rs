@@ -95,6 +95,7 @@
 //! | `F.scaled_dot_product_attention(q, k, v)` | [`scaled_dot_product_attention(&q, &k, &v, &[])`](scaled_dot_product_attention) |
 //! | `nn.TransformerEncoderLayer(64, 4, 256, 0.0, "gelu", norm_first=True)` | [`TransformerEncoderLayer::new(TransformerSettings::new(64, 4).feedforward(256).dropout(0.0).activation(Activation::Gelu).norm_first(), &mut rng)`](TransformerEncoderLayer) |
 //! | `nn.TransformerEncoder(layer, 2, norm)`, `nn.TransformerDecoder(layer, 2)` | [`TransformerEncoder::new(settings, 2, &mut rng).with_norm(norm)`](TransformerEncoder), [`TransformerDecoder::new(settings, 2, &mut rng)`](TransformerDecoder): layers draw weights of their own |
+//! | `encoder(x, mask=nn.Transformer.generate_square_subsequent_mask(t), is_causal=True)` | [`encoder.forward_masked(&x, &[Mask::Causal])`](TransformerEncoder::forward_masked), or [`encoder.causal()`](TransformerEncoder::causal) in every call |
 //! | `F.dropout(x, 0.1)` | [`x.dropout(0.1, &stream)`](backflow_tensor::Tensor::dropout) |
 //! | `model.train()`, then `forward`, `backward` | [`training(&rng.split(step), \|\| model.forward(&x))`](backflow_tensor::training()); `optimizer.step_with` does it by itself |
 //! | `model.eval()` | nothing, or [`evaluation(\|\| model.forward(&x))`](backflow_tensor::evaluation) to say so |
@@ -102,6 +103,8 @@
 //! | `F.relu(x)` | [`x.relu()`](backflow_tensor::Tensor::relu) |
 //! | `nn.init.kaiming_normal_(w, nonlinearity="relu")` | [`Init::HeNormal.sample(shape, Activation::Relu.gain(), dtype, &mut rng)`](Init::sample) |
 //! | `nn.init.xavier_normal_(w, gain=1.2)` | `Init::XavierNormal.sample(shape, 1.2, dtype, &mut rng)`; in a network, [`Init::XavierNormal.with_gain(1.2)`](Init::with_gain) |
+//! | `nn.init.orthogonal_(lstm.weight_hh_l0[:h])` and so on, of each gate | [`Stack::new().recurrent_init(Init::Orthogonal)`](Stack::recurrent_init); of all weights [`init`](Stack::init) |
+//! | `nn.init.eye_(w)`, `nn.init.dirac_(w)` | [`Init::Identity`](Init) |
 //! | `nn.init.calculate_gain("relu")` | [`Activation::Relu.gain()`](Activation::gain) |
 //! | `model.named_parameters()` | [`model.parameters()`](Module::parameters) |
 //! | `model.state_dict()` | [`model.state()`](Module::state), of the same names |

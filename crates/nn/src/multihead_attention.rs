@@ -70,10 +70,23 @@ impl MultiheadAttention {
     /// If the heads do not divide E, or `dtype` is not floating point.
     #[must_use]
     #[track_caller]
-    pub fn with_sizes(
+    pub fn with_sizes(numbers: usize, heads: usize, sizes: [usize; 2], dtype: DType, rng: &mut Rng) -> Self {
+        Self::with_init(numbers, heads, sizes, Init::TorchLinear, dtype, rng)
+    }
+
+    /// The same with weights of queries, keys, values and of what puts heads together drawn by a rule, each by itself and
+    /// with a gain of 1, and biases as by [`Linear::with_init`]. As with [`Init::TorchLinear`] they are those that PyTorch
+    /// draws here.
+    ///
+    /// # Panics
+    /// As [`with_sizes`](Self::with_sizes), or as [`Init::sample`].
+    #[must_use]
+    #[track_caller]
+    pub fn with_init(
         numbers: usize,
         heads: usize,
         [keys, values]: [usize; 2],
+        init: Init,
         dtype: DType,
         rng: &mut Rng,
     ) -> Self {
@@ -82,17 +95,32 @@ impl MultiheadAttention {
             misuse("MultiheadAttention", "the heads do not divide the numbers", &rows, "");
         }
         let is_packed = [keys, values] == [numbers; 2];
-        let mut draw = |shape: [usize; 2]| Init::XavierUniform.sample(shape, 1.0, dtype, rng).requires_grad();
-        let in_proj_weight = is_packed.then(|| draw([3 * numbers, numbers]));
-        let [q, k, v] = [numbers, keys, values].map(|of| (!is_packed).then(|| draw([numbers, of])));
-        let out = Init::TorchLinear.sample([numbers, numbers], 1.0, dtype, rng);
+        let is_pytorchs = init == Init::TorchLinear;
+        let rule = if is_pytorchs { Init::XavierUniform } else { init };
+        let draw = |shape: [usize; 2], rng: &mut Rng| rule.sample(shape, 1.0, dtype, rng);
+        let all = [numbers, keys, values];
+        let (mut in_proj_weight, mut separate) = (None, [None, None, None]);
+        match (is_packed, is_pytorchs) {
+            (true, true) => in_proj_weight = Some(draw([3 * numbers, numbers], rng)),
+            (true, false) => {
+                in_proj_weight = Some(Tensor::cat(all.map(|of| draw([numbers, of], rng)), 0));
+            }
+            (false, _) => separate = all.map(|of| Some(draw([numbers, of], rng))),
+        }
+        let parameter = |w: Option<Tensor>| w.map(Tensor::requires_grad);
+        let [q_proj_weight, k_proj_weight, v_proj_weight] = separate.map(parameter);
+        let out = init.sample([numbers, numbers], 1.0, dtype, rng);
+        let mut biases = |inputs: usize| match is_pytorchs {
+            true => Tensor::zeros([numbers], dtype),
+            false => init.bias_distribution([numbers, inputs], 1.0).sample([numbers].into(), dtype, rng),
+        };
         Self {
-            in_proj_weight,
-            q_proj_weight: q,
-            k_proj_weight: k,
-            v_proj_weight: v,
-            in_proj_bias: Some(Tensor::zeros([3 * numbers], dtype).requires_grad()),
-            out_proj: Linear::from_tensors(out, Some(Tensor::zeros([numbers], dtype))),
+            in_proj_weight: parameter(in_proj_weight),
+            q_proj_weight,
+            k_proj_weight,
+            v_proj_weight,
+            in_proj_bias: Some(Tensor::cat(all.map(&mut biases), 0).requires_grad()),
+            out_proj: Linear::from_tensors(out, Some(biases(numbers))),
             dropout: None,
             weights: Place::new(),
             heads,

@@ -31,7 +31,8 @@ pub struct Stack {
     batch_first: bool,
     dropout: f64,
     bidirectional: bool,
-    recurrent: Init,
+    init: Init,
+    recurrent: Option<Init>,
     dtype: DType,
 }
 
@@ -51,7 +52,8 @@ impl Stack {
             batch_first: false,
             dropout: 0.0,
             bidirectional: false,
-            recurrent: Init::TorchLinear,
+            init: Init::TorchLinear,
+            recurrent: None,
             dtype: DType::F32,
         }
     }
@@ -99,11 +101,20 @@ impl Stack {
         Self { bidirectional: true, ..self }
     }
 
-    /// Another rule for the matrices that go from step to step, `weight_hh`, gate by gate and with a gain of 1:
-    /// [`Init::Orthogonal`] keeps the length of states (Saxe et al. 2014), and of deltas on their way back.
+    /// Another rule for all matrices, `weight_ih`, `weight_hh` and `weight_hr`, each of a gate by itself and with a gain of
+    /// 1, and for biases: those of the rule are `bias_ih`, and `bias_hh` is 0, for both are added. As with
+    /// [`Init::TorchLinear`], by default, all are uniform on ±1/√hidden, which is what PyTorch draws in these layers.
+    #[must_use]
+    pub fn init(self, init: Init) -> Self {
+        Self { init, ..self }
+    }
+
+    /// Another rule for the matrices that go from step to step alone, `weight_hh`, gate by gate and with a gain of 1:
+    /// [`Init::Orthogonal`] keeps the length of states (Saxe et al. 2014), and of deltas on their way back;
+    /// [`Init::Identity`] is for relu (Le et al. 2015).
     #[must_use]
     pub fn recurrent_init(self, recurrent: Init) -> Self {
-        Self { recurrent, ..self }
+        Self { recurrent: Some(recurrent), ..self }
     }
 
     /// Another element type.
@@ -133,7 +144,7 @@ pub struct RecurrentWeights {
 }
 
 impl RecurrentWeights {
-    /// Uniform on ±1/√hidden, as PyTorch draws all of them, in its order; or recurrent matrices by their own rule.
+    /// Uniform on ±1/√hidden, as PyTorch draws all of them, in its order; or by the rules of the stack.
     pub(crate) fn new(
         gates: usize,
         inputs: usize,
@@ -153,9 +164,23 @@ impl RecurrentWeights {
             bias_hh: stack.has_biases.then(|| draw(&[wide])),
             weight_hr: (states != hidden).then(|| draw(&[states, hidden])),
         };
-        if stack.recurrent != Init::TorchLinear {
-            let gate = |_| stack.recurrent.sample([hidden, states], 1.0, stack.dtype, rng);
-            weights.weight_hh = Tensor::cat((0..gates).map(gate).collect::<Vec<_>>(), 0).requires_grad();
+        let mut by_gate = |init: Init, inputs: usize| {
+            let gate = |_| init.sample([hidden, inputs], 1.0, stack.dtype, rng);
+            Tensor::cat((0..gates).map(gate).collect::<Vec<_>>(), 0).requires_grad()
+        };
+        let recurrent = stack.recurrent.unwrap_or(stack.init);
+        if recurrent != Init::TorchLinear {
+            weights.weight_hh = by_gate(recurrent, states);
+        }
+        if stack.init != Init::TorchLinear {
+            weights.weight_ih = by_gate(stack.init, inputs);
+            let biases = stack.init.bias_distribution([hidden, inputs], 1.0);
+            let zeros = Distribution::Constant(0.0);
+            for (bias, of) in [(&mut weights.bias_ih, biases), (&mut weights.bias_hh, zeros)] {
+                *bias = bias.take().map(|_| of.sample([wide].into(), stack.dtype, rng).requires_grad());
+            }
+            let projection = |_| stack.init.sample([states, hidden], 1.0, stack.dtype, rng).requires_grad();
+            weights.weight_hr = weights.weight_hr.take().map(projection);
         }
         weights
     }

@@ -13,7 +13,8 @@ use crate::run::Run;
 use backflow_tensor::{DType, Rng, Tensor};
 
 /// How layers of a transformer are built. Defaults are PyTorch's: 2048 numbers between the two linear layers, relu,
-/// dropout of 0.1, normalisation behind each residual sum, sequences as `[steps, batch, numbers]`, biases, `f32`.
+/// dropout of 0.1, normalisation behind each residual sum, sequences as `[steps, batch, numbers]`, biases, `f32`, and its
+/// initial weights.
 ///
 /// ```
 /// use backflow_nn::{Activation, TransformerEncoderLayer, TransformerSettings};
@@ -32,6 +33,7 @@ pub struct TransformerSettings {
     pub(crate) norm_first: bool,
     batch_first: bool,
     has_biases: bool,
+    init: Init,
     dtype: DType,
 }
 
@@ -48,6 +50,7 @@ impl TransformerSettings {
             norm_first: false,
             batch_first: false,
             has_biases: true,
+            init: Init::TorchLinear,
             dtype: DType::F32,
         }
     }
@@ -95,6 +98,14 @@ impl TransformerSettings {
         Self { has_biases: false, ..self }
     }
 
+    /// Another rule for initial weights: those of queries, keys and values, each by itself, and of what puts heads
+    /// together, with a gain of 1; and those of the linear layers, with the gain of the function between them. As with
+    /// [`Init::TorchLinear`], by default, all are as PyTorch draws them; see [`MultiheadAttention`].
+    #[must_use]
+    pub fn init(self, init: Init) -> Self {
+        Self { init, ..self }
+    }
+
     /// Another element type.
     #[must_use]
     pub fn dtype(self, dtype: DType) -> Self {
@@ -104,7 +115,8 @@ impl TransformerSettings {
     #[track_caller]
     pub(crate) fn attention(self, rng: &mut Rng) -> MultiheadAttention {
         let sizes = [self.numbers; 2];
-        let attention = MultiheadAttention::with_sizes(self.numbers, self.heads, sizes, self.dtype, rng);
+        let attention =
+            MultiheadAttention::with_init(self.numbers, self.heads, sizes, self.init, self.dtype, rng);
         let attention = if self.batch_first { attention.batch_first() } else { attention };
         let attention = if self.has_biases { attention } else { attention.without_bias() };
         attention.dropout(self.dropout)
@@ -112,8 +124,9 @@ impl TransformerSettings {
 
     /// The two linear layers.
     pub(crate) fn linear(self, rng: &mut Rng) -> [Linear; 2] {
+        let gain = self.activation.gain();
         [[self.numbers, self.feedforward], [self.feedforward, self.numbers]].map(|[inputs, outputs]| {
-            let mut linear = Linear::with_init(inputs, outputs, Init::TorchLinear, 1.0, self.dtype, rng);
+            let mut linear = Linear::with_init(inputs, outputs, self.init, gain, self.dtype, rng);
             linear.bias = linear.bias.filter(|_| self.has_biases);
             linear
         })

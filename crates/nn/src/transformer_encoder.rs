@@ -16,7 +16,7 @@ use std::fmt;
 /// A layer of an encoder: `h = norm1(x + attention(x))`, `y = norm2(h + linear2(f(linear1(h))))`, or with
 /// [`norm_first`](TransformerSettings::norm_first) `h = x + attention(norm1(x))`,
 /// `y = h + linear2(f(linear1(norm2(h))))`. Shapes: x `[steps, batch, numbers]`, y alike. PyTorch's
-/// `TransformerEncoderLayer`; with [`Mask::Causal`] also the layer of a language model.
+/// `TransformerEncoderLayer`; with [`Mask::Causal`], or [always so](Self::causal), also the layer of a language model.
 ///
 /// It announces what its parts do, and both residual sums. Vaswani et al. 2017, section 3.1; with the normalisation in
 /// front: Xiong et al. 2020.
@@ -50,6 +50,8 @@ pub struct TransformerEncoderLayer {
     residual2: Place,
     #[module(skip)]
     norm_first: bool,
+    #[module(skip)]
+    is_causal: bool,
 }
 
 impl TransformerEncoderLayer {
@@ -75,10 +77,17 @@ impl TransformerEncoderLayer {
             residual1: Place::new(),
             residual2: Place::new(),
             norm_first: settings.norm_first,
+            is_causal: false,
         }
     }
 
-    /// Every step looks at every other.
+    /// The same with [`Mask::Causal`] in every call, also in those of a [`Layer`]: a step looks at itself and those before.
+    #[must_use]
+    pub fn causal(self) -> Self {
+        Self { is_causal: true, ..self }
+    }
+
+    /// Every step looks at every other, or at those before if the layer is [causal](Self::causal).
     ///
     /// # Panics
     /// As [`forward_masked`](Self::forward_masked).
@@ -88,7 +97,7 @@ impl TransformerEncoderLayer {
         self.forward_masked(x, &[])
     }
 
-    /// The same with masks of the attention.
+    /// The same with masks of the attention, beside that of a causal layer.
     ///
     /// # Panics
     /// If x or a mask does not fit, or element types differ.
@@ -97,7 +106,9 @@ impl TransformerEncoderLayer {
     pub fn forward_masked(&self, x: &Tensor, masks: &[Mask<'_>]) -> Tensor {
         let norm_first = self.norm_first;
         let around = Around { norm: &self.norm1, dropout: &self.dropout1, sum: &self.residual1, norm_first };
-        let h = around.behind(x, &self.self_attn.forward_masked(&around.before(x), masks));
+        let causal = [Mask::Causal];
+        let masks = [if self.is_causal { &causal[..] } else { &[] }, masks].concat();
+        let h = around.behind(x, &self.self_attn.forward_masked(&around.before(x), &masks));
         let around = Around { norm: &self.norm2, dropout: &self.dropout2, sum: &self.residual2, norm_first };
         let linear = [&self.linear1, &self.linear2];
         around.behind(&h, &feed_forward(linear, &self.function, &self.dropout, &around.before(&h)))
@@ -143,7 +154,29 @@ impl TransformerEncoder {
         Self { norm: Some(norm), ..self }
     }
 
-    /// Every step looks at every other.
+    /// The same with [`Mask::Causal`] in all layers and every call, also in those of a [`Layer`]: a language model, behind
+    /// an embedding and positions.
+    ///
+    /// ```
+    /// use backflow_nn::{Embedding, Linear, Sequential, SinusoidalPositions, TransformerEncoder, TransformerSettings};
+    /// use backflow_tensor::{Rng, Tensor};
+    /// let (settings, mut rng) = (TransformerSettings::new(8, 2).feedforward(16).batch_first(), Rng::seed_from_u64(7));
+    /// let model = Sequential::new()
+    ///     .add(Embedding::new(11, 8, &mut rng))
+    ///     .add(SinusoidalPositions::new(20, 8).batch_first())
+    ///     .add(TransformerEncoder::new(settings, 2, &mut rng).causal())
+    ///     .add(Linear::new(8, 11, &mut rng));
+    /// let scores = |words: &[i64]| model.forward(&Tensor::from_vec(words.to_vec(), [1, words.len()]));
+    /// let before = |y: Tensor| y.slice(1, ..3).to_vec::<f32>();
+    /// assert_eq!(before(scores(&[1, 2, 3, 4, 5])), before(scores(&[1, 2, 3, 9, 0])));
+    /// ```
+    #[must_use]
+    pub fn causal(self) -> Self {
+        let layers = self.layers.into_iter().map(TransformerEncoderLayer::causal).collect();
+        Self { layers, ..self }
+    }
+
+    /// Every step looks at every other, or at those before if the encoder is [causal](Self::causal).
     ///
     /// # Panics
     /// As [`TransformerEncoderLayer::forward_masked`].
@@ -153,7 +186,7 @@ impl TransformerEncoder {
         self.forward_masked(x, &[])
     }
 
-    /// The same with masks of all attentions.
+    /// The same with masks of all attentions, beside those of causal layers.
     ///
     /// # Panics
     /// As [`TransformerEncoderLayer::forward_masked`].

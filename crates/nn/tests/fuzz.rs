@@ -98,6 +98,13 @@ fn model_lines_are_read_or_refused() {
         Seed::taken("an image that grows without end", "[conv:1,1,padding=1048576]*5000/flatten/linear:10"),
         Seed::taken("a layer that is a network", "lstm:4,layers=2,bidirectional=true"),
         Seed::taken("tokens", "embedding:3/gru:4,recurrent=orthogonal:gain=2/layernorm/linear:10"),
+        Seed::taken("cells in layers", "gru:3,layers=2,recurrent=identity,dropout=0.5/last/linear:10"),
+        Seed::taken("attention", "linear:4/positions/transformer:4,heads=2,feedforward=5/mean/linear:10"),
+        Seed::taken(
+            "attention to tokens",
+            "embedding:4/positions:learned=true/transformer:4,2,2,5,0,gelu/linear:10",
+        ),
+        Seed::taken("a transformer alone", "transformer:6,heads=3,feedforward=4,norm_first=true,causal=auto"),
         Seed::taken("steps", "linear:4/rnn:3,activation=relu/residual(linear:3/tanh)/mean/linear:10"),
         Seed::refused("nothing", ""),
         Seed::refused("a placeholder", "conv:{width}/relu"),

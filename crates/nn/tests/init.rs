@@ -7,7 +7,7 @@ const SHAPES: [[usize; 2]; 4] = [[300, 200], [200, 300], [1000, 30], [30, 1000]]
 const GAINS: [f64; 3] = [1.0, std::f64::consts::SQRT_2, 0.25];
 
 /// The rules whose scale is a gain, and LeCun's.
-const SCALED: [Init; 8] = [
+const SCALED: [Init; 9] = [
     Init::XavierUniform,
     Init::XavierNormal,
     Init::HeUniform,
@@ -16,6 +16,7 @@ const SCALED: [Init; 8] = [
     Init::LecunNormal,
     Init::Orthogonal,
     Init::DeltaOrthogonal,
+    Init::Identity,
 ];
 
 fn draw(init: Init, shape: [usize; 2], gain: f64) -> Vec<f64> {
@@ -44,6 +45,11 @@ fn formula(init: Init, [outputs, inputs]: [usize; 2], gain: f64) -> f64 {
         Init::Sparse { inputs, std } => (inputs as f64).min(fan_in) * std.powi(2) / fan_in,
         // Of matrices both are one.
         Init::Orthogonal | Init::DeltaOrthogonal => gain.powi(2) / fan_in.max(fan_out),
+        // The mean square of those on the diagonal, without the square of the mean.
+        Init::Identity => {
+            let share = fan_in.min(fan_out) / (fan_in * fan_out);
+            gain.powi(2) * share - (gain * share).powi(2)
+        }
         Init::TorchLinear => 1.0 / (3.0 * fan_in),
         Init::With(settings) => {
             let gain_of_lecun = if settings.rule().name().starts_with("lecun") { 1.0 } else { gain };
@@ -75,6 +81,10 @@ fn samples_have_the_mean_variance_and_bounds_of_the_formula() {
                     Init::Constant(c) => c,
                     Init::Uniform { low, high } => f64::midpoint(low, high),
                     Init::Normal { mean, .. } | Init::TruncatedNormal { mean, .. } => mean,
+                    Init::Identity | Init::With(_) if init.rule() == Init::Identity => {
+                        let gain = if init == Init::Identity { gain } else { 1.2 };
+                        gain / shape[0].max(shape[1]) as f64
+                    }
                     _ => 0.0,
                 };
                 let w: Vec<f64> = draw(init, shape, gain).into_iter().map(|w| w - mean).collect();
@@ -86,6 +96,8 @@ fn samples_have_the_mean_variance_and_bounds_of_the_formula() {
                 // for all n here.
                 let square_error = match init.rule() {
                     Init::Orthogonal | Init::DeltaOrthogonal => 1e-13,
+                    // As exact, but n equal squares are added, and their roundings are alike: n ε/2.
+                    Init::Identity => n * f64::EPSILON,
                     Init::Sparse { inputs, .. } => {
                         5.0 * (2.0 / (shape[0] * inputs.min(shape[1])) as f64).sqrt()
                     }
@@ -123,10 +135,11 @@ fn samples_have_the_mean_variance_and_bounds_of_the_formula() {
 
 #[test]
 fn the_gain_multiplies_the_weights_of_the_rules_that_take_one() {
-    use Init::{DeltaOrthogonal, HeNormal, HeUniform, Orthogonal, XavierNormal, XavierUniform};
+    use Init::{DeltaOrthogonal, HeNormal, HeUniform, Identity, Orthogonal, XavierNormal, XavierUniform};
     for init in Init::ALL {
         let takes_gain =
-            [XavierUniform, XavierNormal, HeUniform, HeNormal, Orthogonal, DeltaOrthogonal].contains(&init);
+            [XavierUniform, XavierNormal, HeUniform, HeNormal, Orthogonal, DeltaOrthogonal, Identity]
+                .contains(&init);
         let factor = if takes_gain { 2.0 } else { 1.0 };
         // Multiplying by a power of two is exact.
         let expected: Vec<f64> = draw(init, [7, 5], 0.7).into_iter().map(|w| factor * w).collect();
@@ -171,6 +184,31 @@ fn sparse_weights_are_so_many_for_each_output() {
     assert!(taken.iter().all(|taken| (taken - 100.0).abs() < 43.3), "{taken:?}");
     let all = Init::Sparse { inputs: 15, std: 2.0 }.distribution([4, 15], 1.0);
     assert!(all.is_same(Distribution::Normal { mean: 0.0, std: 2.0 }));
+}
+
+/// Ones on the main diagonal, whichever axis is longer; a square matrix, or a convolution that keeps the size of images,
+/// hands on what it gets, times the gain.
+#[test]
+fn the_identity_is_the_identity() {
+    let of = |shape: &[usize]| Init::Identity.sample(shape, 1.0, DType::F64, &mut Rng::seed_from_u64(7));
+    assert_eq!(of(&[2, 3]).to_vec::<f64>(), [1.0, 0.0, 0.0, 0.0, 1.0, 0.0]);
+    assert_eq!(of(&[3, 2]).to_vec::<f64>(), [1.0, 0.0, 0.0, 1.0, 0.0, 0.0]);
+    assert_eq!(of(&[5, 5]).to_vec::<f64>(), Tensor::eye(5, DType::F64).to_vec::<f64>());
+    assert_eq!(of(&[1, 1, 2, 4]).to_vec::<f64>(), [0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0]);
+    for shape in [&[0, 3][..], &[3, 0], &[2, 2, 0]] {
+        assert_eq!(of(shape).shape(), *shape);
+        assert!(Init::Identity.variance(shape, 1.0) == 0.0, "{shape:?}");
+    }
+    let rng = &mut Rng::seed_from_u64(7);
+    let windows = Convolution::new().padding([1, 2]);
+    let layer = Conv2d::with_init(3, 3, [3, 5], windows, Init::Identity, 1.5, DType::F64, rng);
+    let x = Tensor::randn([2, 3, 6, 4], DType::F64, rng);
+    assert_eq!(layer.forward(&x).to_vec::<f64>(), (&x * 1.5).to_vec::<f64>());
+    // Another size, or another gain, is another matrix.
+    let of = |shape: [usize; 2], gain| Init::Identity.distribution(shape, gain);
+    assert!(of([4, 5], 2.0).is_same(Init::Identity.with_gain(2.0).distribution([4, 5], 1.0)));
+    assert!(!of([4, 5], 2.0).is_same(of([5, 4], 2.0)) && !of([4, 5], 2.0).is_same(of([4, 5], 1.0)));
+    assert!(of([4, 5], 0.0).is_same(Init::Zeros.distribution([4, 5], 1.0)));
 }
 
 /// A convolution that keeps the size of images keeps their length, times the gain.
@@ -288,7 +326,7 @@ fn wrong_names_are_answered_with_the_right_ones() {
         unknown,
         "there is no initialiser `glorot`; there are: zeros, constant:0.1, uniform:-0.1:0.1, normal:0:0.02, \
          truncated-normal:0:0.02, sparse:15:1, xavier-uniform, xavier-normal, he-uniform, he-normal, \
-         lecun-uniform, lecun-normal, orthogonal, delta-orthogonal, torch-linear; rules of Xavier, He and LeCun, and orthogonal, take settings: \
+         lecun-uniform, lecun-normal, orthogonal, delta-orthogonal, identity, torch-linear; rules of Xavier, He and LeCun, orthogonal and identity take settings: \
          he-normal:gain=1.2,bias_var=0.05"
     );
     for text in

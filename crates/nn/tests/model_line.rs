@@ -388,6 +388,7 @@ fn words_are_a_table() {
             SettingKind::Probability | SettingKind::Number => "0.5",
             SettingKind::Flag => "true",
             SettingKind::Function => "relu",
+            SettingKind::FlagOrAuto => "auto",
             SettingKind::Init => "orthogonal",
         };
         let branch = if ["residual", "sequential"].contains(&word.name) { "(relu)" } else { "" };

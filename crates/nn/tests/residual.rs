@@ -2,7 +2,9 @@
 
 extern crate backflow_tensor as backflow;
 
-use backflow_nn::{Init, Layer, Linear, Module, Residual, Sequential, fixup};
+use backflow_nn::{
+    Init, Layer, Linear, Module, Residual, Sequential, TransformerEncoder, TransformerSettings, fixup,
+};
 use backflow_tensor::{DType, Rng, Tensor};
 
 fn paths(module: &dyn Layer) -> Vec<String> {
@@ -75,6 +77,23 @@ fn fixup_leaves_parameters_the_same() {
     let before = ids(&model);
     fixup(&mut model);
     assert_eq!(ids(&model), before);
+}
+
+/// Layers of a transformer have ways past their parts, but with normalisations: they do not count, and stay.
+#[test]
+fn fixup_leaves_transformers_alone() {
+    let rng = &mut Rng::seed_from_u64(7);
+    let settings = TransformerSettings::new(4, 2).feedforward(3);
+    let branch = Sequential::new().add(Linear::new(4, 4, rng)).add(Linear::new(4, 4, rng));
+    let model = Sequential::new().add(TransformerEncoder::new(settings, 2, rng)).add(Residual::new(branch));
+    let mut model = model.add(Linear::new(4, 2, rng));
+    let numbers = |model: &Sequential| {
+        let of_transformer = |(path, w): (String, Tensor)| path.starts_with("0.").then(|| w.to_vec::<f32>());
+        model.state().into_iter().filter_map(of_transformer).collect::<Vec<_>>()
+    };
+    let before = numbers(&model);
+    assert_eq!(fixup(&mut model), 1);
+    assert_eq!(numbers(&model), before);
 }
 
 #[test]

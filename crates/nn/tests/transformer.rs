@@ -5,8 +5,9 @@ extern crate backflow_tensor as backflow;
 mod golden;
 
 use backflow_nn::{
-    Activation, Highway, LearnedPositions, Mask, Module, Sequential, SinusoidalPositions, TransformerDecoder,
-    TransformerDecoderLayer, TransformerEncoder, TransformerEncoderLayer, TransformerSettings,
+    Activation, Highway, Init, Layer, LearnedPositions, Mask, Module, Sequential, SinusoidalPositions,
+    TransformerDecoder, TransformerDecoderLayer, TransformerEncoder, TransformerEncoderLayer,
+    TransformerSettings,
 };
 use backflow_tensor::check::gradcheck;
 use backflow_tensor::observe::{Announcement, Observer, Role, Site, observe};
@@ -88,6 +89,32 @@ fn layers_are_drawn_each_by_itself_and_copied_whole() {
     assert!(model.ambiguous_path().is_none());
 }
 
+/// As PyTorch draws them by default, in which the blocks of queries, keys and values are one matrix to Glorot's rule; by
+/// another rule each block is a matrix of its own, and linear layers have the gain of the function between them.
+#[test]
+fn rules_are_of_each_matrix() {
+    let built = |init| TransformerEncoderLayer::new(settings(DType::F64).init(init), &mut rng());
+    let usual = TransformerEncoderLayer::new(settings(DType::F64), &mut rng());
+    let numbers = |model: &TransformerEncoderLayer| {
+        model.state().into_iter().map(|(_, w)| w.to_vec::<f64>()).collect::<Vec<_>>()
+    };
+    assert_eq!(numbers(&built(Init::TorchLinear)), numbers(&usual));
+    let bound = (6.0_f64 / 24.0).sqrt();
+    let packed =
+        |model: &TransformerEncoderLayer| model.self_attn.in_proj_weight.clone().expect("of one size");
+    assert!((0.9 * bound..=bound).contains(&largest(&packed(&usual))));
+    let model = built(Init::Orthogonal);
+    let gram_is = |w: &Tensor, square: f64| {
+        let gram = if w.size(0) > w.size(1) { w.t().matmul(w) } else { w.matmul(&w.t()) };
+        let identity = Tensor::eye(gram.size(0), DType::F64) * square;
+        assert!(largest(&(gram - identity)) < 1e-13);
+    };
+    packed(&model).chunk(3, 0).iter().for_each(|block| gram_is(block, 1.0));
+    gram_is(&model.self_attn.out_proj.weight, 1.0);
+    gram_is(&model.linear1.weight, 2.0);
+    gram_is(&model.linear2.weight, 2.0);
+}
+
 #[test]
 fn padding_is_a_shorter_sequence_and_causal_steps_do_not_see_later_ones() {
     let settings = settings(DType::F64).batch_first();
@@ -103,6 +130,17 @@ fn padding_is_a_shorter_sequence_and_causal_steps_do_not_see_later_ones() {
             }
         }
         let y = model.forward_masked(&x, &[Mask::Causal]);
+        // A causal encoder is one in every call, that of a layer, too.
+        let causal = model.clone().causal();
+        for own in
+            [causal.forward(&x), Layer::forward(&causal, &x), causal.forward_masked(&x, &[Mask::Causal])]
+        {
+            assert_eq!(own.to_vec::<f64>(), y.to_vec::<f64>());
+        }
+        let padded =
+            |model: &TransformerEncoder, masks: &[Mask<'_>]| model.forward_masked(&x, masks).to_vec::<f64>();
+        let lengths = Mask::Padding(&LENGTHS);
+        assert_eq!(padded(&causal, &[lengths]), padded(&model, &[lengths, Mask::Causal]));
         let dx = y.select(1, 1).square().sum(..).backward().of(&x).clone();
         assert_eq!(largest(&dx.slice(1, 2..)), 0.0);
         assert!(largest(&dx.slice(1, ..1)) > 0.0);

@@ -326,7 +326,7 @@ fn ends_of_any_kind() {
         let line = format!("[linear:64/relu/batchnorm]*5/{end}");
         let plan = line.parse::<ModelLine>().unwrap().plan(&[64], 10).unwrap();
         let mut rng = Rng::seed_from_u64(1);
-        let model = plan.build("normal:0:0.001".parse().unwrap(), DType::F64, &mut rng);
+        let model = plan.build("normal:0:0.001".parse::<Init>().unwrap(), DType::F64, &mut rng);
         let x = Tensor::randn([256, 64], DType::F64, &mut rng);
         let end = Tensor::randn([256, 10], DType::F64, &mut rng);
         let flow = GradFlow::record(&*model, || training(&rng, || (model.forward(&x) * &end).sum(..)));

@@ -49,9 +49,7 @@ mod maps;
 mod norm;
 mod trainable_depths;
 
-pub use cells::{
-    Cell, CellConfiguration, CellFinding, CellLearned, CellStudy, CellTraining, Problem, StepWeights,
-};
+pub use cells::{Cell, CellConfiguration, CellFinding, CellLearned, CellStudy, CellTraining, Problem};
 pub use configuration::{Configuration, Network};
 pub use flow::Flow;
 pub use learning::{Learned, LearnedOfSeed, LossPoint, Training};

@@ -4,14 +4,12 @@ use backflow_nn::Init;
 use backflow_probe::{TimeTheory, Verdict};
 use backflow_tensor::Float;
 use backflow_train::comparison::{Contender, Stopped};
-use backflow_train::study::{
-    Cell, CellConfiguration, CellFinding, CellStudy, CellTraining, Problem, StepWeights,
-};
+use backflow_train::study::{Cell, CellConfiguration, CellFinding, CellStudy, CellTraining, Problem};
 use std::ops::ControlFlow;
 
-const ORTHOGONAL: StepWeights = StepWeights::Rule(Init::Orthogonal);
+const ORTHOGONAL: Init = Init::Orthogonal;
 
-fn network(cell: Cell, steps: usize, init: StepWeights, gain: f64) -> CellConfiguration {
+fn network(cell: Cell, steps: usize, init: Init, gain: f64) -> CellConfiguration {
     CellConfiguration { cell, steps, init, gain }
 }
 
@@ -29,7 +27,7 @@ fn examine(study: &CellStudy, configurations: &[CellConfiguration]) -> Vec<CellF
 /// line through 30 sums of these is √(6/5 / 30) of that off, 0.008, and 0.005 in the mean over three networks.
 #[test]
 fn slopes_over_time_are_those_of_theory() {
-    let xavier = StepWeights::Rule(Init::XavierUniform);
+    let xavier = Init::XavierUniform;
     let mut configurations = vec![network(Cell::Irnn, 30, ORTHOGONAL, 1.0)];
     for init in [ORTHOGONAL, xavier] {
         configurations.extend([0.7, 1.0, 1.3].map(|gain| network(Cell::Rnn, 30, init, gain)));
@@ -48,7 +46,7 @@ fn slopes_over_time_are_those_of_theory() {
 /// What theory does not know it does not say; of gated cells it says what gates keep.
 #[test]
 fn what_there_is_no_theory_of_has_a_bound() {
-    let identity = StepWeights::Identity;
+    let identity = Init::Identity;
     let all = [
         network(Cell::Rnn, 20, identity, 1.0),
         network(Cell::Irnn, 20, identity, 0.7),

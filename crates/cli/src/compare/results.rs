@@ -28,6 +28,9 @@ pub(crate) struct ComparisonConfig {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) model: Option<ModelConfig>,
     pub(crate) init: String,
+    /// Whether somebody asked for it: then cells and transformers begin so, too, and not as PyTorch's.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) init_asked: bool,
     pub(crate) dtype: String,
     pub(crate) optimizers: Vec<String>,
     pub(crate) epochs: u64,

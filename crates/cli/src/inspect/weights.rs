@@ -120,7 +120,7 @@ pub(super) fn flow(options: &InspectOptions, path: &Path) -> Result<(), Failure>
     let (examples, task) = (&loaded.train, loaded.task(&task));
     let batches = Batches { examples: examples.len(), size: examples.len(), parts: 1 };
     network.check(batches, Purpose::Look)?;
-    let mut model = network.build(network.default_init(), dtype, &mut Rng::seed_from_u64(0));
+    let mut model = network.build(None, dtype, &mut Rng::seed_from_u64(0));
     if model.parameter_count() == 0 {
         return Err(usage("--model", format!("{model_line} has no weights")));
     }

@@ -14,7 +14,7 @@ use crate::result_folder::{ResultFolder, free_folder};
 use crate::setup::{DEFAULT_BATCH, usage};
 use backflow_nn::Init;
 use backflow_probe::text::{counted, grouped};
-use backflow_train::study::{Cell, CellConfiguration, CellStudy, CellTraining, Problem, StepWeights};
+use backflow_train::study::{Cell, CellConfiguration, CellStudy, CellTraining, Problem};
 use clap::Args;
 use results::{CellsConfig, CellsResults};
 use std::path::PathBuf;
@@ -138,10 +138,8 @@ impl StudyOptions {
                 ),
             ));
         }
-        let orthogonal = [StepWeights::Rule(Init::Orthogonal)];
-        let inits = list::or(self.init.as_ref(), &orthogonal);
-        for init in inits {
-            let StepWeights::Rule(rule) = init else { continue };
+        let inits = list::or(self.init.as_ref(), &[Init::Orthogonal]);
+        for rule in inits {
             if matches!(rule, Init::With(_)) || format!("{rule}:gain=1").parse::<Init>().is_err() {
                 let what = "recurrent weights begin with the gain of --gain and without biases; write identity, \
                             orthogonal, or a rule of Xavier's, He's or LeCun's without settings";
@@ -150,7 +148,7 @@ impl StudyOptions {
         }
         let mut configurations = Vec::new();
         for &cell in list::or(self.cells.cell.as_ref(), &[]) {
-            let inits = if cell == Cell::Irnn { &[StepWeights::Identity][..] } else { inits };
+            let inits = if cell == Cell::Irnn { &[Init::Identity][..] } else { inits };
             for &steps in lengths {
                 for &init in inits {
                     for &gain in list::or(self.cells.gain.as_ref(), &GAINS) {
@@ -165,7 +163,7 @@ impl StudyOptions {
     /// Results of nothing yet.
     fn results_of_cells(&self, study: &CellStudy, configurations: &[CellConfiguration]) -> CellsResults {
         let training = study.training.as_ref();
-        let leaves_out = |init: &StepWeights| *init != StepWeights::Identity;
+        let leaves_out = |init: &Init| *init != Init::Identity;
         let is_irnn = configurations.iter().any(|of| of.cell == Cell::Irnn);
         let subject = study.problem.map_or("cells".to_owned(), |problem| problem.to_string());
         let out = self.out.clone().unwrap_or_else(|| free_folder(NAME, &subject));

@@ -10,7 +10,7 @@ use backflow_nn::{Activation, Init, MOST_PARAMETERS, ModelLine};
 use backflow_probe::text::grouped;
 use backflow_tensor::quote::{quoted, told};
 use backflow_tensor::spelling::did_you_mean;
-use backflow_train::study::{Axes, Configuration, Line, StepWeights};
+use backflow_train::study::{Axes, Configuration, Line};
 use std::sync::Arc;
 
 /// The textbook's pair: the deep network that does not learn, and the one that does.
@@ -64,15 +64,8 @@ impl StudyOptions {
     /// The initial weights of `--init`, or of `--sigma-w` and `--sigma-b`, if they are given: of a variance that is the
     /// square of the one over the inputs, and biases of one that is the square of the other.
     fn weights(&self) -> Result<Option<List<Init>>, Failure> {
-        if let Some(List(inits)) = &self.init {
-            let rule = |init: &StepWeights| match init {
-                StepWeights::Rule(init) => Ok(*init),
-                StepWeights::Identity => Err(usage(
-                    "--init",
-                    "identity: only recurrent weights begin so; say of which layers with --cell",
-                )),
-            };
-            return inits.iter().map(rule).collect::<Result<_, _>>().map(|inits| Some(List(inits)));
+        if self.init.is_some() {
+            return Ok(self.init.clone());
         }
         let Some(weights) = &self.sigma_w else { return Ok(None) };
         let mut inits = Vec::new();

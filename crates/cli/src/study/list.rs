@@ -2,9 +2,9 @@
 //! separate values.
 
 use crate::{options, ranges};
-use backflow_nn::Activation;
+use backflow_nn::{Activation, Init};
 use backflow_tensor::quote::quoted;
-use backflow_train::study::{Cell, Norm, StepWeights};
+use backflow_train::study::{Cell, Norm};
 use std::fmt::{self, Display};
 
 /// The values of a list, in its order.
@@ -30,12 +30,8 @@ pub(crate) fn activations(text: &str) -> Result<List<Activation>, String> {
     list(text, |piece| Ok(vec![options::activation(piece)?]))
 }
 
-pub(crate) fn inits(text: &str) -> Result<List<StepWeights>, String> {
-    let identity = StepWeights::Identity;
-    list(text, |piece| match piece == identity.to_string() {
-        true => Ok(vec![identity]),
-        false => Ok(vec![StepWeights::Rule(options::init(piece)?)]),
-    })
+pub(crate) fn inits(text: &str) -> Result<List<Init>, String> {
+    list(text, |piece| Ok(vec![options::init(piece)?]))
 }
 
 pub(crate) fn cells(text: &str) -> Result<List<Cell>, String> {
@@ -147,19 +143,18 @@ fn is_setting(piece: &str) -> bool {
 mod tests {
     use super::{List, activations, cells, depths, gains, inits, sigmas, steps, widths};
     use backflow_nn::{Activation, Init};
-    use backflow_train::study::{Cell, StepWeights};
+    use backflow_train::study::Cell;
 
     #[test]
     fn lists_have_values_that_differ() {
         assert_eq!(activations("relu, tanh"), Ok(List(vec![Activation::Relu, Activation::Tanh])));
         let normal = Init::Normal { mean: 0.0, std: 0.1 };
-        let rules = |rules: &[Init]| List(rules.iter().copied().map(StepWeights::Rule).collect());
-        assert_eq!(inits("he-normal,normal:0:0.1"), Ok(rules(&[Init::HeNormal, normal])));
+        assert_eq!(inits("he-normal,normal:0:0.1"), Ok(List(vec![Init::HeNormal, normal])));
         let biased = Init::HeNormal.with_gain(1.2).with_bias_variance(0.05);
         let inits_with_settings = "he-normal:gain=1.2 , bias_var=0.05,orthogonal:gain=1,he-normal";
-        let expected = rules(&[biased, Init::Orthogonal.with_gain(1.0), Init::HeNormal]);
+        let expected = List(vec![biased, Init::Orthogonal.with_gain(1.0), Init::HeNormal]);
         assert_eq!(inits(inits_with_settings), Ok(expected));
-        assert_eq!(inits("identity"), Ok(List(vec![StepWeights::Identity])));
+        assert_eq!(inits("identity"), Ok(List(vec![Init::Identity])));
         assert_eq!(cells("gru,irnn"), Ok(List(vec![Cell::Gru, Cell::Irnn])));
         assert_eq!(steps("0,20..40:20"), Ok(List(vec![0, 20, 40])));
         assert_eq!(gains("0.7,1..2@2"), Ok(List(vec![0.7, 1.0, 2.0])));

@@ -3,7 +3,9 @@
 use super::parse::{MOST, parse};
 use super::plan::{Plan, plan};
 use super::samples::Samples;
+use super::sequences::sequence;
 use super::settings::Settings;
+use super::transformers::is_causal;
 use super::words::elements;
 
 /// The network that a line written out is; what is wrong is said with the part that it is about.
@@ -71,4 +73,24 @@ pub(super) fn recurrent(word: &str, settings: &Settings, samples: &Samples) -> R
         false => "last/",
     };
     written_out(&format!("{embedding}{word}/{picked}linear:{}", samples.outputs), samples)
+}
+
+/// Layers of attention, alone in their line: positions before them, and before these an embedding of tokens, or a linear
+/// layer, which make steps as wide as they are; and a head for what is made of each step, or of all: of the last step where
+/// no other has seen all of them, else of their mean.
+pub(super) fn transformer(word: &str, settings: &Settings, samples: &Samples) -> Result<Plan, String> {
+    let width = settings.count("numbers");
+    let before = match samples.words() {
+        Some(_) => format!("embedding:{width}"),
+        None => {
+            sequence(samples.shape())?;
+            format!("linear:{width}")
+        }
+    };
+    let picked = match is_causal(settings, samples)? {
+        _ if samples.is_each_step() => "",
+        true => "last/",
+        false => "mean/",
+    };
+    written_out(&format!("{before}/positions/{word}/{picked}linear:{}", samples.outputs), samples)
 }

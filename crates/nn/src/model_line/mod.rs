@@ -8,6 +8,8 @@ mod plan;
 mod samples;
 mod sequences;
 mod settings;
+mod table;
+mod transformers;
 mod words;
 
 pub use computes::Computes;
@@ -24,7 +26,7 @@ use std::str::FromStr;
 /// A network in a line of text:
 ///
 /// ```text
-/// whole networks   mlp:256,128   mlp:64*2,activation=tanh   cnn   resnet:20   lstm:128,layers=2
+/// whole networks   mlp:256,128   mlp:64*2,activation=tanh   cnn   resnet:20   lstm:128,layers=2   transformer:64,heads=4
 /// written out      conv:32/relu/maxpool:2/dropout:0.25/flatten/linear:128,bias=false/relu/linear:10
 /// nested           residual(conv:16,padding=1/batchnorm/relu/conv:16,padding=1/batchnorm)/relu
 /// as if alone      sequential(conv:16,padding=1/relu): its layers, one after the other
@@ -37,7 +39,9 @@ use std::str::FromStr;
 /// [`WORDS`] lists words and settings. A `linear` that comes first flattens images; of sequences it takes each step. A
 /// line has the head, too: a whole network brings it, with as many outputs as the data have classes. `rnn`, `lstm` and
 /// `gru` are layers, and alone in a line they are whole networks: behind them stands `last/linear`, or `linear` alone
-/// where each step has a label, and before them an `embedding` of tokens, as wide as they are.
+/// where each step has a label, and before them an `embedding` of tokens, as wide as they are. So is `transformer`, with
+/// `embedding/positions` before it, of numbers `linear/positions`, and `mean/linear` behind it. It does not look ahead
+/// where each step has a label.
 ///
 /// ```
 /// use backflow_nn::{Init, ModelLine};

@@ -13,7 +13,6 @@ use crate::mlp::Mlp;
 use crate::residual::Residual;
 use crate::run::Run;
 use crate::sequential::Sequential;
-use backflow_tensor::quote::printable;
 use backflow_tensor::{Convolution, DType, Module, Path, Rng, Tensor, Visitor, VisitorMut};
 use std::fmt;
 
@@ -28,6 +27,8 @@ pub const MOST_NUMBERS: usize = 4_000_000_000;
 #[derive(Clone, Copy)]
 pub(super) struct Drawing {
     pub(super) init: Init,
+    /// That of cells and transformers, which begin as PyTorch's unless another is asked for.
+    pub(super) of_sequences: Init,
     pub(super) gain: f64,
     pub(super) dtype: DType,
 }
@@ -39,18 +40,32 @@ pub(super) struct Planned {
     pub(super) shape: Vec<usize>,
     pub(super) parameters: usize,
     pub(super) multiply_adds: usize,
+    /// The numbers that it makes and keeps beside those of the shape.
+    pub(super) within: usize,
     pub(super) computes: Computes,
     pub(super) make: Make,
 }
 
 impl Planned {
+    /// All numbers that it makes of a sample.
+    fn numbers(&self) -> usize {
+        elements(&self.shape).saturating_add(self.within)
+    }
+
     /// One that keeps the shape and has no parameters.
     pub(super) fn of_shape(
         x: &[usize],
         make: impl Fn(Drawing, &mut Rng) -> Box<dyn Layer> + Send + Sync + 'static,
     ) -> Self {
         let make = Box::new(make);
-        Self { shape: x.to_vec(), parameters: 0, multiply_adds: 0, computes: Computes::Other, make }
+        Self {
+            shape: x.to_vec(),
+            parameters: 0,
+            multiply_adds: 0,
+            within: 0,
+            computes: Computes::Other,
+            make,
+        }
     }
 }
 
@@ -90,8 +105,12 @@ pub struct PlanRow {
     pub shape: Vec<usize>,
     /// Its parameters.
     pub parameters: usize,
-    /// Multiplications of inputs with weights, each with an addition, for one sample.
+    /// Multiplications of inputs with weights, and of attention, of queries with keys and of its weights with values, each
+    /// with an addition, for one sample.
     pub multiply_adds: usize,
+    /// The numbers that it makes of one sample and keeps until the way back: those of its output, and of an attention or
+    /// a perceptron within.
+    pub numbers: usize,
     /// What it computes.
     pub computes: Computes,
     /// The [gain](Activation::gain) that weights are drawn with there.
@@ -104,6 +123,7 @@ pub(super) fn plan(line: &str, items: &[Item], samples: &Samples) -> Result<Plan
         let whole = match word.meaning {
             Meaning::Network(network) => Some(network(settings, samples)),
             Meaning::Recurrent(_) => Some(families::recurrent(&line[at.clone()], settings, samples)),
+            Meaning::Transformer(_) => Some(families::transformer(&line[at.clone()], settings, samples)),
             _ => None,
         };
         if let Some(whole) = whole {
@@ -171,6 +191,9 @@ fn chain(
                 return Err(wrong(what.to_owned()));
             }
             Meaning::Recurrent(plan) => Step::Layer { name, planned: plan(settings, &x).map_err(&wrong)? },
+            Meaning::Transformer(plan) => {
+                Step::Layer { name, planned: plan(settings, &x, samples).map_err(&wrong)? }
+            }
             Meaning::Embedding(plan) => {
                 let what = "embedding takes tokens, as first word, and gets numbers; leave it out";
                 let words = words.ok_or_else(|| wrong(what.to_owned()))?;
@@ -251,7 +274,7 @@ impl Step {
     /// Its own parameters and numbers, without those of a branch.
     fn size(&self) -> [usize; 2] {
         let own = |step: &Self| match step {
-            Self::Layer { planned, .. } => [planned.parameters, elements(&planned.shape)],
+            Self::Layer { planned, .. } => [planned.parameters, planned.numbers()],
             Self::Residual { shape, .. } => [0, elements(shape)],
         };
         let shortcut = if let Self::Residual { shortcut, .. } = self { &shortcut[..] } else { &[] };
@@ -272,13 +295,14 @@ impl Step {
     fn add_rows(&self, path: String, gain: f64, rows: &mut Vec<PlanRow>) {
         let row = |name: &String, shape: &[usize], computes| {
             let (layer, shape) = (name.clone(), shape.to_vec());
-            PlanRow { path: path.clone(), layer, shape, parameters: 0, multiply_adds: 0, computes, gain }
+            let (path, numbers) = (path.clone(), elements(&shape));
+            PlanRow { path, layer, shape, parameters: 0, multiply_adds: 0, numbers, computes, gain }
         };
         match self {
             Self::Layer { name, planned } => {
                 let Planned { shape, parameters, multiply_adds, computes, .. } = planned;
-                let (parameters, multiply_adds) = (*parameters, *multiply_adds);
-                rows.push(PlanRow { parameters, multiply_adds, ..row(name, shape, *computes) });
+                let (parameters, multiply_adds, numbers) = (*parameters, *multiply_adds, planned.numbers());
+                rows.push(PlanRow { parameters, multiply_adds, numbers, ..row(name, shape, *computes) });
             }
             Self::Residual { name, branch, shortcut, factor, shape } => {
                 let of = |steps: &[Self], prefix: &str, rows: &mut Vec<PlanRow>| {
@@ -318,14 +342,14 @@ fn gains(steps: &[Step]) -> Vec<f64> {
 }
 
 /// The layers one after the other.
-fn sequence(steps: &[Step], init: Init, dtype: DType, rng: &mut Rng) -> Sequential {
+fn sequence(steps: &[Step], by: Drawing, rng: &mut Rng) -> Sequential {
     let mut layers = Sequential::new();
     for (step, gain) in steps.iter().zip(gains(steps)) {
         layers = layers.add(match step {
-            Step::Layer { planned, .. } => (planned.make)(Drawing { init, gain, dtype }, rng),
+            Step::Layer { planned, .. } => (planned.make)(Drawing { gain, ..by }, rng),
             Step::Residual { branch, shortcut, factor, .. } => {
-                let block = Residual::new(sequence(branch, init, dtype, rng)).scaled_by(*factor);
-                let past = (!shortcut.is_empty()).then(|| sequence(shortcut, init, dtype, rng));
+                let block = Residual::new(sequence(branch, by, rng)).scaled_by(*factor);
+                let past = (!shortcut.is_empty()).then(|| sequence(shortcut, by, rng));
                 match past {
                     Some(past) => block.with_shortcut(past).into(),
                     None => block.into(),
@@ -337,18 +361,36 @@ fn sequence(steps: &[Step], init: Init, dtype: DType, rng: &mut Rng) -> Sequenti
 }
 
 impl Plan {
-    /// The network: an [`Mlp`] of that word, else a [`Sequential`]. Weights are drawn by `init`, for the activation
-    /// that follows in the same chain, or else for the one before.
+    /// The network: an [`Mlp`] of that word, else a [`Sequential`]. Weights are drawn by `init`:
+    ///
+    /// - those of `linear` and `conv`, with the gain of the activation that follows in the same chain, or else of the one
+    ///   before; and their biases;
+    /// - of `rnn`, `lstm` and `gru` those of inputs, and from step to step unless `recurrent=` says how: see
+    ///   [`Stack::init`](crate::Stack::init);
+    /// - of `transformer` those of attentions and linear layers: see
+    ///   [`TransformerSettings::init`](crate::TransformerSettings::init).
+    ///
+    /// Embeddings, positions and normalisations begin as they do. Without an `init`, linear layers and convolutions go by
+    /// [`default_init`](Self::default_init), and cells and transformers begin as PyTorch's, which is also what
+    /// [`Init::TorchLinear`] means to them.
     ///
     /// # Panics
     /// If `dtype` is not floating point, or as [`Init::sample`].
     #[must_use]
     #[track_caller]
-    pub fn build(&self, init: Init, dtype: DType, rng: &mut Rng) -> Box<dyn Layer> {
+    pub fn build(&self, init: impl Into<Option<Init>>, dtype: DType, rng: &mut Rng) -> Box<dyn Layer> {
+        let (asked, suits) = (init.into(), self.default_init());
+        let [init, of_sequences] = [suits, Init::TorchLinear].map(|default| asked.unwrap_or(default));
         match &self.mlp {
             Some((sizes, activation)) => Flat(Mlp::new(sizes, *activation, init, dtype, rng)).into(),
-            None => sequence(&self.steps, init, dtype, rng).into(),
+            None => sequence(&self.steps, Drawing { init, of_sequences, gain: 1.0, dtype }, rng).into(),
         }
+    }
+
+    /// What suits the first activation, by [`Init::default_for`], or a network without any.
+    #[must_use]
+    pub fn default_init(&self) -> Init {
+        Init::default_for(self.activation().unwrap_or(Activation::Identity))
     }
 
     /// The sizes of a multilayer perceptron, inputs first, and its activation; `None` of every other network.
@@ -388,56 +430,6 @@ impl Plan {
         }
         rows
     }
-}
-
-impl fmt::Display for Plan {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let head = ["path", "layer", "shape", "parameters", "multiply-adds"].map(str::to_owned);
-        let cells = |row: &PlanRow| {
-            let (layer, numbers) = (printable(&row.layer), [row.parameters, row.multiply_adds]);
-            let [parameters, multiply_adds] = numbers.map(|number| number.to_string());
-            [row.path.clone(), layer.into_owned(), named(&row.shape), parameters, multiply_adds]
-        };
-        let rows = self.rows();
-        let sum =
-            |of: fn(&PlanRow) -> usize| rows.iter().fold(0_usize, |all, row| all.saturating_add(of(row)));
-        let (parameters, multiply_adds) = (sum(|row| row.parameters), sum(|row| row.multiply_adds));
-        let end = ["all", "", "", &parameters.to_string(), &multiply_adds.to_string()].map(str::to_owned);
-        let table: Vec<[String; 5]> =
-            std::iter::once(head).chain(rows.iter().map(cells)).chain([end]).collect();
-        let width =
-            |column: usize| table.iter().map(|cells| cells[column].chars().count()).max().unwrap_or_default();
-        let [path, layer, shape, parameters, multiply_adds] = std::array::from_fn(width);
-        let others = path + shape + parameters + multiply_adds + 8;
-        let layer = layer.min(WIDTH.saturating_sub(others).max(NARROWEST));
-        for [a, b, c, d, e] in &table {
-            let mut settings = broken(b, layer).into_iter();
-            let b = settings.next().unwrap_or_default();
-            writeln!(f, "{a:path$}  {b:layer$}  {c:shape$}  {d:>parameters$}  {e:>multiply_adds$}")?;
-            settings.try_for_each(|more| writeln!(f, "{:path$}  {more}", ""))?;
-        }
-        Ok(())
-    }
-}
-
-/// How wide a table is at most, but for one whose layers would have less room than this.
-const WIDTH: usize = 80;
-const NARROWEST: usize = 12;
-
-/// The text in lines of so many characters, broken behind commas where they are near enough.
-fn broken(text: &str, width: usize) -> Vec<String> {
-    let mut lines = vec![String::new()];
-    for piece in text.split_inclusive(',') {
-        let letters: Vec<char> = piece.chars().collect();
-        for part in letters.chunks(width) {
-            let fits = lines.last().is_none_or(|line| line.chars().count() + part.len() <= width);
-            if !fits {
-                lines.push(String::new());
-            }
-            lines.last_mut().expect("there is one").extend(part);
-        }
-    }
-    lines
 }
 
 impl fmt::Debug for Plan {

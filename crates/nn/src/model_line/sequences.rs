@@ -15,10 +15,10 @@ use backflow_nn_derive::Module;
 use backflow_tensor::{Rng, Role, Tensor};
 
 /// More layers are deeper than any that gradients come through.
-const MOST_LAYERS: usize = 100;
+pub(super) const MOST_LAYERS: usize = 100;
 
 /// Steps and features.
-fn sequence(x: &[usize]) -> Result<[usize; 2], String> {
+pub(super) fn sequence(x: &[usize]) -> Result<[usize; 2], String> {
     let what = "it takes sequences [steps, features], and gets";
     x.try_into().map_err(|_| match x.len() {
         3 => format!("{what} images {}; --data rows gives them row by row", named(x)),
@@ -66,6 +66,12 @@ fn recurrent(settings: &Settings, x: &[usize], gates: usize, make: Make) -> Resu
     if layers > MOST_LAYERS {
         return Err(format!("more than {MOST_LAYERS} layers of cells; write fewer"));
     }
+    let dropout = settings.number("dropout");
+    if dropout > 0.0 && layers == 1 {
+        return Err(
+            "dropout is between layers, and there is one; write layers=2, or dropout behind it".to_owned()
+        );
+    }
     let is_bidirectional = settings.flag("bidirectional");
     let directions = if is_bidirectional { 2 } else { 1 };
     let states = hidden.saturating_mul(directions);
@@ -73,14 +79,15 @@ fn recurrent(settings: &Settings, x: &[usize], gates: usize, make: Make) -> Resu
     let weights = |inputs: usize| elements(&[gates, directions, hidden, inputs.saturating_add(hidden)]);
     let weights = weights(inputs).saturating_add((layers - 1).saturating_mul(weights(states)));
     let biases = elements(&[2, gates, states, layers]);
-    let (batch_first, recurrent) = (Stack::new().layers(layers).batch_first(), settings.init("recurrent"));
+    let stack = Stack::new().layers(layers).batch_first().dropout(dropout);
+    let stack = if is_bidirectional { stack.bidirectional() } else { stack };
+    let stack = settings.init("recurrent").map_or(stack, |recurrent| stack.recurrent_init(recurrent));
     Ok(Planned {
         shape: vec![steps, states],
         parameters: weights.saturating_add(biases),
         multiply_adds: weights.saturating_mul(steps),
         ..Planned::of_shape(x, move |by, rng| {
-            let stack = batch_first.recurrent_init(recurrent).dtype(by.dtype);
-            make(inputs, hidden, if is_bidirectional { stack.bidirectional() } else { stack }, rng)
+            make(inputs, hidden, stack.init(by.of_sequences).dtype(by.dtype), rng)
         })
     })
 }

@@ -49,7 +49,9 @@ pub enum SettingKind {
     Flag,
     /// An activation function.
     Function,
-    /// A rule for initial weights.
+    /// Yes or no, or what the data ask for.
+    FlagOrAuto,
+    /// A rule for initial weights, or that of the network.
     Init,
 }
 
@@ -69,7 +71,8 @@ impl SettingKind {
             Self::Number => "a number",
             Self::Flag => "true or false",
             Self::Function => "the name of an activation function",
-            Self::Init => "a rule for initial weights, as orthogonal",
+            Self::FlagOrAuto => "true, false or auto, what the data ask for",
+            Self::Init => "a rule for initial weights, as orthogonal, or init, that of the network",
         }
     }
 
@@ -97,7 +100,10 @@ impl SettingKind {
             Self::Number => number().map(Value::Number),
             Self::Flag => text.parse().ok().map(Value::Flag),
             Self::Function => text.parse().ok().map(Value::Function),
-            Self::Init => text.parse().ok().map(Value::Init),
+            Self::FlagOrAuto if text == "auto" => Some(Value::FlagOrAuto(None)),
+            Self::FlagOrAuto => text.parse().ok().map(|flag| Value::FlagOrAuto(Some(flag))),
+            Self::Init if text == "init" => Some(Value::Init(None)),
+            Self::Init => text.parse().ok().map(|init| Value::Init(Some(init))),
         }
     }
 }
@@ -108,8 +114,9 @@ enum Value {
     Padding(Padding),
     Number(f64),
     Flag(bool),
+    FlagOrAuto(Option<bool>),
     Function(Activation),
-    Init(Init),
+    Init(Option<Init>),
 }
 
 /// A piece of a line, and where it stands.
@@ -232,7 +239,13 @@ impl Settings {
         if let Value::Function(function) = self.get(name) { *function } else { unreachable!("it was read") }
     }
 
-    pub(super) fn init(&self, name: &str) -> Init {
+    /// `None`: what the data ask for.
+    pub(super) fn flag_or_auto(&self, name: &str) -> Option<bool> {
+        if let Value::FlagOrAuto(flag) = self.get(name) { *flag } else { unreachable!("it was read") }
+    }
+
+    /// `None`: that of the network.
+    pub(super) fn init(&self, name: &str) -> Option<Init> {
         if let Value::Init(init) = self.get(name) { *init } else { unreachable!("a rule was read") }
     }
 }

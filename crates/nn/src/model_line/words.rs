@@ -6,6 +6,7 @@ use super::plan::{Drawing, Plan, Planned};
 use super::samples::Samples;
 use super::sequences;
 use super::settings::{Setting, SettingKind as Kind, Settings};
+use super::transformers;
 use crate::activation::Activation;
 use crate::adaptive_avg_pool2d::AdaptiveAvgPool2d;
 use crate::avg_pool2d::AvgPool2d;
@@ -51,6 +52,8 @@ pub(super) enum Meaning {
     Sequence,
     /// A layer of cells that go from step to step; alone a whole network.
     Recurrent(PlanLayer),
+    /// Layers of attention, which look at later steps or not, as these samples ask; alone a whole network.
+    Transformer(fn(&Settings, &[usize], &Samples) -> Result<Planned, String>),
     /// A layer of tokens, of so many words.
     Embedding(fn(&Settings, &[usize], usize) -> Planned),
     /// A whole network for these samples.
@@ -81,7 +84,8 @@ const BIAS: Setting = setting("bias", Kind::Flag, Some("true"));
 const HIDDEN: Setting = setting("hidden", Kind::Count, None);
 const LAYERS: Setting = setting("layers", Kind::Count, Some("1"));
 const BIDIRECTIONAL: Setting = setting("bidirectional", Kind::Flag, Some("false"));
-const RECURRENT: Setting = setting("recurrent", Kind::Init, Some("torch-linear"));
+const RECURRENT: Setting = setting("recurrent", Kind::Init, Some("init"));
+const NO_DROPOUT: Setting = setting("dropout", Kind::Probability, Some("0"));
 
 const fn recurrent(
     name: &'static str,
@@ -137,20 +141,27 @@ pub static WORDS: &[Word] = &[
     ),
     recurrent(
         "rnn",
-        &[HIDDEN, LAYERS, setting("activation", Kind::Function, Some("tanh")), BIDIRECTIONAL, RECURRENT],
-        "a recurrent layer, of tanh or relu: the states of all steps. Weights are PyTorch's, but those from step to \
-         step are by the rule recurrent=",
+        &[
+            HIDDEN,
+            LAYERS,
+            setting("activation", Kind::Function, Some("tanh")),
+            BIDIRECTIONAL,
+            RECURRENT,
+            NO_DROPOUT,
+        ],
+        "a recurrent layer, of tanh or relu: the states of all steps. Weights are PyTorch's unless --init says how, \
+         and those from step to step by the rule recurrent=; dropout is between layers",
         sequences::rnn,
     ),
     recurrent(
         "lstm",
-        &[HIDDEN, LAYERS, BIDIRECTIONAL, RECURRENT],
+        &[HIDDEN, LAYERS, BIDIRECTIONAL, RECURRENT, NO_DROPOUT],
         "the same with long short-term memory",
         sequences::lstm,
     ),
     recurrent(
         "gru",
-        &[HIDDEN, LAYERS, BIDIRECTIONAL, RECURRENT],
+        &[HIDDEN, LAYERS, BIDIRECTIONAL, RECURRENT, NO_DROPOUT],
         "the same with gated recurrent units",
         sequences::gru,
     ),
@@ -159,6 +170,29 @@ pub static WORDS: &[Word] = &[
         settings: &[setting("numbers", Kind::Count, None)],
         help: "as the first, a vector of normal numbers for each token, of all that the data have",
         meaning: Meaning::Embedding(sequences::embedding),
+    },
+    layer(
+        "positions",
+        &[setting("learned", Kind::Flag, Some("false"))],
+        "where in the sequence a step is, added to it, for what does not go from step to step: waves, or vectors \
+         that are learned",
+        transformers::positions,
+    ),
+    Word {
+        name: "transformer",
+        settings: &[
+            setting("numbers", Kind::Count, None),
+            setting("heads", Kind::Count, Some("8")),
+            LAYERS,
+            setting("feedforward", Kind::Count, Some("2048")),
+            setting("dropout", Kind::Probability, Some("0.1")),
+            setting("activation", Kind::Function, Some("relu")),
+            setting("norm_first", Kind::Flag, Some("false")),
+            setting("causal", Kind::FlagOrAuto, Some("auto")),
+        ],
+        help: "layers of attention over steps of so many numbers, each with a perceptron, as PyTorch's encoder; with \
+               norm_first a last normalisation. causal: no step sees later ones, as where each step has a target",
+        meaning: Meaning::Transformer(transformers::transformer),
     },
     layer("last", &[], "the last step of a sequence", |_, x| sequences::last(x)),
     layer("mean", &[], "the mean over the steps of a sequence", |_, x| sequences::mean(x)),

@@ -4,11 +4,10 @@
 //! ```
 //! use backflow_nn::Init;
 //! use backflow_train::comparison::Stopped;
-//! use backflow_train::study::{Cell, CellConfiguration, CellStudy, StepWeights};
+//! use backflow_train::study::{Cell, CellConfiguration, CellStudy};
 //! use std::ops::ControlFlow;
 //!
-//! let init = StepWeights::Rule(Init::Orthogonal);
-//! let network = CellConfiguration { cell: Cell::Rnn, steps: 50, init, gain: 0.7 };
+//! let network = CellConfiguration { cell: Cell::Rnn, steps: 50, init: Init::Orthogonal, gain: 0.7 };
 //! let mut findings = Vec::new();
 //! CellStudy::new(2).examine(&[network], &|_| ControlFlow::Continue(()), |finding| {
 //!     findings.push(finding);
@@ -23,7 +22,7 @@
 mod cell;
 mod problem;
 
-pub use cell::{Cell, CellConfiguration, StepWeights};
+pub use cell::{Cell, CellConfiguration};
 pub use problem::Problem;
 
 use super::over_seeds;

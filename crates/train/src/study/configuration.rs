@@ -13,6 +13,8 @@ pub struct Configuration {
     pub network: Network,
     /// How weights begin.
     pub init: Init,
+    /// That, if somebody asked for it: then cells and transformers of a line begin so, too.
+    asked: Option<Init>,
 }
 
 /// The layers of a configuration.
@@ -35,15 +37,16 @@ impl Configuration {
     /// A multilayer perceptron of so many hidden layers, each of so many units, with the function after each.
     #[must_use]
     pub fn perceptron(activation: Activation, init: Init, depth: usize, width: usize) -> Self {
-        Self { network: Network::Perceptron { activation, depth, width }, init }
+        Self { network: Network::Perceptron { activation, depth, width }, init, asked: Some(init) }
     }
 
-    /// The network of a line; weights begin as suits its first activation unless `init` says how.
+    /// The network of a line; weights begin as suits its first activation, and those of cells and transformers as
+    /// PyTorch's, unless `init` says how: see [`Plan::build`](backflow_nn::Plan::build).
     #[must_use]
     pub fn of_line(line: impl Into<Arc<Line>>, init: Option<Init>) -> Self {
         let line = line.into();
-        let suits = || Init::default_for(line.plan().activation().unwrap_or(Activation::Identity));
-        Self { init: init.unwrap_or_else(suits), network: Network::Line(line) }
+        let used = init.unwrap_or_else(|| line.plan().default_init());
+        Self { init: used, asked: init, network: Network::Line(line) }
     }
 
     /// The line, if it is the network of one.
@@ -144,7 +147,7 @@ impl Configuration {
             (Network::Perceptron { .. }, Some((activation, sizes))) => {
                 Mlp::new(&sizes, activation, self.init, dtype, &mut rng).into()
             }
-            (Network::Line(line), _) => line.plan().build(self.init, dtype, &mut rng),
+            (Network::Line(line), _) => line.plan().build(self.asked, dtype, &mut rng),
             (Network::Perceptron { .. }, None) => unreachable!("a perceptron has sizes"),
         }
     }

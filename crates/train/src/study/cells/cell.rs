@@ -1,4 +1,4 @@
-//! [`Cell`], [`StepWeights`] and [`CellConfiguration`]: what kind of recurrent network it is, and how its recurrent
+//! [`Cell`] and [`CellConfiguration`]: what kind of recurrent network it is, and how its recurrent
 //! weights begin.
 
 use backflow_nn::{Gru, Init, Layer, Linear, Lstm, Module, RecurrentWeights, Rnn, Stack};
@@ -38,15 +38,6 @@ impl Cell {
     }
 }
 
-/// How weights from step to step begin, before the gain.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum StepWeights {
-    /// The identity.
-    Identity,
-    /// A rule, drawn for each gate by itself.
-    Rule(Init),
-}
-
 /// One recurrent network, up to the random numbers in it. Biases begin at 0, but for forget gates, and what is not
 /// recurrent as PyTorch draws it.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -55,17 +46,18 @@ pub struct CellConfiguration {
     pub cell: Cell,
     /// T, the steps of a sequence.
     pub steps: usize,
-    /// How recurrent weights begin; an [`Irnn`](Cell::Irnn) has the identity, whatever it says here.
-    pub init: StepWeights,
-    /// What these are multiplied by: the g of a rule.
+    /// How recurrent weights begin, those of each gate by themselves; an [`Irnn`](Cell::Irnn) has the identity, whatever it
+    /// says here.
+    pub init: Init,
+    /// The gain of that rule.
     pub gain: f64,
 }
 
 impl CellConfiguration {
     /// What recurrent weights begin as.
     #[must_use]
-    pub fn weights(&self) -> StepWeights {
-        if self.cell == Cell::Irnn { StepWeights::Identity } else { self.init }
+    pub fn weights(&self) -> Init {
+        if self.cell == Cell::Irnn { Init::Identity } else { self.init }
     }
 
     /// The network, and what theory predicts for it on these sequences.
@@ -107,10 +99,8 @@ impl CellConfiguration {
     fn begin(&self, weights: &mut RecurrentWeights, keep: f64, rng: &mut Rng) {
         let (all, hidden) = (weights.weight_hh.size(0), weights.weight_hh.size(1));
         let dtype = weights.weight_hh.dtype();
-        let gate = |_| match self.weights() {
-            StepWeights::Identity => Tensor::eye(hidden, dtype) * self.gain,
-            StepWeights::Rule(init) => init.with_gain(self.gain).sample([hidden; 2], 1.0, dtype, rng),
-        };
+        let rule = self.weights().with_gain(self.gain);
+        let gate = |_| rule.sample([hidden; 2], 1.0, dtype, rng);
         let gates: Vec<Tensor> = (0..all / hidden).map(gate).collect();
         no_grad(|| {
             weights.weight_hh.assign(&Tensor::cat(&gates, 0));
@@ -146,15 +136,6 @@ impl FromStr for Cell {
             let known = Self::ALL.map(Self::name).join(", ");
             format!("there is no cell \"{}\"; {there_are} {known}", quoted(text))
         })
-    }
-}
-
-impl fmt::Display for StepWeights {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Identity => f.pad("identity"),
-            Self::Rule(init) => init.fmt(f),
-        }
     }
 }
 

@@ -26,7 +26,7 @@ fn in_one_op(layers: &Layers, x: &Tensor) -> Tensor {
     let affine = |[weight, bias]: &'_ [Tensor; 2]| (weight.clone(), bias.clone());
     let layers: Vec<(Tensor, Tensor)> = layers.iter().map(affine).collect();
     let layers: Vec<Affine<'_>> =
-        layers.iter().map(|(weight, bias)| Affine { weight, bias, function: Pointwise::Tanh }).collect();
+        layers.iter().map(|(weight, bias)| Affine::new(weight, bias, Pointwise::Tanh)).collect();
     x.mlp(&layers)
 }
 

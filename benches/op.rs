@@ -51,7 +51,7 @@ const OPS: [(&str, Op); 9] = [
         )
     }),
     ("linear", |x, w, b| x.linear(w, b)),
-    ("mlp", |x, weight, bias| x.mlp(&[Affine { weight, bias, function: Pointwise::Tanh }])),
+    ("mlp", |x, weight, bias| x.mlp(&[Affine::new(weight, bias, Pointwise::Tanh)])),
     ("softmax", |x, _, _| x.softmax(-1)),
 ];
 

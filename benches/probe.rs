@@ -1,10 +1,11 @@
 //! What it costs to watch a training, in `f32`: a small network (784-256-128-10 with relu, batches of 64,
-//! Adam), a deep, narrow one (20 layers of 64 with sigmoid, batches of 128, SGD), and one of images (two convolutions, a
-//! pool, two linear layers, batches of 64, Adam).
+//! Adam), a deep, narrow one (20 layers of 64 with sigmoid, batches of 128, SGD), one of images (two convolutions, a
+//! pool, two linear layers, batches of 64, Adam), and an LSTM (28 steps of 28, 128 hidden, batches of 64, Adam).
 //!
 //! ```text
 //! cargo bench --bench probe                  all networks
 //! cargo bench --bench probe -- deep_narrow   this one only
+//! cargo bench --bench probe -- cnn 20        with so many turns
 //! ```
 //!
 //! Steps of the variants take turns in one process, so that a slow moment of a shared machine meets all of
@@ -93,18 +94,33 @@ fn main() {
             steps: 1,
             turns: 60,
         },
+        Network {
+            name: "lstm",
+            model: |rng| {
+                let lstm = Lstm::with_stack(28, 128, Stack::new().batch_first(), rng);
+                let model = Sequential::new().add(lstm).map("last", |y: &Tensor| y.select(1, -1));
+                Box::new(model.add(Linear::new(128, 10, rng)))
+            },
+            input: &[28, 28],
+            optimizer: || Optimizer::new(Adam::new(1e-3)),
+            batch: 64,
+            steps: 4,
+            turns: 100,
+        },
     ];
-    let chosen: Vec<String> = std::env::args().skip(1).filter(|arg| arg != "--bench").collect();
+    let mut chosen: Vec<String> = std::env::args().skip(1).filter(|arg| arg != "--bench").collect();
+    let turns: Option<usize> = chosen.iter().find_map(|word| word.parse().ok());
+    chosen.retain(|word| word.parse::<usize>().is_err());
     let pool = rayon::ThreadPoolBuilder::new().build().expect("threads can be started");
     for network in
         networks.iter().filter(|network| chosen.is_empty() || chosen.iter().any(|name| name == network.name))
     {
-        pool.install(|| measure(network));
+        pool.install(|| measure(network, turns.unwrap_or(network.turns)));
     }
 }
 
 /// Prints what each way to watch the network costs.
-fn measure(network: &Network) {
+fn measure(network: &Network, turns: usize) {
     let variant = |name, recorder: fn(&dyn Layer) -> Option<Recorder>| Variant::new(network, name, recorder);
     let mut variants = [
         variant("unwatched", |_| None),
@@ -119,7 +135,7 @@ fn measure(network: &Network) {
     let shape = [&[network.batch], network.input].concat();
     let x = Tensor::randn(shape, DType::F32, &mut Rng::seed_from_u64(1));
     let y = Tensor::from_vec((0..network.batch).map(|i| (i % 10) as i64).collect(), [network.batch]);
-    for turn in 0..network.turns {
+    for turn in 0..turns {
         // Whoever begins finds the caches of another: everyone begins as often.
         for index in 0..variants.len() {
             let index = (index + turn) % variants.len();

@@ -67,6 +67,9 @@ pub trait Float:
     /// The exponent as it is stored: 0 of zeros and subnormal numbers, `EXPONENTS - 1` of infinities and
     /// NaNs, else ⌊log₂|x|⌋ + `EXPONENTS / 2 - 1`.
     fn biased_exponent(self) -> u16;
+    /// x − [`MIN_POSITIVE`](Self::MIN_POSITIVE) of an x from this to twice this, by its bits: a processor may take as long
+    /// for a difference that is subnormal as for a product.
+    fn less_smallest_normal(self) -> Self;
 
     /// The nearest number to `value`.
     fn from_f64(value: f64) -> Self;
@@ -243,6 +246,10 @@ impl Float for f32 {
         (self.to_bits() >> 23 & 0xff) as u16
     }
     #[inline(always)]
+    fn less_smallest_normal(self) -> Self {
+        Self::from_bits(self.to_bits().wrapping_sub(Self::MIN_POSITIVE.to_bits()))
+    }
+    #[inline(always)]
     fn from_f64(value: f64) -> Self {
         value as Self
     }
@@ -307,6 +314,10 @@ impl Float for f64 {
     #[inline(always)]
     fn biased_exponent(self) -> u16 {
         (self.to_bits() >> 52 & 0x7ff) as u16
+    }
+    #[inline(always)]
+    fn less_smallest_normal(self) -> Self {
+        Self::from_bits(self.to_bits().wrapping_sub(Self::MIN_POSITIVE.to_bits()))
     }
     #[inline(always)]
     fn from_f64(value: f64) -> Self {

@@ -294,10 +294,10 @@ where
         for (w, g) in w.chunks_mut(ROWS).zip(g.chunks(ROWS)) {
             let mut sums = [[A::ZERO; LANES]; S];
             for (r, (w, g)) in w.iter_mut().zip(g).enumerate() {
-                ahead(&*w);
-                ahead(g);
+                ahead(&*w, AHEAD);
+                ahead(g, AHEAD);
                 for (rows, _) in &buffers {
-                    ahead(&rows[first + r]);
+                    ahead(&rows[first + r], AHEAD);
                 }
                 let terms = row(w, g, buffers.each_mut().map(|(rows, _)| &mut rows[first + r]), &step);
                 for l in 0..LANES {
@@ -346,21 +346,21 @@ where
     }
 }
 
-/// Asks for the row that comes `AHEAD` rows after this one, where the processor can be asked; it need not
+/// Asks for the row that comes so many rows after this one, where the processor can be asked; it need not
 /// exist.
 #[inline(always)]
-fn ahead<T>(row: &[T; LANES]) {
+pub(crate) fn ahead<T, const N: usize>(row: &[T; N], rows: usize) {
     #[cfg(target_arch = "x86_64")]
     {
         use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-        let at = std::ptr::from_ref(row).wrapping_add(AHEAD).cast::<i8>();
-        for line in (0..size_of::<[T; LANES]>()).step_by(64) {
+        let at = std::ptr::from_ref(row).wrapping_add(rows).cast::<i8>();
+        for line in (0..size_of::<[T; N]>()).step_by(64) {
             // SAFETY: a hint, which never faults.
             unsafe { _mm_prefetch::<_MM_HINT_T0>(at.wrapping_add(line)) };
         }
     }
     #[cfg(not(target_arch = "x86_64"))]
-    let _ = row;
+    let _ = (row, rows);
 }
 
 /// Updates one row and answers its statistics.

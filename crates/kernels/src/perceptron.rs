@@ -19,7 +19,7 @@ use crate::{reduce, subnormal};
 use std::ops::Range;
 
 mod layer;
-pub use layer::{Function, Gradients, Layer, WithSlope};
+pub use layer::{Draw, Function, Gradients, Layer, WithSlope};
 
 /// Rows that a thread takes through the layers, at least, and how many such blocks there are, at most. So a
 /// block that is left over has 18 rows or more: products of fewer than 9 sum in another order.
@@ -96,10 +96,19 @@ impl<'a, T: Float> Perceptron<'a, T> {
     }
 
     /// How many numbers [`forward`](Self::forward) wants room for if the slopes are kept that cannot be told
-    /// from the outputs: they lie as the outputs of all layers do, up to the last layer that has such.
+    /// from the outputs: they lie as the outputs of all layers do, up to the last layer that has such. Of relu,
+    /// where elements are dropped, they are its values, by which it tells them.
     #[must_use]
     pub fn slopes_len(&self) -> usize {
         let last = self.layers.iter().rposition(Layer::keeps_slope);
+        last.map_or(0, |last| self.offsets[last + 1])
+    }
+
+    /// How many elements may be dropped: they lie as the outputs of all layers do, up to the last layer of which
+    /// some are.
+    #[must_use]
+    pub fn masks_len(&self) -> usize {
+        let last = self.layers.iter().rposition(|layer| layer.kept.is_some());
         last.map_or(0, |last| self.offsets[last + 1])
     }
 
@@ -129,7 +138,8 @@ impl<'a, T: Float> Perceptron<'a, T> {
 
     /// Writes the outputs of the last layer into `y` and those of all others, one layer after the other, into
     /// `hidden`; into `slopes`, if there will be a way back, the slopes that cannot be told from them; and
-    /// into `sums`, if somebody looks at them, z of the layers that have a function.
+    /// into `sums`, if somebody looks at them, z of the layers that have a function. Into `masks` goes which
+    /// elements are kept, as `draw` says it of layers of which some are dropped; nobody looks at these.
     ///
     /// # Panics
     /// If a slice does not have the length that the shapes say.
@@ -139,23 +149,26 @@ impl<'a, T: Float> Perceptron<'a, T> {
         hidden: &mut [T],
         slopes: Option<&mut [T]>,
         sums: Option<&mut [T]>,
+        (masks, draw): (&mut [bool], Draw<'_>),
         y: &mut [T],
     ) {
-        let fits = sums.as_ref().is_none_or(|sums| sums.len() == self.shown_len())
-            && slopes.as_ref().is_none_or(|slopes| slopes.len() == self.slopes_len());
+        let fits = sums.as_ref().is_none_or(|sums| sums.len() == self.shown_len() && masks.is_empty())
+            && slopes.as_ref().is_none_or(|slopes| slopes.len() == self.slopes_len())
+            && masks.len() == self.masks_len();
         assert!(fits && hidden.len() == self.hidden_len(), "perceptron: no room for what is hidden");
-        self.outputs(x, hidden, [slopes, sums], y, |layer, rows| self.place(layer, rows));
+        self.outputs(x, hidden, [slopes, sums], (masks, draw), y, |layer, rows| self.place(layer, rows));
     }
 
     /// Writes the outputs of the last layer into `y` and keeps no others, for which `passing` is the room.
     ///
     /// # Panics
-    /// If a slice does not have the length that the shapes say.
+    /// If a slice does not have the length that the shapes say, or elements are dropped.
     pub fn infer(&self, x: &[T], passing: &mut [T], y: &mut [T]) {
-        assert!(passing.len() == self.passing_len(), "perceptron: no room for what passes");
+        let fits = passing.len() == self.passing_len() && self.masks_len() == 0;
+        assert!(fits, "perceptron: no room for what passes");
         let widest = self.widest();
         // Layers in turn, and each block at a place of its own, whatever the width of its layer.
-        self.outputs(x, passing, [None, None], y, |layer, rows| {
+        self.outputs(x, passing, [None, None], (&mut [], &|_, _, _| {}), y, |layer, rows| {
             let start = (layer % 2 * self.rows + rows.start) * widest;
             start..start + rows.len() * self.layers[layer].outputs()
         });
@@ -167,13 +180,14 @@ impl<'a, T: Float> Perceptron<'a, T> {
         x: &[T],
         hidden: &mut [T],
         beside: [Option<&mut [T]>; 2],
+        (masks, draw): (&mut [bool], Draw<'_>),
         y: &mut [T],
         place: impl Fn(usize, &Range<usize>) -> Range<usize> + Sync,
     ) {
         self.check(x, y.len());
         let last = self.layers.len() - 1;
         let [slopes, sums] = beside.map(|numbers| numbers.map(Parts::new));
-        let (hidden, y) = (Parts::new(hidden), Parts::new(y));
+        let (hidden, masks, y) = (Parts::new(hidden), Parts::new(masks), Parts::new(y));
         for_ranges(self.nanoseconds, self.rows, self.block, &|rows| {
             let mut x = &x[rows_at(0, &rows, self.layers[0].inputs)];
             for (idx, layer) in self.layers.iter().enumerate() {
@@ -190,43 +204,65 @@ impl<'a, T: Float> Perceptron<'a, T> {
                     let bias = Output::Bias(layer.bias);
                     matmul(rows.len(), layer.outputs(), layer.inputs, inputs, weight, z, bias);
                 };
-                let with_slope = slopes.as_ref().and_then(|slopes| {
+                let slope = slopes.as_ref().filter(|_| layer.keeps_slope()).map(|slopes| {
                     // SAFETY: no other block has these rows, and this one has a layer once.
-                    let place = || unsafe { slopes.part(self.place(idx, &rows)) };
-                    layer.function?.apply_with_slope.map(|apply| (apply, place()))
+                    unsafe { slopes.part(self.place(idx, &rows)) }
                 });
+                // What tells slopes, beside what is left of it.
+                let mut before: Option<&[T]> = None;
                 match (layer.function, &sums) {
                     (Some(function), Some(sums)) => {
                         // SAFETY: as above.
                         let z = unsafe { sums.part(self.place(idx, &rows)) };
                         product(z);
-                        match with_slope {
-                            Some((apply, slope)) => {
+                        match (function.apply_with_slope, slope) {
+                            (Some(apply), Some(slope)) => {
                                 a.copy_from_slice(z);
                                 apply(a, slope);
                             }
-                            None => (function.apply_to)(z, a),
+                            _ => (function.apply_to)(z, a),
                         }
                         self.flush(z);
+                        self.flush(a);
                     }
                     (function, _) => {
-                        product(a);
-                        match (with_slope, function) {
-                            (Some((apply, slope)), _) => apply(a, slope),
-                            (None, Some(function)) => (function.apply)(a),
-                            (None, None) => {}
+                        let apply_with_slope = function.and_then(|function| function.apply_with_slope);
+                        match (function, apply_with_slope, slope) {
+                            (_, Some(apply), Some(slope)) => {
+                                product(a);
+                                apply(a, slope);
+                                self.flush(a);
+                            }
+                            (Some(function), _, Some(slope)) => {
+                                product(slope);
+                                (function.apply)(slope);
+                                self.flush(slope);
+                                before = Some(slope);
+                            }
+                            (function, ..) => {
+                                product(a);
+                                function.inspect(|function| (function.apply)(a));
+                                self.flush(a);
+                            }
                         }
                     }
                 }
-                self.flush(a);
+                if layer.kept.is_some() {
+                    // SAFETY: as above.
+                    let mask = unsafe { masks.part(self.place(idx, &rows)) };
+                    draw(idx, rows_at(0, &rows, layer.outputs()), mask);
+                    match before {
+                        Some(before) => layer.drop_to(before, mask, a),
+                        None => layer.drop(a, mask),
+                    }
+                }
                 x = a;
             }
         });
     }
 
-    /// From `dy`, the gradient of the outputs `y`, to those of the parameters, as far as they are wanted, and
-    /// of `x`; `hidden` and `slopes` are what [`forward`](Self::forward) wrote, `deltas` room for what lies
-    /// between.
+    /// From `dy`, the gradient of the outputs, to those of the parameters, as far as they are wanted, and of x;
+    /// `deltas` is room for what lies between.
     ///
     /// If somebody looks at what lies between, `shown` is room for da of the layers that have a function, and
     /// `deltas`, as long, ends as dz of all layers; of layers below those whose gradients are wanted, neither
@@ -236,19 +272,21 @@ impl<'a, T: Float> Perceptron<'a, T> {
     /// If a slice does not have the length that the shapes say.
     pub fn backward(
         &self,
-        x: &[T],
-        (hidden, slopes, y): (&[T], &[T], &[T]),
+        known: &Known<'_, T>,
         dy: &[T],
         deltas: &mut [T],
         gradients: &mut [Gradients<'_, T>],
         dx: Option<&mut [T]>,
         shown: Option<&mut [T]>,
     ) {
+        let Known { x, hidden, slopes, masks, y } = *known;
         self.check(x, y.len());
         let keeps = shown.is_some();
         let deltas_len = if keeps { self.shown_len() } else { self.deltas_len() };
         let fits = hidden.len() == self.hidden_len()
             && slopes.len() == self.slopes_len()
+            && masks.len() == self.masks_len()
+            && !(keeps && self.masks_len() > 0)
             && dy.len() == y.len()
             && deltas.len() == deltas_len
             && gradients.len() == self.layers.len()
@@ -259,7 +297,6 @@ impl<'a, T: Float> Perceptron<'a, T> {
         let lowest = if dx.is_some() { Some(0) } else { gradients.iter().position(is_wanted) };
         let Some(lowest) = lowest else { return };
 
-        let known = Known { x, hidden, slopes, y };
         let dx = dx.map(Parts::new);
         let shown = shown.map(Parts::new);
         let mut end = self.layers.len();
@@ -278,7 +315,7 @@ impl<'a, T: Float> Perceptron<'a, T> {
             let below = if start > lowest { self.segment(start) } else { start };
             let first = start.max(lowest);
             let deltas = [(base(start), Parts::new(this)), (base(below), Parts::new(next))];
-            self.descend(&known, (first..end, lowest), &deltas, dx.as_ref(), shown.as_ref());
+            self.descend(known, (first..end, lowest), &deltas, dx.as_ref(), shown.as_ref());
             let wanted = Parts::new(&mut gradients[..end]);
             let grain = if self.block < self.rows { 1 } else { end - first };
             for_ranges(self.nanoseconds, end - first, grain, &|layers| {
@@ -287,7 +324,7 @@ impl<'a, T: Float> Perceptron<'a, T> {
                         [..self.rows * self.layers[idx].outputs()];
                     // SAFETY: each layer has one turn.
                     for wanted in unsafe { wanted.part(idx..idx + 1) } {
-                        self.parameters(idx, self.input(&known, idx, &(0..self.rows)), dz, wanted);
+                        self.parameters(idx, self.input(known, idx, &(0..self.rows)), dz, wanted);
                     }
                 }
             });
@@ -330,6 +367,9 @@ impl<'a, T: Float> Perceptron<'a, T> {
             let mut da = place_of_da(layers.end - 1);
             for idx in layers.clone().rev() {
                 let layer = &self.layers[idx];
+                if layer.kept.is_some() {
+                    layer.drop(da, &known.masks[self.place(idx, &rows)]);
+                }
                 let dz = match (layer.function, shown) {
                     (Some(function), Some(_)) => {
                         let dz = delta(idx);
@@ -430,12 +470,19 @@ impl<'a, T: Float> Perceptron<'a, T> {
     }
 }
 
-/// What the way back starts from.
-struct Known<'a, T> {
-    x: &'a [T],
-    hidden: &'a [T],
-    slopes: &'a [T],
-    y: &'a [T],
+/// What the way back starts from: the operand, and what [`Perceptron::forward`] wrote.
+#[derive(Clone, Copy, Debug)]
+pub struct Known<'a, T> {
+    /// x, `[rows, inputs]`.
+    pub x: &'a [T],
+    /// The outputs of all layers but the last.
+    pub hidden: &'a [T],
+    /// The slopes that cannot be told from the outputs.
+    pub slopes: &'a [T],
+    /// Which elements were kept.
+    pub masks: &'a [bool],
+    /// The outputs of the last layer.
+    pub y: &'a [T],
 }
 
 /// Rows of `width` numbers in an array that begins at `offset`.

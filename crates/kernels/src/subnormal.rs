@@ -3,7 +3,7 @@
 //! Many processors, Intel's among them, multiply subnormal numbers by microcode, some 100 times as slowly as others.
 //! So a product of many terms takes its operands a power of two larger ([`raise`]), where what is multiplied is not
 //! subnormal, and its result is made smaller again ([`lower`]). Neither of these two multiplies a subnormal number, nor
-//! has one as a product; sums of them are fast.
+//! has one as a product or a difference.
 //!
 //! **Flushing.** Processors can do this by themselves (the bits FTZ and DAZ of MXCSR on x86, FZ of FPCR on AArch64). This
 //! crate does not use them: Rust defines its floating-point operations for the default environment alone, and
@@ -15,7 +15,7 @@
 //! written, is not touched.
 
 use crate::isa::{Work, dispatch};
-use crate::parallel;
+use crate::parallel::{self, GRAIN};
 use crate::{Float, map};
 
 /// Elements looked at without asking other threads.
@@ -83,15 +83,10 @@ impl<T: Float, F: Fn(T) -> u32> Work for Largest<'_, T, F> {
 #[track_caller]
 pub fn raise<T: Float>(x: &[T], out: &mut [T], exponent: i32) {
     let factor = power::<T>(exponent);
+    out.copy_from_slice(x);
     // A subnormal number and the smallest normal one have an exact sum, which is normal.
-    let below = T::MIN_POSITIVE * factor;
-    map::map(x, out, |x| {
-        let magnitude = x.abs();
-        let is_small = magnitude < T::MIN_POSITIVE;
-        let normal = if is_small { magnitude + T::MIN_POSITIVE } else { magnitude };
-        let raised = normal * factor;
-        (if is_small { raised - below } else { raised }).copysign(x)
-    });
+    let (below, added) = (T::MIN_POSITIVE, T::MIN_POSITIVE * factor);
+    scale(out, [below, factor], move |scaled| scaled - added);
 }
 
 /// `x[i] = x[i]·2^−exponent`, rounded once, to even.
@@ -109,15 +104,46 @@ pub fn raise<T: Float>(x: &[T], out: &mut [T], exponent: i32) {
 /// As [`raise`].
 #[track_caller]
 pub fn lower<T: Float>(x: &mut [T], exponent: i32) {
-    let (factor, limit) = (T::ONE / power::<T>(exponent), T::MIN_POSITIVE * power::<T>(exponent));
-    map::map_inplace(x, |x| {
-        let magnitude = x.abs();
-        let is_small = magnitude < limit;
-        // Numbers up to twice the limit are as far apart as subnormal ones will be: the sum rounds as it should.
-        let normal = if is_small { magnitude + limit } else { magnitude };
-        let lowered = normal * factor;
-        (if is_small { lowered - T::MIN_POSITIVE } else { lowered }).copysign(x)
-    });
+    let factor = power::<T>(exponent);
+    // Numbers up to twice the smallest that stays normal are as far apart as subnormal ones will be: the sum rounds as it
+    // should.
+    let below = T::MIN_POSITIVE * factor;
+    scale(x, [below, T::ONE / factor], T::less_smallest_normal);
+}
+
+/// Numbers that are taken together, in the first-level cache.
+const CHUNK: usize = 512;
+
+/// `x·factor`; to magnitudes that are below a number this is added first, and `less` takes off what it made.
+fn scale<T: Float>(x: &mut [T], [below, factor]: [T; 2], less: impl Fn(T) -> T + Copy + Sync) {
+    parallel::for_pieces(x, GRAIN, &|_, x| dispatch(Scale { x, below, factor, less }));
+}
+
+struct Scale<'a, T, F> {
+    x: &'a mut [T],
+    below: T,
+    factor: T,
+    less: F,
+}
+
+impl<T: Float, F: Fn(T) -> T> Work for Scale<'_, T, F> {
+    type Output = ();
+    #[inline(always)]
+    fn run(self) {
+        let Self { x, below, factor, less } = self;
+        let mut normal = [T::ZERO; CHUNK];
+        for x in x.chunks_mut(CHUNK) {
+            // A loop of its own: in one, the compiler would multiply both what is normal and what is not, and choose.
+            for (normal, x) in normal.iter_mut().zip(&*x) {
+                let magnitude = x.abs();
+                *normal = if magnitude < below { magnitude + below } else { magnitude };
+            }
+            for (x, normal) in x.iter_mut().zip(&normal) {
+                let scaled = *normal * factor;
+                *x = (if x.abs() < below { less(scaled) } else { scaled }).copysign(*x);
+            }
+        }
+    }
 }
 
 #[track_caller]

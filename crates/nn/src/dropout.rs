@@ -1,6 +1,7 @@
 //! [`Dropout`]: elements dropped by chance in training, the identity in evaluation.
 
 use crate::layer::Layer;
+use crate::run::Run;
 use backflow_nn_derive::Module;
 use backflow_tensor::training::next_stream;
 use backflow_tensor::{LayerId, Role, Tensor, misuse};
@@ -92,6 +93,10 @@ impl Default for Dropout {
 impl Layer for Dropout {
     fn forward(&self, x: &Tensor) -> Tensor {
         self.forward(x)
+    }
+
+    fn append_to<'a>(&'a self, run: &mut Run<'a>) {
+        run.dropout(self);
     }
 }
 

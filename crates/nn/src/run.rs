@@ -1,13 +1,15 @@
 //! [`Run`]: parts of layers, one after the other, of which as many as can be are computed as one op.
 //!
-//! One op costs the overhead of one, stores nothing between a linear map and its activation, and lets threads
-//! share the rows of a batch for all layers at once ([`Tensor::mlp`]). The bits are those of the parts by
+//! One op costs the overhead of one, stores nothing between a linear map, its activation and what of it is dropped, and
+//! lets threads share the rows of a batch for all layers at once ([`Tensor::mlp`]). The bits are those of the parts by
 //! themselves. Observers that only look are shown all the same what lies between; for those who want to see,
 //! or change, each op, every part is one.
 
 use crate::activation::Activation;
+use crate::dropout::Dropout;
 use backflow_tensor::observe::{Announcement, Attention, Role, SampleMap, attention};
-use backflow_tensor::{Affine, LayerId, Pointwise, Tensor, mlp_shares_rows};
+use backflow_tensor::training::next_stream;
+use backflow_tensor::{Affine, Dropped, LayerId, Pointwise, Tensor, is_training, mlp_shares_rows};
 use std::fmt;
 
 /// Parts of layers, in the order in which they are computed. Layers add theirs by
@@ -20,6 +22,7 @@ pub struct Run<'a> {
 enum Part<'a> {
     Linear { id: LayerId, weight: &'a Tensor, bias: Option<&'a Tensor> },
     Activation { id: LayerId, function: Activation },
+    Dropout(&'a Dropout),
     Other(Box<dyn Fn(&Tensor) -> Tensor + 'a>),
 }
 
@@ -70,6 +73,11 @@ impl<'a> Run<'a> {
         self.parts.push(Part::Activation { id, function });
     }
 
+    /// Adds a layer that drops elements, which announces what is left.
+    pub fn dropout(&mut self, layer: &'a Dropout) {
+        self.parts.push(Part::Dropout(layer));
+    }
+
     /// Adds anything else, which is computed by itself and announces what it likes.
     pub fn other(&mut self, forward: impl Fn(&Tensor) -> Tensor + 'a) {
         self.parts.push(Part::Other(Box::new(forward)));
@@ -103,6 +111,7 @@ impl Part<'_> {
         match self {
             Part::Linear { id, weight, bias } => linear(*id, weight, *bias, x),
             Part::Activation { id, function } => activation(*id, *function, x),
+            Part::Dropout(layer) => layer.forward(x),
             Part::Other(forward) => forward(x),
         }
     }
@@ -126,13 +135,21 @@ impl<'r, 'a> Waiting<'r, 'a> {
     fn takes(&mut self, part: &'r Part<'a>) -> bool {
         match (part, self.layers.last_mut()) {
             (Part::Linear { weight, bias: Some(bias), .. }, _) if self.attention != Attention::EachOp => {
-                self.layers.push(Affine { weight, bias, function: Pointwise::Identity });
+                self.layers.push(Affine::new(weight, bias, Pointwise::Identity));
             }
-            (Part::Activation { function, .. }, Some(before)) if before.function == Pointwise::Identity => {
+            (Part::Activation { function, .. }, Some(before))
+                if before.function == Pointwise::Identity && before.dropped.is_none() =>
+            {
                 // The identity has no result of its own that observers could tell from what it is given.
                 let function = function.pointwise().filter(|function| *function != Pointwise::Identity);
                 let Some(function) = function else { return false };
                 before.function = function;
+            }
+            // Of a layer that is looked at, what is left is a result of its own.
+            (Part::Dropout(layer), Some(before))
+                if self.attention == Attention::None && before.dropped.is_none() && is_training() =>
+            {
+                before.dropped = Some(Dropped { p: layer.p(), stream: next_stream().state() });
             }
             _ => return false,
         }
@@ -159,7 +176,9 @@ impl<'r, 'a> Waiting<'r, 'a> {
                     x
                 }
             }
-            ([Affine { weight, bias, function: Pointwise::Identity }], _) => x.linear(weight, bias),
+            ([Affine { weight, bias, function: Pointwise::Identity, dropped: None }], _) => {
+                x.linear(weight, bias)
+            }
             (layers, _) => x.mlp(layers),
         };
         self.layers.clear();
@@ -183,7 +202,7 @@ impl<'r, 'a> Waiting<'r, 'a> {
                     id.announce(function.role().called(function.name()), &results[next]);
                     next += 1;
                 }
-                Part::Other(_) => {}
+                Part::Dropout(_) | Part::Other(_) => {}
             }
         }
         results.swap_remove(results.len() - 1)
@@ -195,6 +214,7 @@ impl fmt::Debug for Run<'_> {
         let name = |part: &Part<'_>| match part {
             Part::Linear { .. } => "linear",
             Part::Activation { function, .. } => function.name(),
+            Part::Dropout(_) => "dropout",
             Part::Other(_) => "other",
         };
         f.write_str("Run")?;

@@ -2,9 +2,9 @@
 
 extern crate backflow_tensor as backflow;
 
-use backflow_nn::{Activation, ActivationLayer, Init, Layer, Linear, Mlp, Module, Run, Sequential};
+use backflow_nn::{Activation, ActivationLayer, Dropout, Init, Layer, Linear, Mlp, Module, Run, Sequential};
 use backflow_tensor::observe::{Announcement, Observer, Site, observe};
-use backflow_tensor::{DType, LayerId, Rng, Role, Tensor, keep};
+use backflow_tensor::{DType, LayerId, Rng, Role, Tensor, evaluation, keep, training};
 
 fn paths(module: &dyn Layer) -> Vec<String> {
     module.state().into_iter().map(|(path, _)| path).collect()
@@ -132,6 +132,60 @@ fn what_stands_in_a_row_is_one_op_however_it_is_nested() {
     // What cannot take part divides a run.
     let model = Sequential::new().add(first).add(Activation::Gelu).add(second).add(last);
     assert_eq!(ops(&model.forward(&x)), ["mlp", "gelu", "mlp"]);
+}
+
+/// In training, what drops elements is part of the op; the bits are those of each layer by itself, also where
+/// somebody looks, and in evaluation nothing is dropped.
+#[test]
+fn dropout_is_part_of_the_op_and_drops_the_same() {
+    #[derive(Default)]
+    struct Looks;
+    impl Observer for Looks {
+        fn only_looks(&self) -> bool {
+            true
+        }
+        fn output(&mut self, _: &Site, _: &Announcement, _: &Tensor) {}
+        fn gradient(&mut self, _: &Site, _: Option<u64>, _: &Tensor) {}
+    }
+    let rng = &mut Rng::seed_from_u64(7);
+    let layers: Vec<Box<dyn Layer>> = vec![
+        Dropout::new(0.1).into(),
+        Linear::new(9, 33, rng).into(),
+        Activation::Relu.layer().into(),
+        Dropout::new(0.5).into(),
+        Dropout::new(0.25).into(),
+        Linear::new(33, 17, rng).into(),
+        Dropout::new(0.3).into(),
+        Activation::Tanh.layer().into(),
+        Linear::new(17, 17, rng).into(),
+        Activation::Gelu.layer().into(),
+        Dropout::new(0.5).into(),
+        Linear::new(17, 3, rng).into(),
+        Activation::Sigmoid.layer().into(),
+        Dropout::new(0.4).into(),
+    ];
+    let model = layers.iter().fold(Sequential::new(), |model, layer| model.add(layer.clone()));
+    let nested = layers.chunks(2).fold(Sequential::new(), |model, pair| {
+        model.add(pair.iter().fold(Sequential::new(), |pair, layer| pair.add(layer.clone())))
+    });
+    let x = Tensor::randn([70, 9], DType::F32, rng);
+    let bits = |y: &Tensor| {
+        let gradients = y.square().sum(..).backward();
+        let found = model.parameters().into_iter().map(|(_, w)| gradients.of(&w).to_vec::<f32>());
+        let all: Vec<f32> = y.to_vec::<f32>().into_iter().chain(found.flatten()).collect();
+        all.into_iter().map(f32::to_bits).collect::<Vec<_>>()
+    };
+    let trained = |forward: &dyn Fn() -> Tensor| training(&Rng::seed_from_u64(3), || bits(&forward()));
+    let expected = trained(&|| layers.iter().fold(x.clone(), |x, layer| layer.forward(&x)));
+    assert!(trained(&|| model.forward(&x)) == expected, "as one run");
+    assert!(trained(&|| nested.forward(&x)) == expected, "nested");
+    assert!(observe(Looks, || trained(&|| model.forward(&x))).1 == expected, "looked at");
+    assert!(observe(Log::default(), || trained(&|| model.forward(&x))).1 == expected, "by each op");
+    let y = training(&Rng::seed_from_u64(3), || model.forward(&x));
+    assert_eq!(ops(&y), ["dropout", "mlp", "dropout", "mlp", "tanh", "linear", "gelu", "dropout", "mlp"]);
+    let evaluated = || bits(&evaluation(|| model.forward(&x)));
+    let without = layers.iter().filter(|layer| !format!("{layer:?}").starts_with("Dropout"));
+    assert!(evaluated() == bits(&without.fold(x.clone(), |x, layer| layer.forward(&x))), "evaluated");
 }
 
 /// The name alone is that of a layer of no role; copies have the function, and an identity of their own.

@@ -1,7 +1,7 @@
 //! What one pass over an array sees: its moments, a histogram of its exponents, which of its units are not 0.
 
 use crate::record::{Exponents, Stats};
-use backflow_kernels::reduce;
+use backflow_kernels::reduce::{self, Moments};
 use backflow_tensor::{FloatElement, Tensor, with_float};
 use std::borrow::Cow;
 
@@ -18,7 +18,7 @@ pub(crate) struct Look {
 }
 
 /// The elements in row-major order, where they lie if they lie so.
-fn in_rows<T: FloatElement>(x: &Tensor) -> Cow<'_, [T]> {
+pub(crate) fn in_rows<T: FloatElement>(x: &Tensor) -> Cow<'_, [T]> {
     x.as_slice::<T>().map_or_else(|| Cow::Owned(x.to_vec::<T>()), Cow::Borrowed)
 }
 
@@ -29,11 +29,18 @@ fn elements<T: FloatElement>(x: &Tensor) -> Cow<'_, [T]> {
 
 /// Looks at all elements: moments always, the rest if asked for.
 pub(crate) fn look(x: &Tensor, bounds: Option<(f64, f64)>, histogram: bool) -> Look {
-    with_float!("look", x.dtype(), T => of(&elements::<T>(x), bounds, histogram))
+    with_float!("look", x.dtype(), T => {
+        let elements = elements::<T>(x);
+        // Without bounds, moments are remembered.
+        let moments = match (&elements, bounds) {
+            (Cow::Borrowed(_), None) => x.moments(),
+            _ => reduce::moments(&elements, bounds),
+        };
+        of(&elements, moments, histogram)
+    })
 }
 
-fn of<T: FloatElement>(x: &[T], bounds: Option<(f64, f64)>, histogram: bool) -> Look {
-    let moments = reduce::moments(x, bounds);
+fn of<T: FloatElement>(x: &[T], moments: Moments, histogram: bool) -> Look {
     let exponents = histogram.then(|| exponents(x, || moments.zeros));
     let n = x.len().max(1) as f64;
     // In units of the largest, where squares of f64 numbers are out of range.
@@ -119,7 +126,8 @@ pub(crate) fn unit_rms(y: &Tensor, axis: isize) -> Vec<f64> {
     with_float!("unit_rms", y.dtype(), T => {
         let numbers = in_rows::<T>(&rows);
         let len = (numbers.len() / units.max(1)).max(1);
-        numbers.chunks_exact(len).map(|unit| of(unit, None, false).stats.rms).collect()
+        let rms = |unit: &[T]| of(unit, reduce::moments(unit, None), false).stats.rms;
+        numbers.chunks_exact(len).map(rms).collect()
     })
 }
 

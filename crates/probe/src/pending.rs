@@ -2,7 +2,7 @@
 //!
 //! A look at a narrow layer takes microseconds, which is too little to share; those at some tens of layers
 //! are worth it. Not more than fit into a cache wait: what is looked at late enough is read from memory
-//! again.
+//! again. What is larger waits for what is computed next: an activation function looks at it on the way.
 
 use crate::look::{Look, alive, look, unit_rms};
 use backflow_kernels::parallel;
@@ -55,11 +55,24 @@ pub(crate) struct Seen {
 }
 
 impl Pending {
-    /// Adds an array; answers whether it is time to look.
-    pub(crate) fn add(&mut self, array: Array) -> bool {
+    /// Adds an array.
+    pub(crate) fn add(&mut self, array: Array) {
         self.elements += array.x.elements();
         self.arrays.push(array);
+    }
+
+    /// Whether it is time to look, before another array comes.
+    pub(crate) fn is_full(&self) -> bool {
         self.elements >= ROOM
+    }
+
+    /// Whether the last array is an output that no cache holds, and that an activation function may look at when it
+    /// goes through it next.
+    pub(crate) fn waits_for_a_function(&self) -> bool {
+        self.arrays.last().is_some_and(|Array { x, of, .. }| {
+            let is_unbounded_output = matches!(of, Of::Output { unsaturated: None, .. });
+            is_unbounded_output && x.elements() >= ROOM && !x.has_known_moments()
+        })
     }
 
     /// Looks at all that wait, which are none then; in the order in which they came.

@@ -242,6 +242,9 @@ impl Watch {
     /// From now on deltas come.
     fn goes_back(&mut self) {
         if !self.back {
+            if self.pending.is_full() {
+                self.look();
+            }
             self.outputs.clear();
             if let Some(samples) = &mut self.samples {
                 samples.look_for_mixing();
@@ -253,7 +256,11 @@ impl Watch {
     /// Adds an array of a row to those that wait for a look.
     fn add(&mut self, row: usize, x: Tensor, axis: isize, of: pending::Of) {
         let units = (self.asked.units && units(&x, axis) <= UNITS).then_some(axis);
-        if self.pending.add(Array { row, x, of, units }) {
+        if self.pending.is_full() {
+            self.look();
+        }
+        self.pending.add(Array { row, x, of, units });
+        if self.pending.is_full() && !self.pending.waits_for_a_function() {
             self.look();
         }
     }

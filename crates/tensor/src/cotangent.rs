@@ -6,6 +6,7 @@ use crate::graph::{Kept, Node};
 use crate::mode::is_recording;
 use crate::note::Note;
 use crate::onlooker::{self, Kind, show_gradient};
+use crate::op::Op;
 use crate::tensor::Tensor;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -245,6 +246,11 @@ impl Cotangent<'_> {
     /// Shows observers the gradient of a result that was computed on the way to that of this op.
     pub(crate) fn observe(&self, of: &Node, dy: &Tensor) {
         onlooker::gradient(of, &mut dy.clone(), self.plan.retains);
+    }
+
+    /// The op.
+    pub(crate) fn op(&self) -> &'static Op {
+        self.node.op
     }
 
     /// The id of the op's result.

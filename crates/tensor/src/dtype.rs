@@ -58,6 +58,7 @@ mod sealed {
     /// How a Rust type is found in, and put into, a [`Storage`].
     pub trait Stored: Pooled {
         fn wrap(buffer: Buffer<Self>) -> Storage;
+        fn buffer(storage: &Storage) -> Option<&Buffer<Self>>;
         fn slice(storage: &Storage) -> Option<&[Self]>;
         fn slice_mut(storage: &mut Storage) -> Option<&mut [Self]>;
     }
@@ -84,8 +85,11 @@ macro_rules! element {
             fn wrap(buffer: Buffer<Self>) -> Storage {
                 Storage::$variant(buffer)
             }
+            fn buffer(storage: &Storage) -> Option<&Buffer<Self>> {
+                if let Storage::$variant(buffer) = storage { Some(buffer) } else { None }
+            }
             fn slice(storage: &Storage) -> Option<&[Self]> {
-                if let Storage::$variant(buffer) = storage { Some(buffer.as_slice()) } else { None }
+                Self::buffer(storage).map(Buffer::as_slice)
             }
             fn slice_mut(storage: &mut Storage) -> Option<&mut [Self]> {
                 if let Storage::$variant(buffer) = storage { Some(buffer.as_mut_slice()) } else { None }

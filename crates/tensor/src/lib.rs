@@ -38,6 +38,7 @@ mod layer_id;
 mod layout;
 mod mode;
 mod module;
+mod moments;
 mod note;
 mod numbering;
 mod onlooker;
@@ -65,6 +66,7 @@ mod watch;
 
 pub use axis_range::AxisRange;
 pub use backflow_kernels::Float;
+pub use backflow_kernels::reduce::Moments;
 pub use backward::Differentiation;
 pub use census::{Census, census, peak_bytes};
 pub use checkpoint::{CHECKPOINT, checkpoint};
@@ -80,7 +82,9 @@ pub use layer_id::LayerId;
 pub use mode::{is_recording, no_grad};
 pub use module::{Module, Path, Visitor, VisitorMut};
 pub use op::{Keep, Op, Work, Zeros};
-pub use ops::{Affine, BatchNormed, Comparand, Order, PaddingMode, Pointwise, Recurrent, mlp_shares_rows};
+pub use ops::{
+    Affine, BatchNormed, Comparand, Dropped, Order, PaddingMode, Pointwise, Recurrent, mlp_shares_rows,
+};
 pub use pair::Pair;
 pub use pitfall::{Makes, Of, Pitfall, Way};
 pub use pooling::Pooling;

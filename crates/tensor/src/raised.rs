@@ -9,9 +9,11 @@
 //! kernels see whole: those that go through layers block by block would tell by block.
 
 use crate::dtype::FloatElement;
+use crate::layout::Layout;
 use crate::tensor::Tensor;
 use backflow_kernels::subnormal;
 use std::borrow::Cow;
+use std::sync::Arc;
 
 /// Elements that are all looked at. Of more, some are first: if none of these is small, it is taken for granted that
 /// few are subnormal, for looking at all would take some percent of a convolution.
@@ -48,7 +50,7 @@ impl<'a> Raised<'a> {
         if raised == 0 {
             return as_they_are();
         }
-        let largest = |x: &Tensor| subnormal::largest_exponent(numbers::<T>(&x.dense()));
+        let largest = |x: &Tensor| subnormal::largest_exponent(numbers::<T>(&x.each_once().dense()));
         let [a, b] = [left, right].map(largest);
         let products = a + b + 2 + terms.next_power_of_two().ilog2() as i32;
         let sums = 1 + bias.map_or(products, |bias| products.max(1 + largest(bias)));
@@ -94,7 +96,7 @@ fn has_subnormals<T: FloatElement>(x: &Tensor) -> bool {
         let number = numbers_of_all[at];
         number != T::ZERO && i32::from(number.biased_exponent()) <= SMALL
     };
-    (n <= FEW || (0..SAMPLES).any(is_small)) && subnormal::any(numbers::<T>(&x.dense()))
+    (n <= FEW || (0..SAMPLES).any(is_small)) && subnormal::any(numbers::<T>(&x.each_once().dense()))
 }
 
 fn numbers<T: FloatElement>(x: &Tensor) -> &[T] {
@@ -102,6 +104,16 @@ fn numbers<T: FloatElement>(x: &Tensor) -> &[T] {
 }
 
 impl Tensor {
+    /// All numbers, but not as often as there are elements: those of a gradient of a sum are one.
+    fn each_once(&self) -> Self {
+        let Layout { mut shape, strides, offset, .. } = *self.layout;
+        for axis in (0..shape.rank()).filter(|&axis| strides[axis] == 0 && self.layout.shape[axis] > 1) {
+            shape = shape.with_size(axis, 1);
+        }
+        let layout = Arc::new(Layout::new(shape, strides, offset));
+        Self { storage: Arc::clone(&self.storage), layout, node: None }
+    }
+
     /// 2^exponent as much, untracked.
     fn raised<T: FloatElement>(&self, exponent: i32) -> Self {
         let dense = self.dense();

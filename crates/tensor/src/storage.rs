@@ -3,10 +3,15 @@
 //! A freed buffer goes to a small store of its thread and serves the next request of about its size, so
 //! that a training step in steady state asks the operating system for nothing, and a fresh output costs
 //! no page faults. Contents of a reused buffer are stale: whoever asks for one writes every element.
+//!
+//! A buffer remembers the moments of its elements, so that an array that is many results in turn (flattened, detached,
+//! a gradient that is handed on) is looked at once.
 
 use crate::census::{Count, counted};
 use crate::dtype::DType;
+use backflow_kernels::reduce::Moments;
 use std::cell::RefCell;
+use std::sync::OnceLock;
 
 /// Elements of one type.
 #[derive(Debug)]
@@ -38,6 +43,8 @@ pub struct Buffer<T: Pooled> {
     // At least `len` elements, all initialised; what lies beyond `len` belongs to the size class.
     elements: Vec<T>,
     len: usize,
+    /// Of all elements, if somebody looked at them; forgotten when one may change.
+    moments: OnceLock<Box<Moments>>,
 }
 
 impl<T: Pooled> Buffer<T> {
@@ -46,13 +53,13 @@ impl<T: Pooled> Buffer<T> {
         counted(Count::BufferMade { bytes: len * size_of::<T>() });
         let (class, size) = size_class(len);
         let elements = T::with_store(|store| store.take(class)).unwrap_or_else(|| vec![T::default(); size]);
-        Self { elements, len }
+        Self { elements, len, moments: OnceLock::new() }
     }
 
     pub(crate) fn from_vec(elements: Vec<T>) -> Self {
         counted(Count::BufferMade { bytes: elements.len() * size_of::<T>() });
         let len = elements.len();
-        Self { elements, len }
+        Self { elements, len, moments: OnceLock::new() }
     }
 
     pub(crate) fn as_slice(&self) -> &[T] {
@@ -60,7 +67,13 @@ impl<T: Pooled> Buffer<T> {
     }
 
     pub(crate) fn as_mut_slice(&mut self) -> &mut [T] {
+        self.moments.take();
         &mut self.elements[..self.len]
+    }
+
+    /// What is known of all elements.
+    pub(crate) fn moments(&self) -> &OnceLock<Box<Moments>> {
+        &self.moments
     }
 }
 

@@ -54,7 +54,7 @@ impl Network {
         let perceptron: Segment = {
             let (w, b, v, c) = (w.clone(), b.clone(), v.clone(), c.clone());
             Arc::new(move |x| {
-                let layer = |weight, bias| Affine { weight, bias, function: Pointwise::Tanh };
+                let layer = |weight, bias| Affine::new(weight, bias, Pointwise::Tanh);
                 x.mlp(&[layer(&w, &b), layer(&v, &c)])
             })
         };

@@ -1,7 +1,7 @@
 //! An op that computes several at once gives the bits of those one after the other, forwards and backwards.
 #![allow(missing_docs, reason = "an integration test")]
 
-use backflow_tensor::{Affine, DType, Pointwise, Rng, Tensor, flush_to_zero};
+use backflow_tensor::{Affine, DType, Dropped, Pointwise, Rng, Tensor, flush_to_zero, no_grad};
 use rayon::ThreadPoolBuilder;
 
 const FUNCTIONS: [Pointwise; 4] = [Pointwise::Relu, Pointwise::Sigmoid, Pointwise::Tanh, Pointwise::Identity];
@@ -40,9 +40,8 @@ fn function(layer: usize) -> Pointwise {
 
 fn fused(x: &[Tensor]) -> Tensor {
     let layers = x[1..].chunks_exact(2).enumerate();
-    let layers: Vec<Affine<'_>> = layers
-        .map(|(idx, layer)| Affine { weight: &layer[0], bias: &layer[1], function: function(idx) })
-        .collect();
+    let layers: Vec<Affine<'_>> =
+        layers.map(|(idx, layer)| Affine::new(&layer[0], &layer[1], function(idx))).collect();
     x[0].mlp(&layers)
 }
 
@@ -54,6 +53,33 @@ fn one_by_one(x: &[Tensor]) -> Tensor {
             Pointwise::Relu => z.relu(),
             Pointwise::Sigmoid => z.sigmoid(),
             Pointwise::Tanh => z.tanh(),
+        }
+    })
+}
+
+/// Behind which layers elements are dropped: by bytes, by words of two, all of them, none of them.
+fn dropped(layer: usize) -> Option<Dropped> {
+    let p = [Some(0.5), Some(0.3), None, Some(0.25), Some(1.0), Some(0.0), Some(0.01)][layer % 7];
+    p.map(|p| Dropped { p, stream: Rng::seed_from_u64(layer as u64).state() })
+}
+
+fn fused_with_dropout(x: &[Tensor]) -> Tensor {
+    let layers = x[1..].chunks_exact(2).enumerate();
+    let layers: Vec<Affine<'_>> = layers
+        .map(|(idx, layer)| Affine {
+            dropped: dropped(idx),
+            ..Affine::new(&layer[0], &layer[1], function(idx / 2))
+        })
+        .collect();
+    x[0].mlp(&layers)
+}
+
+fn one_by_one_with_dropout(x: &[Tensor]) -> Tensor {
+    x[1..].chunks_exact(2).enumerate().fold(x[0].clone(), |x, (idx, layer)| {
+        let y = x.mlp(&[Affine::new(&layer[0], &layer[1], function(idx / 2))]);
+        match dropped(idx) {
+            Some(Dropped { p, stream }) => y.dropout(p, &Rng::from_state(stream)),
+            None => y,
         }
     })
 }
@@ -127,4 +153,29 @@ fn it_is_also_where_subnormal_numbers_are_flushed() {
     let weights: Vec<Tensor> =
         operands.iter().map(|x| if x.rank() == 2 { x * 1e-12 } else { x.clone() }).collect();
     flush_to_zero(|| assert!(bits(&weights, &[], fused) == bits(&weights, &[], one_by_one)));
+}
+
+#[test]
+fn what_is_dropped_is_what_ops_of_their_own_drop() {
+    let pools = [1, 2, 4].map(|n| ThreadPoolBuilder::new().num_threads(n).build().expect("threads"));
+    for (rows, inputs, outputs) in SHAPES {
+        for dtype in [DType::F32, DType::F64] {
+            let operands = operands(rows, inputs, outputs, 1.0, dtype);
+            let expected = bits(&operands, &[], one_by_one_with_dropout);
+            for pool in &pools {
+                let same = pool.install(|| bits(&operands, &[], fused_with_dropout) == expected);
+                assert!(same, "{rows} rows, {inputs} to {outputs:?}, {dtype}");
+            }
+            let untracked = no_grad(|| fused_with_dropout(&operands).to_f64_vec());
+            assert!(untracked.into_iter().map(f64::to_bits).eq(expected[0].iter().copied()), "{outputs:?}");
+        }
+    }
+    let small = operands(15, 33, &[17, 9, 5, 4], 1e-38, DType::F32);
+    flush_to_zero(|| {
+        assert!(bits(&small, &[], fused_with_dropout) == bits(&small, &[], one_by_one_with_dropout));
+    });
+    // Infinite gradients where elements are dropped, and where relu is 0.
+    let mut large = operands(9, 8, &[7, 6], 1e20, DType::F32);
+    large[3] = &large[3] * 1e30;
+    assert!(bits(&large, &[], fused_with_dropout) == bits(&large, &[], one_by_one_with_dropout));
 }

@@ -115,7 +115,7 @@ linear: element types differ
     let x = Tensor::ones([8, 784], DType::F64);
     says(expected, "linear", || x.linear(&f32s([10, 784]), &f32s([10])));
     let (w, b) = (f32s([10, 784]), f32s([10]));
-    let layer = Affine { weight: &w, bias: &b, function: Pointwise::Tanh };
+    let layer = Affine::new(&w, &b, Pointwise::Tanh);
     let expected = "\
 mlp: operands do not fit
     x       [8, 784] f32
@@ -167,7 +167,7 @@ fn each_operand_of_a_network_must_be_of_one_type() {
         let dtype = |at: usize| if at == wide { DType::F64 } else { DType::F32 };
         let (w, b) = (Tensor::ones([2, 3], dtype(0)), Tensor::ones([2], dtype(1)));
         let x = Tensor::ones([8, 5], dtype(2));
-        let layer = |weight, bias| Affine { weight, bias, function: Pointwise::Tanh };
+        let layer = |weight, bias| Affine::new(weight, bias, Pointwise::Tanh);
         let (place, inputs, weight, of_bias) = if wide == 2 { (0, 5, &first, &bias) } else { (1, 3, &w, &b) };
         let row = |operand: &Tensor| format!("{} {}", operand.shape(), operand.dtype());
         let expected = format!(

@@ -60,10 +60,8 @@ fn layers(functions: &[Pointwise], dtype: DType, rng: &mut Rng) -> Vec<Layer> {
 
 /// By one op, or by each layer's own.
 fn forward(layers: &[Layer], x: &Tensor, is_one: bool) -> Tensor {
-    let affines: Vec<Affine<'_>> = layers
-        .iter()
-        .map(|layer| Affine { weight: &layer.weight, bias: &layer.bias, function: layer.function })
-        .collect();
+    let affines: Vec<Affine<'_>> =
+        layers.iter().map(|layer| Affine::new(&layer.weight, &layer.bias, layer.function)).collect();
     let mut parts = if is_one { x.mlp_with_parts(&affines).into_iter() } else { Vec::new().into_iter() };
     let mut y = x.clone();
     for Layer { weight, bias, function, ids } in layers {

@@ -74,7 +74,7 @@ fn a_perceptron_as_one_op_counts_the_products_of_its_layers() {
             .map(|pair| [&[pair[1], pair[0]][..], &[pair[1]]].map(|shape| tensor(shape).requires_grad()))
             .collect();
         let layers: Vec<Affine<'_>> =
-            weights.iter().map(|[weight, bias]| Affine { weight, bias, function: Pointwise::Tanh }).collect();
+            weights.iter().map(|[weight, bias]| Affine::new(weight, bias, Pointwise::Tanh)).collect();
         let products: Vec<u64> =
             sizes.windows(2).map(|pair| (2 * BATCH * pair[0] * pair[1]) as u64).collect();
         let all: u64 = products.iter().sum();

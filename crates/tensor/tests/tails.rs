@@ -160,7 +160,7 @@ fn a_saturated_perceptron_passes_its_deltas_on() {
     for (function, f) in functions {
         for recorded in [false, true] {
             let x = x.detach().requires_grad();
-            let y = x.mlp(&[Affine { weight: &w, bias: &b, function }]).sum(..);
+            let y = x.mlp(&[Affine::new(&w, &b, function)]).sum(..);
             let pass = y.differentiate();
             let got = if recorded { pass.create_graph().run() } else { pass.run() }.of(&x).item();
             let expected = slopes(f, &x.reshape([1]), recorded).0.item();
@@ -219,7 +219,7 @@ fn kept_slopes_and_values_beside_them_are_the_same_everywhere() {
             let tracked = x.detach().requires_grad();
             assert_eq!(f(&tracked).to_f64_vec(), f(&x).to_f64_vec());
             let (w, b) = (Tensor::ones([1, 1], dtype), Tensor::zeros([1], dtype));
-            let y = tracked.reshape([20_001, 1]).mlp(&[Affine { weight: &w, bias: &b, function }]);
+            let y = tracked.reshape([20_001, 1]).mlp(&[Affine::new(&w, &b, function)]);
             assert_eq!(y.sum(..).backward().of(&tracked).to_f64_vec(), kept);
         }
     }

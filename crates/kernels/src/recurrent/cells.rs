@@ -22,8 +22,9 @@ pub trait Cell: Copy + Send + Sync {
     /// Of one sequence: its sums become gates, and h and what more is kept are written.
     fn step<T: Float>(self, gates: &mut [T], carried: &[T], before: [&[T]; 2], after: [&mut [T]; 2]);
     /// Of one sequence: from the gradients of h and c after the step to those of the sums, and of h and c before it as
-    /// far as they do not come by products.
-    fn pull<T: Float>(self, kept: &Kept<'_, T>, states: [&mut [T]; 2], sums: [&mut [T]; 2]);
+    /// far as they do not come by products. `shown`, if it is not empty, becomes the gradient of c after the step, with
+    /// what comes to it by h.
+    fn pull<T: Float>(self, kept: &Kept<'_, T>, states: [&mut [T]; 2], sums: [&mut [T]; 2], shown: &mut [T]);
 
     /// Of all that are active.
     fn forward<T: Float>(
@@ -46,8 +47,9 @@ pub trait Cell: Copy + Send + Sync {
         kept: Kept<'_, T>,
         states: [&mut [T]; 2],
         sums: [&mut [T]; 2],
+        shown: &mut [T],
     ) {
-        dispatch(Backward { cell: self, hidden, is_active, kept, states, sums });
+        dispatch(Backward { cell: self, hidden, is_active, kept, states, sums, shown });
     }
 }
 
@@ -101,7 +103,13 @@ impl Cell for Rnn {
     }
 
     #[inline(always)]
-    fn pull<T: Float>(self, kept: &Kept<'_, T>, [dh, _]: [&mut [T]; 2], [d_sums, _]: [&mut [T]; 2]) {
+    fn pull<T: Float>(
+        self,
+        kept: &Kept<'_, T>,
+        [dh, _]: [&mut [T]; 2],
+        [d_sums, _]: [&mut [T]; 2],
+        _: &mut [T],
+    ) {
         for ((d_sum, dh), &h) in d_sums.iter_mut().zip(dh).zip(kept.h_now) {
             *d_sum = match self {
                 Self::Tanh => *dh * (T::ONE - h * h),
@@ -140,12 +148,18 @@ impl Cell for Lstm {
     }
 
     #[inline(always)]
-    fn pull<T: Float>(self, kept: &Kept<'_, T>, [dh, dc]: [&mut [T]; 2], [d_sums, _]: [&mut [T]; 2]) {
+    fn pull<T: Float>(
+        self,
+        kept: &Kept<'_, T>,
+        [dh, dc]: [&mut [T]; 2],
+        [d_sums, _]: [&mut [T]; 2],
+        shown: &mut [T],
+    ) {
         let n = dh.len();
         let (gates, c, now, dc) = (&kept.gates[..4 * n], &kept.c[..n], &kept.now[..n], &mut dc[..n]);
         let [di, df, dg, d_o] = in_four(d_sums, n);
         let (i, f, g, o) = (&gates[..n], &gates[n..2 * n], &gates[2 * n..3 * n], &gates[3 * n..]);
-        for j in 0..n {
+        let mut pull = |j: usize| {
             let squashed = now[j].tanh();
             let dc_now = dc[j] + dh[j] * o[j] * (T::ONE - squashed * squashed);
             di[j] = dc_now * g[j] * i[j] * (T::ONE - i[j]);
@@ -153,6 +167,13 @@ impl Cell for Lstm {
             dg[j] = dc_now * i[j] * (T::ONE - g[j] * g[j]);
             d_o[j] = dh[j] * squashed * o[j] * (T::ONE - o[j]);
             (dc[j], dh[j]) = (dc_now * f[j], T::ZERO);
+            dc_now
+        };
+        // Apart, so that neither loop asks for each number.
+        if shown.is_empty() {
+            (0..n).for_each(|j| _ = pull(j));
+        } else {
+            shown[..n].iter_mut().zip(0..n).for_each(|(shown, j)| *shown = pull(j));
         }
     }
 }
@@ -183,7 +204,13 @@ impl Cell for Gru {
     }
 
     #[inline(always)]
-    fn pull<T: Float>(self, kept: &Kept<'_, T>, [dh, _]: [&mut [T]; 2], [d_sums, d_carried]: [&mut [T]; 2]) {
+    fn pull<T: Float>(
+        self,
+        kept: &Kept<'_, T>,
+        [dh, _]: [&mut [T]; 2],
+        [d_sums, d_carried]: [&mut [T]; 2],
+        _: &mut [T],
+    ) {
         let n = dh.len();
         let (gates, h, now) = (&kept.gates[..3 * n], &kept.h[..n], &kept.now[..n]);
         let (r, z, candidate) = (&gates[..n], &gates[n..2 * n], &gates[2 * n..]);
@@ -250,13 +277,14 @@ struct Backward<'a, T, C> {
     kept: Kept<'a, T>,
     states: [&'a mut [T]; 2],
     sums: [&'a mut [T]; 2],
+    shown: &'a mut [T],
 }
 
 impl<T: Float, C: Cell> Work for Backward<'_, T, C> {
     type Output = ();
     #[inline(always)]
     fn run(self) {
-        let Self { cell, hidden, is_active, kept, states: [dh, dc], sums: [d_sums, d_carried] } = self;
+        let Self { cell, hidden, is_active, kept, states: [dh, dc], sums: [d_sums, d_carried], shown } = self;
         let width = cell.gates() * hidden;
         for at in 0..dh.len() / hidden {
             let sums = [row_mut(d_sums, at, width), row_mut(d_carried, at, width)];
@@ -271,7 +299,8 @@ impl<T: Float, C: Cell> Work for Backward<'_, T, C> {
                 c: row(kept.c, at, hidden),
                 h_now: row(kept.h_now, at, hidden),
             };
-            cell.pull(&kept, [row_mut(dh, at, hidden), row_mut(dc, at, hidden)], sums);
+            let states = [row_mut(dh, at, hidden), row_mut(dc, at, hidden)];
+            cell.pull(&kept, states, sums, row_mut(shown, at, hidden));
         }
     }
 }

@@ -75,8 +75,8 @@ pub struct Back<'a, T> {
     pub dh0: &'a mut [T],
     /// Of an LSTM; empty for others.
     pub dc0: &'a mut [T],
-    /// Gradients of h and c of each step by all that comes after it, for somebody who looks on: of the sizes of `dh` and
-    /// `dc`, or empty.
+    /// Gradients of h and c of each step by all that comes after it, and of c by h of the same step, for somebody who
+    /// looks on: of the sizes of `dh` and `dc`, or empty.
     pub shown: [&'a mut [T]; 2],
 }
 
@@ -225,12 +225,17 @@ pub fn backward<T: Float, C: Cell>(
             if cell.has_memory() && !back.dc.is_empty() {
                 add(dc, &back.dc[at(hidden)]);
             }
-            for ((shown, shows), d) in shown.iter().zip(shows).zip([&*dh, &*dc]) {
+            // Of sequences that have ended, the gradient of c stays as it is.
+            let mut shown_here = [&mut [][..], &mut []];
+            for (((shown, shows), d), here) in shown.iter().zip(shows).zip([&*dh, &*dc]).zip(&mut shown_here)
+            {
                 if shows && d.len() == block.len() * hidden {
                     // SAFETY: as above; this block comes to a step once.
-                    unsafe { shown.part(at(hidden)) }.copy_from_slice(d);
+                    *here = unsafe { shown.part(at(hidden)) };
+                    here.copy_from_slice(d);
                 }
             }
+            let [_, shown_c] = shown_here;
             let before = (nth > 0).then(|| sizes.place(sizes.step(nth - 1), &block, hidden));
             let h = before.clone().map_or(&h0[state.clone()], |place| &back.h[place]);
             let c = match before {
@@ -249,7 +254,8 @@ pub fn backward<T: Float, C: Cell>(
             let is_active = |row: usize| sizes.is_active(block.start + row, step);
             let kept =
                 cells::Kept { gates: &back.gates[at(gates * hidden)], now, h, c, h_now: &back.h[at(hidden)] };
-            cell.backward(hidden, &is_active, kept, [&mut *dh, &mut *dc], [&mut *d_sums, &mut *d_carried]);
+            let sums = [&mut *d_sums, &mut *d_carried];
+            cell.backward(hidden, &is_active, kept, [&mut *dh, &mut *dc], sums, shown_c);
             let left = row_major(if carries { d_carried } else { d_sums }, gates * hidden);
             matmul(block.len(), hidden, gates * hidden, left, row_major(w, hidden), dh, Output::Accumulate);
         }

@@ -17,7 +17,7 @@ use crate::map::Element;
 use crate::parallel::{self, GRAIN};
 pub use exponents::exponents;
 use fold::Fold;
-pub use moments::{Moments, moments};
+pub use moments::{Moments, moments, moments_as_made};
 pub use nonzero_columns::mark_nonzero_columns;
 pub use statistics::{dot, sum_squares};
 

@@ -7,7 +7,9 @@
 use super::fold::{self, Fold};
 use crate::Float;
 use crate::isa::{Work, dispatch};
+use crate::map::ahead;
 use crate::parallel::{self, GRAIN};
+use std::ops::Range;
 
 /// What reports say about an array, in `f64`.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -67,9 +69,42 @@ pub fn moments<T: Float>(x: &[T], bounds: Option<(f64, f64)>) -> Moments {
     )
 }
 
+/// Lets `make` write `out` piece by piece, and looks at each piece while it is in the cache: [`moments`] without bounds,
+/// to the bit; and, before them, those of `x`, of which `out` is made.
+///
+/// ```
+/// use backflow_kernels::reduce::{moments, moments_as_made};
+/// let (x, mut y) = ([3.0, -4.0], [0.0; 2]);
+/// let of_both = moments_as_made(Some(&x), &mut y, &|piece, y| {
+///     y.iter_mut().zip(&x[piece]).for_each(|(y, x): (&mut f64, &f64)| *y = x.abs());
+/// });
+/// assert_eq!(of_both, [moments(&x, None), moments(&y, None)]);
+/// ```
+///
+/// # Panics
+/// If the lengths differ.
+#[track_caller]
+pub fn moments_as_made<T: Float>(
+    x: Option<&[T]>,
+    out: &mut [T],
+    make: &(dyn Fn(Range<usize>, &mut [T]) + Sync),
+) -> [Moments; 2] {
+    let fits = x.is_none_or(|x| x.len() == out.len());
+    assert!(fits, "moments_as_made: slices of different lengths");
+    parallel::fork(
+        (0..out.len(), out),
+        GRAIN,
+        |(piece, out)| {
+            make(piece.clone(), &mut *out);
+            [x.map_or(Moments::default(), |x| moments(&x[piece], None)), moments(out, None)]
+        },
+        |[x, out], [x_after, out_after]| [x.join(x_after), out.join(out_after)],
+    )
+}
+
 /// Where a mean of `f32` squares is to be trusted: what is lost of smaller ones does not count beside it, and
 /// no partial sum came near the largest `f32`.
-const SAFE_MEAN_SQUARE: std::ops::Range<f64> = 1e-30..1e30;
+const SAFE_MEAN_SQUARE: Range<f64> = 1e-30..1e30;
 
 const LANES: usize = 32;
 /// Rows of lanes that are summed at their own precision before they join the `f64` totals, which takes as
@@ -109,6 +144,8 @@ impl<T: Float, const BOUNDED: bool> Work for Quick<'_, T, BOUNDED> {
             });
             let mut zeros = [T::ZERO; LANES];
             each(rows, last, |row| {
+                // This block is in the cache: meanwhile the next one comes.
+                ahead(row, ROWS);
                 for l in 0..LANES {
                     zeros[l] += one(row[l] == T::ZERO);
                     // Drops NaN, which the sum of squares does not.

@@ -1,11 +1,12 @@
 //! How far the gates of recurrent layers are open, and what a forget gate makes of ∂L/∂c.
 
+use crate::look::in_rows;
 use crate::quantity::{Axis, Chart, Drawn, Measured, Quantity, Read, Section, Unit};
 use crate::time::{Reach, TimeFlow};
 use crate::verdict::smallest;
 use backflow_kernels::Float;
-use backflow_tensor::DType;
 use backflow_tensor::observe::Steps;
+use backflow_tensor::{FloatElement, with_float};
 use std::collections::BTreeMap;
 
 /// Below the first a gate is nearly shut, above the second nearly open: its gradient is at most a fifth of the largest.
@@ -164,52 +165,108 @@ const FORGET_GATE: usize = 1;
 
 /// What is measured of the gates that a recurrent op shows, by name.
 pub(crate) fn of_gates(steps: &Steps<'_>) -> BTreeMap<String, f64> {
-    let mut found = BTreeMap::new();
-    let Some(gates) = &steps.gates else { return found };
-    let [count, rows, hidden] = [0, 1, 2].map(|axis| steps.h.size(axis));
-    let (wide, numbers) = (gates.size(2), gates.to_dtype(DType::F64).to_vec::<f64>());
-    let length = |row: usize| steps.lengths.map_or(count, |lengths| lengths[row]);
-    let of = |gate: usize, is_of: &dyn Fn(usize, usize) -> bool| -> Vec<f64> {
-        let places = (0..count * rows).filter(|place| is_of(place / rows, place % rows));
-        places.flat_map(|place| &numbers[place * wide + gate * hidden..][..hidden]).copied().collect()
-    };
-    let is_lstm = steps.memory.is_some();
-    let kept: &[(usize, [&Quantity; 2])] = if is_lstm { &LSTM } else { &GRU };
-    for &(gate, [near_0, near_1]) in kept {
-        let values = of(gate, &|step, row| step < length(row));
-        let mut share = |quantity: &Quantity, is_near: &dyn Fn(f64) -> bool| {
-            let near = values.iter().filter(|&&value| is_near(value)).count();
-            found.insert(quantity.name.to_owned(), near as f64 / values.len() as f64);
-        };
-        share(near_0, &|value| value < NEAR[0]);
-        share(near_1, &|value| value > NEAR[1]);
+    match &steps.gates {
+        Some(gates) => {
+            with_float!("of_gates", gates.dtype(), T => measured::<T>(steps, &in_rows::<T>(gates)))
+        }
+        None => BTreeMap::new(),
     }
+}
+
+fn measured<T: FloatElement>(steps: &Steps<'_>, gates: &[T]) -> BTreeMap<String, f64> {
+    let mut found = BTreeMap::new();
+    let [count, rows, hidden] = [0, 1, 2].map(|axis| steps.h.size(axis));
+    let length = |row: usize| steps.lengths.map_or(count, |lengths| lengths[row]);
+    let is_lstm = steps.memory.is_some();
+    let (wide, kept): (usize, &[(usize, [&Quantity; 2])]) =
+        if is_lstm { (4 * hidden, &LSTM) } else { (3 * hidden, &GRU) };
+    // Those of a step and a row, where the row has the step.
+    let places = || (0..count * rows).filter(|place| place / rows < length(place % rows));
+    let of = |gate: usize, place: usize| &gates[place * wide + gate * hidden..][..hidden];
+    let numbers = (places().count() * hidden) as f64;
     // The gate of a sequence's first step stands before its first state.
-    let is_between = |step: usize, row: usize| {
-        step < length(row) && if steps.reverse { step + 1 < length(row) } else { step > 0 }
+    let is_between = |place: usize| {
+        let (step, row) = (place / rows, place % rows);
+        is_lstm && if steps.reverse { step + 1 < length(row) } else { step > 0 }
     };
-    let forget = if is_lstm { of(FORGET_GATE, &is_between) } else { Vec::new() };
-    if !forget.is_empty() {
-        found.insert(FORGET_GATE_MEAN_LOG.name.to_owned(), mean_log(&forget));
+    // Compared as they are: no number of the type lies between a bound and what it is rounded to.
+    let [low, high] = NEAR.map(T::from_f64);
+    let mut near = vec![[0_u64; 2]; kept.len()];
+    let mut logs = Logs::default();
+    // Place by place, as they lie: no cache holds them all.
+    for place in places() {
+        for (&(gate, _), near) in kept.iter().zip(&mut near) {
+            let mut here = [0_u32; 2];
+            for &value in of(gate, place) {
+                here[0] += u32::from(value < low);
+                here[1] += u32::from(value > high);
+            }
+            near.iter_mut().zip(here).for_each(|(near, here)| *near += u64::from(here));
+        }
+        if is_between(place) {
+            logs.add(of(FORGET_GATE, place));
+        }
+    }
+    for (&(_, quantities), near) in kept.iter().zip(near) {
+        for (quantity, near) in quantities.into_iter().zip(near) {
+            found.insert(quantity.name.to_owned(), near as f64 / numbers);
+        }
+    }
+    if logs.numbers > 0 {
+        found.insert(FORGET_GATE_MEAN_LOG.name.to_owned(), logs.mean());
     }
     found
 }
 
-/// The mean of the logarithms of numbers up to 1: of few products instead of each number, since logarithms are slow.
-fn mean_log(numbers: &[f64]) -> f64 {
-    let (mut sum, mut product) = (0.0, 1.0);
-    for &x in numbers {
-        if x < 1e-100 {
-            sum += Float::ln(x);
-            continue;
-        }
-        product *= x;
-        if product < 1e-200 {
-            sum += Float::ln(product);
-            product = 1.0;
+/// Logarithms of numbers up to 1: of few products instead of each number, since logarithms are slow; and of several
+/// products side by side, since each has to wait for the one before.
+struct Logs {
+    sum: f64,
+    products: [f64; LANES],
+    numbers: usize,
+}
+
+const LANES: usize = 8;
+/// How often each product is multiplied between two looks whether it gets too small, and what is small by itself: with
+/// it as often, a product of 1e-200 is still far above the smallest number.
+const ROWS: usize = 4;
+const SMALL: f64 = 1e-25;
+
+impl Default for Logs {
+    fn default() -> Self {
+        Self { sum: 0.0, products: [1.0; LANES], numbers: 0 }
+    }
+}
+
+impl Logs {
+    fn add<T: FloatElement>(&mut self, numbers: &[T]) {
+        self.numbers += numbers.len();
+        let small = T::from_f64(SMALL);
+        for numbers in numbers.chunks(ROWS * LANES) {
+            if numbers.iter().fold(false, |any, &x| any | (x < small)) {
+                self.sum += numbers.iter().map(|&x| Float::ln(x.to_f64())).sum::<f64>();
+                continue;
+            }
+            let (rows, rest) = numbers.as_chunks::<LANES>();
+            for row in rows {
+                self.products.iter_mut().zip(row).for_each(|(product, x)| *product *= x.to_f64());
+            }
+            self.products.iter_mut().zip(rest).for_each(|(product, x)| *product *= x.to_f64());
+            if self.products.iter().fold(false, |any, &product| any | (product < 1e-200)) {
+                self.take();
+            }
         }
     }
-    (sum + Float::ln(product)) / numbers.len() as f64
+
+    fn take(&mut self) {
+        self.sum += self.products.iter().map(|&product| Float::ln(product)).sum::<f64>();
+        self.products = [1.0; LANES];
+    }
+
+    fn mean(mut self) -> f64 {
+        self.take();
+        self.sum / self.numbers as f64
+    }
 }
 
 /// [`MEMORY_DELTA_SLOPE`] of what a recurrent op showed. Behind the end of a shorter sequence ∂L/∂c stays as it is, which

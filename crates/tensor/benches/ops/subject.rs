@@ -95,10 +95,7 @@ const TABLE: [Row; 45] = [
         "F.linear(F.linear(a, b, c).relu(), d, e)",
         |x| {
             let (hidden, last) = (Pointwise::Relu, Pointwise::Identity);
-            x[0].mlp(&[
-                Affine { weight: &x[1], bias: &x[2], function: hidden },
-                Affine { weight: &x[3], bias: &x[4], function: last },
-            ])
+            x[0].mlp(&[Affine::new(&x[1], &x[2], hidden), Affine::new(&x[3], &x[4], last)])
         },
     ),
     ("broadcast_to", "", &[(&[256], UNIT)], "a.expand(1024, 256)", |x| x[0].broadcast_to([1024, 256])),

@@ -19,7 +19,9 @@ use crate::error::misuse;
 use crate::op::{Op, Zeros};
 use crate::rng::Rng;
 use crate::tensor::Tensor;
+use backflow_kernels::map::Element;
 use backflow_kernels::{Float, map, parallel};
+use std::ops::Range;
 
 pub(super) static OP: Op = Op::new("dropout")
     .formula("y = x · m, m = 1/(1 − p) where kept, else 0")
@@ -30,7 +32,7 @@ pub(super) static OP: Op = Op::new("dropout")
     .sampled_by(samples);
 
 /// Elements that a thread takes at a time: some 4 µs.
-const GRAIN: usize = 1 << 12;
+const GRAIN: usize = 1 << 13;
 /// Elements whose words lie in cache together.
 const CHUNK: usize = 1 << 11;
 
@@ -52,39 +54,59 @@ impl Tensor {
     #[must_use]
     #[track_caller]
     pub fn dropout(&self, p: f64, stream: &Rng) -> Self {
-        if !(0.0..=1.0).contains(&p) {
-            misuse("dropout", "the probability is not in [0, 1]", &[("p", p.to_string())], "");
-        }
+        require_probability(p);
         let (y, mask) = with_float!("dropout", self.dtype(), T => {
-            let mask = Self::build(self.shape(), |mask| draw::<T>(mask, p, stream));
+            let factors = [T::ZERO, kept_factor(p)];
+            let mask = Self::build(self.shape(), |mask| draw(0..mask.len(), mask, factors, p, stream));
             (Self::zip_to::<T, T, T>(self, &mask, self.shape(), |x, m| x * m), mask)
         });
         y.record(&OP, &[self], move |g| g.give(0, |g| g.dy() * &mask))
     }
 }
 
-/// What each element is multiplied by.
-fn draw<T: Float>(mask: &mut [T], p: f64, stream: &Rng) {
-    let kept = T::from_f64(1.0 / (1.0 - p));
+#[track_caller]
+pub(super) fn require_probability(p: f64) {
+    if !(0.0..=1.0).contains(&p) {
+        misuse("dropout", "the probability is not in [0, 1]", &[("p", p.to_string())], "");
+    }
+}
+
+/// What an element is multiplied by that is kept.
+pub(super) fn kept_factor<T: Float>(p: f64) -> T {
+    T::from_f64(1.0 / (1.0 - p))
+}
+
+/// Of these elements, the first value where one is dropped and the second where it is kept.
+pub(super) fn draw<M: Element>(elements: Range<usize>, mask: &mut [M], values: [M; 2], p: f64, stream: &Rng) {
     match p * 256.0 {
-        below if below == below.floor() => draw_by::<T, 1>(mask, below as u32, kept, stream),
-        _ => draw_by::<T, 2>(mask, (p * 65536.0).round() as u32, kept, stream),
+        below if below == below.floor() => draw_by::<M, 1>(elements, mask, values, below as u32, stream),
+        _ => draw_by::<M, 2>(elements, mask, values, (p * 65536.0).round() as u32, stream),
     }
 }
 
 /// By words of so many bytes, of which those below a limit are dropped.
-fn draw_by<T: Float, const BYTES: usize>(mask: &mut [T], dropped_below: u32, kept: T, stream: &Rng) {
-    let factor = move |word: [u8; BYTES]| {
+fn draw_by<M: Element, const BYTES: usize>(
+    elements: Range<usize>,
+    mask: &mut [M],
+    [dropped, kept]: [M; 2],
+    dropped_below: u32,
+    stream: &Rng,
+) {
+    let value = move |word: [u8; BYTES]| {
         let word = word.into_iter().rev().fold(0, |word, byte| word << 8 | u32::from(byte));
-        if word < dropped_below { T::ZERO } else { kept }
+        if word < dropped_below { dropped } else { kept }
     };
-    parallel::for_each((0..mask.len(), mask), GRAIN, |(elements, mask)| {
-        let mut stream = stream.at_byte(BYTES * elements.start);
+    parallel::for_each((elements, mask), GRAIN, |(elements, mut mask)| {
+        // The stream goes by words of its own, of four bytes.
+        let mut before = elements.start % 4;
+        let mut stream = stream.at_byte(BYTES * (elements.start - before));
         let mut words = [[0; BYTES]; CHUNK];
-        for mask in mask.chunks_mut(CHUNK) {
-            let words = &mut words[..mask.len()];
+        while !mask.is_empty() {
+            let (now, later) = mask.split_at_mut(mask.len().min(CHUNK - before));
+            let words = &mut words[..before + now.len()];
             stream.fill(words.as_flattened_mut());
-            map::map(words, mask, factor);
+            map::map(&words[before..], now, value);
+            (before, mask) = (0, later);
         }
     });
 }

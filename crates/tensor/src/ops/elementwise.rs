@@ -2,7 +2,8 @@
 //!
 //! Where an element lies does not matter, so a dense operand is walked in the order of memory, and what comes
 //! out lies in the same order ([`AxisOrder`]): of the result, of the slope that is
-//! kept, and of the gradient, which takes its order from dy or, if that is not dense, from what was kept.
+//! kept, and of the gradient, which takes its order from dy or, if that is not dense, from what was kept. An activation
+//! function that somebody looks on at looks at what passes by ([`moments`](crate::moments)).
 
 use super::formula::{Number, of_tensors};
 use super::zero_gradient::zero_where_zero;
@@ -10,10 +11,13 @@ use crate::cotangent::Cotangent;
 use crate::dtype::{FloatElement, with_float};
 use crate::layout::AxisOrder;
 use crate::mode::mode;
+use crate::moments::looks_on_the_way;
 use crate::onlooker;
 use crate::op::{Keep, Op};
 use crate::tensor::Tensor;
+use backflow_kernels::reduce::{Moments, moments_as_made};
 use backflow_kernels::{Float, map};
+use std::ops::Range;
 
 /// An elementwise op of one operand.
 ///
@@ -63,6 +67,14 @@ impl Tensor {
                     y = Some(Self::build_laid_out_like(&dense, |y| values_and_slopes(op, x, y, slope)));
                 }));
                 y.expect("built with the slope")
+            } else if E::OP.activation.is_some() && looks_on_the_way(x.len()) {
+                let mut found = [Moments::default(); 2];
+                let y = Self::build_laid_out_like(&dense, |y| {
+                    found = moments_as_made(Some(x), y, &|piece, y| values(op, &x[piece], y));
+                });
+                dense.remember::<T>(found[0]);
+                y.remember::<T>(found[1]);
+                y
             } else {
                 Self::build_laid_out_like(&dense, |y| values(op, x, y))
             }
@@ -141,9 +153,9 @@ fn by_slope(g: &mut Cotangent<'_>, slope: Tensor) -> Tensor {
 }
 
 /// Makes dx of dy in its place, by what is kept.
-type InPlace<'a, T> = dyn Fn(&mut [T], Option<&[T]>) + 'a;
+type InPlace<'a, T> = dyn Fn(&mut [T], Option<&[T]>) + Sync + 'a;
 /// Makes dx of dy and what is kept.
-type Elsewhere<'a, T> = dyn Fn(&[T], &[T], &mut [T]) + 'a;
+type Elsewhere<'a, T> = dyn Fn(&[T], &[T], &mut [T]) + Sync + 'a;
 
 /// The loop, which is one of these two. Compiled once for all ops.
 fn pulled_by<T: FloatElement>(
@@ -157,14 +169,36 @@ fn pulled_by<T: FloatElement>(
     let order = order_of(g.dy()).or_else(|| kept.as_ref().and_then(order_of)).unwrap_or(AxisOrder::ROW_MAJOR);
     let kept = kept.as_ref().map(|kept| kept.in_order(order));
     let kept = kept.as_ref().map(|kept| kept.dense_slice::<T>().expect("made dense above"));
-    if let Some(dy) = g.dy_mut() {
-        in_place(dy.dense_mut_slice(), kept);
+    let looks = g.op().activation.is_some() && looks_on_the_way(g.dy().elements());
+    let mut found = None;
+    let dx = if let Some(dy) = g.dy_mut() {
+        let dx: &mut [T] = dy.dense_mut_slice();
+        match looks {
+            true => {
+                let piece = |piece, dx: &mut [T]| in_place(dx, kept.map(|kept: &[T]| &kept[piece]));
+                found = Some(moments_as_made(None, dx, &piece));
+            }
+            false => in_place(dx, kept),
+        }
         dy.flush_if_asked();
-        return dy.clone();
+        dy.clone()
+    } else {
+        let dy = g.dy().in_order(order);
+        let x = dy.dense_slice::<T>().expect("made dense above");
+        let kept = kept.unwrap_or(x);
+        Tensor::build_laid_out_like(&dy, |dx| match looks {
+            true => {
+                let piece =
+                    |piece: Range<usize>, dx: &mut [T]| elsewhere(&x[piece.clone()], &kept[piece], dx);
+                found = Some(moments_as_made(None, dx, &piece));
+            }
+            false => elsewhere(x, kept, dx),
+        })
+    };
+    if let Some([_, of_dx]) = found {
+        dx.remember::<T>(of_dx);
     }
-    let dy = g.dy().in_order(order);
-    let x = dy.dense_slice::<T>().expect("made dense above");
-    Tensor::build_laid_out_like(&dy, |dx| elsewhere(x, kept.unwrap_or(x), dx))
+    dx
 }
 
 /// dx of one element.

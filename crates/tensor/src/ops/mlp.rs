@@ -13,11 +13,18 @@
 //! The slope of relu can be told from its value. Those of sigmoid and tanh cannot, where they saturate: they
 //! are computed with the value, for little more than a multiplication, and kept beside it. To keep z and
 //! compute an exponential again on the way back would cost as much memory and more time.
+//!
+//! Elements of a may be dropped by chance, as by [`dropout`](Tensor::dropout) behind the function: what is kept of
+//! these layers is which are not, and a as it was, or the slopes.
 
+mod dropped;
 mod parts;
 
+pub use self::dropped::Dropped;
+use self::dropped::{After, draws};
 use self::parts::Part;
 pub use self::parts::mlp_shares_rows;
+use super::dropout::{kept_factor, require_probability};
 use super::elementwise::{self, Elementwise};
 use super::relu::Relu;
 use super::sigmoid::Sigmoid;
@@ -29,9 +36,10 @@ use crate::error::misuse;
 use crate::mode::mode;
 use crate::onlooker::{Computed, Kind, OBSERVED};
 use crate::op::{Keep, Op, Work, Zeros};
+use crate::rng::Rng;
 use crate::storage::Buffer;
 use crate::tensor::Tensor;
-use backflow_kernels::perceptron::{Function, Gradients, Layer, Perceptron};
+use backflow_kernels::perceptron::{Function, Gradients, Known, Layer, Perceptron};
 use backflow_kernels::{Float, map};
 use smallvec::SmallVec;
 use std::borrow::Cow;
@@ -41,7 +49,7 @@ pub(super) static OP: Op = Op::new("mlp")
     .gradient("dz = da · f'(z), dw = dzᵀ a, db = Σ dz, da = dz w, layer by layer")
     .operands(&["x", "weight 0", "bias 0"])
     .keep(Keep::InputsAndOutput)
-    .saves("the values of the hidden layers, and the slopes of sigmoid and tanh")
+    .saves("the values of the hidden layers, the slopes of sigmoid and tanh, and what was dropped")
     .work(Work::Products(operations))
     .zeros(Zeros::Several)
     .stands_for("linear layers and the functions between them")
@@ -56,6 +64,16 @@ pub struct Affine<'a> {
     pub bias: &'a Tensor,
     /// f.
     pub function: Pointwise,
+    /// Which elements of f are dropped, if any.
+    pub dropped: Option<Dropped>,
+}
+
+impl<'a> Affine<'a> {
+    /// `f(x wᵀ + b)`, of which nothing is dropped.
+    #[must_use]
+    pub fn new(weight: &'a Tensor, bias: &'a Tensor, function: Pointwise) -> Self {
+        Self { weight, bias, function, dropped: None }
+    }
 }
 
 /// A function of each element whose slope is known with its value.
@@ -134,12 +152,12 @@ impl Tensor {
     /// ```
     /// # use backflow_tensor::{Affine, Pointwise, Tensor};
     /// let (x, w, b) = (Tensor::from([[1.0, 2.0]]), Tensor::from([[1.0, -1.0]]), Tensor::from([0.5]));
-    /// let layer = Affine { weight: &w, bias: &b, function: Pointwise::Tanh };
+    /// let layer = Affine::new(&w, &b, Pointwise::Tanh);
     /// assert_eq!(x.mlp(&[layer]).to_vec::<f64>(), x.linear(&w, &b).tanh().to_vec::<f64>());
     /// ```
     ///
     /// # Panics
-    /// If there is no layer, shapes do not fit each other, or element types differ.
+    /// If there is no layer, shapes do not fit each other, element types differ, or a probability is not in [0, 1].
     #[must_use]
     #[track_caller]
     pub fn mlp(&self, layers: &[Affine<'_>]) -> Self {
@@ -155,18 +173,19 @@ impl Tensor {
     fn as_one(&self, layers: &[Affine<'_>], parts: Option<&mut Vec<Self>>) -> Self {
         let rank = self.rank();
         let rows = self.layout.shape[..rank - 1].iter().product::<usize>();
-        let functions: SmallVec<[Pointwise; 4]> = layers.iter().map(|layer| layer.function).collect();
+        let after: SmallVec<[After; 4]> = layers.iter().map(After::of).collect();
         let parameters = layers.iter().flat_map(|layer| [layer.weight, layer.bias]);
         let operands: SmallVec<[&Self; 9]> = std::iter::once(self).chain(parameters).collect();
         let shape = self.layout.shape.with_size(rank - 1, layers[layers.len() - 1].weight.size(0));
         with_float!("mlp", self.dtype(), T => {
             let goes_back = mode().recording && operands.iter().any(|x| x.is_tracked());
             let (mut sums, mut hidden_len) = (None, 0);
-            let (y, known) = with_network::<T, _>(&operands, rows, &functions, |network, x| {
-                if !goes_back && parts.is_none() {
+            let (y, known, masks) = with_network::<T, _>(&operands, rows, &after, |network, x| {
+                let mut masks = Some(network.masks_len()).filter(|&len| len > 0).map(Buffer::stale);
+                if !goes_back && parts.is_none() && masks.is_none() {
                     let mut passing = Buffer::stale(network.passing_len());
                     let y = Self::build(shape, |y| network.infer(x, passing.as_mut_slice(), y));
-                    return (y, Buffer::stale(0));
+                    return (y, Buffer::stale(0), masks);
                 }
                 // What is hidden, and the slopes, in one array.
                 hidden_len = network.hidden_len();
@@ -176,22 +195,30 @@ impl Tensor {
                 let slopes = goes_back.then_some(slopes);
                 sums = parts.is_some().then(|| Buffer::stale(network.shown_len()));
                 let sums = sums.as_mut().map(Buffer::as_mut_slice);
-                (Self::build(shape, |y| network.forward(x, hidden, slopes, sums, y)), known)
+                let draws = draws(layers);
+                let draw = |layer: usize, elements, mask: &mut [bool]| draws[layer].draw(elements, mask);
+                let of_masks = masks.as_mut().map_or(&mut [][..], Buffer::as_mut_slice);
+                let y = Self::build(shape, |y| {
+                    network.forward(x, hidden, slopes, sums, (of_masks, &draw), y);
+                });
+                (y, known, masks)
             });
-            let back = move |g: &mut Cotangent<'_>, functions: &[Pointwise], known: &[T], shown: &[Part]| {
+            let back = move |g: &mut Cotangent<'_>, after: &[After], known: &[T], shown: &[Part]| {
+                let masks = masks.as_ref().map_or(&[][..], Buffer::as_slice);
                 if g.is_recorded() {
-                    recorded(g, rows, functions, shown);
+                    recorded(g, rows, (after, masks), shown);
                 } else {
-                    fused::<T>(g, rows, functions, known.split_at(hidden_len), shown);
+                    let (hidden, slopes) = known.split_at(hidden_len);
+                    fused::<T>(g, rows, after, (hidden, slopes, masks), shown);
                 }
             };
             let (Some(parts), Some(sums)) = (parts, sums) else {
-                return y.record(&OP, &operands, move |g| back(g, &functions, known.as_slice(), &[]));
+                return y.record(&OP, &operands, move |g| back(g, &after, known.as_slice(), &[]));
             };
             let (known, sums) = (parts::flat(known), parts::flat(sums));
             let shown = parts::show(self, layers, [&sums, &known], parts);
             y.record(&OP, &operands, move |g| {
-                back(g, &functions, known.as_slice().expect("made as one slice"), &shown);
+                back(g, &after, known.as_slice().expect("made as one slice"), &shown);
             })
         })
     }
@@ -220,24 +247,25 @@ fn operations(computed: &Computed<'_>) -> u64 {
     2 * (y.elements() / y.size(-1).max(1) * numbers) as u64
 }
 
-/// Runs `f` with the layers that operands `x, w₁, b₁, w₂, …` and functions make, and x.
+/// Runs `f` with the layers that operands `x, w₁, b₁, w₂, …` and what is after them make, and x.
 fn with_network<T: FloatElement, R>(
     operands: &[&Tensor],
     rows: usize,
-    functions: &[Pointwise],
+    after: &[After],
     f: impl FnOnce(&Perceptron<'_, T>, &[T]) -> R,
 ) -> R {
     let contiguous = "made contiguous above";
     let x = operands[0].contiguous();
     let biases: SmallVec<[Cow<'_, Tensor>; 4]> =
         operands[1..].chunks_exact(2).map(|layer| layer[1].contiguous()).collect();
-    let layers = operands[1..].chunks_exact(2).zip(&biases).zip(functions);
+    let layers = operands[1..].chunks_exact(2).zip(&biases).zip(after);
     let layers: SmallVec<[Layer<'_, T>; 4]> = layers
-        .map(|((layer, bias), function)| Layer {
+        .map(|((layer, bias), after)| Layer {
             weight: layer[0].matrix(),
             bias: bias.as_slice().expect(contiguous),
             inputs: layer[0].size(1),
-            function: function.kernels(),
+            function: after.function.kernels(),
+            kept: after.p.map(kept_factor),
         })
         .collect();
     f(&Perceptron::new(rows, &layers, mode().flushing), x.as_slice().expect(contiguous))
@@ -247,20 +275,20 @@ fn with_network<T: FloatElement, R>(
 fn fused<T: FloatElement>(
     g: &mut Cotangent<'_>,
     rows: usize,
-    functions: &[Pointwise],
-    (hidden, slopes): (&[T], &[T]),
+    after: &[After],
+    (hidden, slopes, masks): (&[T], &[T], &[bool]),
     shown: &[Part],
 ) {
-    let Some(lowest) = lowest(g, functions) else { return };
+    let Some(lowest) = lowest(g, after.len()) else { return };
     let keeps = !shown.is_empty() && OBSERVED.get();
     let mut found: SmallVec<[Option<Buffer<T>>; 9]> = {
-        let operands: SmallVec<[&Tensor; 9]> = (0..=2 * functions.len()).map(|idx| g.x(idx)).collect();
+        let operands: SmallVec<[&Tensor; 9]> = (0..=2 * after.len()).map(|idx| g.x(idx)).collect();
         let buffer = |(idx, x): (usize, &&Tensor)| g.wants(idx).then(|| Buffer::stale(x.elements()));
         let mut found: SmallVec<[Option<Buffer<T>>; 9]> = operands.iter().enumerate().map(buffer).collect();
         let (y, dy) = (g.y(), g.dy().contiguous());
         let contiguous = "made contiguous above, and a result is";
         let (y, dy) = (y.as_slice().expect(contiguous), dy.as_slice().expect(contiguous));
-        with_network::<T, _>(&operands, rows, functions, |network, x| {
+        with_network::<T, _>(&operands, rows, after, |network, x| {
             let mut found = found.iter_mut().map(|buffer| buffer.as_mut().map(Buffer::as_mut_slice));
             let dx = found.next().flatten();
             let mut gradients: SmallVec<[Gradients<'_, T>; 4]> = SmallVec::new();
@@ -270,14 +298,15 @@ fn fused<T: FloatElement>(
             let mut deltas = Buffer::stale(if keeps { network.shown_len() } else { network.deltas_len() });
             let mut outputs = keeps.then(|| Buffer::stale(network.shown_len()));
             let kept = outputs.as_mut().map(Buffer::as_mut_slice);
-            network.backward(x, (hidden, slopes, y), dy, deltas.as_mut_slice(), &mut gradients, dx, kept);
+            let known = Known { x, hidden, slopes, masks, y };
+            network.backward(&known, dy, deltas.as_mut_slice(), &mut gradients, dx, kept);
             if let Some(outputs) = outputs {
                 parts::show_gradients(g, &shown[lowest..], [deltas, outputs]);
             }
         });
         found
     };
-    for idx in downwards(functions.len()) {
+    for idx in downwards(after.len()) {
         if let Some(buffer) = found[idx].take() {
             g.give(idx, |g| Tensor::from_buffer_like(buffer, g.x(idx)));
         }
@@ -291,30 +320,35 @@ fn downwards(layers: usize) -> impl Iterator<Item = usize> {
 }
 
 /// The lowest layer of which a gradient is wanted; `None` if the pass ends at the result.
-fn lowest(g: &Cotangent<'_>, functions: &[Pointwise]) -> Option<usize> {
-    (0..=2 * functions.len()).find(|&idx| g.wants(idx)).map(|idx| idx.saturating_sub(1) / 2)
+fn lowest(g: &Cotangent<'_>, layers: usize) -> Option<usize> {
+    (0..=2 * layers).find(|&idx| g.wants(idx)).map(|idx| idx.saturating_sub(1) / 2)
 }
 
 /// The gradients in tensor operations, for passes that are recorded. What lies between the layers is computed
 /// once more, as part of the graph.
-fn recorded(g: &mut Cotangent<'_>, rows: usize, functions: &[Pointwise], shown: &[Part]) {
-    let Some(lowest) = lowest(g, functions) else { return };
-    let last = functions.len() - 1;
-    let (mut z, mut a) = (Vec::with_capacity(last + 1), vec![g.x(0).clone()]);
-    for (layer, function) in functions.iter().enumerate() {
-        let is_needed = layer < last || matches!(function, Pointwise::Sigmoid | Pointwise::Tanh);
+fn recorded(g: &mut Cotangent<'_>, rows: usize, (after, masks): (&[After], &[bool]), shown: &[Part]) {
+    let Some(lowest) = lowest(g, after.len()) else { return };
+    let last = after.len() - 1;
+    let factors = dropped::factors(g, after, masks);
+    // z, f(z), and what is left of it.
+    let (mut z, mut f, mut a) = (Vec::new(), Vec::new(), vec![g.x(0).clone()]);
+    for (layer, (After { function, .. }, factors)) in after.iter().zip(&factors).enumerate() {
+        let is_needed =
+            layer < last || factors.is_some() || matches!(function, Pointwise::Sigmoid | Pointwise::Tanh);
         z.push(match is_needed {
             true => a[layer].linear(g.x(2 * layer + 1), g.x(2 * layer + 2)),
             false => g.y(),
         });
-        a.push(if layer < last { function.apply(z[layer].clone()) } else { g.y() });
+        f.push(if layer < last || factors.is_some() { function.apply(z[layer].clone()) } else { g.y() });
+        a.push(if layer == last { g.y() } else { dropped::times(f[layer].clone(), factors.as_ref()) });
     }
     let mut da = g.dy().clone();
     for layer in (lowest..=last).rev() {
         if let Some(node) = shown.get(layer).and_then(|part| part.output.as_ref()) {
             g.observe(node, &da);
         }
-        let dz = functions[layer].pull(da, &z[layer], &a[layer + 1]);
+        let df = dropped::times(da, factors[layer].as_ref());
+        let dz = after[layer].function.pull(df, &z[layer], &f[layer]);
         if let Some(node) = shown.get(layer).and_then(|part| part.sum.as_ref()) {
             g.observe(node, &dz);
         }
@@ -341,7 +375,8 @@ fn require_fit(x: &Tensor, layers: &[Affine<'_>]) {
         misuse("mlp", "there is no layer", &[("x", x.shape().to_string())], "a network has at least one");
     }
     let mut inputs = x.layout.shape.last().copied();
-    for (idx, Affine { weight, bias, .. }) in layers.iter().enumerate() {
+    for (idx, Affine { weight, bias, dropped, .. }) in layers.iter().enumerate() {
+        dropped.iter().for_each(|dropped| require_probability(dropped.p));
         let sizes = &weight.layout.shape;
         let fits = sizes.rank() == 2 && inputs == Some(sizes[1]) && *bias.layout.shape == sizes[..1];
         let is_alike = x.dtype() == weight.dtype() && x.dtype() == bias.dtype();
@@ -371,7 +406,7 @@ fn samples(s: &mut Samples) {
         Tanh => format!("torch.tanh({z})"),
     };
     type Case = (&'static str, &'static [usize], &'static [usize], &'static [Pointwise]);
-    let cases: [Case; 11] = [
+    let cases: [Case; 12] = [
         ("identity", &[3, 4], &[5], &[Identity]),
         ("relu", &[3, 4], &[5], &[Relu]),
         ("sigmoid", &[3, 4], &[5], &[Sigmoid]),
@@ -383,7 +418,9 @@ fn samples(s: &mut Samples) {
         ("mixed", &[3, 4], &[5, 6, 2], &[Relu, Sigmoid, Identity]),
         ("large", &[17, 33], &[33, 17], &[Tanh, Identity]),
         ("transposed", &[4, 3], &[4, 2], &[Sigmoid, Identity]),
+        ("dropped", &[4, 3], &[8, 6, 5], &[Relu, Tanh, Identity]),
     ];
+    let dropped = Some(Dropped { p: 0.3, stream: Rng::seed_from_u64(7).state() });
     for (label, shape, outputs, functions) in cases {
         let mut inputs = vec![s.draw(shape, -2.0..2.0)];
         let (mut width, mut torch) = (shape[shape.len() - 1], "a".to_owned());
@@ -401,11 +438,16 @@ fn samples(s: &mut Samples) {
             inputs[0] = s.draw(&[3, 4], -2.0..2.0).t();
             inputs[1] = s.draw(&[3, 4], -0.1..0.1).t();
         }
+        // PyTorch draws from another generator.
+        if label == "dropped" {
+            torch.clear();
+        }
         s.case(label, &inputs, &torch, move |x| {
             let layers: Vec<Affine<'_>> = x[1..]
                 .chunks_exact(2)
                 .zip(functions)
-                .map(|(layer, &function)| Affine { weight: &layer[0], bias: &layer[1], function })
+                .map(|(layer, &function)| Affine::new(&layer[0], &layer[1], function))
+                .map(|layer| Affine { dropped: if label == "dropped" { dropped } else { None }, ..layer })
                 .collect();
             match label {
                 "mixed" => x[0].mlp_with_parts(&layers).pop().expect("a result"),

@@ -111,7 +111,7 @@ mod var;
 pub use argsort::Order;
 pub use batch_norm::BatchNormed;
 pub use compare::Comparand;
-pub use mlp::{Affine, Pointwise, mlp_shares_rows};
+pub use mlp::{Affine, Dropped, Pointwise, mlp_shares_rows};
 pub use pad::PaddingMode;
 pub use recurrent::Recurrent;
 

@@ -9,6 +9,7 @@ use crate::dtype::FloatElement;
 use crate::graph::Node;
 use crate::layout::Layout;
 use crate::mode::mode;
+use crate::rng::Rng;
 use crate::shape::Shape;
 use crate::storage::Buffer;
 use crate::tensor::Tensor;
@@ -47,12 +48,13 @@ impl Tensor {
     /// The same as [`mlp`](Self::mlp), with what lies between: z of each layer and, where it has a function
     /// other than the identity, a after it, in order of computation. The last is the result. The others are
     /// leaves, to be [announced](crate::LayerId::announce): when the pass back comes by, observers are shown
-    /// their gradients.
+    /// their gradients. If elements of a layer are dropped, what is left of them is one more part, and each part is
+    /// an op of its own.
     ///
     /// ```
     /// # use backflow_tensor::{Affine, Pointwise, Tensor};
     /// let (x, w, b) = (Tensor::from([[1.0, 2.0]]), Tensor::from([[1.0, -1.0]]), Tensor::from([0.5]));
-    /// let layer = Affine { weight: &w, bias: &b, function: Pointwise::Relu };
+    /// let layer = Affine::new(&w, &b, Pointwise::Relu);
     /// let parts: Vec<f64> = x.mlp_with_parts(&[layer]).iter().map(Tensor::item).collect();
     /// assert_eq!(parts, [-0.5, 0.0]);
     /// ```
@@ -63,7 +65,7 @@ impl Tensor {
     #[track_caller]
     pub fn mlp_with_parts(&self, layers: &[Affine<'_>]) -> Vec<Self> {
         require_fit(self, layers);
-        if mode().apart {
+        if mode().apart || layers.iter().any(|layer| layer.dropped.is_some()) {
             return self.one_by_one(layers);
         }
         let mut parts = Vec::with_capacity(2 * layers.len());
@@ -76,11 +78,14 @@ impl Tensor {
     #[track_caller]
     pub(super) fn one_by_one(&self, layers: &[Affine<'_>]) -> Vec<Self> {
         let mut parts: Vec<Self> = Vec::with_capacity(2 * layers.len());
-        for Affine { weight, bias, function } in layers {
+        for Affine { weight, bias, function, dropped } in layers {
             let z = parts.last().unwrap_or(self).linear(weight, bias);
             parts.push(z.clone());
             if *function != Pointwise::Identity {
                 parts.push(function.apply(z));
+            }
+            if let (Some(dropped), Some(a)) = (dropped, parts.last()) {
+                parts.push(a.dropout(dropped.p, &Rng::from_state(dropped.stream)));
             }
         }
         parts
@@ -109,7 +114,7 @@ pub(super) fn show(
 ) -> Vec<Part> {
     let (mut start, mut is_tracked, line) = (0, x.is_tracked(), Location::caller());
     let mut shown = Vec::with_capacity(layers.len());
-    for (idx, Affine { weight, bias, function }) in layers.iter().enumerate() {
+    for (idx, Affine { weight, bias, function, .. }) in layers.iter().enumerate() {
         is_tracked |= weight.is_tracked() || bias.is_tracked();
         let shape = x.layout.shape.with_size(x.rank() - 1, weight.size(0));
         let (is_last, has_function) = (idx + 1 == layers.len(), *function != Pointwise::Identity);

@@ -2,7 +2,6 @@
 
 use super::{Given, Which, slice};
 use crate::dtype::FloatElement;
-use crate::mode::no_grad;
 use crate::onlooker;
 use crate::shape::Shape;
 use crate::steps::Steps;
@@ -29,11 +28,7 @@ impl Given {
         let direct = if has_memory { vec![part(dy, 0), part(dy, 1)] } else { vec![dy.clone()] };
         let of_step = |step: usize, rows: usize| self.of_step::<T>([step, rows], y, dy, kept, [w_hh, h0, c0]);
         let dh = Tensor::from_buffer(dh, one);
-        let memory = has_memory.then(|| {
-            let (c, dc) = (part(y, 1), Tensor::from_buffer(dc, one));
-            let dc = no_grad(|| dc + self.by_h(&dh, &c, &kept[0], self.rows));
-            [c, dc]
-        });
+        let memory = has_memory.then(|| [part(y, 1), Tensor::from_buffer(dc, one)]);
         let steps = Steps {
             reverse: self.reverse,
             lengths: self.lengths.as_deref(),
@@ -46,22 +41,6 @@ impl Given {
             of_step: &of_step,
         };
         onlooker::steps(of, &steps);
-    }
-
-    /// The part of ∂L/∂c of an LSTM that comes by h of the same step, `dh·o·(1 − tanh² c)`; of sequences that have ended
-    /// both states are those before.
-    fn by_h(&self, dh: &Tensor, c: &Tensor, gates: &Tensor, rows: usize) -> Tensor {
-        let open = gates.reshape([self.steps, rows, 4, self.hidden]).select(2, 3);
-        let by_h = dh * open * (1.0 - c.tanh().square());
-        match &self.lengths {
-            None => by_h,
-            Some(lengths) => {
-                let goes_on =
-                    (0..self.steps).flat_map(|step| lengths[..rows].iter().map(move |&length| step < length));
-                let goes_on = Tensor::from_vec(goes_on.collect(), [self.steps, rows, 1]);
-                Tensor::select_where(&goes_on, &by_h, &by_h.zeros_like())
-            }
-        }
     }
 
     /// The gradients of the states of the first sequences, c of an LSTM and h of others, by what is computed from one step
@@ -125,12 +104,6 @@ impl Given {
         let began = [began[0], if has_memory { began[1] } else { &[] }];
         with_cell!(self.which, cell => backward(cell, &sizes, slice(w_hh), began, back));
         let one = Shape::from([steps, rows, hidden]);
-        let of_h = Tensor::from_buffer(of_h, one);
-        if !has_memory {
-            return of_h;
-        }
-        let [c, gates] =
-            [(c, hidden), (gates, wide)].map(|(x, width)| Tensor::from_vec(x, [steps, rows, width]));
-        no_grad(|| Tensor::from_buffer(of_c, one) + self.by_h(&of_h, &c, &gates, rows))
+        Tensor::from_buffer(if has_memory { of_c } else { of_h }, one)
     }
 }

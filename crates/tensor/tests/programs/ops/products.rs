@@ -93,9 +93,8 @@ pub(super) fn mlp(p: &mut Program, op: &'static str) -> Option<Made> {
         one_by_one
     } else {
         let layers = tensors[1..].chunks(2).zip(&functions);
-        let layers: Vec<Affine<'_>> = layers
-            .map(|(layer, &function)| Affine { weight: &layer[0], bias: &layer[1], function })
-            .collect();
+        let layers: Vec<Affine<'_>> =
+            layers.map(|(layer, &function)| Affine::new(&layer[0], &layer[1], function)).collect();
         let fused = tensors[0].mlp(&layers);
         let bits = |x: &Tensor| x.to_f64_vec().into_iter().map(f64::to_bits).collect::<Vec<_>>();
         assert!(bits(&fused) == bits(&one_by_one), "mlp differs from its layers: {functions:?}");

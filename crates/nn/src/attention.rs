@@ -1,4 +1,7 @@
 //! Scaled dot-product attention, and [`Mask`]: what may not be looked at.
+//!
+//! These are functions, which announce nothing. Whoever looks on sees that a softmax weighs values, as with one that a
+//! program calls itself.
 
 use backflow_tensor::{Tensor, misuse};
 

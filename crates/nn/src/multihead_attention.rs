@@ -194,7 +194,8 @@ impl MultiheadAttention {
         let heads = dropped(&self.dropout, &weights).matmul(&v);
         let back = if self.batch_first { [0, 2, 1, 3] } else { [2, 0, 1, 3] };
         let together = heads.permute(back).flatten(2);
-        self.id.announce(Role::Attention.called("attention").with_unit_axis(-1), &together);
+        let what = Role::Attention.called("attention").with_unit_axis(-1);
+        self.id.announce(what.with_step_axis(usize::from(self.batch_first)), &together);
         (self.out_proj.forward(&together), weights)
     }
 

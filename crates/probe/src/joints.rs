@@ -123,6 +123,9 @@ fn of_level(
     };
     // The layers met last, where their ways meet, and what is handed on in the end.
     let (mut met, mut lowest, mut highest) = (Vec::new(), None, None);
+    // A pool hands on less than the state is, so that deltas behind it are larger by what they are spread over.
+    let len = |id: u64| steps[&id].shape.iter().product::<usize>();
+    let mut is_pooled = false;
     for Passed { id, beside } in passed(steps, source, first, layers, &on_the_way).into_iter().rev() {
         let is_layer = layers.contains(&id);
         if !beside.is_empty() || is_layer {
@@ -131,7 +134,7 @@ fn of_level(
             if let Some(joint) = highest.or(lowest).filter(|_| !is_within) {
                 meet(&mut met, joint);
             }
-            (met, highest) = (beside, None);
+            (met, highest, is_pooled) = (beside, None, false);
             lowest = (!met.is_empty()).then_some(id);
             if lowest.is_some() {
                 branches.push((id, met.iter().copied().collect()));
@@ -142,7 +145,10 @@ fn of_level(
                 }
                 met = vec![id];
             }
-        } else if lowest.or(highest).is_some() || meets(id) {
+        } else if let Some(so_far) = highest.or(lowest) {
+            is_pooled |= len(id) < len(so_far);
+            highest = highest.filter(|_| is_pooled).or((!is_pooled).then_some(id));
+        } else if meets(id) {
             highest = Some(id);
         }
     }
@@ -268,6 +274,23 @@ mod tests {
         assert_eq!(of(&[&first, &a, &b], &loss(&(&b - &mean)), &[]), [None; 3]);
         // What the loss does not depend on.
         assert_eq!(of(&[&first, &a], &loss(&x), &[]), [None; 2]);
+    }
+
+    /// Behind a pool, deltas are those of many places at once.
+    #[test]
+    fn a_state_is_in_front_of_a_pool() {
+        let x = Tensor::from([[1.0, 2.0], [3.0, 4.0]]).requires_grad();
+        let first = x.exp();
+        let a = first.sin();
+        let sum = &first + &a;
+        let state = sum.exp_m1();
+        for pooled in [state.mean([1]), state.max([1]), state.select(1, 0)] {
+            let head = (pooled * 2.0).cos();
+            assert_eq!(of(&[&first, &a, &head], &head.square().sum(..), &[&state]), [None, Some(0), None]);
+        }
+        let pooled = sum.mean([1]);
+        let head = pooled.cos();
+        assert_eq!(of(&[&first, &a, &head], &head.square().sum(..), &[&sum]), [None, Some(0), None]);
     }
 
     /// Terms that are added to a loss hide no joint of the one that most layers lead to, up to so many.

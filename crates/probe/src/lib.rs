@@ -6,6 +6,7 @@
 //! *delta*, the gradient of the loss with respect to each layer's output, and the activations beside it.
 #![forbid(unsafe_code)]
 
+mod attention;
 mod behind;
 mod called;
 mod chains;
@@ -42,12 +43,14 @@ pub mod text;
 mod theory;
 mod time;
 mod time_map;
+mod tokens;
 mod tridiagonal;
 mod verdict;
 mod watch;
 mod when;
 mod with_shadow;
 
+pub use attention::AttentionFlow;
 pub use curvature::{Hessian, Trace};
 pub use explain::{GradExplanation, OpAt, WhyGradient, explain_grad};
 pub use finite_width::FiniteWidth;

@@ -54,6 +54,20 @@
 //!   the branch.
 //! - `residual_sum_delta_rms` (loss / output): The root of the mean square of all the delta that it gets, as a
 //!   rule the sum of both.
+//! - `attention_entropy` (nat): The entropy of an attention's weights, mean over queries with a choice,
+//!   sequences and heads.
+//! - `attention_relative_entropy` (share): The same relative to ln n, n the keys that a query may look at: 1
+//!   where it looks at all alike.
+//! - `attention_least_entropy` (share): The least such entropy of a head, relative to ln n.
+//! - `attention_greatest_entropy` (share): The greatest such entropy of a head, relative to ln n.
+//! - `attention_largest_weight` (share): The share of a query's attention that is on one key, mean over
+//!   queries with a choice, sequences and heads.
+//! - `attention_least_largest_weight` (share): The least such share of a head.
+//! - `attention_greatest_largest_weight` (share): The greatest such share of a head.
+//! - `head_entropy` (share): The entropy of each head's weights relative to ln n, mean over queries.
+//! - `head_largest_weight` (share): The share of each head's attention that is on one key.
+//! - `token_residual` (1): How far the tokens of a sequence are from their mean, relative to their size: 0
+//!   where all are alike.
 //! - `input_gate_near_0` (share): The share of an LSTM's input gates that let less than 0.05 through.
 //! - `forget_gate_near_0` (share): The share of an LSTM's forget gates that keep less than 0.05.
 //! - `output_gate_near_0` (share): The share of an LSTM's output gates that let less than 0.05 through.
@@ -97,6 +111,7 @@
 //! - `gradient_magnitude` (loss / weight): A histogram of the exponents of a parameter's gradient.
 //! - `weight_magnitude` (weight): A histogram of the exponents of a parameter before the update.
 
+mod attention;
 mod curvature;
 mod deltas;
 mod gates;
@@ -110,6 +125,7 @@ mod samples;
 mod units;
 
 use crate::quantity::Quantity;
+pub use attention::*;
 pub use curvature::*;
 pub use deltas::*;
 pub use gates::*;
@@ -163,6 +179,16 @@ pub static QUANTITIES: &[&Quantity] = &[
     &RESIDUAL_SKIP_DELTA_RMS,
     &RESIDUAL_BRANCH_DELTA_RMS,
     &RESIDUAL_SUM_DELTA_RMS,
+    &ATTENTION_ENTROPY,
+    &ATTENTION_RELATIVE_ENTROPY,
+    &ATTENTION_LEAST_ENTROPY,
+    &ATTENTION_GREATEST_ENTROPY,
+    &ATTENTION_LARGEST_WEIGHT,
+    &ATTENTION_LEAST_LARGEST_WEIGHT,
+    &ATTENTION_GREATEST_LARGEST_WEIGHT,
+    &HEAD_ENTROPY,
+    &HEAD_LARGEST_WEIGHT,
+    &TOKEN_RESIDUAL,
     &INPUT_GATE_NEAR_0,
     &FORGET_GATE_NEAR_0,
     &OUTPUT_GATE_NEAR_0,

@@ -87,7 +87,7 @@ pub enum Read {
     Jacobian(fn(&Spectrum) -> f64),
     /// A histogram for each layer or named result.
     LayerExponents(fn(&LayerFlow) -> Option<&Exponents>),
-    /// One for each unit of each layer or named result; empty where there are none.
+    /// One for each unit, or each head, of each layer or named result; empty where there are none.
     Units(fn(&LayerFlow) -> &[f64]),
     /// A histogram for each parameter.
     ParameterExponents(fn(&ParameterFlow) -> Option<&Exponents>),
@@ -188,6 +188,11 @@ pub enum Drawn {
         /// The name of the figure's file, without its ending.
         id: &'static str,
     },
+    /// One map of the heads of all attentions by steps, from 0 to 1.
+    HeadMap {
+        /// The name of the figure's file, without its ending.
+        id: &'static str,
+    },
     /// A map for each layer, of units by steps.
     UnitMaps {
         /// The name of the figures' files, which a number follows.
@@ -221,6 +226,8 @@ pub enum Section {
     Flow,
     /// What flows along the branches of residual blocks and past them.
     Blocks,
+    /// Where the heads of attentions look, and what they make of tokens.
+    Attention,
     /// How far the gates of recurrent layers are open.
     Gates,
     /// How activations are distributed.
@@ -345,6 +352,7 @@ impl Quantity {
             | Drawn::Table
             | Drawn::BelowMap
             | Drawn::Histograms { .. }
+            | Drawn::HeadMap { .. }
             | Drawn::UnitMaps { .. } => None,
         }
     }

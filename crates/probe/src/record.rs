@@ -259,7 +259,10 @@ pub struct LayerFlow {
     /// Step by step, where it is a place with an axis of time; the other figures are those of all steps together.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub time: Option<TimeFlow>,
-    /// Quantities that measure themselves, where they were asked for, and those of residual blocks, by their names.
+    /// Where its heads look, of weights of an attention.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attention: Option<crate::attention::AttentionFlow>,
+    /// Quantities that measure themselves, where they were asked for, those of residual blocks, and others, by their names.
     #[serde(with = "json_number::by_name", default, skip_serializing_if = "BTreeMap::is_empty")]
     pub more: BTreeMap<String, f64>,
 }

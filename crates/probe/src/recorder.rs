@@ -343,6 +343,7 @@ impl Recorder {
             called_later: flow.called_later,
             uncalled: flow.uncalled,
             several_passes: flow.several_passes,
+            not_measured: flow.not_measured,
             ..FlowStep::default()
         });
     }
@@ -462,6 +463,7 @@ fn record(
         called_later: flow.called_later,
         uncalled: flow.uncalled,
         several_passes: flow.several_passes,
+        not_measured: flow.not_measured,
         ..FlowStep::default()
     };
     (record, gradients)

@@ -1,8 +1,9 @@
 //! [`FlowRow`]: one line of the flow table: a layer with the activation function that follows it.
 
+use crate::attention::AttentionFlow;
 use crate::behind::take_normalisations;
 use crate::join;
-use crate::quantities::STREAMS;
+use crate::quantities::{STREAMS, TOKEN_RESIDUAL};
 use crate::record::{FlowStep, LayerFlow, ParameterFlow};
 use crate::shadow::Shadow;
 use crate::time::{TimeFlow, TimeLine};
@@ -80,6 +81,12 @@ pub struct FlowRow {
     pub effective_learning_rate: Option<f64>,
     /// The ε of the rule that updated the weight, if that is adaptive.
     pub eps: Option<f64>,
+    /// Where its heads look, of weights of an attention.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub attention: Option<AttentionFlow>,
+    /// How far tokens of its output are [apart](crate::quantities::TOKEN_RESIDUAL).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub token_residual: Option<f64>,
     /// The same step by step, of a place with an axis of time; the other figures are those of all steps together.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub time: Option<TimeFlow>,
@@ -176,6 +183,8 @@ impl FlowRow {
             update_ratio: updated.map(|parameter| parameter.update_ratio),
             effective_learning_rate: updated.map(|parameter| parameter.effective_learning_rate),
             eps: parameter.and_then(|parameter| parameter.eps),
+            attention: layer.attention.clone(),
+            token_residual: TOKEN_RESIDUAL.of_layer(layer),
             time: layer.time.clone(),
             shadow: None,
         };
@@ -299,6 +308,10 @@ pub(crate) fn mean(same: &[Vec<FlowRow>]) -> Vec<FlowRow> {
         weight_rms: over(index, &|row| row.weight_rms),
         update_ratio: median(index, &|row| row.update_ratio),
         effective_learning_rate: median(index, &|row| row.effective_learning_rate),
+        attention: AttentionFlow::mean(
+            &same.iter().filter_map(|rows| rows[index].attention.as_ref()).collect::<Vec<_>>(),
+        ),
+        token_residual: over(index, &|row| row.token_residual),
         time: TimeFlow::median(&same.iter().filter_map(|rows| rows[index].time.as_ref()).collect::<Vec<_>>()),
         shadow: None,
         ..row.clone()

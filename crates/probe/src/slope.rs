@@ -201,6 +201,11 @@ pub(crate) fn lines(rows: &[FlowRow], figures: Figures) -> Vec<Line> {
             branches.entry(number).or_default().push(Point { row, joint, block: None, delta });
         }
     }
+    for points in branches.values_mut() {
+        // Deltas of queries and keys say how weights are to change; with those of values they do not compare.
+        let weights = points.iter().rposition(|point| point.row.role == Role::AttentionWeights);
+        points.drain(..weights.map_or(0, |at| at + 1));
+    }
     let of_chains = chains.iter().filter_map(|(&chain, points)| line(points, chain, figures));
     of_chains.chain(branches.values().filter_map(|points| line(points, BRANCH, figures))).collect()
 }

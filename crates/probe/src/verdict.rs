@@ -4,9 +4,11 @@ use crate::rows::FlowRow;
 use crate::shadow::Shadow;
 use crate::slope::{BRANCH, Line, MEASURED, Per, SHADOW, lines, log10, one_of_each};
 use crate::time::TimeLine;
+use collapse::rank_collapse;
 use serde::{Deserialize, Serialize};
 use steps::{over_steps, unknown_steps};
 
+mod collapse;
 mod steps;
 pub(crate) mod updates;
 mod words;
@@ -72,6 +74,17 @@ pub enum Verdict {
         layer: String,
         /// As above.
         line: TimeLine,
+    },
+    /// Tokens of a sequence became alike with depth, so that what attends to them behind that has nothing to choose from.
+    RankCollapse {
+        /// The first layer from which on all tokens are alike.
+        layer: String,
+        /// How far they are [apart](crate::quantities::TOKEN_RESIDUAL) there.
+        residual: f64,
+        /// The first layer that has tokens, and how far they are apart there.
+        first: (String, f64),
+        /// The last, and the same.
+        last: (String, f64),
     },
     /// Most activations of a layer are at the ends of their range, where the function is flat.
     Saturated {
@@ -286,7 +299,8 @@ impl Verdict {
     /// is the delta where the ways [meet](crate::LayerFlow::joint) that counts: a stack of residual blocks is judged by
     /// its blocks. How well a line fits chooses the
     /// words. Where deltas differ by more and no such line leads from one to the other, nothing is called
-    /// healthy. A layer is saturated, or dead, if more than half of it is. Deltas are too small for their element
+    /// healthy. The rank of tokens collapsed if they are a hundredth of their size apart at most, ten times less than at
+    /// first, from before the last attention on. A layer is saturated, or dead, if more than half of it is. Deltas are too small for their element
     /// type if a [shadow](crate::GradFlow::with_shadow) says so; the line then goes through those in `f64`.
     /// Without a shadow they are if their RMS is below the type's smallest normal number. What the figures do not
     /// tell is [not judged](Self::NotJudged).
@@ -321,6 +335,7 @@ impl Verdict {
             verdicts.extend(steep.max_by(most).map(Self::of_line));
         }
         verdicts.extend(over_steps(rows));
+        verdicts.extend(rank_collapse(rows));
         let level = lines.iter().filter(|line| line.decades.abs() <= DECADES);
         let farthest = level
             .filter_map(|line| line.between.as_ref())
@@ -346,7 +361,13 @@ impl Verdict {
         }));
         verdicts.extend(last(|verdict| matches!(verdict, Self::EpsFloored { .. })));
         let is_of_deltas = |verdict: &Self| {
-            !matches!(verdict, Self::Dead { .. } | Self::Saturated { .. } | Self::EpsFloored { .. })
+            !matches!(
+                verdict,
+                Self::RankCollapse { .. }
+                    | Self::Dead { .. }
+                    | Self::Saturated { .. }
+                    | Self::EpsFloored { .. }
+            )
         };
         if !verdicts.iter().any(is_of_deltas) {
             verdicts.extend(beside(rows, &lines));
@@ -380,10 +401,11 @@ impl Verdict {
             Self::Exploding { .. } => 4,
             Self::VanishingOverSteps { .. } => 5,
             Self::ExplodingOverSteps { .. } => 6,
-            Self::Dead { .. } => 7,
-            Self::Saturated { .. } => 8,
-            Self::EpsFloored { .. } => 9,
-            _ => 10,
+            Self::RankCollapse { .. } => 7,
+            Self::Dead { .. } => 8,
+            Self::Saturated { .. } => 9,
+            Self::EpsFloored { .. } => 10,
+            _ => 11,
         }
     }
 

@@ -22,6 +22,7 @@ use backflow_tensor::{GraphStep, LayerId, Module, Shape, Tensor, misuse, no_grad
 use std::collections::BTreeMap;
 
 mod asked;
+mod attention;
 mod graph;
 mod in_time;
 mod open;
@@ -30,6 +31,7 @@ mod parameters;
 mod steps;
 
 pub(crate) use asked::Asked;
+use attention::Attentions;
 use in_time::{Order, Place, Use, in_time};
 use open::{Open, due};
 use parameters::SeenParameter;
@@ -71,6 +73,8 @@ pub(crate) struct Watch {
     joint_deltas: Vec<Option<Stats>>,
     /// What flows along the branches of residual blocks and past them.
     blocks: Blocks,
+    /// Softmaxes, which may be weights of attentions, and what attentions tell of other rows.
+    attentions: Attentions,
     called: Option<Called>,
     functions: Functions,
     /// What was seen of this step's parameters, by path.
@@ -155,7 +159,7 @@ impl Watch {
         self.ids.clear();
         self.joints.clear();
         self.joint_deltas.clear();
-        self.blocks = Blocks::default();
+        (self.blocks, self.attentions) = (Blocks::default(), Attentions::default());
         (self.called, self.functions) = (None, Functions::default());
         self.pending = Pending::default();
         self.close();
@@ -197,6 +201,7 @@ impl Watch {
     pub(crate) fn take(&mut self) -> Seen {
         let _section = section("observers");
         self.look();
+        self.tell_tokens();
         self.close();
         self.earlier.clear();
         for row in &mut self.rows {
@@ -214,11 +219,12 @@ impl Watch {
         let samples = self.samples.take();
         let (samples, not_measured) =
             samples.map_or((None, None), |samples| unobserved(|| no_grad(|| samples.finish())));
-        let too_wide = self.too_wide();
+        let (too_wide, unknown_tokens) = (self.too_wide(), self.unknown_tokens());
         let rows = self.uses.drain(..).zip(std::mem::take(&mut self.rows)).collect();
         let layers = steps::put_together(self.functions.put_in_order(rows), &self.orders, &self.state_deltas);
         let unmapped = self.asked.time_maps.then(|| steps::unmapped(&layers)).flatten();
-        let not_measured = not_measured.into_iter().chain(too_wide).chain(unmapped).collect();
+        let not_measured =
+            not_measured.into_iter().chain(too_wide).chain(unknown_tokens).chain(unmapped).collect();
         Seen {
             layers,
             examples: self.examples,
@@ -325,6 +331,18 @@ impl Observer for Watch {
         self.called = layer.map(|layer| Called { layer, function: *function, y: y.clone() });
     }
 
+    fn softmax(&mut self, x: &Tensor, counts: Option<&[usize]>, y: &Tensor) {
+        if !self.back && self.asked.looks {
+            self.take_softmax(x, counts, y);
+        }
+    }
+
+    fn product(&mut self, left: &[u64], _: &Tensor) {
+        if !self.back && self.asked.looks {
+            self.take_product(left);
+        }
+    }
+
     fn starts(&mut self, from: &Tensor) -> Vec<u64> {
         let Some(id) = from.id().filter(|_| self.asked.looks) else { return Vec::new() };
         if !self.back {
@@ -338,7 +356,9 @@ impl Observer for Watch {
         }
         let mut asked = Vec::new();
         if !self.back {
+            self.tell_tokens();
             asked = self.blocks.tell(&history);
+            asked.extend(self.attentions.ids());
             self.orders = in_time(&self.uses, &self.ids, &history);
             self.recurrent = self.recurrent_rows(&history);
             asked.extend(self.orders.values().flat_map(|order| &order.states).flatten());
@@ -359,6 +379,11 @@ impl Observer for Watch {
     fn gradient(&mut self, site: &Site, output: Option<u64>, dy: &Tensor) {
         if *site == Site::Result {
             output.into_iter().for_each(|id| self.blocks.complete(id, dy));
+            if let Some(row) = output.and_then(|id| self.attentions.take_row(id)) {
+                self.add(row, dy.clone(), self.uses[row].unit_axis, pending::Of::Delta);
+                let more = self.more(Of::Deltas, dy);
+                self.rows[row].more.extend(more);
+            }
             let is_state = |id: &u64| self.orders.values().any(|order| order.hands_on(*id));
             if let Some(id) = output.filter(is_state) {
                 self.state_deltas.entry(id).or_insert_with(|| (dy.elements(), look(dy, None, false).stats));

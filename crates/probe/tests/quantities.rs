@@ -1,7 +1,10 @@
 //! Laws of the table of quantities: each is measured when it is due, survives the log to the bit, is
 //! documented, and has a name of its own. That each is drawn and tagged is a law of the crate that draws.
 
-use backflow_nn::{Activation, Gru, Init, Linear, Lstm, Mlp, Module, Residual, Sequential};
+use backflow_nn::{
+    Activation, Gru, Init, Linear, Lstm, Mlp, Module, Residual, Sequential, TransformerEncoder,
+    TransformerSettings,
+};
 use backflow_optim::Optimizer;
 use backflow_probe::quantities::{
     self, EFFECTIVE_LEARNING_RATE, GRADIENT_STABLE_RANK, LOSS, QUANTITIES, UPDATE_RATIO,
@@ -77,6 +80,14 @@ fn record_gated() -> [Vec<FlowStep>; 2] {
     ]
 }
 
+/// Three steps of an attention, with what every look has.
+fn record_attention() -> Vec<FlowStep> {
+    let mut rng = Rng::seed_from_u64(3);
+    let x = Tensor::randn([6, 7, 8], DType::F32, &mut rng);
+    let settings = TransformerSettings::new(8, 2).feedforward(8).batch_first();
+    looked_at(TransformerEncoder::new(settings, 2, &mut rng), |model| model.forward(&x).square().mean(..))
+}
+
 /// Three steps of a training that is looked at and no more.
 fn looked_at<M: Module>(mut model: M, loss: impl Fn(&M) -> Tensor) -> Vec<FlowStep> {
     let mut optimizer = Optimizer::from_spec("sgd:lr=0.1", None).unwrap();
@@ -88,13 +99,13 @@ fn looked_at<M: Module>(mut model: M, loss: impl Fn(&M) -> Tensor) -> Vec<FlowSt
 }
 
 /// A network with a flat side at 0, and one that saturates; updates that rounding swallows, a rule whose
-/// squares are infinite, a residual block, and gates.
-fn recordings(recorder: fn(&Mlp) -> Recorder) -> [Vec<FlowStep>; 7] {
+/// squares are infinite, a residual block, gates, and attention.
+fn recordings(recorder: fn(&Mlp) -> Recorder) -> [Vec<FlowStep>; 8] {
     let [relu, tanh] = [Activation::Relu, Activation::Tanh].map(|activation| record(activation, recorder));
     let stuck = record_of("sgd:lr=1e-12", 1.0, Activation::Tanh, recorder);
     let lost = record_of("rmsprop:lr=0.01", 1e25, Activation::Tanh, recorder);
     let [lstm, gru] = record_gated();
-    [relu, tanh, stuck, lost, record_residual(), lstm, gru]
+    [relu, tanh, stuck, lost, record_residual(), lstm, gru, record_attention()]
 }
 
 #[test]

@@ -9,6 +9,7 @@
 mod exponents;
 mod figures;
 mod header;
+mod heads;
 mod judged;
 mod map;
 mod numbering;
@@ -31,6 +32,7 @@ use exponents::Panel;
 use figures::Figures;
 pub(crate) use figures::{broken, four_digits, json};
 pub use header::{Header, Theory};
+use heads::HeadMap;
 use judged::Judged;
 use plots::Plot;
 use serde_json::Value;
@@ -56,6 +58,7 @@ pub struct FlowPage<'a> {
     panels: Vec<Panel>,
     /// With how many layers there are to draw, and how many are drawn.
     units: (Vec<UnitMap<'a>>, [usize; 2]),
+    heads: Vec<HeadMap>,
     time: Option<OverTime>,
     judged: Judged,
 }
@@ -103,8 +106,9 @@ impl<'a> FlowPage<'a> {
         let figures = Figures::of(steps, asked);
         let plots = plots::all(&figures, header.theory.as_ref());
         let (runs, panels, units) = (run::all(&figures), exponents::all(&figures), units::all(&figures));
-        let (time, judged) = (time::of(&figures), Judged::of(&figures, header.eps));
-        Self { header, figures, plots, runs, panels, units, time, judged }
+        let (heads, time) = (heads::all(&figures), time::of(&figures));
+        let judged = Judged::of(&figures, header.eps);
+        Self { header, figures, plots, runs, panels, units, heads, time, judged }
     }
 
     /// The same with this step in the place of the last one, or the last step before it that was recorded.
@@ -179,6 +183,9 @@ impl<'a> FlowPage<'a> {
         for map in &self.units.0 {
             push(&map.id, map.svg(&self.figures), &format!("{}: RMS, unit by step", map.title));
         }
+        for map in &self.heads {
+            push(map.id, map.svg(&self.figures), &format!("{}, head by step", map.title));
+        }
         for (name, svg, caption) in self.time.iter().flat_map(|time| time.svgs(&self.figures)) {
             push(&name, svg, &caption);
         }
@@ -244,6 +251,8 @@ impl<'a> FlowPage<'a> {
         self.draw(page, Section::Flow);
         page.push_str("</section>\n</div>\n");
         self.section(page, "Residual blocks", Section::Blocks);
+        self.section(page, "Attention", Section::Attention);
+        self.head_maps(page);
         self.time.iter().for_each(|time| time.write(page, figures));
         self.section(page, "Gates", Section::Gates);
         if !self.runs.is_empty() {
@@ -282,6 +291,19 @@ impl<'a> FlowPage<'a> {
         self.section(page, "Activations", Section::Activations);
         self.unit_maps(page);
         tables::write(page, figures, &self.judged);
+    }
+
+    /// The maps of heads, if there are any.
+    fn head_maps(&self, page: &mut String) {
+        if self.heads.is_empty() {
+            return;
+        }
+        page.push_str("<section class=\"panels pair over\">\n");
+        for map in &self.heads {
+            let (svg, numbers) = (scrolling(map.title, &map.svg(&self.figures)), map.csv(&self.figures));
+            figure(page, map.id, map.title, "head by step, mean over queries", &svg, Some(&numbers));
+        }
+        page.push_str("</section>\n");
     }
 
     /// The maps of units, if there are any.

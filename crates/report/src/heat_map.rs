@@ -61,6 +61,8 @@ const SPECIAL: [(Cell, &str, &str); 3] =
 pub(crate) enum Colours {
     /// The logarithm of a size that is not below 0: from this to that.
     Sizes([f64; 2]),
+    /// A share, from 0 to 1.
+    Shares,
     /// A difference, up to so far on either side of 0.
     Differences(f64),
 }
@@ -89,6 +91,7 @@ impl Colours {
     fn ends(self) -> [f64; 2] {
         match self {
             Self::Sizes(logs) => logs.map(|end| 10_f64.powf(end)),
+            Self::Shares => [0.0, 1.0],
             Self::Differences(end) => [-end, end],
         }
     }
@@ -97,13 +100,14 @@ impl Colours {
     fn share(self, value: f64) -> f64 {
         match self {
             Self::Sizes([low, high]) => (value.log10() - low) / (high - low),
+            Self::Shares => value,
             Self::Differences(end) => (value + end) / (2.0 * end),
         }
     }
 
     fn colour(self, level: usize) -> String {
         match self {
-            Self::Sizes(_) => colour(level),
+            Self::Sizes(_) | Self::Shares => colour(level),
             Self::Differences(_) => diverging(level),
         }
     }
@@ -127,6 +131,8 @@ type Values<'a> = Box<dyn Fn(usize, usize) -> Option<f64> + 'a>;
 pub(crate) enum Rows {
     Layers,
     Units,
+    /// Of attentions.
+    Heads,
     /// Steps in time.
     Steps,
 }
@@ -137,6 +143,7 @@ impl Rows {
         match self {
             Self::Layers => "Layers from input, above, to output, below",
             Self::Units => "Units in their order, the first above",
+            Self::Heads => "Heads of attentions from input, above, to output, below",
             Self::Steps => "Steps in time, the first above",
         }
     }
@@ -145,6 +152,7 @@ impl Rows {
     fn heights(self) -> [f64; 2] {
         match self {
             Self::Layers => [400.0, 9.0],
+            Self::Heads => [200.0, 9.0],
             Self::Units | Self::Steps => [260.0, 3.0],
         }
     }

@@ -4,7 +4,7 @@
 use backflow_nn::{Activation, Init, Mlp};
 use backflow_optim::Optimizer;
 use backflow_probe::quantities::QUANTITIES;
-use backflow_probe::{Drawn, FlowStep, LostFlow, Measured, Quantity, Read, Recorder, When};
+use backflow_probe::{AttentionFlow, Drawn, FlowStep, LostFlow, Measured, Quantity, Read, Recorder, When};
 use backflow_report::tensorboard::EventFile;
 use backflow_report::{FlowPage, Header};
 use backflow_tensor::{DType, Rng, Tensor};
@@ -35,8 +35,12 @@ fn record(activation: Activation) -> Vec<FlowStep> {
         recorder.step(|| optimizer.step_with(&mut model, loss));
     }
     let mut steps = recorder.take_records();
-    // What a network without residual blocks and recurrent layers has not.
-    for more in steps.iter_mut().map(|step| &mut step.layers[2].more) {
+    // What a network without residual blocks, recurrent layers and attention has not.
+    for layer in steps.iter_mut().map(|step| &mut step.layers[2]) {
+        let heads = || vec![0.25, 0.75];
+        layer.attention =
+            Some(AttentionFlow { entropy: heads(), relative_entropy: heads(), largest_weight: heads() });
+        let more = &mut layer.more;
         let is_of_others = |quantity: &&&Quantity| {
             matches!((quantity.read, quantity.measured), (Read::MoreOfLayer, Measured::Looks))
         };
@@ -84,6 +88,7 @@ fn is_drawn(quantity: &Quantity, page: &str, files: &[String]) -> bool {
         Drawn::Limit { chart, .. } => is_titled(chart.title),
         Drawn::Caption { chart } => is_titled(chart.title) && is_shown,
         Drawn::Histograms { id } => is_titled(title) && is_file(id),
+        Drawn::HeadMap { id } => is_titled(title) && is_file(id),
         Drawn::UnitMaps { id } => is_titled(&format!("{title}: layers.0")) && is_file(&format!("{id}-1")),
     }
 }

@@ -67,6 +67,12 @@ pub(crate) trait Onlooker: Sync {
     /// A program added two tensors, and the sum is tracked. Said while layers are observed.
     fn summed(&self, summands: [&Tensor; 2], sum: &Tensor);
 
+    /// A softmax along the last axis, and how many entries of each row count, if not all. Said while layers are observed.
+    fn softmax(&self, x: &Tensor, counts: Option<&[usize]>, y: &Tensor);
+
+    /// A product of two stacks of matrices, and it is tracked. Said while layers are observed.
+    fn product(&self, left: &Tensor, product: &Tensor);
+
     /// A pass back begins at this result. Said while layers are observed.
     fn starts(&self, from: &Tensor);
 
@@ -166,6 +172,27 @@ pub(crate) fn summed(a: &Tensor, b: &Tensor, sum: &Tensor) {
         && let Some(onlooker) = ONLOOKER.get()
     {
         onlooker.summed([a, b], sum);
+    }
+}
+
+/// Says that `y` is the softmax of `x` along the last axis, if layers are observed.
+pub(crate) fn softmax(x: &Tensor, counts: Option<&[usize]>, y: &Tensor) {
+    if OBSERVED.get()
+        && !is_replaying()
+        && let Some(onlooker) = ONLOOKER.get()
+    {
+        onlooker.softmax(x, counts, y);
+    }
+}
+
+/// Says that `product` is that of the matrices of `left` with others, if it is tracked and layers are observed.
+pub(crate) fn product(left: &Tensor, product: &Tensor) {
+    if OBSERVED.get()
+        && product.is_tracked()
+        && !is_replaying()
+        && let Some(onlooker) = ONLOOKER.get()
+    {
+        onlooker.product(left, product);
     }
 }
 

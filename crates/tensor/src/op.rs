@@ -61,6 +61,8 @@ pub struct Op {
     pub normalises: bool,
     /// Whether it goes through all steps of sequences, and [shows](crate::observe::Steps) them on the way back.
     pub shows_steps: bool,
+    /// Whether each element of its result is that of its first operand, times a factor: as dropout does it.
+    pub scales: bool,
     /// How often it can be differentiated in tests: 0 for ops without a gradient, 2 for all others.
     pub orders: u8,
     samples: fn(&mut Samples),
@@ -177,6 +179,7 @@ impl Op {
             mixes_samples: false,
             normalises: false,
             shows_steps: false,
+            scales: false,
             orders: 2,
             samples: |_| {},
         }
@@ -265,6 +268,12 @@ impl Op {
     #[must_use]
     pub const fn showing_steps(self) -> Self {
         Self { shows_steps: true, ..self }
+    }
+
+    /// It multiplies each element by a factor.
+    #[must_use]
+    pub const fn scaling(self) -> Self {
+        Self { scales: true, ..self }
     }
 
     /// Which ops it does the work of.

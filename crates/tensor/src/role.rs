@@ -26,7 +26,8 @@ pub enum Role {
     Recurrence,
     /// Weighted means of values, by similarity.
     Attention,
-    /// The weights of those means, `[batch, heads, queries, keys]`: numbers from 0 to 1, of which rows add up to 1.
+    /// The weights of those means, `[batch, heads, queries, keys]`: numbers from 0 to 1, of which rows add up to 1. Heads
+    /// lie along the axis of units, and there is one if that is none of those before the last two.
     AttentionWeights,
     /// The sum of a residual branch and what goes past it. Where neither summand is what both are computed from,
     /// as with a projection, the first is taken for what goes past.
@@ -108,7 +109,15 @@ impl Role {
     /// ```
     #[must_use]
     pub const fn called(self, name: &'static str) -> Announcement {
-        Announcement { name, role: self, unit_axis: None, time: None, map: None, over_batch: false }
+        Announcement {
+            name,
+            role: self,
+            unit_axis: None,
+            step_axis: None,
+            time: None,
+            map: None,
+            over_batch: false,
+        }
     }
 }
 
@@ -125,6 +134,9 @@ pub struct Announcement {
     /// samples and units, for functions of each element and pools leave them where they are; else the last axis,
     /// as of linear layers.
     pub unit_axis: Option<isize>,
+    /// The axis along which the steps of a sequence lie, of an attention, which goes from one of them to others: that of
+    /// what it is computed from, and of what is computed from it. `None` where the layer does not say.
+    pub step_axis: Option<usize>,
     /// The step in time, for a layer that announces one output for each.
     pub time: Option<usize>,
     /// What it makes of each sample by itself, of a layer with a `weight` or a `bias` that
@@ -140,6 +152,12 @@ impl Announcement {
     #[must_use]
     pub const fn with_unit_axis(self, axis: isize) -> Self {
         Self { unit_axis: Some(axis), ..self }
+    }
+
+    /// The same with the steps of sequences along this axis.
+    #[must_use]
+    pub const fn with_step_axis(self, axis: usize) -> Self {
+        Self { step_axis: Some(axis), ..self }
     }
 
     /// The same with what it makes of each sample.

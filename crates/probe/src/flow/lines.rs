@@ -1,6 +1,7 @@
 //! A [`GradFlow`] as lines of text: the table, what its headings mean, and what the figures mean.
 
 use super::GradFlow;
+use crate::attention::{AttentionFlow, greatest, least, mean};
 use crate::rows::FlowRow;
 use crate::slope::{Line, Per, main_line};
 use crate::table::{Column, Table};
@@ -20,6 +21,10 @@ const LEGEND: &str = "a: the layer's activations; flat: saturated activations, o
                       whole batch; delta: dL/dz, z the layer's output before its activation function.";
 const LEGEND_OF_BLOCKS: &str = "residual blocks, rms: of what goes past the branch (skip), what the branch adds, and \
                                 their sum; d: of the deltas that what the block is given gets by either way, and in all.";
+const LEGEND_OF_TOKENS: &str = "apart: how far the tokens of a sequence are from their mean, relative to their size; 0 where all are alike.";
+const LEGEND_OF_ATTENTIONS: &str = "attentions, mean over queries that may look at two keys at least: the entropy of weights \
+                                    in nats, and relative to ln n of n keys, 1 where a query looks at all alike; on one key: \
+                                    the largest weight. Of the heads the mean, the least and the greatest.";
 const LEGEND_OF_SHADOW: &str =
     "in f64: delta rms of one loss that was computed with weights and data in f64.";
 
@@ -30,6 +35,7 @@ impl GradFlow {
         let predicted = self.predicted_deltas();
         let has_theory = predicted.iter().any(Option::is_some);
         let has_shadow = self.rows.iter().any(|row| row.shadow.is_some());
+        let has_tokens = self.rows.iter().any(|row| row.token_residual.is_some());
         let is_updated = self.rows.iter().any(|row| row.update_ratio.is_some());
         // What is there, and what is not in this flow.
         let columns = [
@@ -43,6 +49,7 @@ impl GradFlow {
             (has_theory, Column::numbers("theory", 6)),
             (true, Column::numbers("dL/dW rms", 3)),
             (is_updated, Column::numbers("|dW|/|W|", 5)),
+            (has_tokens, Column::numbers("apart", 4)),
         ];
         let cells = |((row, bar), predicted): ((&FlowRow, String), Option<f64>)| {
             let flat = row.saturated_share.or(row.dead_share).map(|share| format!("{:.0} %", share * 100.0));
@@ -57,6 +64,7 @@ impl GradFlow {
                 short(predicted),
                 short(row.weight_gradient_rms),
                 short(row.update_ratio),
+                short(row.token_residual),
             ]
         };
         let is_there = columns.clone().map(|(is_there, _)| is_there);
@@ -71,7 +79,11 @@ impl GradFlow {
                 .into_iter()
                 .filter_map(|(is_there, column)| is_there.then_some(column))
                 .collect(),
-            legend: [LEGEND].into_iter().chain(has_shadow.then_some(LEGEND_OF_SHADOW)).collect(),
+            legend: [LEGEND]
+                .into_iter()
+                .chain(has_shadow.then_some(LEGEND_OF_SHADOW))
+                .chain(has_tokens.then_some(LEGEND_OF_TOKENS))
+                .collect(),
         }
     }
 
@@ -89,6 +101,34 @@ impl GradFlow {
         let columns =
             columns.chain(headings.map(|(heading, worth)| Column::numbers(heading, worth))).collect();
         (!rows.is_empty()).then(|| Table { columns, rows, legend: vec![LEGEND_OF_BLOCKS] })
+    }
+
+    /// Where the heads of attentions look, input first; `None` if there are none.
+    #[must_use]
+    pub fn attentions(&self) -> Option<Table> {
+        let cells = |row: &FlowRow| {
+            let AttentionFlow { entropy, relative_entropy, largest_weight } = row.attention.as_ref()?;
+            let of_heads = |heads: &[f64]| [mean(heads), least(heads), greatest(heads)];
+            let figures = [mean(entropy)].into_iter().chain(of_heads(relative_entropy));
+            let figures = figures.chain(of_heads(largest_weight)).map(|x| short(Some(x)));
+            let path = clipped(&row.path, LONGEST_PATH).into_owned();
+            Some([path, entropy.len().to_string()].into_iter().chain(figures).collect::<Vec<_>>())
+        };
+        let rows: Vec<_> = self.rows.iter().filter_map(cells).collect();
+        let headings = [
+            ("heads", 2),
+            ("entropy", 4),
+            ("/ ln n", 9),
+            ("least", 7),
+            ("greatest", 5),
+            ("on one key", 8),
+            ("least", 3),
+            ("greatest", 6),
+        ];
+        let columns = std::iter::once(Column::words("attention", Column::ALWAYS));
+        let columns =
+            columns.chain(headings.map(|(heading, worth)| Column::numbers(heading, worth))).collect();
+        (!rows.is_empty()).then(|| Table { columns, rows, legend: vec![LEGEND_OF_ATTENTIONS] })
     }
 
     fn bars(&self) -> Vec<String> {
@@ -111,7 +151,7 @@ impl GradFlow {
         let table = self.table();
         let mut lines = table.lines(width);
         lines.extend(table.legend.iter().map(|&sentence| sentence.to_owned()));
-        for table in self.blocks().into_iter().chain(self.over_steps()) {
+        for table in self.blocks().into_iter().chain(self.attentions()).chain(self.over_steps()) {
             lines.extend(table.lines(width));
             lines.extend(table.legend.iter().map(|&sentence| sentence.to_owned()));
         }

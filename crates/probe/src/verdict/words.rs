@@ -10,11 +10,12 @@ const FIT: f64 = 0.9;
 
 impl Verdict {
     /// All names that a verdict can have.
-    pub const NAMES: [&'static str; 16] = [
+    pub const NAMES: [&'static str; 17] = [
         "VANISHING",
         "EXPLODING",
         "VANISHING OVER STEPS",
         "EXPLODING OVER STEPS",
+        "RANK COLLAPSE",
         "SATURATED",
         "DEAD",
         "UNDERFLOW",
@@ -37,6 +38,7 @@ impl Verdict {
             Self::Exploding { .. } => "EXPLODING",
             Self::VanishingOverSteps { .. } => "VANISHING OVER STEPS",
             Self::ExplodingOverSteps { .. } => "EXPLODING OVER STEPS",
+            Self::RankCollapse { .. } => "RANK COLLAPSE",
             Self::Saturated { .. } => "SATURATED",
             Self::Dead { .. } => "DEAD",
             Self::Underflow { .. } => "UNDERFLOW",
@@ -93,6 +95,10 @@ impl Verdict {
             Self::ExplodingOverSteps { .. } => {
                 "clipping by norm (Pascanu et al. 2013), smaller or orthogonal recurrent weights, shorter sequences \
                  (truncated back-propagation)"
+            }
+            Self::RankCollapse { .. } => {
+                "a way past each attention, which keeps tokens apart, and perceptrons between them (Dong et al. 2021); \
+                 with ways past, branches scaled by 1/√depth (Noci et al. 2022)"
             }
             Self::Saturated { .. } => {
                 "smaller initial weights, standardised inputs, or relu (LeCun et al. 1998, Glorot and Bengio \
@@ -203,6 +209,18 @@ impl fmt::Display for Verdict {
                     Some(step) => write!(f, "; at step {step} they are too small for their type"),
                     None => Ok(()),
                 }
+            }
+            Self::RankCollapse { layer, residual, first, last } => {
+                let [at_first, here, at_last] =
+                    [first.1, *residual, last.1].map(|residual| short(Some(residual)));
+                write!(
+                    f,
+                    "tokens are alike from {} on: relative to their size they are {here} apart there, {at_first} at {}, \
+                     {at_last} at {}",
+                    of_the_model(layer),
+                    of_the_model(&first.0),
+                    of_the_model(&last.0)
+                )
             }
             Self::Saturated { layer, share } => {
                 write!(

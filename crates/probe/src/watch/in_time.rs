@@ -25,6 +25,8 @@ pub(super) struct Use {
     pub(super) is_shared: bool,
     /// How many numbers the output has.
     pub(super) numbers: usize,
+    /// The axis along which its units lie.
+    pub(super) unit_axis: isize,
     /// Which units were not 0, if they can be.
     pub(super) alive: Option<Vec<bool>>,
     /// Those that were not 0 since the epoch began.
@@ -33,7 +35,12 @@ pub(super) struct Use {
 
 impl Use {
     pub(super) fn new(place: Place, time: Option<usize>, is_shared: bool, numbers: usize) -> Self {
-        Self { place, time, is_shared, numbers, alive: None, alive_of_epoch: None }
+        Self { place, time, is_shared, numbers, unit_axis: -1, alive: None, alive_of_epoch: None }
+    }
+
+    /// The same with units along this axis.
+    pub(super) fn along(self, unit_axis: isize) -> Self {
+        Self { unit_axis, ..self }
     }
 }
 

@@ -54,15 +54,20 @@ impl Watch {
             |id| self.places.get(&id).is_some_and(|place| place.weight.is_some() || place.bias.is_some());
         let is_shared = matches!(what.role, Role::WeightedMap | Role::Recurrence | Role::Attention)
             || layer.is_some_and(has_weights);
-        let of = Use::new(place, what.time, is_shared, y.elements());
+        let axis = what.unit_axis.unwrap_or(-1);
+        let of = Use::new(place, what.time, is_shared, y.elements()).along(axis);
         if let (Some(samples), Some(_)) = (&mut self.samples, &input) {
             samples.expect(&path, y);
         }
         let is_counted = what.role == Role::WeightedMap || what.map.is_some();
         let input = input.filter(|_| is_counted).map(|x| Input { x, map: what.map });
-        let axis = what.unit_axis.unwrap_or(-1);
         open.push(Open { row, input, id: y.id(), has_delta: false, axis });
-        let flow = self.flow(path, what, y);
+        let mut flow = self.flow(path, what, y);
+        match what.role {
+            Role::AttentionWeights => flow.attention = self.announced_weights(what, y),
+            Role::Attention => self.announced_attention(what, y),
+            _ => {}
+        }
         match self.rows.get_mut(row) {
             Some(earlier) => {
                 (*earlier, self.outputs[row], self.ids[row]) = (flow, y.clone(), y.id());
@@ -110,12 +115,15 @@ impl Watch {
         let row = self.rows.len();
         self.functions.add(row, layer);
         let of = &self.uses[layer];
-        self.uses.push(Use::new(
-            Place::Function(Box::new(of.place.clone()), function.name),
-            of.time,
-            false,
-            y.elements(),
-        ));
+        self.uses.push(
+            Use::new(
+                Place::Function(Box::new(of.place.clone()), function.name),
+                of.time,
+                false,
+                y.elements(),
+            )
+            .along(function.unit_axis.unwrap_or(-1)),
+        );
         self.rows.push(self.flow(path, &function, &y));
         self.outputs.push(y.clone());
         self.ids.push(y.id());
@@ -140,7 +148,7 @@ impl Watch {
     }
 
     /// A row of which nothing was seen yet.
-    fn flow(&self, path: String, what: &Announcement, y: &Tensor) -> LayerFlow {
+    pub(super) fn flow(&self, path: String, what: &Announcement, y: &Tensor) -> LayerFlow {
         LayerFlow {
             path,
             kind: what.into(),
@@ -161,12 +169,19 @@ impl Watch {
             unit_rms: Vec::new(),
             unit_delta_rms: Vec::new(),
             time: None,
+            attention: None,
             more: self.more(Of::Outputs, y),
         }
     }
 
     /// Adds the output of a row to what waits for a look; `layer` is used for this time.
-    fn add_output(&mut self, row: usize, what: &Announcement, layer: Option<(LayerId, usize)>, y: &Tensor) {
+    pub(super) fn add_output(
+        &mut self,
+        row: usize,
+        what: &Announcement,
+        layer: Option<(LayerId, usize)>,
+        y: &Tensor,
+    ) {
         let axis = what.unit_axis.unwrap_or(-1);
         let of = pending::Of::Output {
             unsaturated: unsaturated(what.role),

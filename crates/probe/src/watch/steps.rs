@@ -2,6 +2,7 @@
 
 use super::Watch;
 use super::in_time::{Order, Place, Use};
+use crate::attention::AttentionFlow;
 use crate::pending;
 use crate::quantities::{memory_slope, of_gates};
 use crate::quantity::Of;
@@ -209,6 +210,9 @@ fn joined(uses: &[(Use, LayerFlow)], order: Order, deltas: &BTreeMap<u64, (usize
         delta_exponents: exponents(|row| row.delta_exponents.as_ref()),
         unit_rms: by_unit(|row| &row.unit_rms),
         unit_delta_rms: by_unit(|row| &row.unit_delta_rms),
+        attention: AttentionFlow::mean(
+            &uses.iter().filter_map(|(_, row)| row.attention.as_ref()).collect::<Vec<_>>(),
+        ),
         more,
         time: Some(time),
         ..first.clone()

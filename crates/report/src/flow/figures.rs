@@ -202,7 +202,8 @@ impl<'a> Figures<'a> {
 /// Whether a plot, a table or a caption shows the quantity at the step that is picked.
 fn is_shown(quantity: &Quantity) -> bool {
     match quantity.drawn {
-        Drawn::EventFiles | Drawn::BelowMap | Drawn::Histograms { .. } | Drawn::UnitMaps { .. } => false,
+        Drawn::EventFiles | Drawn::BelowMap | Drawn::Histograms { .. } => false,
+        Drawn::HeadMap { .. } | Drawn::UnitMaps { .. } => false,
         Drawn::Caption { .. } => true,
         Drawn::Table | Drawn::Curves { .. } | Drawn::Curve { .. } | Drawn::Limit { .. } => {
             !matches!(quantity.read, Read::Step(_))

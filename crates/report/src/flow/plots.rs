@@ -138,7 +138,11 @@ fn by_kind(
         |role| role != Role::WeightedMap && !is_activation(role),
     ];
     let series = (0..3).map(|number| {
-        let places = figures.layers.iter().enumerate().filter(|(_, (_, kind))| kinds[number](kind.role));
+        // Of what only some layers have, a line goes past the others.
+        let is_there =
+            |place: usize| !matches!(quantity.read, Read::MoreOfLayer) || figures.has(quantity, place);
+        let places = figures.layers.iter().enumerate();
+        let places = places.filter(|(place, (_, kind))| kinds[number](kind.role) && is_there(*place));
         let places: Vec<_> = places.map(|(place, _)| (place, place as f64 + 1.0)).collect();
         let theory = if theory.is_empty() {
             Vec::new()

@@ -27,6 +27,7 @@ pub(super) static OP: Op = Op::new("dropout")
     .formula("y = x · m, m = 1/(1 − p) where kept, else 0")
     .gradient("dx = dy · m")
     .saves("m, by which elements were multiplied")
+    .scaling()
     .zeros(Zeros::Selection)
     .why_zeros("all that a gradient comes to was dropped")
     .sampled_by(samples);

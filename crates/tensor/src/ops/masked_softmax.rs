@@ -13,6 +13,7 @@ use super::softmax::of_softmax;
 use crate::catalogue::Samples;
 use crate::dtype::with_float;
 use crate::error::misuse;
+use crate::onlooker;
 use crate::op::{Keep, Op, Zeros};
 use crate::tensor::Tensor;
 use backflow_kernels::softmax;
@@ -57,8 +58,8 @@ impl Tensor {
             let x = x.as_slice::<T>().expect(contiguous);
             Self::build_like::<T>(self, |out| softmax::masked_softmax(x, counts, n, out))
         });
-        let counts = counts.to_vec();
-        y.record(&OP, &[self], move |g| {
+        let kept = counts.to_vec();
+        let y = y.record(&OP, &[self], move |g| {
             g.give(0, |g| {
                 let (dy, y) = (g.dy(), g.y());
                 if g.is_recorded() {
@@ -69,10 +70,12 @@ impl Tensor {
                 with_float!(OP.name, y.dtype(), T => Self::build_like::<T>(&y, |out| {
                     let (dy, y) = (dy.contiguous(), y.contiguous());
                     let (dy, y) = (dy.as_slice().expect(contiguous), y.as_slice().expect(contiguous));
-                    softmax::masked_softmax_backward(dy, y, &counts, n, out);
+                    softmax::masked_softmax_backward(dy, y, &kept, n, out);
                 }))
             });
-        })
+        });
+        onlooker::softmax(self, Some(counts), &y);
+        y
     }
 }
 

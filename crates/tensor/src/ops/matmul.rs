@@ -12,7 +12,7 @@ use crate::catalogue::Samples;
 use crate::dtype::{FloatElement, require_one_dtype, with_float};
 use crate::error::misuse;
 use crate::layout::Layout;
-use crate::onlooker::{Computed, Kind};
+use crate::onlooker::{self, Computed, Kind};
 use crate::op::{Keep, Op, Work, Zeros};
 use crate::pitfall::Pitfall;
 use crate::shape::{MAX_RANK, Shape};
@@ -57,7 +57,13 @@ impl Tensor {
                 let rows_count = rows[..rank - 1].iter().product::<usize>();
                 a.reshape([rows_count, k]).matmul(b).reshape(Shape::joined(&rows[..rank - 1], &[sizes[1]]))
             }
-            _ => a.matmul_stacks(b),
+            (rank, other) => {
+                let y = a.matmul_stacks(b);
+                if rank.min(other) > 2 {
+                    onlooker::product(a, &y);
+                }
+                y
+            }
         }
     }
 

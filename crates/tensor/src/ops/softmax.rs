@@ -14,6 +14,7 @@
 
 use crate::catalogue::Samples;
 use crate::dtype::with_float;
+use crate::onlooker;
 use crate::op::{Keep, Op, Zeros};
 use crate::pitfall::{Makes, Of, Pitfall};
 use crate::shape::keep;
@@ -65,7 +66,7 @@ impl Tensor {
             let kernel = if logarithm { softmax::log_softmax } else { softmax::softmax };
             Self::build_like::<T>(self, |out| kernel(x, rows, n, out))
         });
-        y.record(op, &[self], move |g| {
+        let y = y.record(op, &[self], move |g| {
             g.give(0, |g| {
                 let (dy, y) = (g.dy(), g.y());
                 if g.is_recorded() {
@@ -80,7 +81,11 @@ impl Tensor {
                     kernel(dy, y, rows, n, out);
                 }))
             });
-        })
+        });
+        if !logarithm {
+            onlooker::softmax(self, None, &y);
+        }
+        y
     }
 }
 

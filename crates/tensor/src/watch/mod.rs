@@ -44,6 +44,14 @@ impl Onlooker for Watch {
         observe::summed(summands, sum);
     }
 
+    fn softmax(&self, x: &Tensor, counts: Option<&[usize]>, y: &Tensor) {
+        observe::softmax(x, counts, y);
+    }
+
+    fn product(&self, left: &Tensor, product: &Tensor) {
+        observe::product(left, product);
+    }
+
     fn starts(&self, from: &Tensor) {
         observe::starts(from);
     }

@@ -261,6 +261,40 @@ pub(super) fn summed(summands: [&Tensor; 2], sum: &Tensor) {
     });
 }
 
+/// Shows observers a softmax.
+#[cold]
+pub(super) fn softmax(x: &Tensor, counts: Option<&[usize]>, y: &Tensor) {
+    let _section = section("observers");
+    with_watches(|watches| {
+        for watch in watches {
+            no_grad(|| watch.observer.softmax(x, counts, y));
+        }
+    });
+}
+
+/// Results that one is computed from by factors, at most.
+const BETWEEN: usize = 4;
+
+/// Shows observers a product of stacks of matrices.
+#[cold]
+pub(super) fn product(left: &Tensor, product: &Tensor) {
+    let mut of = SmallVec::<[u64; BETWEEN]>::new();
+    let mut node = left.tracked();
+    while let Some(here) = node.filter(|here| here.shape == left.shape() && of.len() < BETWEEN) {
+        of.push(here.number);
+        node = here.operands.first().and_then(Option::as_ref).filter(|_| here.op.scales);
+    }
+    if of.is_empty() {
+        return;
+    }
+    let _section = section("observers");
+    with_watches(|watches| {
+        for watch in watches {
+            no_grad(|| watch.observer.product(&of, product));
+        }
+    });
+}
+
 /// Whether an observer wants to see the steps of a recurrent op.
 #[cold]
 pub(super) fn looks_at_steps(of: u64) -> bool {

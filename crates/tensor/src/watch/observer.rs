@@ -30,6 +30,20 @@ pub trait Observer {
         let _ = (summands, sum);
     }
 
+    /// A softmax along the last axis, which the program or a layer called: of what, of each row in row-major order how
+    /// many entries count, the first, if not all, and the result. By default it is not looked at.
+    fn softmax(&mut self, x: &Tensor, counts: Option<&[usize]>, y: &Tensor) {
+        let _ = (x, counts, y);
+    }
+
+    /// A product of two stacks of matrices, three axes at least, that is tracked. `left` are the [`id`](Tensor::id)s of
+    /// its left operand and, the latest first, of the results that this is but for [factors](crate::Op::scales), as where
+    /// dropout is between. So weights of an attention are known, which is such a product of a
+    /// [softmax](Self::softmax). By default it is not looked at.
+    fn product(&mut self, left: &[u64], product: &Tensor) {
+        let _ = (left, product);
+    }
+
     /// A pass back is about to begin at this result, the end of its graph. Answers the [`id`](Tensor::id)s of
     /// other results whose gradients it wants to see: they come as those of [`Site::Result`], and before that in
     /// [parts](Self::part). By default none.
@@ -114,6 +128,14 @@ impl<O: Observer> Observer for Rc<RefCell<O>> {
 
     fn summed(&mut self, summands: [&Tensor; 2], sum: &Tensor) {
         self.borrow_mut().summed(summands, sum);
+    }
+
+    fn softmax(&mut self, x: &Tensor, counts: Option<&[usize]>, y: &Tensor) {
+        self.borrow_mut().softmax(x, counts, y);
+    }
+
+    fn product(&mut self, left: &[u64], product: &Tensor) {
+        self.borrow_mut().product(left, product);
     }
 
     fn starts(&mut self, from: &Tensor) -> Vec<u64> {

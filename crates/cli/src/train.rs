@@ -336,8 +336,10 @@ fn train(options: &TrainOptions) -> Result<(), Failure> {
         if last_epoch.is_empty() { flow.last().cloned().into_iter().collect() } else { last_epoch };
     // What f32 has lost by then, f64 tells: on a batch of the last epoch, with the last weights.
     let settled = |flow: GradFlow| {
-        let is_underflow =
-            |verdict: &Verdict| matches!(verdict, Verdict::Underflow { .. } | Verdict::NotJudged { .. });
+        let is_underflow = |verdict: &Verdict| match verdict {
+            Verdict::VanishingOverSteps { line, .. } => line.lost_at.is_some(),
+            verdict => matches!(verdict, Verdict::Underflow { .. } | Verdict::NotJudged { .. }),
+        };
         if setup.dtype == DType::F64 || !flow.verdicts().iter().any(is_underflow) {
             return flow;
         }

@@ -3,6 +3,7 @@
 use crate::init::Init;
 use crate::layer::Layer;
 use backflow_nn_derive::Module;
+use backflow_tensor::observe::SampleMap;
 use backflow_tensor::{DType, LayerId, Rng, Role, Tensor, misuse, no_grad};
 use std::fmt;
 
@@ -86,6 +87,8 @@ impl Embedding {
     #[must_use]
     #[track_caller]
     pub fn forward(&self, words: &Tensor) -> Tensor {
+        let what = Role::WeightedMap.called("embedding").with_map(SampleMap::Embedding(self.padding));
+        self.id.announce_input(what, words);
         let vectors = self.weight.index_select(0, words);
         let y = match self.padding {
             None => vectors,
@@ -95,7 +98,7 @@ impl Embedding {
                 Tensor::select_where(&is_word, &vectors, &vectors.detach())
             }
         };
-        self.id.announce(Role::WeightedMap.called("embedding"), &y);
+        self.id.announce(what, &y);
         y
     }
 }

@@ -43,7 +43,7 @@ use std::collections::{BTreeMap, BTreeSet};
 pub fn network_jacobian(f: impl Fn(&Tensor) -> Tensor, x: &Tensor) -> Tensor {
     match of_network(f, x) {
         Ok(jacobian) => jacobian,
-        Err(unfit) => unfit.raise(),
+        Err(unfit) => unfit.raise("jacobian"),
     }
 }
 
@@ -99,7 +99,7 @@ pub fn layer_jacobians<M: Module + ?Sized>(
 ) -> Vec<(String, Tensor)> {
     match of_layers(model, forward, x) {
         Ok(jacobians) => jacobians,
-        Err(unfit) => unfit.raise(),
+        Err(unfit) => unfit.raise("jacobian"),
     }
 }
 
@@ -155,22 +155,28 @@ fn of_layers<M: Module + ?Sized>(
     Ok(known.map(jacobian).collect())
 }
 
-/// How many copies of a sample tell whether samples are mixed: few, and unlikely to be the size of anything
-/// else.
+/// How many copies of a sample tell whether samples are mixed: the first number from this one on that is the size of no axis of what is
+/// computed from one sample.
 const COPIES: usize = 7;
 
-/// Whether each result is one of its own sample alone, as far as shapes tell: what is computed from rows of
-/// samples, and has other rows, mixes them.
-fn require_unmixed(forward: impl Fn(&Tensor) -> Tensor, x: &Tensor) -> Result<(), Unfit> {
-    let from = copies(&x.detach(), COPIES).requires_grad();
-    let history = unobserved(|| forward(&from)).history();
-    let mut of_samples: BTreeSet<u64> = from.id().into_iter().collect();
+/// Whether each result is one of its own sample alone, as far as shapes tell: what is computed from samples, which lie
+/// along one of its axes, and has no such axis or two of them, mixes them.
+pub(crate) fn require_unmixed(forward: impl Fn(&Tensor) -> Tensor, x: &Tensor) -> Result<(), Unfit> {
+    let graph = |count: usize| {
+        let from = copies(&x.detach(), count).requires_grad();
+        (from.id(), unobserved(|| forward(&from)).history())
+    };
+    let (_, of_one) = graph(1);
+    let is_free = |count: &usize| of_one.iter().all(|step| !step.shape.contains(count));
+    let count = (COPIES..).find(is_free).expect("a graph has finitely many sizes");
+    let (from, history) = graph(count);
+    let mut of_samples: BTreeSet<u64> = from.into_iter().collect();
     // Oldest first: operands come before results.
     for step in history.iter().rev() {
         if step.operands.iter().flatten().any(|operand| of_samples.contains(operand)) {
-            if step.shape.first() != Some(&COPIES) {
+            if step.shape.iter().filter(|&&size| size == count).count() != 1 {
                 let op = format!("{} {} at {}", step.op, step.shape, step.location);
-                let rows = vec![("op", op), ("samples", COPIES.to_string())];
+                let rows = vec![("op", op), ("samples", count.to_string())];
                 return Err(Unfit { what: "samples are mixed", rows, hint: "" });
             }
             of_samples.insert(step.id);
@@ -229,16 +235,16 @@ struct Waypoint {
 }
 
 /// Why a network has no Jacobian that could be measured at one sample.
-struct Unfit {
-    what: &'static str,
-    rows: Vec<(&'static str, String)>,
-    hint: &'static str,
+pub(crate) struct Unfit {
+    pub(crate) what: &'static str,
+    pub(crate) rows: Vec<(&'static str, String)>,
+    pub(crate) hint: &'static str,
 }
 
 impl Unfit {
     #[track_caller]
-    fn raise(&self) -> ! {
-        misuse("jacobian", self.what, &self.rows, self.hint)
+    pub(crate) fn raise(&self, function: &str) -> ! {
+        misuse(function, self.what, &self.rows, self.hint)
     }
 
     /// In one line.
@@ -345,7 +351,7 @@ impl Spectrum {
     }
 }
 
-fn require_derivatives(x: &Tensor) -> Result<(), Unfit> {
+pub(crate) fn require_derivatives(x: &Tensor) -> Result<(), Unfit> {
     let unfit = |what, rows, hint| Err(Unfit { what, rows, hint });
     if !is_recording() {
         return unfit("gradients are switched off", Vec::new(), "call it outside no_grad");
@@ -358,12 +364,12 @@ fn require_derivatives(x: &Tensor) -> Result<(), Unfit> {
 }
 
 /// A batch of `n` times the same sample.
-fn copies(x: &Tensor, n: usize) -> Tensor {
+pub(crate) fn copies(x: &Tensor, n: usize) -> Tensor {
     let shape: Vec<usize> = std::iter::once(n).chain(x.shape().iter().copied()).collect();
     x.unsqueeze(0).broadcast_to(Shape::new(&shape))
 }
 
-fn require_batch(x: &Tensor, y: &Tensor) -> Result<(), Unfit> {
+pub(crate) fn require_batch(x: &Tensor, y: &Tensor) -> Result<(), Unfit> {
     if y.rank() == 0 || y.size(0) != 1 || y.dtype() != x.dtype() {
         let rows = vec![
             ("x", format!("{} {}", copies(x, 1).shape(), x.dtype())),
@@ -376,13 +382,13 @@ fn require_batch(x: &Tensor, y: &Tensor) -> Result<(), Unfit> {
 }
 
 /// Rows of the identity in the shape of `y`, and nothing for the copies that a shorter result leaves over.
-fn identity(rows: usize, y: &Tensor) -> Tensor {
+pub(crate) fn identity(rows: usize, y: &Tensor) -> Tensor {
     let n = y.elements() / rows;
     Tensor::eye(n, y.dtype()).pad([0, 0, 0, rows - n], PaddingMode::Constant(0.0)).reshape(y.shape())
 }
 
 /// The first `outputs` rows, flat.
-fn matrix(gradient: &Tensor, outputs: usize) -> Tensor {
+pub(crate) fn matrix(gradient: &Tensor, outputs: usize) -> Tensor {
     let rows = gradient.size(0);
     gradient.reshape([rows, gradient.elements() / rows]).slice(0, 0..outputs)
 }

@@ -101,7 +101,7 @@ impl Recorder {
 
     /// When to measure what comes back from the loss of each step in time to each state before it
     /// ([`TimeFlow::map`](crate::TimeFlow::map)), of recurrent layers. For T steps of H numbers and G gates it takes T
-    /// passes back through the states of the first 8 sequences, some 16·T²·G·H² operations. Of places that are called
+    /// passes back through the states of the first 8 sequences, some 8·T²·G·H² operations. Of places that are called
     /// step by step, of which one pass does not tell it, the record says that it was [not
     /// measured](FlowStep::not_measured); [`time_map`](crate::time_map) does it for them.
     #[must_use]
@@ -123,15 +123,19 @@ impl Recorder {
     /// Inputs and deltas of all these layers are held until the step ends.
     ///
     /// It is about the weights and biases that the step trains, of layers that say [what they make of each
-    /// sample](backflow_tensor::observe::Announcement::map); others are named as [not
-    /// measured](FlowStep::not_measured). They are known by their paths: the recorder must be one of the very
-    /// model that is stepped. Samples lie along the first axis, and the loss is the *mean* over the batch, to
-    /// which each sample contributes on its own: with a penalty on the weights in the loss, the figures mean
-    /// nothing. Gradients below some 1e-150 count as 0.
+    /// sample](backflow_tensor::observe::Announcement::map), and of recurrent ones, at all of their steps; others are named as
+    /// [not measured](FlowStep::not_measured), and so are those that go into an op which no layer tells of. What a parameter
+    /// does for a sample several times, as that of a cell in a loop or one that two layers share, is added up before it is squared.
+    /// Parameters are known by their paths: the recorder must be one of the very
+    /// model that is stepped. The loss is the *mean* over the batch, to
+    /// which each sample contributes on its own. Gradients below some 1e-150 count as 0.
+    ///
+    /// Samples lie along the first axis. In a network of recurrent layers, cells or attention they may also lie along the second,
+    /// behind the steps, as far as sizes tell: with as many steps as samples nothing is measured where a layer is given both.
     ///
     /// Where samples have no gradients of their own that inputs and deltas tell, the record says why nothing was
-    /// measured: if parameters are used twice in a step, if samples are mixed in a layer, as normalisation over
-    /// the batch does, or between layers, and of a batch of one sample.
+    /// measured: if samples are mixed in a layer, as normalisation over the batch does, or between layers, and of a batch of one
+    /// sample. Mixing is seen as far as shapes tell: that `[batch, steps]` is taken for `[steps, batch]` by a reshape is not.
     #[must_use]
     pub fn noise_scale(self, when: When) -> Self {
         Self { noise_scale: when, ..self }

@@ -5,7 +5,7 @@ use crate::behind::take_normalisations;
 use crate::join;
 use crate::quantities::{STREAMS, TOKEN_RESIDUAL};
 use crate::record::{FlowStep, LayerFlow, ParameterFlow};
-use crate::shadow::Shadow;
+use crate::shadow::{Shadow, TimeShadow};
 use crate::time::{TimeFlow, TimeLine};
 use crate::verdict::smallest;
 use backflow_tensor::observe::Role;
@@ -93,6 +93,9 @@ pub struct FlowRow {
     /// The deltas computed in `f64` too, where that [was asked for](crate::GradFlow::with_shadow).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub shadow: Option<Shadow>,
+    /// The same step by step, of a place with an axis of time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub time_shadow: Option<TimeShadow>,
 }
 
 impl FlowRow {
@@ -120,10 +123,17 @@ impl FlowRow {
     }
 
     /// The line through its deltas over time: of what comes back of the loss of one step. `None` where there is no axis
-    /// of time, where the steps are not computed from one another, or where it is not known what comes of one.
+    /// of time, where the steps are not computed from one another, or where it is not known what comes of one. Where a
+    /// [shadow](Self::time_shadow) tells that some were too small for their type, the line goes through those in `f64`.
     #[must_use]
     pub fn time_line(&self) -> Option<TimeLine> {
-        self.time.as_ref()?.line(smallest(&self.dtype))
+        let line = || self.time.as_ref()?.line(smallest(&self.dtype));
+        match &self.time_shadow {
+            None => line(),
+            Some(shadow) if shadow.lost_at().is_some() => shadow.line(),
+            // What is 0 in f64 too is not too small.
+            Some(_) => line().map(|line| TimeLine { lost_at: None, ..line }),
+        }
     }
 
     /// Whether it is the sum of a residual block.
@@ -187,6 +197,7 @@ impl FlowRow {
             token_residual: TOKEN_RESIDUAL.of_layer(layer),
             time: layer.time.clone(),
             shadow: None,
+            time_shadow: None,
         };
         row.take_activation(layer);
         row
@@ -314,6 +325,7 @@ pub(crate) fn mean(same: &[Vec<FlowRow>]) -> Vec<FlowRow> {
         token_residual: over(index, &|row| row.token_residual),
         time: TimeFlow::median(&same.iter().filter_map(|rows| rows[index].time.as_ref()).collect::<Vec<_>>()),
         shadow: None,
+        time_shadow: None,
         ..row.clone()
     };
     let Some(first) = same.first() else { return Vec::new() };

@@ -1,6 +1,8 @@
 //! [`Shadow`]: the deltas of a layer in `f64` beside its own, which tell whether they vanished in their
-//! element type only, or in the network itself. `with_shadow.rs` computes them.
+//! element type only, or in the network itself; and [`TimeShadow`], the same step by step. `with_shadow.rs` computes
+//! them.
 
+use crate::time::{TimeFlow, TimeLine};
 use serde::{Deserialize, Serialize};
 
 /// The deltas of a layer, of one loss computed twice.
@@ -28,6 +30,11 @@ pub struct Shadow {
 const LOST: f64 = 0.5;
 
 impl Shadow {
+    /// Of deltas alone.
+    fn of_deltas(delta_rms: f64, delta_rms_f64: f64) -> Self {
+        Self { delta_rms, delta_rms_f64, joint_delta_rms_f64: None, weight_gradient_rms_f64: None }
+    }
+
     /// Whether the deltas are too small for `f32`: those in `f64` have an RMS below its smallest normal
     /// number, and those in `f32` differ from it by more than half.
     ///
@@ -44,5 +51,33 @@ impl Shadow {
     pub(crate) fn figures(&self) -> [String; 2] {
         let text = |rms: f64| if rms == 0.0 { "0".to_owned() } else { format!("{rms:.1e}") };
         [text(self.delta_rms), text(self.delta_rms_f64)]
+    }
+}
+
+/// The deltas of a place with an axis of time, step by step, of one loss computed twice.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TimeShadow {
+    /// In the place's own element type.
+    pub own: TimeFlow,
+    /// In `f64`.
+    pub f64: TimeFlow,
+}
+
+impl TimeShadow {
+    /// The first step on the way back whose deltas are [too small](Shadow::underflows) for `f32`, with both figures: of what
+    /// comes back of the loss of one step, or of all of it where that is not known.
+    #[must_use]
+    pub fn lost_at(&self) -> Option<(u64, Shadow)> {
+        let deltas = |time: &TimeFlow| time.of_one_loss().unwrap_or(&time.delta_rms).to_vec();
+        let of_step = |((&step, own), f64): ((&u64, f64), f64)| (step, Shadow::of_deltas(own, f64));
+        let is_alike = self.own.steps == self.f64.steps && self.own.reach == self.f64.reach;
+        let mut all = self.own.steps.iter().zip(deltas(&self.own)).zip(deltas(&self.f64)).map(of_step).rev();
+        all.find(|(_, shadow)| is_alike && shadow.underflows())
+    }
+
+    /// The line through the deltas in `f64`.
+    #[must_use]
+    pub fn line(&self) -> Option<TimeLine> {
+        self.f64.line(f64::MIN_POSITIVE)
     }
 }

@@ -6,7 +6,8 @@ use crate::slope::{BRANCH, Line, MEASURED, Per, SHADOW, lines, log10, one_of_eac
 use crate::time::TimeLine;
 use collapse::rank_collapse;
 use serde::{Deserialize, Serialize};
-use steps::{over_steps, unknown_steps};
+use steps::{over_steps, too_small_at, unknown_steps};
+use words::named;
 
 mod collapse;
 mod steps;
@@ -104,6 +105,9 @@ pub enum Verdict {
     Underflow {
         /// The last layer, counted from the input, that is concerned.
         layer: String,
+        /// The step in time from which on, on the way back, that is so, where it is not so of the whole layer.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        step: Option<u64>,
         /// The element type.
         dtype: String,
         /// The evidence. `None` where it is a guess from the size of the deltas.
@@ -218,6 +222,7 @@ fn few(rows: &[FlowRow]) -> Option<Verdict> {
         "f64" => "some may be too small for any type",
         _ => "GradFlow::with_shadow or a run with --dtype f64 tells whether some are too small",
     };
+    let path = named(path);
     let reason = format!("most deltas at {path} are 0 and the others near the end of {dtype}: {tells}");
     Some(Verdict::NotJudged { reason })
 }
@@ -237,12 +242,13 @@ fn zeros(rows: &[FlowRow]) -> Option<Verdict> {
     let behind = behind.filter_map(|row| row.delta_rms).find(|&delta| delta > 0.0);
     let (layer, dtype) = (row.path.clone(), row.dtype.clone());
     Some(if behind.is_some_and(|delta| delta < NEAR * smallest(&row.dtype)) {
-        Verdict::Underflow { layer, dtype, shadow: None }
+        Verdict::Underflow { layer, step: None, dtype, shadow: None }
     } else {
         let hint = match dtype.as_str() {
             "f64" => "explain_grad tells what cuts",
             _ => "GradFlow::with_shadow or a run with --dtype f64 tells, and explain_grad",
         };
+        let layer = named(&layer);
         let reason = format!("deltas at {layer} are exactly 0, too small for {dtype} or cut off: {hint}");
         Verdict::NotJudged { reason }
     })
@@ -279,7 +285,7 @@ fn beside(rows: &[FlowRow], lines: &[Line]) -> Option<Verdict> {
     let (most, high) = reached.iter().max_by(|(_, a), (_, b)| a.total_cmp(b))?;
     let decades = log10(high / low);
     (decades > DECADES).then(|| {
-        let (most, least) = (&most.path, &least.path);
+        let (most, least) = (named(&most.path), named(&least.path));
         let reason = format!(
             "deltas of {most} are {decades:.1} decades above those of {least}, and no line of {LAYERS} layers \
              leads from one to the other"
@@ -302,6 +308,7 @@ impl Verdict {
     /// healthy. The rank of tokens collapsed if they are a hundredth of their size apart at most, ten times less than at
     /// first, from before the last attention on. A layer is saturated, or dead, if more than half of it is. Deltas are too small for their element
     /// type if a [shadow](crate::GradFlow::with_shadow) says so; the line then goes through those in `f64`.
+    /// Of a place with an axis of time it may say so of the steps from one on.
     /// Without a shadow they are if their RMS is below the type's smallest normal number. What the figures do not
     /// tell is [not judged](Self::NotJudged).
     #[must_use]
@@ -316,7 +323,7 @@ impl Verdict {
             .extend(broken.cloned().or_else(|| last(|verdict| matches!(verdict, Self::NotFinite { .. }))));
         let underflow = last(|verdict| matches!(verdict, Self::Underflow { .. }));
         let is_proven = matches!(underflow, Some(Self::Underflow { shadow: Some(_), .. }));
-        verdicts.extend(underflow);
+        verdicts.extend(underflow.or_else(|| too_small_at(rows)));
         verdicts.extend(cut(rows).or_else(|| cut_off(rows)));
         if !verdicts.iter().any(|verdict| matches!(verdict, Self::Underflow { .. })) {
             verdicts.extend(zeros(rows).or_else(|| few(rows)));
@@ -341,6 +348,7 @@ impl Verdict {
             .filter_map(|line| line.between.as_ref())
             .max_by(|(_, a), (_, b)| a.abs().total_cmp(&b.abs()));
         if let Some((layer, decades)) = farthest.filter(|(_, decades)| decades.abs() > DECADES) {
+            let layer = named(layer);
             let reason = format!(
                 "deltas of the first and the last layer are alike, but those of {layer} are {decades:+.1} decades \
                  from both"
@@ -414,7 +422,7 @@ impl Verdict {
         let Line { slope, per, fit, decades, at, branch, flat: flat_weight_gradients, .. } = line.clone();
         if line.layers < LAYERS {
             let on = match &line.branch {
-                Some([first, last]) => format!("on the branch from {first} to {last} "),
+                Some([first, last]) => format!("on the branch from {} to {} ", named(first), named(last)),
                 None => String::new(),
             };
             let reason = format!(
@@ -425,7 +433,8 @@ impl Verdict {
             return Self::NotJudged { reason };
         }
         if line.chain == BRANCH {
-            let [first, last] = line.branch.clone().unwrap_or_default();
+            let branch = line.branch.clone().unwrap_or_default();
+            let [first, last] = branch.each_ref().map(|path| named(path));
             let reason = format!(
                 "between {first} and {last} deltas change by {decades:+.1} decades on the way back, while the gradient \
                  goes around both"
@@ -433,6 +442,7 @@ impl Verdict {
             return Self::NotJudged { reason };
         }
         if let Some(layer) = line.at.as_ref().filter(|_| line.is_at_start) {
+            let layer = named(layer);
             let reason = format!(
                 "deltas change by {decades:+.1} decades on the way back, nearly all of it at {layer}, where layers begin \
                  that the gradient can go around"
@@ -464,7 +474,8 @@ impl Verdict {
             verdicts.push(Self::NotFinite { layer: layer(), is_gradient });
         }
         if row.shadow.map_or_else(|| looks_too_small(row), |shadow| shadow.underflows()) {
-            verdicts.push(Self::Underflow { layer: layer(), dtype: row.dtype.clone(), shadow: row.shadow });
+            let dtype = row.dtype.clone();
+            verdicts.push(Self::Underflow { layer: layer(), step: None, dtype, shadow: row.shadow });
         }
         let most = |share: Option<f64>| share.filter(|&share| share > MOST);
         verdicts.extend(most(row.dead_share).map(|share| Self::Dead { layer: layer(), share }));

@@ -361,6 +361,7 @@ impl Observer for Watch {
             asked.extend(self.attentions.ids());
             self.orders = in_time(&self.uses, &self.ids, &history);
             self.recurrent = self.recurrent_rows(&history);
+            self.tell_samples(&history);
             asked.extend(self.orders.values().flat_map(|order| &order.states).flatten());
             self.tell_chains(&mut history);
             let mixing = self.mixing(&history);
@@ -419,13 +420,16 @@ impl Observer for Watch {
     fn steps(&mut self, of: u64, steps: &Steps<'_>) {
         if let Some(row) = self.recurrent.remove(&of) {
             self.goes_back();
+            if let Some(samples) = &mut self.samples {
+                samples.add_steps(&self.rows[row].path, steps);
+            }
             self.take_steps(row, steps);
         }
     }
 
     fn parameter(&mut self, path: &str, w: &Tensor, dw: &Tensor) {
         if let Some(samples) = &mut self.samples {
-            samples.trained(path, dw);
+            samples.trained(path, w);
         }
         self.take_parameter(path, w, dw);
     }

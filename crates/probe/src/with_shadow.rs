@@ -6,7 +6,8 @@
 use crate::flow::GradFlow;
 use crate::record::FlowStep;
 use crate::rows::FlowRow;
-use crate::shadow::Shadow;
+use crate::shadow::{Shadow, TimeShadow};
+use crate::time::TimeFlow;
 use backflow_tensor::training::Scope;
 use backflow_tensor::{DType, Module, Tensor, misuse};
 
@@ -18,7 +19,8 @@ impl GradFlow {
     /// same both times; inside [`training`](backflow_tensor::training()) it begins at the same place of the
     /// scope, and drops the same. In the copy, floating-point tensors are `f64`, trainable ones are trainable
     /// leaves of their own, and layers keep their places. A layer whose output is `f64` already has no
-    /// shadow; if all are, `loss` is not computed at all.
+    /// shadow; if all are, `loss` is not computed at all. Of places with an axis of time the deltas of each step are
+    /// compared.
     ///
     /// ```
     /// use backflow_nn::{Activation, Init, Mlp};
@@ -75,6 +77,8 @@ impl GradFlow {
                 joint_delta_rms_f64: in_f64.and_then(|row| row.joint_delta_rms),
                 weight_gradient_rms_f64,
             });
+            let times = time(&own, &row.path).zip(time(&precise, &row.path));
+            row.time_shadow = times.map(|(own, f64)| TimeShadow { own, f64 });
         }
         self
     }
@@ -82,6 +86,10 @@ impl GradFlow {
 
 fn delta_rms(record: &FlowStep, path: &str) -> Option<f64> {
     Some(record.layers.iter().find(|layer| layer.path == path)?.delta?.rms)
+}
+
+fn time(record: &FlowStep, path: &str) -> Option<TimeFlow> {
+    record.layers.iter().find(|layer| layer.path == path)?.time.clone()
 }
 
 /// A copy whose floating-point tensors are `f64`. Trainable ones are new leaves; layers keep their

@@ -1,8 +1,8 @@
 //! Samples that meet on the way through a network have no gradients of their own, and no Jacobians.
 
-use backflow_nn::{Activation, Init, Mlp};
+use backflow_nn::{Activation, Init, Lstm, Mlp, Stack};
 use backflow_optim::{Optimizer, Sgd};
-use backflow_probe::{FlowStep, GradFlow, Recorder, When};
+use backflow_probe::{FlowStep, GradFlow, Recorder, When, network_jacobian, singular_values};
 use backflow_tensor::{DType, Rng, Tensor, keep};
 
 /// Two layers with what mixes the samples of a batch between them, or does not.
@@ -25,6 +25,23 @@ fn samples_on_their_own_are_accepted() {
         assert!(record.samples.unwrap().noise.variance > 0.0);
         assert!(record.jacobians.is_some() && record.not_measured.is_empty());
     }
+}
+
+/// Sequences keep an axis of samples, although it is not the first one everywhere.
+#[test]
+fn sequences_have_jacobians() {
+    let mut rng = Rng::seed_from_u64(3);
+    let cells = Lstm::with_stack(2, 3, Stack::new().dtype(DType::F64).batch_first(), &mut rng);
+    let mut recorder = Recorder::new(&cells).jacobians(When::Every(1));
+    let x = Tensor::randn([4, 5, 2], DType::F64, &mut rng);
+    recorder.measure_jacobians(&cells, |x| cells.forward(x).select(1, -1), &x);
+    let mut trained = cells.clone();
+    let mut optimizer = Optimizer::new(Sgd::new(0.1));
+    recorder.step(|| optimizer.step_with(&mut trained, |cells| cells.forward(&x).square().mean(..)));
+    let record = &recorder.records()[0];
+    let j = network_jacobian(|x| cells.forward(x).select(1, -1), &x.select(0, 0));
+    let found = record.jacobians.as_ref().unwrap_or_else(|| panic!("{:?}", record.not_measured)).whole;
+    assert_eq!(found.largest, singular_values(&j)[0]);
 }
 
 #[test]

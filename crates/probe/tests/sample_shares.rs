@@ -10,6 +10,9 @@ use backflow_nn::{
 use backflow_optim::{Optimizer, Sgd};
 use backflow_probe::{FlowStep, Recorder, When};
 use backflow_tensor::{Convolution, DType, Rng, Tensor};
+use std::ops::Range;
+
+mod samples_alone;
 
 const F64: DType = DType::F64;
 const CLASSES: usize = 3;
@@ -52,50 +55,15 @@ fn networks(rng: &mut Rng) -> Vec<(String, Model, Vec<usize>)> {
     networks
 }
 
-/// The gradient of the loss of these samples as one vector, over these parameters.
-fn gradient(model: &Model, x: &Tensor, labels: &Tensor, counts: impl Fn(&str) -> bool) -> Vec<f64> {
-    let found = model.forward(x).cross_entropy(labels).backward();
-    let parameters = model.parameters().into_iter().filter(|(path, _)| counts(path));
-    parameters.flat_map(|(_, w)| found.of(&w).to_vec::<f64>()).collect()
-}
-
 fn record(model: &mut Model, x: &Tensor, labels: &Tensor) -> FlowStep {
-    let mut recorder = Recorder::new(model).noise_scale(When::Every(1));
-    let mut optimizer = Optimizer::new(Sgd::new(0.1));
-    recorder.step(|| optimizer.step_with(model, |model| model.forward(x).cross_entropy(labels)));
-    recorder.take_records().remove(0)
+    samples_alone::record(model, |model| model.forward(x).cross_entropy(labels))
 }
 
-/// What a record says of samples, against passes back for each on its own. In f64, sums of some thousand products
-/// are good to 1e-13; where norms are differences of sums, as the variance is, to as much more as is lost in it.
 fn holds(name: &str, model: &mut Model, x: &Tensor, labels: &Tensor, counts: impl Fn(&str) -> bool) {
-    let n = x.size(0);
-    let alone: Vec<Vec<f64>> =
-        (0..n).map(|i| gradient(model, &x.slice(0, i..=i), &labels.slice(0, i..=i), &counts)).collect();
-    let of_batch = gradient(model, x, labels, &counts);
-    let found = record(model, x, labels).samples.unwrap_or_else(|| panic!("{name}: not measured"));
-    let n = n as f64;
-    let square = |g: &[f64]| g.iter().map(|g| g * g).sum::<f64>();
-    let norms: Vec<f64> = alone.iter().map(|g| square(g).sqrt()).collect();
-    let mean_square = norms.iter().map(|x| x * x).sum::<f64>() / n;
-    let deviation = |i: usize| alone.iter().map(|g| (g[i] - of_batch[i]).powi(2)).sum::<f64>() / (n - 1.0);
-    let variances: Vec<f64> = (0..of_batch.len()).map(deviation).collect();
-    let variance = variances.iter().sum::<f64>();
-    let mut ratios: Vec<f64> = of_batch.iter().zip(&variances).map(|(g, var)| g * g / var).collect();
-    // A weight that no sample reaches has no say.
-    ratios.retain(|ratio| !ratio.is_nan());
-    ratios.sort_by(f64::total_cmp);
-    let lost = (mean_square / variance).max(1.0);
-    for (what, found, exact, tolerance) in [
-        ("mean norm", found.norms.mean, norms.iter().sum::<f64>() / n, 1e-12),
-        ("largest norm", found.norms.max, norms.iter().copied().fold(0.0, f64::max), 1e-12),
-        ("rms of norms", found.norms.rms, mean_square.sqrt(), 1e-12),
-        ("variance", found.noise.variance, variance, 1e-12 * lost),
-        ("signal", found.noise.signal, square(&of_batch) - variance / n, 1e-10),
-        ("signal to noise", found.signal_to_noise, ratios[ratios.len() / 2], 1e-9),
-    ] {
-        assert!((found / exact - 1.0).abs() < tolerance, "{name}: {what} {found} for {exact}");
-    }
+    let loss = |model: &Model, samples: Range<usize>| {
+        model.forward(&x.slice(0, samples.clone())).cross_entropy(&labels.slice(0, samples))
+    };
+    samples_alone::holds(name, model, x.size(0), loss, counts);
 }
 
 #[test]

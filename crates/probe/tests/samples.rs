@@ -188,19 +188,6 @@ fn what_cannot_be_measured_is_said_with_its_reason() {
         "the input of layer 0 is [4], and not a matrix with one row per sample"
     );
     let x = Tensor::randn([3, 4], DType::F32, &mut rng);
-    let square = Linear::new(4, 4, &mut rng);
-    assert_eq!(
-        reason(&mut Sequential::new().add(square.clone()), |model| model.forward(&model.forward(&x))),
-        "the parameters of layer 0 are used twice in a step"
-    );
-    // Two layers that share a weight.
-    let mut other = Linear::without_bias(4, 4, &mut rng);
-    other.weight = square.weight.clone();
-    let mut tied = Sequential::new().add(square).add(Activation::Tanh).add(other);
-    assert_eq!(
-        reason(&mut tied, |model| model.forward(&x)),
-        "the parameters of layer 0 are used twice in a step"
-    );
     // Two branches, of which one sees some of the samples.
     let mut branches = Mlp::new(&[4, 4, 4], Activation::Tanh, Init::XavierNormal, DType::F32, &mut rng);
     let some = x.slice(0, ..2);

@@ -279,7 +279,8 @@ fn the_evidence_is_told_and_older_verdicts_are_read() {
         joint_delta_rms_f64: None,
         weight_gradient_rms_f64: None,
     });
-    let verdict = Verdict::Underflow { layer: "layers.7".to_owned(), dtype: "f32".to_owned(), shadow };
+    let verdict =
+        Verdict::Underflow { layer: "layers.7".to_owned(), step: None, dtype: "f32".to_owned(), shadow };
     let text = "UNDERFLOW: from layers.7 back, deltas are too small for f32, which has 0 there where \
                 f64 has 3.2e-47";
     assert_eq!(verdict.to_string(), text);

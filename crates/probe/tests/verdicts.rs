@@ -231,11 +231,22 @@ fn too_small_depends_on_the_element_type() {
     }
 }
 
+/// A number that stands for a layer is no figure of the sentence.
+#[test]
+fn layers_are_named_as_such() {
+    for (path, said) in [("0", "layer 0"), ("4.1", "layer 4.1"), ("", "the model"), ("cells.l0", "cells.l0")]
+    {
+        let verdict = Verdict::Cut { layer: path.to_owned(), by_graph: false };
+        assert!(verdict.to_string().starts_with(&format!("CUT: from {said} back, ")), "{verdict}");
+    }
+}
+
 /// What helps against deltas that are too small is another type where there is one.
 #[test]
 fn underflow_is_explained_by_its_type_and_its_evidence() {
     let of = |dtype: &str, shadow: Option<Shadow>| {
-        let verdict = Verdict::Underflow { layer: "a".to_owned(), dtype: dtype.to_owned(), shadow };
+        let verdict =
+            Verdict::Underflow { layer: "a".to_owned(), step: None, dtype: dtype.to_owned(), shadow };
         verdict.remedy()
     };
     let shadow = Shadow {

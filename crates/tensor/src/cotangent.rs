@@ -98,6 +98,11 @@ impl Cotangent<'_> {
         }
     }
 
+    /// The id of operand `idx`, if there is one and it is tracked.
+    pub(crate) fn operand_id(&self, idx: usize) -> Option<u64> {
+        self.node.operands.get(idx)?.as_ref().map(|operand| operand.number)
+    }
+
     #[track_caller]
     #[cold]
     fn has_no_operand(&self, idx: usize) -> ! {

@@ -14,6 +14,9 @@ use crate::tensor::Tensor;
 pub enum SampleMap {
     /// `x wᵀ + b`. Shapes: x `[N, …, inputs]`, w `[outputs, inputs]`.
     Linear,
+    /// `w[x]`, where the word of this number, if one is given, gets no gradient. Shapes: x `[N, …]` of `i64`, w
+    /// `[words, numbers]`.
+    Embedding(Option<usize>),
     /// [`conv2d`](Tensor::conv2d) of images `[N, C, H, W]`, or of series `[N, C, L]` as images of one row.
     Convolution(Convolution),
     /// [`conv_transpose2d`](Tensor::conv_transpose2d) with these windows and this output padding, plus b.
@@ -44,9 +47,14 @@ impl SampleMap {
     #[must_use]
     #[track_caller]
     pub fn weight_gradient(self, x: &Tensor, dy: &Tensor, weight: impl Into<Shape>) -> Tensor {
+        if self == Self::Linear {
+            let [x, dy] =
+                [x, dy].map(|of| of.detach().reshape([of.elements() / of.size(-1).max(1), of.size(-1)]));
+            return dy.t().matmul(&x);
+        }
         // The map is linear in w, so any w will do.
         let _recording = recording(true);
-        let w = Tensor::zeros(weight, x.dtype()).requires_grad();
+        let w = Tensor::zeros(weight, dy.dtype()).requires_grad();
         let y = self.without_bias(&x.detach(), &w);
         y.differentiate().seed(&dy.detach()).wrt(&[&w]).run().take(&w).expect("y is computed from w")
     }
@@ -70,6 +78,11 @@ impl SampleMap {
     fn without_bias(self, x: &Tensor, w: &Tensor) -> Tensor {
         match self {
             Self::Linear => x.matmul(&w.t()),
+            Self::Embedding(None) => w.index_select(0, x),
+            Self::Embedding(Some(padding)) => {
+                let is_word = x.ne(padding as f64).unsqueeze(-1);
+                Tensor::select_where(&is_word, &w.index_select(0, x), &w.detach().index_select(0, x))
+            }
             Self::Convolution(windows) if x.rank() == 3 => {
                 x.unsqueeze(2).conv2d(&w.unsqueeze(2), None, windows).squeeze(2)
             }

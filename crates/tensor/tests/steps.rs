@@ -1,6 +1,6 @@
 //! What recurrent ops show of their steps, against the graph of the same layer step by step.
 
-use backflow_tensor::observe::{Announcement, Observer, Role, Site, Steps, observe};
+use backflow_tensor::observe::{Announcement, Observer, Role, Site, StepMap, Steps, observe};
 use backflow_tensor::{DType, Gradients, Recurrent, Rng, Tensor};
 
 /// Keeps what it is shown.
@@ -142,11 +142,68 @@ fn steps_are_those_of_the_layer_step_by_step() {
                     .wrt(&targets)
                     .retain_graph()
                     .run();
-                let right: Vec<f64> = of(&gradients, &all[kinds - 1])
+                // Steps that are computed later do not depend on it.
+                let until = if reverse { step..STEPS } else { 0..step + 1 };
+                let right: Vec<f64> = of(&gradients, &all[kinds - 1][until])
                     .chunks_exact(BATCH * HIDDEN)
                     .flat_map(|of_step| of_step[..ROWS * HIDDEN].to_vec())
                     .collect();
                 close(name, &seen.from_steps[step], &right);
+            }
+        }
+    }
+}
+
+/// Keeps the parts of single sequences in the gradients of weights and biases, by the ids of the leaves.
+#[derive(Default)]
+struct Parts(Vec<(Option<u64>, Vec<Vec<f64>>)>);
+
+impl Observer for Parts {
+    fn output(&mut self, _: &Site, _: &Announcement, _: &Tensor) {}
+    fn gradient(&mut self, _: &Site, _: Option<u64>, _: &Tensor) {}
+
+    fn looks_at_steps(&self, _: u64) -> bool {
+        true
+    }
+
+    fn steps(&mut self, _: u64, steps: &Steps<'_>) {
+        for StepMap { x, dy, weight, bias } in steps.maps() {
+            let rows = || (0..BATCH).map(|row| [&x, &dy].map(|of| of.select(1, row)));
+            self.0.push((weight, rows().map(|[x, dy]| dy.t().matmul(&x).to_vec()).collect()));
+            self.0.push((bias, rows().map(|[_, dy]| dy.sum(0).to_vec()).collect()));
+        }
+    }
+}
+
+/// A sequence's part is its gradient in a batch of its own.
+#[test]
+fn maps_tell_each_sequence_from_the_others() {
+    for Layer { name, gates, run, .. } in layers() {
+        for (reverse, lengths) in
+            [(false, None), (true, None), (false, Some([4, 1, 5])), (true, Some([2, 5, 0]))]
+        {
+            let mut rng = Rng::seed_from_u64(9);
+            let mut draw = |shape: &[usize]| Tensor::randn(shape, DType::F64, &mut rng).requires_grad();
+            let (x, h0, c0) = (draw(&[STEPS, BATCH, 2]), draw(&[BATCH, HIDDEN]), draw(&[BATCH, HIDDEN]));
+            let wide = gates * HIDDEN;
+            let parameters = [draw(&[wide, 2]), draw(&[wide]), draw(&[wide, HIDDEN]), draw(&[wide])];
+            let [weight_ih, bias_ih, weight_hh, bias_hh] = &parameters;
+            let loss = |rows: std::ops::Range<usize>| {
+                let lengths = lengths.as_ref().map(|lengths| &lengths[rows.clone()]);
+                let biases = Some([bias_ih, bias_hh]);
+                let layer = Recurrent { weight_ih, weight_hh, biases, reverse, lengths };
+                let [h, c] = [&h0, &c0].map(|state| state.slice(0, rows.clone()));
+                let states = run(&x.slice(1, rows), &layer, &h, &c);
+                states.iter().map(|states| states.square().sum(..)).reduce(|a, b| a + b).expect("a state")
+            };
+            let (Parts(found), _) = observe(Parts::default(), || loss(0..BATCH).backward());
+            assert_eq!(found.len(), 4);
+            for row in 0..BATCH {
+                let alone = loss(row..row + 1).backward();
+                for ((id, parts), parameter) in found.iter().zip(&parameters) {
+                    assert_eq!(*id, parameter.id(), "{name}");
+                    close(name, &parts[row], &alone.of(parameter).to_vec::<f64>());
+                }
             }
         }
     }

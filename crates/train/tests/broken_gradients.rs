@@ -131,7 +131,7 @@ fn the_recorder_shows_what_went_back() {
         let table = GradFlow::of(&records).to_string();
         assert!(
             table.contains(
-                "NOT FINITE: all outputs are finite, and gradients are NaN or infinite, on the way back first at 2"
+                "NOT FINITE: all outputs are finite, and gradients are NaN or infinite, on the way back first at layer 2"
             ),
             "{table}"
         );

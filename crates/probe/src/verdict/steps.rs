@@ -1,6 +1,6 @@
 //! What the figures say of gradients through time.
 
-use super::{DECADES, Verdict};
+use super::{DECADES, Verdict, named};
 use crate::rows::FlowRow;
 use crate::time::{Reach, TimeFlow};
 
@@ -19,6 +19,16 @@ pub(super) fn over_steps(rows: &[FlowRow]) -> impl Iterator<Item = Verdict> {
     })
 }
 
+/// The last place of which a shadow tells that deltas become too small for their type on the way back through time.
+pub(super) fn too_small_at(rows: &[FlowRow]) -> Option<Verdict> {
+    let lost = |row: &FlowRow| {
+        let (step, shadow) = row.time_shadow.as_ref()?.lost_at()?;
+        let (layer, dtype) = (row.path.clone(), row.dtype.clone());
+        Some(Verdict::Underflow { layer, step: Some(step), dtype, shadow: Some(shadow) })
+    };
+    rows.iter().rev().find_map(lost)
+}
+
 /// A sequence of which nothing tells what goes through time, where no other does.
 pub(super) fn unknown_steps(rows: &[FlowRow]) -> Option<Verdict> {
     let sequences =
@@ -31,7 +41,7 @@ pub(super) fn unknown_steps(rows: &[FlowRow]) -> Option<Verdict> {
     let reason = format!(
         "the loss reaches several steps of {} directly, so that their deltas do not tell what goes through time: \
          time_map does",
-        row.path
+        named(&row.path)
     );
     Some(Verdict::NotJudged { reason })
 }

@@ -3,6 +3,7 @@
 use super::Verdict;
 use crate::text::{Printable, factor, short};
 use backflow_kernels::Float;
+use std::borrow::Cow;
 use std::fmt::{self, Write};
 
 /// How much of the variance a line must explain to be called one.
@@ -150,9 +151,13 @@ impl Verdict {
     }
 }
 
-/// A layer that is the whole model has no path.
-fn of_the_model(path: &str) -> &str {
-    if path.is_empty() { "the model" } else { path }
+/// A layer in a sentence: one that is the whole model has no path, and `0`, as in a list of layers, is no word.
+pub(super) fn named(path: &str) -> Cow<'_, str> {
+    match path {
+        "" => "the model".into(),
+        _ if path.starts_with(|first: char| first.is_ascii_digit()) => format!("layer {path}").into(),
+        _ => path.into(),
+    }
 }
 
 impl fmt::Display for Verdict {
@@ -164,7 +169,7 @@ impl fmt::Display for Verdict {
             Self::Vanishing { slope, per, fit, decades, at, branch, flat_weight_gradients }
             | Self::Exploding { slope, per, fit, decades, at, branch, flat_weight_gradients } => {
                 if let Some([first, last]) = branch {
-                    write!(f, "on the branch from {first} to {last} ")?;
+                    write!(f, "on the branch from {} to {} ", named(first), named(last))?;
                 }
                 let factor = factor(Float::powf(10.0, *slope));
                 match at {
@@ -176,8 +181,8 @@ impl fmt::Display for Verdict {
                     ),
                     Some(layer) => write!(
                         f,
-                        "deltas change by {decades:+.1} decades in all on the way back, nearly all of it at \
-                         {layer}"
+                        "deltas change by {decades:+.1} decades in all on the way back, nearly all of it at {}",
+                        named(layer)
                     ),
                     None => write!(
                         f,
@@ -198,7 +203,7 @@ impl fmt::Display for Verdict {
                     f,
                     "deltas of {} change by a factor of {} per step on the way back ({:+.3} decades, R² {:.2}), \
                      {:+.1} decades over {} steps",
-                    of_the_model(layer),
+                    named(layer),
                     factor(line.factor()),
                     line.slope,
                     line.fit,
@@ -225,47 +230,62 @@ impl fmt::Display for Verdict {
             Self::Saturated { layer, share } => {
                 write!(
                     f,
-                    "{:.0} % of the activations after {layer} are at the ends of their range",
-                    share * 100.0
+                    "{:.0} % of the activations after {} are at the ends of their range",
+                    share * 100.0,
+                    named(layer)
                 )
             }
             Self::Dead { layer, share } => {
+                let layer = named(layer);
                 write!(f, "{:.0} % of the units after {layer} are 0 on the whole batch", share * 100.0)
             }
-            Self::Underflow { layer, dtype, shadow: Some(shadow) } => {
+            Self::Underflow { layer, step: Some(step), dtype, shadow: Some(shadow) } => {
                 let [own, f64] = shadow.figures();
+                write!(
+                    f,
+                    "from step {step} of {} back, deltas are too small for {dtype}, which has {own} there where f64 has \
+                     {f64}",
+                    named(layer)
+                )
+            }
+            Self::Underflow { layer, dtype, shadow: Some(shadow), .. } => {
+                let ([own, f64], layer) = (shadow.figures(), named(layer));
                 write!(
                     f,
                     "from {layer} back, deltas are too small for {dtype}, which has {own} there where f64 has {f64}"
                 )
             }
             Self::Underflow { layer, dtype, .. } if dtype == "f64" => {
-                write!(f, "from {layer} back, deltas are too small for f64")
+                write!(f, "from {} back, deltas are too small for f64", named(layer))
             }
             Self::Underflow { layer, dtype, .. } => {
                 write!(
                     f,
-                    "from {layer} back, deltas look too small for {dtype}; that is a guess, which GradFlow::with_shadow or a run with --dtype f64 settles"
+                    "from {} back, deltas look too small for {dtype}; that is a guess, which GradFlow::with_shadow or a run \
+                     with --dtype f64 settles",
+                    named(layer)
                 )
             }
             Self::Cut { layer, by_graph: true } => {
                 write!(
                     f,
-                    "no gradient comes to {layer}: what it computes is detached, computed under no_grad, or not \
-                     part of the loss"
+                    "no gradient comes to {}: what it computes is detached, computed under no_grad, or not part of the \
+                     loss",
+                    named(layer)
                 )
             }
             Self::Cut { layer, .. } => {
                 write!(
                     f,
-                    "from {layer} back, deltas are exactly 0, in f64 too: no gradient comes through, or one below \
-                     5e-324"
+                    "from {} back, deltas are exactly 0, in f64 too: no gradient comes through, or one below 5e-324",
+                    named(layer)
                 )
             }
             Self::EpsFloored { layer, gradient_rms, eps } => {
                 write!(
                     f,
-                    "gradients of {layer} ({gradient_rms:.1e}) are below the optimizer's eps ({eps:.0e})"
+                    "gradients of {} ({gradient_rms:.1e}) are below the optimizer's eps ({eps:.0e})",
+                    named(layer)
                 )
             }
             Self::NotCalled { layers } => {
@@ -289,11 +309,12 @@ impl fmt::Display for Verdict {
                 parameters.join(", "),
                 share * 100.0
             ),
-            Self::NotFinite { layer, is_gradient: false } => write!(f, "NaN or infinity at {layer}"),
+            Self::NotFinite { layer, is_gradient: false } => write!(f, "NaN or infinity at {}", named(layer)),
             Self::NotFinite { layer, is_gradient: true } => {
                 write!(
                     f,
-                    "all outputs are finite, and gradients are NaN or infinite, on the way back first at {layer}"
+                    "all outputs are finite, and gradients are NaN or infinite, on the way back first at {}",
+                    named(layer)
                 )
             }
             Self::NotJudged { reason } => f.write_str(reason),

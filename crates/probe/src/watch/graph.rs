@@ -4,8 +4,8 @@ use super::Watch;
 use crate::chains::{add_steps, chains, link_checkpoints};
 use crate::joints::{Place, joints};
 use crate::record::{Joint, LayerFlow};
-use backflow_tensor::GraphStep;
 use backflow_tensor::observe::Role;
+use backflow_tensor::{GraphStep, Tensor};
 use std::collections::BTreeMap;
 
 impl Watch {
@@ -27,6 +27,28 @@ impl Watch {
             self.rows[layer].is_end |= chains.uses[layer] == 1 && self.rows[function].is_end;
         }
         self.functions.judge(&chains);
+    }
+
+    /// Tells the samples what the graph knows of them, before what layers show is put into it.
+    pub(super) fn tell_samples(&mut self, history: &BTreeMap<u64, GraphStep>) {
+        let Some(mut samples) = self.samples.take() else { return };
+        samples.graph(history);
+        for of in self.recurrent.keys() {
+            // [steps, batch, numbers], of an LSTM twice.
+            if let [.., steps, batch, _] = history[of].shape[..] {
+                samples.sequences(batch, steps);
+            }
+        }
+        // Of cells that are called step by step: rows of samples, as many times as there are steps.
+        for place in self.orders.keys().filter(|place| matches!(place, super::Place::Layer(_))) {
+            let rows = self.uses.iter().zip(&self.outputs);
+            let rows = rows.filter(|(of, _)| of.is_shared && of.place == *place);
+            let rows: Vec<&Tensor> = rows.map(|(_, y)| y).collect();
+            if let Some(y) = rows.first().filter(|y| y.rank() == 2) {
+                samples.sequences(y.size(0), rows.len());
+            }
+        }
+        self.samples = Some(samples);
     }
 
     /// Where samples meet in an op although the shapes of what is computed do not tell, if they do.

@@ -20,6 +20,12 @@ impl Watch {
     pub(super) fn take_output(&mut self, site: &Site, what: &Announcement, y: &Tensor) {
         let input = self.input.take().filter(|(of, _)| of == site).map(|(_, x)| x);
         let Some((path, layer)) = self.place_of(site, what) else { return };
+        if let (Role::AttentionWeights, Some(samples), [batch, _, queries, keys]) =
+            (what.role, self.samples.as_mut().filter(|_| !self.back), &y.shape()[..])
+        {
+            samples.sequences(*batch, *queries);
+            samples.sequences(*batch, *keys);
+        }
         if self.back || !self.asked.looks || !y.dtype().is_float() {
             return;
         }
@@ -56,7 +62,9 @@ impl Watch {
             || layer.is_some_and(has_weights);
         let axis = what.unit_axis.unwrap_or(-1);
         let of = Use::new(place, what.time, is_shared, y.elements()).along(axis);
-        if let (Some(samples), Some(_)) = (&mut self.samples, &input) {
+        if let Some(samples) =
+            self.samples.as_mut().filter(|_| input.is_some() || what.role == Role::Recurrence)
+        {
             samples.expect(&path, y);
         }
         let is_counted = what.role == Role::WeightedMap || what.map.is_some();

@@ -47,24 +47,29 @@ impl Watch {
         let is_whole = |&row: &usize| steps.lengths.is_none_or(|lengths| lengths[row] == count);
         let (all, whole) =
             (sequences.len(), sequences.filter(is_whole).map(|row| row as i64).collect::<Vec<_>>());
-        let from = |nth: usize| match whole.len() {
-            0 => Vec::new(),
-            len if len == all => order(rms_by_step(&steps.from_step(times[nth] as usize, all))),
-            _ => {
-                let rows = Tensor::from_vec(whole.clone(), [whole.len()]);
-                order(rms_by_step(&steps.from_step(times[nth] as usize, all).index_select(1, &rows)))
+        // Of the states of this step and of those before it.
+        let from = |nth: usize| {
+            if whole.is_empty() {
+                return Vec::new();
             }
+            let of_states = steps.from_step(times[nth] as usize, all);
+            let rows = Tensor::from_vec(whole.clone(), [whole.len()]);
+            let is_all = whole.len() == all;
+            order(rms_by_step(&if is_all { of_states } else { of_states.index_select(1, &rows) }))
         };
         let has_all_steps = steps.lengths.is_none_or(|lengths| lengths.iter().all(|&length| length == count));
         let (reach, from_last) = match reached[..] {
             [] | [_] if has_all_steps => (Reach::Last, Vec::new()),
             [] => (Reach::Several, Vec::new()),
-            [.., last] => (Reach::Several, from(last)),
+            [.., last] => {
+                let mut from_last = from(last);
+                from_last.resize(if from_last.is_empty() { 0 } else { count }, 0.0);
+                (Reach::Several, from_last)
+            }
         };
         let mut map = vec![Vec::new(); if self.asked.time_maps { count } else { 0 }];
         for &nth in reached.iter().filter(|_| self.asked.time_maps) {
             map[nth] = from(nth);
-            map[nth].truncate(nth + 1);
         }
         let time = TimeFlow {
             steps: times,

@@ -249,11 +249,16 @@ impl Given {
         };
         let began = [slice(&h0), c0.as_ref().map_or(&[][..], slice)];
         with_cell!(self.which, cell => backward(cell, &self.sizes(), slice(&w_hh), began, back));
+        let shape = Shape::from([steps, rows, wide]);
+        let d_sums = Tensor::from_buffer(d_sums, shape);
+        let d_carried = if carries { Tensor::from_buffer(d_carried, shape) } else { d_sums.clone() };
         if is_shown {
-            self.show::<T>(g.id(), &y, &dy, kept, [&w_hh, &h0, c0.as_ref().unwrap_or(&h0)], shown);
+            let maps = || self.maps(g, [&x, &self.before(&y, &h0)], [&d_sums, &d_carried]);
+            let began = [&w_hh, &h0, c0.as_ref().unwrap_or(&h0)];
+            self.show::<T>(g.id(), &y, &dy, kept, began, shown, &maps);
         }
-        let sums = row_major(d_sums.as_slice(), wide);
-        let from_h = if carries { d_carried.as_slice() } else { d_sums.as_slice() };
+        let [d_sums, from_h] = [&d_sums, &d_carried].map(|d| slice::<T>(d));
+        let sums = row_major(d_sums, wide);
         g.give(0, |g| {
             Tensor::build_like::<T>(g.x(0), |dx| {
                 matmul(all, inputs, wide, sums, row_major(slice(&w_ih), inputs), dx, Output::Overwrite);
@@ -281,7 +286,7 @@ impl Given {
             });
         }
         if self.has_biases {
-            for (idx, of) in [(3 + states, d_sums.as_slice()), (4 + states, from_h)] {
+            for (idx, of) in [(3 + states, d_sums), (4 + states, from_h)] {
                 g.give(idx, |g| Tensor::build_like::<T>(g.x(idx), |db| reduce::sum(of, 1, all, wide, db)));
             }
         }

@@ -13,7 +13,7 @@ use crate::onlooker::{OBSERVED, is_replaying};
 use crate::op::Op;
 pub use crate::role::{Announcement, Role, Side};
 pub use crate::sample_map::SampleMap;
-pub use crate::steps::Steps;
+pub use crate::steps::{StepMap, Steps};
 use crate::tensor::Tensor;
 pub use crate::watch::observer::Observer;
 use crate::watch::profile::section;
@@ -332,7 +332,7 @@ fn show_parameter(path: &str, w: &Tensor, dw: &Tensor) {
     let _section = section("observers");
     with_watches(|watches| {
         for watch in watches {
-            no_grad(|| watch.observer.parameter(path, &w.detach(), &dw.detach()));
+            no_grad(|| watch.observer.parameter(path, w, &dw.detach()));
         }
     });
 }

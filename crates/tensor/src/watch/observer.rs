@@ -65,8 +65,9 @@ pub trait Observer {
     fn gradient(&mut self, site: &Site, output: Option<u64>, dy: &Tensor);
 
     /// A parameter that a step of an optimizer is about to go by the gradient of, as
-    /// [`announce_parameter`](super::observe::announce_parameter) shows it. Whoever keeps `w` makes the step copy it. By default it is not looked
-    /// at.
+    /// [`announce_parameter`](super::observe::announce_parameter) shows it: the leaf itself, whose
+    /// [`id`](Tensor::id) is that in graphs. Whoever keeps `w` makes the step copy it, and another leaf of the copy. By
+    /// default it is not looked at.
     fn parameter(&mut self, path: &str, w: &Tensor, dw: &Tensor) {
         let _ = (path, w, dw);
     }

@@ -198,7 +198,7 @@ fn disagree(networks: &[Vec<FlowRow>], verdicts: &mut Vec<Verdict>) {
 }
 
 fn loses_deltas(verdicts: &[Verdict]) -> bool {
-    verdicts.iter().any(|verdict| matches!(verdict, Verdict::Underflow { shadow: Some(_), .. }))
+    verdicts.iter().any(|verdict| matches!(verdict, Verdict::Underflow { step: None, shadow: Some(_), .. }))
 }
 
 /// 0 if one of them is 0, NaN of nothing.

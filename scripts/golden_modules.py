@@ -137,6 +137,14 @@ def decoded(decoder, x):
     return decoder(x[:3], x[3:], tgt_mask=causal(3), tgt_is_causal=True)
 
 
+def stepped(cell, x):
+    """The state after all steps, which begins with zeros."""
+    state = None
+    for step in x:
+        state = cell(step, state)
+    return state
+
+
 # Each with what makes it, the shape of its input or what makes that, and, where it is not `module(x)`, how it is called.
 # Those whose names end in `training` are in that mode, the others in evaluation.
 MODULES = {
@@ -210,6 +218,10 @@ MODULES = {
         decoded,
     ),
     "nested_causal_language_model": (CausalLanguageModel, words(11, 5, 2)),
+    "rnn_cell": (lambda: nn.RNNCell(3, 4), (3, 2, 3), stepped),
+    "rnn_cell_relu": (lambda: nn.RNNCell(3, 4, bias=False, nonlinearity="relu"), (3, 2, 3), stepped),
+    "lstm_cell": (lambda: nn.LSTMCell(3, 4), (3, 2, 3), stepped),
+    "gru_cell": (lambda: nn.GRUCell(3, 4), (3, 2, 3), stepped),
 }
 
 

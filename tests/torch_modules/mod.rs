@@ -3,9 +3,9 @@
 use backflow::Module;
 use backflow::nn::{
     Activation, BatchNorm1d, BatchNorm2d, Conv1d, Conv2d, ConvTranspose2d, Dropout, Embedding, Flatten,
-    GroupNorm, Gru, Init, InstanceNorm2d, Layer, LayerNorm, Linear, Lstm, Mask, MaxPool2d, Mlp,
-    MultiheadAttention, RmsNorm, Rnn, Sequential, Stack, TransformerDecoder, TransformerDecoderLayer,
-    TransformerEncoder, TransformerEncoderLayer, TransformerSettings,
+    GroupNorm, Gru, GruCell, Init, InstanceNorm2d, Layer, LayerNorm, Linear, Lstm, LstmCell, LstmState, Mask,
+    MaxPool2d, Mlp, MultiheadAttention, RmsNorm, Rnn, RnnCell, Sequential, Stack, TransformerDecoder,
+    TransformerDecoderLayer, TransformerEncoder, TransformerEncoderLayer, TransformerSettings,
 };
 use backflow::tensor::{Convolution, DType, Padding, Path, Rng, Tensor, Visitor, VisitorMut};
 
@@ -50,6 +50,28 @@ fn lstm(layer: Lstm) -> Box<dyn Subject> {
     Box::new(Of(layer, |layer, x| {
         let (y, state) = layer.forward_from(x, None, None);
         vec![y, state.h, state.c]
+    }))
+}
+
+/// The state after all steps, which begins with zeros.
+fn rnn_cell(cell: RnnCell) -> Box<dyn Subject> {
+    Box::new(Of(cell, |cell, x| {
+        let h = x.iter_axis(0).fold(None, |h: Option<Tensor>, x| Some(cell.forward(&x, h.as_ref())));
+        h.into_iter().collect()
+    }))
+}
+
+fn gru_cell(cell: GruCell) -> Box<dyn Subject> {
+    Box::new(Of(cell, |cell, x| {
+        let h = x.iter_axis(0).fold(None, |h: Option<Tensor>, x| Some(cell.forward(&x, h.as_ref())));
+        h.into_iter().collect()
+    }))
+}
+
+fn lstm_cell(cell: LstmCell) -> Box<dyn Subject> {
+    Box::new(Of(cell, |cell, x| {
+        let step = |state: Option<LstmState>, x| Some(cell.forward(&x, state.as_ref()));
+        x.iter_axis(0).fold(None, step).map_or_else(Vec::new, |state| vec![state.h, state.c])
     }))
 }
 
@@ -305,4 +327,8 @@ pub(crate) const MODULES: &[(&str, Make)] = &[
         decoder(TransformerDecoder::new(transformer(), 2, rng).with_norm(transformer().norm()))
     }),
     ("nested_causal_language_model", |rng| layer(CausalLanguageModel::new(rng))),
+    ("rnn_cell", |rng| rnn_cell(RnnCell::new(3, 4, rng))),
+    ("rnn_cell_relu", |rng| rnn_cell(RnnCell::without_bias(3, 4, rng).relu())),
+    ("lstm_cell", |rng| lstm_cell(LstmCell::new(3, 4, rng))),
+    ("gru_cell", |rng| gru_cell(GruCell::new(3, 4, rng))),
 ];

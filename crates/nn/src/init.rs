@@ -34,7 +34,7 @@ use std::str::FromStr;
 /// | `lecun-normal` | `1/fan_in` | N | Klambauer et al. 2017 |
 /// | `orthogonal` | g²/max(rows, columns) | Haar measure | Saxe et al. 2014 |
 /// | `delta-orthogonal` | `g²/(max(O, C) · field)` | the middle of the field orthogonal, the rest 0 | Xiao et al. 2018 |
-/// | `identity` | g² k/n − (g k/n)², k of n weights | g on the main diagonal, else 0 | Le et al. 2015; PyTorch's `eye_` and `dirac_` |
+/// | `identity` | g² k/n − (g k/n)², k of n weights | g on the main diagonal, else 0 | Le et al. 2015; PyTorch's `eye_`, and `dirac_` of fields of odd sizes |
 /// | `torch-linear` | `1/(3 fan_in)` | `U(±1/√fan_in)` | `torch.nn.Linear` |
 ///
 /// g is the [gain](Activation::gain) of the activation. Rules without a g in the table disregard it.

@@ -104,7 +104,7 @@
 //! | `nn.init.kaiming_normal_(w, nonlinearity="relu")` | [`Init::HeNormal.sample(shape, Activation::Relu.gain(), dtype, &mut rng)`](Init::sample) |
 //! | `nn.init.xavier_normal_(w, gain=1.2)` | `Init::XavierNormal.sample(shape, 1.2, dtype, &mut rng)`; in a network, [`Init::XavierNormal.with_gain(1.2)`](Init::with_gain) |
 //! | `nn.init.orthogonal_(lstm.weight_hh_l0[:h])` and so on, of each gate | [`Stack::new().recurrent_init(Init::Orthogonal)`](Stack::recurrent_init); of all weights [`init`](Stack::init) |
-//! | `nn.init.eye_(w)`, `nn.init.dirac_(w)` | [`Init::Identity`](Init) |
+//! | `nn.init.eye_(w)`, `nn.init.dirac_(w)` of fields of odd sizes | [`Init::Identity`](Init) |
 //! | `nn.init.calculate_gain("relu")` | [`Activation::Relu.gain()`](Activation::gain) |
 //! | `model.named_parameters()` | [`model.parameters()`](Module::parameters) |
 //! | `model.state_dict()` | [`model.state()`](Module::state), of the same names |

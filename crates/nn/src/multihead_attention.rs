@@ -190,7 +190,8 @@ impl MultiheadAttention {
         let (q, k, v) = (self.projected(0, query), self.projected(1, key), self.projected(2, value));
         let weights = attention_weights(&q, &k, masks, scale(&q));
         let what = Role::AttentionWeights.called("attention-weights").with_unit_axis(1);
-        self.weights.announce(what, &weights);
+        let is_to_itself = std::ptr::eq(query, key) || query.id().is_some() && query.id() == key.id();
+        self.weights.announce(if is_to_itself { what.with_step_axis(2) } else { what }, &weights);
         let heads = dropped(&self.dropout, &weights).matmul(&v);
         let back = if self.batch_first { [0, 2, 1, 3] } else { [2, 0, 1, 3] };
         let together = heads.permute(back).flatten(2);

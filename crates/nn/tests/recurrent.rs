@@ -83,6 +83,9 @@ fn steps_one_by_one_give_the_same_results_and_gradients() {
 /// A cell in a loop, on the weights of a layer, by all states after all steps.
 type Loop = Box<dyn Fn(&Tensor) -> Tensor>;
 
+/// One step of a cell whose state is h.
+type Step = Box<dyn Fn(&Tensor, Option<&Tensor>) -> Tensor>;
+
 /// Layers, and the same as cells of their weights, in loops.
 fn cells(stack: Stack) -> Vec<(Model, Loop)> {
     let kinds = models(stack).into_iter().filter(|(name, ..)| *name != "lstm, projected");
@@ -96,7 +99,7 @@ fn cells(stack: Stack) -> Vec<(Model, Loop)> {
             weight_hr: None,
         }
     };
-    let of_states = |step: Box<dyn Fn(&Tensor, Option<&Tensor>) -> Tensor>| -> Loop {
+    let of_states = |step: Step| -> Loop {
         Box::new(move |x| {
             let mut states: Vec<Tensor> = Vec::new();
             for x in x.iter_axis(0) {

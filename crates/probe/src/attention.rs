@@ -1,8 +1,8 @@
 //! [`AttentionFlow`]: where the heads of an attention look, in figures of their weights.
 //!
 //! A query that may look at one key only, as the first of a causal attention, has no choice: its weights say nothing of
-//! a head and are left out. Neither are sequences blurred by what fills them up: where there are as many queries as
-//! keys, steps at the end that no query may look at are left out as queries too. Which keys a query may look at is told
+//! a head and are left out. Neither are sequences blurred by what fills them up: where queries and keys are the same
+//! steps, those at the end that no query may look at are left out as queries too. Which keys a query may look at is told
 //! by the softmax: those that count, and whose score is not −∞. Of weights that no softmax is known for, a weight of
 //! exactly 0 is taken for one that was not allowed.
 
@@ -67,7 +67,16 @@ pub(crate) fn greatest(heads: &[f64]) -> f64 {
 pub(crate) struct Matrices {
     /// The leading axes.
     leading: Shape,
-    sums: Vec<Sums>,
+    sums: Vec<[Sums; 2]>,
+}
+
+/// What queries are to keys.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Queries {
+    /// Something else.
+    Others = 0,
+    /// The same steps.
+    Keys = 1,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -117,7 +126,7 @@ impl Matrices {
                         None => of_weights(&a[at]),
                     }
                 };
-                added_up(&(0..queries).map(row).collect::<Vec<_>>(), queries == keys)
+                added_up(&(0..queries).map(row).collect::<Vec<_>>())
             };
             let all: Vec<usize> = (0..weights.elements() / (queries * keys)).collect();
             parallel::map(weights.elements() / PER_NANOSECOND, &all, of_matrix)
@@ -125,14 +134,14 @@ impl Matrices {
         Some(Self { leading, sums })
     }
 
-    /// By head, which lie along this one of the leading axes; all are of one head if it is none of them. `None` if no
-    /// query had a choice.
-    pub(crate) fn by_head(&self, axis: Option<usize>) -> Option<AttentionFlow> {
+    /// By head, which lie along this one of the leading axes; all are of one head if it is none of them. NaN of a head
+    /// none of whose queries had a choice; `None` if no query had.
+    pub(crate) fn by_head(&self, axis: Option<usize>, queries: Queries) -> Option<AttentionFlow> {
         let axis = axis.filter(|&axis| axis < self.leading.rank());
         let heads = axis.map_or(1, |axis| self.leading[axis]);
         let inner = axis.map_or(1, |axis| self.leading[axis + 1..].iter().product());
         let mut by_head = vec![Sums::default(); heads];
-        for (nth, sums) in self.sums.iter().enumerate() {
+        for (nth, sums) in self.sums.iter().map(|sums| sums[queries as usize]).enumerate() {
             let head = &mut by_head[nth / inner % heads];
             head.queries += sums.queries;
             head.entropy += sums.entropy;
@@ -140,7 +149,7 @@ impl Matrices {
             head.largest += sums.largest;
         }
         let mean = |of: fn(&Sums) -> f64| by_head.iter().map(|sums| of(sums) / sums.queries as f64).collect();
-        by_head.iter().all(|sums| sums.queries > 0).then(|| AttentionFlow {
+        by_head.iter().any(|sums| sums.queries > 0).then(|| AttentionFlow {
             entropy: mean(|sums| sums.entropy),
             relative_entropy: mean(|sums| sums.relative),
             largest_weight: mean(|sums| sums.largest),
@@ -148,20 +157,22 @@ impl Matrices {
     }
 }
 
-/// The queries of a matrix that have a choice; those at the end of a sequence that nobody may look at are none, if
-/// queries and keys are the same steps.
-fn added_up(queries: &[Query], is_square: bool) -> Sums {
-    let end = queries.iter().map(|query| query.end).max().filter(|_| is_square).unwrap_or(queries.len());
-    let mut sums = Sums::default();
-    for query in queries[..end].iter().filter(|query| query.keys > 1) {
-        // Rounded weights add up to a little more than 1.
-        let relative = query.entropy / Float::ln(query.keys as f64);
-        sums.queries += 1;
-        sums.entropy += query.entropy;
-        sums.relative += if relative > 1.0 { 1.0 } else { relative };
-        sums.largest += query.largest;
-    }
-    sums
+/// The queries of a matrix that have a choice: all of them, and those in front of the end of what is looked at, of which
+/// alone there are figures where queries are the same steps as keys.
+fn added_up(queries: &[Query]) -> [Sums; 2] {
+    let end = queries.iter().map(|query| query.end).max().unwrap_or(0).min(queries.len());
+    [queries.len(), end].map(|end| {
+        let mut sums = Sums::default();
+        for query in queries[..end].iter().filter(|query| query.keys > 1) {
+            // Rounded weights add up to a little more than 1.
+            let relative = query.entropy / Float::ln(query.keys as f64);
+            sums.queries += 1;
+            sums.entropy += query.entropy;
+            sums.relative += if relative > 1.0 { 1.0 } else { relative };
+            sums.largest += query.largest;
+        }
+        sums
+    })
 }
 
 /// H = −ln aₘ + Σ aₖ (xₘ − xₖ), m the key with the largest score: one logarithm a query, and no difference of numbers
@@ -203,7 +214,7 @@ fn of_weights<T: FloatElement>(a: &[T]) -> Query {
 
 #[cfg(test)]
 mod tests {
-    use super::{Matrices, Scores};
+    use super::{Matrices, Queries, Scores};
     use backflow_kernels::Float;
     use backflow_tensor::{DType, Rng, Tensor};
 
@@ -224,7 +235,7 @@ mod tests {
                 Matrices::of(&a, Some(&Scores { x: &x, counts: None })).unwrap(),
                 Matrices::of(&a, None).unwrap(),
             ];
-            for found in of.map(|of| of.by_head(Some(1)).unwrap()) {
+            for found in of.map(|of| of.by_head(Some(1), Queries::Keys).unwrap()) {
                 close(&found.entropy, &mean(&entropy), within * 4.0);
                 close(&found.relative_entropy, &mean(&(&entropy / Float::ln(40.0))), within * 4.0);
                 close(&found.largest_weight, &mean(&exact.max(-1)), within);
@@ -239,21 +250,25 @@ mod tests {
         let counts = [1, 2, 3, 4, 1, 2, 2, 2];
         let uniform =
             Matrices::of(&x.masked_softmax(&counts), Some(&Scores { x: &x, counts: Some(&counts) }));
-        let found = uniform.unwrap().by_head(None).unwrap();
+        let uniform = uniform.unwrap();
+        let found = uniform.by_head(None, Queries::Keys).unwrap();
         // The second sequence has two steps; two more fill it up.
         let ln = |x: f64| Float::ln(x);
         close(&found.entropy, &[(ln(2.0) + ln(3.0) + ln(4.0) + ln(2.0)) / 4.0], 1e-7);
         close(&found.relative_entropy, &[1.0], 1e-7);
         close(&found.largest_weight, &[(1.0 / 2.0 + 1.0 / 3.0 + 1.0 / 4.0 + 1.0 / 2.0) / 4.0], 1e-7);
+        // Queries that are other steps are all there.
+        let found = uniform.by_head(None, Queries::Others).unwrap();
+        close(&found.entropy, &[(4.0 * ln(2.0) + ln(3.0) + ln(4.0)) / 6.0], 1e-7);
         // The scores are so far apart that the other weights are exactly 0.
         let x = Tensor::from([[[900.0_f64, 0.0, -5.0], [0.0, 900.0, f64::NEG_INFINITY], [-800.0, 0.0, 0.0]]]);
         let found = Matrices::of(&x.softmax(-1), Some(&Scores { x: &x, counts: None })).unwrap();
-        let found = found.by_head(None).unwrap();
+        let found = found.by_head(None, Queries::Keys).unwrap();
         close(&found.relative_entropy, &[ln(2.0) / ln(3.0) / 3.0], 1e-14);
         close(&found.largest_weight, &[2.5 / 3.0], 1e-14);
         // Nobody had a choice, and nobody is there.
         let x = Tensor::zeros([1, 1, 1], DType::F32);
-        assert!(Matrices::of(&x.softmax(-1), None).unwrap().by_head(None).is_none());
+        assert!(Matrices::of(&x.softmax(-1), None).unwrap().by_head(None, Queries::Keys).is_none());
         assert!(Matrices::of(&Tensor::zeros([2, 0, 3], DType::F32), None).is_none());
         assert!(Matrices::of(&Tensor::zeros([3], DType::F32), None).is_none());
     }
@@ -262,7 +277,7 @@ mod tests {
     fn what_is_no_number_is_seen() {
         let x = Tensor::from([[0.0, f64::NAN], [0.0, 1.0]]);
         for scores in [Some(&Scores { x: &x, counts: None }), None] {
-            let found = Matrices::of(&x.softmax(-1), scores).unwrap().by_head(None).unwrap();
+            let found = Matrices::of(&x.softmax(-1), scores).unwrap().by_head(None, Queries::Keys).unwrap();
             let all = [found.entropy[0], found.relative_entropy[0], found.largest_weight[0]];
             assert!(all.iter().all(|x| x.is_nan()), "{all:?}");
         }
@@ -274,10 +289,10 @@ mod tests {
         let x = Tensor::randn([2, 3, 4, 5, 6], DType::F64, &mut Rng::seed_from_u64(4));
         let all = Matrices::of(&x.softmax(-1), None).unwrap();
         for axis in 0..3 {
-            let found = all.by_head(Some(axis)).unwrap();
+            let found = all.by_head(Some(axis), Queries::Keys).unwrap();
             for (head, &entropy) in found.entropy.iter().enumerate() {
                 let one = Matrices::of(&x.select(axis as isize, head as isize).softmax(-1), None).unwrap();
-                close(&one.by_head(None).unwrap().entropy, &[entropy], 1e-14);
+                close(&one.by_head(None, Queries::Keys).unwrap().entropy, &[entropy], 1e-14);
             }
         }
     }

@@ -36,7 +36,8 @@ impl Eigenvalue {
 /// The eigenvalues of a square matrix, by their moduli, the largest first, each as often as the characteristic polynomial
 /// has it as a root. Computed in `f64`; n × n takes some 10n³ operations.
 ///
-/// They are NaN if an element is not finite.
+/// They are NaN if an element is not finite, or if the iteration does not end in 100 steps for one of them, which no matrix
+/// is known for.
 ///
 /// ```
 /// use backflow_probe::eigenvalues;

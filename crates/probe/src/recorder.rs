@@ -125,7 +125,8 @@ impl Recorder {
     /// It is about the weights and biases that the step trains, of layers that say [what they make of each
     /// sample](backflow_tensor::observe::Announcement::map), and of recurrent ones, at all of their steps; others are named as
     /// [not measured](FlowStep::not_measured), and so are those that go into an op which no layer tells of. What a parameter
-    /// does for a sample several times, as that of a cell in a loop or one that two layers share, is added up before it is squared.
+    /// does for a sample several times, as that of a `Linear` in a loop or one that two layers share, is added up before it is
+    /// squared. Cells such as [`LstmCell`](backflow_nn::LstmCell) say nothing of single samples.
     /// Parameters are known by their paths: the recorder must be one of the very
     /// model that is stepped. The loss is the *mean* over the batch, to
     /// which each sample contributes on its own. Gradients below some 1e-150 count as 0.

@@ -132,7 +132,8 @@ impl FlowRow {
             None => line(),
             Some(shadow) if shadow.lost_at().is_some() => shadow.line(),
             // What is 0 in f64 too is not too small.
-            Some(_) => line().map(|line| TimeLine { lost_at: None, ..line }),
+            Some(shadow) if shadow.is_alike() => line().map(|line| TimeLine { lost_at: None, ..line }),
+            Some(_) => line(),
         }
     }
 

@@ -65,8 +65,10 @@ fn joined(parts: Vec<Part>) -> Vec<Part> {
         };
         Tensor::cat(parts.iter().map(with_positions).collect::<Vec<_>>(), 1)
     };
-    let (x, dy) = (positions(|part| &part.x), positions(|part| &part.dy));
-    vec![Part { map: SampleMap::Linear, x, dy, is_bias: parts[0].is_bias }]
+    let (dy, is_bias) = (positions(|part| &part.dy), parts[0].is_bias);
+    // A bias has nothing to do with inputs, of which each of its maps may have as many as it will.
+    let x = if is_bias { dy.clone() } else { positions(|part| &part.x) };
+    vec![Part { map: SampleMap::Linear, x, dy, is_bias }]
 }
 
 impl Sums {

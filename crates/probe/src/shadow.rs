@@ -70,9 +70,15 @@ impl TimeShadow {
     pub fn lost_at(&self) -> Option<(u64, Shadow)> {
         let deltas = |time: &TimeFlow| time.of_one_loss().unwrap_or(&time.delta_rms).to_vec();
         let of_step = |((&step, own), f64): ((&u64, f64), f64)| (step, Shadow::of_deltas(own, f64));
-        let is_alike = self.own.steps == self.f64.steps && self.own.reach == self.f64.reach;
         let mut all = self.own.steps.iter().zip(deltas(&self.own)).zip(deltas(&self.f64)).map(of_step).rev();
-        all.find(|(_, shadow)| is_alike && shadow.underflows())
+        all.find(|(_, shadow)| self.is_alike() && shadow.underflows())
+    }
+
+    /// Whether both are of the same steps, and of losses of the same reach: only then do they compare. A loss of several
+    /// steps may look like that of the last where the others come to 0.
+    #[must_use]
+    pub fn is_alike(&self) -> bool {
+        self.own.steps == self.f64.steps && self.own.reach == self.f64.reach
     }
 
     /// The line through the deltas in `f64`.

@@ -201,13 +201,21 @@ pub(crate) fn lines(rows: &[FlowRow], figures: Figures) -> Vec<Line> {
             branches.entry(number).or_default().push(Point { row, joint, block: None, delta });
         }
     }
-    for points in branches.values_mut() {
-        // Deltas of queries and keys say how weights are to change; with those of values they do not compare.
-        let weights = points.iter().rposition(|point| point.row.role == Role::AttentionWeights);
-        points.drain(..weights.map_or(0, |at| at + 1));
-    }
+    branches.values_mut().for_each(leave_scores_out);
     let of_chains = chains.iter().filter_map(|(&chain, points)| line(points, chain, figures));
     of_chains.chain(branches.values().filter_map(|points| line(points, BRANCH, figures))).collect()
+}
+
+/// Of a branch that is one attention, what comes before its weights: deltas of queries and keys say how weights are to
+/// change, and do not compare with those of values. In a branch of more than that, nothing tells which layers these are.
+fn leave_scores_out(branch: &mut Vec<Point<'_>>) {
+    let is_weights = |point: &Point<'_>| point.row.role == Role::AttentionWeights;
+    let Some(at) = branch.iter().position(is_weights) else { return };
+    let before = branch[..at].iter().filter(|point| point.row.role == Role::WeightedMap).count();
+    // Queries, keys and values.
+    if before <= 3 && branch.iter().filter(|point| is_weights(point)).count() == 1 {
+        branch.drain(..=at);
+    }
 }
 
 /// What is said to be the chain of a branch.

@@ -5,12 +5,12 @@ extern crate backflow_tensor as backflow;
 mod transformers;
 
 use backflow_nn::{
-    Linear, Mask, Module, MultiheadAttention, TransformerEncoder, TransformerSettings,
+    Dropout, Linear, Mask, Module, MultiheadAttention, TransformerEncoder, TransformerSettings,
     scaled_dot_product_attention,
 };
 use backflow_optim::Optimizer;
 use backflow_probe::{AttentionFlow, GradFlow, Recorder, Verdict};
-use backflow_tensor::{DType, LayerId, Rng, Role, Tensor};
+use backflow_tensor::{DType, LayerId, Rng, Role, Tensor, training};
 use transformers::{Form, Norm, WIDTH, by_hand, encoder};
 
 fn rng() -> Rng {
@@ -98,6 +98,7 @@ struct Maps {
     q: Linear,
     k: Linear,
     v: Linear,
+    dropout: Dropout,
 }
 
 /// What is an attention by its use is one: by the function of this library, by ops, with dropout between, in three axes
@@ -108,7 +109,7 @@ fn attention_is_told_by_what_a_softmax_is_used_for() {
         let mut rng = rng();
         move || Linear::new(8, 8, &mut rng)
     };
-    let model = Maps { q: linear(), k: linear(), v: linear() };
+    let model = Maps { q: linear(), k: linear(), v: linear(), dropout: Dropout::new(0.3) };
     let x = Tensor::randn([2, 5, 8], DType::F32, &mut rng());
     let heads = |of: &Tensor| of.reshape([2, 5, 2, 4]).permute([0, 2, 1, 3]);
     let all = || [model.q.forward(&x), model.k.forward(&x), model.v.forward(&x)];
@@ -136,13 +137,20 @@ fn attention_is_told_by_what_a_softmax_is_used_for() {
         q.matmul(&k.t()).softmax(-1).dropout(0.3, &rng()).matmul(&v)
     };
     assert_eq!(found(&dropped).0, one(1));
+    // A layer of dropout, in training and in evaluation.
+    let dropped = || {
+        let [q, k, v] = all();
+        model.dropout.forward(&q.matmul(&k.t()).softmax(-1)).matmul(&v)
+    };
+    assert_eq!(found(&dropped).0, one(1));
+    assert_eq!(found(&|| training(&rng(), dropped)).0, one(1));
     let twice = || {
         let [q, k, v] = all();
         let once = q.matmul(&k.t()).softmax(-1).matmul(&v);
         once.matmul(&k.t()).softmax(-1).matmul(&v)
     };
     assert_eq!(found(&twice).0, [("softmax()".to_owned(), 1), ("softmax() (2)".to_owned(), 1)]);
-    // Classes; gates of a mixture; rows of a table; and by another axis.
+    // Classes; rows of a table; and by another axis.
     let classes = || {
         let [q, k, v] = all();
         q.softmax(-1) * k + v
@@ -204,7 +212,7 @@ fn watching_changes_no_bit() {
         let mut recorder = Recorder::new(&model);
         for step in 0..4 {
             let mut update = || {
-                backflow_tensor::training(&Rng::seed_from_u64(step), || {
+                training(&Rng::seed_from_u64(step), || {
                     optimizer.step_with(&mut model, |model| {
                         model.forward_masked(&x, &[Mask::Causal]).square().mean(..)
                     })
@@ -332,7 +340,7 @@ fn what_does_not_tell_where_tokens_are_is_not_measured() {
     let x = Tensor::randn([STEPS, STEPS, WIDTH], DType::F64, &mut rng());
     let flow = GradFlow::record(&stack, || stack.states(Form::USUAL, &x).0.square().mean(..));
     assert!(flow.rows().iter().all(|row| row.token_residual.is_none()));
+    // What embeds, and in each of two blocks q, k, v, out, two linear layers, and the relu between them.
     let said = flow.to_string();
-    assert!(said.contains("residual of tokens of embed, blocks.0.q, … ("), "{said}");
-    assert!(said.contains("not measured: there are as many sequences as steps"), "{said}");
+    assert!(said.contains("residual of tokens of embed, blocks.0.q, … (15 in all) not measured"), "{said}");
 }

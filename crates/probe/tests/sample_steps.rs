@@ -186,6 +186,21 @@ fn parameters_that_are_used_again_are_summed_over_uses() {
     holds("tied and used again", &mut tied, BATCH, twice, |_| true);
 }
 
+/// One bias of two maps, of which each takes as many inputs as it will.
+#[test]
+fn a_bias_of_maps_of_several_widths_is_summed_over_them() {
+    let mut rng = rng();
+    let x = Tensor::randn([BATCH, 4], F64, &mut rng);
+    let mut model = vec![linear(4, 4, &mut rng), linear(3, 4, &mut rng), linear(4, CLASSES, &mut rng)];
+    model[1].bias = model[0].bias.clone();
+    let once = |model: &Vec<Linear>, samples: Range<usize>| {
+        let (x, y) = (x.slice(0, samples.clone()), labels().slice(0, samples));
+        let h = model[0].forward(&x) + model[1].forward(&x.slice(1, ..3));
+        model[2].forward(&h.tanh()).cross_entropy(&y)
+    };
+    holds("one bias", &mut model, BATCH, once, |_| true);
+}
+
 /// A use that no layer tells of is part of the gradient: the parameter is named, and not half counted.
 #[test]
 fn a_parameter_with_a_use_of_its_own_is_not_counted() {

@@ -3,7 +3,7 @@
 extern crate backflow_tensor as backflow;
 
 use backflow_kernels::Float;
-use backflow_nn::{Gru, Init, Linear, Lstm, LstmState, Module, Rnn, Stack};
+use backflow_nn::{Gru, Init, Linear, Lstm, LstmCell, LstmState, Module, Rnn, Stack};
 use backflow_probe::{GradFlow, eigenvalues, lyapunov_exponents, singular_values, step_jacobians};
 use backflow_tensor::{DType, Rng, Tensor, no_grad};
 
@@ -185,4 +185,56 @@ fn a_state_that_nobody_names_is_refused() {
 fn samples_that_meet_are_refused() {
     let model = Linears::new(Tensor::eye(HIDDEN, DType::F64));
     let _ = step_jacobians(&model, |x| model.forward(&(x - &x.mean(0))), &sample(), "h");
+}
+
+/// Of a cell in a loop, whose h is computed from its c, they are those of the layer.
+#[test]
+fn of_parts_that_are_computed_from_each_other_they_are_each_parts_own() {
+    let lstm = Lstm::with_stack(INPUTS, HIDDEN, stack(), &mut rng());
+    let cell = LstmCell::from_weights(lstm.weights(0, false).clone());
+    let looped = |x: &Tensor| {
+        let mut state: Option<LstmState> = None;
+        for (step, x) in x.iter_axis(1).enumerate() {
+            let LstmState { h, c } = cell.forward(&x, state.as_ref());
+            state = Some(LstmState { h: h.named_step("h", step), c: c.named_step("c", step) });
+        }
+        state.expect("there are steps").h
+    };
+    let of_layer = step_jacobians(&lstm, |x| lstm.forward(x), &sample(), "");
+    let of_cell = step_jacobians(&cell, looped, &sample(), "h c");
+    assert_eq!(of_cell.len(), STEPS - 1);
+    for ((step, of_layer), (same, of_cell)) in of_layer.iter().zip(&of_cell) {
+        assert_eq!(step, same);
+        // Sums of a few products of numbers around 1, in another order.
+        assert_close(of_cell, of_layer, 1e-14, "h c");
+    }
+    // c alone, with h held fixed.
+    for ((_, both), (_, of_c)) in of_layer.iter().zip(step_jacobians(&cell, looped, &sample(), "c")) {
+        let expected = both.slice(0, HIDDEN..).slice(1, HIDDEN..);
+        let by_way = &of_c - &expected;
+        assert!(by_way.abs().max(..).item() > 1e-6, "of c by itself, what goes by h is c's: h is not held");
+    }
+}
+
+/// A state that sequences begin in has no gradient, and no number of it changes another.
+#[test]
+fn of_a_state_that_is_given_they_are_0() {
+    let model = Linears::new(Tensor::eye(HIDDEN, DType::F64));
+    let forward = |x: &Tensor| {
+        let mut h = Tensor::zeros([x.size(0), HIDDEN], DType::F64).named_step("h", 0);
+        for step in 0..2 {
+            h = (model.take.forward(&x.select(1, step)) + model.carry.forward(&h))
+                .named_step("h", step as usize + 1);
+        }
+        h
+    };
+    let found = step_jacobians(&model, forward, &sample(), "h");
+    assert!(found[0].1.abs().max(..).item() == 0.0);
+    assert_close(&found[1].1, &Tensor::eye(HIDDEN, DType::F64), 1e-15, "later");
+}
+
+#[test]
+fn what_is_no_number_grows_by_no_number() {
+    let nan = Tensor::from([[f64::NAN, 0.0], [0.0, f64::NAN]]);
+    assert!(lyapunov_exponents(&[nan]).iter().all(|exponent| exponent.is_nan()));
 }

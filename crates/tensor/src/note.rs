@@ -14,7 +14,7 @@ use crate::tensor::Tensor;
 use std::sync::Arc;
 
 /// The op that a note hangs by.
-static NOTE: Op = Op::new("note").formula("y = x").gradient("dx = dy");
+static NOTE: Op = Op::new("note").formula("y = x").gradient("dx = dy").scaling();
 
 /// A fact about a forward pass.
 #[derive(Clone, Debug)]

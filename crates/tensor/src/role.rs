@@ -135,7 +135,8 @@ pub struct Announcement {
     /// as of linear layers.
     pub unit_axis: Option<isize>,
     /// The axis along which the steps of a sequence lie, of an attention, which goes from one of them to others: that of
-    /// what it is computed from, and of what is computed from it. `None` where the layer does not say.
+    /// what it is computed from, and of what is computed from it. Of the weights of an attention to itself, that of the
+    /// queries, which are the same steps as the keys. `None` where the layer does not say.
     pub step_axis: Option<usize>,
     /// The step in time, for a layer that announces one output for each.
     pub time: Option<usize>,

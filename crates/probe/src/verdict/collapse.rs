@@ -23,7 +23,8 @@ pub(super) fn rank_collapse(rows: &[FlowRow]) -> Option<Verdict> {
         .collect();
     let (_, first, at_first) = *tokens.first()?;
     let (_, last, at_last) = *tokens.last()?;
-    let begin = tokens.iter().rposition(|(_, _, residual)| !(*residual < ALIKE)).map_or(0, |apart| apart + 1);
+    let begin = tokens.iter().rposition(|(_, _, residual)| *residual >= ALIKE || residual.is_nan());
+    let begin = begin.map_or(0, |apart| apart + 1);
     let (place, row, residual) = *tokens.get(begin)?;
     // Where all is 0 from the first, it is the data that is alike.
     let has_fallen = at_first > 0.0 && (at_last == 0.0 || log10(at_first / at_last) > DECADES);

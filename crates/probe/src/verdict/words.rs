@@ -222,9 +222,9 @@ impl fmt::Display for Verdict {
                     f,
                     "tokens are alike from {} on: relative to their size they are {here} apart there, {at_first} at {}, \
                      {at_last} at {}",
-                    of_the_model(layer),
-                    of_the_model(&first.0),
-                    of_the_model(&last.0)
+                    named(layer),
+                    named(&first.0),
+                    named(&last.0)
                 )
             }
             Self::Saturated { layer, share } => {

@@ -9,7 +9,7 @@
 
 use super::Watch;
 use super::in_time::{Place, Use};
-use crate::attention::{AttentionFlow, Matrices, Scores};
+use crate::attention::{AttentionFlow, Matrices, Queries, Scores};
 use crate::join;
 use crate::quantities::TOKEN_RESIDUAL;
 use crate::record::NotMeasured;
@@ -63,11 +63,12 @@ impl Watch {
     /// Takes what a program multiplied values by as weights of an attention, if it is a softmax that nobody announced:
     /// a row of its own.
     pub(super) fn take_product(&mut self, left: &[u64]) {
-        if left.iter().any(|id| self.attentions.found.contains_key(id) || self.ids.contains(&Some(*id))) {
-            return;
-        }
+        // Weights that are announced, or were found, are no longer among them.
         let found = left.iter().find_map(|id| Some((*id, self.attentions.softmaxes.remove(id)?)));
         let Some((id, Softmax { y, figures })) = found else { return };
+        if self.ids.contains(&Some(id)) {
+            return;
+        }
         self.admit();
         // Beside the layer that was called last, as that of the values is.
         let last = self.rows.iter().rfind(|row| row.kind.role == Role::WeightedMap);
@@ -79,12 +80,17 @@ impl Watch {
         let axis = if y.rank() > 3 { -3 } else { y.rank() as isize };
         let what = Role::AttentionWeights.called("softmax").with_unit_axis(axis);
         let row = self.rows.len();
+        if row == 0 {
+            self.examples = y.size(0) as u64;
+        }
         let place = Place::Named(path.clone(), earlier);
         self.uses.push(Use::new(place, None, false, y.elements()).along(axis));
         let path = if earlier == 0 { path } else { format!("{path} ({})", earlier + 1) };
         let mut flow = self.flow(path, &what, &y);
         let heads = heads(&what, &y);
-        flow.attention = figures.by_head(heads);
+        // A program does not say whether it is one to itself; of others there are seldom as many queries as keys.
+        let queries = if y.size(-2) == y.size(-1) { Queries::Keys } else { Queries::Others };
+        flow.attention = figures.by_head(heads, queries);
         self.attentions.axes.weights(&y, heads);
         self.rows.push(flow);
         self.outputs.push(y.clone());
@@ -99,7 +105,8 @@ impl Watch {
         let figures = known.map(|softmax| softmax.figures).or_else(|| Matrices::of(y, None))?;
         let heads = heads(what, y);
         self.attentions.axes.weights(y, heads);
-        figures.by_head(heads)
+        let queries = if what.step_axis.is_some() { Queries::Keys } else { Queries::Others };
+        figures.by_head(heads, queries)
     }
 
     /// An attention tells the axis of its steps, if it does.

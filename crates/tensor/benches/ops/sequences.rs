@@ -23,7 +23,7 @@ pub(crate) const TABLE: [Row; 9] = [
         "F.embedding(b, a)",
         |x| x[0].index_select(0, &x[1]),
     ),
-    ("argsort", "axis 1", &[MATRIX], "a.argsort(1, stable=True)", |x| x[0].argsort(1, Order::Ascending)),
+    ("argsort", "axis 1", &[MATRIX], "a.argsort(dim=1, stable=True)", |x| x[0].argsort(1, Order::Ascending)),
     ("cumsum", "axis 1", &[MATRIX], "a.cumsum(1)", |x| x[0].cumsum(1)),
     ("recurrence", "cumprod", &[(&[1024, 256], Operand::Numbers([0.9, 1.1]))], "a.cumprod(1)", |x| {
         x[0].cumprod(1)

@@ -19,6 +19,7 @@
 
 pub mod convolution;
 pub mod float;
+pub mod indexed;
 pub mod isa;
 pub mod map;
 pub mod matmul;

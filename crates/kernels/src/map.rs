@@ -12,34 +12,66 @@ use crate::parallel::{self, GRAIN, for_pieces};
 pub trait Element: Copy + Send + Sync {}
 impl<T: Copy + Send + Sync> Element for T {}
 
-struct Map<'a, S, A, B, F>(S, &'a [A], &'a mut [B], F);
+/// A function of one number for loops over memory.
+///
+/// The compiler leaves long closures out of the loops that call them, and compiles them for the narrowest registers.
+/// Methods can be `#[inline(always)]`, which closures cannot: what is long comes by this trait or [`Binary`].
+pub trait Unary<A, B>: Element {
+    /// f(x). To be `#[inline(always)]`.
+    fn apply(self, x: A) -> B;
+}
 
-impl<S: Copy, A: Copy, B, F: Fn(S, A) -> B> Work for Map<'_, S, A, B, F> {
+/// The same of two numbers.
+pub trait Binary<A, B, C>: Element {
+    /// f(x, y). To be `#[inline(always)]`.
+    fn apply(self, x: A, y: B) -> C;
+}
+
+/// A short closure.
+#[derive(Clone, Copy)]
+pub(crate) struct Short<F>(pub(crate) F);
+
+impl<A, B, F: Fn(A) -> B + Element> Unary<A, B> for Short<F> {
+    #[inline(always)]
+    fn apply(self, x: A) -> B {
+        (self.0)(x)
+    }
+}
+
+impl<A, B, C, F: Fn(A, B) -> C + Element> Binary<A, B, C> for Short<F> {
+    #[inline(always)]
+    fn apply(self, x: A, y: B) -> C {
+        (self.0)(x, y)
+    }
+}
+
+struct Map<'a, A, B, F>(&'a [A], &'a mut [B], F);
+
+impl<A: Copy, B, F: Unary<A, B>> Work for Map<'_, A, B, F> {
     type Output = ();
     #[inline(always)]
     fn run(self) {
-        let Map(of, x, out, f) = self;
+        let Map(x, out, f) = self;
         for (out, &x) in out.iter_mut().zip(x) {
-            *out = f(of, x);
+            *out = f.apply(x);
         }
     }
 }
 
-pub(crate) struct Zip<'a, S, A, B, C, F>(
-    pub(crate) S,
+pub(crate) struct Zip<'a, A, B, C, F>(
     pub(crate) &'a [A],
     pub(crate) &'a [B],
     pub(crate) &'a mut [C],
     pub(crate) F,
 );
 
-impl<S: Copy, A: Copy, B: Copy, C, F: Fn(S, A, B) -> C> Work for Zip<'_, S, A, B, C, F> {
+impl<A: Copy, B: Copy, C, F: Binary<A, B, C>> Work for Zip<'_, A, B, C, F> {
     type Output = ();
     #[inline(always)]
     fn run(self) {
-        let Zip(of, x, y, out, f) = self;
+        let Zip(x, y, out, f) = self;
         for ((out, &x), &y) in out.iter_mut().zip(x).zip(y) {
-            *out = f(of, x, y);
+            *out = f.apply(x, y);
         }
     }
 }
@@ -65,26 +97,26 @@ impl<A: Copy, B: Copy, C: Copy, D, F: Fn(A, B, C) -> D> Work for Zip3<'_, A, B, 
 
 struct MapInPlace<'a, A, F>(&'a mut [A], F);
 
-impl<A: Copy, F: Fn(A) -> A> Work for MapInPlace<'_, A, F> {
+impl<A: Copy, F: Unary<A, A>> Work for MapInPlace<'_, A, F> {
     type Output = ();
     #[inline(always)]
     fn run(self) {
         let MapInPlace(x, f) = self;
         for x in x {
-            *x = f(*x);
+            *x = f.apply(*x);
         }
     }
 }
 
-struct MapBeside<'a, S, A, B, F>(S, &'a [A], &'a mut [B], &'a mut [B], F);
+struct MapBeside<'a, A, B, F>(&'a [A], &'a mut [B], &'a mut [B], F);
 
-impl<S: Copy, A: Copy, B, F: Fn(S, A) -> (B, B)> Work for MapBeside<'_, S, A, B, F> {
+impl<A: Copy, B, F: Unary<A, (B, B)>> Work for MapBeside<'_, A, B, F> {
     type Output = ();
     #[inline(always)]
     fn run(self) {
-        let MapBeside(of, x, out, beside, f) = self;
+        let MapBeside(x, out, beside, f) = self;
         for ((out, beside), &x) in out.iter_mut().zip(beside).zip(x) {
-            (*out, *beside) = f(of, x);
+            (*out, *beside) = f.apply(x);
         }
     }
 }
@@ -102,15 +134,15 @@ impl<A: Copy, F: Fn(A) -> (A, A)> Work for MapInPlaceBeside<'_, A, F> {
     }
 }
 
-struct ZipInPlace<'a, S, A, B, F>(S, &'a mut [A], &'a [B], F);
+struct ZipInPlace<'a, A, B, F>(&'a mut [A], &'a [B], F);
 
-impl<S: Copy, A: Copy, B: Copy, F: Fn(S, A, B) -> A> Work for ZipInPlace<'_, S, A, B, F> {
+impl<A: Copy, B: Copy, F: Binary<A, B, A>> Work for ZipInPlace<'_, A, B, F> {
     type Output = ();
     #[inline(always)]
     fn run(self) {
-        let ZipInPlace(of, x, y, f) = self;
+        let ZipInPlace(x, y, f) = self;
         for (x, &y) in x.iter_mut().zip(y) {
-            *x = f(of, *x, y);
+            *x = f.apply(*x, y);
         }
     }
 }
@@ -133,26 +165,17 @@ fn check(name: &str, wanted: usize, got: usize) {
 /// If the lengths differ.
 #[track_caller]
 pub fn map<A: Element, B: Element>(x: &[A], out: &mut [B], f: impl Fn(A) -> B + Copy + Send + Sync) {
-    map_of(f, x, out, |f, x| f(x));
+    map_by(Short(f), x, out);
 }
 
-/// `out[i] = f(of, x[i])`.
-///
-/// The compiler leaves long closures out of loops, which then do not vectorise. What is long comes by one of
-/// these functions: as the path of a function that is marked `#[inline(always)]`, apart from what a closure
-/// would have captured.
+/// The same by a function that is long.
 ///
 /// # Panics
 /// If the lengths differ.
 #[track_caller]
-pub fn map_of<S: Element, A: Element, B: Element>(
-    of: S,
-    x: &[A],
-    out: &mut [B],
-    f: impl Fn(S, A) -> B + Copy + Send + Sync,
-) {
+pub fn map_by<A: Element, B: Element>(f: impl Unary<A, B>, x: &[A], out: &mut [B]) {
     check("map", out.len(), x.len());
-    for_pieces(out, GRAIN, &|range, out| dispatch(Map(of, &x[range], out, f)));
+    for_pieces(out, GRAIN, &|range, out| dispatch(Map(&x[range], out, f)));
 }
 
 /// `out[i] = f(x[i], y[i])`.
@@ -166,42 +189,40 @@ pub fn zip<A: Element, B: Element, C: Element>(
     out: &mut [C],
     f: impl Fn(A, B) -> C + Copy + Send + Sync,
 ) {
-    zip_of(f, x, y, out, |f, x, y| f(x, y));
+    zip_by(Short(f), x, y, out);
 }
 
-/// `out[i] = f(of, x[i], y[i])`, as [`map_of`].
+/// The same by a function that is long.
 ///
 /// # Panics
 /// If the lengths differ.
 #[track_caller]
-pub fn zip_of<S: Element, A: Element, B: Element, C: Element>(
-    of: S,
-    x: &[A],
-    y: &[B],
-    out: &mut [C],
-    f: impl Fn(S, A, B) -> C + Copy + Send + Sync,
-) {
+pub fn zip_by<A: Element, B: Element, C: Element>(f: impl Binary<A, B, C>, x: &[A], y: &[B], out: &mut [C]) {
     check("zip", out.len(), x.len());
     check("zip", out.len(), y.len());
-    for_pieces(out, GRAIN, &|range, out| dispatch(Zip(of, &x[range.clone()], &y[range], out, f)));
+    for_pieces(out, GRAIN, &|range, out| dispatch(Zip(&x[range.clone()], &y[range], out, f)));
 }
 
 /// `x[i] = f(x[i])`.
 pub fn map_inplace<A: Element>(x: &mut [A], f: impl Fn(A) -> A + Copy + Send + Sync) {
+    map_inplace_by(Short(f), x);
+}
+
+/// The same by a function that is long.
+pub fn map_inplace_by<A: Element>(f: impl Unary<A, A>, x: &mut [A]) {
     for_pieces(x, GRAIN, &|_, x| dispatch(MapInPlace(x, f)));
 }
 
-/// `(out[i], beside[i]) = f(of, x[i])`, as [`map_of`].
+/// `(out[i], beside[i]) = f(x[i])`.
 ///
 /// # Panics
 /// If the lengths differ.
 #[track_caller]
-pub fn map_beside_of<S: Element, A: Element, B: Element>(
-    of: S,
+pub fn map_beside_by<A: Element, B: Element>(
+    f: impl Unary<A, (B, B)>,
     x: &[A],
     out: &mut [B],
     beside: &mut [B],
-    f: impl Fn(S, A) -> (B, B) + Copy + Send + Sync,
 ) {
     check("map_beside", out.len(), x.len());
     check("map_beside", out.len(), beside.len());
@@ -209,7 +230,7 @@ pub fn map_beside_of<S: Element, A: Element, B: Element>(
     for_pieces(out, GRAIN, &|range, out| {
         // SAFETY: no other piece has this range.
         let beside = unsafe { beside.part(range.clone()) };
-        dispatch(MapBeside(of, &x[range], out, beside, f));
+        dispatch(MapBeside(&x[range], out, beside, f));
     });
 }
 
@@ -238,22 +259,17 @@ pub fn map_inplace_beside<A: Element>(
 /// If the lengths differ.
 #[track_caller]
 pub fn zip_inplace<A: Element, B: Element>(x: &mut [A], y: &[B], f: impl Fn(A, B) -> A + Copy + Send + Sync) {
-    zip_inplace_of(f, x, y, |f, x, y| f(x, y));
+    zip_inplace_by(Short(f), x, y);
 }
 
-/// `x[i] = f(of, x[i], y[i])`, as [`map_of`].
+/// The same by a function that is long.
 ///
 /// # Panics
 /// If the lengths differ.
 #[track_caller]
-pub fn zip_inplace_of<S: Element, A: Element, B: Element>(
-    of: S,
-    x: &mut [A],
-    y: &[B],
-    f: impl Fn(S, A, B) -> A + Copy + Send + Sync,
-) {
+pub fn zip_inplace_by<A: Element, B: Element>(f: impl Binary<A, B, A>, x: &mut [A], y: &[B]) {
     check("zip_inplace", x.len(), y.len());
-    for_pieces(x, GRAIN, &|range, x| dispatch(ZipInPlace(of, x, &y[range], f)));
+    for_pieces(x, GRAIN, &|range, x| dispatch(ZipInPlace(x, &y[range], f)));
 }
 
 /// How many rows ahead of its work an update asks for memory: with seven streams, the processor's own

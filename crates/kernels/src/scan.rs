@@ -12,6 +12,8 @@ use crate::parallel::{self, GRAIN, Rows};
 
 /// Columns whose sums run side by side.
 const LANES: usize = 32;
+/// Rows whose sums do, where each is a single column: an addition waits for the one before it.
+const ROWS: usize = 8;
 
 /// Sums over the middle axis of `[outer, len, inner]` up to each place, or from each place on.
 ///
@@ -61,7 +63,23 @@ fn scan<T: Float>(
     }
     assert!(out.len().is_multiple_of(len * inner), "scan: {} elements are no [_, {len}, {inner}]", out.len());
     let block = len * inner;
-    parallel::for_each(Rows::new(out, block), (GRAIN / 4 / block).max(1), |rows| {
+    parallel::for_each(Rows::new(out, block), (GRAIN / 4 / block).max(1), |mut rows| {
+        if inner == 1 {
+            let mut together = rows.data.chunks_exact_mut(ROWS * len);
+            let mut first = rows.first;
+            for out in &mut together {
+                let (start, mut sums) = (first * len, [0.0; ROWS]);
+                for place in 0..len {
+                    let place = if from_end { len - 1 - place } else { place };
+                    for (row, sum) in sums.iter_mut().enumerate() {
+                        *sum = next(start + row * len + place, *sum);
+                        out[row * len + place] = T::from_f64(*sum);
+                    }
+                }
+                first += ROWS;
+            }
+            rows = Rows { first, width: len, data: together.into_remainder() };
+        }
         for (idx, out) in rows.data.chunks_exact_mut(block).enumerate() {
             let start = (rows.first + idx) * block;
             for column in (0..inner).step_by(LANES) {

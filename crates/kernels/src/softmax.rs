@@ -33,10 +33,12 @@ fn row_sum<T: Float>(x: &[T], y: &[T], term: impl Fn(T, T) -> T + Copy) -> T {
     if x.len() < SHORT {
         return x.iter().zip(y).fold(T::ZERO, |sum, (&x, &y)| sum + term(x, y));
     }
-    if x.len() <= GRAIN {
-        return T::ZERO + add.piece(x, y, term);
+    // A loop and no `fold`, whose closure the compiler would leave out of it.
+    let mut sum = T::ZERO;
+    for (x, y) in x.chunks(GRAIN).zip(y.chunks(GRAIN)) {
+        sum += add.piece(x, y, term);
     }
-    x.chunks(GRAIN).zip(y.chunks(GRAIN)).fold(T::ZERO, |sum, (x, y)| sum + add.piece(x, y, term))
+    sum
 }
 
 #[inline(always)]
@@ -45,10 +47,11 @@ fn row_max<T: Float>(x: &[T]) -> T {
     if x.len() < SHORT {
         return x.iter().fold(T::NEG_INFINITY, |max, &x| max.maximum(x));
     }
-    if x.len() <= GRAIN {
-        return T::NEG_INFINITY.maximum(largest(max, x));
+    let mut so_far = T::NEG_INFINITY;
+    for x in x.chunks(GRAIN) {
+        so_far = so_far.maximum(largest(max, x));
     }
-    x.chunks(GRAIN).fold(T::NEG_INFINITY, |so_far, x| so_far.maximum(largest(max, x)))
+    so_far
 }
 
 /// From where on the logarithm of a sum of exponentials is to be trusted, the largest of which is 1: nearer

@@ -302,7 +302,7 @@ struct Zip<'a, A, B, C, F> {
     f: F,
 }
 
-impl<A: Copy, B: Copy, C, F: Fn(A, B) -> C + Copy> Zip<'_, A, B, C, F> {
+impl<A: Copy, B: Copy, C, F: Fn(A, B) -> C + Element> Zip<'_, A, B, C, F> {
     fn run(self) {
         let Zip { x, y, inner, range, out, f } = self;
         let first = range.start;
@@ -311,7 +311,7 @@ impl<A: Copy, B: Copy, C, F: Fn(A, B) -> C + Copy> Zip<'_, A, B, C, F> {
             let out = &mut out[range.start - first..range.end - first];
             let x = x.block(range.clone(), in_one_row, &mut buffers.0);
             let y = y.block(range, in_one_row, &mut buffers.1);
-            dispatch(map::Zip(f, x, y, out, |f: F, x, y| f(x, y)));
+            dispatch(map::Zip(x, y, out, map::Short(f)));
         });
     }
 }

@@ -48,14 +48,17 @@ impl<T: Float> Channels for Largest<'_, T> {
     ) {
         let first = spans[0].first * windows.image[1] + spans[1].first;
         let (mut largest, mut places) = ([T::NEG_INFINITY; LANES], [first as u32; LANES]);
-        windows.pixels(spans, |pixel, _| {
-            let x = lanes::<T, LANES>(self.x, pixel * windows.channels + channel);
-            for lane in 0..LANES {
-                let is_larger = x[lane] > largest[lane] || x[lane].is_nan();
-                largest[lane] = if is_larger { x[lane] } else { largest[lane] };
-                places[lane] = if is_larger { pixel as u32 } else { places[lane] };
+        for i in 0..spans[0].count {
+            for j in 0..spans[1].count {
+                let pixel = windows.pixel(spans, i, j);
+                let x = lanes::<T, LANES>(self.x, pixel * windows.channels + channel);
+                for lane in 0..LANES {
+                    let is_larger = x[lane] > largest[lane] || x[lane].is_nan();
+                    largest[lane] = if is_larger { x[lane] } else { largest[lane] };
+                    places[lane] = if is_larger { pixel as u32 } else { places[lane] };
+                }
             }
-        });
+        }
         *lanes_mut(self.y, window) = largest;
         *lanes_mut(self.places, window) = places;
     }
@@ -96,11 +99,14 @@ impl<T: Float> Channels for Back<'_, T> {
         channel: usize,
     ) {
         let (dy, places) = (*lanes::<T, LANES>(self.dy, window), *lanes::<u32, LANES>(self.places, window));
-        windows.pixels(spans, |pixel, _| {
-            let sums = lanes_mut::<T, LANES>(self.dx.data, pixel * windows.channels + channel);
-            for lane in 0..LANES {
-                sums[lane] += if places[lane] == pixel as u32 { dy[lane] } else { T::ZERO };
+        for i in 0..spans[0].count {
+            for j in 0..spans[1].count {
+                let pixel = windows.pixel(spans, i, j);
+                let sums = lanes_mut::<T, LANES>(self.dx.data, pixel * windows.channels + channel);
+                for lane in 0..LANES {
+                    sums[lane] += if places[lane] == pixel as u32 { dy[lane] } else { T::ZERO };
+                }
             }
-        });
+        }
     }
 }

@@ -34,17 +34,21 @@ impl<T: Float> Channels for Mean<'_, T> {
         window: usize,
         channel: usize,
     ) {
-        let (mut sums, mut row) = ([T::ZERO; LANES], [T::ZERO; LANES]);
-        windows.pixels(spans, |pixel, ends_row| {
-            add(&mut row, 0, *lanes::<T, LANES>(self.x, pixel * windows.channels + channel));
-            // Row by row, rounding errors grow like the sides of a window and not like its area.
-            if ends_row {
-                add(&mut sums, 0, row);
-                row = [T::ZERO; LANES];
+        let mut sums = [T::ZERO; LANES];
+        for i in 0..spans[0].count {
+            let mut row = [T::ZERO; LANES];
+            for j in 0..spans[1].count {
+                let pixel = windows.pixel(spans, i, j);
+                add(&mut row, 0, *lanes::<T, LANES>(self.x, pixel * windows.channels + channel));
             }
-        });
+            // Row by row, rounding errors grow like the sides of a window and not like its area.
+            add(&mut sums, 0, row);
+        }
         let share = share(spans);
-        *lanes_mut(self.y, window) = sums.map(|sum| sum / share);
+        let y = lanes_mut::<T, LANES>(self.y, window);
+        for lane in 0..LANES {
+            y[lane] = sums[lane] / share;
+        }
     }
 }
 
@@ -80,8 +84,15 @@ impl<T: Float> Channels for Spread<'_, T> {
         channel: usize,
     ) {
         let share = share(spans);
-        let part = lanes::<T, LANES>(self.dy, window).map(|dy| dy / share);
-        windows.pixels(spans, |pixel, _| add(self.dx.data, pixel * windows.channels + channel, part));
+        let mut part = *lanes::<T, LANES>(self.dy, window);
+        for part in &mut part {
+            *part = *part / share;
+        }
+        for i in 0..spans[0].count {
+            for j in 0..spans[1].count {
+                add(self.dx.data, windows.pixel(spans, i, j) * windows.channels + channel, part);
+            }
+        }
     }
 }
 

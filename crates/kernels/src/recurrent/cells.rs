@@ -92,12 +92,13 @@ impl Cell for Rnn {
 
     #[inline(always)]
     fn step<T: Float>(self, gates: &mut [T], _: &[T], _: [&[T]; 2], [h, _]: [&mut [T]; 2]) {
-        match self {
-            Self::Tanh => h.iter_mut().zip(&*gates).for_each(|(h, &g)| *h = g.tanh()),
-            // Written so that NaN stays.
-            Self::Relu => {
-                h.iter_mut().zip(&*gates).for_each(|(h, &g)| *h = if g < T::ZERO { T::ZERO } else { g });
-            }
+        for (h, &g) in h.iter_mut().zip(&*gates) {
+            *h = match self {
+                Self::Tanh => g.tanh(),
+                // Written so that NaN stays.
+                Self::Relu if g < T::ZERO => T::ZERO,
+                Self::Relu => g,
+            };
         }
         gates.copy_from_slice(h);
     }
@@ -159,21 +160,21 @@ impl Cell for Lstm {
         let (gates, c, now, dc) = (&kept.gates[..4 * n], &kept.c[..n], &kept.now[..n], &mut dc[..n]);
         let [di, df, dg, d_o] = in_four(d_sums, n);
         let (i, f, g, o) = (&gates[..n], &gates[n..2 * n], &gates[2 * n..3 * n], &gates[3 * n..]);
-        let mut pull = |j: usize| {
+        for j in 0..n {
             let squashed = now[j].tanh();
             let dc_now = dc[j] + dh[j] * o[j] * (T::ONE - squashed * squashed);
             di[j] = dc_now * g[j] * i[j] * (T::ONE - i[j]);
             df[j] = dc_now * c[j] * f[j] * (T::ONE - f[j]);
             dg[j] = dc_now * i[j] * (T::ONE - g[j] * g[j]);
             d_o[j] = dh[j] * squashed * o[j] * (T::ONE - o[j]);
-            (dc[j], dh[j]) = (dc_now * f[j], T::ZERO);
-            dc_now
-        };
-        // Apart, so that neither loop asks for each number.
-        if shown.is_empty() {
-            (0..n).for_each(|j| _ = pull(j));
-        } else {
-            shown[..n].iter_mut().zip(0..n).for_each(|(shown, j)| *shown = pull(j));
+            (dc[j], dh[j]) = (dc_now, T::ZERO);
+        }
+        // Apart from the loop, which would ask for each number; and no closure, which would be left out of it.
+        if !shown.is_empty() {
+            shown.copy_from_slice(dc);
+        }
+        for j in 0..n {
+            dc[j] *= f[j];
         }
     }
 }

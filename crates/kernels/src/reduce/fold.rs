@@ -9,6 +9,7 @@ use crate::Float;
 use crate::isa::{Work, dispatch};
 use crate::map::Element;
 use crate::parallel::{self, GRAIN};
+use std::hint::black_box;
 
 /// Elements folded lane by lane before the tree begins.
 pub(crate) const BLOCK: usize = 512;
@@ -37,20 +38,30 @@ impl<A: Copy, F: Fn(A, A) -> A + Copy> Fold<A, F> {
         values[0]
     }
 
-    /// Joins `N` lanes, a power of two up to 64: `tree` with widths the compiler knows.
+    /// Joins `N` lanes, 16, 32 or 64: `tree` with widths the compiler knows.
+    ///
+    /// It begins at the single result to find what can be done side by side, and so would do all of the tree in pairs that
+    /// come from memory. The boxes show it no more than a level.
     #[inline(always)]
     fn across<const N: usize>(self, mut lanes: [A; N]) -> A {
-        macro_rules! halve {
-            ($($width:literal)*) => {$(
-                if $width < N {
-                    for l in 0..$width {
-                        lanes[l] = (self.join)(lanes[l], lanes[l + $width]);
-                    }
+        let join = self.join;
+        for width in [32, 16] {
+            if width < N {
+                for l in 0..width {
+                    lanes[l] = join(lanes[l], lanes[l + width]);
                 }
-            )*};
+            }
         }
-        halve!(32 16 8 4 2 1);
-        lanes[0]
+        let (mut eight, mut four) = ([lanes[0]; 8], [lanes[0]; 4]);
+        for l in 0..8 {
+            eight[l] = join(lanes[l], lanes[l + 8]);
+        }
+        let eight = black_box(eight);
+        for l in 0..4 {
+            four[l] = join(eight[l], eight[l + 4]);
+        }
+        let [a, b, c, d] = black_box(four);
+        join(join(a, c), join(b, d))
     }
 
     /// Folds whole rows of `N` lanes, at least one and at most eight: fewer in turn, eight in a tree.
@@ -63,6 +74,20 @@ impl<A: Copy, F: Fn(A, A) -> A + Copy> Fold<A, F> {
     ) -> A {
         let join = self.join;
         let mut lanes = [self.identity; N];
+        // Lanes outside and rows inside, of a number that the compiler knows: so sums stay in registers.
+        macro_rules! in_turn {
+            ($($rows:literal)*) => {$(
+                if let (Ok(x), Ok(y)) = (<&[_; $rows]>::try_from(x), <&[_; $rows]>::try_from(y)) {
+                    for l in 0..N {
+                        let mut lane = self.identity;
+                        for row in 0..$rows {
+                            lane = join(lane, value(x[row][l], y[row][l]));
+                        }
+                        lanes[l] = lane;
+                    }
+                }
+            )*};
+        }
         if let (Ok(x), Ok(y)) = (<&[_; 8]>::try_from(x), <&[_; 8]>::try_from(y)) {
             for l in 0..N {
                 let at = |row: usize| value(x[row][l], y[row][l]);
@@ -72,12 +97,11 @@ impl<A: Copy, F: Fn(A, A) -> A + Copy> Fold<A, F> {
                 );
                 lanes[l] = join(low, high);
             }
-        } else {
-            for (x, y) in x.iter().zip(y) {
-                for l in 0..N {
-                    lanes[l] = join(lanes[l], value(x[l], y[l]));
-                }
-            }
+            return self.across(lanes);
+        }
+        in_turn!(1 2 3);
+        if N == 64 {
+            in_turn!(4 5 6 7);
         }
         self.across(lanes)
     }
@@ -123,13 +147,57 @@ impl<A: Copy, F: Fn(A, A) -> A + Copy> Fold<A, F> {
     }
 }
 
-impl<T: Float, F: Fn(T, T) -> T + Copy> Fold<T, F> {
-    /// Folds the squares of at most `GRAIN` elements.
-    #[inline(always)]
-    pub(super) fn squares(self, x: &[T]) -> T {
-        self.piece(x, x, |x, y| x * y)
-    }
+/// What is folded of at most `GRAIN` elements. A method and no closure, which the compiler would leave out of loops.
+pub(super) trait Piece<A>: Element {
+    /// The elements as `fold` joins them. To be `#[inline(always)]`.
+    fn of<F: Fn(A, A) -> A + Copy>(self, fold: Fold<A, F>, x: &[A]) -> A;
+}
 
+/// Elements as they are.
+#[derive(Clone, Copy)]
+pub(super) struct Values;
+
+impl<A: Copy> Piece<A> for Values {
+    #[inline(always)]
+    fn of<F: Fn(A, A) -> A + Copy>(self, fold: Fold<A, F>, x: &[A]) -> A {
+        fold.values(x)
+    }
+}
+
+/// Their squares.
+#[derive(Clone, Copy)]
+pub(super) struct Squares;
+
+impl<T: Float> Piece<T> for Squares {
+    #[inline(always)]
+    fn of<F: Fn(T, T) -> T + Copy>(self, fold: Fold<T, F>, x: &[T]) -> T {
+        fold.piece(x, x, |x, y| x * y)
+    }
+}
+
+/// The largest of them, of a fold by [`Float::maximum`].
+#[derive(Clone, Copy)]
+pub(super) struct Largest;
+
+impl<T: Float> Piece<T> for Largest {
+    #[inline(always)]
+    fn of<F: Fn(T, T) -> T + Copy>(self, fold: Fold<T, F>, x: &[T]) -> T {
+        largest(fold, x)
+    }
+}
+
+/// The smallest of them, of a fold by [`Float::minimum`].
+#[derive(Clone, Copy)]
+pub(super) struct Smallest;
+
+impl<T: Float> Piece<T> for Smallest {
+    #[inline(always)]
+    fn of<F: Fn(T, T) -> T + Copy>(self, fold: Fold<T, F>, x: &[T]) -> T {
+        fold.unless_nan(|a, b| if a < b { a } else { b }, x)
+    }
+}
+
+impl<T: Float, F: Fn(T, T) -> T + Copy> Fold<T, F> {
     /// The same as `values`, by a `quick` join that is the same for numbers and takes no care of NaN.
     #[inline(always)]
     fn unless_nan(self, quick: impl Fn(T, T) -> T + Copy, x: &[T]) -> T {
@@ -155,23 +223,17 @@ pub(crate) fn largest<T: Float, F: Fn(T, T) -> T + Copy>(maximum: Fold<T, F>, x:
     maximum.unless_nan(|a, b| if a > b { a } else { b }, x)
 }
 
-/// As `values` of a fold by [`Float::minimum`].
-#[inline(always)]
-pub(super) fn smallest<T: Float, F: Fn(T, T) -> T + Copy>(minimum: Fold<T, F>, x: &[T]) -> T {
-    minimum.unless_nan(|a, b| if a < b { a } else { b }, x)
-}
-
-struct Piece<'a, A, F, P> {
+struct Whole<'a, A, F, P> {
     x: &'a [A],
     fold: Fold<A, F>,
     piece: P,
 }
 
-impl<A, F, P: Fn(Fold<A, F>, &[A]) -> A> Work for Piece<'_, A, F, P> {
+impl<A: Copy, F: Fn(A, A) -> A + Copy, P: Piece<A>> Work for Whole<'_, A, F, P> {
     type Output = A;
     #[inline(always)]
     fn run(self) -> A {
-        (self.piece)(self.fold, self.x)
+        self.piece.of(self.fold, self.x)
     }
 }
 
@@ -183,12 +245,12 @@ struct Rows<'a, A, F, P> {
     piece: P,
 }
 
-impl<A: Copy, F: Copy, P: Fn(Fold<A, F>, &[A]) -> A> Work for Rows<'_, A, F, P> {
+impl<A: Copy, F: Fn(A, A) -> A + Copy, P: Piece<A>> Work for Rows<'_, A, F, P> {
     type Output = ();
     #[inline(always)]
     fn run(self) {
         for (out, row) in self.out.iter_mut().zip(self.x.chunks_exact(self.len)) {
-            *out = (self.piece)(self.fold, row);
+            *out = self.piece.of(self.fold, row);
         }
     }
 }
@@ -199,7 +261,7 @@ pub(super) fn rows<A: Element, F: Fn(A, A) -> A + Copy + Send + Sync>(
     len: usize,
     out: &mut [A],
     fold: Fold<A, F>,
-    piece: impl Fn(Fold<A, F>, &[A]) -> A + Copy + Send + Sync,
+    piece: impl Piece<A>,
 ) {
     if len <= GRAIN {
         parallel::for_each((0..out.len(), out), (GRAIN / len).max(1), |(range, out)| {
@@ -207,7 +269,7 @@ pub(super) fn rows<A: Element, F: Fn(A, A) -> A + Copy + Send + Sync>(
         });
     } else {
         for (out, row) in out.iter_mut().zip(x.chunks_exact(len)) {
-            *out = parallel::fork(row, GRAIN, |x| dispatch(Piece { x, fold, piece }), fold.join);
+            *out = parallel::fork(row, GRAIN, |x| dispatch(Whole { x, fold, piece }), fold.join);
         }
     }
 }

@@ -16,7 +16,7 @@ use crate::Float;
 use crate::map::Element;
 use crate::parallel::{self, GRAIN};
 pub use exponents::exponents;
-use fold::Fold;
+use fold::{Fold, Largest, Piece, Smallest, Squares, Values};
 pub use moments::{Moments, moments, moments_as_made};
 pub use nonzero_columns::mark_nonzero_columns;
 pub use statistics::{dot, sum_squares};
@@ -37,7 +37,7 @@ fn reduce<A: Element, F: Fn(A, A) -> A + Copy + Send + Sync>(
     inner: usize,
     out: &mut [A],
     fold: Fold<A, F>,
-    piece: impl Fn(Fold<A, F>, &[A]) -> A + Copy + Send + Sync,
+    piece: impl Piece<A>,
 ) {
     if x.is_empty() {
         return out.fill(fold.identity);
@@ -62,7 +62,7 @@ fn reduce<A: Element, F: Fn(A, A) -> A + Copy + Send + Sync>(
 #[track_caller]
 pub fn sum<T: Float>(x: &[T], outer: usize, len: usize, inner: usize, out: &mut [T]) {
     check("sum", x.len(), outer, len, inner, out.len());
-    reduce(x, len, inner, out, fold::addition(), Fold::values);
+    reduce(x, len, inner, out, fold::addition(), Values);
 }
 
 /// Sum of squares over the last axis of `[rows, len]`, to the bits of [`sum`] of their squares.
@@ -72,7 +72,7 @@ pub fn sum<T: Float>(x: &[T], outer: usize, len: usize, inner: usize, out: &mut 
 #[track_caller]
 pub fn sum_of_squares<T: Float>(x: &[T], rows: usize, len: usize, out: &mut [T]) {
     check("sum_of_squares", x.len(), rows, len, 1, out.len());
-    reduce(x, len, 1, out, fold::addition(), Fold::squares);
+    reduce(x, len, 1, out, fold::addition(), Squares);
 }
 
 /// Sum of integers over the middle axis of `[outer, len, inner]`, wrapping around on overflow.
@@ -82,7 +82,7 @@ pub fn sum_of_squares<T: Float>(x: &[T], rows: usize, len: usize, out: &mut [T])
 #[track_caller]
 pub fn sum_i64(x: &[i64], outer: usize, len: usize, inner: usize, out: &mut [i64]) {
     check("sum_i64", x.len(), outer, len, inner, out.len());
-    reduce(x, len, inner, out, Fold { identity: 0, join: i64::wrapping_add }, Fold::values);
+    reduce(x, len, inner, out, Fold { identity: 0, join: i64::wrapping_add }, Values);
 }
 
 /// Largest element over the middle axis of `[outer, len, inner]`; NaN if there is one.
@@ -93,7 +93,7 @@ pub fn sum_i64(x: &[i64], outer: usize, len: usize, inner: usize, out: &mut [i64
 pub fn max<T: Float>(x: &[T], outer: usize, len: usize, inner: usize, out: &mut [T]) {
     check("max", x.len(), outer, len, inner, out.len());
     assert!(len > 0, "max: an empty axis has no largest element");
-    reduce(x, len, inner, out, Fold { identity: T::NEG_INFINITY, join: T::maximum }, fold::largest);
+    reduce(x, len, inner, out, Fold { identity: T::NEG_INFINITY, join: T::maximum }, Largest);
 }
 
 /// Smallest element over the middle axis of `[outer, len, inner]`; NaN if there is one.
@@ -104,7 +104,7 @@ pub fn max<T: Float>(x: &[T], outer: usize, len: usize, inner: usize, out: &mut 
 pub fn min<T: Float>(x: &[T], outer: usize, len: usize, inner: usize, out: &mut [T]) {
     check("min", x.len(), outer, len, inner, out.len());
     assert!(len > 0, "min: an empty axis has no smallest element");
-    reduce(x, len, inner, out, Fold { identity: T::INFINITY, join: T::minimum }, fold::smallest);
+    reduce(x, len, inner, out, Fold { identity: T::INFINITY, join: T::minimum }, Smallest);
 }
 
 /// Index of the first largest element over the middle axis of `[outer, len, inner]`; a NaN is larger than

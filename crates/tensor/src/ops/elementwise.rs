@@ -136,7 +136,7 @@ pub(super) fn pulled<E: Elementwise>(op: E, g: &mut Cotangent<'_>, kept: Option<
         kept,
         &|dy: &mut [T], kept| match kept {
             Some(kept) => pull_in_place(op, dy, kept),
-            None => map::map_inplace(dy, |dy| op.pull(dy, dy)),
+            None => map::map_inplace_by(Pull(op), dy),
         },
         &|dy, kept, dx| pull(op, dy, kept, dx),
     ))
@@ -201,12 +201,43 @@ fn pulled_by<T: FloatElement>(
     dx
 }
 
+/// y of one element, and the slope beside it.
+#[derive(Clone, Copy)]
+struct Value<E>(E);
+
+impl<E: Elementwise, T: Float> map::Unary<T, T> for Value<E> {
+    #[inline(always)]
+    fn apply(self, x: T) -> T {
+        self.0.value(x)
+    }
+}
+
+impl<E: Elementwise, T: Float + Number> map::Unary<T, (T, T)> for Value<E> {
+    #[inline(always)]
+    fn apply(self, x: T) -> (T, T) {
+        self.0.value_and_slope(x)
+    }
+}
+
 /// dx of one element.
-#[inline(always)]
-fn pull_one<E: Elementwise, T: Float + Number>(op: E, dy: T, kept: T) -> T {
-    let dx = op.pull(dy, kept);
-    // Not dy, which the compiler would turn into a store that is left out, and the loop into one of branches.
-    if E::STEEP && dy == <T as Float>::ZERO { <T as Float>::ZERO } else { dx }
+#[derive(Clone, Copy)]
+struct Pull<E>(E);
+
+/// Of an op that keeps nothing.
+impl<E: Elementwise, T: Float + Number> map::Unary<T, T> for Pull<E> {
+    #[inline(always)]
+    fn apply(self, dy: T) -> T {
+        self.0.pull(dy, dy)
+    }
+}
+
+impl<E: Elementwise, T: Float + Number> map::Binary<T, T, T> for Pull<E> {
+    #[inline(always)]
+    fn apply(self, dy: T, kept: T) -> T {
+        let dx = self.0.pull(dy, kept);
+        // Not dy, which the compiler would turn into a store that is left out, and the loop into one of branches.
+        if E::STEEP && dy == <T as Float>::ZERO { <T as Float>::ZERO } else { dx }
+    }
 }
 
 /// dx of one element from dy and the slope.
@@ -219,20 +250,20 @@ pub(super) fn times<T: Float>(dy: T, slope: T) -> T {
 
 /// y from x.
 pub(super) fn values<E: Elementwise, T: Float>(op: E, x: &[T], y: &mut [T]) {
-    map::map_of(op, x, y, E::value);
+    map::map_by(Value(op), x, y);
 }
 
 /// y and the slopes from x.
 fn values_and_slopes<E: Elementwise, T: Float + Number>(op: E, x: &[T], y: &mut [T], slope: &mut [T]) {
-    map::map_beside_of(op, x, y, slope, E::value_and_slope);
+    map::map_beside_by(Value(op), x, y, slope);
 }
 
 /// dx from dy and what is kept.
 pub(super) fn pull<E: Elementwise, T: Float + Number>(op: E, dy: &[T], kept: &[T], dx: &mut [T]) {
-    map::zip_of(op, dy, kept, dx, pull_one);
+    map::zip_by(Pull(op), dy, kept, dx);
 }
 
 /// The same, in the place of dy.
 pub(super) fn pull_in_place<E: Elementwise, T: Float + Number>(op: E, dy: &mut [T], kept: &[T]) {
-    map::zip_inplace_of(op, dy, kept, pull_one);
+    map::zip_inplace_by(Pull(op), dy, kept);
 }

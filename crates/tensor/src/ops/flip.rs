@@ -10,6 +10,7 @@ use crate::dtype::with_element;
 use crate::op::{Op, Zeros};
 use crate::shape::{Axes, MAX_RANK};
 use crate::tensor::Tensor;
+use backflow_kernels::parallel::{self, GRAIN, Rows};
 
 pub(super) static OP: Op = Op::new("flip")
     .formula("y[k] = x[last − k]")
@@ -43,18 +44,20 @@ impl Tensor {
             let x = x.as_slice::<T>().expect("made contiguous above");
             let inner = shape.last().map_or(1, |&size| size.max(1));
             let outer = &shape[..shape.rank().saturating_sub(1)];
-            for (row, out) in out.chunks_exact_mut(inner).enumerate() {
-                let (mut rest, mut from, mut stride) = (row, 0, 1);
-                for (axis, &size) in outer.iter().enumerate().rev() {
-                    let place = rest % size;
-                    from += stride * if turned[axis] { size - 1 - place } else { place };
-                    (rest, stride) = (rest / size, stride * size);
+            parallel::for_each(Rows::new(out, inner), (GRAIN / 4 / inner).max(1), |rows| {
+                for (idx, out) in rows.data.chunks_exact_mut(inner).enumerate() {
+                    let (mut rest, mut from, mut stride) = (rows.first + idx, 0, 1);
+                    for (axis, &size) in outer.iter().enumerate().rev() {
+                        let place = rest % size;
+                        from += stride * if turned[axis] { size - 1 - place } else { place };
+                        (rest, stride) = (rest / size, stride * size);
+                    }
+                    out.copy_from_slice(&x[from * inner..][..inner]);
+                    if shape.rank() > 0 && turned[shape.rank() - 1] {
+                        out.reverse();
+                    }
                 }
-                out.copy_from_slice(&x[from * inner..][..inner]);
-                if shape.rank() > 0 && turned[shape.rank() - 1] {
-                    out.reverse();
-                }
-            }
+            });
         }));
         y.record(&OP, &[self], move |g| g.give(0, |g| g.dy().turned_round(turned)))
     }

@@ -105,6 +105,12 @@ impl Tensor {
     }
 }
 
+/// Elements of a tensor that belong together, and the rows of an index that are about them.
+pub(super) struct Block {
+    pub(super) rows: usize,
+    pub(super) elements: usize,
+}
+
 /// Where in the storage of a tensor the places of an index along an axis are.
 pub(super) struct Places<'a> {
     of: &'a Layout,
@@ -136,6 +142,18 @@ impl<'a> Places<'a> {
     /// Elements in a row along the last axis of the index; 1 if it is empty.
     pub(super) fn row_length(&self) -> usize {
         self.index.layout.shape.last().map_or(1, |&n| n.max(1))
+    }
+
+    /// What elements of a contiguous tensor some rows of the index have for themselves.
+    pub(super) fn block(&self) -> Block {
+        let (all, index, axis) = (&self.of.shape, &self.index.layout.shape, self.axis);
+        // Where the index leaves out places of an axis before, its blocks are not those of the tensor, one after the other.
+        let axis = if axis < all.rank() && all[..axis] == index[..axis] { axis } else { 0 };
+        let last = index.rank().saturating_sub(1).max(axis);
+        Block {
+            rows: index.get(axis..last).unwrap_or(&[]).iter().product(),
+            elements: all.get(axis..).unwrap_or(&[]).iter().product(),
+        }
     }
 
     /// The positions of its elements in the `row`-th row.

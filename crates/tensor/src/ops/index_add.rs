@@ -5,15 +5,16 @@
 //! dx = dy,  dsrc[i, …] = dy[index[i], …]            keeps the index
 //! ```
 //!
-//! Additions to one row happen in the order of the index, on one thread: the same bits every time.
+//! Additions to one row happen in the order of the index: the same bits every time.
 
 use super::index_select::places;
 use crate::catalogue::Samples;
 use crate::dtype::{require_one_dtype, with_float};
 use crate::error::misuse;
 use crate::op::{Op, Zeros};
+use crate::shape::Shape;
 use crate::tensor::Tensor;
-use backflow_kernels::strided;
+use backflow_kernels::{Float, indexed, strided};
 
 pub(super) static OP: Op = Op::new("index_add")
     .formula("y = x; y[index[i], …] += src[i, …]")
@@ -51,18 +52,24 @@ impl Tensor {
             strided::copy(&shape, self.strided::<T>(), out);
             let src = src.contiguous();
             let src = src.as_slice::<T>().expect("made contiguous above");
-            for (nth, row) in src.chunks_exact(inner.max(1)).enumerate() {
-                let (outer, place) = (nth / places.len(), places[nth % places.len()]);
-                for (out, &addend) in out[(outer * len + place) * inner..][..inner].iter_mut().zip(row) {
-                    *out += addend;
-                }
-            }
+            indexed::add(src, len, inner, &places, out);
         }));
         let index = index.untracked();
         y.record(&OP, &[self, src], move |g| {
             g.give(0, |g| g.dy().clone());
             g.give(1, |g| g.dy().index_select(axis, &index));
         })
+    }
+
+    /// Zeros of a shape with the rows of this tensor added at places along an axis, as an untracked tensor: the gradient of
+    /// rows that were picked, without zeros that are made first and copied.
+    pub(super) fn added_to_zeros(&self, shape: Shape, axis: usize, places: &[usize]) -> Self {
+        let (len, inner) = (shape[axis], shape[axis + 1..].iter().product::<usize>());
+        with_float!("index_add", self.dtype(), T => Self::build::<T>(shape, |out| {
+            out.fill(T::ZERO);
+            let src = self.contiguous();
+            indexed::add(src.as_slice::<T>().expect("made contiguous above"), len, inner, places, out);
+        }))
     }
 }
 

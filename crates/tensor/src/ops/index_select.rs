@@ -11,6 +11,7 @@ use crate::error::misuse;
 use crate::op::{Op, Zeros};
 use crate::shape::Shape;
 use crate::tensor::Tensor;
+use backflow_kernels::indexed;
 
 pub(super) static OP: Op = Op::new("index_select")
     .formula("y[i, …] = x[index[i], …]")
@@ -54,16 +55,14 @@ impl Tensor {
         let y = with_element!(self.dtype(), T => Self::build::<T>(result, |out| {
             let x = self.contiguous();
             let x = x.as_slice::<T>().expect("made contiguous above");
-            if !out.is_empty() {
-                for (nth, row) in out.chunks_exact_mut(inner).enumerate() {
-                    let (outer, place) = (nth / places.len(), places[nth % places.len()]);
-                    row.copy_from_slice(&x[(outer * len + place) * inner..][..inner]);
-                }
-            }
+            indexed::pick(x, len, inner, &places, out);
         }));
         let index = index.untracked();
         y.record(&OP, &[self], move |g| {
-            g.give(0, |g| Self::zeros(shape, g.dy().dtype()).index_add(axis, &index, g.dy()));
+            g.give(0, |g| match g.is_recorded() {
+                true => Self::zeros(shape, g.dy().dtype()).index_add(axis, &index, g.dy()),
+                false => g.dy().added_to_zeros(shape, axis_idx, &places),
+            });
         })
     }
 }
@@ -104,8 +103,7 @@ pub(super) fn index_hint<'a>(index: &Tensor, otherwise: &'a str) -> &'a str {
 pub(super) fn require_within(op: &'static str, shape: &Shape, axis: usize, places: &[i64]) {
     let size = shape[axis] as i64;
     let sign = |place: i64| place.wrapping_add(size) | (size - 1).wrapping_sub(place);
-    // A loop that vectorises, for they seldom are not.
-    if places.iter().fold(0, |signs, &place| signs | sign(place)) >= 0 {
+    if indexed::are_within(places, shape[axis]) {
         return;
     }
     let nth = places.iter().position(|&place| sign(place) < 0).expect("one of them");

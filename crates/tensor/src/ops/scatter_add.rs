@@ -5,8 +5,7 @@
 //! dx = dy,  dsrc[i, j] = dy[index[i, j], j]          keeps the index
 //! ```
 //!
-//! Additions to one place happen in the row-major order of the index, on one thread: the same bits every
-//! time.
+//! Additions to one place happen in the row-major order of the index: the same bits every time.
 
 use super::gather::Places;
 use crate::catalogue::Samples;
@@ -15,6 +14,7 @@ use crate::error::misuse;
 use crate::layout::Layout;
 use crate::op::{Op, Zeros};
 use crate::tensor::Tensor;
+use backflow_kernels::parallel::{self, GRAIN, Rows};
 use backflow_kernels::strided;
 
 pub(super) static OP: Op = Op::new("scatter_add")
@@ -52,12 +52,21 @@ impl Tensor {
         let y = with_float!("scatter_add", self.dtype(), T => Self::build::<T>(self.shape(), |out| {
             strided::copy(&self.shape(), self.strided::<T>(), out);
             let src = src.contiguous();
-            let rows = src.as_slice::<T>().expect("made contiguous above").chunks_exact(places.row_length());
-            for (row, src) in rows.enumerate() {
-                for (position, &addend) in places.row(row).zip(src) {
-                    out[position] += addend;
-                }
+            let src = src.as_slice::<T>().expect("made contiguous above");
+            let (n, block) = (places.row_length(), places.block());
+            if src.is_empty() {
+                return;
             }
+            let rows = block.rows;
+            parallel::for_each(Rows::new(out, block.elements), (GRAIN / 4 / block.elements).max(1), |out| {
+                let first = out.first * block.elements;
+                let rows = out.first * rows..out.first * rows + out.data.len() / block.elements * rows;
+                for row in rows {
+                    for (position, &addend) in places.row(row).zip(&src[row * n..][..n]) {
+                        out.data[position - first] += addend;
+                    }
+                }
+            });
         }));
         let index = index.untracked();
         y.record(&OP, &[self, src], move |g| {

@@ -126,7 +126,18 @@ impl<'a, T: Copy> Walk<'a, T> {
         self
     }
 
-    /// The index in `data` of the `linear`-th element, and its coordinates.
+    /// The index in `data` of the `linear`-th element.
+    #[inline]
+    fn position(&self, linear: usize) -> usize {
+        let (mut rest, mut position) = (linear, self.offset);
+        for axis in (0..self.rank).rev() {
+            position += rest % self.shape[axis] * self.strides[axis];
+            rest /= self.shape[axis];
+        }
+        position
+    }
+
+    /// The same, and its coordinates.
     fn locate(&self, linear: usize) -> (usize, [usize; MAX_RANK]) {
         let (mut rest, mut position, mut index) = (linear, self.offset, [0; MAX_RANK]);
         for axis in (0..self.rank).rev() {
@@ -181,7 +192,7 @@ impl<'a, T: Copy> Walk<'a, T> {
         let mut row = 0;
         while row < rows {
             let count = SQUARE.min(rows - row).min(column - (first + row) % column);
-            let (position, _) = self.locate((first + row) * n);
+            let position = self.position((first + row) * n);
             let out = &mut out[row * n..(row + count) * n];
             for start in (0..n).step_by(SQUARE) {
                 let end = n.min(start + SQUARE);
@@ -205,12 +216,16 @@ impl<'a, T: Copy> Walk<'a, T> {
         if self.contiguous {
             return &self.data[self.offset + range.start..self.offset + range.end];
         }
-        if in_one_row && self.strides[self.rank - 1] == 1 {
-            let (position, _) = self.locate(range.start);
+        let stride = if in_one_row { self.strides[self.rank - 1] } else { usize::MAX };
+        if stride == 1 {
+            let position = self.position(range.start);
             return &self.data[position..position + range.len()];
         }
         let buffer = &mut buffer[..range.len()];
-        self.gather(range.start, buffer);
+        match stride {
+            0 => dispatch(Fill(buffer, self.data[self.position(range.start)])),
+            _ => self.gather(range.start, buffer),
+        }
         buffer
     }
 }

@@ -1,7 +1,9 @@
 //! `exp`, `ln`, `tanh` and their family for `f32`, as straight-line code.
 //!
-//! Only `+ − × ÷`, comparisons that select, and bit operations: no branch, no table, no fused multiply-add.
-//! So a loop around them vectorises, and every processor returns the same bits.
+//! Only `+ − × ÷`, fused multiply-add, comparisons that select, and bit operations: no branch, no table. So a loop around
+//! them vectorises, and every processor returns the same bits. One without the instruction (on x86-64, before 2013) has
+//! `mul_add` of its library, which is slow, and exact as well; products and sums apart would take all others up to twice
+//! the time.
 
 const LOG2_E: f32 = std::f32::consts::LOG2_E;
 /// ln 2 in two parts (Cody and Waite). The high one has 9 trailing zero bits, so that `n × LN_2_HIGH` is
@@ -10,6 +12,16 @@ const LN_2_HIGH: f32 = 355.0 / 512.0;
 const LN_2_LOW: f32 = -2.121_944_4e-4;
 /// 1.5 · 2²³: adding and subtracting it rounds a small number to the nearest integer.
 const ROUND: f32 = 12_582_912.0;
+
+/// The polynomial with these coefficients, the highest first.
+#[inline(always)]
+pub(crate) fn horner<const N: usize>(x: f32, coefficients: [f32; N]) -> f32 {
+    let mut p = coefficients[0];
+    for c in &coefficients[1..] {
+        p = p.mul_add(x, *c);
+    }
+    p
+}
 
 /// 2ⁿ for an integral `n` in −126..=127.
 #[inline(always)]
@@ -23,20 +35,15 @@ fn power_of_two(n: f32) -> f32 {
 /// The polynomial is that of `expf` in S. Moshier's Cephes library: eʳ ≈ 1 + r + r²·p(r).
 #[inline(always)]
 fn reduced_exp_m1(x: f32) -> (f32, f32) {
-    let n = (x * LOG2_E + ROUND) - ROUND;
-    (n, polynomial((x - n * LN_2_HIGH) - n * LN_2_LOW))
+    let n = x.mul_add(LOG2_E, ROUND) - ROUND;
+    (n, polynomial(n.mul_add(-LN_2_LOW, n.mul_add(-LN_2_HIGH, x))))
 }
 
 /// eʳ − 1 for |r| ≤ ½ ln 2.
 #[inline(always)]
 fn polynomial(r: f32) -> f32 {
-    let p = 1.987_569_1e-4;
-    let p = p * r + 1.398_199_9e-3;
-    let p = p * r + 8.333_452e-3;
-    let p = p * r + 4.166_579_6e-2;
-    let p = p * r + 1.666_666_5e-1;
-    let p = p * r + 0.5;
-    p * (r * r) + r
+    let p = horner(r, [1.987_569_1e-4, 1.398_199_9e-3, 8.333_452e-3, 4.166_579_6e-2, 1.666_666_5e-1, 0.5]);
+    p.mul_add(r * r, r)
 }
 
 /// Clamps into `low..=high` and lets NaN through.
@@ -58,16 +65,17 @@ pub(crate) fn exp(x: f32) -> f32 {
 fn scaled(n: f32, m1: f32) -> f32 {
     // 2ⁿ in two factors: n reaches 128 and −151, which one exponent field cannot hold. Only the last product
     // rounds.
-    let half = (n * 0.5 + ROUND) - ROUND;
-    (m1 + 1.0) * power_of_two(half) * power_of_two(n - half)
+    let half = n.mul_add(0.5, ROUND) - ROUND;
+    let scale = power_of_two(half);
+    m1.mul_add(scale, scale) * power_of_two(n - half)
 }
 
 /// e^(x + low) for an x below 88 and what rounding it lost.
 #[inline(always)]
 pub(crate) fn exp_of_sum(x: f32, low: f32) -> f32 {
     let x = if x < -105.0 { -105.0 } else { x };
-    let n = (x * LOG2_E + ROUND) - ROUND;
-    scaled(n, polynomial((x - n * LN_2_HIGH) + (low - n * LN_2_LOW)))
+    let n = x.mul_add(LOG2_E, ROUND) - ROUND;
+    scaled(n, polynomial(n.mul_add(-LN_2_HIGH, x) + n.mul_add(-LN_2_LOW, low)))
 }
 
 /// eˣ of a number with more digits than an `f32` has, below 88: its fraction is rounded after the reduction.
@@ -76,8 +84,8 @@ pub(crate) fn exp_of_exact(x: f64) -> f32 {
     /// As [`ROUND`](self::ROUND), for `f64`.
     const ROUND: f64 = 6_755_399_441_055_744.0;
     let x = if x < -105.0 { -105.0 } else { x };
-    let n = (x * std::f64::consts::LOG2_E + ROUND) - ROUND;
-    let r = (x - n * std::f64::consts::LN_2) as f32;
+    let n = x.mul_add(std::f64::consts::LOG2_E, ROUND) - ROUND;
+    let r = n.mul_add(-std::f64::consts::LN_2, x) as f32;
     scaled(n as f32, polynomial(r))
 }
 
@@ -87,7 +95,7 @@ pub(crate) fn exp_m1(x: f32) -> f32 {
     let (n, m1) = reduced_exp_m1(clamp(x, -18.0, 89.0));
     // (2ⁿ·(eʳ − 1) + (2ⁿ − 1)), computed at half its size: 2¹²⁸ is not a number, 2¹²⁷ is.
     let half_scale = power_of_two(n - 1.0);
-    let y = (half_scale * m1 + (half_scale - 0.5)) * 2.0;
+    let y = half_scale.mul_add(m1, half_scale - 0.5) * 2.0;
     // Keeps −0 and the subnormals, where the doubling above would round.
     if x.abs() < 1e-10 { x } else { y }
 }
@@ -103,16 +111,14 @@ fn split_exponent(x: f32) -> (f32, f32) {
 
 /// `k·ln 2 + ln(1 + f) + c` for f in [√½ − 1, √2 − 1].
 ///
-/// ln(1 + f) = 2·atanh(s) with s = f / (2 + f); the polynomial in s² is that of FreeBSD's `k_logf.h`.
+/// The polynomial is that of `logf` in S. Moshier's Cephes library: ln(1 + f) ≈ f − ½f² + f³·p(f). One in s = f / (2 + f)
+/// has half the terms, and a division that takes longer than all of these.
 #[inline(always)]
 fn ln_near_one(k: f32, f: f32, c: f32) -> f32 {
-    let s = f / (2.0 + f);
-    let z = s * s;
-    let w = z * z;
-    let even = w * (0.400_009_72 + w * 0.242_790_79);
-    let odd = z * (0.666_666_6 + w * 0.284_987_87);
-    let half_square = 0.5 * f * f;
-    s * (half_square + (even + odd)) + (k * LN_2_LOW + c) - half_square + f + k * LN_2_HIGH
+    let p = [7.037_683_6e-2, -0.115_146_1, 0.116_769_984, -0.124_201_41, 0.142_493_23, -0.166_680_57];
+    let p = horner(f, p).mul_add(f, 0.200_007_15).mul_add(f, -0.249_999_94).mul_add(f, 0.333_333_3);
+    let low = (p * f).mul_add(f * f, k.mul_add(LN_2_LOW, c));
+    k.mul_add(LN_2_HIGH, (-0.5 * f).mul_add(f, low) + f)
 }
 
 #[inline(always)]
@@ -161,10 +167,10 @@ struct Decay {
 fn decay(x: f32) -> Decay {
     let (n, m1) = reduced_exp_m1(if x < -106.0 { -106.0 } else { x });
     let scale = power_of_two(n + 28.0);
-    let inverse = 1.0 / (1.0 + (m1 + 1.0) * (scale * DECAY));
+    let inverse = 1.0 / (m1 + 1.0).mul_add(scale * DECAY, 1.0);
     // Not of e, which is rounded.
     let whole = scale * inverse;
-    Decay { scale: scale * DECAY, m1, inverse, large_share: whole + whole * m1 }
+    Decay { scale: scale * DECAY, m1, inverse, large_share: whole.mul_add(m1, whole) }
 }
 
 /// tanh x and its derivative 1/cosh² x.
@@ -172,8 +178,8 @@ fn decay(x: f32) -> Decay {
 pub(crate) fn tanh_and_slope(x: f32) -> (f32, f32) {
     // tanh |x| = (1 − e) / (1 + e) with e = e^{−2|x|}, where 1 − e has all of its digits.
     let Decay { scale, m1, inverse, large_share } = decay(-2.0 * x.abs());
-    let rest = (1.0 - scale) - scale * m1;
-    ((rest * inverse).copysign(x), large_share * (4.0 * DECAY) * (1.0 - large_share * DECAY))
+    let rest = scale.mul_add(-m1, 1.0 - scale);
+    ((rest * inverse).copysign(x), large_share * (4.0 * DECAY) * large_share.mul_add(-DECAY, 1.0))
 }
 
 #[inline(always)]
@@ -205,19 +211,12 @@ pub(crate) fn softplus(x: f32) -> f32 {
 #[inline(always)]
 pub(crate) fn erf(x: f32) -> f32 {
     let square = x * x;
-    let near = -5.967_617e-4;
-    let near = near * square + 4.991_194e-3;
-    let near = near * square + -2.676_813_5e-2;
-    let near = near * square + 1.128_199_2e-1;
-    let near = near * square + -3.761_253_4e-1;
-    let near = near * square + 1.283_791_7e-1;
-    let near = near * x + x;
+    let near = [-5.967_617e-4, 4.991_194e-3, -2.676_813_5e-2, 1.128_199_2e-1, -3.761_253_4e-1, 1.283_791_7e-1];
+    let near = horner(square, near).mul_add(x, x);
 
     let t = clamp(x.abs(), 0.0, 4.0); // erf 4 rounds to 1
-    let far = (-1.728_534_7e-5 * t + 3.831_971_3e-4) * (t * t) + (-3.883_964_4e-3 * t + 2.425_462_2e-2);
-    let far = far * t + -1.067_778_8e-1;
-    let far = far * t + -6.348_467e-1;
-    let far = far * t + -1.287_175_1e-1;
-    let far = 1.0 - exp(far * t - t);
+    let far = [-1.728_534_7e-5, 3.831_971_3e-4, -3.883_964_4e-3, 2.425_462_2e-2, -1.067_778_8e-1, -6.348_467e-1];
+    let far = horner(t, far).mul_add(t, -1.287_175_1e-1);
+    let far = 1.0 - exp(far.mul_add(t, -t));
     if x.abs() > 0.927_734_4 { far.copysign(x) } else { near }
 }

@@ -6,7 +6,7 @@
 //! (Dekker, "A floating-point technique for extending the available precision", 1971), or in `f32` in `f64`.
 //! And Φ(x) = ½ (1 + erf(x/√2)) is not computed so: far on the left nothing is left of the sum.
 
-use crate::elementary::{exp_of_exact, exp_of_sum};
+use crate::elementary::{exp_of_exact, exp_of_sum, horner};
 
 /// Beyond, everything here is what it is at ±40: 0 or 1.
 const FAR: f64 = 40.0;
@@ -14,7 +14,7 @@ const SQRT_2_OVER_PI: f64 = 0.797_884_560_802_865_4;
 
 /// For loops of `f32`, straight-line code as all in [`elementary`](crate::elementary).
 pub(crate) mod single {
-    use super::{FAR, SQRT_2_OVER_PI, exp_of_exact, exp_of_sum};
+    use super::{FAR, SQRT_2_OVER_PI, exp_of_exact, exp_of_sum, horner};
 
     #[inline(always)]
     fn clamp(x: f32) -> f32 {
@@ -28,10 +28,7 @@ pub(crate) mod single {
     pub(crate) fn gaussian(x: f32, k: f64) -> f32 {
         let (x, k) = (clamp(x), k as f32);
         let square = x * x;
-        // What rounding it lost: products of halves of x are exact.
-        let high = f32::from_bits(x.to_bits() & 0xffff_f000);
-        let low = x - high;
-        let lost = ((high * high - square) + 2.0 * (high * low)) + low * low;
+        let lost = x.mul_add(x, -square);
         exp_of_sum(-k * square, -k * lost)
     }
 
@@ -43,19 +40,18 @@ pub(crate) mod single {
     pub(crate) fn normal_cdf(x: f32) -> f32 {
         let x = clamp(x);
         let t = x.abs();
-        let q = (t - 4.0) / (t + 4.0);
-        let p = -5.387_941_2e-5;
-        let p = p * q + -6.380_802e-5;
-        let p = p * q + 4.748_178e-4;
-        let p = p * q + -6.284_423_6e-5;
-        let p = p * q + -3.625_537e-3;
-        let p = p * q + 1.133_086_1e-2;
-        let p = p * q + -1.643_208_2e-2;
-        let p = p * q + 3.523_248_5e-3;
-        let p = p * q + 4.159_454e-2;
-        let p = p * q + -1.151_270_3e-1;
-        let p = p * q + 3.776_425_7e-1;
-        let tail = gaussian(x, 0.5) * (p / (1.0 + 0.75 * t));
+        // One division for both quotients, for it takes as long as ten products; what that lost of them is added.
+        let (first, second) = (t + 4.0, t.mul_add(0.75, 1.0));
+        let inverse = 1.0 / (first * second);
+        let (of_first, of_second) = (second * inverse, first * inverse);
+        let corrected = |quotient: f32, dividend: f32, divisor: f32, inverse: f32| {
+            quotient.mul_add(-divisor, dividend).mul_add(inverse, quotient)
+        };
+        let q = corrected((t - 4.0) * of_first, t - 4.0, first, of_first);
+        let p = [-5.387_941_2e-5, -6.380_802e-5, 4.748_178e-4, -6.284_423_6e-5, -3.625_537e-3, 1.133_086_1e-2];
+        let p = horner(q, p).mul_add(q, -1.643_208_2e-2).mul_add(q, 3.523_248_5e-3).mul_add(q, 4.159_454e-2);
+        let p = p.mul_add(q, -1.151_270_3e-1).mul_add(q, 3.776_425_7e-1);
+        let tail = gaussian(x, 0.5) * corrected(p * of_second, p, second, of_second);
         if x < 0.0 { tail } else { 1.0 - tail }
     }
 
@@ -65,7 +61,7 @@ pub(crate) mod single {
         let wide = f64::from(clamp(x));
         let cubic = 0.044_715 * (wide * wide);
         let twice = 2.0 * SQRT_2_OVER_PI * wide * (1.0 + cubic);
-        let twice_slope = 2.0 * SQRT_2_OVER_PI * (1.0 + 3.0 * cubic);
+        let twice_slope = 2.0 * SQRT_2_OVER_PI * cubic.mul_add(3.0, 1.0);
         let e = exp_of_exact(-twice.abs());
         let small = e / (1.0 + e);
         // The slope has few roundings: σ(2u) σ(−2u) = e/(1 + e)², not by way of the two.

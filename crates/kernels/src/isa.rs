@@ -6,7 +6,8 @@
 //! several target features.
 //!
 //! Loops run through here give the same bits at every level: Rust never contracts `a * b + c` into one
-//! rounding, and lane counts are fixed in the source, not taken from the register width.
+//! rounding, `mul_add` is one at every level, and lane counts are fixed in the source, not taken from the register width.
+//! What a loop calls has to be inlined into it, which is for `scripts/registers` to check.
 
 use std::sync::atomic::{AtomicU8, Ordering};
 

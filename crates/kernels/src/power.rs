@@ -5,6 +5,16 @@
 /// 1.5 · 2⁵²: adding and subtracting it rounds a small number to the nearest integer.
 pub(crate) const ROUND: f64 = 6_755_399_441_055_744.0;
 
+/// The polynomial with these coefficients, the highest first.
+#[inline(always)]
+pub(crate) fn horner<const N: usize>(x: f64, coefficients: [f64; N]) -> f64 {
+    let mut p = coefficients[0];
+    for c in &coefficients[1..] {
+        p = p.mul_add(x, *c);
+    }
+    p
+}
+
 /// log₂ of a positive, finite number that was an `f32`: relative error 3e-14.
 ///
 /// log₂ m = 2/ln 2 · atanh(s) with s = (m − 1)/(m + 1), for m in [√½, √2): a minimax polynomial in s².
@@ -19,13 +29,9 @@ fn log2(x: f64) -> f64 {
         - 4_503_599_627_371_520.0;
     let s = (m - 1.0) / (m + 1.0);
     let z = s * s;
-    let p = 0.282_901_439_436_676_17;
-    let p = p * z + 0.319_905_612_190_641_6;
-    let p = p * z + 0.412_209_254_324_926_5;
-    let p = p * z + 0.577_077_942_346_723_6;
-    let p = p * z + 0.961_796_694_113_401_2;
-    let p = p * z + 2.885_390_081_777_85;
-    p * s + k
+    let p = [0.282_901_439_436_676_17, 0.319_905_612_190_641_6, 0.412_209_254_324_926_5, 0.577_077_942_346_723_6];
+    let p = horner(z, p).mul_add(z, 0.961_796_694_113_401_2).mul_add(z, 2.885_390_081_777_85);
+    p.mul_add(s, k)
 }
 
 /// 2ᵗ for |t| up to 200, or NaN: relative error 5e-11.
@@ -33,14 +39,9 @@ fn log2(x: f64) -> f64 {
 fn exp2(t: f64) -> f64 {
     let shifted = t + ROUND;
     let r = t - (shifted - ROUND);
-    let p = 1.519_645_295_523_333_2e-5;
-    let p = p * r + 1.546_676_507_817_742e-4;
-    let p = p * r + 1.333_393_373_431_108e-3;
-    let p = p * r + 9.618_038_120_250_49e-3;
-    let p = p * r + 5.550_410_367_896_759e-2;
-    let p = p * r + 2.402_265_106_648_673_3e-1;
-    let p = p * r + 6.931_471_807_036_692e-1;
-    (p * r + 1.0) * f64::from_bits((shifted.to_bits() << 52).wrapping_add(1023 << 52))
+    let p = [1.519_645_295_523_333_2e-5, 1.546_676_507_817_742e-4, 1.333_393_373_431_108e-3, 9.618_038_120_250_49e-3];
+    let p = horner(r, p).mul_add(r, 5.550_410_367_896_759e-2).mul_add(r, 2.402_265_106_648_673_3e-1);
+    p.mul_add(r, 6.931_471_807_036_692e-1).mul_add(r, 1.0) * f64::from_bits((shifted.to_bits() << 52).wrapping_add(1023 << 52))
 }
 
 /// xʸ, with the special cases of C's `pow`.

@@ -6,7 +6,7 @@
 
 use crate::isa::{Work, dispatch};
 use crate::parallel::{GRAIN, for_pieces};
-use crate::power::ROUND;
+use crate::power::{ROUND, horner};
 
 /// 2²⁰.
 const REACH: f32 = 1_048_576.0;
@@ -25,13 +25,10 @@ fn within_reach(x: f32, quarters: f64) -> f32 {
     let x = f64::from(x);
     let turns = x * HIGH;
     let shifted = (turns - 0.5 * quarters) + ROUND;
-    let f = turns - (shifted - ROUND) - 0.5 * quarters + x * LOW;
+    let f = x.mul_add(LOW, turns - (shifted - ROUND) - 0.5 * quarters);
     let z = f * f;
-    let p = 7.755_855_389_272_608e-2;
-    let p = p * z + -5.982_412_986_131_87e-1;
-    let p = p * z + 2.550_069_610_721_832;
-    let p = p * z + -5.167_709_679_692_462;
-    let p = p * z + 3.141_592_636_860_556_5;
+    let p = [7.755_855_389_272_608e-2, -5.982_412_986_131_87e-1, 2.550_069_610_721_832, -5.167_709_679_692_462];
+    let p = horner(z, p).mul_add(z, 3.141_592_636_860_556_5);
     let p = if quarters == 0.0 { p } else { -p };
     f64::from_bits((p * f).to_bits() ^ (shifted.to_bits() << 63)) as f32
 }

@@ -54,6 +54,27 @@ fn errors_stay_below_the_documented_ulps() {
     }
 }
 
+/// The table in `float.rs`: all numbers from 2⁻¹⁷ to 2¹⁶ in magnitude, and a sixteenth of the others.
+#[test]
+#[ignore = "a thousand million numbers: some minutes with --release"]
+fn worst_errors() {
+    for (name, f, exact, bound) in SUBJECTS {
+        let worst_of = |numbers: &mut dyn Iterator<Item = u32>| {
+            let errors = numbers.map(f32::from_bits).filter(|x| !x.is_nan());
+            errors.fold(0.0_f64, |worst, x| worst.max(ulps(f(x), exact(f64::from(x)))))
+        };
+        let exponents: Vec<u32> = (0..512).collect();
+        let near = |exponent: u32| (127 - 17..127 + 16).contains(&(exponent & 255));
+        let worst = backflow_kernels::parallel::map(usize::MAX, &exponents, |&exponent| {
+            let step = if near(exponent) { 1 } else { 16 };
+            worst_of(&mut (0..1 << 23).step_by(step).map(|fraction| exponent << 23 | fraction))
+        });
+        let worst = worst.into_iter().fold(0.0, f64::max);
+        println!("{name:16} {worst:.3}");
+        assert!(worst <= bound, "{name}: {worst:.3} ulp");
+    }
+}
+
 #[test]
 fn sines_keep_their_digits_near_their_zeros() {
     for quarter in 1..700_000 {

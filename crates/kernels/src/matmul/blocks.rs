@@ -67,7 +67,7 @@ impl<T: Float> Block<T> {
         }
         Some(if by_columns {
             let mid = (self.n / 2).next_multiple_of(2 * level.lanes);
-            let (b, c) = (self.b.at(0, mid), self.c.wrapping_add(mid));
+            let (b, c) = (self.columns_from(mid), self.c.wrapping_add(mid));
             [Self { n: mid, ..*self }, Self { n: self.n - mid, b, c, base: self.base.at(0, mid), ..*self }]
         } else {
             let mid = (self.m / 2).next_multiple_of(level.tiles.len());
@@ -84,7 +84,8 @@ impl<T: Float> Block<T> {
         let (tile_rows, tile_cols) = (level.tiles.len(), 2 * level.lanes);
         let (k, c_row_stride, accumulate) = (self.k, self.c_row_stride, self.accumulate);
         let columns = (PACKED / k).min(self.n).next_multiple_of(tile_cols);
-        let packs = self.b.col_stride != 1 || (self.m >= FEW_ROWS && self.b.extent(k, self.n) > DIRECT);
+        let is_large = || self.m >= FEW_ROWS && self.b.extent(k, self.n) > DIRECT;
+        let packs = !self.b_is_packed && (self.b.col_stride != 1 || is_large());
         let packed = as_elements::<T>(buffer, columns * k);
 
         // `while` and no `step_by`, which divides to know how many steps there are: small products would feel
@@ -92,9 +93,10 @@ impl<T: Float> Block<T> {
         let mut first = 0;
         while first < self.n {
             let n = columns.min(self.n - first);
-            let b = self.b.at(0, first);
+            let b = self.columns_from(first);
             // Tiles read whole registers: columns that do not fill one are always packed.
             let direct = match packs {
+                _ if self.b_is_packed => n,
                 true => 0,
                 false if n % level.lanes == 0 => n,
                 false => n - n % tile_cols,
@@ -106,7 +108,11 @@ impl<T: Float> Block<T> {
             }
             let mut i = 0;
             while i < self.m {
-                let rows = tile_rows.min(self.m - i);
+                // 16 rows are two tiles of 8: one of 14 and one of 2 would wait for each other's sums. Packed rows lie in
+                // whole tiles.
+                let left = self.m - i;
+                let is_even = self.a.is_direct() && left > tile_rows && 2 * left < 3 * tile_rows;
+                let rows = if is_even { left.div_ceil(2) } else { tile_rows.min(left) };
                 let a = self.a.tile(i);
                 let tiles = level.tiles[rows - 1];
                 let mut j = 0;
@@ -115,7 +121,7 @@ impl<T: Float> Block<T> {
                     let (b, b_row_stride) = if j >= direct {
                         (packed[(j - direct) * k..].as_ptr(), tile_cols)
                     } else {
-                        (b.at(0, j).first, b.row_stride)
+                        (self.columns_from(first + j).first, b.row_stride)
                     };
                     let c = self.c.wrapping_add(i * c_row_stride + first + j);
                     let base = self.base.at(i, first + j);
@@ -125,7 +131,7 @@ impl<T: Float> Block<T> {
                     unsafe { tiles[usize::from(cols > level.lanes)](&tile) };
                     j += tile_cols;
                 }
-                i += tile_rows;
+                i += rows;
             }
             first += columns;
         }

@@ -21,6 +21,7 @@ mod left;
 mod level;
 mod operand;
 mod pack;
+mod packed;
 mod registers;
 mod tile;
 mod vector;
@@ -34,6 +35,7 @@ pub(crate) use dot::FEW_ROWS;
 pub(crate) use gathered::{Base as GatheredBase, Gathered, Segment};
 pub(crate) use level::Level;
 use operand::{Base, Block, Left, Operand};
+pub(crate) use packed::Packed;
 pub(crate) use registers::Tiled;
 pub(crate) use tile::MOST_ROWS;
 
@@ -123,14 +125,7 @@ pub fn matmul<T: Float>(
     c: &mut [T],
     mode: Output<'_, T>,
 ) {
-    assert!(
-        m.checked_mul(n) == Some(c.len()),
-        "matmul: the result is [{m}, {n}], its slice has {} elements",
-        c.len()
-    );
-    if let Output::Bias(bias) = mode {
-        assert!(bias.len() == n, "matmul: {} biases for {n} columns", bias.len());
-    }
+    check_result(m, n, c.len(), mode);
     if c.is_empty() {
         return;
     }
@@ -143,36 +138,74 @@ pub fn matmul<T: Float>(
         return;
     }
     let (a, b) = (a.operand("a", m, k), b.operand("b", k, n));
-    let accumulate = !matches!(mode, Output::Overwrite);
     let level = Level::current();
-    let result = c.as_mut_ptr();
-    let base = match mode {
-        Output::Bias(bias) => Base { first: bias.as_ptr(), row_stride: 0 },
-        Output::Overwrite | Output::Accumulate => Base { first: result, row_stride: n },
-    };
-    let block = Block { m, n, k, a: Left::direct(a), b, c: result, c_row_stride: n, accumulate, base };
     if m <= FEW_ROWS && k >= dot::MIN_DEPTH && a.col_stride == 1 && b.row_stride == 1 {
+        let block = block([m, n, k], a, b, c, mode);
         // SAFETY: `operand` saw that both operands lie inside their slices; `c` has m·n elements, borrowed
         // mutably.
         return unsafe { (level.dots)(&block, a) };
     }
+    // SAFETY: as above.
+    unsafe { slices([m, n, k], a, &|p| b.at(p, 0), false, c, mode, &level) };
+}
+
+#[track_caller]
+fn check_result<T>(m: usize, n: usize, c: usize, mode: Output<'_, T>) {
+    assert!(m.checked_mul(n) == Some(c), "matmul: the result is [{m}, {n}], its slice has {c} elements");
+    if let Output::Bias(bias) = mode {
+        assert!(bias.len() == n, "matmul: {} biases for {n} columns", bias.len());
+    }
+}
+
+/// The whole product as a block.
+fn block<T: Copy>(
+    [m, n, k]: [usize; 3],
+    a: Operand<T>,
+    b: Operand<T>,
+    c: &mut [T],
+    mode: Output<'_, T>,
+) -> Block<T> {
+    let c = c.as_mut_ptr();
+    let base = match mode {
+        Output::Bias(bias) => Base { first: bias.as_ptr(), row_stride: 0 },
+        Output::Overwrite | Output::Accumulate => Base { first: c, row_stride: n },
+    };
+    let accumulate = !matches!(mode, Output::Overwrite);
+    Block { m, n, k, a: Left::direct(a), b, b_is_packed: false, c, c_row_stride: n, accumulate, base }
+}
+
+/// The product, slice by slice of `k`; `b` tells where a slice begins, and is packed or not.
+///
+/// # Safety
+/// The operands are readable, `b` as far as a tile reads if it is packed, and `c` has m·n elements.
+unsafe fn slices<T: Float>(
+    [m, n, k]: [usize; 3],
+    a: Operand<T>,
+    b: &dyn Fn(usize) -> Operand<T>,
+    b_is_packed: bool,
+    c: &mut [T],
+    mode: Output<'_, T>,
+    level: &Level<T>,
+) {
+    let result = c.as_mut_ptr();
+    let whole = block([m, n, k], a, b(0), c, mode);
     for p in (0..k).step_by(DEPTH) {
         let k = DEPTH.min(k - p);
-        let (a, b, accumulate) = (a.at(0, p), b.at(p, 0), accumulate || p > 0);
-        let base = if p > 0 { Base { first: result, row_stride: n } } else { base };
-        let slice = Block { k, a: Left::direct(a), b, accumulate, base, ..block };
+        let (a, b, accumulate) = (a.at(0, p), b(p), whole.accumulate || p > 0);
+        let base = if p > 0 { Base { first: result, row_stride: n } } else { whole.base };
+        let slice = Block { k, a: Left::direct(a), b, b_is_packed, accumulate, base, ..whole };
         let grain = (m * n * k / PIECES).max(GRAIN);
         if !left::packing_pays(m, n, k, a) {
-            // SAFETY: as above.
-            unsafe { slice.compute(grain, &level) };
+            // SAFETY: the caller's promise.
+            unsafe { slice.compute(grain, level) };
             continue;
         }
         buffer::with_buffer(&buffer::LEFT, |buffer| {
             let room = m.next_multiple_of(level.tiles.len()) * k;
             // SAFETY: as above; what is packed outlives the computation.
             unsafe {
-                let a = left::pack(m, k, a, &level, buffer::as_elements(buffer, room));
-                Block { a, ..slice }.compute(grain, &level);
+                let a = left::pack(m, k, a, level, buffer::as_elements(buffer, room));
+                Block { a, ..slice }.compute(grain, level);
             }
         });
     }

@@ -73,7 +73,12 @@ impl<T: Copy> Left<T> {
         Self { tile: a, step: a.row_stride }
     }
 
-    /// The rows from `row` on, which is a multiple of a tile's.
+    /// Whether tiles may begin at any row.
+    pub(super) fn is_direct(self) -> bool {
+        self.step == self.tile.row_stride
+    }
+
+    /// The rows from `row` on, which is a multiple of a tile's if they are packed.
     pub(super) fn at_row(self, row: usize) -> Self {
         Self { tile: Operand { first: self.tile.first.wrapping_add(row * self.step), ..self.tile }, ..self }
     }
@@ -93,11 +98,23 @@ pub(super) struct Block<T> {
     pub(super) k: usize,
     pub(super) a: Left<T>,
     pub(super) b: Operand<T>,
+    /// Whether `b` is packed: columns lie in panels of a tile's, each with all of `k`, and the last filled up.
+    pub(super) b_is_packed: bool,
     pub(super) c: *mut T,
     pub(super) c_row_stride: usize,
     /// Whether the product is added to `base`.
     pub(super) accumulate: bool,
     pub(super) base: Base<T>,
+}
+
+impl<T: Copy> Block<T> {
+    /// The right operand from a column on, a multiple of a tile's if it is packed.
+    pub(super) fn columns_from(&self, column: usize) -> Operand<T> {
+        match self.b_is_packed {
+            true => Operand { first: self.b.first.wrapping_add(column * self.k), ..self.b },
+            false => self.b.at(0, column),
+        }
+    }
 }
 
 // SAFETY: a block is pointers into operands, which outlive the call and are only read, and into its own

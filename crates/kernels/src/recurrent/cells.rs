@@ -139,10 +139,19 @@ impl Cell for Lstm {
     #[inline(always)]
     fn step<T: Float>(self, gates: &mut [T], _: &[T], [_, c]: [&[T]; 2], [h, c_now]: [&mut [T]; 2]) {
         let n = h.len();
+        // Gate after gate: the constants of one function fit the registers, those of two do not.
+        for gate in &mut gates[..2 * n] {
+            *gate = gate.sigmoid();
+        }
+        for gate in &mut gates[2 * n..3 * n] {
+            *gate = gate.tanh();
+        }
+        for gate in &mut gates[3 * n..] {
+            *gate = gate.sigmoid();
+        }
         let [i, f, g, o] = in_four(gates, n);
         let (c, c_now) = (&c[..n], &mut c_now[..n]);
         for j in 0..n {
-            (i[j], f[j], g[j], o[j]) = (i[j].sigmoid(), f[j].sigmoid(), g[j].tanh(), o[j].sigmoid());
             c_now[j] = f[j] * c[j] + i[j] * g[j];
             h[j] = o[j] * c_now[j].tanh();
         }
@@ -191,13 +200,15 @@ impl Cell for Gru {
     #[inline(always)]
     fn step<T: Float>(self, gates: &mut [T], carried: &[T], [h, _]: [&[T]; 2], [h_now, now]: [&mut [T]; 2]) {
         let n = h_now.len();
+        // As for an LSTM.
+        for (gate, &carried) in gates[..2 * n].iter_mut().zip(carried) {
+            *gate = (*gate + carried).sigmoid();
+        }
         let (r, rest) = gates.split_at_mut(n);
         let (z, candidate) = rest.split_at_mut(n);
-        let (z, candidate, now, h) = (&mut z[..n], &mut candidate[..n], &mut now[..n], &h[..n]);
-        let (from_r, from_z, from_n) = (&carried[..n], &carried[n..2 * n], &carried[2 * n..3 * n]);
+        let (r, z, candidate, now, h) = (&r[..n], &z[..n], &mut candidate[..n], &mut now[..n], &h[..n]);
+        let from_n = &carried[2 * n..3 * n];
         for j in 0..n {
-            r[j] = (r[j] + from_r[j]).sigmoid();
-            z[j] = (z[j] + from_z[j]).sigmoid();
             now[j] = from_n[j];
             candidate[j] = (candidate[j] + r[j] * now[j]).tanh();
             h_now[j] = (h[j] - candidate[j]) * z[j] + candidate[j];

@@ -16,7 +16,7 @@ mod cells;
 pub use cells::{Cell, Gru, Lstm, Rnn};
 
 use crate::Float;
-use crate::matmul::{self, Matrix, Output, matmul};
+use crate::matmul::{self, Matrix, Output, Packed};
 use crate::parallel::{Parts, for_ranges};
 use std::ops::Range;
 
@@ -135,8 +135,8 @@ pub fn forward<T: Float, C: Cell>(
     if states.h.is_empty() {
         return;
     }
-    // The product of each step reads it as it is computed: row by row.
-    let turned = transposed(w, gates * hidden, hidden);
+    // Read at each step.
+    let turned = Packed::new(hidden, gates * hidden, row_major(w, hidden).transposed());
     let (all_gates, all_h, all_c) = (Parts::new(states.gates), Parts::new(states.h), Parts::new(states.c));
     for_ranges(sizes.nanoseconds(gates), rows, sizes.block(), &|block| {
         let mut carried = vec![T::ZERO; if carries { block.len() * gates * hidden } else { 0 }];
@@ -160,15 +160,7 @@ pub fn forward<T: Float, C: Cell>(
             let left = row_major(h, hidden);
             let (product, output) =
                 if carries { (&mut carried[..], Output::Bias(bias)) } else { (&mut *g, Output::Accumulate) };
-            matmul(
-                block.len(),
-                gates * hidden,
-                hidden,
-                left,
-                row_major(&turned, gates * hidden),
-                product,
-                output,
-            );
+            turned.product(block.len(), left, product, output);
             for row in 0..block.len() {
                 let of = |width: usize| row * width..(row + 1) * width;
                 if !sizes.is_active(block.start + row, step) {
@@ -206,6 +198,7 @@ pub fn backward<T: Float, C: Cell>(
     if rows * hidden == 0 {
         return;
     }
+    let w = Packed::new(gates * hidden, hidden, row_major(w, hidden));
     let [d_sums, d_carried, dh0, dc0] = [back.d_sums, back.d_carried, back.dh0, back.dc0].map(Parts::new);
     let all = steps * rows * hidden;
     let shows = back.shown.each_ref().map(|shown| shown.len() == all && all > 0);
@@ -257,7 +250,7 @@ pub fn backward<T: Float, C: Cell>(
             let sums = [&mut *d_sums, &mut *d_carried];
             cell.backward(hidden, &is_active, kept, [&mut *dh, &mut *dc], sums, shown_c);
             let left = row_major(if carries { d_carried } else { d_sums }, gates * hidden);
-            matmul(block.len(), hidden, gates * hidden, left, row_major(w, hidden), dh, Output::Accumulate);
+            w.product(block.len(), left, dh, Output::Accumulate);
         }
     });
 }
@@ -268,11 +261,4 @@ fn add<T: Float>(to: &mut [T], x: &[T]) {
 
 fn row_major<T>(data: &[T], width: usize) -> Matrix<'_, T> {
     Matrix { data, offset: 0, row_stride: width.max(1), col_stride: 1 }
-}
-
-fn transposed<T: Float>(x: &[T], rows: usize, columns: usize) -> Vec<T> {
-    let mut turned = vec![T::ZERO; x.len()];
-    let x = crate::strided::Strided { data: x, offset: 0, strides: &[1, columns] };
-    crate::strided::copy(&[columns, rows], x, &mut turned);
-    turned
 }

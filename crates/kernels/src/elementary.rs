@@ -211,11 +211,13 @@ pub(crate) fn softplus(x: f32) -> f32 {
 #[inline(always)]
 pub(crate) fn erf(x: f32) -> f32 {
     let square = x * x;
-    let near = [-5.967_617e-4, 4.991_194e-3, -2.676_813_5e-2, 1.128_199_2e-1, -3.761_253_4e-1, 1.283_791_7e-1];
+    let near =
+        [-5.967_617e-4, 4.991_194e-3, -2.676_813_5e-2, 1.128_199_2e-1, -3.761_253_4e-1, 1.283_791_7e-1];
     let near = horner(square, near).mul_add(x, x);
 
     let t = clamp(x.abs(), 0.0, 4.0); // erf 4 rounds to 1
-    let far = [-1.728_534_7e-5, 3.831_971_3e-4, -3.883_964_4e-3, 2.425_462_2e-2, -1.067_778_8e-1, -6.348_467e-1];
+    let far =
+        [-1.728_534_7e-5, 3.831_971_3e-4, -3.883_964_4e-3, 2.425_462_2e-2, -1.067_778_8e-1, -6.348_467e-1];
     let far = horner(t, far).mul_add(t, -1.287_175_1e-1);
     let far = 1.0 - exp(far.mul_add(t, -t));
     if x.abs() > 0.927_734_4 { far.copysign(x) } else { near }

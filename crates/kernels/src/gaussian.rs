@@ -48,7 +48,8 @@ pub(crate) mod single {
             quotient.mul_add(-divisor, dividend).mul_add(inverse, quotient)
         };
         let q = corrected((t - 4.0) * of_first, t - 4.0, first, of_first);
-        let p = [-5.387_941_2e-5, -6.380_802e-5, 4.748_178e-4, -6.284_423_6e-5, -3.625_537e-3, 1.133_086_1e-2];
+        let p =
+            [-5.387_941_2e-5, -6.380_802e-5, 4.748_178e-4, -6.284_423_6e-5, -3.625_537e-3, 1.133_086_1e-2];
         let p = horner(q, p).mul_add(q, -1.643_208_2e-2).mul_add(q, 3.523_248_5e-3).mul_add(q, 4.159_454e-2);
         let p = p.mul_add(q, -1.151_270_3e-1).mul_add(q, 3.776_425_7e-1);
         let tail = gaussian(x, 0.5) * corrected(p * of_second, p, second, of_second);

@@ -27,7 +27,8 @@ fn within_reach(x: f32, quarters: f64) -> f32 {
     let shifted = (turns - 0.5 * quarters) + ROUND;
     let f = x.mul_add(LOW, turns - (shifted - ROUND) - 0.5 * quarters);
     let z = f * f;
-    let p = [7.755_855_389_272_608e-2, -5.982_412_986_131_87e-1, 2.550_069_610_721_832, -5.167_709_679_692_462];
+    let p =
+        [7.755_855_389_272_608e-2, -5.982_412_986_131_87e-1, 2.550_069_610_721_832, -5.167_709_679_692_462];
     let p = horner(z, p).mul_add(z, 3.141_592_636_860_556_5);
     let p = if quarters == 0.0 { p } else { -p };
     f64::from_bits((p * f).to_bits() ^ (shifted.to_bits() << 63)) as f32

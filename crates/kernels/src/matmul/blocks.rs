@@ -112,7 +112,7 @@ impl<T: Float> Block<T> {
                 // whole tiles.
                 let left = self.m - i;
                 let is_even = self.a.is_direct() && left > tile_rows && 2 * left < 3 * tile_rows;
-                let rows = if is_even { left.div_ceil(2) } else { tile_rows.min(left) };
+                let rows = if is_even { left.div_ceil(2).next_multiple_of(2) } else { tile_rows.min(left) };
                 let a = self.a.tile(i);
                 let tiles = level.tiles[rows - 1];
                 let mut j = 0;

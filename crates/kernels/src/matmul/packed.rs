@@ -52,7 +52,8 @@ impl<T: Float> Packed<T> {
         let columns = self.n.next_multiple_of(width);
         let first: *const T = self.lines.as_ptr().cast();
         // The first panel of a slice: behind it are all rows of the slices before.
-        let slice = |p: usize| Operand { first: first.wrapping_add(p * columns), row_stride: width, col_stride: 1 };
+        let slice =
+            |p: usize| Operand { first: first.wrapping_add(p * columns), row_stride: width, col_stride: 1 };
         let a = a.operand("a", m, self.k);
         // SAFETY: `operand` saw that `a` lies inside its slice, `new` packed all of `b`; `c` has m·n elements.
         unsafe { slices([m, self.n, self.k], a, &slice, true, c, mode, &self.level) };

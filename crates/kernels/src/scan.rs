@@ -29,7 +29,7 @@ const ROWS: usize = 8;
 #[track_caller]
 pub fn cumsum<T: Float>(x: &[T], len: usize, inner: usize, from_end: bool, out: &mut [T]) {
     assert!(x.len() == out.len(), "cumsum: slices of {} and {} elements", x.len(), out.len());
-    scan(len, inner, from_end, out, |at, before| before + x[at].to_f64());
+    scan(len, inner, from_end, out, |at, before, _| before + x[at].to_f64());
 }
 
 /// `y[k] = a[k]·y[k − 1] + b[k]` along the middle axis of `[outer, len, inner]`, or from its end on. The first `a` has
@@ -41,22 +41,21 @@ pub fn cumsum<T: Float>(x: &[T], len: usize, inner: usize, from_end: bool, out: 
 pub fn recurrence<T: Float>(a: &[T], b: &[T], len: usize, inner: usize, from_end: bool, out: &mut [T]) {
     let fits = a.len() == out.len() && b.len() == out.len();
     assert!(fits, "recurrence: slices of {}, {} and {} elements", a.len(), b.len(), out.len());
-    let first = if from_end { len.saturating_sub(1) } else { 0 };
-    scan(len, inner, from_end, out, |at, before| {
+    scan(len, inner, from_end, out, |at, before, is_first| {
         // An infinite factor there would make NaN of it.
-        let carried = if at / inner % len == first { 0.0 } else { a[at].to_f64() * before };
+        let carried = if is_first { 0.0 } else { a[at].to_f64() * before };
         carried + b[at].to_f64()
     });
 }
 
-/// `next` makes of a place and the sum before it the sum there.
+/// `next` makes of a place, the sum before it, and whether there is one, the sum there.
 #[track_caller]
 fn scan<T: Float>(
     len: usize,
     inner: usize,
     from_end: bool,
     out: &mut [T],
-    next: impl Fn(usize, f64) -> f64 + Copy + Send + Sync,
+    next: impl Fn(usize, f64, bool) -> f64 + Copy + Send + Sync,
 ) {
     if out.is_empty() {
         return;
@@ -69,10 +68,10 @@ fn scan<T: Float>(
             let mut first = rows.first;
             for out in &mut together {
                 let (start, mut sums) = (first * len, [0.0; ROWS]);
-                for place in 0..len {
-                    let place = if from_end { len - 1 - place } else { place };
+                for nth in 0..len {
+                    let place = if from_end { len - 1 - nth } else { nth };
                     for (row, sum) in sums.iter_mut().enumerate() {
-                        *sum = next(start + row * len + place, *sum);
+                        *sum = next(start + row * len + place, *sum, nth == 0);
                         out[row * len + place] = T::from_f64(*sum);
                     }
                 }
@@ -85,11 +84,11 @@ fn scan<T: Float>(
             for column in (0..inner).step_by(LANES) {
                 let columns = LANES.min(inner - column);
                 let mut sums = [0.0; LANES];
-                for place in 0..len {
-                    let place = if from_end { len - 1 - place } else { place };
+                for nth in 0..len {
+                    let place = if from_end { len - 1 - nth } else { nth };
                     let at = place * inner + column;
                     for (lane, sum) in sums[..columns].iter_mut().enumerate() {
-                        *sum = next(start + at + lane, *sum);
+                        *sum = next(start + at + lane, *sum, nth == 0);
                         out[at + lane] = T::from_f64(*sum);
                     }
                 }

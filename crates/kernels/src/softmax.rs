@@ -342,6 +342,9 @@ pub fn masked_softmax<T: Float>(x: &[T], counts: &[usize], n: usize, out: &mut [
     });
 }
 
+/// Numbers of the widest register.
+const WHOLE: usize = 16;
+
 struct Masked<'a, T> {
     x: &'a [T],
     counts: &'a [usize],
@@ -355,16 +358,18 @@ impl<T: Float> Work for Masked<'_, T> {
     fn run(self) {
         let rows = self.x.chunks_exact(self.n).zip(self.y.chunks_exact_mut(self.n));
         for ((x, y), &count) in rows.zip(self.counts) {
-            let (y, behind) = y.split_at_mut(count);
-            behind.fill(T::ZERO);
             let max = row_max(&x[..count]);
             if max == T::NEG_INFINITY {
                 y.fill(T::ZERO);
                 continue;
             }
-            for (y, &x) in y.iter_mut().zip(x) {
+            // Whole registers: exponentials one by one take as long as a row of them.
+            let whole = count.next_multiple_of(WHOLE).min(self.n);
+            for (y, &x) in y[..whole].iter_mut().zip(x) {
                 *y = (x - max).exp();
             }
+            let (y, behind) = y.split_at_mut(count);
+            behind.fill(T::ZERO);
             let share = T::ONE / row_sum(y, y, |e, _| e);
             for y in y {
                 *y *= share;

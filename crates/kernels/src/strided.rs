@@ -137,15 +137,31 @@ impl<'a, T: Copy> Walk<'a, T> {
         position
     }
 
-    /// The same, and its coordinates.
-    fn locate(&self, linear: usize) -> (usize, [usize; MAX_RANK]) {
-        let (mut rest, mut position, mut index) = (linear, self.offset, [0; MAX_RANK]);
+    /// Where the `linear`-th element is, to go on from there without dividing.
+    fn cursor(&self, linear: usize) -> Cursor {
+        let mut cursor = Cursor { position: self.position(linear), index: [0; MAX_RANK] };
+        let mut rest = linear;
         for axis in (0..self.rank).rev() {
-            index[axis] = rest % self.shape[axis];
+            cursor.index[axis] = rest % self.shape[axis];
             rest /= self.shape[axis];
-            position += index[axis] * self.strides[axis];
         }
-        (position, index)
+        cursor
+    }
+
+    /// Goes on by `run` elements, within a row of the innermost axis or to its end.
+    #[inline]
+    fn advance(&self, at: &mut Cursor, run: usize) {
+        let Some(inner) = self.rank.checked_sub(1) else { return };
+        at.position += run * self.strides[inner];
+        at.index[inner] += run;
+        let mut axis = inner;
+        while at.index[axis] == self.shape[axis] && axis > 0 {
+            at.position -= at.index[axis] * self.strides[axis];
+            at.index[axis] = 0;
+            axis -= 1;
+            at.index[axis] += 1;
+            at.position += self.strides[axis];
+        }
     }
 
     /// Copies elements `start..start + out.len()` of the view.
@@ -156,10 +172,10 @@ impl<'a, T: Copy> Walk<'a, T> {
         }
         let inner = self.rank - 1;
         let (n, stride) = (self.shape[inner], self.strides[inner]);
-        let (mut position, mut index) = self.locate(start);
+        let mut at = self.cursor(start);
         let mut out = out;
         while !out.is_empty() {
-            let run = (n - index[inner]).min(out.len());
+            let (position, run) = (at.position, (n - at.index[inner]).min(out.len()));
             let (row, rest) = out.split_at_mut(run);
             match stride {
                 0 => dispatch(Fill(row, self.data[position])),
@@ -171,16 +187,7 @@ impl<'a, T: Copy> Walk<'a, T> {
                 }
             }
             out = rest;
-            position += run * stride;
-            index[inner] += run;
-            let mut axis = inner;
-            while index[axis] == self.shape[axis] && axis > 0 {
-                position -= index[axis] * self.strides[axis];
-                index[axis] = 0;
-                axis -= 1;
-                index[axis] += 1;
-                position += self.strides[axis];
-            }
+            self.advance(&mut at, run);
         }
     }
 
@@ -207,27 +214,43 @@ impl<'a, T: Copy> Walk<'a, T> {
         }
     }
 
-    /// Elements `range` as a slice: in place if they are contiguous, else gathered into `buffer`.
+    /// Elements `range` as a slice: in place if they are contiguous, else gathered into `buffer`. `row` is where they
+    /// begin if they lie in one row, and goes on with them.
     #[inline]
-    fn block<'b>(&self, range: Range<usize>, in_one_row: bool, buffer: &'b mut [T; BLOCK]) -> &'b [T]
+    fn block<'b>(&self, range: Range<usize>, row: Option<&mut Cursor>, buffer: &'b mut [T; BLOCK]) -> &'b [T]
     where
         'a: 'b,
     {
         if self.contiguous {
             return &self.data[self.offset + range.start..self.offset + range.end];
         }
-        let stride = if in_one_row { self.strides[self.rank - 1] } else { usize::MAX };
-        if stride == 1 {
-            let position = self.position(range.start);
-            return &self.data[position..position + range.len()];
-        }
         let buffer = &mut buffer[..range.len()];
+        let Some(row) = row else {
+            self.gather(range.start, buffer);
+            return buffer;
+        };
+        let (position, stride) = (row.position, self.strides[self.rank - 1]);
+        self.advance(row, range.len());
         match stride {
-            0 => dispatch(Fill(buffer, self.data[self.position(range.start)])),
-            _ => self.gather(range.start, buffer),
+            1 => return &self.data[position..position + range.len()],
+            0 => dispatch(Fill(buffer, self.data[position])),
+            _ => {
+                for (out, &x) in buffer.iter_mut().zip(self.data[position..].iter().step_by(stride)) {
+                    *out = x;
+                }
+            }
         }
         buffer
     }
+}
+
+/// A place in a view.
+#[derive(Clone, Copy)]
+struct Cursor {
+    /// The index in its data.
+    position: usize,
+    /// Its coordinates.
+    index: [usize; MAX_RANK],
 }
 
 /// Cuts `range` into blocks; inside one innermost row each when rows are long enough to be worth it.
@@ -322,10 +345,11 @@ impl<A: Copy, B: Copy, C, F: Fn(A, B) -> C + Element> Zip<'_, A, B, C, F> {
         let Zip { x, y, inner, range, out, f } = self;
         let first = range.start;
         let mut buffers = ([x.data[x.offset]; BLOCK], [y.data[y.offset]; BLOCK]);
+        let mut rows = (x.cursor(first), y.cursor(first));
         blocks(range, inner, |range, in_one_row| {
             let out = &mut out[range.start - first..range.end - first];
-            let x = x.block(range.clone(), in_one_row, &mut buffers.0);
-            let y = y.block(range, in_one_row, &mut buffers.1);
+            let x = x.block(range.clone(), in_one_row.then_some(&mut rows.0), &mut buffers.0);
+            let y = y.block(range, in_one_row.then_some(&mut rows.1), &mut buffers.1);
             dispatch(map::Zip(x, y, out, map::Short(f)));
         });
     }
@@ -370,11 +394,12 @@ impl<A: Copy, B: Copy, C: Copy, D, F: Fn(A, B, C) -> D + Copy> Zip3<'_, A, B, C,
         let Zip3 { x, y, z, inner, range, out, f } = self;
         let first = range.start;
         let mut buffers = ([x.data[x.offset]; BLOCK], [y.data[y.offset]; BLOCK], [z.data[z.offset]; BLOCK]);
+        let mut rows = (x.cursor(first), y.cursor(first), z.cursor(first));
         blocks(range, inner, |range, in_one_row| {
             let out = &mut out[range.start - first..range.end - first];
-            let x = x.block(range.clone(), in_one_row, &mut buffers.0);
-            let y = y.block(range.clone(), in_one_row, &mut buffers.1);
-            let z = z.block(range, in_one_row, &mut buffers.2);
+            let x = x.block(range.clone(), in_one_row.then_some(&mut rows.0), &mut buffers.0);
+            let y = y.block(range.clone(), in_one_row.then_some(&mut rows.1), &mut buffers.1);
+            let z = z.block(range, in_one_row.then_some(&mut rows.2), &mut buffers.2);
             dispatch(map::Zip3(x, y, z, out, f));
         });
     }
@@ -439,7 +464,7 @@ pub fn scatter<T: Element>(
     let inner = layout.inner();
     let stride = if layout.rank == 0 { 1 } else { layout.strides[0][layout.rank - 1] };
     for (row, x) in x.chunks_exact(inner).enumerate() {
-        let (position, _) = layout.walk(0, &*out, out_offset).locate(row * inner);
+        let position = layout.walk(0, &*out, out_offset).position(row * inner);
         if stride == 1 {
             out[position..position + inner].copy_from_slice(x);
         } else {

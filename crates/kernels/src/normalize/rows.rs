@@ -5,6 +5,7 @@ use super::{Moments, Standard, careful_moments};
 use crate::Float;
 use crate::isa::{Work, dispatch};
 use crate::parallel::{self, GRAIN, Rows};
+use crate::reduce::fold::addition;
 
 #[track_caller]
 fn check(name: &str, rows: usize, n: usize, matrices: &[usize], of_columns: &[usize]) {
@@ -53,16 +54,17 @@ fn block_moments<T: Float, const CENTRED: bool>(x: &[T], n: usize, moments: &mut
     let mut means = [T::ZERO; BLOCK];
     if CENTRED {
         for (mean, x) in means.iter_mut().zip(x.chunks_exact(n)) {
-            *mean = T::from_f64(sum([x; 3], |x, _, _| x) / n as f64);
+            let [sum] = sums([x; 3], |x, _, _| [x]);
+            *mean = T::from_f64(sum / n as f64);
         }
     }
     let (mut rests, mut squares) = ([0.0; BLOCK], [0.0; BLOCK]);
     for (row, x) in x.chunks_exact(n).enumerate() {
         let mean = means[row];
         if CENTRED {
-            (rests[row], squares[row]) = two_sums([x; 3], move |x, _, _| (x - mean, (x - mean) * (x - mean)));
+            [rests[row], squares[row]] = sums([x; 3], move |x, _, _| [x - mean, (x - mean) * (x - mean)]);
         } else {
-            squares[row] = sum([x; 3], |x, _, _| x * x);
+            [squares[row]] = sums([x; 3], |x, _, _| [x * x]);
         }
     }
     for (row, (moments, x)) in moments.iter_mut().zip(x.chunks_exact(n)).enumerate() {
@@ -75,52 +77,45 @@ fn block_moments<T: Float, const CENTRED: bool>(x: &[T], n: usize, moments: &mut
     }
 }
 
-/// Σ value(a[i], b[i], c[i]) along rows: in lanes that are joined two by two, at the elements' own precision for as
-/// many as a column has in a run.
+/// `K` sums of value(a[i], b[i], c[i]) along rows: in lanes that are joined two by two, at the elements' own precision for
+/// as many as a column has in a run.
 #[inline(always)]
-fn sum<T: Float>(rows: [&[T]; 3], value: impl Fn(T, T, T) -> T + Copy) -> f64 {
-    two_sums(rows, |a, b, c| (value(a, b, c), T::ZERO)).0
-}
-
-/// Two such sums.
-#[inline(always)]
-fn two_sums<T: Float>([a, b, c]: [&[T]; 3], value: impl Fn(T, T, T) -> (T, T) + Copy) -> (f64, f64) {
-    let (mut first, mut second, run) = (0.0, 0.0, RUN * LANES);
+fn sums<T: Float, const K: usize>(
+    [a, b, c]: [&[T]; 3],
+    value: impl Fn(T, T, T) -> [T; K] + Copy,
+) -> [f64; K] {
+    let (mut totals, run) = ([0.0; K], RUN * LANES);
     for ((a, b), c) in a.chunks(run).zip(b.chunks(run)).zip(c.chunks(run)) {
         let [(a, a_rest), (b, b_rest), (c, c_rest)] = [a, b, c].map(|row| row.as_chunks::<LANES>());
-        let (mut firsts, mut seconds) = ([T::ZERO; LANES], [T::ZERO; LANES]);
+        let mut lanes = [[T::ZERO; LANES]; K];
         for ((a, b), c) in a.iter().zip(b).zip(c) {
             for l in 0..LANES {
-                let (first, second) = value(a[l], b[l], c[l]);
-                firsts[l] += first;
-                seconds[l] += second;
+                let values = value(a[l], b[l], c[l]);
+                for k in 0..K {
+                    lanes[k][l] += values[k];
+                }
             }
         }
         if !a_rest.is_empty() {
             // In lanes of their own: those above are in registers, where one cannot be picked out.
-            let (mut rests, mut second_rests) = ([T::ZERO; LANES], [T::ZERO; LANES]);
+            let mut rests = [[T::ZERO; LANES]; K];
             for (l, ((&a, &b), &c)) in a_rest.iter().zip(b_rest).zip(c_rest).enumerate() {
-                (rests[l], second_rests[l]) = value(a, b, c);
+                let values = value(a, b, c);
+                for k in 0..K {
+                    rests[k][l] = values[k];
+                }
             }
-            for l in 0..LANES {
-                firsts[l] += rests[l];
-                seconds[l] += second_rests[l];
+            for k in 0..K {
+                for l in 0..LANES {
+                    lanes[k][l] += rests[k][l];
+                }
             }
         }
-        first += across(firsts).to_f64();
-        second += across(seconds).to_f64();
+        for k in 0..K {
+            totals[k] += addition().across(lanes[k]).to_f64();
+        }
     }
-    (first, second)
-}
-
-/// The sum of lanes, joined two by two.
-#[inline(always)]
-fn across<T: Float>(lanes: [T; LANES]) -> T {
-    let lanes: [T; 16] = std::array::from_fn(|l| lanes[l] + lanes[l + 16]);
-    let lanes: [T; 8] = std::array::from_fn(|l| lanes[l] + lanes[l + 8]);
-    let lanes: [T; 4] = std::array::from_fn(|l| lanes[l] + lanes[l + 4]);
-    let lanes: [T; 2] = std::array::from_fn(|l| lanes[l] + lanes[l + 2]);
-    lanes[0] + lanes[1]
+    totals
 }
 
 /// `y = x̂ w + b` in each row of `[moments.len(), n]`, and its moments. Unless `CENTRED`, the mean counts as 0.
@@ -176,9 +171,9 @@ impl<T: Float, const CENTRED: bool> Work for Backward<'_, T, CENTRED> {
                 for (((dy, x), &(mean, scale, rest)), means) in rows {
                     let products = move |dy: T, x: T, weight: T| {
                         let g = dy * weight;
-                        (g, g * ((x - mean) * scale + rest))
+                        [g, g * ((x - mean) * scale + rest)]
                     };
-                    let (of_g, of_product) = two_sums([dy, x, weight], products);
+                    let [of_g, of_product] = sums([dy, x, weight], products);
                     *means =
                         [if CENTRED { of_g } else { 0.0 }, of_product].map(|sum| T::from_f64(sum / n as f64));
                 }

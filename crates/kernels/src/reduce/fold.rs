@@ -43,7 +43,7 @@ impl<A: Copy, F: Fn(A, A) -> A + Copy> Fold<A, F> {
     /// It begins at the single result to find what can be done side by side, and so would do all of the tree in pairs that
     /// come from memory. The boxes show it no more than a level.
     #[inline(always)]
-    fn across<const N: usize>(self, mut lanes: [A; N]) -> A {
+    pub(crate) fn across<const N: usize>(self, mut lanes: [A; N]) -> A {
         let join = self.join;
         for width in [32, 16] {
             if width < N {

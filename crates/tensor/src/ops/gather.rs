@@ -48,6 +48,11 @@ impl Tensor {
             let (x, n) = (self.storage_slice::<T>(), places.row_length());
             parallel::for_each(Rows::new(out, n), (GRAIN / 4 / n).max(1), |rows| {
                 for (idx, row) in rows.data.chunks_exact_mut(n).enumerate() {
+                    if let Some((first, places)) = places.along(rows.first + idx) {
+                        let x = &x[first..];
+                        row.iter_mut().zip(places).for_each(|(out, place)| *out = x[place]);
+                        continue;
+                    }
                     for (out, position) in row.iter_mut().zip(places.row(rows.first + idx)) {
                         *out = x[position];
                     }
@@ -158,7 +163,23 @@ impl<'a> Places<'a> {
 
     /// The positions of its elements in the `row`-th row.
     pub(super) fn row(&self, row: usize) -> impl Iterator<Item = usize> {
-        let (n, last, shape) = (self.row_length(), self.of.shape.rank() - 1, self.index.layout.shape);
+        let (first, step) = self.start(row);
+        let (across, size) = (self.of.strides[self.axis], self.of.shape[self.axis]);
+        let places = self.of_row(row).iter();
+        places.enumerate().map(move |(at, &place)| first + at * step + from_start(place, size) * across)
+    }
+
+    /// The `row`-th row, if it picks from elements that lie side by side: where the first of these is, and the places
+    /// counted from there. The usual case, which costs half of the others.
+    pub(super) fn along(&self, row: usize) -> Option<(usize, impl Iterator<Item = usize>)> {
+        let ((first, step), size) = (self.start(row), self.of.shape[self.axis]);
+        let places = self.of_row(row).iter().map(move |&place| from_start(place, size));
+        (step == 0 && self.of.strides[self.axis] == 1).then_some((first, places))
+    }
+
+    /// Where the `row`-th row begins, and how far its elements are apart, but for what the places say.
+    fn start(&self, row: usize) -> (usize, usize) {
+        let (last, shape) = (self.of.shape.rank() - 1, self.index.layout.shape);
         // Along the axis the place counts, not where it stands.
         let stride = |other: usize| if other == self.axis { 0 } else { self.of.strides[other] };
         let (mut rest, mut first) = (row, self.of.offset);
@@ -166,9 +187,12 @@ impl<'a> Places<'a> {
             first += rest % shape[other] * stride(other);
             rest /= shape[other];
         }
-        let (step, across, size) = (stride(last), self.of.strides[self.axis], self.of.shape[self.axis]);
-        let places = self.all()[row * n..][..n].iter();
-        places.enumerate().map(move |(at, &place)| first + at * step + from_start(place, size) * across)
+        (first, stride(last))
+    }
+
+    fn of_row(&self, row: usize) -> &[i64] {
+        let n = self.row_length();
+        &self.all()[row * n..][..n]
     }
 }
 

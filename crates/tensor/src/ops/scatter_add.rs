@@ -62,7 +62,13 @@ impl Tensor {
                 let first = out.first * block.elements;
                 let rows = out.first * rows..out.first * rows + out.data.len() / block.elements * rows;
                 for row in rows {
-                    for (position, &addend) in places.row(row).zip(&src[row * n..][..n]) {
+                    let src = &src[row * n..][..n];
+                    if let Some((start, places)) = places.along(row) {
+                        let out = &mut out.data[start - first..];
+                        places.zip(src).for_each(|(place, &addend)| out[place] += addend);
+                        continue;
+                    }
+                    for (position, &addend) in places.row(row).zip(src) {
                         out.data[position - first] += addend;
                     }
                 }

@@ -59,3 +59,58 @@ impl<T: Float> Packed<T> {
         unsafe { slices([m, self.n, self.k], a, &slice, true, c, mode, &self.level) };
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Packed;
+    use crate::matmul::{Matrix, Output, matmul};
+
+    fn row_major(data: &[f32], width: usize) -> Matrix<'_, f32> {
+        Matrix { data, offset: 0, row_stride: width, col_stride: 1 }
+    }
+
+    fn numbers(count: usize, step: f32) -> Vec<f32> {
+        (0..count).map(|nth| (nth as f32 * step).fract() - 0.5).collect()
+    }
+
+    /// With more rows than products have that sum along the inner axis.
+    #[test]
+    fn products_are_those_of_matmul_to_the_bit() {
+        let sizes = [
+            [9, 1, 1],
+            [16, 33, 7],
+            [15, 64, 40],
+            [28, 100, 513],
+            [17, 31, 1030],
+            [130, 512, 128],
+            [300, 70, 600],
+        ];
+        for [m, n, k] in sizes {
+            let (a, b, bias) = (numbers(m * k, 0.618), numbers(n * k, 0.414), numbers(n, 0.732));
+            let turned = Matrix { data: &b, offset: 0, row_stride: 1, col_stride: k };
+            for b in [row_major(&b, n), turned] {
+                let packed = Packed::new(k, n, b);
+                for mode in [Output::Overwrite, Output::Accumulate, Output::Bias(&bias)] {
+                    let mut expected = numbers(m * n, 0.1);
+                    let mut got = expected.clone();
+                    matmul(m, n, k, row_major(&a, k), b, &mut expected, mode);
+                    packed.product(m, row_major(&a, k), &mut got, mode);
+                    let bits = |x: &[f32]| x.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
+                    assert!(bits(&got) == bits(&expected), "{m} x {n} x {k}, {mode:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "matmul: the result is [2, 3], its slice has 5 elements")]
+    fn a_result_that_does_not_fit_is_told() {
+        let b = [0.0; 6];
+        Packed::new(2, 3, row_major(&b, 3)).product(
+            2,
+            row_major(&[0.0; 4], 2),
+            &mut [0.0; 5],
+            Output::Overwrite,
+        );
+    }
+}

@@ -40,12 +40,16 @@ impl Text {
         let path = path.as_ref();
         let file = DataFile::read(path.to_owned())?.ok_or_else(|| DataError::Missing {
             what: "text",
-            directory: path.parent().unwrap_or(path).to_owned(),
+            directory: path
+                .parent()
+                .filter(|parent| !parent.as_os_str().is_empty())
+                .unwrap_or(Path::new("."))
+                .to_owned(),
             names: vec![path.file_name().unwrap_or_default().to_string_lossy().into_owned()],
         })?;
         Self::of(&file.bytes, steps).ok_or_else(|| DataError::Contents {
             path: path.to_owned(),
-            expected: format!("at least {} bytes, of which a tenth is a window", least(steps)),
+            expected: format!("at least {} bytes for windows of {steps} steps, or fewer steps", least(steps)),
             found: format!("{} bytes", file.bytes.len()),
         })
     }

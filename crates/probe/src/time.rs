@@ -66,6 +66,9 @@ pub struct TimeLine {
     pub fit: f64,
     /// The change of log₁₀ rms δ from the last step to the first.
     pub decades: f64,
+    /// How far the largest and the smallest log₁₀ rms δ of these steps are apart.
+    #[serde(default)]
+    pub swing: f64,
     /// How many steps it goes through.
     pub steps: usize,
     /// The step, in time, at which deltas are exactly 0 or no normal number, on the way back, so that the line ends
@@ -116,7 +119,19 @@ impl TimeFlow {
         // Where nothing came there was no way; where 0 came, something was lost.
         let lost_at =
             lost.filter(|&place| !deltas[place].is_nan()).and_then(|place| self.steps.get(place).copied());
-        Some(TimeLine { slope, fit, decades: y[0] - y[y.len() - 1], steps: y.len(), lost_at })
+        let [least, most] =
+            [f64::min, f64::max].map(|of: fn(f64, f64) -> f64| y.iter().copied().fold(y[0], of));
+        let decades = y[0] - y[y.len() - 1];
+        Some(TimeLine { slope, fit, decades, swing: most - least, steps: y.len(), lost_at })
+    }
+
+    /// The place in the lists, and the step in time, at which what comes back of one loss is exactly 0 for the first time
+    /// on the way back. `None` where it never is, or where no way leads.
+    pub(crate) fn zero_at(&self) -> Option<(usize, u64)> {
+        let deltas = self.of_one_loss().filter(|_| self.is_sequence())?;
+        let end = deltas.iter().rposition(|delta| !delta.is_nan() && *delta != 0.0)?;
+        let place = self.begins + deltas.get(self.begins..end)?.iter().rposition(|&delta| delta == 0.0)?;
+        Some((place, *self.steps.get(place)?))
     }
 
     /// The median of each figure over several of the same steps; the last where steps differ.
@@ -161,11 +176,15 @@ mod tests {
         let line = flow(&[1e-4, 1e-3, 1e-2, 1e-1]).line(1e-38).unwrap();
         assert!((line.slope + 1.0).abs() < 1e-12 && (line.factor() - 0.1).abs() < 1e-12);
         assert_eq!((line.steps, line.lost_at), (4, None));
+        assert_eq!((line.decades.round(), line.swing.round()), (-3.0, 3.0));
+        assert_eq!(flow(&[1e-4, 1e3, 1e-2, 1e-1]).line(1e-38).unwrap().swing.round(), 7.0);
         let lost = flow(&[0.0, 0.0, 1e-38, 1e-37, 1e-30, 1e-20, 0.0]).line(1e-38).unwrap();
         assert_eq!((lost.steps, lost.lost_at), (4, Some(1)));
         assert_eq!(flow(&[f64::NAN, f64::NAN, 1e-2, 1e-1, 1.0]).line(1e-38).unwrap().lost_at, None);
         assert_eq!(flow(&[1e-2, 1e-1]).line(1e-38), None);
         assert_eq!(flow(&[0.0; 5]).line(1e-38), None);
+        assert_eq!(flow(&[1.0, 0.0, 0.0, 1e-38, 0.0]).zero_at(), Some((2, 2)));
+        assert_eq!((flow(&[0.0; 5]).zero_at(), flow(&[f64::NAN, 1.0, 0.0]).zero_at()), (None, None));
         assert_eq!(flow(&[f64::INFINITY, 1.0, 1.0]).line(1e-38), None);
         let several = TimeFlow { reach: Reach::Several, ..flow(&[1e-4, 1e-3, 1e-2, 1e-1]) };
         assert_eq!(several.line(1e-38), None);

@@ -4,9 +4,10 @@ use crate::rows::FlowRow;
 use crate::shadow::Shadow;
 use crate::slope::{BRANCH, Line, MEASURED, Per, SHADOW, lines, log10, one_of_each};
 use crate::time::TimeLine;
+use backflow_tensor::observe::Role;
 use collapse::rank_collapse;
 use serde::{Deserialize, Serialize};
-use steps::{over_steps, too_small_at, unknown_steps};
+use steps::{over_steps, too_small_at, unknown_steps, zero_steps};
 use words::named;
 
 mod collapse;
@@ -254,6 +255,14 @@ fn zeros(rows: &[FlowRow]) -> Option<Verdict> {
     })
 }
 
+/// A layer that left out all of its input, in training: nothing goes back through it.
+fn all_dropped(rows: &[FlowRow]) -> Option<Verdict> {
+    let row = rows.iter().rfind(|row| row.role == Role::Dropout && row.activation_rms == 0.0)?;
+    let reason =
+        format!("{} left out all of its input, so that no gradient goes back through it", named(&row.path));
+    Some(Verdict::NotJudged { reason })
+}
+
 /// The last layer to which no gradient comes in `f64` either, unless its own units are dead.
 fn cut(rows: &[FlowRow]) -> Option<Verdict> {
     let row = rows.iter().rfind(|row| row.shadow.is_some_and(|shadow| shadow.delta_rms_f64 == 0.0))?;
@@ -341,7 +350,8 @@ impl Verdict {
             };
             verdicts.extend(steep.max_by(most).map(Self::of_line));
         }
-        verdicts.extend(over_steps(rows));
+        verdicts.extend(over_steps(rows).chain(zero_steps(rows)));
+        verdicts.extend(all_dropped(rows));
         verdicts.extend(rank_collapse(rows));
         let level = lines.iter().filter(|line| line.decades.abs() <= DECADES);
         let farthest = level

@@ -13,7 +13,7 @@ const LEGEND_OF_FACTOR: &str = "factor: by how much deltas of one loss are multi
                                 through their logarithms, and R² of that; deltas of what a step hands on, which is c of an LSTM and \
                                 h and c together of a cell by hand, and the output elsewhere.";
 const LEGEND_OF_SEVERAL: &str = "loss: where it reaches several steps directly, deltas are by all of them, and the factor, where \
-                                 it is known, is that of the last one alone.";
+                                 it is known, is that of the last one alone, in the first 8 sequences of the batch.";
 
 impl GradFlow {
     /// What goes through the steps in time of each place that has some; `None` if there are none.

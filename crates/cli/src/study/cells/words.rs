@@ -70,8 +70,12 @@ fn theory(findings: &[CellFinding]) -> Vec<String> {
     let off: Vec<(&CellFinding, f64)> = claims.filter_map(|finding| Some((finding, off(finding)?))).collect();
     if let Some((worst, most)) = off.iter().max_by(|a, b| a.1.total_cmp(&b.1)) {
         let mean = off.iter().map(|(_, off)| off).sum::<f64>() / off.len() as f64;
+        let of_these = match findings.iter().any(|finding| finding.theory == TimeTheory::Gates) {
+            true => "Theory, where it is not a guess (~), is",
+            false => "Theory is",
+        };
         notes.push(format!(
-            "Theory is off by {mean:.3} decades per step on average, and by {most:.3} at most, with {}.",
+            "{of_these} off by {mean:.3} decades per step on average, and by {most:.3} at most, with {}.",
             worst.configuration
         ));
     }

@@ -19,9 +19,16 @@
     clippy::unreachable
 )]
 
+pub mod array;
 pub mod cifar;
 pub mod gzip;
 pub mod idx;
+pub mod npy;
+pub mod npz;
+pub mod numbers;
+mod python;
+
+pub use python::Syntax;
 
 use std::borrow::Cow;
 
@@ -38,6 +45,12 @@ pub enum FormatError {
     /// The bytes are not a valid CIFAR file.
     #[error(transparent)]
     Cifar(#[from] cifar::CifarError),
+    /// The bytes are not an NPY file that can be read.
+    #[error(transparent)]
+    Npy(#[from] npy::NpyError),
+    /// The bytes are not an NPZ file that can be read.
+    #[error(transparent)]
+    Npz(#[from] npz::NpzError),
 }
 
 /// The bytes of an IDX file that may or may not be compressed, decompressed if they are.

@@ -1,0 +1,91 @@
+#!/usr/bin/env python3
+"""Ask NumPy, pandas and Pillow for files and for what they read in them: writes crates/data/tests/files/.
+
+    python3 -m venv venv && venv/bin/pip install numpy pandas pillow safetensors && venv/bin/python scripts/golden_data.py
+
+Numbers of arrays are a function of their place, which the tests know as well: element i, in C's order, is v = 37 i mod 227,
+less 100 in types with a sign, by 8 in those with fractions, v mod 3 = 0 as a truth value. What only the libraries know,
+pixels of a JPEG or what pandas takes a text for, lies beside the file as an NPY file.
+"""
+
+import io
+import shutil
+import zipfile
+from pathlib import Path
+
+import numpy as np
+
+TARGET = Path(__file__).resolve().parent.parent / "crates" / "data" / "tests" / "files"
+DTYPES = ["?", "u1", "i1", "u2", "i2", "u4", "i4", "u8", "i8", "f2", "f4", "f8"]
+SHAPES = [(), (5,), (3, 4), (2, 3, 5), (0, 7), (1, 1, 2, 1)]
+
+
+def values(dtype, shape):
+    i = np.arange(int(np.prod(shape, dtype=np.int64)), dtype=np.int64)
+    v = i * 37 % 227
+    kind = np.dtype(dtype).kind
+    if kind == "b":
+        return (v % 3 == 0).reshape(shape)
+    if kind in "if":
+        v = v - 100
+    if kind == "f":
+        v = v / 8
+    return v.astype(dtype).reshape(shape)
+
+
+def npy(array, version=None):
+    file = io.BytesIO()
+    if version is None:
+        np.save(file, array)
+    else:
+        np.lib.format.write_array(file, array, version=version)
+    return file.getvalue()
+
+
+def archive(path, files, method):
+    with zipfile.ZipFile(path, "w", method) as zipped:
+        for name, content in files:
+            # The same bytes whenever it is written.
+            zipped.writestr(zipfile.ZipInfo(name + ".npy"), content, method)
+
+
+def arrays():
+    files = []
+    for dtype in DTYPES:
+        for order, sign in [("little", "<"), ("big", ">")]:
+            for shape in SHAPES:
+                size = "x".join(map(str, shape))
+                array = values(dtype, shape).astype(sign + dtype)
+                name = f"{dtype.replace('?', 'b1')}_{order}_{size}"
+                files.append((name + "_c", npy(array)))
+                if len(shape) > 1:
+                    files.append((name + "_f", npy(np.asfortranarray(array))))
+    for version in [(1, 0), (2, 0), (3, 0)]:
+        files.append((f"f4_little_3x4_version{version[0]}", npy(values("f4", (3, 4)), version)))
+    archive(TARGET / "arrays.npz", files, zipfile.ZIP_DEFLATED)
+
+    x, y = values("f4", (6, 4)), np.array([0, 1, 2, 0, 1, 2])
+    np.savez(TARGET / "stored.npz", x=x, y=y)
+    np.savez_compressed(TARGET / "deflated.npz", x=x, y=y)
+    np.save(TARGET / "x.npy", x)
+    np.save(TARGET / "y.npy", y)
+    refused = {
+        "objects": np.array([None, "a"], dtype=object),
+        "text": np.array(["a", "b"]),
+        "complex": np.array([1j]),
+        "records": np.zeros(2, dtype=[("a", "f4"), ("b", "i4")]),
+        "dates": np.zeros(2, dtype="M8[s]"),
+    }
+    archive(TARGET / "refused.npz", [(name, npy(array)) for name, array in refused.items()], zipfile.ZIP_STORED)
+
+
+def main():
+    shutil.rmtree(TARGET, ignore_errors=True)
+    TARGET.mkdir(parents=True)
+    arrays()
+    total = sum(path.stat().st_size for path in TARGET.rglob("*") if path.is_file())
+    print(f"{TARGET}: {total} bytes")
+
+
+if __name__ == "__main__":
+    main()

@@ -14,6 +14,8 @@ import zipfile
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
+from safetensors.numpy import save_file
 
 TARGET = Path(__file__).resolve().parent.parent / "crates" / "data" / "tests" / "files"
 DTYPES = ["?", "u1", "i1", "u2", "i2", "u4", "i4", "u8", "i8", "f2", "f4", "f8"]
@@ -69,6 +71,7 @@ def arrays():
     np.savez_compressed(TARGET / "deflated.npz", x=x, y=y)
     np.save(TARGET / "x.npy", x)
     np.save(TARGET / "y.npy", y)
+    save_file({"x": x, "y": y}, TARGET / "set.safetensors")
     refused = {
         "objects": np.array([None, "a"], dtype=object),
         "text": np.array(["a", "b"]),
@@ -79,10 +82,23 @@ def arrays():
     archive(TARGET / "refused.npz", [(name, npy(array)) for name, array in refused.items()], zipfile.ZIP_STORED)
 
 
+def tables():
+    """Numbers that take all digits of an f32, and cells that must be quoted."""
+    rng = np.random.default_rng(7)
+    numbers = rng.standard_normal((12, 2)) * 10.0 ** rng.integers(-6, 7, (12, 2))
+    frame = pd.DataFrame(numbers, columns=["height, in m", 'the "mass"'])
+    frame["kind"] = [["größer", 'a "b"', "c; d", "e\nf", 'a "b"'][i % 5] for i in range(12)]
+    frame["count"] = np.arange(12) - 3
+    frame.to_csv(TARGET / "table.csv", index=False)
+    again = pd.read_csv(TARGET / "table.csv").drop(columns="kind")
+    np.save(TARGET / "table.npy", again.to_numpy(np.float64).astype(np.float32))
+
+
 def main():
     shutil.rmtree(TARGET, ignore_errors=True)
     TARGET.mkdir(parents=True)
     arrays()
+    tables()
     total = sum(path.stat().st_size for path in TARGET.rglob("*") if path.is_file())
     print(f"{TARGET}: {total} bytes")
 

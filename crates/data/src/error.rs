@@ -1,6 +1,7 @@
 //! What can go wrong with data from outside: one error type, which names the file.
 
 use crate::formats::FormatError;
+use crate::labelled::ArrayError;
 use std::io;
 use std::path::PathBuf;
 
@@ -67,6 +68,14 @@ pub enum DataError {
         expected: String,
         /// What it holds.
         found: String,
+    },
+    /// Arrays are no data set.
+    #[error("{}: {source}", path.display())]
+    Arrays {
+        /// The file, or that of the inputs.
+        path: PathBuf,
+        /// What is wrong with them.
+        source: ArrayError,
     },
     /// There are not as many labels as images.
     #[error(

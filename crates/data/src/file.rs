@@ -1,7 +1,8 @@
 //! [`DataFile`]: a file in memory, with its name for messages. None is longer than any data set.
 
 use crate::error::DataError;
-use crate::formats::gzip::MAX_OUTPUT_LEN;
+use crate::formats::FormatError;
+use crate::formats::gzip::{self, MAX_OUTPUT_LEN};
 use std::borrow::Cow;
 use std::fs::File;
 use std::io::{self, Read};
@@ -28,6 +29,30 @@ impl DataFile {
             }
             Err(source) => Err(DataError::Io { path, source }),
         }
+    }
+
+    /// The file at this path, which is there.
+    pub(crate) fn need(path: &Path, what: &'static str) -> Result<Self, DataError> {
+        Self::read(path.to_owned())?.ok_or_else(|| DataError::Missing {
+            what,
+            directory: path.parent().unwrap_or(path).to_owned(),
+            names: vec![path.file_name().unwrap_or_default().to_string_lossy().into_owned()],
+        })
+    }
+
+    /// Its bytes, decompressed if they are compressed by gzip.
+    pub(crate) fn unpacked(&self) -> Result<Cow<'_, [u8]>, DataError> {
+        match gzip::is_gzip(&self.bytes) {
+            false => Ok(Cow::Borrowed(&self.bytes)),
+            true => gzip::decompress(&self.bytes, MAX_OUTPUT_LEN)
+                .map(Cow::Owned)
+                .map_err(|error| self.failed(error)),
+        }
+    }
+
+    /// What is wrong with its bytes.
+    pub(crate) fn failed(&self, source: impl Into<FormatError>) -> DataError {
+        DataError::Format { path: self.path.clone(), source: source.into() }
     }
 }
 

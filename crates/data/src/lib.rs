@@ -32,6 +32,7 @@
 #![forbid(unsafe_code)]
 
 mod adding;
+mod arrays;
 mod augment;
 mod batch;
 mod cifar;
@@ -42,10 +43,13 @@ mod digits;
 mod error;
 mod file;
 pub mod formats;
+mod from_fn;
+mod labelled;
 mod loader;
 mod mnist;
 mod preprocess;
 mod split;
+mod table;
 mod text;
 
 pub use adding::adding;
@@ -55,8 +59,10 @@ pub use cifar::Cifar;
 pub use copying::copying;
 pub use dataset::Dataset;
 pub use error::DataError;
+pub use labelled::ArrayError;
 pub use loader::{Epoch, Loader};
 pub use mnist::Mnist;
 pub use preprocess::{MinMax, Standardize, one_hot};
 pub use split::{KFold, Split, stratified_train_validation_split, train_validation_split};
+pub use table::Csv;
 pub use text::Text;

@@ -38,11 +38,7 @@ impl Text {
     /// If it cannot be read, or its last tenth has not the bytes of one window.
     pub fn load(path: impl AsRef<Path>, steps: usize) -> Result<Self, DataError> {
         let path = path.as_ref();
-        let file = DataFile::read(path.to_owned())?.ok_or_else(|| DataError::Missing {
-            what: "text",
-            directory: path.parent().unwrap_or(path).to_owned(),
-            names: vec![path.file_name().unwrap_or_default().to_string_lossy().into_owned()],
-        })?;
+        let file = DataFile::need(path, "text")?;
         Self::of(&file.bytes, steps).ok_or_else(|| DataError::Contents {
             path: path.to_owned(),
             expected: format!("at least {} bytes, of which a tenth is a window", least(steps)),

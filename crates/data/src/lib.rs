@@ -41,6 +41,8 @@ mod copying;
 mod dataset;
 mod digits;
 mod error;
+#[cfg(feature = "ndarray")]
+mod exchange;
 mod file;
 pub mod formats;
 mod from_fn;
@@ -59,6 +61,8 @@ pub use cifar::Cifar;
 pub use copying::copying;
 pub use dataset::Dataset;
 pub use error::DataError;
+#[cfg(feature = "ndarray")]
+pub use exchange::{from_ndarray, to_ndarray};
 pub use labelled::ArrayError;
 pub use loader::{Epoch, Loader};
 pub use mnist::Mnist;

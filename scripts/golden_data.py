@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from PIL import Image
 from safetensors.numpy import save_file
 
 TARGET = Path(__file__).resolve().parent.parent / "crates" / "data" / "tests" / "files"
@@ -94,11 +95,49 @@ def tables():
     np.save(TARGET / "table.npy", again.to_numpy(np.float64).astype(np.float32))
 
 
+def pictures():
+    """Pictures of every kind that is read, what Pillow sees in them, and that resized; and some that are not read."""
+    rows, columns = 12, 17
+    y, x = np.mgrid[:rows, :columns]
+    colours = np.stack([x * 15, y * 21, 255 - 5 * x - 11 * y], -1).astype(np.uint8)
+    grey, opaque = Image.fromarray(colours[..., 0] // 2 + colours[..., 1] // 2), Image.fromarray(colours)
+    with_alpha, see_through = opaque.convert("RGBA"), opaque.convert("RGBA")
+    see_through.putpixel((3, 5), (1, 2, 3, 254))
+    kinds = {
+        "colours.png": (opaque, {}),
+        "grey.png": (grey, {}),
+        "bits.png": (grey.convert("1"), {}),
+        "palette.png": (opaque.convert("P", palette=Image.Palette.ADAPTIVE, colors=16), {}),
+        "opaque.png": (with_alpha, {}),
+        "opaque-grey.png": (grey.convert("LA"), {}),
+        "colours.jpg": (opaque, {"quality": 95, "subsampling": 0}),
+        "progressive.jpg": (opaque, {"quality": 90, "progressive": True, "subsampling": 0}),
+        "grey.jpg": (grey, {"quality": 95}),
+        "subsampled.jpg": (opaque, {"quality": 90, "subsampling": 2}),
+    }
+    seen = []
+    for folder in ["pictures", "pictures-refused"]:
+        (TARGET / folder).mkdir()
+    for name, (picture, options) in kinds.items():
+        picture.save(TARGET / "pictures" / name, **options)
+        with Image.open(TARGET / "pictures" / name) as again:
+            is_grey = again.mode in ("1", "L", "LA")
+            again = again.convert("L" if is_grey else "RGB")
+        for kind, picture in [("", again), (" small", again.resize((8, 6), Image.Resampling.BILINEAR)),
+                              (" large", again.resize((23, 30), Image.Resampling.BILINEAR))]:
+            seen.append((name + kind, npy(np.asarray(picture))))
+    archive(TARGET / "pictures.npz", seen, zipfile.ZIP_DEFLATED)
+    see_through.save(TARGET / "pictures-refused" / "transparent.png")
+    Image.fromarray((colours[..., 0].astype(np.uint16) * 257)).save(TARGET / "pictures-refused" / "deep.png")
+    opaque.save(TARGET / "pictures-refused" / "other.gif")
+
+
 def main():
     shutil.rmtree(TARGET, ignore_errors=True)
     TARGET.mkdir(parents=True)
     arrays()
     tables()
+    pictures()
     total = sum(path.stat().st_size for path in TARGET.rglob("*") if path.is_file())
     print(f"{TARGET}: {total} bytes")
 

@@ -77,6 +77,35 @@ pub enum DataError {
         /// What is wrong with them.
         source: ArrayError,
     },
+    /// A folder, whose subfolders should hold the pictures of a class each, has none.
+    #[error("{}: no pictures; put those of each class, PNG or JPEG, into a folder of its own below", folder.display())]
+    NoPictures {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// Pictures are of several sizes.
+    #[error(
+        "{}: {} by {} pixels, but {} has {} by {}; resize them all to one size",
+        path.display(), found[1], found[0], first.display(), expected[1], expected[0]
+    )]
+    PictureSize {
+        /// The picture.
+        path: PathBuf,
+        /// Its rows and columns.
+        found: [usize; 2],
+        /// The first picture.
+        first: PathBuf,
+        /// The rows and columns of that.
+        expected: [usize; 2],
+    },
+    /// A class of the test set is none of the training set's.
+    #[error("{}: a class that the training set has not; {} has no folder of this name", folder.display(), train.display())]
+    UnknownClassFolder {
+        /// The folder of the class.
+        folder: PathBuf,
+        /// That of the training set.
+        train: PathBuf,
+    },
     /// There are not as many labels as images.
     #[error(
         "{}: {labels} labels, but {} holds {images} images; the two files do not belong together",

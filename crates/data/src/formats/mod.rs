@@ -29,6 +29,7 @@ pub mod idx;
 pub mod npy;
 pub mod npz;
 pub mod numbers;
+pub mod picture;
 mod python;
 pub mod safetensors;
 pub mod targets;
@@ -53,6 +54,9 @@ pub enum FormatError {
     /// The text is not a table that can be read.
     #[error(transparent)]
     Csv(#[from] csv::CsvError),
+    /// The bytes are not a picture that can be used.
+    #[error(transparent)]
+    Picture(#[from] picture::PictureError),
     /// The bytes are not a safetensors file that can be read.
     #[error(transparent)]
     Safetensors(#[from] safetensors::SafetensorsError),

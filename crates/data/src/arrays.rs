@@ -13,7 +13,7 @@ use crate::formats::targets::Goal;
 use crate::formats::{FormatError, unpack_idx};
 use crate::labelled::Labelled;
 use backflow_tensor::quote::quoted;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// What inputs and targets are called in files of several arrays; the names of a test set, where there are such.
 const NAMES: [([&str; 2], Option<[&str; 2]>); 11] = [
@@ -55,11 +55,8 @@ impl Dataset {
         targets: impl AsRef<Path>,
         goal: Option<Goal>,
     ) -> Result<Self, DataError> {
-        let read = |path: &Path| {
-            let file = DataFile::need(path, "array")?;
-            Array::of_npy(&file.bytes).map_err(|error| file.failed(error))
-        };
-        Self::from_files(inputs.as_ref(), targets.as_ref(), goal, read)
+        let files = [inputs.as_ref().to_owned(), targets.as_ref().to_owned()];
+        of_files(&files, None, goal, read_npy).map(|(train, _)| train)
     }
 
     /// The arrays of two IDX files, of any type of elements, as [`from_npy`](Self::from_npy) takes them. Of a folder with
@@ -72,12 +69,8 @@ impl Dataset {
         targets: impl AsRef<Path>,
         goal: Option<Goal>,
     ) -> Result<Self, DataError> {
-        let read = |path: &Path| {
-            let file = DataFile::need(path, "array")?;
-            let bytes = unpack_idx(&file.bytes).map_err(|error| file.failed(error))?;
-            Idx::parse(&bytes).map(|idx| Array::of_idx(&idx)).map_err(|error| file.failed(error))
-        };
-        Self::from_files(inputs.as_ref(), targets.as_ref(), goal, read)
+        let files = [inputs.as_ref().to_owned(), targets.as_ref().to_owned()];
+        of_files(&files, None, goal, read_idx).map(|(train, _)| train)
     }
 
     /// The arrays `x` and `y` of an NPZ file, or under other names that are common: `x_train`, `images`, `data`, `arr_0`, …
@@ -96,17 +89,46 @@ impl Dataset {
     pub fn from_safetensors(path: impl AsRef<Path>, goal: Option<Goal>) -> Result<Self, DataError> {
         of_safetensors(&DataFile::need(path.as_ref(), "tensors")?, goal).map(|(train, _)| train)
     }
+}
 
-    fn from_files(
-        inputs: &Path,
-        targets: &Path,
-        goal: Option<Goal>,
-        read: impl Fn(&Path) -> Result<Array, DataError>,
-    ) -> Result<Self, DataError> {
-        let labelled = Labelled::new(read(inputs)?, read(targets)?, goal, None);
-        let failed = |source| DataError::Arrays { path: inputs.to_owned(), source };
-        labelled.map(|labelled| labelled.dataset).map_err(failed)
-    }
+/// The array of a file of one.
+type Read = fn(&DataFile) -> Result<Array, FormatError>;
+
+pub(crate) fn read_npy(file: &DataFile) -> Result<Array, FormatError> {
+    Ok(Array::of_npy(&file.bytes)?)
+}
+
+pub(crate) fn read_idx(file: &DataFile) -> Result<Array, FormatError> {
+    let bytes = unpack_idx(&file.bytes)?;
+    Ok(Array::of_idx(&Idx::parse(&bytes)?))
+}
+
+/// The files of inputs and of targets.
+pub(crate) type Pair = [PathBuf; 2];
+
+/// Sets whose inputs and targets have files of their own.
+pub(crate) fn of_files(
+    train: &Pair,
+    test: Option<&Pair>,
+    goal: Option<Goal>,
+    read: Read,
+) -> Result<Sets, DataError> {
+    let one = |path: &PathBuf| {
+        let file = DataFile::need(path, "array")?;
+        read(&file).map_err(|error| file.failed(error))
+    };
+    let both = |[inputs, targets]: &Pair| Ok::<_, DataError>([one(inputs)?, one(targets)?]);
+    let failed = |source| DataError::Arrays { path: train[0].clone(), source };
+    Labelled::pair(both(train)?, test.map(both).transpose()?, goal).map_err(failed)
+}
+
+/// The files of arrays that are called so, and those of the test set if they are there; of all known names those that
+/// `are_there` says.
+pub(crate) fn known_names(
+    are_there: impl Fn(&[&str; 2]) -> bool,
+) -> Option<([&'static str; 2], Option<[&'static str; 2]>)> {
+    let (train, test) = NAMES.into_iter().find(|(train, _)| are_there(train))?;
+    Some((train, test.filter(are_there)))
 }
 
 pub(crate) fn of_npz(file: &DataFile, goal: Option<Goal>) -> Result<Sets, DataError> {
@@ -130,7 +152,7 @@ fn sets(
     array: impl Fn(&str) -> Option<Result<Array, FormatError>>,
 ) -> Result<Sets, DataError> {
     let are_there = |pair: &[&str; 2]| pair.iter().all(|name| names.contains(name));
-    let Some((train, test)) = NAMES.iter().find(|(train, _)| are_there(train)) else {
+    let Some((train, test)) = known_names(are_there) else {
         let some: Vec<&str> = names.iter().take(20).copied().collect();
         return Err(DataError::Contents {
             path: file.path.clone(),
@@ -152,7 +174,7 @@ fn sets(
         };
         Ok::<_, DataError>([one(inputs)?, one(targets)?])
     };
-    let test = test.filter(|test| are_there(test)).map(read).transpose()?;
+    let test = test.map(read).transpose()?;
     let failed = |source| DataError::Arrays { path: file.path.clone(), source };
-    Labelled::pair(read(*train)?, test, goal).map_err(failed)
+    Labelled::pair(read(train)?, test, goal).map_err(failed)
 }

@@ -1,5 +1,6 @@
 //! What can go wrong with data from outside: one error type, which names the file.
 
+use crate::format::Format;
 use crate::formats::FormatError;
 use crate::labelled::ArrayError;
 use std::io;
@@ -105,6 +106,29 @@ pub enum DataError {
         folder: PathBuf,
         /// That of the training set.
         train: PathBuf,
+    },
+    /// A file or folder holds nothing that is known here.
+    #[error(
+        "{}: {found}; known are CSV, NPY, NPZ, safetensors and IDX files, text, and folders of IDX files as MNIST's, of \
+         CIFAR's, of pictures by class, or with x.npy and y.npy or train.csv", path.display()
+    )]
+    Unknown {
+        /// The file or folder.
+        path: PathBuf,
+        /// What is there.
+        found: String,
+    },
+    /// An option says something that these data have not.
+    #[error("{}: {option} is asked for, but this is {format}, which {why}", path.display())]
+    Option {
+        /// The file or folder.
+        path: PathBuf,
+        /// What was asked for.
+        option: &'static str,
+        /// What was found.
+        format: Format,
+        /// Why there is none.
+        why: &'static str,
     },
     /// There are not as many labels as images.
     #[error(

@@ -44,9 +44,11 @@ mod error;
 #[cfg(feature = "ndarray")]
 mod exchange;
 mod file;
+mod format;
 pub mod formats;
 mod from_fn;
 mod labelled;
+mod load;
 mod loader;
 mod mnist;
 mod pictures;
@@ -64,7 +66,9 @@ pub use dataset::Dataset;
 pub use error::DataError;
 #[cfg(feature = "ndarray")]
 pub use exchange::{from_ndarray, to_ndarray};
+pub use format::Format;
 pub use labelled::ArrayError;
+pub use load::{Learned, LoadOptions, Loaded, load};
 pub use loader::{Epoch, Loader};
 pub use mnist::Mnist;
 pub use pictures::{PictureOptions, Pictures};

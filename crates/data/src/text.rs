@@ -39,11 +39,15 @@ impl Text {
     pub fn load(path: impl AsRef<Path>, steps: usize) -> Result<Self, DataError> {
         let path = path.as_ref();
         let file = DataFile::need(path, "text")?;
-        Self::of(&file.bytes, steps).ok_or_else(|| DataError::Contents {
-            path: path.to_owned(),
+        Self::of(&file.bytes, steps).ok_or_else(|| Self::too_short(&file, steps))
+    }
+
+    pub(crate) fn too_short(file: &DataFile, steps: usize) -> DataError {
+        DataError::Contents {
+            path: file.path.clone(),
             expected: format!("at least {} bytes, of which a tenth is a window", least(steps)),
             found: format!("{} bytes", file.bytes.len()),
-        })
+        }
     }
 
     /// The windows of these bytes; `None` if the last tenth of them has not the bytes of one, or there are no steps.

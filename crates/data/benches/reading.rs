@@ -3,6 +3,7 @@
 //! ```text
 //! cargo bench -p backflow-data --bench reading             arrays and a table in memory
 //! cargo bench -p backflow-data --bench reading -- DIR      the files of a folder that benches/peers/reading.py has made
+//! cargo bench -p backflow-data --bench reading -- DIR csv  of these the table alone
 //! ```
 //!
 //! Prints one JSON line each: medians over interleaved rounds, and of arrays the bandwidth, bytes read and written, and its
@@ -39,8 +40,10 @@ fn contestant(name: &'static str, bytes: Option<usize>, read: impl FnMut() + 'st
 }
 
 fn main() {
-    let folder = std::env::args().skip(1).find(|argument| !argument.starts_with('-'));
-    let mut contestants = folder.map_or_else(in_memory, |folder| in_files(&PathBuf::from(folder)));
+    let mut words = std::env::args().skip(1).filter(|word| !word.starts_with('-'));
+    let mut contestants = words.next().map_or_else(in_memory, |folder| in_files(&PathBuf::from(folder)));
+    let wanted: Vec<String> = words.collect();
+    contestants.retain(|contestant| wanted.is_empty() || wanted.iter().any(|name| name == contestant.name));
     contestants.iter_mut().for_each(|contestant| (contestant.read)());
     // In turn, so that a slow moment of a shared machine meets all of them.
     for _ in 0..ROUNDS {

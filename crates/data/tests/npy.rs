@@ -7,7 +7,7 @@ use allocations::with_peak;
 use backflow_data::formats::array::Array;
 use backflow_data::formats::npy::{self, Npy, NpyError};
 use backflow_data::formats::npz::Npz;
-use backflow_data::formats::numbers::Numbers;
+use backflow_data::formats::numbers::{ByteOrder, NumberType, Numbers};
 use backflow_testkit::require_message;
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
@@ -280,8 +280,9 @@ fn an_element_keeps_its_indices() {
     for shape in [&[][..], &[5], &[3, 4], &[40, 17], &[2, 3, 5], &[1, 33, 1, 2], &[2, 2, 2, 2, 3], &[4, 0, 2]]
     {
         let len: usize = shape.iter().product();
-        let numbers = Numbers::I64((0..len as i64).collect()).from_fortran_order(shape);
-        let Numbers::I64(numbers) = numbers else { panic!("other numbers") };
+        let bytes = Numbers::I64((0..len as i64).collect()).to_bytes();
+        let numbers = Numbers::read_fortran(NumberType::I64, ByteOrder::Little, &bytes, shape);
+        let Ok(Numbers::I64(numbers)) = numbers else { panic!("other numbers") };
         assert_eq!(numbers.len(), len);
         for (at, &number) in numbers.iter().enumerate() {
             // The indices from the last axis to the first, and then Fortran's place of them.

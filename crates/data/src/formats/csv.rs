@@ -18,12 +18,15 @@
 mod cells;
 mod error;
 mod layout;
+mod number;
+mod rows;
 
 pub use error::{CsvError, Place};
 
 use super::targets::{Classes, Goal, Targets};
-use cells::{Cells, number, numbers, reject, whole};
+use cells::{Cells, is_missing, number, numbers, reject, whole};
 use layout::{Layout, line_of, reader};
+use rows::Rows;
 
 /// What is known of a file that it does not say, or says wrongly.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -77,28 +80,13 @@ impl Table {
     pub fn parse(bytes: &[u8], options: &CsvOptions) -> Result<Self, CsvError> {
         let text = layout::text(bytes)?;
         let layout = Layout::find(text, options)?;
-        let mut reader = reader(text, layout.delimiter, false);
-        let mut record = csv::ByteRecord::new();
-        if layout.header.is_some() {
-            reader.read_byte_record(&mut record).map_err(|error| CsvError::of(text, &error))?;
-        }
-        let mut features = Vec::new();
-        let mut cells = Cells::default();
-        while reader.read_byte_record(&mut record).map_err(|error| CsvError::of(text, &error))? {
-            for (column, cell) in record.iter().enumerate() {
-                if column == layout.target {
-                    let cell = cell.trim_ascii();
-                    if cells::is_missing(cell) {
-                        return Err(reject(text, &layout, record.position(), column, cell));
-                    }
-                    cells.push(cell);
-                } else {
-                    match number(cell) {
-                        Some(number) => features.push(number),
-                        None => return Err(reject(text, &layout, record.position(), column, cell)),
-                    }
-                }
-            }
+        let mut rows = Rows::default();
+        let from = rows.read_plain(text, layout.rows, &layout);
+        let read = read_records(text, from, &layout, &mut rows);
+        let Rows { features, targets: cells } = rows;
+        read.map_err(|error| layout::encoding(text).unwrap_or(error))?;
+        if let Some(error) = (!cells.is_text()).then(|| layout::encoding(text)).flatten() {
+            return Err(error);
         }
         if cells.len() == 0 {
             return Err(CsvError::NoRows);
@@ -109,6 +97,34 @@ impl Table {
         let target = columns.as_mut().filter(|names| target < names.len()).map(|names| names.remove(target));
         Ok(Self { columns, target, width, features, targets })
     }
+}
+
+/// Reads all rows from this place of a text on, or says what is wrong with one.
+fn read_records(text: &[u8], from: usize, layout: &Layout, rows: &mut Rows) -> Result<(), CsvError> {
+    let rest = text.get(from..).unwrap_or_default();
+    if rest.is_empty() {
+        return Ok(());
+    }
+    let mut reader = reader(rest, layout.delimiter);
+    let mut record = csv::ByteRecord::new();
+    // Reading from memory, any bytes and any length are a record.
+    while reader.read_byte_record(&mut record).unwrap_or(false) {
+        let line = || line_of(text, from, record.position());
+        if record.len() != layout.width {
+            return Err(CsvError::Ragged { line: line(), expected: layout.width, found: record.len() });
+        }
+        for (column, cell) in record.iter().enumerate() {
+            let cell = cell.trim_ascii();
+            match column == layout.target {
+                true if !is_missing(cell) => rows.targets.push(cell),
+                true => return Err(reject(layout.place(line(), column), cell)),
+                false => rows
+                    .features
+                    .push(number(cell).ok_or_else(|| reject(layout.place(line(), column), cell))?),
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Whether these bytes look like a table: text with several columns in each of its first lines, and a number somewhere
@@ -134,10 +150,9 @@ impl Wrong {
     /// The same with the line, which is found by reading up to it once more.
     fn located(self, text: &[u8], layout: &Layout, cells: &Cells) -> CsvError {
         let (Self::Word(row) | Self::Fraction(row) | Self::Unknown(row) | Self::Many(row, _)) = self;
-        let above = usize::from(layout.header.is_some());
-        let mut records = reader(text, layout.delimiter, true).into_byte_records();
-        let record = records.nth(row.saturating_add(above)).and_then(Result::ok);
-        let line = line_of(text, record.as_ref().and_then(csv::ByteRecord::position));
+        let rows = text.get(layout.rows..).unwrap_or_default();
+        let record = reader(rows, layout.delimiter).into_byte_records().nth(row).and_then(Result::ok);
+        let line = line_of(text, layout.rows, record.as_ref().and_then(csv::ByteRecord::position));
         let place = layout.place(line, layout.target);
         let value = cells.get(row).unwrap_or_default().to_owned();
         match self {

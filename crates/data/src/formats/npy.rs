@@ -167,8 +167,10 @@ impl<'a> Npy<'a> {
     /// If an element is none of its type; see [`Numbers::read`].
     pub fn numbers(&self) -> Result<Numbers, NpyError> {
         let Header { number_type, byte_order, is_fortran, shape } = &self.header;
-        let numbers = Numbers::read(*number_type, *byte_order, self.elements)?;
-        Ok(if *is_fortran { numbers.from_fortran_order(shape) } else { numbers })
+        Ok(match is_fortran {
+            false => Numbers::read(*number_type, *byte_order, self.elements)?,
+            true => Numbers::read_fortran(*number_type, *byte_order, self.elements, shape)?,
+        })
     }
 }
 

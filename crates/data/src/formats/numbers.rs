@@ -118,35 +118,58 @@ impl Numbers {
     /// # Errors
     /// If a truth value is neither 0 nor 1, or an unsigned integer is too large for `i64`.
     pub fn read(number_type: NumberType, order: ByteOrder, bytes: &[u8]) -> Result<Self, NumbersError> {
+        Self::arranged(number_type, order, bytes, None)
+    }
+
+    /// The numbers of an array of this shape whose first index runs fastest in the file (Fortran's order), put so that the
+    /// last one does (C's order). Of a shape with another number of elements, what comes out is in no particular order.
+    ///
+    /// # Errors
+    /// Like [`read`](Self::read).
+    pub fn read_fortran(
+        number_type: NumberType,
+        order: ByteOrder,
+        bytes: &[u8],
+        shape: &[usize],
+    ) -> Result<Self, NumbersError> {
+        Self::arranged(number_type, order, bytes, Some(shape))
+    }
+
+    fn arranged(
+        number_type: NumberType,
+        order: ByteOrder,
+        bytes: &[u8],
+        fortran: Option<&[usize]>,
+    ) -> Result<Self, NumbersError> {
+        let each = Bytes { bytes, order, fortran };
         Ok(match number_type {
             NumberType::Bool => {
                 if let Some(index) = bytes.iter().position(|&byte| byte > 1) {
                     let value = bytes.get(index).copied().unwrap_or_default();
                     return Err(NumbersError::Bool { index, value });
                 }
-                Self::Bool(bytes.iter().map(|&byte| byte != 0).collect())
+                Self::Bool(each.map(|[byte]: [u8; 1]| byte != 0))
             }
-            NumberType::U8 => Self::U8(bytes.to_vec()),
-            NumberType::U16 => Self::I64(each(bytes, order, |b| u16::from_le_bytes(b).into())),
-            NumberType::U32 => Self::I64(each(bytes, order, |b| u32::from_le_bytes(b).into())),
+            NumberType::U8 if fortran.is_none() => Self::U8(bytes.to_vec()),
+            NumberType::U8 => Self::U8(each.map(u8::from_le_bytes)),
+            NumberType::U16 => Self::I64(each.map(|b| u16::from_le_bytes(b).into())),
+            NumberType::U32 => Self::I64(each.map(|b| u32::from_le_bytes(b).into())),
             NumberType::U64 => {
                 // Those above `i64`'s largest number are below 0 as `i64`.
-                let numbers = each(bytes, order, i64::from_le_bytes);
+                let numbers = each.map(i64::from_le_bytes);
                 if let Some((index, number)) = numbers.iter().enumerate().find(|(_, number)| **number < 0) {
                     return Err(NumbersError::TooLarge { index, value: number.cast_unsigned() });
                 }
                 Self::I64(numbers)
             }
-            NumberType::I8 => Self::I64(each(bytes, order, |b| i8::from_le_bytes(b).into())),
-            NumberType::I16 => Self::I64(each(bytes, order, |b| i16::from_le_bytes(b).into())),
-            NumberType::I32 => Self::I64(each(bytes, order, |b| i32::from_le_bytes(b).into())),
-            NumberType::I64 => Self::I64(each(bytes, order, i64::from_le_bytes)),
-            NumberType::F16 => Self::F32(each(bytes, order, |b| of_half(u16::from_le_bytes(b)))),
-            NumberType::BF16 => {
-                Self::F32(each(bytes, order, |[low, high]| f32::from_le_bytes([0, 0, low, high])))
-            }
-            NumberType::F32 => Self::F32(each(bytes, order, f32::from_le_bytes)),
-            NumberType::F64 => Self::F64(each(bytes, order, f64::from_le_bytes)),
+            NumberType::I8 => Self::I64(each.map(|b| i8::from_le_bytes(b).into())),
+            NumberType::I16 => Self::I64(each.map(|b| i16::from_le_bytes(b).into())),
+            NumberType::I32 => Self::I64(each.map(|b| i32::from_le_bytes(b).into())),
+            NumberType::I64 => Self::I64(each.map(i64::from_le_bytes)),
+            NumberType::F16 => Self::F32(each.map(|b| of_half(u16::from_le_bytes(b)))),
+            NumberType::BF16 => Self::F32(each.map(|[low, high]| f32::from_le_bytes([0, 0, low, high]))),
+            NumberType::F32 => Self::F32(each.map(f32::from_le_bytes)),
+            NumberType::F64 => Self::F64(each.map(f64::from_le_bytes)),
         })
     }
 
@@ -197,32 +220,27 @@ impl Numbers {
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
-
-    /// Those of an array of this shape whose first index runs fastest (Fortran's order), put so that the last one
-    /// does (C's order). Of a shape with another number of elements, what comes out is in no particular order.
-    #[must_use]
-    pub fn from_fortran_order(self, shape: &[usize]) -> Self {
-        match self {
-            Self::Bool(numbers) => Self::Bool(reordered(numbers, shape)),
-            Self::U8(numbers) => Self::U8(reordered(numbers, shape)),
-            Self::I64(numbers) => Self::I64(reordered(numbers, shape)),
-            Self::F32(numbers) => Self::F32(reordered(numbers, shape)),
-            Self::F64(numbers) => Self::F64(reordered(numbers, shape)),
-        }
-    }
 }
 
-/// Numbers of `N` bytes each.
-fn each<const N: usize, T>(bytes: &[u8], order: ByteOrder, number: impl Fn([u8; N]) -> T) -> Vec<T> {
-    let elements = bytes.as_chunks().0.iter();
-    match order {
-        ByteOrder::Little => elements.map(|&bytes| number(bytes)).collect(),
-        ByteOrder::Big => elements
-            .map(|&(mut bytes)| {
+/// The bytes of elements, and how they lie.
+struct Bytes<'a> {
+    bytes: &'a [u8],
+    order: ByteOrder,
+    /// The shape, if the first index runs fastest.
+    fortran: Option<&'a [usize]>,
+}
+
+impl Bytes<'_> {
+    /// A number of each `N` bytes.
+    fn map<const N: usize, T: Copy + Default>(self, number: impl Fn([u8; N]) -> T) -> Vec<T> {
+        let (elements, _) = self.bytes.as_chunks();
+        match self.order {
+            ByteOrder::Little => in_c_order(elements, self.fortran, number),
+            ByteOrder::Big => in_c_order(elements, self.fortran, |mut bytes| {
                 bytes.reverse();
                 number(bytes)
-            })
-            .collect(),
+            }),
+        }
     }
 }
 
@@ -241,15 +259,24 @@ fn of_half(bits: u16) -> f32 {
 
 /// From Fortran's order to C's, axis by axis: with the first axis moved from the fastest place to the slowest, each of its
 /// entries is an array of the other axes in Fortran's order.
-fn reordered<T: Copy>(mut numbers: Vec<T>, shape: &[usize]) -> Vec<T> {
-    let mut block = numbers.len();
-    for &size in shape {
-        let columns = block.checked_div(size).unwrap_or_default();
+fn in_c_order<S: Copy, T: Copy + Default>(
+    elements: &[S],
+    fortran: Option<&[usize]>,
+    number: impl Fn(S) -> T,
+) -> Vec<T> {
+    let Some((&rows, shape)) = fortran.and_then(<[usize]>::split_first) else {
+        return elements.iter().map(|&element| number(element)).collect();
+    };
+    let mut numbers = vec![T::default(); elements.len()];
+    let mut block = elements.len().checked_div(rows).unwrap_or_default();
+    transpose(elements, &mut numbers, rows, block, number);
+    for &rows in shape {
+        let columns = block.checked_div(rows).unwrap_or_default();
         // One row or one column stays what it is.
-        if size > 1 && columns > 1 {
-            let mut moved = numbers.clone();
+        if rows > 1 && columns > 1 {
+            let mut moved = vec![T::default(); numbers.len()];
             for (from, to) in numbers.chunks(block).zip(moved.chunks_mut(block)) {
-                transpose(from, to, size, columns);
+                transpose(from, to, rows, columns, |number| number);
             }
             numbers = moved;
         }
@@ -261,16 +288,16 @@ fn reordered<T: Copy>(mut numbers: Vec<T>, shape: &[usize]) -> Vec<T> {
 /// How many rows are written at a time: as many numbers of one column lie in a line of the cache.
 const ROWS: usize = 16;
 
-/// Column after column of `rows` numbers becomes row after row of `columns` numbers.
-fn transpose<T: Copy>(from: &[T], to: &mut [T], rows: usize, columns: usize) {
+/// Column after column of `rows` elements becomes row after row of `columns` numbers.
+fn transpose<S: Copy, T>(from: &[S], to: &mut [T], rows: usize, columns: usize, number: impl Fn(S) -> T) {
     let some = columns.saturating_mul(ROWS).max(1);
     for (block, to) in to.chunks_mut(some).enumerate() {
         let begin = block.saturating_mul(ROWS);
         for (at, column) in from.chunks(rows.max(1)).enumerate() {
-            let numbers = column.get(begin..).unwrap_or_default();
-            for (row, &number) in to.chunks_mut(columns.max(1)).zip(numbers) {
+            let elements = column.get(begin..).unwrap_or_default();
+            for (row, &element) in to.chunks_mut(columns.max(1)).zip(elements) {
                 if let Some(place) = row.get_mut(at) {
-                    *place = number;
+                    *place = number(element);
                 }
             }
         }

@@ -1,7 +1,6 @@
 //! Cells: numbers, words, and what stands for nothing; and why one is not what its column holds.
 
-use super::error::CsvError;
-use super::layout::{Layout, line_of};
+use super::error::{CsvError, Place};
 use std::str::from_utf8;
 
 /// What programs write where there is no value.
@@ -45,15 +44,34 @@ impl Cells {
         self.ends.push(self.text.len());
     }
 
+    /// How many bytes and how many cells there are.
+    pub(super) fn mark(&self) -> (usize, usize) {
+        (self.text.len(), self.ends.len())
+    }
+
+    /// Takes back what was added since.
+    pub(super) fn truncate(&mut self, (bytes, cells): (usize, usize)) {
+        self.text.truncate(bytes);
+        self.ends.truncate(cells);
+    }
+
     pub(super) fn len(&self) -> usize {
         self.ends.len()
     }
 
-    /// The whole text was seen to be UTF-8, and cells end where its signs do.
+    /// Whether each is UTF-8.
+    pub(super) fn is_text(&self) -> bool {
+        self.bytes().all(|cell| from_utf8(cell).is_ok())
+    }
+
+    /// Their words, which were seen to be UTF-8.
     pub(super) fn iter(&self) -> impl Iterator<Item = &str> {
+        self.bytes().map(|cell| from_utf8(cell).unwrap_or_default())
+    }
+
+    fn bytes(&self) -> impl Iterator<Item = &[u8]> {
         let begins = [0].into_iter().chain(self.ends.iter().copied());
-        let text = |(begin, &end): (usize, &usize)| self.text.get(begin..end).unwrap_or_default();
-        begins.zip(&self.ends).map(text).map(|cell| from_utf8(cell).unwrap_or_default())
+        begins.zip(&self.ends).map(|(begin, &end)| self.text.get(begin..end).unwrap_or_default())
     }
 
     pub(super) fn get(&self, row: usize) -> Option<&str> {
@@ -81,14 +99,7 @@ pub(super) fn whole(cells: &Cells) -> Result<Vec<i64>, usize> {
 
 /// Why a cell is none that its column can hold.
 #[cold]
-pub(super) fn reject(
-    text: &[u8],
-    layout: &Layout,
-    position: Option<&csv::Position>,
-    column: usize,
-    cell: &[u8],
-) -> CsvError {
-    let place = layout.place(line_of(text, position), column);
+pub(super) fn reject(place: Place, cell: &[u8]) -> CsvError {
     let value = String::from_utf8_lossy(cell).trim().to_owned();
     let is_number = |text: &str| written(text.as_bytes()).is_some_and(|text| text.parse::<f64>().is_ok());
     match () {

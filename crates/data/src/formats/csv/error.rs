@@ -1,6 +1,5 @@
 //! Why a text is not a table that can be learned from: line, column, value, and what to do.
 
-use super::layout::line_of;
 use backflow_tensor::quote::quoted;
 use std::fmt;
 
@@ -57,9 +56,9 @@ pub enum CsvError {
         /// The line, counted from 1.
         line: usize,
         /// How many cells the first line has.
-        expected: u64,
+        expected: usize,
         /// How many this one has.
-        found: u64,
+        found: usize,
     },
     /// There is no column of this name or number.
     #[error("no column \"{}\" to be the target; there are {width}: {}", quoted(asked), quoted(columns))]
@@ -168,17 +167,4 @@ pub enum CsvError {
         /// How many rows.
         rows: usize,
     },
-}
-
-impl CsvError {
-    /// What the reader of records has to say. It reads from memory and takes any bytes: lines of another length are all that
-    /// it refuses.
-    pub(super) fn of(text: &[u8], error: &csv::Error) -> Self {
-        match error.kind() {
-            csv::ErrorKind::UnequalLengths { pos, expected_len, len } => {
-                Self::Ragged { line: line_of(text, pos.as_ref()), expected: *expected_len, found: *len }
-            }
-            _ => Self::NoRows,
-        }
-    }
 }

@@ -12,19 +12,23 @@ const DELIMITERS: [u8; 4] = [b',', b';', b'\t', b'|'];
 const LINES: usize = 20;
 const BYTES: usize = 1 << 16;
 
-/// The signs of a file of text without its byte-order mark.
+/// A file of text without its byte-order mark. That it is UTF-8 is seen where words of it are taken.
 pub(super) fn text(bytes: &[u8]) -> Result<&[u8], CsvError> {
     if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
         return Err(CsvError::Encoding { line: 1, what: "but UTF-16" });
     }
     let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
-    if let Err(error) = std::str::from_utf8(text) {
-        return Err(CsvError::Encoding { line: line(text, error.valid_up_to()), what: "perhaps Latin-1" });
+    if let Some(at) = text.iter().take(BYTES).position(|&byte| byte == 0) {
+        return Err(CsvError::Encoding { line: line(text, at), what: "for text has no byte 0" });
     }
-    match text.iter().position(|&byte| byte == 0) {
-        Some(at) => Err(CsvError::Encoding { line: line(text, at), what: "for text has no byte 0" }),
-        None => Ok(text),
-    }
+    Ok(text)
+}
+
+/// What is wrong with a text as UTF-8, which explains whatever else is wrong with it.
+#[cold]
+pub(super) fn encoding(text: &[u8]) -> Option<CsvError> {
+    let error = std::str::from_utf8(text).err()?;
+    Some(CsvError::Encoding { line: line(text, error.valid_up_to()), what: "perhaps Latin-1" })
 }
 
 /// The line of the byte at this place, counted from 1, whatever ends lines.
@@ -34,23 +38,21 @@ fn line(text: &[u8], at: usize) -> usize {
     text.iter().zip(next).take(at).filter(is_end).count().saturating_add(1)
 }
 
-/// The line of a record. Where it begins for the reader, empty lines may come first.
-pub(super) fn line_of(text: &[u8], position: Option<&csv::Position>) -> usize {
+/// The line of a record of a reader that began at this place of the text. Where the record begins for the reader, empty lines
+/// may come first.
+pub(super) fn line_of(text: &[u8], from: usize, position: Option<&csv::Position>) -> usize {
     let begin = position.and_then(|position| usize::try_from(position.byte()).ok()).unwrap_or_default();
+    let begin = begin.saturating_add(from);
     let rest = text.get(begin..).unwrap_or_default();
     let empty = rest.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
     line(text, begin.saturating_add(empty))
 }
 
-/// Records of a text, all of one length unless `flexible`.
-pub(super) fn reader(text: &[u8], delimiter: u8, flexible: bool) -> Reader<&[u8]> {
+/// Records of a text, of any lengths.
+pub(super) fn reader(text: &[u8], delimiter: u8) -> Reader<&[u8]> {
     let mut builder = ReaderBuilder::new();
-    builder
-        .has_headers(false)
-        .delimiter(delimiter)
-        .flexible(flexible)
-        .buffer_capacity(BYTES)
-        .from_reader(text)
+    builder.has_headers(false).delimiter(delimiter).flexible(true).buffer_capacity(BYTES);
+    builder.from_reader(text)
 }
 
 /// How a table is written.
@@ -62,6 +64,8 @@ pub(super) struct Layout {
     pub(super) width: usize,
     /// The index of the target.
     pub(super) target: usize,
+    /// Where the rows begin.
+    pub(super) rows: usize,
 }
 
 impl Layout {
@@ -70,8 +74,13 @@ impl Layout {
         let records = first(text, delimiter, 2);
         let (Some(top), below) = (records.first(), records.get(1)) else { return Err(CsvError::NoRows) };
         let width = top.len();
+        if let Some(error) =
+            top.iter().find_map(|cell| std::str::from_utf8(cell).err().and_then(|_| encoding(text)))
+        {
+            return Err(error);
+        }
         if width < 2 {
-            return Err(CsvError::OneColumn { line: line_of(text, top.position()) });
+            return Err(CsvError::OneColumn { line: line_of(text, 0, top.position()) });
         }
         if below.is_none() && options.header != Some(false) && is_header(top, below) {
             return Err(CsvError::NoRows);
@@ -83,7 +92,12 @@ impl Layout {
             None => width.saturating_sub(1),
             Some(asked) => target(asked.trim(), header.as_deref(), width)?,
         };
-        Ok(Self { delimiter, header, width, target })
+        // The second record begins where the first ends; without one, all of the text is the header.
+        let behind = |record: &ByteRecord| {
+            record.position().and_then(|position| usize::try_from(position.byte()).ok()).unwrap_or(text.len())
+        };
+        let rows = header.as_ref().map_or(0, |_| below.map_or(text.len(), behind));
+        Ok(Self { delimiter, header, width, target, rows })
     }
 
     /// Whether a text has several columns, and a number below its first line.
@@ -92,7 +106,11 @@ impl Layout {
         let widths = || records.iter().map(ByteRecord::len);
         let width = widths().next().unwrap_or_default();
         let has_number = |record: &ByteRecord| record.iter().any(|cell| number(cell).is_some());
-        width > 1 && widths().all(|other| other == width) && records.iter().skip(1).any(has_number)
+        let is_text = |record: &ByteRecord| record.iter().all(|cell| std::str::from_utf8(cell).is_ok());
+        records.iter().all(is_text)
+            && width > 1
+            && widths().all(|other| other == width)
+            && records.iter().skip(1).any(has_number)
     }
 
     pub(super) fn place(&self, line: usize, column: usize) -> Place {
@@ -105,12 +123,12 @@ impl Layout {
 fn first(text: &[u8], delimiter: u8, most: usize) -> Vec<ByteRecord> {
     let sample = text.get(..BYTES).unwrap_or(text);
     let mut records: Vec<ByteRecord> =
-        reader(sample, delimiter, true).into_byte_records().take(most.saturating_add(1)).flatten().collect();
+        reader(sample, delimiter).into_byte_records().take(most.saturating_add(1)).flatten().collect();
     // The last one may go on behind the sample; a first one that does is read whole.
     if sample.len() < text.len() && records.len() <= most {
         records.pop();
         if records.len() < 2 {
-            records = reader(text, delimiter, true).into_byte_records().take(2).flatten().collect();
+            records = reader(text, delimiter).into_byte_records().take(2).flatten().collect();
         }
     }
     records.truncate(most);

@@ -262,14 +262,23 @@ fn as_f32(what: &'static str, numbers: Numbers, n: usize) -> Result<Vec<f32>, Ar
                 None => Ok(numbers.into_iter().map(|x| x as f32).collect()),
             }
         }
-        Numbers::F32(numbers) => match numbers.iter().position(|x| !x.is_finite()) {
+        Numbers::F32(numbers) => match first(&numbers, |x| !x.is_finite()) {
             Some(at) => Err(not_finite(at, numbers[at].to_string())),
             None => Ok(numbers),
         },
-        Numbers::F64(numbers) => match numbers.iter().position(|&x| !(x as f32).is_finite()) {
+        Numbers::F64(numbers) => match first(&numbers, |x| !(x as f32).is_finite()) {
             Some(at) if numbers[at].is_finite() => Err(too_large(at, numbers[at].to_string())),
             Some(at) => Err(not_finite(at, numbers[at].to_string())),
             None => Ok(numbers.into_iter().map(|x| x as f32).collect()),
         },
     }
+}
+
+/// The first number of which this is so. Most have none: blocks are looked at as a whole, without a way out in the middle.
+fn first<T: Copy>(numbers: &[T], is_so: impl Fn(T) -> bool) -> Option<usize> {
+    const BLOCK: usize = 1 << 12;
+    let mut blocks = numbers.chunks(BLOCK);
+    let block = blocks.position(|block| block.iter().fold(false, |any, &x| any | is_so(x)))?;
+    let begin = block * BLOCK;
+    numbers[begin..].iter().position(|&x| is_so(x)).map(|at| begin + at)
 }

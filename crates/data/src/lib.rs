@@ -5,7 +5,9 @@
 //! 1. [`formats`]: bytes to arrays. Parsers that a hostile file cannot crash, stall or bloat.
 //! 2. [`Mnist`], [`Cifar`]: files to a training and a test set of pictures, checked against each other. 5,000
 //!    real digits come with the library ([`Mnist::embedded`]), so that every example runs without a download.
-//!    [`Text`] is a file byte by byte; [`adding`] and [`copying`] are made, to see what a network remembers.
+//!    [`Pictures`] are folders of PNG and JPEG files, [`Csv`] a table, [`Text`] a file byte by byte; NPY, NPZ, IDX and
+//!    safetensors hold arrays ([`Dataset::from_npy`] and its like). [`load()`] finds out what lies at a path. [`adding`] and
+//!    [`copying`] are made, to see what a network remembers.
 //! 3. [`Dataset`]: examples in memory, with inputs and targets of any shape and type, cheap to clone.
 //! 4. [`Standardize`], [`MinMax`], [`one_hot`]: fitted on the training set, applied to any.
 //! 5. [`train_validation_split`], [`KFold`]: which examples train and which validate.

@@ -4,9 +4,10 @@
 
 use crate::dataset::Dataset;
 use crate::error::DataError;
-use crate::file::DataFile;
+use crate::file::{DataFile, open};
 use crate::formats::array::Array;
 use crate::formats::idx::Idx;
+use crate::formats::npy;
 use crate::formats::npz::Npz;
 use crate::formats::safetensors::Safetensors;
 use crate::formats::targets::Goal;
@@ -92,15 +93,19 @@ impl Dataset {
 }
 
 /// The array of a file of one.
-type Read = fn(&DataFile) -> Result<Array, FormatError>;
+type Read = fn(&Path) -> Result<Array, DataError>;
 
-pub(crate) fn read_npy(file: &DataFile) -> Result<Array, FormatError> {
-    Ok(Array::of_npy(&file.bytes)?)
+pub(crate) fn read_npy(path: &Path) -> Result<Array, DataError> {
+    let (mut file, len) = open(path)?;
+    let array =
+        npy::read(&mut file, len).map_err(|source| DataError::Io { path: path.to_owned(), source })?;
+    array.map_err(|error| DataError::Format { path: path.to_owned(), source: error.into() })
 }
 
-pub(crate) fn read_idx(file: &DataFile) -> Result<Array, FormatError> {
-    let bytes = unpack_idx(&file.bytes)?;
-    Ok(Array::of_idx(&Idx::parse(&bytes)?))
+pub(crate) fn read_idx(path: &Path) -> Result<Array, DataError> {
+    let file = DataFile::need(path, "array")?;
+    let bytes = unpack_idx(&file.bytes).map_err(|error| file.failed(error))?;
+    Idx::parse(&bytes).map(|idx| Array::of_idx(&idx)).map_err(|error| file.failed(error))
 }
 
 /// The files of inputs and of targets.
@@ -113,11 +118,7 @@ pub(crate) fn of_files(
     goal: Option<Goal>,
     read: Read,
 ) -> Result<Sets, DataError> {
-    let one = |path: &PathBuf| {
-        let file = DataFile::need(path, "array")?;
-        read(&file).map_err(|error| file.failed(error))
-    };
-    let both = |[inputs, targets]: &Pair| Ok::<_, DataError>([one(inputs)?, one(targets)?]);
+    let both = |[inputs, targets]: &Pair| Ok::<_, DataError>([read(inputs)?, read(targets)?]);
     let failed = |source| DataError::Arrays { path: train[0].clone(), source };
     Labelled::pair(both(train)?, test.map(both).transpose()?, goal).map_err(failed)
 }

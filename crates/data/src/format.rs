@@ -3,7 +3,7 @@
 use crate::arrays::{Pair, known_names};
 use crate::cifar::Cifar;
 use crate::error::DataError;
-use crate::file::DataFile;
+use crate::file::{DataFile, begins_with};
 use crate::formats::{csv, gzip, idx, npy, npz, picture};
 use crate::mnist::Mnist;
 use crate::pictures::{Pictures, entries};
@@ -79,7 +79,20 @@ impl Found {
 
     /// What lies at this path.
     pub(crate) fn at(path: &Path) -> Result<Self, DataError> {
-        if path.is_dir() { Self::in_folder(path) } else { Self::in_file(DataFile::need(path, "data")?) }
+        match () {
+            () if path.is_dir() => Self::in_folder(path),
+            // They are read where they stay.
+            () if begins_with(path, &npy::MAGIC) => Self::of_npy(path),
+            () => Self::in_file(DataFile::need(path, "data")?),
+        }
+    }
+
+    fn of_npy(path: &Path) -> Result<Self, DataError> {
+        let folder = path.parent().unwrap_or(Path::new(""));
+        let is_this = |name: &str| path.file_stem().is_some_and(|stem| stem == name);
+        let found = "one array, and inputs and targets are two: call them x.npy and y.npy";
+        let unknown = || DataError::Unknown { path: path.to_owned(), found: found.to_owned() };
+        npy_files(folder, is_this).map(|(train, test)| Self::Npy { train, test }).ok_or_else(unknown)
     }
 
     fn in_folder(folder: &Path) -> Result<Self, DataError> {
@@ -125,16 +138,6 @@ impl Found {
             let name = name.strip_suffix(".gz").unwrap_or(&name).to_owned();
             ends.iter().any(|end| name.ends_with(end))
         };
-        if bytes.starts_with(&npy::MAGIC) {
-            let folder = file.path.parent().unwrap_or(Path::new(""));
-            let is_this = |name: &str| file.path.file_stem().is_some_and(|stem| stem == name);
-            return match npy_files(folder, is_this) {
-                Some((train, test)) => Ok(Self::Npy { train, test }),
-                None => {
-                    unknown(file.path, "one array, and inputs and targets are two: call them x.npy and y.npy")
-                }
-            };
-        }
         if bytes.starts_with(&npz::MAGIC) {
             return match npz::Npz::parse(bytes).is_ok_and(|npz| npz.names().len() == 0)
                 && !is_called(&[".npz"])

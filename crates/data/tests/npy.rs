@@ -47,6 +47,9 @@ fn every_type_order_and_shape_is_read_as_numpy_wrote_it() {
         let array = npz.array(name).expect("it is there").expect(name);
         let len = shape.iter().product();
         assert_eq!(array, Array { numbers: expected(code, len), shape: shape.clone() }, "{name}");
+        let file = npz.npy(name).expect("it is there").expect("unpacked");
+        let streamed = npy::read(&mut &file[..], file.len()).expect("memory can be read");
+        assert_eq!(streamed.as_ref(), Ok(&array), "{name}");
         // What is written is what NumPy wrote, of the types that there are here.
         if ["b1", "u1", "i8", "f4", "f8"].contains(&code) && byte_order == "little" && order == "c" {
             let file = npz.npy(name).expect("it is there").expect("unpacked");
@@ -296,5 +299,35 @@ fn an_element_keeps_its_indices() {
                 indices.iter().zip(shape.iter().rev()).fold(0, |place, (index, size)| place * size + index);
             assert_eq!(number, place as i64, "{shape:?} at {at}");
         }
+    }
+}
+
+/// A stream that gives a byte at a time, and fails where it is cut.
+struct Slowly<'a>(&'a [u8]);
+
+impl std::io::Read for Slowly<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let len = buffer.len().min(1);
+        std::io::Read::read(&mut self.0, &mut buffer[..len])
+    }
+}
+
+#[test]
+fn a_stream_is_read_to_where_its_numbers_stay() {
+    let numbers = Numbers::F32((0..1 << 18).map(|i| i as f32).collect());
+    let file = npy::write(&numbers, &[1 << 9, 1 << 9]).expect("it fits");
+    let (array, peak) = with_peak(|| npy::read(&mut &file[..], file.len()));
+    assert_eq!(array.expect("memory can be read").expect("valid").numbers, numbers);
+    assert!(peak < file.len() + (1 << 14), "{peak} bytes were held for a file of {}", file.len());
+    let small = npy::write(&Numbers::I64(vec![1, -2, 3]), &[3]).expect("it fits");
+    let array = npy::read(&mut Slowly(&small), small.len()).expect("memory can be read").expect("valid");
+    assert_eq!(array.numbers, Numbers::I64(vec![1, -2, 3]));
+    // A file that became shorter since it was asked how long it is.
+    for len in 128..small.len() {
+        assert!(npy::read(&mut &small[..len], small.len()).is_err());
+    }
+    for len in 0..small.len() {
+        let error = npy::read(&mut &small[..len], len).expect("memory can be read").expect_err("cut short");
+        assert_eq!(Err(error), Npy::parse(&small[..len]));
     }
 }

@@ -12,6 +12,10 @@
 //! are programs), text, dates, complex numbers and records; files with a byte too few or too many. What is written is, to
 //! the byte, what `numpy.save` writes. Source: NEP 1 and `numpy.lib.format`.
 
+mod stream;
+
+pub use stream::read;
+
 use super::numbers::{ByteOrder, NumberType, Numbers, NumbersError};
 use super::python::{Literal, Syntax};
 use std::fmt;
@@ -137,16 +141,8 @@ impl<'a> Npy<'a> {
     /// If the header is invalid, the elements are of a type that is not read, or the file does not have exactly the length
     /// that the header announces.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, NpyError> {
-        let (dictionary, begin) = dictionary(bytes)?;
-        let offset = begin.saturating_sub(dictionary.len());
-        let header = Header::parse(dictionary, offset)?;
-        let elements = bytes.get(begin..).unwrap_or_default();
-        let (expected, found) = (header.elements_len()?.saturating_add(begin), bytes.len());
-        match () {
-            () if found < expected => Err(NpyError::Truncated { expected, found }),
-            () if found > expected => Err(NpyError::Trailing { expected, found }),
-            () => Ok(Self { header, elements }),
-        }
+        let (header, begin) = Header::of_file(bytes, bytes.len())?;
+        Ok(Self { header, elements: bytes.get(begin..).unwrap_or_default() })
     }
 
     /// The type of the elements in the file.
@@ -250,6 +246,18 @@ struct Header {
 }
 
 impl Header {
+    /// What a file of so many bytes that begins with these says, and where its elements begin; they are as many as it says.
+    fn of_file(bytes: &[u8], found: usize) -> Result<(Self, usize), NpyError> {
+        let (dictionary, begin) = dictionary(bytes)?;
+        let header = Self::parse(dictionary, begin.saturating_sub(dictionary.len()))?;
+        let expected = header.elements_len()?.saturating_add(begin);
+        match () {
+            () if found < expected => Err(NpyError::Truncated { expected, found }),
+            () if found > expected => Err(NpyError::Trailing { expected, found }),
+            () => Ok((header, begin)),
+        }
+    }
+
     /// `offset` is where the dictionary stands in the file.
     fn parse(dictionary: &[u8], offset: usize) -> Result<Self, NpyError> {
         let mut literal = Literal::new(dictionary);

@@ -4,7 +4,7 @@ use crate::allocations::with_peak;
 use crate::{BESIDES, packed, write};
 use backflow_data::formats::array::Array;
 use backflow_data::formats::csv::{CsvOptions, Table, is_table};
-use backflow_data::formats::npy::{self, Npy};
+use backflow_data::formats::npy::{self, Npy, NpyError};
 use backflow_data::formats::npz::Npz;
 use backflow_data::formats::numbers::Numbers;
 use backflow_data::formats::picture::Picture;
@@ -66,6 +66,10 @@ fn numpy_arrays_are_read_to_the_last_byte_or_refused() {
     fuzz("npy", &seeds, 6000, |bytes| {
         let (array, peak) = with_peak(|| Array::of_npy(bytes));
         assert!(peak <= WIDEST * bytes.len() + BESIDES, "{} bytes made the parser hold {peak}", bytes.len());
+        // A stream of them is the same array, or wrong for the same reason.
+        let streamed = npy::read(&mut &bytes[..], bytes.len()).expect("memory can be read");
+        let told = |array: &Result<Array, NpyError>| format!("{array:?}");
+        assert_eq!(told(&streamed), told(&array));
         let Array { numbers, shape } = array.map_err(|error| error.to_string())?;
         assert_eq!(numbers.len(), shape.iter().product::<usize>());
         let again = npy::write(&numbers, &shape).expect("as many as the shape says");

@@ -51,7 +51,11 @@ pub(super) fn line_of(text: &[u8], from: usize, position: Option<&csv::Position>
 /// Records of a text, of any lengths.
 pub(super) fn reader(text: &[u8], delimiter: u8) -> Reader<&[u8]> {
     let mut builder = ReaderBuilder::new();
-    builder.has_headers(false).delimiter(delimiter).flexible(true).buffer_capacity(BYTES);
+    builder
+        .has_headers(false)
+        .delimiter(delimiter)
+        .flexible(true)
+        .buffer_capacity(text.len().clamp(1, BYTES));
     builder.from_reader(text)
 }
 

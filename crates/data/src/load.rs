@@ -71,8 +71,8 @@ const STEPS: usize = 64;
 /// ```
 ///
 /// ```text
-/// CSV: 150 examples of 4 numbers (sepal length, sepal width, petal length, petal width) to learn species, of 3 classes
-/// (setosa, versicolor, virginica)
+/// CSV: 150 examples of 4 numbers (sepal length, sepal width, petal length, petal width), to learn species, which of 3
+/// classes (setosa, versicolor, virginica)
 /// ```
 ///
 /// # Errors

@@ -323,13 +323,11 @@ fn elements(shape: &[usize]) -> Option<usize> {
 /// The type and the byte order that `'<f4'` and its like stand for. `|` is for single bytes, `=` for the machine of whoever
 /// wrote it: as it never stands in a file, it is refused.
 fn element_type(descr: &[u8]) -> Result<(NumberType, ByteOrder), NpyError> {
-    let known = match descr {
-        [b'|', code @ ..] => (ByteOrder::Little, code),
-        [b'<', code @ ..] => (ByteOrder::Little, code),
+    let (order, code) = match descr {
         [b'>', code @ ..] => (ByteOrder::Big, code),
+        [b'<' | b'|', code @ ..] => (ByteOrder::Little, code),
         code => (ByteOrder::Little, code),
     };
-    let (order, code) = known;
     let number_type = match code {
         b"b1" | b"?" => NumberType::Bool,
         b"u1" => NumberType::U8,

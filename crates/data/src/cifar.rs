@@ -31,7 +31,7 @@ pub struct Cifar {
     pub train: Dataset,
     /// The examples to judge by.
     pub test: Dataset,
-    /// What each class is; of CIFAR-100 the fine ones.
+    /// What each class is; of CIFAR-100 the fine ones. Both data sets know it as well.
     pub class_names: Vec<String>,
 }
 
@@ -78,11 +78,11 @@ impl Cifar {
             let names = FORMS.iter().map(|form| form.train[0].to_owned()).collect();
             return Err(DataError::Missing { what: TRAINING, directory: directory.to_owned(), names });
         };
-        Ok(Self {
-            train: form.images(directory, TRAINING, form.train)?,
-            test: form.images(directory, "test images", &[form.test])?,
-            class_names: form.class_names(directory)?,
-        })
+        let train = form.images(directory, TRAINING, form.train)?;
+        let test = form.images(directory, "test images", &[form.test])?;
+        let class_names = form.class_names(directory)?;
+        let [train, test] = [train, test].map(|set| set.with_class_names(class_names.clone()));
+        Ok(Self { train, test, class_names })
     }
 }
 

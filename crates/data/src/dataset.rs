@@ -6,9 +6,10 @@
 //! holds it. What targets *mean* is not known here: that is a task's. Ragged inputs are padded to one length,
 //! with the lengths beside them.
 
+mod looking;
+
 use crate::column::Column;
 use backflow_tensor::{DType, Shape, Tensor, misuse};
-use std::fmt;
 use std::sync::Arc;
 
 /// Examples to learn from: inputs and targets of any shape and type.
@@ -40,6 +41,8 @@ pub struct Dataset {
     targets: Option<Column>,
     /// 0 where targets are not classes.
     classes: usize,
+    /// What each class is called, if classes have names.
+    class_names: Option<Arc<Vec<String>>>,
     lengths: Option<Arc<Vec<usize>>>,
     /// What each input is a picture of, whatever its shape.
     image: Option<[usize; 3]>,
@@ -75,7 +78,8 @@ impl Dataset {
     fn labelled(inputs: Column, labels: Vec<i64>, classes: usize) -> Self {
         let len = labels.len();
         let targets = Some(Column::Numbers(Tensor::from_vec(labels, [len])));
-        Self { len, inputs, targets, classes, lengths: None, image: None }.checked("Dataset::new")
+        Self { len, inputs, targets, classes, class_names: None, lengths: None, image: None }
+            .checked("Dataset::new")
     }
 
     /// A data set of inputs `[n, …]` and targets `[n, …]` of any type, for regression and whatever a task of
@@ -108,7 +112,7 @@ impl Dataset {
             misuse("Dataset::unlabelled", "a scalar has no axis of examples", &[], "")
         };
         let inputs = Column::of_tensor(inputs);
-        Self { len, inputs, targets: None, classes: 0, lengths: None, image: None }
+        Self { len, inputs, targets: None, classes: 0, class_names: None, lengths: None, image: None }
     }
 
     /// Says that the targets (of a data set without any, the inputs) are classes from 0 to `classes` − 1.
@@ -128,7 +132,30 @@ impl Dataset {
                 "convert with to_dtype(DType::I64)",
             );
         }
-        Self { classes, ..self }.checked("Dataset::with_classes")
+        let class_names = self.class_names.filter(|names| names.len() == classes);
+        Self { classes, class_names, ..self }.checked("Dataset::with_classes")
+    }
+
+    /// Says what each class is called, in the order of their numbers.
+    ///
+    /// ```
+    /// use backflow_data::Dataset;
+    ///
+    /// let animals = Dataset::new(vec![0.5, 4.0], 1, vec![1, 0], 2);
+    /// let animals = animals.with_class_names(["cow", "mouse"].map(str::to_owned).to_vec());
+    /// assert_eq!(animals.class_names(), Some(&["cow", "mouse"].map(str::to_owned)[..]));
+    /// ```
+    ///
+    /// # Panics
+    /// If there is not one name per class.
+    #[must_use]
+    #[track_caller]
+    pub fn with_class_names(self, names: Vec<String>) -> Self {
+        if names.len() != self.classes {
+            let rows = [("classes", self.classes.to_string()), ("names", names.len().to_string())];
+            misuse("Dataset::with_class_names", "there is not one name per class", &rows, "");
+        }
+        Self { class_names: Some(Arc::new(names)), ..self }
     }
 
     /// Says how many steps of each padded sequence `[T, …]` are its own; what comes after them is padding.
@@ -230,137 +257,9 @@ impl Dataset {
             inputs: self.inputs.subset(indices),
             targets: self.targets.as_ref().map(|targets| targets.subset(indices)),
             classes: self.classes,
+            class_names: self.class_names.clone(),
             lengths: self.lengths.as_ref().map(length),
             image: self.image,
-        }
-    }
-}
-
-/// Looking.
-impl Dataset {
-    /// The number of examples.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.len
-    }
-
-    /// Whether there are no examples.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.len == 0
-    }
-
-    /// The number of features of an example: of elements, whatever their shape.
-    #[must_use]
-    pub fn features(&self) -> usize {
-        self.inputs.elements()
-    }
-
-    /// The shape of one example's input: `[features]`, `[1, 28, 28]`, `[T, features]`, …
-    #[must_use]
-    pub fn input_shape(&self) -> Shape {
-        self.inputs.shape()
-    }
-
-    /// The `[channels, rows, columns]` of each input's picture, if inputs are pictures: as was
-    /// [said](Self::with_image_shape), or the shape of inputs with three axes.
-    #[must_use]
-    pub fn image_shape(&self) -> Option<[usize; 3]> {
-        self.image.or_else(|| self.input_shape()[..].try_into().ok())
-    }
-
-    /// The type of the inputs; of pictures, the `f32` that batches hold.
-    #[must_use]
-    pub fn input_dtype(&self) -> DType {
-        self.inputs.dtype()
-    }
-
-    /// The shape of one example's target: `[]` for a label. `None` if there are no targets beside the inputs.
-    #[must_use]
-    pub fn target_shape(&self) -> Option<Shape> {
-        self.targets.as_ref().map(Column::shape)
-    }
-
-    /// The type of the targets. `None` if there are none beside the inputs.
-    #[must_use]
-    pub fn target_dtype(&self) -> Option<DType> {
-        self.targets.as_ref().map(Column::dtype)
-    }
-
-    /// The number of classes, which the targets are below; 0 if targets are not classes.
-    #[must_use]
-    pub fn classes(&self) -> usize {
-        self.classes
-    }
-
-    /// The lengths of padded sequences, if there are any.
-    #[must_use]
-    pub fn lengths(&self) -> Option<&[usize]> {
-        self.lengths.as_deref().map(Vec::as_slice)
-    }
-
-    /// All inputs, row after row: `[len, …]`. Of pictures, all become numbers with the first question and
-    /// stay it.
-    ///
-    /// # Panics
-    /// If the inputs are not `f32`.
-    #[must_use]
-    #[track_caller]
-    pub fn inputs(&self) -> &[f32] {
-        let numbers = self.inputs.numbers();
-        numbers.as_slice::<f32>().unwrap_or_else(|| not_f32("Dataset::inputs", numbers.dtype()))
-    }
-
-    /// The class of each example.
-    ///
-    /// # Panics
-    /// If targets are not one `i64` per example.
-    #[must_use]
-    #[track_caller]
-    pub fn labels(&self) -> &[i64] {
-        let labels = match &self.targets {
-            Some(Column::Numbers(targets)) if targets.shape().rank() == 1 => targets.as_slice::<i64>(),
-            _ => None,
-        };
-        labels.unwrap_or_else(|| {
-            let rows = [("data set", format!("{self:?}"))];
-            misuse("Dataset::labels", "the targets are not one class per example", &rows, "")
-        })
-    }
-
-    /// The features of one example: a part of [`inputs`](Self::inputs).
-    ///
-    /// # Panics
-    /// If there is no example of this index, or the inputs are not `f32`.
-    #[must_use]
-    #[track_caller]
-    pub fn row(&self, index: usize) -> &[f32] {
-        self.require("Dataset::row", index);
-        &self.inputs()[index * self.features()..][..self.features()]
-    }
-
-    /// How many examples each class has; with several classes per example, as of a sequence, how many times
-    /// each occurs.
-    ///
-    /// # Panics
-    /// If targets are not classes.
-    #[must_use]
-    #[track_caller]
-    pub fn class_counts(&self) -> Vec<usize> {
-        let Some(ids) = self.ids().filter(|_| self.classes > 0) else {
-            let rows = [("data set", format!("{self:?}"))];
-            misuse("Dataset::class_counts", "the targets are not classes", &rows, "")
-        };
-        let mut counts = vec![0; self.classes];
-        ids.iter().for_each(|&id| counts[id as usize] += 1);
-        counts
-    }
-
-    /// What can be classes: integer targets, or integer inputs if there are no targets.
-    fn ids(&self) -> Option<&[i64]> {
-        match self.targets.as_ref().unwrap_or(&self.inputs) {
-            Column::Numbers(values) => values.as_slice::<i64>(),
-            Column::Pixels { .. } => None,
         }
     }
 }
@@ -373,6 +272,12 @@ impl Dataset {
 
     pub(crate) fn target_column(&self) -> Option<&Column> {
         self.targets.as_ref()
+    }
+
+    /// As many inputs as targets.
+    pub(crate) fn of_columns(len: usize, inputs: Column, targets: Column) -> Self {
+        let targets = Some(targets);
+        Self { len, inputs, targets, classes: 0, class_names: None, lengths: None, image: None }
     }
 
     /// The same examples with every input changed by `change`; in place if nobody else holds the inputs.
@@ -437,24 +342,4 @@ fn not_f32(op: &str, dtype: DType) -> ! {
         &[("inputs", dtype.to_string())],
         "convert the tensor with to_dtype(DType::F32)",
     )
-}
-
-impl fmt::Debug for Dataset {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let plain = self.input_shape().rank() == 1 && self.input_dtype() == DType::F32;
-        write!(f, "Dataset({} examples, ", self.len)?;
-        match plain {
-            true => write!(f, "{} features", self.features())?,
-            false => write!(f, "inputs {} {}", self.input_shape(), self.input_dtype())?,
-        }
-        match (self.target_shape(), self.target_dtype()) {
-            (Some(shape), Some(_)) if self.classes > 0 && shape.rank() == 0 => {}
-            (Some(shape), Some(dtype)) => write!(f, ", targets {shape} {dtype}")?,
-            _ => write!(f, ", no targets")?,
-        }
-        if self.classes > 0 {
-            write!(f, ", {} classes", self.classes)?;
-        }
-        f.write_str(")")
-    }
 }

@@ -1,6 +1,8 @@
 //! What can go wrong with data from outside: one error type, which names the file.
 
+use crate::format::Format;
 use crate::formats::FormatError;
+use crate::labelled::ArrayError;
 use std::io;
 use std::path::PathBuf;
 
@@ -67,6 +69,66 @@ pub enum DataError {
         expected: String,
         /// What it holds.
         found: String,
+    },
+    /// Arrays are no data set.
+    #[error("{}: {source}", path.display())]
+    Arrays {
+        /// The file, or that of the inputs.
+        path: PathBuf,
+        /// What is wrong with them.
+        source: ArrayError,
+    },
+    /// A folder, whose subfolders should hold the pictures of a class each, has none.
+    #[error("{}: no pictures; put those of each class, PNG or JPEG, into a folder of its own below", folder.display())]
+    NoPictures {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// Pictures are of several sizes.
+    #[error(
+        "{}: {} by {} pixels, but {} has {} by {}; resize them all to one size",
+        path.display(), found[1], found[0], first.display(), expected[1], expected[0]
+    )]
+    PictureSize {
+        /// The picture.
+        path: PathBuf,
+        /// Its rows and columns.
+        found: [usize; 2],
+        /// The first picture.
+        first: PathBuf,
+        /// The rows and columns of that.
+        expected: [usize; 2],
+    },
+    /// A class of the test set is none of the training set's.
+    #[error("{}: a class that the training set has not; {} has no folder of this name", folder.display(), train.display())]
+    UnknownClassFolder {
+        /// The folder of the class.
+        folder: PathBuf,
+        /// That of the training set.
+        train: PathBuf,
+    },
+    /// A file or folder holds nothing that is known here.
+    #[error(
+        "{}: {found}; known are CSV, NPY, NPZ, safetensors and IDX files, text, and folders of IDX files as MNIST's, of \
+         CIFAR's, of pictures by class, or with x.npy and y.npy or train.csv", path.display()
+    )]
+    Unknown {
+        /// The file or folder.
+        path: PathBuf,
+        /// What is there.
+        found: String,
+    },
+    /// An option says something that these data have not.
+    #[error("{}: {option} is asked for, but this is {format}, which {why}", path.display())]
+    Option {
+        /// The file or folder.
+        path: PathBuf,
+        /// What was asked for.
+        option: &'static str,
+        /// What was found.
+        format: Format,
+        /// Why there is none.
+        why: &'static str,
     },
     /// There are not as many labels as images.
     #[error(

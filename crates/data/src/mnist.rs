@@ -60,6 +60,18 @@ impl Mnist {
         Self::from_files([train_images, train_labels, test_images, test_labels])
     }
 
+    /// Whether a file of training images lies in this directory under one of the names that such have.
+    #[must_use]
+    pub fn is_in(directory: impl AsRef<Path>) -> bool {
+        let names = names("", &["train-images"], &IMAGES);
+        let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
+        let mut files = entries.filter(|entry| !entry.path().is_dir()).map(|entry| entry.file_name());
+        files.any(|file| {
+            let file = file.to_string_lossy();
+            !file.starts_with('.') && names.iter().any(|name| file.ends_with(&**name))
+        })
+    }
+
     /// From training images, training labels, test images, test labels.
     pub(crate) fn from_files(files: [DataFile; 4]) -> Result<Self, DataError> {
         let [train_images, train_labels, test_images, test_labels] = files;

@@ -38,20 +38,16 @@ impl Text {
     /// If it cannot be read, or its last tenth has not the bytes of one window.
     pub fn load(path: impl AsRef<Path>, steps: usize) -> Result<Self, DataError> {
         let path = path.as_ref();
-        let file = DataFile::read(path.to_owned())?.ok_or_else(|| DataError::Missing {
-            what: "text",
-            directory: path
-                .parent()
-                .filter(|parent| !parent.as_os_str().is_empty())
-                .unwrap_or(Path::new("."))
-                .to_owned(),
-            names: vec![path.file_name().unwrap_or_default().to_string_lossy().into_owned()],
-        })?;
-        Self::of(&file.bytes, steps).ok_or_else(|| DataError::Contents {
-            path: path.to_owned(),
+        let file = DataFile::need(path, "text")?;
+        Self::of(&file.bytes, steps).ok_or_else(|| Self::too_short(&file, steps))
+    }
+
+    pub(crate) fn too_short(file: &DataFile, steps: usize) -> DataError {
+        DataError::Contents {
+            path: file.path.clone(),
             expected: format!("at least {} bytes for windows of {steps} steps, or fewer steps", least(steps)),
             found: format!("{} bytes", file.bytes.len()),
-        })
+        }
     }
 
     /// The windows of these bytes; `None` if the last tenth of them has not the bytes of one, or there are no steps.

@@ -2,6 +2,7 @@
 //! than the bytes are worth. `backflow_testkit::fuzz` says how a long run is made.
 
 mod allocations;
+mod formats;
 
 use allocations::with_peak;
 use backflow_data::formats::cifar::Pictures;

@@ -1,6 +1,8 @@
 //! Laws of the IDX parser: it inverts the writer, accepts nothing else, and never panics.
 
+use backflow_data::formats::array::Array;
 use backflow_data::formats::idx::{ElementType, Idx, IdxError, MAX_HEADER_LEN, MAX_RANK, declared_len};
+use backflow_data::formats::numbers::Numbers;
 use backflow_tensor::Rng;
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
@@ -183,6 +185,18 @@ fn every_type_is_read_as_written() {
     for (element_type, bytes, values) in table {
         let idx = Idx::new(element_type, &[values.len() as u32], bytes).expect("valid");
         assert_eq!(idx.to_f64(), values, "{element_type:?}");
+        // In its own type it is as many numbers of the same values.
+        let own: Vec<f64> = match idx.numbers() {
+            Numbers::U8(numbers) if element_type == ElementType::U8 => {
+                numbers.into_iter().map(f64::from).collect()
+            }
+            Numbers::I64(numbers) => numbers.into_iter().map(|number| number as f64).collect(),
+            Numbers::F32(numbers) => numbers.into_iter().map(f64::from).collect(),
+            Numbers::F64(numbers) => numbers,
+            other => panic!("{element_type:?} as {other:?}"),
+        };
+        assert_eq!(own, values, "{element_type:?}");
+        assert_eq!(Array::of_idx(&idx).shape, [values.len()]);
     }
 }
 

@@ -13,6 +13,7 @@
 //! of the other axes), files with a byte too few or too many. Source: the description of the format on
 //! Y. LeCun's page about MNIST.
 
+use super::numbers::{ByteOrder, NumberType, Numbers};
 use std::fmt;
 
 /// The most axes an array may have: pictures, channels, rows and columns. The format would allow 255.
@@ -206,6 +207,21 @@ impl<'a> Idx<'a> {
     #[must_use]
     pub fn as_bytes(&self) -> &'a [u8] {
         self.elements
+    }
+
+    /// The elements in the type here that holds each of them exactly: `u8` stays `u8`, other integers become `i64`.
+    #[must_use]
+    pub fn numbers(&self) -> Numbers {
+        let number_type = match self.header.element_type {
+            ElementType::U8 => NumberType::U8,
+            ElementType::I8 => NumberType::I8,
+            ElementType::I16 => NumberType::I16,
+            ElementType::I32 => NumberType::I32,
+            ElementType::F32 => NumberType::F32,
+            ElementType::F64 => NumberType::F64,
+        };
+        // None of these types can be wrong.
+        Numbers::read(number_type, ByteOrder::Big, self.elements).unwrap_or(Numbers::U8(Vec::new()))
     }
 
     /// The elements as `f64`, which represents every value of every IDX type exactly.

@@ -2,8 +2,10 @@
 //!
 //! The one idea: **a parser believes no number that the file states about itself.** A header may claim
 //! terabytes; nothing is allocated that the bytes at hand cannot fill. A file is accepted only if every
-//! byte of it is accounted for, so that writing what was read gives the same bytes back. Parsers depend on
-//! the standard library and a decompressor alone, so that they can be fuzzed on bytes, and open no files.
+//! byte of it is accounted for: where a format leaves nothing to its writer, writing what was read gives the
+//! same bytes back. Parsers open no files, so that they can be fuzzed on bytes, and depend on the standard
+//! library and what others have made for one matter: a decompressor, records of CSV, the container of
+//! safetensors, PNG and JPEG.
 //!
 //! The lints below turn "a parser cannot panic or overflow" into something the compiler checks: no
 //! indexing, no unchecked arithmetic, no lossy cast, no `unwrap`.
@@ -19,9 +21,20 @@
     clippy::unreachable
 )]
 
+pub mod array;
 pub mod cifar;
+pub mod csv;
 pub mod gzip;
 pub mod idx;
+pub mod npy;
+pub mod npz;
+pub mod numbers;
+pub mod picture;
+mod python;
+pub mod safetensors;
+pub mod targets;
+
+pub use python::Syntax;
 
 use std::borrow::Cow;
 
@@ -38,6 +51,21 @@ pub enum FormatError {
     /// The bytes are not a valid CIFAR file.
     #[error(transparent)]
     Cifar(#[from] cifar::CifarError),
+    /// The text is not a table that can be read.
+    #[error(transparent)]
+    Csv(#[from] csv::CsvError),
+    /// The bytes are not a picture that can be used.
+    #[error(transparent)]
+    Picture(#[from] picture::PictureError),
+    /// The bytes are not a safetensors file that can be read.
+    #[error(transparent)]
+    Safetensors(#[from] safetensors::SafetensorsError),
+    /// The bytes are not an NPY file that can be read.
+    #[error(transparent)]
+    Npy(#[from] npy::NpyError),
+    /// The bytes are not an NPZ file that can be read.
+    #[error(transparent)]
+    Npz(#[from] npz::NpzError),
 }
 
 /// The bytes of an IDX file that may or may not be compressed, decompressed if they are.

@@ -74,7 +74,8 @@ pub(crate) fn begins_with(path: &Path, magic: &[u8]) -> bool {
 fn missing(path: &Path, what: &'static str) -> DataError {
     DataError::Missing {
         what,
-        directory: path.parent().unwrap_or(path).to_owned(),
+        // Of a name alone it is the empty path, which nobody would read as where the program runs.
+        directory: path.parent().filter(|it| !it.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_owned(),
         names: vec![path.file_name().unwrap_or_default().to_string_lossy().into_owned()],
     }
 }

@@ -1,5 +1,6 @@
 //! The accuracy of every function of `Float`, and its behaviour at the edges.
 #![allow(missing_docs, reason = "an integration test")]
+#![allow(clippy::print_stdout, reason = "the long run says how far functions are off")]
 
 use backflow_kernels::Float;
 

@@ -384,5 +384,5 @@ fn what_is_not_known_is_told_with_what_is() {
         assert!(error.starts_with(told), "{error}");
     }
     let error = load_of(&[], "nothing", &none()).expect_err("nothing is there");
-    assert!(error.starts_with(".: no file with the data; looked for nothing"), "{error}");
+    assert!(error.starts_with(": no file with the data; looked for nothing"), "{error}");
 }

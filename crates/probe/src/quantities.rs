@@ -30,7 +30,7 @@
 //! - `activation_mean` (output): The mean of a layer's outputs.
 //! - `activation_std` (output): The standard deviation of a layer's outputs.
 //! - `saturated_share` (share): The share of outputs within 5 % of the range of a bounded activation
-//!   function's ends.
+//!   function's ends; of an LSTM or a GRU that of its gates and candidates, over all steps.
 //! - `dead_share` (share): The share of an activation function's units, of images its channels, that are 0
 //!   on the whole batch.
 //! - `dead_share_of_epoch` (share): The share of units that were 0 at every look since the epoch began.

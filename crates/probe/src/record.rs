@@ -217,10 +217,11 @@ pub struct LayerFlow {
     /// on it.
     pub delta: Option<Stats>,
     /// The share of outputs within 5 % of the range of a bounded activation function's ends. `None` for
-    /// unbounded ones.
+    /// unbounded ones. Of a recurrent layer, over the steps that its sequences have, the same of h if that is one function
+    /// of sums, and else of the gates and what they let in: g of an LSTM, n of a GRU.
     pub saturated_share: Option<f64>,
-    /// How many of the layer's units were 0 on the whole batch. `None` unless it is an activation function
-    /// with a flat side at 0, and for batches of less than four examples, which do not tell.
+    /// How many of the layer's units were 0 on the whole batch, of a recurrent layer at all steps. `None` unless it is an
+    /// activation function with a flat side at 0, or goes by one, and for batches of less than four examples, which do not tell.
     pub dead_units: Option<u64>,
     /// How many of them were 0 at every look since the epoch began.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -294,7 +294,7 @@ fn beside(rows: &[FlowRow], lines: &[Line]) -> Option<Verdict> {
     let (most, high) = reached.iter().max_by(|(_, a), (_, b)| a.total_cmp(b))?;
     let decades = log10(high / low);
     (decades > DECADES).then(|| {
-        let (most, least) = (named(&most.path), named(&least.path));
+        let (most, least) = (named(most.state_path()), named(least.state_path()));
         let reason = format!(
             "deltas of {most} are {decades:.1} decades above those of {least}, and no line of {LAYERS} layers \
              leads from one to the other"

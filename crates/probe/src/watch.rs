@@ -281,9 +281,10 @@ impl Watch {
                 continue;
             };
             (row.output, row.output_exponents, row.unit_rms) = (look.stats, look.exponents, seen.unit_rms);
-            row.saturated_share = unsaturated.map(|_| look.outside);
+            // A recurrent layer's are told by its steps, which may have been taken before.
+            row.saturated_share = unsaturated.map(|_| look.outside).or(row.saturated_share);
             let dead = |alive: &[bool]| alive.iter().filter(|&&alive| !alive).count() as u64;
-            row.dead_units = seen.alive.as_deref().filter(|_| tells_dead).map(dead);
+            row.dead_units = seen.alive.as_deref().filter(|_| tells_dead).map(dead).or(row.dead_units);
             of_place.alive.clone_from(&seen.alive);
             let place = layer.filter(|_| self.has_epochs);
             let place = place.and_then(|(id, uses)| Some((self.places.get_mut(&id)?, uses)));

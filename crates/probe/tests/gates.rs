@@ -1,8 +1,8 @@
 //! Figures of gates, against gates that are computed by hand.
 
-use backflow_nn::{Gru, Lstm, RecurrentWeights, Stack};
+use backflow_nn::{Gru, Lstm, RecurrentWeights, Rnn, Stack};
 use backflow_probe::quantities::{FORGET_GATE_MEAN_LOG, MEMORY_DELTA_SLOPE, QUANTITIES};
-use backflow_probe::{GradFlow, LayerFlow};
+use backflow_probe::{GradFlow, LayerFlow, Verdict};
 use backflow_tensor::{DType, Rng, Tensor, no_grad};
 
 const STEPS: usize = 12;
@@ -46,6 +46,19 @@ fn assert_shares(layer: &LayerFlow, gates: &[(&str, Vec<f64>)]) {
     }
 }
 
+/// The share of values at the ends of a range from `low` to 1.
+fn at_ends(values: &[f64], low: f64) -> usize {
+    let margin = 0.05 * (1.0 - low);
+    values.iter().filter(|&&x| x < low + margin || x > 1.0 - margin).count()
+}
+
+fn assert_saturated(layer: &LayerFlow, gates: &[&[f64]], candidates: &[f64]) {
+    let count = gates.iter().map(|gate| at_ends(gate, 0.0)).sum::<usize>() + at_ends(candidates, -1.0);
+    let share = count as f64 / ((gates.len() + 1) * candidates.len()) as f64;
+    assert_eq!(layer.saturated_share, Some(share));
+    assert!(share > 0.05 && share < 0.95, "{share}");
+}
+
 /// Steps of a sequence behind its end have no gates.
 fn going_on(step: usize, gate: &Tensor) -> Vec<f64> {
     let rows = (0..LENGTHS.len()).filter(|&row| step < LENGTHS[row]);
@@ -58,6 +71,7 @@ fn those_of_an_lstm_are_the_gates_by_hand() {
     let loss = || model.forward_from(&x, None, Some(&LENGTHS)).0.square().mean(..);
     let flow = GradFlow::record(&model, loss);
     let (mut i, mut f, mut o, mut between) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let mut g = Vec::new();
     let mut h = Tensor::zeros([LENGTHS.len(), HIDDEN], DType::F64);
     let mut c = h.clone();
     for step in 0..STEPS {
@@ -67,11 +81,13 @@ fn those_of_an_lstm_are_the_gates_by_hand() {
         i.extend(going_on(step, &gate_i));
         f.extend(going_on(step, &gate_f));
         o.extend(going_on(step, &gate_o));
+        g.extend(going_on(step, &gates[2].tanh()));
         between.extend(if step > 0 { going_on(step, &gate_f.ln()) } else { Vec::new() });
         c = gate_f * c + gate_i * gates[2].tanh();
         h = gate_o * c.tanh();
     }
     let layer = layer(&flow);
+    assert_saturated(layer, &[&i, &f, &o], &g);
     assert_shares(layer, &[("input", i), ("forget", f), ("output", o)]);
     let mean = between.iter().sum::<f64>() / between.len() as f64;
     assert!((layer.more[FORGET_GATE_MEAN_LOG.name] / mean - 1.0).abs() < 1e-12, "{mean}");
@@ -83,7 +99,7 @@ fn those_of_an_lstm_are_the_gates_by_hand() {
 fn those_of_a_gru_are_the_gates_by_hand() {
     let (model, x) = (Gru::with_stack(3, HIDDEN, stack(), &mut rng()), sequences());
     let flow = GradFlow::record(&model, || model.forward_from(&x, None, Some(&LENGTHS)).0.square().mean(..));
-    let (mut r, mut z) = (Vec::new(), Vec::new());
+    let (mut r, mut z, mut candidates) = (Vec::new(), Vec::new(), Vec::new());
     let mut h = Tensor::zeros([LENGTHS.len(), HIDDEN], DType::F64);
     for step in 0..STEPS {
         let both = sums(model.weights(0, false), &x.select(0, step as isize), &h);
@@ -92,8 +108,10 @@ fn those_of_a_gru_are_the_gates_by_hand() {
         r.extend(going_on(step, &gate_r));
         z.extend(going_on(step, &gate_z));
         let n = (&by_x[2] + gate_r * &by_h[2]).tanh();
+        candidates.extend(going_on(step, &n));
         h = (1.0 - &gate_z) * n + gate_z * h;
     }
+    assert_saturated(layer(&flow), &[&r, &z], &candidates);
     assert_shares(layer(&flow), &[("reset", r), ("update", z)]);
     let of_others = ["input_gate_near_0", FORGET_GATE_MEAN_LOG.name, MEMORY_DELTA_SLOPE.name];
     assert!(of_others.iter().all(|&name| !layer(&flow).more.contains_key(name)));
@@ -135,4 +153,37 @@ fn all_are_quantities() {
     let more = &layer(&flow).more;
     assert_eq!(more.len(), 8);
     assert!(more.keys().all(|name| QUANTITIES.iter().any(|quantity| quantity.name == name)));
+}
+
+/// h of the steps that sequences have, by hand.
+#[test]
+fn a_cell_without_gates_is_saturated_or_dead_by_its_states() {
+    for relu in [false, true] {
+        let model = Rnn::with_stack(3, HIDDEN, stack(), &mut rng());
+        let (model, x) = (if relu { model.relu() } else { model }, sequences());
+        let forward = || model.forward_from(&x, None, Some(&LENGTHS)).0;
+        let flow = GradFlow::record(&model, || forward().square().mean(..));
+        let h = forward();
+        let of_step = |step: usize| going_on(step, &h.select(0, step as isize));
+        let values: Vec<f64> = (0..STEPS).flat_map(of_step).collect();
+        let dead =
+            (0..HIDDEN).filter(|unit| values[*unit..].iter().step_by(HIDDEN).all(|&x| x == 0.0)).count();
+        let share = at_ends(&values, -1.0) as f64 / values.len() as f64;
+        let found = (layer(&flow).saturated_share, layer(&flow).dead_units);
+        assert_eq!(found, if relu { (None, Some(dead as u64)) } else { (Some(share), None) });
+        assert!(share > 0.05 && share < 0.95, "{share}");
+    }
+}
+
+/// Weights that a step with a learning rate of 1e30 leaves behind.
+#[test]
+fn cells_whose_functions_are_all_flat_are_not_called_healthy() {
+    let x = sequences();
+    let mut lstm = Lstm::with_stack(3, HIDDEN, stack(), &mut rng());
+    let weights = lstm.weights_mut(0, false);
+    weights.weight_ih = (weights.weight_ih.detach() * 1e6).requires_grad();
+    let flow = GradFlow::record(&lstm, || lstm.forward(&x).square().mean(..));
+    let is_saturated =
+        |verdict: &Verdict| matches!(verdict, Verdict::Saturated { share, .. } if *share > 0.9);
+    assert!(flow.verdicts().iter().any(is_saturated), "{:?}", flow.verdicts());
 }

@@ -1,5 +1,6 @@
 //! [`Steps`]: what a recurrent op shows of its steps on the way back.
 
+use crate::role::Role;
 use crate::tensor::Tensor;
 
 /// What went through the steps of a recurrent layer that was computed in one op, and came back: what one sees of
@@ -18,6 +19,8 @@ pub struct Steps<'a> {
     pub dh: Tensor,
     /// The states c of an LSTM, and ∂L/∂c.
     pub memory: Option<[Tensor; 2]>,
+    /// What h is a function of its sums by, of cells without gates: tanh or relu.
+    pub function: Option<Role>,
     /// What the gates let through, of `[steps, batch, gates · numbers]`, in PyTorch's order; of cells that have some.
     pub gates: Option<Tensor>,
     /// Of ∂L/∂h, what does not come through a later step: the gradients of h, and of c where the loss depends on it,

@@ -24,7 +24,7 @@ const LEGEND_OF_BLOCKS: &str = "residual blocks, rms: of what goes past the bran
 const LEGEND_OF_TOKENS: &str = "apart: how far the tokens of a sequence are from their mean, relative to their size; 0 where all are alike.";
 const LEGEND_OF_ATTENTIONS: &str = "attentions, mean over queries that may look at two keys at least: the entropy of weights \
                                     in nats, and relative to ln n of n keys, 1 where a query looks at all alike; on one key: \
-                                    the largest weight. Of the heads the mean, the least and the greatest.";
+                                    the largest weight. Of the heads the mean, the least (lowest entropy) and the greatest (highest).";
 const LEGEND_OF_SHADOW: &str =
     "in f64: delta rms of one loss that was computed with weights and data in f64.";
 
@@ -119,8 +119,8 @@ impl GradFlow {
             ("heads", 2),
             ("entropy", 4),
             ("/ ln n", 9),
-            ("least", 7),
-            ("greatest", 5),
+            ("lowest", 7),
+            ("highest", 5),
             ("on one key", 8),
             ("least", 3),
             ("greatest", 6),

@@ -163,17 +163,28 @@ static GRU: [(usize, [&Quantity; 2]); 2] =
     [(0, [&RESET_GATE_NEAR_0, &RESET_GATE_NEAR_1]), (1, [&UPDATE_GATE_NEAR_0, &UPDATE_GATE_NEAR_1])];
 const FORGET_GATE: usize = 1;
 
-/// What is measured of the gates that a recurrent op shows, by name.
-pub(crate) fn of_gates(steps: &Steps<'_>) -> BTreeMap<String, f64> {
+/// The place of what a cell would remember next, g of an LSTM and n of a GRU: a tanh, so that its range is twice a gate's.
+const CANDIDATE: usize = 2;
+
+/// What is measured of the gates that a recurrent op shows.
+#[derive(Default)]
+pub(crate) struct OfGates {
+    /// By name.
+    pub(crate) figures: BTreeMap<String, f64>,
+    /// The share of gates and candidates that are within 5 % of the ends of their ranges; `None` without gates.
+    pub(crate) saturated: Option<f64>,
+}
+
+pub(crate) fn of_gates(steps: &Steps<'_>) -> OfGates {
     match &steps.gates {
         Some(gates) => {
             with_float!("of_gates", gates.dtype(), T => measured::<T>(steps, &in_rows::<T>(gates)))
         }
-        None => BTreeMap::new(),
+        None => OfGates::default(),
     }
 }
 
-fn measured<T: FloatElement>(steps: &Steps<'_>, gates: &[T]) -> BTreeMap<String, f64> {
+fn measured<T: FloatElement>(steps: &Steps<'_>, gates: &[T]) -> OfGates {
     let mut found = BTreeMap::new();
     let [count, rows, hidden] = [0, 1, 2].map(|axis| steps.h.size(axis));
     let length = |row: usize| steps.lengths.map_or(count, |lengths| lengths[row]);
@@ -192,6 +203,8 @@ fn measured<T: FloatElement>(steps: &Steps<'_>, gates: &[T]) -> BTreeMap<String,
     // Compared as they are: no number of the type lies between a bound and what it is rounded to.
     let [low, high] = NEAR.map(T::from_f64);
     let mut near = vec![[0_u64; 2]; kept.len()];
+    let [lowest, highest] = NEAR.map(|bound| T::from_f64(2.0 * bound - 1.0));
+    let mut of_candidates = 0;
     let mut logs = Logs::default();
     // Place by place, as they lie: no cache holds them all.
     for place in places() {
@@ -203,10 +216,14 @@ fn measured<T: FloatElement>(steps: &Steps<'_>, gates: &[T]) -> BTreeMap<String,
             }
             near.iter_mut().zip(here).for_each(|(near, here)| *near += u64::from(here));
         }
+        for &value in of(CANDIDATE, place) {
+            of_candidates += u64::from(value < lowest || value > highest);
+        }
         if is_between(place) {
             logs.add(of(FORGET_GATE, place));
         }
     }
+    let at_ends = of_candidates + near.iter().flatten().sum::<u64>();
     for (&(_, quantities), near) in kept.iter().zip(near) {
         for (quantity, near) in quantities.into_iter().zip(near) {
             found.insert(quantity.name.to_owned(), near as f64 / numbers);
@@ -215,7 +232,8 @@ fn measured<T: FloatElement>(steps: &Steps<'_>, gates: &[T]) -> BTreeMap<String,
     if logs.numbers > 0 {
         found.insert(FORGET_GATE_MEAN_LOG.name.to_owned(), logs.mean());
     }
-    found
+    let all = numbers * (kept.len() + 1) as f64;
+    OfGates { figures: found, saturated: (all > 0.0).then(|| at_ends as f64 / all) }
 }
 
 /// Logarithms of numbers up to 1: of few products instead of each number, since logarithms are slow; and of several

@@ -78,7 +78,7 @@ pub static SATURATED_SHARE: Quantity = row(
     [
         "saturated_share",
         "saturated",
-        "The share of outputs within 5 % of the range of a bounded activation function's ends.",
+        "The share of outputs within 5 % of the range of a bounded activation function's ends; of an LSTM or a GRU that of its gates and candidates, over all steps.",
     ],
     Unit::Share,
     |layer| layer.saturated_share,

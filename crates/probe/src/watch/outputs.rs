@@ -202,11 +202,11 @@ impl Watch {
 }
 
 /// On so many examples at least, units that are 0 are called dead: half of all units are 0 on one.
-const EXAMPLES: usize = 4;
+pub(super) const EXAMPLES: usize = 4;
 
 /// Between which bounds the outputs of an activation function are not saturated; `None` if it does not
 /// saturate.
-fn unsaturated(role: Role) -> Option<(f64, f64)> {
+pub(super) fn unsaturated(role: Role) -> Option<(f64, f64)> {
     let (low, high) = role.saturation()?;
     let margin = SATURATED * (high - low);
     Some((low + margin, high - margin))

@@ -2,9 +2,11 @@
 
 use super::Watch;
 use super::in_time::{Order, Place, Use};
+use super::outputs::{EXAMPLES, unsaturated};
 use crate::attention::AttentionFlow;
+use crate::look::{alive, look, units};
 use crate::pending;
-use crate::quantities::{memory_slope, of_gates};
+use crate::quantities::{OfGates, memory_slope, of_gates};
 use crate::quantity::Of;
 use crate::record::{LayerFlow, NotMeasured, Stats};
 use crate::time::{Reach, TimeFlow};
@@ -82,13 +84,33 @@ impl Watch {
             map,
         };
         let of_row = &mut self.rows[row];
-        of_row.more.extend(of_gates(steps));
+        let OfGates { figures, saturated } = of_gates(steps);
+        of_row.more.extend(figures);
+        of_row.saturated_share = saturated;
+        if let Some(function) = steps.function {
+            let h = own(steps);
+            let bounds = unsaturated(function);
+            of_row.saturated_share = bounds.map(|_| look(&h, bounds, false).outside);
+            let tells_dead = function.has_dead_zone() && h.elements() >= EXAMPLES * units(&h, -1);
+            of_row.dead_units =
+                tells_dead.then(|| alive(&h, -1).iter().filter(|&&alive| !alive).count() as u64);
+        }
         of_row.more.extend(memory_slope(steps, &time, &of_row.dtype));
         of_row.time = Some(time);
         self.add(row, steps.dh.clone(), -1, pending::Of::Delta);
         let more = self.more(Of::Deltas, &steps.dh);
         self.rows[row].more.extend(more);
     }
+}
+
+/// The states of the steps that sequences have.
+fn own(steps: &Steps<'_>) -> Tensor {
+    let Some(lengths) = steps.lengths else { return steps.h.clone() };
+    let [count, rows, hidden] = [0, 1, 2].map(|axis| steps.h.size(axis));
+    let has = |place: &i64| *place as usize / rows < lengths[*place as usize % rows];
+    let places: Vec<i64> = (0..(count * rows) as i64).filter(has).collect();
+    let places = Tensor::from_vec(places.clone(), [places.len()]);
+    steps.h.reshape([count * rows, hidden]).index_select(0, &places)
 }
 
 /// RMS of each part along the first axis.

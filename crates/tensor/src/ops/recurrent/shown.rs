@@ -5,11 +5,19 @@ use crate::cotangent::Cotangent;
 use crate::dtype::FloatElement;
 use crate::mode::no_grad;
 use crate::onlooker;
+use crate::role::{Role, Side};
 use crate::shape::Shape;
 use crate::steps::{StepMap, Steps};
 use crate::storage::Buffer;
 use crate::tensor::Tensor;
-use backflow_kernels::recurrent::{Back, Gru, Lstm, Sequences, backward};
+use backflow_kernels::recurrent::{Back, Gru, Lstm, Rnn, Sequences, backward};
+
+fn role_of(function: Rnn) -> Role {
+    match function {
+        Rnn::Tanh => Role::Activation { below: Side::Asymptote(-1.0), above: Side::Asymptote(1.0) },
+        Rnn::Relu => Role::Activation { below: Side::Flat(0.0), above: Side::Open },
+    }
+}
 
 impl Given {
     /// Shows the steps of the op whose result has the id `of`; `shown` are the gradients of all states.
@@ -38,6 +46,10 @@ impl Given {
             h: part(y, 0),
             dh,
             memory,
+            function: match self.which {
+                Which::Rnn(function) => Some(role_of(function)),
+                Which::Lstm | Which::Gru => None,
+            },
             gates: (!matches!(self.which, Which::Rnn(_)))
                 .then(|| kept[0].reshape([self.steps, self.rows, self.wide()])),
             direct,

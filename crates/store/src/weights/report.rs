@@ -2,6 +2,7 @@
 
 use backflow_tensor::DType;
 use backflow_tensor::quote::{clipped, printable, quoted};
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 /// What [`load_with`](super::load_with) did: shown, a line for each kind. Names are the model's, but for
@@ -109,6 +110,32 @@ impl Difference {
         Self { mismatched: vec![sentence], ..Self::default() }
     }
 
+    /// Under which names all that is missing would be there, a layer for a layer, as [`Loading::rename`](super::Loading::rename)
+    /// takes them. `None` unless each layer of the one has one of the other with the same names, and no second.
+    #[must_use]
+    pub fn renames(&self) -> Option<Vec<(String, String)>> {
+        let layers = |names: &[String]| {
+            let mut layers = BTreeMap::<String, BTreeSet<String>>::new();
+            for name in names {
+                let (layer, leaf) = name.rsplit_once('.')?;
+                layers.entry(layer.to_owned()).or_default().insert(leaf.to_owned());
+            }
+            Some(layers)
+        };
+        let (theirs, ours) = (layers(&self.extra)?, layers(&self.missing)?);
+        let like = |names: &BTreeSet<String>, of: &BTreeMap<String, BTreeSet<String>>| {
+            let mut like = of.iter().filter(|(_, other)| *other == names).map(|(layer, _)| layer.clone());
+            like.next().filter(|_| like.next().is_none())
+        };
+        let pair = |(layer, names): (&String, &BTreeSet<String>)| {
+            like(names, &theirs)?;
+            Some((format!("{layer}.*"), format!("{}.*", like(names, &ours)?)))
+        };
+        let pairs: Option<Vec<_>> = theirs.iter().map(pair).collect();
+        let are_all = theirs.len() == ours.len() && !ours.is_empty() && self.mismatched.is_empty();
+        pairs.filter(|_| are_all)
+    }
+
     pub(super) fn is_none(&self) -> bool {
         self.missing.is_empty() && self.extra.is_empty() && self.mismatched.is_empty()
     }
@@ -141,6 +168,37 @@ impl fmt::Display for Difference {
         if let Some(prefix) = &self.prefix {
             parts.push(format!("with the prefix \"{}\" all would be there", printable(prefix)));
         }
+        if let Some(renames) = self.renames().filter(|_| self.prefix.is_none()) {
+            let pairs: Vec<String> = renames.iter().map(|(from, to)| format!("{from}={to}")).collect();
+            parts.push(format!("renamed {}, all would be there", listed(&pairs)));
+        }
         f.write_str(&parts.join("; "))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Difference;
+
+    #[test]
+    fn layers_are_told_apart_by_their_names_or_not_at_all() {
+        let renames = |extra: &[&str], missing: &[&str]| {
+            let [extra, missing] =
+                [extra, missing].map(|names| names.iter().map(ToString::to_string).collect());
+            Difference { extra, missing, ..Difference::default() }.renames()
+        };
+        let pairs =
+            |pairs: &[[&str; 2]]| Some(pairs.iter().map(|[a, b]| ((*a).into(), (*b).into())).collect());
+        let theirs = ["fc.bias", "fc.weight", "lstm.weight_hh_l0", "lstm.weight_ih_l0"];
+        let ours = ["0.weight_hh_l0", "0.weight_ih_l0", "2.bias", "2.weight"];
+        assert_eq!(renames(&theirs, &ours), pairs(&[["fc.*", "2.*"], ["lstm.*", "0.*"]]));
+        // Two that are alike, one too many, one too few, another name, and names without a layer.
+        let two = [&ours[..], &["3.bias", "3.weight"]].concat();
+        assert_eq!(renames(&theirs, &two), None);
+        assert_eq!(renames(&[&theirs[..], &["a.x"]].concat(), &ours), None);
+        assert_eq!(renames(&theirs[..2], &ours), None);
+        assert_eq!(renames(&["fc.gain"], &["2.weight"]), None);
+        assert_eq!(renames(&["weight"], &["2.weight"]), None);
+        assert_eq!(renames(&[], &[]), None);
     }
 }

@@ -41,10 +41,16 @@ impl Written {
         let Self { bits_per_byte, sample } = self;
         let perplexity = Float::powf(2.0, *bits_per_byte);
         format!(
-            "\nheld-out bytes: perplexity {perplexity:.3}, {bits_per_byte:.3} bits per byte; the network writes:\n\
-             {sample}"
+            "\nheld-out bytes: perplexity {}, {} bits per byte; the network writes:\n{sample}",
+            figure(perplexity),
+            figure(*bits_per_byte)
         )
     }
+}
+
+/// Three decimals, and an exponent where digits before the point would fill the line.
+fn figure(x: f64) -> String {
+    if x.abs() < 1e6 { format!("{x:.3}") } else { format!("{x:.3e}") }
 }
 
 /// What follows the window; the model always sees as many tokens as it was trained on.

@@ -195,6 +195,18 @@ impl Dataset {
         Self { inputs: self.inputs.reshaped(shape), ..self }
     }
 
+    /// The same examples, each one's target in another shape: a grid of numbers flat, as a perceptron's outputs are.
+    ///
+    /// # Panics
+    /// If the shape has another number of elements, or there are no targets.
+    #[must_use]
+    #[track_caller]
+    pub fn with_target_shape(self, shape: impl Into<Shape>) -> Self {
+        let (shape, own) = (shape.into(), self.target_shape());
+        require_elements("Dataset::with_target_shape", own.unwrap_or(Shape::new(&[0])), shape);
+        Self { targets: self.targets.map(|targets| targets.reshaped(shape)), ..self }
+    }
+
     /// Says that each input, in whatever shape batches hold it, is a picture `[channels, rows, columns]` in
     /// row-major order. Loaders of pictures have said so, and leave inputs flat, as a perceptron takes them.
     ///
@@ -325,11 +337,11 @@ fn require_rows(values: usize, features: usize, labels: usize) {
     }
 }
 
-/// Refuses another shape for the inputs that does not hold them.
+/// Refuses another shape for inputs or targets that does not hold them.
 #[track_caller]
-fn require_elements(op: &str, inputs: Shape, asked: Shape) {
-    if asked.elements() != inputs.elements() {
-        let rows = [("inputs", inputs.to_string()), ("asked", asked.to_string())];
+fn require_elements(op: &str, own: Shape, asked: Shape) {
+    if asked.elements() != own.elements() {
+        let rows = [("data set", own.to_string()), ("asked", asked.to_string())];
         misuse(op, "numbers of elements differ", &rows, "");
     }
 }

@@ -89,7 +89,7 @@ impl Pictures {
             let names = folders(folder).unwrap_or_default();
             names.iter().any(|name| {
                 let files = files(&folder.join(name)).unwrap_or_default();
-                files.first().is_some_and(|file| has_picture_name(file))
+                files.iter().any(|file| has_picture_name(file))
             })
         };
         halves(folder.as_ref()).is_ok_and(|(train, _)| has_pictures(&train))

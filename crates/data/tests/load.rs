@@ -279,12 +279,7 @@ fn options_are_heeded_or_refused() {
     let regress = LoadOptions { goal: Some(Goal::Regress), ..LoadOptions::default() };
     assert_eq!(load_of(npz, "a.npz", &regress).expect("valid").learned, Learned::Numbers);
     for (files, name, options, told) in [
-        (
-            npz,
-            "a.npz",
-            &asked,
-            "/a.npz: a column as the target is asked for, but this is NPZ, which has no columns",
-        ),
+        (npz, "a.npz", &asked, "/a.npz: no array \"x\""),
         (npz, "a.npz", &small, "/a.npz: another size is asked for, but this is NPZ, which is not resized"),
         (
             npz,

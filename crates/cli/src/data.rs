@@ -350,7 +350,10 @@ fn with_option(error: &DataError) -> Failure {
             CsvError::NoTarget { .. } | CsvError::TwoTargets { .. } | CsvError::ManyClasses { .. } => {
                 "--target NAME|NUMBER".to_owned()
             }
-            CsvError::Word { .. } => "--target NAME|NUMBER, or --header true".to_owned(),
+            CsvError::Word { place, .. } if place.line == 1 => {
+                "--header true, or --target NAME|NUMBER".to_owned()
+            }
+            CsvError::Word { .. } => "--target NAME|NUMBER".to_owned(),
             CsvError::NoNumber { .. } => "--task classify, or --target NAME|NUMBER".to_owned(),
             CsvError::NoClass { .. } => "--task regress, or --target NAME|NUMBER".to_owned(),
             CsvError::OneColumn { .. } => "--delimiter SIGN".to_owned(),

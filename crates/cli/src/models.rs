@@ -41,7 +41,7 @@ pub(crate) struct ModelsOptions {
     )]
     classes: usize,
 
-    /// With --data, the network is shown for these, whose inputs and outputs they are.
+    // With these, inputs and outputs are theirs.
     #[command(flatten)]
     data: DataOptions,
 }

@@ -73,3 +73,56 @@ impl Predictor {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Predictor;
+    use crate::data::Data;
+    use crate::data_options::DataOptions;
+    use crate::network::{Model, Network};
+    use crate::options::dtype;
+    use crate::source::Source;
+    use crate::task::TaskOptions;
+    use backflow_tensor::{DType, Module, Rng};
+
+    /// The network of a configuration, with other initial weights.
+    fn built(predictor: &Predictor) -> Model {
+        let Predictor { layers, activation, model, .. } = predictor;
+        let network = match model {
+            None => Network::Perceptron(layers.clone(), activation.parse().unwrap()),
+            Some(model) => Network::Line(model.clone(), model.plan().unwrap()),
+        };
+        network.build(None, dtype(&predictor.dtype).unwrap(), &mut Rng::seed_from_u64(9))
+    }
+
+    /// What is written of each kind of data and network is enough to build that again: tensors of the same paths and shapes.
+    #[test]
+    fn a_network_is_built_again_from_what_is_written() {
+        for (data, line, dtype) in [
+            ("embedded", "mlp:8,activation=leaky-relu:0.2", DType::F32),
+            ("embedded", "linear:10", DType::F64),
+            ("embedded", "conv:2/batchnorm/relu/flatten/linear:10", DType::F32),
+            ("rows", "gru:4", DType::F32),
+            ("adding:T=5,n=9", "rnn:3", DType::F64),
+            ("copying:T=2,n=9", "lstm:4", DType::F32),
+        ] {
+            let source = Source::read(data.as_ref()).unwrap();
+            let options = DataOptions { data: Some(source), ..DataOptions::default() };
+            let task = TaskOptions { accumulate: 1, ..TaskOptions::default() };
+            let data =
+                Data::load(&options, &task, None).unwrap_or_else(|failure| panic!("{}", failure.message()));
+            let network = Network::of_line(&line.parse().unwrap(), data.samples()).unwrap();
+            let data = network.shaped(data);
+            let predictor = Predictor::of(&network, &data, dtype);
+            let written = serde_json::to_string(&predictor).unwrap();
+            let read: Predictor = serde_json::from_str(&written).unwrap();
+            assert_eq!(read, predictor);
+            let facts = |model: &Model| {
+                let state = model.state().into_iter();
+                state.map(|(path, tensor)| (path, tensor.shape(), tensor.dtype())).collect::<Vec<_>>()
+            };
+            let model = network.build(None, dtype, &mut Rng::seed_from_u64(0));
+            assert_eq!(facts(&built(&read)), facts(&model), "{line}");
+        }
+    }
+}

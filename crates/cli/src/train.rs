@@ -19,7 +19,7 @@ use crate::terminal::{self, Progress, line, object};
 use crate::written::Written;
 use backflow_data::{Dataset, Loader};
 use backflow_optim::RuleInfo;
-use backflow_probe::text::grouped;
+use backflow_probe::text::{grouped, short};
 use backflow_probe::{FlowRow, FlowStep, GradFlow, Recorder, Stats, Verdict, When};
 use backflow_report::FlowPage;
 use backflow_tensor::training::Scope;
@@ -454,7 +454,7 @@ fn results_of(
 /// Loss and figures on the test set, in words.
 fn on_test(results: &TrainResults) -> String {
     let metrics = results.metrics.iter().map(|(name, figure)| format!(", {name} {figure:.4}"));
-    format!("loss {:.4}{}", results.test_loss, metrics.collect::<String>())
+    format!("loss {}{}", short(Some(results.test_loss)), metrics.collect::<String>())
 }
 
 /// Everything that is told of the run: its folder, and what else there is.

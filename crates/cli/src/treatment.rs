@@ -66,3 +66,56 @@ impl Treatment {
         Standardize::new(narrow(mean), narrow(deviation)).transform(data)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::disallowed_methods, reason = "tests put files where the program must find them")]
+
+    use super::{Standardization, Treatment};
+    use crate::data::Data;
+    use crate::data_options::DataOptions;
+    use crate::source::Source;
+    use crate::task::TaskOptions;
+
+    /// What is held out, is to be tested on or is left out by `--limit` has no part in mean and deviation, and is treated by
+    /// them all the same.
+    #[test]
+    fn statistics_are_those_of_what_is_trained_on() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("table.csv");
+        let rows: String = (0..60).map(|nth| format!("{},{}\n", nth * nth, ["a", "b"][nth % 2])).collect();
+        std::fs::write(&path, rows).unwrap();
+        let load = |standardize| {
+            let data = Some(Source::read(path.as_os_str()).unwrap());
+            let options = DataOptions { data, standardize, ..DataOptions::default() };
+            let task = TaskOptions { limit: Some(30), accumulate: 1, ..TaskOptions::default() };
+            Data::load(&options, &task, Some(0.25)).unwrap_or_else(|failure| panic!("{}", failure.message()))
+        };
+        let (plain, treated) = (load(false), load(true));
+        let validation = |data: &Data| data.validation.clone().unwrap();
+        assert_eq!((plain.train.len(), validation(&plain).len(), plain.test.len()), (30, 12, 12));
+        let learned = plain.train.inputs();
+        let mean = learned.iter().map(|&x| f64::from(x)).sum::<f64>() / 30.0;
+        let deviation = (learned.iter().map(|&x| (f64::from(x) - mean).powi(2)).sum::<f64>() / 30.0).sqrt();
+        let close =
+            |found: f64, expected: f64| assert!((found - expected).abs() < 1e-3, "{found}, {expected}");
+        let Some(Standardization { mean: means, deviation: deviations }) = &treated.treatment.standardize
+        else {
+            panic!("nothing is standardized")
+        };
+        close(means[0], mean);
+        close(deviations[0], deviation);
+        for (before, after) in [
+            (&plain.train, &treated.train),
+            (&validation(&plain), &validation(&treated)),
+            (&plain.test, &treated.test),
+        ] {
+            let expected = before.inputs().iter().map(|&x| (f64::from(x) - mean) / deviation);
+            after.inputs().iter().zip(expected).for_each(|(&found, expected)| close(found.into(), expected));
+            // What is written and read again treats new inputs to the same bits.
+            let written = serde_json::to_string(&treated.treatment).unwrap();
+            let read: Treatment = serde_json::from_str(&written).unwrap();
+            assert_eq!(read.apply(before.clone()).inputs(), after.inputs());
+        }
+    }
+}

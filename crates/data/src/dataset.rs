@@ -191,7 +191,7 @@ impl Dataset {
     #[track_caller]
     pub fn with_input_shape(self, shape: impl Into<Shape>) -> Self {
         let shape = shape.into();
-        require_elements("Dataset::with_input_shape", self.input_shape(), shape);
+        require_elements("Dataset::with_input_shape", "inputs", self.input_shape(), shape);
         Self { inputs: self.inputs.reshaped(shape), ..self }
     }
 
@@ -203,7 +203,7 @@ impl Dataset {
     #[track_caller]
     pub fn with_target_shape(self, shape: impl Into<Shape>) -> Self {
         let (shape, own) = (shape.into(), self.target_shape());
-        require_elements("Dataset::with_target_shape", own.unwrap_or(Shape::new(&[0])), shape);
+        require_elements("Dataset::with_target_shape", "targets", own.unwrap_or(Shape::new(&[0])), shape);
         Self { targets: self.targets.map(|targets| targets.reshaped(shape)), ..self }
     }
 
@@ -215,7 +215,7 @@ impl Dataset {
     #[must_use]
     #[track_caller]
     pub fn with_image_shape(self, image: [usize; 3]) -> Self {
-        require_elements("Dataset::with_image_shape", self.input_shape(), image.into());
+        require_elements("Dataset::with_image_shape", "inputs", self.input_shape(), image.into());
         Self { image: Some(image), ..self }
     }
 
@@ -339,9 +339,9 @@ fn require_rows(values: usize, features: usize, labels: usize) {
 
 /// Refuses another shape for inputs or targets that does not hold them.
 #[track_caller]
-fn require_elements(op: &str, own: Shape, asked: Shape) {
+fn require_elements(op: &str, what: &'static str, own: Shape, asked: Shape) {
     if asked.elements() != own.elements() {
-        let rows = [("data set", own.to_string()), ("asked", asked.to_string())];
+        let rows = [(what, own.to_string()), ("asked", asked.to_string())];
         misuse(op, "numbers of elements differ", &rows, "");
     }
 }

@@ -25,7 +25,8 @@ pub(crate) struct DataOptions {
     #[arg(long, value_enum)]
     pub(crate) task: Option<TaskName>,
 
-    /// Shift and scale inputs to mean 0 and deviation 1, by what is trained on: each feature, or all pixels, by its own.
+    /// Shift and scale inputs to mean 0 and deviation 1 over the examples that are trained on: each feature, or all pixels
+    /// of pictures together.
     #[arg(long)]
     pub(crate) standardize: bool,
 

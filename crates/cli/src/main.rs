@@ -49,7 +49,7 @@ struct Program {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Train a network on images, sequences or text, and show what flowed through its layers.
+    /// Train a network on tables, arrays, images, sequences or text, and show what flowed through its layers.
     Train(train::TrainOptions),
     /// Rank optimizers: from the same weights over the same batches.
     Compare(compare::CompareOptions),

@@ -143,6 +143,14 @@ fn a_table_of_classes_is_found_out_split_and_learned() {
     assert!(!shown.contains("NOT CALLED"), "{shown}");
     let page = std::fs::read_to_string(folder.path().join("again.html")).unwrap();
     assert!(page.contains("data: iris.csv, standardized"), "{page}");
+    // Beside another run it is said how data were treated, and not what that came to.
+    let _ = run("train --data iris.csv --epochs 1 --out plain", folder.path());
+    let beside = object("inspect run plain --json", folder.path());
+    let differing = beside["differing"].as_array().unwrap();
+    assert!(
+        differing.contains(&json!("standardize")) && !differing.contains(&json!("predictor")),
+        "{differing:?}"
+    );
     // All commands that have data take it.
     let words =
         "compare --json --data iris.csv --standardize --optimizers sgd,adam --epochs 1 --seeds 1 --out both";
@@ -215,12 +223,18 @@ fn a_part_is_held_out() {
     };
     assert_eq!(mean("--validation 0.25"), mean("--validation 0.25 --seed 1"));
     assert_ne!(mean("--validation 0.25"), mean(""));
-    let digits = "train --limit 100 --epochs 1 --validation 0.1 --layers 784,10";
+    let digits =
+        "train --limit 100 --epochs 1 --validation 0.1 --layers 784,10 --tensorboard board --out digits";
     let printed = run(digits, folder.path());
     assert!(
         printed.contains("100 digits to train on, 400 to validate on, 1,000 to test on (embedded)\n"),
         "{printed}"
     );
+    let events = std::fs::read_dir(folder.path().join("board/digits")).unwrap().next().unwrap().unwrap();
+    let events = std::fs::read(events.path()).unwrap();
+    for tag in [&b"epoch/test_accuracy"[..], b"epoch/validation_loss", b"epoch/validation_accuracy"] {
+        assert!(events.windows(tag.len()).any(|window| window == tag), "{}", text(tag));
+    }
 }
 
 /// Another unit or another zero of a feature changes a training of standardized inputs by rounding alone.

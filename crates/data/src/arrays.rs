@@ -197,6 +197,10 @@ fn names_with<'a>(target: &'a str, names: &[&'a str]) -> Option<Names<'a>> {
     if let Some((train, test)) = NAMES.into_iter().find(|(train, _)| train[1] == target && are_there(train)) {
         return Some((train, test.filter(are_there)));
     }
+    // Those of a test set go with its own inputs.
+    if let Some(test) = NAMES.into_iter().filter_map(|(_, test)| test).find(|test| test[1] == target) {
+        return are_there(&test).then_some((test, None));
+    }
     let only = |names: &mut dyn Iterator<Item = &'a str>| names.next().filter(|_| names.next().is_none());
     let mut others = names.iter().copied().filter(|name| *name != target);
     let is_of_inputs = |name: &&str| NAMES.iter().any(|([inputs, _], _)| inputs == name);

@@ -459,6 +459,7 @@ fn arrays_are_chosen_by_the_name_of_the_targets() {
         (&["a", "x", "b", "y"], "b", 1.0, false),
         (&["x", "y", "z"], "y", 0.0, false),
         (&["z", "x_train", "y_train", "x_test", "y_test"], "y_train", 1.0, true),
+        (&["x_train", "y_train", "x_test", "y_test"], "y_test", 2.0, false),
     ] {
         let loaded = load(names, Some(target)).expect("valid");
         assert_eq!(loaded.train.inputs()[0], inputs, "{names:?}, {target}");

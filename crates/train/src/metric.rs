@@ -185,8 +185,8 @@ impl Spread {
         Self { count, mean, squares: numbers.map(|number| (number - mean).powi(2)).sum() }
     }
 
-    /// That of both together, without the difference of large sums that Σ x² − (Σ x)² / n is. Source: Chan, Golub and
-    /// LeVeque, "Updating formulae and a pairwise algorithm for computing sample variances", 1979.
+    /// That of both together, without the difference of large sums that Σ x² − (Σ x)² / n is. Source: T. Chan
+    /// and others, "Updating formulae and a pairwise algorithm for computing sample variances", 1979.
     fn add(&mut self, other: Self) {
         let count = self.count + other.count;
         if other.count == 0.0 || self.count == 0.0 {

@@ -7,6 +7,7 @@ mod verdict;
 
 use crate::batches::Purpose;
 use crate::data::Data;
+use crate::data_options::DataConfig;
 use crate::experiment::{Bar, Ended, Results};
 use crate::failure::Failure;
 use crate::interrupt;
@@ -80,7 +81,7 @@ pub(crate) struct CompareOptions {
         allow_hyphen_values = true,
         value_name = "SHARE"
     )]
-    target: f64,
+    steps_to: f64,
 
     /// Choose the learning rate of each optimizer whose settings state none, by cross-validation on the
     /// training set.
@@ -157,7 +158,7 @@ impl<'a> Experiment<'a> {
                 return Err(usage(option, "only --tune chooses learning rates; give it too"));
             }
         }
-        let data = setup.load()?;
+        let data = setup.load(None)?;
         data.require_accuracy()?;
         let (network, data) = setup.network(data)?;
         let examples = data.train.len();
@@ -210,7 +211,8 @@ impl<'a> Experiment<'a> {
         };
         let (layers, activation, model) = self.network.facts();
         let config = ComparisonConfig {
-            data: setup.data.to_string(),
+            data: setup.data.source().to_string(),
+            data_options: DataConfig::new(&setup.data, None),
             layers,
             activation: activation.map(Activation::name),
             model,
@@ -223,7 +225,7 @@ impl<'a> Experiment<'a> {
             schedule: options.schedule.clone(),
             clip_norm: setup.clip_norm,
             seeds: options.seeds,
-            target: options.target,
+            target: options.steps_to,
             task: TaskConfig::new(&setup.task, &self.data),
             rates: self.tuning.as_ref().map(|(rates, _)| rates.clone()),
             folds: self.tuning.as_ref().map(|&(_, folds)| folds),
@@ -234,7 +236,7 @@ impl<'a> Experiment<'a> {
         let parameters = setup.model(&self.network, 0).parameter_count();
         ComparisonResults {
             config,
-            setup: setup.description(&self.data, &self.network, parameters).into(),
+            setup: setup.description(&self.data, &self.network, parameters),
             test_examples: self.data.test.len(),
             runs: Vec::new(),
             tunings: Vec::new(),

@@ -1,8 +1,10 @@
 //! [`RunConfig`]: what a run was asked for. `train` writes it as `config.json`; from it and the log,
 //! `inspect` makes the run's page again, but for what was settled with the weights at hand.
 
+use crate::data_options::DataConfig;
 use crate::network::ModelConfig;
 use crate::options::WIDEST_LAYER;
+use crate::predictor::Predictor;
 use crate::setup::{FLUSHED, joined};
 use crate::source::short_name;
 use crate::task::TaskConfig;
@@ -15,6 +17,8 @@ use serde::{Deserialize, Serialize};
 pub(crate) struct RunConfig {
     pub(crate) version: String,
     pub(crate) data: String,
+    #[serde(default, skip_serializing_if = "DataConfig::is_default")]
+    pub(crate) data_options: DataConfig,
     /// Sizes and activation of a perceptron; of other networks there is a line.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) layers: Vec<usize>,
@@ -47,6 +51,9 @@ pub(crate) struct RunConfig {
     /// watched.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) input_mean_square: Option<f64>,
+    /// What it takes to predict with the weights. Not in runs of earlier programs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) predictor: Option<Predictor>,
 }
 
 impl RunConfig {
@@ -62,7 +69,11 @@ impl RunConfig {
             None => format!("{}, {activation}", joined(layers, "-")),
         };
         vec![
-            format!("{network}, {init}, {dtype}{flushed}; data: {data}{}", limit.unwrap_or_default()),
+            format!(
+                "{network}, {init}, {dtype}{flushed}; data: {data}{}{}",
+                self.data_options.in_words(),
+                limit.unwrap_or_default()
+            ),
             format!(
                 "{optimizer}, learning rate {}, {schedule}{}{}{}; batch size {batch_size}; seed {seed}",
                 self.learning_rate,
@@ -103,6 +114,7 @@ impl RunConfig {
 #[cfg(test)]
 mod tests {
     use super::RunConfig;
+    use crate::data_options::DataConfig;
     use crate::task::{LossName, TaskConfig};
     use backflow_data::Augment;
 
@@ -110,6 +122,7 @@ mod tests {
         RunConfig {
             version: "0".to_owned(),
             data: "some/folder/digits".to_owned(),
+            data_options: DataConfig::default(),
             layers: vec![8, 4, 2],
             activation: "relu".to_owned(),
             model: None,
@@ -128,6 +141,7 @@ mod tests {
             task: TaskConfig::default(),
             flush_to_zero: false,
             input_mean_square: Some(3.0),
+            predictor: None,
         }
     }
 

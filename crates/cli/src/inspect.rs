@@ -9,7 +9,7 @@ mod weights;
 use crate::config::RunConfig;
 use crate::events;
 use crate::failure::Failure;
-use crate::setup::FLUSHED;
+use crate::setup::{FLUSHED, usage};
 use crate::terminal::{self, complain, line, object};
 use backflow_probe::quantities::QUANTITIES;
 use backflow_probe::text::{counted, short};
@@ -113,6 +113,12 @@ impl From<&Verdict> for VerdictFacts {
 }
 
 pub(crate) fn run(options: &InspectOptions) -> Result<(), Failure> {
+    if options.weights.data.are_given() && !options.weights.flow {
+        return Err(usage(
+            "--flow",
+            "data are for what flows in a network whose weights are in a file; give it, too",
+        ));
+    }
     match &options.paths[..] {
         [path] => one(options, path),
         [first, ..] if options.weights.flow => Err(weights::refused(first)),

@@ -9,6 +9,7 @@ mod batches;
 mod compare;
 mod config;
 mod data;
+mod data_options;
 mod events;
 mod experiment;
 mod failure;
@@ -18,6 +19,8 @@ mod models;
 mod network;
 mod optimizers;
 mod options;
+mod predictor;
+mod probe;
 mod profile;
 mod ranges;
 mod result_folder;
@@ -27,6 +30,7 @@ mod study;
 mod task;
 mod terminal;
 mod train;
+mod treatment;
 mod written;
 
 use clap::error::ErrorKind;
@@ -45,7 +49,7 @@ struct Program {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Train a network on images, sequences or text, and show what flowed through its layers.
+    /// Train a network on tables, arrays, images, sequences or text, and show what flowed through its layers.
     Train(train::TrainOptions),
     /// Rank optimizers: from the same weights over the same batches.
     Compare(compare::CompareOptions),

@@ -1,10 +1,10 @@
 //! `backflow models`: the words of `--model`, and the layers of a network in a table.
 
 use crate::data::Data;
+use crate::data_options::DataOptions;
 use crate::failure::Failure;
 use crate::network::wrong;
 use crate::options::{self, InputShape};
-use crate::source::Source;
 use crate::task::TaskOptions;
 use crate::terminal::{self, line};
 use backflow_nn::{ModelLine, Samples, Setting, WORDS};
@@ -21,7 +21,13 @@ pub(crate) struct ModelsOptions {
     model: Option<ModelLine>,
 
     /// The shape of an input: channels, rows and columns, steps and features, or a number of features.
-    #[arg(long, default_value = "1x28x28", value_parser = options::input_shape, value_name = "CxHxW|TxN|N")]
+    #[arg(
+        long,
+        default_value = "1x28x28",
+        value_parser = options::input_shape,
+        value_name = "CxHxW|TxN|N",
+        conflicts_with = "data"
+    )]
     input: InputShape,
 
     /// The number of outputs.
@@ -30,13 +36,14 @@ pub(crate) struct ModelsOptions {
         default_value_t = 10,
         value_parser = options::at_least_one::<usize>,
         allow_hyphen_values = true,
-        value_name = "N"
+        value_name = "N",
+        conflicts_with = "data"
     )]
     classes: usize,
 
-    /// Show the network for these data, whose inputs and outputs they are; see `backflow train --help`.
-    #[arg(long, value_parser = Source::parser(), conflicts_with_all = ["input", "classes"], value_name = "DATA")]
-    data: Option<Source>,
+    // With these, inputs and outputs are theirs.
+    #[command(flatten)]
+    data: DataOptions,
 }
 
 pub(crate) fn run(options: &ModelsOptions) -> Result<(), Failure> {
@@ -45,9 +52,9 @@ pub(crate) fn run(options: &ModelsOptions) -> Result<(), Failure> {
         return Ok(());
     };
     let InputShape(input) = &options.input;
-    let samples = match &options.data {
-        Some(source) => Data::load(source, &TaskOptions::default())?.samples(),
-        None => Samples::new(input, options.classes),
+    let samples = match options.data.are_given() {
+        true => Data::load(&options.data, &TaskOptions::default(), None)?.samples(),
+        false => Samples::new(input, options.classes),
     };
     let plan = model.plan_for(&samples).map_err(|error| wrong(&error))?;
     plan.to_string().lines().for_each(line);

@@ -69,6 +69,27 @@ pub(crate) fn input_shape(text: &str) -> Result<InputShape, String> {
     })
 }
 
+/// The rows and columns of pictures.
+pub(crate) fn rows_and_columns(text: &str) -> Result<[usize; 2], String> {
+    let size = |part: &str| part.parse().ok().filter(|size| (1..=MOST_PIXELS).contains(size));
+    let sizes = text.split_once('x').and_then(|(rows, columns)| Some([size(rows)?, size(columns)?]));
+    sizes.ok_or_else(|| format!("expected rows and columns, each from 1 to {MOST_PIXELS}, like 32x48"))
+}
+
+/// No picture that this program is for has more rows or columns.
+const MOST_PIXELS: usize = 4096;
+
+/// What stands between the cells of a table.
+pub(crate) fn delimiter(text: &str) -> Result<u8, String> {
+    match text.as_bytes() {
+        b"tab" | b"\\t" => Ok(b'\t'),
+        &[sign] if sign != b'"' && !sign.is_ascii_alphanumeric() && sign != b'\n' && sign != b'\r' => {
+            Ok(sign)
+        }
+        _ => Err("expected one sign, like ; or , or tab".to_owned()),
+    }
+}
+
 pub(crate) fn augment(text: &str) -> Result<Augment, String> {
     text.parse().map_err(|error: <Augment as std::str::FromStr>::Err| error.to_string())
 }
@@ -92,6 +113,13 @@ pub(crate) fn share(text: &str) -> Result<f64, String> {
     match text.parse() {
         Ok(value) if value > 0.0 && value <= 1.0 => Ok(value),
         _ => Err("expected a number above 0 and at most 1".to_owned()),
+    }
+}
+
+pub(crate) fn part(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(value) if value > 0.0 && value < 1.0 => Ok(value),
+        _ => Err("expected a number between 0 and 1, like 0.1".to_owned()),
     }
 }
 
@@ -140,6 +168,25 @@ mod tests {
             "3*10002,2",
         ] {
             assert!(layer_sizes(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn sizes_of_pictures_signs_and_parts() {
+        assert_eq!((rows_and_columns("32x48"), rows_and_columns("1x4096")), (Ok([32, 48]), Ok([1, 4096])));
+        for wrong in ["32", "0x4", "4x", "4x4x4", "4097x1", "-4x4", "4X4", ""] {
+            assert!(rows_and_columns(wrong).is_err(), "{wrong}");
+        }
+        assert_eq!(
+            [";", ",", " ", "tab", "\\t", "\t"].map(delimiter),
+            [b';', b',', b' ', b'\t', b'\t', b'\t'].map(Ok)
+        );
+        for wrong in ["", ";;", "a", "1", "\"", "\n", "ä"] {
+            assert!(delimiter(wrong).is_err(), "{wrong}");
+        }
+        assert_eq!(part("0.1"), Ok(0.1));
+        for wrong in ["0", "1", "-0.5", "nan", "10%", ""] {
+            assert!(part(wrong).is_err(), "{wrong}");
         }
     }
 

@@ -1,10 +1,10 @@
 //! What every training is told, alone or among others: data, network, batches, numbers, threads.
 
 use crate::data::Data;
+use crate::data_options::DataOptions;
 use crate::failure::Failure;
 use crate::network::{Model, Network, wrong};
 use crate::options::{self, LayerSizes, MOST_THREADS};
-use crate::source::Source;
 use crate::task::TaskOptions;
 use backflow_nn::{Activation, Init, MOST_PARAMETERS, ModelLine};
 use backflow_optim::{Optimizer, SpecError};
@@ -30,11 +30,8 @@ pub(crate) const FLUSHED: &str = "subnormal numbers flushed to zero";
 
 #[derive(Args, Debug)]
 pub(crate) struct Setup {
-    /// The data: `embedded` (digits), or a folder of images, with four IDX files in the form of MNIST, or with the
-    /// binary files of CIFAR-10 or CIFAR-100; `rows`, `pixels`, `rows:DIR`, `pixels:DIR` are images as sequences;
-    /// `adding:T=100`, `copying:T=100` are made, with `n=10000,seed=0`; `text:FILE,steps=64` is a file byte by byte.
-    #[arg(long, default_value = "embedded", value_parser = Source::parser(), value_name = "embedded|DIR|WORD[:…]")]
-    pub(crate) data: Source,
+    #[command(flatten)]
+    pub(crate) data: DataOptions,
 
     #[command(flatten)]
     pub(crate) task: TaskOptions,
@@ -97,8 +94,9 @@ impl Setup {
         in_pool(self.threads, self.flush_to_zero, work)
     }
 
-    pub(crate) fn load(&self) -> Result<Data, Failure> {
-        Data::load(&self.data, &self.task)
+    /// The data, of which perhaps a part is to be held out.
+    pub(crate) fn load(&self, validation: Option<f64>) -> Result<Data, Failure> {
+        Data::load(&self.data, &self.task, validation)
     }
 
     /// How many examples a step sees, for rules that do not want all of them.
@@ -175,23 +173,21 @@ impl Setup {
         Ok(sizes.clone())
     }
 
-    /// Data and network in two lines.
-    pub(crate) fn description(&self, data: &Data, network: &Network, parameters: usize) -> [String; 2] {
-        [
-            data.in_words(&self.data),
-            format!(
-                "{}, {}: {} parameters, {}",
-                network.in_words(),
-                self.init(network),
-                grouped(parameters),
-                self.dtype
-            ),
-        ]
+    /// Data and network, in a line each or, of data that were found out, in two.
+    pub(crate) fn description(&self, data: &Data, network: &Network, parameters: usize) -> Vec<String> {
+        let network = format!(
+            "{}, {}: {} parameters, {}",
+            network.in_words(),
+            self.init(network),
+            grouped(parameters),
+            self.dtype
+        );
+        data.in_words(&self.data.source()).into_iter().chain([network]).collect()
     }
 
     /// Data and network as the beginning of a folder's name.
     pub(crate) fn name(&self, network: &Network) -> String {
-        format!("{}-{}", self.data.slug(), network.slug())
+        format!("{}-{}", self.data.source().slug(), network.slug())
     }
 }
 

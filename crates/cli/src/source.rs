@@ -23,11 +23,10 @@ pub(crate) struct Source {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// Images, of a folder or embedded, as they are or as sequences.
-    Images {
-        folder: Option<PathBuf>,
-        view: View,
-    },
+    /// The digits of the program, as they are or as sequences.
+    Embedded(View),
+    /// Whatever lies at a path, as it is or, of images, as sequences.
+    Path(PathBuf, View),
     Adding(Made),
     Copying(Made),
     /// The bytes of a file, in windows of so many steps.
@@ -39,7 +38,7 @@ pub(crate) enum Kind {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum View {
-    Images,
+    AsIs,
     /// A row of pixels is a step.
     Rows,
     /// A pixel is a step.
@@ -54,28 +53,36 @@ pub(crate) struct Made {
     pub(crate) seed: u64,
 }
 
+impl Default for Source {
+    /// The embedded digits.
+    fn default() -> Self {
+        Self { text: WORDS[0].to_owned(), kind: Kind::Embedded(View::AsIs) }
+    }
+}
+
 impl Source {
     /// How an option reads it: a path may be of any bytes.
     pub(crate) fn parser() -> impl TypedValueParser<Value = Self> {
         OsStringValueParser::new().try_map(|text| Self::read(&text))
     }
 
-    /// A folder whose name is one of the words is written with `./` in front.
+    /// A file or folder whose name is one of the words is written with `./` in front.
     pub(crate) fn read(given: &OsStr) -> Result<Self, String> {
         let text = given.to_string_lossy().into_owned();
         let (word, rest) = text.split_once(':').map_or((&*text, None), |(word, rest)| (word, Some(rest)));
         let view = |view| {
-            Ok(Kind::Images { folder: rest.filter(|rest| *rest != WORDS[0]).map(PathBuf::from), view })
+            let path = rest.filter(|rest| *rest != WORDS[0]).map(PathBuf::from);
+            Ok(path.map_or(Kind::Embedded(view), |path| Kind::Path(path, view)))
         };
         let kind = match (word, rest) {
-            ("embedded", None) => Ok(Kind::Images { folder: None, view: View::Images }),
+            ("embedded", None) => view(View::AsIs),
             ("rows", _) => view(View::Rows),
             ("pixels", _) => view(View::Pixels),
             ("adding", rest) => made(word, rest, 2).map(Kind::Adding),
             ("copying", rest) => made(word, rest, 1).map(Kind::Copying),
             ("text", None) => Err("text is of a file, as in text:poems.txt,steps=64".to_owned()),
             ("text", Some(rest)) => of_text(rest),
-            _ => Ok(Kind::Images { folder: Some(PathBuf::from(given)), view: View::Images }),
+            _ => Ok(Kind::Path(PathBuf::from(given), View::AsIs)),
         }?;
         Ok(Self { text, kind })
     }
@@ -84,7 +91,7 @@ impl Source {
     pub(crate) fn slug(&self) -> String {
         let name = short_name(&self.text);
         match self.kind {
-            Kind::Images { view: View::Images, .. } => name,
+            Kind::Embedded(View::AsIs) | Kind::Path(_, View::AsIs) => name,
             _ => name.replace([':', ',', '='], "-"),
         }
     }
@@ -162,15 +169,14 @@ mod tests {
     }
 
     #[test]
-    fn words_are_data_and_all_else_is_a_folder() {
-        let images =
-            |folder: Option<&str>, view| Ok(Kind::Images { folder: folder.map(PathBuf::from), view });
-        assert_eq!(read("embedded"), images(None, View::Images));
-        assert_eq!(read("./rows"), images(Some("./rows"), View::Images));
-        assert_eq!(read("a:b"), images(Some("a:b"), View::Images));
-        assert_eq!(read("rows"), images(None, View::Rows));
-        assert_eq!(read("pixels:embedded"), images(None, View::Pixels));
-        assert_eq!(read("rows:a:b/c"), images(Some("a:b/c"), View::Rows));
+    fn words_are_data_and_all_else_is_a_path() {
+        let at = |path: &str, view| Ok(Kind::Path(PathBuf::from(path), view));
+        assert_eq!(read("embedded"), Ok(Kind::Embedded(View::AsIs)));
+        assert_eq!(read("./rows"), at("./rows", View::AsIs));
+        assert_eq!(read("a:b"), at("a:b", View::AsIs));
+        assert_eq!(read("rows"), Ok(Kind::Embedded(View::Rows)));
+        assert_eq!(read("pixels:embedded"), Ok(Kind::Embedded(View::Pixels)));
+        assert_eq!(read("rows:a:b/c"), at("a:b/c", View::Rows));
         let usual = Made { steps: 100, examples: 10_000, seed: 0 };
         assert_eq!(read("adding"), Ok(Kind::Adding(usual)));
         assert_eq!(
@@ -209,6 +215,7 @@ mod tests {
         for (text, name, slug) in [
             ("a/b", "b", "b"),
             ("embedded", "embedded", "embedded"),
+            ("a/iris.csv", "iris.csv", "iris.csv"),
             ("rows:a/b", "rows:b", "rows-b"),
             ("text:a/b.txt,steps=9", "text:b.txt,steps=9", "text-b.txt-steps-9"),
             ("adding:T=20", "adding:T=20", "adding-T-20"),

@@ -10,13 +10,13 @@ mod words;
 
 use crate::batches::{self, Purpose};
 use crate::data::Data;
+use crate::data_options::{DataConfig, DataOptions};
 use crate::experiment::{Bar, Ended, Results};
 use crate::failure::Failure;
 use crate::interrupt;
 use crate::options;
 use crate::result_folder::{ResultFolder, free_folder};
 use crate::setup::{self, DEFAULT_BATCH, usage};
-use crate::source::Source;
 use crate::task::{TaskConfig, TaskOptions};
 use backflow_nn::{Activation, Init};
 use backflow_probe::text::counted;
@@ -106,10 +106,8 @@ pub(crate) struct StudyOptions {
     #[command(flatten)]
     task: TaskOptions,
 
-    /// The images: `embedded` (digits), or a folder with four IDX files in the form of MNIST, or with the
-    /// binary files of CIFAR-10 or CIFAR-100; as sequences `rows`, `pixels`, `rows:DIR`, `pixels:DIR`.
-    #[arg(long, default_value = "embedded", value_parser = Source::parser(), value_name = "embedded|DIR|WORD[:DIR]")]
-    data: Source,
+    #[command(flatten)]
+    data: DataOptions,
 
     /// Networks of each configuration, over which figures are averaged: seeds 0, 1, …
     #[arg(
@@ -152,7 +150,7 @@ fn study(options: &StudyOptions) -> Result<ExitCode, Failure> {
         return cells::study(options);
     }
     let mut study = options.study()?;
-    let data = Data::load(&options.data, &options.task)?;
+    let data = Data::load(&options.data, &options.task, None)?;
     data.require_classes("a study")?;
     if let Some(training) = &mut study.training {
         // A batch holds no more than there is.
@@ -246,7 +244,8 @@ impl StudyOptions {
     /// Results of nothing yet.
     fn results(&self, study: &Study, data: &Data, configurations: &[Configuration]) -> StudyResults {
         let config = StudyConfig {
-            data: self.data.to_string(),
+            data: self.data.source().to_string(),
+            data_options: DataConfig::new(&self.data, None),
             examples: study.examples.min(data.train.len()),
             seeds: self.seeds,
             dtype: self.dtype.to_string(),
@@ -263,7 +262,7 @@ impl StudyOptions {
         };
         StudyResults {
             config,
-            data: data.in_words(&self.data),
+            data: data.in_words(&self.data.source()),
             ends: [data.train.features(), data.train.classes()],
             input: data.samples().shape().to_vec(),
             findings: Vec::new(),
@@ -274,7 +273,7 @@ impl StudyOptions {
             out: self
                 .out
                 .clone()
-                .unwrap_or_else(|| free_folder(NAME, &self.data.slug()))
+                .unwrap_or_else(|| free_folder(NAME, &self.data.source().slug()))
                 .display()
                 .to_string(),
         }

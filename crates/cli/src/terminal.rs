@@ -130,6 +130,8 @@ pub(crate) struct Progress {
     loss_sum: f64,
     /// The names of the figures beside the losses.
     metrics: Vec<&'static str>,
+    /// Whose figures these are: `val` of examples that were held out, or `test`.
+    set: &'static str,
 }
 
 /// A bar on standard error, which is seen only if that is a terminal. What does not fit is cut off: a bar that
@@ -141,13 +143,15 @@ pub(crate) fn bar(total: Option<u64>, template: &str) -> ProgressBar {
 }
 
 impl Progress {
-    /// For a task with these metrics.
-    pub(crate) fn new(metrics: &[Metric]) -> Self {
+    /// For a task with these metrics, on what was held out or on the test set.
+    pub(crate) fn new(metrics: &[Metric], is_held_out: bool) -> Self {
         let metrics: Vec<_> = metrics.iter().map(Metric::name).collect();
-        let columns: Vec<_> = metrics.iter().map(|name| format!("  test {name}")).collect();
-        line(&format!("epoch  train loss  test loss{}", columns.concat()));
+        let set = if is_held_out { "val" } else { "test" };
+        let column = |name| format!("  {:>7}", format!("{set} {name}"));
+        let columns: Vec<_> = metrics.iter().map(column).collect();
+        line(&format!("epoch  train loss  {set} loss{}", columns.concat()));
         let bar = bar(Some(0), "epoch {prefix} {bar:20} {wide_msg}");
-        Self { bar, loss_sum: 0.0, metrics }
+        Self { bar, loss_sum: 0.0, metrics, set }
     }
 }
 
@@ -175,14 +179,19 @@ impl Listener for Progress {
     }
 
     fn epoch(&mut self, record: &EpochRecord) -> Result<(), TrainError> {
-        let EpochRecord { epoch, train_loss, test_loss, metrics } = record;
-        let (train, test) = (short(Some(*train_loss)), short(Some(*test_loss)));
+        let EpochRecord { epoch, train_loss, test_loss, metrics, validation } = record;
+        let of_validation = validation.as_ref().map(|found| (found.loss, &found.metrics));
+        let (loss, metrics) = of_validation.unwrap_or((*test_loss, metrics));
+        let (train, loss) = (short(Some(*train_loss)), short(Some(loss)));
+        let set = self.set.len() + 1;
         let column = |name: &&str| {
-            let figure = metrics.get(name).map_or("-".to_owned(), |figure| format!("{figure:.4}"));
-            format!("  {figure:>width$}", width = "test ".len() + name.len())
+            // Of what has no figure, as an R² of targets that are all the same.
+            let figure = metrics.get(name).filter(|figure| !figure.is_nan());
+            let figure = figure.map_or("-".to_owned(), |figure| format!("{figure:.4}"));
+            format!("  {figure:>width$}", width = (set + name.len()).max(7))
         };
         let columns: String = self.metrics.iter().map(column).collect();
-        let text = format!("{epoch:5}  {train:>10}  {test:>9}{columns}");
+        let text = format!("{epoch:5}  {train:>10}  {loss:>width$}{columns}", width = set + "loss".len());
         self.bar.suspend(|| line(&text));
         Ok(())
     }

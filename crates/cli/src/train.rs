@@ -3,20 +3,23 @@
 use crate::batches::Purpose;
 use crate::config::RunConfig;
 use crate::data::Goal;
+use crate::data_options::DataConfig;
 use crate::events::Events;
 use crate::failure::Failure;
 use crate::inspect;
 use crate::interrupt;
 use crate::network::{Model, Network};
 use crate::options;
+use crate::predictor::Predictor;
+use crate::probe::Probe;
 use crate::profile::ProfileFigures;
 use crate::setup::{self, Setup, usage};
 use crate::task::TaskConfig;
 use crate::terminal::{self, Progress, line, object};
 use crate::written::Written;
-use backflow_data::Loader;
+use backflow_data::{Dataset, Loader};
 use backflow_optim::RuleInfo;
-use backflow_probe::text::grouped;
+use backflow_probe::text::{grouped, short};
 use backflow_probe::{FlowRow, FlowStep, GradFlow, Recorder, Stats, Verdict, When};
 use backflow_report::FlowPage;
 use backflow_tensor::training::Scope;
@@ -25,7 +28,7 @@ use backflow_train::{
     Batches, EVALUATION_BATCH, EpochRecord, Listener, Metrics, RunFolder, StepRecord, StepTimes, Summary,
     TrainError, Trainer, with_evaluated_weights,
 };
-use clap::{Args, ValueEnum};
+use clap::Args;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -34,6 +37,11 @@ use std::time::Instant;
 pub(crate) struct TrainOptions {
     #[command(flatten)]
     setup: Setup,
+
+    /// Hold this part of the training set out, each class's own part, and show after each epoch how good the network is on
+    /// it, instead of on the test set, which comes at the end. Which examples is the same for every --seed.
+    #[arg(long, value_parser = options::part, allow_hyphen_values = true, value_name = "PART")]
+    validation: Option<f64>,
 
     /// The optimizer, with its settings: `adam`, `sgd:momentum=0.9,nesterov=true`, …
     #[arg(long, default_value = "adam", value_name = "NAME[:KEY=VALUE,…]")]
@@ -121,6 +129,11 @@ struct TrainResults {
     test_loss: f64,
     #[serde(flatten, serialize_with = "of_test")]
     metrics: Metrics,
+    /// Of what was held out, with `--validation`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    validation_loss: Option<f64>,
+    #[serde(flatten, serialize_with = "of_validation")]
+    validation_metrics: Metrics,
     /// What a network without memory gets, of problems that are known by it.
     #[serde(skip_serializing_if = "Option::is_none")]
     guess_loss: Option<f64>,
@@ -135,20 +148,6 @@ struct TrainResults {
     /// Where the time of a step went, with `--profile`.
     #[serde(skip_serializing_if = "Option::is_none")]
     profile: Option<ProfileFigures>,
-}
-
-/// How closely a training is watched.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Probe {
-    /// Not at all.
-    Off,
-    /// About two hundred steps of the run: activations, deltas, gradients, updates.
-    Basic,
-    /// About two thousand steps, with histograms of exponents and cosines of successive gradients; at each
-    /// tenth of them the gradient noise scale; now and then, ever more seldom, the curvature of the loss
-    /// (each time as long as a hundred steps), singular values of Jacobians (0.1 s for layers of 256, 5 s for
-    /// layers of 1024) and stable ranks of gradients.
-    Full,
 }
 
 impl TrainOptions {
@@ -171,31 +170,6 @@ impl TrainOptions {
     }
 }
 
-impl Probe {
-    /// A recorder for a run of this many steps.
-    fn recorder(self, model: &Model, steps: u64) -> Option<Recorder> {
-        let looks = match self {
-            Self::Off => return None,
-            Self::Basic => 200,
-            Self::Full => 2000,
-        };
-        let pause = (steps / looks).max(1);
-        let recorder = Recorder::new(model).every(When::Every(pause));
-        let full = self == Self::Full;
-        Some(if full {
-            recorder
-                .histograms(When::Every(pause))
-                .gradient_cosines(When::Every(pause))
-                .noise_scale(When::Every(10 * pause))
-                .curvature(When::PerDecade(4))
-                .jacobians(When::PerDecade(2))
-                .measure_affordable()
-        } else {
-            recorder
-        })
-    }
-}
-
 pub(crate) fn run(options: &TrainOptions) -> Result<(), Failure> {
     options.setup.in_pool(|| train(options))
 }
@@ -204,18 +178,20 @@ fn train(options: &TrainOptions) -> Result<(), Failure> {
     let optimizer = setup::optimizer(&options.optimizer, options.lr)?.seed(options.seed);
     let setup = &options.setup;
     setup.refuse_clipping(&options.optimizer)?;
-    let (network, data) = setup.network(setup.load()?)?;
+    let (network, data) = setup.network(setup.load(options.validation)?)?;
 
     let wants_all = RuleInfo::find(&options.optimizer).is_some_and(|info| info.full_batch);
     let whole = wants_all && setup.batch_size.is_none();
     let batch_size = if whole { data.train.len() } else { setup.batch_size() };
     let batches = Batches { examples: data.train.len(), size: batch_size, parts: setup.task.accumulate };
-    network.check(batches, Purpose::Training { evaluated: data.test.len() })?;
+    let held_out = data.validation.as_ref().map_or(0, Dataset::len);
+    network.check(batches, Purpose::Training { evaluated: data.test.len().max(held_out) })?;
     let train = Loader::new(&data.train, batch_size).dtype(setup.dtype);
     // One batch of everything has no order to shuffle.
     let train = if whole { train } else { train.shuffle(options.seed) };
     let train = train.augment(setup.task.augment, options.seed);
-    let test = Loader::new(&data.test, EVALUATION_BATCH).dtype(setup.dtype);
+    let evaluated = |set| Loader::new(set, EVALUATION_BATCH).dtype(setup.dtype);
+    let (test, validation) = (evaluated(&data.test), data.validation.as_ref().map(evaluated));
     let Some(steps) = options.epochs.checked_mul(train.len() as u64) else {
         return Err(Failure::Usage(format!("--epochs {}: more steps than can be counted", options.epochs)));
     };
@@ -234,7 +210,8 @@ fn train(options: &TrainOptions) -> Result<(), Failure> {
 
     let config = RunConfig {
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        data: setup.data.to_string(),
+        data: setup.data.source().to_string(),
+        data_options: DataConfig::new(&setup.data, options.validation),
         layers,
         activation: activation.map(|activation| activation.to_string()).unwrap_or_default(),
         model: model_line,
@@ -255,6 +232,7 @@ fn train(options: &TrainOptions) -> Result<(), Failure> {
         input_mean_square: (options.probe != Probe::Off && data.train.input_dtype().is_float())
             .then(|| Stats::of(&train.batch(0, 0).inputs).rms.powi(2)),
         flush_to_zero: setup.flush_to_zero,
+        predictor: Some(Predictor::of(&network, &data, setup.dtype)),
     };
     let out = options
         .out
@@ -273,11 +251,14 @@ fn train(options: &TrainOptions) -> Result<(), Failure> {
     interrupt::listen()?;
     let task = data.task(&setup.task);
     let metrics = task.metrics();
-    let mut progress = (!options.json).then(|| Progress::new(&metrics));
+    let mut progress = (!options.json).then(|| Progress::new(&metrics, validation.is_some()));
     let start = Instant::now();
     let mut recorder = options.recorder(&model, steps);
     let mut trainer =
         Trainer::with_task(&*task, &mut model, &mut optimizer).accumulate(setup.task.accumulate);
+    if let Some(validation) = &validation {
+        trainer = trainer.validate(validation);
+    }
     if let Some(recorder) = &mut recorder {
         trainer = trainer.probe(recorder);
     }
@@ -385,6 +366,9 @@ fn train(options: &TrainOptions) -> Result<(), Failure> {
             line("");
             line(&times.to_string());
         }
+        if validation.is_some() {
+            line(&format!("\non the test set: {}", on_test(&results)));
+        }
         if let Some(guess) = results.guess_loss {
             line(&format!("\ntest loss {:.4}; {guess:.4} is what a guess gets", results.test_loss));
         }
@@ -432,6 +416,11 @@ fn of_test<S: serde::Serializer>(metrics: &Metrics, serializer: S) -> Result<S::
     metrics.prefixed("test_").serialize(serializer)
 }
 
+/// The same of what was held out.
+fn of_validation<S: serde::Serializer>(metrics: &Metrics, serializer: S) -> Result<S::Ok, S::Error> {
+    metrics.prefixed("validation_").serialize(serializer)
+}
+
 fn results_of(
     summary: Summary,
     model: &Model,
@@ -442,6 +431,7 @@ fn results_of(
     let Summary { steps, epochs } = summary;
     let last = epochs.last();
     let figure = |of: fn(&EpochRecord) -> f64| last.map_or(f64::NAN, of);
+    let validation = last.and_then(|epoch| epoch.validation.as_ref());
     TrainResults {
         params: model.parameter_count(),
         steps,
@@ -449,6 +439,8 @@ fn results_of(
         train_loss: figure(|epoch| epoch.train_loss),
         test_loss: figure(|epoch| epoch.test_loss),
         metrics: last.map(|epoch| epoch.metrics.clone()).unwrap_or_default(),
+        validation_loss: validation.map(|found| found.loss),
+        validation_metrics: validation.map(|found| found.metrics.clone()).unwrap_or_default(),
         seconds,
         out: out.display().to_string(),
         history: epochs,
@@ -457,6 +449,12 @@ fn results_of(
         guess_loss: None,
         text: None,
     }
+}
+
+/// Loss and figures on the test set, in words.
+fn on_test(results: &TrainResults) -> String {
+    let metrics = results.metrics.iter().map(|(name, figure)| format!(", {name} {figure:.4}"));
+    format!("loss {}{}", short(Some(results.test_loss)), metrics.collect::<String>())
 }
 
 /// Everything that is told of the run: its folder, and what else there is.

@@ -39,7 +39,7 @@ fn names(list: &Value) -> Vec<&str> {
 fn the_object_has_every_run_with_its_curve_and_the_ranking() {
     let folder = tempfile::tempdir().unwrap();
     let object =
-        quick("--optimizers adam,sgd:lr=0.1,momentum=0.9,gd --seeds 2 --target 0.3", "out", folder.path());
+        quick("--optimizers adam,sgd:lr=0.1,momentum=0.9,gd --seeds 2 --steps-to 0.3", "out", folder.path());
     let contenders = ["adam", "sgd:lr=0.1,momentum=0.9", "gd"];
     assert_eq!(object["config"]["optimizers"], serde_json::json!(contenders));
     assert_eq!(names(&object["runs"]), [contenders, contenders].concat(), "seed by seed");
@@ -374,8 +374,8 @@ fn bad_input_ends_with_one_line_and_an_exit_code() {
         ("--optimizers adam --seeds 0", 2, &["--seeds", "from 1 up"]),
         ("--optimizers adam --seeds -1", 2, &["--seeds", "from 1 up"]),
         ("--optimizers adam --schedule cosin", 2, &["--schedule", "cosin"]),
-        ("--optimizers adam --target 1.5", 2, &["--target", "at most 1"]),
-        ("--optimizers adam --target NaN", 2, &["--target", "at most 1"]),
+        ("--optimizers adam --steps-to 1.5", 2, &["--steps-to", "at most 1"]),
+        ("--optimizers adam --steps-to NaN", 2, &["--steps-to", "at most 1"]),
         ("--optimizers adam --rates 0.1", 2, &["--rates", "--tune"]),
         ("--optimizers adam --folds 3", 2, &["--folds", "--tune"]),
         ("--optimizers adam --tune --rates 0.1,,1", 2, &["--rates", "1e-3,1e-2,0.1"]),

@@ -76,7 +76,11 @@ fn what_cannot_be_is_told_in_one_line() {
             "--augment: a shift by 28 can move pictures of 28 by 28 pixels out of sight",
         ),
         ("train --data damaged", 1, "test.bin: byte 3073: the data end here but 3074 bytes are needed"),
-        ("train --data empty", 1, "no file with the training images; looked for train-images-idx3-ubyte"),
+        (
+            "train --data empty",
+            1,
+            "empty: an empty folder; known are CSV, NPY, NPZ, safetensors and IDX files",
+        ),
     ] {
         let output = backflow(&words.split(' ').collect::<Vec<_>>(), folder.path());
         let message = text(&output.stderr);

@@ -243,7 +243,7 @@ fn what_cannot_be_is_told_in_one_line() {
     write_text(folder.path());
     for (words, code, told) in [
         ("train --data adding:t=5", 2, "adding has no setting \"t\"; "),
-        ("train --data addin", 1, "addin: no such folder; did you mean adding? "),
+        ("train --data addin", 1, "addin: no such file or folder; did you mean adding? "),
         ("train --data text:nothing.txt", 1, "no file with the text; looked for nothing.txt"),
         ("train --data text:abc.txt,steps=80", 1, "abc.txt: holds 800 bytes, expected at least 810 bytes"),
         (

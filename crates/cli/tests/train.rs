@@ -259,7 +259,7 @@ fn bad_input_ends_with_one_line_and_an_exit_code() {
         (&["train", "--epochs", "0"], 2, &["--epochs", "from 1 up"]),
         (&["train", "--epoch", "3"], 2, &["--epoch", "--epochs"]),
         (&["tran"], 2, &["tran", "train"]),
-        (&["train", "--data", "empty"], 1, &["empty", "train-images-idx3-ubyte"]),
+        (&["train", "--data", "empty"], 1, &["empty", "an empty folder; known are"]),
         (&["train", "--out", "file/run"], 1, &["file/run", "cannot be written"]),
         (&["train", "--out", "file"], 1, &["file", "is a file"]),
         (&["train", "--out", "."], 1, &["not empty", "no earlier run"]),

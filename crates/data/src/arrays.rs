@@ -12,8 +12,9 @@ use crate::formats::npz::Npz;
 use crate::formats::safetensors::Safetensors;
 use crate::formats::targets::Goal;
 use crate::formats::{FormatError, unpack_idx};
-use crate::labelled::Labelled;
-use backflow_tensor::quote::quoted;
+use crate::labelled::{ArrayError, Labelled};
+use backflow_tensor::quote::{quoted, told};
+use backflow_tensor::spelling::did_you_mean_name;
 use std::path::{Path, PathBuf};
 
 /// What inputs and targets are called in files of several arrays; the names of a test set, where there are such.
@@ -80,7 +81,7 @@ impl Dataset {
     /// # Errors
     /// Like [`from_npy`](Self::from_npy), or if there are no arrays of such names.
     pub fn from_npz(path: impl AsRef<Path>, goal: Option<Goal>) -> Result<Self, DataError> {
-        of_npz(&DataFile::need(path.as_ref(), "arrays")?, goal).map(|(train, _)| train)
+        of_npz(&DataFile::need(path.as_ref(), "arrays")?, None, goal).map(|(train, _)| train)
     }
 
     /// The tensors `x` and `y` of a safetensors file, or under the names that [`from_npz`](Self::from_npz) knows.
@@ -88,7 +89,7 @@ impl Dataset {
     /// # Errors
     /// Like [`from_npz`](Self::from_npz).
     pub fn from_safetensors(path: impl AsRef<Path>, goal: Option<Goal>) -> Result<Self, DataError> {
-        of_safetensors(&DataFile::need(path.as_ref(), "tensors")?, goal).map(|(train, _)| train)
+        of_safetensors(&DataFile::need(path.as_ref(), "tensors")?, None, goal).map(|(train, _)| train)
     }
 }
 
@@ -119,7 +120,13 @@ pub(crate) fn of_files(
     read: Read,
 ) -> Result<Sets, DataError> {
     let both = |[inputs, targets]: &Pair| Ok::<_, DataError>([read(inputs)?, read(targets)?]);
-    let failed = |source| DataError::Arrays { path: train[0].clone(), source };
+    let failed = |source| match (test, source) {
+        // The path says it.
+        (Some([path, _]), ArrayError::Test(source)) => {
+            DataError::Arrays { path: path.clone(), source: *source }
+        }
+        (_, source) => DataError::Arrays { path: train[0].clone(), source },
+    };
     Labelled::pair(both(train)?, test.map(both).transpose()?, goal).map_err(failed)
 }
 
@@ -132,45 +139,44 @@ pub(crate) fn known_names(
     Some((train, test.filter(are_there)))
 }
 
-pub(crate) fn of_npz(file: &DataFile, goal: Option<Goal>) -> Result<Sets, DataError> {
+/// The arrays of a file, of which `target` may name that of the targets.
+pub(crate) fn of_npz(file: &DataFile, target: Option<&str>, goal: Option<Goal>) -> Result<Sets, DataError> {
     let npz = Npz::parse(&file.bytes).map_err(|error| file.failed(error))?;
     let names: Vec<&str> = npz.names().collect();
-    sets(file, &names, goal, |name| npz.array(name).map(|array| array.map_err(FormatError::from)))
+    sets(file, &names, target, goal, |name| npz.array(name).map(|array| array.map_err(FormatError::from)))
 }
 
-pub(crate) fn of_safetensors(file: &DataFile, goal: Option<Goal>) -> Result<Sets, DataError> {
+/// The tensors of a file, like the arrays of [`of_npz`].
+pub(crate) fn of_safetensors(
+    file: &DataFile,
+    target: Option<&str>,
+    goal: Option<Goal>,
+) -> Result<Sets, DataError> {
     let tensors = Safetensors::parse(&file.bytes).map_err(|error| file.failed(error))?;
-    sets(file, &tensors.names(), goal, |name| {
+    sets(file, &tensors.names(), target, goal, |name| {
         tensors.array(name).map(|array| array.map_err(FormatError::from))
     })
 }
 
-/// The arrays under the first of the names that are there.
+/// The names of inputs and targets of two sets of arrays.
+type Names<'a> = ([&'a str; 2], Option<[&'a str; 2]>);
+
+/// The arrays under the first of the names that are there, or under `target` and the name of inputs that goes with it.
 fn sets(
     file: &DataFile,
     names: &[&str],
+    target: Option<&str>,
     goal: Option<Goal>,
     array: impl Fn(&str) -> Option<Result<Array, FormatError>>,
 ) -> Result<Sets, DataError> {
-    let are_there = |pair: &[&str; 2]| pair.iter().all(|name| names.contains(name));
-    let Some((train, test)) = known_names(are_there) else {
-        let some: Vec<&str> = names.iter().take(20).copied().collect();
-        return Err(DataError::Contents {
-            path: file.path.clone(),
-            expected: "the arrays x and y".to_owned(),
-            found: match &some[..] {
-                [] => "no arrays".to_owned(),
-                some => format!("the arrays {}", quoted(&some.join(", "))),
-            },
-        });
-    };
+    let (train, test) = match target {
+        None => known_names(|pair| pair.iter().all(|name| names.contains(name))),
+        Some(target) => names_with(target, names),
+    }
+    .ok_or_else(|| no_names(file, names, target))?;
     let read = |[inputs, targets]: [&str; 2]| {
         let one = |name| {
-            let missing = || DataError::Contents {
-                path: file.path.clone(),
-                expected: format!("an array {name}"),
-                found: "none".to_owned(),
-            };
+            let missing = || no_names(file, names, target);
             array(name).ok_or_else(missing)?.map_err(|error| file.failed(error))
         };
         Ok::<_, DataError>([one(inputs)?, one(targets)?])
@@ -178,4 +184,50 @@ fn sets(
     let test = test.map(read).transpose()?;
     let failed = |source| DataError::Arrays { path: file.path.clone(), source };
     Labelled::pair(read(train)?, test, goal).map_err(failed)
+}
+
+/// The names of which `target` is that of the targets: known ones, or this one beside the only other array, or beside the
+/// only other one under a name that inputs have.
+fn names_with<'a>(target: &'a str, names: &[&'a str]) -> Option<Names<'a>> {
+    let is_there = |name: &&str| names.contains(name);
+    let are_there = |pair: &[&'static str; 2]| pair.iter().all(is_there);
+    if !is_there(&target) {
+        return None;
+    }
+    if let Some((train, test)) = NAMES.into_iter().find(|(train, _)| train[1] == target && are_there(train)) {
+        return Some((train, test.filter(are_there)));
+    }
+    // Those of a test set go with its own inputs.
+    if let Some(test) = NAMES.into_iter().filter_map(|(_, test)| test).find(|test| test[1] == target) {
+        return are_there(&test).then_some((test, None));
+    }
+    let only = |names: &mut dyn Iterator<Item = &'a str>| names.next().filter(|_| names.next().is_none());
+    let mut others = names.iter().copied().filter(|name| *name != target);
+    let is_of_inputs = |name: &&str| NAMES.iter().any(|([inputs, _], _)| inputs == name);
+    let inputs = only(&mut others)
+        .or_else(|| only(&mut names.iter().copied().filter(|name| *name != target && is_of_inputs(name))));
+    inputs.map(|inputs| ([inputs, target], None))
+}
+
+/// No arrays under names that are known, or none of the name that was asked for, or none of inputs beside it.
+fn no_names(file: &DataFile, names: &[&str], target: Option<&str>) -> DataError {
+    let there_are = "there are".to_owned();
+    let (problem, there_are, what_to_do) = match target {
+        None => ("no arrays x and y".to_owned(), there_are, "; say which holds the targets"),
+        Some(target) if names.contains(&target) => {
+            let problem = format!("no array x beside the targets {}", quoted(target));
+            (problem, there_are, "; call that of the inputs x")
+        }
+        Some(target) => {
+            let problem = format!("no array \"{}\" to be the target", quoted(target));
+            (problem, did_you_mean_name(target, "there are", names.iter().copied()), "")
+        }
+    };
+    // More than a screen is no help.
+    let some: Vec<&str> = names.iter().take(50).copied().collect();
+    let problem = match &some[..] {
+        [] => format!("{problem}; there are none"),
+        some => format!("{problem}; {there_are} {}{what_to_do}", told(&some.join(", "))),
+    };
+    DataError::Names { path: file.path.clone(), problem }
 }

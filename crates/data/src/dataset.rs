@@ -191,8 +191,20 @@ impl Dataset {
     #[track_caller]
     pub fn with_input_shape(self, shape: impl Into<Shape>) -> Self {
         let shape = shape.into();
-        require_elements("Dataset::with_input_shape", self.input_shape(), shape);
+        require_elements("Dataset::with_input_shape", "inputs", self.input_shape(), shape);
         Self { inputs: self.inputs.reshaped(shape), ..self }
+    }
+
+    /// The same examples, each one's target in another shape: a grid of numbers flat, as a perceptron's outputs are.
+    ///
+    /// # Panics
+    /// If the shape has another number of elements, or there are no targets.
+    #[must_use]
+    #[track_caller]
+    pub fn with_target_shape(self, shape: impl Into<Shape>) -> Self {
+        let (shape, own) = (shape.into(), self.target_shape());
+        require_elements("Dataset::with_target_shape", "targets", own.unwrap_or(Shape::new(&[0])), shape);
+        Self { targets: self.targets.map(|targets| targets.reshaped(shape)), ..self }
     }
 
     /// Says that each input, in whatever shape batches hold it, is a picture `[channels, rows, columns]` in
@@ -203,7 +215,7 @@ impl Dataset {
     #[must_use]
     #[track_caller]
     pub fn with_image_shape(self, image: [usize; 3]) -> Self {
-        require_elements("Dataset::with_image_shape", self.input_shape(), image.into());
+        require_elements("Dataset::with_image_shape", "inputs", self.input_shape(), image.into());
         Self { image: Some(image), ..self }
     }
 
@@ -325,11 +337,11 @@ fn require_rows(values: usize, features: usize, labels: usize) {
     }
 }
 
-/// Refuses another shape for the inputs that does not hold them.
+/// Refuses another shape for inputs or targets that does not hold them.
 #[track_caller]
-fn require_elements(op: &str, inputs: Shape, asked: Shape) {
-    if asked.elements() != inputs.elements() {
-        let rows = [("inputs", inputs.to_string()), ("asked", asked.to_string())];
+fn require_elements(op: &str, what: &'static str, own: Shape, asked: Shape) {
+    if asked.elements() != own.elements() {
+        let rows = [(what, own.to_string()), ("asked", asked.to_string())];
         misuse(op, "numbers of elements differ", &rows, "");
     }
 }

@@ -3,6 +3,7 @@
 use crate::format::Format;
 use crate::formats::FormatError;
 use crate::labelled::ArrayError;
+use backflow_tensor::quote::quoted;
 use std::io;
 use std::path::PathBuf;
 
@@ -77,6 +78,29 @@ pub enum DataError {
         path: PathBuf,
         /// What is wrong with them.
         source: ArrayError,
+    },
+    /// A file of several arrays has none under the names of inputs and targets.
+    #[error("{}: {problem}", path.display())]
+    Names {
+        /// The file.
+        path: PathBuf,
+        /// Which are missing, and which there are.
+        problem: String,
+    },
+    /// A test set has other columns than its training set, or in another order.
+    #[error(
+        "{}: a column \"{}\", where {} has \"{}\"; both need the same columns in one order",
+        path.display(), quoted(found), train.display(), quoted(expected)
+    )]
+    Columns {
+        /// The file of the test set.
+        path: PathBuf,
+        /// What a column is called.
+        found: String,
+        /// That of the training set.
+        train: PathBuf,
+        /// What the column is called there.
+        expected: String,
     },
     /// A folder, whose subfolders should hold the pictures of a class each, has none.
     #[error("{}: no pictures; put those of each class, PNG or JPEG, into a folder of its own below", folder.display())]

@@ -88,14 +88,19 @@ pub enum ArrayError {
         /// Its value.
         value: i64,
     },
-    /// The test set's inputs have another shape.
-    #[error("inputs of the test set have the shape {test}, those of the training set {train}")]
+    /// The test set's inputs or targets have another shape.
+    #[error("{what} of the test set have the shape {test}, those of the training set {train}")]
     OtherShape {
+        /// Inputs or targets.
+        what: &'static str,
         /// The shape of the training set's.
         train: String,
         /// That of the test set's.
         test: String,
     },
+    /// The arrays of the test set are no data set.
+    #[error("in the test set: {0}")]
+    Test(Box<Self>),
 }
 
 /// A data set, and its classes for another.
@@ -123,7 +128,7 @@ impl Labelled {
         Ok(Self { dataset: classes.iter().fold(dataset, of_classes), classes })
     }
 
-    /// Training set and test set, which have the same classes and inputs of one shape.
+    /// Training set and test set, which have the same classes, and inputs and targets of one shape.
     pub(crate) fn pair(
         train: [Array; 2],
         test: Option<[Array; 2]>,
@@ -134,11 +139,18 @@ impl Labelled {
         let Some([inputs, targets]) = test else { return Ok((train.dataset, None)) };
         // Without classes, the training set's targets are numbers.
         let goal = Some(if train.classes.is_some() { Goal::Classify } else { Goal::Regress });
-        let test = Self::new(inputs, targets, goal, train.classes.as_ref())?;
-        let [own, other] = [&train.dataset, &test.dataset].map(Dataset::input_shape);
-        match own == other {
-            true => Ok((train.dataset, Some(test.dataset))),
-            false => Err(ArrayError::OtherShape { train: own.to_string(), test: other.to_string() }),
+        let test = Self::new(inputs, targets, goal, train.classes.as_ref());
+        let (train, test) = (train.dataset, test.map_err(|error| ArrayError::Test(Box::new(error)))?.dataset);
+        // Of pictures, rows and columns count, and not only how many pixels these are.
+        let inputs = |set: &Dataset| set.image_shape().map_or(set.input_shape(), Shape::from);
+        let targets = |set: &Dataset| set.target_shape().unwrap_or(Shape::new(&[]));
+        let shapes =
+            [("inputs", inputs(&train), inputs(&test)), ("targets", targets(&train), targets(&test))];
+        match shapes.into_iter().find(|(_, own, other)| own != other) {
+            None => Ok((train, Some(test))),
+            Some((what, own, other)) => {
+                Err(ArrayError::OtherShape { what, train: own.to_string(), test: other.to_string() })
+            }
         }
     }
 }

@@ -4,6 +4,7 @@ use crate::arrays;
 use crate::cifar::Cifar;
 use crate::dataset::Dataset;
 use crate::error::DataError;
+use crate::file::DataFile;
 use crate::format::{Format, Found};
 use crate::formats::csv::CsvOptions;
 use crate::formats::targets::Goal;
@@ -17,7 +18,8 @@ use std::path::Path;
 /// What is to be known of data beyond what they say. Each is for some formats, and refused for the others.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LoadOptions {
-    /// Of a table, the column of targets by its name or its number, counted from 1; the last if not said.
+    /// Of a table, the column of targets by its name or its number, counted from 1; the last if not said. Of a file of
+    /// several arrays, the name of that of the targets.
     pub target: Option<String>,
     /// Whether classes or numbers are to be learned; found if not said. Of a text it is the next byte.
     pub goal: Option<Goal>,
@@ -53,6 +55,8 @@ pub struct Loaded {
     pub learned: Learned,
     /// What lies at the path.
     pub format: Format,
+    /// Of a table with a header, the names of the inputs, and of the target.
+    pub columns: Option<(Vec<String>, String)>,
     /// The same in one line for people, without the path.
     pub words: String,
 }
@@ -82,36 +86,21 @@ pub fn load(path: impl AsRef<Path>, options: &LoadOptions) -> Result<Loaded, Dat
     let found = Found::at(path)?;
     let format = found.format();
     options.check(path, format)?;
-    let mut columns = Columns::default();
+    let mut columns = None;
+    let target = options.target.as_deref();
     let (train, test) = match &found {
-        Found::Table { train, test } => {
-            let mut asked = options.csv();
-            let train = Csv::of(train, &asked)?;
-            // Without classes, the training set's targets are numbers.
-            asked.goal = Some(if train.classes.is_some() { Goal::Classify } else { Goal::Regress });
-            asked.classes = train.classes;
-            let width = train.dataset.features();
-            let read = |file| {
-                let test = Csv::of(file, &asked)?.dataset;
-                match test.features() == width {
-                    true => Ok(test),
-                    false => Err(DataError::Contents {
-                        path: file.path.clone(),
-                        expected: format!("{width} features like the training set's"),
-                        found: test.features().to_string(),
-                    }),
-                }
-            };
-            let test = test.as_ref().map(read).transpose()?;
-            columns = Columns { inputs: train.columns, target: train.target };
+        Found::Table { train: file, test } => {
+            let train = Csv::of(file, &options.csv())?;
+            let test = test.as_ref().map(|test| table_of_test(test, &train, file, options)).transpose()?;
+            columns = train.columns.zip(train.target);
             (train.dataset, test)
         }
         Found::Npy { train, test } => arrays::of_files(train, test.as_ref(), options.goal, arrays::read_npy)?,
         Found::IdxFiles { train, test } => {
             arrays::of_files(train, test.as_ref(), options.goal, arrays::read_idx)?
         }
-        Found::Npz(file) => arrays::of_npz(file, options.goal)?,
-        Found::Safetensors(file) => arrays::of_safetensors(file, options.goal)?,
+        Found::Npz(file) => arrays::of_npz(file, target, options.goal)?,
+        Found::Safetensors(file) => arrays::of_safetensors(file, target, options.goal)?,
         Found::IdxFolder => {
             let Mnist { train, test } = Mnist::load(path)?;
             (train, Some(test))
@@ -136,8 +125,39 @@ pub fn load(path: impl AsRef<Path>, options: &LoadOptions) -> Result<Loaded, Dat
         _ if train.classes() > 0 => Learned::Classes,
         _ => Learned::Numbers,
     };
-    let words = words(format, &train, test.as_ref(), learned, &columns);
-    Ok(Loaded { train, test, learned, format, words })
+    let words = words(format, &train, test.as_ref(), learned, columns.as_ref());
+    Ok(Loaded { train, test, learned, format, columns, words })
+}
+
+/// The table of a test set: with the classes of its training set, and its columns.
+fn table_of_test(
+    file: &DataFile,
+    train: &Csv,
+    train_file: &DataFile,
+    options: &LoadOptions,
+) -> Result<Dataset, DataError> {
+    // Without classes, the training set's targets are numbers.
+    let goal = Some(if train.classes.is_some() { Goal::Classify } else { Goal::Regress });
+    let test = Csv::of(file, &CsvOptions { goal, classes: train.classes.clone(), ..options.csv() })?;
+    let (width, found) = (train.dataset.features(), test.dataset.features());
+    if found != width {
+        return Err(DataError::Contents {
+            path: file.path.clone(),
+            expected: format!("{width} features like the training set's"),
+            found: found.to_string(),
+        });
+    }
+    let names = |csv: &Csv| {
+        let columns = csv.columns.iter().flatten();
+        columns.chain(&csv.target).cloned().collect::<Vec<_>>()
+    };
+    match names(train).into_iter().zip(names(&test)).find(|(expected, found)| expected != found) {
+        None => Ok(test.dataset),
+        Some((expected, found)) => {
+            let (path, train) = (file.path.clone(), train_file.path.clone());
+            Err(DataError::Columns { path, found, train, expected })
+        }
+    }
 }
 
 impl LoadOptions {
@@ -149,10 +169,15 @@ impl LoadOptions {
     /// Refuses what the format has no use for: who asks for it means something else.
     fn check(&self, path: &Path, format: Format) -> Result<(), DataError> {
         let is_table = format == Format::Csv;
+        let has_names = is_table || matches!(format, Format::Npz | Format::Safetensors);
         let has_classes_only =
             matches!(format, Format::Cifar | Format::Pictures) || format == Format::Idx && path.is_dir();
         let wrong = [
-            (self.target.is_some() && !is_table, "a column as the target", "has no columns to choose from"),
+            (
+                self.target.is_some() && !has_names,
+                "a name of the target",
+                "has no columns or arrays with names",
+            ),
             (self.header.is_some() && !is_table, "a header", "has no lines"),
             (self.delimiter.is_some() && !is_table, "a delimiter", "has no cells"),
             (self.resize.is_some() && format != Format::Pictures, "another size", "is not resized"),
@@ -167,13 +192,6 @@ impl LoadOptions {
     }
 }
 
-/// What the columns of a table are called.
-#[derive(Default)]
-struct Columns {
-    inputs: Option<Vec<String>>,
-    target: Option<String>,
-}
-
 /// The most characters of a list of names, and of one name.
 const LIST: usize = 120;
 const NAME: usize = 40;
@@ -183,7 +201,7 @@ fn words(
     train: &Dataset,
     test: Option<&Dataset>,
     learned: Learned,
-    columns: &Columns,
+    columns: Option<&(Vec<String>, String)>,
 ) -> String {
     let list = |names: &[String]| {
         let some: Vec<&str> = names.iter().take(LIST).map(String::as_str).collect();
@@ -201,19 +219,22 @@ fn words(
             let colours = if channels == 1 { String::new() } else { format!(" in {channels} channels") };
             format!("{columns} by {rows} pixels{colours}")
         }
-        _ => match &columns.inputs {
-            Some(names) => format!("{} ({})", counted(train.features(), "number"), list(names)),
-            None => counted(train.features(), "number"),
+        _ => match (columns, &train.input_shape()[..]) {
+            (Some((names, _)), _) => format!("{} ({})", counted(train.features(), "number"), list(names)),
+            (None, [_]) => counted(train.features(), "number"),
+            (None, shape) => format!("{} numbers", by(shape)),
         },
     };
-    let target = columns.target.as_deref().filter(|name| !name.is_empty());
+    let target = columns.map(|(_, name)| &**name).filter(|name| !name.is_empty());
     let target = target.map(|name| clipped(name, NAME).into_owned());
     let goal = match learned {
         Learned::NextToken => "the next byte".to_owned(),
         Learned::Numbers => match (target, train.target_shape().map_or(1, |shape| shape.elements())) {
             (Some(name), _) => format!("{name}, a number"),
             (None, 1) => "a number".to_owned(),
-            (None, count) => format!("{count} numbers"),
+            (None, _) => {
+                format!("{} numbers", train.target_shape().map_or(String::new(), |shape| by(&shape)))
+            }
         },
         Learned::Classes => {
             let names = train.class_names().map_or(String::new(), |names| format!("({})", list(names)));
@@ -222,6 +243,11 @@ fn words(
         }
     };
     told(&format!("{format}: {counts} of {inputs}, to learn {goal}")).into_owned()
+}
+
+/// A shape as people write it: 3x32x32.
+fn by(shape: &[usize]) -> String {
+    shape.iter().map(ToString::to_string).collect::<Vec<_>>().join("x")
 }
 
 fn counted(count: usize, what: &str) -> String {

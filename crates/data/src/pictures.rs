@@ -5,6 +5,7 @@
 //! folder/train/cat/0.png, …    folder/test/cat/0.png, …                  a training set and a test set
 //! ```
 //!
+//! The test set may also be called `testing`, `val`, `valid`, `validation` or `dev`; of several the first of these is taken.
 //! Classes are in the order of their names, and so are the pictures of each. Pixels stay bytes until there is a batch of
 //! them. What it refuses: pictures of several sizes, unless one size is asked for, and files that are no pictures; names that
 //! begin with a point and what Windows leaves in folders are passed over.
@@ -89,7 +90,7 @@ impl Pictures {
             let names = folders(folder).unwrap_or_default();
             names.iter().any(|name| {
                 let files = files(&folder.join(name)).unwrap_or_default();
-                files.first().is_some_and(|file| has_picture_name(file))
+                files.iter().any(|file| has_picture_name(file))
             })
         };
         halves(folder.as_ref()).is_ok_and(|(train, _)| has_pictures(&train))

@@ -27,6 +27,29 @@ use backflow_tensor::{Tensor, misuse};
 pub struct Standardize(Affine);
 
 impl Standardize {
+    /// The same again, from what [`mean`](Self::mean) and [`std`](Self::std) were: one number for each feature, or one
+    /// for all inputs.
+    ///
+    /// # Panics
+    /// If there are not as many of one as of the other, or one is not finite, or a deviation not above 0.
+    #[must_use]
+    #[track_caller]
+    pub fn new(mean: Vec<f32>, std: Vec<f32>) -> Self {
+        let is_valid =
+            mean.iter().all(|mean| mean.is_finite()) && std.iter().all(|std| std.is_finite() && *std > 0.0);
+        if mean.len() != std.len() || mean.is_empty() || !is_valid {
+            let rows =
+                [("mean", format!("{} numbers", mean.len())), ("std", format!("{} numbers", std.len()))];
+            misuse(
+                "Standardize::new",
+                "no means and deviations",
+                &rows,
+                "as many of both, finite, deviations above 0",
+            );
+        }
+        Self(Affine::new(mean, std))
+    }
+
     /// Learns mean and standard deviation of each feature.
     ///
     /// # Panics

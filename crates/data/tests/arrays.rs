@@ -224,8 +224,8 @@ fn files_of_several_arrays_are_read_by_the_names_in_them() {
         assert_eq!((data.len(), data.classes()), (2, 2));
     }
     for (arrays, told) in [
-        (vec![], "holds no arrays, expected the arrays x and y; is it the right file?"),
-        (vec![("weight", x(2), &[2, 2][..])], "holds the arrays weight, expected the arrays x and y"),
+        (vec![], "no arrays x and y; there are none"),
+        (vec![("weight", x(2), &[2, 2][..])], "no arrays x and y; there are weight"),
         (
             vec![
                 ("x_train", x(2), &[2, 2][..]),
@@ -233,7 +233,7 @@ fn files_of_several_arrays_are_read_by_the_names_in_them() {
                 ("x_test", x(2), &[2, 2]),
                 ("y_test", y(&[5, 6]), &[2]),
             ],
-            "target 1 is 6, a class that the training set has not",
+            "in the test set: target 1 is 6, a class that the training set has not",
         ),
         (
             vec![

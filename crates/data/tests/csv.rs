@@ -280,7 +280,7 @@ fn what_is_wrong_is_told_with_its_place() {
         (
             "1,2\n1,2\n",
             target("0"),
-            "no column \"0\" to be the target; there are 2: without names, counted from 1",
+            "no column \"0\" to be the target; there are 2, without names, counted from 1",
         ),
         ("a,a\n1,2\n", target("a"), "columns 1 and 2 are both called \"a\"; name the target by its number"),
         ("a,b\n1,x\n2,y\n", goal(Goal::Regress), "line 2, column 2 (b): the target \"x\" is no number"),

@@ -218,3 +218,24 @@ fn rows_are_no_pictures() {
 fn a_picture_has_as_many_numbers_as_its_row() {
     let _ = Dataset::new(vec![0.0; 4], 4, vec![0], 1).with_image_shape([1, 2, 3]);
 }
+
+#[test]
+fn targets_take_another_shape_and_keep_their_numbers() {
+    let (x, y) =
+        (Tensor::from([[1.0_f32], [2.0]]), Tensor::from_vec(vec![1.0_f32, 2.0, 3.0, 4.0], [2, 1, 2]));
+    let data = Dataset::from_tensors(&x, &y);
+    let flat = data.clone().with_target_shape([2]);
+    assert_eq!(flat.target_shape(), Some([2][..].into()));
+    assert_eq!(flat.clone().with_target_shape([1, 2]), data);
+    assert_eq!(flat.subset(&[1]).with_target_shape([1, 2]), data.subset(&[1]));
+    assert!(std::panic::catch_unwind(|| data.with_target_shape([3])).is_err());
+    assert!(std::panic::catch_unwind(|| Dataset::unlabelled(&x).with_target_shape([1])).is_err());
+}
+
+#[test]
+fn bytes_are_pixels_until_they_are_changed() {
+    let pixels = Dataset::from_pixels(vec![0, 51, 102, 255], 2, &[0, 1], 2);
+    assert!(pixels.has_pixels() && pixels.subset(&[1]).has_pixels());
+    let numbers = Standardize::fit_global(&pixels).transform(pixels.clone());
+    assert!(!numbers.has_pixels() && !Dataset::new(vec![0.5], 1, vec![0], 1).has_pixels());
+}

@@ -279,12 +279,7 @@ fn options_are_heeded_or_refused() {
     let regress = LoadOptions { goal: Some(Goal::Regress), ..LoadOptions::default() };
     assert_eq!(load_of(npz, "a.npz", &regress).expect("valid").learned, Learned::Numbers);
     for (files, name, options, told) in [
-        (
-            npz,
-            "a.npz",
-            &asked,
-            "/a.npz: a column as the target is asked for, but this is NPZ, which has no columns",
-        ),
+        (npz, "a.npz", &asked, "/a.npz: a header is asked for, but this is NPZ, which has no lines"),
         (npz, "a.npz", &small, "/a.npz: another size is asked for, but this is NPZ, which is not resized"),
         (
             npz,
@@ -385,4 +380,111 @@ fn what_is_not_known_is_told_with_what_is() {
     }
     let error = load_of(&[], "nothing", &none()).expect_err("nothing is there");
     assert!(error.starts_with(": no file with the data; looked for nothing"), "{error}");
+}
+
+/// A test set is of the same kind as its training set, or it is refused: nothing is taken for what it is not.
+#[test]
+fn a_test_set_fits_its_training_set() {
+    let table = |test: &str| {
+        vec![("train.csv", b"a,b,kind\n1,2,x\n3,4,y\n".to_vec()), ("test.csv", test.as_bytes().to_vec())]
+    };
+    let pixels = |n: usize, shape: &[usize]| array(Numbers::U8(vec![7; 16 * n]), &[&[n], shape].concat());
+    let arrays = |inputs: Vec<u8>, targets: Vec<u8>| {
+        vec![
+            ("x_train.npy", pixels(2, &[2, 8])),
+            ("y_train.npy", array(Numbers::F32(vec![0.5; 4]), &[2, 2])),
+            ("x_test.npy", inputs),
+            ("y_test.npy", targets),
+        ]
+    };
+    let numbers = |numbers: &[f32], shape: &[usize]| array(Numbers::F32(numbers.to_vec()), shape);
+    for (files, told) in [
+        (table("b,a,kind\n2,1,x\n"), "/test.csv: a column \"b\", where /train.csv has \"a\"; both need"),
+        (table("a,b,sort\n1,2,x\n"), "/test.csv: a column \"sort\", where /train.csv has \"kind\""),
+        // As many pixels in other rows.
+        (
+            arrays(pixels(2, &[4, 4]), numbers(&[0.5; 4], &[2, 2])),
+            "/x_train.npy: inputs of the test set have the shape [1, 4, 4], those of the training set [1, 2, 8]",
+        ),
+        (
+            arrays(pixels(2, &[2, 8]), numbers(&[0.5; 6], &[2, 3])),
+            "/x_train.npy: targets of the test set have the shape [3], those of the training set [2]",
+        ),
+        // The file that is wrong is named.
+        (
+            arrays(pixels(2, &[2, 8]), numbers(&[0.5, 1.0, f32::NAN, 0.0], &[2, 2])),
+            "/x_test.npy: targets of example 1: NaN at 0",
+        ),
+    ] {
+        let error = load_of(&files, "", &LoadOptions::default()).expect_err(told);
+        assert!(error.starts_with(told), "{error}");
+    }
+    // Without names, columns are in the order in which they are.
+    let loaded = load_of(&table("2,1,x\n"), "", &LoadOptions::default()).expect("valid");
+    assert_eq!(loaded.test.expect("a test set").inputs(), [2.0, 1.0]);
+}
+
+/// One stray file does not make a folder of pictures something else: it is told which file is none.
+#[test]
+fn a_stray_file_is_told_where_pictures_are() {
+    let files: Files<'_> = &[("a/1.png", golden("pictures/grey.png")), ("a/0.txt", b"notes".to_vec())];
+    let error = load_of(files, "", &LoadOptions::default()).expect_err("one is no picture");
+    assert!(error.starts_with("/a/0.txt: neither a PNG nor a JPEG file; convert it"), "{error}");
+}
+
+#[test]
+fn arrays_are_chosen_by_the_name_of_the_targets() {
+    let tensors = |names: &[&str]| -> Vec<u8> {
+        let header: Vec<String> = (names.iter().enumerate())
+            .map(|(nth, name)| {
+                format!(
+                    r#""{name}":{{"dtype":"F32","shape":[2,1,2],"data_offsets":[{},{}]}}"#,
+                    16 * nth,
+                    16 * nth + 16
+                )
+            })
+            .collect();
+        let header = format!("{{{}}}", header.join(","));
+        let data = (0..names.len()).flat_map(|nth| [nth as f32; 4].into_iter().flat_map(f32::to_le_bytes));
+        (header.len() as u64).to_le_bytes().into_iter().chain(header.into_bytes()).chain(data).collect()
+    };
+    let load = |names: &[&str], target: Option<&str>| {
+        let options = LoadOptions { target: target.map(str::to_owned), ..LoadOptions::default() };
+        load_of(&[("a.safetensors", tensors(names))], "a.safetensors", &options)
+    };
+    // Which array the inputs are: each has the number of its place everywhere.
+    for (names, target, inputs, has_test) in [
+        (&["speed", "flow"][..], "flow", 0.0, false),
+        (&["speed", "flow"], "speed", 1.0, false),
+        (&["a", "x", "b", "y"], "b", 1.0, false),
+        (&["x", "y", "z"], "y", 0.0, false),
+        (&["z", "x_train", "y_train", "x_test", "y_test"], "y_train", 1.0, true),
+        (&["x_train", "y_train", "x_test", "y_test"], "y_test", 2.0, false),
+    ] {
+        let loaded = load(names, Some(target)).expect("valid");
+        assert_eq!(loaded.train.inputs()[0], inputs, "{names:?}, {target}");
+        assert_eq!(loaded.test.is_some(), has_test);
+        assert!(loaded.words.ends_with(" of 1x2 numbers, to learn 1x2 numbers"), "{}", loaded.words);
+    }
+    for (names, target, told) in [
+        (
+            &["speed", "flow"][..],
+            None,
+            "no arrays x and y; there are flow, speed; say which holds the targets",
+        ),
+        (
+            &["a", "b", "c"],
+            Some("b"),
+            "no array x beside the targets b; there are a, b, c; call that of the inputs x",
+        ),
+        (&["x", "data", "b"], Some("b"), "no array x beside the targets b; there are b, data, x"),
+        (
+            &["speed", "flow"],
+            Some("flwo"),
+            "no array \"flwo\" to be the target; did you mean flow? There are flow, speed",
+        ),
+    ] {
+        let error = load(names, target).expect_err(told);
+        assert!(error.starts_with(&format!("/a.safetensors: {told}")), "{error}");
+    }
 }

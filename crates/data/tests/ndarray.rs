@@ -1,5 +1,4 @@
 //! Arrays of `ndarray` become tensors and data sets, and these become arrays, with every element in its place.
-#![cfg(feature = "ndarray")]
 
 use backflow_data::{Dataset, from_ndarray, to_ndarray};
 use backflow_tensor::{Element, Tensor};

@@ -166,3 +166,22 @@ fn classes_are_counted_from_zero() {
 fn a_subset_is_of_examples_that_exist() {
     let _ = Dataset::new(vec![0.0; 2], 1, vec![0, 0], 1).subset(&[0, 2]);
 }
+
+/// What was learned is all there is to it.
+#[test]
+fn a_transform_is_made_again_from_its_numbers() {
+    let data = dataset(3);
+    for scale in [Standardize::fit(&data), Standardize::fit_global(&data)] {
+        let again = Standardize::new(scale.mean().to_vec(), scale.std().to_vec());
+        assert_eq!(again, scale);
+    }
+    for (mean, std) in [
+        (vec![], vec![]),
+        (vec![0.0], vec![1.0, 1.0]),
+        (vec![f32::NAN], vec![1.0]),
+        (vec![0.0], vec![0.0]),
+        (vec![0.0], vec![f32::INFINITY]),
+    ] {
+        assert!(std::panic::catch_unwind(|| Standardize::new(mean, std)).is_err());
+    }
+}

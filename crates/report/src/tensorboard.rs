@@ -14,7 +14,7 @@ mod message;
 use backflow_probe::quantities::QUANTITIES;
 use backflow_probe::{Exponents, Figure, FlowStep};
 use backflow_tensor::Tensor;
-use backflow_train::EpochRecord;
+use backflow_train::{EpochRecord, Evaluation};
 use message::Message;
 
 /// The bytes of an event file in the making. TensorBoard finds files whose name contains `tfevents`.
@@ -61,13 +61,18 @@ impl EventFile {
     }
 
     /// What an epoch came to, at its last step: `epoch/train_loss`, `epoch/test_loss`, and metrics as
-    /// `epoch/test_accuracy`.
+    /// `epoch/test_accuracy`; of examples that were held out `epoch/validation_loss` and its like.
     pub fn epoch(&mut self, wall_time: f64, step: u64, record: &EpochRecord) {
-        let EpochRecord { train_loss, test_loss, metrics, .. } = record;
+        let EpochRecord { train_loss, test_loss, metrics, validation, .. } = record;
         self.scalar(wall_time, step, "epoch/train_loss", *train_loss);
         self.scalar(wall_time, step, "epoch/test_loss", *test_loss);
         for (name, value) in metrics.iter() {
             self.scalar(wall_time, step, &format!("epoch/test_{name}"), value);
+        }
+        let Some(Evaluation { loss, metrics }) = validation else { return };
+        self.scalar(wall_time, step, "epoch/validation_loss", *loss);
+        for (name, value) in metrics.iter() {
+            self.scalar(wall_time, step, &format!("epoch/validation_{name}"), value);
         }
     }
 

@@ -68,8 +68,8 @@ pub fn evaluate<M: ?Sized>(task: &dyn Task<M>, model: &M, loader: &Loader) -> Re
         }
     };
     evaluation(|| no_grad(measure));
-    let figure = |(metric, tally): (&crate::metric::Metric, Tally)| (metric.name(), metric.of(tally));
-    let metrics = metrics.iter().zip(tallies).map(figure).collect();
+    let figure = |(metric, tally): (&crate::metric::Metric, &Tally)| (metric.name(), metric.of(tally));
+    let metrics = metrics.iter().zip(&tallies).map(figure).collect();
     Ok(Evaluation { loss: losses.mean().unwrap_or(f64::NAN), metrics })
 }
 

@@ -6,9 +6,11 @@
 //!
 //! A batch gives a sum and a count ([`Tally`]), never a mean: batches of different sizes then weigh what they
 //! hold, and the figure of a set does not depend on how it was cut. A root of a mean square has the square
-//! root as its `finish`, a perplexity the exponential function. What is not a function of two sums, such as a
-//! median, is not a metric here.
+//! root as its `finish`, a perplexity the exponential function. The count may be the [spread](Tally::beside_spread) of
+//! numbers about the mean of all of them, of which an R² is made. What is no function of such sums, as a median, is not
+//! a metric here.
 
+use crate::evaluate::Evaluation;
 use backflow_tensor::misuse;
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use std::fmt;
@@ -93,7 +95,7 @@ impl Metric {
         if self.higher_is_better { figure >= target } else { figure <= target }
     }
 
-    pub(crate) fn of(&self, tally: Tally) -> f64 {
+    pub(crate) fn of(&self, tally: &Tally) -> f64 {
         (self.finish)(tally.sum / tally.count)
     }
 }
@@ -115,25 +117,86 @@ impl fmt::Debug for Metric {
     }
 }
 
-/// What a batch gives to a metric: two numbers that are added up over batches.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+/// What a batch gives to a metric: numbers that are added up over batches.
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Tally {
     /// The sum of the figure over the terms, such as the number of examples that are right.
     pub sum: f64,
-    /// The number of terms.
+    /// The number of terms, or the spread of numbers.
     pub count: f64,
+    /// The spread of each column, if it is one.
+    spreads: Vec<Spread>,
 }
 
 impl Tally {
     /// A sum over `count` terms.
     #[must_use]
     pub fn new(sum: f64, count: f64) -> Self {
-        Self { sum, count }
+        Self { sum, count, spreads: Vec::new() }
+    }
+
+    /// A sum beside the spread of numbers: the squares of what they are away from the mean of their column, summed over
+    /// all `columns`; numbers come row after row. Over several batches, means are those of all rows.
+    ///
+    /// ```
+    /// use backflow_train::Tally;
+    ///
+    /// // Of 1 and 3, with the mean 2.
+    /// assert_eq!(Tally::beside_spread(0.5, &[1.0, 3.0], 1).count, 2.0);
+    /// ```
+    #[must_use]
+    pub fn beside_spread(sum: f64, numbers: &[f64], columns: usize) -> Self {
+        let columns = columns.max(1);
+        let column = |nth: usize| numbers.iter().skip(nth).step_by(columns).copied();
+        Self::new(sum, 0.0).with_spreads((0..columns).map(|nth| Spread::of(column(nth))).collect())
+    }
+
+    fn with_spreads(self, spreads: Vec<Spread>) -> Self {
+        Self { count: spreads.iter().map(|spread| spread.squares).sum(), spreads, ..self }
     }
 
     pub(crate) fn add(&mut self, other: Self) {
-        self.sum += other.sum;
-        self.count += other.count;
+        let Self { sum, count, spreads } = other;
+        self.sum += sum;
+        if spreads.is_empty() {
+            self.count += count;
+            return;
+        }
+        let mut all = std::mem::take(&mut self.spreads);
+        all.resize(spreads.len().max(all.len()), Spread::default());
+        all.iter_mut().zip(spreads).for_each(|(all, more)| all.add(more));
+        *self = Self::new(self.sum, 0.0).with_spreads(all);
+    }
+}
+
+/// How far numbers are from their mean.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+struct Spread {
+    count: f64,
+    mean: f64,
+    /// The sum of squared distances from the mean.
+    squares: f64,
+}
+
+impl Spread {
+    fn of(numbers: impl Iterator<Item = f64> + Clone) -> Self {
+        let count = numbers.clone().count() as f64;
+        let mean = if count > 0.0 { numbers.clone().sum::<f64>() / count } else { 0.0 };
+        Self { count, mean, squares: numbers.map(|number| (number - mean).powi(2)).sum() }
+    }
+
+    /// That of both together, without the difference of large sums that Σ x² − (Σ x)² / n is. Source: T. Chan
+    /// and others, "Updating formulae and a pairwise algorithm for computing sample variances", 1979.
+    fn add(&mut self, other: Self) {
+        let count = self.count + other.count;
+        if other.count == 0.0 || self.count == 0.0 {
+            *self = if self.count == 0.0 { other } else { *self };
+            return;
+        }
+        let distance = other.mean - self.mean;
+        self.mean += distance * other.count / count;
+        self.squares += other.squares + distance.powi(2) * self.count * other.count / count;
+        self.count = count;
     }
 }
 
@@ -217,4 +280,19 @@ impl Serialize for Prefixed<'_> {
 /// Figures on the test set in a record that is derived.
 pub(crate) fn of_test<S: Serializer>(metrics: &Metrics, serializer: S) -> Result<S::Ok, S::Error> {
     metrics.prefixed("test_").serialize(serializer)
+}
+
+/// Figures on examples that were held out, if there are some.
+pub(crate) fn of_validation<S: Serializer>(
+    validation: &Option<Evaluation>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    let mut map = serializer.serialize_map(None)?;
+    if let Some(Evaluation { loss, metrics }) = validation {
+        map.serialize_entry("validation_loss", loss)?;
+        for (name, figure) in metrics.iter() {
+            map.serialize_entry(&format!("validation_{name}"), &figure)?;
+        }
+    }
+    map.end()
 }

@@ -1,6 +1,7 @@
 //! What is recorded of a run while it goes on, and what it came to: figures that are printed and logged.
 
-use crate::metric::{Metrics, of_test};
+use crate::evaluate::Evaluation;
+use crate::metric::{Metrics, of_test, of_validation};
 use serde::Serialize;
 
 /// One training step, as it is reported and logged. It has no metrics: they would cost a look at all outputs.
@@ -30,6 +31,10 @@ pub struct EpochRecord {
     /// The task's metrics on the test set after the epoch; in files `accuracy` is `test_accuracy`.
     #[serde(flatten, serialize_with = "of_test")]
     pub metrics: Metrics,
+    /// Loss and metrics on the examples that were [held out](crate::Trainer::validate), after the epoch; in files
+    /// `validation_loss` and, of `accuracy`, `validation_accuracy`.
+    #[serde(flatten, serialize_with = "of_validation")]
+    pub validation: Option<Evaluation>,
 }
 
 /// What a training run came to.

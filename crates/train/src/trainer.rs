@@ -75,6 +75,7 @@ pub struct Trainer<'a, M: ?Sized> {
     accumulate: usize,
     watched: Option<Watched<'a, M>>,
     times: Option<&'a mut StepTimes>,
+    validation: Option<&'a Loader>,
     steps: u64,
     last: Option<StepRecord>,
 }
@@ -108,7 +109,8 @@ impl<'a, M: Module + ?Sized> Trainer<'a, M> {
     /// A trainer of `model` at `task`.
     #[must_use]
     pub fn with_task(task: &'a dyn Task<M>, model: &'a mut M, optimizer: &'a mut Optimizer) -> Self {
-        Self { model, optimizer, task, accumulate: 1, watched: None, times: None, steps: 0, last: None }
+        let (watched, times, validation) = (None, None, None);
+        Self { model, optimizer, task, accumulate: 1, watched, times, validation, steps: 0, last: None }
     }
 
     /// Cuts each batch into so many parts of equal size, up to one example, which run forward and backward
@@ -130,6 +132,13 @@ impl<'a, M: Module + ?Sized> Trainer<'a, M> {
             );
         }
         Self { accumulate: parts, ..self }
+    }
+
+    /// Evaluates the model after each epoch on examples that were held out, too: for whoever chooses by figures, so that
+    /// the test set remains what nothing was chosen by. The training does not listen to them.
+    #[must_use]
+    pub fn validate(self, validation: &'a Loader) -> Self {
+        Self { validation: Some(validation), ..self }
     }
 
     /// Lets `times` measure where the time of the steps goes, batches included. It changes no bit of the
@@ -157,8 +166,11 @@ impl<'a, M: Module + ?Sized> Trainer<'a, M> {
         epochs: u64,
         listener: &mut dyn Listener,
     ) -> Result<Summary, TrainError> {
-        let Self { model, optimizer, task, accumulate, watched, times, steps: made, last } = self;
-        require(*task, test, "evaluate on")?;
+        let Self { model, optimizer, task, accumulate, watched, times, validation, steps: made, last } = self;
+        [Some(test), *validation]
+            .into_iter()
+            .flatten()
+            .try_for_each(|set| require(*task, set, "evaluate on"))?;
         let mut records = Vec::new();
         let mut steps = Steps::new(&mut **model, optimizer, *task, train, *accumulate)?;
         steps.made = *made;
@@ -191,7 +203,8 @@ impl<'a, M: Module + ?Sized> Trainer<'a, M> {
             }
             if let Some(train_loss) = epoch_loss {
                 let Evaluation { loss: test_loss, metrics } = steps.evaluate(test)?;
-                let record = EpochRecord { epoch, train_loss, test_loss, metrics };
+                let validation = validation.map(|held_out| steps.evaluate(held_out)).transpose()?;
+                let record = EpochRecord { epoch, train_loss, test_loss, metrics, validation };
                 listener.epoch(&record)?;
                 records.push(record);
             }

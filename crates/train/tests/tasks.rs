@@ -4,12 +4,12 @@
 use backflow_data::{Batch, Dataset, Loader};
 use backflow_nn::loss::{binary_cross_entropy_with_logits, mse_loss};
 use backflow_nn::{Activation, Init, Layer, Linear, Module, Sequential};
-use backflow_optim::{Optimizer, Sgd};
-use backflow_tensor::{DType, Rng, Tensor};
+use backflow_optim::{Optimizer, Plateau, Sgd};
+use backflow_tensor::{DType, Rng, Tensor, keep};
 use backflow_train::comparison::{Conditions, Contender, Outcome, Stopped};
 use backflow_train::{
-    Classification, Evaluation, Loss, Metric, NextToken, Reconstruction, Regression, Tally, Task, TaskError,
-    TrainError, Trainer, evaluate,
+    Classification, Evaluation, Loss, Metric, NextToken, Reconstruction, Regression, Summary, Tally, Task,
+    TaskError, TrainError, Trainer, evaluate,
 };
 use std::ops::ControlFlow;
 
@@ -265,8 +265,72 @@ fn metrics_are_what_their_names_say() {
     close(found.loss, 20.0 / 3.0);
     close(found.metrics["mae"], 2.0);
     close(found.metrics["rmse"], (20.0_f64 / 3.0).sqrt());
+    // Targets are 5/3, 2/3 and −7/3 away from their mean.
+    close(found.metrics["r2"], 1.0 - 20.0 / (78.0 / 9.0));
     let again = evaluate(&Reconstruction::mse(), &model, &data).unwrap();
-    assert_eq!((again.loss, again.metrics["rmse"]), (0.0, 0.0));
+    assert_eq!((again.loss, again.metrics["rmse"], again.metrics["r2"]), (0.0, 0.0, 1.0));
+}
+
+/// R² by its definition, each place of the targets with a mean of its own, however the data are cut into batches and however
+/// far from 0 they lie.
+#[test]
+fn the_explained_share_of_the_variance_does_not_depend_on_batches() {
+    let mut rng = Rng::seed_from_u64(2);
+    for (far, columns) in [(0.0, 1), (1e6, 1), (-3e4, 3)] {
+        let x = Tensor::randn([50, columns], DType::F64, &mut rng);
+        let y = &x * 2.0 + Tensor::randn([50, columns], DType::F64, &mut rng) + far;
+        let data = Dataset::from_tensors(&(&x * 2.0 + far), &y);
+        let (outputs, targets) = ((&x * 2.0 + far).to_vec::<f64>(), y.to_vec::<f64>());
+        let squares = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| (a - b).powi(2)).sum::<f64>();
+        let means: Vec<f64> =
+            (0..columns).map(|nth| targets.iter().skip(nth).step_by(columns).sum::<f64>() / 50.0).collect();
+        let means: Vec<f64> = (0..50).flat_map(|_| means.clone()).collect();
+        let expected = 1.0 - squares(&outputs, &targets) / squares(&means, &targets);
+        for batch in [1, 7, 50] {
+            // What it makes of its inputs is these.
+            let model = Sequential::new();
+            let found = evaluate(&Regression::mse(), &model, &Loader::new(&data, batch)).unwrap();
+            let error = (found.metrics["r2"] - expected).abs();
+            assert!(error < 1e-9, "{} for {expected} in batches of {batch}", found.metrics["r2"]);
+        }
+    }
+    // Of targets that are all the same there is no variance to explain.
+    let same = Dataset::from_tensors(&Tensor::from([[1.0], [2.0]]), &Tensor::from([[3.0], [3.0]]));
+    let found = evaluate(&Regression::mse(), &Sequential::new(), &Loader::new(&same, 1)).unwrap();
+    assert!(found.metrics["r2"].is_nan());
+}
+
+/// What is held out is evaluated as the test set is, and the training does not listen to it.
+#[test]
+fn held_out_examples_are_evaluated_after_each_epoch_and_change_nothing() {
+    let train = |held_out: bool| {
+        let mut rng = Rng::seed_from_u64(3);
+        let x = Tensor::randn([24, 2], DType::F64, &mut rng);
+        let data = Dataset::from_tensors(&x, &x.sum(keep(1)));
+        let part = |indices: std::ops::Range<usize>| data.subset(&indices.collect::<Vec<_>>());
+        let [learned, validation, test] =
+            [part(0..12), part(12..20), part(20..24)].map(|set| Loader::new(&set, 4));
+        let mut model = Sequential::new().add(linear(2, 1, &mut rng));
+        let mut optimizer = Optimizer::new(Sgd::new(0.1)).schedule(Plateau::default());
+        let task = Regression::mse();
+        let trainer = Trainer::with_task(&task, &mut model, &mut optimizer);
+        let mut trainer = if held_out { trainer.validate(&validation) } else { trainer };
+        let summary = trainer.fit(&learned, &test, 3, &mut ()).unwrap();
+        let last = evaluate(&task, &model, &validation).unwrap();
+        (summary, model.state()[0].1.to_vec::<f64>(), last)
+    };
+    let ((plain, weights, _), (watched, same, last)) = (train(false), train(true));
+    assert_eq!(weights, same);
+    assert_eq!(watched.epochs[2].validation, Some(last.clone()));
+    assert!(plain.epochs.iter().all(|epoch| epoch.validation.is_none()));
+    let losses = |summary: &Summary| summary.epochs.iter().map(|epoch| epoch.test_loss).collect::<Vec<_>>();
+    assert_eq!(losses(&plain), losses(&watched));
+    let written = serde_json::to_value(&watched.epochs[2]).unwrap();
+    assert_eq!(
+        (&written["validation_loss"], &written["validation_r2"]),
+        (&last.loss.into(), &last.metrics["r2"].into())
+    );
+    assert!(!serde_json::to_string(&plain.epochs[0]).unwrap().contains("validation"));
 }
 
 #[test]

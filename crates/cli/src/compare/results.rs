@@ -3,6 +3,7 @@
 //! Numbers that are not finite, such as the validation loss of a rate that diverged, are null.
 
 use super::verdict;
+use crate::data_options::DataConfig;
 use crate::experiment::Results;
 use crate::network::ModelConfig;
 use crate::task::TaskConfig;
@@ -20,6 +21,8 @@ use serde::ser::{SerializeMap, Serializer};
 #[derive(Debug, Serialize)]
 pub(crate) struct ComparisonConfig {
     pub(crate) data: String,
+    #[serde(skip_serializing_if = "DataConfig::is_default")]
+    pub(crate) data_options: DataConfig,
     /// Sizes and activation of a perceptron; of other networks there is a line.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) layers: Vec<usize>,

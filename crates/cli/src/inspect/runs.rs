@@ -13,7 +13,7 @@ use serde_json::{Map, Value};
 use std::path::{Path, PathBuf};
 
 /// Settings that change no result, or follow from others.
-const ASIDE: [&str; 2] = ["threads", "input_mean_square"];
+const ASIDE: [&str; 3] = ["threads", "input_mean_square", "predictor"];
 
 /// Of a setting in words, in characters.
 const WIDEST: usize = 60;
@@ -117,6 +117,10 @@ pub(super) fn settings(config: Option<&RunConfig>) -> Map<String, Value> {
     ASIDE.iter().for_each(|name| {
         settings.remove(*name);
     });
+    // How data were treated, each by its own name.
+    if let Some(Value::Object(options)) = settings.remove("data_options") {
+        settings.extend(options);
+    }
     settings
 }
 

@@ -3,11 +3,11 @@
 use super::{InspectOptions, VerdictFacts, header, show};
 use crate::batches::Purpose;
 use crate::data::Data;
+use crate::data_options::DataOptions;
 use crate::failure::Failure;
 use crate::network::Network;
 use crate::options;
 use crate::setup::{DEFAULT_BATCH, usage};
-use crate::source::Source;
 use crate::task::{LossName, TaskOptions};
 use crate::terminal::{self, line, object};
 use backflow_data::{Augment, Loader};
@@ -35,15 +35,8 @@ pub(crate) struct WeightsOptions {
     #[arg(long, value_parser = options::model, value_name = "LINE", requires = "flow")]
     model: Option<ModelLine>,
 
-    /// The data, as in `train`. Pixels are numbers from 0 to 1.
-    #[arg(
-        long,
-        default_value = "embedded",
-        value_parser = Source::parser(),
-        value_name = "embedded|DIR|WORD[:…]",
-        requires = "flow"
-    )]
-    data: Source,
+    #[command(flatten)]
+    pub(super) data: DataOptions,
 
     /// How many examples of the training set, from the first.
     #[arg(
@@ -113,11 +106,12 @@ pub(super) fn flow(options: &InspectOptions, path: &Path) -> Result<(), Failure>
     let WeightsOptions { model, data, batch_size, loss, prefix, rename, ignore, .. } = &options.weights;
     let Some(model_line) = model else { return Err(usage("--flow", "needs --model LINE")) };
     let dtype = dtype_of(path)?;
-    let task = TaskOptions { loss: *loss, limit: Some(*batch_size), accumulate: 1, augment: Augment::none() };
-    let loaded = Data::load(data, &task)?;
+    let task = TaskOptions { loss: *loss, limit: None, accumulate: 1, augment: Augment::none() };
+    let loaded = Data::load(data, &task, None)?;
     let network = Network::of_line(model_line, loaded.samples())?;
     let loaded = network.shaped(loaded);
-    let (examples, task) = (&loaded.train, loaded.task(&task));
+    // Of all that there is to train on: what is standardized by it is as in a training.
+    let (examples, task) = (&loaded.train.first(*batch_size), loaded.task(&task));
     let batches = Batches { examples: examples.len(), size: examples.len(), parts: 1 };
     network.check(batches, Purpose::Look)?;
     let mut model = network.build(None, dtype, &mut Rng::seed_from_u64(0));
@@ -131,7 +125,11 @@ pub(super) fn flow(options: &InspectOptions, path: &Path) -> Result<(), Failure>
 
     let batch = Loader::new(examples, examples.len()).dtype(dtype).batch(0, 0);
     let shown = Scope::of_step(0, 1).enter(|| GradFlow::record(&model, || task.loss(&model, &batch).mean));
-    let setup = format!("{model_line}, {dtype}; on {} of {data}", counted(examples.len() as u64, "example"));
+    let setup = format!(
+        "{model_line}, {dtype}; on {} of {data}",
+        counted(examples.len() as u64, "example"),
+        data = data.source()
+    );
     if options.json {
         object(&FlowFacts {
             file: path.display().to_string(),

@@ -35,7 +35,7 @@ pub(super) struct CellOptions {
         long,
         value_parser = list::cells,
         value_name = "NAME,…",
-        conflicts_with_all = ["model", "activation", "sigma_w", "depth", "data", "loss", "limit", "accumulate", "augment"]
+        conflicts_with_all = ["model", "activation", "sigma_w", "depth", "data", "task", "standardize", "loss", "limit", "accumulate", "augment"]
     )]
     cell: Option<List<Cell>>,
 

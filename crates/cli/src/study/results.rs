@@ -4,6 +4,7 @@
 
 use super::twins::Twin;
 use super::words;
+use crate::data_options::DataConfig;
 use crate::experiment::Results;
 use crate::network::ModelConfig;
 use crate::task::TaskConfig;
@@ -19,6 +20,8 @@ use serde::Serialize;
 #[derive(Debug, Serialize)]
 pub(crate) struct StudyConfig {
     pub(crate) data: String,
+    #[serde(skip_serializing_if = "DataConfig::is_default")]
+    pub(crate) data_options: DataConfig,
     /// How many examples the flow was measured on.
     pub(crate) examples: usize,
     /// Seeds 0, 1, … up to this number.
@@ -43,7 +46,7 @@ pub(crate) struct StudyConfig {
 pub(crate) struct StudyResults {
     pub(crate) config: StudyConfig,
     /// The data in words.
-    pub(crate) data: String,
+    pub(crate) data: Vec<String>,
     /// How many numbers an example has, and how many classes there are.
     pub(crate) ends: [usize; 2],
     /// The shape of an input as lines take it.
@@ -62,7 +65,7 @@ impl StudyResults {
     /// Data and conditions in words.
     pub(crate) fn introduction(&self) -> Vec<String> {
         let config = &self.config;
-        let mut texts = vec![self.data.clone()];
+        let mut texts = self.data.clone();
         let several = config.models.len() > 1;
         texts.extend(config.models.iter().enumerate().map(|(nth, line)| match several {
             true => format!("line {}: {line}", nth + 1),
@@ -146,7 +149,7 @@ impl Results for StudyResults {
 
     fn page(&self, notes: &[String]) -> String {
         let page = StudyPage {
-            subject: self.data.clone(),
+            subject: self.data.join("; "),
             setup: self.introduction(),
             notes,
             findings: &self.findings,

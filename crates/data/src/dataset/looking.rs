@@ -37,6 +37,12 @@ impl Dataset {
         self.image.or_else(|| self.input_shape()[..].try_into().ok())
     }
 
+    /// Whether inputs are bytes, 0 to 255, which stand for 0 to 1.
+    #[must_use]
+    pub fn has_pixels(&self) -> bool {
+        matches!(self.inputs, Column::Pixels { .. })
+    }
+
     /// The type of the inputs; of pictures, the `f32` that batches hold.
     #[must_use]
     pub fn input_dtype(&self) -> DType {

@@ -21,7 +21,7 @@ use backflow_nn::Layer;
 pub struct Reconstruction(Regression);
 
 impl Reconstruction {
-    /// By the mean squared error, with the metrics `mae` and `rmse`.
+    /// By the mean squared error, with the metrics `mae`, `rmse` and `r2` of [`Regression::mse`].
     #[must_use]
     pub fn mse() -> Self {
         Self(Regression::mse().each_step())

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! outputs y and targets t of one shape [n, …] and one type    loss = mean of a function of all yᵢ and tᵢ
-//! mae = mean |y − t|        rmse = √(mean (y − t)²)
+//! mae = mean |y − t|        rmse = √(mean (y − t)²)        r2 = 1 − Σ (y − t)² / Σ (t − mean t)²
 //! ```
 
 use super::steps_of_sequences::rows;
@@ -17,8 +17,15 @@ use backflow_tensor::Tensor;
 /// or your own.
 pub type PointwiseLoss = fn(&Tensor, &Tensor) -> Tensor;
 
-/// The mean absolute error, and the root of the mean square of errors, over all elements.
-const ERRORS: [Metric; 2] = [Metric::error("mae"), Metric::error("rmse").finish(f64::sqrt)];
+/// The mean absolute error, and the root of the mean square of errors, over all elements; and R², the share of the targets'
+/// variance that is explained.
+const FIGURES: [Metric; 3] =
+    [Metric::error("mae"), Metric::error("rmse").finish(f64::sqrt), Metric::score("r2").finish(explained)];
+
+/// What is left of 1; of targets that are all the same, or of none, nothing is known.
+fn explained(unexplained: f64) -> f64 {
+    if unexplained.is_finite() { 1.0 - unexplained } else { f64::NAN }
+}
 
 /// Numbers from inputs.
 ///
@@ -47,10 +54,14 @@ pub struct Regression {
 }
 
 impl Regression {
-    /// By the mean squared error, with the metrics `mae` and `rmse`.
+    /// By the mean squared error, with the metrics `mae`, `rmse` and `r2`.
+    ///
+    /// R² is 1 where all is met, 0 for whoever answers the mean of the evaluated targets, below 0 for worse, and NaN if
+    /// these are all the same. Of several numbers for each example, both of its sums go over all of them, with a mean
+    /// for each place: scikit-learn's `r2_score` with `multioutput="variance_weighted"`.
     #[must_use]
     pub fn mse() -> Self {
-        Self { metrics: &ERRORS, ..Self::new(mse_loss) }
+        Self { metrics: &FIGURES, ..Self::new(mse_loss) }
     }
 
     /// By a loss of your choice, with no other figure: what its outputs are (numbers, scores, logarithms) is
@@ -95,10 +106,16 @@ impl Regression {
         if self.metrics.is_empty() {
             return (loss, Vec::new());
         }
-        let pairs = || outputs.to_f64_vec().into_iter().zip(targets.to_f64_vec()).map(|(y, t)| y - t);
-        let sums = [pairs().map(f64::abs).sum(), pairs().map(|error| error * error).sum()];
-        let tallies = sums.map(|sum| Tally::new(sum, loss.terms));
-        (loss, tallies.into())
+        let (outputs, numbers) = (outputs.to_f64_vec(), targets.to_f64_vec());
+        let errors = || outputs.iter().zip(&numbers).map(|(y, t)| y - t);
+        let [distances, squares] = [errors().map(f64::abs).sum(), errors().map(|error| error * error).sum()];
+        let rows = targets.shape().first().copied().unwrap_or(1).max(1);
+        let tallies = vec![
+            Tally::new(distances, loss.terms),
+            Tally::new(squares, loss.terms),
+            Tally::beside_spread(squares, &numbers, numbers.len() / rows),
+        ];
+        (loss, tallies)
     }
 }
 

@@ -1,6 +1,7 @@
 //! Why a text is not a table that can be learned from: line, column, value, and what to do.
 
-use backflow_tensor::quote::quoted;
+use backflow_tensor::quote::{quoted, told};
+use backflow_tensor::spelling::did_you_mean_name;
 use std::fmt;
 
 /// Where a cell stands.
@@ -61,14 +62,14 @@ pub enum CsvError {
         found: usize,
     },
     /// There is no column of this name or number.
-    #[error("no column \"{}\" to be the target; there are {width}: {}", quoted(asked), quoted(columns))]
+    #[error("no column \"{}\" to be the target; {}", quoted(asked), there_are(asked, *width, columns.as_deref()))]
     NoTarget {
         /// The column asked for.
         asked: String,
         /// How many there are.
         width: usize,
-        /// What they are called.
-        columns: String,
+        /// What they are called, if they have names.
+        columns: Option<Vec<String>>,
     },
     /// Two columns have the name of the target.
     #[error(
@@ -167,4 +168,16 @@ pub enum CsvError {
         /// How many rows.
         rows: usize,
     },
+}
+
+/// Which columns there are, and which was probably meant.
+fn there_are(asked: &str, width: usize, columns: Option<&[String]>) -> String {
+    let Some(columns) = columns else {
+        return format!("there are {width}, without names, counted from 1");
+    };
+    let names = || columns.iter().map(String::as_str);
+    let there_are = did_you_mean_name(asked, "there are", names());
+    // More than a screen is no help.
+    let some: Vec<&str> = names().take(50).collect();
+    format!("{there_are} {width}: {}", told(&some.join(", ")))
 }

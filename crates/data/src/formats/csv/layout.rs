@@ -171,11 +171,7 @@ fn target(asked: &str, header: Option<&[String]>, width: usize) -> Result<usize,
         (None, _) => {
             let number: Option<usize> = asked.parse().ok();
             number.and_then(|number| number.checked_sub(1)).filter(|&index| index < width).ok_or_else(|| {
-                let columns = header.map_or("without names, counted from 1".to_owned(), |names| {
-                    let some: Vec<&str> = names.iter().take(20).map(String::as_str).collect();
-                    some.join(", ")
-                });
-                CsvError::NoTarget { asked: asked.to_owned(), width, columns }
+                CsvError::NoTarget { asked: asked.to_owned(), width, columns: header.map(<[String]>::to_vec) }
             })
         }
     }

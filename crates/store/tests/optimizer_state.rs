@@ -205,6 +205,6 @@ fn a_state_of_something_else_is_refused() {
     assert!(of(b"PK\x03\x04").ends_with("not a valid optimizer state: it does not begin as one"));
     let mut newer = bytes.clone();
     newer[16] = 9;
-    assert!(of(&newer).ends_with("its format is version 9; this program reads version 1"));
+    assert!(of(&newer).ends_with("its format is version 9; this program reads version 2"));
     assert!(of(&bytes[..40]).contains("it is 40 bytes long and should be"));
 }

@@ -47,6 +47,12 @@ pub(crate) struct RunConfig {
     /// watched.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) input_mean_square: Option<f64>,
+    /// The command line that asked for the run, to go on by.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) arguments: Vec<String>,
+    /// For how many epochs it was decided which steps are looked at, if there were to be more of them later.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) looks_of_epochs: Option<u64>,
 }
 
 impl RunConfig {
@@ -128,6 +134,8 @@ mod tests {
             task: TaskConfig::default(),
             flush_to_zero: false,
             input_mean_square: Some(3.0),
+            arguments: Vec::new(),
+            looks_of_epochs: None,
         }
     }
 

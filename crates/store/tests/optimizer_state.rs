@@ -122,7 +122,7 @@ const HEADER: usize = 32;
 /// The envelope around a payload, as an attacker would make it.
 fn sealed(payload: &[u8]) -> Vec<u8> {
     let (length, checksum) = ((payload.len() as u64).to_le_bytes(), crc32fast::hash(payload).to_le_bytes());
-    [&b"BACKFLOWoptstate"[..], &1_u32.to_le_bytes(), &length, &checksum, payload].concat()
+    [&b"BACKFLOWoptstate"[..], &2_u32.to_le_bytes(), &length, &checksum, payload].concat()
 }
 
 #[test]

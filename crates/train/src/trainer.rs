@@ -236,6 +236,12 @@ impl<'a, M: Module + ?Sized> Trainer<'a, M> {
         Ok(())
     }
 
+    /// The epochs before a checkpoint that was taken up.
+    #[must_use]
+    pub fn earlier_epochs(&self) -> &[EpochRecord] {
+        self.resumed.as_ref().map_or(&[], |(progress, _)| &progress.epochs)
+    }
+
     /// Trains for `epochs` passes over `train`, with a test after each, of the weights that the optimizer
     /// would have [evaluated](Optimizer::evaluating_recalibrated): averages have running statistics of their
     /// own, measured on `train`. A schedule that [listens](Optimizer::observe) is given the mean training loss

@@ -72,7 +72,7 @@ pub(super) fn set_aside(path: &Path) -> Result<(), TrainError> {
         return FILES.iter().try_for_each(|name| remove(&path.join(name)));
     }
     let is_move_cut_short = !has(path, CONFIG);
-    let is_taken = |folder: &PathBuf| has(folder, MODEL) || has_checkpoints(folder) && !is_move_cut_short;
+    let is_taken = |folder: &PathBuf| has(folder, MODEL) || (has_checkpoints(folder) && !is_move_cut_short);
     let folder = folders(path).find(|folder| !is_taken(folder)).unwrap_or_else(|| path.join(EARLIER_RUN));
     let failed = |source| StoreError::Write { path: folder.clone(), source };
     std::fs::create_dir_all(&folder).map_err(failed)?;

@@ -151,7 +151,9 @@ impl RunFolder {
         best: Option<u64>,
     ) -> Result<Vec<StoreError>, TrainError> {
         let mark = self.logs.sync()?;
-        checkpoint.put(LOGS, serde_json::to_vec(&mark).expect("whole numbers are JSON"));
+        let failed =
+            |error: serde_json::Error| StoreError::Write { path: self.path.clone(), source: error.into() };
+        checkpoint.put(LOGS, serde_json::to_vec(&mark).map_err(failed)?);
         Ok(self.checkpoints.save(&checkpoint, best)?)
     }
 

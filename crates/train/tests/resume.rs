@@ -106,9 +106,11 @@ fn bits(model: &Sequential) -> Vec<(String, Vec<u64>)> {
     model.state().into_iter().map(|(path, x)| (path, bits(x))).collect()
 }
 
+type Make<'a> = Box<dyn Fn() -> Optimizer + 'a>;
+
 struct Case<'a> {
     name: String,
-    make: Box<dyn Fn() -> Optimizer + 'a>,
+    make: Make<'a>,
     parts: usize,
 }
 
@@ -206,7 +208,7 @@ fn settings_that_remember_go_on_to_the_same_bits() {
         let optimizer = of("momentum").schedule_spec(schedule, STEPS).unwrap();
         optimizer.schedule_of_spec(momentum, STEPS).unwrap()
     };
-    let cases: [(&str, usize, Box<dyn Fn() -> Optimizer>); 9] = [
+    let cases: [(&str, usize, Make<'_>); 9] = [
         ("schedules", 1, Box::new(|| scheduled("cosine", "momentum=linear:start=1,end=0.5"))),
         (
             "one after another",

@@ -17,7 +17,7 @@ pub(crate) struct SavingOptions {
     #[arg(long, value_parser = every, allow_hyphen_values = true, value_name = "STEPS|TIME")]
     checkpoint_every: Option<Every>,
 
-    /// How many checkpoints to keep: the newest, and that of the best epoch.
+    /// How many checkpoints to keep: the newest, and that of the epoch with the lowest test loss, if there is one.
     #[arg(
         long,
         default_value_t = 3,
@@ -31,8 +31,8 @@ pub(crate) struct SavingOptions {
     #[arg(long, value_parser = duration, allow_hyphen_values = true, value_name = "TIME")]
     time_limit: Option<Duration>,
 
-    /// End the run once the test loss has not fallen for N epochs. What is chosen by the test set is no longer tested by
-    /// it.
+    /// End the run once the test loss has not fallen for N epochs. The weights are then those of the last epoch; those of
+    /// the best are in its checkpoint. What is chosen by the test set is no longer tested by it.
     #[arg(long, value_parser = options::at_least_one::<u64>, allow_hyphen_values = true, value_name = "N")]
     patience: Option<u64>,
 }
@@ -160,6 +160,9 @@ impl Saver {
             // A run that once was cut and has its checkpoints ends with one, too.
             None => is_over && folder.has_checkpoint(),
         };
+        // That of the best epoch is worth most where the run ends by it.
+        let is_best = pause.ends_epoch() && self.best.is_some_and(|best| best.epoch == pause.epoch());
+        let is_due = is_due || self.patience.is_some() && is_best;
         if is_due || is_stopped {
             let mut checkpoint = pause.checkpoint()?;
             checkpoint.put(CONFIGURATION, self.configuration.clone());

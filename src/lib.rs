@@ -40,7 +40,7 @@
 //! | [`optim`] | optimizers by the dozen, schedules, clipping, averages; a table from PyTorch |
 //! | [`probe`](mod@probe) | what flows through a network, layer by layer, beside the theory |
 //! | [`data`] | file formats, data sets, loaders |
-//! | [`store`] | weights and optimizer states on disk |
+//! | [`store`] | weights, optimizer states and checkpoints on disk |
 //! | [`train`] | the trainer, metrics, run folders, comparisons, studies |
 //! | [`report`] | pages, charts, files for TensorBoard |
 #![forbid(unsafe_code)]

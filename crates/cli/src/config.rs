@@ -54,6 +54,12 @@ pub(crate) struct RunConfig {
     /// What it takes to predict with the weights. Not in runs of earlier programs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) predictor: Option<Predictor>,
+    /// The command line that asked for the run, to go on by.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) arguments: Vec<String>,
+    /// For how many epochs it was decided which steps are looked at, if there were to be more of them later.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) looks_of_epochs: Option<u64>,
 }
 
 impl RunConfig {
@@ -142,6 +148,8 @@ mod tests {
             flush_to_zero: false,
             input_mean_square: Some(3.0),
             predictor: None,
+            arguments: Vec::new(),
+            looks_of_epochs: None,
         }
     }
 

@@ -19,8 +19,9 @@ pub(crate) enum Failure {
     Usage(String),
     /// Something outside is wrong, a file or the training: exit code 1.
     Run(String),
-    /// Ctrl-C stopped it: exit code 130.
-    Interrupted(String),
+    /// A signal or a time limit stopped it, and it can go on: exit code 75, by which batch systems know that it is to be
+    /// started again (`EX_TEMPFAIL`).
+    Stopped(String),
 }
 
 impl Failure {
@@ -29,7 +30,7 @@ impl Failure {
         let (message, code) = match self {
             Self::Usage(message) => (message, 2),
             Self::Run(message) => (message, 1),
-            Self::Interrupted(message) => (message, INTERRUPTED),
+            Self::Stopped(message) => (message, 75),
         };
         complain(message);
         ExitCode::from(code)
@@ -46,7 +47,7 @@ impl Failure {
     }
 
     pub(crate) fn message(self) -> String {
-        let (Self::Usage(message) | Self::Run(message) | Self::Interrupted(message)) = self;
+        let (Self::Usage(message) | Self::Run(message) | Self::Stopped(message)) = self;
         message
     }
 }

@@ -1,24 +1,34 @@
-//! Ctrl-C asks the program to stop with what it has; a second one stops it at once.
+//! Signals ask the program to stop with what it has: Ctrl-C, and on Unix SIGTERM and SIGHUP, by which batch systems and
+//! terminals say that the time is over. A second Ctrl-C stops it at once.
 
 use crate::failure::{Failure, INTERRUPTED};
+use signal_hook::consts::SIGINT;
+use signal_hook::flag;
 use std::ops::ControlFlow;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, LazyLock};
 
-static ASKED: AtomicBool = AtomicBool::new(false);
+static ASKED: LazyLock<Arc<AtomicBool>> = LazyLock::new(Arc::default);
 
-/// From now on Ctrl-C is a question.
+/// From now on signals are questions.
 pub(crate) fn listen() -> Result<(), Failure> {
-    let handler = || {
-        if ASKED.swap(true, Ordering::Relaxed) {
-            #[allow(clippy::exit, reason = "whoever asks twice does not want to wait for the present step")]
-            std::process::exit(i32::from(INTERRUPTED));
-        }
-    };
-    ctrlc::set_handler(handler).map_err(|error| Failure::Run(format!("Ctrl-C cannot be handled: {error}")))
+    let failed = |error| Failure::Run(format!("signals cannot be handled: {error}"));
+    // First: whoever presses Ctrl-C when a stop was asked for does not want to wait for the present step.
+    flag::register_conditional_shutdown(SIGINT, i32::from(INTERRUPTED), Arc::clone(&ASKED))
+        .map_err(failed)?;
+    for signal in STOPPING.iter().chain([&SIGINT]) {
+        flag::register(*signal, Arc::clone(&ASKED)).map_err(failed)?;
+    }
+    Ok(())
 }
 
-/// Breaks once Ctrl-C was pressed.
+#[cfg(unix)]
+const STOPPING: [i32; 2] = [signal_hook::consts::SIGTERM, signal_hook::consts::SIGHUP];
+#[cfg(not(unix))]
+const STOPPING: [i32; 1] = [signal_hook::consts::SIGTERM];
+
+/// Breaks once a stop was asked for.
 pub(crate) fn check() -> ControlFlow<()> {
     if ASKED.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
 }

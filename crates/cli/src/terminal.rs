@@ -161,7 +161,8 @@ impl Listener for Progress {
             return Ok(());
         }
         let position = (record.step - 1) % steps + 1;
-        if position == 1 {
+        // The first step, or that of a run that goes on.
+        if position == 1 || self.bar.length() == Some(0) {
             self.loss_sum = 0.0;
             self.bar.reset();
             self.bar.set_length(steps);

@@ -15,23 +15,31 @@ use crate::probe::Probe;
 use crate::profile::ProfileFigures;
 use crate::setup::{self, Setup, usage};
 use crate::task::TaskConfig;
-use crate::terminal::{self, Progress, line, object};
+use crate::terminal::{self, Progress, complain, line, object};
 use crate::written::Written;
 use backflow_data::{Dataset, Loader};
 use backflow_optim::RuleInfo;
-use backflow_probe::text::{grouped, short};
-use backflow_probe::{FlowRow, FlowStep, GradFlow, Recorder, Stats, Verdict, When};
+use backflow_probe::text::grouped;
+use backflow_probe::{FlowStep, GradFlow, Recorder, Stats, Verdict, When};
 use backflow_report::FlowPage;
 use backflow_tensor::training::Scope;
 use backflow_tensor::{DType, Module};
 use backflow_train::{
-    Batches, EVALUATION_BATCH, EpochRecord, Listener, Metrics, RunFolder, StepRecord, StepTimes, Summary,
+    Batches, EVALUATION_BATCH, EpochRecord, Listener, Pause, ResumedRun, RunFolder, StepRecord, StepTimes,
     TrainError, Trainer, with_evaluated_weights,
 };
 use clap::Args;
-use serde::Serialize;
+use results::TrainResults;
+use resume::Asked;
+use saving::{Ended, Saver, SavingOptions};
+use std::ffi::OsString;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
+
+mod results;
+mod resume;
+mod saving;
 
 #[derive(Args, Debug)]
 pub(crate) struct TrainOptions {
@@ -63,7 +71,7 @@ pub(crate) struct TrainOptions {
     #[arg(long, value_name = "SETTING=NAME[:KEY=VALUE,…]")]
     schedule_of: Vec<String>,
 
-    /// Passes over the training set.
+    /// Passes over the training set. A run that goes on may be given more, where its schedule does not go by them.
     #[arg(
         long,
         default_value_t = 10,
@@ -87,6 +95,14 @@ pub(crate) struct TrainOptions {
     /// this one has ended.
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
+
+    /// Go on with the run in this folder from its newest checkpoint, to the bits that it would have come to uncut; with
+    /// none, begin it again. What was asked for then holds.
+    #[arg(long, value_name = "RUN")]
+    resume: Option<PathBuf>,
+
+    #[command(flatten)]
+    saving: SavingOptions,
 
     /// How closely the flow through the layers is watched. It changes no bit of the training.
     #[arg(long, value_enum, default_value = "basic")]
@@ -119,37 +135,6 @@ pub(crate) struct TrainOptions {
     json: bool,
 }
 
-/// What the run came to: the object of `--json`, and `summary.json`.
-#[derive(Debug, Serialize)]
-struct TrainResults {
-    params: usize,
-    steps: u64,
-    epochs: u64,
-    train_loss: f64,
-    test_loss: f64,
-    #[serde(flatten, serialize_with = "of_test")]
-    metrics: Metrics,
-    /// Of what was held out, with `--validation`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    validation_loss: Option<f64>,
-    #[serde(flatten, serialize_with = "of_validation")]
-    validation_metrics: Metrics,
-    /// What a network without memory gets, of problems that are known by it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    guess_loss: Option<f64>,
-    #[serde(flatten)]
-    text: Option<Written>,
-    /// Of training and testing, without loading the data.
-    seconds: f64,
-    out: String,
-    history: Vec<EpochRecord>,
-    /// What flowed through the layers in the last epoch: means over the steps that were looked at.
-    layers: Vec<FlowRow>,
-    /// Where the time of a step went, with `--profile`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    profile: Option<ProfileFigures>,
-}
-
 impl TrainOptions {
     /// A recorder for a run of this many steps, if there is anything to record.
     fn recorder(&self, model: &Model, steps: u64) -> Option<Recorder> {
@@ -171,10 +156,34 @@ impl TrainOptions {
 }
 
 pub(crate) fn run(options: &TrainOptions) -> Result<(), Failure> {
-    options.setup.in_pool(|| train(options))
+    // Behind `backflow train`.
+    let present: Vec<OsString> = std::env::args_os().skip(2).collect();
+    let Some(run) = &options.resume else {
+        // How results are shown is asked for anew each time.
+        let words = present.iter().filter(|word| *word != "--json");
+        let arguments = words.map(|word| word.to_string_lossy().into_owned()).collect();
+        return options.setup.in_pool(|| train(options, arguments, None));
+    };
+    let Asked { options, arguments, config } = resume::asked(run, present)?;
+    if RunFolder::read_summary::<serde_json::Value>(run).is_some() && options.epochs == config.epochs {
+        if !options.json {
+            let run = terminal::shown(run);
+            line(&format!("{run} has ended, after {} epochs; --epochs N goes on for longer", config.epochs));
+        }
+        return Ok(());
+    }
+    let resumed = RunFolder::resume(run)?;
+    if let Some(ResumedRun { skipped, .. }) = &resumed {
+        skipped.iter().for_each(|error| complain(&format!("{error}; passed over")));
+    }
+    options.setup.in_pool(|| train(&options, arguments, resumed.map(|run| (run, config))))
 }
 
-fn train(options: &TrainOptions) -> Result<(), Failure> {
+fn train(
+    options: &TrainOptions,
+    arguments: Vec<String>,
+    resumed: Option<(ResumedRun, RunConfig)>,
+) -> Result<(), Failure> {
     let optimizer = setup::optimizer(&options.optimizer, options.lr)?.seed(options.seed);
     let setup = &options.setup;
     setup.refuse_clipping(&options.optimizer)?;
@@ -233,14 +242,30 @@ fn train(options: &TrainOptions) -> Result<(), Failure> {
             .then(|| Stats::of(&train.batch(0, 0).inputs).rms.powi(2)),
         flush_to_zero: setup.flush_to_zero,
         predictor: Some(Predictor::of(&network, &data, setup.dtype)),
+        arguments,
+        looks_of_epochs: resumed.as_ref().and_then(|(_, earlier)| {
+            let looks = earlier.looks_of_epochs.unwrap_or(earlier.epochs);
+            (looks != options.epochs).then_some(looks)
+        }),
     };
+    let of_data = [data.train.len() as u64, data.test.len() as u64, resume::fingerprint(&train.batch(0, 0))];
+    let configuration = resume::configuration(&config, of_data);
     let out = options
         .out
         .clone()
         .unwrap_or_else(|| RunFolder::free_name(Path::new("runs"), &run_name(options, &network)));
     // First: where it fails, an earlier run in the folder stays where it is.
     let mut events = options.tensorboard.as_ref().map(|dir| Events::begin(dir, &out)).transpose()?;
-    let mut folder = RunFolder::create(&out, &config)?;
+    let (mut folder, checkpoint, mut flow) = match resumed {
+        None => (RunFolder::create(&out, &config)?, None, Vec::new()),
+        Some((ResumedRun { folder, checkpoint, flow, .. }, earlier)) => {
+            resume::require_same(&checkpoint, &configuration)?;
+            let epochs = [earlier.epochs, options.epochs].map(|epochs| epochs * train.len() as u64);
+            resume::require_prolongable(options, checkpoint.step(), epochs)?;
+            folder.save_config(&config)?;
+            (folder, Some(checkpoint), flow)
+        }
+    };
     if !options.json {
         let guess =
             data.goal.guess().map(|guess| format!("a guess, without memory, gets a loss of {guess:.4}"));
@@ -253,7 +278,8 @@ fn train(options: &TrainOptions) -> Result<(), Failure> {
     let metrics = task.metrics();
     let mut progress = (!options.json).then(|| Progress::new(&metrics, validation.is_some()));
     let start = Instant::now();
-    let mut recorder = options.recorder(&model, steps);
+    let looks = config.looks_of_epochs.map_or(steps, |epochs| epochs * train.len() as u64);
+    let mut recorder = options.recorder(&model, looks);
     let mut trainer =
         Trainer::with_task(&*task, &mut model, &mut optimizer).accumulate(setup.task.accumulate);
     if let Some(validation) = &validation {
@@ -266,13 +292,30 @@ fn train(options: &TrainOptions) -> Result<(), Failure> {
     if let Some(times) = &mut times {
         trainer = trainer.time(times);
     }
-    let mut listeners =
-        Listeners { folder: &mut folder, events: events.as_mut(), progress: progress.as_mut() };
+    if let Some(checkpoint) = &checkpoint {
+        trainer.resume(checkpoint)?;
+        if !options.json {
+            line(&format!(
+                "{} goes on behind step {}",
+                terminal::shown(&out),
+                grouped(checkpoint.step() as usize)
+            ));
+        }
+    }
+    let earlier = trainer.earlier_epochs();
+    let mut saver = Saver::new(&options.saving, &mut folder, configuration, train.len() as u64, earlier);
+    let mut listeners = Listeners {
+        folder: &mut folder,
+        events: events.as_mut(),
+        progress: progress.as_mut(),
+        saver: &mut saver,
+        epochs: options.epochs,
+    };
     let summary = trainer.fit(&train, &test, options.epochs, &mut listeners);
     let seconds = start.elapsed().as_secs_f64();
     drop(progress);
 
-    let flow = recorder.map(|mut recorder| recorder.take_records()).unwrap_or_default();
+    flow.extend(recorder.map(|mut recorder| recorder.take_records()).unwrap_or_default());
     // What is kept of it, and what could not be.
     let stopped_early = |folder: &RunFolder, why: String| {
         if flow.is_empty() {
@@ -291,10 +334,10 @@ fn train(options: &TrainOptions) -> Result<(), Failure> {
             });
             let (kept, flow) = stopped_early(&folder, format!("The run was {error}."));
             let what = match Failure::of_any([model.map_err(Failure::from), flow]) {
-                Ok(()) => format!("its weights, {kept} in {}", out.display()),
+                Ok(()) => format!("its checkpoint, weights, {kept} in {}", out.display()),
                 Err(lost) => lost.message(),
             };
-            return Err(Failure::Interrupted(format!("{error}; {what}")));
+            return Err(saving::stopped(&error, &what, &out.display().to_string()));
         }
         Err(error) => {
             let (kept, flow) = stopped_early(&folder, format!("STOPPED: {error}."));
@@ -310,6 +353,7 @@ fn train(options: &TrainOptions) -> Result<(), Failure> {
         let text = (data.goal == Goal::NextToken).then(|| Written::by(model, &data.test, options.seed));
         (folder.save_model(model), text)
     });
+    let epochs = summary.epochs.len() as u64;
     let first = summary.steps - train.len() as u64;
     let last_epoch: Vec<FlowStep> = flow.iter().filter(|record| record.step > first).cloned().collect();
     // An epoch shorter than the pause between two looks still ends with what was seen last.
@@ -324,11 +368,10 @@ fn train(options: &TrainOptions) -> Result<(), Failure> {
         if setup.dtype == DType::F64 || !flow.verdicts().iter().any(is_underflow) {
             return flow;
         }
-        let batch = train.batch(options.epochs - 1, 0);
+        let batch = train.batch(epochs - 1, 0);
         // As a step would see it: with dropout, and normalised by the batch.
         let loss = |model: &Model, dtype| task.loss(model, &batch.to_dtype(dtype)).mean;
-        Scope::of_step(options.seed, options.epochs * train.len() as u64)
-            .enter(|| flow.with_shadow(&model, loss))
+        Scope::of_step(options.seed, epochs * train.len() as u64).enter(|| flow.with_shadow(&model, loss))
     };
     let table = settled(GradFlow::of(&last_epoch));
     let test_loss = summary.epochs.last().map(|epoch| epoch.test_loss);
@@ -339,12 +382,8 @@ fn train(options: &TrainOptions) -> Result<(), Failure> {
         saved_flow = folder.save_flow(&flow, &FlowPage::new(&flow, &header).html());
     }
     let profile = times.as_ref().map(ProfileFigures::of);
-    let results = TrainResults {
-        profile,
-        guess_loss: data.goal.guess(),
-        text,
-        ..results_of(summary, &model, seconds, &out, table.rows().to_vec())
-    };
+    let mut results = TrainResults::new(summary, &model, seconds, &out, table.rows().to_vec());
+    (results.profile, results.guess_loss, results.text) = (profile, data.goal.guess(), text);
     // Each is tried, and the results are shown, whatever becomes of the others.
     let saved = [saved_model, saved_flow, folder.save_summary(&results)];
     let saved = Failure::of_any(saved.map(|saved| saved.map_err(Failure::from)));
@@ -362,12 +401,17 @@ fn train(options: &TrainOptions) -> Result<(), Failure> {
                 header.theory_notes.iter().for_each(|note| line(note));
             }
         }
+        if let Some(Ended { epoch, best, loss }) = saver.ended {
+            line(&format!(
+                "\nended after epoch {epoch}, since the test loss was lowest, {loss:.4}, after epoch {best}"
+            ));
+        }
         if let Some(times) = &times {
             line("");
             line(&times.to_string());
         }
         if validation.is_some() {
-            line(&format!("\non the test set: {}", on_test(&results)));
+            line(&format!("\non the test set: {}", results.on_test()));
         }
         if let Some(guess) = results.guess_loss {
             line(&format!("\ntest loss {:.4}; {guess:.4} is what a guess gets", results.test_loss));
@@ -411,57 +455,13 @@ fn introduce(setup: &[String], config: &RunConfig, steps: usize) {
     line("");
 }
 
-/// Figures on the test set, under the names that they have in files.
-fn of_test<S: serde::Serializer>(metrics: &Metrics, serializer: S) -> Result<S::Ok, S::Error> {
-    metrics.prefixed("test_").serialize(serializer)
-}
-
-/// The same of what was held out.
-fn of_validation<S: serde::Serializer>(metrics: &Metrics, serializer: S) -> Result<S::Ok, S::Error> {
-    metrics.prefixed("validation_").serialize(serializer)
-}
-
-fn results_of(
-    summary: Summary,
-    model: &Model,
-    seconds: f64,
-    out: &Path,
-    layers: Vec<FlowRow>,
-) -> TrainResults {
-    let Summary { steps, epochs } = summary;
-    let last = epochs.last();
-    let figure = |of: fn(&EpochRecord) -> f64| last.map_or(f64::NAN, of);
-    let validation = last.and_then(|epoch| epoch.validation.as_ref());
-    TrainResults {
-        params: model.parameter_count(),
-        steps,
-        epochs: epochs.len() as u64,
-        train_loss: figure(|epoch| epoch.train_loss),
-        test_loss: figure(|epoch| epoch.test_loss),
-        metrics: last.map(|epoch| epoch.metrics.clone()).unwrap_or_default(),
-        validation_loss: validation.map(|found| found.loss),
-        validation_metrics: validation.map(|found| found.metrics.clone()).unwrap_or_default(),
-        seconds,
-        out: out.display().to_string(),
-        history: epochs,
-        layers,
-        profile: None,
-        guess_loss: None,
-        text: None,
-    }
-}
-
-/// Loss and figures on the test set, in words.
-fn on_test(results: &TrainResults) -> String {
-    let metrics = results.metrics.iter().map(|(name, figure)| format!(", {name} {figure:.4}"));
-    format!("loss {}{}", short(Some(results.test_loss)), metrics.collect::<String>())
-}
-
 /// Everything that is told of the run: its folder, and what else there is.
 struct Listeners<'a> {
     folder: &'a mut RunFolder,
     events: Option<&'a mut Events>,
     progress: Option<&'a mut Progress>,
+    saver: &'a mut Saver,
+    epochs: u64,
 }
 
 impl Listeners<'_> {
@@ -474,11 +474,7 @@ impl Listeners<'_> {
 
 impl Listener for Listeners<'_> {
     fn step(&mut self, record: &StepRecord, steps: u64) -> Result<(), TrainError> {
-        self.each(|listener| listener.step(record, steps))?;
-        match interrupt::check().is_break() {
-            true => Err(TrainError::Interrupted { step: record.step }),
-            false => Ok(()),
-        }
+        self.each(|listener| listener.step(record, steps))
     }
 
     fn looked(&mut self, flow: &FlowStep) -> Result<(), TrainError> {
@@ -486,6 +482,11 @@ impl Listener for Listeners<'_> {
     }
 
     fn epoch(&mut self, record: &EpochRecord) -> Result<(), TrainError> {
+        self.saver.epoch(record);
         self.each(|listener| listener.epoch(record))
+    }
+
+    fn pause(&mut self, pause: &Pause<'_>) -> Result<ControlFlow<()>, TrainError> {
+        self.saver.pause(self.folder, pause, self.epochs)
     }
 }

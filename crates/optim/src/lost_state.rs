@@ -7,6 +7,7 @@
 
 use crate::elements::Totals;
 use crate::optimizer::Optimizer;
+use crate::rule::Name;
 use crate::state::ParameterState;
 use crate::step::method_of;
 use backflow_tensor::{DType, Module, Tensor};
@@ -15,7 +16,7 @@ use backflow_tensor::{DType, Module, Tensor};
 #[derive(Clone, Debug, PartialEq)]
 pub struct LostState {
     /// The rule.
-    pub rule: &'static str,
+    pub rule: Name,
     /// The share of elements that it is so for, of the buffer that has most.
     pub share: f64,
     /// The step at which it was first seen.
@@ -28,20 +29,15 @@ pub(crate) fn is_possible(totals: &Totals, dtype: DType) -> bool {
     !(totals.gradient < end && totals.weight < end)
 }
 
-/// What is lost of a state after step `step`, where `earlier` was lost before.
-pub(crate) fn find(
-    rule: &'static str,
-    state: &ParameterState,
-    step: u64,
-    earlier: Option<LostState>,
-) -> Option<LostState> {
+/// What is lost of a state after step `step`.
+pub(crate) fn find(state: &ParameterState, step: u64) -> Option<LostState> {
     let share = |buffer: &Tensor| {
         let lost = buffer.to_f64_vec().into_iter().filter(|x| !x.is_finite()).count();
         lost as f64 / buffer.elements().max(1) as f64
     };
     let share = state.buffers.iter().map(|(_, buffer)| share(buffer)).fold(0.0, f64::max);
-    let since = earlier.map_or(step, |earlier| earlier.since);
-    (share > 0.0).then_some(LostState { rule, share, since })
+    let since = state.lost.as_ref().map_or(step, |earlier| earlier.since);
+    (share > 0.0).then(|| LostState { rule: state.rule.clone(), share, since })
 }
 
 impl Optimizer {

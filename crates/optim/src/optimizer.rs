@@ -3,7 +3,6 @@
 use crate::averaging::Averaging;
 use crate::clip::Clipping;
 use crate::hyperparameter::Range;
-use crate::lost_state::LostState;
 use crate::method::{AnyRule, Method};
 use crate::prepare::Accepted;
 use crate::rule::{Needs, Noise};
@@ -84,10 +83,6 @@ pub(crate) struct Visited {
     pub(crate) shape: Shape,
     pub(crate) dtype: DType,
     pub(crate) has_state: bool,
-    /// What of the state can never be used again.
-    pub(crate) lost: Option<LostState>,
-    /// Whether the last update was near the rounding of the weights.
-    pub(crate) is_near_rounding: bool,
 }
 
 /// Parameters with a rule of their own.

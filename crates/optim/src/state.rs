@@ -4,6 +4,7 @@
 //! Schedules are pure functions of the counter (one apart, whose memory is here too), and noise is one of
 //! seed, path and step, so this is all that has to be kept to continue a run.
 
+use crate::lost_state::LostState;
 use crate::method::AnyRule;
 use crate::rule::{Buffer, Name, Start};
 use crate::rules::LbfgsMemory;
@@ -45,6 +46,12 @@ pub struct ParameterState {
     pub buffers: Vec<(Name, Tensor)>,
     /// The average of the weights, with [`Optimizer::average`](crate::Optimizer::average).
     pub average: Option<Tensor>,
+    /// What of this can never be used again, as it was last seen: it is looked for where it may have come about, and
+    /// told in [reports](crate::ParameterReport::lost_state) from then on.
+    pub lost: Option<LostState>,
+    /// Whether the last update was near the rounding of the weights: the next one is then
+    /// [looked at](crate::ParameterReport::changed_share), if somebody observes.
+    pub is_near_rounding: bool,
 }
 
 impl ParameterState {
@@ -58,7 +65,18 @@ impl ParameterState {
         let buffers =
             rule.buffers(shape).iter().map(|buffer| (Name::Borrowed(buffer.name), fill(buffer))).collect();
         let (rule, version) = (Name::Borrowed(rule.name()), rule.version());
-        Self { rule, version, shape, dtype, steps: 0, numbers, buffers, average: None }
+        Self {
+            rule,
+            version,
+            shape,
+            dtype,
+            steps: 0,
+            numbers,
+            buffers,
+            average: None,
+            lost: None,
+            is_near_rounding: false,
+        }
     }
 
     /// The buffer of this name.

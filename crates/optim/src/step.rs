@@ -373,8 +373,6 @@ impl Optimizer {
                     shape: w.shape(),
                     dtype: w.dtype(),
                     has_state: false,
-                    lost: None,
-                    is_near_rounding: false,
                 });
             }
             if unreached.next_if_eq(&place).is_some() {
@@ -385,9 +383,7 @@ impl Optimizer {
             let known = &mut state.parameters;
             let visited = &mut visited[place];
             let path = Arc::clone(&visited.path);
-            let mut may_be_lost = visited.lost.is_some();
             if !visited.has_state {
-                may_be_lost |= known.contains_key(&path);
                 known.entry(Arc::clone(&path)).or_insert_with(|| ParameterState::new(&**rule, w));
                 visited.has_state = true;
             }
@@ -414,7 +410,7 @@ impl Optimizer {
             let coefficient = if *maximize { -coefficient } else { coefficient };
             let surroundings = Surroundings { coefficient, l2, decay, keep: 1.0 };
             let step = Step { t: state.steps, lr, gradient_norm: prepared.clipped_norm };
-            let is_asked = visited.is_near_rounding && lr != 0.0 && is_watched();
+            let is_asked = state.is_near_rounding && lr != 0.0 && is_watched();
             let before = is_asked.then(|| w.detach().copied());
             let mut totals = rule.update_parameter(step, w, &g, state, surroundings);
             let leaves_range = w.dtype() == DType::F64 && !is_exact(totals.gradient);
@@ -424,17 +420,17 @@ impl Optimizer {
             });
             totals.gradient = raw.square;
             norm = norm + raw;
-            if may_be_lost || lost_state::is_possible(&totals, w.dtype()) {
-                visited.lost = lost_state::find(rule.name(), state, t + 1, visited.lost.take());
+            if state.lost.is_some() || lost_state::is_possible(&totals, w.dtype()) {
+                state.lost = lost_state::find(state, t + 1);
             }
             let eps = rule.eps(w.shape(), w.dtype()).filter(|_| rule.is_linear_below_eps());
             let mut report = ParameterReport::new(path, lr, eps, w.elements(), totals);
             if !is_exact(raw.square) {
                 report.gradient_rms = raw.length / (w.elements().max(1) as f64).sqrt();
             }
-            visited.is_near_rounding = rounding::is_near(report.update_ratio, w.dtype());
+            state.is_near_rounding = rounding::is_near(report.update_ratio, w.dtype());
             report.changed_share = before.and_then(|before| rounding::changed_share(&before, w, &g));
-            report.lost_state.clone_from(&visited.lost);
+            report.lost_state.clone_from(&state.lost);
             parameters.push(report);
         });
         StepReport {

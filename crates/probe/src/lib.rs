@@ -74,7 +74,7 @@ pub use record::{
     CurvatureFlow, Exponents, FlowStep, JacobianFlow, Joint, LayerFlow, LostFlow, NotMeasured, ParameterFlow,
     SampleFlow, Spectrum, Stats,
 };
-pub use recorder::Recorder;
+pub use recorder::{OtherRecorder, Recorder, RecorderState};
 pub use rows::FlowRow;
 pub use shadow::{Shadow, TimeShadow};
 pub use slope::{Per, judged, shadow_slope, slope};

@@ -13,6 +13,10 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
+mod state;
+
+pub use state::{OtherRecorder, RecorderState};
+
 /// Products with the Hessian for the ends of its spectrum, at most.
 const PRODUCTS: usize = 20;
 /// Products with the Hessian for its trace.

@@ -25,6 +25,7 @@ mod asked;
 mod attention;
 mod graph;
 mod in_time;
+mod memory;
 mod open;
 mod outputs;
 mod parameters;

@@ -74,8 +74,19 @@ impl Writer {
 pub(crate) struct Reader<'a>(&'a [u8]);
 
 impl<'a> Reader<'a> {
-    /// Checks the envelope.
+    /// Checks the envelope of a file that is one and nothing else.
     pub(crate) fn open(file: &'a [u8], format: Format) -> Result<Self, CodecError> {
+        match Self::open_front(file, format)? {
+            (reader, []) => Ok(reader),
+            (_, rest) => {
+                let expected = (file.len() - rest.len()) as u64;
+                Err(CodecError::Length { found: file.len() as u64, expected })
+            }
+        }
+    }
+
+    /// Checks the envelope that a file begins with; answers what is behind it, too.
+    pub(crate) fn open_front(file: &'a [u8], format: Format) -> Result<(Self, &'a [u8]), CodecError> {
         let rest = file.strip_prefix(MAGIC).and_then(|rest| rest.strip_prefix(format.kind));
         let mut rest = rest.ok_or(CodecError::Foreign)?;
         let short = || CodecError::Length { found: file.len() as u64, expected: HEADER as u64 };
@@ -85,14 +96,15 @@ impl<'a> Reader<'a> {
         }
         let length = u64::from_le_bytes(field(&mut rest).ok_or_else(short)?);
         let checksum = u32::from_le_bytes(field(&mut rest).ok_or_else(short)?);
-        if length != rest.len() as u64 {
+        let split = usize::try_from(length).ok().and_then(|length| rest.split_at_checked(length));
+        let Some((payload, behind)) = split else {
             let expected = length.saturating_add(HEADER as u64);
             return Err(CodecError::Length { found: file.len() as u64, expected });
-        }
-        if checksum != crc32fast::hash(rest) {
+        };
+        if checksum != crc32fast::hash(payload) {
             return Err(CodecError::Checksum);
         }
-        Ok(Self(rest))
+        Ok((Self(payload), behind))
     }
 
     pub(crate) fn take<T: BorrowDecode<'a, ()>>(&mut self) -> Result<T, CodecError> {

@@ -63,6 +63,32 @@ pub enum StoreError {
         /// Where they differ.
         source: backflow_optim::StateError,
     },
+    /// A checkpoint is damaged, or is none.
+    #[error("{}: not a valid checkpoint: {}", path.display(), told(reason))]
+    Checkpoint {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A section of a checkpoint is not what was expected.
+    #[error("{}: section {}: {}", path.display(), quoted(name), told(reason))]
+    Section {
+        /// The file.
+        path: PathBuf,
+        /// The name of the section.
+        name: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// Somebody else is working in a folder.
+    #[error("{}: {holder} is working in it; wait until that has ended, or choose another folder", folder.display())]
+    Locked {
+        /// The folder.
+        folder: PathBuf,
+        /// Who: `process 4711`.
+        holder: String,
+    },
 }
 
 /// What such a file is, and the line of Python that makes a safetensors file of it.

@@ -9,12 +9,14 @@ use crate::atomic;
 use crate::envelope::{CodecError, Format, Reader, Writer};
 use crate::error::StoreError;
 use crate::{regular, shape};
-use backflow_optim::{LbfgsMemory, Name, Optimizer, ParameterState, State};
+use backflow_optim::{LbfgsMemory, LostState, Name, Optimizer, ParameterState, State};
 use backflow_tensor::{DType, Module, Shape, Tensor, with_float};
 use std::collections::VecDeque;
 use std::path::Path;
 
-const FORMAT: Format = Format { kind: b"optstate", version: 1 };
+const FORMAT: Format = Format { kind: b"optstate", version: 2 };
+/// Without what is told of [lost states](LostState) and of updates near the rounding of the weights.
+const FIRST_FORMAT: Format = Format { version: 1, ..FORMAT };
 
 /// Writes the state of `optimizer` to `path`, whole or not at all.
 ///
@@ -41,9 +43,8 @@ const FORMAT: Format = Format { kind: b"optstate", version: 1 };
 /// If the file cannot be written; an earlier file of that name is then still there.
 pub fn save(optimizer: &Optimizer, path: &Path) -> Result<(), StoreError> {
     let failed = |source| StoreError::Write { path: path.to_owned(), source };
-    let mut writer = Writer::default();
-    put_state(&mut writer, optimizer.state()).map_err(|error| failed(std::io::Error::other(error)))?;
-    atomic::write(path, &writer.seal(FORMAT)).map_err(failed)
+    let bytes = encode(optimizer.state()).map_err(|error| failed(std::io::Error::other(error)))?;
+    atomic::write(path, &bytes).map_err(failed)
 }
 
 /// Replaces the state of `optimizer` by that of the file at `path`, which must be of the same rule and of
@@ -57,16 +58,38 @@ pub fn load(
     path: &Path,
 ) -> Result<(), StoreError> {
     let bytes = regular::read(path).map_err(|source| StoreError::Read { path: path.to_owned(), source })?;
-    let state = decode(&bytes)
+    load_bytes(optimizer, model, &bytes, path)
+}
+
+/// The same from the bytes of such a file, which stand in the file at `path`.
+pub(crate) fn load_bytes(
+    optimizer: &mut Optimizer,
+    model: &(impl Module + ?Sized),
+    bytes: &[u8],
+    path: &Path,
+) -> Result<(), StoreError> {
+    let state = decode(bytes)
         .map_err(|error| StoreError::OptimizerState { path: path.to_owned(), reason: error.to_string() })?;
     optimizer
         .load_state(model, state)
         .map_err(|source| StoreError::OtherOptimizer { path: path.to_owned(), source })
 }
 
+/// The bytes of the file.
+pub(crate) fn encode(state: &State) -> Result<Vec<u8>, CodecError> {
+    let mut writer = Writer::default();
+    put_state(&mut writer, state)?;
+    Ok(writer.seal(FORMAT))
+}
+
 fn decode(bytes: &[u8]) -> Result<State, CodecError> {
-    let mut reader = Reader::open(bytes, FORMAT)?;
-    let state = take_state(&mut reader)?;
+    let (mut reader, format) = match Reader::open(bytes, FORMAT) {
+        Err(CodecError::Version { found, .. }) if found == FIRST_FORMAT.version => {
+            (Reader::open(bytes, FIRST_FORMAT)?, FIRST_FORMAT)
+        }
+        reader => (reader?, FORMAT),
+    };
+    let state = take_state(&mut reader, format)?;
     reader.finish()?;
     Ok(state)
 }
@@ -76,7 +99,7 @@ fn put_state(writer: &mut Writer, state: &State) -> Result<(), CodecError> {
     put_numbers(writer, &state.schedule)?;
     writer.put(state.parameters.len() as u64)?;
     for (path, parameter) in &state.parameters {
-        let ParameterState { rule, version, shape, dtype, steps, numbers, buffers, average } = parameter;
+        let ParameterState { rule, version, shape, dtype, steps, numbers, buffers, average, .. } = parameter;
         writer.put((&**path, &**rule, *version, *steps))?;
         put_kind(writer, *shape, *dtype)?;
         put_numbers(writer, numbers)?;
@@ -87,6 +110,10 @@ fn put_state(writer: &mut Writer, state: &State) -> Result<(), CodecError> {
         }
         writer.put(average.is_some())?;
         average.iter().try_for_each(|average| put_tensor(writer, average))?;
+        writer.put((parameter.is_near_rounding, parameter.lost.is_some()))?;
+        if let Some(LostState { rule, share, since }) = &parameter.lost {
+            writer.put((&**rule, *share, *since))?;
+        }
     }
     writer.put(state.lbfgs.is_some())?;
     let Some(LbfgsMemory { paths, direction, step_size, gradient, scale, pairs }) = &state.lbfgs else {
@@ -101,7 +128,7 @@ fn put_state(writer: &mut Writer, state: &State) -> Result<(), CodecError> {
     pairs.iter().flat_map(|(s, y)| [s, y]).try_for_each(|x| put_tensor(writer, x))
 }
 
-fn take_state(reader: &mut Reader<'_>) -> Result<State, CodecError> {
+fn take_state(reader: &mut Reader<'_>, format: Format) -> Result<State, CodecError> {
     let (steps, skipped) = reader.take()?;
     let schedule = take_numbers(reader)?;
     let parameters = reader.list(|reader| {
@@ -111,7 +138,27 @@ fn take_state(reader: &mut Reader<'_>) -> Result<State, CodecError> {
         let buffers = reader.list(|reader| Ok((name(reader)?, take_tensor(reader)?)))?;
         let average = if reader.take()? { Some(take_tensor(reader)?) } else { None };
         let rule = Name::Owned(rule.to_owned());
-        Ok((path.into(), ParameterState { rule, version, shape, dtype, steps, numbers, buffers, average }))
+        let (is_near_rounding, is_lost) =
+            if format == FIRST_FORMAT { (false, false) } else { reader.take()? };
+        let lost = if is_lost {
+            let (rule, (share, since)) = (name(reader)?, reader.take()?);
+            Some(LostState { rule, share, since })
+        } else {
+            None
+        };
+        let state = ParameterState {
+            rule,
+            version,
+            shape,
+            dtype,
+            steps,
+            numbers,
+            buffers,
+            average,
+            lost,
+            is_near_rounding,
+        };
+        Ok((path.into(), state))
     })?;
     let lbfgs = if reader.take()? {
         let (step_size, scale) = reader.take()?;

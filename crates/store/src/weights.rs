@@ -29,6 +29,7 @@ use loading::{in_place, renumbered};
 use numbers::{Cast, cast, exact, safetensors_dtype, to_bytes};
 use safetensors::tensor::{SafeTensors, TensorView};
 use std::collections::{BTreeMap, BTreeSet};
+use std::io;
 use std::path::Path;
 
 /// Writes all tensors of `model` to `path`, whole or not at all.
@@ -39,18 +40,27 @@ use std::path::Path;
 pub fn save(model: &(impl Module + ?Sized), path: impl AsRef<Path>) -> Result<(), StoreError> {
     let path = path.as_ref();
     let failed = |source| StoreError::Write { path: path.to_owned(), source };
+    atomic::write(path, &encode(model).map_err(failed)?).map_err(failed)
+}
+
+/// The bytes of a file of all tensors of `model`.
+pub(crate) fn encode(model: &(impl Module + ?Sized)) -> io::Result<Vec<u8>> {
     if let Some(name) = model.ambiguous_path() {
-        return Err(failed(std::io::Error::other(format!("two different tensors have the path {name}"))));
+        return Err(io::Error::other(format!("two different tensors have the path {name}")));
     }
+    encode_tensors(model.state())
+}
+
+/// The bytes of a file of these tensors, by name.
+pub(crate) fn encode_tensors(tensors: impl IntoIterator<Item = (String, Tensor)>) -> io::Result<Vec<u8>> {
     let tensors: BTreeMap<_, _> =
-        model.state().into_iter().map(|(name, tensor)| (name, (to_bytes(&tensor), tensor))).collect();
+        tensors.into_iter().map(|(name, tensor)| (name, (to_bytes(&tensor), tensor))).collect();
     let mut views = Vec::with_capacity(tensors.len());
     for (name, (bytes, tensor)) in &tensors {
         let view = TensorView::new(safetensors_dtype(tensor.dtype()), tensor.shape().to_vec(), bytes);
-        views.push((name, view.map_err(|error| failed(std::io::Error::other(error)))?));
+        views.push((name, view.map_err(io::Error::other)?));
     }
-    let file = safetensors::serialize(views, None).map_err(|error| failed(std::io::Error::other(error)))?;
-    atomic::write(path, &file).map_err(failed)
+    safetensors::serialize(views, None).map_err(io::Error::other)
 }
 
 /// Replaces all tensors of `model` by those of the file at `path`. Parameters stay trainable, buffers stay
@@ -79,7 +89,17 @@ pub fn load_with(
 ) -> Result<LoadingReport, StoreError> {
     let path = path.as_ref();
     let bytes = regular::read(path).map_err(|source| StoreError::Read { path: path.to_owned(), source })?;
-    let file = parse(&bytes, path)?;
+    load_bytes(model, &bytes, path, loading)
+}
+
+/// The same from the bytes of such a file, which stand in the file at `path`.
+pub(crate) fn load_bytes(
+    model: &mut (impl Module + ?Sized),
+    bytes: &[u8],
+    path: &Path,
+    loading: &Loading,
+) -> Result<LoadingReport, StoreError> {
+    let file = parse(bytes, path)?;
     let other_model =
         |difference| StoreError::OtherModel { path: path.to_owned(), difference: Box::new(difference) };
     if let Some(name) = model.ambiguous_path() {
@@ -309,11 +329,16 @@ pub struct Stored {
 pub fn read(path: impl AsRef<Path>) -> Result<Vec<Stored>, StoreError> {
     let path = path.as_ref();
     let bytes = regular::read(path).map_err(|source| StoreError::Read { path: path.to_owned(), source })?;
+    read_bytes(&bytes, path)
+}
+
+/// The same from the bytes of such a file, which stand in the file at `path`.
+pub(crate) fn read_bytes(bytes: &[u8], path: &Path) -> Result<Vec<Stored>, StoreError> {
     let stored = |(name, view): (String, TensorView<'_>)| {
         let (dtype, shape) = (view.dtype().to_string(), view.shape().to_vec());
         Stored { name, dtype, shape, tensor: exact(&view) }
     };
-    let mut tensors: Vec<Stored> = parse(&bytes, path)?.tensors().into_iter().map(stored).collect();
+    let mut tensors: Vec<Stored> = parse(bytes, path)?.tensors().into_iter().map(stored).collect();
     tensors.sort_unstable_by(|a, b| a.name.cmp(&b.name));
     Ok(tensors)
 }

@@ -218,7 +218,7 @@ fn states(path: &Path, make: &dyn Fn() -> Optimizer) -> Vec<Vec<u8>> {
 /// The envelope around a payload, as an attacker would make it.
 fn sealed(payload: &[u8]) -> Vec<u8> {
     let (length, checksum) = ((payload.len() as u64).to_le_bytes(), crc32fast::hash(payload).to_le_bytes());
-    [&b"BACKFLOWoptstate"[..], &1_u32.to_le_bytes(), &length, &checksum, payload].concat()
+    [&b"BACKFLOWoptstate"[..], &2_u32.to_le_bytes(), &length, &checksum, payload].concat()
 }
 
 /// Loads the file, and holds what comes to what is promised.

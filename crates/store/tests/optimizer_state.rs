@@ -122,7 +122,7 @@ const HEADER: usize = 32;
 /// The envelope around a payload, as an attacker would make it.
 fn sealed(payload: &[u8]) -> Vec<u8> {
     let (length, checksum) = ((payload.len() as u64).to_le_bytes(), crc32fast::hash(payload).to_le_bytes());
-    [&b"BACKFLOWoptstate"[..], &1_u32.to_le_bytes(), &length, &checksum, payload].concat()
+    [&b"BACKFLOWoptstate"[..], &2_u32.to_le_bytes(), &length, &checksum, payload].concat()
 }
 
 #[test]
@@ -205,6 +205,50 @@ fn a_state_of_something_else_is_refused() {
     assert!(of(b"PK\x03\x04").ends_with("not a valid optimizer state: it does not begin as one"));
     let mut newer = bytes.clone();
     newer[16] = 9;
-    assert!(of(&newer).ends_with("its format is version 9; this program reads version 1"));
+    assert!(of(&newer).ends_with("its format is version 9; this program reads version 2"));
     assert!(of(&bytes[..40]).contains("it is 40 bytes long and should be"));
+}
+
+/// What was seen of a state that is lost, and of updates near the rounding of the weights, goes with the state; files of
+/// the first version, which had neither, are read.
+#[test]
+fn what_was_seen_of_a_state_goes_with_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("optimizer.bin");
+    let begin =
+        || (Tensor::ones([2], DType::F32).requires_grad(), Optimizer::from_spec("adam", Some(1e-9)).unwrap());
+    let step = |w: &mut Tensor, optimizer: &mut Optimizer, slope: f32| {
+        let slopes = Tensor::from([1.0, slope]);
+        let _ = optimizer.step_with(w, |w| (w * &slopes).sum(..));
+    };
+    let (mut w, mut optimizer) = begin();
+    step(&mut w, &mut optimizer, 1e30);
+    step(&mut w, &mut optimizer, 1.0);
+    optimizer_state::save(&optimizer, &path).unwrap();
+    let (_, mut continued) = begin();
+    optimizer_state::load(&mut continued, &w, &path).unwrap();
+    let of = |optimizer: &Optimizer| {
+        let state = &optimizer.state().parameters[""];
+        (state.lost.clone(), state.is_near_rounding)
+    };
+    let (lost, is_near_rounding) = of(&optimizer);
+    assert!(lost.is_some_and(|lost| (lost.share, lost.since) == (0.5, 1)) && is_near_rounding);
+    assert_eq!(of(&continued), of(&optimizer));
+
+    // Of a parameter without either, the first version lacks two bytes, before the one that says that there is no L-BFGS.
+    let (mut w, mut optimizer) = begin();
+    let mut gradients = backflow_tensor::Gradients::new();
+    gradients.insert(&w, Tensor::zeros([2], DType::F32));
+    let _ = Optimizer::step(&mut optimizer, &mut w, &gradients);
+    optimizer_state::save(&optimizer, &path).unwrap();
+    let payload = std::fs::read(&path).unwrap()[HEADER..].to_vec();
+    let (before, last) = payload.split_at(payload.len() - 3);
+    assert!(last[1..] == [0, 0]);
+    let first = [before, &last[2..]].concat();
+    let (length, checksum) = ((first.len() as u64).to_le_bytes(), crc32fast::hash(&first).to_le_bytes());
+    let file = [&b"BACKFLOWoptstate"[..], &1_u32.to_le_bytes(), &length, &checksum, &first].concat();
+    #[allow(clippy::disallowed_methods, reason = "a file of an earlier version")]
+    std::fs::write(&path, file).unwrap();
+    optimizer_state::load(&mut optimizer, &w, &path).unwrap();
+    assert_eq!((optimizer.state().steps, of(&optimizer)), (1, (None, false)));
 }

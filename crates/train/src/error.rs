@@ -44,6 +44,12 @@ pub enum TrainError {
         /// The folder.
         path: PathBuf,
     },
+    /// There is no run to go on with.
+    #[error("{}: holds no run to go on with; name the folder of one", path.display())]
+    NoRun {
+        /// The folder.
+        path: PathBuf,
+    },
     /// A run's folder cannot be made where a file is.
     #[error("{}: is a file; choose another name for the run's folder", path.display())]
     FileInTheWay {
@@ -76,6 +82,19 @@ pub enum TrainError {
         /// The last version that is known.
         known: u32,
     },
+    /// A log is not the one that a checkpoint knows: shorter, or with other lines.
+    #[error(
+        "{}: is not the log that the checkpoint was made with, so that lines of the run are lost; put it back, or begin \
+         the run again",
+        path.display()
+    )]
+    OtherLog {
+        /// The log.
+        path: PathBuf,
+    },
+    /// A checkpoint is of a run with other data, or one that nobody looked at.
+    #[error("the checkpoint is of another run: {}", told(.0))]
+    OtherRun(String),
     /// A file of the run cannot be written or read, or is not what it should be.
     #[error(transparent)]
     Store(#[from] StoreError),

@@ -74,11 +74,31 @@ pub(crate) fn packed(records: &[FlowStep]) -> io::Result<Vec<u8>> {
     let mut line = Vec::new();
     for record in records {
         line.clear();
-        serde_json::to_writer(&mut line, &Line { version: VERSION, record })?;
-        line.push(b'\n');
+        put_line(&mut line, record)?;
         packed.write_all(&line)?;
     }
     packed.finish()
+}
+
+/// Appends the line of a record.
+pub(crate) fn put_line(text: &mut Vec<u8>, record: &FlowStep) -> io::Result<()> {
+    serde_json::to_writer(&mut *text, &Line { version: VERSION, record })?;
+    text.push(b'\n');
+    Ok(())
+}
+
+/// A gzip member of some lines.
+pub(crate) fn pack(text: &[u8]) -> io::Result<Vec<u8>> {
+    let mut packed = GzEncoder::new(Vec::new(), Compression::default());
+    text.split_inclusive(|&byte| byte == b'\n').try_for_each(|line| packed.write_all(line))?;
+    packed.finish()
+}
+
+/// The text of the log at `path`, as far as it goes, or of its first `bytes` bytes.
+pub(crate) fn unpacked(path: &Path, bytes: Option<u64>) -> io::Result<Vec<u8>> {
+    let mut packed = regular::read(path)?;
+    packed.truncate(bytes.and_then(|bytes| usize::try_from(bytes).ok()).unwrap_or(usize::MAX));
+    Ok(unpack(&packed)?.0)
 }
 
 /// The most text that a packed log of so many bytes holds: what is longer is made to exhaust memory. Where no figure ever
@@ -93,8 +113,14 @@ fn text(path: &Path) -> io::Result<(String, bool)> {
     if !bytes.starts_with(&[0x1f, 0x8b]) {
         return Ok((regular::text(whole_characters(bytes))?, false));
     }
+    let (unpacked, is_cut) = unpack(&bytes)?;
+    Ok((regular::text(whole_characters(unpacked))?, is_cut))
+}
+
+/// What such bytes hold, one member behind the other, and whether they are cut off.
+fn unpack(bytes: &[u8]) -> io::Result<(Vec<u8>, bool)> {
     let (mut unpacked, longest) = (Vec::new(), longest(bytes.len()));
-    let is_cut = match MultiGzDecoder::new(&*bytes).take(longest).read_to_end(&mut unpacked) {
+    let is_cut = match MultiGzDecoder::new(bytes).take(longest).read_to_end(&mut unpacked) {
         Ok(_) if unpacked.len() as u64 == longest => {
             let message =
                 format!("it holds {longest} bytes or more, which no log of {} bytes does", bytes.len());
@@ -104,7 +130,7 @@ fn text(path: &Path) -> io::Result<(String, bool)> {
         Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => true,
         Err(error) => return Err(error),
     };
-    Ok((regular::text(whole_characters(unpacked))?, is_cut))
+    Ok((unpacked, is_cut))
 }
 
 /// Without the beginning of a last character, which a cut leaves.
@@ -120,6 +146,20 @@ fn whole_characters(mut text: Vec<u8>) -> Vec<u8> {
 /// Reads the log of any version that is known.
 pub(crate) fn read(path: &Path) -> Result<FlowLog, TrainError> {
     let (text, is_cut) = text(path).map_err(|source| StoreError::Read { path: path.to_owned(), source })?;
+    let mut log = of_lines(&text, path)?;
+    if is_cut {
+        log.cut_off.get_or_insert(text.lines().count() + 1);
+    }
+    Ok(log)
+}
+
+/// The records of a text, of the log at `path`.
+pub(crate) fn parse(text: &[u8], path: &Path) -> Result<FlowLog, TrainError> {
+    let failed = |source| StoreError::Read { path: path.to_owned(), source };
+    of_lines(&regular::text(text.to_vec()).map_err(failed)?, path)
+}
+
+fn of_lines(text: &str, path: &Path) -> Result<FlowLog, TrainError> {
     let mut log = FlowLog::default();
     let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
     for (line, record) in lines.map(|(index, line)| (index + 1, read_line(line))) {
@@ -138,9 +178,6 @@ pub(crate) fn read(path: &Path) -> Result<FlowLog, TrainError> {
                 return Err(TrainError::LaterFlow { path: path.to_owned(), line, version, known: VERSION });
             }
         }
-    }
-    if is_cut {
-        log.cut_off.get_or_insert(text.lines().count() + 1);
     }
     Ok(log)
 }

@@ -12,12 +12,15 @@
 extern crate backflow_tensor as backflow;
 
 mod batches;
+mod checkpoint;
 pub mod comparison;
 mod error;
 mod evaluate;
 mod flow_log;
+mod logs;
 mod metric;
 mod parts;
+mod pause;
 mod records;
 mod run_folder;
 mod side_by_side;
@@ -33,8 +36,9 @@ pub use error::TrainError;
 pub use evaluate::{EVALUATION_BATCH, Evaluation, evaluate, with_evaluated_weights};
 pub use flow_log::FlowLog;
 pub use metric::{Metric, Metrics, Prefixed, Tally};
+pub use pause::Pause;
 pub use records::{EpochRecord, StepRecord, Summary};
-pub use run_folder::RunFolder;
+pub use run_folder::{ResumedRun, RunFolder};
 pub use side_by_side::{Completion, Ended, Part, Supervisor, side_by_side};
 pub use step_times::StepTimes;
 pub use task::{Loss, Task, TaskError};

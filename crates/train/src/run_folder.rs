@@ -7,22 +7,26 @@
 //!   model.safetensors    the final weights
 //!   flow.jsonl.gz        what was measured in the layers: one line per step that was looked at, with its version
 //!   report.html          the same as a page
-//!   summary.json         the results; this file and the weights are there only once the run has succeeded
+//!   summary.json         the results; this file is there only once the run has succeeded
+//!   checkpoints/         step-000000000500.ckpt, …: the newest few, of a run that was to make some or was cut
 //!   earlier-run/         of a run that this one replaces, all of these files, until this one has ended
+//!   .lock                who is working in the folder
 //! ```
 
 use crate::error::TrainError;
 use crate::flow_log::{self, FlowLog};
+use crate::logs::{Logs, Mark};
 use crate::records::{EpochRecord, StepRecord};
 use crate::trainer::Listener;
 use backflow_probe::FlowStep;
-use backflow_store::{StoreError, atomic, regular, weights};
+use backflow_store::lock::Lock;
+use backflow_store::{Checkpoint, Checkpoints, Newest, StoreError, atomic, regular, weights};
 use backflow_tensor::Module;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use std::fs::{File, OpenOptions};
-use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+
+mod earlier;
 
 const CONFIG: &str = "config.json";
 const METRICS: &str = "metrics.jsonl";
@@ -35,47 +39,128 @@ const REPORT: &str = "report.html";
 /// All that a run leaves behind, in the order in which files are moved and removed: the weights last, by which is told
 /// which of that was cut short.
 const FILES: [&str; 7] = [CONFIG, METRICS, SUMMARY, FLOW, EARLIER_FLOW, REPORT, MODEL];
-const EARLIER_RUN: &str = "earlier-run";
+const CHECKPOINTS: &str = "checkpoints";
+const LOCK: &str = ".lock";
+/// The section of a checkpoint that says how far the logs had come.
+const LOGS: &str = "logs";
 
 /// How many bytes of a name a folder has at most, beside digits: file systems take 255, and paths have ends too.
 const LONGEST_NAME: usize = 100;
 
-/// A run's folder, with its log open. As a [`Listener`] it writes the log.
+/// A run's folder, with its logs open. As a [`Listener`] it writes them. No other process works in it meanwhile.
 #[derive(Debug)]
 pub struct RunFolder {
     path: PathBuf,
-    metrics: File,
+    logs: Logs,
+    checkpoints: Checkpoints,
+    _lock: Lock,
+}
+
+/// A run that was cut, and can go on.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct ResumedRun {
+    /// Its folder, with logs that end where the checkpoint was made.
+    pub folder: RunFolder,
+    /// What it had come to.
+    pub checkpoint: Checkpoint,
+    /// What was measured in the layers up to there.
+    pub flow: Vec<FlowStep>,
+    /// Newer checkpoints that cannot be read, each with the reason.
+    pub skipped: Vec<StoreError>,
 }
 
 impl RunFolder {
-    /// Prepares `path` for a run: makes the folder, writes `config`, empties the log. An earlier run in this
-    /// folder is replaced; one with weights is moved into the folder `earlier-run` first, so that its results never
-    /// stand beside a configuration that is not theirs, and stays there until this run has ended by itself, with
-    /// weights and [summary](Self::save_summary). Of one that ended and a later one that did not, the first stays.
+    /// Prepares `path` for a run: makes the folder, writes `config`, empties the logs. An earlier run in this
+    /// folder is replaced; one with weights, final ones or those of a checkpoint, is moved into the folder `earlier-run`
+    /// first (`earlier-run-2`, … where that is taken), so that its results never stand beside a configuration that is not
+    /// theirs, and stays there until this run has ended by itself, with weights and [summary](Self::save_summary).
     ///
     /// # Errors
-    /// If the folder holds anything but an earlier run, or if it or a file in it cannot be written.
+    /// If the folder holds anything but an earlier run, if another process is working in it, or if it or a file in it
+    /// cannot be written.
     pub fn create(path: &Path, config: &impl Serialize) -> Result<Self, TrainError> {
-        let failed = |path: &Path, source| StoreError::Write { path: path.to_owned(), source };
         if path.is_file() {
             return Err(TrainError::FileInTheWay { path: path.to_owned() });
         }
-        std::fs::create_dir_all(path).map_err(|source| failed(path, source))?;
-        let is_empty = std::fs::read_dir(path).map_err(|source| failed(path, source))?.next().is_none();
-        // Where a move was cut short, some files are there already.
-        let is_there = |name: &&str| {
-            [path.join(name), path.join(EARLIER_RUN).join(name)].iter().any(|file| file.is_file())
-        };
-        if !is_empty && ![CONFIG, METRICS].iter().all(is_there) {
+        let failed = |source| StoreError::Write { path: path.to_owned(), source };
+        std::fs::create_dir_all(path).map_err(failed)?;
+        // First: a folder that is something else gets no lock.
+        if !earlier::may_begin_in(path)? {
             return Err(TrainError::NotARun { path: path.to_owned() });
         }
-        set_aside(path)?;
-        let config_path = path.join(CONFIG);
-        write_json(&config_path, config)?;
-        let metrics_path = path.join(METRICS);
-        let mut options = OpenOptions::new();
-        let metrics = options.write(true).create(true).truncate(true).open(&metrics_path);
-        Ok(Self { path: path.to_owned(), metrics: metrics.map_err(|source| failed(&metrics_path, source))? })
+        let lock = Lock::take(&path.join(LOCK))?;
+        atomic::remove_leftovers(path);
+        earlier::set_aside(path)?;
+        let checkpoints = Checkpoints::new(path.join(CHECKPOINTS));
+        checkpoints.remove_leftovers();
+        write_json(&path.join(CONFIG), config)?;
+        let logs = Logs::begin(path.join(METRICS), path.join(FLOW))?;
+        Ok(Self { path: path.to_owned(), logs, checkpoints, _lock: lock })
+    }
+
+    /// The run in `path`, to go on from its newest checkpoint that can be read. Its logs are cut to what that knows of
+    /// them, and it no longer counts as one that has ended. `None` if there is no checkpoint.
+    ///
+    /// # Errors
+    /// If another process is working in the folder; if no checkpoint can be read, or the logs are others than that of
+    /// the checkpoint.
+    pub fn resume(path: &Path) -> Result<Option<ResumedRun>, TrainError> {
+        if !path.join(CONFIG).is_file() {
+            return Err(TrainError::NoRun { path: path.to_owned() });
+        }
+        let lock = Lock::take(&path.join(LOCK))?;
+        atomic::remove_leftovers(path);
+        let checkpoints = Checkpoints::new(path.join(CHECKPOINTS));
+        checkpoints.remove_leftovers();
+        let Newest { checkpoint, mut skipped, .. } = checkpoints.newest()?;
+        let Some(checkpoint) = checkpoint else {
+            return if skipped.is_empty() { Ok(None) } else { Err(skipped.remove(0).into()) };
+        };
+        let reason = |error: serde_json::Error| format!("its section {LOGS}: {error}");
+        let mark: Mark = serde_json::from_slice(checkpoint.get(LOGS)?).map_err(|error| {
+            StoreError::Checkpoint { path: checkpoint.path().to_owned(), reason: reason(error) }
+        })?;
+        let (logs, flow) = Logs::cut(path.join(METRICS), path.join(FLOW), mark)?;
+        let folder = Self { path: path.to_owned(), logs, checkpoints, _lock: lock };
+        Ok(Some(ResumedRun { folder, checkpoint, flow, skipped }))
+    }
+
+    /// Says anew what was asked for: of a run that goes on with more epochs. It no longer counts as one that has ended.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn save_config(&self, config: &impl Serialize) -> Result<(), TrainError> {
+        earlier::remove(&self.path.join(SUMMARY))?;
+        write_json(&self.path.join(CONFIG), config)
+    }
+
+    /// How many checkpoints to keep, 3 unless set.
+    pub fn keep(&mut self, keep: usize) {
+        self.checkpoints = self.checkpoints.clone().keep(keep);
+    }
+
+    /// Saves a checkpoint: syncs the logs, adds how far they are, and gives it its name only then. Older ones go but for
+    /// the newest few, and that of the step `best`. Answers what could not be removed.
+    ///
+    /// # Errors
+    /// If the logs or the checkpoint cannot be written. Earlier checkpoints are then still there.
+    pub fn save_checkpoint(
+        &mut self,
+        mut checkpoint: Checkpoint,
+        best: Option<u64>,
+    ) -> Result<Vec<StoreError>, TrainError> {
+        let mark = self.logs.sync()?;
+        let failed =
+            |error: serde_json::Error| StoreError::Write { path: self.path.clone(), source: error.into() };
+        checkpoint.put(LOGS, serde_json::to_vec(&mark).map_err(failed)?);
+        Ok(self.checkpoints.save(&checkpoint, best)?)
+    }
+
+    /// Whether there is a checkpoint.
+    #[must_use]
+    pub fn has_checkpoint(&self) -> bool {
+        self.checkpoints.steps().is_ok_and(|steps| !steps.is_empty())
     }
 
     /// The first of `NAME`, `NAME-2`, `NAME-3`, … that does not exist in `parent`. Of a name that is too long
@@ -162,57 +247,9 @@ impl RunFolder {
     pub fn save_summary(&self, summary: &impl Serialize) -> Result<(), TrainError> {
         write_json(&self.path.join(SUMMARY), summary)?;
         if self.path.join(MODEL).is_file() {
-            remove_earlier(&self.path);
+            earlier::remove_earlier(&self.path);
         }
         Ok(())
-    }
-
-    /// Appends one line to the log, in one write, so that a reader never sees half of it.
-    fn append(&mut self, record: &impl Serialize) -> Result<(), TrainError> {
-        let failed = |source| StoreError::Write { path: self.path.join(METRICS), source };
-        let mut line = serde_json::to_vec(record).map_err(|error| failed(error.into()))?;
-        line.push(b'\n');
-        Ok(self.metrics.write_all(&line).and_then(|()| self.metrics.flush()).map_err(failed)?)
-    }
-}
-
-/// Moves an earlier run with weights into a folder of its own, or goes on where that was cut short: the weights are the
-/// last to be moved, so those of one run are never at both places. What a run without weights has left goes, and
-/// whatever was set aside before it stays.
-fn set_aside(path: &Path) -> Result<(), TrainError> {
-    let earlier = path.join(EARLIER_RUN);
-    let has = |folder: &Path, name| folder.join(name).is_file();
-    let are_two = has(path, MODEL) && has(&earlier, MODEL);
-    if !has(path, MODEL) || (are_two && has(&earlier, SUMMARY) && !has(path, SUMMARY)) {
-        return FILES.iter().try_for_each(|name| remove(&path.join(name)));
-    }
-    if are_two {
-        remove_earlier(path);
-    }
-    let failed = |source| StoreError::Write { path: earlier.clone(), source };
-    std::fs::create_dir_all(&earlier).map_err(failed)?;
-    for name in FILES.iter().filter(|name| path.join(name).exists()) {
-        atomic::relocate(&path.join(name), &earlier.join(name)).map_err(failed)?;
-    }
-    Ok(())
-}
-
-/// Removes the run that was set aside, if there is one. What cannot be removed does no harm.
-fn remove_earlier(path: &Path) {
-    let earlier = path.join(EARLIER_RUN);
-    for name in FILES {
-        let _ = std::fs::remove_file(earlier.join(name));
-    }
-    let _ = std::fs::remove_dir(earlier);
-}
-
-/// Removes a file that may be there.
-fn remove(path: &Path) -> Result<(), TrainError> {
-    match std::fs::remove_file(path) {
-        Err(source) if source.kind() != io::ErrorKind::NotFound => {
-            Err(StoreError::Write { path: path.to_owned(), source }.into())
-        }
-        _ => Ok(()),
     }
 }
 
@@ -225,7 +262,11 @@ fn write_json(path: &Path, value: &impl Serialize) -> Result<(), TrainError> {
 
 impl Listener for RunFolder {
     fn step(&mut self, record: &StepRecord, _: u64) -> Result<(), TrainError> {
-        self.append(record)
+        self.logs.step(record)
+    }
+
+    fn looked(&mut self, flow: &FlowStep) -> Result<(), TrainError> {
+        self.logs.looked(flow)
     }
 
     fn epoch(&mut self, _: &EpochRecord) -> Result<(), TrainError> {

@@ -30,7 +30,7 @@ pub(crate) struct Steps<'a, M: ?Sized> {
     pub(crate) made: u64,
     /// Where the loss of the last step was computed: what computes it again enters it, and draws the same.
     pub(crate) scope: Scope,
-    train: &'a Loader,
+    pub(crate) train: &'a Loader,
     batches: Epoch<'a>,
     /// The batch that is every one, if there is only one and it is always the same.
     only: Option<Batch>,
@@ -68,8 +68,20 @@ pub(crate) struct Made {
 /// Losses of batches, summed over their terms.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Losses {
-    sum: f64,
-    terms: f64,
+    pub(crate) sum: f64,
+    pub(crate) terms: f64,
+}
+
+/// Where a training is between two steps.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Place {
+    pub(crate) made: u64,
+    /// The epoch of the last batch, counted from 1; 0 before the first.
+    pub(crate) epoch: u64,
+    /// How many batches of it were taken; 0 if all.
+    pub(crate) taken: usize,
+    /// Of these batches.
+    pub(crate) losses: Losses,
 }
 
 impl Losses {
@@ -125,6 +137,21 @@ impl<'a, M: Module + ?Sized> Steps<'a, M> {
         let stays = self.train.len() == 1 && self.train.augments().is_none();
         self.only = stays.then(|| self.train.batch(0, 0));
         self
+    }
+
+    /// Where the training is.
+    pub(crate) fn place(&self) -> Place {
+        Place { made: self.made, epoch: self.epoch, taken: self.taken, losses: self.losses }
+    }
+
+    /// Goes on from there, as if all before had been done here. The place is one of a loader that is like this one.
+    pub(crate) fn go_on(&mut self, place: Place) {
+        let Place { made, epoch, taken, losses } = place;
+        (self.made, self.epoch, self.taken, self.losses) = (made, epoch, taken, losses);
+        if let Some(last) = taken.checked_sub(1) {
+            self.batches = self.train.epoch(epoch - 1);
+            let _ = self.batches.nth(last);
+        }
     }
 
     /// The batch of the next step.

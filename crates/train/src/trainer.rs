@@ -2,8 +2,10 @@
 //! a stop when the loss is not a number, a recorder of the flow. Nothing that a user could not write out (see
 //! `examples/mnist_mlp.rs`).
 
+use crate::checkpoint::{self, OfLoader, Progress};
 use crate::error::TrainError;
 use crate::evaluate::Evaluation;
+use crate::pause::Pause;
 use crate::records::{EpochRecord, StepRecord, Summary};
 use crate::step_times::StepTimes;
 use crate::steps::{Made, Steps, Watched};
@@ -13,8 +15,10 @@ use backflow_data::{Batch, Loader};
 use backflow_nn::Layer;
 use backflow_optim::Optimizer;
 use backflow_probe::{FlowStep, Recorder, find_nonfinite};
+use backflow_store::Checkpoint;
 use backflow_tensor::Module;
 use std::fmt;
+use std::ops::ControlFlow;
 
 /// Is told of a run while it goes on: a progress bar, a log file.
 pub trait Listener {
@@ -43,6 +47,16 @@ pub trait Listener {
     fn epoch(&mut self, record: &EpochRecord) -> Result<(), TrainError> {
         let _ = record;
         Ok(())
+    }
+
+    /// A step was made and all of it was told, the epoch too if it was its last: here a
+    /// [checkpoint](Pause::checkpoint) can be made. [`Break`](ControlFlow::Break) ends the run as if its epochs were over.
+    ///
+    /// # Errors
+    /// An error ends the run.
+    fn pause(&mut self, pause: &Pause<'_>) -> Result<ControlFlow<()>, TrainError> {
+        let _ = pause;
+        Ok(ControlFlow::Continue(()))
     }
 }
 
@@ -78,6 +92,8 @@ pub struct Trainer<'a, M: ?Sized> {
     validation: Option<&'a Loader>,
     steps: u64,
     last: Option<StepRecord>,
+    /// Where the next training goes on.
+    resumed: Option<(Progress, OfLoader)>,
 }
 
 impl<M: ?Sized> fmt::Debug for Trainer<'_, M> {
@@ -109,8 +125,18 @@ impl<'a, M: Module + ?Sized> Trainer<'a, M> {
     /// A trainer of `model` at `task`.
     #[must_use]
     pub fn with_task(task: &'a dyn Task<M>, model: &'a mut M, optimizer: &'a mut Optimizer) -> Self {
-        let (watched, times, validation) = (None, None, None);
-        Self { model, optimizer, task, accumulate: 1, watched, times, validation, steps: 0, last: None }
+        Self {
+            model,
+            optimizer,
+            task,
+            accumulate: 1,
+            watched: None,
+            times: None,
+            validation: None,
+            steps: 0,
+            last: None,
+            resumed: None,
+        }
     }
 
     /// Cuts each batch into so many parts of equal size, up to one example, which run forward and backward
@@ -148,10 +174,88 @@ impl<'a, M: Module + ?Sized> Trainer<'a, M> {
         Self { times: Some(times), ..self }
     }
 
+    /// Takes up a [checkpoint](Pause::checkpoint) of a trainer that was made as this one is, with a recorder or without:
+    /// [`fit`](Self::fit), with the same loaders and the same number of epochs, then does what the first one would have
+    /// done after it, to the bit, on any number of threads. Records of a recorder up to then are not in the checkpoint.
+    ///
+    /// ```
+    /// use backflow_data::{Loader, Mnist};
+    /// use backflow_nn::{Activation, Init, Mlp};
+    /// use backflow_optim::{Adam, Optimizer};
+    /// use backflow_store::Checkpoint;
+    /// use backflow_tensor::{DType, Module, Rng};
+    /// use backflow_train::{Listener, Pause, TrainError, Trainer};
+    /// use std::ops::ControlFlow;
+    ///
+    /// /// Keeps what the training has come to after 40 steps.
+    /// struct Keep(Option<Checkpoint>);
+    ///
+    /// impl Listener for Keep {
+    ///     fn pause(&mut self, pause: &Pause<'_>) -> Result<ControlFlow<()>, TrainError> {
+    ///         if pause.step() == 40 {
+    ///             self.0 = Some(pause.checkpoint()?);
+    ///         }
+    ///         Ok(ControlFlow::Continue(()))
+    ///     }
+    /// }
+    ///
+    /// let digits = Mnist::embedded();
+    /// let train = Loader::new(&digits.test, 32).shuffle(0);
+    /// let begin = || {
+    ///     let mut rng = Rng::seed_from_u64(0);
+    ///     let model = Mlp::new(&[784, 16, 10], Activation::Relu, Init::HeNormal, DType::F32, &mut rng);
+    ///     (model, Optimizer::new(Adam::new(1e-3)))
+    /// };
+    /// let (mut model, mut optimizer) = begin();
+    /// let mut kept = Keep(None);
+    /// let summary = Trainer::new(&mut model, &mut optimizer).fit(&train, &train, 2, &mut kept)?;
+    ///
+    /// let (mut again, mut optimizer) = begin();
+    /// let mut trainer = Trainer::new(&mut again, &mut optimizer);
+    /// trainer.resume(&kept.0.unwrap())?;
+    /// assert_eq!(trainer.fit(&train, &train, 2, &mut ())?, summary);
+    /// assert_eq!(again.state()[0].1.to_vec::<f32>(), model.state()[0].1.to_vec::<f32>());
+    /// # Ok::<(), TrainError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// If the checkpoint is of another model, optimizer or task, or if this trainer has a recorder and that one had none.
+    /// Nothing is changed then. Whether the loaders fit is seen by [`fit`](Self::fit).
+    pub fn resume(&mut self, checkpoint: &Checkpoint) -> Result<(), TrainError> {
+        let resumed = checkpoint::progress(checkpoint, &self.task.metrics())?;
+        let mut optimizer = self.optimizer.clone();
+        checkpoint.load_optimizer(checkpoint::OPTIMIZER, &mut optimizer, &*self.model)?;
+        let recorder = match &self.watched {
+            Some(_) if !checkpoint::has_recorder(checkpoint) => {
+                return Err(TrainError::OtherRun("no recorder looked on".to_owned()));
+            }
+            Some(Watched { recorder, .. }) => {
+                let mut recorder = (**recorder).clone();
+                checkpoint::load_recorder(checkpoint, &mut recorder)?;
+                Some(recorder)
+            }
+            None => None,
+        };
+        checkpoint.load_model(checkpoint::MODEL, &mut *self.model)?;
+        *self.optimizer = optimizer;
+        if let (Some(watched), Some(recorder)) = (&mut self.watched, recorder) {
+            *watched.recorder = recorder;
+        }
+        self.resumed = Some(resumed);
+        Ok(())
+    }
+
+    /// The epochs before a checkpoint that was taken up.
+    #[must_use]
+    pub fn earlier_epochs(&self) -> &[EpochRecord] {
+        self.resumed.as_ref().map_or(&[], |(progress, _)| &progress.epochs)
+    }
+
     /// Trains for `epochs` passes over `train`, with a test after each, of the weights that the optimizer
     /// would have [evaluated](Optimizer::evaluating_recalibrated): averages have running statistics of their
     /// own, measured on `train`. A schedule that [listens](Optimizer::observe) is given the mean training loss
-    /// of each epoch: what is chosen by the test set is no longer tested by it.
+    /// of each epoch: what is chosen by the test set is no longer tested by it. Epochs before a checkpoint that was
+    /// [taken up](Self::resume) count.
     ///
     /// # Errors
     /// If one of the loaders has no batch, or data that the task is not for; if batch normalisation would get a
@@ -166,14 +270,30 @@ impl<'a, M: Module + ?Sized> Trainer<'a, M> {
         epochs: u64,
         listener: &mut dyn Listener,
     ) -> Result<Summary, TrainError> {
-        let Self { model, optimizer, task, accumulate, watched, times, validation, steps: made, last } = self;
+        let Self {
+            model,
+            optimizer,
+            task,
+            accumulate,
+            watched,
+            times,
+            validation,
+            steps: made,
+            last,
+            resumed,
+        } = self;
         [Some(test), *validation]
             .into_iter()
             .flatten()
             .try_for_each(|set| require(*task, set, "evaluate on"))?;
-        let mut records = Vec::new();
         let mut steps = Steps::new(&mut **model, optimizer, *task, train, *accumulate)?;
         steps.made = *made;
+        let mut records = Vec::new();
+        if let Some((progress, loader)) = resumed.take() {
+            loader.require(train)?;
+            steps.go_on(progress.place);
+            (*made, *last, records) = (progress.place.made, progress.last, progress.epochs);
+        }
         steps.watched =
             watched.as_mut().map(|Watched { recorder, forward }| Watched { recorder, forward: *forward });
         while (records.len() as u64) < epochs {
@@ -208,8 +328,32 @@ impl<'a, M: Module + ?Sized> Trainer<'a, M> {
                 listener.epoch(&record)?;
                 records.push(record);
             }
+            let ends_epoch = epoch_loss.is_some();
+            let checkpoint = || steps.checkpoint(records.clone(), *last);
+            if listener.pause(&Pause { step, epoch, ends_epoch, checkpoint: &checkpoint })?.is_break() {
+                break;
+            }
         }
         Ok(Summary { steps: *made, epochs: records })
+    }
+}
+
+impl<M: Module + ?Sized> Steps<'_, M> {
+    /// The training as it is, between two steps.
+    fn checkpoint(
+        &self,
+        epochs: Vec<EpochRecord>,
+        last: Option<StepRecord>,
+    ) -> Result<Checkpoint, TrainError> {
+        let mut checkpoint = Checkpoint::new(self.made);
+        checkpoint.put_model(checkpoint::MODEL, &*self.model)?;
+        checkpoint.put_optimizer(checkpoint::OPTIMIZER, self.optimizer)?;
+        let progress = Progress { place: self.place(), epochs, last };
+        checkpoint::put_progress(&mut checkpoint, &progress, self.train);
+        if let Some(Watched { recorder, .. }) = &self.watched {
+            checkpoint::put_recorder(&mut checkpoint, recorder)?;
+        }
+        Ok(checkpoint)
     }
 }
 

@@ -3,6 +3,7 @@
 #![allow(clippy::disallowed_methods, reason = "tests put files where an earlier run would have left them")]
 
 use backflow_nn::Linear;
+use backflow_store::{Checkpoint, Checkpoints};
 use backflow_tensor::Rng;
 use backflow_train::RunFolder;
 use std::collections::BTreeMap;
@@ -19,10 +20,11 @@ fn put(folder: &Path, whose: &str, names: &[&str]) {
     names.iter().for_each(|name| fs::write(folder.join(name), format!("{whose} {name}")).unwrap());
 }
 
-/// The files that are there, by name.
+/// The files that are there, by name, but for the lock, which stays.
 fn files(folder: &Path) -> BTreeMap<String, String> {
     let Ok(entries) = fs::read_dir(folder) else { return BTreeMap::new() };
-    let files = entries.map(|entry| entry.unwrap()).filter(|entry| entry.path().is_file());
+    let is_of_run = |entry: &fs::DirEntry| entry.path().is_file() && entry.file_name() != ".lock";
+    let files = entries.map(|entry| entry.unwrap()).filter(is_of_run);
     files
         .map(|entry| (entry.file_name().into_string().unwrap(), fs::read_to_string(entry.path()).unwrap()))
         .collect()
@@ -78,24 +80,71 @@ fn the_weights_are_moved_last() {
     }
 }
 
-/// Two runs with weights: a later one that did not end does not take the place of one that did.
+/// Whatever runs there were, ended or not: each with weights is kept, and all go once a run has ended.
 #[test]
-fn of_two_runs_with_weights_one_that_ended_is_kept() {
+fn several_runs_with_weights_are_kept_each_in_a_folder() {
     let without_summary: Vec<&str> =
         OTHERS.into_iter().filter(|name| *name != "summary.json").chain([MODEL]).collect();
     let with_summary = [&OTHERS[..], &[MODEL]].concat();
-    for (first, second, kept) in [
-        (&with_summary, &without_summary, "first"),
-        (&with_summary, &with_summary, "second"),
-        (&without_summary, &with_summary, "second"),
-        (&without_summary, &without_summary, "second"),
-    ] {
+    for first in [&with_summary, &without_summary] {
+        for second in [&with_summary, &without_summary] {
+            let folder = tempfile::tempdir().unwrap();
+            let earlier = [folder.path().join("earlier-run"), folder.path().join("earlier-run-2")];
+            put(&earlier[0], "first", first);
+            put(folder.path(), "second", second);
+            let whole = [files(&earlier[0]), files(folder.path())];
+            let run = RunFolder::create(folder.path(), &"new").unwrap();
+            assert_eq!(earlier.each_ref().map(|folder| files(folder)), whole);
+            run.save_model(&Linear::new(1, 1, &mut Rng::seed_from_u64(0))).unwrap();
+            run.save_summary(&1).unwrap();
+            assert!(earlier.iter().all(|folder| !folder.exists()));
+        }
+    }
+}
+
+/// A run that was cut has its weights in a checkpoint.
+#[test]
+fn a_run_that_was_cut_is_kept_with_its_checkpoints() {
+    let folder = tempfile::tempdir().unwrap();
+    let earlier = folder.path().join("earlier-run");
+    let mut cut = RunFolder::create(folder.path(), &"cut").unwrap();
+    assert!(!cut.has_checkpoint() && RunFolder::resume(folder.path()).is_err());
+    assert!(cut.save_checkpoint(Checkpoint::new(5), None).unwrap().is_empty() && cut.has_checkpoint());
+    drop(cut);
+    let run = RunFolder::create(folder.path(), &"new").unwrap();
+    assert!(!run.has_checkpoint());
+    let steps = || Checkpoints::new(earlier.join("checkpoints")).steps().unwrap();
+    assert_eq!((steps(), files(&earlier)["config.json"].as_str()), (vec![5], "\"cut\"\n"));
+    drop(run);
+    assert!(RunFolder::resume(folder.path()).unwrap().is_none());
+    // Put back, it goes on.
+    let run = RunFolder::create(folder.path(), &"new").unwrap();
+    assert_eq!(steps(), [5]);
+    drop(run);
+    let resumed = RunFolder::resume(&earlier).unwrap().unwrap();
+    assert_eq!(resumed.checkpoint.step(), 5);
+    drop(resumed);
+    let run = RunFolder::create(folder.path(), &"new").unwrap();
+    run.save_model(&Linear::new(1, 1, &mut Rng::seed_from_u64(0))).unwrap();
+    run.save_summary(&1).unwrap();
+    assert!(steps().is_empty());
+}
+
+/// What a crash leaves is no reason to refuse a folder, and what is no run of ours is.
+#[test]
+fn leftovers_of_a_crash_are_taken_for_what_they_are() {
+    for left in [&["config.json"][..], &[".backflow.17.0.tmp"], &[".lock"], &["metrics.jsonl", ".lock"]] {
         let folder = tempfile::tempdir().unwrap();
-        let earlier = folder.path().join("earlier-run");
-        put(&earlier, "first", first);
-        put(folder.path(), "second", second);
-        let whole = if kept == "first" { files(&earlier) } else { files(folder.path()) };
-        kept_until_the_end(folder.path(), &whole);
+        put(folder.path(), "old", left);
+        RunFolder::create(folder.path(), &"new").unwrap();
+        assert_eq!(files(folder.path()).into_keys().collect::<Vec<_>>(), ["config.json", "metrics.jsonl"]);
+    }
+    for foreign in [&["notes.txt"][..], &["config.json", "tokenizer.json"], &["earlier-run.txt"]] {
+        let folder = tempfile::tempdir().unwrap();
+        put(folder.path(), "other", foreign);
+        let before = files(folder.path());
+        assert!(RunFolder::create(folder.path(), &"new").is_err());
+        assert!(files(folder.path()) == before && !folder.path().join(".lock").exists(), "{foreign:?}");
     }
 }
 

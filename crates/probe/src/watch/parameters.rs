@@ -28,6 +28,9 @@ impl Watch {
         let asked = self.asked;
         let exponents = |x| (asked.looks && asked.histograms).then(|| Exponents::of(x));
         let earlier = self.earlier.get(path).filter(|_| asked.cosines);
+        // It may come from a file.
+        let earlier =
+            earlier.filter(|earlier| (earlier.shape(), earlier.dtype()) == (dw.shape(), dw.dtype()));
         let seen = SeenParameter {
             gradient_exponents: exponents(dw),
             weight_exponents: exponents(w),
@@ -55,7 +58,7 @@ impl Watch {
             gradient_cosine: seen.gradient_cosine,
             changed_share: report.changed_share,
             lost_state: report.lost_state.as_ref().map(|LostState { rule, share, since }| LostFlow {
-                rule: (*rule).to_owned(),
+                rule: rule.to_string(),
                 share: *share,
                 since: *since,
             }),

@@ -25,7 +25,7 @@ use backflow_report::FlowPage;
 use backflow_tensor::training::Scope;
 use backflow_tensor::{DType, Module};
 use backflow_train::{
-    Batches, EVALUATION_BATCH, EpochRecord, Listener, Pause, ResumedRun, RunFolder, StepRecord, StepTimes,
+    Batches, CutRun, EVALUATION_BATCH, EpochRecord, Listener, Pause, RunFolder, StepRecord, StepTimes,
     TrainError, Trainer, with_evaluated_weights,
 };
 use clap::Args;
@@ -165,24 +165,26 @@ pub(crate) fn run(options: &TrainOptions) -> Result<(), Failure> {
         return options.setup.in_pool(|| train(options, arguments, None));
     };
     let Asked { options, arguments, config } = resume::asked(run, present)?;
-    if RunFolder::read_summary::<serde_json::Value>(run).is_some() && options.epochs == config.epochs {
-        if !options.json {
-            let run = terminal::shown(run);
-            line(&format!("{run} has ended, after {} epochs; --epochs N goes on for longer", config.epochs));
+    if let Some(summary) = RunFolder::read_summary::<serde_json::Value>(run)
+        && options.epochs == config.epochs
+    {
+        if options.json {
+            return object(&summary);
         }
+        let run = terminal::shown(run);
+        line(&format!("{run} has ended, after {} epochs; --epochs N goes on for longer", summary["epochs"]));
         return Ok(());
     }
     let resumed = RunFolder::resume(run)?;
-    if let Some(ResumedRun { skipped, .. }) = &resumed {
-        skipped.iter().for_each(|error| complain(&format!("{error}; passed over")));
-    }
+    let skipped = resumed.iter().flat_map(CutRun::skipped);
+    skipped.for_each(|error| complain(&format!("{error}; passed over")));
     options.setup.in_pool(|| train(&options, arguments, resumed.map(|run| (run, config))))
 }
 
 fn train(
     options: &TrainOptions,
     arguments: Vec<String>,
-    resumed: Option<(ResumedRun, RunConfig)>,
+    resumed: Option<(CutRun, RunConfig)>,
 ) -> Result<(), Failure> {
     let optimizer = setup::optimizer(&options.optimizer, options.lr)?.seed(options.seed);
     let setup = &options.setup;
@@ -258,11 +260,12 @@ fn train(
     let mut events = options.tensorboard.as_ref().map(|dir| Events::begin(dir, &out)).transpose()?;
     let (mut folder, checkpoint, mut flow) = match resumed {
         None => (RunFolder::create(&out, &config)?, None, Vec::new()),
-        Some((ResumedRun { folder, checkpoint, flow, .. }, earlier)) => {
+        Some((cut, earlier)) => {
+            let checkpoint = cut.checkpoint().clone();
             resume::require_same(&checkpoint, &configuration)?;
             let epochs = [earlier.epochs, options.epochs].map(|epochs| epochs * train.len() as u64);
             resume::require_prolongable(options, checkpoint.step(), epochs)?;
-            folder.save_config(&config)?;
+            let (folder, flow) = cut.go_on(&config)?;
             (folder, Some(checkpoint), flow)
         }
     };
@@ -278,7 +281,7 @@ fn train(
     let metrics = task.metrics();
     let mut progress = (!options.json).then(|| Progress::new(&metrics, validation.is_some()));
     let start = Instant::now();
-    let looks = config.looks_of_epochs.map_or(steps, |epochs| epochs * train.len() as u64);
+    let looks = config.looks_of_epochs.map_or(steps, |epochs| epochs.saturating_mul(train.len() as u64));
     let mut recorder = options.recorder(&model, looks);
     let mut trainer =
         Trainer::with_task(&*task, &mut model, &mut optimizer).accumulate(setup.task.accumulate);
@@ -304,6 +307,8 @@ fn train(
     }
     let earlier = trainer.earlier_epochs();
     let mut saver = Saver::new(&options.saving, &mut folder, configuration, train.len() as u64, earlier);
+    // One that no longer learned had ended there, and was cut before it could say so.
+    let epochs = saver.ended.map_or(options.epochs, |ended| ended.epoch);
     let mut listeners = Listeners {
         folder: &mut folder,
         events: events.as_mut(),
@@ -311,7 +316,7 @@ fn train(
         saver: &mut saver,
         epochs: options.epochs,
     };
-    let summary = trainer.fit(&train, &test, options.epochs, &mut listeners);
+    let summary = trainer.fit(&train, &test, epochs, &mut listeners);
     let seconds = start.elapsed().as_secs_f64();
     drop(progress);
 

@@ -8,7 +8,7 @@ mod allocations;
 use allocations::with_peak;
 use backflow_optim::{Averaging, Optimizer, Plateau};
 use backflow_store::weights::{self, Loading, Stored};
-use backflow_store::{StoreError, optimizer_state};
+use backflow_store::{Checkpoint, StoreError, optimizer_state};
 use backflow_tensor::{DType, Module, Tensor};
 use backflow_testkit::{Seed, fuzz};
 use std::path::Path;
@@ -285,3 +285,84 @@ fn states_of_optimizers_are_read_or_refused() {
 }
 
 const HEADER: usize = 32;
+
+/// A file of a checkpoint with this table, and these bytes of sections.
+fn checkpoint(table: &[u8], sections: &[u8]) -> Vec<u8> {
+    let (length, checksum) = ((table.len() as u64).to_le_bytes(), crc32fast::hash(table).to_le_bytes());
+    [&b"BACKFLOWcheckpnt"[..], &1_u32.to_le_bytes(), &length, &checksum, table, sections].concat()
+}
+
+/// A table of sections, each with its length and checksum.
+fn table(step: u64, rows: &[(&str, u64, u32)]) -> Vec<u8> {
+    let mut table = [step.to_le_bytes(), (rows.len() as u64).to_le_bytes()].concat();
+    for (name, len, checksum) in rows {
+        table.extend((name.len() as u64).to_le_bytes());
+        table.extend(name.as_bytes());
+        table.extend(len.to_le_bytes());
+        table.extend(checksum.to_le_bytes());
+    }
+    table
+}
+
+/// Loads the checkpoint with all that its sections can be taken for, and holds what comes to what is promised.
+fn loaded(path: &Path, bytes: &[u8]) -> Result<(), String> {
+    write(path, bytes);
+    let (loaded, peak) = with_peak(|| Checkpoint::load(path));
+    assert!(peak <= allowance(bytes), "{} bytes made it hold {peak}", bytes.len());
+    let loaded = loaded.map_err(|error| without(path, &error))?;
+    let mut model = model();
+    let mut optimizer = Optimizer::from_spec("adam", None).unwrap();
+    for name in loaded.names() {
+        let _ = (loaded.tensors(name), loaded.numbers::<2>(name));
+        let _ = loaded.rng(name).map(|mut rng| rng.below(7));
+        let _ = (loaded.load_optimizer(name, &mut optimizer, &model), loaded.load_model(name, &mut model));
+    }
+    loaded.save(path).expect("what was read is written");
+    let again = Checkpoint::load(path).expect("what was written is read");
+    assert!(again == loaded);
+    Ok(())
+}
+
+#[test]
+fn checkpoints_are_read_or_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.ckpt");
+    let (text, zeros) = (crc32fast::hash(b"text"), crc32fast::hash(&[0; 56]));
+    let mut whole = Checkpoint::new(3);
+    whole.put_model("model", &model()).unwrap();
+    whole.put_optimizer("optimizer", &Optimizer::from_spec("adam", None).unwrap()).unwrap();
+    whole.put_numbers("position", [1, 2]);
+    whole.save(&path).unwrap();
+    let file = std::fs::read(&path).unwrap();
+    let many: Vec<(&str, u64, u32)> = vec![("", 0, 0); 1001];
+    let seeds = [
+        Seed::taken("a whole file", file.clone()),
+        Seed::taken("no section", checkpoint(&table(0, &[]), b"")),
+        Seed::taken("a section", checkpoint(&table(7, &[("run", 4, text)]), b"text")),
+        Seed::taken("a stream at its beginning", checkpoint(&table(7, &[("rng", 56, zeros)]), &[0; 56])),
+        Seed::taken("in another order", checkpoint(&table(7, &[("b", 4, text), ("a", 0, 0)]), b"text")),
+        Seed::refused("empty", []),
+        Seed::refused("cut off", &file[..file.len() - 1]),
+        Seed::refused("a byte more", [&file[..], &[0]].concat()),
+        Seed::refused("of another kind", [b"BACKFLOWoptstate", &file[16..]].concat()),
+        Seed::refused("2⁵⁶ sections", checkpoint(&[[0; 8], (1_u64 << 56).to_le_bytes()].concat(), b"")),
+        Seed::refused("a section of 2⁶⁴ − 1 bytes", checkpoint(&table(7, &[("a", u64::MAX, text)]), b"text")),
+        Seed::refused(
+            "lengths whose sum is beyond its type",
+            checkpoint(&table(7, &[("a", u64::MAX, text), ("b", 5, text)]), b"text"),
+        ),
+        Seed::refused("1001 sections", checkpoint(&table(7, &many), b"")),
+        Seed::refused("a name twice", checkpoint(&table(7, &[("a", 4, text), ("a", 0, 0)]), b"text")),
+        Seed::refused("a name of 256 bytes", checkpoint(&table(7, &[(&"n".repeat(256), 4, text)]), b"text")),
+        Seed::refused("another checksum", checkpoint(&table(7, &[("\u{1b}[31m\n", 4, 1)]), b"text")),
+        Seed::refused("more steps than can be", checkpoint(&table(u64::MAX, &[]), b"")),
+    ];
+    fuzz("checkpoint", &seeds, 300, |bytes| loaded(&path, bytes));
+    // What has its checksum right is looked into.
+    let tables = [
+        Seed::taken("no section", table(0, &[])),
+        Seed::taken("empty sections", table(1 << 53, &[("a", 0, 0), ("", 0, 0)])),
+        Seed::refused("bytes that are not there", table(7, &[("a", 1, 0)])),
+    ];
+    fuzz("table of a checkpoint", &tables, 300, |bytes| loaded(&path, &checkpoint(bytes, b"")));
+}

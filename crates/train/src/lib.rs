@@ -38,7 +38,7 @@ pub use flow_log::FlowLog;
 pub use metric::{Metric, Metrics, Prefixed, Tally};
 pub use pause::Pause;
 pub use records::{EpochRecord, StepRecord, Summary};
-pub use run_folder::{ResumedRun, RunFolder};
+pub use run_folder::{CutRun, RunFolder};
 pub use side_by_side::{Completion, Ended, Part, Supervisor, side_by_side};
 pub use step_times::StepTimes;
 pub use task::{Loss, Task, TaskError};

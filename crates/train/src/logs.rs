@@ -14,7 +14,7 @@ use backflow_probe::FlowStep;
 use backflow_store::{StoreError, atomic, regular};
 use serde::{Deserialize, Serialize};
 use std::fs::{File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 /// How much of a text there was.
@@ -82,41 +82,23 @@ impl Logs {
         Ok(Self { metrics, file, flow, pending: Vec::new(), packed: 0 })
     }
 
-    /// Cuts the logs of an earlier process to what a checkpoint knows of them. Answers what was measured up to there, too.
-    pub(crate) fn cut(
-        metrics: PathBuf,
-        flow: PathBuf,
-        mark: Mark,
-    ) -> Result<(Self, Vec<FlowStep>), TrainError> {
-        let (mut metrics, mut flow) = (Grown::new(metrics), Grown::new(flow));
-        let text = known(&metrics.path, mark.metrics, || regular::read(&metrics.path))?;
-        metrics.add(&text);
-        let file = OpenOptions::new().write(true).open(&metrics.path);
-        let mut file = file.map_err(|source| metrics.failed(source))?;
-        let cut =
-            file.set_len(mark.metrics.bytes).and_then(|()| io::Seek::seek(&mut file, io::SeekFrom::End(0)));
-        cut.map_err(|source| metrics.failed(source))?;
-
-        let mut records = Vec::new();
-        let mut packed = 0;
+    /// The logs of an earlier process as far as a checkpoint knows them, if they are these. Nothing is changed.
+    pub(crate) fn known(metrics: PathBuf, flow: PathBuf, mark: Mark) -> Result<KnownLogs, TrainError> {
+        let of_metrics = known(&metrics, mark.metrics, || regular::read(&metrics))?;
+        let mut of_flow = Vec::new();
         if mark.flow.bytes > 0 {
             // Behind what is known a crash may have left anything; a run that has ended has packed it anew.
-            let whole = known(&flow.path, mark.flow, || flow_log::unpacked(&flow.path, None));
-            let text = match whole {
-                Err(_) => known(&flow.path, mark.flow, || flow_log::unpacked(&flow.path, Some(mark.packed)))?,
+            let whole = known(&flow, mark.flow, || flow_log::unpacked(&flow, None));
+            of_flow = match whole {
+                Err(_) => known(&flow, mark.flow, || flow_log::unpacked(&flow, Some(mark.packed)))?,
                 whole => whole?,
             };
-            records = flow_log::parse(&text, &flow.path)?.steps;
-            let bytes = flow_log::pack(&text).map_err(|source| flow.failed(source))?;
-            packed = bytes.len() as u64;
-            atomic::write(&flow.path, &bytes).map_err(|source| flow.failed(source))?;
-            flow.add(&text);
-        } else if let Err(source) = std::fs::remove_file(&flow.path)
-            && source.kind() != io::ErrorKind::NotFound
-        {
-            return Err(flow.failed(source));
         }
-        Ok((Self { metrics, file, flow, pending: Vec::new(), packed }, records))
+        let records = flow_log::parse(&of_flow, &flow)?.steps;
+        let (mut metrics, mut flow) = (Grown::new(metrics), Grown::new(flow));
+        metrics.add(&of_metrics);
+        flow.add(&of_flow);
+        Ok(KnownLogs { metrics, flow, text: of_flow, records })
     }
 
     /// Appends a line to the log of the steps, in one write, so that a reader never sees half of it.
@@ -145,7 +127,7 @@ impl Logs {
                     OpenOptions::new().create(true).write(true).truncate(false).open(&self.flow.path)?;
                 // What an attempt that failed has left goes.
                 file.set_len(packed)?;
-                io::Seek::seek(&mut file, io::SeekFrom::End(0))?;
+                file.seek(SeekFrom::End(0))?;
                 file.write_all(&member)?;
                 file.sync_all()?;
                 Ok(packed + member.len() as u64)
@@ -155,6 +137,41 @@ impl Logs {
             self.pending.clear();
         }
         Ok(Mark { metrics: self.metrics.extent(), flow: self.flow.extent(), packed: self.packed })
+    }
+}
+
+/// Logs as a checkpoint knows them.
+#[derive(Debug)]
+pub(crate) struct KnownLogs {
+    metrics: Grown,
+    flow: Grown,
+    /// That of the flow.
+    text: Vec<u8>,
+    records: Vec<FlowStep>,
+}
+
+impl KnownLogs {
+    /// Cuts off what is behind. Answers what was measured up to there, too.
+    pub(crate) fn cut(self) -> Result<(Logs, Vec<FlowStep>), TrainError> {
+        let Self { metrics, flow, text, records } = self;
+        let open = || {
+            let mut file = OpenOptions::new().write(true).open(&metrics.path)?;
+            file.set_len(metrics.bytes)?;
+            file.seek(SeekFrom::End(0))?;
+            Ok(file)
+        };
+        let file = open().map_err(|source| metrics.failed(source))?;
+        let mut packed = 0;
+        if !text.is_empty() {
+            let bytes = flow_log::pack(&text).map_err(|source| flow.failed(source))?;
+            packed = bytes.len() as u64;
+            atomic::write(&flow.path, &bytes).map_err(|source| flow.failed(source))?;
+        } else if let Err(source) = std::fs::remove_file(&flow.path)
+            && source.kind() != io::ErrorKind::NotFound
+        {
+            return Err(flow.failed(source));
+        }
+        Ok((Logs { metrics, file, flow, pending: Vec::new(), packed }, records))
     }
 }
 

@@ -56,18 +56,48 @@ pub struct RunFolder {
     _lock: Lock,
 }
 
-/// A run that was cut, and can go on.
+/// A run that was cut, and can go on. No other process works in its folder meanwhile, and nothing there was touched yet.
 #[derive(Debug)]
-#[non_exhaustive]
-pub struct ResumedRun {
-    /// Its folder, with logs that end where the checkpoint was made.
-    pub folder: RunFolder,
-    /// What it had come to.
-    pub checkpoint: Checkpoint,
-    /// What was measured in the layers up to there.
-    pub flow: Vec<FlowStep>,
+pub struct CutRun {
+    checkpoint: Checkpoint,
+    skipped: Vec<StoreError>,
+    path: PathBuf,
+    checkpoints: Checkpoints,
+    lock: Lock,
+}
+
+impl CutRun {
+    /// What it had come to: the newest checkpoint that can be read.
+    #[must_use]
+    pub fn checkpoint(&self) -> &Checkpoint {
+        &self.checkpoint
+    }
+
     /// Newer checkpoints that cannot be read, each with the reason.
-    pub skipped: Vec<StoreError>,
+    #[must_use]
+    pub fn skipped(&self) -> &[StoreError] {
+        &self.skipped
+    }
+
+    /// Goes on: cuts the logs to what the checkpoint knows of them, and says anew what was asked for. The run no longer
+    /// counts as one that has ended. Answers what was measured in the layers up to there, too.
+    ///
+    /// # Errors
+    /// If the logs are others than those of the checkpoint, or a file cannot be written.
+    pub fn go_on(self, config: &impl Serialize) -> Result<(RunFolder, Vec<FlowStep>), TrainError> {
+        let Self { checkpoint, path, checkpoints, lock, .. } = self;
+        atomic::remove_leftovers(&path);
+        checkpoints.remove_leftovers();
+        let mark: Mark = serde_json::from_slice(checkpoint.get(LOGS)?).map_err(|error| {
+            let reason = format!("its section {LOGS}: {error}");
+            StoreError::Checkpoint { path: checkpoint.path().to_owned(), reason }
+        })?;
+        let logs = Logs::known(path.join(METRICS), path.join(FLOW), mark)?;
+        earlier::remove(&path.join(SUMMARY))?;
+        let (logs, flow) = logs.cut()?;
+        write_json(&path.join(CONFIG), config)?;
+        Ok((RunFolder { path, logs, checkpoints, _lock: lock }, flow))
+    }
 }
 
 impl RunFolder {
@@ -99,40 +129,21 @@ impl RunFolder {
         Ok(Self { path: path.to_owned(), logs, checkpoints, _lock: lock })
     }
 
-    /// The run in `path`, to go on from its newest checkpoint that can be read. Its logs are cut to what that knows of
-    /// them, and it no longer counts as one that has ended. `None` if there is no checkpoint.
+    /// The run in `path`, to go on from its newest checkpoint that can be read. `None` if there is no checkpoint.
     ///
     /// # Errors
-    /// If another process is working in the folder; if no checkpoint can be read, or the logs are others than that of
-    /// the checkpoint.
-    pub fn resume(path: &Path) -> Result<Option<ResumedRun>, TrainError> {
+    /// If there is no run, if another process is working in the folder, or if no checkpoint can be read.
+    pub fn resume(path: &Path) -> Result<Option<CutRun>, TrainError> {
         if !path.join(CONFIG).is_file() {
             return Err(TrainError::NoRun { path: path.to_owned() });
         }
         let lock = Lock::take(&path.join(LOCK))?;
-        atomic::remove_leftovers(path);
         let checkpoints = Checkpoints::new(path.join(CHECKPOINTS));
-        checkpoints.remove_leftovers();
         let Newest { checkpoint, mut skipped, .. } = checkpoints.newest()?;
         let Some(checkpoint) = checkpoint else {
             return if skipped.is_empty() { Ok(None) } else { Err(skipped.remove(0).into()) };
         };
-        let reason = |error: serde_json::Error| format!("its section {LOGS}: {error}");
-        let mark: Mark = serde_json::from_slice(checkpoint.get(LOGS)?).map_err(|error| {
-            StoreError::Checkpoint { path: checkpoint.path().to_owned(), reason: reason(error) }
-        })?;
-        let (logs, flow) = Logs::cut(path.join(METRICS), path.join(FLOW), mark)?;
-        let folder = Self { path: path.to_owned(), logs, checkpoints, _lock: lock };
-        Ok(Some(ResumedRun { folder, checkpoint, flow, skipped }))
-    }
-
-    /// Says anew what was asked for: of a run that goes on with more epochs. It no longer counts as one that has ended.
-    ///
-    /// # Errors
-    /// If it cannot be written.
-    pub fn save_config(&self, config: &impl Serialize) -> Result<(), TrainError> {
-        earlier::remove(&self.path.join(SUMMARY))?;
-        write_json(&self.path.join(CONFIG), config)
+        Ok(Some(CutRun { checkpoint, skipped, path: path.to_owned(), checkpoints, lock }))
     }
 
     /// How many checkpoints to keep, 3 unless set.

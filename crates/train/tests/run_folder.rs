@@ -3,11 +3,13 @@
 #![allow(clippy::disallowed_methods, reason = "tests put files where an earlier run would have left them")]
 
 use backflow_nn::Linear;
+use backflow_probe::FlowStep;
 use backflow_store::{Checkpoint, Checkpoints};
 use backflow_tensor::Rng;
-use backflow_train::RunFolder;
+use backflow_train::{Listener, RunFolder, StepRecord};
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::Write;
 use std::path::Path;
 
 const MODEL: &str = "model.safetensors";
@@ -122,7 +124,7 @@ fn a_run_that_was_cut_is_kept_with_its_checkpoints() {
     assert_eq!(steps(), [5]);
     drop(run);
     let resumed = RunFolder::resume(&earlier).unwrap().unwrap();
-    assert_eq!(resumed.checkpoint.step(), 5);
+    assert_eq!(resumed.checkpoint().step(), 5);
     drop(resumed);
     let run = RunFolder::create(folder.path(), &"new").unwrap();
     run.save_model(&Linear::new(1, 1, &mut Rng::seed_from_u64(0))).unwrap();
@@ -160,4 +162,94 @@ fn an_earlier_run_stays_where_there_are_no_weights() {
     let other = tempfile::tempdir().unwrap();
     put(other.path(), "other", &["config.json", MODEL]);
     assert!(RunFolder::create(other.path(), &"new").is_err() && files(other.path()).len() == 2);
+}
+
+fn step(step: u64) -> StepRecord {
+    StepRecord { step, epoch: 1, loss: 0.5, learning_rate: 0.1, gradient_norm: 1.0 }
+}
+
+fn looked(step: u64) -> FlowStep {
+    FlowStep { step, loss: 0.5, gradient_norm: 1.0, learning_rate: f64::NAN, ..FlowStep::default() }
+}
+
+/// A run of steps up to `last`, a checkpoint behind each of `saved`; what is behind the last was not known to be.
+fn run_up_to(folder: &mut RunFolder, first: u64, last: u64, saved: &[u64]) {
+    for number in first..=last {
+        folder.step(&step(number), 100).unwrap();
+        folder.looked(&looked(number)).unwrap();
+        if saved.contains(&number) {
+            assert!(folder.save_checkpoint(Checkpoint::new(number), None).unwrap().is_empty());
+        }
+    }
+}
+
+/// The steps in both logs.
+fn steps_of(folder: &Path) -> (Vec<u64>, Vec<u64>) {
+    let text = fs::read_to_string(folder.join("metrics.jsonl")).unwrap();
+    let number =
+        |line: &str| serde_json::from_str::<serde_json::Value>(line).unwrap()["step"].as_u64().unwrap();
+    let flow = RunFolder::read_flow(folder).unwrap().steps.iter().map(|record| record.step).collect();
+    (text.lines().map(number).collect(), flow)
+}
+
+/// Lines behind the checkpoint are cut off, whatever a crash has made of them, and written again; none is missing.
+#[test]
+fn logs_have_each_line_once_wherever_a_run_was_cut() {
+    type Damage = fn(&Path, &mut Vec<u8>);
+    let damages: [Damage; 5] = [
+        |_, _| {},
+        // A member that is cut off, bytes that are none, and a log of a run that has ended, in one member.
+        |_, packed| packed.extend(packed.clone().iter().take(15)),
+        |_, packed| packed.extend([0; 40]),
+        |_, packed| packed.extend(b"\x1f\x8bno member at all"),
+        |folder, packed| {
+            let flow: Vec<FlowStep> = (1..=9).map(looked).collect();
+            let run = RunFolder::create(&folder.join("other"), &"other").unwrap();
+            run.save_flow(&flow, "").unwrap();
+            *packed = fs::read(folder.join("other/flow.jsonl.gz")).unwrap();
+        },
+    ];
+    for (number, damage) in damages.into_iter().enumerate() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("run");
+        run_up_to(&mut RunFolder::create(&path, &"run").unwrap(), 1, 9, &[3, 4, 7]);
+        let log = path.join("flow.jsonl.gz");
+        let mut packed = fs::read(&log).unwrap();
+        damage(folder.path(), &mut packed);
+        fs::write(&log, packed).unwrap();
+        let cut = RunFolder::resume(&path).unwrap().unwrap();
+        assert_eq!(cut.checkpoint().step(), 7);
+        let (mut run, flow) = cut.go_on(&"run").unwrap();
+        assert!(flow.iter().map(|record| record.step).eq(1..=7), "damage {number}");
+        assert_eq!(steps_of(&path), ((1..=7).collect(), (1..=7).collect()), "damage {number}");
+        run_up_to(&mut run, 8, 11, &[10]);
+        assert_eq!(steps_of(&path), ((1..=11).collect(), (1..=10).collect()), "damage {number}");
+    }
+}
+
+/// A log that somebody has changed is not the log of that checkpoint; nothing is touched.
+#[test]
+fn other_logs_are_refused() {
+    for name in ["metrics.jsonl", "flow.jsonl.gz"] {
+        for shorten in [true, false] {
+            let folder = tempfile::tempdir().unwrap();
+            run_up_to(&mut RunFolder::create(folder.path(), &"run").unwrap(), 1, 9, &[7]);
+            let log = folder.path().join(name);
+            let mut bytes = fs::read(&log).unwrap();
+            if shorten {
+                bytes.truncate(20);
+            } else if name == "metrics.jsonl" {
+                bytes[8] ^= 1;
+            } else {
+                let mut other = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+                other.write_all(&[b'x'; 5000]).unwrap();
+                bytes = other.finish().unwrap();
+            }
+            fs::write(&log, &bytes).unwrap();
+            let error =
+                RunFolder::resume(folder.path()).unwrap().unwrap().go_on(&"run").unwrap_err().to_string();
+            assert!(error.contains("is not the log that the checkpoint was made with"), "{name}: {error}");
+            assert_eq!(fs::read(&log).unwrap(), bytes);
+        }
+    }
 }

@@ -162,7 +162,7 @@ pub(super) fn require_prolongable(
 ) -> Result<(), Failure> {
     let specs =
         options.schedule_of.iter().filter_map(|spec| spec.split_once('=').map(|(_, schedule)| schedule));
-    for spec in specs.chain([&*options.schedule]) {
+    for spec in specs.chain([&*options.schedule]).filter(|_| before != after) {
         let schedules = [before, after].map(|steps| schedule_for_run(spec, steps));
         let [Ok(before), Ok(after)] = schedules else { continue };
         let rates = |schedule: &dyn Schedule, step| schedule.learning_rate(1.0, step).to_bits();

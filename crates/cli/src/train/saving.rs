@@ -77,8 +77,6 @@ pub(super) struct Saver {
     batches: u64,
     saved_at: Instant,
     best: Option<Best>,
-    /// Whether a checkpoint was saved.
-    pub(super) has_saved: bool,
     /// The epoch after which the run ended since it no longer learned.
     pub(super) ended: Option<Ended>,
 }
@@ -121,11 +119,18 @@ impl Saver {
             batches,
             saved_at: now,
             best: None,
-            has_saved: false,
             ended: None,
         };
         earlier.iter().for_each(|record| saver.epoch(record));
+        saver.ended = earlier.last().and_then(|last| saver.ends_at(last.epoch));
         saver
+    }
+
+    /// How the run ends, if it does by the end of this epoch, since it no longer learns.
+    fn ends_at(&self, epoch: u64) -> Option<Ended> {
+        let (patience, best) = self.patience.zip(self.best)?;
+        let is_over = epoch >= best.epoch.saturating_add(patience);
+        is_over.then_some(Ended { epoch, best: best.epoch, loss: best.loss })
     }
 
     /// Takes note of an epoch.
@@ -147,11 +152,7 @@ impl Saver {
         let step = pause.step();
         let is_stopped =
             interrupt::check().is_break() || self.limit.is_some_and(|limit| self.started.elapsed() >= limit);
-        let ended =
-            self.patience.zip(self.best).filter(|_| pause.ends_epoch()).and_then(|(patience, best)| {
-                let ended = Ended { epoch: pause.epoch(), best: best.epoch, loss: best.loss };
-                (pause.epoch() >= best.epoch + patience).then_some(ended)
-            });
+        let ended = self.ends_at(pause.epoch()).filter(|_| pause.ends_epoch());
         let is_over = ended.is_some() || pause.ends_epoch() && pause.epoch() >= epochs;
         let is_due = match self.every {
             Some(_) if is_over => true,
@@ -170,7 +171,7 @@ impl Saver {
             for lost in folder.save_checkpoint(checkpoint, best)? {
                 complain(&lost.to_string());
             }
-            (self.saved_at, self.has_saved) = (Instant::now(), true);
+            self.saved_at = Instant::now();
         }
         if is_stopped {
             return Err(TrainError::Interrupted { step });

@@ -407,8 +407,9 @@ fn train(
             }
         }
         if let Some(Ended { epoch, best, loss }) = saver.ended {
+            let of = if validation.is_some() { "validation" } else { "test" };
             line(&format!(
-                "\nended after epoch {epoch}, since the test loss was lowest, {loss:.4}, after epoch {best}"
+                "\nended after epoch {epoch}, since the {of} loss was lowest, {loss:.4}, after epoch {best}"
             ));
         }
         if let Some(times) = &times {

@@ -225,15 +225,20 @@ fn what_was_asked_for_at_the_beginning_holds() {
 /// A step so small that it changes nothing: the test loss never falls.
 #[test]
 fn a_run_ends_where_it_no_longer_learns() {
-    let folder = tempfile::tempdir().unwrap();
-    let line =
-        "train --layers 784,8,10 --limit 320 --optimizer sgd --lr 1e-30 --out run --epochs 50 --patience 2";
-    let output = backflow(&words(line), folder.path());
-    let printed = text(&output.stdout);
-    assert!(output.status.success(), "{}", text(&output.stderr));
-    assert!(printed.contains("\nended after epoch 3, since the test loss was lowest, "), "{printed}");
-    let summary = std::fs::read_to_string(folder.path().join("run/summary.json")).unwrap();
-    assert_eq!(serde_json::from_str::<serde_json::Value>(&summary).unwrap()["epochs"], 3);
+    for (held_out, set) in [("", "test"), (" --validation 0.2", "validation")] {
+        let folder = tempfile::tempdir().unwrap();
+        let line = "train --layers 784,8,10 --limit 320 --optimizer sgd --lr 1e-30 --out run --epochs 50 --patience 2";
+        let output = backflow(&words(&format!("{line}{held_out}")), folder.path());
+        let printed = text(&output.stdout);
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        let summary = std::fs::read_to_string(folder.path().join("run/summary.json")).unwrap();
+        let summary: serde_json::Value = serde_json::from_str(&summary).unwrap();
+        assert_eq!(summary["epochs"], 3);
+        let loss = summary[format!("{set}_loss")].as_f64().unwrap();
+        let told =
+            format!("\nended after epoch 3, since the {set} loss was lowest, {loss:.4}, after epoch 1");
+        assert!(printed.contains(&told), "{printed}");
+    }
 }
 
 /// The newest checkpoint is damaged: the one before is taken, and it is told.

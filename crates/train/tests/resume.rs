@@ -118,11 +118,13 @@ impl Case<'_> {
     /// Trains in a new process, as it were: from the beginning, or from a checkpoint on.
     fn run(&self, written: &mut Written, from: Option<&Checkpoint>) -> End {
         let data = data();
-        let (train, test) = (train(&data), Loader::new(&data, 10));
+        let (train, test, held_out) = (train(&data), Loader::new(&data, 10), Loader::new(&data.first(9), 4));
         let (mut model, mut optimizer) = (model(), (self.make)());
         let mut recorder = recorder(&model);
-        let mut trainer =
-            Trainer::new(&mut model, &mut optimizer).accumulate(self.parts).probe(&mut recorder);
+        let mut trainer = Trainer::new(&mut model, &mut optimizer)
+            .accumulate(self.parts)
+            .validate(&held_out)
+            .probe(&mut recorder);
         if let Some(checkpoint) = from {
             trainer.resume(checkpoint).unwrap();
         }

@@ -17,7 +17,8 @@ pub(crate) struct SavingOptions {
     #[arg(long, value_parser = every, allow_hyphen_values = true, value_name = "STEPS|TIME")]
     checkpoint_every: Option<Every>,
 
-    /// How many checkpoints to keep: the newest, and that of the epoch with the lowest test loss, if there is one.
+    /// How many checkpoints to keep: the newest, and that of the epoch with the lowest loss on what --validation holds out,
+    /// or without it on the test set, if there is one.
     #[arg(
         long,
         default_value_t = 3,
@@ -31,8 +32,9 @@ pub(crate) struct SavingOptions {
     #[arg(long, value_parser = duration, allow_hyphen_values = true, value_name = "TIME")]
     time_limit: Option<Duration>,
 
-    /// End the run once the test loss has not fallen for N epochs. The weights are then those of the last epoch; those of
-    /// the best are in its checkpoint. What is chosen by the test set is no longer tested by it.
+    /// End the run once the loss on what --validation holds out has not fallen for N epochs. The weights are then those of
+    /// the last epoch; those of the best are in its checkpoint. Without --validation it is the test loss, and what is
+    /// chosen by the test set is no longer tested by it.
     #[arg(long, value_parser = options::at_least_one::<u64>, allow_hyphen_values = true, value_name = "N")]
     patience: Option<u64>,
 }
@@ -135,7 +137,8 @@ impl Saver {
 
     /// Takes note of an epoch.
     pub(super) fn epoch(&mut self, record: &EpochRecord) {
-        let EpochRecord { epoch, test_loss: loss, .. } = *record;
+        let EpochRecord { epoch, test_loss, validation, .. } = record;
+        let (epoch, loss) = (*epoch, validation.as_ref().map_or(*test_loss, |found| found.loss));
         let is_better = |best: Best| loss < best.loss || best.loss.is_nan();
         if self.best.is_none_or(is_better) {
             self.best = Some(Best { epoch, loss });

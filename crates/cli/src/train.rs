@@ -165,17 +165,20 @@ pub(crate) fn run(options: &TrainOptions) -> Result<(), Failure> {
         return options.setup.in_pool(|| train(options, arguments, None));
     };
     let Asked { options, arguments, config } = resume::asked(run, present)?;
-    if let Some(summary) = RunFolder::read_summary::<serde_json::Value>(run)
-        && options.epochs == config.epochs
-    {
+    let summary = RunFolder::read_summary::<serde_json::Value>(run);
+    if let Some(summary) = summary.as_ref().filter(|_| options.epochs == config.epochs) {
         if options.json {
-            return object(&summary);
+            return object(summary);
         }
         let run = terminal::shown(run);
         line(&format!("{run} has ended, after {} epochs; --epochs N goes on for longer", summary["epochs"]));
         return Ok(());
     }
     let resumed = RunFolder::resume(run)?;
+    if summary.is_some() && resumed.is_none() {
+        let why = "the run has ended, and has no checkpoint to go on from; one that is begun with --checkpoint-every has";
+        return Err(Failure::Run(format!("{}: {why}", run.display())));
+    }
     let skipped = resumed.iter().flat_map(CutRun::skipped);
     skipped.for_each(|error| complain(&format!("{error}; passed over")));
     options.setup.in_pool(|| train(&options, arguments, resumed.map(|run| (run, config))))

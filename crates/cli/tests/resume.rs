@@ -214,6 +214,13 @@ fn what_was_asked_for_at_the_beginning_holds() {
             [&folder, &other].map(|folder| std::fs::read(folder.path().join("run").join(file)).unwrap());
         assert!(found == expected, "{file}");
     }
+    // Nor without a checkpoint, of which weights alone are none.
+    let begin_without = begin.replace("--checkpoint-every 100", "");
+    assert!(
+        backflow(&words(&format!("{begin_without} constant --out other")), folder.path()).status.success()
+    );
+    let output = backflow(&words("train --json --resume other --epochs 4"), folder.path());
+    assert!(text(&output.stderr).contains("has no checkpoint to go on from"), "{}", text(&output.stderr));
     // Not where the rates so far would have been others.
     assert!(backflow(&words(&format!("{begin} cosine")), folder.path()).status.success());
     let output = backflow(&words("train --json --resume run --epochs 4"), folder.path());
@@ -238,6 +245,17 @@ fn a_run_ends_where_it_no_longer_learns() {
         let told =
             format!("\nended after epoch 3, since the {set} loss was lowest, {loss:.4}, after epoch 1");
         assert!(printed.contains(&told), "{printed}");
+        // Killed before it could say so, it is over all the same.
+        let weights = || std::fs::read(folder.path().join("run/model.safetensors")).unwrap();
+        let before = weights();
+        std::fs::remove_file(folder.path().join("run/summary.json")).unwrap();
+        let output = backflow(&words("train --json --resume run"), folder.path());
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        assert_eq!(
+            std::fs::read_to_string(folder.path().join("run/metrics.jsonl")).unwrap().lines().count(),
+            30
+        );
+        assert!(weights() == before);
     }
 }
 

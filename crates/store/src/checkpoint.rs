@@ -39,7 +39,7 @@ const MOST_STEPS: u64 = 1 << 53;
 ///
 /// fn step(w: &mut Tensor, optimizer: &mut Optimizer, rng: &mut Rng) {
 ///     let noise = Tensor::randn([2], DType::F64, rng);
-///     optimizer.step_with(w, |w| (w * w + noise * w).sum(..));
+///     optimizer.step_with(w, |w| (w * w + &noise * w).sum(..));
 /// }
 /// let begin = || (Tensor::from([3.0, -4.0]).requires_grad(), Optimizer::new(Adam::new(0.1)), Rng::seed_from_u64(7));
 ///

@@ -450,7 +450,7 @@ fn no_room([kernel_rows, kernel_columns]: [usize; 2], [rows, columns]: [usize; 2
 fn image(x: &[usize]) -> Result<[usize; 3], String> {
     let what = "it takes images [channels, rows, columns], and gets";
     x.try_into().map_err(|_| {
-        format!("{what} {}; words for images cannot follow flatten, linear or words for sequences", named(x))
+        format!("{what} {}; write it before flatten, linear and words for sequences", named(x))
     })
 }
 

@@ -99,7 +99,7 @@ fn a_run_that_is_killed_goes_on_to_the_same_bytes() {
     let (mut killed, mut runs) = (0, 0);
     while killed < kills {
         let folder = tempfile::tempdir().unwrap();
-        let mut line = format!("{RUN} {epochs} --checkpoint-every 3 --keep 2");
+        let mut line = format!("{RUN} {epochs} --checkpoint-every 1 --keep 2");
         loop {
             let mut child = spawn(&line, folder.path());
             // As long as a process may live; some die before they have begun.

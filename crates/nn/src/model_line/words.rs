@@ -449,9 +449,8 @@ fn no_room([kernel_rows, kernel_columns]: [usize; 2], [rows, columns]: [usize; 2
 /// Channels, rows and columns.
 fn image(x: &[usize]) -> Result<[usize; 3], String> {
     let what = "it takes images [channels, rows, columns], and gets";
-    x.try_into().map_err(|_| {
-        format!("{what} {}; write it before flatten, linear and words for sequences", named(x))
-    })
+    x.try_into()
+        .map_err(|_| format!("{what} {}; write it before flatten, linear and words for sequences", named(x)))
 }
 
 /// How many there are of a shape, or as many as can be counted.

@@ -25,18 +25,18 @@ use backflow_report::FlowPage;
 use backflow_tensor::training::Scope;
 use backflow_tensor::{DType, Module};
 use backflow_train::{
-    Batches, CutRun, EVALUATION_BATCH, EpochRecord, Listener, Pause, RunFolder, StepRecord, StepTimes,
-    TrainError, Trainer, with_evaluated_weights,
+    Batches, CutRun, EVALUATION_BATCH, RunFolder, StepTimes, TrainError, Trainer, with_evaluated_weights,
 };
 use clap::Args;
+use listeners::Listeners;
 use results::TrainResults;
 use resume::Asked;
 use saving::{Ended, Saver, SavingOptions};
 use std::ffi::OsString;
-use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+mod listeners;
 mod results;
 mod resume;
 mod saving;
@@ -462,40 +462,4 @@ fn introduce(setup: &[String], config: &RunConfig, steps: usize) {
         line(setup::FLUSHED);
     }
     line("");
-}
-
-/// Everything that is told of the run: its folder, and what else there is.
-struct Listeners<'a> {
-    folder: &'a mut RunFolder,
-    events: Option<&'a mut Events>,
-    progress: Option<&'a mut Progress>,
-    saver: &'a mut Saver,
-    epochs: u64,
-}
-
-impl Listeners<'_> {
-    fn each(&mut self, tell: impl Fn(&mut dyn Listener) -> Result<(), TrainError>) -> Result<(), TrainError> {
-        tell(&mut *self.folder)?;
-        self.events.as_deref_mut().map_or(Ok(()), |events| tell(events))?;
-        self.progress.as_deref_mut().map_or(Ok(()), |progress| tell(progress))
-    }
-}
-
-impl Listener for Listeners<'_> {
-    fn step(&mut self, record: &StepRecord, steps: u64) -> Result<(), TrainError> {
-        self.each(|listener| listener.step(record, steps))
-    }
-
-    fn looked(&mut self, flow: &FlowStep) -> Result<(), TrainError> {
-        self.each(|listener| listener.looked(flow))
-    }
-
-    fn epoch(&mut self, record: &EpochRecord) -> Result<(), TrainError> {
-        self.saver.epoch(record);
-        self.each(|listener| listener.epoch(record))
-    }
-
-    fn pause(&mut self, pause: &Pause<'_>) -> Result<ControlFlow<()>, TrainError> {
-        self.saver.pause(self.folder, pause, self.epochs)
-    }
 }

@@ -217,8 +217,7 @@ pub struct LayerFlow {
     /// on it.
     pub delta: Option<Stats>,
     /// The share of outputs within 5 % of the range of a bounded activation function's ends. `None` for
-    /// unbounded ones. Of a recurrent layer, over the steps that its sequences have, the same of h if that is one function
-    /// of sums, and else of the gates and what they let in: g of an LSTM, n of a GRU.
+    /// unbounded ones. Of a recurrent layer that of its gates and of g (LSTM) or n (GRU), or of h, over all steps.
     pub saturated_share: Option<f64>,
     /// How many of the layer's units were 0 on the whole batch, of a recurrent layer at all steps. `None` unless it is an
     /// activation function with a flat side at 0, or goes by one, and for batches of less than four examples, which do not tell.

@@ -83,7 +83,7 @@ pub(super) struct Saver {
     pub(super) ended: Option<Ended>,
 }
 
-/// The epoch with the lowest test loss.
+/// The epoch with the lowest loss on what was held out, or else on the test set.
 #[derive(Clone, Copy, Debug)]
 struct Best {
     epoch: u64,

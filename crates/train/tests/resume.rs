@@ -112,6 +112,7 @@ struct Case<'a> {
     name: String,
     make: Make<'a>,
     parts: usize,
+    epochs: u64,
 }
 
 impl Case<'_> {
@@ -128,7 +129,7 @@ impl Case<'_> {
         if let Some(checkpoint) = from {
             trainer.resume(checkpoint).unwrap();
         }
-        let summary = match trainer.fit(&train, &test, EPOCHS, written) {
+        let summary = match trainer.fit(&train, &test, self.epochs, written) {
             Ok(summary) => Some(serde_json::to_string(&summary).unwrap()),
             Err(TrainError::Interrupted { .. }) => None,
             Err(error) => panic!("{}: {error}", self.name),
@@ -148,7 +149,12 @@ impl Case<'_> {
         let end = self.run(&mut written, None);
         assert!(end == expected, "{}: checkpoints change the training", self.name);
         assert!((&written.steps, &written.flow) == (&plain.steps, &plain.flow), "{}", self.name);
-        assert_eq!((plain.steps.len() as u64, plain.epochs.len() as u64), (STEPS, EPOCHS), "{}", self.name);
+        assert_eq!(
+            (plain.steps.len() as u64, plain.epochs.len() as u64),
+            (self.epochs * BATCHES, self.epochs),
+            "{}",
+            self.name
+        );
         assert!(plain.flow.len() > 7 && end.state != bits(&model()), "{}", self.name);
         (written, end)
     }
@@ -190,13 +196,18 @@ fn surrounded(spec: &str) -> Optimizer {
     }
 }
 
-/// In the first epoch, at its end, behind it, and before the last step.
-const CUTS: [u64; 5] = [1, 3, BATCHES, BATCHES + 2, STEPS - 1];
+/// In the first epoch, at the ends of epochs, behind them, and before the last step.
+const CUTS: [u64; 7] = [1, 3, BATCHES, BATCHES + 1, BATCHES + 2, 2 * BATCHES, STEPS - 1];
 
 #[test]
 fn every_rule_goes_on_to_the_same_bits() {
     for info in RULES {
-        let case = Case { name: info.name.to_owned(), make: Box::new(|| surrounded(info.name)), parts: 1 };
+        let case = Case {
+            name: info.name.to_owned(),
+            make: Box::new(|| surrounded(info.name)),
+            parts: 1,
+            epochs: EPOCHS,
+        };
         let uncut = case.uncut(&CUTS);
         CUTS.iter().for_each(|&step| case.goes_on(&uncut, step));
     }
@@ -227,7 +238,7 @@ fn settings_that_remember_go_on_to_the_same_bits() {
         ("another rule inside", 1, Box::new(|| surrounded("sam:rho=0.1"))),
     ];
     for (name, parts, make) in cases {
-        let case = Case { name: name.to_owned(), make, parts };
+        let case = Case { name: name.to_owned(), make, parts, epochs: EPOCHS };
         let uncut = case.uncut(&CUTS);
         CUTS.iter().for_each(|&step| case.goes_on(&uncut, step));
         if name == "small updates" {
@@ -237,17 +248,18 @@ fn settings_that_remember_go_on_to_the_same_bits() {
     }
 }
 
-/// Cut behind every step, and cut again and again.
+/// Cut behind every one of 60 steps, and cut again and again.
 #[test]
 fn a_training_may_be_cut_behind_every_step_and_as_often_as_one_likes() {
-    let case = Case { name: "adam".to_owned(), make: Box::new(|| surrounded("adam")), parts: 1 };
-    let all: Vec<u64> = (1..=STEPS).collect();
+    let case =
+        Case { name: "adam".to_owned(), make: Box::new(|| surrounded("adam")), parts: 1, epochs: 4 * EPOCHS };
+    let all: Vec<u64> = (1..=4 * STEPS).collect();
     let uncut = case.uncut(&all);
     all.iter().for_each(|&step| case.goes_on(&uncut, step));
 
     let (mut from, mut together) = (None, Written::default());
     let mut end = None;
-    for cut in (1..STEPS).map(Some).chain([None]) {
+    for cut in (1..4 * STEPS).map(Some).chain([None]) {
         let mut written = Written { wanted: cut.into_iter().collect(), cut, ..Written::default() };
         end = Some(case.run(&mut written, from.as_ref()));
         from = cut.map(|cut| written.checkpoints.remove(&cut).unwrap());
@@ -261,7 +273,8 @@ fn a_training_may_be_cut_behind_every_step_and_as_often_as_one_likes() {
 
 #[test]
 fn any_number_of_threads_goes_on_to_the_same_bits() {
-    let case = || Case { name: "adam".to_owned(), make: Box::new(|| surrounded("adam")), parts: 1 };
+    let case =
+        || Case { name: "adam".to_owned(), make: Box::new(|| surrounded("adam")), parts: 1, epochs: EPOCHS };
     let on = |threads| rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
     let uncut = on(2).install(|| case().uncut(&[7]));
     for threads in [1, 3, 4] {
@@ -298,7 +311,8 @@ fn what_is_over_stays_over() {
 /// What does not fit is told, and nothing is changed.
 #[test]
 fn a_checkpoint_of_another_run_is_refused() {
-    let case = Case { name: "adam".to_owned(), make: Box::new(|| surrounded("adam")), parts: 1 };
+    let case =
+        Case { name: "adam".to_owned(), make: Box::new(|| surrounded("adam")), parts: 1, epochs: EPOCHS };
     let (written, _) = case.uncut(&[3]);
     let checkpoint = &written.checkpoints[&3];
     let resumed = |model: &mut Sequential, optimizer: &mut Optimizer, checkpoint: &Checkpoint| {

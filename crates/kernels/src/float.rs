@@ -85,6 +85,8 @@ pub trait Float:
     /// The nearest integer; ties go to the even one, as in PyTorch and NumPy (Rust's own `round` sends them
     /// away from 0).
     fn round(self) -> Self;
+    /// self · factor + summand, rounded once. Slow on x86-64 before 2013, which has no instruction for it.
+    fn mul_add(self, factor: Self, summand: Self) -> Self;
     /// The magnitude of `self` with the sign of `sign`.
     fn copysign(self, sign: Self) -> Self;
     /// Whether `x` is NaN.
@@ -205,6 +207,10 @@ macro_rules! exact_operations {
             floor $t::floor;
             ceil $t::ceil;
             round $t::round_ties_even;
+        }
+        #[inline(always)]
+        fn mul_add(self, factor: Self, summand: Self) -> Self {
+            $t::mul_add(self, factor, summand)
         }
         #[inline(always)]
         fn copysign(self, sign: Self) -> Self {

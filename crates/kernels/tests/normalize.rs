@@ -132,6 +132,29 @@ fn channels_are_normalised_as_in_a_plain_loop() {
     }
 }
 
+#[test]
+fn rows_are_as_accurate_where_the_elements_looked_at_first_are_far_from_the_mean() {
+    let (rows, n) = (3, 40_000);
+    let mut x = numbers(rows * n, 0.0, 0);
+    for row in x.chunks_exact_mut(n) {
+        (0..4).for_each(|quarter| row[n * quarter / 4] = 1e4);
+    }
+    let (weight, bias) = (vec![1.0; n], vec![0.0; n]);
+    let [y, moments] = everywhere("far from the mean", || {
+        let (mut y, mut moments) = (vec![0.0_f32; rows * n], vec![[0.0; 2]; rows]);
+        rows::forward::<f32, true>(&x, [&weight, &bias], EPS, &mut y, &mut moments);
+        [widened(y), moments.into_flattened()]
+    });
+    let of = Naive { group: &|i| i / n, parameter: &|i| i % n, groups: rows, is_centred: true };
+    require_near("y", &y, &naive(&of, &x, &x, &weight, &bias)[0], 4.0);
+    for (row, moments) in x.chunks_exact(n).zip(moments.chunks_exact(2)) {
+        let mean = row.iter().map(|&x| f64::from(x)).sum::<f64>() / n as f64;
+        let variance = row.iter().map(|&x| (f64::from(x) - mean).powi(2)).sum::<f64>() / n as f64;
+        assert!((moments[0] - mean).abs() < 1e-6 * variance.sqrt(), "{} for {mean}", moments[0]);
+        assert!((moments[1] / variance - 1.0).abs() < 1e-6, "{} for {variance}", moments[1]);
+    }
+}
+
 const ROWS: [[usize; 2]; 9] =
     [[1, 1], [3, 7], [5, 16], [70, 33], [300, 256], [2, 40_000], [40, 1000], [0, 4], [4, 0]];
 

@@ -8,8 +8,8 @@
 //! What is normalised together lies in the rows of a matrix ([`rows`]), or in its columns ([`channels`]): pixels
 //! with their channels innermost.
 //!
-//! Squares are summed of distances from a mean, never of the numbers themselves. A mean that is rounded to the
-//! element type is corrected by what is left of it in the distances. Sums over rows are taken in runs of 32 at
+//! Squares are summed of distances from a mean, or from a number near it, never of the numbers themselves. A mean that is
+//! rounded to the element type is corrected by what is left of it in the distances. Sums over rows are taken in runs of 32 at
 //! the elements' own precision and from there on in `f64`, pieces of work being joined in a tree; which rows are
 //! in a piece is a matter of the shape alone. Where `f32` squares overflow, they are summed again in `f64`; of
 //! `f64` numbers beyond 1e154 the variance is ∞.

@@ -79,7 +79,7 @@ fn block_moments<T: Float, const CENTRED: bool>(x: &[T], n: usize, moments: &mut
 }
 
 /// How many variances the square of a distance from the mean may be for the variance to be told from there. What was
-/// lost by rounding counts up to so many times, plus one. Of normally distributed rows one in a thousand is farther off.
+/// lost by rounding counts up to so many times, plus one. Of normally distributed rows one in two hundred is farther off.
 const FAR: f64 = 2.0;
 
 /// The mean of four elements from all over the row.
@@ -316,12 +316,13 @@ impl<T: Float> Columns<'_, T> {
         let n = self.weight.len();
         let weight = load(self.weight, column);
         let (mut products, mut of_dy) = (load(self.sums, column), load(self.sums, n + column));
-        for (row, &Row { mean, scale, rest, of_g, of_product }) in rows.iter().enumerate() {
-            let at = row * n + column;
+        for (index, row) in rows.iter().enumerate() {
+            let at = index * n + column;
             let [dy, x] = self.of.map(|of| load(of, at));
             let dx: &mut [T; N] = self.dx[at..].first_chunk_mut().expect("as long as what is read");
             // In the next block. That dy and x are asked for by its sums is soon enough.
             ahead(&*dx, BLOCK * n / N);
+            let &Row { mean, scale, rest, of_g, of_product } = row;
             for l in 0..N {
                 let standard = (x[l] - mean).mul_add(scale, rest);
                 // g is rounded, as those in its mean are: equal ones leave 0.

@@ -52,9 +52,11 @@ impl Tensor {
                         from += stride * if turned[axis] { size - 1 - place } else { place };
                         (rest, stride) = (rest / size, stride * size);
                     }
-                    out.copy_from_slice(&x[from * inner..][..inner]);
+                    let x = &x[from * inner..][..inner];
                     if shape.rank() > 0 && turned[shape.rank() - 1] {
-                        out.reverse();
+                        out.iter_mut().zip(x.iter().rev()).for_each(|(out, &x)| *out = x);
+                    } else {
+                        out.copy_from_slice(x);
                     }
                 }
             });
